@@ -1,0 +1,82 @@
+//! The names, paths and ports that the host and the daemon must agree on.
+//!
+//! Each value is part of the contract with users' images and scripts: changing one breaks sandboxes
+//! that exist.
+
+use std::ops::RangeInclusive;
+
+/// Container ports that belong to Amika; user workloads may not declare or publish them.
+pub const RESERVED_PORTS: RangeInclusive<u16> = 60899..=60999;
+/// Port of amikad's HTTP API in the container.
+pub const AMIKAD_PORT: u16 = 60999;
+/// Port of the OpenCode web server in the container.
+pub const OPENCODE_PORT: u16 = 60998;
+
+/// Version of the HTTP API on [`AMIKAD_PORT`], as `/v1/status` reports it.
+pub const API_VERSION: u32 = 1;
+
+/// The unprivileged user of the preset images.
+pub const AGENT_USER: &str = "amika";
+
+/// Absolute paths in the container.
+pub mod path {
+    /// Home of the agent user.
+    pub const HOME: &str = "/home/amika";
+    /// The directory beneath which repositories are cloned; the agent's directory without one.
+    pub const WORKSPACE: &str = "/home/amika/workspace";
+    /// What a new home is filled with, where a preset brings it.
+    pub const SKELETON: &str = "/etc/skel-amika";
+    /// The script that must exit 0 before CMD starts.
+    pub const SETUP_SCRIPT: &str = "/usr/local/etc/amikad/setup/setup.sh";
+    /// Directory of the daemon's own program, the same in presets and in images it is put into.
+    pub const AMIKAD_DIR: &str = "/usr/local/lib/amikad";
+    /// The daemon's program.
+    pub const AMIKAD: &str = "/usr/local/lib/amikad/amikad";
+
+    /// Files of the running boot; cleared at the start of each.
+    pub const RUN_DIR: &str = "/run/amikad";
+    /// Holds the number of the OpenCode web server's port, written when the server is started.
+    pub const OPENCODE_PORT_FILE: &str = "/run/amikad/opencode-web.port";
+    /// Root-only socket that speaks the HTTP API without a token.
+    pub const CONTROL_SOCKET: &str = "/run/amikad/amikad.sock";
+    /// One file for each process started by `amikad exec-as --id`, named by the id.
+    pub const EXEC_DIR: &str = "/run/amikad/exec";
+
+    /// Bounded logs.
+    pub const LOG_DIR: &str = "/var/log/amikad";
+    /// Output of the setup script.
+    pub const SETUP_LOG: &str = "/var/log/amikad/setup.log";
+    /// Output of the OpenCode web server.
+    pub const OPENCODE_LOG: &str = "/var/log/amikad/opencode-web.log";
+    /// The daemon's own log.
+    pub const AMIKAD_LOG: &str = "/var/log/amikad/amikad.log";
+
+    /// What outlives a boot; a volume in sandboxes made by `amika`.
+    pub const STATE_DIR: &str = "/var/lib/amikad";
+    /// The API token, made at start when the environment names none.
+    pub const TOKEN_FILE: &str = "/var/lib/amikad/token";
+    /// The OpenCode web server's password.
+    pub const OPENCODE_PASSWORD_FILE: &str = "/var/lib/amikad/opencode-password";
+    /// JSON [`crate::wire::BootRecord`]: how the last boot went, readable from a stopped container.
+    pub const BOOT_RECORD: &str = "/var/lib/amikad/boot.json";
+    /// JSON [`crate::wire::NextBoot`]: instructions for one boot; consumed by it.
+    pub const NEXT_BOOT: &str = "/var/lib/amikad/next-boot.json";
+    /// SHA-256 (hex) of the setup script that last succeeded, for [`super::env::SETUP_ONCE`].
+    pub const SETUP_DONE: &str = "/var/lib/amikad/setup-done";
+}
+
+/// Environment variables of the container.
+pub mod env {
+    /// The agent's working directory.
+    pub const AGENT_CWD: &str = "AMIKA_AGENT_CWD";
+    /// `0` switches the OpenCode web server off.
+    pub const OPENCODE_WEB: &str = "AMIKA_OPENCODE_WEB";
+    /// Name of the sandbox.
+    pub const SANDBOX_NAME: &str = "AMIKA_SANDBOX_NAME";
+    /// Hexadecimal SHA-256 of the API token; removed from the environment of all children.
+    pub const TOKEN_SHA256: &str = "AMIKA_TOKEN_SHA256";
+    /// `1` skips a setup script whose content already succeeded in this sandbox.
+    pub const SETUP_ONCE: &str = "AMIKA_SETUP_ONCE";
+    /// Password of the OpenCode web server; given to that process alone.
+    pub const OPENCODE_PASSWORD: &str = "OPENCODE_SERVER_PASSWORD";
+}

@@ -1,0 +1,7 @@
+//! What `amika` and `amikad` share.
+//!
+//! This crate does no I/O and knows no async runtime: paths, clocks, random numbers and probes of
+//! the host come in as arguments, so that every rule can be tested without a container engine.
+
+pub mod contract;
+pub mod wire;
