@@ -4,4 +4,7 @@
 //! the host come in as arguments, so that every rule can be tested without a container engine.
 
 pub mod contract;
+pub mod name;
+pub mod port;
+pub mod volume;
 pub mod wire;
