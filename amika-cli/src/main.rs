@@ -1,2 +1,3 @@
-//! Stub.
+//! The `amika` program.
+
 fn main() {}

@@ -1,0 +1,105 @@
+//! Reaching the engine: transport, API version, and what kind of engine it is.
+
+use std::time::Duration;
+
+use bollard::{API_DEFAULT_VERSION, Docker};
+
+use super::error::chain;
+use super::{Endpoint, EngineError};
+
+/// The oldest API that has all that Amika uses: Engine 20.10.
+const OLDEST_API: (usize, usize) = (1, 41);
+
+/// Until an answer's headers are there. Starts, stops and uploads may take their time.
+const CALL_TIMEOUT: Duration = Duration::from_hours(1);
+/// Until the first answer of all: an endpoint that stays silent is not one.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A connection to a container engine.
+#[derive(Clone)]
+pub struct Engine {
+    pub(super) docker: Docker,
+    endpoint: Endpoint,
+}
+
+impl Engine {
+    /// Connects to the engine that the environment and docker's configuration name.
+    ///
+    /// # Errors
+    /// [`EngineError::Unreachable`], [`EngineError::Endpoint`] or [`EngineError::TooOld`].
+    pub async fn connect() -> Result<Self, EngineError> {
+        let env = |key: &str| std::env::var(key).ok();
+        let endpoint = Endpoint::discover(&env, &crate::host::docker_config_dir())?;
+        Self::connect_to(endpoint).await
+    }
+
+    /// Connects to one endpoint.
+    ///
+    /// # Errors
+    /// As [`Engine::connect`].
+    pub async fn connect_to(endpoint: Endpoint) -> Result<Self, EngineError> {
+        let unreachable = |reason: String| EngineError::Unreachable {
+            endpoint: endpoint.to_string(),
+            reason,
+        };
+        let docker = open(&endpoint).map_err(|error| unreachable(chain(&error)))?;
+        let negotiated = tokio::time::timeout(CONNECT_TIMEOUT, docker.negotiate_version())
+            .await
+            .map_err(|_| {
+                unreachable(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()))
+            })?;
+        let mut docker = negotiated.map_err(|error| unreachable(reason(&endpoint, &error)))?;
+        let version = docker.client_version();
+        if (version.major_version, version.minor_version) < OLDEST_API {
+            return Err(EngineError::TooOld {
+                found: version.to_string(),
+                needed: format!("{}.{}", OLDEST_API.0, OLDEST_API.1),
+            });
+        }
+        docker.set_timeout(CALL_TIMEOUT);
+        Ok(Self { docker, endpoint })
+    }
+
+    /// Where the engine listens.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Whether the engine's published ports are this machine's.
+    pub fn is_local(&self) -> bool {
+        self.endpoint.is_local()
+    }
+}
+
+fn open(endpoint: &Endpoint) -> Result<Docker, bollard::errors::Error> {
+    let seconds = CALL_TIMEOUT.as_secs();
+    let host = endpoint.host.as_str();
+    if let Some(dir) = &endpoint.tls {
+        return Docker::connect_with_ssl(
+            host,
+            &dir.join("key.pem"),
+            &dir.join("cert.pem"),
+            &dir.join("ca.pem"),
+            seconds,
+            API_DEFAULT_VERSION,
+        );
+    }
+    if host.starts_with("tcp://") || host.starts_with("http://") {
+        return Docker::connect_with_http(host, seconds, API_DEFAULT_VERSION);
+    }
+    if host.starts_with("unix://") {
+        return Docker::connect_with_unix(host, seconds, API_DEFAULT_VERSION);
+    }
+    Docker::connect_with_host(host)
+}
+
+/// Why nothing answered, in the system's words where it has some.
+fn reason(endpoint: &Endpoint, error: &bollard::errors::Error) -> String {
+    // The client library hides the system's reason for a socket that is missing or not ours.
+    if let Some(path) = endpoint.host.strip_prefix("unix://") {
+        if let Err(error) = std::os::unix::net::UnixStream::connect(path) {
+            return format!("{path}: {error}");
+        }
+    }
+    chain(error)
+}

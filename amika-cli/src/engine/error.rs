@@ -1,0 +1,197 @@
+//! What the engine answers when it refuses, sorted by what a caller can do about it.
+
+use crate::error::{CommandError, ExitCode};
+
+/// A refused or failed engine call.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Nothing answers at the endpoint, or not this user.
+    #[error("the container engine at {endpoint} cannot be reached")]
+    Unreachable {
+        /// The endpoint that was tried.
+        endpoint: String,
+        /// Why, in the system's words.
+        reason: String,
+    },
+    /// The endpoint, context or TLS files are not usable as they stand.
+    #[error("{0}")]
+    Endpoint(String),
+    /// The engine is too old.
+    #[error("the container engine speaks API {found}; amika needs at least {needed}")]
+    TooOld {
+        /// The engine's API version.
+        found: String,
+        /// The oldest that works.
+        needed: String,
+    },
+    /// HTTP 404.
+    #[error("{0}")]
+    NotFound(String),
+    /// HTTP 409: the name is taken, or the state does not allow it.
+    #[error("{0}")]
+    Conflict(String),
+    /// A published port is taken on the host.
+    #[error("{message}")]
+    PortTaken {
+        /// The engine's message.
+        message: String,
+        /// The host port, where the message tells it.
+        port: Option<u16>,
+    },
+    /// Any other refusal.
+    #[error("{message}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// The engine's message.
+        message: String,
+    },
+    /// The connection broke or the answer made no sense.
+    #[error("the connection to the container engine failed: {0}")]
+    Broken(String),
+}
+
+impl EngineError {
+    /// Sorts an error of the client library. Port conflicts are told apart by their text alone:
+    /// the engine answers them with 500.
+    pub(super) fn from_bollard(error: bollard::errors::Error) -> Self {
+        use bollard::errors::Error;
+        match error {
+            Error::DockerResponseServerError {
+                status_code,
+                message,
+            } => Self::from_answer(status_code, message),
+            Error::DockerStreamError { error } => Self::Refused {
+                status: 200,
+                message: error,
+            },
+            other => Self::Broken(chain(&other)),
+        }
+    }
+
+    fn from_answer(status: u16, message: String) -> Self {
+        if let Some(port) = port_conflict(&message) {
+            return Self::PortTaken { message, port };
+        }
+        match status {
+            404 => Self::NotFound(message),
+            409 => Self::Conflict(message),
+            _ => Self::Refused { status, message },
+        }
+    }
+
+    /// Whether the engine said that the object does not exist.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::NotFound(_))
+    }
+}
+
+impl From<EngineError> for CommandError {
+    fn from(error: EngineError) -> Self {
+        let base = |code| CommandError::new(code, error.to_string());
+        match &error {
+            EngineError::Unreachable { reason, .. } => {
+                let error = base(ExitCode::Engine).cause(reason.clone());
+                if reason.contains("ermission denied") {
+                    error.hint("add yourself to the group that owns the socket (`sudo usermod -aG docker $USER`, then log in again), or run with sudo")
+                } else {
+                    error.hint("start the engine, or point DOCKER_HOST or `docker context use` at one; `amika doctor` says what is missing")
+                }
+            }
+            EngineError::Endpoint(_) => {
+                base(ExitCode::Engine).hint("`docker context ls` lists the contexts that exist")
+            }
+            EngineError::TooOld { .. } => {
+                base(ExitCode::Engine).hint("update the engine to 20.10 or later")
+            }
+            EngineError::Broken(_) => {
+                base(ExitCode::Engine).hint("`amika doctor` checks the engine")
+            }
+            EngineError::NotFound(_) => base(ExitCode::NotFound),
+            EngineError::Conflict(_) | EngineError::PortTaken { .. } => base(ExitCode::Conflict),
+            EngineError::Refused { .. } => base(ExitCode::Failure),
+        }
+    }
+}
+
+/// Recognises the engines' words for a host port that is taken; the inner value is the port where
+/// the message names it.
+fn port_conflict(message: &str) -> Option<Option<u16>> {
+    // Engine 20.10: `Bind for 127.0.0.1:3000 failed: port is already allocated` (another container)
+    // and `listen tcp4 127.0.0.1:3000: bind: address already in use` (a process). Docker Desktop:
+    // `Ports are not available: exposing port TCP 127.0.0.1:3000 -> 0.0.0.0:0`. A port below 1024
+    // on a rootless engine: `cannot expose privileged port 80`, or `bind: permission denied`.
+    const PATTERNS: [&str; 6] = [
+        "port is already allocated",
+        "address already in use",
+        "ports are not available",
+        "cannot expose privileged port",
+        "bind: permission denied",
+        "cannot assign requested address",
+    ];
+    let lower = message.to_ascii_lowercase();
+    PATTERNS
+        .iter()
+        .any(|pattern| lower.contains(pattern))
+        .then(|| {
+            message
+                .split(|c: char| !(c.is_ascii_digit() || c == ':' || c == '.'))
+                .filter_map(|word| word.trim_end_matches(':').rsplit_once(':'))
+                .find_map(|(_, port)| port.parse().ok())
+                .or_else(|| {
+                    lower
+                        .split_once("privileged port ")
+                        .and_then(|(_, rest)| rest.split(|c: char| !c.is_ascii_digit()).next())
+                        .and_then(|port| port.parse().ok())
+                })
+        })
+}
+
+/// An error and its sources in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let part = source.to_string();
+        if !text.contains(&part) {
+            text = format!("{text}: {part}");
+        }
+        next = source.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn port_conflicts_are_told_by_their_text() {
+        let cases = [
+            (
+                "driver failed programming external connectivity on endpoint x (abc): Bind for 127.0.0.1:3000 failed: port is already allocated",
+                Some(Some(3000)),
+            ),
+            (
+                "driver failed: Error starting userland proxy: listen tcp4 127.0.0.1:4838: bind: address already in use",
+                Some(Some(4838)),
+            ),
+            (
+                "listen udp4 0.0.0.0:53: bind: address already in use",
+                Some(Some(53)),
+            ),
+            (
+                "listen tcp6 [::1]:8080: bind: address already in use",
+                Some(Some(8080)),
+            ),
+            (
+                "error while calling PortManager.AddPort(): cannot expose privileged port 80, you can add …",
+                Some(Some(80)),
+            ),
+            ("No such container: x", None),
+        ];
+        for (message, expected) in cases {
+            assert_eq!(port_conflict(message), expected, "{message}");
+        }
+    }
+}

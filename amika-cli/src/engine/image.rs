@@ -1,0 +1,250 @@
+//! Images: looking, pulling, building, removing.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bollard::auth::DockerCredentials;
+use bollard::query_parameters::{
+    BuildImageOptionsBuilder, CreateImageOptionsBuilder, ListImagesOptionsBuilder,
+    RemoveImageOptionsBuilder,
+};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+
+use super::{Engine, EngineError};
+
+/// An image.
+#[derive(Clone, Debug, Default)]
+pub struct ImageFacts {
+    /// The engine's id.
+    pub id: String,
+    /// Architecture in Go's words, such as `amd64`.
+    pub architecture: String,
+    /// Operating system, such as `linux`.
+    pub os: String,
+    /// ENTRYPOINT.
+    pub entrypoint: Vec<String>,
+    /// CMD.
+    pub cmd: Vec<String>,
+    /// USER; empty means root.
+    pub user: String,
+    /// WORKDIR; empty means `/`.
+    pub workdir: String,
+    /// ENV.
+    pub env: Vec<String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Size in bytes.
+    pub size: i64,
+}
+
+/// An image as a list shows it.
+#[derive(Clone, Debug)]
+pub struct ImageSummary {
+    /// The engine's id.
+    pub id: String,
+    /// `name:tag` references.
+    pub tags: Vec<String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Size in bytes.
+    pub size: i64,
+    /// When it was made, in seconds since the Unix epoch.
+    pub created: i64,
+    /// Containers that use it; negative when the engine did not count.
+    pub containers: i64,
+}
+
+/// User name and password, or token, for a registry.
+#[derive(Clone, Default)]
+pub struct RegistryLogin {
+    /// User name.
+    pub username: Option<String>,
+    /// Password.
+    pub password: Option<String>,
+    /// A token in place of a password.
+    pub identity_token: Option<String>,
+    /// The registry's address.
+    pub server: String,
+}
+
+impl From<RegistryLogin> for DockerCredentials {
+    fn from(login: RegistryLogin) -> Self {
+        Self {
+            username: login.username,
+            password: login.password,
+            identitytoken: login.identity_token,
+            serveraddress: Some(login.server),
+            ..Self::default()
+        }
+    }
+}
+
+/// One line of a pull's progress.
+#[derive(Clone, Debug, Default)]
+pub struct PullProgress {
+    /// The layer, when the line is about one.
+    pub layer: Option<String>,
+    /// What happens, such as `Downloading`.
+    pub status: String,
+    /// Bytes so far.
+    pub current: Option<i64>,
+    /// Bytes in all.
+    pub total: Option<i64>,
+}
+
+impl Engine {
+    /// Looks at a local image; `None` when there is none.
+    pub async fn inspect_image(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {
+        match self
+            .docker
+            .inspect_image(reference)
+            .await
+            .map_err(EngineError::from_bollard)
+        {
+            Ok(image) => Ok(Some(facts(image))),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lists images that have a label (`key` or `key=value`).
+    pub async fn list_images(&self, label: &str) -> Result<Vec<ImageSummary>, EngineError> {
+        let filters = HashMap::from([("label", vec![label])]);
+        let options = ListImagesOptionsBuilder::new().filters(&filters).build();
+        let list = self
+            .docker
+            .list_images(Some(options))
+            .await
+            .map_err(EngineError::from_bollard)?;
+        Ok(list
+            .into_iter()
+            .map(|image| ImageSummary {
+                id: image.id,
+                tags: image.repo_tags,
+                labels: image.labels.into_iter().collect(),
+                size: image.size,
+                created: image.created,
+                containers: image.containers,
+            })
+            .collect())
+    }
+
+    /// Pulls an image, with progress as it comes.
+    pub fn pull_image(
+        &self,
+        reference: &str,
+        login: Option<RegistryLogin>,
+    ) -> impl Stream<Item = Result<PullProgress, EngineError>> + use<> {
+        // Without a tag the engine would pull every tag of the repository.
+        let has_tag = reference.contains('@')
+            || reference
+                .rsplit('/')
+                .next()
+                .is_some_and(|last| last.contains(':'));
+        let reference = if has_tag {
+            reference.to_owned()
+        } else {
+            format!("{reference}:latest")
+        };
+        let options = CreateImageOptionsBuilder::new()
+            .from_image(&reference)
+            .build();
+        let docker = self.docker.clone();
+        docker
+            .create_image(Some(options), None, login.map(Into::into))
+            .boxed()
+            .map(|item| {
+                item.map(|info| {
+                    let detail = info.progress_detail.unwrap_or_default();
+                    PullProgress {
+                        layer: info.id,
+                        status: info.status.unwrap_or_default(),
+                        current: detail.current,
+                        total: detail.total,
+                    }
+                })
+                .map_err(EngineError::from_bollard)
+            })
+    }
+
+    /// Builds an image from a context with the classic builder; yields the build's output.
+    pub fn build_image(
+        &self,
+        tag: &str,
+        dockerfile: &str,
+        build_args: &HashMap<String, String>,
+        labels: &HashMap<String, String>,
+        context: Vec<u8>,
+    ) -> impl Stream<Item = Result<String, EngineError>> + use<> {
+        let options = BuildImageOptionsBuilder::new()
+            .dockerfile(dockerfile)
+            .t(tag)
+            .rm(true)
+            .forcerm(true)
+            .buildargs(build_args)
+            .labels(labels)
+            .build();
+        let docker = self.docker.clone();
+        let (sender, receiver) = tokio::sync::mpsc::channel(64);
+        // The client's stream borrows the client; a task owns both and hands the lines on.
+        tokio::spawn(async move {
+            let mut lines = docker.build_image(
+                options,
+                None,
+                Some(bollard::body_full(Bytes::from(context))),
+            );
+            while let Some(item) = lines.next().await {
+                let line = item
+                    .map(|info| info.stream.or(info.status).unwrap_or_default())
+                    .map_err(EngineError::from_bollard);
+                if sender.send(line).await.is_err() {
+                    break;
+                }
+            }
+        });
+        futures_util::stream::unfold(receiver, |mut receiver| async move {
+            receiver.recv().await.map(|line| (line, receiver))
+        })
+    }
+
+    /// Gives an image another name.
+    pub async fn tag_image(&self, id: &str, name: &str, tag: &str) -> Result<(), EngineError> {
+        let options = bollard::query_parameters::TagImageOptionsBuilder::new()
+            .repo(name)
+            .tag(tag)
+            .build();
+        self.docker
+            .tag_image(id, Some(options))
+            .await
+            .map_err(EngineError::from_bollard)
+    }
+
+    /// Removes an image.
+    ///
+    /// # Errors
+    /// [`EngineError::Conflict`] while a container uses it.
+    pub async fn remove_image(&self, reference: &str) -> Result<(), EngineError> {
+        let options = RemoveImageOptionsBuilder::new().build();
+        self.docker
+            .remove_image(reference, Some(options), None)
+            .await
+            .map(drop)
+            .map_err(EngineError::from_bollard)
+    }
+}
+
+fn facts(image: bollard::models::ImageInspect) -> ImageFacts {
+    let config = image.config.unwrap_or_default();
+    ImageFacts {
+        id: image.id.unwrap_or_default(),
+        architecture: image.architecture.unwrap_or_default(),
+        os: image.os.unwrap_or_default(),
+        entrypoint: config.entrypoint.unwrap_or_default(),
+        cmd: config.cmd.unwrap_or_default(),
+        user: config.user.unwrap_or_default(),
+        workdir: config.working_dir.unwrap_or_default(),
+        env: config.env.unwrap_or_default(),
+        labels: config.labels.unwrap_or_default().into_iter().collect(),
+        size: image.size.unwrap_or_default(),
+    }
+}

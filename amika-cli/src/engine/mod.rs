@@ -1,0 +1,27 @@
+//! The container engine, in our own types: the only module that knows bollard.
+
+mod archive;
+mod connect;
+mod container;
+mod endpoint;
+mod error;
+mod exec;
+mod image;
+mod logs;
+mod network;
+mod spec;
+mod system;
+mod volume;
+
+pub use connect::Engine;
+pub use container::{ContainerFacts, ContainerState, ContainerSummary, MountFacts, PublishedPort};
+pub use endpoint::Endpoint;
+pub(crate) use endpoint::hex;
+pub use error::EngineError;
+pub use exec::{ExecOutput, ExecSession, ExecSpec};
+pub use image::{ImageFacts, ImageSummary, PullProgress, RegistryLogin};
+pub use logs::LogQuery;
+pub use network::NetworkFacts;
+pub use spec::{ContainerSpec, Limits, MountSpec, PortSpec};
+pub use system::SystemFacts;
+pub use volume::VolumeFacts;

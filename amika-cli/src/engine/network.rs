@@ -1,0 +1,69 @@
+//! The bridge network that sandboxes share without reaching each other.
+
+use std::collections::HashMap;
+
+use bollard::models::NetworkCreateRequest;
+
+use super::{Engine, EngineError};
+
+/// What is known of a network.
+#[derive(Clone, Debug)]
+pub struct NetworkFacts {
+    /// The engine's id.
+    pub id: String,
+    /// Its labels.
+    pub labels: HashMap<String, String>,
+}
+
+impl Engine {
+    /// Looks at a network; `None` when there is none of that name.
+    pub async fn inspect_network(&self, name: &str) -> Result<Option<NetworkFacts>, EngineError> {
+        match self
+            .docker
+            .inspect_network(name, None)
+            .await
+            .map_err(EngineError::from_bollard)
+        {
+            Ok(network) => Ok(Some(NetworkFacts {
+                id: network.id.unwrap_or_default(),
+                labels: network.labels.unwrap_or_default(),
+            })),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes a bridge on which containers do not reach each other.
+    ///
+    /// # Errors
+    /// [`EngineError::Conflict`] when the name is taken.
+    pub async fn create_isolated_network(
+        &self,
+        name: &str,
+        labels: HashMap<String, String>,
+    ) -> Result<(), EngineError> {
+        let request = NetworkCreateRequest {
+            name: name.to_owned(),
+            driver: Some("bridge".into()),
+            options: Some(HashMap::from([(
+                "com.docker.network.bridge.enable_icc".to_owned(),
+                "false".to_owned(),
+            )])),
+            labels: Some(labels),
+            ..NetworkCreateRequest::default()
+        };
+        self.docker
+            .create_network(request)
+            .await
+            .map(drop)
+            .map_err(EngineError::from_bollard)
+    }
+
+    /// Removes a network that no container uses.
+    pub async fn remove_network(&self, name: &str) -> Result<(), EngineError> {
+        self.docker
+            .remove_network(name)
+            .await
+            .map_err(EngineError::from_bollard)
+    }
+}

@@ -1,0 +1,50 @@
+//! What the engine says of itself.
+
+use super::{Engine, EngineError};
+
+/// Facts about the engine.
+#[derive(Clone, Debug, Default, serde::Serialize, schemars::JsonSchema)]
+pub struct SystemFacts {
+    /// Version, such as `20.10.24`.
+    pub version: String,
+    /// API version in use.
+    pub api_version: String,
+    /// Architecture in the kernel's words, such as `x86_64`.
+    pub architecture: String,
+    /// Operating system, such as `Debian GNU/Linux 12`.
+    pub operating_system: String,
+    /// Storage driver.
+    pub storage_driver: String,
+    /// Where the engine keeps its data.
+    pub root_dir: String,
+    /// Default log driver.
+    pub log_driver: String,
+    /// Whether it runs without root.
+    pub rootless: bool,
+    /// Whether it maps users by default.
+    pub user_namespaces: bool,
+}
+
+impl Engine {
+    /// Asks the engine about itself.
+    pub async fn system(&self) -> Result<SystemFacts, EngineError> {
+        let info = self
+            .docker
+            .info()
+            .await
+            .map_err(EngineError::from_bollard)?;
+        let security = info.security_options.unwrap_or_default();
+        let has = |word: &str| security.iter().any(|option| option.contains(word));
+        Ok(SystemFacts {
+            version: info.server_version.unwrap_or_default(),
+            api_version: self.docker.client_version().to_string(),
+            architecture: info.architecture.unwrap_or_default(),
+            operating_system: info.operating_system.unwrap_or_default(),
+            storage_driver: info.driver.unwrap_or_default(),
+            root_dir: info.docker_root_dir.unwrap_or_default(),
+            log_driver: info.logging_driver.unwrap_or_default(),
+            rootless: has("name=rootless"),
+            user_namespaces: has("name=userns"),
+        })
+    }
+}

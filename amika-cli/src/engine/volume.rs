@@ -1,0 +1,105 @@
+//! Named volumes.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bollard::models::VolumeCreateRequest;
+use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
+
+use super::{Engine, EngineError};
+
+/// A volume.
+#[derive(Clone, Debug)]
+pub struct VolumeFacts {
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// When it was made (RFC 3339).
+    pub created: String,
+    /// The driver that holds it.
+    pub driver: String,
+    /// Where the driver holds it, on the engine's machine.
+    pub mountpoint: String,
+}
+
+impl Engine {
+    /// Makes a volume, or finds the one of that name.
+    pub async fn create_volume(
+        &self,
+        name: &str,
+        labels: BTreeMap<String, String>,
+    ) -> Result<(), EngineError> {
+        let request = VolumeCreateRequest {
+            name: Some(name.to_owned()),
+            labels: Some(labels.into_iter().collect()),
+            ..VolumeCreateRequest::default()
+        };
+        self.docker
+            .create_volume(request)
+            .await
+            .map(drop)
+            .map_err(EngineError::from_bollard)
+    }
+
+    /// Looks at a volume; `None` when there is none.
+    pub async fn inspect_volume(&self, name: &str) -> Result<Option<VolumeFacts>, EngineError> {
+        match self
+            .docker
+            .inspect_volume(name)
+            .await
+            .map_err(EngineError::from_bollard)
+        {
+            Ok(volume) => Ok(Some(facts(volume))),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lists the volumes that have a label (`key` or `key=value`), by name.
+    pub async fn list_volumes(&self, label: &str) -> Result<Vec<VolumeFacts>, EngineError> {
+        let filters = HashMap::from([("label", vec![label])]);
+        let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
+        let answer = self
+            .docker
+            .list_volumes(Some(options))
+            .await
+            .map_err(EngineError::from_bollard)?;
+        let mut list: Vec<_> = answer
+            .volumes
+            .unwrap_or_default()
+            .into_iter()
+            .map(facts)
+            .collect();
+        list.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(list)
+    }
+
+    /// Removes a volume; one that does not exist counts as removed.
+    ///
+    /// # Errors
+    /// [`EngineError::Conflict`] while a container uses it.
+    pub async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
+        match self
+            .docker
+            .remove_volume(name, None::<RemoveVolumeOptions>)
+            .await
+            .map_err(EngineError::from_bollard)
+        {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn facts(volume: bollard::models::Volume) -> VolumeFacts {
+    VolumeFacts {
+        name: volume.name,
+        labels: volume.labels.into_iter().collect(),
+        created: volume
+            .created_at
+            .map(|time| time.to_string())
+            .unwrap_or_default(),
+        driver: volume.driver,
+        mountpoint: volume.mountpoint,
+    }
+}

@@ -1,0 +1,131 @@
+//! What a command failed with: the sentence, its causes, what to do next, and the exit code.
+
+use serde_json::{Map, Value};
+
+/// Exit codes of `amika`; see `docs/errors.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitCode {
+    /// Anything that has no code of its own.
+    Failure = 1,
+    /// A bad flag, value or configuration; nothing was done.
+    Usage = 2,
+    /// No such sandbox, volume or service.
+    NotFound = 3,
+    /// A name, port, mount or unsaved work is in the way.
+    Conflict = 4,
+    /// The container engine cannot be reached.
+    Engine = 5,
+    /// The image could not be built or found, or does not fit.
+    Image = 6,
+    /// The repository could not be read or cloned.
+    Repository = 7,
+    /// The setup script failed; CMD did not run.
+    SetupFailed = 20,
+    /// Not ready in time; the sandbox stays.
+    NotReady = 21,
+    /// `exec` and `connect` failed themselves; every other code there is the remote program's.
+    Remote = 125,
+    /// Interrupted; what was made was unmade.
+    Interrupted = 130,
+}
+
+impl ExitCode {
+    /// The stable word for programs, the `code` of the JSON error.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Failure => "failure",
+            Self::Usage => "usage",
+            Self::NotFound => "not_found",
+            Self::Conflict => "conflict",
+            Self::Engine => "engine_unreachable",
+            Self::Image => "image",
+            Self::Repository => "repository",
+            Self::SetupFailed => "setup_failed",
+            Self::NotReady => "not_ready",
+            Self::Remote => "exec_failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// A failed command, ready to be shown.
+#[derive(Debug)]
+pub struct CommandError {
+    /// Decides the exit code and the word in JSON.
+    pub code: ExitCode,
+    /// What was tried and what was wrong: one sentence, lower case, no full stop.
+    pub message: String,
+    /// Why, outermost first.
+    pub causes: Vec<String>,
+    /// What to do next; commands stand in backticks and can be pasted.
+    pub hints: Vec<String>,
+    /// Further members of the JSON error.
+    pub details: Map<String, Value>,
+}
+
+/// What commands return.
+pub type Result<T, E = CommandError> = std::result::Result<T, E>;
+
+impl CommandError {
+    /// An error with a message and nothing else.
+    pub fn new(code: ExitCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            causes: Vec::new(),
+            hints: Vec::new(),
+            details: Map::new(),
+        }
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Adds why it happened.
+    #[must_use]
+    pub fn cause(mut self, cause: impl Into<String>) -> Self {
+        self.causes.push(cause.into());
+        self
+    }
+
+    /// Adds an error and all its sources as causes.
+    #[must_use]
+    pub fn caused_by(mut self, error: &dyn std::error::Error) -> Self {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            let text = error.to_string();
+            if self.causes.last() != Some(&text) {
+                self.causes.push(text);
+            }
+            next = error.source();
+        }
+        self
+    }
+
+    /// Adds a member to the JSON error.
+    #[must_use]
+    pub fn detail(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.details.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// The document that `-o json` prints: `{"error":{"code","message","causes","hint",…}}`.
+    pub fn to_json(&self) -> Value {
+        let mut error = self.details.clone();
+        error.insert("code".into(), self.code.word().into());
+        error.insert("exit_code".into(), (self.code as i32).into());
+        error.insert("message".into(), self.message.clone().into());
+        error.insert("causes".into(), self.causes.clone().into());
+        let hint = if self.hints.is_empty() {
+            Value::Null
+        } else {
+            self.hints.join("\n").into()
+        };
+        error.insert("hint".into(), hint);
+        serde_json::json!({ "error": error })
+    }
+}
