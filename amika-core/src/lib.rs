@@ -4,7 +4,10 @@
 //! the host come in as arguments, so that every rule can be tested without a container engine.
 
 pub mod contract;
+#[cfg(feature = "config")]
+pub mod label;
 pub mod name;
 pub mod port;
+pub mod service;
 pub mod volume;
 pub mod wire;

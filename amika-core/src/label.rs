@@ -1,0 +1,136 @@
+//! What is written on containers, volumes, networks and images, and how it is read back.
+//!
+//! Labels are the only record of a sandbox beside the engine's own, and cannot change after the
+//! container was made: what can change (name, ports, state) is read from the engine instead. They
+//! show in `docker inspect`, so no secret may enter one.
+
+use std::collections::BTreeMap;
+
+mod id;
+mod record;
+mod resource;
+mod source;
+
+pub use id::{InvalidSandboxId, SandboxId};
+pub use record::{Creator, Repository, SandboxRecord, SetupScript};
+pub use resource::{Kind, ResourceRecord};
+pub use source::RepositorySource;
+
+/// Labels by key, in a stable order.
+pub type Labels = BTreeMap<String, String>;
+
+/// Version of the set of labels; a program that finds another one must not guess.
+pub const VERSION: &str = "1";
+
+/// Label keys.
+pub mod key {
+    /// The sandbox's id: on the container and on all that belongs to it.
+    pub const ID: &str = "dev.amika.id";
+    /// What the resource is, see [`super::Kind`].
+    pub const KIND: &str = "dev.amika.kind";
+    /// [`super::VERSION`].
+    pub const VERSION: &str = "dev.amika.version";
+    /// Name of the sandbox when the resource was made; it may have been renamed since.
+    pub const SANDBOX: &str = "dev.amika.sandbox";
+    /// Name of the repository, which is its directory in the sandbox.
+    pub const REPO_NAME: &str = "dev.amika.repo.name";
+    /// Where the repository came from: a path, or a URL without credentials.
+    pub const REPO_SOURCE: &str = "dev.amika.repo.source";
+    /// The branch that the sandbox began with.
+    pub const REPO_BRANCH: &str = "dev.amika.repo.branch";
+    /// The declared services, as JSON.
+    pub const SERVICES: &str = "dev.amika.services";
+    /// Path on the host of the setup script.
+    pub const SETUP_HOST_PATH: &str = "dev.amika.setup.host-path";
+    /// Path of the setup script, relative to the repository's root.
+    pub const SETUP_REPO_PATH: &str = "dev.amika.setup.repo-path";
+    /// Host name of the machine whose `amika` made the container.
+    pub const CREATOR_HOST: &str = "dev.amika.creator.host";
+    /// Boot id of that machine.
+    pub const CREATOR_BOOT_ID: &str = "dev.amika.creator.boot-id";
+    /// Process id of that `amika`.
+    pub const CREATOR_PID: &str = "dev.amika.creator.pid";
+    /// Start time of that process, as its kernel counts it: tells it from a later one of that id.
+    pub const CREATOR_STARTED: &str = "dev.amika.creator.started";
+    /// Name of the preset, where the image is one.
+    pub const PRESET: &str = "dev.amika.preset";
+    /// Reference of the image, as it was asked for.
+    pub const IMAGE: &str = "dev.amika.image";
+    /// The agent's working directory.
+    pub const AGENT_CWD: &str = "dev.amika.agent-cwd";
+    /// The user that CMD and the agent run as.
+    pub const USER: &str = "dev.amika.user";
+    /// When the resource was made, in milliseconds since the Unix epoch.
+    pub const CREATED_AT: &str = "dev.amika.created-at";
+    /// Name of the test run that the resource belongs to.
+    pub const TEST: &str = "dev.amika.test";
+}
+
+/// A label that is missing or cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LabelError {
+    /// A label without which nothing can be said is not there.
+    #[error("label {key} is missing")]
+    Missing {
+        /// The label.
+        key: &'static str,
+    },
+    /// A label holds something that its reader does not understand.
+    #[error("label {key} is \"{}\", not {expected}", .value.escape_debug())]
+    Invalid {
+        /// The label.
+        key: &'static str,
+        /// What it holds.
+        value: String,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// The labels were written by a version of Amika that this one does not know.
+    #[error("label {} is \"{}\": made by a newer amika, this one knows {VERSION}", key::VERSION, .found.escape_debug())]
+    Version {
+        /// The version found.
+        found: String,
+    },
+}
+
+/// Looks labels up and reads their values.
+#[derive(Clone, Copy)]
+struct Reader<F>(F);
+
+impl<'a, F: Fn(&str) -> Option<&'a str>> Reader<F> {
+    fn text(&self, key: &str) -> Option<String> {
+        (self.0)(key).map(str::to_owned)
+    }
+
+    /// Returns the value read by `read`, nothing when there is no such label, an error when it
+    /// holds something else.
+    fn read<T>(
+        &self,
+        key: &'static str,
+        expected: &'static str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, LabelError> {
+        let Some(value) = (self.0)(key) else {
+            return Ok(None);
+        };
+        let invalid = || LabelError::Invalid {
+            key,
+            value: value.to_owned(),
+            expected,
+        };
+        read(value).map(Some).ok_or_else(invalid)
+    }
+
+    fn number(&self, key: &'static str) -> Result<Option<u64>, LabelError> {
+        self.read(key, "a number", |value| value.parse().ok())
+    }
+
+    fn check_version(&self) -> Result<(), LabelError> {
+        match (self.0)(key::VERSION) {
+            None | Some(VERSION) => Ok(()),
+            Some(found) => Err(LabelError::Version {
+                found: found.to_owned(),
+            }),
+        }
+    }
+}

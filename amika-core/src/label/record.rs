@@ -1,0 +1,357 @@
+//! A sandbox as its container's labels tell of it.
+
+use super::{Kind, LabelError, Labels, Reader, RepositorySource, SandboxId, VERSION, key};
+use crate::service::Service;
+
+/// What is known of a sandbox from its making on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SandboxRecord {
+    /// Joins the container with its volumes.
+    pub id: SandboxId,
+    /// The repository in it, if there is one.
+    pub repository: Option<Repository>,
+    /// The declared services.
+    pub services: Vec<Service>,
+    /// The setup script, where it is not the image's own.
+    pub setup_script: Option<SetupScript>,
+    /// The process that made it; none when the labels do not tell.
+    pub creator: Option<Creator>,
+    /// Name of the preset, where the image is one.
+    pub preset: Option<String>,
+    /// Reference of the image, as it was asked for.
+    pub image: Option<String>,
+    /// The agent's working directory in the container.
+    pub agent_cwd: Option<String>,
+    /// The user that the agent runs as; none is the image's own.
+    pub user: Option<String>,
+    /// When it was made, in milliseconds since the Unix epoch.
+    pub created_at: Option<u64>,
+    /// Name of the test run that it belongs to.
+    pub test: Option<String>,
+}
+
+/// A repository in a sandbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repository {
+    /// Name of its directory.
+    pub name: String,
+    /// Where it came from.
+    pub source: Option<RepositorySource>,
+    /// The branch that the sandbox began with; none when detached.
+    pub branch: Option<String>,
+}
+
+/// Where a setup script is read from at each start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetupScript {
+    /// An absolute path on the host.
+    Host(String),
+    /// A path in the sandbox's own repository, relative to its root.
+    Repository(String),
+}
+
+/// The process that makes a sandbox, so that another one can tell whether it still lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Creator {
+    /// The machine's host name.
+    pub host: String,
+    /// The machine's boot id: process ids of an earlier boot mean nothing.
+    pub boot_id: String,
+    /// The process id.
+    pub pid: u32,
+    /// The process's start time, in the kernel's own count.
+    pub started: u64,
+}
+
+impl SandboxRecord {
+    /// Returns a record of a sandbox of which nothing but its id is known.
+    pub fn new(id: SandboxId) -> Self {
+        Self {
+            id,
+            repository: None,
+            services: Vec::new(),
+            setup_script: None,
+            creator: None,
+            preset: None,
+            image: None,
+            agent_cwd: None,
+            user: None,
+            created_at: None,
+            test: None,
+        }
+    }
+
+    /// Returns the labels of the container.
+    pub fn to_labels(&self) -> Labels {
+        let mut labels = Labels::new();
+        let mut put = |key: &str, value: Option<String>| {
+            if let Some(value) = value {
+                labels.insert(key.to_owned(), value);
+            }
+        };
+        put(key::ID, Some(self.id.to_string()));
+        put(key::KIND, Some(Kind::Sandbox.as_str().to_owned()));
+        put(key::VERSION, Some(VERSION.to_owned()));
+        if let Some(repository) = &self.repository {
+            put(key::REPO_NAME, Some(repository.name.clone()));
+            put(
+                key::REPO_SOURCE,
+                repository.source.as_ref().map(ToString::to_string),
+            );
+            put(key::REPO_BRANCH, repository.branch.clone());
+        }
+        if !self.services.is_empty() {
+            // Maps with other than string keys are what JSON cannot hold; there is none in here.
+            put(key::SERVICES, serde_json::to_string(&self.services).ok());
+        }
+        match &self.setup_script {
+            Some(SetupScript::Host(path)) => put(key::SETUP_HOST_PATH, Some(path.clone())),
+            Some(SetupScript::Repository(path)) => put(key::SETUP_REPO_PATH, Some(path.clone())),
+            None => {}
+        }
+        if let Some(creator) = &self.creator {
+            put(key::CREATOR_HOST, Some(creator.host.clone()));
+            put(key::CREATOR_BOOT_ID, Some(creator.boot_id.clone()));
+            put(key::CREATOR_PID, Some(creator.pid.to_string()));
+            put(key::CREATOR_STARTED, Some(creator.started.to_string()));
+        }
+        put(key::PRESET, self.preset.clone());
+        put(key::IMAGE, self.image.clone());
+        put(key::AGENT_CWD, self.agent_cwd.clone());
+        put(key::USER, self.user.clone());
+        put(key::CREATED_AT, self.created_at.map(|at| at.to_string()));
+        put(key::TEST, self.test.clone());
+        labels
+    }
+
+    /// Reads a container's labels; `get` looks one up. Labels it does not know are left alone, and
+    /// of those it knows only id and kind must be there.
+    pub fn from_labels<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Result<Self, LabelError> {
+        let labels = Reader(get);
+        let kind = labels.read(key::KIND, "a kind of resource", |value| value.parse().ok())?;
+        match kind {
+            Some(Kind::Sandbox) => {}
+            Some(other) => {
+                let value = Kind::as_str(other).to_owned();
+                return Err(LabelError::Invalid {
+                    key: key::KIND,
+                    value,
+                    expected: "sandbox",
+                });
+            }
+            None => return Err(LabelError::Missing { key: key::KIND }),
+        }
+        labels.check_version()?;
+        let id = labels.read(key::ID, "a sandbox id", |value| value.parse().ok())?;
+        Ok(Self {
+            id: id.ok_or(LabelError::Missing { key: key::ID })?,
+            repository: labels.text(key::REPO_NAME).map(|name| Repository {
+                name,
+                source: labels.text(key::REPO_SOURCE).map(RepositorySource::from),
+                branch: labels.text(key::REPO_BRANCH),
+            }),
+            services: labels
+                .read(key::SERVICES, "a list of services", |json| {
+                    serde_json::from_str(json).ok()
+                })?
+                .unwrap_or_default(),
+            setup_script: match labels.text(key::SETUP_HOST_PATH) {
+                Some(path) => Some(SetupScript::Host(path)),
+                None => labels
+                    .text(key::SETUP_REPO_PATH)
+                    .map(SetupScript::Repository),
+            },
+            creator: creator(&labels)?,
+            preset: labels.text(key::PRESET),
+            image: labels.text(key::IMAGE),
+            agent_cwd: labels.text(key::AGENT_CWD),
+            user: labels.text(key::USER),
+            created_at: labels.number(key::CREATED_AT)?,
+            test: labels.text(key::TEST),
+        })
+    }
+}
+
+/// Returns the creator, or nothing when one of its labels is not there.
+fn creator<'a, F: Fn(&str) -> Option<&'a str>>(
+    labels: &Reader<F>,
+) -> Result<Option<Creator>, LabelError> {
+    let pid = labels.read(key::CREATOR_PID, "a process id", |value| value.parse().ok())?;
+    let started = labels.number(key::CREATOR_STARTED)?;
+    let host = labels.text(key::CREATOR_HOST);
+    let boot_id = labels.text(key::CREATOR_BOOT_ID);
+    Ok((|| {
+        Some(Creator {
+            host: host?,
+            boot_id: boot_id?,
+            pid: pid?,
+            started: started?,
+        })
+    })())
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::service::{Scheme, ServicePort};
+
+    fn read(labels: &Labels) -> Result<SandboxRecord, LabelError> {
+        SandboxRecord::from_labels(|key| labels.get(key).map(String::as_str))
+    }
+
+    fn full() -> SandboxRecord {
+        SandboxRecord {
+            id: SandboxId::from_random([7; 16]),
+            repository: Some(Repository {
+                name: "Hello World".to_owned(),
+                source: Some("https://token@example.com/hello".into()),
+                branch: Some("main".to_owned()),
+            }),
+            services: vec![Service {
+                name: "api".to_owned(),
+                ports: vec![ServicePort {
+                    container: "4838/tcp".parse().unwrap(),
+                    url_scheme: Some(Scheme::Http),
+                    line: 0,
+                }],
+            }],
+            setup_script: Some(SetupScript::Host("/src/setup.sh".to_owned())),
+            creator: Some(Creator {
+                host: "box".to_owned(),
+                boot_id: "b".to_owned(),
+                pid: 42,
+                started: 4711,
+            }),
+            preset: Some("coder".to_owned()),
+            image: Some("amika-coder:1".to_owned()),
+            agent_cwd: Some("/home/amika/workspace/Hello World".to_owned()),
+            user: Some("amika".to_owned()),
+            created_at: Some(1_795_336_329_000),
+            test: Some("run-1".to_owned()),
+        }
+    }
+
+    #[test]
+    fn the_labels_are_these() {
+        let labels = full().to_labels();
+        let lines: Vec<String> = labels
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "dev.amika.agent-cwd=/home/amika/workspace/Hello World",
+                "dev.amika.created-at=1795336329000",
+                "dev.amika.creator.boot-id=b",
+                "dev.amika.creator.host=box",
+                "dev.amika.creator.pid=42",
+                "dev.amika.creator.started=4711",
+                "dev.amika.id=07070707-0707-4707-8707-070707070707",
+                "dev.amika.image=amika-coder:1",
+                "dev.amika.kind=sandbox",
+                "dev.amika.preset=coder",
+                "dev.amika.repo.branch=main",
+                "dev.amika.repo.name=Hello World",
+                "dev.amika.repo.source=https://example.com/hello",
+                "dev.amika.services=[{\"name\":\"api\",\"ports\":[{\"port\":4838,\
+                 \"protocol\":\"tcp\",\"url_scheme\":\"http\"}]}]",
+                "dev.amika.setup.host-path=/src/setup.sh",
+                "dev.amika.test=run-1",
+                "dev.amika.user=amika",
+                "dev.amika.version=1",
+            ]
+        );
+    }
+
+    #[test]
+    fn records_are_read_as_they_were_written() {
+        let mut record = full();
+        assert_eq!(read(&record.to_labels()), Ok(record.clone()));
+        record.setup_script = Some(SetupScript::Repository("scripts/setup.sh".to_owned()));
+        assert_eq!(read(&record.to_labels()), Ok(record.clone()));
+        let bare = SandboxRecord::new(record.id);
+        assert_eq!(read(&bare.to_labels()), Ok(bare));
+    }
+
+    #[test]
+    fn unknown_labels_and_half_a_creator_are_no_errors() {
+        let mut labels = full().to_labels();
+        labels.insert("dev.amika.future".to_owned(), "x".to_owned());
+        labels.insert("com.example".to_owned(), "y".to_owned());
+        labels.remove(key::CREATOR_HOST);
+        labels.remove(key::VERSION);
+        assert_eq!(
+            read(&labels),
+            Ok(SandboxRecord {
+                creator: None,
+                ..full()
+            })
+        );
+    }
+
+    #[test]
+    fn errors_name_the_label() {
+        for (key, value, message) in [
+            (key::ID, None, "label dev.amika.id is missing"),
+            (
+                key::ID,
+                Some("x"),
+                "label dev.amika.id is \"x\", not a sandbox id",
+            ),
+            (key::KIND, None, "label dev.amika.kind is missing"),
+            (
+                key::KIND,
+                Some("git"),
+                "label dev.amika.kind is \"git\", not sandbox",
+            ),
+            (
+                key::KIND,
+                Some("x"),
+                "label dev.amika.kind is \"x\", not a kind of resource",
+            ),
+            (
+                key::VERSION,
+                Some("2"),
+                "label dev.amika.version is \"2\": made by a newer amika, this one knows 1",
+            ),
+            (
+                key::SERVICES,
+                Some("{\n"),
+                "label dev.amika.services is \"{\\n\", not a list of services",
+            ),
+            (
+                key::CREATED_AT,
+                Some("now"),
+                "label dev.amika.created-at is \"now\", not a number",
+            ),
+            (
+                key::CREATOR_PID,
+                Some("-1"),
+                "label dev.amika.creator.pid is \"-1\", not a process id",
+            ),
+        ] {
+            let mut labels = full().to_labels();
+            match value {
+                Some(value) => labels.insert(key.to_owned(), value.to_owned()),
+                None => labels.remove(key),
+            };
+            assert_eq!(read(&labels).unwrap_err().to_string(), message);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_labels_make_it_panic(value in any::<String>(), index in 0usize..18) {
+            let mut labels = full().to_labels();
+            let key = labels.keys().nth(index).cloned().unwrap();
+            labels.insert(key, value);
+            if let Ok(record) = read(&labels) {
+                prop_assert_eq!(read(&record.to_labels()), Ok(record));
+            }
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Volumes, networks and images as their labels tell of them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{LabelError, Labels, Reader, SandboxId, VERSION, key};
+use crate::name::SandboxName;
+
+/// What a resource with our labels is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A sandbox's container.
+    Sandbox,
+    /// A volume with a clone; stays when its sandbox is deleted.
+    Git,
+    /// The volume at the agent's home; goes with the sandbox.
+    Home,
+    /// The volume at amikad's state directory; goes with the sandbox.
+    State,
+    /// A volume with a copy of a host directory; goes with the sandbox.
+    RwCopy,
+    /// A volume that holds amikad's program, shared by many sandboxes.
+    Amikad,
+    /// The network of sandboxes.
+    Network,
+    /// An image.
+    Image,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 8] = [
+        Self::Sandbox,
+        Self::Git,
+        Self::Home,
+        Self::State,
+        Self::RwCopy,
+        Self::Amikad,
+        Self::Network,
+        Self::Image,
+    ];
+
+    /// Returns the label's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sandbox => "sandbox",
+            Self::Git => "git",
+            Self::Home => "home",
+            Self::State => "state",
+            Self::RwCopy => "rwcopy",
+            Self::Amikad => "amikad",
+            Self::Network => "network",
+            Self::Image => "image",
+        }
+    }
+
+    /// Whether the resource is a volume that is deleted together with its sandbox.
+    pub fn goes_with_sandbox(self) -> bool {
+        matches!(self, Self::Home | Self::State | Self::RwCopy)
+    }
+}
+
+impl FromStr for Kind {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or(())
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What is known of a resource other than a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceRecord {
+    /// What it is.
+    pub kind: Kind,
+    /// The sandbox it belongs to; none for what is shared.
+    pub id: Option<SandboxId>,
+    /// That sandbox's name when the resource was made.
+    pub sandbox: Option<SandboxName>,
+    /// Name of the repository in it, for [`Kind::Git`].
+    pub repository: Option<String>,
+    /// When it was made, in milliseconds since the Unix epoch.
+    pub created_at: Option<u64>,
+    /// Name of the test run that it belongs to.
+    pub test: Option<String>,
+}
+
+impl ResourceRecord {
+    /// Returns a record of a resource that belongs to no sandbox.
+    pub fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            id: None,
+            sandbox: None,
+            repository: None,
+            created_at: None,
+            test: None,
+        }
+    }
+
+    /// Returns the resource's labels.
+    pub fn to_labels(&self) -> Labels {
+        [
+            (key::KIND, Some(self.kind.to_string())),
+            (key::VERSION, Some(VERSION.to_owned())),
+            (key::ID, self.id.as_ref().map(ToString::to_string)),
+            (key::SANDBOX, self.sandbox.as_ref().map(ToString::to_string)),
+            (key::REPO_NAME, self.repository.clone()),
+            (key::CREATED_AT, self.created_at.map(|at| at.to_string())),
+            (key::TEST, self.test.clone()),
+        ]
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), value?)))
+        .collect()
+    }
+
+    /// Reads a resource's labels; `get` looks one up. Only the kind must be there.
+    pub fn from_labels<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Result<Self, LabelError> {
+        let labels = Reader(get);
+        let kind = labels.read(key::KIND, "a kind of resource", |value| value.parse().ok())?;
+        labels.check_version()?;
+        Ok(Self {
+            kind: kind.ok_or(LabelError::Missing { key: key::KIND })?,
+            id: labels.read(key::ID, "a sandbox id", |value| value.parse().ok())?,
+            sandbox: labels.read(key::SANDBOX, "a sandbox name", |value| value.parse().ok())?,
+            repository: labels.text(key::REPO_NAME),
+            created_at: labels.number(key::CREATED_AT)?,
+            test: labels.text(key::TEST),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn read(labels: &Labels) -> Result<ResourceRecord, LabelError> {
+        ResourceRecord::from_labels(|key| labels.get(key).map(String::as_str))
+    }
+
+    #[test]
+    fn kinds_read_as_they_print() {
+        for kind in Kind::ALL {
+            assert_eq!(kind.to_string().parse(), Ok(kind));
+            assert_eq!(serde_json::to_string(&kind).unwrap(), format!("\"{kind}\""));
+        }
+        assert!("Git".parse::<Kind>().is_err());
+    }
+
+    #[test]
+    fn records_are_read_as_they_were_written() {
+        let volume = ResourceRecord {
+            kind: Kind::Git,
+            id: Some(SandboxId::from_random([1; 16])),
+            sandbox: Some("teal-tokyo".parse().unwrap()),
+            repository: Some("Hello-World".to_owned()),
+            created_at: Some(1),
+            test: Some("t".to_owned()),
+        };
+        assert_eq!(read(&volume.to_labels()), Ok(volume));
+        let network = ResourceRecord::new(Kind::Network);
+        assert_eq!(network.to_labels().len(), 2);
+        assert_eq!(read(&network.to_labels()), Ok(network));
+    }
+
+    #[test]
+    fn a_stranger_s_resource_is_told_apart() {
+        assert_eq!(
+            read(&Labels::new()),
+            Err(LabelError::Missing { key: key::KIND })
+        );
+    }
+
+    #[test]
+    fn only_what_the_sandbox_alone_uses_goes_with_it() {
+        let going: Vec<Kind> = Kind::ALL
+            .into_iter()
+            .filter(|kind| kind.goes_with_sandbox())
+            .collect();
+        assert_eq!(going, [Kind::Home, Kind::State, Kind::RwCopy]);
+    }
+}
