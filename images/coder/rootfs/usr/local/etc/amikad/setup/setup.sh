@@ -1,0 +1,3 @@
+#!/bin/sh
+# Amika: no setup.
+exit 0
