@@ -10,12 +10,12 @@ bundle=/tmp/ca-certificates.crt
 case $(dpkg --print-architecture) in
     amd64)
         arch=x64 target=x86_64-unknown-linux-musl
-        # Runs on every x86-64 processor; the other twin wants AVX2 and gains nothing that is felt.
-        opencode=opencode-linux-x64-baseline
+        # Runs on every x86-64 processor; the other twin may want AVX2 (in 1.18.33 the two are the same bytes).
+        opencode="opencode-linux-x64-baseline"
         ;;
     arm64)
         arch=arm64 target=aarch64-unknown-linux-musl
-        opencode=opencode-linux-arm64
+        opencode="opencode-linux-arm64"
         ;;
     *)
         echo "the agents exist for amd64 and arm64, not for $(dpkg --print-architecture)" >&2
@@ -70,11 +70,7 @@ rm -rf "$modules/@anthropic-ai/claude-code/node_modules" "$modules/@openai/codex
 # Each binary moves to where its package's own install script would have put a copy of it.
 mv "$modules/@anthropic-ai/claude-code-linux-$arch/claude" "$modules/@anthropic-ai/claude-code/bin/claude.exe"
 mv "$modules/$opencode/bin/opencode" "$modules/opencode-ai/bin/opencode.exe"
-mv "$modules/pnpm/node_modules/@pnpm/exe.linux-$arch/pnpm" "$modules/pnpm/pnpm"
-for name in pn pnpx pnx; do
-    ln -sf pnpm "$modules/pnpm/$name"
-done
-rm -rf "$modules/@anthropic-ai/claude-code-linux-$arch" "${modules:?}/$opencode" "$modules/pnpm/node_modules"
+rm -rf "$modules/@anthropic-ai/claude-code-linux-$arch" "${modules:?}/$opencode"
 
 # Codex: Debian's ripgrep serves it as well, and a sandbox has no microphone.
 vendor=$modules/@openai/codex-linux-$arch/vendor/$target
@@ -82,6 +78,8 @@ ln -sf /usr/bin/rg "$vendor/codex-path/rg"
 rm -rf "$vendor/codex-resources/voice"
 
 rm -rf "$modules/npm/docs" "$modules/npm/man" "$modules/pnpm/CHANGELOG.md"
+find "$modules/pnpm/dist/node_modules/@reflink" -maxdepth 1 -name 'reflink-*' ! -name "reflink-linux-$arch-gnu" \
+    -exec rm -rf {} +
 
 # expect VERSION COMMAND…: fails the build when the trimmed program is not the pinned one.
 expect() {
