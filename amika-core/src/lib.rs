@@ -3,10 +3,18 @@
 //! This crate does no I/O and knows no async runtime: paths, clocks, random numbers and probes of
 //! the host come in as arguments, so that every rule can be tested without a container engine.
 
+#[cfg(feature = "config")]
+pub mod config;
 pub mod contract;
 #[cfg(feature = "config")]
+pub mod diagnostic;
+pub mod env;
+#[cfg(feature = "config")]
 pub mod label;
+pub mod limit;
 pub mod name;
+#[cfg(feature = "config")]
+pub mod nearest;
 pub mod port;
 pub mod service;
 pub mod volume;

@@ -1,0 +1,248 @@
+//! `.amika/config.toml`: what a repository asks for.
+//!
+//! The file comes from a repository that may be hostile. A text that is no TOML is refused as a
+//! whole; a section that breaks a rule is ignored as a whole, with one warning that names every
+//! problem in it, and the other sections apply.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use toml::de::DeTable;
+
+use crate::diagnostic::{Diagnostic, Problem, Severity};
+use crate::limit::{Cpus, Memory};
+use crate::service::Service;
+
+mod env;
+mod lifecycle;
+mod read;
+pub mod report;
+mod sandbox;
+mod services;
+
+use read::Section;
+
+/// Where the file stands, relative to the repository's root.
+pub const PATH: &str = ".amika/config.toml";
+
+/// The largest file that is read, in bytes.
+pub const MAX_BYTES: usize = 1 << 20;
+
+/// Sections of the file.
+const SECTIONS: [&str; 4] = ["lifecycle", "sandbox", "env", "services"];
+
+/// What a repository asks for; what it does not mention is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RepoConfig {
+    /// `[lifecycle]`
+    pub lifecycle: Lifecycle,
+    /// `[sandbox]`
+    pub sandbox: Sandbox,
+    /// `[env]`: plain values by name.
+    pub env: BTreeMap<String, String>,
+    /// `[services]`, sorted by name.
+    pub services: Vec<Service>,
+}
+
+/// `[lifecycle]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lifecycle {
+    /// The script that must exit 0 before CMD starts.
+    pub setup_script: Option<SetupScript>,
+}
+
+/// `lifecycle.setup_script`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetupScript {
+    /// A path relative to the repository's root, without `..`. Whether a regular, executable file
+    /// stands there, and no symbolic link leads to it, is for the caller to find out.
+    Path(Located<String>),
+    /// A path that may not be used; an error unless a flag names another script.
+    Refused(Diagnostic),
+}
+
+/// A value with its place in the file, for messages about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located<T> {
+    /// The value.
+    pub value: T,
+    /// The place, in bytes of the text.
+    pub span: Range<usize>,
+    /// Line of the place, counted from 1.
+    pub line: usize,
+    /// Column of the place in characters, counted from 1.
+    pub column: usize,
+}
+
+/// `[sandbox]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sandbox {
+    /// The image to use.
+    pub image: Option<Located<ImageChoice>>,
+    /// `[sandbox.limits]`
+    pub limits: Limits,
+}
+
+/// `sandbox.preset` or `sandbox.image`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageChoice {
+    /// Name of a preset.
+    Preset(String),
+    /// Reference of an image.
+    Image(String),
+}
+
+/// `[sandbox.limits]`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Processors.
+    pub cpus: Option<Cpus>,
+    /// Memory.
+    pub memory: Option<Memory>,
+    /// Processes and threads.
+    pub pids: Option<i64>,
+}
+
+/// A file that is TOML, whatever else is wrong with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parsed {
+    /// What applies of it.
+    pub config: RepoConfig,
+    /// What does not, and what looks odd, in the order of the file.
+    pub warnings: Vec<Diagnostic>,
+    /// Names of the sections that are ignored.
+    pub ignored: Vec<&'static str>,
+}
+
+impl Parsed {
+    /// Whether all of the file applies.
+    pub fn valid(&self) -> bool {
+        self.ignored.is_empty() && self.refused().is_none()
+    }
+
+    /// Returns the error that stops a create, unless a flag names another setup script.
+    pub fn refused(&self) -> Option<&Diagnostic> {
+        match &self.config.lifecycle.setup_script {
+            Some(SetupScript::Refused(diagnostic)) => Some(diagnostic),
+            Some(SetupScript::Path(_)) | None => None,
+        }
+    }
+}
+
+/// Reads the bytes of a file.
+///
+/// # Errors
+///
+/// Returns at least one finding when they are too many, are no UTF-8, or are no TOML.
+pub fn parse_bytes(bytes: &[u8]) -> Result<Parsed, Vec<Diagnostic>> {
+    if bytes.len() > MAX_BYTES {
+        let message = format!(
+            "file has {} bytes, at most {MAX_BYTES} are allowed",
+            bytes.len()
+        );
+        return Err(vec![Diagnostic::new(Severity::Error, message, "", 0..0)]);
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) => parse(text),
+        Err(error) => {
+            let end = error.valid_up_to();
+            let text = String::from_utf8_lossy(&bytes[..end]);
+            Err(vec![Diagnostic::new(
+                Severity::Error,
+                "file is not UTF-8",
+                &text,
+                end..end,
+            )])
+        }
+    }
+}
+
+/// Reads the text of a file.
+///
+/// # Errors
+///
+/// Returns at least one finding when the text is no TOML.
+pub fn parse(text: &str) -> Result<Parsed, Vec<Diagnostic>> {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        return Err(syntax_errors(text, &errors));
+    }
+    let document = document.get_ref();
+    let mut parsed = Parsed::default();
+    let mut root = Section::new(text);
+    root.unknown_keys(document, PATH, &SECTIONS);
+    parsed.warnings.append(&mut root.remarks);
+
+    parsed.config.lifecycle = section(text, document, &mut parsed, "lifecycle", lifecycle::read);
+    parsed.config.sandbox = section(text, document, &mut parsed, "sandbox", sandbox::read);
+    parsed.config.env = section(text, document, &mut parsed, "env", env::read);
+    parsed.config.services = section(text, document, &mut parsed, "services", services::read);
+    if let Some(refused) = parsed.refused() {
+        let refused = refused.clone();
+        parsed.warnings.push(refused);
+    }
+    parsed.warnings.sort_by_key(|warning| warning.span.start);
+    Ok(parsed)
+}
+
+/// Reads one section, which is absent when it breaks a rule.
+fn section<T: Default>(
+    text: &str,
+    document: &DeTable<'_>,
+    parsed: &mut Parsed,
+    name: &'static str,
+    read: fn(&mut Section<'_>, &DeTable<'_>) -> T,
+) -> T {
+    let Some(value) = document.get(name) else {
+        return T::default();
+    };
+    let mut section = Section::new(text);
+    let found = section
+        .table(value, name)
+        .map(|table| read(&mut section, table));
+    let Section {
+        mut problems,
+        mut remarks,
+        ..
+    } = section;
+    if problems.is_empty() {
+        parsed.warnings.append(&mut remarks);
+        return found.unwrap_or_default();
+    }
+    // One warning for all that is to be said of a section which does not apply.
+    problems.extend(remarks.into_iter().map(|remark| Problem {
+        message: remark.message,
+        span: remark.span,
+        line: remark.line,
+        column: remark.column,
+    }));
+    let title = format!("[{name}] is ignored");
+    parsed
+        .warnings
+        .extend(Diagnostic::of_problems(Severity::Warning, &title, problems));
+    parsed.ignored.push(name);
+    T::default()
+}
+
+/// The most syntax errors that are told of: after the first, the parser's guesses get worse.
+const MAX_SYNTAX_ERRORS: usize = 10;
+
+fn syntax_errors(text: &str, errors: &[toml::de::Error]) -> Vec<Diagnostic> {
+    let mut found: Vec<Diagnostic> = errors
+        .iter()
+        .map(|error| {
+            let span = error.span().unwrap_or(0..0);
+            let message = error.message().escape_debug().to_string();
+            Diagnostic::new(
+                Severity::Error,
+                format!("invalid TOML: {message}"),
+                text,
+                span,
+            )
+            .with_label(message)
+        })
+        .collect();
+    found.sort_by_key(|diagnostic| diagnostic.span.start);
+    found.truncate(MAX_SYNTAX_ERRORS);
+    found
+}

@@ -1,0 +1,36 @@
+//! `[env]`: environment variables with plain values.
+
+use std::collections::BTreeMap;
+
+use toml::de::{DeTable, DeValue};
+
+use super::read::{Section, entries_in_order, quoted};
+use crate::env::{check_name, check_value};
+
+pub(super) fn read(section: &mut Section<'_>, table: &DeTable<'_>) -> BTreeMap<String, String> {
+    let mut env = BTreeMap::new();
+    for (key, value) in entries_in_order(table) {
+        let name = key.get_ref();
+        if let Err(error) = check_name(name) {
+            section.problem(key.span(), error.to_string());
+            continue;
+        }
+        let text = match value.get_ref() {
+            DeValue::String(text) => text.to_string(),
+            DeValue::Boolean(flag) => flag.to_string(),
+            // As they are written, but for underscores: what they mean is the program's to say.
+            DeValue::Integer(number) if number.radix() == 10 => number.as_str().to_owned(),
+            DeValue::Integer(number) => number.to_string(),
+            DeValue::Float(number) => number.as_str().to_owned(),
+            DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
+                section.wrong_type(value, &format!("env {}", quoted(name)), "a plain value");
+                continue;
+            }
+        };
+        match check_value(name, &text) {
+            Ok(()) => drop(env.insert(name.to_string(), text)),
+            Err(error) => section.problem(value.span(), error.to_string()),
+        }
+    }
+    env
+}

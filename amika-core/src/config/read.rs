@@ -1,0 +1,149 @@
+//! Walks a spanned TOML table, and notes what is wrong with it.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeInteger, DeString, DeTable, DeValue};
+
+use super::Located;
+use crate::diagnostic::{Diagnostic, Problem, Severity, position};
+use crate::nearest::nearest;
+
+/// A section while it is read.
+pub(super) struct Section<'a> {
+    /// The whole file.
+    text: &'a str,
+    /// What makes the section not apply.
+    pub(super) problems: Vec<Problem>,
+    /// What is worth a warning only.
+    pub(super) remarks: Vec<Diagnostic>,
+}
+
+impl<'a> Section<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            problems: Vec::new(),
+            remarks: Vec::new(),
+        }
+    }
+
+    /// Notes what makes the section not apply.
+    pub(super) fn problem(&mut self, span: Range<usize>, message: impl Into<String>) {
+        self.problems.push(Problem::new(message, self.text, span));
+    }
+
+    /// Notes what is worth a warning.
+    pub(super) fn remark(&mut self, span: Range<usize>, message: impl Into<String>) {
+        self.remarks
+            .push(Diagnostic::new(Severity::Warning, message, self.text, span));
+    }
+
+    /// Returns an error at a place of the section, which the caller keeps.
+    pub(super) fn error(&self, span: Range<usize>, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(Severity::Error, message, self.text, span)
+    }
+
+    /// Returns the line of a place, counted from 1.
+    pub(super) fn line(&self, span: &Range<usize>) -> usize {
+        position(self.text, span.start).0
+    }
+
+    /// Returns a value with its place.
+    pub(super) fn locate<T>(&self, span: Range<usize>, value: T) -> Located<T> {
+        let (line, column) = position(self.text, span.start);
+        Located {
+            value,
+            span,
+            line,
+            column,
+        }
+    }
+
+    /// Remarks on each key that is not one of `known`. `place` names the table, for people.
+    pub(super) fn unknown_keys(
+        &mut self,
+        table: &DeTable<'_>,
+        place: &str,
+        known: &[&'static str],
+    ) {
+        for key in keys_in_order(table) {
+            let name = key.get_ref();
+            if known.contains(&name.as_ref()) {
+                continue;
+            }
+            let hint = match nearest(name, known.iter().copied()) {
+                Some(meant) => format!("did you mean \"{meant}\"?"),
+                None => format!("known are {}", known.join(", ")),
+            };
+            self.remark(
+                key.span(),
+                format!("unknown key {} in {place}; {hint}", quoted(name)),
+            );
+        }
+    }
+
+    /// Returns the table that a value is, or notes that it is none. `what` names the value.
+    pub(super) fn table<'v, 'i>(
+        &mut self,
+        value: &'v Spanned<DeValue<'i>>,
+        what: &str,
+    ) -> Option<&'v DeTable<'i>> {
+        let table = value.get_ref().as_table();
+        if table.is_none() {
+            self.wrong_type(value, what, "a table");
+        }
+        table
+    }
+
+    /// Returns the string that a value is, or notes that it is none. `what` names the value.
+    pub(super) fn string<'v>(
+        &mut self,
+        value: &'v Spanned<DeValue<'_>>,
+        what: &str,
+    ) -> Option<&'v str> {
+        let text = value.get_ref().as_str();
+        if text.is_none() {
+            self.wrong_type(value, what, "a string");
+        }
+        text
+    }
+
+    /// Notes that a value has another type than it should.
+    pub(super) fn wrong_type(&mut self, value: &Spanned<DeValue<'_>>, what: &str, wanted: &str) {
+        let found = match value.get_ref().type_str() {
+            kind @ ("integer" | "array") => format!("an {kind}"),
+            kind => format!("a {kind}"),
+        };
+        self.problem(
+            value.span(),
+            format!("{what} must be {wanted}, not {found}"),
+        );
+    }
+}
+
+/// Returns a text in quotes, with control characters escaped.
+pub(super) fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.escape_debug())
+}
+
+/// Returns the number that a TOML integer means, whatever its base, unless it exceeds 64 bits.
+pub(super) fn integer(value: &DeInteger<'_>) -> Option<i64> {
+    i64::from_str_radix(value.as_str(), value.radix()).ok()
+}
+
+/// Returns a table's keys in the order of the file.
+pub(super) fn keys_in_order<'t, 'i>(table: &'t DeTable<'i>) -> Vec<&'t Spanned<DeString<'i>>> {
+    let mut keys: Vec<_> = table.keys().collect();
+    keys.sort_by_key(|key| key.span().start);
+    keys
+}
+
+/// Returns a table's entries in the order of the file.
+pub(super) fn entries_in_order<'t, 'i>(
+    table: &'t DeTable<'i>,
+) -> Vec<(&'t Spanned<DeString<'i>>, &'t Spanned<DeValue<'i>>)> {
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    entries
+}

@@ -1,0 +1,137 @@
+//! The document that `amika config check -o json` prints.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{ImageChoice, Limits, Parsed, SetupScript};
+use crate::diagnostic::Diagnostic;
+use crate::service::Service;
+
+/// What a configuration means, and what is wrong with it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Report {
+    /// Whether all of it applies: the exit code is 0, otherwise 2.
+    pub valid: bool,
+    /// `[lifecycle]`
+    pub lifecycle: LifecycleReport,
+    /// `[sandbox]`
+    pub sandbox: SandboxReport,
+    /// `[env]`
+    pub env: BTreeMap<String, String>,
+    /// `[services]`, sorted by name; empty when they are invalid.
+    pub services: Vec<Service>,
+    /// What is wrong, or looks odd.
+    pub warnings: Vec<WarningReport>,
+}
+
+/// `[lifecycle]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct LifecycleReport {
+    /// Path of the setup script, relative to the repository's root.
+    pub setup_script: Option<String>,
+}
+
+/// `[sandbox]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SandboxReport {
+    /// Name of the preset.
+    pub preset: Option<String>,
+    /// Reference of the image.
+    pub image: Option<String>,
+    /// `[sandbox.limits]`
+    pub limits: LimitsReport,
+}
+
+/// `[sandbox.limits]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct LimitsReport {
+    /// Number of processors.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<f64>"))]
+    pub cpus: Option<crate::limit::Cpus>,
+    /// Memory in bytes.
+    pub memory: Option<crate::limit::Memory>,
+    /// Processes and threads.
+    pub pids: Option<i64>,
+}
+
+/// A finding in the file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct WarningReport {
+    /// The finding; one line for each problem when there are several.
+    pub message: String,
+    /// Its line, counted from 1.
+    pub line: usize,
+    /// Its column in characters, counted from 1.
+    pub column: usize,
+}
+
+impl Report {
+    /// Returns the report on what [`super::parse`] returned.
+    pub fn new(parsed: &Result<Parsed, Vec<Diagnostic>>) -> Self {
+        let parsed = match parsed {
+            Ok(parsed) => parsed,
+            Err(errors) => {
+                let warnings = errors.iter().map(WarningReport::from).collect();
+                return Self {
+                    warnings,
+                    ..Self::default()
+                };
+            }
+        };
+        let config = &parsed.config;
+        let (mut preset, mut image) = (None, None);
+        match config.sandbox.image.as_ref().map(|located| &located.value) {
+            Some(ImageChoice::Preset(name)) => preset = Some(name.clone()),
+            Some(ImageChoice::Image(reference)) => image = Some(reference.clone()),
+            None => {}
+        }
+        let Limits { cpus, memory, pids } = config.sandbox.limits;
+        Self {
+            valid: parsed.valid(),
+            lifecycle: LifecycleReport {
+                setup_script: match &config.lifecycle.setup_script {
+                    Some(SetupScript::Path(path)) => Some(path.value.clone()),
+                    Some(SetupScript::Refused(_)) | None => None,
+                },
+            },
+            sandbox: SandboxReport {
+                preset,
+                image,
+                limits: LimitsReport { cpus, memory, pids },
+            },
+            env: config.env.clone(),
+            services: config.services.clone(),
+            warnings: parsed.warnings.iter().map(WarningReport::from).collect(),
+        }
+    }
+
+    /// Adds a finding that makes the configuration invalid, such as a setup script that is missing.
+    pub fn refuse(&mut self, diagnostic: &Diagnostic) {
+        self.valid = false;
+        self.warnings.push(diagnostic.into());
+        self.warnings
+            .sort_by_key(|warning| (warning.line, warning.column));
+    }
+}
+
+impl From<&Diagnostic> for WarningReport {
+    fn from(diagnostic: &Diagnostic) -> Self {
+        let Diagnostic {
+            message,
+            line,
+            column,
+            ..
+        } = diagnostic;
+        Self {
+            message: message.clone(),
+            line: *line,
+            column: *column,
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! What is wrong with a configuration, and where: data for a renderer, with no colours of its own.
+
+use std::fmt::{self, Write as _};
+use std::ops::Range;
+
+/// A finding in a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Whether work can go on.
+    pub severity: Severity,
+    /// The whole of it for people; more than one line when it gathers [`Diagnostic::problems`].
+    pub message: String,
+    /// The place, in bytes of the text.
+    pub span: Range<usize>,
+    /// Line of the place, counted from 1.
+    pub line: usize,
+    /// Column of the place in characters, counted from 1.
+    pub column: usize,
+    /// What to write at the place in a rendered excerpt, shorter than the message.
+    pub label: Option<String>,
+    /// What to do about it.
+    pub help: Option<String>,
+    /// The single problems, where one finding stands for many; else empty.
+    pub problems: Vec<Problem>,
+}
+
+/// One of the problems of a [`Diagnostic`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What is wrong, in one line.
+    pub message: String,
+    /// The place, in bytes of the text.
+    pub span: Range<usize>,
+    /// Line of the place, counted from 1.
+    pub line: usize,
+    /// Column of the place in characters, counted from 1.
+    pub column: usize,
+}
+
+/// Whether work can go on after a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// It can; something is ignored.
+    Warning,
+    /// It cannot.
+    Error,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Warning => "warning",
+            Self::Error => "error",
+        })
+    }
+}
+
+impl Diagnostic {
+    /// Makes a finding at `span` of `text`.
+    pub fn new(
+        severity: Severity,
+        message: impl Into<String>,
+        text: &str,
+        span: Range<usize>,
+    ) -> Self {
+        let (line, column) = position(text, span.start);
+        Self {
+            severity,
+            message: message.into(),
+            span,
+            line,
+            column,
+            label: None,
+            help: None,
+            problems: Vec::new(),
+        }
+    }
+
+    /// Makes one finding of several problems, placed at the first of them in the text.
+    ///
+    /// Returns nothing when there are no problems.
+    pub(crate) fn of_problems(
+        severity: Severity,
+        title: &str,
+        mut problems: Vec<Problem>,
+    ) -> Option<Self> {
+        problems.sort_by_key(|problem| problem.span.start);
+        let first = problems.first()?.clone();
+        let mut message = format!("{title}:");
+        for problem in &problems {
+            let Problem {
+                message: what,
+                line,
+                column,
+                ..
+            } = problem;
+            // Writing to a string does not fail.
+            let _ = write!(message, "\n  line {line}, column {column}: {what}");
+        }
+        Some(Self {
+            severity,
+            message,
+            span: first.span,
+            line: first.line,
+            column: first.column,
+            label: Some(first.message),
+            help: None,
+            problems,
+        })
+    }
+
+    /// Returns the finding with something to do about it.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Returns the finding with what to write at its place.
+    #[must_use]
+    pub fn with_label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// Returns the message's first line, without its colon: a title above an excerpt.
+    pub fn title(&self) -> &str {
+        self.message
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches(':')
+    }
+}
+
+impl Problem {
+    pub(crate) fn new(message: impl Into<String>, text: &str, span: Range<usize>) -> Self {
+        let (line, column) = position(text, span.start);
+        Self {
+            message: message.into(),
+            span,
+            line,
+            column,
+        }
+    }
+}
+
+/// Returns line and column, both counted from 1, of a byte of `text`. A place beyond the end is the
+/// end; one within a character is that character's.
+pub fn position(text: &str, offset: usize) -> (usize, usize) {
+    let mut end = offset.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let before = &text[..end];
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = 1 + before.bytes().filter(|byte| *byte == b'\n').count();
+    (line, 1 + before[line_start..].chars().count())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn places_are_counted_in_lines_and_characters() {
+        let text = "ab\nçd\r\nx";
+        for (offset, place) in [
+            (0, (1, 1)),
+            (2, (1, 3)),
+            (3, (2, 1)),
+            (4, (2, 1)),
+            (5, (2, 2)),
+            (8, (3, 1)),
+            (99, (3, 2)),
+        ] {
+            assert_eq!(position(text, offset), place, "{offset}");
+        }
+        assert_eq!(position("", 0), (1, 1));
+    }
+
+    #[test]
+    fn several_problems_make_one_finding_at_the_first() {
+        let text = "a = 1\nb = 2\n";
+        let problems = vec![
+            Problem::new("second", text, 10..11),
+            Problem::new("first", text, 4..5),
+        ];
+        let found = Diagnostic::of_problems(Severity::Warning, "ignored", problems).unwrap();
+        assert_eq!(
+            found.message,
+            "ignored:\n  line 1, column 5: first\n  line 2, column 5: second"
+        );
+        assert_eq!((found.line, found.column, found.span.clone()), (1, 5, 4..5));
+        assert_eq!(found.title(), "ignored");
+        assert_eq!(
+            Diagnostic::of_problems(Severity::Warning, "ignored", Vec::new()),
+            None
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn every_place_of_every_text_has_a_position(text: String, offset in 0usize..200) {
+            let (line, column) = position(&text, offset);
+            prop_assert!(line >= 1 && column >= 1);
+            prop_assert!(line <= text.matches('\n').count() + 1);
+        }
+    }
+}
