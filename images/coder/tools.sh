@@ -77,7 +77,8 @@ vendor=$modules/@openai/codex-linux-$arch/vendor/$target
 ln -sf /usr/bin/rg "$vendor/codex-path/rg"
 rm -rf "$vendor/codex-resources/voice"
 
-rm -rf "$modules/npm/docs" "$modules/npm/man" "$modules/pnpm/CHANGELOG.md"
+# npm carried over the built-in settings of Debian's.
+rm -rf "$modules/npm/npmrc" "$modules/npm/docs" "$modules/npm/man" "$modules/pnpm/CHANGELOG.md"
 find "$modules/pnpm/dist/node_modules/@reflink" -maxdepth 1 -name 'reflink-*' ! -name "reflink-linux-$arch-gnu" \
     -exec rm -rf {} +
 
