@@ -23,7 +23,7 @@ mod services;
 use read::Section;
 
 /// Where the file stands, relative to the repository's root.
-pub const PATH: &str = ".amika/config.toml";
+pub use crate::contract::REPO_CONFIG as PATH;
 
 /// The largest file that is read, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;

@@ -15,6 +15,9 @@ pub const OPENCODE_PORT: u16 = 60998;
 /// Version of the HTTP API on [`AMIKAD_PORT`], as `/v1/status` reports it.
 pub const API_VERSION: u32 = 1;
 
+/// A repository's configuration, relative to its root.
+pub const REPO_CONFIG: &str = ".amika/config.toml";
+
 /// The unprivileged user of the preset images.
 pub const AGENT_USER: &str = "amika";
 

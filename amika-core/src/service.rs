@@ -1,4 +1,4 @@
-//! What a repository declares as its services.
+//! What a repository declares as its services, and where their ports stand on the host.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,6 +6,13 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::port::ContainerPort;
+
+mod resolve;
+
+pub use resolve::{
+    Availability, Binding, HostPort, MAX_ROUNDS, Origin, PortProbe, ResolveError, Unprobed,
+    resolve, url,
+};
 
 /// A named part of a repository's program that listens on ports, or is only mentioned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
