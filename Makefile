@@ -1,0 +1,50 @@
+# The doors of the house. Each target does all its own set-up; a second run takes seconds.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# The machine's own architecture: what runs in containers here.
+ARCH := $(subst arm64,aarch64,$(shell uname -m))
+OUT := $(abspath $(or $(CARGO_TARGET_DIR),target)/amika-dist)
+# What amika's build carries into it: amikad-<arch> for each architecture that is here.
+export AMIKAD_DIR := $(OUT)/amikad
+# The program that tests and demo drive.
+export AMIKA := $(OUT)/amika
+PREFIX ?= $(HOME)/.local
+
+.PHONY: help demo test build bench lint engine base-image preset install clean-up
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+demo: preset ## Make a sandbox of this repository and show what is in it
+	@scripts/demo "$(AMIKA)"
+
+test: preset ## Run all tests: unit, the daemon alone, end to end on a real engine
+	@scripts/test-images
+	@scripts/run-tests
+
+build: ## Build amikad (static) and amika with it inside, into target/amika-dist
+	@scripts/build "$(ARCH)" "$(OUT)"
+
+bench: preset ## Print the figures that the project holds itself to, as ratios of one run
+	@scripts/bench "$(AMIKA)"
+
+lint: ## Formatting, clippy, licences, shell scripts
+	@scripts/lint
+
+engine: ## Make sure that a Docker Engine answers
+	@scripts/engine
+
+base-image: engine ## Make sure that a Debian base image is there
+	@scripts/base-image
+
+preset: base-image build ## Build the preset image `coder`, unless it is there
+	@"$(AMIKA)" image build coder
+
+install: build ## Copy amika to ~/.local/bin (PREFIX=… for another place)
+	@install -D -m 0755 "$(AMIKA)" "$(PREFIX)/bin/amika"
+
+clean-up: ## Remove Amika's containers, images, volumes and networks; git volumes stay
+	@scripts/clean-up

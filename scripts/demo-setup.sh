@@ -1,0 +1,6 @@
+#!/bin/bash
+set -e
+
+apt-get update
+apt-get install -y ripgrep
+pip install numpy
