@@ -6,12 +6,15 @@
 #[cfg(feature = "config")]
 pub mod config;
 pub mod contract;
+pub mod credential;
 #[cfg(feature = "config")]
 pub mod diagnostic;
+pub mod duration;
 pub mod env;
 #[cfg(feature = "config")]
 pub mod label;
 pub mod limit;
+pub mod mount;
 pub mod name;
 #[cfg(feature = "config")]
 pub mod nearest;

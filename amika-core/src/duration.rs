@@ -1,0 +1,147 @@
+//! Lengths of time as people type them: `90s`, `10m`, `1h30m`, `500ms`.
+
+use std::time::Duration;
+
+/// Units, longest first, with their length in milliseconds.
+const UNITS: [(&str, u64); 5] = [
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1000),
+    ("ms", 1),
+];
+
+/// Reads a length of time: one or more whole numbers, each with its unit, the longer unit first.
+/// `0` needs no unit.
+pub fn parse(text: &str) -> Result<Duration, InvalidDuration> {
+    let invalid = || InvalidDuration {
+        text: text.to_owned(),
+    };
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let mut rest = text;
+    let mut units = UNITS.iter();
+    let mut millis: u64 = 0;
+    while !rest.is_empty() {
+        let digits = rest
+            .find(|found: char| !found.is_ascii_digit())
+            .ok_or_else(invalid)?;
+        let (number, behind) = rest.split_at(digits);
+        let letters = behind
+            .find(|found: char| found.is_ascii_digit())
+            .unwrap_or(behind.len());
+        let (unit, behind) = behind.split_at(letters);
+        // The search goes on where the last unit was found, so none can stand twice or too late.
+        let (_, length) = units.find(|(name, _)| *name == unit).ok_or_else(invalid)?;
+        let part = number
+            .parse::<u64>()
+            .ok()
+            .and_then(|number| number.checked_mul(*length));
+        millis = part
+            .and_then(|part| millis.checked_add(part))
+            .ok_or_else(invalid)?;
+        rest = behind;
+    }
+    if text.is_empty() {
+        Err(invalid())
+    } else {
+        Ok(Duration::from_millis(millis))
+    }
+}
+
+/// Returns a length of time as [`parse`] reads it, in whole milliseconds.
+pub fn print(duration: Duration) -> String {
+    let mut millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    if millis == 0 {
+        return "0".to_owned();
+    }
+    let mut printed = String::new();
+    for (unit, length) in UNITS {
+        if millis >= length {
+            printed.push_str(&(millis / length).to_string());
+            printed.push_str(unit);
+            millis %= length;
+        }
+    }
+    printed
+}
+
+/// A text that is no length of time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{}\" is no length of time: use one such as 90s, 10m or 1h30m", .text.escape_debug())]
+pub struct InvalidDuration {
+    /// What was given.
+    pub text: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn numbers_with_units_add_up() {
+        for (text, millis) in [
+            ("10m", 600_000),
+            ("90s", 90_000),
+            ("1h30m", 5_400_000),
+            ("500ms", 500),
+            ("1m500ms", 60_500),
+            ("2d", 172_800_000),
+            ("0", 0),
+            ("0s", 0),
+            ("007s", 7000),
+        ] {
+            assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_rest_is_refused() {
+        for text in [
+            "",
+            "10",
+            "m",
+            "10 m",
+            " 10m",
+            "-10m",
+            "+10m",
+            "1.5h",
+            "10M",
+            "10min",
+            "30m1h",
+            "1s1s",
+            "1h30",
+            "10m ",
+            "99999999999999999999s",
+            "9999999999999999d",
+            "1µs",
+        ] {
+            assert_eq!(
+                parse(text),
+                Err(InvalidDuration {
+                    text: text.to_owned()
+                })
+            );
+        }
+        assert_eq!(
+            parse("10").unwrap_err().to_string(),
+            "\"10\" is no length of time: use one such as 90s, 10m or 1h30m"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_reads_as_the_same(millis: u64) {
+            let duration = Duration::from_millis(millis);
+            prop_assert_eq!(parse(&print(duration)), Ok(duration));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,16}|[0-9dhms]{0,24}") {
+            let _ = parse(&text);
+        }
+    }
+}
