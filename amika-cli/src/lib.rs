@@ -1,6 +1,145 @@
 //! `amika`: makes and keeps sandboxes for coding agents on a Docker engine.
+//!
+//! Data walks one way: `args` (what was typed) → `commands` (one file a verb) → `create`, `ready`,
+//! `delete` (what is done) → `engine` and `daemon` (who is asked) → `output` (what is shown).
 
-pub mod engine;
-pub mod error;
+mod amikad;
+mod args;
+mod certificates;
+mod commands;
+mod create;
+mod creator;
+mod daemon;
+mod delete;
+mod engine;
+mod error;
 pub mod git;
-pub mod host;
+mod host;
+mod inject;
+mod interrupt;
+mod lock;
+mod output;
+mod ports;
+mod preset;
+mod proxy;
+mod pull;
+mod ready;
+mod registry;
+mod sandbox;
+mod view;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::error::CommandError;
+use crate::interrupt::Interrupt;
+use crate::output::Printer;
+
+/// Environment variable that marks all that is made with the label `dev.amika.test`.
+const TEST_RUN: &str = "AMIKA_TEST_RUN";
+
+/// What every command is given.
+struct App {
+    out: Printer,
+    interrupt: Interrupt,
+}
+
+/// Runs the program.
+pub fn run() -> ExitCode {
+    let cli = match args::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return not_parsed(&error),
+    };
+    let out = Printer::new(cli.output == args::Format::Json, cli.quiet);
+    if cli.debug {
+        start_tracing();
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let error =
+                CommandError::new(error::ExitCode::Failure, "the runtime cannot be started")
+                    .caused_by(&error);
+            return finish(&out, Err(error));
+        }
+    };
+    let result = runtime.block_on(async {
+        let interrupt = Interrupt::install().map_err(|error| {
+            CommandError::new(error::ExitCode::Failure, "signals cannot be caught")
+                .caused_by(&error)
+        })?;
+        commands::run(
+            cli.command,
+            App {
+                out: out.clone(),
+                interrupt,
+            },
+        )
+        .await
+    });
+    // A thread that waits for standard input may never return.
+    runtime.shutdown_background();
+    finish(&out, result)
+}
+
+fn finish(out: &Printer, result: error::Result<u8>) -> ExitCode {
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            out.error(&error);
+            ExitCode::from(error.code as u8)
+        }
+    }
+}
+
+/// Help and version are no errors; the rest is, also in JSON.
+fn not_parsed(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // A closed pipe has nobody left to read it.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let json = std::env::args_os().skip(1).collect::<Vec<_>>();
+    let wants_json = json
+        .windows(2)
+        .any(|pair| (pair[0] == "-o" || pair[0] == "--output") && pair[1] == "json")
+        || json
+            .iter()
+            .any(|arg| arg == "-ojson" || arg == "--output=json" || arg == "-o=json");
+    if wants_json {
+        let text = error.to_string();
+        let message = text.strip_prefix("error: ").unwrap_or(&text);
+        let (message, rest) = message.split_once("\n\n").unwrap_or((message, ""));
+        let mut command_error = CommandError::new(error::ExitCode::Usage, message.trim());
+        if !rest.trim().is_empty() {
+            command_error = command_error.hint(rest.trim());
+        }
+        Printer::new(true, true).error(&command_error);
+    } else {
+        let _ = error.print();
+    }
+    ExitCode::from(error::ExitCode::Usage as u8)
+}
+
+fn start_tracing() {
+    use tracing_subscriber::filter::LevelFilter;
+    tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::DEBUG)
+        .with_writer(std::io::stderr)
+        .with_target(true)
+        .init();
+}
+
+/// Name of the test run that this process belongs to.
+fn test_run() -> Option<String> {
+    std::env::var(TEST_RUN).ok().filter(|name| !name.is_empty())
+}
+
+/// Label of the test run that this process belongs to.
+fn test_run_label() -> Option<(String, String)> {
+    test_run().map(|name| (amika_core::label::key::TEST.to_owned(), name))
+}

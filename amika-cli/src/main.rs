@@ -1,3 +1,5 @@
 //! The `amika` program.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    amika_cli::run()
+}

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use amika_core::limit::{Cpus, Memory};
 use amika_core::port::Protocol;
 use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig,
@@ -259,8 +260,8 @@ fn body(spec: &ContainerSpec) -> ContainerCreateBody {
         network_mode: Some(spec.network.clone()),
         mounts: Some(spec.mounts.iter().map(mount).collect()),
         init: Some(false),
-        nano_cpus: spec.limits.cpus.map(nano_cpus),
-        memory: spec.limits.memory,
+        nano_cpus: spec.limits.cpus.map(Cpus::nano),
+        memory: spec.limits.memory.map(Memory::bytes),
         pids_limit: spec.limits.pids,
         // The kernel's ephemeral range reaches 60999: without this an outgoing connection could
         // take the port of OpenCode or amikad before they bind it.
@@ -323,14 +324,6 @@ fn body(spec: &ContainerSpec) -> ContainerCreateBody {
         host_config: Some(host),
         ..ContainerCreateBody::default()
     }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a count of CPUs is far below 2^53 / 10^9"
-)]
-fn nano_cpus(cpus: f64) -> i64 {
-    (cpus * 1e9).round() as i64
 }
 
 fn mount(spec: &MountSpec) -> Mount {

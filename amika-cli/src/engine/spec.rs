@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use amika_core::limit::{Cpus, Memory};
 use amika_core::port::Protocol;
 
 /// One container with all its volumes; made by one engine call.
@@ -78,12 +79,12 @@ pub enum MountSpec {
 }
 
 /// Limits on what a container may use; absent means the engine's default.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// CPUs, fractions allowed.
-    pub cpus: Option<f64>,
-    /// Memory in bytes.
-    pub memory: Option<i64>,
+    pub cpus: Option<Cpus>,
+    /// Memory.
+    pub memory: Option<Memory>,
     /// Processes.
     pub pids: Option<i64>,
 }

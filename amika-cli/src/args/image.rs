@@ -1,0 +1,41 @@
+//! `amika image …`.
+
+use clap::Subcommand;
+
+/// Verbs of images.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build a preset image, unless it is there and its recipe did not change.
+    Build(BuildArgs),
+    /// List the images that amika built.
+    #[command(alias = "ls")]
+    List,
+    /// Remove preset images whose recipe is out of date and that no sandbox uses.
+    Prune(PruneArgs),
+}
+
+/// `amika image build`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  amika image build coder")]
+pub struct BuildArgs {
+    /// The preset: `coder` or `coder-dind`.
+    #[arg(default_value = "coder")]
+    pub preset: String,
+    /// Debian trixie or Ubuntu image to build on.
+    ///
+    /// Without it: `debian:trixie-slim` if it is there or can be pulled, else a local
+    /// `amika-base:trixie`.
+    #[arg(long, value_name = "IMAGE", env = "AMIKA_BASE_IMAGE")]
+    pub base: Option<String>,
+    /// Build although an image of this recipe is there.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `amika image prune`.
+#[derive(Debug, clap::Args)]
+pub struct PruneArgs {
+    /// Also those of the current recipe.
+    #[arg(long)]
+    pub all: bool,
+}

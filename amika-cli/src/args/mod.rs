@@ -1,0 +1,65 @@
+//! What may be typed: clap structures only, one file for each noun. Doc comments are the help text.
+
+pub mod image;
+pub mod sandbox;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Sandboxes for coding agents on a Docker engine.
+///
+/// Each sandbox is a container with your repository in it, set up as the repository says, the
+/// agents signed in, and ports reachable. Nothing on the host changes.
+#[derive(Debug, Parser)]
+#[command(
+    name = "amika",
+    version,
+    propagate_version = true,
+    after_help = "Examples:\n  amika sandbox create --git                  a sandbox with this repository\n  amika sandbox connect teal-tokyo            a shell in it\n  amika sandbox exec teal-tokyo -- cargo test\n  amika sandbox delete teal-tokyo\n  amika doctor                                what is missing on this machine"
+)]
+pub struct Cli {
+    /// How results are printed on standard output.
+    #[arg(short = 'o', long = "output", global = true, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+    /// Say less: no progress, no hints; warnings and errors stay.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say what is asked of the engine (on standard error).
+    #[arg(long, global = true)]
+    pub debug: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Formats of results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON document, on failure too.
+    Json,
+}
+
+/// The nouns.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make, use and remove sandboxes.
+    #[command(subcommand, alias = "sb")]
+    Sandbox(sandbox::Command),
+    /// Build, list and remove the images that sandboxes are made from.
+    #[command(subcommand)]
+    Image(image::Command),
+    /// Check the engine, images, disk and leftovers, and say what to do.
+    Doctor(DoctorArgs),
+}
+
+/// `amika doctor`.
+#[derive(Debug, clap::Args)]
+pub struct DoctorArgs {
+    /// Remove what interrupted commands left behind.
+    ///
+    /// Containers that were never finished and home, state and copy volumes without their container
+    /// go. A git volume that holds anything stays.
+    #[arg(long)]
+    pub fix: bool,
+}

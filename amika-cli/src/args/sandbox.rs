@@ -1,0 +1,255 @@
+//! `amika sandbox …`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Subcommand;
+
+/// Verbs of sandboxes.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a sandbox and wait until it is ready.
+    Create(Box<CreateArgs>),
+    /// List sandboxes.
+    #[command(visible_alias = "ls", alias = "ps")]
+    List,
+    /// Show everything about one sandbox.
+    Inspect(NameArgs),
+    /// Show a sandbox's log.
+    Logs(LogsArgs),
+    /// Run a program in a sandbox.
+    Exec(ExecArgs),
+    /// Open a shell in a sandbox.
+    Connect(ConnectArgs),
+    /// Start a stopped sandbox; its setup script runs again.
+    Start(StartArgs),
+    /// Stop running sandboxes.
+    Stop(StopArgs),
+    /// Delete sandboxes; their git volumes stay.
+    #[command(visible_alias = "rm")]
+    Delete(DeleteArgs),
+}
+
+/// One sandbox.
+#[derive(Debug, clap::Args)]
+pub struct NameArgs {
+    /// Name of the sandbox.
+    pub name: String,
+}
+
+/// `amika sandbox create`.
+#[derive(Debug, Default, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika sandbox create --git\n  amika sandbox create --name dev-box --setup-script ./install-deps.sh\n  amika sandbox create --git ./src --port 5432:5432 --env DATABASE_URL\n  amika sandbox create --image debian:trixie -- sleep infinity\n\nExit codes: 2 bad arguments, 4 name or port taken, 5 engine not reachable, 6 no such image,\n7 repository, 20 setup script failed (the sandbox stays), 21 not ready in time, 130 interrupted."
+)]
+pub struct CreateArgs {
+    /// Name of the sandbox: a-z, 0-9 and `-`, at most 41 characters [default: a colour and a city].
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Preset image: `coder`, or `coder-dind` with an engine of its own inside.
+    #[arg(long, conflicts_with = "image")]
+    pub preset: Option<String>,
+    /// Any other image; it needs neither a shell nor a libc.
+    #[arg(long)]
+    pub image: Option<String>,
+
+    /// Clone a repository: the current one, the one that contains PATH, or URL.
+    #[arg(long, value_name = "PATH|URL", num_args = 0..=1, default_missing_value = "", help_heading = "Repository")]
+    pub git: Option<String>,
+
+    /// Script that must exit 0 before CMD starts; runs as root at every start.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "no_setup",
+        help_heading = "Setup"
+    )]
+    pub setup_script: Option<PathBuf>,
+    /// Skip the script on later starts, as long as it does not change.
+    #[arg(long, help_heading = "Setup")]
+    pub setup_once: bool,
+    /// No setup script, whatever the repository says.
+    #[arg(long, help_heading = "Setup")]
+    pub no_setup: bool,
+
+    /// Environment variable; without a value, the one of this shell. Repeatable.
+    #[arg(long, value_name = "KEY[=VALUE]", help_heading = "Environment")]
+    pub env: Vec<String>,
+    /// File of environment variables, as docker reads it. Repeatable.
+    #[arg(long, value_name = "FILE", help_heading = "Environment")]
+    pub env_file: Vec<PathBuf>,
+
+    /// Publish a port; without a host port the system chooses one. Repeatable.
+    #[arg(
+        short,
+        long,
+        value_name = "[[HOST_IP:]HOST_PORT:]PORT[/PROTOCOL]",
+        help_heading = "Network"
+    )]
+    pub port: Vec<String>,
+    /// Host address that ports are published on.
+    #[arg(
+        long,
+        value_name = "IP",
+        default_value = "127.0.0.1",
+        help_heading = "Network"
+    )]
+    pub port_host_ip: String,
+    /// Publish the OpenCode web server on --port-host-ip too, not on 127.0.0.1 alone.
+    #[arg(long, help_heading = "Network")]
+    pub expose_opencode: bool,
+    /// Network to join [default: a bridge on which sandboxes do not reach each other].
+    #[arg(long, help_heading = "Network")]
+    pub network: Option<String>,
+
+    /// CPUs it may use, such as `1.5`.
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    pub cpus: Option<String>,
+    /// Memory it may use, such as `4g`.
+    #[arg(long, value_name = "BYTES", help_heading = "Limits")]
+    pub memory: Option<String>,
+    /// Processes it may have.
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    pub pids: Option<i64>,
+
+    /// Delete a sandbox of the same name first; its git volume stays.
+    #[arg(long)]
+    pub replace: bool,
+    /// Show what would be made, and make nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Open a shell once it is ready.
+    #[arg(long, conflicts_with_all = ["no_wait", "dry_run"])]
+    pub connect: bool,
+    /// Return once the container is started.
+    #[arg(long)]
+    pub no_wait: bool,
+    /// How long to wait in all, such as `10m` [default: no limit for setup, 60 s for the rest].
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Duration>,
+
+    /// What to run in it, in place of the image's CMD.
+    #[arg(last = true, value_name = "CMD")]
+    pub command: Vec<String>,
+}
+
+/// `amika sandbox logs`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika sandbox logs -f teal-tokyo\n  amika sandbox logs teal-tokyo --setup --tail 50"
+)]
+pub struct LogsArgs {
+    /// Name of the sandbox.
+    pub name: String,
+    /// Output of the setup script, also of a stopped sandbox.
+    #[arg(long, group = "which")]
+    pub setup: bool,
+    /// Output of the OpenCode web server.
+    #[arg(long, group = "which")]
+    pub opencode: bool,
+    /// The daemon's own log.
+    #[arg(long, group = "which")]
+    pub amikad: bool,
+    /// Go on as more is written.
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only the last lines.
+    #[arg(short = 'n', long, value_name = "LINES")]
+    pub tail: Option<usize>,
+    /// Only what was written in the last while, such as `10m`; not for --setup, --opencode, --amikad.
+    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "which")]
+    pub since: Option<Duration>,
+}
+
+/// `amika sandbox exec`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika sandbox exec teal-tokyo -- git status\n  tar c . | amika sandbox exec teal-tokyo -- tar x\n\nThe exit code is the program's; 125 when amika failed itself, 126 not executable, 127 not found."
+)]
+pub struct ExecArgs {
+    /// Name of the sandbox.
+    pub name: String,
+    /// User to run as [default: the agent].
+    #[arg(short, long)]
+    pub user: Option<String>,
+    /// Directory to start in [default: the agent's].
+    #[arg(short, long, value_name = "DIR")]
+    pub workdir: Option<String>,
+    /// Environment variable; without a value, the one of this shell. Repeatable.
+    #[arg(short, long, value_name = "KEY[=VALUE]")]
+    pub env: Vec<String>,
+    /// Give the program a terminal.
+    #[arg(short, long)]
+    pub tty: bool,
+    /// Program and arguments.
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "CMD"
+    )]
+    pub command: Vec<String>,
+}
+
+/// `amika sandbox connect`.
+#[derive(Debug, clap::Args)]
+pub struct ConnectArgs {
+    /// Name of the sandbox.
+    pub name: String,
+    /// Start a stopped sandbox without its setup script and without CMD, to mend it; it is stopped
+    /// again when the shell ends.
+    #[arg(long)]
+    pub rescue: bool,
+    /// As root.
+    #[arg(long)]
+    pub root: bool,
+}
+
+/// `amika sandbox start`.
+#[derive(Debug, clap::Args)]
+pub struct StartArgs {
+    /// Names of sandboxes.
+    #[arg(required = true)]
+    pub names: Vec<String>,
+    /// Do not run the setup script this time.
+    #[arg(long, conflicts_with = "setup_script")]
+    pub skip_setup: bool,
+    /// Use this script from now on.
+    #[arg(long, value_name = "FILE")]
+    pub setup_script: Option<PathBuf>,
+    /// Return once the container is started.
+    #[arg(long)]
+    pub no_wait: bool,
+    /// How long to wait in all, such as `10m` [default: no limit for setup, 60 s for the rest].
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Duration>,
+}
+
+/// `amika sandbox stop`.
+#[derive(Debug, clap::Args)]
+pub struct StopArgs {
+    /// Names of sandboxes.
+    #[arg(required = true)]
+    pub names: Vec<String>,
+    /// How long programs may take to end before they are killed, such as `5s` [default: 20 s].
+    #[arg(short, long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Duration>,
+}
+
+/// `amika sandbox delete`.
+#[derive(Debug, clap::Args)]
+pub struct DeleteArgs {
+    /// Names of sandboxes.
+    #[arg(required = true)]
+    pub names: Vec<String>,
+    /// Delete running sandboxes too, without asking.
+    #[arg(short, long)]
+    pub force: bool,
+    /// Remove the git volume too. What is in it is lost.
+    #[arg(long)]
+    pub volumes: bool,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    amika_core::duration::parse(text).map_err(|error| error.to_string())
+}

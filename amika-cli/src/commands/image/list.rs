@@ -1,0 +1,79 @@
+//! `amika image list`.
+
+use amika_core::label::{Kind, key};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::App;
+use crate::amikad::Daemon;
+use crate::engine::{Engine, ImageSummary};
+use crate::error::Result;
+use crate::output::{Table, human_size};
+use crate::preset::{LABEL_PRESET, LABEL_RECIPE, Preset};
+
+/// A preset image.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ImageView {
+    /// Reference.
+    pub(super) image: String,
+    /// Name of the preset.
+    pub(super) preset: String,
+    /// Whether its recipe is this amika's.
+    pub(super) current: bool,
+    /// Size in bytes.
+    pub(super) size: i64,
+    /// The engine's id.
+    pub(super) id: String,
+}
+
+pub(super) async fn run(app: &App) -> Result<()> {
+    let engine = Engine::connect().await?;
+    let images = views(&engine).await?;
+    app.out.result(&images, |out| {
+        let mut table = Table::new(["IMAGE", "PRESET", "RECIPE", "SIZE"]);
+        for image in &images {
+            table.row(vec![
+                image.image.clone(),
+                image.preset.clone(),
+                if image.current {
+                    "current".into()
+                } else {
+                    "out of date".into()
+                },
+                human_size(u64::try_from(image.size).unwrap_or(0)),
+            ]);
+        }
+        table.write(out)
+    })
+}
+
+/// The preset images on the engine.
+pub(super) async fn views(engine: &Engine) -> Result<Vec<ImageView>> {
+    let daemon = Daemon::for_engine(engine).await?;
+    let filter = format!("{}={}", key::KIND, Kind::Image);
+    let images = engine.list_images(&filter).await?;
+    let mut views: Vec<ImageView> = images
+        .into_iter()
+        .filter_map(|image| view(image, &daemon))
+        .collect();
+    views.sort_by(|a, b| (&a.preset, !a.current, &a.image).cmp(&(&b.preset, !b.current, &b.image)));
+    Ok(views)
+}
+
+fn view(image: ImageSummary, daemon: &Daemon) -> Option<ImageView> {
+    let preset = image.labels.get(LABEL_PRESET)?.clone();
+    let recipe = image.labels.get(LABEL_RECIPE)?;
+    let current =
+        Preset::parse(&preset).is_some_and(|preset| preset.fingerprint(daemon.bytes()) == *recipe);
+    Some(ImageView {
+        image: image
+            .tags
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| image.id.clone()),
+        preset,
+        current,
+        size: image.size,
+        id: image.id,
+    })
+}

@@ -1,0 +1,30 @@
+//! One file a verb: gathers what it needs, has it done, and shows what came of it.
+
+mod doctor;
+mod image;
+mod sandbox;
+
+use crate::App;
+use crate::args::Command;
+use crate::error::{CommandError, ExitCode, Result};
+
+/// Runs a command; the value is the exit code of a success, which only `exec` and `connect` choose.
+pub(crate) async fn run(command: Command, app: App) -> Result<u8> {
+    match command {
+        Command::Sandbox(command) => sandbox::run(command, &app).await,
+        Command::Image(command) => interruptible(&app, image::run(command, &app))
+            .await
+            .map(|()| 0),
+        Command::Doctor(args) => interruptible(&app, doctor::run(&args, &app))
+            .await
+            .map(|()| 0),
+    }
+}
+
+/// Breaks a command off that has nothing to unmake.
+async fn interruptible<T>(app: &App, command: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        result = command => result,
+        () = app.interrupt.requested() => Err(CommandError::new(ExitCode::Interrupted, "interrupted")),
+    }
+}

@@ -1,0 +1,208 @@
+//! `amika sandbox create`: args → repository and configuration → plan → container → ready.
+
+use std::collections::BTreeSet;
+
+use amika_core::name::SandboxName;
+use amika_core::service::HostPort;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::App;
+use crate::args::sandbox::{ConnectArgs, CreateArgs};
+use crate::create::{self, Job, Plan, Request};
+use crate::engine::{Engine, PublishedPort};
+use crate::error::{ExitCode, Result};
+use crate::lock::FileLock;
+use crate::output::Steps;
+use crate::ports;
+use crate::ready::{self, Ready};
+use crate::sandbox::{Sandbox, State};
+use crate::view::{self, SandboxView};
+
+/// How often a made-up name may turn out to be taken.
+const NAME_TRIES: u32 = 20;
+
+/// What `create -o json` prints.
+#[derive(Debug, Serialize, JsonSchema)]
+struct CreatedView {
+    #[serde(flatten)]
+    sandbox: SandboxView,
+    /// How long each step took, in milliseconds.
+    steps: Vec<StepView>,
+}
+
+/// A step of `create`.
+#[derive(Debug, Serialize, JsonSchema)]
+struct StepView {
+    /// Its name.
+    name: String,
+    /// How long it took.
+    duration_ms: u64,
+}
+
+pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
+    let request = Request::from_args(args)?;
+    let engine = tokio::select! {
+        engine = Engine::connect() => engine?,
+        () = app.interrupt.requested() => return Err(create::interrupted()),
+    };
+    let mut steps = app.out.steps();
+    let facts = tokio::select! {
+        facts = create::gather(&engine, &request, &mut steps) => facts?,
+        () = app.interrupt.requested() => return Err(create::interrupted()),
+    };
+    let (name, _lock) = take_name(&engine, &request).await?;
+    if args.replace && !args.dry_run {
+        replace(&engine, &name, app).await?;
+    }
+    let local = engine.is_local();
+    let settle = |excluded: &BTreeSet<HostPort>| {
+        ports::settle(&[], &request.publish, request.port_host_ip, excluded, local)
+    };
+    let bindings = settle(&BTreeSet::new())?;
+    let plan = create::plan(&name, &request, &facts, None, &[], bindings);
+    if args.dry_run {
+        return show_plan(&plan, app).map(|()| 0);
+    }
+    let mut job = Job {
+        engine: &engine,
+        request: &request,
+        plan,
+        settle: &settle,
+    };
+    create::apply(&mut job, None, &app.out, &mut steps, &app.interrupt).await?;
+    let plan = &job.plan;
+    let ready = if args.no_wait {
+        None
+    } else {
+        let waited = ready::wait(
+            &engine,
+            name.as_str(),
+            args.timeout,
+            &mut steps,
+            &app.interrupt,
+        )
+        .await;
+        match waited {
+            Err(error) if error.code == ExitCode::Interrupted => {
+                return Err(create::unmake(
+                    &engine,
+                    plan,
+                    create::interrupted(),
+                    &app.out,
+                    &app.interrupt,
+                )
+                .await);
+            }
+            other => Some(other?),
+        }
+    };
+    report(&engine, plan, ready.as_ref(), &steps, app).await?;
+    if args.connect {
+        let args = ConnectArgs {
+            name: name.to_string(),
+            rescue: false,
+            root: false,
+        };
+        return super::connect::run(&args, app).await;
+    }
+    Ok(0)
+}
+
+/// The name asked for, or a made-up one that is free, with its lock.
+async fn take_name(engine: &Engine, request: &Request) -> Result<(SandboxName, FileLock)> {
+    if let Some(name) = &request.name {
+        return Ok((name.clone(), FileLock::take_name(name.as_str())?));
+    }
+    let mut attempt = 0;
+    loop {
+        let name = SandboxName::generate(attempt, |n| rand::random_range(0..n));
+        attempt += 1;
+        let free = match engine.inspect_container(name.as_str()).await {
+            Err(error) if error.is_not_found() => FileLock::take_name(name.as_str()),
+            Ok(_) if attempt < NAME_TRIES => continue,
+            Ok(_) => FileLock::take_name(name.as_str()),
+            Err(error) => return Err(error.into()),
+        };
+        match free {
+            Err(error) if error.code == ExitCode::Conflict && attempt < NAME_TRIES => {}
+            other => return other.map(|lock| (name, lock)),
+        }
+    }
+}
+
+/// Deletes the sandbox of the same name, if there is one; its git volume stays.
+async fn replace(engine: &Engine, name: &SandboxName, app: &App) -> Result<()> {
+    let old = match Sandbox::find(engine, name.as_str()).await {
+        Ok(old) => old,
+        Err(error) if error.code == ExitCode::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let removed = crate::delete::remove(engine, &old.container.id, &old.record, false).await?;
+    for volume in removed.kept {
+        app.out.note(&format!(
+            "the old sandbox's git volume {volume} stays: `docker volume rm {volume}` removes it"
+        ));
+    }
+    Ok(())
+}
+
+fn show_plan(plan: &Plan, app: &App) -> Result<()> {
+    let view = create::PlanView::of(plan);
+    app.out.result(&view, |out| view.write(out))
+}
+
+async fn report(
+    engine: &Engine,
+    plan: &Plan,
+    ready: Option<&Ready>,
+    steps: &Steps,
+    app: &App,
+) -> Result<()> {
+    let sandbox = Sandbox::find(engine, plan.name.as_str()).await?;
+    let name = &sandbox.name;
+    let ports: &[PublishedPort] = &sandbox.container.ports;
+    let state = match ready {
+        Some(Ready::Running) => State::Running,
+        Some(Ready::Finished) => State::Stopped,
+        None => State::tell(sandbox.container.state, &sandbox.record, None, None),
+    };
+    let view = CreatedView {
+        sandbox: SandboxView::of(&sandbox, state),
+        steps: steps
+            .timings()
+            .iter()
+            .map(|(name, duration_ms)| StepView {
+                name: name.clone(),
+                duration_ms: *duration_ms,
+            })
+            .collect(),
+    };
+    app.out.result(&view, |out| writeln!(out, "{name}"))?;
+    if !app.out.is_json() {
+        if matches!(ready, Some(Ready::Finished)) {
+            app.out.note(&format!(
+                "CMD ended with 0 already: `amika sandbox logs {name}`"
+            ));
+        } else {
+            for port in &view.sandbox.ports {
+                app.out.note(&format!(
+                    "  port      {}",
+                    port.url.clone().unwrap_or_else(|| port.arrow())
+                ));
+            }
+            if let Some(url) = view::opencode_url(ports) {
+                app.out.note(&format!(
+                    "  OpenCode  {url}  (sign in: `amika sandbox inspect {name}`)"
+                ));
+            }
+            app.out
+                .note(&format!("  shell     amika sandbox connect {name}"));
+        }
+        if !engine.is_local() {
+            app.out
+                .note("  the engine is on another machine: addresses above are that machine's");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! `amika sandbox delete`.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use super::each::{self, Done};
+use crate::App;
+use crate::args::sandbox::DeleteArgs;
+use crate::engine::Engine;
+use crate::error::{CommandError, ExitCode, Result};
+use crate::sandbox::Sandbox;
+
+pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
+    let engine = Engine::connect().await?;
+    if !args.force && !app.out.is_json() && std::io::stdin().is_terminal() {
+        confirm(&engine, args).await?;
+    }
+    each::run(&args.names, app, async |name| {
+        let sandbox = Sandbox::find(&engine, name).await?;
+        let removed = crate::delete::remove(
+            &engine,
+            &sandbox.container.id,
+            &sandbox.record,
+            args.volumes,
+        )
+        .await?;
+        Ok(Done {
+            kept_volumes: removed.kept,
+            ..Done::new(name, "deleted")
+        })
+    })
+    .await
+}
+
+/// Asks before running sandboxes go; a script that cannot answer is not asked.
+async fn confirm(engine: &Engine, args: &DeleteArgs) -> Result<()> {
+    let mut running = Vec::new();
+    for name in &args.names {
+        match Sandbox::find(engine, name).await {
+            Ok(sandbox) if sandbox.is_running() => running.push(name.as_str()),
+            _ => {}
+        }
+    }
+    if running.is_empty() {
+        return Ok(());
+    }
+    let _ = write!(
+        anstream::stderr(),
+        "running: {}. Delete? [y/N] ",
+        running.join(", ")
+    );
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map(|_| line)
+    })
+    .await;
+    match answer {
+        Ok(Ok(line)) if matches!(line.trim(), "y" | "Y" | "yes") => Ok(()),
+        _ => Err(CommandError::new(ExitCode::Conflict, "nothing was deleted")
+            .hint("answer y, or pass `--force`")),
+    }
+}

@@ -1,0 +1,100 @@
+//! The same for several sandboxes at once, with one result a name.
+
+use futures_util::future::join_all;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::App;
+use crate::error::{CommandError, Result};
+
+/// What came of one name.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Done {
+    /// The sandbox.
+    pub(super) name: String,
+    /// What was done, in one word; `failed` when it was not.
+    pub(super) result: String,
+    /// Git volumes that stay.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) kept_volumes: Vec<String>,
+    /// Why it failed: the `error` of a failed command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<serde_json::Value>,
+}
+
+impl Done {
+    /// A success.
+    pub(super) fn new(name: &str, result: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            result: result.to_owned(),
+            kept_volumes: Vec::new(),
+            error: None,
+        }
+    }
+}
+
+/// Runs `work` for all names at once. Each failure is shown; the first one is the command's own.
+pub(super) async fn run(
+    names: &[String],
+    app: &App,
+    work: impl AsyncFn(&str) -> Result<Done>,
+) -> Result<()> {
+    let mut unique: Vec<&String> = Vec::new();
+    for name in names {
+        if !unique.contains(&name) {
+            unique.push(name);
+        }
+    }
+    let results = join_all(unique.iter().map(|name| work(name))).await;
+    if let [_] = unique.as_slice() {
+        // One name: its error is the command's error, told once.
+        let done = results.into_iter().next().transpose()?;
+        return show(done.into_iter().collect(), app);
+    }
+    let mut first_error: Option<CommandError> = None;
+    let mut all = Vec::new();
+    for (name, result) in unique.iter().zip(results) {
+        match result {
+            Ok(done) => all.push(done),
+            Err(error) => {
+                let json = error.to_json();
+                all.push(Done {
+                    error: json.get("error").cloned(),
+                    ..Done::new(name, "failed")
+                });
+                if first_error.is_none() {
+                    first_error = Some(error);
+                } else if !app.out.is_json() {
+                    app.out.error(&error);
+                }
+            }
+        }
+    }
+    match first_error {
+        None => show(all, app),
+        Some(error) if app.out.is_json() => {
+            Err(error.detail("results", serde_json::to_value(&all).unwrap_or_default()))
+        }
+        Some(error) => {
+            all.retain(|done| done.error.is_none());
+            show(all, app)?;
+            Err(error)
+        }
+    }
+}
+
+fn show(all: Vec<Done>, app: &App) -> Result<()> {
+    app.out.result(&all, |out| {
+        for done in &all {
+            writeln!(out, "{}", done.name)?;
+        }
+        Ok(())
+    })?;
+    if !app.out.is_json() {
+        for volume in all.iter().flat_map(|done| &done.kept_volumes) {
+            app.out.note(&format!("git volume {volume} stays: `docker volume rm {volume}` removes it and the work in it"));
+        }
+    }
+    Ok(())
+}

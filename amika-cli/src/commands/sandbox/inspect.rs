@@ -1,0 +1,181 @@
+//! `amika sandbox inspect`.
+
+use amika_core::wire::{BootRecord, Status};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::App;
+use crate::args::sandbox::NameArgs;
+use crate::daemon::read_boot_record;
+use crate::engine::{Engine, MountFacts};
+use crate::error::Result;
+use crate::sandbox::{Sandbox, State};
+use crate::view::{PortView, SandboxView};
+
+/// What `inspect` shows.
+#[derive(Debug, Serialize, JsonSchema)]
+struct InspectView {
+    #[serde(flatten)]
+    sandbox: SandboxView,
+    /// The engine's id of the container.
+    container: String,
+    /// The user that the agent runs as.
+    user: Option<String>,
+    /// The agent's working directory.
+    agent_cwd: Option<String>,
+    /// The setup script: a path of the host, or one in the repository.
+    setup_script: Option<String>,
+    /// Network it joined.
+    network: Option<String>,
+    /// The health check's word.
+    health: Option<String>,
+    /// What is mounted.
+    mounts: Vec<MountFacts>,
+    /// How to sign in to OpenCode; none while it does not run.
+    opencode: Option<OpenCodeView>,
+    /// What amikad says now; none when it does not run.
+    status: Option<Status>,
+    /// How the last boot went, when it does not run.
+    last_boot: Option<BootRecord>,
+}
+
+/// How to sign in to OpenCode.
+#[derive(Debug, Serialize, JsonSchema)]
+struct OpenCodeView {
+    url: Option<String>,
+    username: String,
+    password: String,
+}
+
+pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
+    let engine = Engine::connect().await?;
+    let sandbox = Sandbox::find(&engine, &args.name).await?;
+    let mut status = None;
+    let mut access = None;
+    let mut last_boot = None;
+    if sandbox.is_running() {
+        let client = sandbox.client(&engine)?;
+        status = client.status().await.ok();
+        access = client.opencode_access().await.ok();
+    } else {
+        last_boot = read_boot_record(&engine, &sandbox.container.id).await?;
+    }
+    let phase = status.as_ref().map(|status| status.phase);
+    let state = State::tell(
+        sandbox.container.state,
+        &sandbox.record,
+        phase,
+        last_boot.as_ref(),
+    );
+    let base = SandboxView::of(&sandbox, state);
+    let view = InspectView {
+        container: sandbox.container.id.clone(),
+        user: sandbox.record.user.clone(),
+        agent_cwd: sandbox.record.agent_cwd.clone(),
+        setup_script: sandbox
+            .record
+            .setup_script
+            .as_ref()
+            .map(|script| match script {
+                amika_core::label::SetupScript::Host(path) => path.clone(),
+                amika_core::label::SetupScript::Repository(path) => {
+                    format!("{path} (in the repository)")
+                }
+            }),
+        network: sandbox.container.network.clone(),
+        health: sandbox.container.health.clone(),
+        mounts: sandbox.container.mounts.clone(),
+        opencode: access.map(|access| OpenCodeView {
+            url: base.opencode_url.clone(),
+            username: access.username,
+            password: access.password,
+        }),
+        status,
+        last_boot,
+        sandbox: base,
+    };
+    app.out.result(&view, |out| write_text(&view, out))
+}
+
+fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Result<()> {
+    let mut line = |label: &str, value: &str| {
+        if value.is_empty() {
+            Ok(())
+        } else {
+            writeln!(out, "{label:<14}{value}")
+        }
+    };
+    let base = &view.sandbox;
+    line("Name", &base.name)?;
+    line("State", base.state.word())?;
+    if let Some(code) = base.exit_code {
+        line("Exit code", &code.to_string())?;
+    }
+    line("Image", &base.image)?;
+    if let Some(repository) = &base.repository {
+        line("Repository", &repository.name)?;
+        line("  from", repository.source.as_deref().unwrap_or_default())?;
+        line(
+            "  branch",
+            repository.branch.as_deref().unwrap_or("(detached)"),
+        )?;
+    }
+    line("Directory", view.agent_cwd.as_deref().unwrap_or_default())?;
+    line("User", view.user.as_deref().unwrap_or("root"))?;
+    line(
+        "Setup script",
+        view.setup_script.as_deref().unwrap_or_default(),
+    )?;
+    let setup = view
+        .status
+        .as_ref()
+        .or(view.last_boot.as_ref().map(|boot| &boot.status));
+    if let Some(setup) = setup.map(|status| &status.setup) {
+        let code = setup
+            .exit_code
+            .map(|code| format!(" (exit code {code})"))
+            .unwrap_or_default();
+        line("Setup", &format!("{}{code}", word(&setup.state)))?;
+    }
+    for port in &base.ports {
+        let url = port
+            .url
+            .as_deref()
+            .map(|url| format!("  {url}"))
+            .unwrap_or_default();
+        let service = port
+            .service
+            .as_deref()
+            .map(|name| format!("  {name}"))
+            .unwrap_or_default();
+        line("Port", &format!("{}{service}{url}", PortView::arrow(port)))?;
+    }
+    if let Some(opencode) = &view.opencode {
+        line("OpenCode", opencode.url.as_deref().unwrap_or_default())?;
+        line("  user name", &opencode.username)?;
+        line("  password", &opencode.password)?;
+    }
+    if let Some(status) = &view.status {
+        line("  state", &word(&status.services.opencode.state))?;
+    }
+    for mount in &view.mounts {
+        let mode = if mount.writable { "rw" } else { "ro" };
+        line(
+            "Mount",
+            &format!(
+                "{} -> {} ({}, {mode})",
+                mount.source, mount.target, mount.kind
+            ),
+        )?;
+    }
+    line("Network", view.network.as_deref().unwrap_or_default())?;
+    line("Container", &view.container)
+}
+
+/// The word that JSON has for a value.
+fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word.replace('_', " "),
+        _ => String::new(),
+    }
+}

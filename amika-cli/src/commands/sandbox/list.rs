@@ -1,0 +1,121 @@
+//! `amika sandbox list`.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use crate::App;
+use crate::daemon::{Client, Transport, UserKey, read_boot_record};
+use crate::engine::{ContainerState, ContainerSummary, Engine};
+use crate::error::Result;
+use crate::output::{Table, human_duration};
+use crate::sandbox::{self, State};
+use crate::view::{self, RepositoryView, SandboxView};
+use amika_core::label::SandboxRecord;
+
+/// A daemon that is up answers within a millisecond; a list does not wait for one that is not.
+const PHASE_TIMEOUT: Duration = Duration::from_millis(300);
+/// Exit codes of a sandbox that was stopped: they need no reading of why it ended.
+const STOPPED: [i64; 4] = [0, 130, 137, 143];
+
+pub(super) async fn run(app: &App) -> Result<()> {
+    let engine = Engine::connect().await?;
+    let views = views(&engine, app).await?;
+    app.out.result(&views, |out| {
+        let mut table = Table::new(["NAME", "STATE", "REPO", "BRANCH", "PORTS", "URL", "CREATED"]);
+        let now = crate::host::now_millis();
+        for view in &views {
+            let repository = view.repository.as_ref();
+            let ports: Vec<String> = view.ports.iter().map(view::PortView::arrow).collect();
+            let urls: Vec<&str> = view
+                .ports
+                .iter()
+                .filter_map(|port| port.url.as_deref())
+                .collect();
+            let state = match (view.state, view.exit_code) {
+                (State::Stopped | State::SetupFailed, Some(code)) if code != 0 => {
+                    format!("{} ({code})", view.state.word())
+                }
+                (state, _) => state.word().to_owned(),
+            };
+            let age = view.created_at.map_or_else(String::new, |at| {
+                human_duration(Duration::from_secs(now.saturating_sub(at) / 1000)) + " ago"
+            });
+            table.row(vec![
+                view.name.clone(),
+                state,
+                repository.map(|repo| repo.name.clone()).unwrap_or_default(),
+                repository
+                    .and_then(|repo| repo.branch.clone())
+                    .unwrap_or_default(),
+                ports.join(","),
+                urls.join(" "),
+                age,
+            ]);
+        }
+        table.write(out)
+    })
+}
+
+async fn views(engine: &Engine, app: &App) -> Result<Vec<SandboxView>> {
+    let list = sandbox::list(engine).await?;
+    let key = UserKey::load()?;
+    let views = list.into_iter().map(|(container, record)| {
+        let key = &key;
+        async move {
+            match record {
+                Ok(record) => Some(view_of(engine, key, container, &record).await),
+                Err(reason) => {
+                    app.out.warn(&format!(
+                        "sandbox \"{}\" is left out: {reason}",
+                        container.name
+                    ));
+                    None
+                }
+            }
+        }
+    });
+    Ok(join_all(views).await.into_iter().flatten().collect())
+}
+
+async fn view_of(
+    engine: &Engine,
+    key: &UserKey,
+    container: ContainerSummary,
+    record: &SandboxRecord,
+) -> SandboxView {
+    let exit_code = exit_code(&container);
+    let mut phase = None;
+    let mut boot = None;
+    match container.state {
+        ContainerState::Running => {
+            if let Some(transport) = Transport::published(engine, &container.ports) {
+                let client = Client::new(transport, Some(key.token(record.id.as_str())));
+                let status = tokio::time::timeout(PHASE_TIMEOUT, client.status()).await;
+                phase = status.ok().and_then(Result::ok).map(|status| status.phase);
+            }
+        }
+        ContainerState::Exited if !exit_code.is_some_and(|code| STOPPED.contains(&code)) => {
+            boot = read_boot_record(engine, &container.id).await.ok().flatten();
+        }
+        _ => {}
+    }
+    SandboxView {
+        name: container.name,
+        id: record.id.to_string(),
+        state: State::tell(container.state, record, phase, boot.as_ref()),
+        exit_code,
+        image: record.image.clone().unwrap_or(container.image),
+        preset: record.preset.clone(),
+        created_at: record.created_at,
+        repository: RepositoryView::of(record),
+        ports: view::ports(&container.ports, record),
+        opencode_url: view::opencode_url(&container.ports),
+    }
+}
+
+/// The exit code in the engine's sentence: `Exited (3) 2 minutes ago`.
+fn exit_code(container: &ContainerSummary) -> Option<i64> {
+    let rest = container.status.strip_prefix("Exited (")?;
+    rest.split_once(')')?.0.parse().ok()
+}

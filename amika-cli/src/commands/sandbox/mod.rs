@@ -1,0 +1,35 @@
+//! `amika sandbox …`.
+
+mod connect;
+mod create;
+mod delete;
+mod each;
+mod exec;
+mod inspect;
+mod list;
+mod logs;
+mod start;
+mod stop;
+
+use super::interruptible;
+use crate::App;
+use crate::args::sandbox::Command;
+use crate::error::Result;
+
+pub(super) async fn run(command: Command, app: &App) -> Result<u8> {
+    match command {
+        Command::Create(args) => create::run(&args, app).await,
+        Command::List => interruptible(app, list::run(app)).await.map(|()| 0),
+        Command::Inspect(args) => interruptible(app, inspect::run(&args, app))
+            .await
+            .map(|()| 0),
+        Command::Logs(args) => interruptible(app, logs::run(&args, app)).await.map(|()| 0),
+        Command::Exec(args) => exec::run(&args, app).await,
+        Command::Connect(args) => connect::run(&args, app).await,
+        Command::Start(args) => start::run(&args, app).await.map(|()| 0),
+        Command::Stop(args) => interruptible(app, stop::run(&args, app)).await.map(|()| 0),
+        Command::Delete(args) => interruptible(app, delete::run(&args, app))
+            .await
+            .map(|()| 0),
+    }
+}

@@ -1,0 +1,344 @@
+//! Carrying a plan out, each step with its undo. The first start is the commit point.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+
+use amika_core::label::{SandboxRecord, key};
+use amika_core::service::{Binding, HostPort, MAX_ROUNDS};
+
+use super::plan::{NETWORK, Plan};
+use super::request::Request;
+use super::upload::Upload;
+use crate::engine::{ContainerFacts, Engine, EngineError};
+use crate::error::{CommandError, ExitCode, Result};
+use crate::interrupt::Interrupt;
+use crate::output::{Printer, Steps};
+
+/// A sandbox that was made and started.
+pub struct Created {
+    /// The engine's id of its container.
+    pub container: String,
+}
+
+/// What fills the volume of a repository, given the container and the owner of the files.
+pub type Fill<'a> = Box<
+    dyn FnOnce(
+            Engine,
+            String,
+            (u32, u32),
+        ) -> std::pin::Pin<Box<dyn Future<Output = Result<String>> + Send + 'a>>
+        + Send
+        + 'a,
+>;
+
+/// A plan on its way to being carried out.
+pub struct Job<'a> {
+    /// The engine.
+    pub engine: &'a Engine,
+    /// What was asked for.
+    pub request: &'a Request,
+    /// The plan; its ports change when others took them meanwhile.
+    pub plan: Plan,
+    /// Settles host ports anew without those that the engine refused.
+    pub settle: &'a (dyn Fn(&BTreeSet<HostPort>) -> Result<Vec<Binding>> + Sync),
+}
+
+/// Makes the sandbox and starts it. When a step fails, or the user interrupts, what was made is
+/// unmade in reverse.
+///
+/// # Errors
+/// Those of the steps; [`ExitCode::Interrupted`].
+pub async fn apply(
+    job: &mut Job<'_>,
+    fill: Option<Fill<'_>>,
+    out: &Printer,
+    steps: &mut Steps,
+    interrupt: &Interrupt,
+) -> Result<Created> {
+    let result = tokio::select! {
+        result = make(job, fill, steps) => result,
+        () = interrupt.requested() => Err(interrupted()),
+    };
+    match result {
+        Ok(created) => Ok(created),
+        Err(error) => {
+            steps.fail("");
+            Err(unmake(job.engine, &job.plan, error, out, interrupt).await)
+        }
+    }
+}
+
+/// Unmakes what the plan makes, and returns the error that was the reason.
+pub async fn unmake(
+    engine: &Engine,
+    plan: &Plan,
+    reason: CommandError,
+    out: &Printer,
+    interrupt: &Interrupt,
+) -> CommandError {
+    if reason.code == ExitCode::Interrupted {
+        out.note("interrupted: removing what was made …");
+    }
+    let rest = "`amika doctor --fix` removes what is left";
+    tokio::select! {
+        undone = undo(engine, plan) => match undone {
+            Ok(()) => reason,
+            Err(left) => reason
+                .cause(format!("what was made could not be removed: {}", left.message))
+                .hint(rest),
+        },
+        () = interrupt.requested_times(3) => {
+            CommandError::new(ExitCode::Interrupted, "interrupted while removing what was made").hint(rest)
+        }
+    }
+}
+
+/// The error of a command that the user broke off.
+pub fn interrupted() -> CommandError {
+    CommandError::new(
+        ExitCode::Interrupted,
+        "interrupted; nothing was left behind",
+    )
+}
+
+async fn make(job: &mut Job<'_>, fill: Option<Fill<'_>>, steps: &mut Steps) -> Result<Created> {
+    let engine = job.engine;
+    steps.begin("container");
+    let mut id = create_container(job).await?;
+    put_all(job, &id).await?;
+    if let Some(fill) = fill {
+        steps.finish(job.plan.name.as_str());
+        steps.begin("clone");
+        let owner = owner(engine, &job.plan, &id).await?;
+        let summary = fill(engine.clone(), id.clone(), owner).await?;
+        steps.finish(&summary);
+        steps.begin("start");
+    }
+    // The probe of a port and its use are two moments: the engine's answer decides. On a conflict
+    // the container is made again with another port; its volumes stay as they were filled.
+    let mut refused = BTreeSet::new();
+    for _ in 0..MAX_ROUNDS {
+        let port = match engine.start_container(&id).await {
+            Err(EngineError::PortTaken {
+                port: Some(port),
+                message,
+            }) => {
+                tracing::debug!(port, message, "host port taken");
+                port
+            }
+            other => {
+                other.map_err(start_failed)?;
+                steps.finish(job.plan.name.as_str());
+                return Ok(Created { container: id });
+            }
+        };
+        refused.extend(
+            job.plan
+                .bindings
+                .iter()
+                .map(Binding::host)
+                .filter(|host| host.port.get() == port),
+        );
+        job.plan.rebind((job.settle)(&refused)?, job.request);
+        engine.remove_container(&id).await?;
+        id = create_container(job).await?;
+        put_all(job, &id).await?;
+    }
+    Err(CommandError::new(
+        ExitCode::Conflict,
+        "other programs take each port before it can be published",
+    )
+    .hint("name free host ports with `--port`"))
+}
+
+async fn put_all(job: &Job<'_>, container: &str) -> Result<()> {
+    for upload in &Upload::merge(job.plan.uploads.clone()) {
+        put(job.engine, container, upload).await?;
+    }
+    Ok(())
+}
+
+/// Sends one upload.
+///
+/// # Errors
+/// Those of the engine.
+pub async fn put(engine: &Engine, container: &str, upload: &Upload) -> Result<()> {
+    let archive = upload.archive().map_err(|error| {
+        CommandError::new(ExitCode::Failure, "a file for the sandbox cannot be packed")
+            .caused_by(&error)
+    })?;
+    engine.put_archive(container, upload.at, archive).await?;
+    Ok(())
+}
+
+/// Makes the container. What an interrupted create of that name left is removed first, and a
+/// missing network is made: both are rare, so they are found out by the refusal.
+async fn create_container(job: &Job<'_>) -> Result<String> {
+    let (engine, plan) = (job.engine, &job.plan);
+    if plan.own_network {
+        ensure_network(engine, plan).await?;
+    }
+    let first = match engine.create_container(&plan.container).await {
+        Err(EngineError::Conflict(message)) => message,
+        other => return other.map_err(refused),
+    };
+    let name = plan.name.as_str();
+    let holder = engine
+        .inspect_container(name)
+        .await
+        .map_err(|_| refused(EngineError::Conflict(first)))?;
+    let record = record_of(&holder);
+    match record {
+        Some(record)
+            if crate::sandbox::State::tell(holder.state, &record, None, None)
+                == crate::sandbox::State::Interrupted =>
+        {
+            crate::delete::remove_unfinished(engine, &holder, &record).await?;
+            engine
+                .create_container(&plan.container)
+                .await
+                .map_err(refused)
+        }
+        Some(_) => Err(name_taken(engine, name, &holder).await),
+        None => Err(CommandError::new(
+            ExitCode::Conflict,
+            format!(
+                "the name \"{name}\" is taken by a container that is not amika's; it is left alone"
+            ),
+        )
+        .hint("choose another name with `--name`")),
+    }
+}
+
+async fn name_taken(engine: &Engine, name: &str, holder: &ContainerFacts) -> CommandError {
+    let error = CommandError::new(
+        ExitCode::Conflict,
+        format!("sandbox \"{name}\" already exists"),
+    );
+    let boot = match holder.state {
+        crate::engine::ContainerState::Exited => {
+            crate::daemon::read_boot_record(engine, &holder.id)
+                .await
+                .ok()
+                .flatten()
+        }
+        _ => None,
+    };
+    match boot.and_then(|boot| boot.status.outcome) {
+        Some(amika_core::wire::Outcome::SetupFailed) => error
+            .cause("its setup script failed")
+            .hint(format!("`amika sandbox start {name}` tries again; `--replace` makes it anew")),
+        _ if holder.state == crate::engine::ContainerState::Exited => error.hint(format!(
+            "`amika sandbox start {name}` starts it; `--replace` makes it anew; or choose another `--name`"
+        )),
+        _ => error.hint(format!(
+            "`amika sandbox connect {name}` opens a shell in it; `--replace` makes it anew; or choose another `--name`"
+        )),
+    }
+}
+
+fn record_of(container: &ContainerFacts) -> Option<SandboxRecord> {
+    SandboxRecord::from_labels(|key| container.labels.get(key).map(String::as_str)).ok()
+}
+
+async fn ensure_network(engine: &Engine, plan: &Plan) -> Result<()> {
+    let foreign = || {
+        CommandError::new(
+            ExitCode::Conflict,
+            format!("a network \"{NETWORK}\" that is not amika's is in the way"),
+        )
+        .hint("remove it, or name the network to join with `--network`")
+    };
+    if let Some(network) = engine.inspect_network(NETWORK).await? {
+        return if network.labels.contains_key(key::KIND) {
+            Ok(())
+        } else {
+            Err(foreign())
+        };
+    }
+    // Engines before 25 take a second network of the same name: one amika at a time makes it.
+    let _lock = crate::lock::FileLock::wait("network")?;
+    if engine.inspect_network(NETWORK).await?.is_some() {
+        return Ok(());
+    }
+    let labels = plan.network_labels.clone().into_iter().collect();
+    match engine.create_isolated_network(NETWORK, labels).await {
+        Ok(()) | Err(EngineError::Conflict(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// User and group of the agent; a user that the image names by a word is looked up in its files.
+async fn owner(engine: &Engine, plan: &Plan, container: &str) -> Result<(u32, u32)> {
+    if let Some(owner) = plan.owner {
+        return Ok(owner);
+    }
+    const LIMIT: usize = 1024 * 1024;
+    let user = plan.record.user.as_deref().unwrap_or("root");
+    let passwd = engine
+        .read_file(container, "/etc/passwd", LIMIT)
+        .await?
+        .unwrap_or_default();
+    let group = engine
+        .read_file(container, "/etc/group", LIMIT)
+        .await?
+        .unwrap_or_default();
+    super::owner::find(
+        user,
+        &String::from_utf8_lossy(&passwd),
+        &String::from_utf8_lossy(&group),
+    )
+    .ok_or_else(|| {
+        CommandError::new(
+            ExitCode::Image,
+            format!("the image runs as user \"{user}\", which its /etc/passwd does not have"),
+        )
+        .hint("use an image whose USER exists, or a preset")
+    })
+}
+
+/// Unmakes what the plan makes, whether it was made or not. Only what bears this plan's id goes.
+async fn undo(engine: &Engine, plan: &Plan) -> Result<()> {
+    let name = plan.name.as_str();
+    match engine.inspect_container(name).await {
+        Ok(container)
+            if container.labels.get(key::ID).map(String::as_str)
+                == Some(plan.record.id.as_str()) =>
+        {
+            match engine.remove_container(&container.id).await {
+                Err(error) if !error.is_not_found() => return Err(error.into()),
+                _ => {}
+            }
+        }
+        Ok(_) => {}
+        Err(error) if error.is_not_found() => {}
+        Err(error) => return Err(error.into()),
+    }
+    for volume in plan.volumes.iter().chain(&plan.git_volume) {
+        engine.remove_volume(volume).await?;
+    }
+    Ok(())
+}
+
+fn refused(error: EngineError) -> CommandError {
+    match error {
+        EngineError::NotFound(message) if message.contains("network") => {
+            CommandError::new(ExitCode::Usage, format!("--network: {message}"))
+                .hint("`docker network ls` lists the networks")
+        }
+        EngineError::NotFound(message) => CommandError::new(ExitCode::Image, message),
+        other => other.into(),
+    }
+}
+
+fn start_failed(error: EngineError) -> CommandError {
+    let port_taken = matches!(error, EngineError::PortTaken { .. });
+    let error = CommandError::from(error);
+    if port_taken {
+        error.hint(
+            "choose another host port with `--port`, or leave it out and the system chooses one",
+        )
+    } else {
+        error
+    }
+}

@@ -1,0 +1,128 @@
+//! What is there: the image, the engine's defaults, this host's certificates and proxies.
+
+use amika_core::label::{Creator, SandboxId};
+use amika_core::volume::Stamp;
+
+use super::request::{Image, Request};
+use crate::amikad::Daemon;
+use crate::daemon::UserKey;
+use crate::engine::{Engine, ImageFacts};
+use crate::error::{CommandError, ExitCode, Result};
+use crate::inject::Injection;
+use crate::output::Steps;
+use crate::preset;
+
+/// Facts that the plan is made from.
+pub struct Facts {
+    /// Id of the sandbox to be.
+    pub id: SandboxId,
+    /// Marks its volumes.
+    pub stamp: Stamp,
+    /// Milliseconds since the Unix epoch.
+    pub now: u64,
+    /// This process.
+    pub creator: Creator,
+    /// Reference of the image to use.
+    pub image_reference: String,
+    /// The image.
+    pub image: ImageFacts,
+    /// What is mounted at amikad's directory; nothing when the image brings all that is needed.
+    pub injection: Option<Injection>,
+    /// SHA-256 of the sandbox's token.
+    pub token_sha256: String,
+    /// Proxy variables.
+    pub proxies: Vec<(String, String)>,
+    /// Whether the engine's log driver is the one that grows without bound.
+    pub unbounded_log: bool,
+    /// Label of the test run that this process belongs to.
+    pub test: Option<String>,
+}
+
+/// Gathers the facts; builds or pulls the image when it is not there.
+///
+/// # Errors
+/// [`ExitCode::Image`] when the image cannot be had or does not fit.
+pub async fn gather(engine: &Engine, request: &Request, steps: &mut Steps) -> Result<Facts> {
+    let id = SandboxId::from_random(rand::random());
+    let token_sha256 = UserKey::load()?.token(id.as_str()).sha256();
+    let now = crate::host::now_millis();
+    // The engine's answer on itself takes as long as that on an image: ask both at once.
+    let (image, system) = tokio::join!(find_image(engine, &request.image, steps), engine.system());
+    let (image_reference, image) = image?;
+    let daemon = Daemon::for_architecture(&image.architecture)?;
+    if image.os != "linux" {
+        return Err(CommandError::new(
+            ExitCode::Image,
+            format!(
+                "image `{image_reference}` is for {}, not for linux",
+                image.os
+            ),
+        ));
+    }
+    let certificates = crate::certificates::extra_bundle();
+    let brings_daemon = matches!(request.image, Image::Preset(_));
+    let injection =
+        (!brings_daemon || certificates.is_some()).then(|| Injection::new(&daemon, certificates));
+    if let Some(injection) = &injection {
+        injection.ensure(engine, &image_reference).await?;
+    }
+    Ok(Facts {
+        id,
+        stamp: Stamp::new(now / 1000, rand::random()),
+        now,
+        creator: crate::creator::this_process(),
+        image_reference,
+        image,
+        injection,
+        token_sha256,
+        proxies: crate::proxy::variables(),
+        unbounded_log: system?.log_driver == "json-file",
+        test: crate::test_run(),
+    })
+}
+
+async fn find_image(
+    engine: &Engine,
+    image: &Image,
+    steps: &mut Steps,
+) -> Result<(String, ImageFacts)> {
+    let reference = match image {
+        Image::Preset(preset) => {
+            let request = preset::Request {
+                preset: *preset,
+                base: None,
+                force: false,
+            };
+            preset::ensure(engine, request, steps).await?.image
+        }
+        Image::Other(reference) => {
+            if let Some(facts) = engine
+                .inspect_image(reference)
+                .await
+                .or_else(invalid_reference)?
+            {
+                return Ok((reference.clone(), facts));
+            }
+            crate::pull::pull(engine, reference, steps).await?;
+            reference.clone()
+        }
+    };
+    let facts = engine.inspect_image(&reference).await?.ok_or_else(|| {
+        CommandError::new(ExitCode::Image, format!("image `{reference}` went away"))
+    })?;
+    Ok((reference, facts))
+}
+
+/// A reference that the engine calls invalid is a bad image, not a bad engine.
+fn invalid_reference(error: crate::engine::EngineError) -> Result<Option<ImageFacts>> {
+    match error {
+        crate::engine::EngineError::Refused {
+            status: 400,
+            message,
+        } => Err(CommandError::new(
+            ExitCode::Image,
+            format!("the image's name is no reference: {message}"),
+        )),
+        other => Err(other.into()),
+    }
+}

@@ -1,0 +1,324 @@
+//! The plan of a sandbox: pure, so that a test makes one without an engine.
+
+use std::collections::BTreeMap;
+
+use amika_core::contract::{self, AMIKAD_PORT, OPENCODE_PORT, env, path};
+use amika_core::label::{
+    Kind, Labels, Repository, ResourceRecord, SandboxRecord, SetupScript, key,
+};
+use amika_core::name::SandboxName;
+use amika_core::port::{HostIp, Protocol};
+use amika_core::service::{Binding, Service};
+use amika_core::volume;
+
+use super::facts::Facts;
+use super::request::{Image, Request, Setup};
+use super::upload::Upload;
+use crate::engine::{ContainerSpec, MountSpec, PortSpec};
+use crate::inject;
+
+/// The network that sandboxes join unless told otherwise.
+pub const NETWORK: &str = "amika";
+
+/// A script that does nothing; the same that presets bring.
+pub const NO_SETUP: &[u8] = b"#!/bin/sh\n# Amika: no setup.\nexit 0\n";
+
+/// What will be made, in the order of its making.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Name of the sandbox.
+    pub name: SandboxName,
+    /// Its record, as the labels hold it.
+    pub record: SandboxRecord,
+    /// The container with its volumes.
+    pub container: ContainerSpec,
+    /// Whether the network is ours to make.
+    pub own_network: bool,
+    /// Labels of that network.
+    pub network_labels: Labels,
+    /// Volumes that are made with the container and unmade with it.
+    pub volumes: Vec<String>,
+    /// Volume of the clone; it is unmade when creation fails, and stays when the sandbox goes.
+    pub git_volume: Option<String>,
+    /// Where the clone goes.
+    pub clone_target: Option<String>,
+    /// Files put in before the first start.
+    pub uploads: Vec<Upload>,
+    /// The agent's user and group, where the image's metadata tells their numbers.
+    pub owner: Option<(u32, u32)>,
+    /// The user's and the services' ports, each with its place on the host.
+    pub bindings: Vec<Binding>,
+}
+
+impl Plan {
+    /// Puts other host ports in place of those that turned out to be taken.
+    pub fn rebind(&mut self, bindings: Vec<Binding>, request: &Request) {
+        self.container.ports = ports(request, &bindings);
+        self.bindings = bindings;
+    }
+}
+
+/// The repository that is cloned in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepositoryFacts {
+    /// What the labels say of it.
+    pub repository: Repository,
+}
+
+/// Makes the plan. `bindings` are the user's and the services' ports, each with its place on the
+/// host.
+pub fn plan(
+    name: &SandboxName,
+    request: &Request,
+    facts: &Facts,
+    repository: Option<&RepositoryFacts>,
+    services: &[Service],
+    bindings: Vec<Binding>,
+) -> Plan {
+    let is_preset = matches!(request.image, Image::Preset(_));
+    let agent_cwd = agent_cwd(repository);
+    let record = record(request, facts, repository, services, &agent_cwd);
+    let mut mounts = vec![
+        own_volume(
+            volume::home(name, facts.stamp),
+            Kind::Home,
+            path::HOME,
+            name,
+            facts,
+        ),
+        own_volume(
+            volume::state(name, facts.stamp),
+            Kind::State,
+            path::STATE_DIR,
+            name,
+            facts,
+        ),
+    ];
+    let mut volumes = vec![
+        volume::home(name, facts.stamp),
+        volume::state(name, facts.stamp),
+    ];
+    let mut git_volume = None;
+    if let Some(repository) = repository {
+        let repo = &repository.repository.name;
+        let volume = volume::git(name, repo, facts.stamp);
+        let target = format!("{}/{repo}", path::WORKSPACE);
+        mounts.push(own_volume(volume.clone(), Kind::Git, &target, name, facts));
+        git_volume = Some(volume);
+    }
+    if let Some(injection) = &facts.injection {
+        mounts.push(injection.mount());
+    }
+    volumes.sort();
+    let (entrypoint, cmd) = command(request, facts, is_preset);
+    let container = ContainerSpec {
+        name: name.to_string(),
+        image: facts.image_reference.clone(),
+        entrypoint,
+        cmd,
+        env: environment(name, request, facts, &agent_cwd),
+        labels: record.to_labels(),
+        // amikad needs root to prepare the home and to become the agent; CMD runs as the image's
+        // own user.
+        user: (!facts.image.user.is_empty()).then(|| "0:0".to_owned()),
+        ports: ports(request, &bindings),
+        mounts,
+        network: request
+            .network
+            .clone()
+            .unwrap_or_else(|| NETWORK.to_owned()),
+        limits: request.limits.clone(),
+        bound_log: facts.unbounded_log,
+        nested_engine: request.image == Image::Preset(crate::preset::Preset::CoderDind),
+        healthcheck: vec![path::AMIKAD.into(), "health".into()],
+    };
+    let mut network_labels = ResourceRecord::new(Kind::Network).to_labels();
+    network_labels.extend(facts.test.clone().map(|test| (key::TEST.to_owned(), test)));
+    Plan {
+        name: name.clone(),
+        record,
+        own_network: request.network.is_none(),
+        network_labels,
+        container,
+        volumes,
+        clone_target: git_volume.as_ref().map(|_| agent_cwd.clone()),
+        git_volume,
+        uploads: uploads(request, is_preset, &agent_cwd),
+        owner: owner(is_preset, &facts.image.user),
+        bindings,
+    }
+}
+
+fn agent_cwd(repository: Option<&RepositoryFacts>) -> String {
+    match repository {
+        Some(repository) => format!("{}/{}", path::WORKSPACE, repository.repository.name),
+        None => path::WORKSPACE.to_owned(),
+    }
+}
+
+fn record(
+    request: &Request,
+    facts: &Facts,
+    repository: Option<&RepositoryFacts>,
+    services: &[Service],
+    agent_cwd: &str,
+) -> SandboxRecord {
+    SandboxRecord {
+        repository: repository.map(|repository| repository.repository.clone()),
+        services: services.to_vec(),
+        setup_script: match &request.setup {
+            Setup::File { path, .. } => Some(SetupScript::Host(path.display().to_string())),
+            Setup::Repository(path) => Some(SetupScript::Repository(path.clone())),
+            Setup::Image | Setup::Off => None,
+        },
+        creator: Some(facts.creator.clone()),
+        preset: match &request.image {
+            Image::Preset(preset) => Some(preset.name().to_owned()),
+            Image::Other(_) => None,
+        },
+        image: Some(facts.image_reference.clone()),
+        agent_cwd: Some(agent_cwd.to_owned()),
+        user: match &request.image {
+            Image::Preset(_) => Some(contract::AGENT_USER.to_owned()),
+            Image::Other(_) => Some(facts.image.user.clone()).filter(|user| !user.is_empty()),
+        },
+        created_at: Some(facts.now),
+        test: facts.test.clone(),
+        ..SandboxRecord::new(facts.id.clone())
+    }
+}
+
+/// A volume that is made with the container.
+fn own_volume(
+    volume: String,
+    kind: Kind,
+    target: &str,
+    name: &SandboxName,
+    facts: &Facts,
+) -> MountSpec {
+    let labels = ResourceRecord {
+        id: Some(facts.id.clone()),
+        sandbox: Some(name.clone()),
+        created_at: Some(facts.now),
+        test: facts.test.clone(),
+        ..ResourceRecord::new(kind)
+    }
+    .to_labels();
+    MountSpec::Volume {
+        name: volume,
+        target: target.to_owned(),
+        read_only: false,
+        labels,
+        no_copy: kind == Kind::Git,
+    }
+}
+
+/// ENTRYPOINT and CMD. A preset's stay; any other image's are wrapped by amikad.
+fn command(
+    request: &Request,
+    facts: &Facts,
+    is_preset: bool,
+) -> (Option<Vec<String>>, Option<Vec<String>>) {
+    let given = (!request.command.is_empty()).then(|| request.command.clone());
+    if is_preset {
+        return (None, given);
+    }
+    let image = &facts.image;
+    let mut entrypoint = vec![path::AMIKAD.to_owned(), "run".to_owned()];
+    if !image.user.is_empty() {
+        entrypoint.extend(["--user".to_owned(), image.user.clone()]);
+    }
+    let workdir = if image.workdir.is_empty() {
+        "/"
+    } else {
+        &image.workdir
+    };
+    entrypoint.extend(["--workdir".to_owned(), workdir.to_owned(), "--".to_owned()]);
+    entrypoint.extend(image.entrypoint.iter().cloned());
+    (Some(entrypoint), given.or_else(|| Some(image.cmd.clone())))
+}
+
+fn environment(
+    name: &SandboxName,
+    request: &Request,
+    facts: &Facts,
+    agent_cwd: &str,
+) -> Vec<String> {
+    let mut all: BTreeMap<String, String> = facts.proxies.iter().cloned().collect();
+    if facts
+        .injection
+        .as_ref()
+        .is_some_and(inject::Injection::has_certificates)
+    {
+        all.extend(inject::certificate_variables());
+    }
+    all.extend(request.env.clone());
+    // The password is moved to the state volume: only OpenCode's process gets it.
+    all.remove(env::OPENCODE_PASSWORD);
+    all.insert(env::AGENT_CWD.into(), agent_cwd.to_owned());
+    all.insert(env::SANDBOX_NAME.into(), name.to_string());
+    all.insert(env::TOKEN_SHA256.into(), facts.token_sha256.clone());
+    if request.setup_once {
+        all.insert(env::SETUP_ONCE.into(), "1".into());
+    }
+    all.into_iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect()
+}
+
+/// The ports to publish: the settled ones, and Amika's own two on a port that the engine chooses.
+pub fn ports(request: &Request, bindings: &[Binding]) -> Vec<PortSpec> {
+    let own = |container_port, host_ip: HostIp| PortSpec {
+        host_ip: host_ip.addr().to_string(),
+        host_port: None,
+        container_port,
+        protocol: Protocol::Tcp,
+    };
+    let opencode_ip = if request.expose_opencode {
+        request.port_host_ip
+    } else {
+        HostIp::LOCALHOST
+    };
+    bindings
+        .iter()
+        .map(|binding| PortSpec {
+            host_ip: binding.host_ip.addr().to_string(),
+            host_port: Some(binding.host_port.get()),
+            container_port: binding.container.port().get(),
+            protocol: binding.container.protocol(),
+        })
+        .chain([
+            own(AMIKAD_PORT, HostIp::LOCALHOST),
+            own(OPENCODE_PORT, opencode_ip),
+        ])
+        .collect()
+}
+
+fn uploads(request: &Request, is_preset: bool, agent_cwd: &str) -> Vec<Upload> {
+    let mut uploads = Vec::new();
+    match &request.setup {
+        Setup::File { content, .. } => uploads.push(Upload::setup_script(content.clone())),
+        Setup::Repository(relative) => {
+            uploads.push(Upload::setup_link(&format!("{agent_cwd}/{relative}")));
+        }
+        // A preset's own script does nothing already.
+        Setup::Off if !is_preset => uploads.push(Upload::setup_script(NO_SETUP.to_vec())),
+        Setup::Off | Setup::Image => {}
+    }
+    if let Some(password) = request.env.get(env::OPENCODE_PASSWORD) {
+        uploads.push(Upload::opencode_password(password));
+    }
+    uploads
+}
+
+/// User and group of the agent, unless only the image's own files tell their numbers.
+fn owner(is_preset: bool, user: &str) -> Option<(u32, u32)> {
+    if is_preset {
+        return Some((1000, 1000));
+    }
+    if user.is_empty() {
+        return Some((0, 0));
+    }
+    let (uid, gid) = user.split_once(':').unwrap_or((user, "0"));
+    Some((uid.parse().ok()?, gid.parse().ok()?))
+}

@@ -1,0 +1,217 @@
+//! What was asked for: the flags, parsed and checked, before the engine is spoken to.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use amika_core::limit::{Cpus, Memory};
+use amika_core::name::SandboxName;
+use amika_core::port::{HostIp, Publish};
+
+use crate::args::sandbox::CreateArgs;
+use crate::engine::Limits;
+use crate::error::{CommandError, ExitCode, Result};
+use crate::preset::Preset;
+
+/// Which image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Image {
+    /// One of ours.
+    Preset(Preset),
+    /// Any other.
+    Other(String),
+}
+
+/// Where the setup script comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Setup {
+    /// What the image brings; a preset brings a no-op.
+    Image,
+    /// None, whatever the image brings.
+    Off,
+    /// A file of the host, copied into the sandbox at each start.
+    File {
+        /// Absolute path.
+        path: PathBuf,
+        /// Its content now.
+        content: Vec<u8>,
+    },
+    /// A file of the sandbox's own repository, relative to its root.
+    Repository(String),
+}
+
+/// A sandbox as it was asked for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Its name; made up when absent.
+    pub name: Option<SandboxName>,
+    /// Its image.
+    pub image: Image,
+    /// Its setup script.
+    pub setup: Setup,
+    /// Whether a script that succeeded is skipped until it changes.
+    pub setup_once: bool,
+    /// Its environment.
+    pub env: BTreeMap<String, String>,
+    /// Ports to publish.
+    pub publish: Vec<Publish>,
+    /// Where ports are published that name no address.
+    pub port_host_ip: HostIp,
+    /// Whether OpenCode is published there too.
+    pub expose_opencode: bool,
+    /// Network to join; our own when absent.
+    pub network: Option<String>,
+    /// Limits.
+    pub limits: Limits,
+    /// What to run in place of the image's CMD.
+    pub command: Vec<String>,
+}
+
+impl Request {
+    /// Reads the flags.
+    ///
+    /// # Errors
+    /// [`ExitCode::Usage`] for each value that cannot be meant.
+    pub fn from_args(args: &CreateArgs) -> Result<Self> {
+        let name = args.name.as_deref().map(parse_name).transpose()?;
+        let image = match (&args.preset, &args.image) {
+            (_, Some(image)) => Image::Other(image.clone()),
+            (Some(preset), None) => Image::Preset(parse_preset(preset)?),
+            (None, None) => Image::Preset(Preset::Coder),
+        };
+        let setup = match &args.setup_script {
+            _ if args.no_setup => Setup::Off,
+            Some(path) => read_script(path)?,
+            None => Setup::Image,
+        };
+        let port_host_ip = args
+            .port_host_ip
+            .parse()
+            .map_err(|error| usage("--port-host-ip", &error))?;
+        let publish: Vec<Publish> = args
+            .port
+            .iter()
+            .map(|text| text.parse().map_err(|error| usage("--port", &error)))
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            name,
+            image,
+            setup,
+            setup_once: args.setup_once,
+            env: environment(&args.env, &args.env_file)?,
+            publish,
+            port_host_ip,
+            expose_opencode: args.expose_opencode,
+            network: args.network.clone(),
+            limits: limits(args)?,
+            command: args.command.clone(),
+        })
+    }
+}
+
+/// Reads a sandbox name.
+///
+/// # Errors
+/// [`ExitCode::Usage`], with the nearest name that would do.
+pub fn parse_name(text: &str) -> Result<SandboxName> {
+    text.parse().map_err(|error| usage("--name", &error))
+}
+
+/// Reads a preset's name.
+///
+/// # Errors
+/// [`ExitCode::Usage`], with the presets there are.
+pub fn parse_preset(text: &str) -> Result<Preset> {
+    Preset::parse(text).ok_or_else(|| {
+        let names: Vec<&str> = Preset::ALL.iter().map(|preset| preset.name()).collect();
+        CommandError::new(ExitCode::Usage, format!("there is no preset \"{text}\"")).hint(format!(
+            "the presets are: {}; `--image` takes any other image",
+            names.join(", ")
+        ))
+    })
+}
+
+/// Reads a setup script of the host.
+///
+/// # Errors
+/// [`ExitCode::Usage`] when it is missing, no file, or not executable.
+pub fn read_script(path: &Path) -> Result<Setup> {
+    let shown = path.display();
+    let failed = |error: &std::io::Error| {
+        CommandError::new(
+            ExitCode::Usage,
+            format!("setup script {shown} cannot be read"),
+        )
+        .caused_by(error)
+    };
+    let absolute = path.canonicalize().map_err(|error| failed(&error))?;
+    let meta = absolute.metadata().map_err(|error| failed(&error))?;
+    if !meta.is_file() {
+        return Err(CommandError::new(
+            ExitCode::Usage,
+            format!("setup script {shown} is not a file"),
+        ));
+    }
+    if meta.permissions().mode() & 0o111 == 0 {
+        return Err(CommandError::new(
+            ExitCode::Usage,
+            format!("setup script {shown} is not executable"),
+        )
+        .hint(format!("`chmod +x {shown}`")));
+    }
+    let content = std::fs::read(&absolute).map_err(|error| failed(&error))?;
+    Ok(Setup::File {
+        path: absolute,
+        content,
+    })
+}
+
+fn usage(flag: &str, error: &dyn std::error::Error) -> CommandError {
+    CommandError::new(ExitCode::Usage, format!("{flag}: {error}"))
+}
+
+fn environment(flags: &[String], files: &[PathBuf]) -> Result<BTreeMap<String, String>> {
+    let mut variables = Vec::new();
+    for file in files {
+        let failed = |error: &dyn std::error::Error| {
+            CommandError::new(
+                ExitCode::Usage,
+                format!("--env-file {} cannot be read", file.display()),
+            )
+            .caused_by(error)
+        };
+        let text = std::fs::read_to_string(file).map_err(|error| failed(&error))?;
+        variables.extend(amika_core::env::parse_file(&text).map_err(|error| failed(&error))?);
+    }
+    for flag in flags {
+        variables.push(flag.parse().map_err(|error| usage("--env", &error))?);
+    }
+    let host = |key: &str| std::env::var(key).ok();
+    Ok(amika_core::env::resolve(variables, host)
+        .into_iter()
+        .collect())
+}
+
+fn limits(args: &CreateArgs) -> Result<Limits> {
+    let cpus: Option<Cpus> = args
+        .cpus
+        .as_deref()
+        .map(|text| text.parse().map_err(|error| usage("--cpus", &error)))
+        .transpose()?;
+    let memory: Option<Memory> = args
+        .memory
+        .as_deref()
+        .map(|text| text.parse().map_err(|error| usage("--memory", &error)))
+        .transpose()?;
+    if let Some(pids) = args.pids.filter(|pids| *pids < 1) {
+        return Err(CommandError::new(
+            ExitCode::Usage,
+            format!("--pids {pids}: use 1 or more"),
+        ));
+    }
+    Ok(Limits {
+        cpus,
+        memory,
+        pids: args.pids,
+    })
+}

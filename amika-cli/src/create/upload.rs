@@ -1,0 +1,169 @@
+//! Files that are put into a container that does not run: one call for each place they go to.
+
+use amika_core::contract::path;
+use amika_core::wire::NextBoot;
+
+/// Owner and group of what belongs to root.
+const ROOT: (u32, u32) = (0, 0);
+
+/// Files for one place in the container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// The directory that the files go beneath: the root of a volume, or `/`.
+    pub at: &'static str,
+    /// The files.
+    pub files: Vec<File>,
+}
+
+/// One file of an upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Path relative to the upload's directory.
+    pub path: String,
+    /// What it is.
+    pub content: Content,
+    /// Permission bits.
+    pub mode: u32,
+    /// User and group.
+    pub owner: (u32, u32),
+}
+
+/// What a file is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Content {
+    /// A regular file.
+    Bytes(Vec<u8>),
+    /// A symbolic link.
+    Link(String),
+}
+
+/// Contents may be secret.
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
+            Self::Link(target) => write!(f, "-> {target}"),
+        }
+    }
+}
+
+impl Upload {
+    /// A setup script over the image's own.
+    pub fn setup_script(content: Vec<u8>) -> Self {
+        Self::setup(Content::Bytes(content))
+    }
+
+    /// A setup script that is read from the sandbox itself at each start.
+    pub fn setup_link(target: &str) -> Self {
+        Self::setup(Content::Link(target.to_owned()))
+    }
+
+    fn setup(content: Content) -> Self {
+        let path = path::SETUP_SCRIPT.trim_start_matches('/').to_owned();
+        Self {
+            at: "/",
+            files: vec![File {
+                path,
+                content,
+                mode: 0o755,
+                owner: ROOT,
+            }],
+        }
+    }
+
+    /// The OpenCode password that the user gave.
+    pub fn opencode_password(password: &str) -> Self {
+        Self::state(path::OPENCODE_PASSWORD_FILE, password.as_bytes().to_vec())
+    }
+
+    /// Instructions for the next start.
+    pub fn next_boot(next: &NextBoot) -> Self {
+        // A struct of booleans always serialises.
+        Self::state(
+            path::NEXT_BOOT,
+            serde_json::to_vec(next).unwrap_or_default(),
+        )
+    }
+
+    fn state(absolute: &str, content: Vec<u8>) -> Self {
+        let path = absolute
+            .strip_prefix(path::STATE_DIR)
+            .unwrap_or(absolute)
+            .trim_start_matches('/')
+            .to_owned();
+        let content = Content::Bytes(content);
+        Self {
+            at: path::STATE_DIR,
+            files: vec![File {
+                path,
+                content,
+                mode: 0o600,
+                owner: ROOT,
+            }],
+        }
+    }
+
+    /// Joins uploads for the same place, so that each place costs one call.
+    pub fn merge(uploads: Vec<Self>) -> Vec<Self> {
+        let mut merged: Vec<Self> = Vec::new();
+        for upload in uploads {
+            match merged.iter_mut().find(|other| other.at == upload.at) {
+                Some(other) => other.files.extend(upload.files),
+                None => merged.push(upload),
+            }
+        }
+        merged
+    }
+
+    /// The tar archive.
+    ///
+    /// # Errors
+    /// When a path or link cannot be written down.
+    pub fn archive(&self) -> std::io::Result<Vec<u8>> {
+        let mut archive = tar::Builder::new(Vec::new());
+        for file in &self.files {
+            let mut header = tar::Header::new_gnu();
+            header.set_mode(file.mode);
+            header.set_uid(file.owner.0.into());
+            header.set_gid(file.owner.1.into());
+            match &file.content {
+                Content::Bytes(bytes) => {
+                    header.set_size(bytes.len() as u64);
+                    archive.append_data(&mut header, &file.path, bytes.as_slice())?;
+                }
+                Content::Link(target) => {
+                    header.set_entry_type(tar::EntryType::Symlink);
+                    header.set_size(0);
+                    archive.append_link(&mut header, &file.path, target)?;
+                }
+            }
+        }
+        archive.into_inner()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uploads_for_one_place_are_one_call() {
+        let merged = Upload::merge(vec![
+            Upload::setup_script(b"a".to_vec()),
+            Upload::opencode_password("secret"),
+            Upload::next_boot(&NextBoot::default()),
+        ]);
+        assert_eq!(
+            merged
+                .iter()
+                .map(|upload| (upload.at, upload.files.len()))
+                .collect::<Vec<_>>(),
+            [("/", 1), (path::STATE_DIR, 2)]
+        );
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        assert!(!format!("{:?}", Upload::opencode_password("canary")).contains("canary"));
+    }
+}

@@ -1,0 +1,11 @@
+//! Talking to amikad in a sandbox: the key to it, the way to it, and its HTTP API.
+
+mod boot_record;
+mod client;
+mod token;
+mod transport;
+
+pub use boot_record::read_boot_record;
+pub use client::{Client, ClientError};
+pub use token::{Token, UserKey};
+pub use transport::Transport;

@@ -1,0 +1,146 @@
+//! The token of a sandbox's API, derived and never stored.
+//!
+//! One random key belongs to the user (0600). A sandbox's token is HMAC-SHA256 of its id under that
+//! key; the container is given only the token's SHA-256. So there is nothing to put into the
+//! container, nothing to read back, and nothing in a commit of it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::{Digest as _, Sha256};
+
+use crate::engine::hex;
+use crate::error::{CommandError, ExitCode, Result};
+
+/// Length of the key in bytes.
+const KEY_LENGTH: usize = 32;
+
+/// The user's key.
+pub struct UserKey([u8; KEY_LENGTH]);
+
+/// The token of one sandbox.
+#[derive(Clone)]
+pub struct Token(String);
+
+impl UserKey {
+    /// Reads the user's key, or makes it at first use.
+    ///
+    /// # Errors
+    /// When the file cannot be read or made, or is not a key.
+    pub fn load() -> Result<Self> {
+        Self::load_from(&crate::host::data_dir())
+    }
+
+    fn load_from(dir: &Path) -> Result<Self> {
+        let path = dir.join("key");
+        let failed = |error: &std::io::Error| {
+            CommandError::new(
+                ExitCode::Failure,
+                format!("the key {} cannot be used", path.display()),
+            )
+            .caused_by(error)
+        };
+        match File::open(&path) {
+            Ok(file) => read_key(file).map_err(|error| {
+                failed(&error).hint(format!(
+                    "remove {}; sandboxes made with the old key are then reached through exec",
+                    path.display()
+                ))
+            }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                std::fs::create_dir_all(dir).map_err(|error| failed(&error))?;
+                make_key(dir, &path).map_err(|error| failed(&error))
+            }
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
+    /// The token of the sandbox with this id.
+    pub fn token(&self, sandbox_id: &str) -> Token {
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
+        mac.update(sandbox_id.as_bytes());
+        Token(hex(&mac.finalize().into_bytes()))
+    }
+}
+
+impl Token {
+    /// The token as it is sent.
+    pub fn secret(&self) -> &str {
+        &self.0
+    }
+
+    /// Hexadecimal SHA-256 of the token: what the container may know.
+    pub fn sha256(&self) -> String {
+        hex(&Sha256::digest(self.0.as_bytes()))
+    }
+}
+
+fn read_key(mut file: File) -> std::io::Result<UserKey> {
+    let mut key = [0; KEY_LENGTH];
+    file.read_exact(&mut key)?;
+    Ok(UserKey(key))
+}
+
+/// Writes a new key beside its place and links it there, so that of two first uses at the same time
+/// one wins and both read the same key.
+fn make_key(dir: &Path, path: &Path) -> std::io::Result<UserKey> {
+    let key: [u8; KEY_LENGTH] = rand::random();
+    let temporary = dir.join(format!(".key-{}", std::process::id()));
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)?;
+    file.write_all(&key)?;
+    file.sync_all()?;
+    let linked = std::fs::hard_link(&temporary, path);
+    std::fs::remove_file(&temporary)?;
+    match linked {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => read_key(File::open(path)?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_key_is_made_once_and_private() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let first = UserKey::load_from(dir.path()).expect("made").token("id");
+        let second = UserKey::load_from(dir.path()).expect("read").token("id");
+        assert_eq!(first.secret(), second.secret());
+        let mode = dir
+            .path()
+            .join("key")
+            .metadata()
+            .expect("the key")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(dir.path()).expect("the dir").count(), 1);
+    }
+
+    #[test]
+    fn tokens_differ_by_sandbox_and_are_not_their_digest() {
+        let key = UserKey([7; KEY_LENGTH]);
+        assert_ne!(key.token("a").secret(), key.token("b").secret());
+        assert_ne!(key.token("a").secret(), key.token("a").sha256());
+        assert_eq!(key.token("a").sha256().len(), 64);
+    }
+
+    #[test]
+    fn a_short_key_is_refused() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        std::fs::write(dir.path().join("key"), b"short").expect("writable");
+        assert!(UserKey::load_from(dir.path()).is_err());
+    }
+}

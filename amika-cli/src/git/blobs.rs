@@ -1,0 +1,130 @@
+//! Contents of objects, streamed from one `git cat-file` in the order asked for.
+
+use std::io::{self, BufRead as _, BufReader, Read, Write as _};
+use std::process::{Child, ChildStdout, Stdio};
+
+use super::command::Git;
+use super::error::GitError;
+
+/// Bytes that are read from git at once, and that its pipe may hold.
+const BUFFER: usize = 1024 * 1024;
+
+/// A running `git cat-file`; killed when dropped before its end.
+pub(super) struct Blobs {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+/// Why a blob was not to be had.
+#[derive(Debug)]
+pub(super) enum BlobError {
+    /// The repository does not have the object.
+    Missing,
+    /// Git broke off, or said something else.
+    Broken(io::Error),
+}
+
+impl Blobs {
+    /// Starts git and, on a thread of its own, asks for all objects; [`Blobs::next`] must then be called
+    /// once for each, in the same order.
+    pub(super) fn start(git: &Git, oids: Vec<String>) -> Result<Self, GitError> {
+        let mut child = git
+            .command(&["cat-file", "--batch", "--buffer"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(GitError::NoGit)?;
+        let stdin = child.stdin.take();
+        let Some(stdout) = child.stdout.take() else {
+            return Err(GitError::NoGit(io::ErrorKind::BrokenPipe.into()));
+        };
+        enlarge(&stdout);
+        std::thread::spawn(move || {
+            let Some(stdin) = stdin else { return };
+            let mut stdin = io::BufWriter::with_capacity(64 * 1024, stdin);
+            for oid in oids {
+                // The reader sees the end of the output and knows more than this thread does.
+                if writeln!(stdin, "{oid}").is_err() {
+                    return;
+                }
+            }
+            let _ = stdin.flush();
+        });
+        Ok(Self {
+            child,
+            stdout: BufReader::with_capacity(BUFFER, stdout),
+        })
+    }
+
+    /// The size of the next object's content, which must then be read whole from [`Blobs::content`].
+    pub(super) fn next(&mut self, oid: &str) -> Result<u64, BlobError> {
+        let mut header = Vec::new();
+        self.stdout
+            .read_until(b'\n', &mut header)
+            .map_err(BlobError::Broken)?;
+        let header = String::from_utf8_lossy(&header);
+        let fields: Vec<&str> = header.trim_end().split(' ').collect();
+        match fields[..] {
+            [found, "blob", size] if found == oid => size
+                .parse()
+                .map_err(|_| BlobError::Broken(unexpected(&header))),
+            [_, "missing"] => Err(BlobError::Missing),
+            _ => Err(BlobError::Broken(unexpected(&header))),
+        }
+    }
+
+    /// The output, which stands at the content of the object of [`Blobs::next`].
+    pub(super) fn content(&mut self) -> &mut dyn Read {
+        &mut self.stdout
+    }
+
+    /// Reads a small content whole, and what follows it.
+    pub(super) fn small(&mut self, size: u64) -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        (&mut self.stdout).take(size).read_to_end(&mut content)?;
+        self.after()?;
+        if content.len() as u64 == size {
+            Ok(content)
+        } else {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
+    }
+
+    /// Passes over a content, and what follows it.
+    pub(super) fn skip(&mut self, size: u64) -> io::Result<()> {
+        io::copy(&mut (&mut self.stdout).take(size), &mut io::sink())?;
+        self.after()
+    }
+
+    /// Passes over the line end after a content.
+    pub(super) fn after(&mut self) -> io::Result<()> {
+        let mut end = [0];
+        self.stdout.read_exact(&mut end)
+    }
+}
+
+impl Drop for Blobs {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn unexpected(header: &str) -> io::Error {
+    let what = if header.is_empty() {
+        "`git cat-file` broke off".to_owned()
+    } else {
+        format!("`git cat-file` answered {header:?}")
+    };
+    io::Error::other(what)
+}
+
+/// A larger pipe saves a switch between the two processes for each 64 KiB; where it is refused, nothing
+/// is lost but that.
+pub(super) fn enlarge(pipe: &impl std::os::fd::AsFd) {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::pipe::fcntl_setpipe_size(pipe, BUFFER);
+    #[cfg(not(target_os = "linux"))]
+    let _ = pipe;
+}

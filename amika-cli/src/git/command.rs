@@ -1,0 +1,268 @@
+//! How git is run on the host: without the caller's `GIT_*`, without the network, without a trace in
+//! the repository.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::error::GitError;
+
+/// A repository to run git in, and with what.
+#[derive(Clone, Debug)]
+pub(super) struct Git {
+    cwd: PathBuf,
+    git_dir: Option<PathBuf>,
+    work_tree: Option<PathBuf>,
+    index: Option<PathBuf>,
+}
+
+/// Settings that hold for every command: nothing of the host's runs or caches by itself, and the
+/// temporary index is a plain one, since a split one would be written into the repository.
+const SETTINGS: [&str; 9] = [
+    "core.fsmonitor=false",
+    "core.hooksPath=/dev/null",
+    "core.splitIndex=false",
+    "core.untrackedCache=false",
+    "core.quotePath=false",
+    "core.attributesFile=/dev/null",
+    "index.sparse=false",
+    "color.ui=false",
+    "log.showSignature=false",
+];
+
+impl Git {
+    /// Git in a directory, which finds the repository by itself.
+    pub(super) fn in_directory(cwd: &Path) -> Self {
+        Self {
+            cwd: cwd.to_owned(),
+            git_dir: None,
+            work_tree: None,
+            index: None,
+        }
+    }
+
+    /// Git for one repository, found before.
+    pub(super) fn for_repository(git_dir: &Path, work_tree: Option<&Path>) -> Self {
+        Self {
+            cwd: work_tree.unwrap_or(git_dir).to_owned(),
+            git_dir: Some(git_dir.to_owned()),
+            work_tree: work_tree.map(Path::to_owned),
+            index: None,
+        }
+    }
+
+    /// The same repository with another index.
+    pub(super) fn with_index(&self, index: &Path) -> Self {
+        Self {
+            index: Some(index.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// The same repository with another work tree.
+    pub(super) fn with_work_tree(&self, work_tree: &Path) -> Self {
+        Self {
+            cwd: work_tree.to_owned(),
+            work_tree: Some(work_tree.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// A command with the arguments, ready to be given its streams.
+    pub(super) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
+        let mut command = local_git();
+        command.current_dir(&self.cwd);
+        for setting in SETTINGS {
+            command.arg("-c").arg(setting);
+        }
+        if let Some(git_dir) = &self.git_dir {
+            command.arg("--git-dir").arg(git_dir);
+        }
+        if let Some(work_tree) = &self.work_tree {
+            command.arg("--work-tree").arg(work_tree);
+        }
+        if let Some(index) = &self.index {
+            command.env("GIT_INDEX_FILE", index);
+        }
+        command.args(arguments);
+        command
+    }
+
+    /// Standard output of a command that must succeed.
+    pub(super) fn output<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<Vec<u8>, GitError> {
+        match self.try_output(arguments)? {
+            Ok(stdout) => Ok(stdout),
+            Err((_, stderr)) => Err(self.failed(arguments, &stderr)),
+        }
+    }
+
+    /// Standard output, or `None` when the command says no (exit code 1, nothing on stderr but noise).
+    pub(super) fn answer<S: AsRef<OsStr>>(
+        &self,
+        arguments: &[S],
+    ) -> Result<Option<Vec<u8>>, GitError> {
+        match self.try_output(arguments)? {
+            Ok(stdout) => Ok(Some(stdout)),
+            Err((Some(1), _)) => Ok(None),
+            Err((_, stderr)) => Err(self.failed(arguments, &stderr)),
+        }
+    }
+
+    /// Standard output, or exit code and stderr.
+    pub(super) fn try_output<S: AsRef<OsStr>>(
+        &self,
+        arguments: &[S],
+    ) -> Result<Result<Vec<u8>, (Option<i32>, String)>, GitError> {
+        let output = self
+            .command(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(GitError::NoGit)?;
+        Ok(if output.status.success() {
+            Ok(output.stdout)
+        } else {
+            let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            Err((output.status.code(), stderr))
+        })
+    }
+
+    /// Standard output of a command that reads `input`, which may be larger than a pipe.
+    pub(super) fn filter<S: AsRef<OsStr>>(
+        &self,
+        arguments: &[S],
+        input: Vec<u8>,
+    ) -> Result<Vec<u8>, GitError> {
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(GitError::NoGit)?;
+        let mut stdin = child.stdin.take();
+        // A command that ends early breaks the pipe; its exit code tells why.
+        let feeder = std::thread::spawn(move || {
+            if let Some(stdin) = stdin.as_mut() {
+                let _ = stdin.write_all(&input);
+            }
+        });
+        let output = child.wait_with_output().map_err(GitError::NoGit)?;
+        let _ = feeder.join();
+        if output.status.success() {
+            Ok(output.stdout)
+        } else {
+            Err(self.failed(arguments, String::from_utf8_lossy(&output.stderr).trim()))
+        }
+    }
+
+    /// The error for a command that failed.
+    pub(super) fn failed<S: AsRef<OsStr>>(&self, arguments: &[S], stderr: &str) -> GitError {
+        if stderr.contains("dubious ownership") {
+            return GitError::DubiousOwnership {
+                path: dubious_path(stderr).unwrap_or_else(|| self.cwd.clone()),
+            };
+        }
+        let command: Vec<_> = arguments
+            .iter()
+            .map(|argument| argument.as_ref().to_string_lossy())
+            .collect();
+        GitError::Failed {
+            command: command.join(" "),
+            stderr: stderr.to_owned(),
+        }
+    }
+}
+
+/// Git with the environment of no repository and no transport: a lazy fetch of a partial clone would
+/// write into the host's repository.
+fn local_git() -> Command {
+    let mut command = bare_git();
+    command
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        .env("GIT_NO_LAZY_FETCH", "1")
+        .env("GIT_ALLOW_PROTOCOL", "none")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_ATTR_NOSYSTEM", "1")
+        // LFS content is taken from the repository's own store, never smudged: that would download.
+        .env("GIT_LFS_SKIP_SMUDGE", "1");
+    command
+}
+
+/// Git that may use the network and the user's credentials; asks only when there is someone to ask.
+pub(super) fn network_git() -> Command {
+    let mut command = bare_git();
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        command.env("GIT_TERMINAL_PROMPT", "0");
+    }
+    command.env("GIT_LFS_SKIP_SMUDGE", "1");
+    command
+}
+
+fn bare_git() -> Command {
+    let mut command = Command::new("git");
+    for (name, _) in std::env::vars_os() {
+        if belongs_to_a_repository(&name) {
+            command.env_remove(name);
+        }
+    }
+    command.env("LC_ALL", "C");
+    command
+}
+
+/// Whether a variable ties git to a repository, an index or another way of reading them. What the user
+/// set for transports and configuration files (`GIT_SSH_COMMAND`, `GIT_CONFIG_GLOBAL`, …) stays.
+fn belongs_to_a_repository(name: &OsString) -> bool {
+    let Some(name) = name.to_str() else {
+        return false;
+    };
+    const KEPT: [&str; 14] = [
+        "GIT_SSH",
+        "GIT_SSH_COMMAND",
+        "GIT_SSH_VARIANT",
+        "GIT_ASKPASS",
+        "GIT_PROXY_COMMAND",
+        "GIT_SSL_NO_VERIFY",
+        "GIT_SSL_CAINFO",
+        "GIT_SSL_CAPATH",
+        "GIT_SSL_CERT",
+        "GIT_SSL_KEY",
+        "GIT_EXEC_PATH",
+        "GIT_CONFIG_GLOBAL",
+        "GIT_CONFIG_SYSTEM",
+        "GIT_CONFIG_NOSYSTEM",
+    ];
+    name.starts_with("GIT_") && !KEPT.contains(&name) && !name.starts_with("GIT_HTTP_")
+}
+
+/// The directory in "detected dubious ownership in repository at '/x'".
+fn dubious_path(stderr: &str) -> Option<PathBuf> {
+    let rest = &stderr[stderr.find("repository at '")? + "repository at '".len()..];
+    Some(PathBuf::from(&rest[..rest.find("'\n").or_else(|| rest.rfind('\''))?]))
+}
+
+/// One line of output without its line end; a path may hold line ends itself.
+pub(super) fn line(mut output: Vec<u8>) -> Vec<u8> {
+    if output.last() == Some(&b'\n') {
+        output.pop();
+    }
+    output
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_callers_repository_is_forgotten_and_its_credentials_are_not() {
+        let belongs = |name: &str| belongs_to_a_repository(&OsString::from(name));
+        assert!(belongs("GIT_DIR") && belongs("GIT_INDEX_FILE") && belongs("GIT_CONFIG_COUNT"));
+        assert!(!belongs("GIT_SSH_COMMAND") && !belongs("GIT_ASKPASS") && !belongs("HOME"));
+    }
+
+    #[test]
+    fn the_owner_error_names_the_directory() {
+        let stderr = "fatal: detected dubious ownership in repository at '/srv/it's'\nTo add an exception";
+        assert_eq!(dubious_path(stderr), Some(PathBuf::from("/srv/it's")));
+    }
+}

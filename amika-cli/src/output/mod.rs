@@ -1,0 +1,112 @@
+//! The only module that prints: results to standard output, everything else to standard error.
+
+mod error;
+mod progress;
+mod table;
+mod text;
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use crate::error::{CommandError, Result};
+
+pub use progress::Steps;
+pub use table::Table;
+pub use text::{human_duration, human_size};
+
+/// Where a command's words go.
+#[derive(Clone, Debug)]
+pub struct Printer {
+    json: bool,
+    quiet: bool,
+}
+
+impl Printer {
+    /// A printer for text or one JSON document; a quiet one says no progress and no hints.
+    pub fn new(json: bool, quiet: bool) -> Self {
+        Self { json, quiet }
+    }
+
+    /// Whether results are JSON.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether progress and hints are left out.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Prints a command's result: its JSON, or the text that `human` writes.
+    ///
+    /// # Errors
+    /// Never on a closed pipe: a reader that went away has seen enough.
+    pub fn result<T: Serialize>(
+        &self,
+        value: &T,
+        human: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+    ) -> Result<()> {
+        let mut out = anstream::stdout().lock();
+        let written = if self.json {
+            serde_json::to_writer_pretty(&mut out, value)
+                .map_err(std::io::Error::from)
+                .and_then(|()| writeln!(out))
+        } else {
+            human(&mut out)
+        };
+        written
+            .and_then(|()| out.flush())
+            .or_else(forgive_broken_pipe)
+    }
+
+    /// Writes bytes to standard output as they are.
+    ///
+    /// # Errors
+    /// As [`Printer::result`].
+    pub fn raw(&self, bytes: &[u8]) -> Result<()> {
+        let mut out = std::io::stdout().lock();
+        out.write_all(bytes)
+            .and_then(|()| out.flush())
+            .or_else(forgive_broken_pipe)
+    }
+
+    /// Says something that must not be overlooked.
+    pub fn warn(&self, message: &str) {
+        let style = anstyle::AnsiColor::Yellow.on_default().bold();
+        let mut err = anstream::stderr().lock();
+        // A standard error that cannot be written leaves nobody to tell.
+        let _ = writeln!(err, "{style}warning:{style:#} {message}");
+    }
+
+    /// Says what may help next.
+    pub fn note(&self, message: &str) {
+        if !self.quiet {
+            let _ = writeln!(anstream::stderr().lock(), "{message}");
+        }
+    }
+
+    /// Prints a failed command.
+    pub fn error(&self, error: &CommandError) {
+        if self.json {
+            let _ = writeln!(std::io::stdout().lock(), "{:#}", error.to_json());
+        }
+        let _ = write!(anstream::stderr().lock(), "{}", error::Rendered(error));
+    }
+
+    /// Steps of a longer command, shown as they are taken.
+    pub fn steps(&self) -> Steps {
+        Steps::new(self.quiet)
+    }
+}
+
+fn forgive_broken_pipe(error: std::io::Error) -> Result<()> {
+    if error.kind() == std::io::ErrorKind::BrokenPipe {
+        return Ok(());
+    }
+    Err(CommandError::new(
+        crate::error::ExitCode::Failure,
+        "standard output cannot be written",
+    )
+    .caused_by(&error))
+}

@@ -1,0 +1,64 @@
+//! Sizes and times as people read them.
+
+use std::time::Duration;
+
+/// `0.3 s`, `12.0 s`, `3m 05s`, `2h 10m`, `5d 3h`.
+pub fn human_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..60 => format!("{:.1} s", duration.as_secs_f64()),
+        60..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
+        3600..86400 => format!("{}h {:02}m", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{}d {}h", seconds / 86400, seconds % 86400 / 3600),
+    }
+}
+
+/// `512 B`, `1.5 MB`: powers of 1000, as docker prints sizes.
+pub fn human_size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    let mut size = bytes as f64;
+    let mut unit = 0;
+    while size >= 999.5 && unit + 1 < UNITS.len() {
+        size /= 1000.0;
+        unit += 1;
+    }
+    match unit {
+        0 => format!("{bytes} B"),
+        _ if size < 99.95 => format!("{size:.1} {}", UNITS[unit]),
+        _ => format!("{size:.0} {}", UNITS[unit]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_three_digits_at_most() {
+        let cases = [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (1_536_000, "1.5 MB"),
+            (999_600_000, "1.0 GB"),
+            (123_000_000, "123 MB"),
+        ];
+        for (bytes, text) in cases {
+            assert_eq!(human_size(bytes), text);
+        }
+    }
+
+    #[test]
+    fn durations_lose_precision_as_they_grow() {
+        let cases = [
+            (300, "0.3 s"),
+            (61_000, "1m 01s"),
+            (3_660_000, "1h 01m"),
+            (90_000_000, "1d 1h"),
+        ];
+        for (millis, text) in cases {
+            assert_eq!(human_duration(Duration::from_millis(millis)), text);
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Waiting until a started sandbox is ready, with setup's output as it comes.
+
+use std::time::{Duration, Instant};
+
+use amika_core::wire::{BootRecord, Outcome, Phase, SetupState, Status};
+use futures_util::StreamExt as _;
+
+use crate::daemon::{Client, ClientError, Transport, read_boot_record};
+use crate::engine::{ContainerState, Engine};
+use crate::error::{CommandError, ExitCode, Result};
+use crate::interrupt::Interrupt;
+use crate::output::Steps;
+use crate::sandbox::Sandbox;
+
+/// What is waited for besides setup, when the user gives no time.
+const REST: Duration = Duration::from_secs(60);
+/// First pause between two looks; it doubles up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LAST_PAUSE: Duration = Duration::from_millis(100);
+
+/// How the wait ended well.
+pub enum Ready {
+    /// CMD runs.
+    Running,
+    /// CMD already ended with 0: a success too.
+    Finished,
+}
+
+/// Waits until CMD runs, or ended with 0.
+///
+/// # Errors
+/// [`ExitCode::SetupFailed`], [`ExitCode::NotReady`], [`ExitCode::Interrupted`], and
+/// [`ExitCode::Failure`] when CMD ended with another code.
+pub async fn wait(
+    engine: &Engine,
+    name: &str,
+    timeout: Option<Duration>,
+    steps: &mut Steps,
+    interrupt: &Interrupt,
+) -> Result<Ready> {
+    let begun = Instant::now();
+    let mut waiting = Waiting {
+        engine,
+        name,
+        steps,
+        setup_shown: false,
+    };
+    tokio::select! {
+        result = waiting.run(begun, timeout) => result,
+        () = interrupt.requested() => {
+            Err(CommandError::new(ExitCode::Interrupted, format!("interrupted; sandbox \"{name}\" goes on by itself")))
+        }
+    }
+}
+
+struct Waiting<'a> {
+    engine: &'a Engine,
+    name: &'a str,
+    steps: &'a mut Steps,
+    setup_shown: bool,
+}
+
+impl Waiting<'_> {
+    async fn run(&mut self, begun: Instant, timeout: Option<Duration>) -> Result<Ready> {
+        let mut pause = FIRST_PAUSE;
+        // Time that setup takes does not count towards the rest's.
+        let mut rest_begun = begun;
+        let mut sandbox = Sandbox::find(self.engine, self.name).await?;
+        let mut client = sandbox.client(self.engine)?;
+        loop {
+            match client.status().await {
+                Ok(status) => match status.phase {
+                    Phase::Running => {
+                        self.finish_setup(&status);
+                        return Ok(Ready::Running);
+                    }
+                    Phase::Setup => {
+                        self.follow_setup(&client, begun, timeout).await?;
+                        rest_begun = Instant::now();
+                        pause = FIRST_PAUSE;
+                        continue;
+                    }
+                    Phase::Starting | Phase::Stopping | Phase::Exited => {}
+                },
+                // A key of another user or machine: the relay asks for none.
+                Err(ClientError::Refused { status, .. }) if status.as_u16() == 401 => {
+                    let relay = Transport::relay(self.engine, &sandbox.container.id);
+                    client = Client::new(relay, None);
+                    continue;
+                }
+                Err(_) => {
+                    sandbox = Sandbox::find(self.engine, self.name).await?;
+                    if !sandbox.is_running() {
+                        return self.ended(&sandbox).await;
+                    }
+                }
+            }
+            let limit_reached = match timeout {
+                Some(timeout) => begun.elapsed() >= timeout,
+                None => rest_begun.elapsed() >= REST,
+            };
+            if limit_reached {
+                return Err(self.not_ready(begun.elapsed()));
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
+    }
+
+    /// Shows setup's output until it ends or the connection does.
+    async fn follow_setup(
+        &mut self,
+        client: &Client,
+        begun: Instant,
+        timeout: Option<Duration>,
+    ) -> Result<()> {
+        if !self.setup_shown {
+            self.setup_shown = true;
+            self.steps.begin("setup");
+        }
+        let deadline = timeout.map(|timeout| begun + timeout);
+        let Ok(log) = client.log("setup", true, None).await else {
+            return Ok(());
+        };
+        let mut log = std::pin::pin!(log);
+        let mut lines = Lines::default();
+        loop {
+            let next = log.next();
+            let item = match deadline {
+                Some(deadline) => match tokio::time::timeout_at(deadline.into(), next).await {
+                    Ok(item) => item,
+                    Err(_) => return Err(self.not_ready(begun.elapsed())),
+                },
+                None => next.await,
+            };
+            let Some(Ok(bytes)) = item else { break };
+            lines.push(&bytes, |line| self.steps.line(line));
+        }
+        lines.end(|line| self.steps.line(line));
+        Ok(())
+    }
+
+    fn finish_setup(&mut self, status: &Status) {
+        match status.setup.state {
+            SetupState::Succeeded => {
+                if !self.setup_shown {
+                    self.steps.begin("setup");
+                }
+                let took = Duration::from_millis(status.setup.duration_ms.unwrap_or_default());
+                self.steps.finish(&format!(
+                    "succeeded in {}",
+                    crate::output::human_duration(took)
+                ));
+            }
+            _ if self.setup_shown => self.steps.finish(""),
+            _ => {}
+        }
+    }
+
+    /// The container does not run any more: tells why.
+    async fn ended(&mut self, sandbox: &Sandbox) -> Result<Ready> {
+        let name = self.name;
+        let boot = read_boot_record(self.engine, &sandbox.container.id).await?;
+        if let Some(boot) = &boot {
+            if boot.status.outcome == Some(Outcome::SetupFailed) {
+                if !self.setup_shown {
+                    self.steps.begin("setup");
+                }
+                self.steps.fail("failed");
+                return Err(setup_failed(name, boot));
+            }
+        }
+        let code = sandbox.container.exit_code;
+        if sandbox.container.state == ContainerState::Exited && code == 0 {
+            return Ok(Ready::Finished);
+        }
+        let mut error = CommandError::new(
+            ExitCode::Failure,
+            format!("sandbox \"{name}\" ended with exit code {code} before it was ready"),
+        );
+        if sandbox.container.oom_killed {
+            error = error.cause("the kernel ended it for want of memory");
+        }
+        if !sandbox.container.error.is_empty() {
+            error = error.cause(sandbox.container.error.clone());
+        }
+        Err(error.hint(format!("`amika sandbox logs {name}` shows what it said")))
+    }
+
+    fn not_ready(&mut self, waited: Duration) -> CommandError {
+        self.steps.fail("");
+        let name = self.name;
+        CommandError::new(
+            ExitCode::NotReady,
+            format!("sandbox \"{name}\" is not ready after {}", crate::output::human_duration(waited)),
+        )
+        .hint(format!("it stays and goes on by itself: `amika sandbox logs -f {name}`, `amika sandbox inspect {name}`"))
+    }
+}
+
+/// The error for a sandbox whose setup script failed: what, where, its last words, and the ways on.
+pub fn setup_failed(name: &str, boot: &BootRecord) -> CommandError {
+    let setup = &boot.status.setup;
+    let how = match (setup.signal, setup.exit_code) {
+        (Some(signal), _) => format!("was ended by signal {signal}"),
+        (None, Some(code)) => format!("exited with code {code}"),
+        (None, None) => "could not be run".to_owned(),
+    };
+    let place = setup
+        .failed_line
+        .map(|line| format!(" at line {line}"))
+        .unwrap_or_default();
+    let mut error = CommandError::new(
+        ExitCode::SetupFailed,
+        format!("the setup script of \"{name}\" {how}{place}; CMD did not run"),
+    );
+    if let Some(message) = &setup.message {
+        error = error.cause(message.clone());
+    }
+    if !boot.setup_tail.is_empty() {
+        error = error.cause(format!(
+            "its last output was:\n{}",
+            boot.setup_tail.join("\n")
+        ));
+    }
+    error
+        .detail("sandbox", name)
+        .detail("setup", serde_json::to_value(setup).unwrap_or_default())
+        .detail("setup_tail", boot.setup_tail.clone())
+        .hint(format!("read it all: `amika sandbox logs {name} --setup`"))
+        .hint(format!("mend the script, then try again: `amika sandbox start {name}`"))
+        .hint(format!("or with another script: `amika sandbox start {name} --setup-script FILE`; without: `amika sandbox start {name} --skip-setup`"))
+        .hint(format!("or look inside: `amika sandbox connect {name} --rescue` (with `--root` as root)"))
+}
+
+/// Cuts a stream of bytes into lines.
+#[derive(Default)]
+struct Lines {
+    partial: Vec<u8>,
+}
+
+/// A line longer than this is shown in parts.
+const LONGEST_LINE: usize = 16 * 1024;
+
+impl Lines {
+    fn push(&mut self, bytes: &[u8], mut show: impl FnMut(&str)) {
+        for &byte in bytes {
+            if byte == b'\n' || self.partial.len() >= LONGEST_LINE {
+                show(&String::from_utf8_lossy(&self.partial));
+                self.partial.clear();
+            }
+            if byte != b'\n' {
+                self.partial.push(byte);
+            }
+        }
+    }
+
+    fn end(&mut self, mut show: impl FnMut(&str)) {
+        if !self.partial.is_empty() {
+            show(&String::from_utf8_lossy(&self.partial));
+            self.partial.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_cut_across_chunks() {
+        let mut seen = Vec::new();
+        let mut lines = Lines::default();
+        lines.push(b"one\ntw", |line| seen.push(line.to_owned()));
+        lines.push(b"o\n\nthree", |line| seen.push(line.to_owned()));
+        lines.end(|line| seen.push(line.to_owned()));
+        assert_eq!(seen, ["one", "two", "", "three"]);
+    }
+}

@@ -1,0 +1,205 @@
+//! Sandboxes as the engine has them: finding one by name, listing all, and telling its state.
+
+use amika_core::label::{Kind, SandboxRecord, key};
+use amika_core::wire::{BootRecord, Outcome, Phase};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::daemon::{Client, Transport, UserKey};
+use crate::engine::{ContainerFacts, ContainerState, ContainerSummary, Engine};
+use crate::error::{CommandError, ExitCode, Result};
+
+/// A sandbox.
+#[derive(Clone, Debug)]
+pub struct Sandbox {
+    /// Its name, which is the container's.
+    pub name: String,
+    /// What its labels say.
+    pub record: SandboxRecord,
+    /// Its container.
+    pub container: ContainerFacts,
+}
+
+/// What a sandbox does, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Its `create` is under way.
+    Creating,
+    /// Its `create` was broken off; the next one of that name, or `doctor --fix`, removes it.
+    Interrupted,
+    /// Its setup script runs.
+    Setup,
+    /// CMD runs.
+    Running,
+    /// It is being stopped.
+    Stopping,
+    /// Frozen by the engine.
+    Paused,
+    /// Its setup script failed; CMD did not run.
+    SetupFailed,
+    /// Ended.
+    Stopped,
+    /// The engine can neither run nor remove it.
+    Dead,
+}
+
+impl State {
+    /// The word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Creating => "creating",
+            Self::Interrupted => "creating (interrupted)",
+            Self::Setup => "setup",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Paused => "paused",
+            Self::SetupFailed => "setup failed",
+            Self::Stopped => "stopped",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// Tells the state from what the engine says, and from what amikad says or left behind.
+    pub fn tell(
+        container: ContainerState,
+        record: &SandboxRecord,
+        phase: Option<Phase>,
+        last_boot: Option<&BootRecord>,
+    ) -> Self {
+        match container {
+            ContainerState::Created => match &record.creator {
+                Some(creator) if crate::creator::is_alive(creator) => Self::Creating,
+                _ => Self::Interrupted,
+            },
+            ContainerState::Running | ContainerState::Restarting => match phase {
+                Some(Phase::Starting | Phase::Setup) => Self::Setup,
+                Some(Phase::Stopping | Phase::Exited) => Self::Stopping,
+                Some(Phase::Running) | None => Self::Running,
+            },
+            ContainerState::Paused => Self::Paused,
+            ContainerState::Removing => Self::Stopping,
+            ContainerState::Exited => match last_boot.and_then(|boot| boot.status.outcome) {
+                Some(Outcome::SetupFailed) => Self::SetupFailed,
+                _ => Self::Stopped,
+            },
+            ContainerState::Dead => Self::Dead,
+        }
+    }
+}
+
+impl Sandbox {
+    /// Finds a sandbox by name.
+    ///
+    /// # Errors
+    /// [`ExitCode::NotFound`] when there is none, also when the name is a stranger's container.
+    pub async fn find(engine: &Engine, name: &str) -> Result<Self> {
+        match engine.inspect_container(name).await {
+            Ok(container) if container.name == name => {
+                let label = |key: &str| container.labels.get(key).map(String::as_str);
+                if label(key::KIND) != Some(Kind::Sandbox.as_str()) {
+                    return Err(CommandError::new(
+                        ExitCode::NotFound,
+                        format!("container \"{name}\" is not a sandbox of amika; it is left alone"),
+                    )
+                    .hint("`amika sandbox list` shows the sandboxes"));
+                }
+                let record = SandboxRecord::from_labels(label).map_err(|error| {
+                    CommandError::new(
+                        ExitCode::Failure,
+                        format!("the labels of sandbox \"{name}\" cannot be read"),
+                    )
+                    .caused_by(&error)
+                })?;
+                Ok(Self {
+                    name: container.name.clone(),
+                    record,
+                    container,
+                })
+            }
+            // The engine also finds containers by a prefix of their id: that is no name.
+            Ok(_) => Err(unknown(engine, name).await),
+            Err(error) if error.is_not_found() => Err(unknown(engine, name).await),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A client of its amikad, by the way that is open.
+    ///
+    /// # Errors
+    /// When the user's key cannot be read.
+    pub fn client(&self, engine: &Engine) -> Result<Client> {
+        let token = UserKey::load()?.token(self.record.id.as_str());
+        Ok(Client::new(
+            Transport::choose(engine, &self.container),
+            Some(token),
+        ))
+    }
+
+    /// Whether its container runs.
+    pub fn is_running(&self) -> bool {
+        matches!(
+            self.container.state,
+            ContainerState::Running | ContainerState::Restarting
+        )
+    }
+
+    /// Refuses a sandbox that does not run.
+    ///
+    /// # Errors
+    /// [`ExitCode::Conflict`], with how to start it.
+    pub fn must_run(&self) -> Result<()> {
+        let name = &self.name;
+        match self.container.state {
+            ContainerState::Running | ContainerState::Restarting => Ok(()),
+            ContainerState::Paused => Err(CommandError::new(
+                ExitCode::Conflict,
+                format!("sandbox \"{name}\" is paused"),
+            )
+            .hint(format!("`docker unpause {name}`"))),
+            _ => Err(CommandError::new(
+                ExitCode::Conflict,
+                format!("sandbox \"{name}\" is not running"),
+            )
+            .hint(format!("`amika sandbox start {name}`, or `amika sandbox connect --rescue {name}` when its setup fails"))),
+        }
+    }
+}
+
+/// All sandboxes, by name, as the engine lists them.
+///
+/// A container whose labels cannot be read is listed too: `Err` has its name and the reason.
+pub async fn list(
+    engine: &Engine,
+) -> Result<Vec<(ContainerSummary, Result<SandboxRecord, String>)>> {
+    let filter = format!("{}={}", key::KIND, Kind::Sandbox);
+    let mut containers = engine.list_containers(&filter).await?;
+    containers.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(containers
+        .into_iter()
+        .map(|container| {
+            let record =
+                SandboxRecord::from_labels(|key| container.labels.get(key).map(String::as_str))
+                    .map_err(|error| error.to_string());
+            (container, record)
+        })
+        .collect())
+}
+
+async fn unknown(engine: &Engine, name: &str) -> CommandError {
+    let error = CommandError::new(
+        ExitCode::NotFound,
+        format!("there is no sandbox \"{name}\""),
+    );
+    let names: Vec<String> = match list(engine).await {
+        Ok(list) => list
+            .into_iter()
+            .map(|(container, _)| container.name)
+            .collect(),
+        Err(_) => Vec::new(),
+    };
+    match amika_core::nearest::nearest(name, names.iter().map(String::as_str)) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error.hint("`amika sandbox list` shows the sandboxes"),
+    }
+}

@@ -1,0 +1,175 @@
+//! A sandbox as commands show it: one type for create, list and inspect.
+
+use amika_core::contract::{AMIKAD_PORT, OPENCODE_PORT};
+use amika_core::label::SandboxRecord;
+use amika_core::port::HostIp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::engine::{ContainerState, PublishedPort};
+use crate::sandbox::{Sandbox, State};
+
+/// A sandbox.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct SandboxView {
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub id: String,
+    /// What it does.
+    pub state: State,
+    /// Exit code of its last run, once it ended.
+    pub exit_code: Option<i64>,
+    /// Image reference it was made from.
+    pub image: String,
+    /// Name of the preset, where the image is one.
+    pub preset: Option<String>,
+    /// When it was made, in milliseconds since the Unix epoch.
+    pub created_at: Option<u64>,
+    /// The repository in it.
+    pub repository: Option<RepositoryView>,
+    /// Published ports, but Amika's own.
+    pub ports: Vec<PortView>,
+    /// The OpenCode web server's address.
+    pub opencode_url: Option<String>,
+}
+
+impl SandboxView {
+    /// The view of a sandbox in a state.
+    pub fn of(sandbox: &Sandbox, state: State) -> Self {
+        let record = &sandbox.record;
+        let container = &sandbox.container;
+        // While it does not run, the engine tells only what was asked for.
+        let published = if container.ports.is_empty() {
+            &container.port_requests
+        } else {
+            &container.ports
+        };
+        Self {
+            name: sandbox.name.clone(),
+            id: record.id.to_string(),
+            state,
+            exit_code: (container.state == ContainerState::Exited).then_some(container.exit_code),
+            image: record
+                .image
+                .clone()
+                .unwrap_or_else(|| container.image.clone()),
+            preset: record.preset.clone(),
+            created_at: record.created_at,
+            repository: RepositoryView::of(record),
+            ports: ports(published, record),
+            opencode_url: opencode_url(&container.ports),
+        }
+    }
+}
+
+/// A sandbox's repository.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct RepositoryView {
+    /// Name of its directory.
+    pub name: String,
+    /// Where it came from.
+    pub source: Option<String>,
+    /// The branch that the sandbox began with.
+    pub branch: Option<String>,
+}
+
+/// A published port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PortView {
+    /// The service that declares it.
+    pub service: Option<String>,
+    /// Address on the host.
+    pub host_ip: String,
+    /// Port on the host; none while the engine has not chosen.
+    pub host_port: Option<u16>,
+    /// Port in the container.
+    pub container_port: u16,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// Where a browser finds it.
+    pub url: Option<String>,
+}
+
+impl PortView {
+    /// As docker shows a port: `127.0.0.1:4838->4838/tcp`.
+    pub fn arrow(&self) -> String {
+        let ip = if self.host_ip.contains(':') {
+            format!("[{}]", self.host_ip)
+        } else {
+            self.host_ip.clone()
+        };
+        match self.host_port {
+            Some(port) => format!("{ip}:{port}->{}/{}", self.container_port, self.protocol),
+            None => format!("{ip}:->{}/{}", self.container_port, self.protocol),
+        }
+    }
+}
+
+/// The ports of users and services, with URLs where a service asks for them.
+pub fn ports(published: &[PublishedPort], record: &SandboxRecord) -> Vec<PortView> {
+    published
+        .iter()
+        .filter(|port| port.container_port != AMIKAD_PORT && port.container_port != OPENCODE_PORT)
+        .map(|port| {
+            let declared = record.services.iter().find_map(|service| {
+                let declared = service.ports.iter().find(|declared| {
+                    declared.container.port().get() == port.container_port
+                        && declared.container.protocol() == port.protocol
+                })?;
+                Some((service.name.clone(), declared.url_scheme))
+            });
+            let (service, scheme) =
+                declared.map_or((None, None), |(name, scheme)| (Some(name), scheme));
+            let is_tcp = port.protocol == amika_core::port::Protocol::Tcp;
+            PortView {
+                service,
+                host_ip: port.host_ip.clone(),
+                host_port: port.host_port,
+                container_port: port.container_port,
+                protocol: port.protocol.as_str().to_owned(),
+                url: scheme
+                    .filter(|_| is_tcp)
+                    .zip(port.host_port)
+                    .map(|(scheme, host_port)| {
+                        format!(
+                            "{}://{}:{host_port}",
+                            scheme.as_str(),
+                            url_host(&port.host_ip)
+                        )
+                    }),
+            }
+        })
+        .collect()
+}
+
+/// Where a browser finds the OpenCode web server.
+pub fn opencode_url(published: &[PublishedPort]) -> Option<String> {
+    let port = published
+        .iter()
+        .find(|port| port.container_port == OPENCODE_PORT)?;
+    Some(format!(
+        "http://{}:{}",
+        url_host(&port.host_ip),
+        port.host_port?
+    ))
+}
+
+fn url_host(ip: &str) -> String {
+    ip.parse::<HostIp>()
+        .map_or_else(|_| "localhost".to_owned(), HostIp::url_host)
+}
+
+impl RepositoryView {
+    /// The repository of a record.
+    pub fn of(record: &SandboxRecord) -> Option<Self> {
+        record.repository.as_ref().map(|repository| Self {
+            name: repository.name.clone(),
+            source: repository
+                .source
+                .as_ref()
+                .map(|source| source.as_str().to_owned()),
+            branch: repository.branch.clone(),
+        })
+    }
+}
