@@ -17,6 +17,7 @@ pub mod git;
 mod host;
 mod inject;
 mod interrupt;
+mod leftovers;
 mod lock;
 mod output;
 mod ports;

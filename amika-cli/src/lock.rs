@@ -27,6 +27,11 @@ impl FileLock {
         }
     }
 
+    /// Whether nobody holds a lock.
+    pub fn is_free(name: &str) -> bool {
+        open(name).is_ok_and(|file| file.try_lock().is_ok())
+    }
+
     /// Waits for a lock that is held for moments only.
     ///
     /// # Errors

@@ -1,9 +1,202 @@
 //! `amika doctor`: what is missing, what is left over, and what to do.
 
-use crate::App;
-use crate::args::DoctorArgs;
-use crate::error::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
 
-pub(super) async fn run(_args: &DoctorArgs, _app: &App) -> Result<()> {
+use crate::App;
+use crate::amikad::Daemon;
+use crate::args::DoctorArgs;
+use crate::engine::{Engine, SystemFacts};
+use crate::error::{CommandError, ExitCode, Result};
+use crate::leftovers::{self, Leftover};
+use crate::output::human_size;
+use crate::preset::Preset;
+
+/// Less free space than this is worth a word: a preset image and a build need about as much.
+const LOW_DISK: u64 = 8 * 1_000_000_000;
+
+/// What `doctor` found.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+struct Report {
+    /// What was checked, in order.
+    checks: Vec<Check>,
+    /// What interrupted commands left.
+    leftovers: Vec<Leftover>,
+    /// Leftovers that `--fix` removed.
+    removed: Vec<String>,
+    /// Git volumes whose sandbox is gone; they stay.
+    git_volumes: Vec<String>,
+}
+
+/// One check.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Check {
+    /// What was looked at.
+    name: String,
+    /// How it is.
+    result: Outcome,
+    /// What was found.
+    message: String,
+    /// What to do.
+    hint: Option<String>,
+}
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    Ok,
+    Warning,
+    Failed,
+}
+
+impl Report {
+    fn add(&mut self, name: &str, result: Outcome, message: impl Into<String>, hint: Option<&str>) {
+        self.checks.push(Check {
+            name: name.to_owned(),
+            result,
+            message: message.into(),
+            hint: hint.map(str::to_owned),
+        });
+    }
+
+    fn fail(&mut self, name: &str, error: &CommandError) {
+        let message = std::iter::once(&error.message).chain(&error.causes).cloned().collect::<Vec<_>>();
+        let hint = (!error.hints.is_empty()).then(|| error.hints.join("\n"));
+        self.add(name, Outcome::Failed, message.join(": "), hint.as_deref());
+    }
+}
+
+pub(super) async fn run(args: &DoctorArgs, app: &App) -> Result<()> {
+    let mut report = Report::default();
+    let failure = examine(args, &mut report).await.err();
+    let failed = report.checks.iter().any(|check| check.result == Outcome::Failed);
+    let error = match failure {
+        Some(error) => error,
+        None if failed => CommandError::new(ExitCode::Failure, "something is missing"),
+        None => return app.out.result(&report, |out| write_text(&report, args.fix, out)),
+    };
+    if app.out.is_json() {
+        return Err(error.detail("report", serde_json::to_value(&report).unwrap_or_default()));
+    }
+    app.out.result(&report, |out| write_text(&report, args.fix, out))?;
+    // The checks above have said why and what to do.
+    Err(CommandError::new(error.code, error.message))
+}
+
+async fn examine(args: &DoctorArgs, report: &mut Report) -> Result<()> {
+    check_key(report);
+    let certificates = match crate::certificates::extra_bundle() {
+        Some(_) => "this host trusts certificates of its own; sandboxes and builds are given them",
+        None => "no certificates beyond the usual ones",
+    };
+    report.add("certificates", Outcome::Ok, certificates, None);
+    let engine = match Engine::connect().await.map_err(CommandError::from) {
+        Ok(engine) => engine,
+        Err(error) => {
+            report.fail("engine", &error);
+            return Err(error);
+        }
+    };
+    let system = engine.system().await?;
+    report.add(
+        "engine",
+        Outcome::Ok,
+        format!("{} at {}, API {}, {}", system.version, engine.endpoint(), system.api_version, system.storage_driver),
+        None,
+    );
+    check_disk(&engine, &system, report);
+    check_images(&engine, &system, report).await?;
+    check_leftovers(&engine, args.fix, report).await
+}
+
+fn check_key(report: &mut Report) {
+    match crate::daemon::UserKey::load() {
+        Ok(_) => report.add("key", Outcome::Ok, "the key to sandboxes' daemons is readable", None),
+        Err(error) => report.fail("key", &error),
+    }
+}
+
+fn check_disk(engine: &Engine, system: &SystemFacts, report: &mut Report) {
+    if !engine.is_local() {
+        return;
+    }
+    let Ok(stat) = rustix::fs::statvfs(system.root_dir.as_str()) else { return };
+    let free = stat.f_bavail * stat.f_frsize;
+    let message = format!("{} free for {}", human_size(free), system.root_dir);
+    if free < LOW_DISK {
+        let hint = "`amika image prune` and `docker system prune` make room";
+        report.add("disk", Outcome::Warning, message, Some(hint));
+    } else {
+        report.add("disk", Outcome::Ok, message, None);
+    }
+}
+
+async fn check_images(engine: &Engine, system: &SystemFacts, report: &mut Report) -> Result<()> {
+    let daemon = match Daemon::for_architecture(&system.architecture) {
+        Ok(daemon) => daemon,
+        Err(error) => {
+            report.fail("amikad", &error);
+            return Ok(());
+        }
+    };
+    report.add("amikad", Outcome::Ok, format!("carried for {}", system.architecture), None);
+    let image = Preset::Coder.reference(&Preset::Coder.fingerprint(daemon.bytes()));
+    match engine.inspect_image(&image).await? {
+        Some(_) => report.add("image", Outcome::Ok, format!("{image} is there"), None),
+        None => report.add(
+            "image",
+            Outcome::Warning,
+            format!("{image} is not there; the first create builds it, in a few minutes"),
+            Some("`amika image build` builds it now"),
+        ),
+    }
+    Ok(())
+}
+
+async fn check_leftovers(engine: &Engine, fix: bool, report: &mut Report) -> Result<()> {
+    report.git_volumes = leftovers::git_volumes_without_sandbox(engine).await?;
+    for leftover in leftovers::find(engine).await? {
+        if fix {
+            leftovers::remove(engine, &leftover).await?;
+            report.removed.push(leftover.name);
+        } else {
+            report.leftovers.push(leftover);
+        }
+    }
+    if report.leftovers.is_empty() {
+        report.add("leftovers", Outcome::Ok, "nothing that was interrupted", None);
+    } else {
+        let count = report.leftovers.len();
+        let hint = Some("`amika doctor --fix` removes them");
+        report.add("leftovers", Outcome::Warning, format!("{count} from interrupted commands"), hint);
+    }
+    Ok(())
+}
+
+fn write_text(report: &Report, fixed: bool, out: &mut dyn std::io::Write) -> std::io::Result<()> {
+    use anstyle::AnsiColor;
+    for check in &report.checks {
+        let (style, mark) = match check.result {
+            Outcome::Ok => (AnsiColor::Green.on_default(), '✓'),
+            Outcome::Warning => (AnsiColor::Yellow.on_default(), '!'),
+            Outcome::Failed => (AnsiColor::Red.on_default(), '✗'),
+        };
+        writeln!(out, "{style}{mark}{style:#} {:<13} {}", check.name, check.message)?;
+        if let Some(hint) = &check.hint {
+            writeln!(out, "  {:<13} {}", "", hint.replace('\n', "\n                "))?;
+        }
+    }
+    for leftover in &report.leftovers {
+        writeln!(out, "    {} {}: {}", leftover.kind, leftover.name, leftover.reason)?;
+    }
+    if fixed {
+        for name in &report.removed {
+            writeln!(out, "    removed {name}")?;
+        }
+    }
+    for volume in &report.git_volumes {
+        writeln!(out, "  git volume {volume} has no sandbox any more; `docker volume rm {volume}` removes it and the work in it")?;
+    }
     Ok(())
 }

@@ -1,0 +1,355 @@
+//! Writes a planned copy as a tar archive: the git directory, the work tree, then the repositories inside.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::attributes::Conversion;
+use super::blobs::{BlobError, Blobs};
+use super::command::Git;
+use super::error::GitError;
+use super::index::{Entry, Mode};
+use super::objects::{Store, Walk};
+use super::plan::{Plan, Tree, beneath, components};
+use super::source::join;
+use super::worktree::{Found, Reader, seconds};
+use super::writer::TarWriter;
+
+/// Files that git converts at once; they lie in a temporary directory until they are written.
+const CONVERTED_AT_ONCE: usize = 256;
+/// The longest target of a symbolic link on Linux.
+const LINK_LIMIT: u64 = 4096;
+
+/// Writes the whole archive; `files` counts the files of work trees as they are written.
+pub(super) fn archive(plan: &Plan, tar: &mut TarWriter, files: &Arc<AtomicU64>) -> io::Result<()> {
+    tar.directory(b"", plan.mtime)?;
+    repository(plan, tar, files)
+}
+
+fn repository(plan: &Plan, tar: &mut TarWriter, files: &Arc<AtomicU64>) -> io::Result<()> {
+    let store = Store::list(&plan.location.common_dir)?;
+    // The walk runs beside the writing of what it does not decide.
+    let clean = matches!(plan.tree, Tree::Committed { .. });
+    let walk = if clean && !store.loose.is_empty() {
+        let mut tips: Vec<String> = plan.refs.iter().map(|one| one.oid.clone()).collect();
+        tips.extend(plan.head.commit().map(str::to_owned));
+        Some(Walk::start(&plan.git, &tips, plan.partial)?)
+    } else {
+        None
+    };
+    let loose = std::thread::scope(|scope| {
+        let loose = walk.map(|walk| scope.spawn(|| walk.reached(&store.loose)));
+        git_files(plan, tar)?;
+        packs(plan, &store, tar)?;
+        match &plan.tree {
+            Tree::Committed {
+                entries,
+                conversions,
+                scratch,
+            } => {
+                let converted = Converted::new(plan, entries, &conversions.of, scratch);
+                committed(plan, entries, converted, tar, files)?;
+            }
+            Tree::Disk { .. } => disk(plan, tar, files)?,
+        }
+        match loose {
+            Some(loose) => match loose.join() {
+                Ok(reached) => Ok(Some(reached?)),
+                Err(_) => Err(io::Error::other("the walk over the objects broke off")),
+            },
+            None => Ok(None),
+        }
+    })?;
+    for (oid, &directory) in &store.loose {
+        if loose.as_ref().is_none_or(|reached| reached.contains_key(oid)) {
+            loose_object(plan, &store, oid, directory, tar)?;
+        }
+    }
+    let mut written: Vec<_> = plan.lfs.values().collect();
+    written.sort_by(|a, b| a.place.cmp(&b.place));
+    written.dedup_by(|a, b| a.place == b.place);
+    for object in written {
+        let place = beneath(&plan.place.git_dir, object.place.as_bytes());
+        copy(tar, &place, 0o444, plan.mtime, &object.path, object.size)?;
+    }
+    for child in &plan.children {
+        repository(child, tar, files)?;
+    }
+    Ok(())
+}
+
+/// Everything of the git directory that is no object.
+fn git_files(plan: &Plan, tar: &mut TarWriter) -> io::Result<()> {
+    let at = |name: &str| beneath(&plan.place.git_dir, name.as_bytes());
+    let mtime = plan.mtime;
+    for directory in ["objects/info", "objects/pack", "refs/heads", "refs/tags", "info"] {
+        tar.directory(&at(directory), mtime)?;
+    }
+    tar.file(&at("HEAD"), 0o644, mtime, plan.head.file().as_bytes())?;
+    tar.file(&at("config"), 0o644, mtime, plan.config.as_bytes())?;
+    if !plan.exclude.is_empty() {
+        tar.file(&at("info/exclude"), 0o644, mtime, &plan.exclude)?;
+    }
+    let mut packed = String::from("# pack-refs with: sorted \n");
+    for one in plan.refs.iter().filter(|one| one.follows.is_none()) {
+        packed.push_str(&format!("{} {}\n", one.oid, one.name));
+    }
+    tar.file(&at("packed-refs"), 0o644, mtime, packed.as_bytes())?;
+    for one in &plan.refs {
+        if let Some(target) = &one.follows {
+            tar.file(&at(&one.name), 0o644, mtime, format!("ref: {target}\n").as_bytes())?;
+        }
+    }
+    if let Some(index) = &plan.index {
+        let mut file = File::open(index)?;
+        let meta = file.metadata()?;
+        // Racy entries are told by the index's own age, so it keeps it.
+        let age = match &plan.tree {
+            Tree::Committed { .. } => mtime,
+            Tree::Disk { .. } => std::fs::metadata(plan.location.git_dir.join("index"))
+                .map_or(mtime, |host| seconds(&host)),
+        };
+        tar.file_from(&at("index"), 0o644, age, meta.len(), &mut file)?;
+    }
+    for (name, path) in &plan.extra {
+        if let Ok(meta) = std::fs::metadata(path) {
+            copy(tar, &at(name), 0o644, seconds(&meta), path, meta.len())?;
+        }
+    }
+    if plan.place.git_dir != beneath(&plan.place.tree, b".git") {
+        let up = "../".repeat(components(&plan.place.tree));
+        let link = [b"gitdir: ", up.as_bytes(), &plan.place.git_dir, b"\n"].concat();
+        tar.file(&beneath(&plan.place.tree, b".git"), 0o644, mtime, &link)?;
+    }
+    Ok(())
+}
+
+fn packs(plan: &Plan, store: &Store, tar: &mut TarWriter) -> io::Result<()> {
+    for (name, (path, file)) in &store.packs {
+        let meta = file.metadata()?;
+        let place = beneath(&plan.place.git_dir, format!("objects/pack/{name}").as_bytes());
+        tar.file_from(&place, 0o444, seconds(&meta), meta.len(), &mut &*file)
+            .map_err(|error| changed(error, path))?;
+    }
+    Ok(())
+}
+
+fn loose_object(
+    plan: &Plan,
+    store: &Store,
+    oid: &str,
+    directory: usize,
+    tar: &mut TarWriter,
+) -> io::Result<()> {
+    let path = store.loose_path(oid, directory);
+    let place = format!("objects/{}/{}", &oid[..2], &oid[2..]);
+    let mut file = File::open(&path).map_err(GitError::io("read", &path))?;
+    let size = file.metadata()?.len();
+    tar.file_from(&beneath(&plan.place.git_dir, place.as_bytes()), 0o444, plan.mtime, size, &mut file)
+        .map_err(|error| changed(error, &path))
+}
+
+/// Copies a file of the host of which the size is known.
+fn copy(tar: &mut TarWriter, place: &[u8], mode: u32, mtime: u64, path: &Path, size: u64) -> io::Result<()> {
+    let mut file = File::open(path).map_err(GitError::io("read", path))?;
+    tar.file_from(place, mode, mtime, size, &mut file)
+        .map_err(|error| changed(error, path))
+}
+
+/// An early end of a file means that it is not what it was when it was opened.
+fn changed(error: io::Error, path: &Path) -> io::Error {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        GitError::Changed { path: path.to_owned() }.into()
+    } else {
+        error
+    }
+}
+
+fn permission(executable: bool) -> u32 {
+    if executable { 0o755 } else { 0o644 }
+}
+
+/// The work tree of a commit.
+fn committed(
+    plan: &Plan,
+    entries: &[Entry],
+    mut converted: Converted,
+    tar: &mut TarWriter,
+    files: &Arc<AtomicU64>,
+) -> io::Result<()> {
+    let from_git = |position: usize, entry: &Entry| {
+        entry.mode != Mode::Gitlink
+            && !converted.has(position)
+            && !plan.lfs.contains_key(&entry.oid)
+    };
+    let wanted: Vec<bool> = entries
+        .iter()
+        .enumerate()
+        .map(|(position, entry)| from_git(position, entry))
+        .collect();
+    let asked = entries.iter().zip(&wanted).filter(|(_, wanted)| **wanted);
+    let mut blobs = Blobs::start(&plan.git, asked.map(|(entry, _)| entry.oid.clone()).collect())?;
+    for (position, entry) in entries.iter().enumerate() {
+        let place = beneath(&plan.place.tree, &entry.path);
+        let mode = permission(entry.mode == Mode::Executable);
+        if entry.mode == Mode::Gitlink {
+            tar.directory(&place, plan.mtime)?;
+            continue;
+        }
+        files.fetch_add(1, Ordering::Relaxed);
+        if converted.has(position) {
+            let path = converted.file(position)?;
+            let size = std::fs::metadata(&path).map_err(GitError::io("read", &path))?.len();
+            copy(tar, &place, mode, plan.mtime, &path, size)?;
+            continue;
+        }
+        if !wanted[position] {
+            if let Some(object) = plan.lfs.get(&entry.oid) {
+                copy(tar, &place, mode, plan.mtime, &object.path, object.size)?;
+            }
+            continue;
+        }
+        let size = blobs.next(&entry.oid).map_err(|error| match error {
+            BlobError::Missing => GitError::MissingObject {
+                oid: entry.oid.clone(),
+                path: String::from_utf8_lossy(&entry.path).into_owned(),
+                root: plan.location.root().to_owned(),
+            }
+            .into(),
+            BlobError::Broken(error) => error,
+        })?;
+        if entry.mode == Mode::Symlink {
+            if size > LINK_LIMIT {
+                return Err(GitError::TooLarge {
+                    path: String::from_utf8_lossy(&entry.path).into_owned(),
+                    limit: LINK_LIMIT,
+                }
+                .into());
+            }
+            let target = blobs.small(size)?;
+            tar.symlink(&place, &target, plan.mtime)?;
+        } else {
+            tar.file_from(&place, mode, plan.mtime, size, blobs.content())
+                .map_err(|error| match error.kind() {
+                    io::ErrorKind::UnexpectedEof => io::Error::other("`git cat-file` broke off"),
+                    _ => error,
+                })?;
+            blobs.after()?;
+        }
+    }
+    Ok(())
+}
+
+/// Files that git itself checks out, into a temporary directory, a few at a time.
+struct Converted<'a> {
+    git: Option<Git>,
+    entries: &'a [Entry],
+    /// Positions, in order.
+    positions: Vec<usize>,
+    /// How many of them have been checked out so far.
+    done: usize,
+    directory: PathBuf,
+    all: HashMap<usize, ()>,
+}
+
+impl<'a> Converted<'a> {
+    fn new(plan: &Plan, entries: &'a [Entry], of: &HashMap<usize, Conversion>, scratch: &Path) -> Self {
+        let mut positions: Vec<usize> = of
+            .iter()
+            .filter(|(_, conversion)| **conversion == Conversion::Checkout)
+            .map(|(position, _)| *position)
+            .collect();
+        positions.sort_unstable();
+        let empty = scratch.with_file_name("empty");
+        Self {
+            git: plan.index.as_ref().map(|index| plan.git.with_work_tree(&empty).with_index(index)),
+            entries,
+            all: positions.iter().map(|position| (*position, ())).collect(),
+            positions,
+            done: 0,
+            directory: scratch.to_owned(),
+        }
+    }
+
+    fn has(&self, position: usize) -> bool {
+        self.all.contains_key(&position)
+    }
+
+    /// The file with the converted content; asked for in order.
+    fn file(&mut self, position: usize) -> io::Result<PathBuf> {
+        let batch = self.positions[self.done..].iter().take(CONVERTED_AT_ONCE);
+        let path = join(&self.directory, &self.entries[position].path);
+        if self.done == 0 || self.positions[..self.done].last().is_some_and(|last| *last < position) {
+            let mut list = Vec::new();
+            let mut count = 0;
+            for next in batch {
+                list.extend_from_slice(&self.entries[*next].path);
+                list.push(0);
+                count += 1;
+            }
+            self.remove()?;
+            let prefix = format!("--prefix={}/", self.directory.display());
+            if let Some(git) = &self.git {
+                git.filter(&["checkout-index", "-z", "--stdin", "--force", &prefix], list)?;
+            }
+            self.done += count;
+        }
+        Ok(path)
+    }
+
+    fn remove(&self) -> io::Result<()> {
+        match std::fs::remove_dir_all(&self.directory) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Converted<'_> {
+    fn drop(&mut self) {
+        // The whole temporary directory goes with the repository; this only gives its space back sooner.
+        let _ = self.remove();
+    }
+}
+
+/// The work tree as it is on the host's disk.
+fn disk(plan: &Plan, tar: &mut TarWriter, files: &Arc<AtomicU64>) -> io::Result<()> {
+    let Tree::Disk {
+        paths,
+        modes_from_index,
+    } = &plan.tree
+    else {
+        return Ok(());
+    };
+    let root = plan.location.root();
+    let mut reader = Reader::new(root);
+    for (path, tracked) in &paths.files {
+        let place = beneath(&plan.place.tree, path);
+        let full = join(root, path);
+        match reader.find(path).map_err(GitError::io("read", &full))? {
+            Found::Nothing => {}
+            Found::Directory if *tracked == Some(Mode::Gitlink) => tar.directory(&place, plan.mtime)?,
+            // A directory where a file was: what it holds is listed by itself.
+            Found::Directory => {}
+            Found::Symlink { target, mtime } => tar.symlink(&place, &target, mtime)?,
+            Found::File {
+                mut file,
+                size,
+                executable,
+                mtime,
+            } => {
+                files.fetch_add(1, Ordering::Relaxed);
+                let executable = match tracked {
+                    Some(mode) if *modes_from_index => *mode == Mode::Executable,
+                    _ => executable,
+                };
+                tar.file_from(&place, permission(executable), mtime, size, &mut file)
+                    .map_err(|error| changed(error, &full))?;
+            }
+        }
+    }
+    Ok(())
+}

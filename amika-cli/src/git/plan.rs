@@ -1,0 +1,493 @@
+//! All that is decided about a copy before its first byte is written: one [`Plan`] for a repository, and
+//! one for each repository inside it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use super::attributes::{self, Conversions};
+use super::command::Git;
+use super::config::{self, Settings, Wanted};
+use super::error::GitError;
+use super::index::{self, Entry, Mode};
+use super::lfs;
+use super::refs::{Head, Ref, Refs, Selection};
+use super::source::Location;
+use super::submodule::{self, Submodule};
+use super::worktree::Paths;
+
+/// Where a repository stands in the archive. Both without a slash at the end; empty for the root.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Place {
+    /// Its work tree.
+    pub(super) tree: Vec<u8>,
+    /// Its git directory.
+    pub(super) git_dir: Vec<u8>,
+}
+
+/// A copy to be made.
+pub(super) struct Plan {
+    pub(super) location: Location,
+    pub(super) git: Git,
+    pub(super) place: Place,
+    pub(super) head: Head,
+    pub(super) refs: Vec<Ref>,
+    pub(super) config: String,
+    /// The index to put in, once there is one.
+    pub(super) index: Option<PathBuf>,
+    pub(super) tree: Tree,
+    pub(super) lfs: HashMap<String, lfs::Object>,
+    /// Further files of the git directory: their place in it, and where they are.
+    pub(super) extra: Vec<(String, PathBuf)>,
+    /// Rules for ignoring that are not in the tree.
+    pub(super) exclude: Vec<u8>,
+    pub(super) partial: bool,
+    /// Repositories inside this one.
+    pub(super) children: Vec<Plan>,
+    /// Unix seconds, for what has no time of its own.
+    pub(super) mtime: u64,
+}
+
+/// The work tree's content.
+pub(super) enum Tree {
+    /// Of a commit.
+    Committed {
+        entries: Vec<Entry>,
+        conversions: Conversions,
+        /// Where git writes converted files for a moment.
+        scratch: PathBuf,
+    },
+    /// From the host's disk.
+    Disk {
+        paths: Paths,
+        /// `core.filemode=false` on the host: the disk's permissions mean nothing.
+        modes_from_index: bool,
+    },
+}
+
+/// What makes plans.
+pub(super) struct Planner<'a> {
+    pub(super) scratch: &'a Path,
+    /// `None` for committed state; else whether ignored files come too.
+    pub(super) dirty: Option<bool>,
+    pub(super) warnings: Vec<String>,
+    numbers: usize,
+}
+
+/// Submodules in submodules, at most.
+const DEPTH: usize = 16;
+
+/// State of the host's git directory that a copy of the work tree takes along, so that a merge or a rebase
+/// can go on in it.
+const IN_PROGRESS: [&str; 22] = [
+    "MERGE_HEAD",
+    "MERGE_MSG",
+    "MERGE_MODE",
+    "MERGE_RR",
+    "MERGE_AUTOSTASH",
+    "AUTO_MERGE",
+    "SQUASH_MSG",
+    "CHERRY_PICK_HEAD",
+    "REVERT_HEAD",
+    "REBASE_HEAD",
+    "ORIG_HEAD",
+    "BISECT_LOG",
+    "BISECT_NAMES",
+    "BISECT_START",
+    "BISECT_TERMS",
+    "BISECT_EXPECTED_REV",
+    "BISECT_ANCESTORS_OK",
+    "rebase-merge",
+    "rebase-apply",
+    "sequencer",
+    "info/sparse-checkout",
+    "logs/refs/stash",
+];
+
+impl<'a> Planner<'a> {
+    /// A planner that keeps its temporary files in `scratch`.
+    pub(super) fn new(scratch: &'a Path, dirty: Option<bool>) -> Self {
+        Self {
+            scratch,
+            dirty,
+            warnings: Vec::new(),
+            numbers: 0,
+        }
+    }
+
+    fn number(&mut self) -> usize {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    /// Plans a repository and all inside it.
+    pub(super) fn plan(
+        &mut self,
+        location: Location,
+        settings: &Settings,
+        refs: &Refs,
+        selection: &Selection,
+        place: Place,
+        depth: usize,
+    ) -> Result<Plan, GitError> {
+        let git = location.git();
+        let index_file = index::temporary(self.scratch, self.number());
+        let mtime = commit_time(&git, selection.head.commit())?;
+        let prepared = match self.dirty {
+            None => self.committed(&location, settings, selection, &index_file)?,
+            Some(ignored) => self.disk(&location, settings, &index_file, ignored)?,
+        };
+        let Prepared {
+            index,
+            entries,
+            conversions,
+            paths,
+        } = prepared;
+
+        let lfs_entries: Vec<&Entry> = conversions
+            .of
+            .iter()
+            .filter(|(_, conversion)| **conversion == attributes::Conversion::Lfs)
+            .filter_map(|(position, _)| entries.get(*position))
+            .collect();
+        let found = lfs::find(&git, settings, &location.common_dir, &lfs_entries)?;
+        if found.missing > 0 && self.dirty.is_none() {
+            self.warnings.push(format!(
+                "{} LFS file(s) stay pointers: their content is not on this machine (`git lfs fetch` brings it)",
+                found.missing
+            ));
+        }
+        let mut drivers = conversions.drivers.clone();
+        if found.of.is_empty() && self.dirty.is_none() {
+            drivers.remove("lfs");
+        }
+
+        let mut filled = BTreeMap::new();
+        let children = self.children(
+            &location, settings, selection, &place, &entries, paths.as_ref(), depth, &mut filled,
+        )?;
+
+        let mut all: BTreeMap<String, Ref> = refs.all.clone();
+        if let Head::Branch {
+            name,
+            commit: Some(commit),
+        } = &selection.head
+        {
+            let name = format!("refs/heads/{name}");
+            all.entry(name.clone()).or_insert(Ref {
+                name,
+                oid: commit.clone(),
+                follows: None,
+            });
+        }
+        let upstream = selection.head.branch().zip(selection.upstream.as_ref());
+        let below_parent = place.git_dir == beneath(&place.tree, b".git");
+        let config = config::generate(
+            settings,
+            &Wanted {
+                sha256: location.sha256,
+                work_tree: (!below_parent).then(|| {
+                    let up = "../".repeat(components(&place.git_dir));
+                    format!("{up}{}", String::from_utf8_lossy(&place.tree))
+                }),
+                filters: &drivers,
+                dirty: self.dirty.is_some(),
+                submodules: &filled,
+                upstream: upstream
+                    .map(|(branch, (remote, merge))| (branch, remote.as_str(), merge.as_str())),
+            },
+        );
+        let extra = self.extra(&location);
+        let exclude = if self.dirty.is_some() {
+            excludes(&location, settings)
+        } else {
+            Vec::new()
+        };
+        let tree = match paths {
+            Some(paths) => Tree::Disk {
+                paths,
+                modes_from_index: settings.boolean("core.filemode") == Some(false),
+            },
+            None => Tree::Committed {
+                entries,
+                conversions,
+                scratch: self.scratch.join(format!("checkout-{}", self.number())),
+            },
+        };
+        Ok(Plan {
+            git,
+            place,
+            head: selection.head.clone(),
+            refs: all.into_values().collect(),
+            config,
+            index,
+            tree,
+            lfs: found.of,
+            extra,
+            exclude,
+            partial: settings.get("extensions.partialclone").is_some()
+                || settings.section("remote").any(|(_, variable, _)| variable == "promisor"),
+            children,
+            mtime,
+            location,
+        })
+    }
+
+    fn committed(
+        &mut self,
+        location: &Location,
+        settings: &Settings,
+        selection: &Selection,
+        file: &Path,
+    ) -> Result<Prepared, GitError> {
+        let Some(commit) = selection.head.commit() else {
+            return Ok(Prepared::default());
+        };
+        // An empty work tree, so that `.gitattributes` of the commit count and not those on the disk.
+        let empty = self.scratch.join("empty");
+        std::fs::create_dir_all(&empty).map_err(GitError::io("write", &empty))?;
+        let git = Git::for_repository(&location.git_dir, Some(&empty)).with_index(file);
+        index::of_commit(&git, commit, file)?;
+        let entries = index::entries(&git)?;
+        let info = location.common_dir.join("info/attributes").exists();
+        let conversions = attributes::conversions(&git, settings, &entries, true, info)?;
+        Ok(Prepared {
+            index: Some(file.to_owned()),
+            entries,
+            conversions,
+            paths: None,
+        })
+    }
+
+    fn disk(
+        &mut self,
+        location: &Location,
+        settings: &Settings,
+        file: &Path,
+        ignored: bool,
+    ) -> Result<Prepared, GitError> {
+        let host = location.git();
+        let index = index::of_host(&host, &location.git_dir, file)?.then(|| file.to_owned());
+        // Without an index git must see none, not one that appears meanwhile.
+        let git = host.with_index(file);
+        let entries = index::entries(&git)?;
+        let info = location.common_dir.join("info/attributes").exists();
+        let conversions = attributes::conversions(&git, settings, &entries, false, info)?;
+        let paths = Paths::list(&git, &entries, ignored)?;
+        Ok(Prepared {
+            index,
+            entries,
+            conversions,
+            paths: Some(paths),
+        })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "all of it is what a plan knows of itself by then")]
+    fn children(
+        &mut self,
+        location: &Location,
+        settings: &Settings,
+        selection: &Selection,
+        place: &Place,
+        entries: &[Entry],
+        paths: Option<&Paths>,
+        depth: usize,
+        filled: &mut BTreeMap<String, String>,
+    ) -> Result<Vec<Plan>, GitError> {
+        let mut children = Vec::new();
+        let gitlinks: Vec<&Entry> = entries
+            .iter()
+            .filter(|entry| entry.mode == Mode::Gitlink)
+            .collect();
+        let embedded = paths.map_or(&[][..], |paths| &paths.embedded);
+        if gitlinks.is_empty() && embedded.is_empty() {
+            return Ok(children);
+        }
+        let work_tree = location.work_tree.as_deref();
+        let known = submodule::list(
+            &location.git(),
+            selection.head.commit(),
+            work_tree.filter(|_| paths.is_some()),
+        )?;
+        for entry in gitlinks {
+            let module = known.iter().find(|one| one.path.as_bytes() == entry.path);
+            let found = match (paths.is_some(), module) {
+                (true, _) => work_tree.and_then(|root| submodule::at_path(root, &entry.path)),
+                (false, Some(module)) => submodule::with_commit(location, module, &entry.oid),
+                (false, None) => None,
+            };
+            let Some(found) = found.filter(|_| depth < DEPTH) else {
+                if paths.is_none() {
+                    self.warnings.push(format!(
+                        "submodule {} is left empty: commit {} is not on this machine (`git submodule update --init` brings it)",
+                        String::from_utf8_lossy(&entry.path),
+                        &entry.oid[..entry.oid.len().min(12)]
+                    ));
+                }
+                continue;
+            };
+            if let Some(module) = module {
+                filled.insert(module.name.clone(), registered_url(settings, module));
+            }
+            let at = Head::Detached(entry.oid.clone());
+            let place = inside(place, &entry.path, module);
+            children.push(self.child(found, place, Some(at), depth)?);
+        }
+        for path in embedded {
+            match work_tree.and_then(|root| submodule::at_path(root, path)) {
+                Some(found) if depth < DEPTH => {
+                    children.push(self.child(found, inside(place, path, None), None, depth)?);
+                }
+                _ => self.warnings.push(format!(
+                    "{} is left out: a repository that git cannot read",
+                    String::from_utf8_lossy(path)
+                )),
+            }
+        }
+        Ok(children)
+    }
+
+    fn child(
+        &mut self,
+        location: Location,
+        place: Place,
+        commit: Option<Head>,
+        depth: usize,
+    ) -> Result<Plan, GitError> {
+        let git = location.git();
+        let settings = Settings::read(&git)?;
+        let refs = Refs::read(&git, self.dirty.is_some())?;
+        let head = match (self.dirty, commit) {
+            (None, Some(head)) => head,
+            _ => refs.head.clone(),
+        };
+        let selection = Selection {
+            head,
+            upstream: None,
+        };
+        self.plan(location, &settings, &refs, &selection, place, depth + 1)
+    }
+
+    fn extra(&self, location: &Location) -> Vec<(String, PathBuf)> {
+        let mut extra = Vec::new();
+        for name in ["shallow", "info/attributes"] {
+            extra.push((name.to_owned(), location.common_dir.join(name)));
+        }
+        if self.dirty.is_some() {
+            for name in IN_PROGRESS {
+                let shared = location.common_dir.join(name);
+                let own = location.git_dir.join(name);
+                let path = if name.starts_with("logs/") { shared } else { own };
+                add_files(&mut extra, name, &path);
+            }
+        }
+        extra.retain(|(_, path)| path.is_file());
+        extra
+    }
+}
+
+/// What a mode of copying found out about the index.
+#[derive(Default)]
+struct Prepared {
+    index: Option<PathBuf>,
+    entries: Vec<Entry>,
+    conversions: Conversions,
+    paths: Option<Paths>,
+}
+
+/// The place of a repository inside another: a submodule's git directory stands in its parent's, as git
+/// puts it; any other has its own.
+fn inside(parent: &Place, path: &[u8], module: Option<&Submodule>) -> Place {
+    let tree = beneath(&parent.tree, path);
+    let git_dir = match module {
+        Some(module) => beneath(&beneath(&parent.git_dir, b"modules"), module.name.as_bytes()),
+        None => beneath(&tree, b".git"),
+    };
+    Place { tree, git_dir }
+}
+
+/// Joins two paths of the archive.
+pub(super) fn beneath(parent: &[u8], name: &[u8]) -> Vec<u8> {
+    if parent.is_empty() {
+        return name.to_vec();
+    }
+    [parent, b"/", name].concat()
+}
+
+/// The number of names in a path of the archive.
+pub(super) fn components(path: &[u8]) -> usize {
+    path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()).count()
+}
+
+fn registered_url(settings: &Settings, module: &Submodule) -> String {
+    settings
+        .get(&format!("submodule.{}.url", module.name))
+        .unwrap_or(&module.url)
+        .to_owned()
+}
+
+/// A file, or all files beneath a directory.
+fn add_files(files: &mut Vec<(String, PathBuf)>, name: &str, path: &Path) {
+    let Ok(listed) = std::fs::read_dir(path) else {
+        files.push((name.to_owned(), path.to_owned()));
+        return;
+    };
+    for entry in listed.flatten() {
+        if let Ok(inner) = entry.file_name().into_string() {
+            add_files(files, &format!("{name}/{inner}"), &entry.path());
+        }
+    }
+}
+
+/// What the host ignores beside `.gitignore`: the user's own file, then the repository's.
+fn excludes(location: &Location, settings: &Settings) -> Vec<u8> {
+    let configured = settings.get("core.excludesfile").map(|file| {
+        match (file.strip_prefix("~/"), std::env::home_dir()) {
+            (Some(rest), Some(home)) => home.join(rest),
+            _ => PathBuf::from(file),
+        }
+    });
+    let default = || {
+        let base = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
+        let base = base.or_else(|| Some(std::env::home_dir()?.join(".config")))?;
+        Some(base.join("git/ignore"))
+    };
+    let mut rules = Vec::new();
+    for file in [configured.or_else(default), Some(location.common_dir.join("info/exclude"))] {
+        if let Some(content) = file.and_then(|file| std::fs::read(file).ok()) {
+            rules.extend_from_slice(&content);
+            if !rules.ends_with(b"\n") && !rules.is_empty() {
+                rules.push(b'\n');
+            }
+        }
+    }
+    rules
+}
+
+fn commit_time(git: &Git, commit: Option<&str>) -> Result<u64, GitError> {
+    let Some(commit) = commit else { return Ok(0) };
+    let printed = git.output(&["log", "-1", "--no-patch", "--format=%ct", commit])?;
+    Ok(String::from_utf8_lossy(&printed).trim().parse().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_submodules_git_directory_stands_in_its_parents() {
+        let root = Place {
+            tree: Vec::new(),
+            git_dir: b".git".to_vec(),
+        };
+        let module = Submodule {
+            name: "m".into(),
+            path: "lib/m".into(),
+            url: String::new(),
+        };
+        let one = inside(&root, b"lib/m", Some(&module));
+        assert_eq!((&one.tree[..], &one.git_dir[..]), (&b"lib/m"[..], &b".git/modules/m"[..]));
+        let two = inside(&one, b"lib/m", Some(&module));
+        assert_eq!(two.git_dir, b".git/modules/m/modules/m");
+        assert_eq!(inside(&one, b"x", None).git_dir, b"lib/m/x/.git");
+    }
+}

@@ -1,0 +1,136 @@
+//! What interrupted commands left on the engine, and removing it.
+//!
+//! Only what bears our labels is looked at. A git volume is never a leftover by itself: it may hold
+//! work, and outlives its sandbox by design.
+
+use std::collections::BTreeSet;
+
+use amika_core::label::{Kind, SandboxRecord, key};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::engine::{Engine, EngineError, VolumeFacts};
+use crate::error::Result;
+use crate::lock::FileLock;
+use crate::sandbox::{self, State};
+
+/// A leftover.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Leftover {
+    /// `container` or `volume`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Why it is one.
+    pub reason: String,
+    #[serde(skip)]
+    removal: Removal,
+}
+
+#[derive(Clone, Debug)]
+enum Removal {
+    Sandbox { container: String, record: Box<SandboxRecord> },
+    Container(String),
+    Volume(String),
+}
+
+/// Finds leftovers. What a live `amika` is working on is none.
+///
+/// # Errors
+/// Those of the engine.
+pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
+    // Volumes first: one whose container is made between the two lists is then not in the first.
+    let volumes = engine.list_volumes(key::KIND).await?;
+    let mut found = Vec::new();
+    let mut ids = BTreeSet::new();
+    for (container, record) in sandbox::list(engine).await? {
+        let Ok(record) = record else {
+            ids.extend(container.labels.get(key::ID).cloned());
+            continue;
+        };
+        ids.insert(record.id.to_string());
+        if State::tell(container.state, &record, None, None) == State::Interrupted
+            && FileLock::take_name(&container.name).is_ok()
+        {
+            found.push(Leftover {
+                kind: "container".into(),
+                name: container.name,
+                reason: "its create was interrupted".into(),
+                removal: Removal::Sandbox { container: container.id, record: Box::new(record) },
+            });
+        }
+    }
+    let fillers = engine.list_containers(&format!("{}={}", key::KIND, Kind::Amikad)).await?;
+    for filler in fillers {
+        let volume = filler.name.split("-fill-").next().unwrap_or_default().to_owned();
+        if FileLock::is_free(&volume) {
+            found.push(Leftover {
+                kind: "container".into(),
+                name: filler.name,
+                reason: "it filled a volume and was interrupted".into(),
+                removal: Removal::Container(filler.id),
+            });
+        }
+    }
+    found.extend(volumes.iter().filter_map(|volume| orphan(volume, &ids)));
+    Ok(found)
+}
+
+/// Git volumes whose sandbox is gone: kept, and told of.
+///
+/// # Errors
+/// Those of the engine.
+pub async fn git_volumes_without_sandbox(engine: &Engine) -> Result<Vec<String>> {
+    let volumes = engine.list_volumes(&format!("{}={}", key::KIND, Kind::Git)).await?;
+    let ids: BTreeSet<String> = sandbox::list(engine)
+        .await?
+        .into_iter()
+        .filter_map(|(container, _)| container.labels.get(key::ID).cloned())
+        .collect();
+    Ok(volumes
+        .into_iter()
+        .filter(|volume| volume.labels.get(key::ID).is_none_or(|id| !ids.contains(id)))
+        .map(|volume| volume.name)
+        .collect())
+}
+
+/// Removes a leftover; one that is gone meanwhile counts as removed.
+///
+/// # Errors
+/// Those of the engine.
+pub async fn remove(engine: &Engine, leftover: &Leftover) -> Result<()> {
+    match &leftover.removal {
+        Removal::Sandbox { container, record } => {
+            let container = match engine.inspect_container(container).await {
+                Ok(container) => container,
+                Err(error) if error.is_not_found() => return Ok(()),
+                Err(error) => return Err(error.into()),
+            };
+            // It may have been started since it was listed.
+            if State::tell(container.state, record, None, None) != State::Interrupted {
+                return Ok(());
+            }
+            crate::delete::remove_unfinished(engine, &container, record).await
+        }
+        Removal::Container(id) => match engine.remove_container(id).await {
+            Ok(()) | Err(EngineError::NotFound(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        },
+        Removal::Volume(name) => Ok(engine.remove_volume(name).await?),
+    }
+}
+
+fn orphan(volume: &VolumeFacts, ids: &BTreeSet<String>) -> Option<Leftover> {
+    let kind: Kind = volume.labels.get(key::KIND)?.parse().ok()?;
+    let id = volume.labels.get(key::ID)?;
+    let lock_is_free = volume
+        .labels
+        .get(key::SANDBOX)
+        .is_none_or(|name| FileLock::is_free(&format!("sandbox-{name}")));
+    (kind.goes_with_sandbox() && !ids.contains(id) && lock_is_free).then(|| Leftover {
+        kind: "volume".into(),
+        name: volume.name.clone(),
+        reason: "its sandbox is gone".into(),
+        removal: Removal::Volume(volume.name.clone()),
+    })
+}
