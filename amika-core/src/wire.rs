@@ -216,6 +216,43 @@ pub struct NextBoot {
     pub rescue: bool,
 }
 
+/// What changed in a [`Change`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Changed {
+    /// [`Status::phase`].
+    Phase,
+    /// [`Setup::state`].
+    Setup,
+    /// [`Cmd::state`].
+    Cmd,
+    /// [`OpenCode::state`].
+    Opencode,
+}
+
+/// One event of `GET /v1/events`: something changed, and this is how everything stands since.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Change {
+    /// Number of the event in this boot, from 0.
+    pub seq: u64,
+    /// When it happened.
+    pub at: u64,
+    /// What changed.
+    pub changed: Changed,
+    /// Where the boot stands.
+    pub phase: Phase,
+    /// Why it ends, once that is known.
+    pub outcome: Option<Outcome>,
+    /// The setup script.
+    pub setup: SetupState,
+    /// CMD.
+    pub cmd: CmdState,
+    /// The OpenCode web server.
+    pub opencode: ServiceState,
+}
+
 /// Body of the unauthenticated `/readyz` and `/startupz` while they answer 503.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Readiness {
@@ -238,7 +275,9 @@ pub struct OpenCodeAccess {
 
 impl std::fmt::Debug for OpenCodeAccess {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OpenCodeAccess").field("port", &self.port).finish_non_exhaustive()
+        f.debug_struct("OpenCodeAccess")
+            .field("port", &self.port)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,2 +1,68 @@
-//! Stub.
-fn main() {}
+//! amikad: PID 1 of an Amika sandbox.
+//!
+//! Follow a boot: `boot` prepares the container, `supervisor` turns what happens into events for
+//! `lifecycle`, which decides, and carries out what it says; `http` shows all of it to the host.
+#![cfg_attr(not(test), no_main)]
+
+mod args;
+mod boot;
+mod environment;
+mod exec_as;
+mod handover;
+mod http;
+mod lifecycle;
+mod logs;
+mod mounts;
+mod opencode;
+mod probe;
+mod publish;
+mod pump;
+mod record;
+mod relay;
+mod say;
+mod secrets;
+mod setup;
+mod spawn;
+mod status;
+mod supervisor;
+mod sys;
+mod users;
+
+use std::io::Write;
+
+use args::Command;
+
+/// Does what the arguments ask for; returns the exit code.
+fn run() -> i32 {
+    sys::fill_standard_descriptors();
+    match args::parse(std::env::args_os().skip(1)) {
+        Ok(Command::Run { place, cmd }) => supervisor::run(&place, cmd),
+        Ok(Command::Health { ready }) => probe::health(ready),
+        Ok(Command::Relay) => relay::relay(),
+        Ok(Command::ExecAs(exec)) => exec_as::exec_as(&exec),
+        Ok(Command::Kill { id, signo }) => exec_as::kill(&id, signo),
+        Ok(Command::Version) => print(concat!("amikad ", env!("CARGO_PKG_VERSION"), "\n")),
+        Ok(Command::Help) => print(args::HELP),
+        Err(problem) => {
+            say::say(format!("{problem}; see `amikad --help`"));
+            2
+        }
+    }
+}
+
+/// Prints `text`; a reader that left early is no failure.
+fn print(text: &str) -> i32 {
+    let mut stdout = std::io::stdout();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => 1,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+fn main() {
+    std::process::exit(run());
+}

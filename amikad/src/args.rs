@@ -1,0 +1,353 @@
+//! What amikad was asked to do: reads the argument list.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+/// Text of `--help`.
+pub(crate) const HELP: &str = "\
+amikad: PID 1 of an Amika sandbox
+
+Runs setup.sh, starts CMD if that succeeded, keeps the OpenCode web server up,
+and answers the host on port 60999.
+
+Usage:
+  amikad [run] [--user USER] [--workdir DIR] [--] [CMD [ARG...]]
+      The container's entrypoint. Without CMD, stays up until told to stop.
+  amikad health [--ready]
+      Exits 0 if the daemon answers (with --ready: if CMD runs), else 1.
+  amikad relay
+      Connects standard input and output with the daemon's API.
+  amikad exec-as [--user USER] [--workdir DIR] [--id ID] [--env KEY=VALUE]... -- CMD [ARG...]
+      Runs CMD as the agent user, or as USER (name, uid, or uid:gid).
+  amikad shell [--user USER] [--workdir DIR] [--id ID] [--env KEY=VALUE]...
+      Runs that user's login shell.
+  amikad kill --id ID SIGNAL
+      Signals what `exec-as --id ID` started; exits 3 if it is gone.
+  amikad --version | --help
+";
+
+/// One invocation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Be the container's entrypoint.
+    Run {
+        /// User and directory of CMD.
+        place: Place,
+        /// CMD with its arguments; empty for none.
+        cmd: Vec<OsString>,
+    },
+    /// Probe the daemon from inside.
+    Health {
+        /// Ask for readiness rather than liveness.
+        ready: bool,
+    },
+    /// Connect stdio with the API.
+    Relay,
+    /// Run a command as the agent.
+    ExecAs(ExecAs),
+    /// Signal what [`Command::ExecAs`] started.
+    Kill {
+        /// The id given then.
+        id: String,
+        /// Number of the signal.
+        signo: i32,
+    },
+    /// Print the version.
+    Version,
+    /// Print [`HELP`].
+    Help,
+}
+
+/// As whom and where to run something.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// `--user`.
+    pub(crate) user: Option<String>,
+    /// `--workdir`.
+    pub(crate) workdir: Option<OsString>,
+}
+
+/// Arguments of `exec-as` and `shell`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ExecAs {
+    /// User and directory.
+    pub(crate) place: Place,
+    /// `--id`, under which `kill` finds it.
+    pub(crate) id: Option<String>,
+    /// `--env`, in order.
+    pub(crate) env: Vec<(OsString, OsString)>,
+    /// The command; none for the login shell.
+    pub(crate) cmd: Option<Vec<OsString>>,
+}
+
+/// Reads the arguments after the program's name; the error is a sentence.
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
+    let mut args: Cursor = Cursor(args.into_iter().collect::<Vec<_>>().into_iter().peekable());
+    let Some(verb) = args.0.next() else {
+        return Ok(Command::Run {
+            place: Place::default(),
+            cmd: Vec::new(),
+        });
+    };
+    match verb.to_str() {
+        Some("run") => parse_run(args),
+        Some("--version" | "-V") => Ok(Command::Version),
+        Some("--help" | "-h" | "help") => Ok(Command::Help),
+        Some("relay") => args.end().map(|()| Command::Relay),
+        Some("health") => {
+            let ready = args.0.next_if(|arg| arg == "--ready").is_some();
+            args.end().map(|()| Command::Health { ready })
+        }
+        Some("kill") => parse_kill(args),
+        Some("exec-as") => {
+            let mut exec = parse_exec_options(&mut args)?;
+            let cmd = args.rest();
+            if cmd.is_empty() {
+                return Err("`exec-as` needs a command after `--`".to_owned());
+            }
+            exec.cmd = Some(cmd);
+            Ok(Command::ExecAs(exec))
+        }
+        Some("shell") => {
+            let exec = parse_exec_options(&mut args)?;
+            args.end().map(|()| Command::ExecAs(exec))
+        }
+        // Options of `run`, or `--` right away.
+        Some(option) if option.starts_with("--") => {
+            let rest = args.0.collect::<Vec<_>>();
+            let all = std::iter::once(verb).chain(rest).collect::<Vec<_>>();
+            parse_run(Cursor(all.into_iter().peekable()))
+        }
+        _ => Err(format!("unknown command `{}`", verb.display())),
+    }
+}
+
+/// The arguments not read yet.
+struct Cursor(std::iter::Peekable<std::vec::IntoIter<OsString>>);
+
+impl Cursor {
+    /// The value of option `name`, if it stands next, as `--name VALUE` or `--name=VALUE`.
+    fn option(&mut self, name: &str) -> Result<Option<OsString>, String> {
+        let Some(arg) = self.0.peek() else {
+            return Ok(None);
+        };
+        let joined = arg.as_bytes().strip_prefix(name.as_bytes());
+        let joined = joined.and_then(|rest| rest.strip_prefix(b"="));
+        if let Some(value) = joined {
+            let value = OsStr::from_bytes(value).to_owned();
+            self.0.next();
+            return Ok(Some(value));
+        }
+        if arg != name {
+            return Ok(None);
+        }
+        self.0.next();
+        self.0
+            .next()
+            .map(Some)
+            .ok_or_else(|| format!("`{name}` needs a value"))
+    }
+
+    /// `--user` and `--workdir`; whether one stood next.
+    fn place(&mut self, place: &mut Place) -> Result<bool, String> {
+        if let Some(user) = self.option("--user")? {
+            place.user = Some(utf8("--user", user)?);
+            return Ok(true);
+        }
+        if let Some(workdir) = self.option("--workdir")? {
+            place.workdir = Some(workdir);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// All that is left, without a leading `--`.
+    fn rest(&mut self) -> Vec<OsString> {
+        self.0.next_if(|arg| arg == "--");
+        self.0.by_ref().collect()
+    }
+
+    /// Refuses anything that is left.
+    fn end(mut self) -> Result<(), String> {
+        match self.0.next() {
+            None => Ok(()),
+            Some(extra) => Err(format!("unexpected argument `{}`", extra.display())),
+        }
+    }
+
+    /// Refuses an unknown option where a command may follow.
+    fn no_option(&mut self) -> Result<(), String> {
+        match self.0.peek() {
+            Some(arg) if arg != "--" && arg.as_bytes().starts_with(b"-") => {
+                Err(format!("unknown option `{}`", arg.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn parse_run(mut args: Cursor) -> Result<Command, String> {
+    let mut place = Place::default();
+    while args.place(&mut place)? {}
+    args.no_option()?;
+    Ok(Command::Run {
+        place,
+        cmd: args.rest(),
+    })
+}
+
+fn parse_exec_options(args: &mut Cursor) -> Result<ExecAs, String> {
+    let mut exec = ExecAs::default();
+    loop {
+        if args.place(&mut exec.place)? {
+            continue;
+        }
+        if let Some(id) = args.option("--id")? {
+            exec.id = Some(parse_id(id)?);
+        } else if let Some(pair) = args.option("--env")? {
+            let bytes = pair.as_bytes();
+            let cut = bytes
+                .iter()
+                .position(|byte| *byte == b'=')
+                .filter(|cut| *cut > 0);
+            let cut = cut.ok_or_else(|| format!("`--env {}` is not KEY=VALUE", pair.display()))?;
+            let half = |bytes| OsStr::from_bytes(bytes).to_owned();
+            exec.env
+                .push((half(&bytes[..cut]), half(&bytes[cut + 1..])));
+        } else {
+            args.no_option()?;
+            return Ok(exec);
+        }
+    }
+}
+
+fn parse_kill(mut args: Cursor) -> Result<Command, String> {
+    let id = args.option("--id")?.ok_or("`kill` needs `--id ID`")?;
+    let signal = utf8("SIGNAL", args.0.next().ok_or("`kill` needs a signal")?)?;
+    let signo = parse_signal(&signal).ok_or_else(|| format!("unknown signal `{signal}`"))?;
+    let id = parse_id(id)?;
+    args.end().map(|()| Command::Kill { id, signo })
+}
+
+/// An id becomes a file name, so it may hold letters, digits, `-` and `_` only.
+fn parse_id(id: OsString) -> Result<String, String> {
+    let id = utf8("--id", id)?;
+    let plain = id
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if id.is_empty() || id.len() > 64 || !plain {
+        return Err(format!(
+            "`--id {id}`: 1 to 64 of letters, digits, `-` and `_`"
+        ));
+    }
+    Ok(id)
+}
+
+/// `TERM`, `SIGTERM`, `15`, `RTMIN+3`: the number, 0 (which only asks) included.
+pub(crate) fn parse_signal(text: &str) -> Option<i32> {
+    const RTMIN: i32 = 34;
+    if let Ok(number) = text.parse() {
+        return (0..=64).contains(&number).then_some(number);
+    }
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    if let Some(rest) = name.strip_prefix("RTMIN") {
+        let offset: i32 = if rest.is_empty() {
+            0
+        } else {
+            rest.strip_prefix('+')?.parse().ok()?
+        };
+        return (0..=30).contains(&offset).then_some(RTMIN + offset);
+    }
+    let full = format!("SIG{name}");
+    (1..32).find(|signo| signal_hook::low_level::signal_name(*signo) == Some(full.as_str()))
+}
+
+fn utf8(what: &str, value: OsString) -> Result<String, String> {
+    value
+        .into_string()
+        .map_err(|value| format!("{what} `{}` is not UTF-8", value.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_words(words: &[&str]) -> Result<Command, String> {
+        parse(words.iter().map(OsString::from))
+    }
+
+    fn run(user: Option<&str>, workdir: Option<&str>, cmd: &[&str]) -> Command {
+        Command::Run {
+            place: Place {
+                user: user.map(str::to_owned),
+                workdir: workdir.map(OsString::from),
+            },
+            cmd: cmd.iter().map(OsString::from).collect(),
+        }
+    }
+
+    #[test]
+    fn the_entrypoint_takes_its_command_with_and_without_dashes() {
+        assert_eq!(parse_words(&[]), Ok(run(None, None, &[])));
+        assert_eq!(
+            parse_words(&["run", "sh", "-c", "x"]),
+            Ok(run(None, None, &["sh", "-c", "x"]))
+        );
+        assert_eq!(parse_words(&["--", "run"]), Ok(run(None, None, &["run"])));
+        assert_eq!(
+            parse_words(&["run", "--user=1:2", "--workdir", "/w", "--", "--user"]),
+            Ok(run(Some("1:2"), Some("/w"), &["--user"]))
+        );
+        assert_eq!(
+            parse_words(&["run", "--", "--", "x"]),
+            Ok(run(None, None, &["--", "x"]))
+        );
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        for words in [
+            &["bash"][..],
+            &["run", "--users", "x"],
+            &["kill", "--id", "a"],
+            &["shell", "x"],
+        ] {
+            assert!(parse_words(words).is_err(), "{words:?}");
+        }
+        assert_eq!(
+            parse_words(&["exec-as", "--id", "../x", "--", "a"]).unwrap_err(),
+            "`--id ../x`: 1 to 64 of letters, digits, `-` and `_`"
+        );
+    }
+
+    #[test]
+    fn signals_have_names_and_numbers() {
+        let cases = [
+            ("TERM", 15),
+            ("sigint", 2),
+            ("9", 9),
+            ("RTMIN+3", 37),
+            ("SIGRTMIN", 34),
+            ("0", 0),
+        ];
+        for (text, signo) in cases {
+            assert_eq!(parse_signal(text), Some(signo), "{text}");
+        }
+        assert_eq!(parse_signal("NOPE"), None);
+        assert_eq!(parse_signal("65"), None);
+    }
+
+    #[test]
+    fn exec_as_keeps_the_order_of_its_variables() {
+        let parsed = parse_words(&["exec-as", "--env", "A=1", "--env=B==", "--", "env"]).unwrap();
+        let Command::ExecAs(exec) = parsed else {
+            panic!("{parsed:?}")
+        };
+        assert_eq!(
+            exec.env,
+            [("A".into(), "1".into()), ("B".into(), "=".into())]
+        );
+        assert!(parse_words(&["exec-as", "--env", "=1", "--", "env"]).is_err());
+    }
+}

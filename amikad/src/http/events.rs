@@ -1,0 +1,93 @@
+//! `GET /v1/events`: what changed so far and what changes from now on, without a gap.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Bytes;
+use hyper::http::request::Parts;
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::answer::{Answer, streaming};
+use super::route::StreamPermit;
+use crate::publish::{Shared, closed};
+
+/// A sign of life when nothing happens.
+const PING_INTERVAL: Duration = Duration::from_secs(15);
+
+/// Answers with the event stream.
+pub(super) fn stream(request: &Parts, shared: Arc<Shared>, permit: StreamPermit) -> Answer {
+    let last = request
+        .headers
+        .get("last-event-id")
+        .and_then(|id| id.to_str().ok());
+    let boot = shared.status().boot_id;
+    let next = last.and_then(|id| resume_after(id, &boot)).unwrap_or(0);
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let _permit = permit;
+        write(&shared, &boot, next, &sender).await;
+    });
+    streaming("text/event-stream", receiver)
+}
+
+/// The number after `id`, if it is one of this boot; an earlier boot's history is no more.
+fn resume_after(id: &str, boot: &str) -> Option<u64> {
+    let (of_boot, seq) = id.rsplit_once('-')?;
+    (of_boot == boot).then(|| seq.parse::<u64>().ok()?.checked_add(1))?
+}
+
+async fn write(shared: &Shared, boot: &str, mut next: u64, sender: &mpsc::Sender<Bytes>) {
+    let mut published = shared.subscribe();
+    let mut closing = shared.closing.subscribe();
+    loop {
+        published.mark_unchanged();
+        let last_round = *closing.borrow();
+        // A slow client waits here, alone: what it misses meanwhile is counted and told.
+        while let Some(change) = shared.change_from(next) {
+            let mut text = String::new();
+            if change.seq > next {
+                let lost = json!({ "lost": change.seq - next });
+                text.push_str(&format!("event: lost\ndata: {lost}\n\n"));
+            }
+            let name = serde_json::to_value(change.changed).unwrap_or_default();
+            let name = name.as_str().unwrap_or("change").to_owned();
+            let data = serde_json::to_string(&change).unwrap_or_default();
+            text.push_str(&format!(
+                "id: {boot}-{}\nevent: {name}\ndata: {data}\n\n",
+                change.seq
+            ));
+            next = change.seq + 1;
+            if sender.send(text.into()).await.is_err() {
+                return;
+            }
+        }
+        if last_round {
+            return;
+        }
+        tokio::select! {
+            _ = published.changed() => {}
+            () = closed(&mut closing) => {}
+            () = sender.closed() => return,
+            () = tokio::time::sleep(PING_INTERVAL) => {
+                if sender.send(Bytes::from_static(b": ping\n\n")).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_ids_of_this_boot_are_resumed() {
+        assert_eq!(resume_after("ab-4", "ab"), Some(5));
+        assert_eq!(resume_after("cd-4", "ab"), None);
+        assert_eq!(resume_after("ab-x", "ab"), None);
+        assert_eq!(resume_after("4", "ab"), None);
+        assert_eq!(resume_after(&format!("ab-{}", u64::MAX), "ab"), None);
+    }
+}

@@ -1,0 +1,268 @@
+//! The HTTP API on port 60999 and on the root-only socket: who may connect, and for how long.
+//!
+//! It runs on a thread of its own. Whatever happens to it, CMD goes on.
+
+mod answer;
+mod events;
+mod guard;
+mod health_check;
+mod log_stream;
+mod route;
+
+use std::convert::Infallible;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use amika_core::contract::{AMIKAD_PORT, path};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::task::AbortHandle;
+
+use crate::publish::{Shared, closed};
+use crate::say::say;
+
+/// Connections at a time.
+const CONNECTION_LIMIT: usize = 256;
+/// A connection this young is never evicted: it may be a probe that is about to ask.
+const SAFE_AGE: Duration = Duration::from_millis(100);
+/// How long a request's head may take.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Size of a request's head.
+const HEADER_LIMIT: usize = 8 << 10;
+/// How long the end waits for answers that are under way.
+const DRAIN_LIMIT: Duration = Duration::from_millis(300);
+/// What one connection too many is told.
+const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\n\
+    content-type: application/json\r\ncontent-length: 72\r\n\r\n\
+    {\"error\":{\"code\":\"busy\",\"message\":\"too many connections; try again soon\"}}";
+
+/// Connections that are open, for [`drain`].
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Starts the thread; without one the sandbox still does its work.
+pub(crate) fn start(shared: &Arc<Shared>) {
+    let shared = shared.clone();
+    let serve_for_good = move || {
+        // A bug may take the server down; it comes back, but not in a busy loop.
+        for _ in 0..100 {
+            let served = catch_unwind(AssertUnwindSafe(|| serve(&shared)));
+            match served {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => {
+                    say(format!("the HTTP API is not available: {error}"));
+                    return;
+                }
+                Err(_) => {
+                    say("the HTTP API failed; starting it again");
+                    std::thread::sleep(Duration::from_secs(1));
+                }
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("http".into());
+    if let Err(error) = thread.spawn(serve_for_good) {
+        say(format!("the HTTP API is not available: {error}"));
+    }
+}
+
+/// Waits, not for long, until the answers under way are out.
+pub(crate) fn drain(shared: &Shared) {
+    let begun = Instant::now();
+    shared.closing.send_replace(true);
+    while OPEN.load(Ordering::Acquire) > 0 && begun.elapsed() < DRAIN_LIMIT {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn serve(shared: &Arc<Shared>) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        shared.secrets.prepare_token();
+        let connections = Arc::new(Connections::default());
+        tokio::spawn(health_check::watch(shared.clone()));
+        let socket = tokio::spawn(accept_unix(shared.clone(), connections.clone()));
+        match TcpListener::bind((Ipv4Addr::UNSPECIFIED, AMIKAD_PORT)).await {
+            Ok(listener) => accept_tcp(listener, shared, &connections).await,
+            Err(error) => {
+                say(format!(
+                    "port {AMIKAD_PORT} cannot be had: {error}; going on without it"
+                ));
+                // The socket may still serve; a panic there starts all of it again.
+                let _ = socket.await;
+            }
+        }
+        Ok(())
+    })
+}
+
+async fn accept_tcp(listener: TcpListener, shared: &Arc<Shared>, connections: &Arc<Connections>) {
+    let mut closing = shared.closing.subscribe();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = closed(&mut closing) => return linger().await,
+        };
+        match accepted {
+            Ok((stream, _)) => connections.admit(stream, route::Door::Tcp, shared),
+            // Out of descriptors, most likely: they come back.
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+/// Never returns: connections still need the runtime while the daemon drains.
+async fn linger() {
+    std::future::pending::<()>().await;
+}
+
+async fn accept_unix(shared: Arc<Shared>, connections: Arc<Connections>) {
+    // Without root, the agent would be whoever owns the socket: it must use the token then.
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    // Bound elsewhere and moved, so that nobody finds it before its mode is right.
+    let hidden = format!("{}.new", path::CONTROL_SOCKET);
+    let bound = UnixListener::bind(&hidden).and_then(|listener| {
+        fs::set_permissions(&hidden, fs::Permissions::from_mode(0o600))?;
+        fs::rename(&hidden, path::CONTROL_SOCKET)?;
+        Ok(listener)
+    });
+    let listener = match bound {
+        Ok(listener) => listener,
+        Err(error) => {
+            say(format!(
+                "cannot listen on {}: {error}",
+                path::CONTROL_SOCKET
+            ));
+            return;
+        }
+    };
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => connections.admit(stream, route::Door::Root, &shared),
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+/// The connections at this time.
+#[derive(Debug, Default)]
+struct Connections(Mutex<Vec<Connection>>);
+
+#[derive(Debug)]
+struct Connection {
+    since: Instant,
+    busy: Arc<AtomicBool>,
+    abort: AbortHandle,
+}
+
+/// Counts one open connection for as long as it lives, however it ends.
+struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        OPEN.fetch_add(1, Ordering::AcqRel);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        OPEN.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Connections {
+    /// Serves `stream`, unless there are too many already.
+    fn admit<S>(&self, mut stream: S, door: route::Door, shared: &Arc<Shared>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        if !self.make_room() {
+            tokio::spawn(async move {
+                let refusal = stream.write_all(BUSY);
+                // A client that does not take it is cut off.
+                let _ = tokio::time::timeout(Duration::from_secs(1), refusal).await;
+            });
+            return;
+        }
+        let busy = Arc::new(AtomicBool::new(false));
+        let task = tokio::spawn(serve_connection(stream, door, shared.clone(), busy.clone()));
+        let connection = Connection {
+            since: Instant::now(),
+            busy,
+            abort: task.abort_handle(),
+        };
+        self.lock().push(connection);
+    }
+
+    /// Whether one more may come, if need be in place of the oldest that asks for nothing.
+    fn make_room(&self) -> bool {
+        let mut connections = self.lock();
+        if connections.len() < CONNECTION_LIMIT {
+            return true;
+        }
+        connections.retain(|connection| !connection.abort.is_finished());
+        if connections.len() < CONNECTION_LIMIT {
+            return true;
+        }
+        let idle = connections.iter().position(|connection| {
+            !connection.busy.load(Ordering::Relaxed) && connection.since.elapsed() > SAFE_AGE
+        });
+        let Some(index) = idle else { return false };
+        connections.remove(index).abort.abort();
+        true
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn serve_connection<S>(
+    stream: S,
+    door: route::Door,
+    shared: Arc<Shared>,
+    busy: Arc<AtomicBool>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let _counted = Counted::new();
+    let mut closing = shared.closing.subscribe();
+    let service = service_fn(|request| {
+        let (shared, busy) = (shared.clone(), busy.clone());
+        async move {
+            busy.store(true, Ordering::Relaxed);
+            let mut answer = route::answer(request, door, &shared).await;
+            answer.body_mut().mark_idle_at_end(busy);
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(HEADER_LIMIT)
+        .half_close(true);
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let closed = tokio::select! {
+        // Broken connections are the client's business.
+        _ = connection.as_mut() => true,
+        () = closed(&mut closing) => false,
+    };
+    if !closed {
+        connection.as_mut().graceful_shutdown();
+        let _ = connection.await;
+    }
+}

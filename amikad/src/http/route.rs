@@ -1,0 +1,283 @@
+//! Which request gets which answer.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use amika_core::contract::OPENCODE_PORT;
+use amika_core::wire::{
+    CmdState, OpenCodeAccess, Phase, Readiness, ServiceState, SetupState, Status,
+};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Body as _, Incoming};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, StatusCode, header};
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use super::answer::{Answer, error, json, set};
+use super::{events, guard, log_stream};
+use crate::publish::{Command, Shared};
+
+/// Size of a request's body.
+const BODY_LIMIT: usize = 64 << 10;
+/// How long the loop that reaps may take to answer.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+/// Log and event streams at a time.
+const STREAM_LIMIT: usize = 128;
+
+static STREAMS: AtomicUsize = AtomicUsize::new(0);
+
+/// The way a request came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Door {
+    /// The published port.
+    Tcp,
+    /// The socket that only root can open, which needs neither token nor host name.
+    Root,
+}
+
+/// One log or event stream under way.
+#[derive(Debug)]
+pub(super) struct StreamPermit;
+
+impl StreamPermit {
+    fn take() -> Result<Self, Answer> {
+        if STREAMS.fetch_add(1, Ordering::AcqRel) < STREAM_LIMIT {
+            return Ok(Self);
+        }
+        STREAMS.fetch_sub(1, Ordering::AcqRel);
+        let message = "too many streams are open; close some";
+        let mut answer = error(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", message);
+        set(answer.headers_mut(), header::RETRY_AFTER, "1");
+        Err(answer)
+    }
+}
+
+impl Drop for StreamPermit {
+    fn drop(&mut self) {
+        STREAMS.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Answers one request.
+pub(super) async fn answer(request: Request<Incoming>, door: Door, shared: &Arc<Shared>) -> Answer {
+    let (request, body) = request.into_parts();
+    route(&request, body, door, shared)
+        .await
+        .unwrap_or_else(|refusal| refusal)
+}
+
+/// The error is an answer as well: a refusal.
+async fn route(
+    request: &Parts,
+    body: Incoming,
+    door: Door,
+    shared: &Arc<Shared>,
+) -> Result<Answer, Answer> {
+    if door == Door::Tcp {
+        let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        if let Some(refusal) = guard::check_origin(request, hostname.trim()) {
+            return Err(refusal);
+        }
+    }
+    if body.size_hint().lower() > BODY_LIMIT as u64 {
+        return Err(too_large());
+    }
+    let target = request.uri.path();
+    if door == Door::Tcp
+        && (target == "/v1" || target.starts_with("/v1/"))
+        && let Some(refusal) = guard::check_token(&request.headers, &shared.secrets)
+    {
+        return Err(refusal);
+    }
+    match target {
+        "/livez" | "/healthz" => {
+            allow(request, &[Method::GET, Method::HEAD])?;
+            Ok(liveness(shared).await)
+        }
+        "/startupz" => {
+            allow(request, &[Method::GET, Method::HEAD])?;
+            let status = shared.status();
+            Ok(readiness(has_started(&status), &status))
+        }
+        "/readyz" => {
+            allow(request, &[Method::GET, Method::HEAD])?;
+            let status = shared.status();
+            let ready = is_ready(&query(request, &["require"])?, &status)?;
+            Ok(readiness(ready, &status))
+        }
+        "/v1/status" => {
+            allow(request, &[Method::GET, Method::HEAD])?;
+            Ok(json(StatusCode::OK, &shared.status()))
+        }
+        "/v1/events" => {
+            allow(request, &[Method::GET])?;
+            Ok(events::stream(
+                request,
+                shared.clone(),
+                StreamPermit::take()?,
+            ))
+        }
+        "/v1/services/opencode" => {
+            allow(request, &[Method::GET, Method::HEAD])?;
+            let access = OpenCodeAccess {
+                port: OPENCODE_PORT,
+                username: shared.secrets.opencode_user.clone(),
+                password: shared.secrets.opencode_password().to_owned(),
+            };
+            Ok(json(StatusCode::OK, &access))
+        }
+        "/v1/services/opencode/restart" => {
+            allow(request, &[Method::POST])?;
+            restart_opencode(request, body, shared).await
+        }
+        other => match other.strip_prefix("/v1/logs/") {
+            Some(name) => {
+                allow(request, &[Method::GET, Method::HEAD])?;
+                let query = query(request, &["tail", "since", "follow"])?;
+                log_stream::stream(name, request, &query, shared, StreamPermit::take()?)
+            }
+            None => Err(error(
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "there is nothing here",
+            )),
+        },
+    }
+}
+
+fn allow(request: &Parts, methods: &[Method]) -> Result<(), Answer> {
+    if methods.contains(&request.method) {
+        return Ok(());
+    }
+    let names = methods
+        .iter()
+        .map(Method::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
+    let message = format!("only {names} here");
+    let mut refusal = error(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        message,
+    );
+    if let Ok(value) = names.parse() {
+        refusal.headers_mut().insert(header::ALLOW, value);
+    }
+    Err(refusal)
+}
+
+/// The query's parameters; unknown ones are refused, so that a misspelt one is noticed.
+fn query(request: &Parts, known: &[&str]) -> Result<HashMap<String, String>, Answer> {
+    let mut parameters = HashMap::new();
+    let text = request.uri.query().unwrap_or_default();
+    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, "1"));
+        if !known.contains(&key) {
+            let message = format!("unknown parameter `{key}`; known: {}", known.join(", "));
+            return Err(error(StatusCode::BAD_REQUEST, "bad_query", message));
+        }
+        parameters.insert(key.to_owned(), value.to_owned());
+    }
+    Ok(parameters)
+}
+
+fn too_large() -> Answer {
+    error(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "too_large",
+        "a body may have 64 KiB at most",
+    )
+}
+
+/// Asks the loop that reaps, rather than saying that the HTTP side lives.
+async fn liveness(shared: &Shared) -> Answer {
+    let (sender, receiver) = oneshot::channel();
+    shared.mailbox.send(Command::Ping(sender));
+    match tokio::time::timeout(PING_TIMEOUT, receiver).await {
+        Ok(Ok(())) => json(StatusCode::OK, &json!({ "phase": shared.status().phase })),
+        _ => {
+            let message = "the loop that reaps does not answer";
+            error(StatusCode::SERVICE_UNAVAILABLE, "stuck", message)
+        }
+    }
+}
+
+/// Setup exited 0; or there was none, and CMD was let go.
+fn has_started(status: &Status) -> bool {
+    match status.setup.state {
+        SetupState::Succeeded => true,
+        SetupState::Absent => status.cmd.state != CmdState::Pending,
+        SetupState::Running | SetupState::Failed | SetupState::Cancelled => false,
+    }
+}
+
+fn is_ready(query: &HashMap<String, String>, status: &Status) -> Result<bool, Answer> {
+    let running = status.phase == Phase::Running && status.cmd.state == CmdState::Running;
+    match query.get("require").map(String::as_str) {
+        None => Ok(running),
+        Some("opencode") => Ok(running && status.services.opencode.state == ServiceState::Ready),
+        Some(other) => {
+            let message = format!("`require={other}`: only `opencode` can be required");
+            Err(error(StatusCode::BAD_REQUEST, "bad_query", message))
+        }
+    }
+}
+
+fn readiness(ready: bool, status: &Status) -> Answer {
+    let document = Readiness {
+        ready,
+        phase: status.phase,
+    };
+    if ready {
+        return json(StatusCode::OK, &document);
+    }
+    let mut answer = json(StatusCode::SERVICE_UNAVAILABLE, &document);
+    set(answer.headers_mut(), header::RETRY_AFTER, "1");
+    answer
+}
+
+async fn restart_opencode(
+    request: &Parts,
+    body: Incoming,
+    shared: &Shared,
+) -> Result<Answer, Answer> {
+    let kind = request
+        .headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    // A form of another site cannot send this type without asking first.
+    let essence = kind.and_then(|kind| kind.split(';').next()).map(str::trim);
+    if !essence.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json")) {
+        let message = "`Content-Type: application/json` is needed";
+        return Err(error(StatusCode::BAD_REQUEST, "bad_content_type", message));
+    }
+    let bytes = match Limited::new(body, BODY_LIMIT).collect().await {
+        Ok(collected) => collected.to_bytes(),
+        Err(problem) if problem.is::<http_body_util::LengthLimitError>() => return Err(too_large()),
+        Err(_) => {
+            return Err(error(
+                StatusCode::BAD_REQUEST,
+                "bad_body",
+                "the body ended early",
+            ));
+        }
+    };
+    if !bytes.is_empty() && serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_err() {
+        return Err(error(
+            StatusCode::BAD_REQUEST,
+            "bad_body",
+            "the body is no JSON",
+        ));
+    }
+    let status = shared.status();
+    let opencode = &status.services.opencode;
+    if !opencode.enabled || !opencode.installed || status.phase >= Phase::Stopping {
+        let message = "the OpenCode server is off in this sandbox, or the sandbox is stopping";
+        return Err(error(StatusCode::CONFLICT, "off", message));
+    }
+    shared.mailbox.send(Command::RestartOpenCode);
+    Ok(json(StatusCode::ACCEPTED, &json!({ "restarting": true })))
+}

@@ -1,0 +1,456 @@
+//! What to do when something happens: the state machine of a boot, without any I/O.
+//!
+//! The supervisor turns what the kernel tells into an [`Event`], gives it to [`State::step`], and
+//! carries out the [`Action`]s in order. Two rules hold whatever comes: CMD is never started once
+//! setup failed or a stop was asked for, and every boot that was told to stop ends in
+//! [`Action::Exit`].
+
+mod service;
+#[cfg(test)]
+mod tests;
+
+use amika_core::wire::{CmdState, Outcome, Phase, SetupState};
+
+pub(crate) use service::{Service, ServiceAction, ServiceEvent};
+
+use crate::sys::End;
+
+/// Milliseconds since the daemon's start.
+pub(crate) type Millis = u64;
+
+/// From the signal that stops setup to KILL.
+const SETUP_GRACE: Millis = 4_000;
+/// From TERM to KILL for whatever is left at the end.
+const LEFTOVER_GRACE: Millis = 2_000;
+/// How long the kernel may take to end what was killed.
+const KILL_GRACE: Millis = 1_000;
+
+const SIGHUP: i32 = 1;
+const SIGINT: i32 = 2;
+const SIGQUIT: i32 = 3;
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+const SIGTSTP: i32 = 20;
+const SIGPWR: i32 = 30;
+/// SIGRTMIN+3, by which systemd and engines ask an init to halt.
+const SIGHALT: i32 = 37;
+
+/// Whether a signal asks for the end while there is no CMD to decide.
+fn asks_to_stop(signo: i32) -> bool {
+    matches!(
+        signo,
+        SIGHUP | SIGINT | SIGQUIT | SIGTERM | SIGPWR | SIGHALT
+    )
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// The daemon is up.
+    Boot,
+    /// The setup script runs.
+    SetupStarted {
+        /// Its process id.
+        pid: i32,
+    },
+    /// The setup script could not be started.
+    SetupRefused {
+        /// Exit code that says so.
+        code: i32,
+        /// A sentence that says why.
+        message: String,
+    },
+    /// The setup script ended.
+    SetupEnded(End),
+    /// Its output was written out and, after success, its files were handed to the agent.
+    SetupSettled,
+    /// CMD runs.
+    CmdStarted {
+        /// Its process id.
+        pid: i32,
+    },
+    /// CMD could not be started.
+    CmdRefused {
+        /// Exit code that says so.
+        code: i32,
+    },
+    /// CMD ended.
+    CmdEnded(End),
+    /// Something about the OpenCode server.
+    OpenCode(ServiceEvent),
+    /// A signal came for the container.
+    Signal(i32),
+    /// No process but amikad is left.
+    Alone,
+    /// Time passed.
+    Tick,
+}
+
+/// Something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Start the setup script; answered by `SetupStarted` or `SetupRefused`.
+    StartSetup,
+    /// Write out setup's output and, after success, hand its files to the agent; answered by
+    /// `SetupSettled`.
+    SettleSetup {
+        /// Whether the script exited 0 and no stop was asked for.
+        succeeded: bool,
+    },
+    /// Start CMD; answered by `CmdStarted` or `CmdRefused`.
+    StartCmd,
+    /// Send a signal to setup's process group.
+    SignalSetup(i32),
+    /// Send a signal to CMD.
+    SignalCmd(i32),
+    /// Do something about the OpenCode server.
+    OpenCode(ServiceAction),
+    /// Send a signal to every process that is left; answered by `Alone` when there is none.
+    SignalAll(i32),
+    /// Write the boot record.
+    Record,
+    /// Exit with this code.
+    Exit(i32),
+}
+
+/// What this boot is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// Run the setup script.
+    pub(crate) setup: bool,
+    /// There is a CMD; without one the sandbox stays up.
+    pub(crate) cmd: bool,
+    /// The OpenCode server may be started.
+    pub(crate) opencode: bool,
+    /// Seed of the jitter.
+    pub(crate) seed: u64,
+}
+
+/// How far the end of the boot has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// Not begun.
+    No,
+    /// The OpenCode server is being ended.
+    Sidecars,
+    /// What else is left was sent TERM.
+    Leftovers { kill_at: Millis },
+    /// What else is left was sent KILL.
+    Killed { give_up_at: Millis },
+    /// Over.
+    Done,
+}
+
+/// The setup script in this boot.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SetupProgress {
+    /// How it fares.
+    pub(crate) state: SetupState,
+    /// Its process, while it runs.
+    pub(crate) pid: Option<i32>,
+    /// How it ended.
+    pub(crate) end: Option<End>,
+    /// Why it could not be started.
+    pub(crate) message: Option<String>,
+    /// When it was started.
+    pub(crate) started_at: Option<Millis>,
+    /// When it ended.
+    pub(crate) ended_at: Option<Millis>,
+    settling: bool,
+    kill_at: Option<Millis>,
+}
+
+/// CMD in this boot.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CmdProgress {
+    /// Whether it runs.
+    pub(crate) state: CmdState,
+    /// Its process, once started.
+    pub(crate) pid: Option<i32>,
+    /// How it ended.
+    pub(crate) end: Option<End>,
+    /// When it was started.
+    pub(crate) started_at: Option<Millis>,
+}
+
+/// The whole state of a boot.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    /// Where the boot stands.
+    pub(crate) phase: Phase,
+    /// When that phase was entered.
+    pub(crate) since: Millis,
+    /// Why the boot ends.
+    pub(crate) outcome: Option<Outcome>,
+    /// The signal that asked for the end: latched, the first one counts.
+    pub(crate) stop_signal: Option<i32>,
+    /// The setup script.
+    pub(crate) setup: SetupProgress,
+    /// CMD.
+    pub(crate) cmd: CmdProgress,
+    /// The OpenCode server.
+    pub(crate) opencode: Service,
+    /// What the container exits with, once known.
+    pub(crate) exit_code: Option<i32>,
+    plan: Plan,
+    ending: Ending,
+}
+
+impl State {
+    /// A boot at its very start.
+    pub(crate) fn new(plan: Plan) -> Self {
+        Self {
+            phase: Phase::Starting,
+            since: 0,
+            outcome: None,
+            stop_signal: None,
+            setup: SetupProgress::default(),
+            cmd: CmdProgress::default(),
+            opencode: Service::new(plan.opencode, plan.seed),
+            exit_code: None,
+            plan,
+            ending: Ending::No,
+        }
+    }
+
+    /// Takes one event and says what to do about it.
+    pub(crate) fn step(&mut self, event: Event, now: Millis) -> Vec<Action> {
+        let mut actions = Vec::new();
+        match event {
+            Event::Boot => self.boot(now, &mut actions),
+            Event::SetupStarted { pid } => {
+                self.setup.pid = Some(pid);
+                self.setup.state = SetupState::Running;
+                self.setup.started_at = Some(now);
+            }
+            Event::SetupRefused { code, message } => {
+                self.setup.message = Some(message);
+                self.setup_ended(End::Code(code), now, &mut actions);
+            }
+            Event::SetupEnded(end) => self.setup_ended(end, now, &mut actions),
+            Event::SetupSettled => self.setup_settled(now, &mut actions),
+            Event::CmdStarted { pid } => {
+                self.cmd.pid = Some(pid);
+                self.cmd.started_at = Some(now);
+                self.cmd.state = CmdState::Running;
+                self.advance(Phase::Running, now);
+                actions.push(Action::Record);
+            }
+            Event::CmdRefused { code } => self.cmd_ended(End::Code(code), now, &mut actions),
+            Event::CmdEnded(end) => self.cmd_ended(end, now, &mut actions),
+            Event::OpenCode(event) => {
+                self.with_opencode(&mut actions, |opencode, todo| {
+                    opencode.step(event, now, todo)
+                });
+            }
+            Event::Signal(signo) => self.signal(signo, now, &mut actions),
+            Event::Alone => {
+                if matches!(
+                    self.ending,
+                    Ending::Leftovers { .. } | Ending::Killed { .. }
+                ) {
+                    self.finish(now, &mut actions);
+                }
+            }
+            Event::Tick => self.tick(now, &mut actions),
+        }
+        if self.ending == Ending::Sidecars && self.opencode.pid.is_none() {
+            self.ending = Ending::Leftovers {
+                kill_at: now + LEFTOVER_GRACE,
+            };
+            actions.push(Action::SignalAll(SIGTERM));
+        }
+        actions
+    }
+
+    /// When the next [`Event::Tick`] is due.
+    pub(crate) fn deadline(&self) -> Option<Millis> {
+        let ending = match self.ending {
+            Ending::Leftovers { kill_at } => Some(kill_at),
+            Ending::Killed { give_up_at } => Some(give_up_at),
+            Ending::No | Ending::Sidecars | Ending::Done => None,
+        };
+        [ending, self.setup.kill_at, self.opencode.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Whether the end now waits for other processes to be gone.
+    pub(crate) fn awaits_solitude(&self) -> bool {
+        matches!(
+            self.ending,
+            Ending::Leftovers { .. } | Ending::Killed { .. }
+        )
+    }
+
+    /// Phases only ever advance.
+    fn advance(&mut self, phase: Phase, now: Millis) {
+        if phase > self.phase {
+            self.phase = phase;
+            self.since = now;
+        }
+    }
+
+    fn with_opencode(
+        &mut self,
+        actions: &mut Vec<Action>,
+        change: impl FnOnce(&mut Service, &mut Vec<ServiceAction>),
+    ) {
+        let mut todo = Vec::new();
+        change(&mut self.opencode, &mut todo);
+        actions.extend(todo.into_iter().map(Action::OpenCode));
+    }
+
+    fn boot(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        if self.plan.setup {
+            self.advance(Phase::Setup, now);
+            actions.push(Action::StartSetup);
+            self.with_opencode(actions, Service::ensure_started);
+            actions.push(Action::Record);
+        } else {
+            self.open_gate(now, actions);
+        }
+    }
+
+    /// Setup is done with, or there was none: starts CMD, or stays up without one.
+    fn open_gate(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        if self.plan.cmd {
+            actions.push(Action::StartCmd);
+        } else {
+            self.cmd.state = CmdState::Running;
+            self.cmd.started_at = Some(now);
+            self.advance(Phase::Running, now);
+            actions.push(Action::Record);
+        }
+        // Here for the first time without setup; again after one, which may have installed it.
+        self.with_opencode(actions, Service::ensure_started);
+    }
+
+    fn setup_ended(&mut self, end: End, now: Millis, actions: &mut Vec<Action>) {
+        self.setup.pid = None;
+        self.setup.kill_at = None;
+        self.setup.end = Some(end);
+        self.setup.ended_at = Some(now);
+        self.setup.settling = true;
+        self.setup.state = match (self.stop_signal, end) {
+            (Some(_), _) => SetupState::Cancelled,
+            (None, End::Code(0)) => SetupState::Succeeded,
+            (None, _) => SetupState::Failed,
+        };
+        let succeeded = self.setup.state == SetupState::Succeeded;
+        actions.push(Action::SettleSetup { succeeded });
+    }
+
+    fn setup_settled(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        if !std::mem::take(&mut self.setup.settling) || self.ending != Ending::No {
+            return;
+        }
+        match (self.stop_signal, self.setup.state, self.setup.end) {
+            (Some(signo), ..) => self.end(Outcome::Signalled, 128 + signo, now, actions),
+            (None, SetupState::Succeeded, _) => self.open_gate(now, actions),
+            (None, _, end) => {
+                let code = end.map_or(1, End::exit_code);
+                self.end(Outcome::SetupFailed, code, now, actions);
+            }
+        }
+    }
+
+    fn cmd_ended(&mut self, end: End, now: Millis, actions: &mut Vec<Action>) {
+        self.cmd.state = CmdState::Exited;
+        self.cmd.end = Some(end);
+        let outcome = if self.stop_signal.is_some() {
+            Outcome::Signalled
+        } else {
+            Outcome::CmdExited
+        };
+        self.end(outcome, end.exit_code(), now, actions);
+    }
+
+    fn signal(&mut self, signo: i32, now: Millis, actions: &mut Vec<Action>) {
+        let cmd_lives = self.cmd.state == CmdState::Running && self.cmd.pid.is_some();
+        if cmd_lives {
+            // CMD decides what a signal means; only TERM is an order for the sidecars as well.
+            actions.push(Action::SignalCmd(signo));
+            if signo == SIGTERM {
+                self.latch_stop(signo, now, actions);
+            }
+            return;
+        }
+        if self.ending != Ending::No {
+            return;
+        }
+        if self.setup.settling && self.setup.state == SetupState::Failed {
+            // The end is near, and it is setup's.
+            return;
+        }
+        let setup_lives = self.setup.pid.is_some();
+        if setup_lives && signo != SIGTSTP {
+            actions.push(Action::SignalSetup(signo));
+        }
+        if !asks_to_stop(signo) {
+            return;
+        }
+        self.latch_stop(signo, now, actions);
+        if setup_lives {
+            self.setup.kill_at.get_or_insert(now + SETUP_GRACE);
+        } else {
+            let code = 128 + self.stop_signal.unwrap_or(signo);
+            if self.setup.settling {
+                self.setup.state = SetupState::Cancelled;
+            }
+            self.end(Outcome::Signalled, code, now, actions);
+        }
+    }
+
+    /// Remembers the first request to stop, and lets the OpenCode server go at the same time.
+    fn latch_stop(&mut self, signo: i32, now: Millis, actions: &mut Vec<Action>) {
+        if self.stop_signal.is_some() {
+            return;
+        }
+        self.stop_signal = Some(signo);
+        self.outcome = Some(Outcome::Signalled);
+        self.advance(Phase::Stopping, now);
+        self.with_opencode(actions, |opencode, todo| opencode.stop(now, todo));
+        actions.push(Action::Record);
+    }
+
+    /// Begins the end of the boot: sidecars first, then leftovers, then exit.
+    fn end(&mut self, outcome: Outcome, code: i32, now: Millis, actions: &mut Vec<Action>) {
+        if self.ending != Ending::No {
+            return;
+        }
+        self.outcome.get_or_insert(outcome);
+        self.exit_code = Some(code);
+        self.ending = Ending::Sidecars;
+        self.advance(Phase::Stopping, now);
+        actions.push(Action::Record);
+        self.with_opencode(actions, |opencode, todo| opencode.stop(now, todo));
+    }
+
+    fn tick(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        if self.setup.kill_at.is_some_and(|at| at <= now) {
+            self.setup.kill_at = None;
+            actions.push(Action::SignalSetup(SIGKILL));
+        }
+        self.with_opencode(actions, |opencode, todo| opencode.tick(now, todo));
+        match self.ending {
+            Ending::Leftovers { kill_at } if kill_at <= now => {
+                self.ending = Ending::Killed {
+                    give_up_at: now + KILL_GRACE,
+                };
+                actions.push(Action::SignalAll(SIGKILL));
+            }
+            Ending::Killed { give_up_at } if give_up_at <= now => self.finish(now, actions),
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        self.ending = Ending::Done;
+        self.advance(Phase::Exited, now);
+        actions.push(Action::Record);
+        // 70 cannot happen: an end always has a code.
+        actions.push(Action::Exit(self.exit_code.unwrap_or(70)));
+    }
+}

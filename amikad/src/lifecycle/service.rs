@@ -1,0 +1,317 @@
+//! When the OpenCode web server is started, started again, or given up.
+
+use amika_core::wire::ServiceState;
+
+use super::Millis;
+use crate::sys::End;
+
+/// First pause after a death; doubles with each fast one.
+const FIRST_PAUSE: Millis = 500;
+/// Longest pause.
+const LONGEST_PAUSE: Millis = 30_000;
+/// A server that lived this long starts with a clean slate.
+const LONG_LIFE: Millis = 60_000;
+/// So many fast deaths in a row, and it is left alone.
+const FAST_DEATHS: u32 = 10;
+/// From TERM to KILL.
+pub(crate) const GRACE: Millis = 3_000;
+
+/// What happened to the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ServiceEvent {
+    /// No program of that name was found.
+    Missing,
+    /// It was started.
+    Started {
+        /// Its process id.
+        pid: i32,
+    },
+    /// It is installed but could not be started; says why.
+    Refused(String),
+    /// Its health check answered, or no longer does.
+    Healthy(bool),
+    /// Its process ended.
+    Ended(End),
+    /// Somebody asked for a restart.
+    RestartAsked,
+}
+
+/// What is to be done to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ServiceAction {
+    /// Look for the program and start it.
+    Start,
+    /// Send this signal to its whole tree.
+    Signal(i32),
+    /// Kill what a dead server left behind.
+    Sweep,
+}
+
+/// Why a living server was told to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    Live,
+    Restart,
+    End,
+}
+
+/// The server's state machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Service {
+    /// Whether the environment allows it.
+    pub(crate) enabled: bool,
+    /// Whether a program was found.
+    pub(crate) installed: bool,
+    /// As the API shows it.
+    pub(crate) state: ServiceState,
+    /// Its process, while it lives.
+    pub(crate) pid: Option<i32>,
+    /// How often it was started again.
+    pub(crate) restarts: u32,
+    /// How it last ended.
+    pub(crate) last_exit: Option<String>,
+    /// When it is started next.
+    pub(crate) retry_at: Option<Millis>,
+    wish: Wish,
+    started_at: Millis,
+    fast_deaths: u32,
+    kill_at: Option<Millis>,
+    random: u64,
+}
+
+impl Service {
+    /// A server that was not started yet; `seed` makes the jitter.
+    pub(crate) fn new(enabled: bool, seed: u64) -> Self {
+        Self {
+            enabled,
+            installed: false,
+            state: ServiceState::Off,
+            pid: None,
+            restarts: 0,
+            last_exit: None,
+            retry_at: None,
+            wish: Wish::Live,
+            started_at: 0,
+            fast_deaths: 0,
+            kill_at: None,
+            random: seed | 1,
+        }
+    }
+
+    /// Starts it unless that was done, or it is switched off.
+    pub(crate) fn ensure_started(&mut self, actions: &mut Vec<ServiceAction>) {
+        if self.enabled && !self.installed && self.wish == Wish::Live && self.pid.is_none() {
+            actions.push(ServiceAction::Start);
+        }
+    }
+
+    /// Ends it for good.
+    pub(crate) fn stop(&mut self, now: Millis, actions: &mut Vec<ServiceAction>) {
+        if self.wish == Wish::End {
+            return;
+        }
+        self.wish = Wish::End;
+        self.retry_at = None;
+        if self.pid.is_some() {
+            // A restart may have begun: the earlier deadline stays.
+            self.kill_at.get_or_insert(now + GRACE);
+            actions.push(ServiceAction::Signal(15));
+        } else if self.installed {
+            self.state = ServiceState::Stopped;
+        }
+    }
+
+    /// Takes one event.
+    pub(crate) fn step(
+        &mut self,
+        event: ServiceEvent,
+        now: Millis,
+        actions: &mut Vec<ServiceAction>,
+    ) {
+        match event {
+            ServiceEvent::Missing => self.state = ServiceState::Off,
+            ServiceEvent::Started { pid } => {
+                self.installed = true;
+                self.pid = Some(pid);
+                self.started_at = now;
+                self.state = ServiceState::Starting;
+                self.retry_at = None;
+            }
+            ServiceEvent::Refused(why) => {
+                self.installed = true;
+                self.started_at = now;
+                self.died(why, now, actions);
+            }
+            ServiceEvent::Healthy(healthy) if self.pid.is_some() && self.wish == Wish::Live => {
+                self.state = if healthy {
+                    ServiceState::Ready
+                } else {
+                    ServiceState::Starting
+                };
+            }
+            ServiceEvent::Healthy(_) => {}
+            ServiceEvent::Ended(end) => {
+                actions.push(ServiceAction::Sweep);
+                self.died(end.to_string(), now, actions);
+            }
+            ServiceEvent::RestartAsked => self.restart(now, actions),
+        }
+    }
+
+    /// Does what is due at `now`.
+    pub(crate) fn tick(&mut self, now: Millis, actions: &mut Vec<ServiceAction>) {
+        if self.kill_at.is_some_and(|at| at <= now) {
+            self.kill_at = None;
+            actions.push(ServiceAction::Signal(9));
+        }
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.start_again(actions);
+        }
+    }
+
+    /// When [`Service::tick`] has something to do.
+    pub(crate) fn deadline(&self) -> Option<Millis> {
+        [self.kill_at, self.retry_at].into_iter().flatten().min()
+    }
+
+    fn restart(&mut self, now: Millis, actions: &mut Vec<ServiceAction>) {
+        if !self.enabled || !self.installed || self.wish != Wish::Live {
+            return;
+        }
+        self.fast_deaths = 0;
+        if self.pid.is_some() {
+            self.wish = Wish::Restart;
+            self.state = ServiceState::Starting;
+            self.kill_at = Some(now + GRACE);
+            actions.push(ServiceAction::Signal(15));
+        } else {
+            self.start_again(actions);
+        }
+    }
+
+    fn start_again(&mut self, actions: &mut Vec<ServiceAction>) {
+        self.retry_at = None;
+        self.restarts += 1;
+        self.state = ServiceState::Starting;
+        actions.push(ServiceAction::Start);
+    }
+
+    fn died(&mut self, how: String, now: Millis, actions: &mut Vec<ServiceAction>) {
+        self.pid = None;
+        self.kill_at = None;
+        self.last_exit = Some(how);
+        match std::mem::replace(&mut self.wish, Wish::Live) {
+            Wish::End => {
+                self.wish = Wish::End;
+                self.state = ServiceState::Stopped;
+            }
+            Wish::Restart => self.start_again(actions),
+            Wish::Live => {
+                if now.saturating_sub(self.started_at) >= LONG_LIFE {
+                    self.fast_deaths = 0;
+                }
+                self.fast_deaths += 1;
+                if self.fast_deaths >= FAST_DEATHS {
+                    self.state = ServiceState::Failed;
+                } else {
+                    self.state = ServiceState::Backoff;
+                    self.retry_at = Some(now + self.pause());
+                }
+            }
+        }
+    }
+
+    /// The pause before the next start: doubling, with a jitter of 20 % either way.
+    fn pause(&mut self) -> Millis {
+        let doubled = FIRST_PAUSE << (self.fast_deaths - 1).min(16);
+        let pause = doubled.min(LONGEST_PAUSE);
+        // xorshift64: enough to keep sandboxes on one host from moving in step.
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        let jitter = self.random % (pause * 2 / 5);
+        pause - pause / 5 + jitter
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(service: &mut Service, event: ServiceEvent, now: Millis) -> Vec<ServiceAction> {
+        let mut actions = Vec::new();
+        service.step(event, now, &mut actions);
+        actions
+    }
+
+    fn running() -> Service {
+        let mut service = Service::new(true, 7);
+        step(&mut service, ServiceEvent::Started { pid: 9 }, 0);
+        service
+    }
+
+    #[test]
+    fn pauses_double_with_jitter_and_end_after_ten_fast_deaths() {
+        let mut service = running();
+        let mut now = 0;
+        let mut nominal = 500;
+        for death in 1..10 {
+            step(&mut service, ServiceEvent::Ended(End::Code(1)), now);
+            assert_eq!(service.state, ServiceState::Backoff, "death {death}");
+            let pause = service.retry_at.unwrap() - now;
+            assert!(
+                pause >= nominal * 4 / 5 && pause <= nominal * 6 / 5,
+                "{death}: {pause}"
+            );
+            now += pause;
+            let mut actions = Vec::new();
+            service.tick(now, &mut actions);
+            assert_eq!(actions, [ServiceAction::Start]);
+            step(&mut service, ServiceEvent::Started { pid: 10 }, now);
+            nominal = (nominal * 2).min(30_000);
+        }
+        step(&mut service, ServiceEvent::Ended(End::Code(1)), now);
+        assert_eq!(service.state, ServiceState::Failed);
+        assert_eq!(service.deadline(), None);
+        assert_eq!(service.restarts, 9);
+        let actions = step(&mut service, ServiceEvent::RestartAsked, now);
+        assert_eq!(actions, [ServiceAction::Start]);
+    }
+
+    #[test]
+    fn a_long_life_wipes_the_slate() {
+        let mut service = running();
+        for _ in 0..5 {
+            step(&mut service, ServiceEvent::Ended(End::Code(1)), 0);
+            step(&mut service, ServiceEvent::Started { pid: 9 }, 0);
+        }
+        step(&mut service, ServiceEvent::Ended(End::Signal(9)), LONG_LIFE);
+        assert!(service.retry_at.unwrap() <= LONG_LIFE + 600);
+        assert_eq!(service.last_exit.as_deref(), Some("signal 9"));
+    }
+
+    #[test]
+    fn a_restart_ends_the_old_process_first() {
+        let mut service = running();
+        let actions = step(&mut service, ServiceEvent::RestartAsked, 0);
+        assert_eq!(actions, [ServiceAction::Signal(15)]);
+        let mut actions = Vec::new();
+        service.tick(GRACE, &mut actions);
+        assert_eq!(actions, [ServiceAction::Signal(9)]);
+        let actions = step(&mut service, ServiceEvent::Ended(End::Signal(9)), GRACE);
+        assert_eq!(actions, [ServiceAction::Sweep, ServiceAction::Start]);
+    }
+
+    #[test]
+    fn nothing_is_started_once_it_was_told_to_end() {
+        let mut service = running();
+        step(&mut service, ServiceEvent::Ended(End::Code(1)), 0);
+        let mut actions = Vec::new();
+        service.stop(1, &mut actions);
+        service.tick(100_000, &mut actions);
+        service.step(ServiceEvent::RestartAsked, 100_000, &mut actions);
+        service.ensure_started(&mut actions);
+        assert_eq!(actions, []);
+        assert_eq!(service.state, ServiceState::Stopped);
+    }
+}

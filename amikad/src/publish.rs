@@ -1,0 +1,204 @@
+//! What the supervisor lets the HTTP side see, and how the HTTP side asks it for something.
+
+use std::collections::VecDeque;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use amika_core::wire::{Change, Status};
+use nix::sys::eventfd::EventFd;
+use tokio::sync::{oneshot, watch};
+
+use crate::lifecycle::Millis;
+use crate::logs::Log;
+use crate::secrets::Secrets;
+
+/// So many changes are kept for clients that come late.
+const HISTORY: usize = 256;
+
+/// A request to the supervisor.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Answer, to show that the loop that reaps still turns.
+    Ping(oneshot::Sender<()>),
+    /// Start the OpenCode server again.
+    RestartOpenCode,
+    /// What a health check of this OpenCode process found.
+    Probed {
+        /// The process that was meant.
+        pid: i32,
+        /// Whether it is healthy.
+        healthy: bool,
+    },
+    /// Setup's output was written out.
+    OutputSettled,
+    /// Setup's files were handed to the agent.
+    HandedOver,
+}
+
+/// The way to the supervisor.
+#[derive(Clone, Debug)]
+pub(crate) struct Mailbox {
+    sender: mpsc::Sender<Command>,
+    wake: Arc<EventFd>,
+}
+
+impl Mailbox {
+    /// A mailbox that wakes `wake`.
+    pub(crate) fn new(wake: Arc<EventFd>) -> (Self, mpsc::Receiver<Command>) {
+        let (sender, receiver) = mpsc::channel();
+        (Self { sender, wake }, receiver)
+    }
+
+    /// Leaves a request.
+    pub(crate) fn send(&self, command: Command) {
+        // The supervisor outlives everybody who could write to it.
+        let _ = self.sender.send(command);
+        let _ = self.wake.write(1);
+    }
+}
+
+/// The state as last published.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    /// As of the publication; clocks that run on are filled in when it is asked for.
+    pub(crate) status: Status,
+    /// When setup was started, while it runs.
+    pub(crate) setup_since: Option<Millis>,
+    /// When OpenCode is started next.
+    pub(crate) retry_at: Option<Millis>,
+}
+
+/// The logs, as far as they exist.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Logs {
+    /// Setup's output; none before the script starts, or without one.
+    pub(crate) setup: Option<Arc<Log>>,
+    /// The OpenCode server's output.
+    pub(crate) opencode: Option<Arc<Log>>,
+    /// The daemon's own words.
+    pub(crate) amikad: Option<Arc<Log>>,
+}
+
+/// The changes so far, the latest last.
+#[derive(Debug, Default)]
+struct History {
+    changes: VecDeque<Change>,
+    next: u64,
+}
+
+/// What both sides hold.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    snapshot: Mutex<Snapshot>,
+    logs: Mutex<Logs>,
+    history: Mutex<History>,
+    version: watch::Sender<u64>,
+    /// Set when the daemon is about to exit: streams end, connections close.
+    pub(crate) closing: watch::Sender<bool>,
+    /// The way to the supervisor.
+    pub(crate) mailbox: Mailbox,
+    /// Token and password.
+    pub(crate) secrets: Secrets,
+    /// The daemon's start.
+    pub(crate) started: Instant,
+}
+
+impl Shared {
+    /// Begins with `snapshot`.
+    pub(crate) fn new(
+        snapshot: Snapshot,
+        mailbox: Mailbox,
+        secrets: Secrets,
+        started: Instant,
+    ) -> Self {
+        Self {
+            snapshot: Mutex::new(snapshot),
+            logs: Mutex::default(),
+            history: Mutex::default(),
+            version: watch::Sender::new(0),
+            closing: watch::Sender::new(false),
+            mailbox,
+            secrets,
+            started,
+        }
+    }
+
+    /// Milliseconds since the daemon's start.
+    pub(crate) fn now(&self) -> Millis {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Replaces the state and appends `changes` to the history.
+    pub(crate) fn publish(&self, snapshot: Snapshot, changes: Vec<Change>) {
+        *lock(&self.snapshot) = snapshot;
+        let mut history = lock(&self.history);
+        for mut change in changes {
+            change.seq = history.next;
+            history.next += 1;
+            if history.changes.len() == HISTORY {
+                history.changes.pop_front();
+            }
+            history.changes.push_back(change);
+        }
+        drop(history);
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    /// The state now, with its clocks set.
+    pub(crate) fn status(&self) -> Status {
+        let Snapshot {
+            mut status,
+            setup_since,
+            retry_at,
+        } = lock(&self.snapshot).clone();
+        let now = self.now();
+        status.uptime_ms = now;
+        if let Some(since) = setup_since {
+            status.setup.duration_ms = Some(now.saturating_sub(since));
+        }
+        status.services.opencode.next_retry_ms = retry_at.map(|at| at.saturating_sub(now));
+        if let Some(log) = self.logs().setup {
+            status.setup.log_bytes = log.total();
+            status.setup.log_truncated = log.truncated();
+        }
+        status
+    }
+
+    /// The logs.
+    pub(crate) fn logs(&self) -> Logs {
+        lock(&self.logs).clone()
+    }
+
+    /// Changes the set of logs.
+    pub(crate) fn set_logs(&self, change: impl FnOnce(&mut Logs)) {
+        change(&mut lock(&self.logs));
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    /// The first change from `seq` on that is still kept; its own number tells what was lost.
+    pub(crate) fn change_from(&self, seq: u64) -> Option<Change> {
+        lock(&self.history)
+            .changes
+            .iter()
+            .find(|change| change.seq >= seq)
+            .cloned()
+    }
+
+    /// Wakes at every publication.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+}
+
+/// Enters a mutex even if somebody panicked in it: the data are plain values, and a status that
+/// cannot be read would be worse than one that is a step behind.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns once the daemon is about to exit.
+pub(crate) async fn closed(closing: &mut watch::Receiver<bool>) {
+    // The sender lives as long as the daemon.
+    let _ = closing.wait_for(|closing| *closing).await;
+}

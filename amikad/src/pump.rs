@@ -1,0 +1,155 @@
+//! Moves a child's output from its pipe to its log and, for setup, to the container's stdout.
+//!
+//! A thread of its own: a reader of the container's log that stalls may hold up setup, as it would
+//! without amikad, but never the loop that reaps.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use crate::logs::Log;
+
+/// So much of setup's output goes to the container's log; engines write that slowly.
+pub(crate) const ECHO_LIMIT: u64 = 10 << 20;
+
+/// Asks a pump to report once it has moved what is in the pipe.
+#[derive(Clone, Debug)]
+pub(crate) struct Settler {
+    asked: Arc<AtomicBool>,
+    wake: Arc<EventFd>,
+}
+
+impl Settler {
+    /// Asks: the writer's end is over, though others may still hold the pipe.
+    pub(crate) fn settle(&self) {
+        self.asked.store(true, Ordering::Release);
+        // Only a counter that is already at its maximum can refuse, and that wakes too.
+        let _ = self.wake.write(1);
+    }
+}
+
+/// A pipe whose writing end goes to a child.
+pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+    // More per wake-up; refused where the user's pipe budget is used up, which is fine.
+    let _ = fcntl(&reader, FcntlArg::F_SETPIPE_SZ(1 << 18));
+    fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    Ok((reader, writer))
+}
+
+/// Starts a pump; `settled` is called once, when it was asked to settle and the pipe was found
+/// empty, or when the last writer closed the pipe.
+pub(crate) fn start(
+    reader: OwnedFd,
+    log: Arc<Log>,
+    echo: bool,
+    settled: impl FnOnce() + Send + 'static,
+) -> io::Result<Settler> {
+    let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+    let settler = Settler {
+        asked: Arc::new(AtomicBool::new(false)),
+        wake: Arc::new(EventFd::from_flags(flags)?),
+    };
+    let pump = Pump {
+        reader,
+        log,
+        echo: echo.then_some(ECHO_LIMIT),
+        settler: settler.clone(),
+        settled: Some(settled),
+    };
+    std::thread::Builder::new()
+        .name("pump".into())
+        .stack_size(256 << 10)
+        .spawn(|| pump.run())?;
+    Ok(settler)
+}
+
+struct Pump<F> {
+    reader: OwnedFd,
+    log: Arc<Log>,
+    /// Bytes that may still go to stdout.
+    echo: Option<u64>,
+    settler: Settler,
+    settled: Option<F>,
+}
+
+impl<F: FnOnce()> Pump<F> {
+    fn run(mut self) {
+        let mut buffer = vec![0_u8; 1 << 16];
+        loop {
+            match nix::unistd::read(&self.reader, &mut buffer) {
+                Ok(0) => break,
+                Ok(read) => {
+                    self.log.append(&buffer[..read]);
+                    self.echo(&buffer[..read]);
+                }
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => {
+                    if self.settler.asked.load(Ordering::Acquire) {
+                        self.settle();
+                    }
+                    self.wait();
+                }
+                Err(_) => break,
+            }
+        }
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        if let Some(settled) = self.settled.take() {
+            settled();
+        }
+    }
+
+    fn wait(&self) {
+        let mut fds = vec![PollFd::new(self.reader.as_fd(), PollFlags::POLLIN)];
+        if self.settled.is_some() {
+            fds.push(PollFd::new(self.settler.wake.as_fd(), PollFlags::POLLIN));
+        }
+        // A failure shows again in the next read.
+        let _ = poll(&mut fds, PollTimeout::NONE);
+    }
+
+    fn echo(&mut self, bytes: &[u8]) {
+        let Some(left) = self.echo else { return };
+        let length = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+        let mut written = write_all(io::stdout().as_fd(), &bytes[..length]);
+        let left = left - length as u64;
+        self.echo = Some(left);
+        if left == 0 {
+            self.echo = None;
+            let note =
+                b"\n[amikad: setup printed 10 MiB; the rest is in /var/log/amikad/setup.log]\n";
+            written = written.and_then(|()| write_all(io::stdout().as_fd(), note));
+        }
+        if written.is_err() {
+            // Nobody reads the container's stdout any more; the log still gets everything.
+            self.echo = None;
+        }
+    }
+}
+
+/// Writes everything, waiting where the descriptor was made non-blocking by somebody else.
+fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> nix::Result<()> {
+    while !bytes.is_empty() {
+        match nix::unistd::write(fd, bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(Errno::EINTR) => {}
+            Err(Errno::EAGAIN) => {
+                poll(
+                    &mut [PollFd::new(fd, PollFlags::POLLOUT)],
+                    PollTimeout::NONE,
+                )?;
+            }
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! What a boot leaves behind for whoever looks at the stopped container.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use amika_core::contract::path;
+use amika_core::wire::BootRecord;
+use nix::libc;
+
+/// Replaces the boot record in one step: a reader finds the old one or the new one.
+///
+/// Not synced to the disk: it must outlive the container, not a power cut, and a slow disk must not
+/// hold up the loop that reaps.
+pub(crate) fn write(record: &BootRecord) -> io::Result<()> {
+    write_atomically(Path::new(path::BOOT_RECORD), &serde_json::to_vec(record)?)
+}
+
+/// Writes `bytes` beside `file` and renames them into place.
+pub(crate) fn write_atomically(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = file.with_extension("new");
+    fs::write(&new, bytes)?;
+    fs::rename(&new, file)
+}
+
+/// Tells Kubernetes and the like why the container ends, where they left a file for it.
+pub(crate) fn write_termination_log(message: &str) {
+    let mut options = fs::OpenOptions::new();
+    options
+        .write(true)
+        .truncate(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    if let Ok(mut file) = options.open("/dev/termination-log") {
+        // A message of last resort has no other place to go.
+        let _ = file.write_all(message.as_bytes());
+    }
+}

@@ -1,0 +1,121 @@
+//! From a command line to a program that fork and exec can take, and from errno to a sentence.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::libc;
+use nix::sys::signal::SigSet;
+
+use crate::environment::{Environment, c_string};
+use crate::sys::{Group, Identity, Program, SpawnError, Stdio, Step};
+
+/// Something to start.
+pub(crate) struct Launch<'a> {
+    /// Files to try in turn.
+    pub(crate) candidates: Vec<PathBuf>,
+    /// Arguments, the name first.
+    pub(crate) argv: &'a [OsString],
+    /// Environment.
+    pub(crate) env: &'a Environment,
+    /// Directory to start in.
+    pub(crate) cwd: Option<&'a Path>,
+    /// User to become, unless that changes nothing.
+    pub(crate) identity: Option<&'a Identity>,
+    /// Standard streams.
+    pub(crate) stdio: Stdio,
+    /// Process group.
+    pub(crate) group: Group,
+    /// Signal mask of the container.
+    pub(crate) mask: SigSet,
+}
+
+impl Launch<'_> {
+    /// Starts it.
+    pub(crate) fn spawn(&self) -> Result<i32, SpawnError> {
+        crate::sys::spawn(&Program {
+            candidates: self
+                .candidates
+                .iter()
+                .map(|path| c_string(path.as_os_str()))
+                .collect(),
+            argv: self.argv.iter().map(|arg| c_string(arg)).collect(),
+            envp: self.env.to_c_strings(),
+            cwd: self.cwd.map(|cwd| c_string(cwd.as_os_str())),
+            identity: self.identity.cloned(),
+            stdio: self.stdio,
+            group: self.group,
+            mask: self.mask,
+            oom_score_adj: raised_oom_score().map(|score| c_string(OsStr::new(&score))),
+        })
+    }
+}
+
+/// The score that makes the kernel end a child rather than amikad when memory is short.
+fn raised_oom_score() -> Option<String> {
+    let own = std::fs::read_to_string("/proc/self/oom_score_adj").ok()?;
+    let own: i32 = own.trim().parse().ok()?;
+    Some((own + 300).min(1000).to_string())
+}
+
+/// Exit code and sentence for a program that could not be started: 127 not found, 126 found but
+/// not to be executed, 70 for a failure before that.
+pub(crate) fn explain(
+    program: &OsStr,
+    cwd: Option<&Path>,
+    candidates: &[PathBuf],
+    error: &SpawnError,
+) -> (i32, String) {
+    let name = program.display();
+    let source = &error.source;
+    match error.step {
+        Step::Fork => (70, format!("cannot make a process for `{name}`: {source}")),
+        Step::Stdio => (
+            70,
+            format!("cannot redirect the output of `{name}`: {source}"),
+        ),
+        Step::Identity => (70, format!("cannot become the user of `{name}`: {source}")),
+        Step::Chdir => {
+            let cwd = cwd.unwrap_or(Path::new("/")).display();
+            (
+                70,
+                format!("cannot enter `{cwd}`, the working directory of `{name}`: {source}"),
+            )
+        }
+        Step::Exec => explain_exec(program, candidates, source),
+    }
+}
+
+/// [`explain`] for the exec itself.
+pub(crate) fn explain_exec(
+    program: &OsStr,
+    candidates: &[PathBuf],
+    source: &io::Error,
+) -> (i32, String) {
+    let name = program.display();
+    match source.raw_os_error() {
+        Some(libc::ENOENT) => match candidates.iter().find(|path| path.is_file()) {
+            Some(_) => (
+                127,
+                format!("`{name}` cannot be run: its interpreter or loader is missing"),
+            ),
+            None => (127, format!("`{name}` not found")),
+        },
+        Some(libc::EACCES) => {
+            let directory = candidates.iter().any(|path| path.is_dir());
+            let what = if directory {
+                "a directory"
+            } else {
+                "not executable (or no permission)"
+            };
+            (126, format!("`{name}` is {what}"))
+        }
+        Some(libc::ENOEXEC) => (
+            126,
+            format!(
+                "`{name}` is in no format this machine can execute (a script needs a `#!` line)"
+            ),
+        ),
+        _ => (126, format!("`{name}` cannot be executed: {source}")),
+    }
+}

@@ -1,0 +1,131 @@
+//! The daemon's state as the wire types have it.
+
+use amika_core::contract::{API_VERSION, OPENCODE_PORT};
+use amika_core::wire::{Change, Changed, Cmd, OpenCode, Services, Setup, Status};
+
+use crate::lifecycle::{Millis, State};
+use crate::publish::Snapshot;
+use crate::sys::End;
+
+/// What the state machine does not know.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    /// The daemon's start, in milliseconds since the Unix epoch.
+    pub(crate) epoch: u64,
+    /// A random id of this boot.
+    pub(crate) boot_id: String,
+    /// The program of CMD as it was named.
+    pub(crate) argv0: Option<String>,
+    /// The line of the setup script that failed.
+    pub(crate) failed_line: Option<u32>,
+    /// Why setup failed, for people.
+    pub(crate) setup_message: Option<String>,
+    /// Children reaped that were not the daemon's own.
+    pub(crate) orphans: u64,
+}
+
+/// The state to publish.
+pub(crate) fn snapshot(state: &State, facts: &Facts) -> Snapshot {
+    let at = |millis: Millis| facts.epoch + millis;
+    let setup = &state.setup;
+    let duration = setup
+        .started_at
+        .zip(setup.ended_at)
+        .map(|(from, to)| to - from);
+    let opencode = &state.opencode;
+    let status = Status {
+        api: API_VERSION,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: nix::unistd::getpid().as_raw(),
+        boot_id: facts.boot_id.clone(),
+        phase: state.phase,
+        outcome: state.outcome,
+        since: at(state.since),
+        uptime_ms: 0,
+        setup: Setup {
+            state: setup.state,
+            exit_code: exit_code(setup.end),
+            signal: signal(setup.end),
+            failed_line: facts.failed_line,
+            message: facts
+                .setup_message
+                .clone()
+                .or_else(|| setup.message.clone()),
+            started_at: setup.started_at.map(at),
+            duration_ms: duration,
+            log_bytes: 0,
+            log_truncated: false,
+        },
+        cmd: Cmd {
+            state: state.cmd.state,
+            pid: state.cmd.pid,
+            argv0: facts.argv0.clone(),
+            exit_code: exit_code(state.cmd.end),
+            signal: signal(state.cmd.end),
+            started_at: state.cmd.started_at.map(at),
+        },
+        services: Services {
+            opencode: OpenCode {
+                enabled: opencode.enabled,
+                installed: opencode.installed,
+                state: opencode.state,
+                port: OPENCODE_PORT,
+                pid: opencode.pid,
+                restarts: opencode.restarts,
+                last_exit: opencode.last_exit.clone(),
+                next_retry_ms: None,
+            },
+        },
+        reaped_orphans: facts.orphans,
+        stop_signal: state.stop_signal,
+    };
+    let setup_since = setup.started_at.filter(|_| setup.ended_at.is_none());
+    Snapshot {
+        status,
+        setup_since,
+        retry_at: opencode.retry_at,
+    }
+}
+
+/// What changed from `old` to `new`, in the order of a boot.
+pub(crate) fn changes(old: &Status, new: &Status, at: u64) -> Vec<Change> {
+    let differs = [
+        (
+            Changed::Phase,
+            old.phase != new.phase || old.outcome != new.outcome,
+        ),
+        (Changed::Setup, old.setup.state != new.setup.state),
+        (Changed::Cmd, old.cmd.state != new.cmd.state),
+        (
+            Changed::Opencode,
+            old.services.opencode.state != new.services.opencode.state,
+        ),
+    ];
+    let changed = differs.into_iter().filter(|(_, differs)| *differs);
+    changed
+        .map(|(changed, _)| Change {
+            seq: 0,
+            at,
+            changed,
+            phase: new.phase,
+            outcome: new.outcome,
+            setup: new.setup.state,
+            cmd: new.cmd.state,
+            opencode: new.services.opencode.state,
+        })
+        .collect()
+}
+
+fn exit_code(end: Option<End>) -> Option<i32> {
+    match end {
+        Some(End::Code(code)) => Some(code),
+        _ => None,
+    }
+}
+
+fn signal(end: Option<End>) -> Option<i32> {
+    match end {
+        Some(End::Signal(signo)) => Some(signo),
+        _ => None,
+    }
+}
