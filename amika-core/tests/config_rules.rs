@@ -1,6 +1,5 @@
 //! What `.amika/config.toml` means: the cases that are shared with others, and what each mistake is
 //! answered with.
-#![cfg(feature = "config")]
 
 use amika_core::config::report::Report;
 use amika_core::config::{ImageChoice, Parsed, SetupScript, parse, parse_bytes};

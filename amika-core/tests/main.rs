@@ -1,0 +1,8 @@
+//! Tests of the core's public face: rules, properties, and inputs that fuzzing found worth keeping.
+
+#[path = "../fuzz/src/promises.rs"]
+mod promises;
+
+mod config_properties;
+mod config_rules;
+mod corpus;
