@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use toml::de::DeTable;
 
-use crate::diagnostic::{Diagnostic, Problem, Severity};
+use crate::diagnostic::{Diagnostic, Places, Problem, Severity};
 use crate::limit::{Cpus, Memory};
 use crate::service::Service;
 
@@ -169,14 +169,15 @@ pub fn parse(text: &str) -> Result<Parsed, Vec<Diagnostic>> {
     }
     let document = document.get_ref();
     let mut parsed = Parsed::default();
-    let mut root = Section::new(text);
+    let places = &Places::new(text);
+    let mut root = Section::new(places);
     root.unknown_keys(document, PATH, &SECTIONS);
     parsed.warnings.append(&mut root.remarks);
 
-    parsed.config.lifecycle = section(text, document, &mut parsed, "lifecycle", lifecycle::read);
-    parsed.config.sandbox = section(text, document, &mut parsed, "sandbox", sandbox::read);
-    parsed.config.env = section(text, document, &mut parsed, "env", env::read);
-    parsed.config.services = section(text, document, &mut parsed, "services", services::read);
+    parsed.config.lifecycle = section(places, document, &mut parsed, "lifecycle", lifecycle::read);
+    parsed.config.sandbox = section(places, document, &mut parsed, "sandbox", sandbox::read);
+    parsed.config.env = section(places, document, &mut parsed, "env", env::read);
+    parsed.config.services = section(places, document, &mut parsed, "services", services::read);
     if let Some(refused) = parsed.refused() {
         let refused = refused.clone();
         parsed.warnings.push(refused);
@@ -187,7 +188,7 @@ pub fn parse(text: &str) -> Result<Parsed, Vec<Diagnostic>> {
 
 /// Reads one section, which is absent when it breaks a rule.
 fn section<T: Default>(
-    text: &str,
+    places: &Places<'_>,
     document: &DeTable<'_>,
     parsed: &mut Parsed,
     name: &'static str,
@@ -196,7 +197,7 @@ fn section<T: Default>(
     let Some(value) = document.get(name) else {
         return T::default();
     };
-    let mut section = Section::new(text);
+    let mut section = Section::new(places);
     let found = section
         .table(value, name)
         .map(|table| read(&mut section, table));
@@ -228,15 +229,16 @@ fn section<T: Default>(
 const MAX_SYNTAX_ERRORS: usize = 10;
 
 fn syntax_errors(text: &str, errors: &[toml::de::Error]) -> Vec<Diagnostic> {
+    let places = Places::new(text);
     let mut found: Vec<Diagnostic> = errors
         .iter()
         .map(|error| {
             let span = error.span().unwrap_or(0..0);
             let message = error.message().escape_debug().to_string();
-            Diagnostic::new(
+            Diagnostic::at(
                 Severity::Error,
                 format!("invalid TOML: {message}"),
-                text,
+                &places,
                 span,
             )
             .with_label(message)

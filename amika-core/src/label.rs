@@ -32,6 +32,10 @@ pub mod key {
     pub const VERSION: &str = "dev.amika.version";
     /// Name of the sandbox when the resource was made; it may have been renamed since.
     pub const SANDBOX: &str = "dev.amika.sandbox";
+    /// Where the content of a volume was copied from: a path on the host.
+    pub const SOURCE: &str = "dev.amika.source";
+    /// Names of the agents whose sign-ins were copied in, with commas between them.
+    pub const CREDENTIALS: &str = "dev.amika.credentials";
     /// Name of the repository, which is its directory in the sandbox.
     pub const REPO_NAME: &str = "dev.amika.repo.name";
     /// Where the repository came from: a path, or a URL without credentials.

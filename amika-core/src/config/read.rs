@@ -6,13 +6,13 @@ use toml::Spanned;
 use toml::de::{DeInteger, DeString, DeTable, DeValue};
 
 use super::Located;
-use crate::diagnostic::{Diagnostic, Problem, Severity, position};
+use crate::diagnostic::{Diagnostic, Places, Problem, Severity};
 use crate::nearest::nearest;
 
 /// A section while it is read.
 pub(super) struct Section<'a> {
-    /// The whole file.
-    text: &'a str,
+    /// The places of the whole file.
+    places: &'a Places<'a>,
     /// What makes the section not apply.
     pub(super) problems: Vec<Problem>,
     /// What is worth a warning only.
@@ -20,9 +20,9 @@ pub(super) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
+    pub(super) fn new(places: &'a Places<'a>) -> Self {
         Self {
-            text,
+            places,
             problems: Vec::new(),
             remarks: Vec::new(),
         }
@@ -30,28 +30,32 @@ impl<'a> Section<'a> {
 
     /// Notes what makes the section not apply.
     pub(super) fn problem(&mut self, span: Range<usize>, message: impl Into<String>) {
-        self.problems.push(Problem::new(message, self.text, span));
+        self.problems.push(Problem::new(message, self.places, span));
     }
 
     /// Notes what is worth a warning.
     pub(super) fn remark(&mut self, span: Range<usize>, message: impl Into<String>) {
-        self.remarks
-            .push(Diagnostic::new(Severity::Warning, message, self.text, span));
+        self.remarks.push(Diagnostic::at(
+            Severity::Warning,
+            message,
+            self.places,
+            span,
+        ));
     }
 
     /// Returns an error at a place of the section, which the caller keeps.
     pub(super) fn error(&self, span: Range<usize>, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::new(Severity::Error, message, self.text, span)
+        Diagnostic::at(Severity::Error, message, self.places, span)
     }
 
     /// Returns the line of a place, counted from 1.
     pub(super) fn line(&self, span: &Range<usize>) -> usize {
-        position(self.text, span.start).0
+        self.places.position(span.start).0
     }
 
     /// Returns a value with its place.
     pub(super) fn locate<T>(&self, span: Range<usize>, value: T) -> Located<T> {
-        let (line, column) = position(self.text, span.start);
+        let (line, column) = self.places.position(span.start);
         Located {
             value,
             span,

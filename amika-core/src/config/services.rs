@@ -51,6 +51,7 @@ fn read_service(
     check_exclusive(section, name, table);
     let mut ports = Ports {
         list: Vec::new(),
+        by_port: BTreeMap::new(),
         all_read: true,
     };
     if let Some(value) = table.get("port") {
@@ -83,6 +84,8 @@ fn read_service(
 /// Ports of one service while they are read.
 struct Ports {
     list: Vec<ServicePort>,
+    /// Where each stands in the list.
+    by_port: BTreeMap<ContainerPort, usize>,
     /// Whether no declaration was bad: only then can a missing one be told.
     all_read: bool,
 }
@@ -112,6 +115,7 @@ impl Ports {
         } else {
             declared.insert(container, (name.to_owned(), line));
         }
+        self.by_port.insert(container, self.list.len());
         self.list.push(ServicePort {
             container,
             url_scheme: None,
@@ -205,9 +209,9 @@ fn map_scheme(section: &mut Section<'_>, name: &str, entry: &Value<'_>, ports: &
         return;
     };
     let Some(port) = ports
-        .list
-        .iter_mut()
-        .find(|port| port.container == container)
+        .by_port
+        .get(&container)
+        .and_then(|index| ports.list.get_mut(*index))
     else {
         if ports.all_read {
             let service = quoted(name);

@@ -1,6 +1,7 @@
 //! A sandbox as its container's labels tell of it.
 
 use super::{Kind, LabelError, Labels, Reader, RepositorySource, SandboxId, VERSION, key};
+use crate::credential::Agent;
 use crate::service::Service;
 
 /// What is known of a sandbox from its making on.
@@ -14,6 +15,8 @@ pub struct SandboxRecord {
     pub services: Vec<Service>,
     /// The setup script, where it is not the image's own.
     pub setup_script: Option<SetupScript>,
+    /// The agents whose sign-ins were copied in.
+    pub credentials: Vec<Agent>,
     /// The process that made it; none when the labels do not tell.
     pub creator: Option<Creator>,
     /// Name of the preset, where the image is one.
@@ -71,6 +74,7 @@ impl SandboxRecord {
             repository: None,
             services: Vec::new(),
             setup_script: None,
+            credentials: Vec::new(),
             creator: None,
             preset: None,
             image: None,
@@ -108,6 +112,14 @@ impl SandboxRecord {
             Some(SetupScript::Host(path)) => put(key::SETUP_HOST_PATH, Some(path.clone())),
             Some(SetupScript::Repository(path)) => put(key::SETUP_REPO_PATH, Some(path.clone())),
             None => {}
+        }
+        if !self.credentials.is_empty() {
+            let names: Vec<&str> = self
+                .credentials
+                .iter()
+                .map(|agent| agent.as_str())
+                .collect();
+            put(key::CREDENTIALS, Some(names.join(",")));
         }
         if let Some(creator) = &self.creator {
             put(key::CREATOR_HOST, Some(creator.host.clone()));
@@ -161,6 +173,12 @@ impl SandboxRecord {
                     .text(key::SETUP_REPO_PATH)
                     .map(SetupScript::Repository),
             },
+            credentials: (labels.0)(key::CREDENTIALS)
+                .into_iter()
+                .flat_map(|names| names.split(','))
+                // An agent that a later version knows is none of ours to judge.
+                .filter_map(|name| name.parse().ok())
+                .collect(),
             creator: creator(&labels)?,
             preset: labels.text(key::PRESET),
             image: labels.text(key::IMAGE),
@@ -219,6 +237,7 @@ mod tests {
                 }],
             }],
             setup_script: Some(SetupScript::Host("/src/setup.sh".to_owned())),
+            credentials: vec![Agent::Claude, Agent::OpenCode],
             creator: Some(Creator {
                 host: "box".to_owned(),
                 boot_id: "b".to_owned(),
@@ -250,6 +269,7 @@ mod tests {
                 "dev.amika.creator.host=box",
                 "dev.amika.creator.pid=42",
                 "dev.amika.creator.started=4711",
+                "dev.amika.credentials=claude,opencode",
                 "dev.amika.id=07070707-0707-4707-8707-070707070707",
                 "dev.amika.image=amika-coder:1",
                 "dev.amika.kind=sandbox",
@@ -281,6 +301,10 @@ mod tests {
     fn unknown_labels_and_half_a_creator_are_no_errors() {
         let mut labels = full().to_labels();
         labels.insert("dev.amika.future".to_owned(), "x".to_owned());
+        labels.insert(
+            key::CREDENTIALS.to_owned(),
+            "claude,future,opencode".to_owned(),
+        );
         labels.insert("com.example".to_owned(), "y".to_owned());
         labels.remove(key::CREATOR_HOST);
         labels.remove(key::VERSION);
@@ -345,7 +369,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_labels_make_it_panic(value in any::<String>(), index in 0usize..18) {
+        fn no_labels_make_it_panic(value in any::<String>(), index in 0usize..19) {
             let mut labels = full().to_labels();
             let key = labels.keys().nth(index).cloned().unwrap();
             labels.insert(key, value);

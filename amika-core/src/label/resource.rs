@@ -92,6 +92,8 @@ pub struct ResourceRecord {
     pub sandbox: Option<SandboxName>,
     /// Name of the repository in it, for [`Kind::Git`].
     pub repository: Option<String>,
+    /// The host path that its content was copied from, for [`Kind::RwCopy`].
+    pub source: Option<String>,
     /// When it was made, in milliseconds since the Unix epoch.
     pub created_at: Option<u64>,
     /// Name of the test run that it belongs to.
@@ -106,6 +108,7 @@ impl ResourceRecord {
             id: None,
             sandbox: None,
             repository: None,
+            source: None,
             created_at: None,
             test: None,
         }
@@ -119,6 +122,7 @@ impl ResourceRecord {
             (key::ID, self.id.as_ref().map(ToString::to_string)),
             (key::SANDBOX, self.sandbox.as_ref().map(ToString::to_string)),
             (key::REPO_NAME, self.repository.clone()),
+            (key::SOURCE, self.source.clone()),
             (key::CREATED_AT, self.created_at.map(|at| at.to_string())),
             (key::TEST, self.test.clone()),
         ]
@@ -137,6 +141,7 @@ impl ResourceRecord {
             id: labels.read(key::ID, "a sandbox id", |value| value.parse().ok())?,
             sandbox: labels.read(key::SANDBOX, "a sandbox name", |value| value.parse().ok())?,
             repository: labels.text(key::REPO_NAME),
+            source: labels.text(key::SOURCE),
             created_at: labels.number(key::CREATED_AT)?,
             test: labels.text(key::TEST),
         })
@@ -169,6 +174,7 @@ mod tests {
             id: Some(SandboxId::from_random([1; 16])),
             sandbox: Some("teal-tokyo".parse().unwrap()),
             repository: Some("Hello-World".to_owned()),
+            source: Some("/src/data".to_owned()),
             created_at: Some(1),
             test: Some("t".to_owned()),
         };
