@@ -11,8 +11,10 @@ use super::request::Request;
 use super::upload::Upload;
 use crate::engine::{ContainerFacts, Engine, EngineError};
 use crate::error::{CommandError, ExitCode, Result};
+use crate::inject::Injection;
 use crate::interrupt::Interrupt;
 use crate::output::{Printer, Steps};
+use crate::sandbox::State;
 
 /// A sandbox that was made and started.
 pub struct Created {
@@ -37,6 +39,8 @@ pub struct Job<'a> {
     pub engine: &'a Engine,
     /// What was asked for.
     pub request: &'a Request,
+    /// What is mounted at amikad's directory.
+    pub injection: Option<&'a Injection>,
     /// The plan; its ports change when others took them meanwhile.
     pub plan: Plan,
     /// Settles host ports anew without those that the engine refused.
@@ -104,6 +108,9 @@ pub fn interrupted() -> CommandError {
 async fn make(job: &mut Job<'_>, fill: Option<Fill<'_>>, steps: &mut Steps) -> Result<Created> {
     let engine = job.engine;
     steps.begin("container");
+    if let Some(injection) = job.injection {
+        injection.ensure(engine, &job.plan.container.image).await?;
+    }
     let mut id = create_container(job).await?;
     put_all(job, &id).await?;
     if let Some(fill) = fill {
@@ -171,40 +178,42 @@ pub async fn put(engine: &Engine, container: &str, upload: &Upload) -> Result<()
     Ok(())
 }
 
-/// Makes the container. What an interrupted create of that name left is removed first, and a
-/// missing network is made: both are rare, so they are found out by the refusal.
+/// Makes the container, and the network if it is missing.
 async fn create_container(job: &Job<'_>) -> Result<String> {
     let (engine, plan) = (job.engine, &job.plan);
     if plan.own_network {
         ensure_network(engine, plan).await?;
     }
-    let first = match engine.create_container(&plan.container).await {
-        Err(EngineError::Conflict(message)) => message,
-        other => return other.map_err(refused),
+    match engine.create_container(&plan.container).await {
+        // Somebody took the name since it was looked at.
+        Err(EngineError::Conflict(_)) => {
+            clear_name(engine, plan.name.as_str()).await?;
+            engine.create_container(&plan.container).await.map_err(refused)
+        }
+        other => other.map_err(refused),
+    }
+}
+
+/// Makes sure that a name is free; what an interrupted create of that name left is removed.
+///
+/// # Errors
+/// [`ExitCode::Conflict`] when a sandbox or a stranger's container has it.
+pub async fn clear_name(engine: &Engine, name: &str) -> Result<()> {
+    let holder = match engine.inspect_container(name).await {
+        Ok(holder) if holder.name == name => holder,
+        // The engine also finds containers by a prefix of their id: that is no name.
+        Ok(_) => return Ok(()),
+        Err(error) if error.is_not_found() => return Ok(()),
+        Err(error) => return Err(error.into()),
     };
-    let name = plan.name.as_str();
-    let holder = engine
-        .inspect_container(name)
-        .await
-        .map_err(|_| refused(EngineError::Conflict(first)))?;
-    let record = record_of(&holder);
-    match record {
-        Some(record)
-            if crate::sandbox::State::tell(holder.state, &record, None, None)
-                == crate::sandbox::State::Interrupted =>
-        {
-            crate::delete::remove_unfinished(engine, &holder, &record).await?;
-            engine
-                .create_container(&plan.container)
-                .await
-                .map_err(refused)
+    match record_of(&holder) {
+        Some(record) if State::tell(holder.state, &record, None, None) == State::Interrupted => {
+            crate::delete::remove_unfinished(engine, &holder, &record).await
         }
         Some(_) => Err(name_taken(engine, name, &holder).await),
         None => Err(CommandError::new(
             ExitCode::Conflict,
-            format!(
-                "the name \"{name}\" is taken by a container that is not amika's; it is left alone"
-            ),
+            format!("the name \"{name}\" is taken by a container that is not amika's; it is left alone"),
         )
         .hint("choose another name with `--name`")),
     }

@@ -38,16 +38,33 @@ pub struct Facts {
     pub test: Option<String>,
 }
 
-/// Gathers the facts; builds or pulls the image when it is not there.
+/// Whether an image that is not there may be built or pulled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingImage {
+    /// Build or pull it.
+    Get,
+    /// Leave the engine as it is: only a plan is wanted.
+    Refuse,
+}
+
+/// Gathers the facts.
 ///
 /// # Errors
 /// [`ExitCode::Image`] when the image cannot be had or does not fit.
-pub async fn gather(engine: &Engine, request: &Request, steps: &mut Steps) -> Result<Facts> {
+pub async fn gather(
+    engine: &Engine,
+    request: &Request,
+    missing: MissingImage,
+    steps: &mut Steps,
+) -> Result<Facts> {
     let id = SandboxId::from_random(rand::random());
     let token_sha256 = UserKey::load()?.token(id.as_str()).sha256();
     let now = crate::host::now_millis();
     // The engine's answer on itself takes as long as that on an image: ask both at once.
-    let (image, system) = tokio::join!(find_image(engine, &request.image, steps), engine.system());
+    let (image, system) = tokio::join!(
+        find_image(engine, &request.image, missing, steps),
+        engine.system()
+    );
     let (image_reference, image) = image?;
     let daemon = Daemon::for_architecture(&image.architecture)?;
     if image.os != "linux" {
@@ -63,9 +80,6 @@ pub async fn gather(engine: &Engine, request: &Request, steps: &mut Steps) -> Re
     let brings_daemon = matches!(request.image, Image::Preset(_));
     let injection =
         (!brings_daemon || certificates.is_some()).then(|| Injection::new(&daemon, certificates));
-    if let Some(injection) = &injection {
-        injection.ensure(engine, &image_reference).await?;
-    }
     Ok(Facts {
         id,
         stamp: Stamp::new(now / 1000, rand::random()),
@@ -84,8 +98,12 @@ pub async fn gather(engine: &Engine, request: &Request, steps: &mut Steps) -> Re
 async fn find_image(
     engine: &Engine,
     image: &Image,
+    missing: MissingImage,
     steps: &mut Steps,
 ) -> Result<(String, ImageFacts)> {
+    if missing == MissingImage::Refuse {
+        return image_that_is_there(engine, image).await;
+    }
     let reference = match image {
         Image::Preset(preset) => {
             let request = preset::Request {
@@ -111,6 +129,25 @@ async fn find_image(
         CommandError::new(ExitCode::Image, format!("image `{reference}` went away"))
     })?;
     Ok((reference, facts))
+}
+
+/// The image, if it is there; a plan needs what it says of itself.
+async fn image_that_is_there(engine: &Engine, image: &Image) -> Result<(String, ImageFacts)> {
+    let (reference, how) = match image {
+        Image::Preset(preset) => (
+            preset.reference(&preset.fingerprint(Daemon::for_engine(engine).await?.bytes())),
+            format!("`amika image build {preset}` builds it"),
+        ),
+        Image::Other(reference) => (reference.clone(), format!("`docker pull {reference}`")),
+    };
+    let facts = engine.inspect_image(&reference).await.or_else(invalid_reference)?;
+    facts.map(|facts| (reference.clone(), facts)).ok_or_else(|| {
+        CommandError::new(
+            ExitCode::Image,
+            format!("image `{reference}` is not there, so no plan can be made"),
+        )
+        .hint(how)
+    })
 }
 
 /// A reference that the engine calls invalid is a bad image, not a bad engine.

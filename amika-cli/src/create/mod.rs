@@ -8,9 +8,9 @@ mod plan;
 mod request;
 mod upload;
 
-pub use apply::{Fill, Job, apply, interrupted, put, unmake};
+pub use apply::{Fill, Job, apply, clear_name, interrupted, put, unmake};
 pub use dry_run::PlanView;
-pub use facts::gather;
+pub use facts::{MissingImage, gather};
 pub use plan::{NETWORK, Plan, RepositoryFacts, plan};
 pub use request::{Request, Setup, parse_preset, read_script};
 pub use upload::Upload;

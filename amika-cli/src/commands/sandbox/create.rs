@@ -4,20 +4,21 @@ use std::collections::BTreeSet;
 
 use amika_core::name::SandboxName;
 use amika_core::service::HostPort;
+use amika_core::wire::ServiceState;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::App;
 use crate::args::sandbox::{ConnectArgs, CreateArgs};
-use crate::create::{self, Job, Plan, Request};
-use crate::engine::{Engine, PublishedPort};
+use crate::create::{self, Job, MissingImage, Plan, Request};
+use crate::engine::Engine;
 use crate::error::{ExitCode, Result};
 use crate::lock::FileLock;
 use crate::output::Steps;
 use crate::ports;
 use crate::ready::{self, Ready};
 use crate::sandbox::{Sandbox, State};
-use crate::view::{self, SandboxView};
+use crate::view::SandboxView;
 
 /// How often a made-up name may turn out to be taken.
 const NAME_TRIES: u32 = 20;
@@ -47,14 +48,12 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
         () = app.interrupt.requested() => return Err(create::interrupted()),
     };
     let mut steps = app.out.steps();
+    let (name, _lock) = take_name(&engine, &request, args).await?;
+    let missing = if args.dry_run { MissingImage::Refuse } else { MissingImage::Get };
     let facts = tokio::select! {
-        facts = create::gather(&engine, &request, &mut steps) => facts?,
+        facts = create::gather(&engine, &request, missing, &mut steps) => facts?,
         () = app.interrupt.requested() => return Err(create::interrupted()),
     };
-    let (name, _lock) = take_name(&engine, &request).await?;
-    if args.replace && !args.dry_run {
-        replace(&engine, &name, app).await?;
-    }
     let local = engine.is_local();
     let settle = |excluded: &BTreeSet<HostPort>| {
         ports::settle(&[], &request.publish, request.port_host_ip, excluded, local)
@@ -64,12 +63,11 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
     if args.dry_run {
         return show_plan(&plan, app).map(|()| 0);
     }
-    let mut job = Job {
-        engine: &engine,
-        request: &request,
-        plan,
-        settle: &settle,
-    };
+    if args.replace {
+        replace(&engine, &name, app).await?;
+    }
+    let injection = facts.injection.as_ref();
+    let mut job = Job { engine: &engine, request: &request, injection, plan, settle: &settle };
     create::apply(&mut job, None, &app.out, &mut steps, &app.interrupt).await?;
     let plan = &job.plan;
     let ready = if args.no_wait {
@@ -110,9 +108,19 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
 }
 
 /// The name asked for, or a made-up one that is free, with its lock.
-async fn take_name(engine: &Engine, request: &Request) -> Result<(SandboxName, FileLock)> {
+async fn take_name(
+    engine: &Engine,
+    request: &Request,
+    args: &CreateArgs,
+) -> Result<(SandboxName, FileLock)> {
     if let Some(name) = &request.name {
-        return Ok((name.clone(), FileLock::take_name(name.as_str())?));
+        let lock = FileLock::take_name(name.as_str())?;
+        // Refused before an image is built or a repository read. What `--replace` replaces goes
+        // only once all else is known to be good.
+        if !args.replace && !args.dry_run {
+            create::clear_name(engine, name.as_str()).await?;
+        }
+        return Ok((name.clone(), lock));
     }
     let mut attempt = 0;
     loop {
@@ -161,12 +169,12 @@ async fn report(
 ) -> Result<()> {
     let sandbox = Sandbox::find(engine, plan.name.as_str()).await?;
     let name = &sandbox.name;
-    let ports: &[PublishedPort] = &sandbox.container.ports;
     let state = match ready {
         Some(Ready::Running) => State::Running,
         Some(Ready::Finished) => State::Stopped,
         None => State::tell(sandbox.container.state, &sandbox.record, None, None),
     };
+    let opencode = opencode_url(engine, &sandbox).await;
     let view = CreatedView {
         sandbox: SandboxView::of(&sandbox, state),
         steps: steps
@@ -191,7 +199,7 @@ async fn report(
                     port.url.clone().unwrap_or_else(|| port.arrow())
                 ));
             }
-            if let Some(url) = view::opencode_url(ports) {
+            if let Some(url) = opencode {
                 app.out.note(&format!(
                     "  OpenCode  {url}  (sign in: `amika sandbox inspect {name}`)"
                 ));
@@ -205,4 +213,11 @@ async fn report(
         }
     }
     Ok(())
+}
+
+/// Where OpenCode is found, unless it is off.
+async fn opencode_url(engine: &Engine, sandbox: &Sandbox) -> Option<String> {
+    let status = sandbox.client(engine).ok()?.status().await.ok()?;
+    let off = status.services.opencode.state == ServiceState::Off;
+    crate::view::opencode_url(&sandbox.container.ports).filter(|_| !off)
 }
