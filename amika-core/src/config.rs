@@ -234,7 +234,7 @@ fn syntax_errors(text: &str, errors: &[toml::de::Error]) -> Vec<Diagnostic> {
         .iter()
         .map(|error| {
             let span = error.span().unwrap_or(0..0);
-            let message = error.message().escape_debug().to_string();
+            let message = escape_controls(error.message());
             Diagnostic::at(
                 Severity::Error,
                 format!("invalid TOML: {message}"),
@@ -247,4 +247,17 @@ fn syntax_errors(text: &str, errors: &[toml::de::Error]) -> Vec<Diagnostic> {
     found.sort_by_key(|diagnostic| diagnostic.span.start);
     found.truncate(MAX_SYNTAX_ERRORS);
     found
+}
+
+/// Returns a text that cannot move a terminal's cursor.
+fn escape_controls(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for found in text.chars() {
+        if found.is_control() {
+            escaped.extend(found.escape_debug());
+        } else {
+            escaped.push(found);
+        }
+    }
+    escaped
 }

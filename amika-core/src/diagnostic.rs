@@ -24,6 +24,9 @@ pub struct Diagnostic {
     pub problems: Vec<Problem>,
 }
 
+/// The most problems that a message lists.
+const MAX_LISTED: usize = 100;
+
 /// One of the problems of a [`Diagnostic`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -97,7 +100,7 @@ impl Diagnostic {
         problems.sort_by_key(|problem| problem.span.start);
         let first = problems.first()?.clone();
         let mut message = format!("{title}:");
-        for problem in &problems {
+        for problem in problems.iter().take(MAX_LISTED) {
             let Problem {
                 message: what,
                 line,
@@ -106,6 +109,9 @@ impl Diagnostic {
             } = problem;
             // Writing to a string does not fail.
             let _ = write!(message, "\n  line {line}, column {column}: {what}");
+        }
+        if let Some(more @ 1..) = problems.len().checked_sub(MAX_LISTED) {
+            let _ = write!(message, "\n  and {more} more");
         }
         Some(Self {
             severity,

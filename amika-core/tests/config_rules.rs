@@ -783,3 +783,40 @@ fn what_the_caller_finds_out_makes_a_report_invalid() {
         (2, 16)
     );
 }
+
+#[test]
+fn messages_stay_short_whatever_the_file_repeats() {
+    let long = "a".repeat(100_000);
+    let lines: Vec<String> = (0..5000).map(|index| format!("x{index} = 1\n")).collect();
+    for text in [
+        format!("{long} = 1\n"),
+        format!("[services.a]\nport = \"{long}/tcp\"\n"),
+        format!("[services.{long}]\nport = 0\n"),
+        format!("[lifecycle]\nsetup_script = \"/{long}\"\n"),
+        format!("[env]\n\"{long} \" = 1\n"),
+        format!("[services.a]\nports = [{}]\n", "0,".repeat(5000)),
+        lines.concat(),
+    ] {
+        let messages = messages(&text);
+        assert!(
+            !messages.is_empty() && messages.len() <= 51,
+            "{}",
+            messages.len()
+        );
+        assert!(
+            messages.iter().all(|message| message.len() < 10_000),
+            "{}",
+            &text[..30]
+        );
+    }
+}
+
+#[test]
+fn a_long_list_of_problems_says_how_many_are_left_out() {
+    let text = format!("[services.a]\nports = [{}]\n", "0,".repeat(103));
+    let messages = messages(&text);
+    assert_eq!(messages.len(), 1);
+    assert_eq!(messages[0].lines().count(), 102);
+    assert!(messages[0].ends_with("\n  and 3 more"), "{}", messages[0]);
+    assert_eq!(parsed(&text).warnings[0].problems.len(), 103);
+}

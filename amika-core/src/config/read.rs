@@ -30,11 +30,17 @@ impl<'a> Section<'a> {
 
     /// Notes what makes the section not apply.
     pub(super) fn problem(&mut self, span: Range<usize>, message: impl Into<String>) {
-        self.problems.push(Problem::new(message, self.places, span));
+        self.problems
+            .push(Problem::new(cut(message), self.places, span));
     }
 
     /// Notes what is worth a warning.
     pub(super) fn remark(&mut self, span: Range<usize>, message: impl Into<String>) {
+        let message = match self.remarks.len() {
+            ..MAX_REMARKS => cut(message),
+            MAX_REMARKS => "further remarks on this section are left out".to_owned(),
+            _ => return,
+        };
         self.remarks.push(Diagnostic::at(
             Severity::Warning,
             message,
@@ -45,7 +51,7 @@ impl<'a> Section<'a> {
 
     /// Returns an error at a place of the section, which the caller keeps.
     pub(super) fn error(&self, span: Range<usize>, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::at(Severity::Error, message, self.places, span)
+        Diagnostic::at(Severity::Error, cut(message), self.places, span)
     }
 
     /// Returns the line of a place, counted from 1.
@@ -126,10 +132,32 @@ impl<'a> Section<'a> {
     }
 }
 
-/// Returns a text in quotes, with control characters escaped.
+/// The most characters of the file's own words that a message repeats.
+const MAX_QUOTED: usize = 80;
+
+/// Returns a text in quotes, with control characters escaped, and cut when it is very long.
 pub(super) fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.escape_debug())
+    match text.char_indices().nth(MAX_QUOTED) {
+        Some((end, _)) => format!("\"{}…\"", text[..end].escape_debug()),
+        None => format!("\"{}\"", text.escape_debug()),
+    }
 }
+
+/// The most characters of a message on one problem.
+const MAX_MESSAGE: usize = 400;
+
+/// Cuts a message that repeats a very long word of the file.
+fn cut(message: impl Into<String>) -> String {
+    let mut message = message.into();
+    if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE) {
+        message.truncate(end);
+        message.push('…');
+    }
+    message
+}
+
+/// The most remarks on one section.
+const MAX_REMARKS: usize = 50;
 
 /// Returns the number that a TOML integer means, whatever its base, unless it exceeds 64 bits.
 pub(super) fn integer(value: &DeInteger<'_>) -> Option<i64> {
