@@ -37,7 +37,9 @@ pub(super) fn conversions(
     from_index: bool,
     info_attributes: bool,
 ) -> Result<Conversions, GitError> {
-    let crlf = settings.get("core.autocrlf").is_some_and(|value| value != "input")
+    let crlf = settings
+        .get("core.autocrlf")
+        .is_some_and(|value| value != "input")
         && settings.boolean("core.autocrlf") == Some(true)
         || settings.get("core.eol") == Some("crlf");
     let is_attributes = |entry: &Entry| entry.path.ends_with(b".gitattributes");
@@ -80,9 +82,11 @@ pub(super) fn conversions(
             conversions.drivers.insert(driver.to_owned());
         }
         let configured = |driver: &str| {
-            ["smudge", "process"]
-                .iter()
-                .any(|variable| settings.get(&format!("filter.{driver}.{variable}")).is_some())
+            ["smudge", "process"].iter().any(|variable| {
+                settings
+                    .get(&format!("filter.{driver}.{variable}"))
+                    .is_some()
+            })
         };
         if let Some(conversion) = attributes.conversion(crlf, configured) {
             conversions.of.insert(position, conversion);
@@ -140,19 +144,67 @@ mod tests {
         let known = |driver: &str| driver == "up";
         let is = |attributes: Attributes, crlf| attributes.conversion(crlf, known);
         assert_eq!(is(NONE, false), None);
-        assert_eq!(is(Attributes { text: "auto", ..NONE }, false), None);
+        assert_eq!(
+            is(
+                Attributes {
+                    text: "auto",
+                    ..NONE
+                },
+                false
+            ),
+            None
+        );
         assert_eq!(is(Attributes { eol: "lf", ..NONE }, false), None);
-        assert_eq!(is(Attributes { filter: "unknown", ..NONE }, false), None);
-        assert_eq!(is(Attributes { filter: "lfs", ..NONE }, false), Some(Conversion::Lfs));
+        assert_eq!(
+            is(
+                Attributes {
+                    filter: "unknown",
+                    ..NONE
+                },
+                false
+            ),
+            None
+        );
+        assert_eq!(
+            is(
+                Attributes {
+                    filter: "lfs",
+                    ..NONE
+                },
+                false
+            ),
+            Some(Conversion::Lfs)
+        );
         for converted in [
-            Attributes { eol: "crlf", ..NONE },
-            Attributes { ident: "set", ..NONE },
-            Attributes { encoding: "UTF-16", ..NONE },
-            Attributes { filter: "up", ..NONE },
+            Attributes {
+                eol: "crlf",
+                ..NONE
+            },
+            Attributes {
+                ident: "set",
+                ..NONE
+            },
+            Attributes {
+                encoding: "UTF-16",
+                ..NONE
+            },
+            Attributes {
+                filter: "up",
+                ..NONE
+            },
         ] {
             assert_eq!(is(converted, false), Some(Conversion::Checkout));
         }
         assert_eq!(is(NONE, true), Some(Conversion::Checkout));
-        assert_eq!(is(Attributes { text: "unset", ..NONE }, true), None);
+        assert_eq!(
+            is(
+                Attributes {
+                    text: "unset",
+                    ..NONE
+                },
+                true
+            ),
+            None
+        );
     }
 }

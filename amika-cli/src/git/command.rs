@@ -238,7 +238,9 @@ fn belongs_to_a_repository(name: &OsString) -> bool {
 /// The directory in "detected dubious ownership in repository at '/x'".
 fn dubious_path(stderr: &str) -> Option<PathBuf> {
     let rest = &stderr[stderr.find("repository at '")? + "repository at '".len()..];
-    Some(PathBuf::from(&rest[..rest.find("'\n").or_else(|| rest.rfind('\''))?]))
+    Some(PathBuf::from(
+        &rest[..rest.find("'\n").or_else(|| rest.rfind('\''))?],
+    ))
 }
 
 /// One line of output without its line end; a path may hold line ends itself.
@@ -262,7 +264,8 @@ mod tests {
 
     #[test]
     fn the_owner_error_names_the_directory() {
-        let stderr = "fatal: detected dubious ownership in repository at '/srv/it's'\nTo add an exception";
+        let stderr =
+            "fatal: detected dubious ownership in repository at '/srv/it's'\nTo add an exception";
         assert_eq!(dubious_path(stderr), Some(PathBuf::from("/srv/it's")));
     }
 }

@@ -35,6 +35,25 @@ impl Settings {
         Self { entries }
     }
 
+    /// The settings of a clone: the user's own, and those of its one remote, `origin`. What `bare` says of
+    /// remotes and branches is only about the temporary copy.
+    pub(super) fn of_clone(bare: &Self, url: &str) -> Self {
+        let temporary = |key: &str| key.starts_with("remote.") || key.starts_with("branch.");
+        let mut entries: Vec<(String, String)> = bare
+            .entries
+            .iter()
+            .filter(|(key, _)| !temporary(key))
+            .cloned()
+            .collect();
+        for (variable, value) in [
+            ("url", url),
+            ("fetch", "+refs/heads/*:refs/remotes/origin/*"),
+        ] {
+            entries.push((format!("remote.origin.{variable}"), value.to_owned()));
+        }
+        Self { entries }
+    }
+
     /// The value that counts.
     pub(super) fn get(&self, key: &str) -> Option<&str> {
         let found = self.entries.iter().rev().find(|(name, _)| name == key)?;
@@ -91,7 +110,11 @@ pub(super) struct Wanted<'a> {
 pub(super) fn generate(host: &Settings, wanted: &Wanted) -> String {
     let mut file = File::default();
     let partial = host.get("extensions.partialclone");
-    let version = if wanted.sha256 || partial.is_some() { "1" } else { "0" };
+    let version = if wanted.sha256 || partial.is_some() {
+        "1"
+    } else {
+        "0"
+    };
     file.set("core", "", "repositoryformatversion", version);
     file.set("core", "", "filemode", "true");
     file.set("core", "", "bare", "false");
@@ -131,7 +154,9 @@ pub(super) fn generate(host: &Settings, wanted: &Wanted) -> String {
     }
     for (branch, variable, value) in host.section("branch") {
         match variable {
-            "remote" | "pushremote" => file.set("branch", branch, variable, &without_secrets(value)),
+            "remote" | "pushremote" => {
+                file.set("branch", branch, variable, &without_secrets(value))
+            }
             "merge" | "rebase" | "description" => file.set("branch", branch, variable, value),
             _ => {}
         }
@@ -240,17 +265,32 @@ mod tests {
         std::fs::write(&path, file).unwrap();
         let git = Git::in_directory(directory.path());
         let file = path.to_str().unwrap();
-        let name = git.output(&["config", "-f", file, "-z", "user.name"]).unwrap();
+        let name = git
+            .output(&["config", "-f", file, "-z", "user.name"])
+            .unwrap();
         assert_eq!(name, b"a\"b\\c\n[core]\n\tsshcommand = evil\0");
-        assert_eq!(git.answer(&["config", "-f", file, "core.sshcommand"]).unwrap(), None);
+        assert_eq!(
+            git.answer(&["config", "-f", file, "core.sshcommand"])
+                .unwrap(),
+            None
+        );
     }
 
     #[test]
     fn a_filter_comes_only_when_it_is_used() {
         let listed = "filter.up.clean\ntr A-Z a-z|filter.up.required\ntrue|filter.other.clean\nx";
         let file = generated(listed, &["up", "lfs"]);
-        assert!(file.contains("[filter \"up\"]\n\tclean = \"tr A-Z a-z\"\n"), "{file}");
-        assert!(file.contains("process = \"git-lfs filter-process\""), "{file}");
-        assert!(!file.contains("other") && !file.contains("required"), "{file}");
+        assert!(
+            file.contains("[filter \"up\"]\n\tclean = \"tr A-Z a-z\"\n"),
+            "{file}"
+        );
+        assert!(
+            file.contains("process = \"git-lfs filter-process\""),
+            "{file}"
+        );
+        assert!(
+            !file.contains("other") && !file.contains("required"),
+            "{file}"
+        );
     }
 }

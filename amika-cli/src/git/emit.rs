@@ -51,7 +51,7 @@ fn repository(plan: &Plan, tar: &mut TarWriter, files: &Arc<AtomicU64>) -> io::R
                 scratch,
             } => {
                 let converted = Converted::new(plan, entries, &conversions.of, scratch);
-                committed(plan, entries, converted, tar, files)?;
+                committed(plan, entries, &conversions.of, converted, tar, files)?;
             }
             Tree::Disk { .. } => disk(plan, tar, files)?,
         }
@@ -64,7 +64,10 @@ fn repository(plan: &Plan, tar: &mut TarWriter, files: &Arc<AtomicU64>) -> io::R
         }
     })?;
     for (oid, &directory) in &store.loose {
-        if loose.as_ref().is_none_or(|reached| reached.contains_key(oid)) {
+        if loose
+            .as_ref()
+            .is_none_or(|reached| reached.contains_key(oid))
+        {
             loose_object(plan, &store, oid, directory, tar)?;
         }
     }
@@ -85,7 +88,13 @@ fn repository(plan: &Plan, tar: &mut TarWriter, files: &Arc<AtomicU64>) -> io::R
 fn git_files(plan: &Plan, tar: &mut TarWriter) -> io::Result<()> {
     let at = |name: &str| beneath(&plan.place.git_dir, name.as_bytes());
     let mtime = plan.mtime;
-    for directory in ["objects/info", "objects/pack", "refs/heads", "refs/tags", "info"] {
+    for directory in [
+        "objects/info",
+        "objects/pack",
+        "refs/heads",
+        "refs/tags",
+        "info",
+    ] {
         tar.directory(&at(directory), mtime)?;
     }
     tar.file(&at("HEAD"), 0o644, mtime, plan.head.file().as_bytes())?;
@@ -100,7 +109,12 @@ fn git_files(plan: &Plan, tar: &mut TarWriter) -> io::Result<()> {
     tar.file(&at("packed-refs"), 0o644, mtime, packed.as_bytes())?;
     for one in &plan.refs {
         if let Some(target) = &one.follows {
-            tar.file(&at(&one.name), 0o644, mtime, format!("ref: {target}\n").as_bytes())?;
+            tar.file(
+                &at(&one.name),
+                0o644,
+                mtime,
+                format!("ref: {target}\n").as_bytes(),
+            )?;
         }
     }
     if let Some(index) = &plan.index {
@@ -130,7 +144,10 @@ fn git_files(plan: &Plan, tar: &mut TarWriter) -> io::Result<()> {
 fn packs(plan: &Plan, store: &Store, tar: &mut TarWriter) -> io::Result<()> {
     for (name, (path, file)) in &store.packs {
         let meta = file.metadata()?;
-        let place = beneath(&plan.place.git_dir, format!("objects/pack/{name}").as_bytes());
+        let place = beneath(
+            &plan.place.git_dir,
+            format!("objects/pack/{name}").as_bytes(),
+        );
         tar.file_from(&place, 0o444, seconds(&meta), meta.len(), &mut &*file)
             .map_err(|error| changed(error, path))?;
     }
@@ -148,12 +165,25 @@ fn loose_object(
     let place = format!("objects/{}/{}", &oid[..2], &oid[2..]);
     let mut file = File::open(&path).map_err(GitError::io("read", &path))?;
     let size = file.metadata()?.len();
-    tar.file_from(&beneath(&plan.place.git_dir, place.as_bytes()), 0o444, plan.mtime, size, &mut file)
-        .map_err(|error| changed(error, &path))
+    tar.file_from(
+        &beneath(&plan.place.git_dir, place.as_bytes()),
+        0o444,
+        plan.mtime,
+        size,
+        &mut file,
+    )
+    .map_err(|error| changed(error, &path))
 }
 
 /// Copies a file of the host of which the size is known.
-fn copy(tar: &mut TarWriter, place: &[u8], mode: u32, mtime: u64, path: &Path, size: u64) -> io::Result<()> {
+fn copy(
+    tar: &mut TarWriter,
+    place: &[u8],
+    mode: u32,
+    mtime: u64,
+    path: &Path,
+    size: u64,
+) -> io::Result<()> {
     let mut file = File::open(path).map_err(GitError::io("read", path))?;
     tar.file_from(place, mode, mtime, size, &mut file)
         .map_err(|error| changed(error, path))
@@ -162,7 +192,10 @@ fn copy(tar: &mut TarWriter, place: &[u8], mode: u32, mtime: u64, path: &Path, s
 /// An early end of a file means that it is not what it was when it was opened.
 fn changed(error: io::Error, path: &Path) -> io::Error {
     if error.kind() == io::ErrorKind::UnexpectedEof {
-        GitError::Changed { path: path.to_owned() }.into()
+        GitError::Changed {
+            path: path.to_owned(),
+        }
+        .into()
     } else {
         error
     }
@@ -176,14 +209,15 @@ fn permission(executable: bool) -> u32 {
 fn committed(
     plan: &Plan,
     entries: &[Entry],
+    conversions: &HashMap<usize, Conversion>,
     mut converted: Converted,
     tar: &mut TarWriter,
     files: &Arc<AtomicU64>,
 ) -> io::Result<()> {
-    let from_git = |position: usize, entry: &Entry| {
-        entry.mode != Mode::Gitlink
-            && !converted.has(position)
-            && !plan.lfs.contains_key(&entry.oid)
+    let from_git = |position: usize, entry: &Entry| match conversions.get(&position) {
+        Some(Conversion::Checkout) => false,
+        Some(Conversion::Lfs) => !plan.lfs.contains_key(&entry.oid),
+        None => entry.mode != Mode::Gitlink,
     };
     let wanted: Vec<bool> = entries
         .iter()
@@ -191,7 +225,10 @@ fn committed(
         .map(|(position, entry)| from_git(position, entry))
         .collect();
     let asked = entries.iter().zip(&wanted).filter(|(_, wanted)| **wanted);
-    let mut blobs = Blobs::start(&plan.git, asked.map(|(entry, _)| entry.oid.clone()).collect())?;
+    let mut blobs = Blobs::start(
+        &plan.git,
+        asked.map(|(entry, _)| entry.oid.clone()).collect(),
+    )?;
     for (position, entry) in entries.iter().enumerate() {
         let place = beneath(&plan.place.tree, &entry.path);
         let mode = permission(entry.mode == Mode::Executable);
@@ -202,7 +239,9 @@ fn committed(
         files.fetch_add(1, Ordering::Relaxed);
         if converted.has(position) {
             let path = converted.file(position)?;
-            let size = std::fs::metadata(&path).map_err(GitError::io("read", &path))?.len();
+            let size = std::fs::metadata(&path)
+                .map_err(GitError::io("read", &path))?
+                .len();
             copy(tar, &place, mode, plan.mtime, &path, size)?;
             continue;
         }
@@ -256,7 +295,12 @@ struct Converted<'a> {
 }
 
 impl<'a> Converted<'a> {
-    fn new(plan: &Plan, entries: &'a [Entry], of: &HashMap<usize, Conversion>, scratch: &Path) -> Self {
+    fn new(
+        plan: &Plan,
+        entries: &'a [Entry],
+        of: &HashMap<usize, Conversion>,
+        scratch: &Path,
+    ) -> Self {
         let mut positions: Vec<usize> = of
             .iter()
             .filter(|(_, conversion)| **conversion == Conversion::Checkout)
@@ -265,7 +309,10 @@ impl<'a> Converted<'a> {
         positions.sort_unstable();
         let empty = scratch.with_file_name("empty");
         Self {
-            git: plan.index.as_ref().map(|index| plan.git.with_work_tree(&empty).with_index(index)),
+            git: plan
+                .index
+                .as_ref()
+                .map(|index| plan.git.with_work_tree(&empty).with_index(index)),
             entries,
             all: positions.iter().map(|position| (*position, ())).collect(),
             positions,
@@ -282,7 +329,11 @@ impl<'a> Converted<'a> {
     fn file(&mut self, position: usize) -> io::Result<PathBuf> {
         let batch = self.positions[self.done..].iter().take(CONVERTED_AT_ONCE);
         let path = join(&self.directory, &self.entries[position].path);
-        if self.done == 0 || self.positions[..self.done].last().is_some_and(|last| *last < position) {
+        if self.done == 0
+            || self.positions[..self.done]
+                .last()
+                .is_some_and(|last| *last < position)
+        {
             let mut list = Vec::new();
             let mut count = 0;
             for next in batch {
@@ -293,7 +344,10 @@ impl<'a> Converted<'a> {
             self.remove()?;
             let prefix = format!("--prefix={}/", self.directory.display());
             if let Some(git) = &self.git {
-                git.filter(&["checkout-index", "-z", "--stdin", "--force", &prefix], list)?;
+                git.filter(
+                    &["checkout-index", "-z", "--stdin", "--force", &prefix],
+                    list,
+                )?;
             }
             self.done += count;
         }
@@ -331,7 +385,9 @@ fn disk(plan: &Plan, tar: &mut TarWriter, files: &Arc<AtomicU64>) -> io::Result<
         let full = join(root, path);
         match reader.find(path).map_err(GitError::io("read", &full))? {
             Found::Nothing => {}
-            Found::Directory if *tracked == Some(Mode::Gitlink) => tar.directory(&place, plan.mtime)?,
+            Found::Directory if *tracked == Some(Mode::Gitlink) => {
+                tar.directory(&place, plan.mtime)?
+            }
             // A directory where a file was: what it holds is listed by itself.
             Found::Directory => {}
             Found::Symlink { target, mtime } => tar.symlink(&place, &target, mtime)?,

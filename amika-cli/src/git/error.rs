@@ -257,7 +257,9 @@ mod tests {
         assert_eq!(shown.code, ExitCode::Repository);
         assert_eq!(
             shown.hints,
-            [r"if you trust it: `git config --global --add safe.directory '/home/o'\''neil/my repo'`"]
+            [
+                r"if you trust it: `git config --global --add safe.directory '/home/o'\''neil/my repo'`"
+            ]
         );
     }
 

@@ -33,7 +33,9 @@ pub(super) enum Mode {
 ///
 /// Git checks the paths while it does: `..`, `.git` and their disguises are errors.
 pub(super) fn of_commit(git: &Git, commit: &str, file: &Path) -> Result<(), GitError> {
-    git.with_index(file).output(&["read-tree", commit]).map(drop)
+    git.with_index(file)
+        .output(&["read-tree", commit])
+        .map(drop)
 }
 
 /// Copies the host's index to `file`; `false` when there is none yet.
@@ -64,7 +66,10 @@ pub(super) fn of_host(git: &Git, git_dir: &Path, file: &Path) -> Result<bool, Gi
 pub(super) fn entries(git: &Git) -> Result<Vec<Entry>, GitError> {
     let listed = git.output(&["ls-files", "-s", "-z", "--full-name"])?;
     let mut entries: Vec<Entry> = Vec::new();
-    for line in listed.split(|&byte| byte == 0).filter(|line| !line.is_empty()) {
+    for line in listed
+        .split(|&byte| byte == 0)
+        .filter(|line| !line.is_empty())
+    {
         let entry = parse(line).ok_or_else(|| GitError::Output {
             command: "ls-files",
             output: String::from_utf8_lossy(line).into_owned(),

@@ -68,12 +68,19 @@ pub(super) fn find(
         let Some(pointer) = parse(&blobs.small(size).map_err(read)?) else {
             continue;
         };
-        let place = format!("objects/{}/{}/{}", &pointer.oid[..2], &pointer.oid[2..4], pointer.oid);
+        let place = format!(
+            "objects/{}/{}/{}",
+            &pointer.oid[..2],
+            &pointer.oid[2..4],
+            pointer.oid
+        );
         let path = store.join(&place);
         if std::fs::metadata(&path).is_ok_and(|found| found.len() == pointer.size) {
             let place = format!("lfs/{place}");
             let size = pointer.size;
-            objects.of.insert(entry.oid.clone(), Object { path, place, size });
+            objects
+                .of
+                .insert(entry.oid.clone(), Object { path, place, size });
         } else if pointer.size > 0 {
             objects.missing += 1;
         }
@@ -109,7 +116,8 @@ mod tests {
     #[test]
     fn a_pointer_is_read_and_nothing_else_is_one() {
         let oid = "4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393";
-        let text = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 12345\n");
+        let text =
+            format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 12345\n");
         let pointer = parse(text.as_bytes()).unwrap();
         assert_eq!((pointer.oid.as_str(), pointer.size), (oid, 12345));
         assert_eq!(parse(text.replace(oid, "../../x").as_bytes()), None);

@@ -1,1 +1,386 @@
-//! Repositories of the host: what they hold, and how it gets into a sandbox.
+//! How a repository gets into a sandbox: as one tar archive of a finished working copy, made while it is
+//! sent.
+//!
+//! ```text
+//! Request ─▶ source (path or URL) ─▶ refs (which branch) ─▶ plan ─▶ emit ─▶ stream of bytes
+//! ```
+//!
+//! The host's repository is only read: objects as files, everything else by asking `git`, whose environment
+//! `command` empties. Nothing needs git, a shell or a helper in the image, and no path of the host reaches
+//! the engine, so that a remote one does as well.
+
+mod attributes;
+mod blobs;
+mod clone;
+mod command;
+mod config;
+mod content;
+mod emit;
+mod error;
+mod index;
+mod lfs;
+mod objects;
+mod plan;
+mod refs;
+mod snapshot;
+mod source;
+mod submodule;
+mod url;
+mod worktree;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use bytes::Bytes;
+use futures_util::Stream;
+
+pub use clone::Progress;
+pub use content::{Entry, Kind};
+pub use error::GitError;
+pub use snapshot::Snapshot;
+pub use writer::Owner;
+
+use config::Settings;
+use plan::{Place, Plan, Planner};
+use refs::{Refs, Selection};
+use source::{Location, Source};
+
+/// What the flags ask for.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The value of `--git`: a path or a URL; `None` means the directory of the call.
+    pub spec: Option<String>,
+    /// `--branch`: a branch, a tag, or a commit.
+    pub branch: Option<String>,
+    /// `--new-branch`.
+    pub new_branch: Option<String>,
+    /// What of the work tree comes along.
+    pub copy: Copy,
+}
+
+/// What of a repository is copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Copy {
+    /// Committed state only.
+    #[default]
+    Clean,
+    /// Also what is staged, changed, untracked and deleted (`--no-clean`).
+    Dirty {
+        /// Also what is ignored (`--include-ignored`).
+        include_ignored: bool,
+    },
+}
+
+/// What is known of the copy before it is made.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The repository's name, which its directory in the sandbox has.
+    pub name: String,
+    /// Its place on the host; `None` for a URL.
+    pub root: Option<PathBuf>,
+    /// The URL without secrets, or the place on the host.
+    pub source: String,
+    /// The branch that the sandbox starts on; `None` when on a commit by itself.
+    pub branch: Option<String>,
+    /// The commit that it starts on; `None` when the branch has none yet.
+    pub commit: Option<String>,
+    /// Remotes and their URLs, without secrets.
+    pub remotes: BTreeMap<String, String>,
+    /// The host's work tree differs from its HEAD.
+    pub is_dirty: bool,
+    /// What a person should know about the copy.
+    pub warnings: Vec<String>,
+}
+
+/// A repository that is ready to be copied.
+#[derive(Clone)]
+pub struct Repository(Arc<Inner>);
+
+struct Inner {
+    facts: Facts,
+    plan: Plan,
+    /// Temporary indexes, and the copy of a URL's repository.
+    scratch: tempfile::TempDir,
+}
+
+/// The repository's own configuration for Amika.
+const CONFIG_TOML: &str = ".amika/config.toml";
+/// Nobody writes more than this by hand.
+const CONFIG_LIMIT: u64 = 1024 * 1024;
+
+/// Finds the repository, decides what its copy holds, and checks all that can be checked by then.
+///
+/// A URL is cloned into a temporary directory first, which goes with the returned value, or when the
+/// future is dropped. Nothing is written into a repository of the host.
+///
+/// # Errors
+/// [`GitError`], which converts into a command's error with exit code and hint.
+pub async fn open(
+    request: Request,
+    cwd: &Path,
+    progress: Progress<'_>,
+) -> Result<Repository, GitError> {
+    let source = Source::read(request.spec.as_deref(), cwd)?;
+    let scratch = tempfile::Builder::new()
+        .prefix("amika-git-")
+        .tempdir()
+        .map_err(GitError::io("write", std::env::temp_dir()))?;
+    let address = match source {
+        Source::Directory(directory) => {
+            return blocking(move || local(&request, &directory, scratch)).await;
+        }
+        Source::Url(address) => address,
+    };
+    if request.copy != Copy::Clean {
+        return Err(GitError::NoWorkTree { what: "a URL" });
+    }
+    let git_dir = clone::bare(&address, scratch.path(), progress).await?;
+    let prepared = {
+        let (request, git_dir, address) = (request.clone(), git_dir.clone(), address.clone());
+        blocking(move || Prepared::of_url(&request, &git_dir, &address)).await?
+    };
+    if prepared.uses_lfs
+        && let Some(commit) = prepared.selection.head.commit()
+    {
+        // What could not be had is counted, and warned of, when the copy is planned.
+        clone::lfs(&address, &git_dir, commit, progress).await;
+    }
+    blocking(move || {
+        let facts = Facts {
+            name: url::repository_name(&address),
+            root: None,
+            source: url::without_secrets(&address),
+            ..prepared.facts()
+        };
+        finish(prepared, facts, None, scratch)
+    })
+    .await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, GitError> + Send + 'static,
+) -> Result<T, GitError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(stopped) => Err(GitError::NoGit(io::Error::other(stopped))),
+    }
+}
+
+/// What is decided about a repository before its copy is planned.
+struct Prepared {
+    location: Location,
+    settings: Settings,
+    refs: Refs,
+    selection: Selection,
+    uses_lfs: bool,
+}
+
+impl Prepared {
+    fn select(
+        request: &Request,
+        location: Location,
+        settings: Settings,
+        refs: Refs,
+    ) -> Result<Self, GitError> {
+        let git = location.git();
+        for name in [&request.branch, &request.new_branch].into_iter().flatten() {
+            refs::check_name(&git, name)?;
+        }
+        let remotes: Vec<String> = settings.remotes().into_keys().collect();
+        let selection = refs::select(
+            &refs,
+            &remotes,
+            request.branch.as_deref(),
+            request.new_branch.as_deref(),
+            |name| refs::resolve(&git, name),
+        )?;
+        Ok(Self {
+            location,
+            settings,
+            refs,
+            selection,
+            uses_lfs: false,
+        })
+    }
+
+    fn of_url(request: &Request, git_dir: &Path, address: &str) -> Result<Self, GitError> {
+        let location = Location::of(git_dir)?;
+        let git = location.git();
+        let settings = Settings::of_clone(&Settings::read(&git)?, address);
+        let refs = Refs::read(&git, false)?.as_cloned_from("origin");
+        let default = refs.head.branch().map(str::to_owned);
+        let mut prepared = Self::select(request, location, settings, refs)?;
+        if let Some(branch) = prepared.selection.head.branch()
+            && default.as_deref() == Some(branch)
+            && prepared.selection.upstream.is_none()
+        {
+            prepared.selection.upstream = Some(("origin".into(), format!("refs/heads/{branch}")));
+        }
+        if let Some(commit) = prepared.selection.head.commit() {
+            let attributes = format!("{commit}:.gitattributes");
+            let found = git.try_output(&["cat-file", "blob", &attributes])?;
+            prepared.uses_lfs =
+                found.is_ok_and(|text| text.windows(10).any(|part| part == b"filter=lfs"));
+        }
+        Ok(prepared)
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
+            name: self.location.name(),
+            root: Some(self.location.root().to_owned()),
+            source: self.location.root().display().to_string(),
+            branch: self.selection.head.branch().map(str::to_owned),
+            commit: self.selection.head.commit().map(str::to_owned),
+            remotes: self.settings.remotes(),
+            is_dirty: false,
+            warnings: Vec::new(),
+        }
+    }
+}
+
+fn local(
+    request: &Request,
+    directory: &Path,
+    scratch: tempfile::TempDir,
+) -> Result<Repository, GitError> {
+    let location = Location::of(directory)?;
+    let git = location.git();
+    let dirty = match request.copy {
+        Copy::Clean => None,
+        Copy::Dirty { .. } if location.work_tree.is_none() => {
+            return Err(GitError::NoWorkTree {
+                what: "a bare repository",
+            });
+        }
+        Copy::Dirty { include_ignored } => Some(include_ignored),
+    };
+    let settings = Settings::read(&git)?;
+    let refs = Refs::read(&git, dirty.is_some())?;
+    if dirty.is_some()
+        && let Some(branch) = &request.branch
+        && refs.head.branch() != Some(branch)
+    {
+        return Err(GitError::NotCheckedOut {
+            branch: branch.clone(),
+            head: refs.head.describe(),
+        });
+    }
+    let is_dirty = location.work_tree.is_some() && has_changes(&location)?;
+    let prepared = Prepared::select(request, location, settings, refs)?;
+    let mut facts = prepared.facts();
+    facts.is_dirty = is_dirty;
+    if is_dirty && dirty.is_none() {
+        facts
+            .warnings
+            .push("uncommitted changes stay behind (--no-clean takes them along)".into());
+    }
+    finish(prepared, facts, dirty, scratch)
+}
+
+fn finish(
+    prepared: Prepared,
+    mut facts: Facts,
+    dirty: Option<bool>,
+    scratch: tempfile::TempDir,
+) -> Result<Repository, GitError> {
+    for variable in ["user.name", "user.email"] {
+        if prepared.settings.get(variable).is_none() {
+            facts.warnings.push(format!(
+                "git on this machine has no {variable}: `git commit` in the sandbox will ask for it"
+            ));
+        }
+    }
+    let mut planner = Planner::new(scratch.path(), dirty);
+    let root = Place {
+        tree: Vec::new(),
+        git_dir: b".git".to_vec(),
+    };
+    let plan = planner.plan(
+        prepared.location,
+        &prepared.settings,
+        &prepared.refs,
+        &prepared.selection,
+        root,
+        0,
+    )?;
+    facts.warnings.append(&mut planner.warnings);
+    Ok(Repository(Arc::new(Inner {
+        facts,
+        plan,
+        scratch,
+    })))
+}
+
+/// Whether `git status` would show anything. LFS files are compared as they are: the filter would write
+/// into the host's store.
+fn has_changes(location: &Location) -> Result<bool, GitError> {
+    let shown = location.git().output(&[
+        "-c",
+        "filter.lfs.clean=",
+        "-c",
+        "filter.lfs.process=",
+        "-c",
+        "filter.lfs.required=false",
+        "status",
+        "--porcelain",
+        "-z",
+        "--untracked-files=normal",
+    ])?;
+    Ok(!shown.is_empty())
+}
+
+impl Repository {
+    /// What is known of the copy.
+    pub fn facts(&self) -> &Facts {
+        &self.0.facts
+    }
+
+    /// The text of the repository's `.amika/config.toml` as the sandbox will have it.
+    ///
+    /// # Errors
+    /// When it leads out of the repository, or is larger than 1 MiB.
+    pub async fn config_toml(&self) -> Result<Option<Vec<u8>>, GitError> {
+        let this = self.clone();
+        blocking(move || content::read(&this.0.plan, CONFIG_TOML, CONFIG_LIMIT)).await
+    }
+
+    /// What a path, relative to the repository's root, leads to; `None` when to nothing.
+    ///
+    /// # Errors
+    /// [`GitError::Outside`] when it leads out of the repository.
+    pub async fn entry(&self, path: &str) -> Result<Option<Entry>, GitError> {
+        let (this, path) = (self.clone(), path.to_owned());
+        blocking(move || content::entry(&this.0.plan, &path)).await
+    }
+
+    /// The state to record in the sandbox.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn snapshot(&self) -> Result<Snapshot, GitError> {
+        let this = self.clone();
+        blocking(move || {
+            let Facts { name, source, .. } = &this.0.facts;
+            snapshot::take(&this.0.plan, name, source, this.0.scratch.path())
+        })
+        .await
+    }
+
+    /// The finished working copy as a tar archive, to be unpacked in the (empty) directory it shall have.
+    ///
+    /// `files` counts the files of the work tree as they are written. A failure on the way ends the stream
+    /// with an error, never with an archive that looks whole.
+    pub fn tar(
+        &self,
+        owner: Owner,
+        files: Arc<AtomicU64>,
+    ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static + use<> {
+        let this = self.clone();
+        writer::stream(owner, move |tar| emit::archive(&this.0.plan, tar, &files))
+    }
+}

@@ -65,7 +65,10 @@ impl Store {
                 continue;
             }
             let files = PACK_FILES.iter().map(|suffix| format!("{stem}.{suffix}"));
-            for file in files.filter(|file| all.contains(file)).chain([name.clone()]) {
+            for file in files
+                .filter(|file| all.contains(file))
+                .chain([name.clone()])
+            {
                 let path = directory.join(&file);
                 let open = File::open(&path).map_err(GitError::io("read", &path))?;
                 self.packs.insert(file, (path, open));
@@ -111,7 +114,10 @@ fn object_directories(objects: &Path) -> Result<Vec<PathBuf>, GitError> {
 
 /// A line of `alternates`, which git quotes as C does when it begins with a quotation mark.
 fn unquoted(line: &[u8]) -> Vec<u8> {
-    let Some(inner) = line.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")) else {
+    let Some(inner) = line
+        .strip_prefix(b"\"")
+        .and_then(|rest| rest.strip_suffix(b"\""))
+    else {
         return line.to_vec();
     };
     let mut plain = Vec::new();
@@ -155,7 +161,8 @@ fn names(directory: &Path) -> Result<Vec<String>, GitError> {
 }
 
 fn hexadecimal(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    text.bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// A running walk from some commits to all that they reach.
@@ -198,7 +205,10 @@ impl Walk {
     }
 
     /// Keeps of the loose objects those that are reached. Ends as soon as all of them are.
-    pub(super) fn reached(mut self, loose: &BTreeMap<String, usize>) -> Result<HashMap<String, usize>, GitError> {
+    pub(super) fn reached(
+        mut self,
+        loose: &BTreeMap<String, usize>,
+    ) -> Result<HashMap<String, usize>, GitError> {
         let mut reached = HashMap::new();
         let stdout = self.child.stdout.take();
         let mut lines = stdout.map(|stdout| BufReader::with_capacity(256 * 1024, stdout));
@@ -220,7 +230,10 @@ impl Walk {
         Ok(reached)
     }
 
-    fn ended(&mut self, reached: HashMap<String, usize>) -> Result<HashMap<String, usize>, GitError> {
+    fn ended(
+        &mut self,
+        reached: HashMap<String, usize>,
+    ) -> Result<HashMap<String, usize>, GitError> {
         let mut stderr = String::new();
         if let Some(mut output) = self.child.stderr.take() {
             let _ = std::io::Read::read_to_string(&mut output, &mut stderr);
@@ -248,7 +261,10 @@ mod tests {
     #[test]
     fn quoted_alternates_are_read_as_git_writes_them() {
         assert_eq!(unquoted(b"../x y/objects"), b"../x y/objects");
-        assert_eq!(unquoted(br#""/a\"b\\c\n\303\244""#), "/a\"b\\c\n\u{e4}".as_bytes());
+        assert_eq!(
+            unquoted(br#""/a\"b\\c\n\303\244""#),
+            "/a\"b\\c\n\u{e4}".as_bytes()
+        );
     }
 
     #[test]
@@ -259,7 +275,14 @@ mod tests {
         }
         let root = directory.path().canonicalize().unwrap();
         std::fs::write(root.join("a/info/alternates"), "../b\n# none\n/gone\n").unwrap();
-        std::fs::write(root.join("b/info/alternates"), format!("{}\n", root.join("a").display())).unwrap();
-        assert_eq!(object_directories(&root.join("a")).unwrap(), [root.join("a"), root.join("b")]);
+        std::fs::write(
+            root.join("b/info/alternates"),
+            format!("{}\n", root.join("a").display()),
+        )
+        .unwrap();
+        assert_eq!(
+            object_directories(&root.join("a")).unwrap(),
+            [root.join("a"), root.join("b")]
+        );
     }
 }

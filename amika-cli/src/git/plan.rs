@@ -163,7 +163,14 @@ impl<'a> Planner<'a> {
 
         let mut filled = BTreeMap::new();
         let children = self.children(
-            &location, settings, selection, &place, &entries, paths.as_ref(), depth, &mut filled,
+            &location,
+            settings,
+            selection,
+            &place,
+            &entries,
+            paths.as_ref(),
+            depth,
+            &mut filled,
         )?;
 
         let mut all: BTreeMap<String, Ref> = refs.all.clone();
@@ -225,7 +232,9 @@ impl<'a> Planner<'a> {
             extra,
             exclude,
             partial: settings.get("extensions.partialclone").is_some()
-                || settings.section("remote").any(|(_, variable, _)| variable == "promisor"),
+                || settings
+                    .section("remote")
+                    .any(|(_, variable, _)| variable == "promisor"),
             children,
             mtime,
             location,
@@ -281,7 +290,10 @@ impl<'a> Planner<'a> {
         })
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all of it is what a plan knows of itself by then")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all of it is what a plan knows of itself by then"
+    )]
     fn children(
         &mut self,
         location: &Location,
@@ -376,7 +388,11 @@ impl<'a> Planner<'a> {
             for name in IN_PROGRESS {
                 let shared = location.common_dir.join(name);
                 let own = location.git_dir.join(name);
-                let path = if name.starts_with("logs/") { shared } else { own };
+                let path = if name.starts_with("logs/") {
+                    shared
+                } else {
+                    own
+                };
                 add_files(&mut extra, name, &path);
             }
         }
@@ -399,7 +415,10 @@ struct Prepared {
 fn inside(parent: &Place, path: &[u8], module: Option<&Submodule>) -> Place {
     let tree = beneath(&parent.tree, path);
     let git_dir = match module {
-        Some(module) => beneath(&beneath(&parent.git_dir, b"modules"), module.name.as_bytes()),
+        Some(module) => beneath(
+            &beneath(&parent.git_dir, b"modules"),
+            module.name.as_bytes(),
+        ),
         None => beneath(&tree, b".git"),
     };
     Place { tree, git_dir }
@@ -415,7 +434,9 @@ pub(super) fn beneath(parent: &[u8], name: &[u8]) -> Vec<u8> {
 
 /// The number of names in a path of the archive.
 pub(super) fn components(path: &[u8]) -> usize {
-    path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()).count()
+    path.split(|&byte| byte == b'/')
+        .filter(|name| !name.is_empty())
+        .count()
 }
 
 fn registered_url(settings: &Settings, module: &Submodule) -> String {
@@ -452,7 +473,10 @@ fn excludes(location: &Location, settings: &Settings) -> Vec<u8> {
         Some(base.join("git/ignore"))
     };
     let mut rules = Vec::new();
-    for file in [configured.or_else(default), Some(location.common_dir.join("info/exclude"))] {
+    for file in [
+        configured.or_else(default),
+        Some(location.common_dir.join("info/exclude")),
+    ] {
         if let Some(content) = file.and_then(|file| std::fs::read(file).ok()) {
             rules.extend_from_slice(&content);
             if !rules.ends_with(b"\n") && !rules.is_empty() {
@@ -466,7 +490,10 @@ fn excludes(location: &Location, settings: &Settings) -> Vec<u8> {
 fn commit_time(git: &Git, commit: Option<&str>) -> Result<u64, GitError> {
     let Some(commit) = commit else { return Ok(0) };
     let printed = git.output(&["log", "-1", "--no-patch", "--format=%ct", commit])?;
-    Ok(String::from_utf8_lossy(&printed).trim().parse().unwrap_or(0))
+    Ok(String::from_utf8_lossy(&printed)
+        .trim()
+        .parse()
+        .unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -485,7 +512,10 @@ mod tests {
             url: String::new(),
         };
         let one = inside(&root, b"lib/m", Some(&module));
-        assert_eq!((&one.tree[..], &one.git_dir[..]), (&b"lib/m"[..], &b".git/modules/m"[..]));
+        assert_eq!(
+            (&one.tree[..], &one.git_dir[..]),
+            (&b"lib/m"[..], &b".git/modules/m"[..])
+        );
         let two = inside(&one, b"lib/m", Some(&module));
         assert_eq!(two.git_dir, b".git/modules/m/modules/m");
         assert_eq!(inside(&one, b"x", None).git_dir, b"lib/m/x/.git");

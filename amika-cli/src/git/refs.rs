@@ -252,7 +252,10 @@ fn existing(
         .collect();
     let one = match found[..] {
         [one] => Some(one),
-        _ => found.iter().find(|(remote, _)| *remote == "origin").copied(),
+        _ => found
+            .iter()
+            .find(|(remote, _)| *remote == "origin")
+            .copied(),
     };
     if let Some((remote, tracking)) = one {
         return Ok(Selection {
@@ -263,7 +266,10 @@ fn existing(
     if !found.is_empty() {
         return Err(GitError::AmbiguousBranch {
             name: name.to_owned(),
-            remotes: found.into_iter().map(|(remote, _)| remote.clone()).collect(),
+            remotes: found
+                .into_iter()
+                .map(|(remote, _)| remote.clone())
+                .collect(),
         });
     }
     let tag = format!("refs/tags/{name}");
@@ -317,7 +323,11 @@ fn near(refs: &Refs, remotes: &[String], name: &str) -> Vec<String> {
         .filter(|(score, _)| *score > 0.75)
         .collect();
     names.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-    names.into_iter().take(5).map(|(_, name)| name.to_owned()).collect()
+    names
+        .into_iter()
+        .take(5)
+        .map(|(_, name)| name.to_owned())
+        .collect()
 }
 
 /// Refuses a new branch that exists, or whose name is a directory of one that does, or the reverse.
@@ -326,16 +336,20 @@ fn not_in_the_way(refs: &Refs, remotes: &[String], name: &str) -> Result<(), Git
         name: name.to_owned(),
         existing,
     };
-    if let Some(remote) = remotes
-        .iter()
-        .find(|remote| refs.all.contains_key(&format!("refs/remotes/{remote}/{name}")))
-    {
+    if let Some(remote) = remotes.iter().find(|remote| {
+        refs.all
+            .contains_key(&format!("refs/remotes/{remote}/{name}"))
+    }) {
         return Err(exists(format!("{remote}/{name}")));
     }
     let unborn = refs.head.branch().filter(|_| refs.head.commit().is_none());
-    let local = refs.all.keys().filter_map(|full| full.strip_prefix("refs/heads/"));
+    let local = refs
+        .all
+        .keys()
+        .filter_map(|full| full.strip_prefix("refs/heads/"));
     for other in local.chain(unborn) {
-        let beneath = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.starts_with('/'));
+        let beneath =
+            |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.starts_with('/'));
         if other == name || beneath(other, name) || beneath(name, other) {
             return Err(exists(format!("branch \"{other}\"")));
         }
@@ -371,7 +385,9 @@ mod tests {
 
     fn choose(refs: &Refs, branch: Option<&str>, new: Option<&str>) -> Result<Selection, GitError> {
         let remotes = ["origin".to_owned(), "up/stream".to_owned()];
-        select(refs, &remotes, branch, new, |name| Ok(Some(format!("peeled {name}"))))
+        select(refs, &remotes, branch, new, |name| {
+            Ok(Some(format!("peeled {name}")))
+        })
     }
 
     #[test]
@@ -392,7 +408,10 @@ mod tests {
         assert_eq!(a.upstream, None);
         let b = choose(&refs, Some("b"), None).unwrap();
         assert_eq!(b.head.branch(), Some("b"));
-        assert_eq!(b.upstream, Some(("up/stream".into(), "refs/heads/b".into())));
+        assert_eq!(
+            b.upstream,
+            Some(("up/stream".into(), "refs/heads/b".into()))
+        );
         let tag = choose(&refs, Some("v1"), None).unwrap();
         assert_eq!(tag.head, Head::Detached("peeled refs/tags/v1".into()));
         let commit = choose(&refs, Some("0123abc"), None).unwrap();
@@ -401,20 +420,32 @@ mod tests {
 
     #[test]
     fn two_remotes_with_the_branch_are_ambiguous_unless_one_is_origin() {
-        let both = refs(main_branch(), &["refs/remotes/origin/a", "refs/remotes/up/stream/a"]);
+        let both = refs(
+            main_branch(),
+            &["refs/remotes/origin/a", "refs/remotes/up/stream/a"],
+        );
         let chosen = choose(&both, Some("a"), None).unwrap();
-        assert_eq!(chosen.upstream, Some(("origin".into(), "refs/heads/a".into())));
+        assert_eq!(
+            chosen.upstream,
+            Some(("origin".into(), "refs/heads/a".into()))
+        );
         let remotes = ["x".to_owned(), "y".to_owned()];
         let both = refs(main_branch(), &["refs/remotes/x/a", "refs/remotes/y/a"]);
         let error = select(&both, &remotes, Some("a"), None, |_| Ok(None)).unwrap_err();
-        assert!(matches!(error, GitError::AmbiguousBranch { remotes, .. } if remotes == ["x", "y"]));
+        assert!(
+            matches!(error, GitError::AmbiguousBranch { remotes, .. } if remotes == ["x", "y"])
+        );
     }
 
     #[test]
     fn an_unknown_branch_lists_near_names() {
         let refs = refs(
             main_branch(),
-            &["refs/heads/main", "refs/remotes/origin/feature/new-api", "refs/heads/zzz"],
+            &[
+                "refs/heads/main",
+                "refs/remotes/origin/feature/new-api",
+                "refs/heads/zzz",
+            ],
         );
         let error = choose(&refs, Some("feature/new-apy"), None).unwrap_err();
         assert!(
@@ -431,7 +462,10 @@ mod tests {
         );
         for taken in ["main", "a", "a/b", "a/b/c", "c"] {
             let error = choose(&refs, None, Some(taken)).unwrap_err();
-            assert!(matches!(error, GitError::BranchExists { .. }), "{taken}: {error}");
+            assert!(
+                matches!(error, GitError::BranchExists { .. }),
+                "{taken}: {error}"
+            );
         }
         let new = choose(&refs, Some("a/b"), Some("ab")).unwrap();
         assert_eq!(new.head.branch(), Some("ab"));
@@ -440,7 +474,10 @@ mod tests {
 
     #[test]
     fn a_clone_has_the_remotes_branches_as_tracking_refs() {
-        let bare = refs(main_branch(), &["refs/heads/main", "refs/heads/a", "refs/tags/v1"]);
+        let bare = refs(
+            main_branch(),
+            &["refs/heads/main", "refs/heads/a", "refs/tags/v1"],
+        );
         let cloned = bare.as_cloned_from("origin");
         let names: Vec<_> = cloned.all.keys().map(String::as_str).collect();
         assert_eq!(

@@ -111,7 +111,11 @@ impl Location {
         let linked = self.git_dir != self.common_dir;
         let directory = match &self.work_tree {
             Some(work_tree) if !linked => work_tree.as_path(),
-            _ if self.common_dir.file_name().is_some_and(|name| name == ".git") => {
+            _ if self
+                .common_dir
+                .file_name()
+                .is_some_and(|name| name == ".git") =>
+            {
                 self.common_dir.parent().unwrap_or(&self.common_dir)
             }
             _ => self.common_dir.as_path(),
@@ -167,10 +171,19 @@ mod tests {
     fn the_name_is_the_repositorys_own() {
         for (location, name) in [
             (location("/r/a/.git", "/r/a/.git", Some("/r/a")), "a"),
-            (location("/r/a/.git/worktrees/w", "/r/a/.git", Some("/r/w")), "a"),
+            (
+                location("/r/a/.git/worktrees/w", "/r/a/.git", Some("/r/w")),
+                "a",
+            ),
             (location("/r/a.git", "/r/a.git", None), "a"),
-            (location("/r/a.git/worktrees/w", "/r/a.git", Some("/r/w")), "a"),
-            (location("/r/a.git/.git", "/r/a.git/.git", Some("/r/a.git")), "a.git"),
+            (
+                location("/r/a.git/worktrees/w", "/r/a.git", Some("/r/w")),
+                "a",
+            ),
+            (
+                location("/r/a.git/.git", "/r/a.git/.git", Some("/r/a.git")),
+                "a.git",
+            ),
         ] {
             assert_eq!(location.name(), name, "{location:?}");
         }
@@ -183,7 +196,10 @@ mod tests {
         std::fs::create_dir(cwd.join("host:a")).unwrap();
         std::fs::write(cwd.join("file"), "").unwrap();
         let read = |spec| Source::read(Some(spec), cwd);
-        assert_eq!(read("host:a").unwrap(), Source::Directory(cwd.join("host:a")));
+        assert_eq!(
+            read("host:a").unwrap(),
+            Source::Directory(cwd.join("host:a"))
+        );
         assert_eq!(read("host:b").unwrap(), Source::Url("host:b".into()));
         assert_eq!(read("file").unwrap(), Source::Directory(cwd.into()));
         assert!(matches!(read("missing"), Err(GitError::NoSuchPath { .. })));

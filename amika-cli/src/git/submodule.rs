@@ -19,7 +19,11 @@ pub(super) struct Submodule {
 }
 
 /// Reads `.gitmodules` of a commit, or of a work tree.
-pub(super) fn list(git: &Git, commit: Option<&str>, work_tree: Option<&Path>) -> Result<Vec<Submodule>, GitError> {
+pub(super) fn list(
+    git: &Git,
+    commit: Option<&str>,
+    work_tree: Option<&Path>,
+) -> Result<Vec<Submodule>, GitError> {
     let listed = match (commit, work_tree) {
         (_, Some(work_tree)) => {
             let file = work_tree.join(".gitmodules");
@@ -60,7 +64,9 @@ fn parse(settings: &Settings) -> Vec<Submodule> {
 fn safe(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with('/')
-        && name.split(['/', '\\']).all(|part| !matches!(part, "" | "." | ".."))
+        && name
+            .split(['/', '\\'])
+            .all(|part| !matches!(part, "" | "." | ".."))
 }
 
 /// The repository that is checked out at a path of the work tree; not one around it.
@@ -73,7 +79,11 @@ pub(super) fn at_path(work_tree: &Path, path: &[u8]) -> Option<Location> {
 }
 
 /// A repository of the submodule that has the commit, wherever the host keeps it.
-pub(super) fn with_commit(parent: &Location, submodule: &Submodule, commit: &str) -> Option<Location> {
+pub(super) fn with_commit(
+    parent: &Location,
+    submodule: &Submodule,
+    commit: &str,
+) -> Option<Location> {
     let checked_out = parent
         .work_tree
         .as_deref()

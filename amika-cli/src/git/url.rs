@@ -21,7 +21,10 @@ pub(super) fn repository_name(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or(url);
     let path = url.split_once("://").map_or(url, |(_, rest)| rest);
     let mut path = path.trim_end_matches('/');
-    path = path.strip_suffix("/.git").unwrap_or(path).trim_end_matches('/');
+    path = path
+        .strip_suffix("/.git")
+        .unwrap_or(path)
+        .trim_end_matches('/');
     let last = path.rsplit(['/', ':']).next().unwrap_or(path);
     let name = last.strip_suffix(".git").unwrap_or(last);
     // Only the host is left of `https://example.com/`: its name does as well.
@@ -45,7 +48,9 @@ pub(super) fn without_secrets(url: &str) -> String {
     // `helper::rest`, as in `codecommit::https://…`.
     if let Some((helper, rest)) = url.split_once("::")
         && !helper.is_empty()
-        && helper.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+        && helper
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '-')
         && !helper.contains('/')
         && !rest.is_empty()
     {
@@ -88,10 +93,13 @@ pub(super) fn redact(text: &str, url: &str) -> String {
             .next()
             .and_then(|authority| authority.rsplit_once('@'))
     {
-        for secret in [Some(user), user.split_once(':').map(|(_, password)| password)]
-            .into_iter()
-            .flatten()
-            .filter(|secret| secret.len() > 3)
+        for secret in [
+            Some(user),
+            user.split_once(':').map(|(_, password)| password),
+        ]
+        .into_iter()
+        .flatten()
+        .filter(|secret| secret.len() > 3)
         {
             text = text.replace(secret, "***");
         }
@@ -139,10 +147,19 @@ mod tests {
     #[test]
     fn secrets_go_and_addresses_stay() {
         for (url, clean) in [
-            ("https://me:tok@example.com/a.git", "https://example.com/a.git"),
+            (
+                "https://me:tok@example.com/a.git",
+                "https://example.com/a.git",
+            ),
             ("https://tok@example.com/a.git", "https://example.com/a.git"),
-            ("https://me:p@ss@example.com:8443/a", "https://example.com:8443/a"),
-            ("https://example.com/a.git?private_token=x", "https://example.com/a.git"),
+            (
+                "https://me:p@ss@example.com:8443/a",
+                "https://example.com:8443/a",
+            ),
+            (
+                "https://example.com/a.git?private_token=x",
+                "https://example.com/a.git",
+            ),
             ("ssh://git:pw@example.com/a", "ssh://git@example.com/a"),
             ("ssh://git@example.com/a", "ssh://git@example.com/a"),
             ("git+ssh://git@example.com/a", "git+ssh://git@example.com/a"),
@@ -150,7 +167,10 @@ mod tests {
             ("/srv/a", "/srv/a"),
             ("../a", "../a"),
             ("file:///srv/a@b", "file:///srv/a@b"),
-            ("codecommit::https://me:tok@example.com/a", "codecommit::https://example.com/a"),
+            (
+                "codecommit::https://me:tok@example.com/a",
+                "codecommit::https://example.com/a",
+            ),
         ] {
             assert_eq!(without_secrets(url), clean, "{url}");
         }

@@ -32,7 +32,10 @@ impl Paths {
             arguments.push("--exclude-standard");
         }
         let others = git.output(&arguments)?;
-        for path in others.split(|&byte| byte == 0).filter(|path| !path.is_empty()) {
+        for path in others
+            .split(|&byte| byte == 0)
+            .filter(|path| !path.is_empty())
+        {
             match path.strip_suffix(b"/") {
                 Some(directory) => paths.embedded.push(directory.to_vec()),
                 None => {
@@ -171,7 +174,9 @@ mod tests {
         std::os::unix::fs::symlink("../secret", root.join("dir")).unwrap();
         let mut reader = Reader::new(&root);
         assert!(matches!(reader.find(b"dir/key").unwrap(), Found::Nothing));
-        assert!(matches!(reader.find(b"dir").unwrap(), Found::Symlink { target, .. } if target == b"../secret"));
+        assert!(
+            matches!(reader.find(b"dir").unwrap(), Found::Symlink { target, .. } if target == b"../secret")
+        );
         assert!(matches!(reader.find(b"missing/x").unwrap(), Found::Nothing));
     }
 
@@ -179,8 +184,14 @@ mod tests {
     fn a_fifo_is_not_waited_for() {
         let directory = tempfile::tempdir().unwrap();
         let fifo = directory.path().join("fifo");
-        let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
+        let made = std::process::Command::new("mkfifo")
+            .arg(&fifo)
+            .status()
+            .unwrap();
         assert!(made.success());
-        assert!(matches!(Reader::new(directory.path()).find(b"fifo").unwrap(), Found::Nothing));
+        assert!(matches!(
+            Reader::new(directory.path()).find(b"fifo").unwrap(),
+            Found::Nothing
+        ));
     }
 }

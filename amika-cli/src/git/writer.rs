@@ -108,7 +108,10 @@ pub(super) fn stream(
             Some(Message::Chunk(chunk)) => Some((Ok(chunk), Some(receiver))),
             Some(Message::Done) => None,
             Some(Message::Failed(error)) => Some((Err(error), None)),
-            None => Some((Err(io::Error::other("the copy of the repository broke off")), None)),
+            None => Some((
+                Err(io::Error::other("the copy of the repository broke off")),
+                None,
+            )),
         }
     })
 }
@@ -124,7 +127,11 @@ pub(super) struct TarWriter {
 impl TarWriter {
     /// A directory; `path` without a slash at its end, empty for the root.
     pub(super) fn directory(&mut self, path: &[u8], mtime: u64) -> io::Result<()> {
-        let mut name = if path.is_empty() { b".".to_vec() } else { path.to_vec() };
+        let mut name = if path.is_empty() {
+            b".".to_vec()
+        } else {
+            path.to_vec()
+        };
         if !path.is_empty() {
             self.parents(path, mtime)?;
         }
@@ -137,7 +144,13 @@ impl TarWriter {
     }
 
     /// A regular file with content that is in memory.
-    pub(super) fn file(&mut self, path: &[u8], mode: u32, mtime: u64, content: &[u8]) -> io::Result<()> {
+    pub(super) fn file(
+        &mut self,
+        path: &[u8],
+        mode: u32,
+        mtime: u64,
+        content: &[u8],
+    ) -> io::Result<()> {
         self.file_from(path, mode, mtime, content.len() as u64, &mut &*content)
     }
 
@@ -163,7 +176,10 @@ impl TarWriter {
     }
 
     fn parents(&mut self, path: &[u8], mtime: u64) -> io::Result<()> {
-        let end = path.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1);
+        let end = path
+            .iter()
+            .rposition(|&byte| byte == b'/')
+            .map_or(0, |at| at + 1);
         let parent = &path[..end];
         if parent == self.directory.as_slice() {
             return Ok(());
@@ -178,7 +194,14 @@ impl TarWriter {
             .filter(|&at| parent[at] == b'/')
             .collect();
         for at in new {
-            self.header(tar::EntryType::Directory, &parent[..=at], b"", 0o755, 0, mtime)?;
+            self.header(
+                tar::EntryType::Directory,
+                &parent[..=at],
+                b"",
+                0o755,
+                0,
+                mtime,
+            )?;
         }
         self.directory = parent.to_vec();
         Ok(())
@@ -194,7 +217,9 @@ impl TarWriter {
         mtime: u64,
     ) -> io::Result<()> {
         let mut header = tar::Header::new_gnu();
-        let fields = header.as_gnu_mut().map(|gnu| (&mut gnu.name, &mut gnu.linkname));
+        let fields = header
+            .as_gnu_mut()
+            .map(|gnu| (&mut gnu.name, &mut gnu.linkname));
         if let Some((name_field, target_field)) = fields {
             if path.len() > name_field.len() {
                 self.long(tar::EntryType::GNULongName, path)?;

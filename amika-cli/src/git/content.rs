@@ -1,0 +1,261 @@
+//! Single files of the tree that the sandbox will hold: are they there, what are they, what do they say.
+
+use std::io::Read as _;
+
+use super::error::GitError;
+use super::index::{Entry as IndexEntry, Mode};
+use super::plan::{Plan, Tree};
+use super::worktree::{Found, Reader};
+
+/// What a path of the repository leads to, symbolic links followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where it is after all links, from the root of the repository.
+    pub path: String,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// The kinds of things in a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File {
+        /// Its owner may execute it.
+        executable: bool,
+    },
+    /// A directory.
+    Directory,
+}
+
+/// One step of a look-up, no link followed.
+enum Node {
+    Missing,
+    Directory,
+    File { executable: bool },
+    Symlink(Vec<u8>),
+}
+
+/// Links that are followed for one path, as many as Linux would.
+const LINKS: usize = 40;
+
+/// Looks a path up in the tree that is copied.
+pub(super) fn entry(plan: &Plan, path: &str) -> Result<Option<Entry>, GitError> {
+    resolve(path, |path| node(plan, path))
+}
+
+/// The content of a regular file; `None` when the path leads to none.
+pub(super) fn read(plan: &Plan, path: &str, limit: u64) -> Result<Option<Vec<u8>>, GitError> {
+    let Some(Entry {
+        path,
+        kind: Kind::File { .. },
+    }) = entry(plan, path)?
+    else {
+        return Ok(None);
+    };
+    let too_large = || GitError::TooLarge {
+        path: path.clone(),
+        limit,
+    };
+    match &plan.tree {
+        Tree::Committed { entries, .. } => {
+            let Some(found) = find(entries, path.as_bytes()) else {
+                return Ok(None);
+            };
+            let size = plan.git.output(&["cat-file", "-s", &found.oid])?;
+            let size: Option<u64> = String::from_utf8_lossy(&size).trim().parse().ok();
+            if size.is_none_or(|size| size > limit) {
+                return Err(too_large());
+            }
+            plan.git.output(&["cat-file", "blob", &found.oid]).map(Some)
+        }
+        Tree::Disk { .. } => {
+            let root = plan.location.root();
+            let failed = || GitError::io("read", root.join(&path));
+            let found = Reader::new(root).find(path.as_bytes()).map_err(failed())?;
+            let Found::File { file, .. } = found else {
+                return Ok(None);
+            };
+            let mut content = Vec::new();
+            file.take(limit + 1)
+                .read_to_end(&mut content)
+                .map_err(failed())?;
+            if content.len() as u64 > limit {
+                return Err(too_large());
+            }
+            Ok(Some(content))
+        }
+    }
+}
+
+fn node(plan: &Plan, path: &[u8]) -> Result<Node, GitError> {
+    match &plan.tree {
+        Tree::Committed { entries, .. } => {
+            let Some(found) = find(entries, path) else {
+                return Ok(
+                    if has_below(entries.iter().map(|entry| &entry.path[..]), path) {
+                        Node::Directory
+                    } else {
+                        Node::Missing
+                    },
+                );
+            };
+            Ok(match found.mode {
+                Mode::Gitlink => Node::Directory,
+                Mode::Symlink => Node::Symlink(plan.git.output(&["cat-file", "blob", &found.oid])?),
+                mode => Node::File {
+                    executable: mode == Mode::Executable,
+                },
+            })
+        }
+        Tree::Disk { paths, .. } => {
+            let root = plan.location.root();
+            let found = Reader::new(root)
+                .find(path)
+                .map_err(GitError::io("read", super::source::join(root, path)))?;
+            let copied = paths.files.contains_key(path);
+            Ok(match found {
+                Found::Directory if has_below(paths.files.keys().map(|path| &path[..]), path) => {
+                    Node::Directory
+                }
+                Found::File { executable, .. } if copied => Node::File { executable },
+                Found::Symlink { target, .. } if copied => Node::Symlink(target),
+                _ => Node::Missing,
+            })
+        }
+    }
+}
+
+fn find<'a>(entries: &'a [IndexEntry], path: &[u8]) -> Option<&'a IndexEntry> {
+    let at = entries
+        .binary_search_by(|entry| entry.path.as_slice().cmp(path))
+        .ok()?;
+    Some(&entries[at])
+}
+
+fn has_below<'a>(mut paths: impl Iterator<Item = &'a [u8]>, directory: &[u8]) -> bool {
+    paths.any(|path| {
+        path.strip_prefix(directory)
+            .is_some_and(|rest| rest.starts_with(b"/"))
+    })
+}
+
+/// Follows a path from the root, step by step. One that leaves the root, even to come back, is an error.
+fn resolve(
+    path: &str,
+    mut look: impl FnMut(&[u8]) -> Result<Node, GitError>,
+) -> Result<Option<Entry>, GitError> {
+    let outside = || GitError::Outside {
+        path: path.to_owned(),
+    };
+    if path.starts_with('/') {
+        return Err(outside());
+    }
+    let mut links = 0;
+    let mut steps: Vec<Vec<u8>> = split(path.as_bytes());
+    let mut walked: Vec<Vec<u8>> = Vec::new();
+    let mut kind = Kind::Directory;
+    while let Some(step) = steps.pop() {
+        if !matches!(kind, Kind::Directory) {
+            return Ok(None);
+        }
+        match step.as_slice() {
+            b"." => continue,
+            b".." => {
+                walked.pop().ok_or_else(outside)?;
+                continue;
+            }
+            _ => {}
+        }
+        walked.push(step);
+        match look(&walked.join(&b'/'))? {
+            Node::Missing => return Ok(None),
+            Node::Directory => {}
+            Node::File { executable } => kind = Kind::File { executable },
+            Node::Symlink(target) => {
+                links += 1;
+                if links > LINKS {
+                    return Ok(None);
+                }
+                if target.starts_with(b"/") {
+                    return Err(outside());
+                }
+                walked.pop();
+                steps.extend(split(&target));
+            }
+        }
+    }
+    Ok(Some(Entry {
+        path: String::from_utf8_lossy(&walked.join(&b'/')).into_owned(),
+        kind,
+    }))
+}
+
+/// The steps of a path, the first one last.
+fn split(path: &[u8]) -> Vec<Vec<u8>> {
+    let mut steps: Vec<Vec<u8>> = path
+        .split(|&byte| byte == b'/')
+        .filter(|step| !step.is_empty())
+        .map(<[u8]>::to_vec)
+        .collect();
+    steps.reverse();
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `bin/run` is a file, `link` leads to it, `out` and `abs` lead outside, `loop` to itself.
+    fn look(path: &[u8]) -> Result<Node, GitError> {
+        Ok(match path {
+            b"bin" => Node::Directory,
+            b"bin/run" => Node::File { executable: true },
+            b"bin/link" => Node::Symlink(b"../bin/./run".to_vec()),
+            b"dir" => Node::Symlink(b"bin".to_vec()),
+            b"out" => Node::Symlink(b"bin/../../etc/passwd".to_vec()),
+            b"abs" => Node::Symlink(b"/etc/passwd".to_vec()),
+            b"loop" => Node::Symlink(b"loop".to_vec()),
+            _ => Node::Missing,
+        })
+    }
+
+    #[test]
+    fn links_inside_are_followed() {
+        for path in [
+            "bin/run",
+            "./bin//run",
+            "bin/link",
+            "dir/link",
+            "dir/../bin/run",
+        ] {
+            let found = resolve(path, look).unwrap().unwrap();
+            assert_eq!(
+                (found.path.as_str(), found.kind),
+                ("bin/run", Kind::File { executable: true }),
+                "{path}"
+            );
+        }
+        for path in ["none", "bin/none", "bin/run/x", "loop"] {
+            assert_eq!(resolve(path, look).unwrap(), None, "{path}");
+        }
+        assert_eq!(resolve("dir", look).unwrap().unwrap().kind, Kind::Directory);
+    }
+
+    #[test]
+    fn a_path_that_leaves_is_refused_even_if_it_would_come_back() {
+        for path in [
+            "/etc/passwd",
+            "..",
+            "bin/../../x",
+            "out",
+            "abs",
+            "../repo/bin/run",
+        ] {
+            assert!(
+                matches!(resolve(path, look), Err(GitError::Outside { .. })),
+                "{path}"
+            );
+        }
+    }
+}
