@@ -20,14 +20,9 @@ const PLAIN_TRIES: u32 = 8;
 /// A valid sandbox name: `[a-z0-9][a-z0-9-]{0,40}`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(extend("pattern" = "^[a-z0-9][a-z0-9-]{0,40}$")))]
 #[serde(try_from = "String", into = "String")]
-pub struct SandboxName(
-    #[cfg_attr(
-        feature = "schema",
-        schemars(regex(pattern = r"^[a-z0-9][a-z0-9-]{0,40}$"))
-    )]
-    String,
-);
+pub struct SandboxName(String);
 
 impl SandboxName {
     /// Returns the name as text.

@@ -6,3 +6,5 @@ mod promises;
 mod config_properties;
 mod config_rules;
 mod corpus;
+#[cfg(feature = "schema")]
+mod schemas;
