@@ -376,9 +376,9 @@ mod tests {
         assert_eq!(log.tail(100, 1000), ["one", "two", "three", "four"]);
         assert_eq!(log.tail(0, 1000), Vec::<String>::new());
         assert_eq!(
-            log.tail(3, 6),
+            log.tail(3, 7),
             ["\u{65}", "four"],
-            "cut to the last six bytes"
+            "cut to the last seven bytes"
         );
         std::fs::remove_file(path).unwrap();
     }

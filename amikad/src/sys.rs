@@ -7,7 +7,9 @@
     reason = "fork, exec, wait and raw signals have no safe form; see each use"
 )]
 
-use std::ffi::{CStr, CString, c_char, c_int};
+#[cfg(not(test))]
+use std::ffi::c_int;
+use std::ffi::{CStr, CString, c_char};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};

@@ -33,6 +33,8 @@ use crate::say::say;
 const CONNECTION_LIMIT: usize = 256;
 /// A connection this young is never evicted: it may be a probe that is about to ask.
 const SAFE_AGE: Duration = Duration::from_millis(100);
+/// How long a connection waits for a place before it is refused.
+const ROOM_PATIENCE: Duration = Duration::from_millis(200);
 /// How long a request's head may take.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Size of a request's head.
@@ -113,7 +115,7 @@ async fn accept_tcp(listener: TcpListener, shared: &Arc<Shared>, connections: &A
             () = closed(&mut closing) => return linger().await,
         };
         match accepted {
-            Ok((stream, _)) => connections.admit(stream, route::Door::Tcp, shared),
+            Ok((stream, _)) => connections.admit(stream, route::Door::Tcp, shared).await,
             // Out of descriptors, most likely: they come back.
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
@@ -149,7 +151,7 @@ async fn accept_unix(shared: Arc<Shared>, connections: Arc<Connections>) {
     };
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => connections.admit(stream, route::Door::Root, &shared),
+            Ok((stream, _)) => connections.admit(stream, route::Door::Root, &shared).await,
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
@@ -184,11 +186,16 @@ impl Drop for Counted {
 
 impl Connections {
     /// Serves `stream`, unless there are too many already.
-    fn admit<S>(&self, mut stream: S, door: route::Door, shared: &Arc<Shared>)
+    async fn admit<S>(&self, mut stream: S, door: route::Door, shared: &Arc<Shared>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        if !self.make_room() {
+        let begun = Instant::now();
+        while !self.make_room() && begun.elapsed() < ROOM_PATIENCE {
+            // A burst: one of those that came with it will soon be old enough to go.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        if self.lock().len() >= CONNECTION_LIMIT {
             tokio::spawn(async move {
                 let refusal = stream.write_all(BUSY);
                 // A client that does not take it is cut off.

@@ -1,2 +1,19 @@
-//! Black-box tests.
-fn main() {}
+//! Black-box tests: the real binary as PID 1 of its own namespaces. They need root and no engine.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "tests: their names are their documentation, and a panic is how they fail"
+)]
+
+mod cmd;
+mod degrade;
+mod exec;
+mod files;
+mod gate;
+mod http;
+mod opencode;
+mod signals;
+mod streams;
+mod support;
