@@ -266,13 +266,13 @@ fn fill_gaps(source: &Path, target: &Path, owner: Option<&Identity>) {
                 fill_gaps(&from, &to, owner);
                 continue;
             }
-            (_, Some(_)) => continue,
             (true, None) => fs::create_dir(&to).and_then(|()| copy_mode(&from, &to)),
             (false, None) if kind.is_symlink() => {
                 fs::read_link(&from).and_then(|link| std::os::unix::fs::symlink(link, &to))
             }
             (false, None) if kind.is_file() => copy_file(&from, &to),
-            (false, None) => continue,
+            // Something is there already, or it is nothing a skeleton can hold.
+            _ => continue,
         };
         match made {
             Ok(()) => {

@@ -45,15 +45,14 @@ pub(crate) fn exec_as(exec: &ExecAs) -> i32 {
             return 126;
         }
     }
-    if uid != user.identity.uid || exec.place.user.is_some() && uid == 0 {
-        if let Err(error) = user.identity.assume() {
-            let name = user
-                .name
-                .clone()
-                .unwrap_or_else(|| user.identity.uid.to_string());
-            say(format!("cannot become user `{name}`: {error}"));
-            return 126;
-        }
+    let changes = uid != user.identity.uid || exec.place.user.is_some() && uid == 0;
+    if changes && let Err(error) = user.identity.assume() {
+        let name = user
+            .name
+            .clone()
+            .unwrap_or_else(|| user.identity.uid.to_string());
+        say(format!("cannot become user `{name}`: {error}"));
+        return 126;
     }
     let environment = environment(exec, &own, &user);
     let wanted = exec
@@ -186,8 +185,8 @@ fn start_time(pid: u32) -> Option<u64> {
     let mut fields = fields.split_ascii_whitespace();
     let state = fields.next()?;
     // Field 22 of proc(5), counted from the state, which is field 3.
-    let start = fields.nth(18)?.parse().ok()?;
-    (state != "Z" && state != "X").then_some(start)
+    let ticks = fields.nth(18)?.parse().ok()?;
+    (state != "Z" && state != "X").then_some(ticks)
 }
 
 /// Signals the process group of what `exec-as --id` started; 3 if it is gone.

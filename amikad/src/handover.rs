@@ -4,7 +4,7 @@
 //! already run, and a directory swapped for a link must not lead root astray.
 
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::dir::{Dir, Type};
 use nix::fcntl::{AtFlags, OFlag};
@@ -31,7 +31,8 @@ pub(crate) struct Handed {
 pub(crate) fn hand_over(roots: &[&Path], agent: &Identity, mounts: &Mounts) -> Handed {
     let protected = std::fs::read("/proc/sys/fs/protected_hardlinks");
     let mut walk = Walk {
-        agent,
+        uid: Some(Uid::from_raw(agent.uid)),
+        gid: Some(Gid::from_raw(agent.gid)),
         mounts,
         // Where anybody may link to anybody's files, a link in the home proves nothing.
         trust_hard_links: protected.is_ok_and(|text| text.starts_with(b"1")),
@@ -49,40 +50,26 @@ pub(crate) fn hand_over(roots: &[&Path], agent: &Identity, mounts: &Mounts) -> H
             continue;
         };
         if data.st_uid == 0
-            && fchownat(
-                &directory,
-                c"",
-                walk.uid(),
-                walk.gid(),
-                AtFlags::AT_EMPTY_PATH,
-            )
-            .is_ok()
+            && fchownat(&directory, c"", walk.uid, walk.gid, AtFlags::AT_EMPTY_PATH).is_ok()
         {
             walk.handed.changed += 1;
         }
-        walk.directory(directory, root.to_path_buf(), data.st_dev, 0);
+        walk.directory(directory, root, data.st_dev, 0);
     }
     walk.handed
 }
 
 struct Walk<'a> {
-    agent: &'a Identity,
+    uid: Option<Uid>,
+    gid: Option<Gid>,
     mounts: &'a Mounts,
     trust_hard_links: bool,
     handed: Handed,
 }
 
 impl Walk<'_> {
-    fn uid(&self) -> Option<Uid> {
-        Some(Uid::from_raw(self.agent.uid))
-    }
-
-    fn gid(&self) -> Option<Gid> {
-        Some(Gid::from_raw(self.agent.gid))
-    }
-
     /// `path` serves to recognise mounts, and for nothing else.
-    fn directory(&mut self, mut directory: Dir, path: PathBuf, device: u64, depth: usize) {
+    fn directory(&mut self, mut directory: Dir, path: &Path, device: u64, depth: usize) {
         let mut below = Vec::new();
         let entries = directory.iter().collect::<Vec<_>>();
         for entry in entries.into_iter().flatten() {
@@ -113,7 +100,7 @@ impl Walk<'_> {
             }
             if data.st_uid == 0 && !linked {
                 let flags = AtFlags::AT_SYMLINK_NOFOLLOW;
-                match fchownat(&directory, name, self.uid(), self.gid(), flags) {
+                match fchownat(&directory, name, self.uid, self.gid, flags) {
                     Ok(()) => self.handed.changed += 1,
                     Err(_) => self.handed.failed += 1,
                 }
@@ -123,7 +110,7 @@ impl Walk<'_> {
             }
         }
         for name in below {
-            self.descend(&directory, &name, &path, device, depth);
+            self.descend(&directory, &name, path, device, depth);
         }
     }
 
@@ -143,7 +130,7 @@ impl Walk<'_> {
                 if depth < DEPTH && fstat(&opened).is_ok_and(|data| data.st_dev == device) =>
             {
                 let path = path.join(std::ffi::OsStr::from_bytes(name.to_bytes()));
-                self.directory(opened, path, device, depth + 1);
+                self.directory(opened, &path, device, depth + 1);
             }
             _ => self.handed.failed += 1,
         }

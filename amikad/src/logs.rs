@@ -285,7 +285,7 @@ impl Inner {
             let kept = bytes
                 .len()
                 .min(usize::try_from(LATE_LIMIT - *late).unwrap_or(0));
-            let end = file.metadata().map(|data| data.len()).unwrap_or(0);
+            let end = file.metadata().map_or(0, |data| data.len());
             // A full disk costs this line and nothing else.
             let _ = file.write_all_at(&bytes[..kept], end);
             *late += kept as u64;

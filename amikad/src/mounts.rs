@@ -74,15 +74,12 @@ fn unescape(field: &str) -> PathBuf {
             .get(index + 1..index + 4)
             .and_then(|digits| std::str::from_utf8(digits).ok());
         let value = octal.and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match (byte, value) {
-            (b'\\', Some(value)) => {
-                plain.push(value);
-                index += 4;
-            }
-            _ => {
-                plain.push(*byte);
-                index += 1;
-            }
+        if let (b'\\', Some(value)) = (byte, value) {
+            plain.push(value);
+            index += 4;
+        } else {
+            plain.push(*byte);
+            index += 1;
         }
     }
     OsString::from_vec(plain).into()

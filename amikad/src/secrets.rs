@@ -111,8 +111,10 @@ fn read_secret(file: &Path) -> io::Result<String> {
         .custom_flags(flags)
         .open(file)?;
     let data = opened.metadata()?;
-    let ours =
-        data.is_file() && data.uid() == nix::unistd::geteuid().as_raw() && data.mode() & 0o077 == 0;
+    // No bit set for the group or for others.
+    let ours = data.is_file()
+        && data.uid() == nix::unistd::geteuid().as_raw()
+        && data.mode().trailing_zeros() >= 6;
     let mut text = String::new();
     opened.take(4096).read_to_string(&mut text)?;
     let text = text.trim_end_matches(['\n', '\r']);

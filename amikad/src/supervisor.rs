@@ -255,9 +255,8 @@ impl Supervisor {
         while let Ok(Some(info)) = self.signals.read_signal() {
             let signo = i32::try_from(info.ssi_signo).unwrap_or(0);
             match signo {
-                SIGCHLD | SIGTTIN | SIGTTOU => {}
-                // Faults sent from outside: CMD did not commit them.
-                4..=8 | 11 | 31 => {}
+                // 4 to 8, 11 and 31: faults sent from outside, which CMD did not commit.
+                SIGCHLD | SIGTTIN | SIGTTOU | 4..=8 | 11 | 31 => {}
                 // From our own writes to a pipe without a reader.
                 SIGPIPE if info.ssi_pid == own => {}
                 signo => self.queue.push_back(Event::Signal(signo)),
@@ -280,7 +279,7 @@ impl Supervisor {
                 note(format!("OpenCode ended: {end}"));
                 self.queue
                     .push_back(Event::OpenCode(ServiceEvent::Ended(end)));
-                self.sweep(pid);
+                Self::sweep(pid);
             } else {
                 self.facts.orphans += 1;
             }
@@ -321,7 +320,7 @@ impl Supervisor {
                 }
             }
             Action::StartCmd => self.start_cmd(),
-            Action::SignalSetup(signo) => self.signal_group(self.setup_pid, signo),
+            Action::SignalSetup(signo) => Self::signal_group(self.setup_pid, signo),
             Action::SignalCmd(signo) => {
                 if let Some(pid) = self.cmd_pid {
                     // Gone but not yet reaped: nobody is left to tell.
@@ -634,7 +633,7 @@ impl Supervisor {
     }
 
     /// Sends a signal to a group; to its leader where the group is not there yet.
-    fn signal_group(&self, leader: Option<i32>, signo: i32) {
+    fn signal_group(leader: Option<i32>, signo: i32) {
         if let Some(pid) = leader
             && sys::kill(-pid, signo).is_err()
         {
@@ -654,7 +653,7 @@ impl Supervisor {
     }
 
     /// Kills what a dead OpenCode server left of its session.
-    fn sweep(&self, leader: i32) {
+    fn sweep(leader: i32) {
         for pid in opencode::tree(leader) {
             if pid != leader {
                 // As above.

@@ -45,18 +45,22 @@ async fn write(shared: &Shared, boot: &str, mut next: u64, sender: &mpsc::Sender
         let last_round = *closing.borrow();
         // A slow client waits here, alone: what it misses meanwhile is counted and told.
         while let Some(change) = shared.change_from(next) {
-            let mut text = String::new();
-            if change.seq > next {
-                let lost = json!({ "lost": change.seq - next });
-                text.push_str(&format!("event: lost\ndata: {lost}\n\n"));
-            }
+            let lost = change.seq - next;
+            let lost = match lost {
+                0 => String::new(),
+                lost => format!("event: lost\ndata: {}\n\n", json!({ "lost": lost })),
+            };
             let name = serde_json::to_value(change.changed).unwrap_or_default();
             let name = name.as_str().unwrap_or("change").to_owned();
             let data = serde_json::to_string(&change).unwrap_or_default();
-            text.push_str(&format!(
-                "id: {boot}-{}\nevent: {name}\ndata: {data}\n\n",
-                change.seq
-            ));
+            let seq = change.seq;
+            let text = format!(
+                "{lost}id: {boot}-{seq}
+event: {name}
+data: {data}
+
+"
+            );
             next = change.seq + 1;
             if sender.send(text.into()).await.is_err() {
                 return;

@@ -26,7 +26,10 @@ pub(super) fn check_origin(request: &Parts, hostname: &str) -> Option<Answer> {
             ));
         }
     };
-    let authority = request.uri.authority().map(|authority| authority.as_str());
+    let authority = request
+        .uri
+        .authority()
+        .map(hyper::http::uri::Authority::as_str);
     let given = host.is_some() || request.headers.contains_key(header::HOST);
     let acceptable = |name: &str| is_own_name(name, hostname);
     if given && !host.is_some_and(acceptable) || authority.is_some_and(|name| !acceptable(name)) {

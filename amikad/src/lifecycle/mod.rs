@@ -240,7 +240,7 @@ impl State {
             Event::CmdEnded(end) => self.cmd_ended(end, now, &mut actions),
             Event::OpenCode(event) => {
                 self.with_opencode(&mut actions, |opencode, todo| {
-                    opencode.step(event, now, todo)
+                    opencode.step(event, now, todo);
                 });
             }
             Event::Signal(signo) => self.signal(signo, now, &mut actions),

@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -366,7 +367,6 @@ impl Sandbox {
                 .unwrap_or_default();
             String::from_utf8_lossy(&bytes).into_owned()
         };
-        use std::os::unix::process::ExitStatusExt;
         Ended {
             code: status
                 .code()
@@ -430,10 +430,10 @@ impl Sandbox {
 
     /// One request with these extra header lines.
     pub fn request(&self, method: &str, target: &str, headers: &[&str], body: &str) -> Answer {
-        let extra: String = headers
-            .iter()
-            .map(|header| format!("{header}\r\n"))
-            .collect();
+        let extra = [headers, &[""]].concat().join(
+            "
+",
+        );
         let host = if extra.to_lowercase().contains("host:") {
             ""
         } else {
