@@ -1,0 +1,256 @@
+//! The copy with `--no-clean`: the same `git status` as on the host, whatever state it is in.
+
+use pretty_assertions::assert_eq;
+
+use crate::support::*;
+
+fn same(path: &std::path::Path) -> Copied {
+    let copied = copy(request(path, DIRTY));
+    assert_eq!(status(&copied.path()), status(path));
+    assert_eq!(copied.git(&["diff", "HEAD"]), git(path, &["diff", "HEAD"]));
+    assert_eq!(
+        copied.git(&["ls-files", "-s", "-t", "-v"]),
+        git(path, &["ls-files", "-s", "-t", "-v"])
+    );
+    copied
+}
+
+/// One of everything that `git status` can show of files.
+fn changed(host: &Host) -> std::path::PathBuf {
+    let path = host.empty("repo", &[]);
+    for name in [
+        "staged", "unstaged", "both", "deleted", "removed", "renamed", "mode", "kind", "dir/file",
+        "same",
+    ] {
+        write(
+            &path,
+            name,
+            format!("{name} with a few lines\nto be found again\n"),
+        );
+    }
+    write(&path, ".gitignore", "ignored\nbuild/\n");
+    commit_all(&path, "first");
+    write(&path, "staged", "changed\n");
+    write(&path, "both", "staged\n");
+    git(&path, &["add", "staged", "both"]);
+    write(&path, "both", "and changed\n");
+    write(&path, "unstaged", "changed\n");
+    std::fs::remove_file(path.join("deleted")).unwrap();
+    git(&path, &["rm", "-q", "removed"]);
+    git(&path, &["mv", "renamed", "new-name"]);
+    make_executable(&path.join("mode"));
+    std::fs::remove_file(path.join("kind")).unwrap();
+    std::os::unix::fs::symlink("same", path.join("kind")).unwrap();
+    write(&path, "untracked", "untracked\n");
+    write(&path, "new/deep/file", "untracked\n");
+    write(&path, "intent", "to add\n");
+    git(&path, &["add", "-N", "intent"]);
+    write(&path, "ignored", "ignored\n");
+    write(&path, "build/output", "ignored\n");
+    path
+}
+
+#[test]
+fn every_kind_of_change_shows_as_on_the_host() {
+    let host = Host::new();
+    let path = changed(&host);
+    let copied = same(&path);
+    assert!(!copied.has("ignored") && !copied.has("build"));
+    let mut expected = tree(&path);
+    expected.retain(|path, _| path != "ignored" && !path.starts_with("build/"));
+    assert_eq!(tree(&copied.path()), expected);
+}
+
+#[test]
+fn ignored_files_come_when_asked_for_and_stay_ignored() {
+    let host = Host::new();
+    let path = changed(&host);
+    write(
+        &path,
+        "by-exclude",
+        "ignored by the repository's own rule\n",
+    );
+    write(&path, ".git/info/exclude", "by-exclude");
+    assert!(!copy(request(&path, DIRTY)).has("by-exclude"));
+    let copied = copy(request(&path, ALL));
+    assert_eq!(tree(&copied.path()), tree(&path));
+    assert_eq!(status(&copied.path()), status(&path));
+}
+
+#[test]
+fn an_unfinished_merge_goes_on_in_the_copy() {
+    let host = Host::new();
+    let path = host.simple("repo");
+    git(&path, &["switch", "-q", "-c", "other"]);
+    write(&path, "a.txt", "theirs\n");
+    commit_all(&path, "theirs");
+    git(&path, &["switch", "-q", "main"]);
+    write(&path, "a.txt", "ours\n");
+    commit_all(&path, "ours");
+    git_fails(&path, &["merge", "-q", "other"]);
+    let copied = same(&path);
+    assert!(status(&copied.path()).contains("u UU"));
+    write(&copied.path(), "a.txt", "both\n");
+    copied.git(&["add", "a.txt"]);
+    copied.git(&["commit", "-q", "--no-edit"]);
+    assert_eq!(
+        copied
+            .git(&["rev-list", "--parents", "-1", "HEAD"])
+            .split(' ')
+            .count(),
+        3
+    );
+}
+
+#[test]
+fn an_unfinished_rebase_goes_on_in_the_copy() {
+    let host = Host::new();
+    let path = host.simple("repo");
+    git(&path, &["switch", "-q", "-c", "topic"]);
+    write(&path, "a.txt", "topic\n");
+    commit_all(&path, "topic");
+    git(&path, &["switch", "-q", "main"]);
+    write(&path, "a.txt", "main\n");
+    commit_all(&path, "main");
+    git(&path, &["switch", "-q", "topic"]);
+    git_fails(&path, &["rebase", "-q", "main"]);
+    let copied = same(&path);
+    write(&copied.path(), "a.txt", "both\n");
+    copied.git(&["add", "a.txt"]);
+    copied.git(&["-c", "core.editor=true", "rebase", "--continue"]);
+    assert_eq!(copied.git(&["branch", "--show-current"]), "topic");
+}
+
+#[test]
+fn every_form_of_index_is_understood() {
+    let forms: [&[&str]; 5] = [
+        &["update-index", "--index-version", "4"],
+        &["update-index", "--split-index"],
+        &["update-index", "--force-untracked-cache"],
+        &["update-index", "--skip-worktree", "same"],
+        &["update-index", "--assume-unchanged", "same"],
+    ];
+    for form in forms {
+        let host = Host::new();
+        let path = changed(&host);
+        git(&path, form);
+        let hidden = form.contains(&"same");
+        if hidden {
+            write(&path, "same", "hidden change\n");
+        }
+        let copied = same(&path);
+        let output = git_command(&copied.path(), &["status"]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{form:?}");
+        if hidden {
+            assert_eq!(copied.read("same"), "hidden change\n");
+        }
+    }
+}
+
+#[test]
+fn a_sparse_checkout_stays_sparse() {
+    let host = Host::new();
+    let path = host.simple("repo");
+    write(&path, "other/c.txt", "three\n");
+    commit_all(&path, "second");
+    git(
+        &path,
+        &["sparse-checkout", "set", "--cone", "--sparse-index", "src"],
+    );
+    assert!(!path.join("other").exists());
+    let copied = copy(request(&path, DIRTY));
+    assert_eq!(copied.git(&["status", "--porcelain"]), "");
+    assert!(!copied.has("other") && copied.has("src/b.txt"));
+    let whole = copy(request(&path, amika_cli::git::Copy::Clean));
+    assert!(whole.has("other/c.txt"));
+    assert_eq!(whole.git(&["status", "--porcelain"]), "");
+}
+
+#[test]
+fn a_directory_replaced_by_a_link_is_not_read_through() {
+    let host = Host::new();
+    let path = host.simple("repo");
+    write(&host.path("outside"), "b.txt", "of the host\n");
+    std::fs::remove_dir_all(path.join("src")).unwrap();
+    std::os::unix::fs::symlink("../outside", path.join("src")).unwrap();
+    let copied = same(&path);
+    assert_eq!(
+        copied.path().join("src").read_link().unwrap(),
+        std::path::Path::new("../outside")
+    );
+}
+
+#[test]
+fn the_stash_comes_along() {
+    let host = Host::new();
+    let path = host.simple("repo");
+    for text in ["first stash\n", "second stash\n"] {
+        write(&path, "a.txt", text);
+        git(&path, &["stash", "-q"]);
+    }
+    let copied = same(&path);
+    assert_eq!(
+        copied.git(&["stash", "list"]),
+        git(&path, &["stash", "list"])
+    );
+    copied.git(&["stash", "pop", "-q", "stash@{1}"]);
+    assert_eq!(copied.read("a.txt"), "first stash\n");
+}
+
+#[test]
+fn permissions_of_a_file_system_without_them_come_from_the_index() {
+    let host = Host::new();
+    let path = host.simple("repo");
+    make_executable(&path.join("a.txt"));
+    commit_all(&path, "executable");
+    git(&path, &["config", "core.fileMode", "false"]);
+    std::fs::set_permissions(
+        path.join("a.txt"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o644),
+    )
+    .unwrap();
+    let copied = copy(request(&path, DIRTY));
+    assert_eq!(copied.git(&["status", "--porcelain"]), "");
+    assert_eq!(copied.git(&["config", "core.fileMode"]), "true");
+}
+
+#[test]
+fn the_snapshot_holds_the_tree_of_the_dirty_state() {
+    let host = Host::new();
+    let path = changed(&host);
+    let repository = open(request(&path, DIRTY)).unwrap();
+    let snapshot = block_on(repository.snapshot()).unwrap();
+    assert!(snapshot.dirty);
+    assert_eq!(snapshot.commit, Some(git(&path, &["rev-parse", "HEAD"])));
+    let copied = copy(request(&path, DIRTY));
+    copied.git(&["add", "-A"]);
+    assert_eq!(snapshot.tree, Some(copied.git(&["write-tree"])));
+    let clean = open(request(&path, amika_cli::git::Copy::Clean)).unwrap();
+    let snapshot = block_on(clean.snapshot()).unwrap();
+    assert!(!snapshot.dirty);
+    assert_eq!(
+        snapshot.tree,
+        Some(git(&path, &["rev-parse", "HEAD^{tree}"]))
+    );
+    assert_eq!(
+        snapshot.refs["refs/heads/main"],
+        git(&path, &["rev-parse", "main"])
+    );
+}
+
+#[test]
+fn without_any_commit_the_files_are_copied() {
+    let host = Host::new();
+    let path = host.empty("repo", &[]);
+    write(&path, "untracked", "x\n");
+    same_unborn(&path);
+    write(&path, "staged", "x\n");
+    git(&path, &["add", "staged"]);
+    same_unborn(&path);
+}
+
+fn same_unborn(path: &std::path::Path) {
+    let copied = copy(request(path, DIRTY));
+    assert_eq!(status(&copied.path()), status(path));
+    assert_eq!(tree(&copied.path()), tree(path));
+}

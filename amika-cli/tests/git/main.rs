@@ -1,0 +1,11 @@
+//! Real repositories, made in temporary directories by the real git, copied and unpacked again: the copy
+//! must be what the host has, and the host must be what it was.
+
+mod branches;
+mod clean;
+mod dirty;
+mod failures;
+mod modules;
+mod shapes;
+mod support;
+mod urls;
