@@ -117,7 +117,10 @@ impl CommandError {
     pub fn to_json(&self) -> Value {
         let mut error = self.details.clone();
         error.insert("code".into(), self.code.word().into());
-        error.insert("exit_code".into(), (self.code as i32).into());
+        // `exec` and `connect` end with another code than the error's kind would have.
+        error
+            .entry("exit_code")
+            .or_insert_with(|| (self.code as i32).into());
         error.insert("message".into(), self.message.clone().into());
         error.insert("causes".into(), self.causes.clone().into());
         let hint = if self.hints.is_empty() {

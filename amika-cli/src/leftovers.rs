@@ -29,7 +29,10 @@ pub struct Leftover {
 
 #[derive(Clone, Debug)]
 enum Removal {
-    Sandbox { container: String, record: Box<SandboxRecord> },
+    Sandbox {
+        container: String,
+        record: Box<SandboxRecord>,
+    },
     Container(String),
     Volume(String),
 }
@@ -56,13 +59,23 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
                 kind: "container".into(),
                 name: container.name,
                 reason: "its create was interrupted".into(),
-                removal: Removal::Sandbox { container: container.id, record: Box::new(record) },
+                removal: Removal::Sandbox {
+                    container: container.id,
+                    record: Box::new(record),
+                },
             });
         }
     }
-    let fillers = engine.list_containers(&format!("{}={}", key::KIND, Kind::Amikad)).await?;
+    let fillers = engine
+        .list_containers(&format!("{}={}", key::KIND, Kind::Amikad))
+        .await?;
     for filler in fillers {
-        let volume = filler.name.split("-fill-").next().unwrap_or_default().to_owned();
+        let volume = filler
+            .name
+            .split("-fill-")
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         if FileLock::is_free(&volume) {
             found.push(Leftover {
                 kind: "container".into(),
@@ -81,7 +94,9 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
 /// # Errors
 /// Those of the engine.
 pub async fn git_volumes_without_sandbox(engine: &Engine) -> Result<Vec<String>> {
-    let volumes = engine.list_volumes(&format!("{}={}", key::KIND, Kind::Git)).await?;
+    let volumes = engine
+        .list_volumes(&format!("{}={}", key::KIND, Kind::Git))
+        .await?;
     let ids: BTreeSet<String> = sandbox::list(engine)
         .await?
         .into_iter()
@@ -89,7 +104,12 @@ pub async fn git_volumes_without_sandbox(engine: &Engine) -> Result<Vec<String>>
         .collect();
     Ok(volumes
         .into_iter()
-        .filter(|volume| volume.labels.get(key::ID).is_none_or(|id| !ids.contains(id)))
+        .filter(|volume| {
+            volume
+                .labels
+                .get(key::ID)
+                .is_none_or(|id| !ids.contains(id))
+        })
         .map(|volume| volume.name)
         .collect())
 }

@@ -27,6 +27,7 @@ mod pull;
 mod ready;
 mod registry;
 mod sandbox;
+mod terminal;
 mod view;
 
 use std::process::ExitCode;

@@ -64,6 +64,8 @@ pub mod path {
     pub const BOOT_RECORD: &str = "/var/lib/amikad/boot.json";
     /// JSON [`crate::wire::NextBoot`]: instructions for one boot; consumed by it.
     pub const NEXT_BOOT: &str = "/var/lib/amikad/next-boot.json";
+    /// JSON state of the repository when the sandbox was made.
+    pub const GIT_SNAPSHOT: &str = "/var/lib/amikad/git-snapshot.json";
     /// SHA-256 (hex) of the setup script that last succeeded, for [`super::env::SETUP_ONCE`].
     pub const SETUP_DONE: &str = "/var/lib/amikad/setup-done";
 }

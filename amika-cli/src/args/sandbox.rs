@@ -56,6 +56,57 @@ pub struct CreateArgs {
     /// Clone a repository: the current one, the one that contains PATH, or URL.
     #[arg(long, value_name = "PATH|URL", num_args = 0..=1, default_missing_value = "", help_heading = "Repository")]
     pub git: Option<String>,
+    /// Branch, tag or commit to start on.
+    #[arg(
+        long,
+        value_name = "BRANCH",
+        requires = "git",
+        help_heading = "Repository"
+    )]
+    pub branch: Option<String>,
+    /// Make this branch and start on it.
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "git",
+        help_heading = "Repository"
+    )]
+    pub new_branch: Option<String>,
+    /// Take staged, changed, untracked and deleted files along too, not only what is committed.
+    #[arg(long, requires = "git", help_heading = "Repository")]
+    pub no_clean: bool,
+    /// With --no-clean: take ignored files along too.
+    #[arg(long, requires = "no_clean", help_heading = "Repository")]
+    pub include_ignored: bool,
+
+    /// Mount a path of this machine: read-only, writable, or as a copy [default: rwcopy]. Repeatable.
+    #[arg(
+        long,
+        value_name = "SOURCE:TARGET[:ro|rw|rwcopy]",
+        help_heading = "Mounts and credentials"
+    )]
+    pub mount: Vec<String>,
+    /// Mount a volume of the engine. Repeatable.
+    #[arg(
+        long,
+        value_name = "NAME:TARGET[:ro|rw]",
+        help_heading = "Mounts and credentials"
+    )]
+    pub volume: Vec<String>,
+    /// Agents whose sign-ins are copied in [default: all that are found].
+    #[arg(
+        long,
+        value_name = "claude,codex,opencode",
+        help_heading = "Mounts and credentials"
+    )]
+    pub credentials: Option<String>,
+    /// Copy no sign-ins.
+    #[arg(
+        long,
+        conflicts_with = "credentials",
+        help_heading = "Mounts and credentials"
+    )]
+    pub no_credentials: bool,
 
     /// Script that must exit 0 before CMD starts; runs as root at every start.
     #[arg(

@@ -61,7 +61,10 @@ impl Report {
     }
 
     fn fail(&mut self, name: &str, error: &CommandError) {
-        let message = std::iter::once(&error.message).chain(&error.causes).cloned().collect::<Vec<_>>();
+        let message = std::iter::once(&error.message)
+            .chain(&error.causes)
+            .cloned()
+            .collect::<Vec<_>>();
         let hint = (!error.hints.is_empty()).then(|| error.hints.join("\n"));
         self.add(name, Outcome::Failed, message.join(": "), hint.as_deref());
     }
@@ -70,16 +73,24 @@ impl Report {
 pub(super) async fn run(args: &DoctorArgs, app: &App) -> Result<()> {
     let mut report = Report::default();
     let failure = examine(args, &mut report).await.err();
-    let failed = report.checks.iter().any(|check| check.result == Outcome::Failed);
+    let failed = report
+        .checks
+        .iter()
+        .any(|check| check.result == Outcome::Failed);
     let error = match failure {
         Some(error) => error,
         None if failed => CommandError::new(ExitCode::Failure, "something is missing"),
-        None => return app.out.result(&report, |out| write_text(&report, args.fix, out)),
+        None => {
+            return app
+                .out
+                .result(&report, |out| write_text(&report, args.fix, out));
+        }
     };
     if app.out.is_json() {
         return Err(error.detail("report", serde_json::to_value(&report).unwrap_or_default()));
     }
-    app.out.result(&report, |out| write_text(&report, args.fix, out))?;
+    app.out
+        .result(&report, |out| write_text(&report, args.fix, out))?;
     // The checks above have said why and what to do.
     Err(CommandError::new(error.code, error.message))
 }
@@ -102,7 +113,13 @@ async fn examine(args: &DoctorArgs, report: &mut Report) -> Result<()> {
     report.add(
         "engine",
         Outcome::Ok,
-        format!("{} at {}, API {}, {}", system.version, engine.endpoint(), system.api_version, system.storage_driver),
+        format!(
+            "{} at {}, API {}, {}",
+            system.version,
+            engine.endpoint(),
+            system.api_version,
+            system.storage_driver
+        ),
         None,
     );
     check_disk(&engine, &system, report);
@@ -112,7 +129,12 @@ async fn examine(args: &DoctorArgs, report: &mut Report) -> Result<()> {
 
 fn check_key(report: &mut Report) {
     match crate::daemon::UserKey::load() {
-        Ok(_) => report.add("key", Outcome::Ok, "the key to sandboxes' daemons is readable", None),
+        Ok(_) => report.add(
+            "key",
+            Outcome::Ok,
+            "the key to sandboxes' daemons is readable",
+            None,
+        ),
         Err(error) => report.fail("key", &error),
     }
 }
@@ -121,7 +143,9 @@ fn check_disk(engine: &Engine, system: &SystemFacts, report: &mut Report) {
     if !engine.is_local() {
         return;
     }
-    let Ok(stat) = rustix::fs::statvfs(system.root_dir.as_str()) else { return };
+    let Ok(stat) = rustix::fs::statvfs(system.root_dir.as_str()) else {
+        return;
+    };
     let free = stat.f_bavail * stat.f_frsize;
     let message = format!("{} free for {}", human_size(free), system.root_dir);
     if free < LOW_DISK {
@@ -140,7 +164,12 @@ async fn check_images(engine: &Engine, system: &SystemFacts, report: &mut Report
             return Ok(());
         }
     };
-    report.add("amikad", Outcome::Ok, format!("carried for {}", system.architecture), None);
+    report.add(
+        "amikad",
+        Outcome::Ok,
+        format!("carried for {}", system.architecture),
+        None,
+    );
     let image = Preset::Coder.reference(&Preset::Coder.fingerprint(daemon.bytes()));
     match engine.inspect_image(&image).await? {
         Some(_) => report.add("image", Outcome::Ok, format!("{image} is there"), None),
@@ -165,11 +194,21 @@ async fn check_leftovers(engine: &Engine, fix: bool, report: &mut Report) -> Res
         }
     }
     if report.leftovers.is_empty() {
-        report.add("leftovers", Outcome::Ok, "nothing that was interrupted", None);
+        report.add(
+            "leftovers",
+            Outcome::Ok,
+            "nothing that was interrupted",
+            None,
+        );
     } else {
         let count = report.leftovers.len();
         let hint = Some("`amika doctor --fix` removes them");
-        report.add("leftovers", Outcome::Warning, format!("{count} from interrupted commands"), hint);
+        report.add(
+            "leftovers",
+            Outcome::Warning,
+            format!("{count} from interrupted commands"),
+            hint,
+        );
     }
     Ok(())
 }
@@ -182,13 +221,26 @@ fn write_text(report: &Report, fixed: bool, out: &mut dyn std::io::Write) -> std
             Outcome::Warning => (AnsiColor::Yellow.on_default(), '!'),
             Outcome::Failed => (AnsiColor::Red.on_default(), '✗'),
         };
-        writeln!(out, "{style}{mark}{style:#} {:<13} {}", check.name, check.message)?;
+        writeln!(
+            out,
+            "{style}{mark}{style:#} {:<13} {}",
+            check.name, check.message
+        )?;
         if let Some(hint) = &check.hint {
-            writeln!(out, "  {:<13} {}", "", hint.replace('\n', "\n                "))?;
+            writeln!(
+                out,
+                "  {:<13} {}",
+                "",
+                hint.replace('\n', "\n                ")
+            )?;
         }
     }
     for leftover in &report.leftovers {
-        writeln!(out, "    {} {}: {}", leftover.kind, leftover.name, leftover.reason)?;
+        writeln!(
+            out,
+            "    {} {}: {}",
+            leftover.kind, leftover.name, leftover.reason
+        )?;
     }
     if fixed {
         for name in &report.removed {
@@ -196,7 +248,10 @@ fn write_text(report: &Report, fixed: bool, out: &mut dyn std::io::Write) -> std
         }
     }
     for volume in &report.git_volumes {
-        writeln!(out, "  git volume {volume} has no sandbox any more; `docker volume rm {volume}` removes it and the work in it")?;
+        writeln!(
+            out,
+            "  git volume {volume} has no sandbox any more; `docker volume rm {volume}` removes it and the work in it"
+        )?;
     }
     Ok(())
 }

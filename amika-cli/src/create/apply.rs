@@ -1,16 +1,18 @@
 //! Carrying a plan out, each step with its undo. The first start is the commit point.
 
 use std::collections::BTreeSet;
-use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use amika_core::label::{SandboxRecord, key};
 use amika_core::service::{Binding, HostPort, MAX_ROUNDS};
 
 use super::plan::{NETWORK, Plan};
-use super::request::Request;
+use super::settings::Settings;
 use super::upload::Upload;
 use crate::engine::{ContainerFacts, Engine, EngineError};
 use crate::error::{CommandError, ExitCode, Result};
+use crate::git;
 use crate::inject::Injection;
 use crate::interrupt::Interrupt;
 use crate::output::{Printer, Steps};
@@ -22,23 +24,14 @@ pub struct Created {
     pub container: String,
 }
 
-/// What fills the volume of a repository, given the container and the owner of the files.
-pub type Fill<'a> = Box<
-    dyn FnOnce(
-            Engine,
-            String,
-            (u32, u32),
-        ) -> std::pin::Pin<Box<dyn Future<Output = Result<String>> + Send + 'a>>
-        + Send
-        + 'a,
->;
-
 /// A plan on its way to being carried out.
 pub struct Job<'a> {
     /// The engine.
     pub engine: &'a Engine,
-    /// What was asked for.
-    pub request: &'a Request,
+    /// What holds in the end.
+    pub settings: &'a Settings,
+    /// The repository to clone in.
+    pub repository: Option<&'a git::Repository>,
     /// What is mounted at amikad's directory.
     pub injection: Option<&'a Injection>,
     /// The plan; its ports change when others took them meanwhile.
@@ -54,13 +47,12 @@ pub struct Job<'a> {
 /// Those of the steps; [`ExitCode::Interrupted`].
 pub async fn apply(
     job: &mut Job<'_>,
-    fill: Option<Fill<'_>>,
     out: &Printer,
     steps: &mut Steps,
     interrupt: &Interrupt,
 ) -> Result<Created> {
     let result = tokio::select! {
-        result = make(job, fill, steps) => result,
+        result = make(job, out, steps) => result,
         () = interrupt.requested() => Err(interrupted()),
     };
     match result {
@@ -105,19 +97,19 @@ pub fn interrupted() -> CommandError {
     )
 }
 
-async fn make(job: &mut Job<'_>, fill: Option<Fill<'_>>, steps: &mut Steps) -> Result<Created> {
+async fn make(job: &mut Job<'_>, out: &Printer, steps: &mut Steps) -> Result<Created> {
     let engine = job.engine;
     steps.begin("container");
     if let Some(injection) = job.injection {
         injection.ensure(engine, &job.plan.container.image).await?;
     }
     let mut id = create_container(job).await?;
-    put_all(job, &id).await?;
-    if let Some(fill) = fill {
+    let agent = agent(engine, &job.plan, &id).await?;
+    put_all(job, &id, agent).await?;
+    if let (Some(repository), Some(target)) = (job.repository, &job.plan.clone_target) {
         steps.finish(job.plan.name.as_str());
         steps.begin("clone");
-        let owner = owner(engine, &job.plan, &id).await?;
-        let summary = fill(engine.clone(), id.clone(), owner).await?;
+        let summary = clone(engine, &id, repository, target, agent).await?;
         steps.finish(&summary);
         steps.begin("start");
     }
@@ -146,10 +138,10 @@ async fn make(job: &mut Job<'_>, fill: Option<Fill<'_>>, steps: &mut Steps) -> R
                 .map(Binding::host)
                 .filter(|host| host.port.get() == port),
         );
-        job.plan.rebind((job.settle)(&refused)?, job.request);
+        job.plan.rebind((job.settle)(&refused)?, job.settings);
         engine.remove_container(&id).await?;
         id = create_container(job).await?;
-        put_all(job, &id).await?;
+        put_all(job, &id, agent).await?;
     }
     Err(CommandError::new(
         ExitCode::Conflict,
@@ -158,19 +150,72 @@ async fn make(job: &mut Job<'_>, fill: Option<Fill<'_>>, steps: &mut Steps) -> R
     .hint("name free host ports with `--port`"))
 }
 
-async fn put_all(job: &Job<'_>, container: &str) -> Result<()> {
+async fn put_all(job: &Job<'_>, container: &str, agent: (u32, u32)) -> Result<()> {
     for upload in &Upload::merge(job.plan.uploads.clone()) {
-        put(job.engine, container, upload).await?;
+        put_as(job.engine, container, upload, agent).await?;
     }
     Ok(())
 }
 
-/// Sends one upload.
+/// Streams the working copy into its volume; returns what to show of it.
+async fn clone(
+    engine: &Engine,
+    container: &str,
+    repository: &git::Repository,
+    target: &str,
+    agent: (u32, u32),
+) -> Result<String> {
+    let files = Arc::new(AtomicU64::new(0));
+    let owner = git::Owner {
+        uid: agent.0,
+        gid: agent.1,
+    };
+    let tar = repository.tar(owner, Arc::clone(&files));
+    let facts = repository.facts();
+    engine
+        .put_archive_stream(container, target, tar)
+        .await
+        .map_err(|error| {
+            CommandError::new(
+                ExitCode::Repository,
+                format!("{} could not be copied into the sandbox", facts.source),
+            )
+            .caused_by(&error)
+            .hint("if the repository changed meanwhile (a `git gc`, a commit), try again")
+        })?;
+    let branch = facts.branch.as_deref().map_or_else(
+        || {
+            facts
+                .commit
+                .as_deref()
+                .map_or("empty".to_owned(), |commit| {
+                    format!("commit {}", &commit[..commit.len().min(12)])
+                })
+        },
+        |branch| format!("branch {branch}"),
+    );
+    Ok(format!(
+        "{}, {branch}, {} files",
+        facts.name,
+        files.load(Ordering::Relaxed)
+    ))
+}
+
+/// Sends an upload of which nothing belongs to the agent.
 ///
 /// # Errors
 /// Those of the engine.
 pub async fn put(engine: &Engine, container: &str, upload: &Upload) -> Result<()> {
-    let archive = upload.archive().map_err(|error| {
+    put_as(engine, container, upload, (0, 0)).await
+}
+
+async fn put_as(
+    engine: &Engine,
+    container: &str,
+    upload: &Upload,
+    agent: (u32, u32),
+) -> Result<()> {
+    let archive = upload.archive(agent).map_err(|error| {
         CommandError::new(ExitCode::Failure, "a file for the sandbox cannot be packed")
             .caused_by(&error)
     })?;
@@ -188,7 +233,10 @@ async fn create_container(job: &Job<'_>) -> Result<String> {
         // Somebody took the name since it was looked at.
         Err(EngineError::Conflict(_)) => {
             clear_name(engine, plan.name.as_str()).await?;
-            engine.create_container(&plan.container).await.map_err(refused)
+            engine
+                .create_container(&plan.container)
+                .await
+                .map_err(refused)
         }
         other => other.map_err(refused),
     }
@@ -213,7 +261,9 @@ pub async fn clear_name(engine: &Engine, name: &str) -> Result<()> {
         Some(_) => Err(name_taken(engine, name, &holder).await),
         None => Err(CommandError::new(
             ExitCode::Conflict,
-            format!("the name \"{name}\" is taken by a container that is not amika's; it is left alone"),
+            format!(
+                "the name \"{name}\" is taken by a container that is not amika's; it is left alone"
+            ),
         )
         .hint("choose another name with `--name`")),
     }
@@ -277,12 +327,16 @@ async fn ensure_network(engine: &Engine, plan: &Plan) -> Result<()> {
     }
 }
 
-/// User and group of the agent; a user that the image names by a word is looked up in its files.
-async fn owner(engine: &Engine, plan: &Plan, container: &str) -> Result<(u32, u32)> {
-    if let Some(owner) = plan.owner {
-        return Ok(owner);
-    }
+/// User and group of the agent; a user that the image names by a word is looked up in its files,
+/// if anything is to be put in that belongs to it.
+async fn agent(engine: &Engine, plan: &Plan, container: &str) -> Result<(u32, u32)> {
     const LIMIT: usize = 1024 * 1024;
+    let needed = plan.clone_target.is_some() || plan.uploads.iter().any(Upload::needs_agent);
+    match plan.owner {
+        Some(owner) => return Ok(owner),
+        None if !needed => return Ok((0, 0)),
+        None => {}
+    }
     let user = plan.record.user.as_deref().unwrap_or("root");
     let passwd = engine
         .read_file(container, "/etc/passwd", LIMIT)

@@ -73,6 +73,7 @@ impl PlanView {
                     let path = format!("{}/{}", at.trim_end_matches('/'), file.path);
                     match &file.content {
                         Content::Link(target) => format!("{path} -> {target}"),
+                        Content::Directory => format!("{path}/"),
                         Content::Bytes(bytes) => format!("{path} ({} bytes)", bytes.len()),
                     }
                 })

@@ -3,7 +3,8 @@
 use amika_core::label::{Creator, SandboxId};
 use amika_core::volume::Stamp;
 
-use super::request::{Image, Request};
+use super::request::Image;
+use super::settings::Settings;
 use crate::amikad::Daemon;
 use crate::daemon::UserKey;
 use crate::engine::{Engine, ImageFacts};
@@ -53,7 +54,7 @@ pub enum MissingImage {
 /// [`ExitCode::Image`] when the image cannot be had or does not fit.
 pub async fn gather(
     engine: &Engine,
-    request: &Request,
+    settings: &Settings,
     missing: MissingImage,
     steps: &mut Steps,
 ) -> Result<Facts> {
@@ -62,7 +63,7 @@ pub async fn gather(
     let now = crate::host::now_millis();
     // The engine's answer on itself takes as long as that on an image: ask both at once.
     let (image, system) = tokio::join!(
-        find_image(engine, &request.image, missing, steps),
+        find_image(engine, &settings.image, missing, steps),
         engine.system()
     );
     let (image_reference, image) = image?;
@@ -77,7 +78,7 @@ pub async fn gather(
         ));
     }
     let certificates = crate::certificates::extra_bundle();
-    let brings_daemon = matches!(request.image, Image::Preset(_));
+    let brings_daemon = matches!(settings.image, Image::Preset(_));
     let injection =
         (!brings_daemon || certificates.is_some()).then(|| Injection::new(&daemon, certificates));
     Ok(Facts {
@@ -140,14 +141,19 @@ async fn image_that_is_there(engine: &Engine, image: &Image) -> Result<(String, 
         ),
         Image::Other(reference) => (reference.clone(), format!("`docker pull {reference}`")),
     };
-    let facts = engine.inspect_image(&reference).await.or_else(invalid_reference)?;
-    facts.map(|facts| (reference.clone(), facts)).ok_or_else(|| {
-        CommandError::new(
-            ExitCode::Image,
-            format!("image `{reference}` is not there, so no plan can be made"),
-        )
-        .hint(how)
-    })
+    let facts = engine
+        .inspect_image(&reference)
+        .await
+        .or_else(invalid_reference)?;
+    facts
+        .map(|facts| (reference.clone(), facts))
+        .ok_or_else(|| {
+            CommandError::new(
+                ExitCode::Image,
+                format!("image `{reference}` is not there, so no plan can be made"),
+            )
+            .hint(how)
+        })
 }
 
 /// A reference that the engine calls invalid is a bad image, not a bad engine.

@@ -8,11 +8,12 @@ use amika_core::label::{
 };
 use amika_core::name::SandboxName;
 use amika_core::port::{HostIp, Protocol};
-use amika_core::service::{Binding, Service};
+use amika_core::service::Binding;
 use amika_core::volume;
 
 use super::facts::Facts;
-use super::request::{Image, Request, Setup};
+use super::request::{Image, Setup};
+use super::settings::Settings;
 use super::upload::Upload;
 use crate::engine::{ContainerSpec, MountSpec, PortSpec};
 use crate::inject;
@@ -52,32 +53,24 @@ pub struct Plan {
 
 impl Plan {
     /// Puts other host ports in place of those that turned out to be taken.
-    pub fn rebind(&mut self, bindings: Vec<Binding>, request: &Request) {
-        self.container.ports = ports(request, &bindings);
+    pub fn rebind(&mut self, bindings: Vec<Binding>, settings: &Settings) {
+        self.container.ports = ports(settings, &bindings);
         self.bindings = bindings;
     }
-}
-
-/// The repository that is cloned in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RepositoryFacts {
-    /// What the labels say of it.
-    pub repository: Repository,
 }
 
 /// Makes the plan. `bindings` are the user's and the services' ports, each with its place on the
 /// host.
 pub fn plan(
     name: &SandboxName,
-    request: &Request,
+    settings: &Settings,
     facts: &Facts,
-    repository: Option<&RepositoryFacts>,
-    services: &[Service],
+    repository: Option<&Repository>,
     bindings: Vec<Binding>,
 ) -> Plan {
-    let is_preset = matches!(request.image, Image::Preset(_));
+    let is_preset = matches!(settings.image, Image::Preset(_));
     let agent_cwd = agent_cwd(repository);
-    let record = record(request, facts, repository, services, &agent_cwd);
+    let record = record(settings, facts, repository, &agent_cwd);
     let mut mounts = vec![
         own_volume(
             volume::home(name, facts.stamp),
@@ -100,7 +93,7 @@ pub fn plan(
     ];
     let mut git_volume = None;
     if let Some(repository) = repository {
-        let repo = &repository.repository.name;
+        let repo = &repository.name;
         let volume = volume::git(name, repo, facts.stamp);
         let target = format!("{}/{repo}", path::WORKSPACE);
         mounts.push(own_volume(volume.clone(), Kind::Git, &target, name, facts));
@@ -110,26 +103,26 @@ pub fn plan(
         mounts.push(injection.mount());
     }
     volumes.sort();
-    let (entrypoint, cmd) = command(request, facts, is_preset);
+    let (entrypoint, cmd) = command(settings, facts, is_preset);
     let container = ContainerSpec {
         name: name.to_string(),
         image: facts.image_reference.clone(),
         entrypoint,
         cmd,
-        env: environment(name, request, facts, &agent_cwd),
+        env: environment(name, settings, facts, &agent_cwd),
         labels: record.to_labels(),
         // amikad needs root to prepare the home and to become the agent; CMD runs as the image's
         // own user.
         user: (!facts.image.user.is_empty()).then(|| "0:0".to_owned()),
-        ports: ports(request, &bindings),
+        ports: ports(settings, &bindings),
         mounts,
-        network: request
+        network: settings
             .network
             .clone()
             .unwrap_or_else(|| NETWORK.to_owned()),
-        limits: request.limits.clone(),
+        limits: settings.limits.clone(),
         bound_log: facts.unbounded_log,
-        nested_engine: request.image == Image::Preset(crate::preset::Preset::CoderDind),
+        nested_engine: settings.image == Image::Preset(crate::preset::Preset::CoderDind),
         healthcheck: vec![path::AMIKAD.into(), "health".into()],
     };
     let mut network_labels = ResourceRecord::new(Kind::Network).to_labels();
@@ -137,48 +130,47 @@ pub fn plan(
     Plan {
         name: name.clone(),
         record,
-        own_network: request.network.is_none(),
+        own_network: settings.network.is_none(),
         network_labels,
         container,
         volumes,
         clone_target: git_volume.as_ref().map(|_| agent_cwd.clone()),
         git_volume,
-        uploads: uploads(request, is_preset, &agent_cwd),
+        uploads: uploads(settings, is_preset, &agent_cwd),
         owner: owner(is_preset, &facts.image.user),
         bindings,
     }
 }
 
-fn agent_cwd(repository: Option<&RepositoryFacts>) -> String {
+fn agent_cwd(repository: Option<&Repository>) -> String {
     match repository {
-        Some(repository) => format!("{}/{}", path::WORKSPACE, repository.repository.name),
+        Some(repository) => format!("{}/{}", path::WORKSPACE, repository.name),
         None => path::WORKSPACE.to_owned(),
     }
 }
 
 fn record(
-    request: &Request,
+    settings: &Settings,
     facts: &Facts,
-    repository: Option<&RepositoryFacts>,
-    services: &[Service],
+    repository: Option<&Repository>,
     agent_cwd: &str,
 ) -> SandboxRecord {
     SandboxRecord {
-        repository: repository.map(|repository| repository.repository.clone()),
-        services: services.to_vec(),
-        setup_script: match &request.setup {
+        repository: repository.cloned(),
+        services: settings.services.clone(),
+        setup_script: match &settings.setup {
             Setup::File { path, .. } => Some(SetupScript::Host(path.display().to_string())),
             Setup::Repository(path) => Some(SetupScript::Repository(path.clone())),
             Setup::Image | Setup::Off => None,
         },
         creator: Some(facts.creator.clone()),
-        preset: match &request.image {
+        preset: match &settings.image {
             Image::Preset(preset) => Some(preset.name().to_owned()),
             Image::Other(_) => None,
         },
         image: Some(facts.image_reference.clone()),
         agent_cwd: Some(agent_cwd.to_owned()),
-        user: match &request.image {
+        user: match &settings.image {
             Image::Preset(_) => Some(contract::AGENT_USER.to_owned()),
             Image::Other(_) => Some(facts.image.user.clone()).filter(|user| !user.is_empty()),
         },
@@ -215,11 +207,11 @@ fn own_volume(
 
 /// ENTRYPOINT and CMD. A preset's stay; any other image's are wrapped by amikad.
 fn command(
-    request: &Request,
+    settings: &Settings,
     facts: &Facts,
     is_preset: bool,
 ) -> (Option<Vec<String>>, Option<Vec<String>>) {
-    let given = (!request.command.is_empty()).then(|| request.command.clone());
+    let given = (!settings.command.is_empty()).then(|| settings.command.clone());
     if is_preset {
         return (None, given);
     }
@@ -240,7 +232,7 @@ fn command(
 
 fn environment(
     name: &SandboxName,
-    request: &Request,
+    settings: &Settings,
     facts: &Facts,
     agent_cwd: &str,
 ) -> Vec<String> {
@@ -252,13 +244,13 @@ fn environment(
     {
         all.extend(inject::certificate_variables());
     }
-    all.extend(request.env.clone());
+    all.extend(settings.env.clone());
     // The password is moved to the state volume: only OpenCode's process gets it.
     all.remove(env::OPENCODE_PASSWORD);
     all.insert(env::AGENT_CWD.into(), agent_cwd.to_owned());
     all.insert(env::SANDBOX_NAME.into(), name.to_string());
     all.insert(env::TOKEN_SHA256.into(), facts.token_sha256.clone());
-    if request.setup_once {
+    if settings.setup_once {
         all.insert(env::SETUP_ONCE.into(), "1".into());
     }
     all.into_iter()
@@ -267,15 +259,15 @@ fn environment(
 }
 
 /// The ports to publish: the settled ones, and Amika's own two on a port that the engine chooses.
-pub fn ports(request: &Request, bindings: &[Binding]) -> Vec<PortSpec> {
+pub fn ports(settings: &Settings, bindings: &[Binding]) -> Vec<PortSpec> {
     let own = |container_port, host_ip: HostIp| PortSpec {
         host_ip: host_ip.addr().to_string(),
         host_port: None,
         container_port,
         protocol: Protocol::Tcp,
     };
-    let opencode_ip = if request.expose_opencode {
-        request.port_host_ip
+    let opencode_ip = if settings.expose_opencode {
+        settings.port_host_ip
     } else {
         HostIp::LOCALHOST
     };
@@ -294,9 +286,9 @@ pub fn ports(request: &Request, bindings: &[Binding]) -> Vec<PortSpec> {
         .collect()
 }
 
-fn uploads(request: &Request, is_preset: bool, agent_cwd: &str) -> Vec<Upload> {
+fn uploads(settings: &Settings, is_preset: bool, agent_cwd: &str) -> Vec<Upload> {
     let mut uploads = Vec::new();
-    match &request.setup {
+    match &settings.setup {
         Setup::File { content, .. } => uploads.push(Upload::setup_script(content.clone())),
         Setup::Repository(relative) => {
             uploads.push(Upload::setup_link(&format!("{agent_cwd}/{relative}")));
@@ -305,7 +297,7 @@ fn uploads(request: &Request, is_preset: bool, agent_cwd: &str) -> Vec<Upload> {
         Setup::Off if !is_preset => uploads.push(Upload::setup_script(NO_SETUP.to_vec())),
         Setup::Off | Setup::Image => {}
     }
-    if let Some(password) = request.env.get(env::OPENCODE_PASSWORD) {
+    if let Some(password) = settings.env.get(env::OPENCODE_PASSWORD) {
         uploads.push(Upload::opencode_password(password));
     }
     uploads

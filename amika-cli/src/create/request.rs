@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use amika_core::credential::Selection;
 use amika_core::limit::{Cpus, Memory};
+use amika_core::mount::{HostMount, Mount};
 use amika_core::name::SandboxName;
 use amika_core::port::{HostIp, Publish};
 
@@ -40,19 +42,23 @@ pub enum Setup {
     Repository(String),
 }
 
-/// A sandbox as it was asked for.
+/// A sandbox as the flags ask for it; absent means that the repository's configuration decides.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// Its name; made up when absent.
     pub name: Option<SandboxName>,
     /// Its image.
-    pub image: Image,
+    pub image: Option<Image>,
     /// Its setup script.
-    pub setup: Setup,
+    pub setup: Option<Setup>,
     /// Whether a script that succeeded is skipped until it changes.
     pub setup_once: bool,
     /// Its environment.
     pub env: BTreeMap<String, String>,
+    /// What is mounted.
+    pub mounts: Vec<Mount>,
+    /// Whose sign-ins are copied in.
+    pub credentials: Selection,
     /// Ports to publish.
     pub publish: Vec<Publish>,
     /// Where ports are published that name no address.
@@ -75,14 +81,14 @@ impl Request {
     pub fn from_args(args: &CreateArgs) -> Result<Self> {
         let name = args.name.as_deref().map(parse_name).transpose()?;
         let image = match (&args.preset, &args.image) {
-            (_, Some(image)) => Image::Other(image.clone()),
-            (Some(preset), None) => Image::Preset(parse_preset(preset)?),
-            (None, None) => Image::Preset(Preset::Coder),
+            (_, Some(image)) => Some(Image::Other(image.clone())),
+            (Some(preset), None) => Some(Image::Preset(parse_preset(preset)?)),
+            (None, None) => None,
         };
         let setup = match &args.setup_script {
-            _ if args.no_setup => Setup::Off,
-            Some(path) => read_script(path)?,
-            None => Setup::Image,
+            _ if args.no_setup => Some(Setup::Off),
+            Some(path) => Some(read_script(path)?),
+            None => None,
         };
         let port_host_ip = args
             .port_host_ip
@@ -99,6 +105,14 @@ impl Request {
             setup,
             setup_once: args.setup_once,
             env: environment(&args.env, &args.env_file)?,
+            mounts: mounts(args)?,
+            credentials: match &args.credentials {
+                _ if args.no_credentials => Selection::none(),
+                Some(agents) => agents
+                    .parse()
+                    .map_err(|error| usage("--credentials", &error))?,
+                None => Selection::all(),
+            },
             publish,
             port_host_ip,
             expose_opencode: args.expose_opencode,
@@ -190,6 +204,35 @@ fn environment(flags: &[String], files: &[PathBuf]) -> Result<BTreeMap<String, S
     Ok(amika_core::env::resolve(variables, host)
         .into_iter()
         .collect())
+}
+
+/// Reads `--mount` and `--volume`; sources become absolute and must be there.
+fn mounts(args: &CreateArgs) -> Result<Vec<Mount>> {
+    let mut mounts = Vec::new();
+    for text in &args.mount {
+        let mut mount: HostMount = text.parse().map_err(|error| usage("--mount", &error))?;
+        let source = Path::new(&mount.source).canonicalize().map_err(|error| {
+            CommandError::new(
+                ExitCode::Usage,
+                format!("--mount {text}: {} is not there", mount.source),
+            )
+            .caused_by(&error)
+        })?;
+        let Some(source) = source.to_str() else {
+            return Err(CommandError::new(
+                ExitCode::Usage,
+                format!("--mount {text}: the engine takes only paths that are UTF-8"),
+            ));
+        };
+        mount.source = source.to_owned();
+        mounts.push(Mount::Host(mount));
+    }
+    for text in &args.volume {
+        mounts.push(Mount::Volume(
+            text.parse().map_err(|error| usage("--volume", &error))?,
+        ));
+    }
+    Ok(mounts)
 }
 
 fn limits(args: &CreateArgs) -> Result<Limits> {

@@ -3,8 +3,14 @@
 use amika_core::contract::path;
 use amika_core::wire::NextBoot;
 
-/// Owner and group of what belongs to root.
-const ROOT: (u32, u32) = (0, 0);
+/// Whose a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// Root's.
+    Root,
+    /// The agent's.
+    Agent,
+}
 
 /// Files for one place in the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +30,8 @@ pub struct File {
     pub content: Content,
     /// Permission bits.
     pub mode: u32,
-    /// User and group.
-    pub owner: (u32, u32),
+    /// Whose it is.
+    pub owner: Owner,
 }
 
 /// What a file is.
@@ -35,6 +41,8 @@ pub enum Content {
     Bytes(Vec<u8>),
     /// A symbolic link.
     Link(String),
+    /// A directory.
+    Directory,
 }
 
 /// Contents may be secret.
@@ -43,6 +51,7 @@ impl std::fmt::Debug for Content {
         match self {
             Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
             Self::Link(target) => write!(f, "-> {target}"),
+            Self::Directory => f.write_str("directory"),
         }
     }
 }
@@ -66,7 +75,7 @@ impl Upload {
                 path,
                 content,
                 mode: 0o755,
-                owner: ROOT,
+                owner: Owner::Root,
             }],
         }
     }
@@ -85,6 +94,11 @@ impl Upload {
         )
     }
 
+    /// The state of the repository at creation: later work is told from it.
+    pub fn git_snapshot(snapshot: Vec<u8>) -> Self {
+        Self::state(path::GIT_SNAPSHOT, snapshot)
+    }
+
     fn state(absolute: &str, content: Vec<u8>) -> Self {
         let path = absolute
             .strip_prefix(path::STATE_DIR)
@@ -98,7 +112,7 @@ impl Upload {
                 path,
                 content,
                 mode: 0o600,
-                owner: ROOT,
+                owner: Owner::Root,
             }],
         }
     }
@@ -115,17 +129,26 @@ impl Upload {
         merged
     }
 
-    /// The tar archive.
+    /// Whether any of it belongs to the agent.
+    pub fn needs_agent(&self) -> bool {
+        self.files.iter().any(|file| file.owner == Owner::Agent)
+    }
+
+    /// The tar archive; `agent` is the agent's user and group.
     ///
     /// # Errors
     /// When a path or link cannot be written down.
-    pub fn archive(&self) -> std::io::Result<Vec<u8>> {
+    pub fn archive(&self, agent: (u32, u32)) -> std::io::Result<Vec<u8>> {
         let mut archive = tar::Builder::new(Vec::new());
         for file in &self.files {
             let mut header = tar::Header::new_gnu();
             header.set_mode(file.mode);
-            header.set_uid(file.owner.0.into());
-            header.set_gid(file.owner.1.into());
+            let (uid, gid) = match file.owner {
+                Owner::Root => (0, 0),
+                Owner::Agent => agent,
+            };
+            header.set_uid(uid.into());
+            header.set_gid(gid.into());
             match &file.content {
                 Content::Bytes(bytes) => {
                     header.set_size(bytes.len() as u64);
@@ -135,6 +158,11 @@ impl Upload {
                     header.set_entry_type(tar::EntryType::Symlink);
                     header.set_size(0);
                     archive.append_link(&mut header, &file.path, target)?;
+                }
+                Content::Directory => {
+                    header.set_entry_type(tar::EntryType::Directory);
+                    header.set_size(0);
+                    archive.append_data(&mut header, &file.path, std::io::empty())?;
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! Processes started in a running container.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use bollard::container::LogOutput;
 use bollard::exec::{StartExecOptions, StartExecResults};
@@ -10,6 +11,14 @@ use futures_util::{Stream, StreamExt as _};
 use tokio::io::AsyncWrite;
 
 use super::{Engine, EngineError};
+
+/// The engine listens on a terminal for keys that detach it, Ctrl-P Ctrl-Q when it is not told
+/// others, and so holds back each Ctrl-P until the next key: a shell's key for the line before.
+/// None at all cannot be said. Ctrl-\ is missed least, and nobody types what follows here.
+const NEVER_DETACH: &str = "ctrl-\\,ctrl-@,ctrl-^,ctrl-],ctrl-_,ctrl-@";
+/// First pause between two looks at a process; it doubles up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LAST_PAUSE: Duration = Duration::from_millis(100);
 
 /// A process to start in a container.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +33,9 @@ pub struct ExecSpec {
     pub env: Vec<String>,
     /// Whether it gets a terminal.
     pub tty: bool,
+    /// Rows and columns of that terminal, for engines that set them at the start (from 23 on); the
+    /// others are told by [`Engine::resize_exec`] afterwards.
+    pub size: Option<(u16, u16)>,
     /// Whether its standard input is connected.
     pub stdin: bool,
 }
@@ -55,6 +67,10 @@ impl Engine {
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             tty: Some(spec.tty),
+            console_size: spec
+                .size
+                .map(|(rows, columns)| vec![rows.into(), columns.into()]),
+            detach_keys: spec.tty.then(|| NEVER_DETACH.to_owned()),
             env: (!spec.env.is_empty()).then(|| spec.env.clone()),
             cmd: Some(spec.command.clone()),
             user: spec.user.clone(),
@@ -67,6 +83,11 @@ impl Engine {
             .await
             .map_err(EngineError::from_bollard)?
             .id;
+        if spec.tty
+            && let Some(session) = self.attach_terminal(&id).await?
+        {
+            return Ok(session);
+        }
         let options = StartExecOptions {
             detach: false,
             tty: spec.tty,
@@ -107,6 +128,26 @@ impl Engine {
         } else {
             facts.exit_code
         })
+    }
+
+    /// Waits until a process ended; returns its exit code. For one whose output ended: between the
+    /// two the engine needs a moment, unless the process closed its output and goes on.
+    pub async fn wait_exec(&self, id: &str) -> Result<i64, EngineError> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            if let Some(code) = self.exec_exit_code(id).await? {
+                return Ok(code);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
+    }
+
+    /// Runs a process to its end and throws its output away; returns its exit code.
+    pub async fn run_exec(&self, container: &str, spec: &ExecSpec) -> Result<i64, EngineError> {
+        let mut session = self.exec(container, spec).await?;
+        while session.output.next().await.transpose()?.is_some() {}
+        self.wait_exec(&session.id).await
     }
 
     /// Tells a process's terminal its size.

@@ -11,6 +11,7 @@ mod logs;
 mod network;
 mod spec;
 mod system;
+mod terminal;
 mod volume;
 
 pub use connect::Engine;

@@ -1,5 +1,6 @@
 //! The only module that prints: results to standard output, everything else to standard error.
 
+pub(crate) mod diagnostic;
 mod error;
 mod progress;
 mod table;
@@ -7,6 +8,7 @@ mod text;
 
 use std::io::Write;
 
+use amika_core::diagnostic::Diagnostic;
 use serde::Serialize;
 
 use crate::error::{CommandError, Result};
@@ -77,6 +79,12 @@ impl Printer {
         let mut err = anstream::stderr().lock();
         // A standard error that cannot be written leaves nobody to tell.
         let _ = writeln!(err, "{style}warning:{style:#} {message}");
+    }
+
+    /// Shows a finding in a file.
+    pub fn diagnostic(&self, path: &str, text: &str, finding: &Diagnostic) {
+        let rendered = diagnostic::render(path, text, finding, true);
+        let _ = writeln!(anstream::stderr().lock(), "{rendered}");
     }
 
     /// Says what may help next.

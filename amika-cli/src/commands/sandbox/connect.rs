@@ -1,9 +1,120 @@
-//! `amika sandbox connect`.
+//! `amika sandbox connect`: a shell in a sandbox; with `--rescue` in one that does not come up.
 
+use std::time::Duration;
+
+use amika_core::wire::NextBoot;
+
+use super::exec::{agent, install_signals, interrupted, own_failure};
 use crate::App;
 use crate::args::sandbox::ConnectArgs;
-use crate::error::Result;
+use crate::create::{self, Upload};
+use crate::engine::{ContainerState, Engine};
+use crate::error::{CommandError, ExitCode, Result};
+use crate::ready;
+use crate::sandbox::Sandbox;
+use crate::terminal::{self, Remote, Signals, Streams};
 
-pub(super) async fn run(_args: &ConnectArgs, _app: &App) -> Result<u8> {
-    Ok(0)
+/// Until amikad answers in a sandbox that runs neither setup nor CMD.
+const RESCUE_TIMEOUT: Duration = Duration::from_secs(60);
+
+pub(super) async fn run(args: &ConnectArgs, app: &App) -> Result<u8> {
+    own_failure(app, attempt(args, app).await)
+}
+
+async fn attempt(args: &ConnectArgs, app: &App) -> Result<u8> {
+    let name = &args.name;
+    if !terminal::is_terminal() {
+        return Err(CommandError::new(
+            ExitCode::Usage,
+            "a shell needs a terminal, and standard input is none",
+        )
+        .hint(format!(
+            "`amika sandbox exec {name} -- PROGRAM` runs a program without one"
+        )));
+    }
+    let mut signals = install_signals()?;
+    let prepared = async {
+        let engine = Engine::connect().await?;
+        let sandbox = Sandbox::find(&engine, name).await?;
+        Ok::<_, CommandError>((engine, sandbox))
+    };
+    let (engine, sandbox) = tokio::select! {
+        prepared = prepared => prepared?,
+        () = interrupted(&mut signals) => {
+            return Err(CommandError::new(ExitCode::Interrupted, "interrupted"));
+        }
+    };
+    if args.rescue && sandbox.container.state == ContainerState::Exited {
+        return rescue(args, &engine, &sandbox, &mut signals, app).await;
+    }
+    sandbox.must_run()?;
+    shell(args, &engine, &sandbox, &mut signals).await
+}
+
+async fn shell(
+    args: &ConnectArgs,
+    engine: &Engine,
+    sandbox: &Sandbox,
+    signals: &mut Signals,
+) -> Result<u8> {
+    let user = if args.root {
+        "0".to_owned()
+    } else {
+        agent(sandbox)
+    };
+    let remote = Remote {
+        verb: "shell",
+        user,
+        workdir: sandbox.record.agent_cwd.clone(),
+        env: terminal::description(),
+        command: Vec::new(),
+        streams: Streams::Terminal,
+    };
+    terminal::run(engine, &sandbox.container.id, &remote, signals).await
+}
+
+/// Starts a stopped sandbox with nothing but amikad in it, opens a shell, and stops it again
+/// however that ended.
+async fn rescue(
+    args: &ConnectArgs,
+    engine: &Engine,
+    sandbox: &Sandbox,
+    signals: &mut Signals,
+    app: &App,
+) -> Result<u8> {
+    let name = &sandbox.name;
+    let container = &sandbox.container.id;
+    let bare = NextBoot {
+        skip_setup: true,
+        rescue: true,
+    };
+    create::put(engine, container, &Upload::next_boot(&bare)).await?;
+    if let Err(error) = engine.start_container(container).await {
+        // Whoever starts it next must not find himself in a rescue.
+        let usual = Upload::next_boot(&NextBoot::default());
+        create::put(engine, container, &usual).await?;
+        return Err(error.into());
+    }
+    app.out.note(&format!(
+        "sandbox \"{name}\" runs without its setup script and without CMD until this shell ends"
+    ));
+    let result = async {
+        let mut steps = app.out.steps();
+        let timeout = Some(RESCUE_TIMEOUT);
+        ready::wait(engine, name, timeout, &mut steps, &app.interrupt).await?;
+        shell(args, engine, sandbox, signals).await
+    }
+    .await;
+    match engine.stop_container(container, None).await {
+        Ok(()) => app.out.note(&format!(
+            "sandbox \"{name}\" is stopped again: `amika sandbox start {name}` starts it with its setup script"
+        )),
+        Err(error) if error.is_not_found() => {}
+        Err(error) => {
+            app.out.warn(&format!(
+                "sandbox \"{name}\" still runs, in rescue: {error}; `amika sandbox stop {name}` stops it"
+            ));
+        }
+    }
+    result
 }

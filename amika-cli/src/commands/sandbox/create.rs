@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use amika_core::config::RepoConfig;
 use amika_core::name::SandboxName;
 use amika_core::service::HostPort;
 use amika_core::wire::ServiceState;
@@ -10,7 +11,7 @@ use serde::Serialize;
 
 use crate::App;
 use crate::args::sandbox::{ConnectArgs, CreateArgs};
-use crate::create::{self, Job, MissingImage, Plan, Request};
+use crate::create::{self, Job, MissingImage, Plan, Request, Settings, Source, Upload};
 use crate::engine::Engine;
 use crate::error::{ExitCode, Result};
 use crate::lock::FileLock;
@@ -43,32 +44,56 @@ struct StepView {
 
 pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
     let request = Request::from_args(args)?;
-    let engine = tokio::select! {
-        engine = Engine::connect() => engine?,
-        () = app.interrupt.requested() => return Err(create::interrupted()),
-    };
     let mut steps = app.out.steps();
-    let (name, _lock) = take_name(&engine, &request, args).await?;
-    let missing = if args.dry_run { MissingImage::Refuse } else { MissingImage::Get };
-    let facts = tokio::select! {
-        facts = create::gather(&engine, &request, missing, &mut steps) => facts?,
+    let prepared = tokio::select! {
+        prepared = prepare(args, &request, app, &mut steps) => prepared?,
         () = app.interrupt.requested() => return Err(create::interrupted()),
     };
+    let Prepared {
+        engine,
+        name,
+        _lock,
+        source,
+        settings,
+        facts,
+    } = prepared;
     let local = engine.is_local();
     let settle = |excluded: &BTreeSet<HostPort>| {
-        ports::settle(&[], &request.publish, request.port_host_ip, excluded, local)
+        let Settings {
+            services,
+            publish,
+            port_host_ip,
+            ..
+        } = &settings;
+        ports::settle(services, publish, *port_host_ip, excluded, local)
     };
     let bindings = settle(&BTreeSet::new())?;
-    let plan = create::plan(&name, &request, &facts, None, &[], bindings);
+    let repository = source.as_ref().map(Source::label);
+    let mut plan = create::plan(&name, &settings, &facts, repository.as_ref(), bindings);
+    let home = crate::host::home_dir();
+    let credentials = create::find_credentials(&home, &settings.credentials, &settings.mounts);
+    plan.uploads
+        .extend(create::read_credentials(&home, &credentials, &app.out));
     if args.dry_run {
         return show_plan(&plan, app).map(|()| 0);
+    }
+    if let Some(source) = &source {
+        let snapshot = source.repository.snapshot().await?;
+        let json = serde_json::to_vec(&snapshot).unwrap_or_default();
+        plan.uploads.push(Upload::git_snapshot(json));
     }
     if args.replace {
         replace(&engine, &name, app).await?;
     }
-    let injection = facts.injection.as_ref();
-    let mut job = Job { engine: &engine, request: &request, injection, plan, settle: &settle };
-    create::apply(&mut job, None, &app.out, &mut steps, &app.interrupt).await?;
+    let mut job = Job {
+        engine: &engine,
+        settings: &settings,
+        repository: source.as_ref().map(|source| &source.repository),
+        injection: facts.injection.as_ref(),
+        plan,
+        settle: &settle,
+    };
+    create::apply(&mut job, &app.out, &mut steps, &app.interrupt).await?;
     let plan = &job.plan;
     let ready = if args.no_wait {
         None
@@ -105,6 +130,45 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
         return super::connect::run(&args, app).await;
     }
     Ok(0)
+}
+
+/// What is known before anything is made.
+struct Prepared {
+    engine: Engine,
+    name: SandboxName,
+    _lock: FileLock,
+    source: Option<Source>,
+    settings: Settings,
+    facts: create::Facts,
+}
+
+async fn prepare(
+    args: &CreateArgs,
+    request: &Request,
+    app: &App,
+    steps: &mut Steps,
+) -> Result<Prepared> {
+    let engine = Engine::connect().await?;
+    let (name, lock) = take_name(&engine, request, args).await?;
+    let source = create::open_repository(args, &app.out, steps).await?;
+    let no_config = RepoConfig::default();
+    let config = source.as_ref().map_or(&no_config, |source| &source.config);
+    let script = source.as_ref().and_then(|source| source.script.clone());
+    let settings = create::merge(request, config, script)?;
+    let missing = if args.dry_run {
+        MissingImage::Refuse
+    } else {
+        MissingImage::Get
+    };
+    let facts = create::gather(&engine, &settings, missing, steps).await?;
+    Ok(Prepared {
+        engine,
+        name,
+        _lock: lock,
+        source,
+        settings,
+        facts,
+    })
 }
 
 /// The name asked for, or a made-up one that is free, with its lock.

@@ -1,9 +1,104 @@
-//! `amika sandbox exec`.
+//! `amika sandbox exec`: a program in a sandbox, with this process's streams, signals and exit code.
+
+use amika_core::env::EnvVar;
 
 use crate::App;
 use crate::args::sandbox::ExecArgs;
-use crate::error::Result;
+use crate::engine::Engine;
+use crate::error::{CommandError, ExitCode, Result};
+use crate::sandbox::Sandbox;
+use crate::terminal::{self, Remote, Signal, Signals, Streams};
 
-pub(super) async fn run(_args: &ExecArgs, _app: &App) -> Result<u8> {
-    Ok(0)
+/// The agent's user where the image names none.
+const NO_USER: &str = "0";
+
+pub(super) async fn run(args: &ExecArgs, app: &App) -> Result<u8> {
+    own_failure(app, attempt(args).await)
+}
+
+async fn attempt(args: &ExecArgs) -> Result<u8> {
+    if args.tty && !terminal::is_terminal() {
+        return Err(CommandError::new(
+            ExitCode::Usage,
+            "`--tty` needs a terminal, and standard input is none",
+        )
+        .hint("leave `--tty` out: input and output are passed on as they are"));
+    }
+    let given = environment(&args.env)?;
+    let mut signals = install_signals()?;
+    let prepared = async {
+        let engine = Engine::connect().await?;
+        let sandbox = Sandbox::find(&engine, &args.name).await?;
+        sandbox.must_run()?;
+        Ok::<_, CommandError>((engine, sandbox))
+    };
+    let (engine, sandbox) = tokio::select! {
+        prepared = prepared => prepared?,
+        () = interrupted(&mut signals) => {
+            return Err(CommandError::new(ExitCode::Interrupted, "interrupted"));
+        }
+    };
+    let (streams, mut env) = if args.tty {
+        (Streams::Terminal, terminal::description())
+    } else {
+        (Streams::Separate, Vec::new())
+    };
+    env.extend(given);
+    let remote = Remote {
+        verb: "exec-as",
+        user: args.user.clone().unwrap_or_else(|| agent(&sandbox)),
+        workdir: args
+            .workdir
+            .clone()
+            .or_else(|| sandbox.record.agent_cwd.clone()),
+        env,
+        command: args.command.clone(),
+        streams,
+    };
+    terminal::run(&engine, &sandbox.container.id, &remote, &mut signals).await
+}
+
+/// Every failure of amika's own ends with 125, so that it is never taken for the program's; the
+/// kind of it is still told in words. A user who broke off gets what he expects.
+pub(super) fn own_failure(app: &App, result: Result<u8>) -> Result<u8> {
+    match result {
+        Err(error) if error.code != ExitCode::Interrupted => {
+            let code = ExitCode::Remote as u8;
+            app.out.error(&error.detail("exit_code", code));
+            Ok(code)
+        }
+        other => other,
+    }
+}
+
+/// The user that the agent runs as.
+pub(super) fn agent(sandbox: &Sandbox) -> String {
+    sandbox
+        .record
+        .user
+        .clone()
+        .unwrap_or_else(|| NO_USER.to_owned())
+}
+
+/// Takes over the signals that are meant for the remote program.
+pub(super) fn install_signals() -> Result<Signals> {
+    Signals::install().map_err(|error| {
+        CommandError::new(ExitCode::Failure, "signals cannot be caught").caused_by(&error)
+    })
+}
+
+/// Returns once the user asked for the end.
+pub(super) async fn interrupted(signals: &mut Signals) {
+    while signals.next().await == Signal::Resized {}
+}
+
+fn environment(flags: &[String]) -> Result<Vec<(String, String)>> {
+    let variables = flags
+        .iter()
+        .map(|flag| flag.parse::<EnvVar>())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| CommandError::new(ExitCode::Usage, format!("--env: {error}")))?;
+    Ok(amika_core::env::resolve(variables, |name| {
+        std::env::var(name).ok()
+    }))
 }

@@ -1,9 +1,311 @@
-//! `amika sandbox logs`.
+//! `amika sandbox logs`: the container's log, or one of those that amikad keeps in the sandbox.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use amika_core::contract::path;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::App;
 use crate::args::sandbox::LogsArgs;
-use crate::error::Result;
+use crate::daemon::{Client, ClientError, Transport};
+use crate::engine::{Engine, ExecOutput, LogQuery};
+use crate::error::{CommandError, ExitCode, Result};
+use crate::sandbox::Sandbox;
+use crate::terminal::{Output, Target};
 
-pub(super) async fn run(_args: &LogsArgs, _app: &App) -> Result<()> {
+/// More than amikad keeps of any log; a sandbox could put anything in its place.
+const FILE_LIMIT: usize = 32 * 1024 * 1024;
+/// A sandbox that runs answers by then, and the pause between two tries.
+const ANSWER_TRIES: u32 = 100;
+const ANSWER_PAUSE: Duration = Duration::from_millis(50);
+
+/// A log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    /// What CMD writes, and setup's output with it; kept by the engine.
+    Container,
+    /// The setup script's, of the last boot.
+    Setup,
+    /// The OpenCode web server's.
+    OpenCode,
+    /// The daemon's own.
+    Amikad,
+}
+
+/// What `logs -o json` prints.
+#[derive(Debug, Serialize, JsonSchema)]
+struct LogsView {
+    /// The sandbox.
+    sandbox: String,
+    /// `container`, `setup`, `opencode` or `amikad`.
+    log: &'static str,
+    /// Its lines, oldest first; what is not UTF-8 is replaced.
+    lines: Vec<String>,
+}
+
+type Pieces<'a> = Pin<Box<dyn Stream<Item = Result<(Target, Bytes)>> + Send + 'a>>;
+
+pub(super) async fn run(args: &LogsArgs, app: &App) -> Result<()> {
+    if args.follow && app.out.is_json() {
+        return Err(CommandError::new(
+            ExitCode::Usage,
+            "`--follow` has no end, and JSON is one document",
+        )
+        .hint("leave `--follow` or `-o json` out"));
+    }
+    let which = Which::of(args);
+    let engine = Engine::connect().await?;
+    let sandbox = Sandbox::find(&engine, &args.name).await?;
+    let pieces: Pieces<'_> = match which.file() {
+        None => container_log(&engine, &sandbox, args),
+        Some(file) if !sandbox.is_running() => {
+            stored_log(&engine, &sandbox, file, args.tail).await?
+        }
+        Some(_) => live_log(&engine, &sandbox, which, args).await?,
+    };
+    if app.out.is_json() {
+        let view = LogsView {
+            sandbox: sandbox.name,
+            log: which.word(),
+            lines: lines(pieces).await?,
+        };
+        return app.out.result(&view, |_| Ok(()));
+    }
+    if !pass_on(pieces).await? && which != Which::Container {
+        app.out.note(&format!(
+            "sandbox \"{}\" has no {} log: {}",
+            args.name,
+            which.word(),
+            which.why_empty()
+        ));
+    }
     Ok(())
+}
+
+impl Which {
+    fn of(args: &LogsArgs) -> Self {
+        match (args.setup, args.opencode, args.amikad) {
+            (true, ..) => Self::Setup,
+            (_, true, _) => Self::OpenCode,
+            (.., true) => Self::Amikad,
+            _ => Self::Container,
+        }
+    }
+
+    /// Its name, also in amikad's API.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Container => "container",
+            Self::Setup => "setup",
+            Self::OpenCode => "opencode",
+            Self::Amikad => "amikad",
+        }
+    }
+
+    fn file(self) -> Option<&'static str> {
+        match self {
+            Self::Container => None,
+            Self::Setup => Some(path::SETUP_LOG),
+            Self::OpenCode => Some(path::OPENCODE_LOG),
+            Self::Amikad => Some(path::AMIKAD_LOG),
+        }
+    }
+
+    fn why_empty(self) -> &'static str {
+        match self {
+            Self::Setup => "no setup script ran at its last start, or it wrote nothing",
+            Self::OpenCode => "OpenCode is not installed, switched off, or wrote nothing",
+            Self::Container | Self::Amikad => "nothing was written",
+        }
+    }
+}
+
+fn container_log<'a>(engine: &Engine, sandbox: &Sandbox, args: &LogsArgs) -> Pieces<'a> {
+    let now = Duration::from_millis(crate::host::now_millis());
+    let query = LogQuery {
+        follow: args.follow,
+        tail: args.tail,
+        since: args
+            .since
+            .map(|ago| i32::try_from(now.saturating_sub(ago).as_secs()).unwrap_or(i32::MAX)),
+        timestamps: false,
+    };
+    let log = engine.container_logs(&sandbox.container.id, &query);
+    Box::pin(log.map(|piece| match piece? {
+        ExecOutput::Stdout(bytes) => Ok((Target::Stdout, bytes)),
+        ExecOutput::Stderr(bytes) => Ok((Target::Stderr, bytes)),
+    }))
+}
+
+/// A log as the stopped container has it.
+async fn stored_log<'a>(
+    engine: &Engine,
+    sandbox: &Sandbox,
+    file: &str,
+    tail: Option<usize>,
+) -> Result<Pieces<'a>> {
+    let content = engine
+        .read_file(&sandbox.container.id, file, FILE_LIMIT)
+        .await?
+        .unwrap_or_default();
+    let start = tail.map_or(0, |lines| tail_start(&content, lines));
+    let piece = Bytes::from(content).slice(start..);
+    Ok(Box::pin(futures_util::stream::iter([Ok((
+        Target::Stdout,
+        piece,
+    ))])))
+}
+
+/// A log as amikad tells it, with what is yet to come when it is followed.
+async fn live_log<'a>(
+    engine: &Engine,
+    sandbox: &Sandbox,
+    which: Which,
+    args: &LogsArgs,
+) -> Result<Pieces<'a>> {
+    let mut client = sandbox.client(engine)?;
+    let mut tries = 0;
+    let log = loop {
+        match client.log(which.word(), args.follow, args.tail).await {
+            Ok(log) => break log,
+            // A key of another user or machine: the relay asks for none.
+            Err(ClientError::Refused { status, .. }) if status.as_u16() == 401 && tries == 0 => {
+                client = Client::new(Transport::relay(engine, &sandbox.container.id), None);
+            }
+            Err(ClientError::Unreachable(_)) if tries < ANSWER_TRIES => {
+                let now = Sandbox::find(engine, &sandbox.name).await?;
+                if let Some(file) = which.file().filter(|_| !now.is_running()) {
+                    return stored_log(engine, &now, file, args.tail).await;
+                }
+                tokio::time::sleep(ANSWER_PAUSE).await;
+            }
+            Err(error) => return Err(no_answer(sandbox, &error)),
+        }
+        tries += 1;
+    };
+    let (engine, sandbox) = (engine.clone(), sandbox.clone());
+    Ok(Box::pin(log.filter_map(move |piece| {
+        let (engine, sandbox) = (engine.clone(), sandbox.clone());
+        async move {
+            match piece {
+                Ok(bytes) => Some(Ok((Target::Stdout, bytes))),
+                // A container that ends takes the connection with it: that is the log's end.
+                Err(error) => match Sandbox::find(&engine, &sandbox.name).await {
+                    Ok(now) if now.is_running() => Some(Err(no_answer(&sandbox, &error))),
+                    Ok(_) => None,
+                    Err(error) => Some(Err(error)),
+                },
+            }
+        }
+    })))
+}
+
+fn no_answer(sandbox: &Sandbox, error: &ClientError) -> CommandError {
+    let name = &sandbox.name;
+    CommandError::new(
+        ExitCode::Failure,
+        format!("the log of sandbox \"{name}\" cannot be read"),
+    )
+    .caused_by(error)
+    .hint(format!(
+        "`amika sandbox logs {name}` shows the container's own log"
+    ))
+}
+
+/// Writes a log as it is; whether there was anything. A reader who goes away has seen enough.
+async fn pass_on(mut pieces: Pieces<'_>) -> Result<bool> {
+    let output = Output::start();
+    let mut any = false;
+    while let Some(piece) = pieces.next().await {
+        let (target, bytes) = piece?;
+        any |= !bytes.is_empty();
+        if output.send(target, bytes).await.is_err() {
+            break;
+        }
+    }
+    output.finish().await.map_err(|error| {
+        CommandError::new(ExitCode::Failure, "the log cannot be written").caused_by(&error)
+    })?;
+    Ok(any)
+}
+
+async fn lines(mut pieces: Pieces<'_>) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    // A line may come in several pieces, with pieces of the other stream in between.
+    let mut begun = [Vec::new(), Vec::new()];
+    while let Some(piece) = pieces.next().await {
+        let (target, bytes) = piece?;
+        let begun = &mut begun[usize::from(target == Target::Stderr)];
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            begun.extend_from_slice(part);
+            if begun.ends_with(b"\n") {
+                begun.pop();
+                lines.push(String::from_utf8_lossy(begun).into_owned());
+                begun.clear();
+            }
+        }
+    }
+    for rest in begun.iter().filter(|rest| !rest.is_empty()) {
+        lines.push(String::from_utf8_lossy(rest).into_owned());
+    }
+    Ok(lines)
+}
+
+/// Where the last lines begin; a last line need not be ended.
+fn tail_start(text: &[u8], lines: usize) -> usize {
+    let body = text.strip_suffix(b"\n").unwrap_or(text);
+    if lines == 0 {
+        return text.len();
+    }
+    body.iter()
+        .enumerate()
+        .rev()
+        .filter(|(_, byte)| **byte == b'\n')
+        .nth(lines - 1)
+        .map_or(0, |(at, _)| at + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_counts_lines_with_and_without_an_end() {
+        let cases: [(&[u8], usize, &[u8]); 7] = [
+            (b"a\nb\nc\n", 2, b"b\nc\n"),
+            (b"a\nb\nc", 2, b"b\nc"),
+            (b"a\nb\n", 5, b"a\nb\n"),
+            (b"a\n\n\n", 2, b"\n\n"),
+            (b"a\n", 0, b""),
+            (b"", 3, b""),
+            (b"\n", 1, b"\n"),
+        ];
+        for (text, count, expected) in cases {
+            let found = &text[tail_start(text, count)..];
+            assert_eq!(
+                found,
+                expected,
+                "{:?} {count}",
+                String::from_utf8_lossy(text)
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn lines_are_put_together_stream_by_stream() {
+        let piece = |target, bytes: &'static [u8]| Ok((target, Bytes::from_static(bytes)));
+        let pieces = futures_util::stream::iter([
+            piece(Target::Stdout, b"out "),
+            piece(Target::Stderr, b"err\n"),
+            piece(Target::Stdout, b"goes on\nlast"),
+        ]);
+        assert_eq!(
+            lines(Box::pin(pieces)).await.expect("no error is in it"),
+            ["err", "out goes on", "last"]
+        );
+    }
 }

@@ -1,0 +1,89 @@
+//! What holds in the end: flag over file over default, each setting by itself.
+
+use std::collections::BTreeMap;
+
+use amika_core::config::{ImageChoice, RepoConfig};
+use amika_core::credential::Selection;
+use amika_core::mount::Mount;
+use amika_core::port::{HostIp, Publish};
+use amika_core::service::Service;
+
+use super::request::{Image, Request, Setup, parse_preset};
+use crate::engine::Limits;
+use crate::error::Result;
+use crate::preset::Preset;
+
+/// A sandbox as it will be asked of the engine.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its image.
+    pub image: Image,
+    /// Its setup script.
+    pub setup: Setup,
+    /// Whether a script that succeeded is skipped until it changes.
+    pub setup_once: bool,
+    /// Its environment.
+    pub env: BTreeMap<String, String>,
+    /// Ports to publish.
+    pub publish: Vec<Publish>,
+    /// Declared services.
+    pub services: Vec<Service>,
+    /// Where ports are published that name no address.
+    pub port_host_ip: HostIp,
+    /// Whether OpenCode is published there too.
+    pub expose_opencode: bool,
+    /// Network to join; our own when absent.
+    pub network: Option<String>,
+    /// Limits.
+    pub limits: Limits,
+    /// What is mounted.
+    pub mounts: Vec<Mount>,
+    /// Whose sign-ins are copied in.
+    pub credentials: Selection,
+    /// What to run in place of the image's CMD.
+    pub command: Vec<String>,
+}
+
+/// Joins the flags with the repository's configuration. `script` is the configured setup script's
+/// path once it was found to be usable.
+///
+/// # Errors
+/// When the configuration names a preset that does not exist.
+pub fn merge(request: &Request, config: &RepoConfig, script: Option<String>) -> Result<Settings> {
+    let image = match (
+        &request.image,
+        config.sandbox.image.as_ref().map(|image| &image.value),
+    ) {
+        (Some(image), _) => image.clone(),
+        (None, Some(ImageChoice::Image(image))) => Image::Other(image.clone()),
+        (None, Some(ImageChoice::Preset(preset))) => Image::Preset(parse_preset(preset)?),
+        (None, None) => Image::Preset(Preset::Coder),
+    };
+    let setup = match (&request.setup, script) {
+        (Some(setup), _) => setup.clone(),
+        (None, Some(path)) => Setup::Repository(path),
+        (None, None) => Setup::Image,
+    };
+    let mut env = config.env.clone();
+    env.extend(request.env.clone());
+    let file = &config.sandbox.limits;
+    Ok(Settings {
+        image,
+        setup,
+        setup_once: request.setup_once,
+        env,
+        publish: request.publish.clone(),
+        services: config.services.clone(),
+        port_host_ip: request.port_host_ip,
+        expose_opencode: request.expose_opencode,
+        network: request.network.clone(),
+        limits: Limits {
+            cpus: request.limits.cpus.or(file.cpus),
+            memory: request.limits.memory.or(file.memory),
+            pids: request.limits.pids.or(file.pids),
+        },
+        mounts: request.mounts.clone(),
+        credentials: request.credentials.clone(),
+        command: request.command.clone(),
+    })
+}

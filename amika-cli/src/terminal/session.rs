@@ -1,0 +1,336 @@
+//! One program in a sandbox, tied to this process's streams and signals until it ends.
+
+use std::time::Duration;
+
+use amika_core::contract::path;
+use futures_util::StreamExt as _;
+use tokio::io::AsyncWriteExt as _;
+use tokio::task::JoinSet;
+
+use super::{Input, Output, RawMode, Signal, Signals, Target};
+use crate::engine::{Engine, EngineError, ExecOutput, ExecSession, ExecSpec, hex};
+use crate::error::{CommandError, ExitCode, Result};
+
+/// Root by numbers: an image need not have a name for it.
+const ROOT: &str = "0:0";
+/// Exit code of `amikad kill` when there is no such process: not yet, or not any more.
+const NO_SUCH_PROCESS: i64 = 3;
+/// How often a process that is not there yet is looked for again, and how long between.
+const KILL_TRIES: u32 = 50;
+const KILL_PAUSE: Duration = Duration::from_millis(20);
+/// A new terminal has no process yet for a moment; the engine refuses to resize it.
+const RESIZE_TRIES: u32 = 20;
+const RESIZE_PAUSE: Duration = Duration::from_millis(10);
+/// What a shell is given to end in, once its terminal went away.
+const HANG_UP_GRACE: Duration = Duration::from_secs(2);
+/// Signals for a program that nobody listens to any more, with the time that each is given. SIGPIPE
+/// is what writing to a closed pipe would have done.
+const UNHEARD: [(&str, Duration); 3] = [
+    ("PIPE", Duration::from_secs(1)),
+    ("TERM", Duration::from_secs(5)),
+    ("KILL", Duration::ZERO),
+];
+
+/// What the program is tied to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Streams {
+    /// Standard input, output and error, each for itself and byte by byte.
+    Separate,
+    /// This process's terminal, in raw mode.
+    Terminal,
+}
+
+/// A program to run as somebody in a sandbox.
+#[derive(Clone, Debug)]
+pub(crate) struct Remote {
+    /// `exec-as` or `shell`, the verb of amikad that starts it.
+    pub(crate) verb: &'static str,
+    /// User name or number.
+    pub(crate) user: String,
+    /// Directory to start in; none leaves it to amikad.
+    pub(crate) workdir: Option<String>,
+    /// Further environment.
+    pub(crate) env: Vec<(String, String)>,
+    /// Program and arguments; none for `shell`.
+    pub(crate) command: Vec<String>,
+    /// What it is tied to.
+    pub(crate) streams: Streams,
+}
+
+impl Remote {
+    /// The engine starts it through amikad as root: user, home, directory and environment are
+    /// amikad's to set, so that they come out right in an image that knows none of them.
+    fn spec(&self, id: &str) -> ExecSpec {
+        let mut command: Vec<String> = [path::AMIKAD, self.verb, "--id", id, "--user", &self.user]
+            .map(str::to_owned)
+            .to_vec();
+        if let Some(workdir) = &self.workdir {
+            command.extend(["--workdir".to_owned(), workdir.clone()]);
+        }
+        for (name, value) in &self.env {
+            command.extend(["--env".to_owned(), format!("{name}={value}")]);
+        }
+        if !self.command.is_empty() {
+            command.push("--".to_owned());
+            command.extend(self.command.iter().cloned());
+        }
+        let tty = self.streams == Streams::Terminal;
+        ExecSpec {
+            command,
+            user: Some(ROOT.to_owned()),
+            tty,
+            size: if tty { super::size() } else { None },
+            stdin: true,
+            ..ExecSpec::default()
+        }
+    }
+}
+
+/// Runs a program until it ended and all it wrote is written; returns its exit code.
+///
+/// # Errors
+/// Those of the engine and of this process's streams; [`ExitCode::Interrupted`] when the user
+/// insisted and the program did not end.
+pub(crate) async fn run(
+    engine: &Engine,
+    container: &str,
+    remote: &Remote,
+    signals: &mut Signals,
+) -> Result<u8> {
+    let id = hex(&rand::random::<[u8; 8]>());
+    let spec = remote.spec(&id);
+    let _raw = match remote.streams {
+        Streams::Terminal => Some(
+            RawMode::enter()
+                .map_err(|error| broken("the terminal cannot be set to raw mode", &error))?,
+        ),
+        Streams::Separate => None,
+    };
+    let mut before = Vec::new();
+    let session = {
+        let mut starting = std::pin::pin!(engine.exec(container, &spec));
+        loop {
+            tokio::select! {
+                session = &mut starting => break session?,
+                signal = signals.next() => {
+                    before.push(signal);
+                    if before.iter().filter(|signal| **signal != Signal::Resized).count() > 1 {
+                        return Err(CommandError::new(ExitCode::Interrupted, "interrupted"));
+                    }
+                }
+            }
+        }
+    };
+    let mut control = Control {
+        engine: engine.clone(),
+        container: container.to_owned(),
+        id,
+        exec: session.id.clone(),
+        streams: remote.streams,
+        interrupts: 0,
+        hung_up: None,
+        calls: JoinSet::new(),
+    };
+    control.resize();
+    for signal in before {
+        control.signal(signal)?;
+    }
+    control.attend(session, signals).await
+}
+
+/// What is done to a program from outside while it runs.
+struct Control {
+    engine: Engine,
+    container: String,
+    /// Amikad's id of the program.
+    id: String,
+    /// The engine's id of it.
+    exec: String,
+    streams: Streams,
+    interrupts: u32,
+    /// When to leave a program whose terminal went away, and the exit code then.
+    hung_up: Option<(tokio::time::Instant, u8)>,
+    /// Calls under way; dropping them breaks them off.
+    calls: JoinSet<()>,
+}
+
+impl Control {
+    async fn attend(mut self, session: ExecSession, signals: &mut Signals) -> Result<u8> {
+        let input =
+            Input::start().map_err(|error| broken("standard input cannot be read", &error))?;
+        self.calls.spawn(feed(input, session.input));
+        let (unheard, mut nobody_listens) = tokio::sync::oneshot::channel();
+        let mut ending = std::pin::pin!(drain(
+            self.engine.clone(),
+            session.id,
+            session.output,
+            unheard,
+        ));
+        let mut listening = true;
+        loop {
+            let deadline = self.hung_up;
+            tokio::select! {
+                result = &mut ending => return result,
+                signal = signals.next() => self.signal(signal)?,
+                _ = &mut nobody_listens, if listening => {
+                    listening = false;
+                    self.silence();
+                }
+                code = leave_at(deadline) => return Ok(code),
+            }
+        }
+    }
+
+    fn signal(&mut self, signal: Signal) -> Result<()> {
+        match (signal, self.streams) {
+            (Signal::Resized, Streams::Terminal) => self.resize(),
+            (Signal::Resized, Streams::Separate) => {}
+            (Signal::Terminate | Signal::HangUp, Streams::Terminal) => {
+                let code = if signal == Signal::Terminate {
+                    143
+                } else {
+                    129
+                };
+                let deadline = tokio::time::Instant::now() + HANG_UP_GRACE;
+                self.hung_up.get_or_insert((deadline, code));
+                self.escalate(&[("HUP", HANG_UP_GRACE / 2), ("KILL", Duration::ZERO)]);
+            }
+            (Signal::Interrupt, _) => {
+                self.interrupts += 1;
+                match self.interrupts {
+                    1 => self.escalate(&[("INT", Duration::ZERO)]),
+                    2 => self.escalate(&[("KILL", Duration::ZERO)]),
+                    _ => {
+                        return Err(CommandError::new(
+                            ExitCode::Interrupted,
+                            "interrupted; the program may still run",
+                        ));
+                    }
+                }
+            }
+            (signal, _) => self.escalate(&[(signal.name(), Duration::ZERO)]),
+        }
+        Ok(())
+    }
+
+    fn silence(&mut self) {
+        self.escalate(&UNHEARD);
+    }
+
+    /// Sends signals one after the other, each followed by its time to take effect. The session's
+    /// end breaks the rest off.
+    fn escalate(&mut self, steps: &[(&'static str, Duration)]) {
+        let steps = steps.to_vec();
+        let (engine, container, id) =
+            (self.engine.clone(), self.container.clone(), self.id.clone());
+        self.calls.spawn(async move {
+            for (signal, time) in steps {
+                kill(&engine, &container, &id, signal).await;
+                tokio::time::sleep(time).await;
+            }
+        });
+    }
+
+    /// Gives the remote terminal this one's size.
+    fn resize(&mut self) {
+        if self.streams == Streams::Separate {
+            return;
+        }
+        let (engine, exec) = (self.engine.clone(), self.exec.clone());
+        self.calls.spawn(async move {
+            for _ in 0..RESIZE_TRIES {
+                // Read anew each time: of two calls the later one must not bring an older size.
+                let Some((rows, columns)) = super::size() else {
+                    return;
+                };
+                if engine.resize_exec(&exec, rows, columns).await.is_ok() {
+                    return;
+                }
+                tokio::time::sleep(RESIZE_PAUSE).await;
+            }
+        });
+    }
+}
+
+/// Passes standard input on, and its end.
+async fn feed(mut input: Input, mut remote: std::pin::Pin<Box<dyn tokio::io::AsyncWrite + Send>>) {
+    while let Some(bytes) = input.next().await {
+        // A program that closed its input has had enough; it may still have much to say.
+        if remote.write_all(&bytes).await.is_err() || remote.flush().await.is_err() {
+            return;
+        }
+    }
+    let _ = remote.shutdown().await;
+}
+
+/// Writes what the program writes until it ends; returns its exit code. Tells `unheard` when
+/// nobody reads it any more, and throws the rest away.
+async fn drain(
+    engine: Engine,
+    exec: String,
+    mut remote: std::pin::Pin<
+        Box<dyn futures_util::Stream<Item = Result<ExecOutput, EngineError>> + Send>,
+    >,
+    unheard: tokio::sync::oneshot::Sender<()>,
+) -> Result<u8> {
+    let output = Output::start();
+    let mut unheard = Some(unheard);
+    while let Some(piece) = remote.next().await {
+        let (target, bytes) = match piece? {
+            ExecOutput::Stdout(bytes) => (Target::Stdout, bytes),
+            ExecOutput::Stderr(bytes) => (Target::Stderr, bytes),
+        };
+        if unheard.is_some() && output.send(target, bytes).await.is_err() {
+            if let Some(unheard) = unheard.take() {
+                let _ = unheard.send(());
+            }
+        }
+    }
+    let written = output.finish().await;
+    let code = engine.wait_exec(&exec).await.map_err(|error| match error {
+        // The engine forgets the programs of a container that ended.
+        EngineError::NotFound(message) | EngineError::Conflict(message) => CommandError::new(
+            ExitCode::Remote,
+            "the sandbox ended while the program ran; its exit code is not known",
+        )
+        .cause(message),
+        other => other.into(),
+    })?;
+    written.map_err(|error| broken("the program's output cannot be written", &error))?;
+    Ok(u8::try_from(code).unwrap_or(ExitCode::Remote as u8))
+}
+
+async fn leave_at(deadline: Option<(tokio::time::Instant, u8)>) -> u8 {
+    match deadline {
+        Some((at, code)) => {
+            tokio::time::sleep_until(at).await;
+            code
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Signals a program and all of its process group.
+async fn kill(engine: &Engine, container: &str, id: &str, signal: &str) {
+    let spec = ExecSpec {
+        command: [path::AMIKAD, "kill", "--id", id, signal]
+            .map(str::to_owned)
+            .to_vec(),
+        user: Some(ROOT.to_owned()),
+        ..ExecSpec::default()
+    };
+    for _ in 0..KILL_TRIES {
+        match engine.run_exec(container, &spec).await {
+            Ok(NO_SUCH_PROCESS) => tokio::time::sleep(KILL_PAUSE).await,
+            Ok(_) => return,
+            Err(error) => {
+                tracing::debug!(signal, %error, "the signal was not delivered");
+                return;
+            }
+        }
+    }
+}
+
+fn broken(what: &str, error: &std::io::Error) -> CommandError {
+    CommandError::new(ExitCode::Remote, what).caused_by(error)
+}
