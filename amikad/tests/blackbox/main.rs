@@ -17,3 +17,4 @@ mod opencode;
 mod signals;
 mod streams;
 mod support;
+mod terminal;

@@ -41,7 +41,8 @@ fn a_container_log_that_nobody_reads_does_not_stop_the_daemon() {
     let sandbox = Builder::new()
         .with_token()
         .setup("#!/bin/sh\nhead -c 3000000 /dev/zero\n")
-        .start_with_stdout(writer);
+        .stdout(writer)
+        .start_idle();
     sandbox.connect();
     eventually("a full pipe", || {
         let status = sandbox.api("/v1/status").json();
@@ -57,7 +58,8 @@ fn a_closed_container_log_ends_neither_setup_nor_the_daemon() {
     drop(reader);
     let mut sandbox = Builder::new()
         .setup("#!/bin/sh\nhead -c 300000 /dev/zero; echo end >> /tmp/done\n")
-        .start_with_stdout(writer);
+        .stdout(writer)
+        .start_idle();
     sandbox.until_file_has("/tmp/done", "end");
     sandbox.until_phase("running");
     sandbox.signal(15);

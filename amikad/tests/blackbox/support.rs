@@ -194,6 +194,12 @@ impl Builder {
         self
     }
 
+    /// The container's stdout.
+    pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
+        self.stdout = Some(stdout.into());
+        self
+    }
+
     /// Makes the root read-only.
     pub fn read_only(mut self) -> Self {
         self.read_only = true;
@@ -220,12 +226,6 @@ impl Builder {
     /// Starts it with a shell script as CMD.
     pub fn start(self, script: &str) -> Sandbox {
         self.start_words(&["sh", "-c", script])
-    }
-
-    /// Starts it without a CMD, with its output somewhere else.
-    pub fn start_with_stdout(mut self, stdout: impl Into<Stdio>) -> Sandbox {
-        self.stdout = Some(stdout.into());
-        self.start_words(&[])
     }
 
     /// Starts it with these words as CMD.
