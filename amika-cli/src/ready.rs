@@ -203,8 +203,9 @@ pub fn setup_failed(name: &str, boot: &BootRecord) -> CommandError {
     let setup = &boot.status.setup;
     let how = match (setup.signal, setup.exit_code) {
         (Some(signal), _) => format!("was ended by signal {signal}"),
-        (None, Some(code)) => format!("exited with code {code}"),
-        (None, None) => "could not be run".to_owned(),
+        // 126 and 127 of a script that never began are amikad's word for why.
+        (None, Some(code)) if setup.started_at.is_some() => format!("exited with code {code}"),
+        (None, _) => "could not be run".to_owned(),
     };
     let place = setup
         .failed_line
@@ -214,7 +215,8 @@ pub fn setup_failed(name: &str, boot: &BootRecord) -> CommandError {
         ExitCode::SetupFailed,
         format!("the setup script of \"{name}\" {how}{place}; CMD did not run"),
     );
-    if let Some(message) = &setup.message {
+    // What is known of a script that ran stands in the first line already.
+    if let Some(message) = setup.message.as_ref().filter(|_| setup.started_at.is_none()) {
         error = error.cause(message.clone());
     }
     if !boot.setup_tail.is_empty() {

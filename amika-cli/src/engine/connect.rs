@@ -57,6 +57,10 @@ impl Engine {
             });
         }
         docker.set_timeout(CALL_TIMEOUT);
+        let docker = docker.with_request_modifier(|request| {
+            tracing::debug!(method = %request.method(), uri = %request.uri().path(), "engine");
+            request
+        });
         Ok(Self { docker, endpoint })
     }
 
