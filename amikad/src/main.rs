@@ -15,6 +15,7 @@ mod logs;
 mod mounts;
 mod opencode;
 mod probe;
+mod process_tree;
 mod publish;
 mod pump;
 mod record;

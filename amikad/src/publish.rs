@@ -59,7 +59,7 @@ impl Mailbox {
 }
 
 /// The state as last published.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Snapshot {
     /// As of the publication; clocks that run on are filled in when it is asked for.
     pub(crate) status: Status,

@@ -72,7 +72,7 @@ impl Secrets {
     fn token_hash(&self) -> &[u8; 32] {
         self.hash.get_or_init(|| {
             self.given_hash.unwrap_or_else(|| {
-                Sha256::digest(kept_secret(Path::new(path::TOKEN_FILE), "API token")).into()
+                Sha256::digest(kept_secret(Path::new(path::TOKEN_FILE), 32, "API token")).into()
             })
         })
     }
@@ -81,15 +81,20 @@ impl Secrets {
     pub(crate) fn opencode_password(&self) -> &str {
         self.password.get_or_init(|| {
             self.given_password.clone().unwrap_or_else(|| {
-                kept_secret(Path::new(path::OPENCODE_PASSWORD_FILE), "OpenCode password")
+                // Whatever length the user chose.
+                kept_secret(
+                    Path::new(path::OPENCODE_PASSWORD_FILE),
+                    1,
+                    "OpenCode password",
+                )
             })
         })
     }
 }
 
-/// The secret in `file`, made there if there is none that can be trusted.
-fn kept_secret(file: &Path, what: &str) -> String {
-    if let Ok(secret) = read_secret(file) {
+/// The secret in `file`, made there if there is none that can be trusted and has `least` bytes.
+fn kept_secret(file: &Path, least: usize, what: &str) -> String {
+    if let Ok(secret) = read_secret(file, least) {
         return secret;
     }
     let secret = hex(&random_bytes());
@@ -103,7 +108,7 @@ fn kept_secret(file: &Path, what: &str) -> String {
 }
 
 /// Reads a secret from a file that is regular, ours, and nobody else's to read or write.
-fn read_secret(file: &Path) -> io::Result<String> {
+fn read_secret(file: &Path, least: usize) -> io::Result<String> {
     // Non-blocking: a FIFO in its place must not hold up the boot.
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let opened = OpenOptions::new()
@@ -118,7 +123,7 @@ fn read_secret(file: &Path) -> io::Result<String> {
     let mut text = String::new();
     opened.take(4096).read_to_string(&mut text)?;
     let text = text.trim_end_matches(['\n', '\r']);
-    if ours && text.len() >= 8 {
+    if ours && text.len() >= least {
         Ok(text.to_owned())
     } else {
         Err(io::ErrorKind::InvalidData.into())

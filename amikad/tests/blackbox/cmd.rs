@@ -220,3 +220,22 @@ fn when_it_is_not_pid_1_it_still_reaps_and_ends_what_is_left() {
     assert_eq!(end.code, 4);
     assert!(!end.stdout.contains(" 1\n"), "{end:?}");
 }
+
+#[test]
+fn when_memory_is_short_the_kernel_takes_cmd_before_the_daemon() {
+    let own = std::fs::read_to_string("/proc/self/oom_score_adj").unwrap();
+    let raised = (own.trim().parse::<i32>().unwrap() + 300).min(1000);
+    let end = Builder::new()
+        .start("cat /proc/1/oom_score_adj /proc/self/oom_score_adj")
+        .wait();
+    assert_eq!(end.stdout, format!("{own}{raised}\n"));
+}
+
+#[test]
+fn a_script_is_called_by_the_name_it_was_given() {
+    let end = Builder::new()
+        .program("/home/amika/workspace/run.sh", "#!/bin/sh\necho $0\n")
+        .start_words(&["./run.sh"])
+        .wait();
+    assert_eq!(end.stdout, "./run.sh\n");
+}

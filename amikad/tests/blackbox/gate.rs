@@ -23,7 +23,7 @@ fn cmd_starts_after_setup_succeeded_and_not_before() {
 #[test]
 fn a_failing_setup_ends_the_container_with_its_code_and_cmd_never_runs() {
     let mut sandbox = Builder::new()
-        .file("/with-termination-log", "", 0o644)
+        .file("/termination-log", "old", 0o644)
         .setup("#!/bin/bash\nset -e\necho before\ntest -e /nowhere\necho after\n")
         .start("touch /tmp/cmd-ran");
     let end = sandbox.wait();
@@ -34,6 +34,10 @@ fn a_failing_setup_ends_the_container_with_its_code_and_cmd_never_runs() {
         "amikad: setup failed: setup.sh exited with 1 at line 4; CMD was not started\n"
     );
     assert!(!sandbox.path("/tmp/cmd-ran").exists());
+    assert_eq!(
+        sandbox.read("/termination-log"),
+        "setup failed: setup.sh exited with 1 at line 4; CMD was not started"
+    );
     let record = sandbox.record();
     assert_eq!(record["outcome"], "setup_failed");
     assert_eq!(record["phase"], "exited");

@@ -60,6 +60,18 @@ fn a_password_of_the_user_is_used() {
 }
 
 #[test]
+fn a_password_that_the_host_put_into_the_state_directory_is_used_whatever_its_length() {
+    let sandbox = Builder::new()
+        .with_token()
+        .file("/var/lib/amikad/opencode-password", "abc", 0o600)
+        .start_idle();
+    assert_eq!(
+        sandbox.api("/v1/services/opencode").json()["password"],
+        "abc"
+    );
+}
+
+#[test]
 fn it_is_off_where_the_environment_says_so_or_it_is_not_installed() {
     let off = Builder::new()
         .with_token()

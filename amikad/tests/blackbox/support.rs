@@ -35,7 +35,9 @@ done
 mount -t tmpfs -o mode=755 tmpfs "$root/dev"
 for name in null zero urandom tty; do : > "$root/dev/$name"; mount --bind "/dev/$name" "$root/dev/$name"; done
 mkdir "$root/dev/pts"; mount --bind /dev/pts "$root/dev/pts"
-[ ! -e "$root/with-termination-log" ] || : > "$root/dev/termination-log"
+if [ -e "$root/termination-log" ]; then
+    : > "$root/dev/termination-log"; mount --bind "$root/termination-log" "$root/dev/termination-log"
+fi
 mount -t proc ${PROC_OPTIONS:+-o "$PROC_OPTIONS"} proc "$root/proc"
 ip link set lo up
 if [ -n "$READ_ONLY" ]; then mount --rbind "$root" "$root"; mount -o remount,bind,ro "$root"; cd "$root"; fi

@@ -1,0 +1,71 @@
+//! Who gets a signal when the state machine says so, and who is left at the end.
+
+use super::{SIGCONT, Supervisor};
+use crate::lifecycle::Event;
+use crate::{process_tree, sys};
+
+impl Supervisor {
+    /// Sends a signal to a group; to its leader where the group is not there yet.
+    pub(super) fn signal_group(leader: Option<i32>, signo: i32) {
+        if let Some(pid) = leader
+            && sys::kill(-pid, signo).is_err()
+        {
+            // Gone: nobody is left to tell.
+            let _ = sys::kill(pid, signo);
+        }
+    }
+
+    pub(super) fn signal_opencode(&self, signo: i32) {
+        let Some(leader) = self.opencode_pid else {
+            return;
+        };
+        for pid in process_tree::of_leader(leader) {
+            // Those that end on their own meanwhile need no signal.
+            let _ = sys::kill(pid, signo);
+        }
+    }
+
+    /// Kills what a dead OpenCode server left of its session.
+    pub(super) fn sweep(leader: i32) {
+        for pid in process_tree::of_leader(leader) {
+            if pid != leader {
+                // As above.
+                let _ = sys::kill(pid, 9);
+            }
+        }
+    }
+
+    pub(super) fn signal_all(&mut self, signo: i32) {
+        let wake = |pid| {
+            // A stopped process acts on nothing but KILL.
+            if signo != 9 {
+                let _ = sys::kill(pid, SIGCONT);
+            }
+        };
+        if self.boot.is_init {
+            if sys::kill(-1, signo).is_err() {
+                self.queue.push_back(Event::Alone);
+            } else {
+                wake(-1);
+            }
+            return;
+        }
+        let left = process_tree::descendants(nix::unistd::getpid().as_raw());
+        if left.is_empty() {
+            self.queue.push_back(Event::Alone);
+        }
+        for pid in left {
+            // Those that end on their own meanwhile need no signal.
+            let _ = sys::kill(pid, signo);
+            wake(pid);
+        }
+    }
+
+    pub(super) fn is_alone(&self) -> bool {
+        if self.boot.is_init {
+            sys::kill(-1, 0).is_err()
+        } else {
+            process_tree::descendants(nix::unistd::getpid().as_raw()).is_empty()
+        }
+    }
+}
