@@ -13,7 +13,7 @@ use nix::sys::signal::SigSet;
 use crate::args::Place;
 use crate::environment::Environment;
 use crate::mounts::Mounts;
-use crate::say::say;
+use crate::say::{say, say_once};
 use crate::setup::Script;
 use crate::sys::Identity;
 use crate::users::{Accounts, User};
@@ -72,6 +72,7 @@ impl Boot {
         prepare_home(identity);
         let agent_cwd = environment.agent_cwd();
         make_directory(&agent_cwd, 0o755, identity);
+        give_way_to(&agent_cwd, identity);
         let cmd_cwd = place
             .workdir
             .as_ref()
@@ -220,7 +221,7 @@ fn make_directory(directory: &Path, mode: u32, owner: Option<&Identity>) {
     for level in missing.into_iter().rev() {
         if let Err(error) = fs::DirBuilder::new().mode(mode).create(level) {
             if error.kind() != io::ErrorKind::AlreadyExists {
-                say(format!("cannot make {}: {error}", level.display()));
+                say_once(format!("cannot make {}: {error}", level.display()));
             }
             return;
         }
@@ -251,6 +252,27 @@ fn prepare_home(owner: Option<&Identity>) {
         give(home, owner);
     }
     fill_gaps(Path::new(path::SKELETON), home, owner);
+}
+
+/// Gives the agent the directories from its home to its working directory that an engine made as
+/// root, as it does for mount points; nothing from the host, and nothing beyond a link.
+fn give_way_to(agent_cwd: &Path, owner: Option<&Identity>) {
+    let Ok(way) = agent_cwd.strip_prefix(path::HOME) else {
+        return;
+    };
+    let mut level = PathBuf::from(path::HOME);
+    for name in way.components() {
+        level.push(name);
+        let Ok(data) = level.symlink_metadata() else {
+            return;
+        };
+        if !data.is_dir() {
+            return;
+        }
+        if data.uid() == 0 && owner.is_some() && !Mounts::read().is_from_host(&level) {
+            give(&level, owner);
+        }
+    }
 }
 
 /// Copies from `source` what `target` does not have; never overwrites, never follows a link.

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use amika_core::contract::path;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -35,6 +35,18 @@ pub(crate) fn say(message: impl std::fmt::Display) {
     if poll(&mut ready, PollTimeout::from(100_u8)).is_ok_and(|ready| ready > 0) {
         let bytes = line.as_bytes();
         let _ = nix::unistd::write(stderr.as_fd(), &bytes[..bytes.len().min(4096)]);
+    }
+}
+
+/// Says a sentence, unless it was said before: where nothing can be written, all fails alike.
+pub(crate) fn say_once(message: impl std::fmt::Display) {
+    static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let message = message.to_string();
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    // A bound, since messages name paths.
+    if !said.contains(&message) && said.len() < 64 {
+        say(&message);
+        said.push(message);
     }
 }
 

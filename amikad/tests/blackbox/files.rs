@@ -57,6 +57,15 @@ fn home_and_agent_directory_are_made_and_gaps_filled_from_the_skeleton() {
 }
 
 #[test]
+fn directories_that_an_engine_made_for_a_mount_point_are_the_agents() {
+    let mut sandbox = Builder::new()
+        .file("/home/amika/workspace/repo/kept", "", 0o644)
+        .env("AMIKA_AGENT_CWD", "/home/amika/workspace/repo")
+        .start("stat -c %u ~/workspace ~/workspace/repo kept");
+    assert_eq!(sandbox.wait().stdout, "1000\n1000\n0\n");
+}
+
+#[test]
 fn nothing_of_an_earlier_boot_survives_in_run() {
     let mut sandbox = Builder::new()
         .file("/run/amikad/opencode-web.port", "60998", 0o644)

@@ -305,7 +305,9 @@ fn a_followed_setup_log_comes_as_it_is_written_and_ends_by_itself() {
     // The end of the body, while CMD still runs.
     reader.read_to_string(&mut text).unwrap();
     assert_eq!(parse(&text).body, "one\ntwo\nthree\n");
-    eventually("readiness", || (sandbox.get("/readyz").status == 200).then_some(()));
+    eventually("readiness", || {
+        (sandbox.get("/readyz").status == 200).then_some(())
+    });
 }
 
 #[test]
