@@ -21,6 +21,10 @@ pub const REPO_CONFIG: &str = ".amika/config.toml";
 /// The unprivileged user of the preset images.
 pub const AGENT_USER: &str = "amika";
 
+/// The setup script that presets carry and that stands for "no setup": it runs like any other, and
+/// amikad knows by its content that it left nothing to hand over.
+pub const NOOP_SETUP: &[u8] = b"#!/bin/sh\n# Amika: no setup.\nexit 0\n";
+
 /// Absolute paths in the container.
 pub mod path {
     /// Home of the agent user.

@@ -18,6 +18,8 @@ use crate::spawn::explain_exec;
 use crate::sys;
 use crate::users::{Accounts, User};
 
+/// Exit code for failures before there is a command to run; 126 and 127 are the command's own.
+const OWN_FAILURE: i32 = 125;
 /// Exit code of `kill` for a process that is gone.
 const GONE: i32 = 3;
 
@@ -30,7 +32,7 @@ pub(crate) fn exec_as(exec: &ExecAs) -> i32 {
         Ok(user) => user,
         Err(problem) => {
             say(problem);
-            return 126;
+            return OWN_FAILURE;
         }
     };
     if let Some(id) = &exec.id {
@@ -42,7 +44,7 @@ pub(crate) fn exec_as(exec: &ExecAs) -> i32 {
                 "cannot note process {id} in {}: {error}",
                 path::EXEC_DIR
             ));
-            return 126;
+            return OWN_FAILURE;
         }
     }
     let changes = uid != user.identity.uid || exec.place.user.is_some() && uid == 0;
@@ -52,7 +54,7 @@ pub(crate) fn exec_as(exec: &ExecAs) -> i32 {
             .clone()
             .unwrap_or_else(|| user.identity.uid.to_string());
         say(format!("cannot become user `{name}`: {error}"));
-        return 126;
+        return OWN_FAILURE;
     }
     let environment = environment(exec, &own, &user);
     let wanted = exec
@@ -63,7 +65,7 @@ pub(crate) fn exec_as(exec: &ExecAs) -> i32 {
     let cwd = nearest_directory(&wanted, &environment);
     if let Err(error) = std::env::set_current_dir(&cwd) {
         say(format!("cannot enter {}: {error}", cwd.display()));
-        return 126;
+        return OWN_FAILURE;
     }
     let Some(command) = exec.cmd.clone() else {
         return login_shell(&user, &environment);

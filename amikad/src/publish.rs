@@ -87,6 +87,26 @@ struct History {
     next: u64,
 }
 
+impl History {
+    /// Appends `change` under the next number.
+    fn push(&mut self, mut change: Change) {
+        change.seq = self.next;
+        self.next += 1;
+        if self.changes.len() == HISTORY {
+            self.changes.pop_front();
+        }
+        self.changes.push_back(change);
+    }
+
+    /// The first change from `seq` on that is still kept.
+    fn from(&self, seq: u64) -> Option<Change> {
+        self.changes
+            .iter()
+            .find(|change| change.seq >= seq)
+            .cloned()
+    }
+}
+
 /// What both sides hold.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -133,13 +153,8 @@ impl Shared {
     pub(crate) fn publish(&self, snapshot: Snapshot, changes: Vec<Change>) {
         *lock(&self.snapshot) = snapshot;
         let mut history = lock(&self.history);
-        for mut change in changes {
-            change.seq = history.next;
-            history.next += 1;
-            if history.changes.len() == HISTORY {
-                history.changes.pop_front();
-            }
-            history.changes.push_back(change);
+        for change in changes {
+            history.push(change);
         }
         drop(history);
         self.version.send_modify(|version| *version += 1);
@@ -178,11 +193,7 @@ impl Shared {
 
     /// The first change from `seq` on that is still kept; its own number tells what was lost.
     pub(crate) fn change_from(&self, seq: u64) -> Option<Change> {
-        lock(&self.history)
-            .changes
-            .iter()
-            .find(|change| change.seq >= seq)
-            .cloned()
+        lock(&self.history).from(seq)
     }
 
     /// Wakes at every publication.
@@ -201,4 +212,31 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) async fn closed(closing: &mut watch::Receiver<bool>) {
     // The sender lives as long as the daemon.
     let _ = closing.wait_for(|closing| *closing).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use amika_core::wire::{Changed, CmdState, Phase, ServiceState, SetupState};
+
+    use super::*;
+
+    #[test]
+    fn a_history_that_is_full_drops_its_oldest_and_the_numbers_tell() {
+        let mut history = History::default();
+        for _ in 0..HISTORY + 10 {
+            history.push(Change {
+                seq: 0,
+                at: 0,
+                changed: Changed::Phase,
+                phase: Phase::Running,
+                outcome: None,
+                setup: SetupState::Absent,
+                cmd: CmdState::Running,
+                opencode: ServiceState::Off,
+            });
+        }
+        assert_eq!(history.from(0).unwrap().seq, 10, "ten are lost");
+        assert_eq!(history.from(50).unwrap().seq, 50);
+        assert!(history.from(HISTORY as u64 + 10).is_none());
+    }
 }

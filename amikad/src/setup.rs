@@ -7,12 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use amika_core::contract::path;
+use amika_core::contract::{NOOP_SETUP, path};
 use nix::libc;
 use sha2::{Digest, Sha256};
-
-/// The script that presets carry: it runs like any other, and leaves nothing to hand over.
-pub(crate) const NOOP: &[u8] = b"#!/bin/sh\n# Amika: no setup.\nexit 0\n";
 
 /// What there is to know of a script before it runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,7 +41,7 @@ impl Script {
 
     /// Whether it is the presets' no-op.
     pub(crate) fn is_noop(&self) -> bool {
-        self.head == NOOP
+        self.head == NOOP_SETUP
     }
 
     /// Its `#!` line.

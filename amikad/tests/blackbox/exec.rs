@@ -63,7 +63,7 @@ fn exec_as_says_what_is_wrong() {
         (&["exec-as", "--", "/etc/passwd"], 126, "is not executable"),
         (
             &["exec-as", "--user", "nope", "--", "true"],
-            126,
+            125,
             "no user `nope`",
         ),
         (&["exec-as"], 2, "needs a command"),
