@@ -12,10 +12,13 @@ use super::error::GitError;
 #[derive(Clone, Debug)]
 pub(super) struct Git {
     cwd: PathBuf,
-    git_dir: Option<PathBuf>,
+    directory: Option<PathBuf>,
     work_tree: Option<PathBuf>,
     index: Option<PathBuf>,
 }
+
+/// Exit code and stderr of a command that failed.
+pub(super) type Refusal = (Option<i32>, String);
 
 /// Settings that hold for every command: nothing of the host's runs or caches by itself, and the
 /// temporary index is a plain one, since a split one would be written into the repository.
@@ -36,7 +39,7 @@ impl Git {
     pub(super) fn in_directory(cwd: &Path) -> Self {
         Self {
             cwd: cwd.to_owned(),
-            git_dir: None,
+            directory: None,
             work_tree: None,
             index: None,
         }
@@ -46,7 +49,7 @@ impl Git {
     pub(super) fn for_repository(git_dir: &Path, work_tree: Option<&Path>) -> Self {
         Self {
             cwd: work_tree.unwrap_or(git_dir).to_owned(),
-            git_dir: Some(git_dir.to_owned()),
+            directory: Some(git_dir.to_owned()),
             work_tree: work_tree.map(Path::to_owned),
             index: None,
         }
@@ -76,8 +79,8 @@ impl Git {
         for setting in SETTINGS {
             command.arg("-c").arg(setting);
         }
-        if let Some(git_dir) = &self.git_dir {
-            command.arg("--git-dir").arg(git_dir);
+        if let Some(directory) = &self.directory {
+            command.arg("--git-dir").arg(directory);
         }
         if let Some(work_tree) = &self.work_tree {
             command.arg("--work-tree").arg(work_tree);
@@ -113,7 +116,7 @@ impl Git {
     pub(super) fn try_output<S: AsRef<OsStr>>(
         &self,
         arguments: &[S],
-    ) -> Result<Result<Vec<u8>, (Option<i32>, String)>, GitError> {
+    ) -> Result<Result<Vec<u8>, Refusal>, GitError> {
         let output = self
             .command(arguments)
             .stdin(Stdio::null())
@@ -210,28 +213,30 @@ fn bare_git() -> Command {
     command
 }
 
+/// What says how to reach a remote and where the user's settings are.
+const KEPT: [&str; 14] = [
+    "GIT_SSH",
+    "GIT_SSH_COMMAND",
+    "GIT_SSH_VARIANT",
+    "GIT_ASKPASS",
+    "GIT_PROXY_COMMAND",
+    "GIT_SSL_NO_VERIFY",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
+    "GIT_SSL_CERT",
+    "GIT_SSL_KEY",
+    "GIT_EXEC_PATH",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_CONFIG_NOSYSTEM",
+];
+
 /// Whether a variable ties git to a repository, an index or another way of reading them. What the user
 /// set for transports and configuration files (`GIT_SSH_COMMAND`, `GIT_CONFIG_GLOBAL`, …) stays.
 fn belongs_to_a_repository(name: &OsString) -> bool {
     let Some(name) = name.to_str() else {
         return false;
     };
-    const KEPT: [&str; 14] = [
-        "GIT_SSH",
-        "GIT_SSH_COMMAND",
-        "GIT_SSH_VARIANT",
-        "GIT_ASKPASS",
-        "GIT_PROXY_COMMAND",
-        "GIT_SSL_NO_VERIFY",
-        "GIT_SSL_CAINFO",
-        "GIT_SSL_CAPATH",
-        "GIT_SSL_CERT",
-        "GIT_SSL_KEY",
-        "GIT_EXEC_PATH",
-        "GIT_CONFIG_GLOBAL",
-        "GIT_CONFIG_SYSTEM",
-        "GIT_CONFIG_NOSYSTEM",
-    ];
     name.starts_with("GIT_") && !KEPT.contains(&name) && !name.starts_with("GIT_HTTP_")
 }
 
@@ -252,6 +257,7 @@ pub(super) fn line(mut output: Vec<u8>) -> Vec<u8> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

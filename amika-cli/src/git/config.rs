@@ -155,7 +155,7 @@ pub(super) fn generate(host: &Settings, wanted: &Wanted) -> String {
     for (branch, variable, value) in host.section("branch") {
         match variable {
             "remote" | "pushremote" => {
-                file.set("branch", branch, variable, &without_secrets(value))
+                file.set("branch", branch, variable, &without_secrets(value));
             }
             "merge" | "rebase" | "description" => file.set("branch", branch, variable, value),
             _ => {}
@@ -211,7 +211,9 @@ impl File {
             self.header = header;
         }
         let value = escape(value).replace('\n', r"\n").replace('\t', r"\t");
-        self.text.push_str(&format!("\t{variable} = \"{value}\"\n"));
+        for part in ["\t", variable, " = \"", &value, "\"\n"] {
+            self.text.push_str(part);
+        }
     }
 }
 
@@ -220,6 +222,7 @@ fn escape(text: &str) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -203,10 +203,12 @@ fn split(path: &[u8]) -> Vec<Vec<u8>> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
     /// `bin/run` is a file, `link` leads to it, `out` and `abs` lead outside, `loop` to itself.
+    #[allow(clippy::unnecessary_wraps, reason = "the signature of a look-up")]
     fn look(path: &[u8]) -> Result<Node, GitError> {
         Ok(match path {
             b"bin" => Node::Directory,

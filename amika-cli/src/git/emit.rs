@@ -1,6 +1,6 @@
 //! Writes a planned copy as a tar archive: the git directory, the work tree, then the repositories inside.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -104,7 +104,9 @@ fn git_files(plan: &Plan, tar: &mut TarWriter) -> io::Result<()> {
     }
     let mut packed = String::from("# pack-refs with: sorted \n");
     for one in plan.refs.iter().filter(|one| one.follows.is_none()) {
-        packed.push_str(&format!("{} {}\n", one.oid, one.name));
+        for part in [&one.oid, " ", &one.name, "\n"] {
+            packed.push_str(part);
+        }
     }
     tar.file(&at("packed-refs"), 0o644, mtime, packed.as_bytes())?;
     for one in &plan.refs {
@@ -291,7 +293,7 @@ struct Converted<'a> {
     /// How many of them have been checked out so far.
     done: usize,
     directory: PathBuf,
-    all: HashMap<usize, ()>,
+    all: HashSet<usize>,
 }
 
 impl<'a> Converted<'a> {
@@ -314,7 +316,7 @@ impl<'a> Converted<'a> {
                 .as_ref()
                 .map(|index| plan.git.with_work_tree(&empty).with_index(index)),
             entries,
-            all: positions.iter().map(|position| (*position, ())).collect(),
+            all: positions.iter().copied().collect(),
             positions,
             done: 0,
             directory: scratch.to_owned(),
@@ -322,7 +324,7 @@ impl<'a> Converted<'a> {
     }
 
     fn has(&self, position: usize) -> bool {
-        self.all.contains_key(&position)
+        self.all.contains(&position)
     }
 
     /// The file with the converted content; asked for in order.
@@ -384,12 +386,11 @@ fn disk(plan: &Plan, tar: &mut TarWriter, files: &Arc<AtomicU64>) -> io::Result<
         let place = beneath(&plan.place.tree, path);
         let full = join(root, path);
         match reader.find(path).map_err(GitError::io("read", &full))? {
-            Found::Nothing => {}
             Found::Directory if *tracked == Some(Mode::Gitlink) => {
-                tar.directory(&place, plan.mtime)?
+                tar.directory(&place, plan.mtime)?;
             }
-            // A directory where a file was: what it holds is listed by itself.
-            Found::Directory => {}
+            // A directory where a file was lists what it holds by itself.
+            Found::Nothing | Found::Directory => {}
             Found::Symlink { target, mtime } => tar.symlink(&place, &target, mtime)?,
             Found::File {
                 mut file,

@@ -245,6 +245,7 @@ impl From<GitError> for std::io::Error {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -105,6 +105,7 @@ pub(super) fn temporary(scratch: &Path, number: usize) -> PathBuf {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -110,6 +110,7 @@ fn parse(content: &[u8]) -> Option<Pointer> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -211,7 +211,7 @@ impl Prepared {
         let location = Location::of(git_dir)?;
         let git = location.git();
         let settings = Settings::of_clone(&Settings::read(&git)?, address);
-        let refs = Refs::read(&git, false)?.as_cloned_from("origin");
+        let refs = Refs::read(&git, false)?.into_clone_of("origin");
         let default = refs.head.branch().map(str::to_owned);
         let mut prepared = Self::select(request, location, settings, refs)?;
         if let Some(branch) = prepared.selection.head.branch()

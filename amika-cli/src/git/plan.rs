@@ -134,7 +134,7 @@ impl<'a> Planner<'a> {
         let mtime = commit_time(&git, selection.head.commit())?;
         let prepared = match self.dirty {
             None => self.committed(&location, settings, selection, &index_file)?,
-            Some(ignored) => self.disk(&location, settings, &index_file, ignored)?,
+            Some(ignored) => Self::disk(&location, settings, &index_file, ignored)?,
         };
         let Prepared {
             index,
@@ -242,7 +242,7 @@ impl<'a> Planner<'a> {
     }
 
     fn committed(
-        &mut self,
+        &self,
         location: &Location,
         settings: &Settings,
         selection: &Selection,
@@ -268,7 +268,6 @@ impl<'a> Planner<'a> {
     }
 
     fn disk(
-        &mut self,
         location: &Location,
         settings: &Settings,
         file: &Path,
@@ -497,6 +496,7 @@ fn commit_time(git: &Git, commit: Option<&str>) -> Result<u64, GitError> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -129,7 +129,7 @@ impl Refs {
 
     /// The refs of a bare copy of a remote, as a clone of that remote has them: all branches beneath
     /// `refs/remotes/<remote>/`, and of its own only the default.
-    pub(super) fn as_cloned_from(self, remote: &str) -> Self {
+    pub(super) fn into_clone_of(self, remote: &str) -> Self {
         let default = self.head.branch().map(str::to_owned);
         let mut all = BTreeMap::new();
         let mut add = |one: Ref| all.insert(one.name.clone(), one);
@@ -358,6 +358,7 @@ fn not_in_the_way(refs: &Refs, remotes: &[String], name: &str) -> Result<(), Git
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
@@ -478,7 +479,7 @@ mod tests {
             main_branch(),
             &["refs/heads/main", "refs/heads/a", "refs/tags/v1"],
         );
-        let cloned = bare.as_cloned_from("origin");
+        let cloned = bare.into_clone_of("origin");
         let names: Vec<_> = cloned.all.keys().map(String::as_str).collect();
         assert_eq!(
             names,

@@ -108,6 +108,7 @@ pub(super) fn redact(text: &str, url: &str) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -161,6 +161,7 @@ pub(super) fn seconds(meta: &std::fs::Metadata) -> u64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

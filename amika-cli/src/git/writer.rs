@@ -126,12 +126,10 @@ pub(super) struct TarWriter {
 
 impl TarWriter {
     /// A directory; `path` without a slash at its end, empty for the root.
+    ///
+    /// The root is named `/`: Docker passes over an entry `.`, and the directory would stay root's.
     pub(super) fn directory(&mut self, path: &[u8], mtime: u64) -> io::Result<()> {
-        let mut name = if path.is_empty() {
-            b".".to_vec()
-        } else {
-            path.to_vec()
-        };
+        let mut name = path.to_vec();
         if !path.is_empty() {
             self.parents(path, mtime)?;
         }

@@ -1,6 +1,12 @@
 //! Real repositories, made in temporary directories by the real git, copied and unpacked again: the copy
 //! must be what the host has, and the host must be what it was.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::wildcard_imports,
+    reason = "a test fails by panicking, and every file uses the same few helpers"
+)]
+
 mod branches;
 mod clean;
 mod dirty;
