@@ -340,8 +340,5 @@ fn walk(root: &Path, directory: &Path, see: &mut impl FnMut(&[u8], &Path)) {
 
 fn hash(path: &Path) -> String {
     let content = std::fs::read(path).expect("readable");
-    Sha256::digest(content)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    format!("{:02x?}", Sha256::digest(content).as_slice())
 }
