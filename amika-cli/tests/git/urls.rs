@@ -175,3 +175,23 @@ impl Server {
         Self { port, authorised }
     }
 }
+
+#[test]
+fn lfs_content_of_a_url_is_fetched() {
+    let host = Host::new();
+    let path = host.empty("repo", &[]);
+    git(&path, &["lfs", "install", "--local", "--skip-repo"]);
+    git(&path, &["lfs", "track", "--", "*.bin"]);
+    write(&path, "here.bin", vec![1; 100_000]);
+    commit_all(&path, "lfs");
+    let copied = copy(url_request(
+        &format!("file://{}", path.display()),
+        None,
+        None,
+    ));
+    assert_eq!(
+        std::fs::read(copied.path().join("here.bin")).unwrap(),
+        vec![1; 100_000]
+    );
+    assert_eq!(copied.git(&["status", "--porcelain"]), "");
+}
