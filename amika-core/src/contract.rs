@@ -86,6 +86,11 @@ pub mod env {
     pub const TOKEN_SHA256: &str = "AMIKA_TOKEN_SHA256";
     /// `1` skips a setup script whose content already succeeded in this sandbox.
     pub const SETUP_ONCE: &str = "AMIKA_SETUP_ONCE";
+    /// User id that the presets' agent takes on at start, so that what it makes in a directory of
+    /// the host belongs to that directory's owner. Never 0.
+    pub const AGENT_UID: &str = "AMIKA_AGENT_UID";
+    /// Group id that goes with [`AGENT_UID`].
+    pub const AGENT_GID: &str = "AMIKA_AGENT_GID";
     /// Password of the OpenCode web server; given to that process alone.
     pub const OPENCODE_PASSWORD: &str = "OPENCODE_SERVER_PASSWORD";
 }

@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::contract::path;
 use crate::mount::{Mount, covering};
 
+mod sign_in;
+
+pub use sign_in::{Copy, Newer, NotASignIn, SignIn, merge, newer};
+
 /// The largest file that is copied, in bytes.
 pub const MAX_BYTES: u64 = 16 << 20;
 
@@ -78,6 +82,18 @@ impl CredentialFile {
     /// Returns the path in the sandbox.
     pub fn target(&self) -> String {
         format!("{}/{}", path::HOME, self.path)
+    }
+
+    /// Whether the agent renews a sign-in in it. The others hold settings, or a key that stays as it
+    /// is.
+    pub fn is_sign_in(&self) -> bool {
+        matches!(
+            self.path,
+            ".claude/.credentials.json"
+                | ".claude-oauth-credentials.json"
+                | ".codex/auth.json"
+                | ".local/share/opencode/auth.json"
+        )
     }
 }
 

@@ -61,6 +61,17 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
+/// Returns the count of days since 1970-01-01 of a date, the inverse of [`civil_from_days`] and of the
+/// same source. For dates from 1970 on.
+pub(crate) fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, year_of_era) = (year / 400, year % 400);
+    let month_from_march = if month > 2 { month - 3 } else { month + 9 };
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
 /// Returns the name of the volume that holds the clone of `repo`; it outlives the sandbox.
 pub fn git(sandbox: &SandboxName, repo: &str, stamp: Stamp) -> String {
     format!("amika-git-{sandbox}-{}-{stamp}", sanitise_repo(repo))

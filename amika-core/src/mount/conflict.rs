@@ -80,8 +80,9 @@ pub fn check(mounts: &[Mount], own: &[OwnMount]) -> Result<(), MountConflict> {
         }
         let target = second.target().as_str();
         // Beneath an own place there is room; at it or above it there is none.
-        if let Some(OwnMount { target: own, what }) =
-            own.iter().find(|own| in_the_way(target, &own.target))
+        if let Some(OwnMount { target: own, what }) = own
+            .iter()
+            .find(|own| in_the_way(target, &own.target, can_hold_another(second)))
         {
             let (own, what) = (own.clone(), what.clone());
             return Err(MountConflict::Own {
@@ -94,12 +95,12 @@ pub fn check(mounts: &[Mount], own: &[OwnMount]) -> Result<(), MountConflict> {
     Ok(())
 }
 
-/// A mount above the home is no trouble, since the home is a mount of its own; one between the home
-/// and what stands in it is.
-fn in_the_way(target: &str, own: &str) -> bool {
+/// A mount above the home is no trouble where the home, a mount of its own, can be put into it; one
+/// between the home and what stands in it is.
+fn in_the_way(target: &str, own: &str, can_hold_home: bool) -> bool {
     let home = crate::contract::path::HOME;
     let above_home = is_at_or_below(home, target) && is_at_or_below(own, home);
-    is_at_or_below(own, target) && !above_home
+    is_at_or_below(own, target) && !(above_home && can_hold_home)
 }
 
 /// Returns the mount that decides what stands at a path of the container: the path's own, or one of
@@ -173,6 +174,9 @@ mod tests {
             ("a:/home/amika/workspace/hello/data", false),
             ("a:/home/amika/workspace/other", false),
             ("a:/home", false),
+            // The home's place would have to be made in the host's directory.
+            ("a:/home:rw", true),
+            ("a:/home:ro", true),
         ] {
             assert_eq!(check(&[host(mount)], &own).is_err(), clash, "{mount}");
         }
