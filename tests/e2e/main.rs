@@ -1,1 +1,15 @@
-//! Tests.
+//! End-to-end tests: the real `amika` on a real engine, with images from `scripts/test-images`.
+//!
+//! One binary, one file for each part of the product. Every test has a `Stage` of its own: its own
+//! home directory, its own label on the engine. So tests run side by side, and a test that fails
+//! leaves nothing behind.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says where and ends"
+)]
+
+mod support;
+
+mod connect;
+mod exec;
+mod logs;

@@ -170,7 +170,10 @@ impl Control {
         loop {
             let deadline = self.hung_up;
             tokio::select! {
-                result = &mut ending => return result,
+                // Whoever ended this process learns that, not what the hang-up did to the program.
+                result = &mut ending => {
+                    return result.map(|code| deadline.map_or(code, |(_, code)| code));
+                }
                 signal = signals.next() => self.signal(signal)?,
                 _ = &mut nobody_listens, if listening => {
                     listening = false;

@@ -1,0 +1,308 @@
+//! The stage of a test: where it runs `amika`, and what cleans up after it.
+
+mod command;
+mod terminal;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+pub(crate) use command::{Output, Run};
+pub(crate) use terminal::Terminal;
+
+/// Image with a shell, apt and coreutils, of which CMD is the shell.
+pub(crate) const DEBIAN: &str = "amika-test/debian";
+/// Image with one static program, run as user `app` (1234).
+pub(crate) const NO_SHELL: &str = "amika-test/noshell";
+/// Image with one static program and no user at all.
+pub(crate) const SCRATCH: &str = "amika-test/scratch";
+
+/// How long a condition may take to come true.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Label of all that a test makes; the value is the stage's.
+const LABEL: &str = "dev.amika.test";
+
+/// One test's world: a home directory and a label on the engine. When it goes, so does everything
+/// with that label; a test that passed must have removed its things by itself.
+pub(crate) struct Stage {
+    amika: PathBuf,
+    home: tempfile::TempDir,
+    run: String,
+    names: AtomicU32,
+}
+
+/// A sandbox that is deleted when the test is done with it, however that ended.
+pub(crate) struct Sandbox<'a> {
+    /// The stage that it stands on.
+    pub(crate) stage: &'a Stage,
+    /// Its name.
+    pub(crate) name: String,
+}
+
+impl Stage {
+    /// Sets the stage. Without the program or the engine a test fails: it is never skipped.
+    pub(crate) fn new() -> Self {
+        let amika = program();
+        let home = tempfile::tempdir().unwrap();
+        let unique = home.path().file_name().unwrap().to_string_lossy();
+        let unique: String = unique.chars().filter(char::is_ascii_alphanumeric).collect();
+        let run = format!("e2e-{}-{unique}", std::process::id()).to_lowercase();
+        let engine = docker(&["version", "--format", "{{.Server.Version}}"]);
+        assert!(
+            engine.code == 0,
+            "no engine answers: run scripts/engine ({})",
+            engine.stderr_text()
+        );
+        Self {
+            amika,
+            home,
+            run,
+            names: AtomicU32::new(0),
+        }
+    }
+
+    /// The home directory of `amika` in this test.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Writes a file that may be executed, beneath the home directory.
+    pub(crate) fn script(&self, name: &str, text: &str) -> String {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.home().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// `amika` with these arguments, to be started.
+    pub(crate) fn amika<S: AsRef<str>>(&self, args: &[S]) -> Run {
+        Run::new(self.command_of(&self.amika, args))
+    }
+
+    /// Runs `amika sandbox VERB …` to its end.
+    pub(crate) fn sandbox_verb(&self, args: &[&str]) -> Output {
+        let args: Vec<&str> = std::iter::once("sandbox")
+            .chain(args.iter().copied())
+            .collect();
+        self.amika(&args).output()
+    }
+
+    /// A script of the host's shell, to be started; its `$0` is `amika`.
+    pub(crate) fn shell(&self, script: &str, args: &[&str]) -> Run {
+        let mut all = vec!["-c", script, self.amika.to_str().unwrap()];
+        all.extend(args);
+        Run::new(self.command_of("bash", &all))
+    }
+
+    /// `amika` on a terminal of its own.
+    pub(crate) fn on_terminal(&self, args: &[&str]) -> Terminal {
+        // A session of its own, with the terminal as the one that controls it.
+        let mut all = vec!["-c", "-w", self.amika.to_str().unwrap()];
+        all.extend(args);
+        Terminal::start(self.command_of("setsid", &all))
+    }
+
+    /// A name that no other test uses.
+    pub(crate) fn name(&self) -> String {
+        let number = self.names.fetch_add(1, Ordering::Relaxed);
+        format!("{}-{number}", self.run)
+    }
+
+    /// Makes a sandbox of an image, with further arguments of `create`, and waits until it is ready.
+    pub(crate) fn sandbox(&self, image: &str, args: &[&str]) -> Sandbox<'_> {
+        let sandbox = self.adopt(self.name());
+        let created = sandbox.create(image, args);
+        assert_eq!(created.code, 0, "{created:?}");
+        sandbox
+    }
+
+    /// A guard for a sandbox that the test makes, or tries to make, by itself.
+    pub(crate) fn adopt(&self, name: String) -> Sandbox<'_> {
+        Sandbox { stage: self, name }
+    }
+
+    /// Builds an image from a Dockerfile without a context; it goes with the stage.
+    pub(crate) fn image(&self, dockerfile: &str) -> String {
+        let name = format!("amika-test/{}", self.run);
+        let label = format!("{LABEL}={}", self.run);
+        let mut command = Command::new("docker");
+        command
+            .args(["build", "-q", "--label", &label, "-t", &name, "-"])
+            .env("DOCKER_BUILDKIT", "0");
+        let built = Run::new(command).input(dockerfile).output();
+        assert_eq!(built.code, 0, "{built:?}");
+        name
+    }
+
+    fn command_of<S: AsRef<str>>(&self, program: impl AsRef<OsStr>, args: &[S]) -> Command {
+        let home = self.home.path();
+        let mut command = Command::new(program);
+        command
+            .args(args.iter().map(AsRef::as_ref))
+            .env_clear()
+            .env("HOME", home)
+            .env("XDG_RUNTIME_DIR", home.join("run"))
+            .env("TERM", "xterm-256color")
+            .env("AMIKA_TEST_RUN", &self.run);
+        for (name, value) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text == "PATH" || text.starts_with("DOCKER_") {
+                command.env(name, value);
+            }
+        }
+        // Docker's contexts stay the user's, whatever home a test has.
+        if std::env::var_os("DOCKER_CONFIG").is_none()
+            && let Some(home) = std::env::home_dir()
+        {
+            command.env("DOCKER_CONFIG", home.join(".docker"));
+        }
+        command
+    }
+
+    /// What is on the engine with this stage's label, as `docker` prints ids and names.
+    fn left(&self) -> [Vec<String>; 3] {
+        let filter = format!("label={LABEL}={}", self.run);
+        let list = |args: &[&str]| {
+            let args: Vec<&str> = args.iter().copied().chain(["--filter", &filter]).collect();
+            let text = docker(&args).stdout_text();
+            text.lines().map(str::to_owned).collect()
+        };
+        [
+            list(&["ps", "-a", "--format", "{{.Names}}"]),
+            list(&["volume", "ls", "-q"]),
+            list(&["images", "-q"]),
+        ]
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let [containers, volumes, images] = self.left();
+        let remove = |verb: &[&str], what: &[String]| {
+            if !what.is_empty() {
+                let args: Vec<&str> = verb
+                    .iter()
+                    .copied()
+                    .chain(what.iter().map(String::as_str))
+                    .collect();
+                docker(&args);
+            }
+        };
+        remove(&["rm", "-f", "-v"], &containers);
+        remove(&["volume", "rm", "-f"], &volumes);
+        remove(&["rmi", "-f"], &images);
+        if !std::thread::panicking() {
+            assert!(
+                containers.is_empty() && volumes.is_empty(),
+                "left behind: containers {containers:?}, volumes {volumes:?}"
+            );
+        }
+    }
+}
+
+impl Sandbox<'_> {
+    /// `amika sandbox create` of this name.
+    pub(crate) fn create(&self, image: &str, args: &[&str]) -> Output {
+        self.create_run(image, args).output()
+    }
+
+    /// As [`Sandbox::create`], to be started.
+    pub(crate) fn create_run(&self, image: &str, args: &[&str]) -> Run {
+        let mut all = vec!["sandbox", "create", "--name", &self.name, "--image", image];
+        all.extend(args);
+        self.stage.amika(&all)
+    }
+
+    /// `amika sandbox exec` of a program in it, to be started.
+    pub(crate) fn exec(&self, program: &[&str]) -> Run {
+        self.exec_with(&[], program)
+    }
+
+    /// As [`Sandbox::exec`], with options before the program.
+    pub(crate) fn exec_with(&self, options: &[&str], program: &[&str]) -> Run {
+        let mut all = vec!["sandbox", "exec"];
+        all.extend(options);
+        all.extend([self.name.as_str(), "--"]);
+        all.extend(program);
+        self.stage.amika(&all)
+    }
+
+    /// As [`Sandbox::exec`], started by a shell of the host with `rest` behind it, such as a
+    /// redirection or a pipe.
+    pub(crate) fn exec_from_shell(&self, rest: &str, program: &[&str]) -> Run {
+        let mut all = vec![self.name.as_str(), "--"];
+        all.extend(program);
+        self.stage
+            .shell(&format!(r#""$0" sandbox exec "$@" {rest}"#), &all)
+    }
+
+    /// `amika sandbox VERB NAME …`, to be started.
+    pub(crate) fn verb(&self, verb: &str, args: &[&str]) -> Run {
+        let mut all = vec!["sandbox", verb, self.name.as_str()];
+        all.extend(args);
+        self.stage.amika(&all)
+    }
+
+    /// Runs `docker exec` in it: a way in that does not go through `amika`.
+    pub(crate) fn docker_exec(&self, program: &[&str]) -> Output {
+        let mut all = vec!["exec", self.name.as_str()];
+        all.extend(program);
+        docker(&all)
+    }
+
+    /// The engine's word for what it does, such as `running`.
+    pub(crate) fn engine_state(&self) -> String {
+        let state = docker(&["inspect", "-f", "{{.State.Status}}", &self.name]);
+        state.stdout_text().trim().to_owned()
+    }
+}
+
+impl Drop for Sandbox<'_> {
+    fn drop(&mut self) {
+        let deleted = self
+            .stage
+            .sandbox_verb(&["delete", "--force", "--volumes", &self.name]);
+        // 3: the test deleted it, or it was never made.
+        if !std::thread::panicking() {
+            assert!([0, 3].contains(&deleted.code), "{deleted:?}");
+        }
+    }
+}
+
+/// Waits until a condition holds; fails with `what` when it does not within half a minute.
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < PATIENCE, "it never came true: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Runs `docker` to its end.
+pub(crate) fn docker(args: &[&str]) -> Output {
+    let mut command = Command::new("docker");
+    command.args(args);
+    Run::new(command).output()
+}
+
+/// The program that is tested: `$AMIKA`, as `make test` sets it, else what `make build` made.
+fn program() -> PathBuf {
+    let path = std::env::var_os("AMIKA").map_or_else(
+        || {
+            // This test is target/debug/deps/e2e-….
+            let this = std::env::current_exe().unwrap();
+            let target = this.ancestors().nth(3).unwrap();
+            target.join("amika-dist/amika")
+        },
+        PathBuf::from,
+    );
+    assert!(
+        path.is_file(),
+        "{} is not there: run `make build`, or name the program in AMIKA",
+        path.display()
+    );
+    path
+}
