@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use amika_core::wire::{BootRecord, Outcome, Phase, SetupState, Status};
 use futures_util::StreamExt as _;
 
-use crate::daemon::{Client, ClientError, Transport, read_boot_record};
+use crate::daemon::{Client, ClientError, LogPart, Transport, read_boot_record};
 use crate::engine::{ContainerState, Engine};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::interrupt::Interrupt;
@@ -44,6 +44,8 @@ pub async fn wait(
         name,
         steps,
         setup_shown: false,
+        setup_read: 0,
+        setup_log_ended: false,
     };
     tokio::select! {
         result = waiting.run(begun, timeout) => result,
@@ -58,6 +60,10 @@ struct Waiting<'a> {
     name: &'a str,
     steps: &'a mut Steps,
     setup_shown: bool,
+    /// Bytes of setup's output that were shown.
+    setup_read: u64,
+    /// Whether setup's output is complete: what may follow is the hand-over to the agent.
+    setup_log_ended: bool,
 }
 
 impl Waiting<'_> {
@@ -74,12 +80,13 @@ impl Waiting<'_> {
                         self.finish_setup(&status);
                         return Ok(Ready::Running);
                     }
-                    Phase::Setup => {
+                    Phase::Setup if !self.setup_log_ended => {
                         self.follow_setup(&client, begun, timeout).await?;
                         rest_begun = Instant::now();
                         pause = FIRST_PAUSE;
                         continue;
                     }
+                    Phase::Setup => rest_begun = Instant::now(),
                     Phase::Starting | Phase::Stopping | Phase::Exited => {}
                 },
                 // A key of another user or machine: the relay asks for none.
@@ -119,8 +126,17 @@ impl Waiting<'_> {
             self.steps.begin("setup");
         }
         let deadline = timeout.map(|timeout| begun + timeout);
-        let Ok(log) = client.log("setup", true, None).await else {
-            return Ok(());
+        let log = match client.log("setup", true, LogPart::Since(self.setup_read)).await {
+            Ok(log) => log,
+            // What was to come next is no longer kept: the end of setup is still told by the status.
+            Err(ClientError::Refused { .. }) => {
+                self.setup_log_ended = true;
+                return Ok(());
+            }
+            Err(_) => {
+                tokio::time::sleep(LAST_PAUSE).await;
+                return Ok(());
+            }
         };
         let mut log = std::pin::pin!(log);
         let mut lines = Lines::default();
@@ -133,7 +149,15 @@ impl Waiting<'_> {
                 },
                 None => next.await,
             };
-            let Some(Ok(bytes)) = item else { break };
+            let bytes = match item {
+                Some(Ok(bytes)) => bytes,
+                Some(Err(_)) => break,
+                None => {
+                    self.setup_log_ended = true;
+                    break;
+                }
+            };
+            self.setup_read += bytes.len() as u64;
             lines.push(&bytes, |line| self.steps.line(line));
         }
         lines.end(|line| self.steps.line(line));

@@ -36,6 +36,17 @@ pub enum ClientError {
     Malformed(String),
 }
 
+/// Which part of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogPart {
+    /// All that was kept.
+    All,
+    /// The last lines.
+    Tail(usize),
+    /// What was written after so many bytes.
+    Since(u64),
+}
+
 /// A client of one sandbox's amikad. Each call is a connection of its own.
 #[derive(Clone)]
 pub struct Client {
@@ -75,11 +86,13 @@ impl Client {
         &self,
         name: &str,
         follow: bool,
-        tail: Option<usize>,
+        part: LogPart,
     ) -> Result<impl Stream<Item = Result<Bytes, ClientError>> + use<>, ClientError> {
         let mut target = format!("/v1/logs/{name}?follow={}", u8::from(follow));
-        if let Some(lines) = tail {
-            target.push_str(&format!("&tail={lines}"));
+        match part {
+            LogPart::All => {}
+            LogPart::Tail(lines) => target.push_str(&format!("&tail={lines}")),
+            LogPart::Since(offset) => target.push_str(&format!("&since={offset}")),
         }
         let response = self.request(&target).await?;
         if response.status() != StatusCode::OK {

@@ -6,6 +6,6 @@ mod token;
 mod transport;
 
 pub use boot_record::read_boot_record;
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, LogPart};
 pub use token::{Token, UserKey};
 pub use transport::Transport;
