@@ -14,6 +14,7 @@ use hyper::body::Bytes;
 use hyper::{Request, header};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 
 use crate::publish::{Command, Shared};
 
@@ -41,10 +42,32 @@ pub(super) async fn watch(shared: Arc<Shared>) {
             }
         };
         let Some(pid) = opencode.pid else { continue };
-        tokio::time::sleep(interval).await;
+        if !outlives(pid, interval, &shared, &mut published).await {
+            continue;
+        }
         let healthy = tokio::time::timeout(TIMEOUT, check(&shared)).await == Ok(Some(()));
         if healthy != (opencode.state == ServiceState::Ready) {
             shared.mailbox.send(Command::Probed { pid, healthy });
+        }
+    }
+}
+
+/// Waits for `interval`; false as soon as the server is not `pid` any more.
+async fn outlives(
+    pid: i32,
+    interval: Duration,
+    shared: &Shared,
+    published: &mut watch::Receiver<u64>,
+) -> bool {
+    let mut interval = std::pin::pin!(tokio::time::sleep(interval));
+    loop {
+        tokio::select! {
+            () = &mut interval => return true,
+            _ = published.changed() => {
+                if shared.status().services.opencode.pid != Some(pid) {
+                    return false;
+                }
+            }
         }
     }
 }

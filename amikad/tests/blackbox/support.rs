@@ -351,8 +351,17 @@ impl Sandbox {
         })
     }
 
-    /// Sends a signal to amikad, as an engine would.
+    /// Sends a signal to amikad, as an engine would, once it can take any: before its first system
+    /// calls the kernel drops what PID 1 has no handler for, whatever PID 1 is.
     pub fn signal(&self, signo: i32) {
+        let status = format!("/proc/{}/status", self.pid());
+        eventually("blocked signals", || {
+            let text = fs::read_to_string(&status).ok()?;
+            let blocked = text
+                .lines()
+                .find_map(|line| line.strip_prefix("SigBlk:\t"))?;
+            (u64::from_str_radix(blocked, 16).ok()? & (1 << 14) != 0).then_some(())
+        });
         let status = Command::new("kill")
             .args([format!("-{signo}"), self.pid().to_string()])
             .status()
