@@ -22,6 +22,7 @@ demo: preset ## Make a sandbox of this repository and show what is in it
 	@scripts/demo "$(AMIKA)"
 
 test: preset ## Run all tests: unit, the daemon alone, end to end on a real engine
+	@scripts/test-deps
 	@scripts/test-images
 	@scripts/run-tests
 

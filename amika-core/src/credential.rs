@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::contract::path;
 use crate::mount::{Mount, covering};
 
+#[cfg(feature = "config")]
 mod sign_in;
 
+#[cfg(feature = "config")]
 pub use sign_in::{Copy, Newer, NotASignIn, SignIn, merge, newer};
 
 /// The largest file that is copied, in bytes.

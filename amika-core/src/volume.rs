@@ -63,6 +63,7 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
 
 /// Returns the count of days since 1970-01-01 of a date, the inverse of [`civil_from_days`] and of the
 /// same source. For dates from 1970 on.
+#[cfg(feature = "config")]
 pub(crate) fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
     let year = if month <= 2 { year - 1 } else { year };
     let (era, year_of_era) = (year / 400, year % 400);
