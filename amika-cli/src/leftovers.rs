@@ -12,12 +12,13 @@ use serde::Serialize;
 use crate::engine::{Engine, EngineError, VolumeFacts};
 use crate::error::Result;
 use crate::lock::FileLock;
+use crate::reassign;
 use crate::sandbox::{self, State};
 
 /// A leftover.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Leftover {
-    /// `container` or `volume`.
+    /// `container`, `image` or `volume`.
     pub kind: String,
     /// Its name.
     pub name: String,
@@ -34,6 +35,9 @@ enum Removal {
         record: Box<SandboxRecord>,
     },
     Container(String),
+    /// Of a sandbox whose ports were being reassigned: undone or finished.
+    Reassign(String),
+    Image(String),
     Volume(String),
 }
 
@@ -46,12 +50,24 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
     let volumes = engine.list_volumes(key::KIND).await?;
     let mut found = Vec::new();
     let mut ids = BTreeSet::new();
-    for (container, record) in sandbox::list(engine).await? {
+    let mut containers = Vec::new();
+    for (container, record) in sandbox::list_all(engine).await? {
+        ids.extend(container.labels.get(key::ID).cloned());
+        containers.push(container.clone());
         let Ok(record) = record else {
-            ids.extend(container.labels.get(key::ID).cloned());
             continue;
         };
-        ids.insert(record.id.to_string());
+        if let Some(sandbox) = reassign::passing(&container.name) {
+            if FileLock::is_free(&format!("sandbox-{sandbox}")) {
+                found.push(Leftover {
+                    kind: "container".into(),
+                    reason: format!("`start --reassign-ports {sandbox}` was interrupted"),
+                    removal: Removal::Reassign(sandbox.to_owned()),
+                    name: container.name,
+                });
+            }
+            continue;
+        }
         if State::tell(container.state, &record, None, None) == State::Interrupted
             && FileLock::take_name(&container.name).is_ok()
         {
@@ -85,6 +101,14 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
             });
         }
     }
+    for image in reassign::unused_images(engine, &containers).await? {
+        found.push(Leftover {
+            kind: "image".into(),
+            reason: "no sandbox uses it".into(),
+            removal: Removal::Image(image.clone()),
+            name: image,
+        });
+    }
     found.extend(volumes.iter().filter_map(|volume| orphan(volume, &ids)));
     Ok(found)
 }
@@ -97,7 +121,7 @@ pub async fn git_volumes_without_sandbox(engine: &Engine) -> Result<Vec<String>>
     let volumes = engine
         .list_volumes(&format!("{}={}", key::KIND, Kind::Git))
         .await?;
-    let ids: BTreeSet<String> = sandbox::list(engine)
+    let ids: BTreeSet<String> = sandbox::list_all(engine)
         .await?
         .into_iter()
         .filter_map(|(container, _)| container.labels.get(key::ID).cloned())
@@ -134,6 +158,11 @@ pub async fn remove(engine: &Engine, leftover: &Leftover) -> Result<()> {
         }
         Removal::Container(id) => match engine.remove_container(id).await {
             Ok(()) | Err(EngineError::NotFound(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        },
+        Removal::Reassign(sandbox) => reassign::recover(engine, sandbox).await.map(drop),
+        Removal::Image(image) => match engine.remove_image(image).await {
+            Ok(()) | Err(EngineError::NotFound(_) | EngineError::Conflict(_)) => Ok(()),
             Err(error) => Err(error.into()),
         },
         Removal::Volume(name) => Ok(engine.remove_volume(name).await?),

@@ -25,6 +25,7 @@ mod preset;
 mod proxy;
 mod pull;
 mod ready;
+mod reassign;
 mod registry;
 mod sandbox;
 mod terminal;

@@ -1,76 +1,150 @@
-//! The host's ports: whether one is free now, and one that the system offers.
+//! The host's ports: settling them, saying who holds one, and choosing others.
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
 
-use amika_core::port::{HostIp, Port, Protocol, Publish};
+use amika_core::port::{HostIp, Port, Publish};
 use amika_core::service::{
     Availability, Binding, HostPort, PortProbe, ResolveError, Service, Unprobed, resolve,
 };
 
-use crate::error::{CommandError, ExitCode, Result};
+use crate::engine::{Engine, PublishedPort};
+use crate::error::{CommandError, ExitCode};
 
-/// Asks the kernel by binding.
-struct Kernel;
+mod again;
+mod holder;
+mod kernel;
 
-impl PortProbe for Kernel {
-    fn probe(&mut self, at: HostPort) -> Availability {
-        match bind(at.ip, at.port.get(), at.protocol) {
-            Ok(_) => Availability::Free,
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => Availability::NotPermitted,
-            Err(_) => Availability::Taken,
-        }
-    }
-
-    fn ephemeral(&mut self, host_ip: HostIp, protocol: Protocol) -> Option<Port> {
-        Port::new(bind(host_ip, 0, protocol).ok()?)
-    }
-}
-
-/// Binds and lets go again; returns the port.
-fn bind(ip: HostIp, port: u16, protocol: Protocol) -> std::io::Result<u16> {
-    let address = SocketAddr::new(ip.addr(), port);
-    match protocol {
-        Protocol::Tcp => TcpListener::bind(address)?.local_addr(),
-        Protocol::Udp => UdpSocket::bind(address)?.local_addr(),
-    }
-    .map(|address| address.port())
-}
+pub use again::{choose, refuse_start, requested};
+pub use holder::Holder;
+use kernel::Kernel;
 
 /// Settles the host port of every service and flag. A remote engine's ports cannot be probed.
 ///
 /// # Errors
-/// [`ExitCode::Usage`] for flags that contradict each other, [`ExitCode::Conflict`] for a port that
-/// is in the way.
+/// When flags contradict each other or the services, or a port is in the way.
 pub fn settle(
     services: &[Service],
     flags: &[Publish],
     host_ip: HostIp,
     excluded: &BTreeSet<HostPort>,
     local: bool,
-) -> Result<Vec<Binding>> {
-    let resolved = if local {
-        resolve(services, flags, host_ip, excluded, &mut Kernel)
-    } else {
-        let mut probe = Unprobed(|n| rand::random_range(0..n));
-        resolve(services, flags, host_ip, excluded, &mut probe)
-    };
-    resolved.map_err(|error| {
-        let code = match error {
-            ResolveError::FlagTwice { .. } => ExitCode::Usage,
-            _ => ExitCode::Conflict,
-        };
-        let hint = match &error {
-            ResolveError::Conflict { flag, .. } => {
-                format!("drop `{flag}`, or remove the port from the service")
-            }
-            ResolveError::FlagTwice { .. } => "publish each port once".to_owned(),
-            ResolveError::HostPortTaken { .. } => {
-                "choose another host port, or leave it out and the system chooses one".to_owned()
-            }
-            ResolveError::NoFreePort { .. } => "end programs that hold ports".to_owned(),
-        };
-        CommandError::new(code, error.to_string()).hint(hint)
+) -> Result<Vec<Binding>, ResolveError> {
+    probing(local, |probe| {
+        resolve(services, flags, host_ip, excluded, probe)
     })
+}
+
+/// What of a plan the engine refused, given the number in its answer.
+///
+/// Its words do not always tell address and protocol. A service's port gives way before a flag's,
+/// which cannot: if it was the flag's after all, the engine says so again.
+pub fn refused(bindings: &[Binding], port: u16) -> Vec<HostPort> {
+    let of = |flag: bool| -> Vec<HostPort> {
+        bindings
+            .iter()
+            .filter(|binding| binding.host_port.get() == port && binding.service.is_none() == flag)
+            .map(Binding::host)
+            .collect()
+    };
+    let services = of(false);
+    if services.is_empty() {
+        of(true)
+    } else {
+        services
+    }
+}
+
+/// The error of ports that cannot be settled; it names who holds the one that is in the way.
+pub async fn refusal(engine: &Engine, error: &ResolveError) -> CommandError {
+    let code = match error {
+        ResolveError::FlagTwice { .. } => ExitCode::Usage,
+        _ => ExitCode::Conflict,
+    };
+    let command_error = CommandError::new(code, error.to_string());
+    match error {
+        ResolveError::Conflict { flag, .. } => command_error.hint(format!(
+            "drop `{flag}`, or remove the port from the service"
+        )),
+        ResolveError::FlagTwice { .. } => command_error.hint("publish each port once"),
+        ResolveError::HostPortTaken { host, .. } => {
+            let holder = Holder::find(engine, *host).await;
+            let mut command_error = in_use(*host, holder.as_ref()).hint(
+                "choose another host port, or leave it out and the system chooses one",
+            );
+            let by = holder.map_or_else(String::new, |holder| format!(" by {holder}"));
+            command_error.message = format!("{error}{by}");
+            command_error
+        }
+        ResolveError::NoFreePort { .. } => command_error.hint("end programs that hold ports"),
+    }
+}
+
+/// The error of a host port that something else has.
+fn in_use(host: HostPort, holder: Option<&Holder>) -> CommandError {
+    let by = holder.map_or_else(String::new, |holder| format!(" by {holder}"));
+    CommandError::new(
+        ExitCode::Conflict,
+        format!("host port {host} is in use{by}"),
+    )
+    .detail("host_ip", host.ip.addr().to_string())
+    .detail("host_port", host.port.get())
+    .detail("protocol", host.protocol.as_str())
+    .detail(
+        "holder",
+        serde_json::to_value(holder).unwrap_or_default(),
+    )
+}
+
+fn probing<T>(local: bool, ask: impl FnOnce(&mut dyn PortProbe) -> T) -> T {
+    if local {
+        ask(&mut Kernel)
+    } else {
+        ask(&mut Unprobed(|n| rand::random_range(0..n)))
+    }
+}
+
+/// The place of a published port, where the engine's answer tells all of it.
+fn place(published: &PublishedPort) -> Option<HostPort> {
+    Some(HostPort {
+        // An engine that was given no address publishes on all of them.
+        ip: match published.host_ip.as_str() {
+            "" => "0.0.0.0",
+            ip => ip,
+        }
+        .parse()
+        .ok()?,
+        port: Port::new(published.host_port?)?,
+        protocol: published.protocol,
+    })
+}
+
+/// Whether a port can be published now, as far as this machine can tell.
+fn is_taken(probe: &mut dyn PortProbe, host: HostPort) -> bool {
+    // What this process may not bind is left to the engine to refuse.
+    probe.probe(host) == Availability::Taken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn binding(service: Option<&str>, container: &str) -> Binding {
+        Binding {
+            service: service.map(str::to_owned),
+            host_ip: HostIp::LOCALHOST,
+            host_port: Port::new(3000).unwrap(),
+            container: container.parse().unwrap(),
+            url: None,
+        }
+    }
+
+    #[test]
+    fn a_service_gives_way_before_a_flag() {
+        let flag = binding(None, "3000/udp");
+        let service = binding(Some("web"), "3000/tcp");
+        let plan = [flag.clone(), service.clone()];
+        assert_eq!(refused(&plan, 3000), [service.host()]);
+        assert_eq!(refused(&plan[..1], 3000), [flag.host()]);
+        assert_eq!(refused(&plan, 3001), []);
+    }
 }

@@ -168,8 +168,25 @@ impl Sandbox {
 
 /// All sandboxes, by name, as the engine lists them.
 ///
-/// A container whose labels cannot be read is listed too: `Err` has its name and the reason.
+/// A container whose labels cannot be read is listed too: `Err` has its name and the reason. One
+/// that is on its way to take a sandbox's place, or was replaced, is not.
 pub async fn list(
+    engine: &Engine,
+) -> Result<Vec<(ContainerSummary, Result<SandboxRecord, String>)>> {
+    let mut all = list_all(engine).await?;
+    let names: std::collections::BTreeSet<String> = all
+        .iter()
+        .map(|(container, _)| container.name.clone())
+        .collect();
+    all.retain(|(container, _)| {
+        // Without its sandbox it is all there is left of it, and shown.
+        crate::reassign::passing(&container.name).is_none_or(|of| !names.contains(of))
+    });
+    Ok(all)
+}
+
+/// All containers that are a sandbox, or are about to be one.
+pub async fn list_all(
     engine: &Engine,
 ) -> Result<Vec<(ContainerSummary, Result<SandboxRecord, String>)>> {
     let filter = format!("{}={}", key::KIND, Kind::Sandbox);

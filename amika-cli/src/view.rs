@@ -108,9 +108,14 @@ impl PortView {
 
 /// The ports of users and services, with URLs where a service asks for them.
 pub fn ports(published: &[PublishedPort], record: &SandboxRecord) -> Vec<PortView> {
-    published
+    let mut published: Vec<&PublishedPort> = published
         .iter()
         .filter(|port| port.container_port != AMIKAD_PORT && port.container_port != OPENCODE_PORT)
+        .collect();
+    // The engine lists them in another order each time.
+    published.sort_by_key(|port| (port.container_port, port.protocol, &port.host_ip));
+    published
+        .into_iter()
         .map(|port| {
             let declared = record.services.iter().find_map(|service| {
                 let declared = service.ports.iter().find(|declared| {

@@ -1,7 +1,9 @@
 //! What may be typed: clap structures only, one file for each noun. Doc comments are the help text.
 
+pub mod config;
 pub mod image;
 pub mod sandbox;
+pub mod service;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -46,6 +48,12 @@ pub enum Command {
     /// Make, use and remove sandboxes.
     #[command(subcommand, alias = "sb")]
     Sandbox(sandbox::Command),
+    /// List the services that sandboxes publish.
+    #[command(subcommand)]
+    Service(service::Command),
+    /// Check a repository's `.amika/config.toml`.
+    #[command(subcommand)]
+    Config(config::Command),
     /// Build, list and remove the images that sandboxes are made from.
     #[command(subcommand)]
     Image(image::Command),

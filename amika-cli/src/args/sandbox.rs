@@ -268,6 +268,9 @@ pub struct StartArgs {
     /// Use this script from now on.
     #[arg(long, value_name = "FILE")]
     pub setup_script: Option<PathBuf>,
+    /// Publish on other host ports where programs took the sandbox's own meanwhile; its files stay.
+    #[arg(long)]
+    pub reassign_ports: bool,
     /// Return once the container is started.
     #[arg(long)]
     pub no_wait: bool,

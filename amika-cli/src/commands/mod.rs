@@ -1,8 +1,10 @@
 //! One file a verb: gathers what it needs, has it done, and shows what came of it.
 
+mod config;
 mod doctor;
 mod image;
 mod sandbox;
+mod service;
 
 use crate::App;
 use crate::args::Command;
@@ -12,6 +14,10 @@ use crate::error::{CommandError, ExitCode, Result};
 pub(crate) async fn run(command: Command, app: App) -> Result<u8> {
     match command {
         Command::Sandbox(command) => sandbox::run(command, &app).await,
+        Command::Service(command) => interruptible(&app, service::run(command, &app))
+            .await
+            .map(|()| 0),
+        Command::Config(command) => config::run(&command, &app),
         Command::Image(command) => interruptible(&app, image::run(command, &app))
             .await
             .map(|()| 0),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use amika_core::label::{SandboxRecord, key};
-use amika_core::service::{Binding, HostPort, MAX_ROUNDS};
+use amika_core::service::{Binding, HostPort, MAX_ROUNDS, ResolveError};
 
 use super::plan::{NETWORK, Plan};
 use super::settings::Settings;
@@ -16,6 +16,7 @@ use crate::git;
 use crate::inject::Injection;
 use crate::interrupt::Interrupt;
 use crate::output::{Printer, Steps};
+use crate::ports;
 use crate::sandbox::State;
 
 /// A sandbox that was made and started.
@@ -23,6 +24,10 @@ pub struct Created {
     /// The engine's id of its container.
     pub container: String,
 }
+
+/// Settles host ports anew without those that the engine refused.
+pub type Settle<'a> =
+    dyn Fn(&BTreeSet<HostPort>) -> Result<Vec<Binding>, ResolveError> + Sync + 'a;
 
 /// A plan on its way to being carried out.
 pub struct Job<'a> {
@@ -37,7 +42,7 @@ pub struct Job<'a> {
     /// The plan; its ports change when others took them meanwhile.
     pub plan: Plan,
     /// Settles host ports anew without those that the engine refused.
-    pub settle: &'a (dyn Fn(&BTreeSet<HostPort>) -> Result<Vec<Binding>> + Sync),
+    pub settle: &'a Settle<'a>,
 }
 
 /// Makes the sandbox and starts it. When a step fails, or the user interrupts, what was made is
@@ -131,14 +136,11 @@ async fn make(job: &mut Job<'_>, out: &Printer, steps: &mut Steps) -> Result<Cre
                 return Ok(Created { container: id });
             }
         };
-        refused.extend(
-            job.plan
-                .bindings
-                .iter()
-                .map(Binding::host)
-                .filter(|host| host.port.get() == port),
-        );
-        job.plan.rebind((job.settle)(&refused)?, job.settings);
+        refused.extend(ports::refused(&job.plan.bindings, port));
+        match (job.settle)(&refused) {
+            Ok(bindings) => job.plan.rebind(bindings, job.settings),
+            Err(error) => return Err(ports::refusal(engine, &error).await),
+        }
         engine.remove_container(&id).await?;
         id = create_container(job).await?;
         put_all(job, &id, agent).await?;

@@ -360,7 +360,7 @@ fn mount(spec: &MountSpec) -> Mount {
     }
 }
 
-fn summary(item: bollard::models::ContainerSummary) -> ContainerSummary {
+pub(super) fn summary(item: bollard::models::ContainerSummary) -> ContainerSummary {
     let name = item
         .names
         .unwrap_or_default()

@@ -9,6 +9,7 @@ mod exec;
 mod image;
 mod logs;
 mod network;
+mod recreate;
 mod spec;
 mod system;
 mod terminal;

@@ -61,6 +61,10 @@ pub(super) async fn views(engine: &Engine) -> Result<Vec<ImageView>> {
 }
 
 fn view(image: ImageSummary, daemon: &Daemon) -> Option<ImageView> {
+    // What holds a sandbox's own files was made of a preset, and is none.
+    if image.labels.contains_key(key::ID) {
+        return None;
+    }
     let preset = image.labels.get(LABEL_PRESET)?.clone();
     let recipe = image.labels.get(LABEL_RECIPE)?;
     let current =

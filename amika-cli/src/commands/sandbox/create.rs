@@ -67,7 +67,10 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
         } = &settings;
         ports::settle(services, publish, *port_host_ip, excluded, local)
     };
-    let bindings = settle(&BTreeSet::new())?;
+    let bindings = match settle(&BTreeSet::new()) {
+        Ok(bindings) => bindings,
+        Err(error) => return Err(ports::refusal(&engine, &error).await),
+    };
     let repository = source.as_ref().map(Source::label);
     let mut plan = create::plan(&name, &settings, &facts, repository.as_ref(), bindings);
     let home = crate::host::home_dir();

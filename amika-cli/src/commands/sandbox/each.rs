@@ -17,6 +17,9 @@ pub(super) struct Done {
     /// Git volumes that stay.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) kept_volumes: Vec<String>,
+    /// Ports that are published elsewhere now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) moved_ports: Vec<crate::reassign::Moved>,
     /// Why it failed: the `error` of a failed command.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<serde_json::Value>,
@@ -29,6 +32,7 @@ impl Done {
             name: name.to_owned(),
             result: result.to_owned(),
             kept_volumes: Vec::new(),
+            moved_ports: Vec::new(),
             error: None,
         }
     }

@@ -1,15 +1,18 @@
 //! `amika sandbox start`.
 
 use amika_core::label::SetupScript;
+use amika_core::service::HostPort;
 use amika_core::wire::NextBoot;
 
 use super::each::{self, Done};
 use crate::App;
 use crate::args::sandbox::StartArgs;
 use crate::create::{self, Setup, Upload};
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineError};
 use crate::error::Result;
-use crate::ready;
+use crate::lock::FileLock;
+use crate::reassign::{self, Moved};
+use crate::{ports, ready};
 use crate::sandbox::Sandbox;
 
 pub(super) async fn run(args: &StartArgs, app: &App) -> Result<()> {
@@ -20,18 +23,78 @@ pub(super) async fn run(args: &StartArgs, app: &App) -> Result<()> {
         .transpose()?;
     let engine = Engine::connect().await?;
     each::run(&args.names, app, async |name| {
+        if reassign::recover(&engine, name).await? {
+            app.out.warn(&format!(
+                "an earlier `start --reassign-ports {name}` was interrupted; that is mended now"
+            ));
+        }
         let sandbox = Sandbox::find(&engine, name).await?;
-        if !sandbox.is_running() {
-            prepare(&engine, &sandbox, given.as_ref(), args.skip_setup, app).await?;
-            engine.start_container(&sandbox.container.id).await?;
+        let moved = if sandbox.is_running() {
+            Vec::new()
+        } else {
+            start(&engine, &sandbox, given.as_ref(), args, app).await?
+        };
+        for port in &moved {
+            app.out.note(&format!(
+                "  port      {} (was {})",
+                port.to.url.clone().unwrap_or_else(|| port.to.arrow()),
+                port.from.arrow()
+            ));
         }
         if !args.no_wait {
             let mut steps = app.out.steps();
             ready::wait(&engine, name, args.timeout, &mut steps, &app.interrupt).await?;
         }
-        Ok(Done::new(name, "started"))
+        Ok(Done {
+            moved_ports: moved,
+            ..Done::new(name, "started")
+        })
     })
     .await
+}
+
+/// Starts a stopped sandbox; returns the ports that had to move.
+async fn start(
+    engine: &Engine,
+    sandbox: &Sandbox,
+    given: Option<&Setup>,
+    args: &StartArgs,
+    app: &App,
+) -> Result<Vec<Moved>> {
+    let requests = &sandbox.container.port_requests;
+    // Looked at first: a start that the engine refuses leaves its mark on the container.
+    let mut taken = ports::requested(requests, None, engine.is_local());
+    if taken.is_none() || args.reassign_ports {
+        prepare(engine, sandbox, given, args.skip_setup, app).await?;
+    }
+    if taken.is_none() {
+        taken = try_start(engine, sandbox).await?;
+    }
+    match taken {
+        None => Ok(Vec::new()),
+        Some(taken) if args.reassign_ports => {
+            let _lock = FileLock::take_name(&sandbox.name)?;
+            reassign::start(engine, sandbox, taken, &app.interrupt).await
+        }
+        Some(taken) => {
+            Err(ports::refuse_start(engine, &sandbox.name, &sandbox.record, requests, taken).await)
+        }
+    }
+}
+
+/// Starts the container, unless the engine finds a port taken, which is returned.
+async fn try_start(engine: &Engine, sandbox: &Sandbox) -> Result<Option<HostPort>> {
+    match engine.start_container(&sandbox.container.id).await {
+        Ok(()) => Ok(None),
+        Err(EngineError::PortTaken { port, message }) => {
+            let requests = &sandbox.container.port_requests;
+            let taken = port.and_then(|port| ports::requested(requests, Some(port), true));
+            taken
+                .map(Some)
+                .ok_or_else(|| EngineError::PortTaken { port, message }.into())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Puts in what the next start needs: a renewed setup script, and instructions for that start.

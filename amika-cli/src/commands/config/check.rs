@@ -1,0 +1,97 @@
+//! `amika config check`: needs no engine.
+
+use amika_core::config::report::Report;
+use amika_core::config::{self, SetupScript};
+use amika_core::diagnostic::Severity;
+
+use super::file::File;
+use crate::App;
+use crate::args::config::CheckArgs;
+use crate::error::{CommandError, ExitCode, Result};
+use crate::output::{Table, printable};
+
+/// Says what the configuration means; the exit code tells whether all of it applies.
+pub(super) fn run(args: &CheckArgs, app: &App) -> Result<u8> {
+    let cwd = std::env::current_dir().map_err(|error| {
+        CommandError::new(ExitCode::Failure, "the current directory cannot be read")
+            .caused_by(&error)
+    })?;
+    let file = File::find(args.path.as_deref(), &cwd)?;
+    let bytes = file.read()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let shown = file.path.display().to_string();
+    let parsed = config::parse_bytes(&bytes);
+    let mut report = Report::new(&parsed);
+    let mut findings = match &parsed {
+        Ok(parsed) => parsed.warnings.clone(),
+        Err(errors) => errors.clone(),
+    };
+    if let Ok(parsed) = &parsed {
+        if let Some(SetupScript::Path(script)) = &parsed.config.lifecycle.setup_script {
+            if let Some(problem) = file.check_script(&text, script) {
+                report.refuse(&problem);
+                findings.push(problem);
+            }
+        }
+    }
+    findings.sort_by_key(|finding| finding.span.start);
+    for finding in &findings {
+        app.out.diagnostic(&shown, &text, finding);
+    }
+    let refused = findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Error);
+    app.out
+        .result(&report, |out| write_text(&shown, &report, refused, out))?;
+    Ok(if report.valid {
+        0
+    } else {
+        ExitCode::Usage as u8
+    })
+}
+
+fn write_text(
+    path: &str,
+    report: &Report,
+    refused: bool,
+    out: &mut dyn std::io::Write,
+) -> std::io::Result<()> {
+    let verdict = match (report.valid, refused) {
+        (true, _) => "valid",
+        (false, true) => "not valid: `sandbox create --git` refuses it",
+        (false, false) => "not valid: a part of it is ignored",
+    };
+    writeln!(out, "{}: {verdict}", printable(path))?;
+    let mut line = |label: &str, value: Option<String>| match value {
+        Some(value) => writeln!(out, "  {label:<14}{}", printable(&value)),
+        None => Ok(()),
+    };
+    line("setup script", report.lifecycle.setup_script.clone())?;
+    line("preset", report.sandbox.preset.clone())?;
+    line("image", report.sandbox.image.clone())?;
+    let limits = &report.sandbox.limits;
+    line("cpus", limits.cpus.map(|cpus| cpus.to_string()))?;
+    line("memory", limits.memory.map(|memory| memory.to_string()))?;
+    line("processes", limits.pids.map(|pids| pids.to_string()))?;
+    for (key, value) in &report.env {
+        line("environment", Some(format!("{key}={value}")))?;
+    }
+    if report.services.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new(["SERVICE", "PORT", "URL"]);
+    for service in &report.services {
+        if service.ports.is_empty() {
+            table.row(vec![printable(&service.name), String::new(), String::new()]);
+        }
+        for port in &service.ports {
+            let scheme = port.url_scheme.map(|scheme| scheme.as_str().to_owned());
+            table.row(vec![
+                printable(&service.name),
+                port.container.to_string(),
+                scheme.unwrap_or_default(),
+            ]);
+        }
+    }
+    table.write(out)
+}

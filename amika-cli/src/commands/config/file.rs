@@ -1,0 +1,143 @@
+//! Which configuration is meant, and the setup script beside it.
+
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use amika_core::config::{self, Located};
+use amika_core::diagnostic::{Diagnostic, Severity};
+
+use crate::error::{CommandError, ExitCode, Result};
+
+/// A configuration on disk.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct File {
+    /// The file.
+    pub(super) path: PathBuf,
+    /// Root of the repository that it is about; none for a file that stands in none.
+    pub(super) root: Option<PathBuf>,
+}
+
+impl File {
+    /// Finds the configuration that a path means: a file itself, or the one of a repository. Without
+    /// a path it is the current directory's repository.
+    ///
+    /// # Errors
+    /// [`ExitCode::Usage`] when nothing stands at the path.
+    pub(super) fn find(path: Option<&Path>, cwd: &Path) -> Result<Self> {
+        let Some(given) = path else {
+            let root = repository(cwd).unwrap_or(cwd);
+            return Ok(Self::of_root(root));
+        };
+        let path = cwd.join(given);
+        let missing = |error: &std::io::Error| {
+            CommandError::new(
+                ExitCode::Usage,
+                format!("{} cannot be read", given.display()),
+            )
+            .caused_by(error)
+        };
+        let meta = std::fs::metadata(&path).map_err(|error| missing(&error))?;
+        if meta.is_dir() {
+            if path.join(config::PATH).exists() {
+                return Ok(Self::of_root(&path));
+            }
+            // Absolute, since what contains a relative path is not in it.
+            let path = path.canonicalize().map_err(|error| missing(&error))?;
+            return Ok(Self::of_root(repository(&path).unwrap_or(&path)));
+        }
+        let absolute = path.canonicalize().map_err(|error| missing(&error))?;
+        let root = if path.ends_with(config::PATH) {
+            // Of the path as it was given: the file may be a link to another place.
+            path.parent().and_then(Path::parent)
+        } else {
+            repository(&absolute)
+        };
+        Ok(Self {
+            root: root.map(Path::to_owned),
+            path,
+        })
+    }
+
+    fn of_root(root: &Path) -> Self {
+        Self {
+            path: root.join(config::PATH),
+            root: Some(root.to_owned()),
+        }
+    }
+
+    /// Reads the file, or so much of it that it is seen to be too large.
+    ///
+    /// # Errors
+    /// [`ExitCode::Usage`] when it is not there or cannot be read.
+    pub(super) fn read(&self) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let limit = config::MAX_BYTES as u64 + 1;
+        std::fs::File::open(&self.path)
+            .and_then(|file| file.take(limit).read_to_end(&mut bytes))
+            .map_err(|error| {
+                let failed = CommandError::new(
+                    ExitCode::Usage,
+                    format!("{} cannot be read", self.path.display()),
+                )
+                .caused_by(&error);
+                if error.kind() == std::io::ErrorKind::NotFound {
+                    failed.hint("a repository needs none; name another with `amika config check PATH`")
+                } else {
+                    failed
+                }
+            })?;
+        Ok(bytes)
+    }
+
+    /// Says what is wrong with the setup script that the configuration names, if anything is.
+    pub(super) fn check_script(&self, text: &str, script: &Located<String>) -> Option<Diagnostic> {
+        let root = self.root.as_deref()?;
+        let (why, help) = unusable(root, &script.value)?;
+        let message = format!("setup_script \"{}\" {why}", script.value.escape_debug());
+        let found = Diagnostic::new(Severity::Error, message, text, script.span.clone());
+        Some(found.with_label(why).with_help(help))
+    }
+}
+
+/// Why a file of the repository cannot be the setup script, and what to do.
+fn unusable(root: &Path, relative: &str) -> Option<(String, String)> {
+    let name_another = || "name a file of the repository, relative to its root".to_owned();
+    let path = root.join(relative);
+    let (Ok(root), Ok(found)) = (root.canonicalize(), path.canonicalize()) else {
+        let why = match path.symlink_metadata() {
+            Ok(_) => "is a symbolic link that leads nowhere",
+            Err(_) => "does not exist",
+        };
+        return Some((why.to_owned(), name_another()));
+    };
+    if !found.starts_with(&root) {
+        return Some((
+            "leads out of the repository by a symbolic link".to_owned(),
+            name_another(),
+        ));
+    }
+    let meta = match found.metadata() {
+        Ok(meta) => meta,
+        Err(error) => return Some((format!("cannot be read: {error}"), name_another())),
+    };
+    if meta.is_dir() {
+        return Some(("is a directory".to_owned(), name_another()));
+    }
+    if !meta.is_file() {
+        return Some(("is not a regular file".to_owned(), name_another()));
+    }
+    if meta.permissions().mode() & 0o111 == 0 {
+        return Some((
+            "is not executable".to_owned(),
+            format!("`chmod +x {relative}`, and commit that"),
+        ));
+    }
+    None
+}
+
+/// The root of the repository that contains a path.
+fn repository(path: &Path) -> Option<&Path> {
+    // A file in worktrees and submodules, a directory elsewhere.
+    path.ancestors().find(|dir| dir.join(".git").exists())
+}

@@ -1,0 +1,372 @@
+//! Starting a stopped sandbox on other host ports.
+//!
+//! An engine cannot change a container's bindings, so a second container is made: of an image that
+//! holds the first one's own files, with the same volumes and settings, under the name
+//! `<sandbox>.reassign`. Its start is the commit point. Until then the first container is the
+//! sandbox, untouched, and undoing removes the second; from then on the second is, and finishing
+//! gives it the name and removes the first. Names with a dot are no sandbox names, so whoever finds
+//! one knows what was going on: [`recover`] undoes or finishes what a killed process left.
+
+use std::collections::BTreeSet;
+
+use amika_core::label::{Kind, ResourceRecord, SandboxId, SandboxRecord, key};
+use amika_core::service::{HostPort, MAX_ROUNDS};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::engine::{ContainerFacts, ContainerState, ContainerSummary, Engine, EngineError};
+use crate::error::{CommandError, ExitCode, Result};
+use crate::interrupt::Interrupt;
+use crate::ports;
+use crate::sandbox::Sandbox;
+use crate::view::{self, PortView};
+
+/// What the name of the container that takes over ends with, until it has taken over.
+const NEXT: &str = ".reassign";
+/// What the name of the container that was replaced ends with, until it is removed.
+const OLD: &str = ".replaced";
+/// Name of the images that hold a container's own files.
+const IMAGE: &str = "amika/sandbox";
+
+/// A port that is published elsewhere now.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Moved {
+    /// Where it was.
+    pub from: PortView,
+    /// Where it is.
+    pub to: PortView,
+}
+
+/// Starts a stopped sandbox with other numbers for those host ports that are taken. `taken` is
+/// known to be so. The caller holds the lock of the name.
+///
+/// # Errors
+/// Those of the engine; [`ExitCode::Conflict`] when there are no ports. The sandbox is then as it
+/// was.
+pub async fn start(
+    engine: &Engine,
+    sandbox: &Sandbox,
+    taken: HostPort,
+    interrupt: &Interrupt,
+) -> Result<Vec<Moved>> {
+    let name = &sandbox.name;
+    let tag = format!("{}-{:08x}", sandbox.record.id, rand::random::<u32>());
+    let image = format!("{IMAGE}:{tag}");
+    let made = tokio::select! {
+        made = make(engine, sandbox, &tag, &image, taken) => made,
+        () = interrupt.requested() => Err(CommandError::new(
+            ExitCode::Interrupted,
+            format!("interrupted; sandbox \"{name}\" is as it was"),
+        )),
+    };
+    let swapped = match made {
+        Ok(()) => swap(engine, name, &sandbox.container).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = swapped {
+        let undone = undo(engine, name, &sandbox.record.id, Some(&image)).await;
+        return Err(match undone {
+            Ok(()) => error,
+            Err(left) => error
+                .cause(format!("what was made could not be removed: {}", left.message))
+                .hint("`amika doctor --fix` removes what is left"),
+        });
+    }
+    drop_image(engine, &sandbox.container.image).await;
+    let now = engine.inspect_container(name).await?;
+    Ok(moved(sandbox, &now))
+}
+
+/// Makes the second container and starts it, with other ports until the engine takes them.
+async fn make(
+    engine: &Engine,
+    sandbox: &Sandbox,
+    tag: &str,
+    image: &str,
+    taken: HostPort,
+) -> Result<()> {
+    let old = &sandbox.container;
+    let record = SandboxRecord {
+        creator: Some(crate::creator::this_process()),
+        ..sandbox.record.clone()
+    };
+    // What other programs wrote on the container stays on it.
+    let mut labels = old.labels.clone();
+    labels.extend(record.to_labels());
+    engine
+        .commit_container(&old.id, IMAGE, tag, image_labels(sandbox))
+        .await?;
+    let next = format!("{}{NEXT}", sandbox.name);
+    let mut excluded = BTreeSet::from([taken]);
+    for _ in 0..MAX_ROUNDS {
+        let ports = ports::choose(&old.port_requests, &excluded, engine.is_local())?;
+        let id = engine
+            .recreate_container(&old.id, &next, image, &labels, &ports)
+            .await?;
+        match engine.start_container(&id).await {
+            Ok(()) => return Ok(()),
+            Err(EngineError::PortTaken {
+                port: Some(port),
+                message,
+            }) => {
+                tracing::debug!(port, message, "host port taken");
+                excluded.extend(ports::requested(&ports, Some(port), engine.is_local()));
+                engine.remove_container(&id).await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(CommandError::new(
+        ExitCode::Conflict,
+        "other programs take each port before it can be published",
+    ))
+}
+
+fn image_labels(sandbox: &Sandbox) -> amika_core::label::Labels {
+    ResourceRecord {
+        id: Some(sandbox.record.id.clone()),
+        sandbox: sandbox.name.parse().ok(),
+        created_at: Some(crate::host::now_millis()),
+        test: sandbox.record.test.clone(),
+        ..ResourceRecord::new(Kind::Image)
+    }
+    .to_labels()
+}
+
+/// Gives the started container the name, and removes the one that had it.
+async fn swap(engine: &Engine, name: &str, old: &ContainerFacts) -> Result<()> {
+    engine
+        .rename_container(&old.id, &format!("{name}{OLD}"))
+        .await?;
+    if let Err(error) = engine
+        .rename_container(&format!("{name}{NEXT}"), name)
+        .await
+    {
+        engine.rename_container(&old.id, name).await?;
+        return Err(error.into());
+    }
+    match engine.remove_container(&old.id).await {
+        Err(error) if !error.is_not_found() => {
+            // The sandbox runs; what is left of the old container is for `doctor`.
+            tracing::debug!(%error, "the old container stays");
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Undoes what [`make`] did; no volume is touched: all of them are the sandbox's.
+async fn undo(engine: &Engine, name: &str, id: &SandboxId, image: Option<&str>) -> Result<()> {
+    if let Some(next) = find(engine, &format!("{name}{NEXT}"), Some(id)).await? {
+        remove(engine, &next).await?;
+    }
+    if let Some(image) = image {
+        drop_image(engine, image).await;
+    }
+    Ok(())
+}
+
+/// Undoes or finishes what an interrupted [`start`] left of a sandbox. Whether there was anything
+/// is returned.
+///
+/// # Errors
+/// [`ExitCode::Conflict`] when another `amika` is at it, or a stranger's container has the name.
+pub async fn recover(engine: &Engine, name: &str) -> Result<bool> {
+    let (next_name, old_name) = (format!("{name}{NEXT}"), format!("{name}{OLD}"));
+    let (next, old) = tokio::join!(find(engine, &next_name, None), find(engine, &old_name, None));
+    if next.as_ref().is_ok_and(Option::is_none) && old.as_ref().is_ok_and(Option::is_none) {
+        return Ok(false);
+    }
+    let _lock = crate::lock::FileLock::take_name(name)?;
+    // Looked at again: whoever had the lock may have finished meanwhile.
+    let next = find(engine, &next_name, None).await?;
+    let old = find(engine, &old_name, None).await?;
+    let Some(id) = next.as_ref().or(old.as_ref()).map(|it| it.record.id.clone()) else {
+        return Ok(false);
+    };
+    let current = find(engine, name, Some(&id)).await?;
+    match (next, current, old) {
+        // It never ran: the sandbox is the other one.
+        (Some(next), current, old) if next.container.state == ContainerState::Created => {
+            if next.record.creator.as_ref().is_some_and(crate::creator::is_alive) {
+                return Err(CommandError::new(
+                    ExitCode::Conflict,
+                    format!("another amika is working on sandbox \"{name}\""),
+                ));
+            }
+            remove(engine, &next).await?;
+            drop_image(engine, &next.container.image).await;
+            if let (None, Some(old)) = (current, old) {
+                engine.rename_container(&old.container.id, name).await?;
+            }
+        }
+        // It ran: it is the sandbox.
+        (Some(next), current, old) => {
+            if let Some(current) = &current {
+                engine
+                    .rename_container(&current.container.id, &old_name)
+                    .await?;
+            }
+            engine.rename_container(&next.container.id, name).await?;
+            for replaced in [current, old].into_iter().flatten() {
+                remove(engine, &replaced).await?;
+            }
+        }
+        (None, Some(_), Some(old)) => remove(engine, &old).await?,
+        (None, None, Some(old)) => engine.rename_container(&old.container.id, name).await?,
+        (None, _, None) => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// The sandbox that a container belongs to which is named so only while ports are reassigned.
+pub fn passing(name: &str) -> Option<&str> {
+    name.strip_suffix(NEXT).or_else(|| name.strip_suffix(OLD))
+}
+
+/// What belongs to a sandbox beside its container and its volumes.
+#[derive(Debug, Default)]
+pub struct Parts {
+    containers: Vec<String>,
+    images: BTreeSet<String>,
+}
+
+impl Parts {
+    /// Finds the parts; to be asked while the container is still there.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn of(engine: &Engine, id: &SandboxId) -> Result<Self> {
+        let mut parts = Self::default();
+        for ContainerSummary {
+            id, name, image, ..
+        } in engine.list_containers(&format!("{}={id}", key::ID)).await?
+        {
+            if passing(&name).is_some() {
+                parts.containers.push(id);
+            }
+            if is_ours(&image) {
+                parts.images.insert(image);
+            }
+        }
+        Ok(parts)
+    }
+
+    /// Removes the containers, which keep volumes in use.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn remove_containers(&self, engine: &Engine) -> Result<()> {
+        for id in &self.containers {
+            match engine.remove_container(id).await {
+                Err(error) if !error.is_not_found() => return Err(error.into()),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the images, which containers keep in use.
+    pub async fn remove_images(&self, engine: &Engine) {
+        for image in &self.images {
+            drop_image(engine, image).await;
+        }
+    }
+}
+
+/// Images of interrupted reassignments: ours, and no container uses them.
+///
+/// # Errors
+/// Those of the engine.
+pub async fn unused_images(engine: &Engine, containers: &[ContainerSummary]) -> Result<Vec<String>> {
+    let images = engine
+        .list_images(&format!("{}={}", key::KIND, Kind::Image))
+        .await?;
+    let used: BTreeSet<&str> = containers.iter().map(|it| it.image.as_str()).collect();
+    Ok(images
+        .into_iter()
+        .filter(|image| {
+            let busy = |name: &String| !crate::lock::FileLock::is_free(&format!("sandbox-{name}"));
+            image.labels.contains_key(key::ID) && !image.labels.get(key::SANDBOX).is_some_and(busy)
+        })
+        .flat_map(|image| image.tags)
+        .filter(|tag| is_ours(tag) && !used.contains(tag.as_str()))
+        .collect())
+}
+
+fn is_ours(image: &str) -> bool {
+    image
+        .strip_prefix(IMAGE)
+        .is_some_and(|tag| tag.starts_with(':'))
+}
+
+/// Removes an image that held a container's files; one that is used, or is none of ours, stays.
+async fn drop_image(engine: &Engine, image: &str) {
+    if !is_ours(image) {
+        return;
+    }
+    if let Err(error) = engine.remove_image(image).await {
+        tracing::debug!(image, %error, "the image stays");
+    }
+}
+
+async fn remove(engine: &Engine, sandbox: &Sandbox) -> Result<()> {
+    match engine.remove_container(&sandbox.container.id).await {
+        Err(error) if !error.is_not_found() => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// A container of ours by its exact name; where an id is given, only that sandbox's.
+async fn find(engine: &Engine, name: &str, id: Option<&SandboxId>) -> Result<Option<Sandbox>> {
+    let container = match engine.inspect_container(name).await {
+        Ok(container) if container.name == name => container,
+        Ok(_) => return Ok(None),
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let label = |key: &str| container.labels.get(key).map(String::as_str);
+    let Ok(record) = SandboxRecord::from_labels(label) else {
+        return Ok(None);
+    };
+    if id.is_some_and(|id| *id != record.id) {
+        return Ok(None);
+    }
+    Ok(Some(Sandbox {
+        name: container.name.clone(),
+        record,
+        container,
+    }))
+}
+
+fn moved(before: &Sandbox, now: &ContainerFacts) -> Vec<Moved> {
+    let from = view::ports(&before.container.port_requests, &before.record);
+    let to = view::ports(&now.port_requests, &before.record);
+    from.into_iter()
+        .zip(to)
+        .filter(|(from, to)| from != to)
+        .map(|(from, to)| Moved { from, to })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_what_was_going_on() {
+        assert_eq!(passing("teal-tokyo.reassign"), Some("teal-tokyo"));
+        assert_eq!(passing("teal-tokyo.replaced"), Some("teal-tokyo"));
+        assert_eq!(passing("teal-tokyo"), None);
+        // No sandbox can be called so: nobody's name is taken for a mark.
+        assert!("teal-tokyo.reassign".parse::<amika_core::name::SandboxName>().is_err());
+    }
+
+    #[test]
+    fn only_images_of_containers_files_are_ours_to_drop() {
+        assert!(is_ours("amika/sandbox:0-1"));
+        for image in ["amika/coder:1", "amika/sandboxes:1", "amika/sandbox", "debian"] {
+            assert!(!is_ours(image), "{image}");
+        }
+    }
+}
