@@ -21,8 +21,8 @@ use super::{ContainerSummary, Engine, EngineError, PublishedPort};
 impl Engine {
     /// Makes an image `name:tag` of a stopped container's own files; returns its id.
     ///
-    /// The image knows the names of the environment's variables, not their values: those may be
-    /// secrets, and the engine would copy them.
+    /// The engine would copy the environment and CMD, which may hold secrets: of the environment the
+    /// image is given the names alone, of the command nothing.
     ///
     /// # Errors
     /// Those of the engine.
@@ -48,6 +48,8 @@ impl Engine {
             .collect();
         all.extend(labels);
         let body = ContainerConfig {
+            // With an ENTRYPOINT named here, the engine takes neither the container's nor its CMD.
+            entrypoint: Some(vec![amika_core::contract::path::AMIKAD.to_owned(), "run".to_owned()]),
             env: Some(names.iter().map(blank).collect()),
             labels: Some(all),
             ..ContainerConfig::default()

@@ -1,0 +1,8 @@
+//! The real `amika` where no engine is needed.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says where and ends"
+)]
+
+mod config_check;
