@@ -1,9 +1,15 @@
 //! Removing a sandbox's container and the volumes that go with it.
 
-use amika_core::label::{Kind, SandboxRecord, key};
+use std::collections::BTreeSet;
+use std::path::Path;
 
-use crate::engine::{ContainerFacts, Engine, EngineError, VolumeFacts};
-use crate::error::Result;
+use amika_core::contract::path;
+use amika_core::label::{Kind, SandboxRecord, key};
+use futures_util::StreamExt as _;
+
+use crate::engine::{ContainerFacts, ContainerState, Engine, EngineError, VolumeFacts};
+use crate::error::{CommandError, ExitCode, Result};
+use crate::sandbox::Sandbox;
 
 /// The volumes of a sandbox, with what each is.
 ///
@@ -61,6 +67,137 @@ pub async fn remove(
     Ok(result)
 }
 
+/// How much of a workspace is looked at, in bytes of its archive: a look must not take long.
+const LOOK: usize = 16 << 20;
+/// How many things in it are named.
+const NAMED: usize = 5;
+
+/// Refuses to go on when work would be lost: a sandbox without a repository keeps what is in its
+/// workspace in the home volume, which goes with it.
+///
+/// # Errors
+/// [`ExitCode::Conflict`], naming what is there; those of the engine.
+pub async fn refuse_unsaved_work(engine: &Engine, sandbox: &Sandbox) -> Result<()> {
+    let never_started = sandbox.container.state == ContainerState::Created;
+    if sandbox.record.repository.is_some() || never_started {
+        return Ok(());
+    }
+    let found = work(engine, sandbox).await?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let name = &sandbox.name;
+    let mut shown: Vec<&str> = found.iter().take(NAMED).map(String::as_str).collect();
+    if found.len() > NAMED {
+        shown.push("…");
+    }
+    Err(CommandError::new(
+        ExitCode::Conflict,
+        format!("sandbox \"{name}\" holds work that would be lost with it"),
+    )
+    .cause(format!("in {}: {}", path::WORKSPACE, shown.join(", ")))
+    .hint(format!(
+        "`docker cp {name}:{} .` copies it out",
+        path::WORKSPACE
+    ))
+    .hint(format!(
+        "`amika sandbox delete --force {name}` deletes it all the same"
+    ))
+    .detail("work", found))
+}
+
+/// Names of what is in the workspace and not in a mount. In a copy of a host directory, only what was
+/// written since the sandbox was made counts: the rest is still on the host.
+async fn work(engine: &Engine, sandbox: &Sandbox) -> Result<Vec<String>> {
+    let mut archive = Vec::new();
+    let mut chunks = std::pin::pin!(engine.get_archive(&sandbox.container.id, path::WORKSPACE));
+    while archive.len() < LOOK {
+        match chunks.next().await {
+            None => break,
+            Some(Ok(chunk)) => archive.extend_from_slice(&chunk),
+            Some(Err(error)) if error.is_not_found() => return Ok(Vec::new()),
+            Some(Err(error)) => return Err(error.into()),
+        }
+    }
+    let copies: BTreeSet<String> = volumes(engine, &sandbox.record)
+        .await?
+        .into_iter()
+        .filter(|(kind, _)| *kind == Kind::RwCopy)
+        .map(|(_, volume)| volume.name)
+        .collect();
+    let mounts: Vec<(&Path, bool)> = sandbox
+        .container
+        .mounts
+        .iter()
+        .map(|mount| {
+            (
+                Path::new(mount.target.as_str()),
+                copies.contains(&mount.source),
+            )
+        })
+        .collect();
+    let made = sandbox.record.created_at.unwrap_or_default() / 1000;
+    Ok(names_of_work(&archive, &mounts, made))
+}
+
+/// The first names below the workspace that hold work, read off the (perhaps cut) archive of it.
+fn names_of_work(archive: &[u8], mounts: &[(&Path, bool)], made: u64) -> Vec<String> {
+    let workspace = Path::new(path::WORKSPACE);
+    let above = workspace.parent().unwrap_or(workspace);
+    let mut found = BTreeSet::new();
+    let mut archive = tar::Archive::new(archive);
+    let Ok(entries) = archive.entries() else {
+        return Vec::new();
+    };
+    // A broken entry is where the look ended.
+    for entry in entries.map_while(std::result::Result::ok) {
+        let Ok(relative) = entry.path() else { continue };
+        let place = above.join(&relative);
+        let Ok(inner) = place.strip_prefix(workspace) else {
+            continue;
+        };
+        let is_directory = entry.header().entry_type().is_dir();
+        let mount = mounts
+            .iter()
+            .filter(|(point, _)| place.starts_with(point) && point.starts_with(workspace))
+            .max_by_key(|(point, _)| point.as_os_str().len());
+        let counts = match mount {
+            None => !(is_directory && mounts.iter().any(|(point, _)| point.starts_with(&place))),
+            Some((_, true)) => {
+                !is_directory && entry.header().mtime().is_ok_and(|written| written > made)
+            }
+            Some((_, false)) => false,
+        };
+        if let Some(first) = inner.components().next().filter(|_| counts) {
+            found.insert(first.as_os_str().to_string_lossy().into_owned());
+        }
+        if found.len() > NAMED {
+            break;
+        }
+    }
+    found.into_iter().collect()
+}
+
+/// Removes the containers through which volumes of an unfinished sandbox were being filled.
+///
+/// # Errors
+/// Those of the engine.
+pub async fn remove_fillers(engine: &Engine, record: &SandboxRecord) -> Result<()> {
+    let filler = Kind::Amikad.as_str();
+    let ours = engine
+        .list_containers(&format!("{}={}", key::ID, record.id))
+        .await?;
+    for container in ours {
+        if container.labels.get(key::KIND).map(String::as_str) == Some(filler) {
+            match engine.remove_container(&container.id).await {
+                Ok(()) | Err(EngineError::NotFound(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Removes what an interrupted create left: the container was never started, so no work is in it,
 /// and its clone is of this create's making too.
 ///
@@ -71,5 +208,98 @@ pub async fn remove_unfinished(
     container: &ContainerFacts,
     record: &SandboxRecord,
 ) -> Result<()> {
+    remove_fillers(engine, record).await?;
     remove(engine, &container.id, record, true).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn archive(entries: &[(&str, u64)]) -> Vec<u8> {
+        let mut archive = tar::Builder::new(Vec::new());
+        for (path, written) in entries {
+            let mut header = tar::Header::new_gnu();
+            header.set_mode(0o644);
+            header.set_mtime(*written);
+            header.set_size(0);
+            if path.ends_with('/') {
+                header.set_entry_type(tar::EntryType::Directory);
+            }
+            archive
+                .append_data(&mut header, path, std::io::empty())
+                .expect("an entry");
+        }
+        archive.into_inner().expect("an archive")
+    }
+
+    fn names(entries: &[(&str, u64)], mounts: &[(&str, bool)]) -> Vec<String> {
+        let mounts: Vec<(&Path, bool)> = mounts
+            .iter()
+            .map(|(target, copy)| (Path::new(*target), *copy))
+            .collect();
+        names_of_work(&archive(entries), &mounts, 100)
+    }
+
+    #[test]
+    fn an_empty_workspace_holds_no_work() {
+        assert!(names(&[("workspace/", 200)], &[]).is_empty());
+        assert!(names_of_work(b"garbage", &[], 0).is_empty());
+    }
+
+    #[test]
+    fn files_and_directories_of_the_workspace_are_work() {
+        let entries = [
+            ("workspace/", 1),
+            ("workspace/a/", 1),
+            ("workspace/a/x", 1),
+            ("workspace/b", 1),
+        ];
+        assert_eq!(names(&entries, &[]), ["a", "b"]);
+        let mut cut = archive(&entries);
+        cut.truncate(2 * 512 + 100);
+        assert_eq!(names_of_work(&cut, &[], 100), ["a"]);
+    }
+
+    #[test]
+    fn what_is_in_a_mount_is_not_lost() {
+        let entries = [
+            ("workspace/", 1),
+            ("workspace/deep/", 200),
+            ("workspace/deep/src/", 200),
+            ("workspace/deep/src/x", 200),
+        ];
+        let mount = "/home/amika/workspace/deep/src";
+        assert!(names(&entries, &[(mount, false), ("/home/amika", false)]).is_empty());
+        assert_eq!(names(&entries, &[("/home/amika", false)]), ["deep"]);
+    }
+
+    #[test]
+    fn in_a_copy_only_what_was_written_since_is_work() {
+        let copy = [("/home/amika/workspace/data", true)];
+        let old = [
+            ("workspace/", 1),
+            ("workspace/data/", 200),
+            ("workspace/data/x", 99),
+        ];
+        assert!(names(&old, &copy).is_empty());
+        let new = [
+            ("workspace/", 1),
+            ("workspace/data/", 1),
+            ("workspace/data/x", 101),
+        ];
+        assert_eq!(names(&new, &copy), ["data"]);
+    }
+
+    #[test]
+    fn a_long_list_is_cut() {
+        let entries: Vec<(String, u64)> = (0..100).map(|n| (format!("workspace/{n}"), 1)).collect();
+        let entries: Vec<(&str, u64)> = entries
+            .iter()
+            .map(|(path, at)| (path.as_str(), *at))
+            .collect();
+        assert_eq!(names(&entries, &[]).len(), NAMED + 1);
+    }
 }

@@ -146,6 +146,11 @@ impl Selection {
         Self(BTreeSet::new())
     }
 
+    /// Takes those of these agents.
+    pub fn of(agents: impl IntoIterator<Item = Agent>) -> Self {
+        Self(agents.into_iter().collect())
+    }
+
     /// Whether an agent's files are taken.
     pub fn contains(&self, agent: Agent) -> bool {
         self.0.contains(&agent)

@@ -1,9 +1,11 @@
 //! What may be typed: clap structures only, one file for each noun. Doc comments are the help text.
 
 pub mod config;
+pub mod credentials;
 pub mod image;
 pub mod sandbox;
 pub mod service;
+pub mod volume;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -57,6 +59,12 @@ pub enum Command {
     /// Build, list and remove the images that sandboxes are made from.
     #[command(subcommand)]
     Image(image::Command),
+    /// See, renew and take back the agents' sign-ins that sandboxes have copies of.
+    #[command(subcommand)]
+    Credentials(credentials::Command),
+    /// List and remove the volumes that hold repositories and homes.
+    #[command(subcommand)]
+    Volume(volume::Command),
     /// Check the engine, images, disk and leftovers, and say what to do.
     Doctor(DoctorArgs),
 }

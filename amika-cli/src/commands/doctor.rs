@@ -250,7 +250,7 @@ fn write_text(report: &Report, fixed: bool, out: &mut dyn std::io::Write) -> std
     for volume in &report.git_volumes {
         writeln!(
             out,
-            "  git volume {volume} has no sandbox any more; `docker volume rm {volume}` removes it and the work in it"
+            "  git volume {volume} has no sandbox any more; `amika volume delete {volume}` removes it and the work in it"
         )?;
     }
     Ok(())

@@ -1,10 +1,12 @@
 //! One file a verb: gathers what it needs, has it done, and shows what came of it.
 
 mod config;
+mod credentials;
 mod doctor;
 mod image;
 mod sandbox;
 mod service;
+mod volume;
 
 use crate::App;
 use crate::args::Command;
@@ -19,6 +21,12 @@ pub(crate) async fn run(command: Command, app: App) -> Result<u8> {
             .map(|()| 0),
         Command::Config(command) => config::run(&command, &app),
         Command::Image(command) => interruptible(&app, image::run(command, &app))
+            .await
+            .map(|()| 0),
+        Command::Credentials(command) => interruptible(&app, credentials::run(command, &app))
+            .await
+            .map(|()| 0),
+        Command::Volume(command) => interruptible(&app, volume::run(command, &app))
             .await
             .map(|()| 0),
         Command::Doctor(args) => interruptible(&app, doctor::run(&args, &app))

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use amika_core::label::{SandboxRecord, key};
 use amika_core::service::{Binding, HostPort, MAX_ROUNDS, ResolveError};
 
+use super::copy::{copy_all, fill};
 use super::plan::{NETWORK, Plan};
 use super::settings::Settings;
 use super::upload::Upload;
@@ -26,8 +27,7 @@ pub struct Created {
 }
 
 /// Settles host ports anew without those that the engine refused.
-pub type Settle<'a> =
-    dyn Fn(&BTreeSet<HostPort>) -> Result<Vec<Binding>, ResolveError> + Sync + 'a;
+pub type Settle<'a> = dyn Fn(&BTreeSet<HostPort>) -> Result<Vec<Binding>, ResolveError> + Sync + 'a;
 
 /// A plan on its way to being carried out.
 pub struct Job<'a> {
@@ -114,10 +114,14 @@ async fn make(job: &mut Job<'_>, out: &Printer, steps: &mut Steps) -> Result<Cre
     if let (Some(repository), Some(target)) = (job.repository, &job.plan.clone_target) {
         steps.finish(job.plan.name.as_str());
         steps.begin("clone");
-        let summary = clone(engine, &id, repository, target, agent).await?;
+        let summary = fill(engine, &job.plan, &id, target, async |through| {
+            clone(engine, through, repository, target, agent).await
+        })
+        .await?;
         steps.finish(&summary);
         steps.begin("start");
     }
+    copy_all(engine, &job.plan, &id, agent, false, out).await?;
     // The probe of a port and its use are two moments: the engine's answer decides. On a conflict
     // the container is made again with another port; its volumes stay as they were filled.
     let mut refused = BTreeSet::new();
@@ -144,6 +148,7 @@ async fn make(job: &mut Job<'_>, out: &Printer, steps: &mut Steps) -> Result<Cre
         engine.remove_container(&id).await?;
         id = create_container(job).await?;
         put_all(job, &id, agent).await?;
+        copy_all(engine, &job.plan, &id, agent, true, out).await?;
     }
     Err(CommandError::new(
         ExitCode::Conflict,
@@ -333,7 +338,9 @@ async fn ensure_network(engine: &Engine, plan: &Plan) -> Result<()> {
 /// if anything is to be put in that belongs to it.
 async fn agent(engine: &Engine, plan: &Plan, container: &str) -> Result<(u32, u32)> {
     const LIMIT: usize = 1024 * 1024;
-    let needed = plan.clone_target.is_some() || plan.uploads.iter().any(Upload::needs_agent);
+    let needed = plan.clone_target.is_some()
+        || !plan.copies.is_empty()
+        || plan.uploads.iter().any(Upload::needs_agent);
     match plan.owner {
         Some(owner) => return Ok(owner),
         None if !needed => return Ok((0, 0)),
@@ -379,8 +386,17 @@ async fn undo(engine: &Engine, plan: &Plan) -> Result<()> {
         Err(error) if error.is_not_found() => {}
         Err(error) => return Err(error.into()),
     }
+    crate::delete::remove_fillers(engine, &plan.record).await?;
     for volume in plan.volumes.iter().chain(&plan.git_volume) {
         engine.remove_volume(volume).await?;
+    }
+    for volume in &plan.user_volumes {
+        let made_here = engine.inspect_volume(volume).await?.is_some_and(|facts| {
+            facts.labels.get(key::ID).map(String::as_str) == Some(plan.record.id.as_str())
+        });
+        if made_here {
+            engine.remove_volume(volume).await?;
+        }
     }
     Ok(())
 }

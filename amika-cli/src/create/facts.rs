@@ -3,6 +3,7 @@
 use amika_core::label::{Creator, SandboxId};
 use amika_core::volume::Stamp;
 
+use super::mounts::{self, Sources};
 use super::request::Image;
 use super::settings::Settings;
 use crate::amikad::Daemon;
@@ -35,6 +36,8 @@ pub struct Facts {
     pub proxies: Vec<(String, String)>,
     /// Whether the engine's log driver is the one that grows without bound.
     pub unbounded_log: bool,
+    /// What was found at the mounts' sources.
+    pub sources: Sources,
     /// Label of the test run that this process belongs to.
     pub test: Option<String>,
 }
@@ -77,6 +80,8 @@ pub async fn gather(
             ),
         ));
     }
+    let system = system?;
+    let sources = mounts::look(engine, settings, &system).await?;
     let certificates = crate::certificates::extra_bundle();
     let brings_daemon = matches!(settings.image, Image::Preset(_));
     let injection =
@@ -91,7 +96,8 @@ pub async fn gather(
         injection,
         token_sha256,
         proxies: crate::proxy::variables(),
-        unbounded_log: system?.log_driver == "json-file",
+        unbounded_log: system.log_driver == "json-file",
+        sources,
         test: crate::test_run(),
     })
 }

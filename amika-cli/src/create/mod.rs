@@ -1,9 +1,11 @@
 //! Making a sandbox: what was asked for, what is there, the plan, and carrying it out.
 
 mod apply;
+mod copy;
 mod credentials;
 mod dry_run;
 mod facts;
+mod mounts;
 mod owner;
 mod plan;
 mod repository;
@@ -12,9 +14,13 @@ mod settings;
 mod upload;
 
 pub use apply::{Job, apply, clear_name, interrupted, put, unmake};
-pub use credentials::{find as find_credentials, read as read_credentials};
+pub use credentials::{
+    HostFile, find as find_credentials, read as read_credentials, read_file as read_credential_file,
+};
 pub use dry_run::PlanView;
 pub use facts::{Facts, MissingImage, gather};
+pub use mounts::{refuse_conflicts, refuse_remote_binds};
+pub use owner::find as find_owner;
 pub use plan::{Plan, plan};
 pub use repository::{Source, open as open_repository};
 pub use request::{Request, Setup, parse_preset, read_script};

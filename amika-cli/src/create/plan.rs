@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use amika_core::contract::{self, AMIKAD_PORT, OPENCODE_PORT, env, path};
+use amika_core::credential::Agent;
 use amika_core::label::{
     Kind, Labels, Repository, ResourceRecord, SandboxRecord, SetupScript, key,
 };
@@ -11,7 +12,9 @@ use amika_core::port::{HostIp, Protocol};
 use amika_core::service::Binding;
 use amika_core::volume;
 
+use super::copy::Copy;
 use super::facts::Facts;
+use super::mounts;
 use super::request::{Image, Setup};
 use super::settings::Settings;
 use super::upload::Upload;
@@ -45,6 +48,10 @@ pub struct Plan {
     pub clone_target: Option<String>,
     /// Files put in before the first start.
     pub uploads: Vec<Upload>,
+    /// Copies of host files and directories, made before the first start.
+    pub copies: Vec<Copy>,
+    /// Volumes of the user that are made now: unmade when creation fails, the user's afterwards.
+    pub user_volumes: Vec<String>,
     /// The agent's user and group, where the image's metadata tells their numbers.
     pub owner: Option<(u32, u32)>,
     /// The user's and the services' ports, each with its place on the host.
@@ -56,6 +63,13 @@ impl Plan {
     pub fn rebind(&mut self, bindings: Vec<Binding>, settings: &Settings) {
         self.container.ports = ports(settings, &bindings);
         self.bindings = bindings;
+    }
+
+    /// Adds the sign-ins to copy in, and whose they are.
+    pub fn add_credentials(&mut self, upload: Upload, agents: Vec<Agent>) {
+        self.uploads.push(upload);
+        self.record.credentials = agents;
+        self.container.labels = self.record.to_labels();
     }
 }
 
@@ -77,6 +91,7 @@ pub fn plan(
             Kind::Home,
             path::HOME,
             name,
+            None,
             facts,
         ),
         own_volume(
@@ -84,6 +99,7 @@ pub fn plan(
             Kind::State,
             path::STATE_DIR,
             name,
+            None,
             facts,
         ),
     ];
@@ -96,13 +112,25 @@ pub fn plan(
         let repo = &repository.name;
         let volume = volume::git(name, repo, facts.stamp);
         let target = format!("{}/{repo}", path::WORKSPACE);
-        mounts.push(own_volume(volume.clone(), Kind::Git, &target, name, facts));
+        mounts.push(own_volume(
+            volume.clone(),
+            Kind::Git,
+            &target,
+            name,
+            Some(repo),
+            facts,
+        ));
         git_volume = Some(volume);
     }
     if let Some(injection) = &facts.injection {
         mounts.push(injection.mount());
     }
+    let planned = mounts::plan(name, &settings.mounts, facts);
+    mounts.extend(planned.specs);
+    volumes.extend(planned.volumes);
     volumes.sort();
+    let mut uploads = uploads(settings, is_preset, &agent_cwd);
+    uploads.extend(planned.uploads);
     let (entrypoint, cmd) = command(settings, facts, is_preset);
     let container = ContainerSpec {
         name: name.to_string(),
@@ -136,8 +164,13 @@ pub fn plan(
         volumes,
         clone_target: git_volume.as_ref().map(|_| agent_cwd.clone()),
         git_volume,
-        uploads: uploads(settings, is_preset, &agent_cwd),
-        owner: owner(is_preset, &facts.image.user),
+        uploads,
+        copies: planned.copies,
+        user_volumes: facts.sources.new_volumes.iter().cloned().collect(),
+        owner: facts
+            .sources
+            .agent
+            .or_else(|| owner(is_preset, &facts.image.user)),
         bindings,
     }
 }
@@ -186,11 +219,13 @@ fn own_volume(
     kind: Kind,
     target: &str,
     name: &SandboxName,
+    repository: Option<&str>,
     facts: &Facts,
 ) -> MountSpec {
     let labels = ResourceRecord {
         id: Some(facts.id.clone()),
         sandbox: Some(name.clone()),
+        repository: repository.map(str::to_owned),
         created_at: Some(facts.now),
         test: facts.test.clone(),
         ..ResourceRecord::new(kind)
@@ -250,6 +285,10 @@ fn environment(
     all.insert(env::AGENT_CWD.into(), agent_cwd.to_owned());
     all.insert(env::SANDBOX_NAME.into(), name.to_string());
     all.insert(env::TOKEN_SHA256.into(), facts.token_sha256.clone());
+    if let Some((uid, gid)) = facts.sources.agent {
+        all.insert(env::AGENT_UID.into(), uid.to_string());
+        all.insert(env::AGENT_GID.into(), gid.to_string());
+    }
     if settings.setup_once {
         all.insert(env::SETUP_ONCE.into(), "1".into());
     }

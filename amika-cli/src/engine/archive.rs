@@ -86,6 +86,73 @@ impl Engine {
     }
 }
 
+/// A regular file as an archive has it.
+pub struct ArchivedFile {
+    /// Its content.
+    pub content: Vec<u8>,
+    /// When it was last written, in seconds since the Unix epoch.
+    pub modified: u64,
+}
+
+impl Engine {
+    /// As [`Engine::read_file`], for a path that somebody else has power over: what is no regular file
+    /// there, also a link or a directory, is [`EngineError::Broken`], and no more than `limit` bytes
+    /// are ever taken.
+    ///
+    /// # Errors
+    /// When the engine refuses, or for what is no such file.
+    pub async fn read_regular_file(
+        &self,
+        container: &str,
+        path: &str,
+        limit: usize,
+    ) -> Result<Option<ArchivedFile>, EngineError> {
+        // A header, and one more with its content where the name or time needs it.
+        const HEADERS: usize = 8 * 1024;
+        let mut archive = Vec::new();
+        let mut chunks = std::pin::pin!(self.get_archive(container, path));
+        while archive.len() <= limit + HEADERS {
+            match chunks.next().await {
+                None => break,
+                Some(Ok(chunk)) => archive.extend_from_slice(&chunk),
+                Some(Err(error)) if error.is_not_found() => return Ok(None),
+                Some(Err(error)) => return Err(error),
+            }
+        }
+        only_file(&archive, limit)
+            .map(Some)
+            .map_err(|error| EngineError::Broken(error.to_string()))
+    }
+}
+
+/// The file that an archive begins with.
+fn only_file(archive: &[u8], limit: usize) -> std::io::Result<ArchivedFile> {
+    use std::io::Read as _;
+    let mut archive = tar::Archive::new(archive);
+    let Some(entry) = archive.entries()?.next() else {
+        return Err(std::io::Error::other("the archive is empty"));
+    };
+    let mut entry = entry?;
+    if !entry.header().entry_type().is_file() {
+        return Err(std::io::Error::other("it is no regular file"));
+    }
+    if entry.size() > limit as u64 {
+        return Err(std::io::Error::other(format!(
+            "it has {} bytes, at most {limit} are read",
+            entry.size()
+        )));
+    }
+    let mut content = Vec::new();
+    entry.read_to_end(&mut content)?;
+    if content.len() as u64 != entry.size() {
+        return Err(std::io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(ArchivedFile {
+        content,
+        modified: entry.header().mtime()?,
+    })
+}
+
 fn first_file(archive: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
     use std::io::Read as _;
     for entry in tar::Archive::new(archive).entries()? {

@@ -15,6 +15,7 @@ mod system;
 mod terminal;
 mod volume;
 
+pub use archive::ArchivedFile;
 pub use connect::Engine;
 pub use container::{ContainerFacts, ContainerState, ContainerSummary, MountFacts, PublishedPort};
 pub use endpoint::Endpoint;

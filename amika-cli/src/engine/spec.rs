@@ -78,6 +78,15 @@ pub enum MountSpec {
     },
 }
 
+impl MountSpec {
+    /// The place in the container.
+    pub fn target(&self) -> &str {
+        match self {
+            Self::Volume { target, .. } | Self::Bind { target, .. } => target,
+        }
+    }
+}
+
 /// Limits on what a container may use; absent means the engine's default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {

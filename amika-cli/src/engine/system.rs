@@ -26,6 +26,17 @@ pub struct SystemFacts {
 }
 
 impl Engine {
+    /// Whether the engine is Podman behind docker's API.
+    pub async fn is_podman(&self) -> Result<bool, EngineError> {
+        let version = self
+            .docker
+            .version()
+            .await
+            .map_err(EngineError::from_bollard)?;
+        let components = version.components.unwrap_or_default();
+        Ok(components.iter().any(|part| part.name.contains("Podman")))
+    }
+
     /// Asks the engine about itself.
     pub async fn system(&self) -> Result<SystemFacts, EngineError> {
         let info = self

@@ -75,8 +75,14 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
     let mut plan = create::plan(&name, &settings, &facts, repository.as_ref(), bindings);
     let home = crate::host::home_dir();
     let credentials = create::find_credentials(&home, &settings.credentials, &settings.mounts);
-    plan.uploads
-        .extend(create::read_credentials(&home, &credentials, &app.out));
+    for warning in &facts.sources.warnings {
+        app.out.warn(warning);
+    }
+    if let Some(taken) = create::read_credentials(&home, &credentials, &app.out) {
+        crate::sign_ins::warn_of_other_copies(&engine, name.as_str(), &taken.renewing, &app.out)
+            .await?;
+        plan.add_credentials(taken.upload, taken.agents);
+    }
     if args.dry_run {
         return show_plan(&plan, app).map(|()| 0);
     }
@@ -153,7 +159,14 @@ async fn prepare(
 ) -> Result<Prepared> {
     let engine = Engine::connect().await?;
     let (name, lock) = take_name(&engine, request, args).await?;
+    create::refuse_remote_binds(&request.mounts, engine.is_local())?;
+    create::refuse_conflicts(&request.mounts, None)?;
     let source = create::open_repository(args, &app.out, steps).await?;
+    let clone = source.as_ref().map(Source::label);
+    create::refuse_conflicts(
+        &request.mounts,
+        clone.as_ref().map(|clone| clone.name.as_str()),
+    )?;
     let no_config = RepoConfig::default();
     let config = source.as_ref().map_or(&no_config, |source| &source.config);
     let script = source.as_ref().and_then(|source| source.script.clone());
@@ -213,10 +226,11 @@ async fn replace(engine: &Engine, name: &SandboxName, app: &App) -> Result<()> {
         Err(error) if error.code == ExitCode::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
+    crate::delete::refuse_unsaved_work(engine, &old).await?;
     let removed = crate::delete::remove(engine, &old.container.id, &old.record, false).await?;
     for volume in removed.kept {
         app.out.note(&format!(
-            "the old sandbox's git volume {volume} stays: `docker volume rm {volume}` removes it"
+            "the old sandbox's git volume {volume} stays: `amika volume delete {volume}` removes it"
         ));
     }
     Ok(())

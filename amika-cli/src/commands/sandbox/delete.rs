@@ -16,6 +16,9 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
     }
     each::run(&args.names, app, async |name| {
         let sandbox = Sandbox::find(&engine, name).await?;
+        if !args.force {
+            crate::delete::refuse_unsaved_work(&engine, &sandbox).await?;
+        }
         let removed = crate::delete::remove(
             &engine,
             &sandbox.container.id,

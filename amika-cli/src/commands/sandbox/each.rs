@@ -97,7 +97,7 @@ fn show(all: Vec<Done>, app: &App) -> Result<()> {
     })?;
     if !app.out.is_json() {
         for volume in all.iter().flat_map(|done| &done.kept_volumes) {
-            app.out.note(&format!("git volume {volume} stays: `docker volume rm {volume}` removes it and the work in it"));
+            app.out.note(&format!("git volume {volume} stays: `amika volume delete {volume}` removes it and the work in it"));
         }
     }
     Ok(())

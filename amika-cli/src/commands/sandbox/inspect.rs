@@ -1,5 +1,7 @@
 //! `amika sandbox inspect`.
 
+use amika_core::credential::Agent;
+use amika_core::label::{Kind, key};
 use amika_core::wire::{BootRecord, Status};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -7,7 +9,7 @@ use serde::Serialize;
 use crate::App;
 use crate::args::sandbox::NameArgs;
 use crate::daemon::read_boot_record;
-use crate::engine::{Engine, MountFacts};
+use crate::engine::Engine;
 use crate::error::Result;
 use crate::sandbox::{Sandbox, State};
 use crate::view::{PortView, SandboxView};
@@ -30,13 +32,56 @@ struct InspectView {
     /// The health check's word.
     health: Option<String>,
     /// What is mounted.
-    mounts: Vec<MountFacts>,
+    mounts: Vec<MountView>,
+    /// Agents whose sign-ins were copied in when it was made.
+    credentials: Vec<Agent>,
     /// How to sign in to OpenCode; none while it does not run.
     opencode: Option<OpenCodeView>,
     /// What amikad says now; none when it does not run.
     status: Option<Status>,
     /// How the last boot went, when it does not run.
     last_boot: Option<BootRecord>,
+}
+
+/// A mount.
+#[derive(Debug, Serialize, JsonSchema)]
+struct MountView {
+    /// `volume`, `bind` or `tmpfs`.
+    kind: String,
+    /// Volume name, or path on the host.
+    source: String,
+    /// Path in the container.
+    target: String,
+    /// Whether it may be written.
+    writable: bool,
+    /// What a volume of the sandbox holds.
+    holds: Option<Kind>,
+    /// The host path that it is a copy of.
+    copy_of: Option<String>,
+}
+
+/// The mounts, by target; volumes with what they hold.
+async fn mounts(engine: &Engine, sandbox: &Sandbox) -> Result<Vec<MountView>> {
+    let volumes = crate::delete::volumes(engine, &sandbox.record).await?;
+    let mut mounts: Vec<MountView> = sandbox
+        .container
+        .mounts
+        .iter()
+        .map(|mount| {
+            let volume = volumes.iter().find(|(_, facts)| facts.name == mount.source);
+            let copy_of = volume.and_then(|(_, facts)| facts.labels.get(key::SOURCE).cloned());
+            MountView {
+                kind: mount.kind.clone(),
+                source: mount.source.clone(),
+                target: mount.target.clone(),
+                writable: mount.writable,
+                holds: volume.map(|(kind, _)| *kind),
+                copy_of,
+            }
+        })
+        .collect();
+    mounts.sort_by(|a, b| a.target.cmp(&b.target));
+    Ok(mounts)
 }
 
 /// How to sign in to OpenCode.
@@ -84,7 +129,8 @@ pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
             }),
         network: sandbox.container.network.clone(),
         health: sandbox.container.health.clone(),
-        mounts: sandbox.container.mounts.clone(),
+        mounts: mounts(&engine, &sandbox).await?,
+        credentials: sandbox.record.credentials.clone(),
         opencode: access.map(|access| OpenCodeView {
             url: base.opencode_url.clone(),
             username: access.username,
@@ -158,14 +204,22 @@ fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Resu
     if let Some(status) = &view.status {
         line("  state", &word(&status.services.opencode.state))?;
     }
+    let agents: Vec<&str> = view
+        .credentials
+        .iter()
+        .map(|agent| agent.as_str())
+        .collect();
+    line("Credentials", &agents.join(", "))?;
     for mount in &view.mounts {
         let mode = if mount.writable { "rw" } else { "ro" };
+        let (kind, source) = match (&mount.holds, &mount.copy_of) {
+            (_, Some(path)) => ("copy".to_owned(), path),
+            (Some(kind), None) => (kind.to_string(), &mount.source),
+            (None, None) => (mount.kind.clone(), &mount.source),
+        };
         line(
             "Mount",
-            &format!(
-                "{} -> {} ({}, {mode})",
-                mount.source, mount.target, mount.kind
-            ),
+            &format!("{source} -> {} ({kind}, {mode})", mount.target),
         )?;
     }
     line("Network", view.network.as_deref().unwrap_or_default())?;

@@ -1,0 +1,62 @@
+//! `amika credentials …`.
+
+use clap::Subcommand;
+
+/// Verbs of credentials.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show which sign-ins of this machine a new sandbox gets.
+    #[command(visible_alias = "ls")]
+    List(ListArgs),
+    /// Show who has the newer sign-ins, this machine or a sandbox.
+    ///
+    /// Agents renew their sign-ins by themselves, and a refresh token serves once: after one side
+    /// renewed, the other one's copy is worth nothing.
+    Status(StatusArgs),
+    /// Copy this machine's sign-ins into a sandbox anew; it may run.
+    Refresh(RefreshArgs),
+    /// Take sign-ins back that a sandbox renewed or made.
+    ///
+    /// Only tokens are taken, never settings: those could name programs to run on this machine.
+    Pull(PullArgs),
+}
+
+/// `amika credentials list`.
+#[derive(Debug, clap::Args)]
+pub struct ListArgs {
+    /// Only these agents.
+    #[arg(long, value_name = "claude,codex,opencode")]
+    pub credentials: Option<String>,
+}
+
+/// `amika credentials status`.
+#[derive(Debug, clap::Args)]
+pub struct StatusArgs {
+    /// Name of the sandbox.
+    pub name: String,
+}
+
+/// `amika credentials refresh`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  amika credentials refresh teal-tokyo --credentials claude")]
+pub struct RefreshArgs {
+    /// Name of the sandbox.
+    pub name: String,
+    /// Agents whose sign-ins are copied [default: those that the sandbox was made with].
+    #[arg(long, value_name = "claude,codex,opencode")]
+    pub credentials: Option<String>,
+    /// Overwrite newer sign-ins of the sandbox too.
+    #[arg(short, long)]
+    pub force: bool,
+}
+
+/// `amika credentials pull`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  amika credentials pull teal-tokyo --credentials codex")]
+pub struct PullArgs {
+    /// Name of the sandbox.
+    pub name: String,
+    /// Agents whose sign-ins are taken [default: all].
+    #[arg(long, value_name = "claude,codex,opencode")]
+    pub credentials: Option<String>,
+}

@@ -1,0 +1,33 @@
+//! `amika credentials …`.
+
+mod list;
+mod pull;
+mod refresh;
+mod status;
+
+use amika_core::credential::Selection;
+
+use crate::App;
+use crate::args::credentials::Command;
+use crate::error::{CommandError, ExitCode, Result};
+
+pub(super) async fn run(command: Command, app: &App) -> Result<()> {
+    match command {
+        Command::List(args) => list::run(&args, app),
+        Command::Status(args) => status::run(&args, app).await,
+        Command::Refresh(args) => refresh::run(&args, app).await,
+        Command::Pull(args) => pull::run(&args, app).await,
+    }
+}
+
+/// Reads `--credentials`; `default` holds without it.
+fn selection(flag: Option<&str>, default: impl FnOnce() -> Selection) -> Result<Selection> {
+    flag.map_or_else(
+        || Ok(default()),
+        |text| {
+            text.parse().map_err(|error| {
+                CommandError::new(ExitCode::Usage, format!("--credentials: {error}"))
+            })
+        },
+    )
+}

@@ -1,0 +1,224 @@
+//! `amika credentials pull`: newer sign-ins of a sandbox, merged into this machine's files.
+//!
+//! What comes out of a sandbox is hostile: only regular files of a bounded size are read, only what is
+//! known to sign in is taken, and this machine's file is replaced as a whole or not at all.
+
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use amika_core::credential::{Newer, Selection, merge};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::App;
+use crate::args::credentials::PullArgs;
+use crate::engine::Engine;
+use crate::error::{CommandError, ExitCode, Result};
+use crate::sandbox::Sandbox;
+use crate::sign_ins::{self, Pair, Side};
+
+/// What `pull` did.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+struct Pulled {
+    /// Files of this machine that were renewed, relative to the home directory.
+    taken: Vec<&'static str>,
+    /// The others that the sandbox has, with the reason.
+    left: Vec<Left>,
+}
+
+/// A file from which nothing was taken.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Left {
+    /// Relative to the home directory.
+    path: &'static str,
+    /// Why.
+    reason: String,
+}
+
+pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
+    let selection = super::selection(args.credentials.as_deref(), Selection::all)?;
+    let engine = Engine::connect().await?;
+    let sandbox = Sandbox::find(&engine, &args.name).await?;
+    let home = crate::host::home_dir();
+    let pairs = sign_ins::read_both(&engine, &sandbox, &home).await?;
+    let mut done = Pulled::default();
+    for pair in pairs
+        .iter()
+        .filter(|pair| pair.file.is_sign_in() && selection.contains(pair.file.agent))
+    {
+        let path = pair.file.path;
+        match decide(pair) {
+            Decision::Nothing => {}
+            Decision::Leave(reason) => done.left.push(Left { path, reason }),
+            Decision::Take(content) => {
+                replace(&home.join(path), pair, &content).map_err(|error| {
+                    CommandError::new(ExitCode::Failure, format!("~/{path} cannot be replaced"))
+                        .caused_by(&error)
+                })?;
+                done.taken.push(path);
+            }
+        }
+    }
+    app.out.result(&done, |out| {
+        for path in &done.taken {
+            writeln!(out, "~/{path}")?;
+        }
+        Ok(())
+    })?;
+    if !app.out.is_json() {
+        for left in &done.left {
+            app.out
+                .note(&format!("~/{} stays as it is: {}", left.path, left.reason));
+        }
+        if done.taken.is_empty() && done.left.is_empty() {
+            app.out.note("the sandbox has no sign-in");
+        }
+    }
+    Ok(())
+}
+
+enum Decision {
+    Take(Vec<u8>),
+    Leave(String),
+    Nothing,
+}
+
+fn decide(pair: &Pair) -> Decision {
+    let theirs = match &pair.sandbox {
+        Side::Missing => return Decision::Nothing,
+        Side::Unusable(why) => {
+            return Decision::Leave(format!("the sandbox's cannot be used: {why}"));
+        }
+        Side::File(file) => file,
+    };
+    if let Side::Unusable(why) = &pair.host {
+        return Decision::Leave(format!("it cannot be read: {why}"));
+    }
+    match pair.newer() {
+        Some(Newer::Same) => return Decision::Leave("both are the same".to_owned()),
+        Some(Newer::Host) => return Decision::Leave("it is newer than the sandbox's".to_owned()),
+        Some(Newer::Sandbox) | None => {}
+    }
+    let ours = pair.host.file().map(|file| file.content.as_slice());
+    match merge(&pair.file, ours, &theirs.content) {
+        Ok(content) => Decision::Take(content),
+        Err(why) => Decision::Leave(format!("the sandbox's cannot be used: {why}")),
+    }
+}
+
+/// Replaces a file by rename, with mode 0600; a link stays one, and what it leads to is replaced.
+fn replace(path: &Path, pair: &Pair, content: &[u8]) -> std::io::Result<()> {
+    let target = resolve(path)?;
+    let directory = target.parent().unwrap_or(Path::new("/"));
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".amika-")
+        .permissions(std::fs::Permissions::from_mode(0o600))
+        .tempfile_in(directory)?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    // An agent of this machine may have renewed its sign-in meanwhile: that one must not be lost.
+    let now = crate::create::read_credential_file(&target);
+    let unchanged = match (&now, pair.host.file()) {
+        (Ok(now), Some(before)) => now.content == before.content,
+        (Err(error), None) => error.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
+    };
+    if !unchanged {
+        return Err(std::io::Error::other("it changed meanwhile; try again"));
+    }
+    file.persist(&target)?;
+    Ok(())
+}
+
+/// Where the last link of a chain leads; the file there need not exist.
+fn resolve(path: &Path) -> std::io::Result<PathBuf> {
+    const LINKS: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        match std::fs::read_link(&path) {
+            Ok(target) => path = path.parent().unwrap_or(Path::new("/")).join(target),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::InvalidInput | std::io::ErrorKind::NotFound
+                ) =>
+            {
+                return Ok(path);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(std::io::Error::other("too many links"))
+}
+
+#[cfg(test)]
+mod tests {
+    use amika_core::credential::FILES;
+
+    use super::*;
+    use crate::create::HostFile;
+
+    fn pair(host: Option<&str>) -> Pair {
+        Pair {
+            file: FILES[2],
+            host: host.map_or(Side::Missing, |content| {
+                Side::File(HostFile {
+                    content: content.as_bytes().to_vec(),
+                    modified: 1,
+                })
+            }),
+            sandbox: Side::Missing,
+            mounted: false,
+        }
+    }
+
+    #[test]
+    fn a_link_stays_and_what_it_leads_to_is_replaced() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (link, real) = (dir.path().join("link"), dir.path().join("dotfiles/real"));
+        std::fs::create_dir(dir.path().join("dotfiles")).expect("mkdir");
+        std::fs::write(&real, "old").expect("write");
+        std::os::unix::fs::symlink("dotfiles/real", &link).expect("link");
+        replace(&link, &pair(Some("old")), b"new").expect("replaced");
+        assert!(link.symlink_metadata().expect("link").is_symlink());
+        assert_eq!(std::fs::read_to_string(&real).expect("read"), "new");
+        assert_eq!(
+            real.metadata().expect("meta").permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(
+            std::fs::read_dir(dir.path().join("dotfiles"))
+                .expect("list")
+                .count(),
+            1
+        );
+    }
+
+    #[test]
+    fn what_changed_meanwhile_is_not_overwritten() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("file");
+        std::fs::write(&file, "renewed").expect("write");
+        assert!(replace(&file, &pair(Some("old")), b"new").is_err());
+        assert!(replace(&file, &pair(None), b"new").is_err());
+        assert_eq!(std::fs::read_to_string(&file).expect("read"), "renewed");
+        assert_eq!(std::fs::read_dir(dir.path()).expect("list").count(), 1);
+    }
+
+    #[test]
+    fn missing_directories_are_made_private() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join(".claude/.credentials.json");
+        replace(&file, &pair(None), b"new").expect("made");
+        let mode = |path: &Path| path.metadata().expect("meta").permissions().mode() & 0o777;
+        assert_eq!(
+            (mode(&file), mode(&dir.path().join(".claude"))),
+            (0o600, 0o700)
+        );
+    }
+}

@@ -1,0 +1,116 @@
+//! `amika credentials refresh`: this machine's sign-ins, copied into a sandbox anew.
+
+use amika_core::contract::path;
+use amika_core::credential::{CredentialPlan, Newer, Selection, SignIn};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::App;
+use crate::args::credentials::RefreshArgs;
+use crate::create;
+use crate::engine::Engine;
+use crate::error::{CommandError, ExitCode, Result};
+use crate::sandbox::Sandbox;
+use crate::sign_ins;
+
+/// What `refresh` did.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Refreshed {
+    /// The sandbox.
+    name: String,
+    /// Files that were copied, relative to the home directory.
+    copied: Vec<&'static str>,
+}
+
+pub(super) async fn run(args: &RefreshArgs, app: &App) -> Result<()> {
+    let engine = Engine::connect().await?;
+    let sandbox = Sandbox::find(&engine, &args.name).await?;
+    let name = sandbox.name.clone();
+    let selection = super::selection(args.credentials.as_deref(), || {
+        Selection::of(sandbox.record.credentials.iter().copied())
+    })?;
+    let home = crate::host::home_dir();
+    let found = create::find_credentials(&home, &selection, &[]);
+    let pairs = sign_ins::read_both(&engine, &sandbox, &home).await?;
+    let pair = |file| pairs.iter().find(|pair| pair.file == file);
+    // Overwriting the one sign-in that still works would sign the agent out everywhere.
+    let would_lose: Vec<&str> = found
+        .take
+        .iter()
+        .filter_map(|file| pair(*file))
+        .filter(|pair| pair.file.is_sign_in() && !pair.mounted && !args.force)
+        .filter(|pair| pair.newer() == Some(Newer::Sandbox))
+        .filter(|pair| {
+            pair.sandbox
+                .file()
+                .is_some_and(|file| SignIn::read(&file.content).renews_itself)
+        })
+        .map(|pair| pair.file.path)
+        .collect();
+    if !would_lose.is_empty() {
+        return Err(CommandError::new(
+            ExitCode::Conflict,
+            format!(
+                "sandbox \"{name}\" has newer sign-ins: {}",
+                would_lose.join(", ")
+            ),
+        )
+        .cause("a refresh token serves once: this machine's copy is spent")
+        .hint(format!(
+            "`amika credentials pull {name}` takes them; `--force` overwrites them"
+        )));
+    }
+    let plan = CredentialPlan {
+        take: found
+            .take
+            .into_iter()
+            .filter(|file| pair(*file).is_none_or(|pair| !pair.mounted))
+            .collect(),
+        skipped: found.skipped,
+    };
+    let Some(taken) = create::read_credentials(&home, &plan, &app.out) else {
+        return Err(CommandError::new(
+            ExitCode::NotFound,
+            "there is no sign-in to copy",
+        )
+        .hint("`amika credentials list` shows what is looked for; `--credentials claude` copies what the sandbox was made without"));
+    };
+    let owner = owner(&engine, &sandbox).await?;
+    let archive = taken.upload.archive(owner).map_err(|error| {
+        CommandError::new(ExitCode::Failure, "the sign-ins cannot be packed").caused_by(&error)
+    })?;
+    engine
+        .put_archive(&sandbox.container.id, path::HOME, archive)
+        .await?;
+    let done = Refreshed {
+        name,
+        copied: plan.take.iter().map(|file| file.path).collect(),
+    };
+    app.out.result(&done, |out| {
+        for path in &done.copied {
+            writeln!(out, "{path}")?;
+        }
+        Ok(())
+    })
+}
+
+/// User and group of the agent, by the sandbox's own files: it may have taken on other numbers than
+/// the image's.
+async fn owner(engine: &Engine, sandbox: &Sandbox) -> Result<(u32, u32)> {
+    const LIMIT: usize = 1024 * 1024;
+    let user = sandbox.record.user.as_deref().unwrap_or("0");
+    let mut texts = Vec::new();
+    for file in ["/etc/passwd", "/etc/group"] {
+        let content = engine
+            .read_file(&sandbox.container.id, file, LIMIT)
+            .await?
+            .unwrap_or_default();
+        texts.push(String::from_utf8_lossy(&content).into_owned());
+    }
+    create::find_owner(user, &texts[0], &texts[1]).ok_or_else(|| {
+        CommandError::new(
+            ExitCode::Failure,
+            format!("the sandbox's /etc/passwd does not know its user \"{user}\""),
+        )
+    })
+}

@@ -1,0 +1,37 @@
+//! `amika volume list`.
+
+use std::time::Duration;
+
+use super::view;
+use crate::App;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::output::{Table, human_duration};
+
+pub(super) async fn run(app: &App) -> Result<()> {
+    let engine = Engine::connect().await?;
+    let volumes = view::all(&engine).await?;
+    let now = crate::host::now_millis();
+    app.out.result(&volumes, |out| {
+        let mut table = Table::new(["VOLUME", "KIND", "SANDBOX", "HOLDS", "AGE"]);
+        for volume in &volumes {
+            let sandbox = match (&volume.sandbox, &volume.made_for) {
+                (Some(name), _) => name.clone(),
+                (None, Some(name)) => format!("{name} (gone)"),
+                (None, None) => String::new(),
+            };
+            let holds = volume.repository.clone().or_else(|| volume.source.clone());
+            let age = volume
+                .created_at
+                .map(|at| human_duration(Duration::from_millis(now.saturating_sub(at))));
+            table.row(vec![
+                volume.name.clone(),
+                volume.kind.to_string(),
+                sandbox,
+                holds.unwrap_or_default(),
+                age.unwrap_or_default(),
+            ]);
+        }
+        table.write(out)
+    })
+}

@@ -1,0 +1,65 @@
+//! `amika volume prune`: git volumes whose sandbox is gone.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use amika_core::label::Kind;
+
+use super::{delete, view};
+use crate::App;
+use crate::args::volume::PruneArgs;
+use crate::engine::Engine;
+use crate::error::{CommandError, ExitCode, Result};
+
+pub(super) async fn run(args: &PruneArgs, app: &App) -> Result<()> {
+    let engine = Engine::connect().await?;
+    let volumes = view::all(&engine).await?;
+    let names: Vec<&String> = volumes
+        .iter()
+        .filter(|volume| volume.kind == Kind::Git && volume.sandbox.is_none())
+        .filter(|volume| volume.used_by.is_empty())
+        .map(|volume| &volume.name)
+        .collect();
+    if !names.is_empty() && !args.force {
+        let can_ask = !app.out.is_json() && std::io::stdin().is_terminal();
+        if !(can_ask && confirmed(&names).await) {
+            return Err(refused(&names));
+        }
+    }
+    delete::remove(&engine, &names, app).await
+}
+
+async fn confirmed(names: &[&String]) -> bool {
+    let mut err = anstream::stderr();
+    for name in names {
+        let _ = writeln!(err, "  {name}");
+    }
+    let _ = write!(
+        err,
+        "They may hold commits and changes that are nowhere else. Remove {}? [y/N] ",
+        names.len()
+    );
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map(|_| line)
+    })
+    .await;
+    matches!(answer, Ok(Ok(line)) if matches!(line.trim(), "y" | "Y" | "yes"))
+}
+
+fn refused(names: &[&String]) -> CommandError {
+    let words: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+    CommandError::new(
+        ExitCode::Conflict,
+        format!(
+            "{} git volumes have no sandbox any more and may hold work; nothing was removed",
+            names.len()
+        ),
+    )
+    .cause("whether they do cannot be told without running what is in them")
+    .hint(format!(
+        "`amika volume delete {}` removes them",
+        words.join(" ")
+    ))
+    .hint("`amika volume prune --force` removes all such volumes")
+    .detail("volumes", words)
+}

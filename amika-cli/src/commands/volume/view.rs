@@ -1,0 +1,125 @@
+//! A volume as commands show it, and finding one by name.
+
+use std::collections::BTreeMap;
+
+use amika_core::label::{Kind, ResourceRecord, key};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::engine::{Engine, VolumeFacts};
+use crate::error::{CommandError, ExitCode, Result};
+use crate::sandbox;
+
+/// A volume of Amika.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct VolumeView {
+    /// Its name.
+    pub(super) name: String,
+    /// What it holds.
+    pub(super) kind: Kind,
+    /// The sandbox that it belongs to; none when that is gone.
+    pub(super) sandbox: Option<String>,
+    /// That sandbox's name when the volume was made.
+    pub(super) made_for: Option<String>,
+    /// Name of the repository in it.
+    pub(super) repository: Option<String>,
+    /// The host path that it is a copy of.
+    pub(super) source: Option<String>,
+    /// When it was made, in milliseconds since the Unix epoch.
+    pub(super) created_at: Option<u64>,
+    /// Names of sandboxes that mount it, its own included.
+    pub(super) used_by: Vec<String>,
+    /// The driver that holds it.
+    pub(super) driver: String,
+    /// Where the driver holds it, on the engine's machine.
+    pub(super) mountpoint: String,
+}
+
+/// All volumes of sandboxes, by kind and name. Those of amikad's own program are no concern of users.
+pub(super) async fn all(engine: &Engine) -> Result<Vec<VolumeView>> {
+    let volumes = engine.list_volumes(key::KIND).await?;
+    let users = Users::list(engine).await?;
+    let mut views: Vec<VolumeView> = volumes
+        .into_iter()
+        .filter_map(|volume| users.view(volume))
+        .filter(|view| view.kind != Kind::Amikad)
+        .collect();
+    views.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
+    Ok(views)
+}
+
+/// Finds one volume.
+///
+/// # Errors
+/// [`ExitCode::NotFound`] when there is none, also when the name is a stranger's volume.
+pub(super) async fn find(engine: &Engine, name: &str) -> Result<VolumeView> {
+    let Some(volume) = engine.inspect_volume(name).await? else {
+        let error = CommandError::new(ExitCode::NotFound, format!("there is no volume \"{name}\""));
+        let names: Vec<String> = all(engine)
+            .await?
+            .into_iter()
+            .map(|view| view.name)
+            .collect();
+        return Err(
+            match amika_core::nearest::nearest(name, names.iter().map(String::as_str)) {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error.hint("`amika volume list` shows the volumes"),
+            },
+        );
+    };
+    let users = Users::list(engine).await?;
+    users.view(volume).ok_or_else(|| {
+        CommandError::new(
+            ExitCode::NotFound,
+            format!("volume \"{name}\" is not amika's; it is left alone"),
+        )
+        .hint("`amika volume list` shows the volumes")
+    })
+}
+
+/// Sandboxes by id and by the volumes that they mount.
+struct Users {
+    by_id: BTreeMap<String, String>,
+    by_volume: BTreeMap<String, Vec<String>>,
+}
+
+impl Users {
+    async fn list(engine: &Engine) -> Result<Self> {
+        let mut users = Self {
+            by_id: BTreeMap::new(),
+            by_volume: BTreeMap::new(),
+        };
+        for (container, _) in sandbox::list(engine).await? {
+            if let Some(id) = container.labels.get(key::ID) {
+                users.by_id.insert(id.clone(), container.name.clone());
+            }
+            for (volume, _) in container.volumes {
+                let names = users.by_volume.entry(volume).or_default();
+                names.push(container.name.clone());
+            }
+        }
+        Ok(users)
+    }
+
+    fn view(&self, volume: VolumeFacts) -> Option<VolumeView> {
+        let label = |key: &str| volume.labels.get(key).map(String::as_str);
+        let record = ResourceRecord::from_labels(label).ok()?;
+        let id = record.id.map(|id| id.to_string());
+        Some(VolumeView {
+            kind: record.kind,
+            sandbox: id.and_then(|id| self.by_id.get(&id).cloned()),
+            made_for: record.sandbox.map(|name| name.to_string()),
+            repository: record.repository,
+            source: record.source,
+            created_at: record.created_at,
+            used_by: self
+                .by_volume
+                .get(&volume.name)
+                .cloned()
+                .unwrap_or_default(),
+            driver: volume.driver,
+            mountpoint: volume.mountpoint,
+            name: volume.name,
+        })
+    }
+}

@@ -1,0 +1,482 @@
+//! A host directory or file as a tar stream, made while it is read.
+//!
+//! Everything is opened from its parent's descriptor and never through a link: another sandbox may have
+//! the same directory mounted writable, and swap what is in it meanwhile.
+
+use std::ffi::{CStr, OsStr};
+use std::fs::File;
+use std::io::{self, Read as _, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use tokio::sync::mpsc;
+
+/// Bytes in one chunk of the stream.
+const CHUNK: usize = 256 * 1024;
+/// Chunks that may wait for the engine.
+const CHUNKS: usize = 8;
+/// The longest target of a link that a tar header holds.
+const LINK_FIELD: usize = 100;
+
+/// What was met on the way.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// Why it failed.
+    pub(super) failure: Option<String>,
+    /// How many sockets, pipes and devices were left out.
+    pub(super) skipped_count: usize,
+    /// The first of them, relative to the source.
+    pub(super) skipped: Vec<Vec<u8>>,
+}
+
+type Shared = Arc<Mutex<Findings>>;
+
+/// The archive of `source`, unpacked beneath the name `name` (empty: the root itself), owned by `owner`.
+/// The stream ends with an error if anything cannot be read; [`Findings::failure`] says what.
+pub(super) fn stream(
+    source: PathBuf,
+    name: Vec<u8>,
+    owner: (u32, u32),
+    findings: Shared,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    let (sender, receiver) = mpsc::channel(CHUNKS);
+    std::thread::spawn(move || {
+        let channel = Channel {
+            sender: sender.clone(),
+            buffer: Vec::with_capacity(CHUNK),
+        };
+        let mut packer = Packer {
+            archive: tar::Builder::new(channel),
+            owner,
+            findings,
+        };
+        let packed = packer.source(&source, &name).and_then(|()| {
+            let mut channel = packer.archive.into_inner()?;
+            channel.send()
+        });
+        let end = match packed {
+            Ok(()) => None,
+            Err(error) => Some(Err(error)),
+        };
+        // Nobody listens any more: nothing to report to.
+        let _ = sender.blocking_send(end);
+    });
+    futures_util::stream::unfold(Some(receiver), |receiver| async {
+        let mut receiver: mpsc::Receiver<Option<io::Result<Bytes>>> = receiver?;
+        match receiver.recv().await {
+            Some(Some(Ok(chunk))) => Some((Ok(chunk), Some(receiver))),
+            Some(Some(Err(error))) => Some((Err(error), None)),
+            Some(None) => None,
+            // Half an archive must never be taken for a whole one.
+            None => Some((Err(io::Error::other("the copy broke off")), None)),
+        }
+    })
+}
+
+/// An archive of an empty root directory that belongs to `owner`.
+pub(super) fn empty_root(owner: (u32, u32)) -> io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    archive.append(&root_header(0o755, 0, owner), io::empty())?;
+    archive.into_inner()
+}
+
+/// Docker passes over an entry `.`, and the directory would keep its owner; `/` it takes.
+fn root_header(mode: u32, mtime: u64, owner: (u32, u32)) -> tar::Header {
+    let mut header = header(tar::EntryType::Directory, mode, mtime, 0, owner);
+    header.as_old_mut().name[0] = b'/';
+    header.set_cksum();
+    header
+}
+
+fn header(
+    kind: tar::EntryType,
+    mode: u32,
+    mtime: u64,
+    size: u64,
+    owner: (u32, u32),
+) -> tar::Header {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(mode & 0o7777);
+    header.set_uid(owner.0.into());
+    header.set_gid(owner.1.into());
+    header.set_mtime(mtime);
+    header.set_size(size);
+    header
+}
+
+struct Packer {
+    archive: tar::Builder<Channel>,
+    owner: (u32, u32),
+    findings: Shared,
+}
+
+impl Packer {
+    fn source(&mut self, source: &Path, name: &[u8]) -> io::Result<()> {
+        let opened = rustix::fs::open(
+            source,
+            OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .and_then(|opened| Ok((rustix::fs::fstat(&opened)?, opened)));
+        let (stat, opened) = opened.map_err(|error| self.failed(b"", &error.into()))?;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            let root = root_header(stat.st_mode, mtime(&stat), self.owner);
+            self.archive.append(&root, io::empty())?;
+            return self.directory(opened, b"");
+        }
+        self.file(opened, name)
+    }
+
+    /// Packs what is in a directory: first what is none itself, then the directories one by one, so
+    /// that a level holds one descriptor and the names of its directories.
+    fn directory(&mut self, directory: OwnedFd, path: &[u8]) -> io::Result<()> {
+        let failed = |this: &Self, error: rustix::io::Errno| this.failed(path, &error.into());
+        let mut below = Vec::new();
+        let entries = Dir::read_from(&directory).map_err(|error| failed(self, error))?;
+        for entry in entries {
+            let entry = entry.map_err(|error| failed(self, error))?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let child = join(path, name.to_bytes());
+            if self.entry(directory.as_fd(), name, &child)? == FileType::Directory {
+                below.push(name.to_owned());
+            }
+        }
+        for name in below {
+            let child = join(path, name.to_bytes());
+            let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
+            let opened = rustix::fs::openat(&directory, &name, flags, Mode::empty())
+                .and_then(|opened| Ok((rustix::fs::fstat(&opened)?, opened)));
+            let (stat, opened) = opened.map_err(|error| self.failed(&child, &error.into()))?;
+            let mut header = header(
+                tar::EntryType::Directory,
+                stat.st_mode,
+                mtime(&stat),
+                0,
+                self.owner,
+            );
+            self.archive
+                .append_data(&mut header, as_path(&child), io::empty())?;
+            self.directory(opened, &child)?;
+        }
+        Ok(())
+    }
+
+    /// Packs one entry that is no directory; says what it is.
+    fn entry(&mut self, parent: BorrowedFd<'_>, name: &CStr, path: &[u8]) -> io::Result<FileType> {
+        let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|error| self.failed(path, &error.into()))?;
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        match kind {
+            FileType::Directory => {}
+            FileType::Symlink => {
+                let target = rustix::fs::readlinkat(parent, name, Vec::new())
+                    .map_err(|error| self.failed(path, &error.into()))?;
+                self.link(path, target.as_bytes(), mtime(&stat))?;
+            }
+            FileType::RegularFile => {
+                // It may have become a pipe since: opening must not wait.
+                let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::RDONLY | OFlags::CLOEXEC;
+                let opened = rustix::fs::openat(parent, name, flags, Mode::empty())
+                    .map_err(|error| self.failed(path, &error.into()))?;
+                self.file(opened, path)?;
+            }
+            _ => self.skip(path),
+        }
+        Ok(kind)
+    }
+
+    fn file(&mut self, opened: OwnedFd, path: &[u8]) -> io::Result<()> {
+        let stat = rustix::fs::fstat(&opened).map_err(|error| self.failed(path, &error.into()))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            self.skip(path);
+            return Ok(());
+        }
+        let size = u64::try_from(stat.st_size).unwrap_or_default();
+        let mut header = header(
+            tar::EntryType::Regular,
+            stat.st_mode,
+            mtime(&stat),
+            size,
+            self.owner,
+        );
+        let mut content = Exactly {
+            left: size,
+            file: File::from(opened),
+            failure: None,
+        };
+        let written = self
+            .archive
+            .append_data(&mut header, as_path(path), &mut content);
+        match content.failure {
+            Some(error) => Err(self.failed(path, &error)),
+            None => written,
+        }
+    }
+
+    /// A link keeps its target byte by byte, which the library would tidy up.
+    fn link(&mut self, path: &[u8], target: &[u8], mtime: u64) -> io::Result<()> {
+        if target.len() > LINK_FIELD {
+            let size = target.len() as u64 + 1;
+            let mut long = header(tar::EntryType::GNULongLink, 0o644, 0, size, (0, 0));
+            long.set_path("././@LongLink")?;
+            long.set_cksum();
+            self.archive.append(&long, target.chain(&[0_u8][..]))?;
+        }
+        let mut header = header(tar::EntryType::Symlink, 0o777, mtime, 0, self.owner);
+        let field = target.len().min(LINK_FIELD);
+        header.as_old_mut().linkname[..field].copy_from_slice(&target[..field]);
+        self.archive
+            .append_data(&mut header, as_path(path), io::empty())
+    }
+
+    fn skip(&self, path: &[u8]) {
+        let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
+        findings.skipped_count += 1;
+        if findings.skipped.len() < super::NAMED {
+            findings.skipped.push(path.to_vec());
+        }
+    }
+
+    /// Notes what cannot be read; the error ends the stream.
+    fn failed(&self, path: &[u8], error: &io::Error) -> io::Error {
+        let shown = String::from_utf8_lossy(path);
+        let shown = if shown.is_empty() { "it".into() } else { shown };
+        let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
+        findings.failure = Some(format!("{shown} cannot be read: {error}"));
+        io::Error::other(format!("{shown}: {error}"))
+    }
+}
+
+/// Reads as much of a file as it had when it was looked at; an early end is an error.
+struct Exactly {
+    left: u64,
+    file: File,
+    failure: Option<io::Error>,
+}
+
+impl io::Read for Exactly {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let limit = usize::try_from(self.left).unwrap_or(usize::MAX);
+        let limit = buffer.len().min(limit);
+        let read = match self.file.read(&mut buffer[..limit]) {
+            Ok(0) if limit > 0 => Err(io::Error::other("it shrank while it was copied")),
+            other => other,
+        };
+        match read {
+            Ok(read) => {
+                self.left -= read as u64;
+                Ok(read)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(error) => {
+                self.failure = Some(error);
+                Err(io::Error::other("unreadable"))
+            }
+        }
+    }
+}
+
+/// The writing end of the stream. Dropping the stream ends the thread at its next write.
+struct Channel {
+    sender: mpsc::Sender<Option<io::Result<Bytes>>>,
+    buffer: Vec<u8>,
+}
+
+impl Channel {
+    fn send(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let full = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK));
+        self.sender
+            .blocking_send(Some(Ok(full.into())))
+            .map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl Write for Channel {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let taken = data.len().min(CHUNK - self.buffer.len());
+        self.buffer.extend_from_slice(&data[..taken]);
+        if self.buffer.len() == CHUNK {
+            self.send()?;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn mtime(stat: &Stat) -> u64 {
+    // Times before 1970 have no place in a header.
+    u64::try_from(stat.st_mtime).unwrap_or_default()
+}
+
+fn join(parent: &[u8], name: &[u8]) -> Vec<u8> {
+    if parent.is_empty() {
+        name.to_vec()
+    } else {
+        [parent, b"/", name].concat()
+    }
+}
+
+fn as_path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::os::unix::fs::PermissionsExt;
+
+    use futures_util::StreamExt as _;
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn packed(source: &Path, name: &[u8]) -> (io::Result<Vec<u8>>, Findings) {
+        let shared = Shared::default();
+        let stream = stream(
+            source.to_owned(),
+            name.to_vec(),
+            (7, 8),
+            Arc::clone(&shared),
+        );
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
+        let archive = runtime.block_on(async {
+            let mut stream = std::pin::pin!(stream);
+            let mut all = Vec::new();
+            while let Some(chunk) = stream.next().await {
+                all.extend_from_slice(&chunk?);
+            }
+            Ok(all)
+        });
+        let findings = std::mem::take(&mut *shared.lock().expect("no panic"));
+        (archive, findings)
+    }
+
+    /// Kind, mode, content or target of each entry.
+    fn entries(archive: &[u8]) -> BTreeMap<Vec<u8>, (tar::EntryType, u32, Vec<u8>)> {
+        let mut found = BTreeMap::new();
+        for entry in tar::Archive::new(archive).entries().expect("an archive") {
+            let mut entry = entry.expect("an entry");
+            assert_eq!(
+                (entry.header().uid().ok(), entry.header().gid().ok()),
+                (Some(7), Some(8))
+            );
+            let kind = entry.header().entry_type();
+            let mode = entry.header().mode().expect("a mode");
+            let mut content = entry
+                .link_name_bytes()
+                .map(|link| link.to_vec())
+                .unwrap_or_default();
+            entry.read_to_end(&mut content).expect("content");
+            found.insert(entry.path_bytes().to_vec(), (kind, mode, content));
+        }
+        found
+    }
+
+    #[test]
+    fn modes_links_and_odd_names_are_kept() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = dir.path();
+        std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o750)).expect("chmod");
+        let odd = OsStr::from_bytes(b"odd \n\xff name");
+        let long = "l".repeat(150);
+        std::fs::create_dir_all(root.join("a/b").join(&long)).expect("mkdir");
+        std::fs::write(root.join("a").join(odd), "odd").expect("write");
+        std::fs::write(root.join("a/b").join(&long).join("x"), "deep").expect("write");
+        std::fs::set_permissions(root.join("a").join(odd), std::fs::Permissions::from_mode(0o4751))
+            .expect("chmod");
+        for (name, target) in [
+            ("up", "./../x//y/."),
+            ("far", long.as_str()),
+            ("gone", "/nowhere"),
+        ] {
+            std::os::unix::fs::symlink(target, root.join(name)).expect("link");
+        }
+        let (archive, findings) = packed(root, b"");
+        let found = entries(&archive.expect("a whole archive"));
+        assert_eq!(findings.skipped_count, 0);
+        let kind = |path: &[u8]| {
+            found
+                .get(path)
+                .unwrap_or_else(|| panic!("{path:?} in {found:?}"))
+        };
+        assert_eq!(kind(b"/").1, 0o750);
+        assert_eq!(
+            kind(b"a/odd \n\xff name"),
+            &(tar::EntryType::Regular, 0o4751, b"odd".to_vec())
+        );
+        assert_eq!(kind(b"up").2, b"./../x//y/.");
+        assert_eq!(kind(b"far").2, long.as_bytes());
+        assert_eq!(kind(b"gone").2, b"/nowhere");
+        assert_eq!(kind(format!("a/b/{long}/x").as_bytes()).2, b"deep");
+    }
+
+    #[test]
+    fn a_sparse_file_is_copied_as_it_reads() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = File::create(dir.path().join("sparse")).expect("a file");
+        file.set_len(3 << 20).expect("a hole");
+        let (archive, _) = packed(dir.path(), b"");
+        let archive = archive.expect("a whole archive");
+        assert_eq!(entries(&archive)[&b"sparse"[..]].2, vec![0; 3 << 20]);
+    }
+
+    #[test]
+    fn what_is_no_file_is_left_out_and_never_waited_for() {
+        let dir = tempfile::tempdir().expect("a directory");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            dir.path().join("pipe"),
+            FileType::Fifo,
+            Mode::RUSR,
+            0,
+        )
+        .expect("a pipe");
+        let _socket =
+            std::os::unix::net::UnixListener::bind(dir.path().join("socket")).expect("a socket");
+        std::fs::write(dir.path().join("file"), "x").expect("write");
+        let (archive, mut findings) = packed(dir.path(), b"");
+        assert_eq!(entries(&archive.expect("a whole archive")).len(), 2);
+        findings.skipped.sort();
+        assert_eq!(findings.skipped, [b"pipe".to_vec(), b"socket".to_vec()]);
+    }
+
+    #[test]
+    fn a_single_file_gets_the_name_it_is_put_at() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let source = dir.path().join("source");
+        std::fs::write(&source, "x").expect("write");
+        let (archive, _) = packed(&source, b"etc/tool.conf");
+        let found = entries(&archive.expect("a whole archive"));
+        assert_eq!(
+            found.keys().collect::<Vec<_>>(),
+            [&b"etc/tool.conf".to_vec()]
+        );
+    }
+
+    #[test]
+    fn a_source_that_went_away_ends_the_stream_with_its_name() {
+        let (archive, findings) = packed(Path::new("/nowhere/at/all"), b"");
+        assert!(archive.is_err());
+        assert_eq!(
+            findings.failure.as_deref(),
+            Some("it cannot be read: No such file or directory (os error 2)")
+        );
+    }
+}
