@@ -63,14 +63,16 @@ impl Injection {
         if engine.inspect_volume(&complete).await?.is_some() {
             return Ok(());
         }
-        let mut labels = ResourceRecord::new(Kind::Amikad).to_labels();
-        labels.extend(crate::test_run_label());
+        // The volume is everybody's, also when a test run made it: only the filler is the run's own.
+        let labels = ResourceRecord::new(Kind::Amikad).to_labels();
+        let mut filler_labels = labels.clone();
+        filler_labels.extend(crate::test_run_label());
         let filler = ContainerSpec {
             name: format!("{}-fill-{:08x}", self.name, rand::random::<u32>()),
             image: image.to_owned(),
             entrypoint: Some(vec![path::AMIKAD.into()]),
             cmd: Some(vec!["--version".into()]),
-            labels: labels.clone(),
+            labels: filler_labels,
             network: "none".into(),
             mounts: vec![MountSpec::Volume {
                 name: self.name.clone(),
