@@ -97,7 +97,7 @@ impl Request {
         let publish: Vec<Publish> = args
             .port
             .iter()
-            .map(|text| text.parse().map_err(|error| usage("--port", &error)))
+            .map(|text| text.parse().map_err(named))
             .collect::<Result<_>>()?;
         Ok(Self {
             name,
@@ -184,6 +184,11 @@ fn usage(flag: &str, error: &dyn std::error::Error) -> CommandError {
     CommandError::new(ExitCode::Usage, format!("{flag}: {error}"))
 }
 
+/// An error that names its flag by itself.
+fn named(error: impl std::error::Error) -> CommandError {
+    CommandError::new(ExitCode::Usage, error.to_string())
+}
+
 fn environment(flags: &[String], files: &[PathBuf]) -> Result<BTreeMap<String, String>> {
     let mut variables = Vec::new();
     for file in files {
@@ -210,7 +215,7 @@ fn environment(flags: &[String], files: &[PathBuf]) -> Result<BTreeMap<String, S
 fn mounts(args: &CreateArgs) -> Result<Vec<Mount>> {
     let mut mounts = Vec::new();
     for text in &args.mount {
-        let mut mount: HostMount = text.parse().map_err(|error| usage("--mount", &error))?;
+        let mut mount: HostMount = text.parse().map_err(named)?;
         let source = Path::new(&mount.source).canonicalize().map_err(|error| {
             CommandError::new(
                 ExitCode::Usage,
@@ -228,9 +233,7 @@ fn mounts(args: &CreateArgs) -> Result<Vec<Mount>> {
         mounts.push(Mount::Host(mount));
     }
     for text in &args.volume {
-        mounts.push(Mount::Volume(
-            text.parse().map_err(|error| usage("--volume", &error))?,
-        ));
+        mounts.push(Mount::Volume(text.parse().map_err(named)?));
     }
     Ok(mounts)
 }
