@@ -77,6 +77,7 @@ impl Waiting<'_> {
             match client.status().await {
                 Ok(status) => match status.phase {
                     Phase::Running => {
+                        self.show_rest(&client, &status).await;
                         self.finish_setup(&status);
                         return Ok(Ready::Running);
                     }
@@ -126,7 +127,10 @@ impl Waiting<'_> {
             self.steps.begin("setup");
         }
         let deadline = timeout.map(|timeout| begun + timeout);
-        let log = match client.log("setup", true, LogPart::Since(self.setup_read)).await {
+        let log = match client
+            .log("setup", true, LogPart::Since(self.setup_read))
+            .await
+        {
             Ok(log) => log,
             // What was to come next is no longer kept: the end of setup is still told by the status.
             Err(ClientError::Refused { .. }) => {
@@ -162,6 +166,31 @@ impl Waiting<'_> {
         }
         lines.end(|line| self.steps.line(line));
         Ok(())
+    }
+
+    /// Shows what a script wrote that was over before it was looked at.
+    async fn show_rest(&mut self, client: &Client, status: &Status) {
+        let missing = status.setup.log_bytes > self.setup_read && !self.setup_log_ended;
+        if !missing || status.setup.state != SetupState::Succeeded {
+            return;
+        }
+        // Without it the sandbox is as ready as with it.
+        let Ok(log) = client
+            .log("setup", false, LogPart::Since(self.setup_read))
+            .await
+        else {
+            return;
+        };
+        if !self.setup_shown {
+            self.setup_shown = true;
+            self.steps.begin("setup");
+        }
+        let mut log = std::pin::pin!(log);
+        let mut lines = Lines::default();
+        while let Some(Ok(bytes)) = log.next().await {
+            lines.push(&bytes, |line| self.steps.line(line));
+        }
+        lines.end(|line| self.steps.line(line));
     }
 
     fn finish_setup(&mut self, status: &Status) {
@@ -240,7 +269,11 @@ pub fn setup_failed(name: &str, boot: &BootRecord) -> CommandError {
         format!("the setup script of \"{name}\" {how}{place}; CMD did not run"),
     );
     // What is known of a script that ran stands in the first line already.
-    if let Some(message) = setup.message.as_ref().filter(|_| setup.started_at.is_none()) {
+    if let Some(message) = setup
+        .message
+        .as_ref()
+        .filter(|_| setup.started_at.is_none())
+    {
         error = error.cause(message.clone());
     }
     if !boot.setup_tail.is_empty() {
