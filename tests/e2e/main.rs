@@ -11,5 +11,7 @@
 mod support;
 
 mod connect;
+mod create;
 mod exec;
 mod logs;
+mod setup;

@@ -1,6 +1,7 @@
 //! The stage of a test: where it runs `amika`, and what cleans up after it.
 
 mod command;
+mod proxy;
 mod terminal;
 
 use std::ffi::OsStr;
@@ -10,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) use command::{Output, Run};
+pub(crate) use proxy::EngineProxy;
 pub(crate) use terminal::Terminal;
 
 /// Image with a shell, apt and coreutils, of which CMD is the shell.
@@ -37,6 +39,12 @@ pub(crate) struct Stage {
 pub(crate) struct Sandbox<'a> {
     /// The stage that it stands on.
     pub(crate) stage: &'a Stage,
+    /// Its name.
+    pub(crate) name: String,
+}
+
+/// A container that is not amika's. It is removed when the test is done with it.
+pub(crate) struct Stranger {
     /// Its name.
     pub(crate) name: String,
 }
@@ -75,6 +83,46 @@ impl Stage {
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         path.to_str().unwrap().to_owned()
+    }
+
+    /// Writes a file beneath the home directory.
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
+        let path = self.home().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// Makes a git repository beneath the home directory, with these files in its one commit on
+    /// `main`.
+    pub(crate) fn repository(&self, name: &str, files: &[(&str, &str)]) -> String {
+        for (path, text) in files {
+            self.file(&format!("{name}/{path}"), text);
+        }
+        let dir = self.home().join(name);
+        std::fs::create_dir_all(&dir).unwrap();
+        let script = "git init -q -b main && git add -A && git -c user.name=T -c user.email=t@example.org commit -q --allow-empty -m first";
+        let made = self.shell(script, &[]).dir(&dir).output();
+        assert_eq!(made.code, 0, "{made:?}");
+        dir.to_str().unwrap().to_owned()
+    }
+
+    /// A socket before the engine's.
+    pub(crate) fn engine_proxy(&self) -> EngineProxy {
+        EngineProxy::start(self.home())
+    }
+
+    /// Runs `docker create` of a container that is this stage's and not amika's; it goes with the
+    /// stage.
+    pub(crate) fn stranger(&self, options: &[&str], image_and_command: &[&str]) -> Stranger {
+        let name = self.name();
+        let label = format!("{LABEL}={}", self.run);
+        let mut args = vec!["create", "--name", &name, "--label", &label];
+        args.extend(options);
+        args.extend(image_and_command);
+        let made = docker(&args);
+        assert_eq!(made.code, 0, "{made:?}");
+        Stranger { name }
     }
 
     /// `amika` with these arguments, to be started.
@@ -144,7 +192,8 @@ impl Stage {
             .args(args.iter().map(AsRef::as_ref))
             .env_clear()
             .env("HOME", home)
-            .env("XDG_RUNTIME_DIR", home.join("run"))
+            // As one user has it: what locks guard is the engine's, and all stages share that.
+            .env("XDG_RUNTIME_DIR", runtime_dir())
             .env("TERM", "xterm-256color")
             .env("AMIKA_TEST_RUN", &self.run);
         for (name, value) in std::env::vars_os() {
@@ -162,8 +211,13 @@ impl Stage {
         command
     }
 
+    /// Asserts that nothing of this stage is on the engine.
+    pub(crate) fn nothing_was_made(&self) {
+        assert_eq!(self.left(), [const { Vec::<String>::new() }; 3]);
+    }
+
     /// What is on the engine with this stage's label, as `docker` prints ids and names.
-    fn left(&self) -> [Vec<String>; 3] {
+    pub(crate) fn left(&self) -> [Vec<String>; 3] {
         let filter = format!("label={LABEL}={}", self.run);
         let list = |args: &[&str]| {
             let args: Vec<&str> = args.iter().copied().chain(["--filter", &filter]).collect();
@@ -246,6 +300,27 @@ impl Sandbox<'_> {
         self.stage.amika(&all)
     }
 
+    /// What `amika sandbox inspect` says of it.
+    pub(crate) fn inspect(&self) -> serde_json::Value {
+        self.verb("inspect", &["-o", "json"]).output().json()
+    }
+
+    /// What the engine says of it, by a template of `docker inspect`.
+    pub(crate) fn engine_says(&self, template: &str) -> String {
+        let said = docker(&["inspect", "-f", template, &self.name]);
+        said.stdout_text().trim().to_owned()
+    }
+
+    /// Waits until its container's log has this.
+    pub(crate) fn logs(&self, text: &str) {
+        eventually(&format!("{text:?} is logged"), || self.log().contains(text));
+    }
+
+    /// Its container's log.
+    pub(crate) fn log(&self) -> String {
+        docker(&["logs", &self.name]).text()
+    }
+
     /// Runs `docker exec` in it: a way in that does not go through `amika`.
     pub(crate) fn docker_exec(&self, program: &[&str]) -> Output {
         let mut all = vec!["exec", self.name.as_str()];
@@ -272,6 +347,40 @@ impl Drop for Sandbox<'_> {
     }
 }
 
+impl Stranger {
+    /// Runs a command of `docker` that takes its name last.
+    pub(crate) fn docker(&self, args: &[&str]) -> Output {
+        let args: Vec<&str> = args.iter().copied().chain([self.name.as_str()]).collect();
+        docker(&args)
+    }
+
+    /// Runs a program in it.
+    pub(crate) fn exec(&self, program: &[&str]) -> Output {
+        let args: Vec<&str> = ["exec", &self.name]
+            .iter()
+            .chain(program)
+            .copied()
+            .collect();
+        docker(&args)
+    }
+
+    /// Its log.
+    pub(crate) fn log(&self) -> String {
+        self.docker(&["logs"]).text()
+    }
+
+    /// Waits until it ended; returns its exit code.
+    pub(crate) fn exit_code(&self) -> String {
+        self.docker(&["wait"]).stdout_text().trim().to_owned()
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        self.docker(&["rm", "-f", "-v"]);
+    }
+}
+
 /// Waits until a condition holds; fails with `what` when it does not within half a minute.
 pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
@@ -286,6 +395,14 @@ pub(crate) fn docker(args: &[&str]) -> Output {
     let mut command = Command::new("docker");
     command.args(args);
     Run::new(command).output()
+}
+
+/// Where locks stand, for all tests of a user.
+fn runtime_dir() -> PathBuf {
+    let user = rustix::process::getuid().as_raw();
+    let dir = std::env::temp_dir().join(format!("amika-e2e-{user}"));
+    std::fs::create_dir_all(&dir).unwrap();
+    dir
 }
 
 /// The program that is tested: `$AMIKA`, as `make test` sets it, else what `make build` made.

@@ -82,6 +82,18 @@ impl Run {
         self
     }
 
+    /// Takes a variable out of its environment.
+    pub(crate) fn without_env(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
+    /// Sets the directory that it starts in.
+    pub(crate) fn dir(mut self, dir: impl AsRef<std::path::Path>) -> Self {
+        self.command.current_dir(dir);
+        self
+    }
+
     /// Sets its time limit.
     pub(crate) fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
@@ -125,6 +137,19 @@ impl Running {
             self.stdout.text().contains(text)
         });
         self
+    }
+
+    /// Waits until it has written `text` to standard error.
+    pub(crate) fn warns(&self, text: &str) -> &Self {
+        super::eventually(&format!("{text:?} is told"), || {
+            self.stderr.text().contains(text)
+        });
+        self
+    }
+
+    /// Whether it has not ended.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     /// Sends it a signal.
@@ -220,6 +245,21 @@ impl Output {
     /// Standard error as text.
     pub(crate) fn stderr_text(&self) -> String {
         String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+
+    /// Both streams, for what may be in either.
+    pub(crate) fn text(&self) -> String {
+        self.stdout_text() + &self.stderr_text()
+    }
+
+    /// Asserts that it ended with this code and told each of these on standard error.
+    pub(crate) fn ended(&self, code: i32, told: &[&str]) -> &Self {
+        assert_eq!(self.code, code, "{self:?}");
+        let text = self.stderr_text();
+        for part in told {
+            assert!(text.contains(part), "{part:?} is not told\n{self:?}");
+        }
+        self
     }
 
     /// Standard output as the one JSON document that it must be.

@@ -1,0 +1,136 @@
+//! A socket before the engine's: it notes what is asked, and can hold a request until it is told to
+//! let go. So a test says "while the container is being made" without guessing at times.
+
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex};
+
+/// Methods of requests that change something.
+const CHANGING: [&str; 3] = ["POST ", "PUT ", "DELETE "];
+
+/// The socket. It ends with the test's process.
+pub(crate) struct EngineProxy {
+    socket: PathBuf,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    requests: Vec<String>,
+    hold: Option<&'static str>,
+    held: bool,
+}
+
+impl EngineProxy {
+    /// Listens in a directory.
+    pub(super) fn start(dir: &Path) -> Self {
+        let socket = dir.join("engine.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let accepting = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let Ok(client) = client else { return };
+                let Ok(engine) = UnixStream::connect(engine_socket()) else {
+                    return;
+                };
+                let answers = (engine.try_clone().unwrap(), client.try_clone().unwrap());
+                let shared = Arc::clone(&accepting);
+                std::thread::spawn(move || pass(client, engine, |chunk| shared.see(chunk)));
+                std::thread::spawn(move || pass(answers.0, answers.1, |_| {}));
+            }
+        });
+        Self { socket, shared }
+    }
+
+    /// The value of `DOCKER_HOST` that leads here.
+    pub(crate) fn host(&self) -> String {
+        format!("unix://{}", self.socket.display())
+    }
+
+    /// Holds the next request with this in its first line, such as `/containers/create`.
+    pub(crate) fn hold(&self, what: &'static str) -> &Self {
+        self.shared.state.lock().unwrap().hold = Some(what);
+        self
+    }
+
+    /// Waits until a request is held.
+    pub(crate) fn holds(&self) -> &Self {
+        super::eventually("a request is held", || {
+            self.shared.state.lock().unwrap().held
+        });
+        self
+    }
+
+    /// Lets the held request go on to the engine.
+    pub(crate) fn let_go(&self) -> &Self {
+        let mut state = self.shared.state.lock().unwrap();
+        state.hold = None;
+        state.held = false;
+        self.shared.changed.notify_all();
+        self
+    }
+
+    /// The first lines of requests that may have changed something.
+    pub(crate) fn changing(&self) -> Vec<String> {
+        let state = self.shared.state.lock().unwrap();
+        let changes = |line: &&String| CHANGING.iter().any(|method| line.starts_with(method));
+        state.requests.iter().filter(changes).cloned().collect()
+    }
+
+    /// How many requests there were.
+    pub(crate) fn count(&self) -> usize {
+        self.shared.state.lock().unwrap().requests.len()
+    }
+}
+
+impl Shared {
+    /// A client sends one request at a time, and its head in one piece.
+    fn see(&self, chunk: &[u8]) {
+        let first = chunk
+            .split(|byte| *byte == b'\r')
+            .next()
+            .unwrap_or_default();
+        let line = String::from_utf8_lossy(first);
+        if !line.ends_with(" HTTP/1.1") {
+            return;
+        }
+        let mut state = self.state.lock().unwrap();
+        state.requests.push(line.clone().into_owned());
+        if state.hold.is_some_and(|what| line.contains(what)) {
+            state.held = true;
+            while state.held {
+                state = self.changed.wait(state).unwrap();
+            }
+        }
+    }
+}
+
+fn pass(mut from: UnixStream, mut to: UnixStream, see: impl Fn(&[u8])) {
+    let mut buffer = vec![0; 256 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        see(&buffer[..count]);
+        if to.write_all(&buffer[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Write);
+}
+
+/// The engine's own socket.
+fn engine_socket() -> String {
+    std::env::var("DOCKER_HOST")
+        .ok()
+        .and_then(|host| host.strip_prefix("unix://").map(str::to_owned))
+        .unwrap_or_else(|| "/var/run/docker.sock".to_owned())
+}
