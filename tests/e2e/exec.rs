@@ -290,6 +290,23 @@ fn user_directory_and_environment_are_the_agents_unless_named() {
 }
 
 #[test]
+fn without_a_user_in_the_image_it_is_whoever_cmd_runs_as() {
+    let stage = Stage::new();
+    // As an image that somebody made from a preset.
+    let image = stage.image(&format!("FROM {DEBIAN}\nRUN useradd -u 4321 amika\n"));
+    let sandbox = stage.sandbox(&image, &["--", "sh", "-c", "id -u; exec sleep 4321"]);
+    eventually("CMD tells who it is", || {
+        sandbox
+            .verb("logs", &[])
+            .output()
+            .stdout_text()
+            .contains("4321\n")
+    });
+    let output = sandbox.exec(&["id", "-u"]).output();
+    assert_eq!(output.stdout_text(), "4321\n", "{output:?}");
+}
+
+#[test]
 fn it_needs_neither_a_shell_nor_a_user_in_the_image() {
     let stage = Stage::new();
     let no_shell = stage.sandbox(NO_SHELL, &[]);

@@ -14,4 +14,6 @@ mod connect;
 mod create;
 mod exec;
 mod logs;
+mod ports;
+mod services;
 mod setup;

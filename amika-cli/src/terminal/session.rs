@@ -21,6 +21,8 @@ const KILL_PAUSE: Duration = Duration::from_millis(20);
 /// A new terminal has no process yet for a moment; the engine refuses to resize it.
 const RESIZE_TRIES: u32 = 20;
 const RESIZE_PAUSE: Duration = Duration::from_millis(10);
+/// How long what was typed waits for the terminal to have a size.
+const FIRST_RESIZE: Duration = Duration::from_secs(2);
 /// What a shell is given to end in, once its terminal went away.
 const HANG_UP_GRACE: Duration = Duration::from_secs(2);
 /// Signals for a program that nobody listens to any more, with the time that each is given. SIGPIPE
@@ -45,8 +47,8 @@ pub(crate) enum Streams {
 pub(crate) struct Remote {
     /// `exec-as` or `shell`, the verb of amikad that starts it.
     pub(crate) verb: &'static str,
-    /// User name or number.
-    pub(crate) user: String,
+    /// User name or number; none is the user that amikad runs CMD as.
+    pub(crate) user: Option<String>,
     /// Directory to start in; none leaves it to amikad.
     pub(crate) workdir: Option<String>,
     /// Further environment.
@@ -61,9 +63,12 @@ impl Remote {
     /// The engine starts it through amikad as root: user, home, directory and environment are
     /// amikad's to set, so that they come out right in an image that knows none of them.
     fn spec(&self, id: &str) -> ExecSpec {
-        let mut command: Vec<String> = [path::AMIKAD, self.verb, "--id", id, "--user", &self.user]
+        let mut command: Vec<String> = [path::AMIKAD, self.verb, "--id", id]
             .map(str::to_owned)
             .to_vec();
+        if let Some(user) = &self.user {
+            command.extend(["--user".to_owned(), user.clone()]);
+        }
         if let Some(workdir) = &self.workdir {
             command.extend(["--workdir".to_owned(), workdir.clone()]);
         }
@@ -131,7 +136,6 @@ pub(crate) async fn run(
         hung_up: None,
         calls: JoinSet::new(),
     };
-    control.resize();
     for signal in before {
         control.signal(signal)?;
     }
@@ -158,7 +162,16 @@ impl Control {
     async fn attend(mut self, session: ExecSession, signals: &mut Signals) -> Result<u8> {
         let input =
             Input::start().map_err(|error| broken("standard input cannot be read", &error))?;
-        self.calls.spawn(feed(input, session.input));
+        let terminal = self.streams == Streams::Terminal;
+        let (engine, exec) = (self.engine.clone(), self.exec.clone());
+        self.calls.spawn(async move {
+            if terminal {
+                // Engines before 23 start the program first and size its terminal afterwards: what
+                // was typed ahead waits, so that no command sees a terminal without a size.
+                let _ = tokio::time::timeout(FIRST_RESIZE, resize(engine, exec)).await;
+            }
+            feed(input, session.input).await;
+        });
         let (unheard, mut nobody_listens) = tokio::sync::oneshot::channel();
         let mut ending = std::pin::pin!(drain(
             self.engine.clone(),
@@ -234,24 +247,24 @@ impl Control {
         });
     }
 
-    /// Gives the remote terminal this one's size.
     fn resize(&mut self) {
-        if self.streams == Streams::Separate {
-            return;
-        }
         let (engine, exec) = (self.engine.clone(), self.exec.clone());
-        self.calls.spawn(async move {
-            for _ in 0..RESIZE_TRIES {
-                // Read anew each time: of two calls the later one must not bring an older size.
-                let Some((rows, columns)) = super::size() else {
-                    return;
-                };
-                if engine.resize_exec(&exec, rows, columns).await.is_ok() {
-                    return;
-                }
-                tokio::time::sleep(RESIZE_PAUSE).await;
-            }
-        });
+        self.calls.spawn(resize(engine, exec));
+    }
+}
+
+/// Gives the remote terminal this one's size.
+async fn resize(engine: Engine, exec: String) {
+    for _ in 0..RESIZE_TRIES {
+        // Read anew each time: of two calls the later one must not bring an older size.
+        let Some((rows, columns)) = super::size() else {
+            return;
+        };
+        match engine.resize_exec(&exec, rows, columns).await {
+            Ok(()) => return,
+            Err(error) => tracing::debug!(%error, "the terminal is not resized yet"),
+        }
+        tokio::time::sleep(RESIZE_PAUSE).await;
     }
 }
 
@@ -283,10 +296,11 @@ async fn drain(
             ExecOutput::Stdout(bytes) => (Target::Stdout, bytes),
             ExecOutput::Stderr(bytes) => (Target::Stderr, bytes),
         };
-        if unheard.is_some() && output.send(target, bytes).await.is_err() {
-            if let Some(unheard) = unheard.take() {
-                let _ = unheard.send(());
-            }
+        if unheard.is_some()
+            && output.send(target, bytes).await.is_err()
+            && let Some(unheard) = unheard.take()
+        {
+            let _ = unheard.send(());
         }
     }
     let written = output.finish().await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use amika_core::wire::NextBoot;
 
-use super::exec::{agent, install_signals, interrupted, own_failure};
+use super::exec::{install_signals, interrupted, own_failure};
 use crate::App;
 use crate::args::sandbox::ConnectArgs;
 use crate::create::{self, Upload};
@@ -58,9 +58,9 @@ async fn shell(
     signals: &mut Signals,
 ) -> Result<u8> {
     let user = if args.root {
-        "0".to_owned()
+        Some("0".to_owned())
     } else {
-        agent(sandbox)
+        sandbox.record.user.clone()
     };
     let remote = Remote {
         verb: "shell",

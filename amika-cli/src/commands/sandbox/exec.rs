@@ -9,9 +9,6 @@ use crate::error::{CommandError, ExitCode, Result};
 use crate::sandbox::Sandbox;
 use crate::terminal::{self, Remote, Signal, Signals, Streams};
 
-/// The agent's user where the image names none.
-const NO_USER: &str = "0";
-
 pub(super) async fn run(args: &ExecArgs, app: &App) -> Result<u8> {
     own_failure(app, attempt(args).await)
 }
@@ -46,7 +43,7 @@ async fn attempt(args: &ExecArgs) -> Result<u8> {
     env.extend(given);
     let remote = Remote {
         verb: "exec-as",
-        user: args.user.clone().unwrap_or_else(|| agent(&sandbox)),
+        user: args.user.clone().or_else(|| sandbox.record.user.clone()),
         workdir: args
             .workdir
             .clone()
@@ -69,15 +66,6 @@ pub(super) fn own_failure(app: &App, result: Result<u8>) -> Result<u8> {
         }
         other => other,
     }
-}
-
-/// The user that the agent runs as.
-pub(super) fn agent(sandbox: &Sandbox) -> String {
-    sandbox
-        .record
-        .user
-        .clone()
-        .unwrap_or_else(|| NO_USER.to_owned())
 }
 
 /// Takes over the signals that are meant for the remote program.
