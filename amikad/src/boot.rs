@@ -12,6 +12,7 @@ use nix::sys::signal::SigSet;
 
 use crate::args::Place;
 use crate::environment::Environment;
+use crate::mapping;
 use crate::mounts::Mounts;
 use crate::say::{say, say_once};
 use crate::setup::Script;
@@ -53,8 +54,11 @@ impl Boot {
         mask: SigSet,
     ) -> Result<Self, String> {
         let environment = Environment::of_process();
-        let accounts = Accounts::read();
         let uid = nix::unistd::geteuid().as_raw();
+        let mut accounts = Accounts::read();
+        if uid == 0 && place.user.is_none() {
+            accounts = mapping::apply(&environment, accounts);
+        }
         let own = accounts.by_uid(uid);
         let agent = choose_agent(place, &accounts, &own)?;
         let changes_user = uid == 0 && agent.identity.uid != 0
@@ -251,7 +255,7 @@ fn prepare_home(owner: Option<&Identity>) {
     if data.uid() == 0 && owner.is_some() && !Mounts::read().is_from_host(home) {
         give(home, owner);
     }
-    fill_gaps(Path::new(path::SKELETON), home, owner);
+    fill_gaps(Path::new(path::SKELETON), home, owner, &Mounts::read());
 }
 
 /// Gives the agent the directories from its home to its working directory that an engine made as
@@ -276,7 +280,11 @@ fn give_way_to(agent_cwd: &Path, owner: Option<&Identity>) {
 }
 
 /// Copies from `source` what `target` does not have; never overwrites, never follows a link.
-fn fill_gaps(source: &Path, target: &Path, owner: Option<&Identity>) {
+fn fill_gaps(source: &Path, target: &Path, owner: Option<&Identity>, mounts: &Mounts) {
+    // What the host brought in is the host's: nothing is missing there.
+    if mounts.is_from_host(target) {
+        return;
+    }
     for entry in fs::read_dir(source).into_iter().flatten().flatten() {
         let (from, to) = (entry.path(), target.join(entry.file_name()));
         let Ok(kind) = entry.file_type() else {
@@ -285,7 +293,7 @@ fn fill_gaps(source: &Path, target: &Path, owner: Option<&Identity>) {
         let there = to.symlink_metadata().ok();
         let made = match (kind.is_dir(), &there) {
             (true, Some(data)) if data.is_dir() => {
-                fill_gaps(&from, &to, owner);
+                fill_gaps(&from, &to, owner, mounts);
                 continue;
             }
             (true, None) => fs::create_dir(&to).and_then(|()| copy_mode(&from, &to)),
@@ -300,7 +308,7 @@ fn fill_gaps(source: &Path, target: &Path, owner: Option<&Identity>) {
             Ok(()) => {
                 give(&to, owner);
                 if kind.is_dir() {
-                    fill_gaps(&from, &to, owner);
+                    fill_gaps(&from, &to, owner, mounts);
                 }
             }
             Err(error) => {

@@ -31,6 +31,7 @@ pub(crate) struct Handed {
 pub(crate) fn hand_over(roots: &[&Path], agent: &Identity, mounts: &Mounts) -> Handed {
     let protected = std::fs::read("/proc/sys/fs/protected_hardlinks");
     let mut walk = Walk {
+        from: 0,
         uid: Some(Uid::from_raw(agent.uid)),
         gid: Some(Gid::from_raw(agent.gid)),
         mounts,
@@ -59,7 +60,31 @@ pub(crate) fn hand_over(roots: &[&Path], agent: &Identity, mounts: &Mounts) -> H
     walk.handed
 }
 
+/// Gives what `from` owns beneath `root`, not the root itself, to `agent`; as [`hand_over`] in all
+/// else. For a time when nothing of the agent's runs yet.
+pub(crate) fn pass_on(root: &Path, from: u32, agent: &Identity, mounts: &Mounts) -> Handed {
+    let mut walk = Walk {
+        from,
+        uid: Some(Uid::from_raw(agent.uid)),
+        gid: Some(Gid::from_raw(agent.gid)),
+        mounts,
+        // What stays that of the image's number is nobody's any more: a link to it gains nothing.
+        trust_hard_links: true,
+        handed: Handed::default(),
+    };
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let opened = Dir::open(root, flags, Mode::empty())
+        .and_then(|directory| Ok((fstat(&directory)?.st_dev, directory)));
+    match opened {
+        Ok((device, directory)) => walk.directory(directory, root, device, 0),
+        Err(_) => walk.handed.failed += 1,
+    }
+    walk.handed
+}
+
 struct Walk<'a> {
+    /// Whose files change hands.
+    from: u32,
     uid: Option<Uid>,
     gid: Option<Gid>,
     mounts: &'a Mounts,
@@ -95,10 +120,10 @@ impl Walk<'_> {
                 use std::os::unix::ffi::OsStrExt;
                 path.join(std::ffi::OsStr::from_bytes(name.to_bytes()))
             };
-            if (is_directory || data.st_uid == 0) && self.mounts.has(&child()) {
+            if (is_directory || data.st_uid == self.from) && self.mounts.has(&child()) {
                 continue;
             }
-            if data.st_uid == 0 && !linked {
+            if data.st_uid == self.from && !linked {
                 let flags = AtFlags::AT_SYMLINK_NOFOLLOW;
                 match fchownat(&directory, name, self.uid, self.gid, flags) {
                     Ok(()) => self.handed.changed += 1,

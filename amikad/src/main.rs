@@ -12,6 +12,7 @@ mod handover;
 mod http;
 mod lifecycle;
 mod logs;
+mod mapping;
 mod mounts;
 mod opencode;
 mod probe;

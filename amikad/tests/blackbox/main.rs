@@ -13,6 +13,7 @@ mod exec;
 mod files;
 mod gate;
 mod http;
+mod mapping;
 mod opencode;
 mod signals;
 mod streams;

@@ -140,6 +140,11 @@ impl Builder {
         }
     }
 
+    /// Its root directory as the test sees it.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Puts an executable file there.
     pub fn program(self, path: &str, text: &str) -> Self {
         self.file(path, text, 0o755)
