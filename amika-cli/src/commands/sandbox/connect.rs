@@ -15,7 +15,7 @@ use crate::sandbox::Sandbox;
 use crate::terminal::{self, Remote, Signals, Streams};
 
 /// Until amikad answers in a sandbox that runs neither setup nor CMD.
-const RESCUE_TIMEOUT: Duration = Duration::from_secs(60);
+const RESCUE_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(super) async fn run(args: &ConnectArgs, app: &App) -> Result<u8> {
     own_failure(app, attempt(args, app).await)

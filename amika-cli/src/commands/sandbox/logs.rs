@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::App;
 use crate::args::sandbox::LogsArgs;
-use crate::daemon::{Client, ClientError, Transport, LogPart};
+use crate::daemon::{Client, ClientError, LogPart, Transport};
 use crate::engine::{Engine, ExecOutput, LogQuery};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::sandbox::Sandbox;
@@ -30,7 +30,7 @@ enum Which {
     Container,
     /// The setup script's, of the last boot.
     Setup,
-    /// The OpenCode web server's.
+    /// The `OpenCode` web server's.
     OpenCode,
     /// The daemon's own.
     Amikad,
@@ -170,7 +170,14 @@ async fn live_log<'a>(
     let mut client = sandbox.client(engine)?;
     let mut tries = 0;
     let log = loop {
-        match client.log(which.word(), args.follow, args.tail.map_or(LogPart::All, LogPart::Tail)).await {
+        match client
+            .log(
+                which.word(),
+                args.follow,
+                args.tail.map_or(LogPart::All, LogPart::Tail),
+            )
+            .await
+        {
             Ok(log) => break log,
             // A key of another user or machine: the relay asks for none.
             Err(ClientError::Refused { status, .. }) if status.as_u16() == 401 && tries == 0 => {
