@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let manifest = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
     let images = manifest.join("../images").canonicalize()?;
@@ -38,7 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("recipes.rs"), table)?;
 
-    let mut daemons = String::from("pub(super) static EMBEDDED: &[(&str, &[u8])] = &[\n");
+    let mut daemons = String::from("static EMBEDDED: &[Embedded] = &[\n");
     if let Some(dir) = std::env::var_os("AMIKAD_DIR").filter(|dir| !dir.is_empty()) {
         println!("cargo::rerun-if-changed={}", Path::new(&dir).display());
         let mut found: Vec<PathBuf> = std::fs::read_dir(&dir)?
@@ -53,10 +55,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 .into_owned();
             if let Some(arch) = name.strip_prefix("amikad-") {
                 println!("cargo::rerun-if-changed={}", file.display());
+                // The program is hashed here, once, and not at each start of amika.
+                let digest = Sha256::digest(std::fs::read(&file)?);
                 writeln!(
                     daemons,
-                    "    ({arch:?}, include_bytes!({:?})),",
-                    file.canonicalize()?.display().to_string()
+                    "    Embedded {{ arch: {arch:?}, digest: {digest:?}, bytes: include_bytes!({:?}) }},",
+                    file.canonicalize()?.display().to_string(),
+                    digest = digest.as_slice(),
                 )?;
             }
         }

@@ -10,9 +10,17 @@ use crate::error::{CommandError, ExitCode, Result};
 
 include!(concat!(env!("OUT_DIR"), "/daemons.rs"));
 
+/// A program that this one carries.
+struct Embedded {
+    arch: &'static str,
+    digest: [u8; 32],
+    bytes: &'static [u8],
+}
+
 /// amikad for one architecture.
 pub struct Daemon {
     bytes: Cow<'static, [u8]>,
+    fingerprint: String,
 }
 
 impl Daemon {
@@ -39,15 +47,12 @@ impl Daemon {
             "arm64" | "aarch64" | "arm64v8" => "aarch64",
             other => other,
         };
-        if let Some((_, bytes)) = EMBEDDED.iter().find(|(name, _)| *name == arch) {
-            return Ok(Self {
-                bytes: Cow::Borrowed(bytes),
-            });
+        if let Some(embedded) = EMBEDDED.iter().find(|embedded| embedded.arch == arch) {
+            return Ok(Self::new(Cow::Borrowed(embedded.bytes), &embedded.digest));
         }
         if let Some(bytes) = beside(arch).and_then(|path| std::fs::read(path).ok()) {
-            return Ok(Self {
-                bytes: Cow::Owned(bytes),
-            });
+            let digest = Sha256::digest(&bytes);
+            return Ok(Self::new(Cow::Owned(bytes), &digest));
         }
         Err(CommandError::new(
             ExitCode::Image,
@@ -56,14 +61,20 @@ impl Daemon {
         .hint("build amika with `make build`, or use an image of another architecture"))
     }
 
+    fn new(bytes: Cow<'static, [u8]>, digest: &[u8]) -> Self {
+        let mut fingerprint = hex(digest);
+        fingerprint.truncate(12);
+        Self { bytes, fingerprint }
+    }
+
     /// The program.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// Fingerprint of the program: 12 hexadecimal digits.
-    pub fn fingerprint(&self) -> String {
-        hex(&Sha256::digest(&self.bytes))[..12].to_owned()
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 }
 

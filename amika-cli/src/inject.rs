@@ -28,7 +28,7 @@ impl Injection {
     /// An injection of a program and, where the host has them, certificates.
     pub fn new(daemon: &Daemon, certificates: Option<Vec<u8>>) -> Self {
         let mut digest = Sha256::new();
-        digest.update(daemon.bytes());
+        digest.update(daemon.fingerprint());
         digest.update([0]);
         digest.update(certificates.as_deref().unwrap_or_default());
         let name = format!("amikad-{}", &hex(&digest.finalize())[..16]);

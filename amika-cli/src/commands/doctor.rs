@@ -170,7 +170,7 @@ async fn check_images(engine: &Engine, system: &SystemFacts, report: &mut Report
         format!("carried for {}", system.architecture),
         None,
     );
-    let image = Preset::Coder.reference(&Preset::Coder.fingerprint(daemon.bytes()));
+    let image = Preset::Coder.reference(&Preset::Coder.fingerprint(daemon.fingerprint()));
     match engine.inspect_image(&image).await? {
         Some(_) => report.add("image", Outcome::Ok, format!("{image} is there"), None),
         None => report.add(

@@ -108,58 +108,45 @@ async fn find_image(
     missing: MissingImage,
     steps: &mut Steps,
 ) -> Result<(String, ImageFacts)> {
-    if missing == MissingImage::Refuse {
-        return image_that_is_there(engine, image).await;
-    }
     let reference = match image {
+        Image::Preset(preset) => {
+            preset.reference(&preset.fingerprint(Daemon::for_engine(engine).await?.fingerprint()))
+        }
+        Image::Other(reference) => reference.clone(),
+    };
+    let found = engine
+        .inspect_image(&reference)
+        .await
+        .or_else(invalid_reference)?;
+    if let Some(facts) = found {
+        return Ok((reference, facts));
+    }
+    if missing == MissingImage::Refuse {
+        let how = match image {
+            Image::Preset(preset) => format!("`amika image build {preset}` builds it"),
+            Image::Other(reference) => format!("`docker pull {reference}`"),
+        };
+        return Err(CommandError::new(
+            ExitCode::Image,
+            format!("image `{reference}` is not there, so no plan can be made"),
+        )
+        .hint(how));
+    }
+    match image {
         Image::Preset(preset) => {
             let request = preset::Request {
                 preset: *preset,
                 base: None,
                 force: false,
             };
-            preset::ensure(engine, request, steps).await?.image
+            preset::ensure(engine, request, steps).await?;
         }
-        Image::Other(reference) => {
-            if let Some(facts) = engine
-                .inspect_image(reference)
-                .await
-                .or_else(invalid_reference)?
-            {
-                return Ok((reference.clone(), facts));
-            }
-            crate::pull::pull(engine, reference, steps).await?;
-            reference.clone()
-        }
-    };
+        Image::Other(reference) => crate::pull::pull(engine, reference, steps).await?,
+    }
     let facts = engine.inspect_image(&reference).await?.ok_or_else(|| {
         CommandError::new(ExitCode::Image, format!("image `{reference}` went away"))
     })?;
     Ok((reference, facts))
-}
-
-/// The image, if it is there; a plan needs what it says of itself.
-async fn image_that_is_there(engine: &Engine, image: &Image) -> Result<(String, ImageFacts)> {
-    let (reference, how) = match image {
-        Image::Preset(preset) => (
-            preset.reference(&preset.fingerprint(Daemon::for_engine(engine).await?.bytes())),
-            format!("`amika image build {preset}` builds it"),
-        ),
-        Image::Other(reference) => (reference.clone(), format!("`docker pull {reference}`")),
-    };
-    let facts = engine
-        .inspect_image(&reference)
-        .await
-        .or_else(invalid_reference)?;
-    facts
-        .map(|facts| (reference.clone(), facts))
-        .ok_or_else(|| {
-            CommandError::new(
-                ExitCode::Image,
-                format!("image `{reference}` is not there, so no plan can be made"),
-            )
-            .hint(how)
-        })
 }
 
 /// A reference that the engine calls invalid is a bad image, not a bad engine.

@@ -44,7 +44,7 @@ const TAIL: usize = 20;
 /// When no base image can be had, or the build fails.
 pub async fn ensure(engine: &Engine, request: Request<'_>, steps: &mut Steps) -> Result<Built> {
     let daemon = Daemon::for_engine(engine).await?;
-    let fingerprint = request.preset.fingerprint(daemon.bytes());
+    let fingerprint = request.preset.fingerprint(daemon.fingerprint());
     let image = request.preset.reference(&fingerprint);
     let preset = request.preset.name().to_owned();
     if !request.force && engine.inspect_image(&image).await?.is_some() {

@@ -70,8 +70,9 @@ impl Preset {
             .map_or(&[], |r| r.files)
     }
 
-    /// Fingerprint of all that goes into the image but the base: 12 hexadecimal digits.
-    pub fn fingerprint(self, amikad: &[u8]) -> String {
+    /// Fingerprint of all that goes into the image but the base: 12 hexadecimal digits. `amikad` is
+    /// the daemon's own.
+    pub fn fingerprint(self, amikad: &str) -> String {
         let mut digest = Sha256::new();
         if let Some(parent) = self.parent() {
             digest.update(parent.fingerprint(amikad));
@@ -126,12 +127,12 @@ mod tests {
     #[test]
     fn a_new_daemon_is_a_new_recipe() {
         assert_ne!(
-            Preset::Coder.fingerprint(b"one"),
-            Preset::Coder.fingerprint(b"two")
+            Preset::Coder.fingerprint("one"),
+            Preset::Coder.fingerprint("two")
         );
         assert_ne!(
-            Preset::Coder.fingerprint(b"one"),
-            Preset::CoderDind.fingerprint(b"one")
+            Preset::Coder.fingerprint("one"),
+            Preset::CoderDind.fingerprint("one")
         );
     }
 

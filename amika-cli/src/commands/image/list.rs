@@ -67,8 +67,8 @@ fn view(image: ImageSummary, daemon: &Daemon) -> Option<ImageView> {
     }
     let preset = image.labels.get(LABEL_PRESET)?.clone();
     let recipe = image.labels.get(LABEL_RECIPE)?;
-    let current =
-        Preset::parse(&preset).is_some_and(|preset| preset.fingerprint(daemon.bytes()) == *recipe);
+    let current = Preset::parse(&preset)
+        .is_some_and(|preset| preset.fingerprint(daemon.fingerprint()) == *recipe);
     Some(ImageView {
         image: image
             .tags

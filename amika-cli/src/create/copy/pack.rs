@@ -399,8 +399,11 @@ mod tests {
         std::fs::create_dir_all(root.join("a/b").join(&long)).expect("mkdir");
         std::fs::write(root.join("a").join(odd), "odd").expect("write");
         std::fs::write(root.join("a/b").join(&long).join("x"), "deep").expect("write");
-        std::fs::set_permissions(root.join("a").join(odd), std::fs::Permissions::from_mode(0o4751))
-            .expect("chmod");
+        std::fs::set_permissions(
+            root.join("a").join(odd),
+            std::fs::Permissions::from_mode(0o4751),
+        )
+        .expect("chmod");
         for (name, target) in [
             ("up", "./../x//y/."),
             ("far", long.as_str()),
