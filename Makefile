@@ -13,7 +13,7 @@ export AMIKAD_DIR := $(OUT)/amikad
 export AMIKA := $(OUT)/amika
 PREFIX ?= $(HOME)/.local
 
-.PHONY: help demo test build bench lint engine base-image preset install clean-up
+.PHONY: help demo test build bench lint engine base-image preset install schema clean-up
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -44,8 +44,11 @@ base-image: engine ## Make sure that a Debian base image is there
 preset: base-image build ## Build the preset image `coder`, unless it is there
 	@"$(AMIKA)" image build coder
 
-install: build ## Copy amika to ~/.local/bin (PREFIX=… for another place)
-	@install -D -m 0755 "$(AMIKA)" "$(PREFIX)/bin/amika"
+install: build ## Copy amika, its manual and completions to ~/.local (PREFIX=… for another place)
+	@scripts/install "$(AMIKA)" "$(PREFIX)"
+
+schema: ## Write docs/schema anew, after what a command prints was changed
+	@cargo run --locked -q -p amika-cli -- generate schema docs/schema
 
 clean-up: ## Remove Amika's containers, images, volumes and networks; git volumes stay
 	@scripts/clean-up

@@ -1,5 +1,7 @@
 //! What a command failed with: the sentence, its causes, what to do next, and the exit code.
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// Exit codes of `amika`; see `docs/errors.md`.
@@ -114,21 +116,49 @@ impl CommandError {
     }
 
     /// The document that `-o json` prints: `{"error":{"code","message","causes","hint",…}}`.
-    pub fn to_json(&self) -> Value {
-        let mut error = self.details.clone();
-        error.insert("code".into(), self.code.word().into());
+    pub fn document(&self) -> ErrorDocument {
+        let mut details = self.details.clone();
         // `exec` and `connect` end with another code than the error's kind would have.
-        error
-            .entry("exit_code")
-            .or_insert_with(|| (self.code as i32).into());
-        error.insert("message".into(), self.message.clone().into());
-        error.insert("causes".into(), self.causes.clone().into());
-        let hint = if self.hints.is_empty() {
-            Value::Null
-        } else {
-            self.hints.join("\n").into()
-        };
-        error.insert("hint".into(), hint);
-        serde_json::json!({ "error": error })
+        let exit_code = details.remove("exit_code").and_then(|code| code.as_i64());
+        ErrorDocument {
+            error: ErrorView {
+                code: self.code.word(),
+                exit_code: exit_code.unwrap_or(self.code as i64),
+                message: self.message.clone(),
+                causes: self.causes.clone(),
+                hint: (!self.hints.is_empty()).then(|| self.hints.join("\n")),
+                details,
+            },
+        }
     }
+
+    /// [`CommandError::document`] as JSON.
+    pub fn to_json(&self) -> Value {
+        // Text, numbers and JSON always serialise.
+        serde_json::to_value(self.document()).unwrap_or_default()
+    }
+}
+
+/// What a failed command prints with `-o json`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ErrorDocument {
+    error: ErrorView,
+}
+
+/// What it failed with.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ErrorView {
+    /// The kind of failure; `docs/errors.md` lists them.
+    code: &'static str,
+    /// What the command exits with.
+    exit_code: i64,
+    /// What was tried and what was wrong: one sentence.
+    message: String,
+    /// Why, outermost first.
+    causes: Vec<String>,
+    /// What to do next.
+    hint: Option<String>,
+    /// What else is known of this kind of failure.
+    #[serde(flatten)]
+    details: Map<String, Value>,
 }

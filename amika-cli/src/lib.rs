@@ -60,6 +60,9 @@ struct App {
 
 /// Runs the program.
 pub fn run() -> ExitCode {
+    if commands::complete_a_word() {
+        return ExitCode::SUCCESS;
+    }
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return not_parsed(&error),
@@ -116,15 +119,13 @@ fn not_parsed(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
-    let json = std::env::args_os().skip(1).collect::<Vec<_>>();
-    let wants_json = json
-        .windows(2)
-        .any(|pair| (pair[0] == "-o" || pair[0] == "--output") && pair[1] == "json")
-        || json
-            .iter()
-            .any(|arg| arg == "-ojson" || arg == "--output=json" || arg == "-o=json");
-    if wants_json {
-        let text = error.to_string();
+    if args::asks_for_json(std::env::args_os().skip(1)) {
+        let text = match error.kind() {
+            clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                "error: no command was given\n\n`amika --help` lists them".to_owned()
+            }
+            _ => error.to_string(),
+        };
         let message = text.strip_prefix("error: ").unwrap_or(&text);
         let (message, rest) = message.split_once("\n\n").unwrap_or((message, ""));
         let mut command_error = CommandError::new(error::ExitCode::Usage, message.trim());

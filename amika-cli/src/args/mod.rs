@@ -1,11 +1,14 @@
 //! What may be typed: clap structures only, one file for each noun. Doc comments are the help text.
 
+pub mod completion;
 pub mod config;
 pub mod credentials;
 pub mod image;
 pub mod sandbox;
 pub mod service;
 pub mod volume;
+
+use std::ffi::OsString;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -67,6 +70,11 @@ pub enum Command {
     Volume(volume::Command),
     /// Check the engine, images, disk and leftovers, and say what to do.
     Doctor(DoctorArgs),
+    /// Print a script that completes words as you type.
+    Completion(completion::CompletionArgs),
+    /// Write what is made from the program's own definitions.
+    #[command(subcommand, hide = true)]
+    Generate(completion::GenerateCommand),
 }
 
 /// `amika doctor`.
@@ -78,4 +86,64 @@ pub struct DoctorArgs {
     /// go. A git volume that holds anything stays.
     #[arg(long)]
     pub fix: bool,
+}
+
+/// Whether JSON was asked for, told from arguments that cannot be parsed as a whole.
+pub fn asks_for_json(args: impl IntoIterator<Item = OsString>) -> bool {
+    let mut before_is_output = false;
+    for arg in args {
+        // What follows is a program's.
+        if arg == "--" {
+            return false;
+        }
+        if before_is_output && arg == "json" {
+            return true;
+        }
+        let text = arg.to_string_lossy();
+        let short = text
+            .strip_prefix('-')
+            .filter(|rest| !rest.starts_with('-'))
+            .map(|rest| rest.trim_start_matches('q'));
+        let value = text
+            .strip_prefix("--output=")
+            .or_else(|| Some(short?.strip_prefix('o')?.trim_start_matches('=')));
+        if value == Some("json") {
+            return true;
+        }
+        before_is_output = text == "--output" || short == Some("o");
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_told_wherever_it_is_asked_for() {
+        let cases = [
+            ("-o json sandbox lost", true),
+            ("sandbox list --bad -o json", true),
+            ("-ojson x", true),
+            ("-o=json x", true),
+            ("--output=json x", true),
+            ("--output json x", true),
+            ("-qojson x", true),
+            ("-qo json x", true),
+            ("x -o text", false),
+            ("x json -o", false),
+            ("sandbox exec --bad x -- kubectl get -o json", false),
+            ("x --no json", false),
+        ];
+        for (line, expected) in cases {
+            let args = line.split(' ').map(OsString::from);
+            assert_eq!(asks_for_json(args), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_definitions_hold_together() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
 }

@@ -17,7 +17,7 @@ const LOW_DISK: u64 = 8 * 1_000_000_000;
 
 /// What `doctor` found.
 #[derive(Debug, Default, Serialize, JsonSchema)]
-struct Report {
+pub(super) struct Report {
     /// What was checked, in order.
     checks: Vec<Check>,
     /// What interrupted commands left.

@@ -1,12 +1,17 @@
 //! One file a verb: gathers what it needs, has it done, and shows what came of it.
 
+mod completion;
 mod config;
 mod credentials;
 mod doctor;
+mod generate;
 mod image;
+mod schema;
 mod sandbox;
 mod service;
 mod volume;
+
+pub(crate) use completion::complete_a_word;
 
 use crate::App;
 use crate::args::Command;
@@ -32,6 +37,8 @@ pub(crate) async fn run(command: Command, app: App) -> Result<u8> {
         Command::Doctor(args) => interruptible(&app, doctor::run(&args, &app))
             .await
             .map(|()| 0),
+        Command::Completion(args) => completion::run(&args, &app).map(|()| 0),
+        Command::Generate(command) => generate::run(&command, &app).map(|()| 0),
     }
 }
 

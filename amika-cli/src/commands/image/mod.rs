@@ -4,9 +4,19 @@ mod build;
 mod list;
 mod prune;
 
+use super::schema::{Output, document};
 use crate::App;
 use crate::args::image::Command;
 use crate::error::Result;
+
+/// What the verbs print with `-o json`.
+pub(super) fn outputs() -> Vec<(&'static str, Output)> {
+    vec![
+        ("build", document::<crate::preset::Built>()),
+        ("list", document::<Vec<list::ImageView>>()),
+        ("prune", document::<prune::Pruned>()),
+    ]
+}
 
 pub(super) async fn run(command: Command, app: &App) -> Result<()> {
     match command {

@@ -11,7 +11,7 @@ use crate::error::Result;
 
 /// What `prune` did.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Pruned {
+pub(super) struct Pruned {
     /// Images that went.
     removed: Vec<String>,
     /// Images that a container uses.

@@ -26,7 +26,7 @@ const NAME_TRIES: u32 = 20;
 
 /// What `create -o json` prints.
 #[derive(Debug, Serialize, JsonSchema)]
-struct CreatedView {
+pub(super) struct CreatedView {
     #[serde(flatten)]
     sandbox: SandboxView,
     /// How long each step took, in milliseconds.

@@ -16,7 +16,7 @@ use crate::view::{PortView, SandboxView};
 
 /// What `inspect` shows.
 #[derive(Debug, Serialize, JsonSchema)]
-struct InspectView {
+pub(super) struct InspectView {
     #[serde(flatten)]
     sandbox: SandboxView,
     /// The engine's id of the container.

@@ -38,7 +38,7 @@ enum Which {
 
 /// What `logs -o json` prints.
 #[derive(Debug, Serialize, JsonSchema)]
-struct LogsView {
+pub(super) struct LogsView {
     /// The sandbox.
     sandbox: String,
     /// `container`, `setup`, `opencode` or `amikad`.

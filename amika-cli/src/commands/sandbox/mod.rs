@@ -12,9 +12,29 @@ mod start;
 mod stop;
 
 use super::interruptible;
+use super::schema::{Output, document, either};
 use crate::App;
 use crate::args::sandbox::Command;
 use crate::error::Result;
+
+/// What the verbs print with `-o json`.
+pub(super) fn outputs() -> Vec<(&'static str, Output)> {
+    let program = "what the program in the sandbox writes";
+    vec![
+        (
+            "create",
+            either::<create::CreatedView, crate::create::PlanView>(),
+        ),
+        ("list", document::<Vec<crate::view::SandboxView>>()),
+        ("inspect", document::<inspect::InspectView>()),
+        ("logs", document::<logs::LogsView>()),
+        ("exec", Output::Stream(program)),
+        ("connect", Output::Stream(program)),
+        ("start", document::<Vec<each::Done>>()),
+        ("stop", document::<Vec<each::Done>>()),
+        ("delete", document::<Vec<each::Done>>()),
+    ]
+}
 
 pub(super) async fn run(command: Command, app: &App) -> Result<u8> {
     match command {

@@ -14,7 +14,7 @@ use crate::view::{self, PortView};
 
 /// A service of a sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-struct ServiceView {
+pub(super) struct ServiceView {
     /// Its name.
     service: String,
     /// Name of the sandbox.
