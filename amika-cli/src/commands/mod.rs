@@ -6,16 +6,16 @@ mod credentials;
 mod doctor;
 mod generate;
 mod image;
-mod schema;
 mod sandbox;
+mod schema;
 mod service;
 mod volume;
-
-pub(crate) use completion::complete_a_word;
 
 use crate::App;
 use crate::args::Command;
 use crate::error::{CommandError, ExitCode, Result};
+
+pub(crate) use completion::complete_a_word;
 
 /// Runs a command; the value is the exit code of a success, which only `exec` and `connect` choose.
 pub(crate) async fn run(command: Command, app: App) -> Result<u8> {

@@ -9,7 +9,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 
-use super::{completion, config, doctor, generate, image, sandbox, service};
+use super::{completion, config, credentials, doctor, generate, image, sandbox, service, volume};
 use crate::error::ErrorDocument;
 
 /// Name of the file that says which command prints what.
@@ -48,6 +48,8 @@ fn outputs() -> BTreeMap<String, Output> {
     let nouns = [
         ("sandbox ", sandbox::outputs()),
         ("service ", service::outputs()),
+        ("volume ", volume::outputs()),
+        ("credentials ", credentials::outputs()),
         ("config ", config::outputs()),
         ("image ", image::outputs()),
     ];

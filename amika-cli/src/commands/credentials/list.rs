@@ -12,7 +12,7 @@ use crate::output::Table;
 
 /// A file that is looked for.
 #[derive(Debug, Serialize, JsonSchema)]
-struct FileView {
+pub(super) struct FileView {
     /// Path relative to the home directory, the same in a sandbox.
     path: &'static str,
     /// The agent that it belongs to.

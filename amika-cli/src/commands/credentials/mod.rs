@@ -7,9 +7,20 @@ mod status;
 
 use amika_core::credential::Selection;
 
+use super::schema::{Output, document};
 use crate::App;
 use crate::args::credentials::Command;
 use crate::error::{CommandError, ExitCode, Result};
+
+/// What the verbs print with `-o json`.
+pub(super) fn outputs() -> Vec<(&'static str, Output)> {
+    vec![
+        ("list", document::<Vec<list::FileView>>()),
+        ("status", document::<Vec<status::PairView>>()),
+        ("refresh", document::<refresh::Refreshed>()),
+        ("pull", document::<pull::Pulled>()),
+    ]
+}
 
 pub(super) async fn run(command: Command, app: &App) -> Result<()> {
     match command {

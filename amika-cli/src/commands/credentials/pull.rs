@@ -20,7 +20,7 @@ use crate::sign_ins::{self, Pair, Side};
 
 /// What `pull` did.
 #[derive(Debug, Default, Serialize, JsonSchema)]
-struct Pulled {
+pub(super) struct Pulled {
     /// Files of this machine that were renewed, relative to the home directory.
     taken: Vec<&'static str>,
     /// The others that the sandbox has, with the reason.

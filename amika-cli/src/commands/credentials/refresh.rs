@@ -15,7 +15,7 @@ use crate::sign_ins;
 
 /// What `refresh` did.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Refreshed {
+pub(super) struct Refreshed {
     /// The sandbox.
     name: String,
     /// Files that were copied, relative to the home directory.

@@ -14,7 +14,7 @@ use crate::sign_ins::{self, Pair, Side};
 
 /// A file on this machine and in a sandbox.
 #[derive(Debug, Serialize, JsonSchema)]
-struct PairView {
+pub(super) struct PairView {
     /// Path relative to the home directory.
     path: &'static str,
     /// The agent that it belongs to.

@@ -6,9 +6,20 @@ mod list;
 mod prune;
 mod view;
 
+use super::schema::{Output, document};
 use crate::App;
 use crate::args::volume::Command;
 use crate::error::Result;
+
+/// What the verbs print with `-o json`.
+pub(super) fn outputs() -> Vec<(&'static str, Output)> {
+    vec![
+        ("list", document::<Vec<view::VolumeView>>()),
+        ("inspect", document::<view::VolumeView>()),
+        ("delete", document::<Vec<delete::Deleted>>()),
+        ("prune", document::<Vec<delete::Deleted>>()),
+    ]
+}
 
 pub(super) async fn run(command: Command, app: &App) -> Result<()> {
     match command {
