@@ -46,15 +46,14 @@ pub async fn remove(
     git_too: bool,
 ) -> Result<Removed> {
     let volumes = volumes(engine, record).await?;
-    let parts = crate::reassign::Parts::of(engine, &record.id).await?;
     match engine.remove_container(container).await {
         // 409: another removal is under way; its end is what is wanted.
         Ok(()) | Err(EngineError::NotFound(_)) => {}
         Err(EngineError::Conflict(message)) if message.contains("already in progress") => {}
         Err(error) => return Err(error.into()),
     }
-    parts.remove_containers(engine).await?;
-    parts.remove_images(engine).await;
+    crate::reassign::remove_containers(engine, &record.id).await?;
+    crate::reassign::drop_unused_images(engine, &record.id).await;
     let mut result = Removed::default();
     for (kind, volume) in volumes {
         if kind.goes_with_sandbox() || (git_too && kind == Kind::Git) {

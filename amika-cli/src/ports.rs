@@ -68,9 +68,8 @@ pub async fn refusal(engine: &Engine, error: &ResolveError) -> CommandError {
         ResolveError::FlagTwice { .. } => command_error.hint("publish each port once"),
         ResolveError::HostPortTaken { host, .. } => {
             let holder = Holder::find(engine, *host).await;
-            let mut command_error = in_use(*host, holder.as_ref()).hint(
-                "choose another host port, or leave it out and the system chooses one",
-            );
+            let mut command_error = in_use(*host, holder.as_ref())
+                .hint("choose another host port, or leave it out and the system chooses one");
             let by = holder.map_or_else(String::new, |holder| format!(" by {holder}"));
             command_error.message = format!("{error}{by}");
             command_error
@@ -89,10 +88,7 @@ fn in_use(host: HostPort, holder: Option<&Holder>) -> CommandError {
     .detail("host_ip", host.ip.addr().to_string())
     .detail("host_port", host.port.get())
     .detail("protocol", host.protocol.as_str())
-    .detail(
-        "holder",
-        serde_json::to_value(holder).unwrap_or_default(),
-    )
+    .detail("holder", serde_json::to_value(holder).unwrap_or_default())
 }
 
 fn probing<T>(local: bool, ask: impl FnOnce(&mut dyn PortProbe) -> T) -> T {

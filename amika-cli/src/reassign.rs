@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::engine::{ContainerFacts, ContainerState, ContainerSummary, Engine, EngineError};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::interrupt::Interrupt;
+use crate::lock::FileLock;
 use crate::ports;
 use crate::sandbox::Sandbox;
 use crate::view::{self, PortView};
@@ -50,10 +51,9 @@ pub async fn start(
     interrupt: &Interrupt,
 ) -> Result<Vec<Moved>> {
     let name = &sandbox.name;
-    let tag = format!("{}-{:08x}", sandbox.record.id, rand::random::<u32>());
-    let image = format!("{IMAGE}:{tag}");
+    let image = format!("{IMAGE}:{}-{:08x}", sandbox.record.id, rand::random::<u32>());
     let made = tokio::select! {
-        made = make(engine, sandbox, &tag, &image, taken) => made,
+        made = make(engine, sandbox, &image, taken) => made,
         () = interrupt.requested() => Err(CommandError::new(
             ExitCode::Interrupted,
             format!("interrupted; sandbox \"{name}\" is as it was"),
@@ -64,15 +64,18 @@ pub async fn start(
         Err(error) => Err(error),
     };
     if let Err(error) = swapped {
-        let undone = undo(engine, name, &sandbox.record.id, Some(&image)).await;
+        let undone = undo(engine, name, &sandbox.record.id).await;
         return Err(match undone {
             Ok(()) => error,
             Err(left) => error
-                .cause(format!("what was made could not be removed: {}", left.message))
+                .cause(format!(
+                    "what was made could not be removed: {}",
+                    left.message
+                ))
                 .hint("`amika doctor --fix` removes what is left"),
         });
     }
-    drop_image(engine, &sandbox.container.image).await;
+    drop_unused_images(engine, &sandbox.record.id).await;
     let now = engine.inspect_container(name).await?;
     Ok(moved(sandbox, &now))
 }
@@ -81,7 +84,6 @@ pub async fn start(
 async fn make(
     engine: &Engine,
     sandbox: &Sandbox,
-    tag: &str,
     image: &str,
     taken: HostPort,
 ) -> Result<()> {
@@ -94,7 +96,7 @@ async fn make(
     let mut labels = old.labels.clone();
     labels.extend(record.to_labels());
     engine
-        .commit_container(&old.id, IMAGE, tag, image_labels(sandbox))
+        .commit_container(&old.id, image, &image_labels(sandbox))
         .await?;
     let next = format!("{}{NEXT}", sandbox.name);
     let mut excluded = BTreeSet::from([taken]);
@@ -156,13 +158,11 @@ async fn swap(engine: &Engine, name: &str, old: &ContainerFacts) -> Result<()> {
 }
 
 /// Undoes what [`make`] did; no volume is touched: all of them are the sandbox's.
-async fn undo(engine: &Engine, name: &str, id: &SandboxId, image: Option<&str>) -> Result<()> {
+async fn undo(engine: &Engine, name: &str, id: &SandboxId) -> Result<()> {
     if let Some(next) = find(engine, &format!("{name}{NEXT}"), Some(id)).await? {
         remove(engine, &next).await?;
     }
-    if let Some(image) = image {
-        drop_image(engine, image).await;
-    }
+    drop_unused_images(engine, id).await;
     Ok(())
 }
 
@@ -173,29 +173,41 @@ async fn undo(engine: &Engine, name: &str, id: &SandboxId, image: Option<&str>) 
 /// [`ExitCode::Conflict`] when another `amika` is at it, or a stranger's container has the name.
 pub async fn recover(engine: &Engine, name: &str) -> Result<bool> {
     let (next_name, old_name) = (format!("{name}{NEXT}"), format!("{name}{OLD}"));
-    let (next, old) = tokio::join!(find(engine, &next_name, None), find(engine, &old_name, None));
+    let (next, old) = tokio::join!(
+        find(engine, &next_name, None),
+        find(engine, &old_name, None)
+    );
     if next.as_ref().is_ok_and(Option::is_none) && old.as_ref().is_ok_and(Option::is_none) {
         return Ok(false);
     }
-    let _lock = crate::lock::FileLock::take_name(name)?;
+    let _lock = FileLock::take_name(name)?;
     // Looked at again: whoever had the lock may have finished meanwhile.
     let next = find(engine, &next_name, None).await?;
     let old = find(engine, &old_name, None).await?;
-    let Some(id) = next.as_ref().or(old.as_ref()).map(|it| it.record.id.clone()) else {
+    let Some(id) = next
+        .as_ref()
+        .or(old.as_ref())
+        .map(|it| it.record.id.clone())
+    else {
         return Ok(false);
     };
     let current = find(engine, name, Some(&id)).await?;
     match (next, current, old) {
         // It never ran: the sandbox is the other one.
         (Some(next), current, old) if next.container.state == ContainerState::Created => {
-            if next.record.creator.as_ref().is_some_and(crate::creator::is_alive) {
+            if next
+                .record
+                .creator
+                .as_ref()
+                .is_some_and(crate::creator::is_alive)
+            {
                 return Err(CommandError::new(
                     ExitCode::Conflict,
                     format!("another amika is working on sandbox \"{name}\""),
                 ));
             }
             remove(engine, &next).await?;
-            drop_image(engine, &next.container.image).await;
+            drop_unused_images(engine, &id).await;
             if let (None, Some(old)) = (current, old) {
                 engine.rename_container(&old.container.id, name).await?;
             }
@@ -224,90 +236,77 @@ pub fn passing(name: &str) -> Option<&str> {
     name.strip_suffix(NEXT).or_else(|| name.strip_suffix(OLD))
 }
 
-/// What belongs to a sandbox beside its container and its volumes.
-#[derive(Debug, Default)]
-pub struct Parts {
-    containers: Vec<String>,
-    images: BTreeSet<String>,
-}
-
-impl Parts {
-    /// Finds the parts; to be asked while the container is still there.
-    ///
-    /// # Errors
-    /// Those of the engine.
-    pub async fn of(engine: &Engine, id: &SandboxId) -> Result<Self> {
-        let mut parts = Self::default();
-        for ContainerSummary {
-            id, name, image, ..
-        } in engine.list_containers(&format!("{}={id}", key::ID)).await?
-        {
-            if passing(&name).is_some() {
-                parts.containers.push(id);
-            }
-            if is_ours(&image) {
-                parts.images.insert(image);
-            }
-        }
-        Ok(parts)
-    }
-
-    /// Removes the containers, which keep volumes in use.
-    ///
-    /// # Errors
-    /// Those of the engine.
-    pub async fn remove_containers(&self, engine: &Engine) -> Result<()> {
-        for id in &self.containers {
-            match engine.remove_container(id).await {
-                Err(error) if !error.is_not_found() => return Err(error.into()),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes the images, which containers keep in use.
-    pub async fn remove_images(&self, engine: &Engine) {
-        for image in &self.images {
-            drop_image(engine, image).await;
-        }
-    }
-}
-
-/// Images of interrupted reassignments: ours, and no container uses them.
+/// Removes the containers of a sandbox that reassignments left, which keep its volumes in use.
 ///
 /// # Errors
 /// Those of the engine.
-pub async fn unused_images(engine: &Engine, containers: &[ContainerSummary]) -> Result<Vec<String>> {
-    let images = engine
-        .list_images(&format!("{}={}", key::KIND, Kind::Image))
-        .await?;
+pub async fn remove_containers(engine: &Engine, id: &SandboxId) -> Result<()> {
+    for container in engine.list_containers(&format!("{}={id}", key::ID)).await? {
+        if passing(&container.name).is_none() {
+            continue;
+        }
+        match engine.remove_container(&container.id).await {
+            Err(error) if !error.is_not_found() => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Removes the images that hold a sandbox's files and that no container uses any more.
+pub async fn drop_unused_images(engine: &Engine, id: &SandboxId) {
+    let images = match images(engine, &format!("{}={id}", key::ID)).await {
+        Ok(images) => images,
+        Err(error) => {
+            tracing::debug!(?error, "images stay");
+            return;
+        }
+    };
+    for (image, _) in images {
+        // The engine refuses to remove one that is used.
+        if let Err(error) = engine.remove_image(&image).await {
+            tracing::debug!(image, %error, "the image stays");
+        }
+    }
+}
+
+/// Images of interrupted reassignments: no container uses them, and nobody is at work on one.
+///
+/// # Errors
+/// Those of the engine.
+pub async fn unused_images(
+    engine: &Engine,
+    containers: &[ContainerSummary],
+) -> Result<Vec<String>> {
     let used: BTreeSet<&str> = containers.iter().map(|it| it.image.as_str()).collect();
+    let images = images(engine, key::ID).await?;
     Ok(images
         .into_iter()
-        .filter(|image| {
-            let busy = |name: &String| !crate::lock::FileLock::is_free(&format!("sandbox-{name}"));
-            image.labels.contains_key(key::ID) && !image.labels.get(key::SANDBOX).is_some_and(busy)
+        .filter(|(image, sandbox)| {
+            !used.contains(image.as_str()) && FileLock::is_free(&format!("sandbox-{sandbox}"))
         })
-        .flat_map(|image| image.tags)
-        .filter(|tag| is_ours(tag) && !used.contains(tag.as_str()))
+        .map(|(image, _)| image)
         .collect())
 }
 
-fn is_ours(image: &str) -> bool {
-    image
-        .strip_prefix(IMAGE)
-        .is_some_and(|tag| tag.starts_with(':'))
-}
-
-/// Removes an image that held a container's files; one that is used, or is none of ours, stays.
-async fn drop_image(engine: &Engine, image: &str) {
-    if !is_ours(image) {
-        return;
-    }
-    if let Err(error) = engine.remove_image(image).await {
-        tracing::debug!(image, %error, "the image stays");
-    }
+/// The images with a label that hold a sandbox's files, by name, or by id without one; and the name
+/// that the sandbox had.
+async fn images(engine: &Engine, label: &str) -> Result<Vec<(String, String)>> {
+    let images = engine.list_images(label).await?;
+    Ok(images
+        .into_iter()
+        .filter(|image| {
+            let kind = image.labels.get(key::KIND).map(String::as_str);
+            kind == Some(Kind::Image.as_str()) && image.labels.contains_key(key::ID)
+        })
+        .map(|mut image| {
+            let sandbox = image.labels.remove(key::SANDBOX).unwrap_or_default();
+            match image.tags.into_iter().next() {
+                Some(tag) if tag != "<none>:<none>" => (tag, sandbox),
+                _ => (image.id, sandbox),
+            }
+        })
+        .collect())
 }
 
 async fn remove(engine: &Engine, sandbox: &Sandbox) -> Result<()> {
@@ -359,14 +358,10 @@ mod tests {
         assert_eq!(passing("teal-tokyo.replaced"), Some("teal-tokyo"));
         assert_eq!(passing("teal-tokyo"), None);
         // No sandbox can be called so: nobody's name is taken for a mark.
-        assert!("teal-tokyo.reassign".parse::<amika_core::name::SandboxName>().is_err());
-    }
-
-    #[test]
-    fn only_images_of_containers_files_are_ours_to_drop() {
-        assert!(is_ours("amika/sandbox:0-1"));
-        for image in ["amika/coder:1", "amika/sandboxes:1", "amika/sandbox", "debian"] {
-            assert!(!is_ours(image), "{image}");
-        }
+        assert!(
+            "teal-tokyo.reassign"
+                .parse::<amika_core::name::SandboxName>()
+                .is_err()
+        );
     }
 }

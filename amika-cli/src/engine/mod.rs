@@ -1,6 +1,7 @@
 //! The container engine, in our own types: the only module that knows bollard.
 
 mod archive;
+mod commit;
 mod connect;
 mod container;
 mod endpoint;

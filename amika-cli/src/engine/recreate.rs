@@ -7,11 +7,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::{
-    ContainerConfig, ContainerCreateBody, ContainerInspectResponse, EndpointSettings, HostConfig,
+    ContainerCreateBody, ContainerInspectResponse, EndpointSettings, HostConfig,
     NetworkConnectRequest, PortBinding,
 };
 use bollard::query_parameters::{
-    CommitContainerOptionsBuilder, CreateContainerOptionsBuilder, InspectContainerOptions,
+    CreateContainerOptionsBuilder, InspectContainerOptions,
     ListContainersOptionsBuilder, RenameContainerOptionsBuilder,
 };
 
@@ -19,54 +19,6 @@ use super::container::summary;
 use super::{ContainerSummary, Engine, EngineError, PublishedPort};
 
 impl Engine {
-    /// Makes an image `name:tag` of a stopped container's own files; returns its id.
-    ///
-    /// The engine would copy the environment and CMD, which may hold secrets: of the environment the
-    /// image is given the names alone, of the command nothing.
-    ///
-    /// # Errors
-    /// Those of the engine.
-    pub async fn commit_container(
-        &self,
-        container: &str,
-        name: &str,
-        tag: &str,
-        labels: BTreeMap<String, String>,
-    ) -> Result<String, EngineError> {
-        let config = self.raw(container).await?.config.unwrap_or_default();
-        let names = config.env.unwrap_or_default();
-        let blank = |entry: &String| {
-            let key = entry.split_once('=').map_or(entry.as_str(), |(key, _)| key);
-            format!("{key}=")
-        };
-        // The engine adds the container's labels that are not named here.
-        let mut all: HashMap<String, String> = config
-            .labels
-            .unwrap_or_default()
-            .into_keys()
-            .map(|key| (key, String::new()))
-            .collect();
-        all.extend(labels);
-        let body = ContainerConfig {
-            // With an ENTRYPOINT named here, the engine takes neither the container's nor its CMD.
-            entrypoint: Some(vec![amika_core::contract::path::AMIKAD.to_owned(), "run".to_owned()]),
-            env: Some(names.iter().map(blank).collect()),
-            labels: Some(all),
-            ..ContainerConfig::default()
-        };
-        let options = CommitContainerOptionsBuilder::new()
-            .container(container)
-            .repo(name)
-            .tag(tag)
-            .pause(false)
-            .build();
-        self.docker
-            .commit_container(options, body)
-            .await
-            .map(|answer| answer.id)
-            .map_err(EngineError::from_bollard)
-    }
-
     /// Makes a container called `name` that is as `model` is, but of another image and with other
     /// labels and ports; returns its id.
     ///
@@ -140,7 +92,7 @@ impl Engine {
         Ok(list.into_iter().map(summary).collect())
     }
 
-    async fn raw(&self, container: &str) -> Result<ContainerInspectResponse, EngineError> {
+    pub(super) async fn raw(&self, container: &str) -> Result<ContainerInspectResponse, EngineError> {
         self.docker
             .inspect_container(container, None::<InspectContainerOptions>)
             .await

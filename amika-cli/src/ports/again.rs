@@ -51,9 +51,10 @@ pub async fn refuse_start(
     let whose = service.as_ref().map_or_else(String::new, |service| {
         format!(" of service \"{}\"", service.escape_debug())
     });
-    let by = holder
-        .as_ref()
-        .map_or_else(|| " by another program".to_owned(), |it| format!(" by {it}"));
+    let by = holder.as_ref().map_or_else(
+        || " by another program".to_owned(),
+        |it| format!(" by {it}"),
+    );
     error.message =
         format!("sandbox \"{name}\" was not started: host port {taken}{whose} is in use{by}");
     error.hint(format!(

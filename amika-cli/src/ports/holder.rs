@@ -171,9 +171,7 @@ mod tests {
     #[test]
     fn this_process_is_found_by_its_sockets() {
         let found = |address, protocol| process(Path::new("/proc"), at(address, protocol));
-        let is_this = |holder: &Option<Holder>| {
-            matches!(holder, Some(Holder::Process { pid, .. }) if *pid == std::process::id())
-        };
+        let is_this = |holder: &Option<Holder>| matches!(holder, Some(Holder::Process { pid, .. }) if *pid == std::process::id());
         for ip in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0"] {
             let tcp = TcpListener::bind(ip).unwrap();
             let holder = found(tcp.local_addr().unwrap(), Protocol::Tcp);

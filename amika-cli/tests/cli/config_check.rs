@@ -86,8 +86,16 @@ fn every_case_is_told_right() {
             }
         }
         // A mistake in services leaves the rest in force.
-        if case["config_toml"].as_str().unwrap().contains("setup_script") {
-            assert_eq!(document["lifecycle"]["setup_script"], json!(SCRIPT), "{title}");
+        if case["config_toml"]
+            .as_str()
+            .unwrap()
+            .contains("setup_script")
+        {
+            assert_eq!(
+                document["lifecycle"]["setup_script"],
+                json!(SCRIPT),
+                "{title}"
+            );
         }
     }
 }
@@ -128,7 +136,10 @@ fn one_warning_names_every_problem_with_its_place() {
     let [warning] = document["warnings"].as_array().unwrap().as_slice() else {
         panic!("more than one warning: {document:#}");
     };
-    assert_eq!((&warning["line"], &warning["column"]), (&json!(4), &json!(8)));
+    assert_eq!(
+        (&warning["line"], &warning["column"]),
+        (&json!(4), &json!(8))
+    );
     let message = warning["message"].as_str().unwrap();
     assert!(message.contains("line 4, column 8"), "{message}");
     assert!(message.contains("line 8, column 8"), "{message}");
@@ -145,7 +156,10 @@ fn a_finding_is_shown_with_its_line_and_a_caret() {
     assert!(shown.contains("port = 70000"), "{shown}");
     assert!(shown.contains("^^^^^"), "{shown}");
     let verdict = text(&output.stdout);
-    assert!(verdict.contains("not valid: a part of it is ignored"), "{verdict}");
+    assert!(
+        verdict.contains("not valid: a part of it is ignored"),
+        "{verdict}"
+    );
 }
 
 #[test]
@@ -170,8 +184,15 @@ fn a_setup_script_must_stand_in_the_repository_and_be_executable() {
         let (document, code) = repository.json(&[]);
         assert_eq!((code, &document["valid"]), (2, &json!(false)), "{why}");
         let warning = &document["warnings"][0];
-        assert_eq!((&warning["line"], &warning["column"]), (&json!(2), &json!(16)), "{why}");
-        assert!(warning["message"].as_str().unwrap().contains(why), "{why}: {warning}");
+        assert_eq!(
+            (&warning["line"], &warning["column"]),
+            (&json!(2), &json!(16)),
+            "{why}"
+        );
+        assert!(
+            warning["message"].as_str().unwrap().contains(why),
+            "{why}: {warning}"
+        );
         // Nothing is wrong with the services.
         assert_eq!(document["services"][0]["name"], json!("api"), "{why}");
     };
@@ -189,7 +210,10 @@ fn a_setup_script_must_stand_in_the_repository_and_be_executable() {
     std::fs::remove_file(&script).unwrap();
     std::fs::create_dir(&script).unwrap();
     verdict("is a directory");
-    repository.write(".amika/config.toml", config.replace("scripts/", "../scripts/"));
+    repository.write(
+        ".amika/config.toml",
+        config.replace("scripts/", "../scripts/"),
+    );
     verdict("..");
 }
 

@@ -82,7 +82,9 @@ impl File {
                 )
                 .caused_by(&error);
                 if error.kind() == std::io::ErrorKind::NotFound {
-                    failed.hint("a repository needs none; name another with `amika config check PATH`")
+                    failed.hint(
+                        "a repository needs none; name another with `amika config check PATH`",
+                    )
                 } else {
                     failed
                 }

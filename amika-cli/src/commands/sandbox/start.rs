@@ -12,8 +12,8 @@ use crate::engine::{Engine, EngineError};
 use crate::error::Result;
 use crate::lock::FileLock;
 use crate::reassign::{self, Moved};
-use crate::{ports, ready};
 use crate::sandbox::Sandbox;
+use crate::{ports, ready};
 
 pub(super) async fn run(args: &StartArgs, app: &App) -> Result<()> {
     let given = args
