@@ -39,11 +39,6 @@ impl Injection {
         }
     }
 
-    /// Name of the volume.
-    pub fn volume(&self) -> &str {
-        &self.name
-    }
-
     /// Whether certificates are in it.
     pub fn has_certificates(&self) -> bool {
         self.certificates.is_some()
@@ -84,9 +79,9 @@ impl Injection {
             ..ContainerSpec::default()
         };
         let id = engine.create_container(&filler).await?;
-        let filled = self.fill(engine, &id).await;
+        let result = self.fill(engine, &id).await;
         engine.remove_container(&id).await?;
-        filled?;
+        result?;
         engine.create_volume(&complete, labels).await?;
         Ok(())
     }

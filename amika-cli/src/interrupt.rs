@@ -39,9 +39,4 @@ impl Interrupt {
             std::future::pending::<()>().await;
         }
     }
-
-    /// Whether the end was asked for.
-    pub fn is_requested(&self) -> bool {
-        *self.count.borrow() > 0
-    }
 }

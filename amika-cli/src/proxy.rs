@@ -15,13 +15,18 @@ struct Proxies {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default)]
 struct Proxy {
-    http_proxy: Option<String>,
-    https_proxy: Option<String>,
-    no_proxy: Option<String>,
-    ftp_proxy: Option<String>,
-    all_proxy: Option<String>,
+    #[serde(rename = "httpProxy")]
+    http: Option<String>,
+    #[serde(rename = "httpsProxy")]
+    https: Option<String>,
+    #[serde(rename = "noProxy")]
+    no: Option<String>,
+    #[serde(rename = "ftpProxy")]
+    ftp: Option<String>,
+    #[serde(rename = "allProxy")]
+    all: Option<String>,
 }
 
 /// The variables for containers and builds, in both spellings.
@@ -36,11 +41,11 @@ fn from_config(json: &str) -> Vec<(String, String)> {
         .proxies
         .default;
     [
-        ("HTTP_PROXY", proxy.http_proxy),
-        ("HTTPS_PROXY", proxy.https_proxy),
-        ("NO_PROXY", proxy.no_proxy),
-        ("FTP_PROXY", proxy.ftp_proxy),
-        ("ALL_PROXY", proxy.all_proxy),
+        ("HTTP_PROXY", proxy.http),
+        ("HTTPS_PROXY", proxy.https),
+        ("NO_PROXY", proxy.no),
+        ("FTP_PROXY", proxy.ftp),
+        ("ALL_PROXY", proxy.all),
     ]
     .into_iter()
     .filter_map(|(key, value)| Some((key, value?)))

@@ -13,7 +13,7 @@ use crate::output::Steps;
 use crate::sandbox::Sandbox;
 
 /// What is waited for besides setup, when the user gives no time.
-const REST: Duration = Duration::from_secs(60);
+const REST: Duration = Duration::from_mins(1);
 /// First pause between two looks; it doubles up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LAST_PAUSE: Duration = Duration::from_millis(100);
@@ -214,15 +214,14 @@ impl Waiting<'_> {
     async fn ended(&mut self, sandbox: &Sandbox) -> Result<Ready> {
         let name = self.name;
         let boot = read_boot_record(self.engine, &sandbox.container.id).await?;
-        if let Some(boot) = &boot {
-            if boot.status.outcome == Some(Outcome::SetupFailed) {
+        if let Some(boot) = &boot
+            && boot.status.outcome == Some(Outcome::SetupFailed) {
                 if !self.setup_shown {
                     self.steps.begin("setup");
                 }
                 self.steps.fail("failed");
                 return Err(setup_failed(name, boot));
             }
-        }
         let code = sandbox.container.exit_code;
         if sandbox.container.state == ContainerState::Exited && code == 0 {
             return Ok(Ready::Finished);

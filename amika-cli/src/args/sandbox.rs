@@ -1,4 +1,8 @@
 //! `amika sandbox …`.
+#![allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag that is there or not: what a command line is"
+)]
 
 use std::path::PathBuf;
 use std::time::Duration;

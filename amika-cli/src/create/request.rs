@@ -229,7 +229,7 @@ fn mounts(args: &CreateArgs) -> Result<Vec<Mount>> {
                 format!("--mount {text}: the engine takes only paths that are UTF-8"),
             ));
         };
-        mount.source = source.to_owned();
+        source.clone_into(&mut mount.source);
         mounts.push(Mount::Host(mount));
     }
     for text in &args.volume {

@@ -70,16 +70,6 @@ impl Client {
         self.document("/v1/services/opencode").await
     }
 
-    /// Whether `/readyz` answers 200.
-    pub async fn is_ready(&self) -> Result<bool, ClientError> {
-        let response = self.request("/readyz").await?;
-        match response.status() {
-            StatusCode::OK => Ok(true),
-            StatusCode::SERVICE_UNAVAILABLE => Ok(false),
-            _ => Err(refused(response).await),
-        }
-    }
-
     /// A log as it is: `name` is `setup`, `opencode` or `amikad`; it ends by itself when the log
     /// is finished, or at once without `follow`.
     pub async fn log(
@@ -91,8 +81,8 @@ impl Client {
         let mut target = format!("/v1/logs/{name}?follow={}", u8::from(follow));
         match part {
             LogPart::All => {}
-            LogPart::Tail(lines) => target.push_str(&format!("&tail={lines}")),
-            LogPart::Since(offset) => target.push_str(&format!("&since={offset}")),
+            LogPart::Tail(lines) => target = format!("{target}&tail={lines}"),
+            LogPart::Since(offset) => target = format!("{target}&since={offset}"),
         }
         let response = self.request(&target).await?;
         if response.status() != StatusCode::OK {

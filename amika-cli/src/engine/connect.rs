@@ -100,10 +100,9 @@ fn open(endpoint: &Endpoint) -> Result<Docker, bollard::errors::Error> {
 /// Why nothing answered, in the system's words where it has some.
 fn reason(endpoint: &Endpoint, error: &bollard::errors::Error) -> String {
     // The client library hides the system's reason for a socket that is missing or not ours.
-    if let Some(path) = endpoint.host.strip_prefix("unix://") {
-        if let Err(error) = std::os::unix::net::UnixStream::connect(path) {
+    if let Some(path) = endpoint.host.strip_prefix("unix://")
+        && let Err(error) = std::os::unix::net::UnixStream::connect(path) {
             return format!("{path}: {error}");
         }
-    }
     chain(error)
 }

@@ -416,10 +416,7 @@ fn facts(answer: bollard::models::ContainerInspectResponse) -> ContainerFacts {
         exit_code: state.exit_code.unwrap_or_default(),
         oom_killed: state.oom_killed.unwrap_or_default(),
         error: state.error.unwrap_or_default(),
-        created: answer
-            .created
-            .map(|time| time.to_string())
-            .unwrap_or_default(),
+        created: answer.created.unwrap_or_default(),
         started: state.started_at.unwrap_or_default(),
         finished: state.finished_at.unwrap_or_default(),
         labels: config.labels.unwrap_or_default().into_iter().collect(),
@@ -435,7 +432,7 @@ fn facts(answer: bollard::models::ContainerInspectResponse) -> ContainerFacts {
             .unwrap_or_default()
             .into_iter()
             .map(|mount| MountFacts {
-                kind: mount.typ.map(|kind| kind.to_string()).unwrap_or_default(),
+                kind: mount.typ.unwrap_or_default(),
                 source: mount.name.or(mount.source).unwrap_or_default(),
                 target: mount.destination.unwrap_or_default(),
                 writable: mount.rw.unwrap_or_default(),

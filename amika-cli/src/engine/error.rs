@@ -116,6 +116,10 @@ impl From<EngineError> for CommandError {
 
 /// Recognises the engines' words for a host port that is taken; the inner value is the port where
 /// the message names it.
+#[expect(
+    clippy::option_option,
+    reason = "no conflict, and a conflict whose port is not named, are two answers"
+)]
 fn port_conflict(message: &str) -> Option<Option<u16>> {
     // Engine 20.10: `Bind for 127.0.0.1:3000 failed: port is already allocated` (another container)
     // and `listen tcp4 127.0.0.1:3000: bind: address already in use` (a process). Docker Desktop:

@@ -50,8 +50,6 @@ pub struct ImageSummary {
     pub size: i64,
     /// When it was made, in seconds since the Unix epoch.
     pub created: i64,
-    /// Containers that use it; negative when the engine did not count.
-    pub containers: i64,
 }
 
 /// User name and password, or token, for a registry.
@@ -88,8 +86,6 @@ pub struct PullProgress {
     pub status: String,
     /// Bytes so far.
     pub current: Option<i64>,
-    /// Bytes in all.
-    pub total: Option<i64>,
 }
 
 impl Engine {
@@ -124,7 +120,6 @@ impl Engine {
                 labels: image.labels.into_iter().collect(),
                 size: image.size,
                 created: image.created,
-                containers: image.containers,
             })
             .collect())
     }
@@ -160,8 +155,7 @@ impl Engine {
                         layer: info.id,
                         status: info.status.unwrap_or_default(),
                         current: detail.current,
-                        total: detail.total,
-                    }
+                        }
                 })
                 .map_err(EngineError::from_bollard)
             })
@@ -205,18 +199,6 @@ impl Engine {
         futures_util::stream::unfold(receiver, |mut receiver| async move {
             receiver.recv().await.map(|line| (line, receiver))
         })
-    }
-
-    /// Gives an image another name.
-    pub async fn tag_image(&self, id: &str, name: &str, tag: &str) -> Result<(), EngineError> {
-        let options = bollard::query_parameters::TagImageOptionsBuilder::new()
-            .repo(name)
-            .tag(tag)
-            .build();
-        self.docker
-            .tag_image(id, Some(options))
-            .await
-            .map_err(EngineError::from_bollard)
     }
 
     /// Removes an image.

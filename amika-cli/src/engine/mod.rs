@@ -18,14 +18,13 @@ mod volume;
 
 pub use archive::ArchivedFile;
 pub use connect::Engine;
-pub use container::{ContainerFacts, ContainerState, ContainerSummary, MountFacts, PublishedPort};
+pub use container::{ContainerFacts, ContainerState, ContainerSummary, PublishedPort};
 pub use endpoint::Endpoint;
 pub(crate) use endpoint::hex;
 pub use error::EngineError;
 pub use exec::{ExecOutput, ExecSession, ExecSpec};
-pub use image::{ImageFacts, ImageSummary, PullProgress, RegistryLogin};
+pub use image::{ImageFacts, ImageSummary, RegistryLogin};
 pub use logs::LogQuery;
-pub use network::NetworkFacts;
 pub use spec::{ContainerSpec, Limits, MountSpec, PortSpec};
 pub use system::SystemFacts;
 pub use volume::VolumeFacts;

@@ -95,10 +95,7 @@ fn facts(volume: bollard::models::Volume) -> VolumeFacts {
     VolumeFacts {
         name: volume.name,
         labels: volume.labels.into_iter().collect(),
-        created: volume
-            .created_at
-            .map(|time| time.to_string())
-            .unwrap_or_default(),
+        created: volume.created_at.unwrap_or_default(),
         driver: volume.driver,
         mountpoint: volume.mountpoint,
     }

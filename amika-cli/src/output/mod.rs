@@ -24,6 +24,10 @@ pub struct Printer {
     quiet: bool,
 }
 
+#[expect(
+    clippy::unused_self,
+    reason = "who prints is handed the printer; what a method needs of it may change"
+)]
 impl Printer {
     /// A printer for text or one JSON document; a quiet one says no progress and no hints.
     pub fn new(json: bool, quiet: bool) -> Self {
@@ -33,11 +37,6 @@ impl Printer {
     /// Whether results are JSON.
     pub fn is_json(&self) -> bool {
         self.json
-    }
-
-    /// Whether progress and hints are left out.
-    pub fn is_quiet(&self) -> bool {
-        self.quiet
     }
 
     /// Prints a command's result: its JSON, or the text that `human` writes.
@@ -59,18 +58,7 @@ impl Printer {
         };
         written
             .and_then(|()| out.flush())
-            .or_else(forgive_broken_pipe)
-    }
-
-    /// Writes bytes to standard output as they are.
-    ///
-    /// # Errors
-    /// As [`Printer::result`].
-    pub fn raw(&self, bytes: &[u8]) -> Result<()> {
-        let mut out = std::io::stdout().lock();
-        out.write_all(bytes)
-            .and_then(|()| out.flush())
-            .or_else(forgive_broken_pipe)
+            .or_else(|error| forgive_broken_pipe(&error))
     }
 
     /// Says something that must not be overlooked.
@@ -108,7 +96,7 @@ impl Printer {
     }
 }
 
-fn forgive_broken_pipe(error: std::io::Error) -> Result<()> {
+fn forgive_broken_pipe(error: &std::io::Error) -> Result<()> {
     if error.kind() == std::io::ErrorKind::BrokenPipe {
         return Ok(());
     }
@@ -116,5 +104,5 @@ fn forgive_broken_pipe(error: std::io::Error) -> Result<()> {
         crate::error::ExitCode::Failure,
         "standard output cannot be written",
     )
-    .caused_by(&error))
+    .caused_by(error))
 }

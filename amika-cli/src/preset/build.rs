@@ -26,7 +26,7 @@ pub struct Request<'a> {
 
 /// A preset image that is there now.
 #[derive(Clone, Debug, serde::Serialize, schemars::JsonSchema)]
-pub struct Built {
+pub struct PresetImage {
     /// Name of the preset.
     pub preset: String,
     /// Reference of the image.
@@ -42,13 +42,13 @@ const TAIL: usize = 20;
 ///
 /// # Errors
 /// When no base image can be had, or the build fails.
-pub async fn ensure(engine: &Engine, request: Request<'_>, steps: &mut Steps) -> Result<Built> {
+pub async fn ensure(engine: &Engine, request: Request<'_>, steps: &mut Steps) -> Result<PresetImage> {
     let daemon = Daemon::for_engine(engine).await?;
     let fingerprint = request.preset.fingerprint(daemon.fingerprint());
     let image = request.preset.reference(&fingerprint);
     let preset = request.preset.name().to_owned();
     if !request.force && engine.inspect_image(&image).await?.is_some() {
-        return Ok(Built {
+        return Ok(PresetImage {
             preset,
             image,
             built: false,
@@ -65,7 +65,7 @@ pub async fn ensure(engine: &Engine, request: Request<'_>, steps: &mut Steps) ->
         None => base::find(engine, request.base, steps).await?,
     };
     build(engine, request.preset, &base, &fingerprint, &daemon, steps).await?;
-    Ok(Built {
+    Ok(PresetImage {
         preset,
         image,
         built: true,
