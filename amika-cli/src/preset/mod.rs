@@ -4,5 +4,5 @@ mod base;
 mod build;
 mod recipe;
 
-pub use build::{Request, ensure};
+pub use build::{PresetImage, Request, ensure};
 pub use recipe::{LABEL_PRESET, LABEL_RECIPE, Preset};

@@ -12,7 +12,7 @@ use crate::error::Result;
 /// What the verbs print with `-o json`.
 pub(super) fn outputs() -> Vec<(&'static str, Output)> {
     vec![
-        ("build", document::<crate::preset::Built>()),
+        ("build", document::<crate::preset::PresetImage>()),
         ("list", document::<Vec<list::ImageView>>()),
         ("prune", document::<prune::Pruned>()),
     ]
