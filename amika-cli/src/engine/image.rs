@@ -201,6 +201,18 @@ impl Engine {
         })
     }
 
+    /// Gives an image another name.
+    pub async fn tag_image(&self, id: &str, name: &str, tag: &str) -> Result<(), EngineError> {
+        let options = bollard::query_parameters::TagImageOptionsBuilder::new()
+            .repo(name)
+            .tag(tag)
+            .build();
+        self.docker
+            .tag_image(id, Some(options))
+            .await
+            .map_err(EngineError::from_bollard)
+    }
+
     /// Removes an image.
     ///
     /// # Errors
