@@ -18,6 +18,7 @@ pub const CERTIFICATES: &str = "/usr/local/lib/amikad/ca-certificates.crt";
 pub const APT_CONFIG: &str = "/usr/local/lib/amikad/apt.conf";
 
 /// What is mounted at amikad's directory.
+#[derive(Clone)]
 pub struct Injection {
     program: Vec<u8>,
     certificates: Option<Vec<u8>>,
@@ -54,6 +55,15 @@ impl Injection {
         if engine.inspect_volume(&complete).await?.is_some() {
             return Ok(());
         }
+        let (injection, image) = (self.clone(), image.to_owned());
+        let filling = engine.clone();
+        // Broken off, it would leave its helper behind.
+        engine
+            .unbroken(async move { injection.make(&filling, &image, complete).await })
+            .await
+    }
+
+    async fn make(&self, engine: &Engine, image: &str, complete: String) -> Result<()> {
         let _lock = crate::lock::FileLock::wait(&self.name)?;
         if engine.inspect_volume(&complete).await?.is_some() {
             return Ok(());

@@ -371,6 +371,8 @@ async fn agent(engine: &Engine, plan: &Plan, container: &str) -> Result<(u32, u3
 
 /// Unmakes what the plan makes, whether it was made or not. Only what bears this plan's id goes.
 async fn undo(engine: &Engine, plan: &Plan) -> Result<()> {
+    // What was broken off while it was being made is there only now.
+    engine.settled().await;
     let name = plan.name.as_str();
     match engine.inspect_container(name).await {
         Ok(container)

@@ -1,8 +1,10 @@
 //! Reaching the engine: transport, API version, and what kind of engine it is.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::{API_DEFAULT_VERSION, Docker};
+use tokio::sync::watch;
 
 use super::error::chain;
 use super::{Endpoint, EngineError};
@@ -20,6 +22,24 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 pub struct Engine {
     pub(super) docker: Docker,
     endpoint: Endpoint,
+    /// How many things are under way that must not be broken off.
+    unbroken: Arc<watch::Sender<usize>>,
+}
+
+/// Counts as under way until it is dropped.
+struct UnderWay(Arc<watch::Sender<usize>>);
+
+impl UnderWay {
+    fn new(counter: &Arc<watch::Sender<usize>>) -> Self {
+        counter.send_modify(|count| *count += 1);
+        Self(Arc::clone(counter))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
 }
 
 impl Engine {
@@ -61,7 +81,44 @@ impl Engine {
             tracing::debug!(method = %request.method(), uri = %request.uri().path(), "engine");
             request
         });
-        Ok(Self { docker, endpoint })
+        Ok(Self {
+            docker,
+            endpoint,
+            unbroken: Arc::new(watch::Sender::new(0)),
+        })
+    }
+
+    /// Does something to its end, also when the caller stops waiting for it.
+    ///
+    /// The engine goes on making a container whose maker hung up: only its answer tells when there
+    /// is something to unmake.
+    pub(crate) async fn unbroken<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        let under_way = UnderWay::new(&self.unbroken);
+        let task = tokio::spawn(async move {
+            let _under_way = under_way;
+            work.await
+        });
+        match task.await {
+            Ok(result) => result,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime goes down: nobody waits for the result any more.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+
+    /// Waits until nothing of [`Engine::unbroken`] is under way.
+    pub async fn settled(&self) {
+        // The sender is this engine's own: it cannot be gone.
+        let _ = self
+            .unbroken
+            .subscribe()
+            .wait_for(|count| *count == 0)
+            .await;
     }
 
     /// Where the engine listens.

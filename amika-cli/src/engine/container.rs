@@ -146,6 +146,7 @@ pub struct MountFacts {
 
 impl Engine {
     /// Makes a container and the volumes that it names and that do not exist; returns its id.
+    /// Broken off, it goes on: [`Engine::settled`] waits for its end.
     ///
     /// # Errors
     /// [`EngineError::Conflict`] when the name is taken, [`EngineError::NotFound`] without image.
@@ -153,8 +154,8 @@ impl Engine {
         let options = CreateContainerOptionsBuilder::new()
             .name(&spec.name)
             .build();
-        self.docker
-            .create_container(Some(options), body(spec))
+        let (docker, body) = (self.docker.clone(), body(spec));
+        self.unbroken(async move { docker.create_container(Some(options), body).await })
             .await
             .map(|answer| answer.id)
             .map_err(EngineError::from_bollard)
