@@ -2,7 +2,7 @@
 
 use amika_core::credential::Agent;
 use amika_core::label::{Kind, key};
-use amika_core::wire::{BootRecord, Status};
+use amika_core::wire::{BootRecord, ServiceState, Status};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -101,7 +101,13 @@ pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
     if sandbox.is_running() {
         let client = sandbox.client(&engine)?;
         status = client.status().await.ok();
-        access = client.opencode_access().await.ok();
+        let off = ServiceState::Off;
+        if status
+            .as_ref()
+            .is_some_and(|status| status.services.opencode.state != off)
+        {
+            access = client.opencode_access().await.ok();
+        }
     } else {
         last_boot = read_boot_record(&engine, &sandbox.container.id).await?;
     }
