@@ -10,9 +10,13 @@
 
 mod support;
 
+mod bad_input;
 mod connect;
 mod create;
 mod exec;
+mod image_any;
+mod interrupt;
+mod lifecycle;
 mod logs;
 mod ports;
 mod services;

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-pub(crate) use command::{Output, Run};
+pub(crate) use command::{Output, Run, Running};
 pub(crate) use proxy::EngineProxy;
 pub(crate) use terminal::Terminal;
 

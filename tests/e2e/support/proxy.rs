@@ -24,7 +24,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     requests: Vec<String>,
-    hold: Option<&'static str>,
+    hold: Option<String>,
     held: bool,
 }
 
@@ -59,8 +59,8 @@ impl EngineProxy {
     }
 
     /// Holds the next request with this in its first line, such as `/containers/create`.
-    pub(crate) fn hold(&self, what: &'static str) -> &Self {
-        self.shared.state.lock().unwrap().hold = Some(what);
+    pub(crate) fn hold(&self, what: &str) -> &Self {
+        self.shared.state.lock().unwrap().hold = Some(what.to_owned());
         self
     }
 
@@ -107,7 +107,7 @@ impl Shared {
         }
         let mut state = self.state.lock().unwrap();
         state.requests.push(line.clone().into_owned());
-        if state.hold.is_some_and(|what| line.contains(what)) {
+        if state.hold.as_ref().is_some_and(|what| line.contains(what)) {
             state.held = true;
             while state.held {
                 state = self.changed.wait(state).unwrap();

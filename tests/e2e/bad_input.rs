@@ -1,0 +1,308 @@
+//! Bad input: refused with its exit code, in text and in JSON, before anything is made.
+
+use crate::support::{DEBIAN, Output, SCRATCH, Stage};
+
+/// Runs `sandbox create` twice, for text and for JSON; asserts code, word and what is told.
+fn refused(stage: &Stage, args: &[&str], code: i32, told: &str) {
+    refused_with(stage, args, &[], code, told);
+}
+
+fn refused_with(stage: &Stage, args: &[&str], env: &[(&str, &str)], code: i32, told: &str) {
+    let run = |more: &[&str]| -> Output {
+        let all: Vec<&str> = ["sandbox", "create"]
+            .iter()
+            .chain(more)
+            .chain(args)
+            .copied()
+            .collect();
+        let run = stage.amika(&all);
+        env.iter()
+            .fold(run, |run, (name, value)| run.env(name, value))
+            .output()
+    };
+    let text = run(&[]);
+    assert_eq!(text.code, code, "{args:?}: {text:?}");
+    assert_eq!(text.stdout, b"", "{args:?}: {text:?}");
+    let stderr = text.stderr_text();
+    assert!(
+        stderr.contains(told),
+        "{args:?}: {told:?} is not told: {text:?}"
+    );
+    assert!(
+        stderr.starts_with("error: ") || stderr.contains("\nerror: "),
+        "{text:?}"
+    );
+
+    let json = run(&["-o", "json"]);
+    assert_eq!(json.code, code, "{args:?}: {json:?}");
+    let document = json.json();
+    let error = &document["error"];
+    let word = match code {
+        2 => "usage",
+        4 => "conflict",
+        5 => "engine_unreachable",
+        6 => "image",
+        7 => "repository",
+        _ => unreachable!("no such code in the table"),
+    };
+    assert_eq!(error["code"], word, "{args:?}: {document}");
+    assert_eq!(error["exit_code"], code, "{args:?}: {document}");
+    assert!(
+        error["message"].as_str().is_some_and(|m| !m.is_empty()),
+        "{document}"
+    );
+    let all = error.to_string();
+    let told = serde_json::to_string(told).unwrap();
+    assert!(
+        all.contains(told.trim_matches('"')),
+        "{args:?}: {told:?} is not told: {document}"
+    );
+    stage.nothing_was_made();
+}
+
+#[test]
+fn an_unknown_image_is_6() {
+    let stage = Stage::new();
+    refused(
+        &stage,
+        &["--image", "amika-test/no-such:image"],
+        6,
+        "amika-test/no-such:image",
+    );
+    refused(&stage, &["--image", "Not A Reference"], 6, "no reference");
+    refused(&stage, &["--preset", "codr"], 2, "coder");
+}
+
+#[test]
+fn an_engine_that_does_not_answer_is_5() {
+    let stage = Stage::new();
+    let told = "cannot be reached";
+    for host in ["unix:///nonexistent/docker.sock", "tcp://127.0.0.1:1"] {
+        refused_with(
+            &stage,
+            &["--image", SCRATCH],
+            &[("DOCKER_HOST", host)],
+            5,
+            told,
+        );
+    }
+    let context = [("DOCKER_CONTEXT", "no-such-context")];
+    refused_with(
+        &stage,
+        &["--image", SCRATCH],
+        &context,
+        5,
+        "no-such-context",
+    );
+    let host = [("DOCKER_HOST", "nonsense")];
+    refused_with(&stage, &["--image", SCRATCH], &host, 5, "nonsense");
+}
+
+#[test]
+fn a_sandboxs_name_is_4() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(SCRATCH, &[]);
+    let id = sandbox.engine_says("{{.Id}}");
+    let again = sandbox.create(SCRATCH, &[]);
+    again.ended(4, &["already exists", "--replace", "amika sandbox connect"]);
+    let json = sandbox.create(SCRATCH, &["-o", "json"]);
+    json.ended(4, &[]);
+    assert_eq!(json.json()["error"]["code"], "conflict");
+    assert_eq!(sandbox.engine_says("{{.Id}}"), id);
+    let [containers, volumes, _] = stage.left();
+    assert_eq!((containers.len(), volumes.len()), (1, 2));
+}
+
+#[test]
+fn a_strangers_name_is_4_and_the_stranger_is_left_alone() {
+    let stage = Stage::new();
+    let stranger = stage.stranger(&[], &[SCRATCH]);
+    stranger.docker(&["start"]).ended(0, &[]);
+    let before = stranger.docker(&["inspect"]).stdout_text();
+    let sandbox = stage.adopt(stranger.name.clone());
+    for more in [&[][..], &["--replace"], &["-o", "json"]] {
+        let created = sandbox.create(SCRATCH, more);
+        created.ended(4, &["not amika's", "left alone"]);
+    }
+    for verb in ["stop", "delete", "start", "logs", "inspect"] {
+        let refused = sandbox.verb(verb, &[]).output();
+        refused.ended(3, &["not a sandbox of amika"]);
+    }
+    assert_eq!(stranger.docker(&["inspect"]).stdout_text(), before);
+    let [containers, volumes, _] = stage.left();
+    assert_eq!((containers.len(), volumes.len()), (1, 0));
+}
+
+#[test]
+fn bad_names_are_2() {
+    let stage = Stage::new();
+    for (name, told) in [
+        ("", "empty"),
+        ("Upper", "upper"),
+        ("a b", "a-b"),
+        ("-a", "begin"),
+        ("a_b", "a-b"),
+        ("a/b", "'/'"),
+        ("ü", "use a-z"),
+        ("..", "'.'"),
+        (&"x".repeat(42), "41"),
+    ] {
+        let name = format!("--name={name}");
+        refused(&stage, &["--image", SCRATCH, &name], 2, told);
+    }
+}
+
+#[test]
+fn bad_ports_are_2() {
+    let stage = Stage::new();
+    for (port, told) in [
+        ("x", "no port number"),
+        ("0", "port 0"),
+        ("65536", "out of range"),
+        ("80/sctp", "unknown protocol"),
+        ("0:80", "host port 0"),
+        ("8000-8010:80", "ranges"),
+        ("host:1:2", "IP address"),
+        ("60998", "reserved"),
+        ("8080:60899", "reserved"),
+        ("60999/udp", "reserved"),
+    ] {
+        let port = format!("--port={port}");
+        refused(&stage, &["--image", SCRATCH, &port], 2, told);
+    }
+    let twice = [
+        "--image", SCRATCH, "--port", "18080:80", "--port", "18080:81",
+    ];
+    refused(&stage, &twice, 2, "18080");
+    refused(
+        &stage,
+        &["--image", SCRATCH, "--port-host-ip", "here"],
+        2,
+        "here",
+    );
+}
+
+#[test]
+fn a_bad_setup_script_is_2() {
+    let stage = Stage::new();
+    let not_executable = stage.file("plain.sh", "#!/bin/sh\n");
+    let chmod = format!("chmod +x {not_executable}");
+    refused(
+        &stage,
+        &["--image", SCRATCH, "--setup-script", "/no/such.sh"],
+        2,
+        "/no/such.sh",
+    );
+    refused(
+        &stage,
+        &["--image", SCRATCH, "--setup-script", "/"],
+        2,
+        "not a file",
+    );
+    refused(
+        &stage,
+        &["--image", SCRATCH, "--setup-script", &not_executable],
+        2,
+        &chmod,
+    );
+    refused(
+        &stage,
+        &[
+            "--image",
+            SCRATCH,
+            "--no-setup",
+            "--setup-script",
+            &not_executable,
+        ],
+        2,
+        "cannot be used with",
+    );
+}
+
+#[test]
+fn a_repository_that_is_none_is_7() {
+    let stage = Stage::new();
+    let plain = stage.file("plain/file", "no repository\n");
+    let plain = plain.trim_end_matches("/file");
+    refused(&stage, &["--image", DEBIAN, "--git", plain], 7, plain);
+    refused(
+        &stage,
+        &["--image", DEBIAN, "--git", "/no/such/path"],
+        7,
+        "/no/such/path",
+    );
+    let repository = stage.repository("project", &[("file", "content\n")]);
+    let branch = [
+        "--image",
+        DEBIAN,
+        "--git",
+        &repository,
+        "--branch",
+        "nowhere",
+    ];
+    refused(&stage, &branch, 7, "nowhere");
+}
+
+#[test]
+fn bad_environment_and_limits_are_2() {
+    let stage = Stage::new();
+    let file = stage.file("env", "GOOD=1\nBAD NAME=2\n");
+    refused(&stage, &["--image", SCRATCH, "--env", "=x"], 2, "no name");
+    refused(
+        &stage,
+        &["--image", SCRATCH, "--env", "AMIKA_AGENT_CWD=/"],
+        2,
+        "AMIKA_AGENT_CWD",
+    );
+    refused(
+        &stage,
+        &["--image", SCRATCH, "--env-file", &file],
+        2,
+        "line 2",
+    );
+    refused(
+        &stage,
+        &["--image", SCRATCH, "--env-file", "/no/such"],
+        2,
+        "/no/such",
+    );
+    refused(
+        &stage,
+        &["--image", SCRATCH, "--cpus", "0"],
+        2,
+        "processors",
+    );
+    refused(&stage, &["--image", SCRATCH, "--memory", "1x"], 2, "memory");
+    refused(
+        &stage,
+        &["--image", SCRATCH, "--timeout", "soon"],
+        2,
+        "length of time",
+    );
+    refused(&stage, &["--image", SCRATCH, "--nonsense"], 2, "--nonsense");
+}
+
+#[test]
+fn a_repositorys_configuration_that_is_no_toml_is_2_with_its_place() {
+    let stage = Stage::new();
+    let repository = stage.repository("project", &[(".amika/config.toml", "[lifecycle\n")]);
+    refused(
+        &stage,
+        &["--image", DEBIAN, "--git", &repository],
+        2,
+        "config.toml",
+    );
+    let missing = stage.repository(
+        "other",
+        &[(
+            ".amika/config.toml",
+            "[lifecycle]\nsetup_script = \"none.sh\"\n",
+        )],
+    );
+    refused(
+        &stage,
+        &["--image", DEBIAN, "--git", &missing],
+        2,
+        "none.sh",
+    );
+}

@@ -1,0 +1,178 @@
+//! Ctrl-C, SIGTERM and two creates of one name, each at a moment that a held request makes certain.
+
+use rustix::process::Signal;
+
+use crate::support::{DEBIAN, EngineProxy, Sandbox, Stage};
+
+/// Interrupts a create that the proxy holds at a request, and asserts that nothing is left.
+fn interrupt_at(request: impl Fn(&Sandbox<'_>) -> String, args: &[&str], signal: Signal) {
+    let stage = Stage::new();
+    let proxy = stage.engine_proxy();
+    let sandbox = stage.adopt(stage.name());
+    proxy.hold(&request(&sandbox));
+    let creating = sandbox
+        .create_run(DEBIAN, args)
+        .env("DOCKER_HOST", &proxy.host())
+        .start();
+    proxy.holds();
+    creating.signal(signal);
+    creating.warns("interrupted: removing what was made");
+    proxy.let_go();
+    let created = creating.wait();
+    created.ended(130, &["nothing was left behind"]);
+    assert_eq!(created.stdout, b"");
+    stage.nothing_was_made();
+}
+
+fn making(sandbox: &Sandbox<'_>) -> String {
+    format!("/containers/create?name={}", sandbox.name)
+}
+
+#[test]
+fn ctrl_c_while_the_container_is_being_made_leaves_nothing() {
+    interrupt_at(making, &[], Signal::INT);
+}
+
+#[test]
+fn sigterm_while_the_container_is_being_made_leaves_nothing() {
+    interrupt_at(making, &[], Signal::TERM);
+}
+
+#[test]
+fn ctrl_c_while_the_repository_is_cloned_leaves_nothing() {
+    let stage = Stage::new();
+    let repository = stage.repository("project", &[("file", "content\n")]);
+    let args = ["--git", repository.as_str()];
+    interrupt_at(
+        |_| "path=%2Fhome%2Famika%2Fworkspace%2Fproject".into(),
+        &args,
+        Signal::INT,
+    );
+}
+
+#[test]
+fn sigterm_while_the_container_is_being_started_leaves_nothing() {
+    interrupt_at(|_| "/start".into(), &[], Signal::TERM);
+}
+
+/// Interrupts a create whose setup runs.
+fn interrupt_setup(signal: Signal) {
+    let stage = Stage::new();
+    let script = stage.script("setup.sh", "#!/bin/sh\necho begun\nexec sleep 4321\n");
+    let sandbox = stage.adopt(stage.name());
+    let creating = sandbox
+        .create_run(DEBIAN, &["-o", "json", "--setup-script", &script])
+        .start();
+    creating.warns("begun").signal(signal);
+    let created = creating.wait();
+    created.ended(130, &["interrupted: removing what was made"]);
+    assert_eq!(created.json()["error"]["code"], "interrupted");
+    stage.nothing_was_made();
+}
+
+#[test]
+fn ctrl_c_during_setup_leaves_nothing() {
+    interrupt_setup(Signal::INT);
+}
+
+#[test]
+fn sigterm_during_setup_leaves_nothing() {
+    interrupt_setup(Signal::TERM);
+}
+
+#[test]
+fn ctrl_c_before_anything_is_made_ends_at_once() {
+    let stage = Stage::new();
+    let proxy = stage.engine_proxy();
+    let sandbox = stage.adopt(stage.name());
+    proxy.hold("/images/");
+    let creating = sandbox
+        .create_run(DEBIAN, &[])
+        .env("DOCKER_HOST", &proxy.host())
+        .start();
+    proxy.holds();
+    creating.signal(Signal::INT);
+    creating.wait().ended(130, &["nothing was left behind"]);
+    proxy.let_go();
+    assert_eq!(proxy.changing(), Vec::<String>::new());
+    stage.nothing_was_made();
+}
+
+#[test]
+fn ctrl_c_on_a_terminal_ends_create() {
+    let stage = Stage::new();
+    let script = stage.script("setup.sh", "#!/bin/sh\necho begun\nexec sleep 4321\n");
+    let name = stage.name();
+    let mut terminal = stage.on_terminal(&[
+        "sandbox",
+        "create",
+        "--name",
+        &name,
+        "--image",
+        DEBIAN,
+        "--setup-script",
+        &script,
+    ]);
+    terminal.shows("begun").types("\u{3}");
+    terminal.shows("interrupted: removing what was made");
+    assert_eq!(terminal.wait(), 130);
+    stage.nothing_was_made();
+}
+
+#[test]
+fn interrupting_a_start_leaves_the_sandbox() {
+    let stage = Stage::new();
+    let script = stage.script("setup.sh", "#!/bin/sh\ntrue\n");
+    let sandbox = stage.sandbox(DEBIAN, &["--setup-script", &script]);
+    sandbox.verb("stop", &[]).output().ended(0, &[]);
+    stage.script("setup.sh", "#!/bin/sh\necho begun\nexec sleep 4321\n");
+    let starting = sandbox.verb("start", &[]).start();
+    starting.warns("begun").signal(Signal::INT);
+    starting.wait().ended(130, &["goes on by itself"]);
+    assert_eq!(sandbox.inspect()["state"], "setup");
+}
+
+/// Starts a create that is held right before its container is made.
+fn held<'a>(sandbox: &Sandbox<'a>, proxy: &EngineProxy) -> crate::support::Running {
+    proxy.hold(&making(sandbox));
+    let creating = sandbox
+        .create_run(DEBIAN, &[])
+        .env("DOCKER_HOST", &proxy.host())
+        .start();
+    proxy.holds();
+    creating
+}
+
+#[test]
+fn of_two_creates_of_one_name_the_second_is_refused() {
+    let stage = Stage::new();
+    let proxy = stage.engine_proxy();
+    let sandbox = stage.adopt(stage.name());
+    let first = held(&sandbox, &proxy);
+    let second = sandbox.create(DEBIAN, &["-o", "json"]);
+    second.ended(4, &["another amika is working on"]);
+    assert_eq!(second.json()["error"]["code"], "conflict");
+    proxy.let_go();
+    first.wait().ended(0, &[]);
+    assert_eq!(sandbox.engine_state(), "running");
+}
+
+#[test]
+fn of_two_users_that_create_one_name_the_loser_leaves_the_winners_alone() {
+    let stage = Stage::new();
+    let proxy = stage.engine_proxy();
+    let sandbox = stage.adopt(stage.name());
+    let loser = held(&sandbox, &proxy);
+    // Another user's locks are elsewhere: only the engine knows of both.
+    let other = stage.home().join("other-user");
+    let winner = sandbox
+        .create_run(DEBIAN, &[])
+        .env("XDG_RUNTIME_DIR", other.to_str().unwrap())
+        .output();
+    winner.ended(0, &[]);
+    proxy.let_go();
+    loser.wait().ended(4, &["already exists"]);
+    assert_eq!(sandbox.engine_state(), "running");
+    let [containers, volumes, _] = stage.left();
+    assert_eq!((containers.len(), volumes.len()), (1, 2), "{volumes:?}");
+}

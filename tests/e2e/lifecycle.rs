@@ -1,0 +1,187 @@
+//! List, inspect, stop, start and delete.
+
+use crate::support::{DEBIAN, SCRATCH, Stage, docker, eventually};
+
+#[test]
+fn a_sandbox_is_listed_and_inspected_in_text_and_json() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(SCRATCH, &["--port", "8080"]);
+    let text = stage.sandbox_verb(&["list"]);
+    text.ended(0, &[]);
+    let text = text.stdout_text();
+    let header = text.lines().next().unwrap();
+    for column in ["NAME", "STATE", "REPO", "BRANCH", "PORTS", "URL", "CREATED"] {
+        assert!(header.contains(column), "{header}");
+    }
+    let row = text
+        .lines()
+        .find(|line| line.starts_with(&sandbox.name))
+        .unwrap();
+    assert!(
+        row.contains("running") && row.contains("->8080/tcp"),
+        "{row}"
+    );
+    let json = stage.sandbox_verb(&["ls", "-o", "json"]).json();
+    let all = json.as_array().unwrap();
+    let one = all.iter().find(|one| one["name"] == *sandbox.name).unwrap();
+    assert_eq!(one["state"], "running");
+    assert_eq!(one["image"], SCRATCH);
+
+    let inspected = sandbox.inspect();
+    assert_eq!(inspected["container"], sandbox.engine_says("{{.Id}}"));
+    assert_eq!(inspected["agent_cwd"], "/home/amika/workspace");
+    let text = sandbox.verb("inspect", &[]).output();
+    text.ended(0, &[]);
+    assert!(text.stdout_text().contains(&sandbox.name), "{text:?}");
+}
+
+#[test]
+fn an_idle_sandbox_stops_quickly_and_starts_again_with_its_files() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    let write = "echo kept >~/file; echo kept >/etc/file";
+    sandbox.exec(&["sh", "-c", write]).output().ended(0, &[]);
+    let stopped = sandbox.verb("stop", &[]).output();
+    stopped.ended(0, &[]);
+    assert_eq!(stopped.stdout_text(), format!("{}\n", sandbox.name));
+    // Docker's own patience with a container that ignores SIGTERM is ten seconds and more.
+    assert!(stopped.took.as_secs() < 5, "{stopped:?}");
+    assert_eq!(sandbox.inspect()["state"], "stopped");
+    assert_eq!(sandbox.inspect()["last_boot"]["phase"], "exited");
+    sandbox.verb("stop", &[]).output().ended(0, &[]);
+    sandbox.verb("start", &[]).output().ended(0, &[]);
+    let read = sandbox.exec(&["sh", "-c", "cat ~/file /etc/file"]).output();
+    assert_eq!(read.stdout_text(), "kept\nkept\n", "{read:?}");
+    // A start of what runs already changes nothing.
+    let boot = sandbox.inspect()["status"]["boot_id"].clone();
+    sandbox.verb("start", &[]).output().ended(0, &[]);
+    assert_eq!(sandbox.inspect()["status"]["boot_id"], boot);
+}
+
+#[test]
+fn stop_gives_programs_the_time_it_is_told() {
+    let stage = Stage::new();
+    let cmd = "trap '' TERM; echo deaf; while :; do sleep 1; done";
+    let sandbox = stage.sandbox(DEBIAN, &["--", "sh", "-c", cmd]);
+    sandbox.logs("deaf");
+    let stopped = sandbox.verb("stop", &["--timeout", "1s"]).output();
+    stopped.ended(0, &[]);
+    assert!(stopped.took.as_millis() >= 900, "{stopped:?}");
+    assert!(stopped.took.as_secs() < 10, "{stopped:?}");
+    assert_eq!(sandbox.engine_state(), "exited");
+}
+
+#[test]
+fn a_cmds_exit_code_is_kept_and_listed() {
+    let stage = Stage::new();
+    let sandbox = stage.adopt(stage.name());
+    let cmd = ["--no-wait", "--", "sh", "-c", "exit 7"];
+    sandbox.create(DEBIAN, &cmd).ended(0, &[]);
+    eventually("it ended", || sandbox.engine_state() == "exited");
+    assert_eq!(sandbox.inspect()["exit_code"], 7);
+    assert_eq!(sandbox.inspect()["last_boot"]["cmd"]["exit_code"], 7);
+    let text = stage.sandbox_verb(&["list"]).stdout_text();
+    let row = text
+        .lines()
+        .find(|line| line.starts_with(&sandbox.name))
+        .unwrap();
+    assert!(row.contains("stopped (7)"), "{row}");
+}
+
+#[test]
+fn delete_keeps_the_git_volume_unless_told() {
+    let stage = Stage::new();
+    let repository = stage.repository("project", &[("file", "content\n")]);
+    let kept = stage.sandbox(DEBIAN, &["--git", &repository]);
+    let gone = stage.sandbox(DEBIAN, &["--git", &repository]);
+    let deleted = kept.verb("delete", &["--force"]).output();
+    let volume = format!("amika-git-{}-project-", kept.name);
+    deleted.ended(0, &[&volume, "stays"]);
+    let json = gone
+        .verb("delete", &["-f", "--volumes", "-o", "json"])
+        .output();
+    json.ended(0, &[]);
+    assert_eq!(json.json()[0]["name"], gone.name);
+    let [containers, volumes, _] = stage.left();
+    assert!(containers.is_empty(), "{containers:?}");
+    assert_eq!(volumes.len(), 1, "{volumes:?}");
+    assert!(volumes[0].starts_with(&volume), "{volumes:?}");
+    docker(&["volume", "rm", &volumes[0]]).ended(0, &[]);
+}
+
+#[test]
+fn several_names_are_done_at_once_and_one_bad_name_spoils_no_other() {
+    let stage = Stage::new();
+    let (one, two) = (stage.sandbox(SCRATCH, &[]), stage.sandbox(SCRATCH, &[]));
+    let stopped = stage.sandbox_verb(&["stop", &one.name, "no-such-name", &two.name]);
+    stopped.ended(3, &["there is no sandbox \"no-such-name\""]);
+    assert_eq!(
+        stopped.stdout_text(),
+        format!("{}\n{}\n", one.name, two.name)
+    );
+    assert_eq!(
+        (one.engine_state(), two.engine_state()),
+        ("exited".into(), "exited".into())
+    );
+    let started = stage.sandbox_verb(&["start", "-o", "json", &one.name, &two.name]);
+    started.ended(0, &[]);
+    assert_eq!(started.json()[1]["result"], "started");
+    let json = stage.sandbox_verb(&["delete", "-f", "-o", "json", &one.name, "no-such-name"]);
+    json.ended(3, &[]);
+    let error = &json.json()["error"];
+    assert_eq!(error["code"], "not_found");
+    assert_eq!(error["results"][0]["result"], "deleted");
+}
+
+#[test]
+fn a_name_that_is_nearly_right_is_offered() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(SCRATCH, &[]);
+    let nearly = format!("{}x", sandbox.name);
+    for verb in ["inspect", "stop", "start", "delete", "logs"] {
+        let refused = stage.sandbox_verb(&[verb, &nearly]);
+        refused.ended(3, &[&format!("did you mean `{}`?", sandbox.name)]);
+    }
+    let id = sandbox.engine_says("{{.Id}}");
+    stage.sandbox_verb(&["stop", &id[..12]]).ended(3, &[]);
+    assert_eq!(sandbox.engine_state(), "running");
+}
+
+#[test]
+fn delete_on_a_terminal_asks_before_a_running_sandbox_goes() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(SCRATCH, &[]);
+    let mut no = stage.on_terminal(&["sandbox", "delete", &sandbox.name]);
+    no.shows("Delete? [y/N]").types("n\r");
+    assert_eq!(no.wait(), 4);
+    assert_eq!(sandbox.engine_state(), "running");
+    let mut yes = stage.on_terminal(&["sandbox", "delete", &sandbox.name]);
+    yes.shows("Delete? [y/N]").types("y\r");
+    assert_eq!(yes.wait(), 0);
+    stage.nothing_was_made();
+}
+
+#[test]
+fn a_sandbox_that_docker_stopped_or_started_is_told_as_it_is() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(SCRATCH, &[]);
+    docker(&["stop", &sandbox.name]).ended(0, &[]);
+    assert_eq!(sandbox.inspect()["state"], "stopped");
+    docker(&["start", &sandbox.name]).ended(0, &[]);
+    eventually("it runs", || {
+        sandbox.inspect()["status"]["phase"] == "running"
+    });
+    docker(&["pause", &sandbox.name]).ended(0, &[]);
+    let listed = stage.sandbox_verb(&["list", "-o", "json"]).json();
+    let one = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["name"] == *sandbox.name);
+    assert_eq!(one.unwrap()["state"], "paused");
+    docker(&["unpause", &sandbox.name]).ended(0, &[]);
+    docker(&["kill", &sandbox.name]).ended(0, &[]);
+    eventually("it ended", || sandbox.engine_state() == "exited");
+    assert_eq!(sandbox.inspect()["exit_code"], 137);
+    sandbox.verb("start", &[]).output().ended(0, &[]);
+}
