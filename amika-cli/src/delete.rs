@@ -162,8 +162,9 @@ fn names_of_work(archive: &[u8], mounts: &[(&Path, bool)], made: u64) -> Vec<Str
             .max_by_key(|(point, _)| point.as_os_str().len());
         let counts = match mount {
             None => !(is_directory && mounts.iter().any(|(point, _)| point.starts_with(&place))),
+            // Archives count in seconds: what was written in the very second of the making may be new.
             Some((_, true)) => {
-                !is_directory && entry.header().mtime().is_ok_and(|written| written > made)
+                !is_directory && entry.header().mtime().is_ok_and(|written| written >= made)
             }
             Some((_, false)) => false,
         };

@@ -41,4 +41,7 @@ pub struct PruneArgs {
     /// Remove them without asking, whatever work is in them.
     #[arg(short, long, visible_alias = "yes")]
     pub force: bool,
+    /// Only those that were made for this sandbox.
+    #[arg(long, value_name = "NAME")]
+    pub sandbox_name: Option<String>,
 }

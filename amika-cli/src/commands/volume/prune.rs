@@ -17,6 +17,7 @@ pub(super) async fn run(args: &PruneArgs, app: &App) -> Result<()> {
         .iter()
         .filter(|volume| volume.kind == Kind::Git && volume.sandbox.is_none())
         .filter(|volume| volume.used_by.is_empty())
+        .filter(|volume| args.sandbox_name.is_none() || volume.made_for == args.sandbox_name)
         .map(|volume| &volume.name)
         .collect();
     if !names.is_empty() && !args.force {

@@ -1,0 +1,223 @@
+//! What outlives a sandbox, and what is looked at before it goes.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::support::{DEBIAN, Output, Sandbox, Stage, docker};
+
+fn volume(stage: &Stage, args: &[&str]) -> Output {
+    let all: Vec<&str> = std::iter::once("volume")
+        .chain(args.iter().copied())
+        .collect();
+    stage.amika(&all).output()
+}
+
+/// The path of a repository named `app` with one commit.
+fn repository(stage: &Stage) -> String {
+    let path = stage.home().join("app");
+    fs::create_dir_all(&path).unwrap();
+    let script = "cd \"$1\" && git init -q . && echo x >file && git add -A && \
+                  git -c user.name=A -c user.email=a@example.com commit -qm x";
+    let made = stage.shell(script, &[path.to_str().unwrap()]).output();
+    assert_eq!(made.code, 0, "{made:?}");
+    path.to_str().unwrap().to_owned()
+}
+
+/// The name of the sandbox's git volume, as `volume list` has it.
+fn git_volume(stage: &Stage, sandbox: &Sandbox<'_>) -> serde_json::Value {
+    let listed = volume(stage, &["list", "-o", "json"]).json();
+    let mine = |one: &&serde_json::Value| one["kind"] == "git" && one["made_for"] == *sandbox.name;
+    listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(mine)
+        .unwrap()
+        .clone()
+}
+
+fn has(output: &Output, code: i32, words: &str) {
+    assert_eq!(output.code, code, "{output:?}");
+    assert!(output.stderr_text().contains(words), "{output:?}");
+}
+
+#[test]
+fn a_git_volume_survives_its_sandbox_until_it_is_deleted() {
+    let stage = Stage::new();
+    let repository = repository(&stage);
+    let sandbox = stage.sandbox(DEBIAN, &["--git", &repository]);
+    let listed = git_volume(&stage, &sandbox);
+    let name = listed["name"].as_str().unwrap();
+    assert!(
+        name.starts_with(&format!("amika-git-{}-app-", sandbox.name)),
+        "{name}"
+    );
+    assert_eq!(listed["sandbox"], *sandbox.name);
+    assert_eq!(listed["repository"], "app");
+    has(&volume(&stage, &["delete", name]), 4, &sandbox.name);
+    let shown = volume(&stage, &["inspect", name]).stdout_text();
+    assert!(shown.contains("Repository    app\n"), "{shown}");
+
+    let deleted = sandbox.verb("delete", &["--force"]).output();
+    has(
+        &deleted,
+        0,
+        &format!("`amika volume delete {name}` removes it"),
+    );
+    let listed = git_volume(&stage, &sandbox);
+    assert_eq!(
+        (listed["name"].as_str(), &listed["sandbox"]),
+        (Some(name), &serde_json::Value::Null)
+    );
+    let removed = volume(&stage, &["delete", name]);
+    assert_eq!(
+        (removed.code, removed.stdout_text()),
+        (0, format!("{name}\n")),
+        "{removed:?}"
+    );
+    has(&volume(&stage, &["delete", name]), 3, "there is no volume");
+}
+
+#[test]
+fn a_strangers_volume_is_left_alone() {
+    let stage = Stage::new();
+    let name = stage.name();
+    assert_eq!(docker(&["volume", "create", &name]).code, 0);
+    let tried = ["delete", "inspect"].map(|verb| volume(&stage, &[verb, &name]));
+    let still_there = docker(&["volume", "inspect", &name]).code;
+    docker(&["volume", "rm", &name]);
+    assert_eq!(still_there, 0);
+    for output in tried {
+        has(&output, 3, "is not amika's");
+    }
+}
+
+#[test]
+fn a_volume_that_anybody_else_uses_is_not_deleted() {
+    let stage = Stage::new();
+    let repository = repository(&stage);
+    let sandbox = stage.sandbox(DEBIAN, &["--git", &repository]);
+    let name = git_volume(&stage, &sandbox)["name"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let user = stage.name();
+    let mount = format!("{name}:/x");
+    assert_eq!(
+        docker(&["create", "--name", &user, "-v", &mount, DEBIAN]).code,
+        0
+    );
+    sandbox.verb("delete", &["--force"]).output();
+    let refused = volume(&stage, &["delete", &name]);
+    docker(&["rm", &user]);
+    has(&refused, 4, "is in use");
+    assert_eq!(volume(&stage, &["delete", &name]).code, 0);
+}
+
+#[test]
+fn prune_removes_nothing_that_may_hold_work_unless_told_to() {
+    let stage = Stage::new();
+    let repository = repository(&stage);
+    let sandbox = stage.sandbox(DEBIAN, &["--git", &repository]);
+    let name = git_volume(&stage, &sandbox)["name"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let of = ["prune", "--sandbox-name", sandbox.name.as_str()];
+    let nothing = volume(&stage, &of);
+    assert_eq!(
+        (nothing.code, nothing.stdout_text().as_str()),
+        (0, ""),
+        "a used one is none"
+    );
+    sandbox.verb("delete", &["--force"]).output();
+    let refused = volume(&stage, &of);
+    has(&refused, 4, &format!("amika volume delete {name}"));
+    assert!(
+        refused.stderr_text().contains("cannot be told"),
+        "{refused:?}"
+    );
+    let mut asked = stage.on_terminal(&["volume", "prune", "--sandbox-name", &sandbox.name]);
+    asked.shows(&name).shows("[y/N]").types("n\n");
+    assert_eq!(asked.wait(), 4);
+    assert_eq!(docker(&["volume", "inspect", &name]).code, 0);
+    let mut asked = stage.on_terminal(&["volume", "prune", "--sandbox-name", &sandbox.name]);
+    asked.shows("[y/N]").types("y\n").shows(&name);
+    assert_eq!(asked.wait(), 0);
+    assert_eq!(docker(&["volume", "inspect", &name]).code, 1);
+}
+
+#[test]
+fn forced_prune_removes_without_asking() {
+    let stage = Stage::new();
+    let repository = repository(&stage);
+    let sandbox = stage.sandbox(DEBIAN, &["--git", &repository]);
+    let name = git_volume(&stage, &sandbox)["name"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    sandbox.verb("delete", &["--force"]).output();
+    let pruned = volume(
+        &stage,
+        &["prune", "--force", "--sandbox-name", &sandbox.name],
+    );
+    assert_eq!(
+        (pruned.code, pruned.stdout_text()),
+        (0, format!("{name}\n")),
+        "{pruned:?}"
+    );
+}
+
+#[test]
+fn work_in_the_workspace_keeps_a_sandbox_from_being_deleted() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    let made = sandbox
+        .exec(&[
+            "sh",
+            "-c",
+            "cd ~/workspace && mkdir project && echo x >project/file && echo y >notes",
+        ])
+        .output();
+    assert_eq!(made.code, 0, "{made:?}");
+    for running in [true, false] {
+        if !running {
+            assert_eq!(sandbox.verb("stop", &[]).output().code, 0);
+        }
+        has(
+            &sandbox.verb("delete", &[]).output(),
+            4,
+            "in /home/amika/workspace: notes, project",
+        );
+    }
+    let replaced = sandbox.create(DEBIAN, &["--replace"]);
+    has(&replaced, 4, "holds work that would be lost");
+    assert_eq!(sandbox.engine_state(), "exited");
+    assert_eq!(sandbox.verb("delete", &["--force"]).output().code, 0);
+}
+
+#[test]
+fn a_sandbox_without_work_is_deleted_at_once() {
+    let stage = Stage::new();
+    let source = stage.home().join("src");
+    fs::create_dir_all(&source).unwrap();
+    let file = fs::File::create(source.join("file")).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(1_000_000_000))
+        .unwrap();
+    let mount = |rest: &str| format!("{}:/home/amika/workspace/{rest}", source.display());
+    let sandbox = stage.sandbox(
+        DEBIAN,
+        &["--mount", &mount("bind/deep:rw"), "--mount", &mount("copy")],
+    );
+    assert_eq!(sandbox.verb("delete", &[]).output().code, 0);
+    let sandbox = stage.sandbox(DEBIAN, &["--mount", &mount("copy")]);
+    let made = sandbox
+        .exec(&["sh", "-c", "echo changed >~/workspace/copy/file"])
+        .output();
+    assert_eq!(made.code, 0, "{made:?}");
+    has(
+        &sandbox.verb("delete", &[]).output(),
+        4,
+        "in /home/amika/workspace: copy",
+    );
+}
