@@ -13,7 +13,7 @@ export AMIKAD_DIR := $(OUT)/amikad
 export AMIKA := $(OUT)/amika
 PREFIX ?= $(HOME)/.local
 
-.PHONY: help demo test build bench lint engine base-image preset install schema clean-up
+.PHONY: help demo test build bench scale lint engine base-image preset install schema clean-up
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -31,6 +31,9 @@ build: ## Build amikad (static) and amika with it inside, into target/amika-dist
 
 bench: preset ## Print the figures that the project holds itself to, as ratios of one run
 	@scripts/bench "$(AMIKA)"
+
+scale: preset ## Make 50 sandboxes with 5 services each and measure the list of them
+	@scripts/scale "$(AMIKA)"
 
 lint: ## Formatting, clippy, licences, shell scripts
 	@scripts/lint

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 
-use amika_core::label::{Kind, ResourceRecord, SandboxId, SandboxRecord, key};
+use amika_core::label::{Kind, Labels, ResourceRecord, SandboxId, SandboxRecord, key};
 use amika_core::service::{HostPort, MAX_ROUNDS};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -51,7 +51,11 @@ pub async fn start(
     interrupt: &Interrupt,
 ) -> Result<Vec<Moved>> {
     let name = &sandbox.name;
-    let image = format!("{IMAGE}:{}-{:08x}", sandbox.record.id, rand::random::<u32>());
+    let image = format!(
+        "{IMAGE}:{}-{:08x}",
+        sandbox.record.id,
+        rand::random::<u32>()
+    );
     let made = tokio::select! {
         made = make(engine, sandbox, &image, taken) => made,
         () = interrupt.requested() => Err(CommandError::new(
@@ -81,12 +85,7 @@ pub async fn start(
 }
 
 /// Makes the second container and starts it, with other ports until the engine takes them.
-async fn make(
-    engine: &Engine,
-    sandbox: &Sandbox,
-    image: &str,
-    taken: HostPort,
-) -> Result<()> {
+async fn make(engine: &Engine, sandbox: &Sandbox, image: &str, taken: HostPort) -> Result<()> {
     let old = &sandbox.container;
     let record = SandboxRecord {
         creator: Some(crate::creator::this_process()),
@@ -124,15 +123,22 @@ async fn make(
     ))
 }
 
-fn image_labels(sandbox: &Sandbox) -> amika_core::label::Labels {
-    ResourceRecord {
+/// The creator is on the image too, so that `doctor` elsewhere leaves it alone while it is in work.
+fn image_labels(sandbox: &Sandbox) -> Labels {
+    let creator = SandboxRecord {
+        creator: Some(crate::creator::this_process()),
+        ..SandboxRecord::new(sandbox.record.id.clone())
+    };
+    let mut labels = creator.to_labels();
+    let image = ResourceRecord {
         id: Some(sandbox.record.id.clone()),
         sandbox: sandbox.name.parse().ok(),
         created_at: Some(crate::host::now_millis()),
         test: sandbox.record.test.clone(),
         ..ResourceRecord::new(Kind::Image)
-    }
-    .to_labels()
+    };
+    labels.extend(image.to_labels());
+    labels
 }
 
 /// Gives the started container the name, and removes the one that had it.
@@ -282,16 +288,27 @@ pub async fn unused_images(
     let images = images(engine, key::ID).await?;
     Ok(images
         .into_iter()
-        .filter(|(image, sandbox)| {
-            !used.contains(image.as_str()) && FileLock::is_free(&format!("sandbox-{sandbox}"))
-        })
+        .filter(|(image, labels)| !used.contains(image.as_str()) && !is_in_work(labels))
         .map(|(image, _)| image)
         .collect())
 }
 
-/// The images with a label that hold a sandbox's files, by name, or by id without one; and the name
-/// that the sandbox had.
-async fn images(engine: &Engine, label: &str) -> Result<Vec<(String, String)>> {
+/// Whether the process that makes an image still lives.
+fn is_in_work(labels: &Labels) -> bool {
+    let sandbox = |key: &str| match key {
+        key::KIND => Some(Kind::Sandbox.as_str()),
+        _ => labels.get(key).map(String::as_str),
+    };
+    SandboxRecord::from_labels(sandbox).is_ok_and(|record| {
+        record
+            .creator
+            .as_ref()
+            .is_some_and(crate::creator::is_alive)
+    })
+}
+
+/// The images with a label that hold a sandbox's files, by name, or by id without one.
+async fn images(engine: &Engine, label: &str) -> Result<Vec<(String, Labels)>> {
     let images = engine.list_images(label).await?;
     Ok(images
         .into_iter()
@@ -299,12 +316,9 @@ async fn images(engine: &Engine, label: &str) -> Result<Vec<(String, String)>> {
             let kind = image.labels.get(key::KIND).map(String::as_str);
             kind == Some(Kind::Image.as_str()) && image.labels.contains_key(key::ID)
         })
-        .map(|mut image| {
-            let sandbox = image.labels.remove(key::SANDBOX).unwrap_or_default();
-            match image.tags.into_iter().next() {
-                Some(tag) if tag != "<none>:<none>" => (tag, sandbox),
-                _ => (image.id, sandbox),
-            }
+        .map(|image| match image.tags.into_iter().next() {
+            Some(tag) if tag != "<none>:<none>" => (tag, image.labels),
+            _ => (image.id, image.labels),
         })
         .collect())
 }

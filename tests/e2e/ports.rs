@@ -67,7 +67,9 @@ fn a_service_whose_port_is_taken_gets_another() {
     );
     let repository = Repository::new(
         &stage,
-        &format!("[services.a]\nports = [{tcp}, {everywhere}, \"{udp}/udp\", {free}, \"{free}/udp\"]\n"),
+        &format!(
+            "[services.a]\nports = [{tcp}, {everywhere}, \"{udp}/udp\", {free}, \"{free}/udp\"]\n"
+        ),
     );
     let sandbox = stage.adopt(stage.name());
     let created = repository.create(&sandbox, &[], &[]);
@@ -80,7 +82,11 @@ fn a_service_whose_port_is_taken_gets_another() {
         (format!("{free}/udp"), false),
     ] {
         let host = host_port(&sandbox.name, &port);
-        assert_eq!(format!("{host}/{}", &port[port.len() - 3..]) != port, moved, "{port} at {host}");
+        assert_eq!(
+            format!("{host}/{}", &port[port.len() - 3..]) != port,
+            moved,
+            "{port} at {host}"
+        );
     }
 }
 
@@ -95,7 +101,11 @@ fn a_flag_s_port_that_is_taken_is_refused_with_its_holder() {
     assert_eq!(refused.code, 4, "{refused:?}");
     let said = refused.stderr_text();
     let holder = format!("(pid {})", std::process::id());
-    for part in [&format!("127.0.0.1:{port}/tcp"), &format!("--port {flag}"), &holder] {
+    for part in [
+        &format!("127.0.0.1:{port}/tcp"),
+        &format!("--port {flag}"),
+        &holder,
+    ] {
         assert!(said.contains(part.as_str()), "{part}: {said}");
     }
     drop(thief);
@@ -103,7 +113,10 @@ fn a_flag_s_port_that_is_taken_is_refused_with_its_holder() {
     let created = sandbox.create(DEBIAN, &["--port", &flag]);
     assert_eq!(created.code, 0, "{created:?}");
     let other = stage.adopt(stage.name());
-    let refused = other.create(DEBIAN, &["-o", "json", "--port", &format!("0.0.0.0:{port}:81")]);
+    let refused = other.create(
+        DEBIAN,
+        &["-o", "json", "--port", &format!("0.0.0.0:{port}:81")],
+    );
     assert_eq!(refused.code, 4, "{refused:?}");
     let error = &refused.json()["error"];
     assert_eq!(error["holder"]["name"], *sandbox.name, "{error}");
@@ -160,7 +173,9 @@ fn a_port_taken_between_probe_and_start_is_given_up() {
         {
             // The flag's port stays free: only the service is raced.
             let taken = steal(container);
-            let taken = taken.into_iter().filter(|it| it.local_addr().unwrap().port() != flag);
+            let taken = taken
+                .into_iter()
+                .filter(|it| it.local_addr().unwrap().port() != flag);
             loot.lock().unwrap().extend(taken);
         }
         Verdict::Forward
@@ -203,7 +218,10 @@ fn a_flag_s_port_taken_between_probe_and_start_is_refused() {
     assert_eq!(refused.code, 4, "{refused:?}");
     let said = refused.stderr_text();
     assert!(said.contains(&format!("--port {port}:80")), "{said}");
-    assert!(said.contains(&format!("(pid {})", std::process::id())), "{said}");
+    assert!(
+        said.contains(&format!("(pid {})", std::process::id())),
+        "{said}"
+    );
     assert_eq!(docker(&["inspect", &sandbox.name]).code, 1);
 }
 
@@ -303,7 +321,14 @@ fn new_ports_cost_no_file_and_keep_no_secret() {
     let stage = Stage::new();
     let (sandbox, port) = stopped(
         &stage,
-        &["--env", "API_KEY=CANARY", "--port", "4711", "--memory", "256m"],
+        &[
+            "--env",
+            "API_KEY=CANARY",
+            "--port",
+            "4711",
+            "--memory",
+            "256m",
+        ],
     );
     let name = &sandbox.name;
     let identity = "{{index .Config.Labels \"dev.amika.id\"}} {{.HostConfig.Memory}} {{json .Config.Env}} {{json .HostConfig.Mounts}}";
@@ -311,18 +336,28 @@ fn new_ports_cost_no_file_and_keep_no_secret() {
     let any = host_port(name, "4711/tcp");
     let first = inspect(name, "{{.Id}}");
     let _thief = TcpListener::bind(("127.0.0.1", port)).unwrap();
-    let started = sandbox.verb("start", &["--reassign-ports", "-o", "json"]).output();
+    let started = sandbox
+        .verb("start", &["--reassign-ports", "-o", "json"])
+        .output();
     assert_eq!(started.code, 0, "{started:?}");
     let moved = &started.json()[0]["moved_ports"];
     let now = host_port(name, &format!("{port}/tcp"));
     assert_ne!(now, port);
     assert_eq!(moved[0]["to"]["host_port"], now, "{moved}");
     assert_eq!(moved[0]["to"]["url"], format!("http://localhost:{now}"));
-    assert_eq!(moved.as_array().unwrap().len(), 1, "only what was taken moves: {moved}");
+    assert_eq!(
+        moved.as_array().unwrap().len(),
+        1,
+        "only what was taken moves: {moved}"
+    );
     assert_eq!(host_port(name, "4711/tcp"), any);
     assert_eq!(inspect(name, identity), before);
     keeps_its_files(&sandbox);
-    assert_eq!(docker(&["inspect", &first]).code, 1, "the old container is gone");
+    assert_eq!(
+        docker(&["inspect", &first]).code,
+        1,
+        "the old container is gone"
+    );
 
     let image = inspect(name, "{{.Config.Image}}");
     let config = docker(&["image", "inspect", &image]).stdout_text();
@@ -342,11 +377,19 @@ fn new_ports_cost_no_file_and_keep_no_secret() {
     let again = sandbox.verb("start", &["--reassign-ports"]).output();
     assert_eq!(again.code, 0, "{again:?}");
     keeps_its_files(&sandbox);
-    assert_eq!(docker(&["image", "inspect", &image]).code, 1, "one image is enough");
+    assert_eq!(
+        docker(&["image", "inspect", &image]).code,
+        1,
+        "one image is enough"
+    );
     let image = inspect(name, "{{.Config.Image}}");
     let deleted = sandbox.verb("delete", &["--force", "--volumes"]).output();
     assert_eq!(deleted.code, 0, "{deleted:?}");
-    assert_eq!(docker(&["image", "inspect", &image]).code, 1, "it goes with the sandbox");
+    assert_eq!(
+        docker(&["image", "inspect", &image]).code,
+        1,
+        "it goes with the sandbox"
+    );
 }
 
 #[test]
@@ -369,7 +412,11 @@ fn a_volume_without_a_name_comes_along() {
     assert_eq!(kept.stdout_text(), "work\n");
     let deleted = sandbox.verb("delete", &["--force"]).output();
     assert_eq!(deleted.code, 0, "{deleted:?}");
-    assert_eq!(docker(&["volume", "inspect", &before]).code, 1, "it goes with the sandbox");
+    assert_eq!(
+        docker(&["volume", "inspect", &before]).code,
+        1,
+        "it goes with the sandbox"
+    );
 }
 
 /// Starts with new ports, and is killed when it is about to change the engine for the `at`th time.
@@ -412,7 +459,10 @@ fn a_reassignment_killed_at_any_moment_is_mended_by_the_next_start() {
         let thief = TcpListener::bind(("127.0.0.1", host_port(name, &container_port))).unwrap();
         let killed = killed_at(&stage, &sandbox, moments);
         // Nobody takes what is left for a sandbox of its own, and its volumes are safe.
-        let listed = stage.amika(&["sandbox", "list", "-o", "json"]).output().json();
+        let listed = stage
+            .amika(&["sandbox", "list", "-o", "json"])
+            .output()
+            .json();
         let of_this = listed.as_array().unwrap().iter();
         let of_this: Vec<&Value> = of_this.filter(|it| it["id"] == *id).collect();
         assert!(!of_this.is_empty(), "moment {moments}: {listed}");

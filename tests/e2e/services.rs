@@ -41,7 +41,11 @@ fn declared_ports_are_published_and_reached() {
         ),
     );
     let sandbox = stage.adopt(stage.name());
-    let serve = [format!("http:{http}"), format!("tcp:{tcp}"), format!("udp:{udp}")];
+    let serve = [
+        format!("http:{http}"),
+        format!("tcp:{tcp}"),
+        format!("udp:{udp}"),
+    ];
     let created = repository.create(&sandbox, &[], &serve);
     assert_eq!(created.code, 0, "{created:?}");
     let name = &sandbox.name;
@@ -58,7 +62,9 @@ fn declared_ports_are_published_and_reached() {
         [
             "web".into(),
             name.clone(),
-            format!("127.0.0.1:{tcp}->{tcp}/tcp,127.0.0.1:{tls}->{tls}/tcp,127.0.0.1:{udp}->{udp}/udp"),
+            format!(
+                "127.0.0.1:{tcp}->{tcp}/tcp,127.0.0.1:{tls}->{tls}/tcp,127.0.0.1:{udp}->{udp}/udp"
+            ),
             format!("https://localhost:{tls}"),
         ],
     ];
@@ -93,7 +99,11 @@ fn ten_sandboxes_of_one_repository_work_side_by_side() {
              [services.echo]\nports = [{tcp}, \"{udp}/udp\"]\n"
         ),
     );
-    let serve = [format!("http:{http}"), format!("tcp:{tcp}"), format!("udp:{udp}")];
+    let serve = [
+        format!("http:{http}"),
+        format!("tcp:{tcp}"),
+        format!("udp:{udp}"),
+    ];
     let sandboxes: Vec<_> = (0..10).map(|_| stage.adopt(stage.name())).collect();
     for some in sandboxes.chunks(4) {
         let running: Vec<_> = some
@@ -107,7 +117,14 @@ fn ten_sandboxes_of_one_repository_work_side_by_side() {
     }
     let mut places = BTreeSet::new();
     for sandbox in &sandboxes {
-        let args = ["service", "list", "-o", "json", "--sandbox-name", &sandbox.name];
+        let args = [
+            "service",
+            "list",
+            "-o",
+            "json",
+            "--sandbox-name",
+            &sandbox.name,
+        ];
         let services = stage.amika(&args).output().json();
         let port = |service: usize, port: usize| {
             let port = &services[service]["ports"][port];
@@ -115,10 +132,18 @@ fn ten_sandboxes_of_one_repository_work_side_by_side() {
         };
         let url = services[0]["ports"][0]["url"].as_str().unwrap();
         assert_eq!(url, format!("http://localhost:{}", port(0, 0)));
-        assert_eq!(ask_http(url), sandbox.name, "another sandbox answers at {url}");
+        assert_eq!(
+            ask_http(url),
+            sandbox.name,
+            "another sandbox answers at {url}"
+        );
         assert_eq!(echo_tcp(port(1, 0), b"a"), b"a");
         assert_eq!(echo_udp(port(1, 1), b"b"), b"b");
-        places.extend([(port(0, 0), "tcp"), (port(1, 0), "tcp"), (port(1, 1), "udp")]);
+        places.extend([
+            (port(0, 0), "tcp"),
+            (port(1, 0), "tcp"),
+            (port(1, 1), "udp"),
+        ]);
     }
     assert_eq!(places.len(), 30, "{places:?}");
     // The first come has the numbers that were declared.
@@ -143,7 +168,14 @@ fn a_stopped_sandbox_s_services_have_no_live_url() {
     assert_eq!(rows[1][0], "a\\u{1b}b");
     assert_eq!(rows[1][2..], [format!("{port}/tcp (stopped)"), "-".into()]);
     assert_eq!(rows[2][2..], ["-", "-"]);
-    let args = ["service", "list", "-o", "json", "--sandbox-name", &sandbox.name];
+    let args = [
+        "service",
+        "list",
+        "-o",
+        "json",
+        "--sandbox-name",
+        &sandbox.name,
+    ];
     let services = stage.amika(&args).output().json();
     assert_eq!(services[0]["service"], "a\u{1b}b");
     assert_eq!(services[0]["state"], "stopped");
@@ -191,15 +223,17 @@ fn services_that_break_a_rule_are_left_out_with_one_warning() {
 fn flags_and_services_are_merged_and_never_override_each_other() {
     let stage = Stage::new();
     let [declared, published] = free_ports();
-    let repository =
-        Repository::new(&stage, &format!("[services.db]\nport = {declared}\n"));
+    let repository = Repository::new(&stage, &format!("[services.db]\nport = {declared}\n"));
     let sandbox = stage.adopt(stage.name());
     let both = format!("{published}:{declared}");
     let refused = repository.create(&sandbox, &["--port", &both], &[]);
     assert_eq!(refused.code, 4, "{refused:?}");
     let said = refused.stderr_text();
     assert!(said.contains(&format!("--port {both}")), "{said}");
-    assert!(said.contains("service \"db\" (.amika/config.toml:2)"), "{said}");
+    assert!(
+        said.contains("service \"db\" (.amika/config.toml:2)"),
+        "{said}"
+    );
 
     // Another protocol is another port.
     let udp = format!("{both}/udp");

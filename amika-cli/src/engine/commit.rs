@@ -120,7 +120,11 @@ impl Engine {
     }
 
     async fn keeps_images_with_containerd(&self) -> Result<bool, EngineError> {
-        let info = self.docker.info().await.map_err(EngineError::from_bollard)?;
+        let info = self
+            .docker
+            .info()
+            .await
+            .map_err(EngineError::from_bollard)?;
         Ok(info
             .driver_status
             .into_iter()

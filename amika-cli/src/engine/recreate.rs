@@ -11,8 +11,8 @@ use bollard::models::{
     NetworkConnectRequest, PortBinding,
 };
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, InspectContainerOptions,
-    ListContainersOptionsBuilder, RenameContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
+    RenameContainerOptionsBuilder,
 };
 
 use super::container::summary;
@@ -92,7 +92,10 @@ impl Engine {
         Ok(list.into_iter().map(summary).collect())
     }
 
-    pub(super) async fn raw(&self, container: &str) -> Result<ContainerInspectResponse, EngineError> {
+    pub(super) async fn raw(
+        &self,
+        container: &str,
+    ) -> Result<ContainerInspectResponse, EngineError> {
         self.docker
             .inspect_container(container, None::<InspectContainerOptions>)
             .await

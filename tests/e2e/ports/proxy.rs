@@ -51,7 +51,9 @@ impl Proxy {
 
 fn serve(client: &UnixStream, hook: &Hook) {
     let engine = std::env::var("DOCKER_HOST").unwrap_or_default();
-    let path = engine.strip_prefix("unix://").unwrap_or("/var/run/docker.sock");
+    let path = engine
+        .strip_prefix("unix://")
+        .unwrap_or("/var/run/docker.sock");
     let engine = UnixStream::connect(path).unwrap();
     let (mut from, mut to) = (engine.try_clone().unwrap(), client.try_clone().unwrap());
     std::thread::spawn(move || {

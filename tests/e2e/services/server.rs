@@ -51,7 +51,16 @@ impl Repository {
         for args in [
             &["init", "-q", "-b", "main"][..],
             &["add", "-A"],
-            &["-c", "user.name=T", "-c", "user.email=t@example.com", "commit", "-q", "-m", "x"],
+            &[
+                "-c",
+                "user.name=T",
+                "-c",
+                "user.email=t@example.com",
+                "commit",
+                "-q",
+                "-m",
+                "x",
+            ],
         ] {
             let mut command = Command::new("git");
             command.args(args).current_dir(&path);
@@ -63,14 +72,16 @@ impl Repository {
     /// The arguments that make a sandbox of it that serves `serve`.
     pub(crate) fn args(&self, name: &str, args: &[&str], serve: &[String]) -> Vec<String> {
         let git = self.path.to_str().unwrap();
-        ["sandbox", "create", "--name", name, "--image", DEBIAN, "--git", git]
-            .iter()
-            .chain(&["--no-credentials"])
-            .chain(args)
-            .chain(&["--", "perl", "/home/amika/workspace/app/serve.pl"])
-            .map(|arg| (*arg).to_owned())
-            .chain(serve.iter().cloned())
-            .collect()
+        [
+            "sandbox", "create", "--name", name, "--image", DEBIAN, "--git", git,
+        ]
+        .iter()
+        .chain(&["--no-credentials"])
+        .chain(args)
+        .chain(&["--", "perl", "/home/amika/workspace/app/serve.pl"])
+        .map(|arg| (*arg).to_owned())
+        .chain(serve.iter().cloned())
+        .collect()
     }
 
     /// Makes a sandbox of it that serves `serve`.
@@ -79,12 +90,7 @@ impl Repository {
     }
 
     /// As [`Repository::create`], to be started.
-    pub(crate) fn create_run(
-        &self,
-        sandbox: &Sandbox<'_>,
-        args: &[&str],
-        serve: &[String],
-    ) -> Run {
+    pub(crate) fn create_run(&self, sandbox: &Sandbox<'_>, args: &[&str], serve: &[String]) -> Run {
         sandbox.stage.amika(&self.args(&sandbox.name, args, serve))
     }
 }
@@ -132,7 +138,9 @@ pub(crate) fn echo_tcp(port: u16, message: &[u8]) -> Vec<u8> {
 pub(crate) fn echo_udp(port: u16, message: &[u8]) -> Vec<u8> {
     answer("udp", || {
         let socket = UdpSocket::bind("127.0.0.1:0").ok()?;
-        socket.set_read_timeout(Some(Duration::from_millis(500))).ok()?;
+        socket
+            .set_read_timeout(Some(Duration::from_millis(500)))
+            .ok()?;
         socket.connect(("127.0.0.1", port)).ok()?;
         socket.send(message).ok()?;
         let mut back = vec![0; 65536];

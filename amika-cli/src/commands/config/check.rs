@@ -26,13 +26,12 @@ pub(super) fn run(args: &CheckArgs, app: &App) -> Result<u8> {
         Ok(parsed) => parsed.warnings.clone(),
         Err(errors) => errors.clone(),
     };
-    if let Ok(parsed) = &parsed {
-        if let Some(SetupScript::Path(script)) = &parsed.config.lifecycle.setup_script {
-            if let Some(problem) = file.check_script(&text, script) {
-                report.refuse(&problem);
-                findings.push(problem);
-            }
-        }
+    if let Ok(parsed) = &parsed
+        && let Some(SetupScript::Path(script)) = &parsed.config.lifecycle.setup_script
+        && let Some(problem) = file.check_script(&text, script)
+    {
+        report.refuse(&problem);
+        findings.push(problem);
     }
     findings.sort_by_key(|finding| finding.span.start);
     for finding in &findings {

@@ -108,7 +108,7 @@ async fn prepare(
     let mut uploads = Vec::new();
     match (given, &sandbox.record.setup_script) {
         (Some(Setup::File { content, .. }), _) => {
-            uploads.push(Upload::setup_script(content.clone()))
+            uploads.push(Upload::setup_script(content.clone()));
         }
         (None, Some(SetupScript::Host(path))) if !skip_setup => {
             match create::read_script(path.as_ref()) {

@@ -57,11 +57,11 @@ struct ServicePortView {
 pub(super) async fn run(args: &ListArgs, app: &App) -> Result<()> {
     let engine = Engine::connect().await?;
     let list = sandbox::list(&engine).await?;
-    if let Some(name) = &args.sandbox_name {
-        if !list.iter().any(|(container, _)| container.name == *name) {
-            let names = list.iter().map(|(container, _)| container.name.as_str());
-            return Err(unknown(name, names));
-        }
+    if let Some(name) = &args.sandbox_name
+        && !list.iter().any(|(container, _)| container.name == *name)
+    {
+        let names = list.iter().map(|(container, _)| container.name.as_str());
+        return Err(unknown(name, names));
     }
     let mut views = Vec::new();
     for (container, record) in list {
