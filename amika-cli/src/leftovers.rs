@@ -3,7 +3,7 @@
 //! Only what bears our labels is looked at. A git volume is never a leftover by itself: it may hold
 //! work, and outlives its sandbox by design.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use amika_core::label::{Kind, SandboxRecord, key};
 use schemars::JsonSchema;
@@ -47,7 +47,8 @@ enum Removal {
 /// Those of the engine.
 pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
     // Volumes first: one whose container is made between the two lists is then not in the first.
-    let volumes = engine.list_volumes(key::KIND).await?;
+    let mut volumes = engine.list_volumes(key::KIND).await?;
+    volumes.retain(|volume| is_ours(&volume.labels));
     let mut found = Vec::new();
     let mut ids = BTreeSet::new();
     let mut containers = Vec::new();
@@ -57,6 +58,9 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
         let Ok(record) = record else {
             continue;
         };
+        if !is_ours(&container.labels) {
+            continue;
+        }
         if let Some(sandbox) = reassign::passing(&container.name) {
             if FileLock::is_free(&format!("sandbox-{sandbox}")) {
                 found.push(Leftover {
@@ -86,6 +90,9 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
         .list_containers(&format!("{}={}", key::KIND, Kind::Amikad))
         .await?;
     for filler in fillers {
+        if !is_ours(&filler.labels) {
+            continue;
+        }
         let volume = filler
             .name
             .split("-fill-")
@@ -167,6 +174,11 @@ pub async fn remove(engine: &Engine, leftover: &Leftover) -> Result<()> {
         },
         Removal::Volume(name) => Ok(engine.remove_volume(name).await?),
     }
+}
+
+/// Within a test run only what bears its label is anybody's to remove.
+fn is_ours(labels: &BTreeMap<String, String>) -> bool {
+    crate::test_run_label().is_none_or(|(key, run)| labels.get(&key) == Some(&run))
 }
 
 fn orphan(volume: &VolumeFacts, ids: &BTreeSet<String>) -> Option<Leftover> {

@@ -28,6 +28,7 @@ mod inject;
 mod interrupt;
 mod leftovers;
 mod lock;
+mod lost;
 mod output;
 mod ports;
 mod preset;

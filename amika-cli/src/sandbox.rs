@@ -42,6 +42,8 @@ pub enum State {
     Stopped,
     /// The engine can neither run nor remove it.
     Dead,
+    /// Its container was removed behind Amika's back; volumes of it are left.
+    Lost,
 }
 
 impl State {
@@ -57,6 +59,7 @@ impl State {
             Self::SetupFailed => "setup failed",
             Self::Stopped => "stopped",
             Self::Dead => "dead",
+            Self::Lost => "lost",
         }
     }
 
@@ -204,6 +207,17 @@ pub async fn list_all(
 }
 
 async fn unknown(engine: &Engine, name: &str) -> CommandError {
+    let is_lost = crate::lost::of(engine, name).await;
+    if is_lost.is_ok_and(|lost| !lost.is_empty()) {
+        return CommandError::new(
+            ExitCode::NotFound,
+            format!("sandbox \"{name}\" is lost: its container was removed, volumes of it are left"),
+        )
+        .hint(format!(
+            "`amika sandbox delete {name}` removes what is left but for a git volume; `amika volume list` shows it"
+        ))
+        .hint("`amika sandbox create` makes a sandbox of this name again");
+    }
     let error = CommandError::new(
         ExitCode::NotFound,
         format!("there is no sandbox \"{name}\""),

@@ -61,6 +61,22 @@ impl SandboxView {
             opencode_url: opencode_url(&container.ports),
         }
     }
+
+    /// The view of a sandbox without a container: its volumes say little of it.
+    pub(crate) fn of_lost(lost: &crate::lost::Lost) -> Self {
+        Self {
+            name: lost.name.clone(),
+            id: lost.id.clone(),
+            state: State::Lost,
+            exit_code: None,
+            image: String::new(),
+            preset: None,
+            created_at: lost.created_at,
+            repository: None,
+            ports: Vec::new(),
+            opencode_url: None,
+        }
+    }
 }
 
 /// A sandbox's repository.

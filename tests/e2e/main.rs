@@ -12,6 +12,7 @@ mod support;
 
 mod bad_input;
 mod connect;
+mod crash;
 mod create;
 mod credentials;
 mod exec;

@@ -211,6 +211,23 @@ impl Stage {
         command
     }
 
+    /// Label of all that is made on this stage, as a filter has it.
+    pub(crate) fn label(&self) -> String {
+        format!("{LABEL}={}", self.run)
+    }
+
+    /// Names of the stage's containers.
+    pub(crate) fn containers(&self) -> Vec<String> {
+        let [containers, _, _] = self.left();
+        containers
+    }
+
+    /// Names of the stage's volumes.
+    pub(crate) fn volumes(&self) -> Vec<String> {
+        let [_, volumes, _] = self.left();
+        volumes
+    }
+
     /// Asserts that nothing of this stage is on the engine.
     pub(crate) fn nothing_was_made(&self) {
         assert_eq!(self.left(), [const { Vec::<String>::new() }; 3]);

@@ -7,6 +7,8 @@ use crate::App;
 use crate::args::sandbox::DeleteArgs;
 use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
+use crate::lock::FileLock;
+use crate::lost;
 use crate::sandbox::Sandbox;
 
 pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
@@ -15,7 +17,13 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
         confirm(&engine, args).await?;
     }
     each::run(&args.names, app, async |name| {
-        let sandbox = Sandbox::find(&engine, name).await?;
+        // Others are told by it that this sandbox is on its way out. A create that still waits for
+        // setup holds it too: that sandbox may be deleted all the same.
+        let _lock = FileLock::take_name(name);
+        let sandbox = match Sandbox::find(&engine, name).await {
+            Ok(sandbox) => sandbox,
+            Err(error) => return delete_lost(&engine, name, args.volumes, error).await,
+        };
         if !args.force {
             crate::delete::refuse_unsaved_work(&engine, &sandbox).await?;
         }
@@ -32,6 +40,28 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
         })
     })
     .await
+}
+
+/// What is left of a sandbox without a container goes like the sandbox; where there is nothing, the
+/// error stands.
+async fn delete_lost(
+    engine: &Engine,
+    name: &str,
+    git_too: bool,
+    error: CommandError,
+) -> Result<Done> {
+    if error.code != ExitCode::NotFound {
+        return Err(error);
+    }
+    let lost = lost::of(engine, name).await?;
+    if lost.is_empty() {
+        return Err(error);
+    }
+    let removed = lost::remove(engine, lost, git_too).await?;
+    Ok(Done {
+        kept_volumes: removed.kept,
+        ..Done::new(name, "deleted")
+    })
 }
 
 /// Asks before running sandboxes go; a script that cannot answer is not asked.

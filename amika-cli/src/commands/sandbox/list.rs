@@ -6,12 +6,13 @@ use futures_util::future::join_all;
 
 use crate::App;
 use crate::daemon::{Client, Transport, UserKey, read_boot_record};
-use crate::engine::{ContainerState, ContainerSummary, Engine};
+use crate::engine::{ContainerState, ContainerSummary, Engine, VolumeFacts};
 use crate::error::Result;
+use crate::lost::Lost;
 use crate::output::{Table, human_duration};
 use crate::sandbox::{self, State};
 use crate::view::{self, RepositoryView, SandboxView};
-use amika_core::label::SandboxRecord;
+use amika_core::label::{SandboxRecord, key};
 
 /// A daemon that is up answers within a millisecond; a list does not wait for one that is not.
 const PHASE_TIMEOUT: Duration = Duration::from_millis(300);
@@ -58,13 +59,15 @@ pub(super) async fn run(app: &App) -> Result<()> {
 }
 
 async fn views(engine: &Engine, app: &App) -> Result<Vec<SandboxView>> {
-    let list = sandbox::list(engine).await?;
-    let key = UserKey::load()?;
+    let listed = async { Ok(engine.list_volumes(key::ID).await?) };
+    let (list, volumes) = futures_util::try_join!(sandbox::list(engine), listed)?;
+    let lost = lost(engine, &list, &volumes).await?;
+    let user_key = UserKey::load()?;
     let views = list.into_iter().map(|(container, record)| {
-        let key = &key;
+        let user_key = &user_key;
         async move {
             match record {
-                Ok(record) => Some(view_of(engine, key, container, &record).await),
+                Ok(record) => Some(view_of(engine, user_key, container, &record).await),
                 Err(reason) => {
                     app.out.warn(&format!(
                         "sandbox \"{}\" is left out: {reason}",
@@ -75,7 +78,31 @@ async fn views(engine: &Engine, app: &App) -> Result<Vec<SandboxView>> {
             }
         }
     });
-    Ok(join_all(views).await.into_iter().flatten().collect())
+    let views = join_all(views).await.into_iter().flatten();
+    let mut views: Vec<SandboxView> = views.chain(lost.iter().map(SandboxView::of_lost)).collect();
+    views.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(views)
+}
+
+/// Sandboxes of which only volumes are left; a name that is in use again is not among them.
+async fn lost(
+    engine: &Engine,
+    list: &[(ContainerSummary, Result<SandboxRecord, String>)],
+    volumes: &[VolumeFacts],
+) -> Result<Vec<Lost>> {
+    let label = |container: &ContainerSummary| container.labels.get(key::ID).cloned();
+    let ids = list.iter().filter_map(|(container, _)| label(container));
+    // The two lists are of one moment only by luck; a sandbox is called lost on a second look.
+    if crate::lost::among(volumes, &ids.collect()).is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut lost = crate::lost::list(engine).await?;
+    lost.retain(|lost| {
+        list.iter()
+            .all(|(container, _)| container.name != lost.name)
+    });
+    lost.dedup_by(|a, b| a.name == b.name);
+    Ok(lost)
 }
 
 async fn view_of(

@@ -1,0 +1,479 @@
+//! `amika` is killed, or loses its engine, at every request that it makes: what is listed afterwards
+//! is true, the same command then succeeds, `doctor --fix` cleans up, and nobody else's things are
+//! touched.
+//!
+//! All requests are tried where `AMIKA_CRASH=all` (`make crash-test`); else some of each command.
+
+mod bystanders;
+mod line;
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::{DEBIAN, Output, Sandbox, Stage, docker, eventually};
+use bystanders::Bystanders;
+use line::{Break, Fate, Line, Moment};
+
+/// How many requests of a command are tried without `AMIKA_CRASH=all`.
+const SAMPLE: usize = 3;
+
+/// What a step between a break and the next try is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mend {
+    /// The same command again.
+    Again,
+    /// `amika doctor --fix`.
+    Doctor,
+}
+
+fn run(stage: &Stage, args: &[&str], line: &Line) -> Output {
+    let mut all = vec!["-o", "json"];
+    all.extend(args);
+    stage
+        .amika(&all)
+        .env("DOCKER_HOST", &line.address())
+        .output()
+}
+
+fn amika(stage: &Stage, args: &[&str]) -> Output {
+    let mut all = vec!["-o", "json"];
+    all.extend(args);
+    stage.amika(&all).output()
+}
+
+fn done(output: &Output) {
+    assert_eq!(output.code, 0, "{output:?}");
+}
+
+/// The places where a command breaks that makes these requests, each with a way to mend it.
+fn places(requests: &[String]) -> Vec<(Break, Mend)> {
+    let all = std::env::var("AMIKA_CRASH").is_ok_and(|which| which == "all");
+    // Those that change something say most.
+    let changing: Vec<usize> = (1..=requests.len())
+        .filter(|number| all || !requests[number - 1].starts_with("GET"))
+        .collect();
+    let step = if all {
+        1
+    } else {
+        changing.len().div_ceil(SAMPLE)
+    };
+    let mut places = Vec::new();
+    for (turn, request) in changing.into_iter().step_by(step).enumerate() {
+        for (number, (moment, fate, mend)) in [
+            (Moment::Answered, Fate::Killed, Mend::Again),
+            (Moment::Sent, Fate::Killed, Mend::Doctor),
+            (Moment::Answered, Fate::Killed, Mend::Doctor),
+            (Moment::Sent, Fate::Killed, Mend::Again),
+            (Moment::Answered, Fate::CutOff, Mend::Doctor),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            if all || number % 3 == turn % 3 {
+                let at = Break {
+                    request,
+                    moment,
+                    fate,
+                };
+                places.push((at, mend));
+            }
+        }
+    }
+    assert!(!places.is_empty(), "{requests:?}");
+    places
+}
+
+/// Runs a command on a line that breaks; whether it did.
+fn broken(stage: &Stage, args: &[&str], at: Break) -> bool {
+    let line = Line::new(stage.home(), Some(at));
+    let output = run(stage, args, &line);
+    if !line.is_broken() {
+        done(&output);
+        return false;
+    }
+    match at.fate {
+        Fate::Killed => assert_eq!(output.code, 137, "{at:?} {output:?}"),
+        // One document, whatever it says: a request that is not vital may have been given up.
+        Fate::CutOff => {
+            let document = output.json();
+            assert_eq!(
+                output.code != 0,
+                document.get("error").is_some(),
+                "{at:?} {output:?}"
+            );
+        }
+    }
+    true
+}
+
+/// The state that `list` tells, once that agrees with the engine; none when there is no sandbox.
+fn truth(sandbox: &Sandbox<'_>) -> Option<String> {
+    let mut told = None;
+    eventually("list and engine agree", || {
+        let before = sandbox.engine_state();
+        let listed = amika(sandbox.stage, &["sandbox", "list"]);
+        done(&listed);
+        told = state_in(&listed.json(), &sandbox.name);
+        let word = told.as_deref();
+        before == sandbox.engine_state()
+            && match before.as_str() {
+                "created" => word == Some("interrupted"),
+                "running" => matches!(word, Some("running" | "setup")),
+                "exited" => word == Some("stopped"),
+                "" => matches!(word, None | Some("lost")),
+                _ => false,
+            }
+    });
+    told
+}
+
+fn state_in(list: &Value, name: &str) -> Option<String> {
+    let all = list.as_array().unwrap();
+    let this = all.iter().find(|sandbox| sandbox["name"] == name)?;
+    Some(this["state"].as_str().unwrap().to_owned())
+}
+
+/// Volumes of the stage by kind.
+fn volumes(stage: &Stage, kind: &str) -> Vec<String> {
+    let own = format!("label={}", stage.label());
+    let kind = format!("label=dev.amika.kind={kind}");
+    let list = docker(&["volume", "ls", "-q", "--filter", &own, "--filter", &kind]);
+    list.stdout_text().lines().map(str::to_owned).collect()
+}
+
+/// Whether nothing is left but what goes with the sandboxes that there are.
+fn is_clean(sandbox: &Sandbox<'_>) -> bool {
+    let there = !sandbox.engine_state().is_empty();
+    let gone = ["home", "state", "rwcopy"]
+        .iter()
+        .all(|kind| volumes(sandbox.stage, kind).is_empty());
+    sandbox.engine_state() != "created" && (there || gone)
+}
+
+/// `doctor --fix` cleans up. Where the engine was left with a request on its way, that may be
+/// carried out only after `doctor` looked.
+fn doctor_cleans(sandbox: &Sandbox<'_>, at: Break) {
+    let fix = || done(&amika(sandbox.stage, &["doctor", "--fix"]));
+    fix();
+    if at.moment == Moment::Answered {
+        assert!(is_clean(sandbox), "{at:?}: {}", sandbox.engine_state());
+    }
+    eventually("doctor cleaned up", || {
+        is_clean(sandbox) || {
+            fix();
+            false
+        }
+    });
+}
+
+/// Breaks `create` with these options everywhere.
+fn create_is_broken(stage: &Stage, options: &[&str]) {
+    let bystanders = Bystanders::new(stage);
+    let sandbox = stage.adopt(stage.name());
+    let mut args = vec![
+        "sandbox",
+        "create",
+        "--name",
+        &sandbox.name,
+        "--image",
+        DEBIAN,
+    ];
+    args.extend(options);
+    let delete = ["sandbox", "delete", "--force", "--volumes", &sandbox.name];
+    let rehearsal = Line::new(stage.home(), None);
+    done(&run(stage, &args, &rehearsal));
+    done(&amika(stage, &delete));
+
+    for (at, mend) in places(&rehearsal.requests()) {
+        if !broken(stage, &args, at) {
+            done(&amika(stage, &delete));
+            continue;
+        }
+        let listed = truth(&sandbox);
+        let begun = matches!(listed.as_deref(), Some("running" | "setup" | "stopped"));
+        match mend {
+            Mend::Again => {
+                let again = amika(stage, &args);
+                // Started is made: what is there is a sandbox like any other. One that was being
+                // started while it was looked at is either.
+                let fine = if begun { [4, 4] } else { [0, 4] };
+                assert!(fine.contains(&again.code), "{at:?} {listed:?} {again:?}");
+                if at.moment == Moment::Answered && !begun {
+                    done(&again);
+                }
+                let text = sandbox.exec(&["echo", "alive"]).output();
+                assert_eq!(text.stdout_text(), "alive\n", "{at:?} {text:?}");
+            }
+            Mend::Doctor => doctor_cleans(&sandbox, at),
+        }
+        let deleted = amika(stage, &delete);
+        assert!([0, 3].contains(&deleted.code), "{at:?} {deleted:?}");
+        done(&amika(stage, &["doctor", "--fix"]));
+        // A repository that was being copied in when its create ended held no work yet; one whose
+        // container went first is kept, since nothing tells that.
+        for volume in volumes(stage, "git") {
+            docker(&["volume", "rm", &volume]);
+        }
+        assert_eq!(stage.volumes(), Vec::<String>::new(), "{at:?} {mend:?}");
+        bystanders.are_untouched();
+    }
+}
+
+#[test]
+fn a_create_survives_its_end_at_any_request() {
+    create_is_broken(&Stage::new(), &[]);
+}
+
+#[test]
+fn a_create_with_a_repository_survives_its_end_at_any_request() {
+    let stage = Stage::new();
+    let repository = repository(&stage);
+    create_is_broken(&stage, &["--git", &repository]);
+}
+
+#[test]
+fn a_create_with_setup_and_a_copy_survives_its_end_at_any_request() {
+    let stage = Stage::new();
+    let script = stage.script("setup.sh", "#!/bin/sh\nexit 0\n");
+    let data = stage.home().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("file"), "content").unwrap();
+    let mount = format!("{}:/data", data.display());
+    create_is_broken(&stage, &["--setup-script", &script, "--mount", &mount]);
+}
+
+#[test]
+fn the_first_create_of_all_survives_its_end_at_any_request() {
+    let stage = Stage::new();
+    // A certificate makes the volume that amikad comes from another one, which is not there yet.
+    let bundle = stage.home().join("bundle.pem");
+    std::fs::write(&bundle, format!("# {}\n", stage.label())).unwrap();
+    let sandbox = stage.adopt(stage.name());
+    let args = [
+        "sandbox",
+        "create",
+        "--name",
+        &sandbox.name,
+        "--image",
+        DEBIAN,
+    ];
+    let create = |line: Option<&Line>| {
+        let mut create = stage
+            .amika(&args)
+            .env("SSL_CERT_FILE", bundle.to_str().unwrap());
+        if let Some(line) = line {
+            create = create.env("DOCKER_HOST", &line.address());
+        }
+        create.output()
+    };
+    let forget = || {
+        done(&amika(
+            &stage,
+            &["sandbox", "delete", "--force", &sandbox.name],
+        ));
+        injected()
+    };
+    let before = injected();
+    let rehearsal = Line::new(stage.home(), None);
+    done(&create(Some(&rehearsal)));
+    let after = forget();
+    let own: Vec<String> = after
+        .into_iter()
+        .filter(|name| !before.contains(name))
+        .collect();
+    assert_eq!(own.len(), 2, "{own:?}");
+    for (at, _) in places(&rehearsal.requests()) {
+        for volume in &own {
+            docker(&["volume", "rm", volume]);
+        }
+        let line = Line::new(stage.home(), Some(at));
+        let output = create(Some(&line));
+        assert!(line.is_broken() || output.code == 0, "{at:?} {output:?}");
+        truth(&sandbox);
+        let again = create(None);
+        assert!([0, 4].contains(&again.code), "{at:?} {again:?}");
+        // Filled whole, or the program would not run.
+        let text = sandbox.exec(&["echo", "alive"]).output();
+        assert_eq!(text.stdout_text(), "alive\n", "{at:?} {text:?}");
+        forget();
+        eventually("nothing is being filled", || {
+            done(&amika(&stage, &["doctor", "--fix"]));
+            stage.containers().is_empty()
+        });
+    }
+    for volume in &own {
+        docker(&["volume", "rm", volume]);
+    }
+    assert_eq!(stage.volumes(), Vec::<String>::new());
+}
+
+/// Volumes that amikad comes from.
+fn injected() -> Vec<String> {
+    let kind = "label=dev.amika.kind=amikad";
+    let list = docker(&["volume", "ls", "-q", "--filter", kind]).stdout_text();
+    list.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn start_and_stop_survive_their_end_at_any_request() {
+    let stage = Stage::new();
+    let bystanders = Bystanders::new(&stage);
+    let script = stage.script("setup.sh", "#!/bin/sh\nexit 0\n");
+    let sandbox = stage.sandbox(DEBIAN, &["--setup-script", &script]);
+    let start = ["sandbox", "start", &sandbox.name];
+    let stop = ["sandbox", "stop", &sandbox.name];
+    let (stopping, starting) = (Line::new(stage.home(), None), Line::new(stage.home(), None));
+    done(&run(&stage, &stop, &stopping));
+    done(&run(&stage, &start, &starting));
+
+    for (at, _) in places(&stopping.requests()) {
+        broken(&stage, &stop, at);
+        truth(&sandbox);
+        done(&amika(&stage, &stop));
+        assert_eq!(sandbox.engine_state(), "exited", "{at:?}");
+        done(&amika(&stage, &start));
+    }
+    for (at, _) in places(&starting.requests()) {
+        done(&amika(&stage, &stop));
+        broken(&stage, &start, at);
+        truth(&sandbox);
+        done(&amika(&stage, &start));
+        assert_eq!(truth(&sandbox).as_deref(), Some("running"), "{at:?}");
+    }
+    done(&amika(&stage, &["doctor", "--fix"]));
+    assert_eq!(sandbox.engine_state(), "running");
+    bystanders.are_untouched();
+}
+
+#[test]
+fn a_delete_survives_its_end_at_any_request_and_the_work_too() {
+    let stage = Stage::new();
+    let bystanders = Bystanders::new(&stage);
+    let repository = repository(&stage);
+    let sandbox = stage.adopt(stage.name());
+    let delete = ["sandbox", "delete", "--force", &sandbox.name];
+    let make = || {
+        done(&sandbox.create(DEBIAN, &["--git", &repository]));
+        done(&sandbox.exec(&["sh", "-c", "echo mine > work"]).output());
+        volumes(&stage, "git").pop().unwrap()
+    };
+    let forget = |volume: &str| {
+        assert_eq!(read_work(volume), "mine\n");
+        done(&docker(&["volume", "rm", volume]));
+    };
+    let volume = make();
+    let rehearsal = Line::new(stage.home(), None);
+    done(&run(&stage, &delete, &rehearsal));
+    forget(&volume);
+
+    for (at, mend) in places(&rehearsal.requests()) {
+        let volume = make();
+        broken(&stage, &delete, at);
+        let listed = truth(&sandbox);
+        if mend == Mend::Again || listed.as_deref() == Some("running") {
+            let again = amika(&stage, &delete);
+            let fine = if listed.is_some() { [0, 0] } else { [0, 3] };
+            assert!(fine.contains(&again.code), "{at:?} {listed:?} {again:?}");
+            assert_eq!(truth(&sandbox), None, "{at:?}");
+        }
+        doctor_cleans(&sandbox, at);
+        assert_eq!(stage.volumes(), [volume.as_str()], "{at:?}");
+        forget(&volume);
+        bystanders.are_untouched();
+    }
+}
+
+#[test]
+fn a_container_removed_behind_amikas_back_is_lost_and_told() {
+    let stage = Stage::new();
+    let repository = repository(&stage);
+    let sandbox = stage.sandbox(DEBIAN, &["--git", &repository]);
+    done(&sandbox.exec(&["sh", "-c", "echo mine > work"]).output());
+    let git = volumes(&stage, "git").pop().unwrap();
+    let lose = || done(&docker(&["rm", "-f", &sandbox.name]));
+    lose();
+
+    assert_eq!(truth(&sandbox).as_deref(), Some("lost"));
+    let exec = sandbox.exec(&["true"]).output();
+    assert_eq!(exec.code, 125, "{exec:?}");
+    assert!(exec.stderr_text().contains("is lost"), "{exec:?}");
+    let inspect = amika(&stage, &["sandbox", "inspect", &sandbox.name]);
+    assert_eq!(inspect.code, 3, "{inspect:?}");
+    let hint = inspect.json()["error"]["hint"].to_string();
+    assert!(
+        hint.contains(&format!("amika sandbox delete {}", sandbox.name)),
+        "{hint}"
+    );
+    // What the hint says works, and leaves the work.
+    done(&amika(&stage, &["sandbox", "delete", &sandbox.name]));
+    assert_eq!(truth(&sandbox), None);
+    assert_eq!(stage.volumes(), [git.as_str()]);
+
+    // The name is free again, and doctor finds what the second one leaves.
+    done(&sandbox.create(DEBIAN, &[]));
+    lose();
+    done(&sandbox.create(DEBIAN, &[]));
+    assert_eq!(truth(&sandbox).as_deref(), Some("running"));
+    let found = amika(&stage, &["doctor"]);
+    assert_eq!(
+        found.json()["leftovers"].as_array().unwrap().len(),
+        2,
+        "{found:?}"
+    );
+    done(&amika(&stage, &["doctor", "--fix"]));
+    done(&sandbox.exec(&["true"]).output());
+    done(&amika(
+        &stage,
+        &["sandbox", "delete", "--force", &sandbox.name],
+    ));
+    assert_eq!(stage.volumes(), [git.as_str()]);
+    assert_eq!(read_work(&git), "mine\n");
+    done(&docker(&["volume", "rm", &git]));
+}
+
+#[test]
+fn a_sandbox_that_is_killed_is_stopped_and_starts_again() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    done(&sandbox.exec(&["sh", "-c", "echo mine > ~/work"]).output());
+    done(&docker(&["kill", &sandbox.name]));
+    assert_eq!(truth(&sandbox).as_deref(), Some("stopped"));
+    done(&amika(&stage, &["doctor", "--fix"]));
+    done(&amika(&stage, &["sandbox", "start", &sandbox.name]));
+    let work = sandbox.exec(&["sh", "-c", "cat ~/work"]).output();
+    assert_eq!(work.stdout_text(), "mine\n");
+}
+
+/// A repository with one commit.
+fn repository(stage: &Stage) -> String {
+    let dir = stage.home().join("repo");
+    let made = stage
+        .shell(
+            "git init -q -b main \"$1\" && cd \"$1\" && echo hello > file && git add . && \
+             git -c user.name=T -c user.email=t@example.org commit -q -m first",
+            &[dir.to_str().unwrap()],
+        )
+        .output();
+    done(&made);
+    Path::to_str(&dir).unwrap().to_owned()
+}
+
+/// What the agent left in a repository's volume.
+fn read_work(volume: &str) -> String {
+    let mount = format!("{volume}:/git:ro");
+    let read = docker(&[
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "-v",
+        &mount,
+        DEBIAN,
+        "sh",
+        "-c",
+        "cat $(find /git -name work)",
+    ]);
+    done(&read);
+    read.stdout_text()
+}
