@@ -447,6 +447,24 @@ fn killed_at(stage: &Stage, sandbox: &Sandbox<'_>, at: usize) -> bool {
     killed
 }
 
+/// A container that is on its way, or was replaced, is told of as what it is: with the id of a
+/// sandbox, `doctor --fix` must not take it for an unfinished one whose volumes go too.
+fn doctor_finds_what_is_left(stage: &Stage, id: &str) {
+    let filter = format!("label=dev.amika.id={id}");
+    let names = docker(&["ps", "-a", "--filter", &filter, "--format", "{{.Names}}"]);
+    let report = stage.amika(&["doctor", "-o", "json"]).output().json();
+    let leftovers = report["leftovers"].as_array();
+    let leftovers = leftovers.or_else(|| report["error"]["report"]["leftovers"].as_array());
+    for name in names.stdout_text().lines().filter(|it| it.contains('.')) {
+        let found = leftovers.unwrap().iter().find(|it| it["name"] == name);
+        let reason = found.map(|it| it["reason"].as_str().unwrap());
+        assert!(
+            reason.is_some_and(|reason| reason.contains("--reassign-ports")),
+            "{name}: {report}"
+        );
+    }
+}
+
 #[test]
 fn a_reassignment_killed_at_any_moment_is_mended_by_the_next_start() {
     let stage = Stage::new();
@@ -466,6 +484,7 @@ fn a_reassignment_killed_at_any_moment_is_mended_by_the_next_start() {
         let of_this = listed.as_array().unwrap().iter();
         let of_this: Vec<&Value> = of_this.filter(|it| it["id"] == *id).collect();
         assert!(!of_this.is_empty(), "moment {moments}: {listed}");
+        doctor_finds_what_is_left(&stage, &id);
         let started = sandbox.verb("start", &["--reassign-ports"]).output();
         assert_eq!(started.code, 0, "moment {moments}: {started:?}");
         keeps_its_files(&sandbox);
