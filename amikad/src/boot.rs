@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use amika_core::contract::{AGENT_USER, env, path};
@@ -12,12 +12,17 @@ use nix::sys::signal::SigSet;
 
 use crate::args::Place;
 use crate::environment::Environment;
+use crate::files::read_small;
 use crate::mapping;
 use crate::mounts::Mounts;
+use crate::places::{make_directory, make_home};
 use crate::say::{say, say_once};
 use crate::setup::Script;
 use crate::sys::Identity;
 use crate::users::{Accounts, User};
+
+/// Size of the orders for a boot; what `amika` writes is a line.
+const ORDERS_LIMIT: u64 = 64 << 10;
 
 /// Everything a boot starts from.
 #[derive(Debug)]
@@ -67,21 +72,21 @@ impl Boot {
                 .user
                 .as_ref()
                 .is_some_and(|user| uid == 0 && user.contains(':'));
-        clear_run_directory();
-        for (directory, mode) in [(path::STATE_DIR, 0o755), (path::LOG_DIR, 0o755)] {
-            make_directory(Path::new(directory), mode, None);
+        let mounts = Mounts::read();
+        clear_run_directory(&mounts);
+        for directory in [path::STATE_DIR, path::LOG_DIR] {
+            make_directory(Path::new(directory), None, &mounts);
         }
         let orders = take_orders();
         let identity = changes_user.then_some(&agent.identity);
-        prepare_home(identity);
+        make_home(identity, &mounts);
         let agent_cwd = environment.agent_cwd();
-        make_directory(&agent_cwd, 0o755, identity);
-        give_way_to(&agent_cwd, identity);
+        make_directory(&agent_cwd, identity, &mounts);
         let cmd_cwd = place
             .workdir
             .as_ref()
             .map_or_else(|| agent_cwd.clone(), PathBuf::from);
-        make_directory(&cmd_cwd, 0o755, identity);
+        make_directory(&cmd_cwd, identity, &mounts);
         let mut children = environment.clone();
         children.remove_secrets();
         children.trust_repositories();
@@ -181,9 +186,9 @@ fn script_to_run(environment: &Environment) -> Option<Script> {
 }
 
 /// Empties `/run/amikad`: nothing of an earlier boot survives. All of it is best effort.
-fn clear_run_directory() {
+fn clear_run_directory(mounts: &Mounts) {
     let run = Path::new(path::RUN_DIR);
-    make_directory(run, 0o755, None);
+    make_directory(run, None, mounts);
     for entry in fs::read_dir(run).into_iter().flatten().flatten() {
         let target = entry.path();
         let directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
@@ -196,142 +201,26 @@ fn clear_run_directory() {
             say(format!("cannot remove {}: {error}", target.display()));
         }
     }
-    make_directory(Path::new(path::EXEC_DIR), 0o700, None);
+    // The ids of what runs in the sandbox are root's to see.
+    let exec = fs::DirBuilder::new().mode(0o700).create(path::EXEC_DIR);
+    if let Err(error) = exec {
+        say_once(format!("cannot make {}: {error}", path::EXEC_DIR));
+    }
 }
 
 /// Reads and removes the orders for this one boot.
 fn take_orders() -> NextBoot {
-    let Ok(text) = fs::read(path::NEXT_BOOT) else {
-        return NextBoot::default();
+    let file = Path::new(path::NEXT_BOOT);
+    let text = match read_small(file, ORDERS_LIMIT) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return NextBoot::default(),
+        text => text,
     };
-    if let Err(error) = fs::remove_file(path::NEXT_BOOT) {
-        say(format!("cannot remove {}: {error}", path::NEXT_BOOT));
+    if let Err(error) = fs::remove_file(file) {
+        say(format!("cannot remove {}: {error}", file.display()));
     }
-    serde_json::from_slice(&text).unwrap_or_else(|error| {
-        say(format!("{} is not understood: {error}", path::NEXT_BOOT));
+    let orders = text.and_then(|text| Ok(serde_json::from_slice(&text)?));
+    orders.unwrap_or_else(|error| {
+        say(format!("{} is not understood: {error}", file.display()));
         NextBoot::default()
     })
-}
-
-/// Makes `directory` with what is missing above it; what is made is given to `owner`.
-fn make_directory(directory: &Path, mode: u32, owner: Option<&Identity>) {
-    if directory.is_dir() {
-        return;
-    }
-    let missing: Vec<_> = directory
-        .ancestors()
-        .take_while(|above| !above.exists())
-        .collect();
-    for level in missing.into_iter().rev() {
-        if let Err(error) = fs::DirBuilder::new().mode(mode).create(level) {
-            if error.kind() != io::ErrorKind::AlreadyExists {
-                say_once(format!("cannot make {}: {error}", level.display()));
-            }
-            return;
-        }
-        give(level, owner);
-    }
-}
-
-/// Makes `path` the agent's; a failure shows in what the agent then cannot do.
-fn give(path: &Path, owner: Option<&Identity>) {
-    if let Some(owner) = owner
-        && let Err(error) = std::os::unix::fs::lchown(path, Some(owner.uid), Some(owner.gid))
-    {
-        say(format!(
-            "cannot give {} to the agent: {error}",
-            path.display()
-        ));
-    }
-}
-
-/// Makes the home, gives it to the agent, and fills its gaps from the skeleton.
-fn prepare_home(owner: Option<&Identity>) {
-    let home = Path::new(path::HOME);
-    make_directory(home, 0o755, owner);
-    let Ok(data) = home.symlink_metadata() else {
-        return;
-    };
-    if data.uid() == 0 && owner.is_some() && !Mounts::read().is_from_host(home) {
-        give(home, owner);
-    }
-    fill_gaps(Path::new(path::SKELETON), home, owner, &Mounts::read());
-}
-
-/// Gives the agent the directories from its home to its working directory that an engine made as
-/// root, as it does for mount points; nothing from the host, and nothing beyond a link.
-fn give_way_to(agent_cwd: &Path, owner: Option<&Identity>) {
-    let Ok(way) = agent_cwd.strip_prefix(path::HOME) else {
-        return;
-    };
-    let mut level = PathBuf::from(path::HOME);
-    for name in way.components() {
-        level.push(name);
-        let Ok(data) = level.symlink_metadata() else {
-            return;
-        };
-        if !data.is_dir() {
-            return;
-        }
-        if data.uid() == 0 && owner.is_some() && !Mounts::read().is_from_host(&level) {
-            give(&level, owner);
-        }
-    }
-}
-
-/// Copies from `source` what `target` does not have; never overwrites, never follows a link.
-fn fill_gaps(source: &Path, target: &Path, owner: Option<&Identity>, mounts: &Mounts) {
-    // What the host brought in is the host's: nothing is missing there.
-    if mounts.is_from_host(target) {
-        return;
-    }
-    for entry in fs::read_dir(source).into_iter().flatten().flatten() {
-        let (from, to) = (entry.path(), target.join(entry.file_name()));
-        let Ok(kind) = entry.file_type() else {
-            continue;
-        };
-        let there = to.symlink_metadata().ok();
-        let made = match (kind.is_dir(), &there) {
-            (true, Some(data)) if data.is_dir() => {
-                fill_gaps(&from, &to, owner, mounts);
-                continue;
-            }
-            (true, None) => fs::create_dir(&to).and_then(|()| copy_mode(&from, &to)),
-            (false, None) if kind.is_symlink() => {
-                fs::read_link(&from).and_then(|link| std::os::unix::fs::symlink(link, &to))
-            }
-            (false, None) if kind.is_file() => copy_file(&from, &to),
-            // Something is there already, or it is nothing a skeleton can hold.
-            _ => continue,
-        };
-        match made {
-            Ok(()) => {
-                give(&to, owner);
-                if kind.is_dir() {
-                    fill_gaps(&from, &to, owner, mounts);
-                }
-            }
-            Err(error) => {
-                say(format!("cannot make {}: {error}", to.display()));
-                // A home that cannot be written is told once.
-                return;
-            }
-        }
-    }
-}
-
-fn copy_mode(from: &Path, to: &Path) -> io::Result<()> {
-    fs::set_permissions(to, from.metadata()?.permissions())
-}
-
-fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
-    let mut source = fs::File::open(from)?;
-    let mode = source.metadata()?.permissions().mode();
-    let mut target = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(to)?;
-    io::copy(&mut source, &mut target)?;
-    target.set_permissions(fs::Permissions::from_mode(mode & 0o777))
 }

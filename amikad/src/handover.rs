@@ -3,15 +3,18 @@
 //! Everything goes through open directories, never through paths: the agent's own processes may
 //! already run, and a directory swapped for a link must not lead root astray.
 
+use std::collections::HashMap;
+use std::ffi::{CStr, OsStr};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use nix::dir::{Dir, Type};
-use nix::fcntl::{AtFlags, OFlag};
-use nix::sys::stat::{Mode, fstat, fstatat};
-use nix::unistd::{Gid, Uid, fchownat};
+use nix::dir::Dir;
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
 
 use crate::mounts::Mounts;
+use crate::places::give;
 use crate::sys::Identity;
 
 /// Directories are followed this deep; each level holds one descriptor open.
@@ -32,11 +35,12 @@ pub(crate) fn hand_over(roots: &[&Path], agent: &Identity, mounts: &Mounts) -> H
     let protected = std::fs::read("/proc/sys/fs/protected_hardlinks");
     let mut walk = Walk {
         from: 0,
-        uid: Some(Uid::from_raw(agent.uid)),
-        gid: Some(Gid::from_raw(agent.gid)),
+        agent,
         mounts,
-        // Where anybody may link to anybody's files, a link in the home proves nothing.
-        trust_hard_links: protected.is_ok_and(|text| text.starts_with(b"1")),
+        links: match protected {
+            Ok(text) if text.starts_with(b"1") => Links::Counted(HashMap::new()),
+            _ => Links::Distrusted,
+        },
         handed: Handed::default(),
     };
     for root in roots {
@@ -50,9 +54,7 @@ pub(crate) fn hand_over(roots: &[&Path], agent: &Identity, mounts: &Mounts) -> H
         let Ok(data) = fstat(&directory) else {
             continue;
         };
-        if data.st_uid == 0
-            && fchownat(&directory, c"", walk.uid, walk.gid, AtFlags::AT_EMPTY_PATH).is_ok()
-        {
+        if data.st_uid == 0 && give(directory.as_fd(), agent).is_ok() {
             walk.handed.changed += 1;
         }
         walk.directory(directory, root, data.st_dev, 0);
@@ -65,11 +67,9 @@ pub(crate) fn hand_over(roots: &[&Path], agent: &Identity, mounts: &Mounts) -> H
 pub(crate) fn pass_on(root: &Path, from: u32, agent: &Identity, mounts: &Mounts) -> Handed {
     let mut walk = Walk {
         from,
-        uid: Some(Uid::from_raw(agent.uid)),
-        gid: Some(Gid::from_raw(agent.gid)),
+        agent,
         mounts,
-        // What stays that of the image's number is nobody's any more: a link to it gains nothing.
-        trust_hard_links: true,
+        links: Links::Trusted,
         handed: Handed::default(),
     };
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -82,13 +82,42 @@ pub(crate) fn pass_on(root: &Path, from: u32, agent: &Identity, mounts: &Mounts)
     walk.handed
 }
 
+/// What to make of a file that has several names.
+enum Links {
+    /// Its owner's names all go to the new owner, who is the same person under another number.
+    Trusted,
+    /// With a name elsewhere it is somebody else's file as well, such as one of `/etc` that was
+    /// linked into the home: it changes hands once all its names were met. By file: how many were.
+    Counted(HashMap<u64, u64>),
+    /// Where anybody may link to anybody's files, a name could be moved ahead of the walk and be
+    /// counted twice: none changes hands.
+    Distrusted,
+}
+
+impl Links {
+    /// Whether the file of `data`, met under one more of its names, may change hands now.
+    fn allow(&mut self, data: &FileStat) -> bool {
+        if is_directory(data) || data.st_nlink <= 1 {
+            return true;
+        }
+        match self {
+            Self::Trusted => true,
+            Self::Distrusted => false,
+            Self::Counted(seen) => {
+                let seen = seen.entry(data.st_ino).or_default();
+                *seen += 1;
+                *seen >= data.st_nlink
+            }
+        }
+    }
+}
+
 struct Walk<'a> {
     /// Whose files change hands.
     from: u32,
-    uid: Option<Uid>,
-    gid: Option<Gid>,
+    agent: &'a Identity,
     mounts: &'a Mounts,
-    trust_hard_links: bool,
+    links: Links,
     handed: Handed,
 }
 
@@ -105,30 +134,17 @@ impl Walk<'_> {
             let Ok(data) = fstatat(&directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) else {
                 continue;
             };
-            let is_directory = data.st_mode & nix::libc::S_IFMT == nix::libc::S_IFDIR;
-            debug_assert!(
-                entry
-                    .file_type()
-                    .is_none_or(|kind| (kind == Type::Directory) == is_directory)
-            );
             if data.st_dev != device {
                 continue;
             }
-            let linked = !is_directory && data.st_nlink > 1 && !self.trust_hard_links;
+            let is_directory = is_directory(&data);
             // A mount point may be a single file, too.
-            let child = || {
-                use std::os::unix::ffi::OsStrExt;
-                path.join(std::ffi::OsStr::from_bytes(name.to_bytes()))
-            };
+            let child = || path.join(OsStr::from_bytes(name.to_bytes()));
             if (is_directory || data.st_uid == self.from) && self.mounts.has(&child()) {
                 continue;
             }
-            if data.st_uid == self.from && !linked {
-                let flags = AtFlags::AT_SYMLINK_NOFOLLOW;
-                match fchownat(&directory, name, self.uid, self.gid, flags) {
-                    Ok(()) => self.handed.changed += 1,
-                    Err(_) => self.handed.failed += 1,
-                }
+            if data.st_uid == self.from {
+                self.entry(&directory, name, device);
             }
             if is_directory {
                 below.push(name.to_owned());
@@ -139,25 +155,38 @@ impl Walk<'_> {
         }
     }
 
-    fn descend(
-        &mut self,
-        parent: &Dir,
-        name: &std::ffi::CStr,
-        path: &Path,
-        device: u64,
-        depth: usize,
-    ) {
-        use std::os::unix::ffi::OsStrExt;
+    /// Gives one entry, by a descriptor: the name may mean something else by now.
+    fn entry(&mut self, directory: &Dir, name: &CStr, device: u64) {
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let given = openat(directory, name, flags, Mode::empty()).and_then(|file| {
+            let data = fstat(&file)?;
+            let still = data.st_uid == self.from && data.st_dev == device;
+            if !still || !self.links.allow(&data) {
+                return Ok(false);
+            }
+            give(file.as_fd(), self.agent).map(|()| true)
+        });
+        match given {
+            Ok(given) => self.handed.changed += u64::from(given),
+            Err(_) => self.handed.failed += 1,
+        }
+    }
+
+    fn descend(&mut self, parent: &Dir, name: &CStr, path: &Path, device: u64, depth: usize) {
         let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let opened = Dir::openat(parent.as_fd(), name, flags, Mode::empty());
         match opened {
             Ok(opened)
                 if depth < DEPTH && fstat(&opened).is_ok_and(|data| data.st_dev == device) =>
             {
-                let path = path.join(std::ffi::OsStr::from_bytes(name.to_bytes()));
+                let path = path.join(OsStr::from_bytes(name.to_bytes()));
                 self.directory(opened, &path, device, depth + 1);
             }
             _ => self.handed.failed += 1,
         }
     }
+}
+
+fn is_directory(data: &FileStat) -> bool {
+    data.st_mode & nix::libc::S_IFMT == nix::libc::S_IFDIR
 }

@@ -1,7 +1,6 @@
 //! What the setup script is, and why it failed.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
@@ -10,6 +9,8 @@ use std::path::{Path, PathBuf};
 use amika_core::contract::{NOOP_SETUP, path};
 use nix::libc;
 use sha2::{Digest, Sha256};
+
+use crate::files::{open_regular, read_head};
 
 /// What there is to know of a script before it runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,11 +32,8 @@ impl Script {
     /// Looks at the script; none if there is none. A link to nowhere is one that cannot run.
     pub(crate) fn find(file: &Path) -> Option<Self> {
         file.symlink_metadata().ok()?;
-        let mut head = Vec::new();
-        if let Ok(file) = File::open(file) {
-            // A directory or an unreadable file: exec will say so.
-            let _ = file.take(4096).read_to_end(&mut head);
-        }
+        // A directory, a FIFO, or an unreadable file: exec will say so.
+        let head = read_head(file, 4096).unwrap_or_default();
         Some(Self { head })
     }
 
@@ -126,6 +124,7 @@ impl Script {
         let name = file.display();
         match file.metadata() {
             Ok(data) if data.is_dir() => format!("`{name}` is a directory, not a script"),
+            Ok(data) if !data.is_file() => format!("`{name}` is no regular file"),
             Ok(data) if data.permissions().mode() & 0o111 == 0 => {
                 format!("`{name}` is not executable; run `chmod +x` on it")
             }
@@ -153,7 +152,7 @@ fn windows_line_ends(file: &Path) -> String {
 
 /// SHA-256 of a file, as hexadecimal digits.
 pub(crate) fn hash(file: &Path) -> io::Result<String> {
-    let mut file = File::open(file)?;
+    let mut file = open_regular(file)?;
     let mut hasher = Sha256::new();
     let mut buffer = [0_u8; 8192];
     loop {
@@ -223,14 +222,16 @@ impl Tracer {
 
     /// The line that failed, as far as it can be told; `tail` is the end of the output.
     pub(crate) fn failed_line(&self, tail: &[String]) -> Option<u32> {
-        let source = std::fs::read(&self.script).ok()?;
-        let exit = std::fs::read(&self.exit).unwrap_or_default();
-        let error = std::fs::read_to_string(&self.error).unwrap_or_default();
+        // The script could put anything in the place of these.
+        let read = |file| read_head(file, 1 << 20);
+        let source = read(&self.script).ok()?;
+        let exit = read(&self.exit).unwrap_or_default();
+        let error = read(&self.error).unwrap_or_default();
         let name = self.script.to_string_lossy();
         find_line(
             &String::from_utf8_lossy(&source),
             &exit,
-            &error,
+            &String::from_utf8_lossy(&error),
             &name,
             tail,
         )

@@ -3,7 +3,7 @@
 //! By hand, since the C library would load the image's own name service modules, which a static
 //! program cannot.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::sys::Identity;
 
@@ -60,7 +60,7 @@ impl Accounts {
     /// Reads the container's files.
     pub(crate) fn read() -> Self {
         let text = |path| {
-            std::fs::read(path)
+            crate::files::read_small(Path::new(path), 16 << 20)
                 .map(|b| String::from_utf8_lossy(&b).into_owned())
                 .unwrap_or_default()
         };
@@ -77,15 +77,15 @@ impl Accounts {
             Some((user, group)) => (user, Some(group)),
             None => (spec, None),
         };
-        let mut found = match (self.line(|line| line.name == user), user.parse::<u32>()) {
+        let mut found = match (self.line(|line| line.name == user), parse_id(user)) {
             (Some(line), _) => self.user(&line),
-            (None, Ok(uid)) => self.by_uid(uid),
-            (None, Err(_)) => return Err(UnknownUser::User(user.to_owned())),
+            (None, Some(uid)) => self.by_uid(uid),
+            (None, None) => return Err(UnknownUser::User(user.to_owned())),
         };
         if let Some(group) = group {
             found.identity.gid = self
                 .gid(group)
-                .or_else(|| group.parse().ok())
+                .or_else(|| parse_id(group))
                 .ok_or_else(|| UnknownUser::Group(group.to_owned()))?;
             // As docker does: an explicit group stands alone.
             found.identity.groups = vec![found.identity.gid];
@@ -138,7 +138,7 @@ impl Accounts {
         self.group.lines().filter_map(|line| {
             let mut fields = line.split(':');
             let (_, _, gid) = (fields.next()?, fields.next()?, fields.next()?);
-            Some((gid.parse().ok()?, fields.next().unwrap_or_default().trim()))
+            Some((parse_id(gid)?, fields.next().unwrap_or_default().trim()))
         })
     }
 
@@ -147,8 +147,17 @@ impl Accounts {
             .group
             .lines()
             .find(|line| line.split(':').next() == Some(name))?;
-        line.split(':').nth(2)?.parse().ok()
+        parse_id(line.split(':').nth(2)?)
     }
+}
+
+/// A user or group id in decimal digits.
+///
+/// 2^32-1 is none: to the kernel it means "leave it as it is", so that whoever asked to become that
+/// user would stay root.
+fn parse_id(text: &str) -> Option<u32> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|id| digits && *id != u32::MAX)
 }
 
 /// Parses one line; comments, NIS entries and broken lines are none.
@@ -160,8 +169,8 @@ fn parse_passwd(line: &str) -> Option<PasswdLine<'_>> {
     let _password = fields.next()?;
     Some(PasswdLine {
         name,
-        uid: fields.next()?.parse().ok()?,
-        gid: fields.next()?.parse().ok()?,
+        uid: parse_id(fields.next()?)?,
+        gid: parse_id(fields.next()?)?,
         home: fields.nth(1).unwrap_or_default(),
         shell: fields.next().unwrap_or_default().trim_end(),
     })
@@ -242,6 +251,26 @@ mod tests {
             accounts().resolve("amika:nope"),
             Err(UnknownUser::Group("nope".to_owned()))
         );
+    }
+
+    #[test]
+    fn the_id_that_means_no_change_is_nobody() {
+        let hostile = Accounts {
+            passwd: "evil:x:4294967295:4294967295::/:/bin/sh\n".to_owned(),
+            group: "evil:x:4294967295:\n".to_owned(),
+        };
+        for spec in [
+            "4294967295",
+            "0:4294967295",
+            "evil",
+            "+5",
+            "-1",
+            "0:evil",
+            "",
+            ":",
+        ] {
+            assert!(hostile.resolve(spec).is_err(), "{spec}");
+        }
     }
 
     #[test]

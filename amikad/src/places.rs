@@ -1,0 +1,217 @@
+//! The agent's places: makes its home and its directories, and fills the home from the skeleton.
+//!
+//! The agent owns these directories and may be at work in them: through an exec, or from another
+//! sandbox on the same volume. So root goes by open directories, one name at a time, and never
+//! through a link that the agent could have laid: what was looked at is what is changed.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Component, Path, PathBuf};
+
+use amika_core::contract::path;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, open, openat};
+use nix::libc;
+use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat, mkdirat};
+use nix::unistd::{Gid, Uid, fchownat, symlinkat};
+
+use crate::mounts::Mounts;
+use crate::say::{say, say_once};
+use crate::sys::Identity;
+
+/// Opens a directory to go on from, whether or not it may be listed.
+const WAY: OFlag = OFlag::O_PATH
+    .union(OFlag::O_DIRECTORY)
+    .union(OFlag::O_NOFOLLOW)
+    .union(OFlag::O_CLOEXEC);
+
+/// Makes `directory` with what is missing above it. What is made is given to `owner`; so is what
+/// root owns from the home downwards, where engines make mount points as root.
+pub(crate) fn make_directory(directory: &Path, owner: Option<&Identity>, mounts: &Mounts) {
+    let made = go(directory, owner, mounts);
+    // Where the agent led the way by a link of its own, the directory is as good.
+    if let Err(error) = made
+        && !directory.is_dir()
+    {
+        say_once(format!("cannot make {}: {error}", directory.display()));
+    }
+}
+
+/// Makes the home, and fills its gaps from the skeleton.
+pub(crate) fn make_home(owner: Option<&Identity>, mounts: &Mounts) {
+    let home = Path::new(path::HOME);
+    make_directory(home, owner, mounts);
+    if let Ok(at) = open(home, WAY, Mode::empty()) {
+        let filling = Filling { owner, mounts };
+        filling.fill(Path::new(path::SKELETON), at.as_fd(), home);
+    }
+}
+
+fn go(directory: &Path, owner: Option<&Identity>, mounts: &Mounts) -> io::Result<()> {
+    let mut at = open("/", WAY, Mode::empty())?;
+    let mut walked = PathBuf::from("/");
+    for component in directory.components() {
+        let name = match component {
+            Component::Normal(name) => name,
+            Component::ParentDir => OsStr::new(".."),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => continue,
+        };
+        walked.push(name);
+        let (next, made) = enter(&at, name, owner)?;
+        if let Some(owner) = owner
+            && (made || walked.starts_with(path::HOME) && !mounts.is_from_host(&walked))
+            && fstat(&next)?.st_uid == 0
+            && let Err(error) = give(next.as_fd(), owner)
+        {
+            say(format!(
+                "cannot give {} to the agent: {error}",
+                walked.display()
+            ));
+        }
+        at = next;
+    }
+    Ok(())
+}
+
+/// Opens directory `name`, made if missing; whether it was.
+fn enter(at: &OwnedFd, name: &OsStr, owner: Option<&Identity>) -> io::Result<(OwnedFd, bool)> {
+    match openat(at, name, WAY, Mode::empty()) {
+        Ok(next) => Ok((next, false)),
+        Err(Errno::ENOENT) => {
+            match mkdirat(at, name, Mode::from_bits_truncate(0o755)) {
+                Ok(()) | Err(Errno::EEXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+            Ok((openat(at, name, WAY, Mode::empty())?, true))
+        }
+        // Not a directory, or a link. In a directory of the agent's the link is the agent's, too.
+        Err(Errno::ENOTDIR) if owner.is_none_or(|owner| owned_by_another(at, owner)) => {
+            let follow = WAY.difference(OFlag::O_NOFOLLOW);
+            Ok((openat(at, name, follow, Mode::empty())?, false))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn owned_by_another(at: &OwnedFd, owner: &Identity) -> bool {
+    fstat(at).is_ok_and(|data| data.st_uid != owner.uid)
+}
+
+/// Makes what `at` means the agent's.
+pub(crate) fn give(at: BorrowedFd<'_>, owner: &Identity) -> nix::Result<()> {
+    let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
+    fchownat(at, c"", Some(uid), Some(gid), AtFlags::AT_EMPTY_PATH)
+}
+
+/// Copies the skeleton to where the home has gaps; never overwrites, never follows a link.
+struct Filling<'a> {
+    owner: Option<&'a Identity>,
+    mounts: &'a Mounts,
+}
+
+impl Filling<'_> {
+    /// `path` is what `target` is called, to recognise mounts by.
+    fn fill(&self, source: &Path, target: BorrowedFd<'_>, path: &Path) {
+        // What the host brought in is the host's: nothing is missing there.
+        if self.mounts.is_from_host(path) {
+            return;
+        }
+        for entry in fs::read_dir(source).into_iter().flatten().flatten() {
+            let (from, name) = (entry.path(), entry.file_name());
+            let Ok(kind) = entry.file_type() else {
+                continue;
+            };
+            let there = fstatat(target, name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW).ok();
+            let done = match there {
+                Some(data) if !kind.is_dir() || !is_directory(&data) => Ok(()),
+                _ if kind.is_dir() => {
+                    self.directory(&from, target, &path.join(&name), there.is_none())
+                }
+                _ if kind.is_symlink() => copy_link(&from, target, &name, self.owner),
+                _ if kind.is_file() => copy_file(&from, target, &name, self.owner),
+                // Nothing that a skeleton can hold.
+                _ => Ok(()),
+            };
+            if let Err(error) = done {
+                let to = path.join(name);
+                say(format!("cannot make {}: {error}", to.display()));
+                // A home that cannot be written is told once.
+                return;
+            }
+        }
+    }
+
+    fn directory(
+        &self,
+        from: &Path,
+        target: BorrowedFd<'_>,
+        path: &Path,
+        missing: bool,
+    ) -> io::Result<()> {
+        let name = path.file_name().unwrap_or_default();
+        if missing {
+            mkdirat(target, name, Mode::S_IRWXU)?;
+        }
+        let flags = WAY.difference(OFlag::O_PATH);
+        let directory = openat(target, name, flags, Mode::empty())?;
+        if missing {
+            fchmod(&directory, mode_of(from)?)?;
+            if let Some(owner) = self.owner {
+                give(directory.as_fd(), owner)?;
+            }
+        }
+        self.fill(from, directory.as_fd(), path);
+        Ok(())
+    }
+}
+
+fn copy_link(
+    from: &Path,
+    target: BorrowedFd<'_>,
+    name: &OsStr,
+    owner: Option<&Identity>,
+) -> io::Result<()> {
+    symlinkat(fs::read_link(from)?.as_os_str(), target, name)?;
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let link = openat(target, name, flags, Mode::empty())?;
+    let data = fstat(&link)?;
+    // Still the link that was made, and not what somebody put in its place.
+    if let Some(owner) = owner
+        && data.st_mode & libc::S_IFMT == libc::S_IFLNK
+    {
+        give(link.as_fd(), owner)?;
+    }
+    Ok(())
+}
+
+fn copy_file(
+    from: &Path,
+    target: BorrowedFd<'_>,
+    name: &OsStr,
+    owner: Option<&Identity>,
+) -> io::Result<()> {
+    let mut source = crate::files::open_regular(from)?;
+    // O_EXCL follows no link.
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+    let copy = openat(target, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    let mut copy = File::from(copy);
+    io::copy(&mut source, &mut copy)?;
+    fchmod(&copy, mode_of(from)?)?;
+    if let Some(owner) = owner {
+        give(copy.as_fd(), owner)?;
+    }
+    Ok(())
+}
+
+fn is_directory(data: &FileStat) -> bool {
+    data.st_mode & libc::S_IFMT == libc::S_IFDIR
+}
+
+/// Permissions of a skeleton's file, without set-id bits.
+fn mode_of(from: &Path) -> io::Result<Mode> {
+    let mode = from.metadata()?.permissions().mode();
+    Ok(Mode::from_bits_truncate(mode & 0o777))
+}
