@@ -67,6 +67,13 @@ pub(crate) fn kill(pid: i32, signo: i32) -> io::Result<()> {
     }
 }
 
+/// The process group of `pid`, as long as there is such a process.
+pub(crate) fn group_of(pid: i32) -> Option<i32> {
+    // SAFETY: takes an integer.
+    let group = unsafe { libc::getpgid(pid) };
+    (group != -1).then_some(group)
+}
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -393,6 +400,12 @@ pub(crate) fn exec(candidates: &[CString], argv: &[CString], envp: &[CString]) -
     // SAFETY: both arrays end with a null and outlive the call.
     unsafe { exec_first(candidates, &argv, &envp) };
     io::Error::last_os_error()
+}
+
+/// Gives the kernel back what the allocator holds free: by itself it keeps what a burst took.
+pub(crate) fn give_back_memory() {
+    // SAFETY: takes no pointer; the allocator locks itself.
+    unsafe { libc::malloc_trim(0) };
 }
 
 /// An anonymous file in memory, for logs where no directory can be written.

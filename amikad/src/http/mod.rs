@@ -3,6 +3,7 @@
 //! It runs on a thread of its own. Whatever happens to it, CMD goes on.
 
 mod answer;
+mod connections;
 mod events;
 mod guard;
 mod health_check;
@@ -14,37 +15,29 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use amika_core::contract::{AMIKAD_PORT, path};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use nix::libc;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::task::AbortHandle;
+
+use connections::Connections;
 
 use crate::publish::{Shared, closed};
 use crate::say::say;
 
-/// Connections at a time.
-const CONNECTION_LIMIT: usize = 256;
-/// A connection this young is never evicted: it may be a probe that is about to ask.
-const SAFE_AGE: Duration = Duration::from_millis(100);
-/// How long a connection waits for a place before it is refused.
-const ROOM_PATIENCE: Duration = Duration::from_millis(200);
 /// How long a request's head may take.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Size of a request's head.
 const HEADER_LIMIT: usize = 8 << 10;
 /// How long the end waits for answers that are under way.
 const DRAIN_LIMIT: Duration = Duration::from_millis(300);
-/// What one connection too many is told.
-const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\n\
-    content-type: application/json\r\ncontent-length: 72\r\n\r\n\
-    {\"error\":{\"code\":\"busy\",\"message\":\"too many connections; try again soon\"}}";
 
 /// Connections that are open, for [`drain`].
 static OPEN: AtomicUsize = AtomicUsize::new(0);
@@ -93,20 +86,24 @@ fn serve(shared: &Arc<Shared>) -> std::io::Result<()> {
         let connections = Arc::new(Connections::default());
         tokio::spawn(health_check::watch(shared.clone()));
         let socket = tokio::spawn(accept_unix(shared.clone(), connections.clone()));
-        match TcpListener::bind((Ipv4Addr::UNSPECIFIED, AMIKAD_PORT)).await {
-            Ok(listener) => accept_tcp(listener, shared, &connections).await,
-            Err(error) => {
-                say(format!(
-                    "port {AMIKAD_PORT} cannot be had: {error}; going on without it"
-                ));
-                // The socket may still serve; a panic there starts all of it again.
-                let _ = socket.await;
+        loop {
+            match TcpListener::bind((Ipv4Addr::UNSPECIFIED, AMIKAD_PORT)).await {
+                Ok(listener) => accept_tcp(listener, shared, &connections).await,
+                Err(error) => {
+                    say(format!(
+                        "port {AMIKAD_PORT} cannot be had: {error}; going on without it"
+                    ));
+                    // The socket may still serve; a panic there starts all of it again.
+                    let _ = socket.await;
+                    return Ok(());
+                }
             }
+            say(format!("port {AMIKAD_PORT} was lost; listening again"));
         }
-        Ok(())
     })
 }
 
+/// Returns once the listener is of no use any more.
 async fn accept_tcp(listener: TcpListener, shared: &Arc<Shared>, connections: &Arc<Connections>) {
     let mut closing = shared.closing.subscribe();
     loop {
@@ -116,8 +113,14 @@ async fn accept_tcp(listener: TcpListener, shared: &Arc<Shared>, connections: &A
         };
         match accepted {
             Ok((stream, _)) => connections.admit(stream, route::Door::Tcp, shared).await,
-            // Out of descriptors, most likely: they come back.
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(error) => {
+                // Out of descriptors, most likely: they come back.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                // But not a listener that somebody shut down.
+                if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EBADF)) {
+                    return;
+                }
+            }
         }
     }
 }
@@ -157,17 +160,6 @@ async fn accept_unix(shared: Arc<Shared>, connections: Arc<Connections>) {
     }
 }
 
-/// The connections at this time.
-#[derive(Debug, Default)]
-struct Connections(Mutex<Vec<Connection>>);
-
-#[derive(Debug)]
-struct Connection {
-    since: Instant,
-    busy: Arc<AtomicBool>,
-    abort: AbortHandle,
-}
-
 /// Counts one open connection for as long as it lives, however it ends.
 struct Counted;
 
@@ -181,58 +173,6 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         OPEN.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-impl Connections {
-    /// Serves `stream`, unless there are too many already.
-    async fn admit<S>(&self, mut stream: S, door: route::Door, shared: &Arc<Shared>)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let begun = Instant::now();
-        while !self.make_room() && begun.elapsed() < ROOM_PATIENCE {
-            // A burst: one of those that came with it will soon be old enough to go.
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        if self.lock().len() >= CONNECTION_LIMIT {
-            tokio::spawn(async move {
-                let refusal = stream.write_all(BUSY);
-                // A client that does not take it is cut off.
-                let _ = tokio::time::timeout(Duration::from_secs(1), refusal).await;
-            });
-            return;
-        }
-        let busy = Arc::new(AtomicBool::new(false));
-        let task = tokio::spawn(serve_connection(stream, door, shared.clone(), busy.clone()));
-        let connection = Connection {
-            since: Instant::now(),
-            busy,
-            abort: task.abort_handle(),
-        };
-        self.lock().push(connection);
-    }
-
-    /// Whether one more may come, if need be in place of the oldest that asks for nothing.
-    fn make_room(&self) -> bool {
-        let mut connections = self.lock();
-        if connections.len() < CONNECTION_LIMIT {
-            return true;
-        }
-        connections.retain(|connection| !connection.abort.is_finished());
-        if connections.len() < CONNECTION_LIMIT {
-            return true;
-        }
-        let idle = connections.iter().position(|connection| {
-            !connection.busy.load(Ordering::Relaxed) && connection.since.elapsed() > SAFE_AGE
-        });
-        let Some(index) = idle else { return false };
-        connections.remove(index).abort.abort();
-        true
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -13,8 +13,8 @@ use amika_core::contract::OPENCODE_PORT;
 use amika_core::wire::{
     CmdState, OpenCodeAccess, Phase, Readiness, ServiceState, SetupState, Status,
 };
-use http_body_util::{BodyExt, Limited};
-use hyper::body::{Body as _, Incoming};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode, header};
 use serde_json::json;
@@ -26,6 +26,8 @@ use crate::publish::{Command, Shared};
 
 /// Size of a request's body.
 const BODY_LIMIT: usize = 64 << 10;
+/// How long it may take: a connection that waits for one keeps its place.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the loop that reaps may take to answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Log and event streams at a time.
@@ -196,6 +198,18 @@ fn too_large() -> Answer {
     )
 }
 
+/// A request's body, if it is small and comes soon.
+async fn read_body(body: Incoming) -> Result<Bytes, Answer> {
+    let bad = |message| Err(error(StatusCode::BAD_REQUEST, "bad_body", message));
+    let whole = Limited::new(body, BODY_LIMIT).collect();
+    match tokio::time::timeout(BODY_TIMEOUT, whole).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(problem)) if problem.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => bad("the body ended early"),
+        Err(_) => bad("the body did not come in time"),
+    }
+}
+
 /// Asks the loop that reaps, rather than saying that the HTTP side lives.
 async fn liveness(shared: &Shared) -> Answer {
     let (sender, receiver) = oneshot::channel();
@@ -256,17 +270,7 @@ async fn restart_opencode(
         let message = "`Content-Type: application/json` is needed";
         return Err(error(StatusCode::BAD_REQUEST, "bad_content_type", message));
     }
-    let bytes = match Limited::new(body, BODY_LIMIT).collect().await {
-        Ok(collected) => collected.to_bytes(),
-        Err(problem) if problem.is::<http_body_util::LengthLimitError>() => return Err(too_large()),
-        Err(_) => {
-            return Err(error(
-                StatusCode::BAD_REQUEST,
-                "bad_body",
-                "the body ended early",
-            ));
-        }
-    };
+    let bytes = read_body(body).await?;
     if !bytes.is_empty() && serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_err() {
         return Err(error(
             StatusCode::BAD_REQUEST,

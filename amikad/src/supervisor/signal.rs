@@ -5,12 +5,14 @@ use crate::lifecycle::Event;
 use crate::{process_tree, sys};
 
 impl Supervisor {
-    /// Sends a signal to a group; to its leader where the group is not there yet.
+    /// Sends a signal to the group that `leader` was started with, and to itself once it left that
+    /// group: a script may move about as it likes.
     pub(super) fn signal_group(leader: Option<i32>, signo: i32) {
-        if let Some(pid) = leader
-            && sys::kill(-pid, signo).is_err()
-        {
-            // Gone: nobody is left to tell.
+        let Some(pid) = leader else { return };
+        // An error says that nobody is left to tell.
+        let told = sys::kill(-pid, signo).is_ok();
+        let is_in_it = sys::group_of(pid) == Some(pid);
+        if !told || !is_in_it {
             let _ = sys::kill(pid, signo);
         }
     }

@@ -1,0 +1,106 @@
+//! Which connections have a place: few at a time, and a new probe before an old idler.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::task::AbortHandle;
+
+use super::route::Door;
+use crate::publish::Shared;
+
+/// Connections at a time.
+const CONNECTION_LIMIT: usize = 256;
+/// A connection this young is never evicted: it may be a probe that is about to ask.
+const SAFE_AGE: Duration = Duration::from_millis(100);
+/// How long a connection waits for a place before it is refused.
+const ROOM_PATIENCE: Duration = Duration::from_millis(200);
+/// What one connection too many is told; its body ends with the connection.
+const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\n\
+    content-type: application/json\r\n\r\n\
+    {\"error\":{\"code\":\"busy\",\"message\":\"too many connections; try again soon\"}}";
+/// So many at a time are a burst, after which memory is given back.
+const BURST: usize = 16;
+
+/// The connections at this time.
+#[derive(Debug, Default)]
+pub(super) struct Connections(Mutex<Places>);
+
+#[derive(Debug, Default)]
+struct Places {
+    taken: Vec<Connection>,
+    /// The most there were since memory was last given back.
+    peak: usize,
+}
+
+#[derive(Debug)]
+struct Connection {
+    since: Instant,
+    busy: Arc<AtomicBool>,
+    abort: AbortHandle,
+}
+
+impl Connections {
+    /// Serves `stream`, unless there are too many already.
+    pub(super) async fn admit<S>(&self, mut stream: S, door: Door, shared: &Arc<Shared>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let begun = Instant::now();
+        while !self.make_room() && begun.elapsed() < ROOM_PATIENCE {
+            // A burst: one of those that came with it will soon be old enough to go.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        if self.lock().taken.len() >= CONNECTION_LIMIT {
+            tokio::spawn(async move {
+                let refusal = stream.write_all(BUSY);
+                // A client that does not take it is cut off.
+                let _ = tokio::time::timeout(Duration::from_secs(1), refusal).await;
+            });
+            return;
+        }
+        let busy = Arc::new(AtomicBool::new(false));
+        let task = tokio::spawn(super::serve_connection(
+            stream,
+            door,
+            shared.clone(),
+            busy.clone(),
+        ));
+        let connection = Connection {
+            since: Instant::now(),
+            busy,
+            abort: task.abort_handle(),
+        };
+        let mut places = self.lock();
+        places.taken.push(connection);
+        places.peak = places.peak.max(places.taken.len());
+    }
+
+    /// Whether one more may come, if need be in place of the oldest that asks for nothing.
+    fn make_room(&self) -> bool {
+        let mut places = self.lock();
+        places
+            .taken
+            .retain(|connection| !connection.abort.is_finished());
+        if places.taken.is_empty() && places.peak > BURST {
+            // What a burst took would be kept for weeks; a probe comes twice a minute.
+            places.peak = 0;
+            places.taken.shrink_to_fit();
+            crate::sys::give_back_memory();
+        }
+        if places.taken.len() < CONNECTION_LIMIT {
+            return true;
+        }
+        let idle = places.taken.iter().position(|connection| {
+            !connection.busy.load(Ordering::Relaxed) && connection.since.elapsed() > SAFE_AGE
+        });
+        let Some(index) = idle else { return false };
+        places.taken.remove(index).abort.abort();
+        true
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Places> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
