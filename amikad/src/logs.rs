@@ -238,7 +238,18 @@ impl Log {
             .write(true)
             .create(true)
             .truncate(true)
+            .custom_flags(libc::O_NOFOLLOW)
             .open(&name)?;
+        let copied = self.copy_in_order(inner, &ordered);
+        if let Err(error) = copied.and_then(|()| std::fs::rename(&name, path)) {
+            // A disk that is full must not be fuller for it.
+            let _ = std::fs::remove_file(&name);
+            return Err(error);
+        }
+        Ok(ordered)
+    }
+
+    fn copy_in_order(&self, inner: &Inner, ordered: &File) -> io::Result<()> {
         let mut buffer = vec![0_u8; 1 << 16];
         let (mut offset, mut position) = (0, 0);
         loop {
@@ -254,11 +265,9 @@ impl Log {
                     position += note.len() as u64;
                     offset = resume;
                 }
-                Found::End => break,
+                Found::End => return Ok(()),
             }
         }
-        std::fs::rename(&name, path)?;
-        Ok(ordered)
     }
 }
 

@@ -14,14 +14,25 @@ use nix::libc;
 /// Not synced to the disk: it must outlive the container, not a power cut, and a slow disk must not
 /// hold up the loop that reaps.
 pub(crate) fn write(record: &BootRecord) -> io::Result<()> {
-    write_atomically(Path::new(path::BOOT_RECORD), &serde_json::to_vec(record)?)
+    let file = Path::new(path::BOOT_RECORD);
+    let bytes = serde_json::to_vec(record)?;
+    write_atomically(file, &bytes).or_else(|_| {
+        // A full disk: what the record says of an earlier moment is false by now, and its room may
+        // be all there is. No record is better than one that misleads.
+        fs::remove_file(file)?;
+        write_atomically(file, &bytes)
+    })
 }
 
 /// Writes `bytes` beside `file` and renames them into place.
 pub(crate) fn write_atomically(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = file.with_extension("new");
-    fs::write(&new, bytes)?;
-    fs::rename(&new, file)
+    let written = fs::write(&new, bytes).and_then(|()| fs::rename(&new, file));
+    if written.is_err() {
+        // Nothing half-written stays; that this may fail too changes nothing.
+        let _ = fs::remove_file(&new);
+    }
+    written
 }
 
 /// Tells Kubernetes and the like why the container ends, where they left a file for it.

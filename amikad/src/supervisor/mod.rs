@@ -4,7 +4,9 @@
 //! deadlines. Nothing in it may block for long, and nothing in it may end it: once something was
 //! started, failures are said and survived.
 
+mod intake;
 mod settle;
+mod show;
 mod signal;
 mod start;
 
@@ -15,8 +17,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use amika_core::contract::path;
-use amika_core::wire::{BootRecord, Phase};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::signal::SigSet;
@@ -24,25 +24,24 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::args::Place;
 use crate::boot::Boot;
-use crate::lifecycle::{Action, Event, Millis, Plan, ServiceAction, ServiceEvent, State};
+use crate::lifecycle::{Action, Event, Millis, Plan, ServiceAction, State};
 use crate::publish::{Command, Mailbox, Shared, Snapshot};
 use crate::pump::Settler;
-use crate::say::{note, say};
+use crate::say::say;
 use crate::secrets::{Secrets, hex, random_bytes};
 use crate::setup::Tracer;
-use crate::status::{Facts, changes, snapshot};
-use crate::{http, opencode, record, sys};
+use crate::status::{Facts, snapshot};
+use crate::{opencode, sys};
 
-const SIGPIPE: i32 = 13;
-const SIGCHLD: i32 = 17;
 const SIGCONT: i32 = 18;
-const SIGTTIN: i32 = 21;
-const SIGTTOU: i32 = 22;
 
 /// How long setup's last output may take to be written out before the boot goes on without it.
 const SETTLE_LIMIT: Millis = 2_000;
 /// How often the end looks whether anybody is left, where no SIGCHLD would tell.
 const SOLITUDE_INTERVAL: Millis = 20;
+
+/// A turn that failed is taken up again after this: at once for a person, no busy loop for a machine.
+const RETRY_PAUSE: Millis = 10;
 
 /// Is the container's entrypoint; returns its exit code.
 pub(crate) fn run(place: &Place, cmd: Vec<OsString>) -> i32 {
@@ -159,22 +158,27 @@ impl Supervisor {
 
     fn run(mut self) -> i32 {
         loop {
-            // A bug must cost one step and not the container.
-            let turned = catch_unwind(AssertUnwindSafe(|| self.turn()));
-            if turned.is_err() {
-                say("a step of the supervisor failed; going on");
-            }
+            let whole = self.survive(Self::turn).is_some();
             if let Some(code) = self.exit {
-                self.close();
+                self.survive(|this| this.close());
                 return code;
             }
             if !self.http_started {
                 // After CMD or setup was started: neither waits for it.
                 self.http_started = true;
-                self.start_http();
+                self.survive(Self::start_http);
             }
-            self.wait();
+            self.wait(whole);
         }
+    }
+
+    /// Does `step`; a bug must cost that step and not the container. None if it panicked.
+    fn survive<T>(&mut self, step: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let done = catch_unwind(AssertUnwindSafe(|| step(self)));
+        if done.is_err() {
+            say("a step of the supervisor failed; going on");
+        }
+        done.ok()
     }
 
     /// Takes in all that happened, and acts until nothing is left to do.
@@ -189,12 +193,12 @@ impl Supervisor {
         self.reap();
         let now = self.shared.now();
         if self.settle_by.is_some_and(|by| by <= now) {
-            self.output_settled();
+            self.settle_output();
         }
         if self.state.deadline().is_some_and(|at| at <= now) {
             self.queue.push_back(Event::Tick);
         }
-        if self.state.awaits_solitude() && self.is_alone() {
+        if self.state.awaits_solitude() && self.survive(|this| this.is_alone()) == Some(true) {
             self.queue.push_back(Event::Alone);
         }
         while let Some(event) = self.queue.pop_front() {
@@ -218,17 +222,23 @@ impl Supervisor {
     fn step(&mut self, event: Event) {
         let now = self.shared.now();
         for action in self.state.step(event, now) {
-            self.act(action);
+            // One by one: what comes after, an exit perhaps, must not be lost with a failed one.
+            if self.survive(|this| this.act(action)).is_none() {
+                self.queue.extend(self.answer_to_failed(action));
+            }
         }
     }
 
-    fn wait(&mut self) {
+    /// Sleeps until something happens; after a turn that failed half-way (`whole` is false), what
+    /// it left undone is due soon.
+    fn wait(&mut self, whole: bool) {
         let now = self.shared.now();
         let solitude = self
             .state
             .awaits_solitude()
             .then_some(now + SOLITUDE_INTERVAL);
-        let deadlines = [self.state.deadline(), self.settle_by, solitude];
+        let unfinished = (!whole).then_some(now + RETRY_PAUSE);
+        let deadlines = [self.state.deadline(), self.settle_by, solitude, unfinished];
         let timeout = match deadlines.into_iter().flatten().min() {
             None => PollTimeout::NONE,
             // One more, since the clock is cut to whole milliseconds.
@@ -244,63 +254,6 @@ impl Supervisor {
         let _ = poll(&mut fds, timeout);
     }
 
-    fn receive_signals(&mut self) {
-        let own = u32::try_from(nix::unistd::getpid().as_raw()).unwrap_or(1);
-        while let Ok(Some(info)) = self.signals.read_signal() {
-            let signo = i32::try_from(info.ssi_signo).unwrap_or(0);
-            match signo {
-                // 4 to 8, 11 and 31: faults sent from outside, which CMD did not commit.
-                SIGCHLD | SIGTTIN | SIGTTOU | 4..=8 | 11 | 31 => {}
-                // From our own writes to a pipe without a reader.
-                SIGPIPE if info.ssi_pid == own => {}
-                signo => self.queue.push_back(Event::Signal(signo)),
-            }
-        }
-    }
-
-    fn reap(&mut self) {
-        while let Some((pid, end)) = sys::reap() {
-            let role = Some(pid);
-            if role == self.setup_pid {
-                self.setup_pid = None;
-                self.queue.push_back(Event::SetupEnded(end));
-            } else if role == self.cmd_pid {
-                self.cmd_pid = None;
-                self.queue.push_back(Event::CmdEnded(end));
-            } else if role == self.opencode_pid {
-                self.opencode_pid = None;
-                note(format!("OpenCode ended: {end}"));
-                self.queue
-                    .push_back(Event::OpenCode(ServiceEvent::Ended(end)));
-                Self::sweep(pid);
-            } else {
-                self.facts.orphans += 1;
-            }
-        }
-    }
-
-    fn obey(&mut self, command: Command) {
-        match command {
-            // Whoever asked may have gone.
-            Command::Ping(answer) => drop(answer.send(())),
-            Command::RestartOpenCode => {
-                self.queue
-                    .push_back(Event::OpenCode(ServiceEvent::RestartAsked));
-            }
-            Command::Probed { pid, healthy } if self.opencode_pid == Some(pid) => {
-                self.queue
-                    .push_back(Event::OpenCode(ServiceEvent::Healthy(healthy)));
-            }
-            Command::Probed { .. } => {}
-            Command::OutputSettled => {
-                // It may come before the end of the script that closed its output.
-                self.output_done = true;
-                self.output_settled();
-            }
-            Command::HandedOver => self.queue.push_back(Event::SetupSettled),
-        }
-    }
-
     fn act(&mut self, action: Action) {
         match action {
             Action::StartSetup => self.start_setup(),
@@ -309,7 +262,7 @@ impl Supervisor {
                 self.settle_by = Some(self.shared.now() + SETTLE_LIMIT);
                 match &self.pump {
                     Some(pump) if !self.output_done => pump.settle(),
-                    _ => self.output_settled(),
+                    _ => self.settle_output(),
                 }
             }
             Action::StartCmd => self.start_cmd(),
@@ -329,56 +282,18 @@ impl Supervisor {
         }
     }
 
-    fn record(&mut self) {
-        let mut status = snapshot(&self.state, &self.facts).status;
-        status.uptime_ms = self.shared.now();
-        if let Some(log) = self.shared.logs().setup {
-            status.setup.log_bytes = log.total();
-            status.setup.log_truncated = log.truncated();
+    /// What the state machine is told where an action that it waits for panicked.
+    fn answer_to_failed(&self, action: Action) -> Option<Event> {
+        match (action, self.setup_pid, self.cmd_pid) {
+            (Action::StartSetup, Some(pid), _) => Some(Event::SetupStarted { pid }),
+            (Action::StartSetup, None, _) => Some(Event::SetupRefused {
+                code: 70,
+                message: "amikad failed to start setup.sh; this is a bug".to_owned(),
+            }),
+            (Action::SettleSetup { .. }, ..) => Some(Event::SetupSettled),
+            (Action::StartCmd, _, Some(pid)) => Some(Event::CmdStarted { pid }),
+            (Action::StartCmd, _, None) => Some(Event::CmdRefused { code: 70 }),
+            _ => None,
         }
-        let record = BootRecord {
-            status,
-            container_exit_code: self.state.exit_code,
-            setup_tail: self.setup_tail.clone(),
-        };
-        if let Err(error) = record::write(&record) {
-            note(format!("cannot write {}: {error}", path::BOOT_RECORD));
-        }
-    }
-
-    fn publish(&mut self) {
-        let new = snapshot(&self.state, &self.facts);
-        if new == self.published {
-            return;
-        }
-        let at = self.facts.epoch + self.shared.now();
-        let changes = changes(&self.published.status, &new.status, at);
-        for change in &changes {
-            note(format!("{:?}: {:?}", change.changed, new.status.phase));
-        }
-        self.shared.publish(new.clone(), changes);
-        self.published = new;
-    }
-
-    fn start_http(&mut self) {
-        let log = crate::say::open_log();
-        self.shared.set_logs(|logs| logs.amikad = Some(log));
-        if self.boot.script.is_none() && self.state.phase == Phase::Running {
-            say("no setup script to run");
-        }
-        http::start(&self.shared);
-    }
-
-    /// The daemon's last act: whoever follows a log gets its end.
-    fn close(&self) {
-        let logs = self.shared.logs();
-        for log in [logs.setup, logs.opencode, logs.amikad]
-            .into_iter()
-            .flatten()
-        {
-            log.finish();
-        }
-        self.shared.closing.send_replace(true);
-        http::drain(&self.shared);
     }
 }

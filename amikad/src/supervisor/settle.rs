@@ -15,8 +15,15 @@ use crate::sys::End;
 use crate::{handover, record, setup};
 
 impl Supervisor {
+    /// Goes on with what follows setup, which must happen even if explaining or handing over fails.
+    pub(super) fn settle_output(&mut self) {
+        if self.survive(Self::output_settled).is_none() {
+            self.queue.push_back(Event::SetupSettled);
+        }
+    }
+
     /// Setup ended and its output is written out, as far as that could be waited for.
-    pub(super) fn output_settled(&mut self) {
+    fn output_settled(&mut self) {
         if self.settle_by.take().is_none() {
             return;
         }
@@ -41,7 +48,7 @@ impl Supervisor {
         self.queue.push_back(Event::SetupSettled);
     }
 
-    pub(super) fn explain_setup_failure(&mut self, file: &Path) {
+    fn explain_setup_failure(&mut self, file: &Path) {
         let end = self.state.setup.end.unwrap_or(End::Code(1));
         let refused = self.state.setup.message.clone();
         if refused.is_none() {
@@ -77,7 +84,7 @@ impl Supervisor {
         self.facts.setup_message = Some(why);
     }
 
-    pub(super) fn remember_success(&self, file: &Path) -> std::io::Result<()> {
+    fn remember_success(&self, file: &Path) -> std::io::Result<()> {
         if self
             .boot
             .environment
@@ -91,7 +98,7 @@ impl Supervisor {
     }
 
     /// Gives the agent what setup made, beside the loop: it may be a lot.
-    pub(super) fn hand_over(&mut self) {
+    fn hand_over(&mut self) {
         let noop = self
             .boot
             .script

@@ -12,9 +12,12 @@ mod degrade;
 mod exec;
 mod files;
 mod gate;
+mod hostile;
 mod http;
 mod mapping;
 mod opencode;
+#[cfg(target_arch = "x86_64")]
+mod panics;
 mod signals;
 mod streams;
 mod support;

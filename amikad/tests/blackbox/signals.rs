@@ -166,3 +166,44 @@ fn a_signal_at_any_moment_of_the_start_is_not_lost() {
         assert_eq!(sandbox.wait().code, 143, "round {round}");
     }
 }
+
+#[test]
+fn a_storm_of_real_time_signals_arrives_whole() {
+    let counting = r#"exec python3 -c '
+import os, signal
+counts = {}
+signals = [s for s in range(34, 65)] + [10]
+signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+open("/tmp/up", "w").close()
+while True:
+    signo = signal.sigwait(signals)
+    if signo == 10: break
+    counts[signo] = counts.get(signo, 0) + 1
+open("/tmp/counts", "w").write(" ".join("%d:%d" % pair for pair in sorted(counts.items())))
+'"#;
+    let mut sandbox = Builder::new().start(counting);
+    eventually("the counter", || {
+        sandbox.path("/tmp/up").exists().then_some(())
+    });
+    let pid = sandbox.pid();
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    // As many at once as the queues of a small machine hold, then on when both are empty again.
+    let storm = r#"
+import os, sys
+pids = sys.argv[1:]
+def waiting(pid):
+    return any(l.startswith("ShdPnd:") and int(l.split()[1], 16) for l in open("/proc/%s/status" % pid))
+for volley in range(40):
+    for n in range(25):
+        for signo in range(34, 65): os.kill(int(pids[0]), signo)
+    while any(waiting(pid) for pid in pids): pass
+"#;
+    let status = std::process::Command::new("python3")
+        .args(["-c", storm, &pid.to_string(), children.trim()])
+        .status();
+    assert!(status.unwrap().success());
+    sandbox.signal(10);
+    assert_eq!(sandbox.wait().code, 0);
+    let expected: Vec<String> = (34..=64).map(|signo| format!("{signo}:1000")).collect();
+    assert_eq!(sandbox.read("/tmp/counts"), expected.join(" "));
+}

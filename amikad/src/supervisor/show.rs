@@ -1,0 +1,64 @@
+//! How the boot stands, for whoever looks: the boot record, the HTTP side, and the logs' ends.
+
+use amika_core::contract::path;
+use amika_core::wire::{BootRecord, Phase};
+
+use super::Supervisor;
+use crate::say::{note, say};
+use crate::status::{changes, snapshot};
+use crate::{http, record};
+
+impl Supervisor {
+    pub(super) fn record(&mut self) {
+        let mut status = snapshot(&self.state, &self.facts).status;
+        status.uptime_ms = self.shared.now();
+        if let Some(log) = self.shared.logs().setup {
+            status.setup.log_bytes = log.total();
+            status.setup.log_truncated = log.truncated();
+        }
+        let record = BootRecord {
+            status,
+            container_exit_code: self.state.exit_code,
+            setup_tail: self.setup_tail.clone(),
+        };
+        if let Err(error) = record::write(&record) {
+            note(format!("cannot write {}: {error}", path::BOOT_RECORD));
+        }
+    }
+
+    pub(super) fn publish(&mut self) {
+        let new = snapshot(&self.state, &self.facts);
+        if new == self.published {
+            return;
+        }
+        let at = self.facts.epoch + self.shared.now();
+        let changes = changes(&self.published.status, &new.status, at);
+        for change in &changes {
+            note(format!("{:?}: {:?}", change.changed, new.status.phase));
+        }
+        self.shared.publish(new.clone(), changes);
+        self.published = new;
+    }
+
+    pub(super) fn start_http(&mut self) {
+        let log = crate::say::open_log();
+        self.shared.set_logs(|logs| logs.amikad = Some(log));
+        if self.boot.script.is_none() && self.state.phase == Phase::Running {
+            say("no setup script to run");
+        }
+        http::start(&self.shared);
+    }
+
+    /// The daemon's last act: whoever follows a log gets its end.
+    pub(super) fn close(&self) {
+        let logs = self.shared.logs();
+        for log in [logs.setup, logs.opencode, logs.amikad]
+            .into_iter()
+            .flatten()
+        {
+            log.finish();
+        }
+        self.shared.closing.send_replace(true);
+        http::drain(&self.shared);
+    }
+}
