@@ -285,7 +285,12 @@ fn token(stage: &Stage, sandbox: &Sandbox<'_>) -> String {
         .chain_update(pad(0x5c))
         .chain_update(inner)
         .finalize();
-    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
+    let hex = |bytes: &[u8]| {
+        let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        digits
+            .filter_map(|digit| char::from_digit(digit.into(), 16))
+            .collect::<String>()
+    };
     let token = hex(&outer);
     let inspected = docker(&["inspect", &sandbox.name]).stdout_text();
     let digest = hex(&Sha256::digest(token.as_bytes()));

@@ -55,11 +55,11 @@ pub(super) fn stream(
             owner,
             findings,
         };
-        let packed = packer.source(&source, &name).and_then(|()| {
+        let done = packer.source(&source, &name).and_then(|()| {
             let mut channel = packer.archive.into_inner()?;
             channel.send()
         });
-        let end = match packed {
+        let end = match done {
             Ok(()) => None,
             Err(error) => Some(Err(error)),
         };
@@ -128,17 +128,17 @@ impl Packer {
         if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
             let root = root_header(stat.st_mode, mtime(&stat), self.owner);
             self.archive.append(&root, io::empty())?;
-            return self.directory(opened, b"");
+            return self.directory(&opened, b"");
         }
         self.file(opened, name)
     }
 
     /// Packs what is in a directory: first what is none itself, then the directories one by one, so
     /// that a level holds one descriptor and the names of its directories.
-    fn directory(&mut self, directory: OwnedFd, path: &[u8]) -> io::Result<()> {
+    fn directory(&mut self, directory: &OwnedFd, path: &[u8]) -> io::Result<()> {
         let failed = |this: &Self, error: rustix::io::Errno| this.failed(path, &error.into());
         let mut below = Vec::new();
-        let entries = Dir::read_from(&directory).map_err(|error| failed(self, error))?;
+        let entries = Dir::read_from(directory).map_err(|error| failed(self, error))?;
         for entry in entries {
             let entry = entry.map_err(|error| failed(self, error))?;
             let name = entry.file_name();
@@ -153,7 +153,7 @@ impl Packer {
         for name in below {
             let child = join(path, name.to_bytes());
             let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
-            let opened = rustix::fs::openat(&directory, &name, flags, Mode::empty())
+            let opened = rustix::fs::openat(directory, &name, flags, Mode::empty())
                 .and_then(|opened| Ok((rustix::fs::fstat(&opened)?, opened)));
             let (stat, opened) = opened.map_err(|error| self.failed(&child, &error.into()))?;
             let mut header = header(
@@ -165,7 +165,7 @@ impl Packer {
             );
             self.archive
                 .append_data(&mut header, as_path(&child), io::empty())?;
-            self.directory(opened, &child)?;
+            self.directory(&opened, &child)?;
         }
         Ok(())
     }
