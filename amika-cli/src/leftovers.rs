@@ -3,7 +3,7 @@
 //! Only what bears our labels is looked at. A git volume is never a leftover by itself: it may hold
 //! work, and outlives its sandbox by design.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use amika_core::label::{Kind, SandboxRecord, key};
 use schemars::JsonSchema;
@@ -48,7 +48,7 @@ enum Removal {
 pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
     // Volumes first: one whose container is made between the two lists is then not in the first.
     let mut volumes = engine.list_volumes(key::KIND).await?;
-    volumes.retain(|volume| is_ours(&volume.labels));
+    volumes.retain(|volume| crate::may_tidy(&volume.labels));
     let mut found = Vec::new();
     let mut ids = BTreeSet::new();
     let mut containers = Vec::new();
@@ -58,7 +58,7 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
         let Ok(record) = record else {
             continue;
         };
-        if !is_ours(&container.labels) {
+        if !crate::may_tidy(&container.labels) {
             continue;
         }
         if let Some(sandbox) = reassign::passing(&container.name) {
@@ -90,7 +90,7 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
         .list_containers(&format!("{}={}", key::KIND, Kind::Amikad))
         .await?;
     for filler in fillers {
-        if !is_ours(&filler.labels) {
+        if !crate::may_tidy(&filler.labels) {
             continue;
         }
         let volume = filler
@@ -174,11 +174,6 @@ pub async fn remove(engine: &Engine, leftover: &Leftover) -> Result<()> {
         },
         Removal::Volume(name) => Ok(engine.remove_volume(name).await?),
     }
-}
-
-/// Within a test run only what bears its label is anybody's to remove.
-fn is_ours(labels: &BTreeMap<String, String>) -> bool {
-    crate::test_run_label().is_none_or(|(key, run)| labels.get(&key) == Some(&run))
 }
 
 fn orphan(volume: &VolumeFacts, ids: &BTreeSet<String>) -> Option<Leftover> {

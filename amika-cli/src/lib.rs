@@ -158,3 +158,9 @@ fn test_run() -> Option<String> {
 fn test_run_label() -> Option<(String, String)> {
     test_run().map(|name| (amika_core::label::key::TEST.to_owned(), name))
 }
+
+/// Whether what bears these labels is this process's to tidy away: a test run tidies up after itself
+/// alone, so that runs go on side by side.
+fn may_tidy(labels: &std::collections::BTreeMap<String, String>) -> bool {
+    test_run().is_none_or(|run| labels.get(amika_core::label::key::TEST) == Some(&run))
+}

@@ -24,6 +24,9 @@ pub(super) struct ImageView {
     pub(super) size: i64,
     /// The engine's id.
     pub(super) id: String,
+    /// Whether this process may remove it.
+    #[serde(skip)]
+    pub(super) may_go: bool,
 }
 
 pub(super) async fn run(app: &App) -> Result<()> {
@@ -69,6 +72,7 @@ fn view(image: ImageSummary, daemon: &Daemon) -> Option<ImageView> {
     let recipe = image.labels.get(LABEL_RECIPE)?;
     let current = Preset::parse(&preset)
         .is_some_and(|preset| preset.fingerprint(daemon.fingerprint()) == *recipe);
+    let may_go = crate::may_tidy(&image.labels);
     Some(ImageView {
         image: image
             .tags
@@ -79,5 +83,6 @@ fn view(image: ImageSummary, daemon: &Daemon) -> Option<ImageView> {
         current,
         size: image.size,
         id: image.id,
+        may_go,
     })
 }

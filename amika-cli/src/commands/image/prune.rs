@@ -26,6 +26,7 @@ pub(super) async fn run(args: &PruneArgs, app: &App) -> Result<()> {
     };
     // A preset that another one is built on goes after it.
     let mut images = views(&engine).await?;
+    images.retain(|image| image.may_go);
     images.sort_by_key(|image| image.preset == "coder");
     for image in images {
         if image.current && !args.all {
