@@ -1,9 +1,8 @@
 //! `amika sandbox create`: what it prints, what it takes, and when it is done.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use crate::support::{DEBIAN, NO_SHELL, SCRATCH, Stage, docker};
+use crate::support::{DEBIAN, NO_SHELL, SCRATCH, Stage, docker, preset};
 
 /// A setup script that counts its runs in the agent's home.
 const COUNTING: &str = "#!/bin/sh\necho run >>/home/amika/runs\n";
@@ -390,16 +389,11 @@ fn a_clone_is_the_agents_and_git_works_in_it_for_everyone() {
 
 /// An image with git and a user that is not root.
 fn git_image(stage: &Stage) -> String {
-    let coder = stage.amika(&["image", "build"]).limit(BUILD).output();
-    coder.ended(0, &[]);
     stage.image(&format!(
         "FROM {}\nUSER root\nRUN useradd --uid 1234 worker\nUSER worker\nENTRYPOINT []\n",
-        coder.stdout_text().trim()
+        preset(stage)
     ))
 }
-
-/// The preset image is there as a rule; where it is not, it is made.
-const BUILD: Duration = Duration::from_mins(10);
 
 #[test]
 fn git_without_a_path_clones_the_current_repository() {

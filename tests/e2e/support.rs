@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) use command::{Output, Run, Running};
-pub(crate) use proxy::EngineProxy;
+pub(crate) use proxy::{EngineProxy, engine_socket};
 pub(crate) use terminal::Terminal;
 
 /// Image with a shell, apt and coreutils, of which CMD is the shell.
@@ -21,6 +21,8 @@ pub(crate) const NO_SHELL: &str = "amika-test/noshell";
 /// Image with one static program and no user at all.
 pub(crate) const SCRATCH: &str = "amika-test/scratch";
 
+/// How long the build of the preset may take.
+const BUILD: Duration = Duration::from_mins(10);
 /// How long a condition may take to come true.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Label of all that a test makes; the value is the stage's.
@@ -79,8 +81,7 @@ impl Stage {
     /// Writes a file that may be executed, beneath the home directory.
     pub(crate) fn script(&self, name: &str, text: &str) -> String {
         use std::os::unix::fs::PermissionsExt as _;
-        let path = self.home().join(name);
-        std::fs::write(&path, text).unwrap();
+        let path = PathBuf::from(self.file(name, text));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         path.to_str().unwrap().to_owned()
     }
@@ -399,10 +400,15 @@ impl Drop for Stranger {
 }
 
 /// Waits until a condition holds; fails with `what` when it does not within half a minute.
-pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, condition: impl FnMut() -> bool) {
+    eventually_within(PATIENCE, what, condition);
+}
+
+/// As [`eventually`], for what is slow on a machine with other work.
+pub(crate) fn eventually_within(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !condition() {
-        assert!(begun.elapsed() < PATIENCE, "it never came true: {what}");
+        assert!(begun.elapsed() < limit, "it never came true: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -412,6 +418,15 @@ pub(crate) fn docker(args: &[&str]) -> Output {
     let mut command = Command::new("docker");
     command.args(args);
     Run::new(command).output()
+}
+
+/// The preset image `coder`; it is built where `make preset` has not done so.
+pub(crate) fn preset(stage: &Stage) -> String {
+    let build = stage.amika(&["image", "build"]).limit(BUILD);
+    // Everybody's: it must not go with the stage that happened to need it first.
+    let built = build.without_env("AMIKA_TEST_RUN").output();
+    assert_eq!(built.code, 0, "{built:?}");
+    built.stdout_text().trim().to_owned()
 }
 
 /// Where locks stand, for all tests of a user.

@@ -128,7 +128,7 @@ fn pass(mut from: UnixStream, mut to: UnixStream, see: impl Fn(&[u8])) {
 }
 
 /// The engine's own socket.
-fn engine_socket() -> String {
+pub(crate) fn engine_socket() -> String {
     std::env::var("DOCKER_HOST")
         .ok()
         .and_then(|host| host.strip_prefix("unix://").map(str::to_owned))
