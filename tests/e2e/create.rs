@@ -380,7 +380,7 @@ fn a_clone_is_the_agents_and_git_works_in_it_for_everyone() {
     );
     let commit = "git add -A && git -c user.name=A -c user.email=a@example.org commit -qm second && rm -rf .git/index src";
     sandbox.exec(&["sh", "-c", commit]).output().ended(0, &[]);
-    let volume = sandbox.engine_says(r#"{{range .Mounts}}{{.Name}} {{end}}"#);
+    let volume = sandbox.engine_says("{{range .Mounts}}{{.Name}} {{end}}");
     assert!(
         volume.contains(&format!("amika-git-{}-my-project-", sandbox.name)),
         "{volume}"

@@ -102,7 +102,7 @@ fn what_a_killed_create_left_is_found_and_removed() {
     let fixed = doctor(&stage, &["--fix"]);
     assert_eq!(fixed["removed"], serde_json::json!([sandbox.name]));
     let [containers, volumes, _] = stage.left();
-    assert_eq!(containers, [stranger.name.clone()]);
+    assert_eq!(containers, std::slice::from_ref(&stranger.name));
     assert_eq!(volumes, Vec::<String>::new());
     assert_eq!(doctor(&stage, &[])["leftovers"], serde_json::json!([]));
 }

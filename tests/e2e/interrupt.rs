@@ -133,7 +133,7 @@ fn interrupting_a_start_leaves_the_sandbox() {
 }
 
 /// Starts a create that is held right before its container is made.
-fn held<'a>(sandbox: &Sandbox<'a>, proxy: &EngineProxy) -> crate::support::Running {
+fn held(sandbox: &Sandbox<'_>, proxy: &EngineProxy) -> crate::support::Running {
     proxy.hold(&making(sandbox));
     let creating = sandbox
         .create_run(DEBIAN, &[])

@@ -1,4 +1,4 @@
-//! The OpenCode web server: the real one in the preset, and one that setup installs.
+//! The `OpenCode` web server: the real one in the preset, and one that setup installs.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -123,11 +123,12 @@ fn a_killed_opencode_comes_back_and_a_stale_port_file_does_not() {
             .engine_says("{{json .Config}}")
             .contains("of the user")
     );
-    let pid = server(&sandbox)["pid"].to_string();
-    sandbox.docker_exec(&["kill", "-9", &pid]).ended(0, &[]);
+    let pid = server(&sandbox)["pid"].clone();
+    let kill = ["kill", "-9", &pid.to_string()];
+    sandbox.docker_exec(&kill).ended(0, &[]);
     eventually_within(PATIENCE, "OpenCode is ready again", || {
         let now = server(&sandbox);
-        now["state"] == "ready" && now["pid"].to_string() != pid
+        now["state"] == "ready" && now["pid"] != pid
     });
     assert_eq!(server(&sandbox)["restarts"], 1);
     assert_eq!(sandbox.engine_state(), "running");

@@ -422,9 +422,9 @@ pub(crate) fn docker(args: &[&str]) -> Output {
 
 /// The preset image `coder`; it is built where `make preset` has not done so.
 pub(crate) fn preset(stage: &Stage) -> String {
-    let build = stage.amika(&["image", "build"]).limit(BUILD);
+    let building = stage.amika(&["image", "build"]).limit(BUILD);
     // Everybody's: it must not go with the stage that happened to need it first.
-    let built = build.without_env("AMIKA_TEST_RUN").output();
+    let built = building.without_env("AMIKA_TEST_RUN").output();
     assert_eq!(built.code, 0, "{built:?}");
     built.stdout_text().trim().to_owned()
 }

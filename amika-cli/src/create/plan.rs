@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use amika_core::contract::{self, AMIKAD_PORT, OPENCODE_PORT, env, path};
 use amika_core::credential::Agent;
-use amika_core::label::{
-    Kind, Labels, Repository, ResourceRecord, SandboxRecord, SetupScript, key,
-};
+use amika_core::label::{Kind, Labels, Repository, ResourceRecord, SandboxRecord, SetupScript};
 use amika_core::name::SandboxName;
 use amika_core::port::{HostIp, Protocol};
 use amika_core::service::Binding;
@@ -153,8 +151,8 @@ pub fn plan(
         nested_engine: settings.image == Image::Preset(crate::preset::Preset::CoderDind),
         healthcheck: vec![path::AMIKAD.into(), "health".into()],
     };
-    let mut network_labels = ResourceRecord::new(Kind::Network).to_labels();
-    network_labels.extend(facts.test.clone().map(|test| (key::TEST.to_owned(), test)));
+    // All sandboxes share it: it is no test run's own.
+    let network_labels = ResourceRecord::new(Kind::Network).to_labels();
     Plan {
         name: name.clone(),
         record,

@@ -158,8 +158,9 @@ fn open(endpoint: &Endpoint) -> Result<Docker, bollard::errors::Error> {
 fn reason(endpoint: &Endpoint, error: &bollard::errors::Error) -> String {
     // The client library hides the system's reason for a socket that is missing or not ours.
     if let Some(path) = endpoint.host.strip_prefix("unix://")
-        && let Err(error) = std::os::unix::net::UnixStream::connect(path) {
-            return format!("{path}: {error}");
-        }
+        && let Err(error) = std::os::unix::net::UnixStream::connect(path)
+    {
+        return format!("{path}: {error}");
+    }
     chain(error)
 }

@@ -147,11 +147,6 @@ impl Running {
         self
     }
 
-    /// Whether it has not ended.
-    pub(crate) fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
-    }
-
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) -> &Self {
         let pid = Pid::from_child(&self.child);
