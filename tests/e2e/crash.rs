@@ -87,7 +87,10 @@ fn places(requests: &[String]) -> Vec<(Break, Mend)> {
 /// Runs a command on a line that breaks; whether it did.
 fn broken(stage: &Stage, args: &[&str], at: Break) -> bool {
     let line = Line::new(stage.home(), Some(at));
+    // Shown when the test fails.
+    println!("{at:?}");
     let output = run(stage, args, &line);
+    println!("{:?}", line.requests());
     if !line.is_broken() {
         done(&output);
         return false;

@@ -1,5 +1,6 @@
 //! What may be typed: clap structures only, one file for each noun. Doc comments are the help text.
 
+pub mod agent;
 pub mod completion;
 pub mod config;
 pub mod credentials;

@@ -25,6 +25,10 @@ pub enum Command {
     Exec(ExecArgs),
     /// Open a shell in a sandbox.
     Connect(ConnectArgs),
+    /// Give the agent in a sandbox something to do, and show what it says.
+    Prompt(super::agent::PromptArgs),
+    /// Open a sandbox's OpenCode in the browser, signed in.
+    Open(super::agent::OpenArgs),
     /// Start a stopped sandbox; its setup script runs again.
     Start(StartArgs),
     /// Stop running sandboxes.

@@ -40,6 +40,18 @@ impl Input {
         Ok(Self { pieces, _end: end })
     }
 
+    /// These bytes, and the end; standard input is left alone.
+    ///
+    /// # Errors
+    /// When the system has no pipe left.
+    pub(crate) fn of(bytes: Vec<u8>) -> std::io::Result<Self> {
+        let (_, end) = std::io::pipe()?;
+        let (sender, pieces) = mpsc::channel(1);
+        // The channel is empty and takes one.
+        let _ = sender.try_send(Bytes::from(bytes));
+        Ok(Self { pieces, _end: end })
+    }
+
     /// The next piece; none at the end of input.
     pub(crate) async fn next(&mut self) -> Option<Bytes> {
         self.pieces.recv().await

@@ -57,6 +57,8 @@ pub(crate) struct Remote {
     pub(crate) command: Vec<String>,
     /// What it is tied to.
     pub(crate) streams: Streams,
+    /// What it reads in place of this process's standard input.
+    pub(crate) input: Option<Vec<u8>>,
 }
 
 impl Remote {
@@ -139,7 +141,12 @@ pub(crate) async fn run(
     for signal in before {
         control.signal(signal)?;
     }
-    control.attend(session, signals).await
+    let input = match &remote.input {
+        Some(bytes) => Input::of(bytes.clone()),
+        None => Input::start(),
+    };
+    let input = input.map_err(|error| broken("standard input cannot be read", &error))?;
+    control.attend(session, input, signals).await
 }
 
 /// What is done to a program from outside while it runs.
@@ -159,9 +166,12 @@ struct Control {
 }
 
 impl Control {
-    async fn attend(mut self, session: ExecSession, signals: &mut Signals) -> Result<u8> {
-        let input =
-            Input::start().map_err(|error| broken("standard input cannot be read", &error))?;
+    async fn attend(
+        mut self,
+        session: ExecSession,
+        input: Input,
+        signals: &mut Signals,
+    ) -> Result<u8> {
         let terminal = self.streams == Streams::Terminal;
         let (engine, exec) = (self.engine.clone(), self.exec.clone());
         self.calls.spawn(async move {

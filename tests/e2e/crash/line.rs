@@ -49,6 +49,8 @@ struct State {
     seen: AtomicUsize,
     requests: Mutex<Vec<String>>,
     broken: AtomicBool,
+    /// All connections of `amika`'s: they break together.
+    clients: Mutex<Vec<UnixStream>>,
 }
 
 impl Line {
@@ -63,6 +65,7 @@ impl Line {
             seen: AtomicUsize::new(0),
             requests: Mutex::new(Vec::new()),
             broken: AtomicBool::new(false),
+            clients: Mutex::new(Vec::new()),
         });
         let shared = Arc::clone(&state);
         std::thread::spawn(move || {
@@ -100,7 +103,12 @@ struct Wire<'a> {
 
 impl State {
     fn serve(self: Arc<Self>, client: &UnixStream) {
+        self.clients
+            .lock()
+            .unwrap()
+            .push(client.try_clone().unwrap());
         if self.broken.load(Ordering::SeqCst) {
+            let _ = client.shutdown(Shutdown::Both);
             return;
         }
         let engine = UnixStream::connect(engine_socket()).unwrap();
@@ -169,7 +177,9 @@ impl State {
             // It may have ended by itself since.
             let _ = kill_process(peer, Signal::KILL);
         }
-        let _ = client.shutdown(Shutdown::Both);
+        for client in self.clients.lock().unwrap().iter() {
+            let _ = client.shutdown(Shutdown::Both);
+        }
         let _ = engine.shutdown(Shutdown::Both);
     }
 }

@@ -69,6 +69,7 @@ async fn shell(
         env: terminal::description(),
         command: Vec::new(),
         streams: Streams::Terminal,
+        input: None,
     };
     terminal::run(engine, &sandbox.container.id, &remote, signals).await
 }

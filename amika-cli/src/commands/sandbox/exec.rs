@@ -23,18 +23,7 @@ async fn attempt(args: &ExecArgs) -> Result<u8> {
     }
     let given = environment(&args.env)?;
     let mut signals = install_signals()?;
-    let prepared = async {
-        let engine = Engine::connect().await?;
-        let sandbox = Sandbox::find(&engine, &args.name).await?;
-        sandbox.must_run()?;
-        Ok::<_, CommandError>((engine, sandbox))
-    };
-    let (engine, sandbox) = tokio::select! {
-        prepared = prepared => prepared?,
-        () = interrupted(&mut signals) => {
-            return Err(CommandError::new(ExitCode::Interrupted, "interrupted"));
-        }
-    };
+    let (engine, sandbox) = find_running(&args.name, &mut signals).await?;
     let (streams, mut env) = if args.tty {
         (Streams::Terminal, terminal::description())
     } else {
@@ -51,8 +40,23 @@ async fn attempt(args: &ExecArgs) -> Result<u8> {
         env,
         command: args.command.clone(),
         streams,
+        input: None,
     };
     terminal::run(&engine, &sandbox.container.id, &remote, &mut signals).await
+}
+
+/// Finds a sandbox that runs, unless the user breaks off.
+pub(super) async fn find_running(name: &str, signals: &mut Signals) -> Result<(Engine, Sandbox)> {
+    let prepared = async {
+        let engine = Engine::connect().await?;
+        let sandbox = Sandbox::find(&engine, name).await?;
+        sandbox.must_run()?;
+        Ok((engine, sandbox))
+    };
+    tokio::select! {
+        prepared = prepared => prepared,
+        () = interrupted(signals) => Err(CommandError::new(ExitCode::Interrupted, "interrupted")),
+    }
 }
 
 /// Every failure of amika's own ends with 125, so that it is never taken for the program's; the

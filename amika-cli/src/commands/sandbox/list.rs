@@ -61,7 +61,7 @@ pub(super) async fn run(app: &App) -> Result<()> {
 async fn views(engine: &Engine, app: &App) -> Result<Vec<SandboxView>> {
     let listed = async { Ok(engine.list_volumes(key::ID).await?) };
     let (list, volumes) = futures_util::try_join!(sandbox::list(engine), listed)?;
-    let lost = lost(engine, &list, &volumes).await?;
+    let without_container = lost(engine, &list, &volumes).await?;
     let user_key = UserKey::load()?;
     let views = list.into_iter().map(|(container, record)| {
         let user_key = &user_key;
@@ -79,7 +79,9 @@ async fn views(engine: &Engine, app: &App) -> Result<Vec<SandboxView>> {
         }
     });
     let views = join_all(views).await.into_iter().flatten();
-    let mut views: Vec<SandboxView> = views.chain(lost.iter().map(SandboxView::of_lost)).collect();
+    let mut views: Vec<SandboxView> = views
+        .chain(without_container.iter().map(SandboxView::of_lost))
+        .collect();
     views.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(views)
 }
@@ -96,13 +98,13 @@ async fn lost(
     if crate::lost::among(volumes, &ids.collect()).is_empty() {
         return Ok(Vec::new());
     }
-    let mut lost = crate::lost::list(engine).await?;
-    lost.retain(|lost| {
+    let mut found = crate::lost::list(engine).await?;
+    found.retain(|lost| {
         list.iter()
             .all(|(container, _)| container.name != lost.name)
     });
-    lost.dedup_by(|a, b| a.name == b.name);
-    Ok(lost)
+    found.dedup_by(|a, b| a.name == b.name);
+    Ok(found)
 }
 
 async fn view_of(

@@ -8,6 +8,8 @@ mod exec;
 mod inspect;
 mod list;
 mod logs;
+mod open;
+mod prompt;
 mod start;
 mod stop;
 
@@ -30,6 +32,8 @@ pub(super) fn outputs() -> Vec<(&'static str, Output)> {
         ("logs", document::<logs::LogsView>()),
         ("exec", Output::Stream(program)),
         ("connect", Output::Stream(program)),
+        ("prompt", Output::Stream("what the agent writes")),
+        ("open", document::<open::OpenView>()),
         ("start", document::<Vec<each::Done>>()),
         ("stop", document::<Vec<each::Done>>()),
         ("delete", document::<Vec<each::Done>>()),
@@ -46,6 +50,8 @@ pub(super) async fn run(command: Command, app: &App) -> Result<u8> {
         Command::Logs(args) => interruptible(app, logs::run(&args, app)).await.map(|()| 0),
         Command::Exec(args) => exec::run(&args, app).await,
         Command::Connect(args) => connect::run(&args, app).await,
+        Command::Prompt(args) => prompt::run(&args, app).await,
+        Command::Open(args) => open::run(&args, app).await.map(|()| 0),
         Command::Start(args) => start::run(&args, app).await.map(|()| 0),
         Command::Stop(args) => interruptible(app, stop::run(&args, app)).await.map(|()| 0),
         Command::Delete(args) => interruptible(app, delete::run(&args, app))

@@ -1,0 +1,47 @@
+//! `amika sandbox prompt` and `amika sandbox open`: talking to the agent in a sandbox.
+
+use clap::ValueEnum;
+
+/// `amika sandbox prompt`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika sandbox prompt teal-tokyo \"run the tests and mend what fails\"\n  amika sandbox prompt teal-tokyo --agent codex - < task.md\n  amika sandbox prompt teal-tokyo \"upgrade it\" -- --dangerously-skip-permissions\n\nThe exit code is the agent's; 125 when amika failed itself, 127 when the agent is not installed."
+)]
+pub struct PromptArgs {
+    /// Name of the sandbox.
+    pub name: String,
+    /// What the agent is to do; `-` reads it from standard input.
+    #[arg(allow_hyphen_values = true)]
+    pub prompt: String,
+    /// The agent [default: the first one whose sign-in was copied in, else claude].
+    #[arg(long, value_enum)]
+    pub agent: Option<Agent>,
+    /// Further arguments of the agent, such as what it may do unasked.
+    #[arg(last = true, value_name = "ARGS")]
+    pub args: Vec<String>,
+}
+
+/// Agents that take a prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Agent {
+    /// Claude Code.
+    Claude,
+    /// Codex.
+    Codex,
+    /// OpenCode.
+    #[value(name = "opencode")]
+    OpenCode,
+}
+
+/// `amika sandbox open`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The address works once and only in the browser that used it first; the password stays in amika.\nIt ends with Ctrl-C, or with the sandbox.\n\nExamples:\n  amika sandbox open teal-tokyo\n  amika sandbox open teal-tokyo --print-url"
+)]
+pub struct OpenArgs {
+    /// Name of the sandbox.
+    pub name: String,
+    /// Print the address and open no browser.
+    #[arg(long)]
+    pub print_url: bool,
+}

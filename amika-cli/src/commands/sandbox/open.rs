@@ -1,0 +1,146 @@
+//! `amika sandbox open`: OpenCode in the browser, signed in.
+
+use std::time::Duration;
+
+use amika_core::contract::OPENCODE_PORT;
+use amika_core::wire::ServiceState;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::App;
+use crate::args::agent::OpenArgs;
+use crate::browser::{self, Relay, Upstream};
+use crate::daemon::Client;
+use crate::engine::Engine;
+use crate::error::{CommandError, ExitCode, Result};
+use crate::sandbox::Sandbox;
+
+/// OpenCode takes a few seconds to start.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_PAUSE: Duration = Duration::from_millis(100);
+
+/// What `open -o json` prints, before it stays.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct OpenView {
+    /// The sandbox.
+    sandbox: String,
+    /// Where a browser signs itself in; works once.
+    url: String,
+}
+
+pub(super) async fn run(args: &OpenArgs, app: &App) -> Result<()> {
+    let name = &args.name;
+    let (engine, sandbox, relay) = tokio::select! {
+        prepared = prepare(name) => prepared?,
+        () = app.interrupt.requested() => {
+            return Err(CommandError::new(ExitCode::Interrupted, "interrupted"));
+        }
+    };
+    let view = OpenView {
+        sandbox: name.clone(),
+        url: relay.url(),
+    };
+    app.out.result(&view, |out| writeln!(out, "{}", view.url))?;
+    if !args.print_url {
+        match browser::open(&view.url) {
+            Ok(()) => app.out.note("opened in the browser; Ctrl-C ends it"),
+            Err(error) => app.out.warn(&format!(
+                "{error}: open the address yourself; Ctrl-C ends it"
+            )),
+        }
+    }
+    tokio::select! {
+        error = relay.serve() => Err(CommandError::new(ExitCode::Failure, "the relay ended").caused_by(&error)),
+        ended = engine.wait_container(&sandbox.container.id) => {
+            ended?;
+            app.out.note(&format!("sandbox \"{name}\" ended"));
+            Ok(())
+        }
+        // The usual way to end it.
+        () = app.interrupt.requested() => Ok(()),
+    }
+}
+
+async fn prepare(name: &str) -> Result<(Engine, Sandbox, Relay)> {
+    let engine = Engine::connect().await?;
+    let sandbox = Sandbox::find(&engine, name).await?;
+    sandbox.must_run()?;
+    let port = sandbox
+        .container
+        .ports
+        .iter()
+        .find(|port| port.container_port == OPENCODE_PORT)
+        .and_then(|port| port.host_port);
+    let Some(port) = port else {
+        return Err(CommandError::new(
+            ExitCode::Failure,
+            format!("sandbox \"{name}\" does not publish OpenCode"),
+        )
+        .hint(format!("`amika sandbox inspect {name}` shows its ports")));
+    };
+    if !engine.is_local() {
+        return Err(CommandError::new(
+            ExitCode::Failure,
+            "the engine is on another machine, and OpenCode is published there",
+        )
+        .hint(format!(
+            "`ssh -L {port}:127.0.0.1:{port} ENGINE_HOST` brings it to http://127.0.0.1:{port}; `amika sandbox inspect {name}` shows how to sign in"
+        )));
+    }
+    let client = sandbox.client(&engine)?;
+    wait_for_opencode(&client, name).await?;
+    let access = client
+        .opencode_access()
+        .await
+        .map_err(|error| no_opencode(name, &error))?;
+    let upstream = Upstream::new(port, &access.username, &access.password);
+    let relay = Relay::listen(upstream, name).await.map_err(|error| {
+        CommandError::new(
+            ExitCode::Failure,
+            "no port of this machine can be listened on",
+        )
+        .caused_by(&error)
+    })?;
+    Ok((engine, sandbox, relay))
+}
+
+async fn wait_for_opencode(client: &Client, name: &str) -> Result<()> {
+    let begun = tokio::time::Instant::now();
+    loop {
+        let status = client
+            .status()
+            .await
+            .map_err(|error| no_opencode(name, &error))?;
+        let opencode = status.services.opencode;
+        let error = match opencode.state {
+            ServiceState::Ready => return Ok(()),
+            ServiceState::Off if !opencode.enabled => Some("switched off"),
+            ServiceState::Off if !opencode.installed && begun.elapsed() > START_PAUSE => {
+                Some("not installed")
+            }
+            ServiceState::Failed => Some("failing"),
+            ServiceState::Stopped => Some("stopped"),
+            _ if begun.elapsed() > START_TIMEOUT => Some("not answering yet"),
+            _ => None,
+        };
+        if let Some(word) = error {
+            return Err(CommandError::new(
+                ExitCode::Failure,
+                format!("OpenCode in \"{name}\" is {word}"),
+            )
+            .hint(format!(
+                "`amika sandbox logs {name} --opencode` shows what it said"
+            )));
+        }
+        tokio::time::sleep(START_PAUSE).await;
+    }
+}
+
+fn no_opencode(name: &str, error: &dyn std::error::Error) -> CommandError {
+    CommandError::new(
+        ExitCode::Failure,
+        format!("OpenCode in \"{name}\" cannot be asked for"),
+    )
+    .caused_by(error)
+    .hint(format!("`amika sandbox inspect {name}` shows its state"))
+}

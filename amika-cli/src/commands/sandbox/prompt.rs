@@ -1,0 +1,74 @@
+//! `amika sandbox prompt`: a prompt for the agent in a sandbox, which answers and ends.
+//!
+//! The prompt is the agent's standard input: no shell sees it, no argument list holds it, and its
+//! length has no limit.
+
+use amika_core::credential;
+
+use super::exec::{find_running, install_signals, own_failure};
+use crate::App;
+use crate::args::agent::{Agent, PromptArgs};
+use crate::error::{CommandError, ExitCode, Result};
+use crate::sandbox::Sandbox;
+use crate::terminal::{self, Remote, Streams};
+
+/// What a program that is not there ends with.
+const NOT_FOUND: u8 = 127;
+/// Stands for standard input in place of a prompt.
+const STDIN: &str = "-";
+
+pub(super) async fn run(args: &PromptArgs, app: &App) -> Result<u8> {
+    own_failure(app, attempt(args, app).await)
+}
+
+async fn attempt(args: &PromptArgs, app: &App) -> Result<u8> {
+    if args.prompt.is_empty() {
+        return Err(CommandError::new(ExitCode::Usage, "the prompt is empty"));
+    }
+    let mut signals = install_signals()?;
+    let (engine, sandbox) = find_running(&args.name, &mut signals).await?;
+    let agent = args.agent.unwrap_or_else(|| signed_in(&sandbox));
+    let remote = Remote {
+        verb: "exec-as",
+        user: sandbox.record.user.clone(),
+        workdir: sandbox.record.agent_cwd.clone(),
+        env: Vec::new(),
+        command: command(agent, &args.args),
+        streams: Streams::Separate,
+        input: (args.prompt != STDIN).then(|| args.prompt.clone().into_bytes()),
+    };
+    let code = terminal::run(&engine, &sandbox.container.id, &remote, &mut signals).await?;
+    if code == NOT_FOUND {
+        let program = &remote.command[0];
+        app.out.note(&format!(
+            "hint: is `{program}` installed in \"{}\"? The preset images have it; `--agent` names another one",
+            args.name
+        ));
+    }
+    Ok(code)
+}
+
+/// The agent's program in the form that reads a prompt from standard input, answers it, and ends.
+fn command(agent: Agent, args: &[String]) -> Vec<String> {
+    let (words, end): (&[&str], &[&str]) = match agent {
+        Agent::Claude => (&["claude", "--print"], &[]),
+        // The sandbox is what makes a directory without a repository safe to work in.
+        Agent::Codex => (&["codex", "exec", "--skip-git-repo-check"], &["-"]),
+        Agent::OpenCode => (&["opencode", "run"], &[]),
+    };
+    let own = |words: &[&str]| {
+        words
+            .iter()
+            .map(|word| (*word).to_owned())
+            .collect::<Vec<_>>()
+    };
+    [own(words), args.to_vec(), own(end)].concat()
+}
+
+fn signed_in(sandbox: &Sandbox) -> Agent {
+    match sandbox.record.credentials.first() {
+        Some(credential::Agent::Codex) => Agent::Codex,
+        Some(credential::Agent::OpenCode) => Agent::OpenCode,
+        Some(credential::Agent::Claude) | None => Agent::Claude,
+    }
+}
