@@ -5,12 +5,15 @@
 //! setup failed or a stop was asked for, and every boot that was told to stop ends in
 //! [`Action::Exit`].
 
+mod ending;
+mod event;
 mod service;
 #[cfg(test)]
 mod tests;
 
 use amika_core::wire::{CmdState, Outcome, Phase, SetupState};
 
+pub(crate) use event::{Action, Event, Plan};
 pub(crate) use service::{Service, ServiceAction, ServiceEvent};
 
 use crate::sys::End;
@@ -18,113 +21,10 @@ use crate::sys::End;
 /// Milliseconds since the daemon's start.
 pub(crate) type Millis = u64;
 
-/// From the signal that stops setup to KILL.
-const SETUP_GRACE: Millis = 4_000;
 /// From TERM to KILL for whatever is left at the end.
 const LEFTOVER_GRACE: Millis = 2_000;
-/// How long the kernel may take to end what was killed.
-const KILL_GRACE: Millis = 1_000;
 
-const SIGHUP: i32 = 1;
-const SIGINT: i32 = 2;
-const SIGQUIT: i32 = 3;
-const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
-const SIGTSTP: i32 = 20;
-const SIGPWR: i32 = 30;
-/// SIGRTMIN+3, by which systemd and engines ask an init to halt.
-const SIGHALT: i32 = 37;
-
-/// Whether a signal asks for the end while there is no CMD to decide.
-fn asks_to_stop(signo: i32) -> bool {
-    matches!(
-        signo,
-        SIGHUP | SIGINT | SIGQUIT | SIGTERM | SIGPWR | SIGHALT
-    )
-}
-
-/// Something that happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
-    /// The daemon is up.
-    Boot,
-    /// The setup script runs.
-    SetupStarted {
-        /// Its process id.
-        pid: i32,
-    },
-    /// The setup script could not be started.
-    SetupRefused {
-        /// Exit code that says so.
-        code: i32,
-        /// A sentence that says why.
-        message: String,
-    },
-    /// The setup script ended.
-    SetupEnded(End),
-    /// Its output was written out and, after success, its files were handed to the agent.
-    SetupSettled,
-    /// CMD runs.
-    CmdStarted {
-        /// Its process id.
-        pid: i32,
-    },
-    /// CMD could not be started.
-    CmdRefused {
-        /// Exit code that says so.
-        code: i32,
-    },
-    /// CMD ended.
-    CmdEnded(End),
-    /// Something about the OpenCode server.
-    OpenCode(ServiceEvent),
-    /// A signal came for the container.
-    Signal(i32),
-    /// No process but amikad is left.
-    Alone,
-    /// Time passed.
-    Tick,
-}
-
-/// Something to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// Start the setup script; answered by `SetupStarted` or `SetupRefused`.
-    StartSetup,
-    /// Write out setup's output and, after success, hand its files to the agent; answered by
-    /// `SetupSettled`.
-    SettleSetup {
-        /// Whether the script exited 0 and no stop was asked for.
-        succeeded: bool,
-    },
-    /// Start CMD; answered by `CmdStarted` or `CmdRefused`.
-    StartCmd,
-    /// Send a signal to setup's process group.
-    SignalSetup(i32),
-    /// Send a signal to CMD.
-    SignalCmd(i32),
-    /// Do something about the OpenCode server.
-    OpenCode(ServiceAction),
-    /// Send a signal to every process that is left; answered by `Alone` when there is none.
-    SignalAll(i32),
-    /// Write the boot record.
-    Record,
-    /// Exit with this code.
-    Exit(i32),
-}
-
-/// What this boot is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Plan {
-    /// Run the setup script.
-    pub(crate) setup: bool,
-    /// There is a CMD; without one the sandbox stays up.
-    pub(crate) cmd: bool,
-    /// The OpenCode server may be started.
-    pub(crate) opencode: bool,
-    /// Seed of the jitter.
-    pub(crate) seed: u64,
-}
 
 /// How far the end of the boot has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -365,92 +265,5 @@ impl State {
             Outcome::CmdExited
         };
         self.end(outcome, end.exit_code(), now, actions);
-    }
-
-    fn signal(&mut self, signo: i32, now: Millis, actions: &mut Vec<Action>) {
-        let cmd_lives = self.cmd.state == CmdState::Running && self.cmd.pid.is_some();
-        if cmd_lives {
-            // CMD decides what a signal means; only TERM is an order for the sidecars as well.
-            actions.push(Action::SignalCmd(signo));
-            if signo == SIGTERM {
-                self.latch_stop(signo, now, actions);
-            }
-            return;
-        }
-        if self.ending != Ending::No {
-            return;
-        }
-        if self.setup.settling && self.setup.state == SetupState::Failed {
-            // The end is near, and it is setup's.
-            return;
-        }
-        let setup_lives = self.setup.pid.is_some();
-        if setup_lives && signo != SIGTSTP {
-            actions.push(Action::SignalSetup(signo));
-        }
-        if !asks_to_stop(signo) {
-            return;
-        }
-        self.latch_stop(signo, now, actions);
-        if setup_lives {
-            self.setup.kill_at.get_or_insert(now + SETUP_GRACE);
-        } else {
-            let code = 128 + self.stop_signal.unwrap_or(signo);
-            if self.setup.settling {
-                self.setup.state = SetupState::Cancelled;
-            }
-            self.end(Outcome::Signalled, code, now, actions);
-        }
-    }
-
-    /// Remembers the first request to stop, and lets the OpenCode server go at the same time.
-    fn latch_stop(&mut self, signo: i32, now: Millis, actions: &mut Vec<Action>) {
-        if self.stop_signal.is_some() {
-            return;
-        }
-        self.stop_signal = Some(signo);
-        self.outcome = Some(Outcome::Signalled);
-        self.advance(Phase::Stopping, now);
-        self.with_opencode(actions, |opencode, todo| opencode.stop(now, todo));
-        actions.push(Action::Record);
-    }
-
-    /// Begins the end of the boot: sidecars first, then leftovers, then exit.
-    fn end(&mut self, outcome: Outcome, code: i32, now: Millis, actions: &mut Vec<Action>) {
-        if self.ending != Ending::No {
-            return;
-        }
-        self.outcome.get_or_insert(outcome);
-        self.exit_code = Some(code);
-        self.ending = Ending::Sidecars;
-        self.advance(Phase::Stopping, now);
-        actions.push(Action::Record);
-        self.with_opencode(actions, |opencode, todo| opencode.stop(now, todo));
-    }
-
-    fn tick(&mut self, now: Millis, actions: &mut Vec<Action>) {
-        if self.setup.kill_at.is_some_and(|at| at <= now) {
-            self.setup.kill_at = None;
-            actions.push(Action::SignalSetup(SIGKILL));
-        }
-        self.with_opencode(actions, |opencode, todo| opencode.tick(now, todo));
-        match self.ending {
-            Ending::Leftovers { kill_at } if kill_at <= now => {
-                self.ending = Ending::Killed {
-                    give_up_at: now + KILL_GRACE,
-                };
-                actions.push(Action::SignalAll(SIGKILL));
-            }
-            Ending::Killed { give_up_at } if give_up_at <= now => self.finish(now, actions),
-            _ => {}
-        }
-    }
-
-    fn finish(&mut self, now: Millis, actions: &mut Vec<Action>) {
-        self.ending = Ending::Done;
-        self.advance(Phase::Exited, now);
-        actions.push(Action::Record);
-        // 70 cannot happen: an end always has a code.
-        actions.push(Action::Exit(self.exit_code.unwrap_or(70)));
     }
 }

@@ -239,7 +239,7 @@ impl World {
                 return;
             }
             if let Event::Signal(signo) = event
-                && super::asks_to_stop(signo)
+                && super::ending::asks_to_stop(signo)
                 && self.cmd_starts == 0
             {
                 self.stopped_before_cmd = true;

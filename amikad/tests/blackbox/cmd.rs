@@ -239,3 +239,30 @@ fn a_script_is_called_by_the_name_it_was_given() {
         .wait();
     assert_eq!(end.stdout, "./run.sh\n");
 }
+
+#[test]
+fn a_daemon_with_nothing_to_do_sleeps() {
+    let sandbox = Builder::new()
+        .setup("#!/bin/sh\nexit 0\n")
+        .start("until [ -e /tmp/go ]; do sleep 0.02; done; sleep 3; touch /tmp/up; sleep 60");
+    assert_eq!(sandbox.get("/livez").status, 200);
+    let tasks = format!("/proc/{}/task", sandbox.pid());
+    let wakes = || -> u64 {
+        let threads = std::fs::read_dir(&tasks).unwrap();
+        let status = threads
+            .map(|thread| std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap());
+        let number = |text: String| {
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+            line.trim().parse::<u64>().ok()
+        };
+        status.map(|text| number(text).unwrap()).sum()
+    };
+    std::fs::write(sandbox.path("/tmp/go"), "").unwrap();
+    let before = wakes();
+    // Three seconds by CMD's own clock: one tick a second would show.
+    crate::support::eventually("CMD", || sandbox.path("/tmp/up").exists().then_some(()));
+    let woken = wakes() - before;
+    assert!(woken <= 2, "{woken} times");
+}

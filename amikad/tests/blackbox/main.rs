@@ -14,6 +14,7 @@ mod files;
 mod gate;
 mod hostile;
 mod http;
+mod http_limits;
 mod mapping;
 mod opencode;
 #[cfg(target_arch = "x86_64")]

@@ -4,6 +4,8 @@
 //! renames in the stream's way, flat in memory. A finished log whose ring went round is rewritten
 //! in order, so that `cat` reads right; readers by offset keep the ring.
 
+mod tail;
+
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -134,62 +136,6 @@ impl Log {
         self.changed.subscribe()
     }
 
-    /// Offset at which the last `lines` lines begin, as far as they are kept.
-    pub(crate) fn tail_offset(&self, lines: usize) -> u64 {
-        let inner = self.lock();
-        let mut end = inner.total;
-        let mut newlines = 0;
-        let mut buffer = [0_u8; 4096];
-        while end > 0 {
-            let start = end.saturating_sub(buffer.len() as u64).max(
-                // Never across the gap.
-                if end > self.bounds.head {
-                    self.ring_start(&inner).min(end)
-                } else {
-                    0
-                },
-            );
-            if start == end {
-                return end;
-            }
-            let length = usize::try_from(end - start).unwrap_or(buffer.len());
-            let Found::Bytes(read) = self.read_inner(&inner, start, &mut buffer[..length]) else {
-                return end;
-            };
-            for index in (0..read).rev() {
-                let offset = start + index as u64;
-                if buffer[index] == b'\n' && offset + 1 != inner.total {
-                    newlines += 1;
-                    if newlines == lines {
-                        return offset + 1;
-                    }
-                }
-            }
-            if read < length {
-                // The head ended here; what follows belongs to the ring and was seen before.
-                return start;
-            }
-            end = start;
-        }
-        if lines == 0 { inner.total } else { 0 }
-    }
-
-    /// The last `lines` lines, cut to the last `limit` bytes.
-    pub(crate) fn tail(&self, lines: usize, limit: usize) -> Vec<String> {
-        let total = self.total();
-        let mut offset = self
-            .tail_offset(lines)
-            .max(total.saturating_sub(limit as u64));
-        let mut text = Vec::new();
-        let mut buffer = [0_u8; 4096];
-        while let Found::Bytes(read) = self.read(offset, &mut buffer) {
-            text.extend_from_slice(&buffer[..read]);
-            offset += read as u64;
-        }
-        let text = String::from_utf8_lossy(&text);
-        text.lines().map(str::to_owned).collect()
-    }
-
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // A panic elsewhere must not cost the log.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
@@ -314,88 +260,4 @@ impl Inner {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SMALL: Bounds = Bounds { head: 10, ring: 20 };
-
-    fn scratch(name: &str) -> PathBuf {
-        let path = std::env::temp_dir().join(format!("amikad-log-{}-{name}", std::process::id()));
-        let _ = std::fs::remove_file(&path);
-        path
-    }
-
-    fn whole(log: &Log) -> Vec<u8> {
-        let (mut offset, mut all, mut buffer) = (0, Vec::new(), [0; 7]);
-        loop {
-            match log.read(offset, &mut buffer) {
-                Found::Bytes(read) => {
-                    all.extend_from_slice(&buffer[..read]);
-                    offset += read as u64;
-                }
-                Found::Gone { resume } => {
-                    all.extend_from_slice(gap_note(resume - offset).as_bytes());
-                    offset = resume;
-                }
-                Found::End => return all,
-            }
-        }
-    }
-
-    #[test]
-    fn what_fits_is_kept_whole() {
-        let path = scratch("fits");
-        let log = Log::create(&path, SMALL);
-        log.append(b"0123456789abcdefghij");
-        log.append(b"KLMNOPQRST");
-        log.finish();
-        assert!(!log.truncated());
-        assert_eq!(whole(&log), b"0123456789abcdefghijKLMNOPQRST");
-        assert_eq!(std::fs::read(&path).unwrap(), whole(&log));
-        std::fs::remove_file(path).unwrap();
-    }
-
-    #[test]
-    fn the_middle_is_dropped_and_the_finished_file_reads_in_order() {
-        let path = scratch("wraps");
-        let log = Log::create(&path, SMALL);
-        for chunk in [
-            &b"0123456789"[..],
-            b"abcdefghijklm",
-            b"nopqrstuvwxyz",
-            b"ABC",
-        ] {
-            log.append(chunk);
-        }
-        log.finish();
-        let expected = b"0123456789\n[amikad: 9 bytes left out]\njklmnopqrstuvwxyzABC";
-        assert_eq!(whole(&log), expected);
-        assert_eq!(std::fs::read(&path).unwrap(), expected);
-        log.append(b"late");
-        assert!(std::fs::read(&path).unwrap().ends_with(b"ABClate"));
-        std::fs::remove_file(path).unwrap();
-    }
-
-    #[test]
-    fn tails_are_found_by_lines() {
-        let path = scratch("tail");
-        let log = Log::create(&path, Bounds { head: 4, ring: 100 });
-        log.append(b"one\ntwo\nthree\nfour\n");
-        assert_eq!(log.tail(2, 1000), ["three", "four"]);
-        assert_eq!(log.tail(100, 1000), ["one", "two", "three", "four"]);
-        assert_eq!(log.tail(0, 1000), Vec::<String>::new());
-        assert_eq!(
-            log.tail(3, 7),
-            ["\u{65}", "four"],
-            "cut to the last seven bytes"
-        );
-        std::fs::remove_file(path).unwrap();
-    }
-
-    #[test]
-    fn a_directory_that_cannot_be_written_moves_the_log_to_memory() {
-        let log = Log::create(Path::new("/proc/nowhere/setup.log"), SMALL);
-        log.append(b"kept");
-        assert_eq!(whole(&log), b"kept");
-    }
-}
+mod tests;

@@ -1,0 +1,87 @@
+//! What happens to a boot, and what is to be done about it.
+
+use super::{ServiceAction, ServiceEvent};
+use crate::sys::End;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// The daemon is up.
+    Boot,
+    /// The setup script runs.
+    SetupStarted {
+        /// Its process id.
+        pid: i32,
+    },
+    /// The setup script could not be started.
+    SetupRefused {
+        /// Exit code that says so.
+        code: i32,
+        /// A sentence that says why.
+        message: String,
+    },
+    /// The setup script ended.
+    SetupEnded(End),
+    /// Its output was written out and, after success, its files were handed to the agent.
+    SetupSettled,
+    /// CMD runs.
+    CmdStarted {
+        /// Its process id.
+        pid: i32,
+    },
+    /// CMD could not be started.
+    CmdRefused {
+        /// Exit code that says so.
+        code: i32,
+    },
+    /// CMD ended.
+    CmdEnded(End),
+    /// Something about the OpenCode server.
+    OpenCode(ServiceEvent),
+    /// A signal came for the container.
+    Signal(i32),
+    /// No process but amikad is left.
+    Alone,
+    /// Time passed.
+    Tick,
+}
+
+/// Something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Start the setup script; answered by `SetupStarted` or `SetupRefused`.
+    StartSetup,
+    /// Write out setup's output and, after success, hand its files to the agent; answered by
+    /// `SetupSettled`.
+    SettleSetup {
+        /// Whether the script exited 0 and no stop was asked for.
+        succeeded: bool,
+    },
+    /// Start CMD; answered by `CmdStarted` or `CmdRefused`.
+    StartCmd,
+    /// Send a signal to setup's process group.
+    SignalSetup(i32),
+    /// Send a signal to CMD.
+    SignalCmd(i32),
+    /// Do something about the OpenCode server.
+    OpenCode(ServiceAction),
+    /// Send a signal to every process that is left; answered by `Alone` when there is none.
+    SignalAll(i32),
+    /// Write the boot record.
+    Record,
+    /// Exit with this code.
+    Exit(i32),
+}
+
+/// What this boot is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// Run the setup script.
+    pub(crate) setup: bool,
+    /// There is a CMD; without one the sandbox stays up.
+    pub(crate) cmd: bool,
+    /// The OpenCode server may be started.
+    pub(crate) opencode: bool,
+    /// Seed of the jitter.
+    pub(crate) seed: u64,
+}

@@ -1,0 +1,216 @@
+//! What the API refuses, cuts off, and lives through.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use crate::http::{bearer, idle};
+use crate::support::{eventually, parse};
+
+#[test]
+fn heads_and_bodies_have_limits() {
+    let sandbox = idle();
+    let long = format!("X-Long: {}", "a".repeat(9000));
+    assert_eq!(sandbox.request("GET", "/livez", &[&long], "").status, 431);
+    let fits = format!("X-Long: {}", "a".repeat(7000));
+    assert_eq!(sandbox.request("GET", "/livez", &[&fits], "").status, 200);
+    let json = "Content-Type: application/json";
+    let restart = "/v1/services/opencode/restart";
+    let body = "x".repeat((64 << 10) + 1);
+    assert_eq!(
+        sandbox
+            .request("POST", restart, &[&bearer(), json], &body)
+            .status,
+        413
+    );
+    let chunked = format!(
+        "POST {restart} HTTP/1.1\r\nHost: localhost\r\n{}\r\n{json}\r\nConnection: close\r\n\
+         Transfer-Encoding: chunked\r\n\r\n10001\r\n{}\r\n0\r\n\r\n",
+        bearer(),
+        "x".repeat(0x10001)
+    );
+    assert_eq!(parse(&sandbox.talk(&chunked)).status, 413);
+    assert_eq!(parse(&sandbox.talk("NONSENSE\r\n\r\n")).status, 400);
+}
+
+#[test]
+fn a_head_that_never_ends_is_cut_off() {
+    let sandbox = idle();
+    let mut stream = sandbox.connect();
+    stream
+        .write_all(b"GET /livez HTTP/1.1\r\nHost: local")
+        .unwrap();
+    let mut rest = Vec::new();
+    // Ends by the server's doing, well before the test's own patience.
+    stream.read_to_end(&mut rest).unwrap();
+    assert!(
+        rest.is_empty() || rest.starts_with(b"HTTP/1.1 408"),
+        "{rest:?}"
+    );
+}
+
+#[test]
+fn probes_are_answered_while_idle_connections_fill_every_place() {
+    let sandbox = idle();
+    let hold: Vec<TcpStream> = (0..300).map(|_| sandbox.connect()).collect();
+    for _ in 0..20 {
+        assert_eq!(sandbox.get("/livez").status, 200);
+    }
+    assert_eq!(sandbox.api("/v1/status").status, 200);
+    drop(hold);
+}
+
+#[test]
+fn too_many_streams_are_refused() {
+    let sandbox = idle();
+    let request = format!(
+        "GET /v1/events HTTP/1.1\r\nHost: localhost\r\n{}\r\n\r\n",
+        bearer()
+    );
+    let open: Vec<TcpStream> = (0..128)
+        .map(|_| {
+            let mut stream = sandbox.connect();
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut first = [0; 12];
+            stream.read_exact(&mut first).unwrap();
+            assert_eq!(&first, b"HTTP/1.1 200");
+            stream
+        })
+        .collect();
+    let refused = sandbox.api("/v1/events");
+    assert_eq!(refused.status, 429);
+    drop(open);
+    eventually("a free place", || {
+        (sandbox.api("/v1/logs/setup").status == 200).then_some(())
+    });
+}
+
+#[test]
+fn a_body_that_never_comes_is_not_waited_for() {
+    let sandbox = idle();
+    let head = format!(
+        "POST /v1/services/opencode/restart HTTP/1.1\r\nHost: localhost\r\n{}\r\n\
+         Content-Type: application/json\r\nContent-Length: 9\r\n\r\n",
+        bearer()
+    );
+    assert_eq!(parse(&sandbox.talk(&head)).status, 400);
+}
+
+#[test]
+fn one_connection_too_many_is_told_so() {
+    let sandbox = idle();
+    let open = |request: &str, rest: &str| {
+        let mut stream = sandbox.connect();
+        let head = format!(
+            "{request} HTTP/1.1\r\nHost: localhost\r\n{}\r\n{rest}\r\n",
+            bearer()
+        );
+        // It may be one too many already.
+        let _ = stream.write_all(head.as_bytes());
+        stream
+    };
+    let json = "Content-Type: application/json\r\nContent-Length: 9\r\n";
+    let mut hold: Vec<TcpStream> = (0..128).map(|_| open("GET /v1/events", "")).collect();
+    // Those that wait for a body give up after a while; more come.
+    let refusal = eventually("a refusal", || {
+        hold.extend((0..40).map(|_| open("POST /v1/services/opencode/restart", json)));
+        let answer = sandbox.get("/livez");
+        (answer.status == 503).then_some(answer)
+    });
+    assert_eq!(refusal.json()["error"]["code"], "busy");
+    drop(hold);
+    eventually("a place", || {
+        (sandbox.get("/livez").status == 200).then_some(())
+    });
+}
+
+#[test]
+fn requests_no_client_would_send_are_refused_or_read_as_they_are_meant() {
+    let sandbox = idle();
+    let status = |line: &str, headers: &str| {
+        let text = sandbox.talk(&format!("{line}\r\n{headers}Connection: close\r\n\r\n"));
+        text.split(' ').nth(1).map(str::to_owned)
+    };
+    let (host, token) = ("Host: localhost\r\n", format!("{}\r\n", bearer()));
+    let doubled = format!("{host}{token}{token}");
+    let both = format!("{host}{token}");
+    for (line, headers, code) in [
+        (
+            "GET http://localhost:60999/livez HTTP/1.1",
+            host,
+            Some("200"),
+        ),
+        ("GET http://evil.example/livez HTTP/1.1", host, Some("421")),
+        (
+            "GET http://evil@localhost/v1/status HTTP/1.1",
+            &both,
+            Some("421"),
+        ),
+        ("CONNECT localhost:60999 HTTP/1.1", host, Some("404")),
+        ("OPTIONS * HTTP/1.1", host, Some("404")),
+        ("GET /%76%31/status HTTP/1.1", &both, Some("404")),
+        ("GET //v1/status HTTP/1.1", &both, Some("404")),
+        ("GET /livez/../v1/status HTTP/1.1", &both, Some("404")),
+        ("GET /v1/status HTTP/1.1", &doubled, Some("401")),
+        (
+            "GET /livez HTTP/1.1",
+            "Host: localhost\r\nHost: localhost\r\n",
+            Some("400"),
+        ),
+        ("GET /livez HTTP/1.1", "", Some("400")),
+        ("GET /livez HTTP/1.1", "Host : localhost\r\n", Some("400")),
+        (
+            "GET /livez HTTP/1.1",
+            "Host: localhost\r\nX: a\r\n folded\r\n",
+            Some("400"),
+        ),
+        (
+            "GET /livez HTTP/1.1",
+            "Host: localhost\r\nContent-Length: -1\r\n",
+            Some("400"),
+        ),
+        ("GET /livez", "", Some("400")),
+        ("PRI * HTTP/2.0", "", Some("400")),
+    ] {
+        assert_eq!(status(line, headers).as_deref(), code, "{line} {headers:?}");
+    }
+    let pipelined = sandbox.talk(
+        &[
+            "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(20),
+            "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_owned(),
+        ]
+        .concat(),
+    );
+    assert_eq!(pipelined.matches("HTTP/1.1 200 OK").count(), 21);
+}
+
+#[test]
+fn three_thousand_half_open_connections_starve_no_probe_and_their_memory_comes_back() {
+    let sandbox = idle();
+    let resident = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", sandbox.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let number = line.unwrap().split_whitespace().nth(1).unwrap();
+        number.parse::<u64>().unwrap()
+    };
+    assert_eq!(sandbox.get("/livez").status, 200);
+    let before = resident();
+    // A window of what one process may hold open.
+    let mut held = std::collections::VecDeque::new();
+    for number in 0..3000 {
+        let mut stream = sandbox.connect();
+        // The daemon may have thrown it out already, to make room.
+        let _ = stream.write_all(b"GET /livez HTTP/1.1\r\nHo");
+        held.push_back(stream);
+        if held.len() > 600 {
+            held.pop_front();
+        }
+        if number % 300 == 299 {
+            assert_eq!(sandbox.get("/livez").status, 200, "{number}");
+        }
+    }
+    drop(held);
+    eventually("memory to come back", || {
+        assert_eq!(sandbox.get("/livez").status, 200);
+        (resident() < before + 1024).then_some(())
+    });
+}
