@@ -215,13 +215,14 @@ impl Waiting<'_> {
         let name = self.name;
         let boot = read_boot_record(self.engine, &sandbox.container.id).await?;
         if let Some(boot) = &boot
-            && boot.status.outcome == Some(Outcome::SetupFailed) {
-                if !self.setup_shown {
-                    self.steps.begin("setup");
-                }
-                self.steps.fail("failed");
-                return Err(setup_failed(name, boot));
+            && boot.status.outcome == Some(Outcome::SetupFailed)
+        {
+            if !self.setup_shown {
+                self.steps.begin("setup");
             }
+            self.steps.fail("failed");
+            return Err(setup_failed(name, boot));
+        }
         let code = sandbox.container.exit_code;
         if sandbox.container.state == ContainerState::Exited && code == 0 {
             return Ok(Ready::Finished);

@@ -82,9 +82,10 @@ async fn relay(engine: &Engine, container: &str) -> std::io::Result<Pin<Box<dyn 
         while let Some(item) = output.next().await {
             let Ok(item) = item else { break };
             if let ExecOutput::Stdout(bytes) = item
-                && to_us.write_all(&bytes).await.is_err() {
-                    break;
-                }
+                && to_us.write_all(&bytes).await.is_err()
+            {
+                break;
+            }
         }
         let _ = to_us.shutdown().await;
     });

@@ -155,7 +155,7 @@ impl Engine {
                         layer: info.id,
                         status: info.status.unwrap_or_default(),
                         current: detail.current,
-                        }
+                    }
                 })
                 .map_err(EngineError::from_bollard)
             })

@@ -55,11 +55,12 @@ impl Steps {
         }
         let mut err = anstream::stderr().lock();
         if let Some(current) = &mut self.current
-            && !current.lines {
-                current.lines = true;
-                let dim = AnsiColor::Cyan.on_default();
-                let _ = writeln!(err, "{dim}…{dim:#} {}", current.name);
-            }
+            && !current.lines
+        {
+            current.lines = true;
+            let dim = AnsiColor::Cyan.on_default();
+            let _ = writeln!(err, "{dim}…{dim:#} {}", current.name);
+        }
         let dim = anstyle::Style::new().dimmed();
         let _ = writeln!(err, "  {dim}│{dim:#} {}", sanitize(text));
     }

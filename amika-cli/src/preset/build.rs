@@ -42,7 +42,11 @@ const TAIL: usize = 20;
 ///
 /// # Errors
 /// When no base image can be had, or the build fails.
-pub async fn ensure(engine: &Engine, request: Request<'_>, steps: &mut Steps) -> Result<PresetImage> {
+pub async fn ensure(
+    engine: &Engine,
+    request: Request<'_>,
+    steps: &mut Steps,
+) -> Result<PresetImage> {
     let daemon = Daemon::for_engine(engine).await?;
     let fingerprint = request.preset.fingerprint(daemon.fingerprint());
     let image = request.preset.reference(&fingerprint);
