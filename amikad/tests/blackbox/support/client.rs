@@ -104,7 +104,12 @@ pub fn parse(text: &str) -> Answer {
     let body = if head.contains("transfer-encoding: chunked") {
         dechunk(body)
     } else {
-        body.into()
+        // As a client would read it: what the head says, and no more.
+        let length = head.split("content-length: ").nth(1);
+        let length = length.and_then(|rest| rest.split("\r\n").next()?.parse().ok());
+        body.get(..length.unwrap_or(body.len()))
+            .unwrap_or(body)
+            .into()
     };
     Answer { status, head, body }
 }
