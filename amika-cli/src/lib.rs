@@ -17,6 +17,7 @@ mod args;
 mod browser;
 mod certificates;
 mod commands;
+mod cp;
 mod create;
 mod creator;
 mod daemon;

@@ -23,6 +23,13 @@ pub(crate) struct Lost {
     volumes: Vec<(Kind, String)>,
 }
 
+impl Lost {
+    /// Names of its volumes.
+    pub(crate) fn volume_names(&self) -> Vec<String> {
+        self.volumes.iter().map(|(_, name)| name.clone()).collect()
+    }
+}
+
 /// The lost sandboxes, by name. What another `amika` is working on is none.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ mod files;
 mod handover;
 mod http;
 mod lifecycle;
+mod listening;
 mod logs;
 mod mapping;
 mod mounts;
@@ -42,6 +43,7 @@ fn run() -> i32 {
     match args::parse(std::env::args_os().skip(1)) {
         Ok(Command::Run { place, cmd }) => supervisor::run(&place, cmd),
         Ok(Command::Health { ready }) => probe::health(ready),
+        Ok(Command::Listening { port, udp }) => listening::listening(port, udp),
         Ok(Command::Relay) => relay::relay(),
         Ok(Command::ExecAs(exec)) => exec_as::exec_as(&exec),
         Ok(Command::Kill { id, signo }) => exec_as::kill(&id, signo),

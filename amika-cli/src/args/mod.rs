@@ -4,9 +4,11 @@ pub mod agent;
 pub mod completion;
 pub mod config;
 pub mod credentials;
+pub mod events;
 pub mod image;
 pub mod sandbox;
 pub mod service;
+pub mod system;
 pub mod volume;
 
 use std::ffi::OsString;
@@ -69,6 +71,14 @@ pub enum Command {
     /// List and remove the volumes that hold repositories and homes.
     #[command(subcommand)]
     Volume(volume::Command),
+    /// Show what happens to sandboxes, as it happens.
+    Events(events::EventsArgs),
+    /// Show what Amika takes on the engine.
+    #[command(subcommand)]
+    System(system::Command),
+    /// List sandboxes: short for `amika sandbox list`.
+    #[command(visible_alias = "ps")]
+    Ls(sandbox::ListArgs),
     /// Check the engine, images, disk and leftovers, and say what to do.
     Doctor(DoctorArgs),
     /// Print a script that completes words as you type.

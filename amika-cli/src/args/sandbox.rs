@@ -9,14 +9,18 @@ use std::time::Duration;
 
 use clap::Subcommand;
 
+mod daily;
+
+pub use daily::{Condition, CpArgs, ListArgs, RenameArgs, RestartArgs, StatsArgs, WaitArgs};
+
 /// Verbs of sandboxes.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make a sandbox and wait until it is ready.
     Create(Box<CreateArgs>),
     /// List sandboxes.
-    #[command(visible_alias = "ls", alias = "ps")]
-    List,
+    #[command(visible_aliases = ["ls", "ps"])]
+    List(ListArgs),
     /// Show everything about one sandbox.
     Inspect(NameArgs),
     /// Show a sandbox's log.
@@ -33,6 +37,16 @@ pub enum Command {
     Start(StartArgs),
     /// Stop running sandboxes.
     Stop(StopArgs),
+    /// Stop sandboxes and start them again; their setup scripts run again.
+    Restart(RestartArgs),
+    /// Give a sandbox another name.
+    Rename(RenameArgs),
+    /// Wait until a sandbox is ready, has stopped, or listens on a port.
+    Wait(WaitArgs),
+    /// Copy files between this machine and sandboxes.
+    Cp(CpArgs),
+    /// Show what running sandboxes use: processor, memory, network, disk.
+    Stats(StatsArgs),
     /// Delete sandboxes; their git volumes stay.
     #[command(visible_alias = "rm")]
     Delete(DeleteArgs),
@@ -266,10 +280,16 @@ pub struct ConnectArgs {
 
 /// `amika sandbox start`.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika sandbox start teal-tokyo\n  amika sandbox start --all --no-wait\n  amika sandbox start teal-tokyo --skip-setup"
+)]
 pub struct StartArgs {
     /// Names of sandboxes.
-    #[arg(required = true)]
+    #[arg(value_name = "NAME", required_unless_present = "all")]
     pub names: Vec<String>,
+    /// All sandboxes.
+    #[arg(long, conflicts_with = "names")]
+    pub all: bool,
     /// Do not run the setup script this time.
     #[arg(long, conflicts_with = "setup_script")]
     pub skip_setup: bool,
@@ -289,10 +309,16 @@ pub struct StartArgs {
 
 /// `amika sandbox stop`.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika sandbox stop teal-tokyo rose-lima\n  amika sandbox stop --all --timeout 5s"
+)]
 pub struct StopArgs {
     /// Names of sandboxes.
-    #[arg(required = true)]
+    #[arg(value_name = "NAME", required_unless_present = "all")]
     pub names: Vec<String>,
+    /// All running sandboxes.
+    #[arg(long, conflicts_with = "names")]
+    pub all: bool,
     /// How long programs may take to end before they are killed, such as `5s` [default: 20 s].
     #[arg(short, long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
@@ -300,10 +326,16 @@ pub struct StopArgs {
 
 /// `amika sandbox delete`.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika sandbox delete teal-tokyo\n  amika sandbox rm --force --all\n  amika sandbox rm --volumes teal-tokyo      the clone and the work in it too"
+)]
 pub struct DeleteArgs {
     /// Names of sandboxes.
-    #[arg(required = true)]
+    #[arg(value_name = "NAME", required_unless_present = "all")]
     pub names: Vec<String>,
+    /// All sandboxes.
+    #[arg(long, conflicts_with = "names")]
+    pub all: bool,
     /// Delete running sandboxes too, without asking.
     #[arg(short, long)]
     pub force: bool,
@@ -312,6 +344,6 @@ pub struct DeleteArgs {
     pub volumes: bool,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     amika_core::duration::parse(text).map_err(|error| error.to_string())
 }

@@ -4,11 +4,13 @@ mod completion;
 mod config;
 mod credentials;
 mod doctor;
+mod events;
 mod generate;
 mod image;
 mod sandbox;
 mod schema;
 mod service;
+mod system;
 mod volume;
 
 use crate::App;
@@ -34,6 +36,13 @@ pub(crate) async fn run(command: Command, app: App) -> Result<u8> {
         Command::Volume(command) => interruptible(&app, volume::run(command, &app))
             .await
             .map(|()| 0),
+        Command::Events(args) => interruptible(&app, events::run(&args, &app))
+            .await
+            .map(|()| 0),
+        Command::System(command) => interruptible(&app, system::run(command, &app))
+            .await
+            .map(|()| 0),
+        Command::Ls(args) => sandbox::run(crate::args::sandbox::Command::List(args), &app).await,
         Command::Doctor(args) => interruptible(&app, doctor::run(&args, &app))
             .await
             .map(|()| 0),

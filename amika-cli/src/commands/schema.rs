@@ -9,7 +9,10 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 
-use super::{completion, config, credentials, doctor, generate, image, sandbox, service, volume};
+use super::{
+    completion, config, credentials, doctor, events, generate, image, sandbox, service, system,
+    volume,
+};
 use crate::error::ErrorDocument;
 
 /// Name of the file that says which command prints what.
@@ -19,6 +22,12 @@ const INDEX: &str = "index.json";
 pub(super) enum Output {
     /// One document.
     Document(Schema),
+    /// One document a line, without an end; where the command can also end by itself, one document
+    /// of another type then.
+    Lines {
+        line: Schema,
+        document: Option<Schema>,
+    },
     /// Something of its own, such as a program's output; in these words. Failures of `amika`
     /// itself are one document here too.
     Stream(&'static str),
@@ -27,6 +36,22 @@ pub(super) enum Output {
 /// One document of this type.
 pub(super) fn document<T: JsonSchema>() -> Output {
     Output::Document(schema_of::<T>())
+}
+
+/// Documents of this type, one a line.
+pub(super) fn lines<T: JsonSchema>() -> Output {
+    Output::Lines {
+        line: schema_of::<T>(),
+        document: None,
+    }
+}
+
+/// One document of the first type, or documents of the second, one a line.
+pub(super) fn document_or_lines<D: JsonSchema, L: JsonSchema>() -> Output {
+    Output::Lines {
+        line: schema_of::<L>(),
+        document: Some(schema_of::<D>()),
+    }
 }
 
 /// One document of either type.
@@ -52,6 +77,7 @@ fn outputs() -> BTreeMap<String, Output> {
         ("credentials ", credentials::outputs()),
         ("config ", config::outputs()),
         ("image ", image::outputs()),
+        ("system ", system::outputs()),
     ];
     let mut all: BTreeMap<String, Output> = nouns
         .into_iter()
@@ -61,6 +87,8 @@ fn outputs() -> BTreeMap<String, Output> {
                 .map(move |(verb, output)| (format!("{noun}{verb}"), output))
         })
         .collect();
+    all.insert("events".into(), lines::<events::EventView>());
+    all.insert("ls".into(), sandbox::list_output());
     all.insert("doctor".into(), document::<doctor::Report>());
     all.insert(
         "completion".into(),
@@ -82,6 +110,17 @@ pub(super) fn files() -> Vec<(String, String)> {
                 let name = format!("{}.json", command.replace(' ', "-"));
                 files.push(text(&name, &schema.to_value()));
                 json!({ "document": name })
+            }
+            Output::Lines { line, document } => {
+                let base = command.replace(' ', "-");
+                let mut entry = json!({ "lines": format!("{base}-line.json") });
+                files.push(text(&format!("{base}-line.json"), &line.to_value()));
+                if let Some(document) = document {
+                    let name = format!("{base}.json");
+                    files.push(text(&name, &document.to_value()));
+                    entry["document"] = name.into();
+                }
+                entry
             }
             Output::Stream(what) => json!({ "stream": what }),
         };

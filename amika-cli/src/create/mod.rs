@@ -21,6 +21,7 @@ pub use dry_run::PlanView;
 pub use facts::{Facts, MissingImage, gather};
 pub use mounts::{refuse_conflicts, refuse_remote_binds};
 pub use owner::find as find_owner;
+pub use owner::find as find_user;
 pub use plan::{Plan, plan};
 pub use repository::{Source, open as open_repository};
 pub use request::{Request, Setup, parse_preset, read_script};

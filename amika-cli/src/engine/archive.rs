@@ -44,6 +44,24 @@ impl Engine {
             .map_err(EngineError::from_bollard)
     }
 
+    /// As [`Engine::put_archive_stream`], for what a user named: a directory is never replaced by
+    /// something else, nor something else by a directory.
+    pub async fn merge_archive_stream(
+        &self,
+        container: &str,
+        path: &str,
+        tar: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static,
+    ) -> Result<(), EngineError> {
+        let options = UploadToContainerOptionsBuilder::new()
+            .path(path)
+            .no_overwrite_dir_non_dir("true")
+            .build();
+        self.docker
+            .upload_to_container(container, Some(options), bollard::body_try_stream(tar))
+            .await
+            .map_err(EngineError::from_bollard)
+    }
+
     /// The tar archive of a file or directory in the container.
     pub fn get_archive(
         &self,

@@ -6,7 +6,7 @@ mod progress;
 mod table;
 mod text;
 
-use std::io::Write;
+use std::io::{IsTerminal as _, Write};
 
 use amika_core::diagnostic::Diagnostic;
 use serde::Serialize;
@@ -59,6 +59,52 @@ impl Printer {
         written
             .and_then(|()| out.flush())
             .or_else(|error| forgive_broken_pipe(&error))
+    }
+
+    /// Prints one of a row of results without an end: a line of JSON, or what `human` writes. False
+    /// when nobody reads any more.
+    ///
+    /// # Errors
+    /// As [`Printer::result`].
+    pub fn item<T: Serialize>(
+        &self,
+        value: &T,
+        human: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+    ) -> Result<bool> {
+        let mut out = anstream::stdout().lock();
+        let written = if self.json {
+            serde_json::to_writer(&mut out, value)
+                .map_err(std::io::Error::from)
+                .and_then(|()| writeln!(out))
+        } else {
+            human(&mut out)
+        };
+        match written.and_then(|()| out.flush()) {
+            Ok(()) => Ok(true),
+            Err(error) => forgive_broken_pipe(&error).map(|()| false),
+        }
+    }
+
+    /// Shows text in place of what the terminal shows; below it where there is none. False when
+    /// nobody reads any more.
+    ///
+    /// # Errors
+    /// As [`Printer::result`].
+    pub fn screen(
+        &self,
+        human: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+    ) -> Result<bool> {
+        let mut out = anstream::stdout().lock();
+        let cleared = if std::io::stdout().is_terminal() {
+            write!(out, "\x1b[2J\x1b[H")
+        } else {
+            Ok(())
+        };
+        let written = cleared.and_then(|()| human(&mut out));
+        match written.and_then(|()| out.flush()) {
+            Ok(()) => Ok(true),
+            Err(error) => forgive_broken_pipe(&error).map(|()| false),
+        }
     }
 
     /// Says something that must not be overlooked.

@@ -15,6 +15,8 @@ Usage:
       The container's entrypoint. Without CMD, stays up until told to stop.
   amikad health [--ready]
       Exits 0 if the daemon answers (with --ready: if CMD runs), else 1.
+  amikad listening PORT[/udp]
+      Exits 0 if a program in the container listens there, else 1.
   amikad relay
       Connects standard input and output with the daemon's API.
   amikad exec-as [--user USER] [--workdir DIR] [--id ID] [--env KEY=VALUE]... -- CMD [ARG...]
@@ -40,6 +42,13 @@ pub(crate) enum Command {
     Health {
         /// Ask for readiness rather than liveness.
         ready: bool,
+    },
+    /// Tell whether somebody listens on a port.
+    Listening {
+        /// The port.
+        port: u16,
+        /// UDP rather than TCP.
+        udp: bool,
     },
     /// Connect stdio with the API.
     Relay,
@@ -94,6 +103,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
         Some("--version" | "-V") => Ok(Command::Version),
         Some("--help" | "-h" | "help") => Ok(Command::Help),
         Some("relay") => args.end().map(|()| Command::Relay),
+        Some("listening") => parse_listening(args),
         Some("health") => {
             let ready = args.0.next_if(|arg| arg == "--ready").is_some();
             args.end().map(|()| Command::Health { ready })
@@ -183,6 +193,22 @@ impl Cursor {
             }
             _ => Ok(()),
         }
+    }
+}
+
+fn parse_listening(mut args: Cursor) -> Result<Command, String> {
+    let Some(text) = args.0.next() else {
+        return Err("`listening` needs a port".to_owned());
+    };
+    args.end()?;
+    let text = utf8("listening", text)?;
+    let (number, protocol) = text.split_once('/').unwrap_or((&text, "tcp"));
+    match (number.parse(), protocol) {
+        (Ok(port @ 1..), "tcp" | "udp") => Ok(Command::Listening {
+            port,
+            udp: protocol == "udp",
+        }),
+        _ => Err(format!("`{text}` is no port")),
     }
 }
 

@@ -41,6 +41,10 @@ fn what_is_not_understood_is_named() {
         &["run", "--users", "x"],
         &["kill", "--id", "a"],
         &["shell", "x"],
+        &["listening"],
+        &["listening", "0"],
+        &["listening", "80/sctp"],
+        &["listening", "80", "81"],
     ] {
         assert!(parse_words(words).is_err(), "{words:?}");
     }

@@ -163,6 +163,15 @@ impl Running {
         line.split_ascii_whitespace().nth(1)?.parse().ok()
     }
 
+    /// As [`Running::proc_status`], as it is written there.
+    pub(crate) fn proc_status_text(&self, field: &str) -> Option<String> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status
+            .lines()
+            .find(|line| line.starts_with(&format!("{field}:")))?;
+        line.split_ascii_whitespace().nth(1).map(str::to_owned)
+    }
+
     /// How much it has written to standard output so far.
     pub(crate) fn said(&self) -> usize {
         self.stdout.bytes.lock().unwrap().len()

@@ -13,10 +13,11 @@ use crate::sandbox::Sandbox;
 
 pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
     let engine = Engine::connect().await?;
+    let names = each::names(&engine, &args.names, args.all, |_| true).await?;
     if !args.force && !app.out.is_json() && std::io::stdin().is_terminal() {
-        confirm(&engine, args).await?;
+        confirm(&engine, &names).await?;
     }
-    each::run(&args.names, app, async |name| {
+    each::run(&names, app, async |name| {
         // Others are told by it that this sandbox is on its way out. A create that still waits for
         // setup holds it too: that sandbox may be deleted all the same.
         let _lock = FileLock::take_name(name);
@@ -65,9 +66,9 @@ async fn delete_lost(
 }
 
 /// Asks before running sandboxes go; a script that cannot answer is not asked.
-async fn confirm(engine: &Engine, args: &DeleteArgs) -> Result<()> {
+async fn confirm(engine: &Engine, names: &[String]) -> Result<()> {
     let mut running = Vec::new();
-    for name in &args.names {
+    for name in names {
         match Sandbox::find(engine, name).await {
             Ok(sandbox) if sandbox.is_running() => running.push(name.as_str()),
             _ => {}

@@ -1,11 +1,17 @@
 //! The same for several sandboxes at once, with one result a name.
 
-use futures_util::future::join_all;
+use futures_util::StreamExt as _;
+use futures_util::stream;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::App;
+use crate::engine::{ContainerState, Engine};
 use crate::error::{CommandError, Result};
+
+/// How many are worked on at once: an engine that is asked for hundreds of starts at once does none
+/// of them sooner.
+const AT_ONCE: usize = 16;
 
 /// What came of one name.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -38,7 +44,29 @@ impl Done {
     }
 }
 
-/// Runs `work` for all names at once. Each failure is shown; the first one is the command's own.
+/// The names that are meant: those given, or with `all` those of the sandboxes whose container is in
+/// a state that `which` takes.
+///
+/// # Errors
+/// Those of the engine.
+pub(super) async fn names(
+    engine: &Engine,
+    given: &[String],
+    all: bool,
+    which: impl Fn(ContainerState) -> bool,
+) -> Result<Vec<String>> {
+    if !all {
+        return Ok(given.to_vec());
+    }
+    let list = crate::sandbox::list(engine).await?;
+    Ok(list
+        .into_iter()
+        .filter(|(container, _)| which(container.state))
+        .map(|(container, _)| container.name)
+        .collect())
+}
+
+/// Runs `work` for all names, many at once. Each failure is shown; the first one is the command's own.
 pub(super) async fn run(
     names: &[String],
     app: &App,
@@ -50,7 +78,10 @@ pub(super) async fn run(
             unique.push(name);
         }
     }
-    let results = join_all(unique.iter().map(|name| work(name))).await;
+    let results: Vec<Result<Done>> = stream::iter(unique.iter().map(|name| work(name)))
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
     if let [_] = unique.as_slice() {
         // One name: its error is the command's error, told once.
         let done = results.into_iter().next().transpose()?;

@@ -1,73 +1,137 @@
 //! `amika sandbox list`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use amika_core::contract::path;
+use amika_core::label::{Kind, SandboxRecord, key};
 use futures_util::future::join_all;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::App;
+use crate::args::sandbox::ListArgs;
+use crate::commands::schema::{Output, document};
 use crate::daemon::{Client, Transport, UserKey, read_boot_record};
 use crate::engine::{ContainerState, ContainerSummary, Engine, VolumeFacts};
 use crate::error::Result;
 use crate::lost::Lost;
-use crate::output::{Table, human_duration};
+use crate::output::{Table, human_duration, human_size};
 use crate::sandbox::{self, State};
 use crate::view::{self, RepositoryView, SandboxView};
-use amika_core::label::{SandboxRecord, key};
 
 /// A daemon that is up answers within a millisecond; a list does not wait for one that is not.
 const PHASE_TIMEOUT: Duration = Duration::from_millis(300);
 /// Exit codes of a sandbox that was stopped: they need no reading of why it ended.
 const STOPPED: [i64; 4] = [0, 130, 137, 143];
 
-pub(super) async fn run(app: &App) -> Result<()> {
-    let engine = Engine::connect().await?;
-    let views = views(&engine, app).await?;
-    app.out.result(&views, |out| {
-        let mut table = Table::new(["NAME", "STATE", "REPO", "BRANCH", "PORTS", "URL", "CREATED"]);
-        let now = crate::host::now_millis();
-        for view in &views {
-            let repository = view.repository.as_ref();
-            let ports: Vec<String> = view.ports.iter().map(view::PortView::arrow).collect();
-            let urls: Vec<&str> = view
-                .ports
-                .iter()
-                .filter_map(|port| port.url.as_deref())
-                .collect();
-            let state = match (view.state, view.exit_code) {
-                (State::Stopped | State::SetupFailed, Some(code)) if code != 0 => {
-                    format!("{} ({code})", view.state.word())
-                }
-                (state, _) => state.word().to_owned(),
-            };
-            let age = view.created_at.map_or_else(String::new, |at| {
-                human_duration(Duration::from_secs(now.saturating_sub(at) / 1000)) + " ago"
-            });
-            table.row(vec![
-                view.name.clone(),
-                state,
-                repository.map(|repo| repo.name.clone()).unwrap_or_default(),
-                repository
-                    .and_then(|repo| repo.branch.clone())
-                    .unwrap_or_default(),
-                ports.join(","),
-                urls.join(" "),
-                age,
-            ]);
-        }
-        table.write(out)
-    })
+/// A sandbox in the list.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Listed {
+    #[serde(flatten)]
+    sandbox: SandboxView,
+    /// Further facts, with `--long`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<Details>,
 }
 
-async fn views(engine: &Engine, app: &App) -> Result<Vec<SandboxView>> {
+/// What `--long` adds.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+struct Details {
+    /// Bytes that it wrote beside its image and volumes; none when it is lost.
+    size_bytes: Option<u64>,
+    /// Names of its volumes.
+    volumes: Vec<String>,
+}
+
+/// What it prints.
+pub(super) fn output() -> Output {
+    document::<Vec<Listed>>()
+}
+
+pub(super) async fn run(args: &ListArgs, app: &App) -> Result<()> {
+    let engine = Engine::connect().await?;
+    let sizes = if args.long {
+        let label = format!("{}={}", key::KIND, Kind::Sandbox);
+        Some(engine.container_sizes(&label).await?)
+    } else {
+        None
+    };
+    let rows = rows(&engine, sizes.as_ref(), app).await?;
+    app.out
+        .result(&rows, |out| table(&rows, args.long).write(out))
+}
+
+fn table(rows: &[Listed], long: bool) -> Table {
+    let mut header = vec!["NAME", "STATE", "REPO", "BRANCH", "PORTS", "URL", "CREATED"];
+    if long {
+        header.extend(["IMAGE", "SIZE", "VOLUMES"]);
+    }
+    let mut table = Table::new(header);
+    let now = crate::host::now_millis();
+    for row in rows {
+        let mut cells = cells(&row.sandbox, now);
+        if let Some(details) = &row.details {
+            cells.push(row.sandbox.image.clone());
+            cells.push(details.size_bytes.map(human_size).unwrap_or_default());
+            cells.push(details.volumes.join(","));
+        }
+        table.row(cells);
+    }
+    table
+}
+
+fn cells(view: &SandboxView, now: u64) -> Vec<String> {
+    let repository = view.repository.as_ref();
+    let ports: Vec<String> = view.ports.iter().map(view::PortView::arrow).collect();
+    let urls: Vec<&str> = view
+        .ports
+        .iter()
+        .filter_map(|port| port.url.as_deref())
+        .collect();
+    let state = match (view.state, view.exit_code) {
+        (State::Stopped | State::SetupFailed, Some(code)) if code != 0 => {
+            format!("{} ({code})", view.state.word())
+        }
+        (state, _) => state.word().to_owned(),
+    };
+    let age = view.created_at.map_or_else(String::new, |at| {
+        human_duration(Duration::from_secs(now.saturating_sub(at) / 1000)) + " ago"
+    });
+    vec![
+        view.name.clone(),
+        state,
+        repository.map(|repo| repo.name.clone()).unwrap_or_default(),
+        repository
+            .and_then(|repo| repo.branch.clone())
+            .unwrap_or_default(),
+        ports.join(","),
+        urls.join(" "),
+        age,
+    ]
+}
+
+async fn rows(
+    engine: &Engine,
+    sizes: Option<&BTreeMap<String, u64>>,
+    app: &App,
+) -> Result<Vec<Listed>> {
     let listed = async { Ok(engine.list_volumes(key::ID).await?) };
     let (list, volumes) = futures_util::try_join!(sandbox::list(engine), listed)?;
-    let without_container = lost(engine, &list, &volumes).await?;
+    let gone = lost(engine, &list, &volumes).await?;
     let user_key = UserKey::load()?;
     let views = list.into_iter().map(|(container, record)| {
         let user_key = &user_key;
         async move {
             match record {
-                Ok(record) => Some(view_of(engine, user_key, container, &record).await),
+                Ok(record) => {
+                    let details = sizes.map(|sizes| Details {
+                        size_bytes: sizes.get(&container.id).copied(),
+                        volumes: own_volumes(&container),
+                    });
+                    let sandbox = view_of(engine, user_key, container, &record).await;
+                    Some(Listed { sandbox, details })
+                }
                 Err(reason) => {
                     app.out.warn(&format!(
                         "sandbox \"{}\" is left out: {reason}",
@@ -79,11 +143,28 @@ async fn views(engine: &Engine, app: &App) -> Result<Vec<SandboxView>> {
         }
     });
     let views = join_all(views).await.into_iter().flatten();
-    let mut views: Vec<SandboxView> = views
-        .chain(without_container.iter().map(SandboxView::of_lost))
+    let gone = gone.iter().map(|lost| Listed {
+        sandbox: SandboxView::of_lost(lost),
+        details: sizes.map(|_| Details {
+            size_bytes: None,
+            volumes: lost.volume_names(),
+        }),
+    });
+    let mut rows: Vec<Listed> = views.chain(gone).collect();
+    rows.sort_by(|a, b| a.sandbox.name.cmp(&b.sandbox.name));
+    Ok(rows)
+}
+
+/// Its volumes, without the one that holds amikad's program, which is nobody's own.
+fn own_volumes(container: &ContainerSummary) -> Vec<String> {
+    let mut names: Vec<String> = container
+        .volumes
+        .iter()
+        .filter(|(_, target)| target != path::AMIKAD_DIR)
+        .map(|(name, _)| name.clone())
         .collect();
-    views.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(views)
+    names.sort();
+    names
 }
 
 /// Sandboxes of which only volumes are left; a name that is in use again is not among them.
@@ -98,13 +179,13 @@ async fn lost(
     if crate::lost::among(volumes, &ids.collect()).is_empty() {
         return Ok(Vec::new());
     }
-    let mut found = crate::lost::list(engine).await?;
-    found.retain(|lost| {
+    let mut gone = crate::lost::list(engine).await?;
+    gone.retain(|lost| {
         list.iter()
             .all(|(container, _)| container.name != lost.name)
     });
-    found.dedup_by(|a, b| a.name == b.name);
-    Ok(found)
+    gone.dedup_by(|a, b| a.name == b.name);
+    Ok(gone)
 }
 
 async fn view_of(

@@ -1,6 +1,7 @@
 //! `amika sandbox …`.
 
 mod connect;
+mod cp;
 mod create;
 mod delete;
 mod each;
@@ -10,11 +11,15 @@ mod list;
 mod logs;
 mod open;
 mod prompt;
+mod rename;
+mod restart;
 mod start;
+mod stats;
 mod stop;
+mod wait;
 
 use super::interruptible;
-use super::schema::{Output, document, either};
+use super::schema::{Output, document, document_or_lines, either};
 use crate::App;
 use crate::args::sandbox::Command;
 use crate::error::Result;
@@ -27,7 +32,7 @@ pub(super) fn outputs() -> Vec<(&'static str, Output)> {
             "create",
             either::<create::CreatedView, crate::create::PlanView>(),
         ),
-        ("list", document::<Vec<crate::view::SandboxView>>()),
+        ("list", list::output()),
         ("inspect", document::<inspect::InspectView>()),
         ("logs", document::<logs::LogsView>()),
         ("exec", Output::Stream(program)),
@@ -36,14 +41,27 @@ pub(super) fn outputs() -> Vec<(&'static str, Output)> {
         ("open", document::<open::OpenView>()),
         ("start", document::<Vec<each::Done>>()),
         ("stop", document::<Vec<each::Done>>()),
+        ("restart", document::<Vec<each::Done>>()),
+        ("rename", document::<rename::Renamed>()),
+        ("wait", document::<wait::Waited>()),
+        ("cp", document::<cp::Copied>()),
+        (
+            "stats",
+            document_or_lines::<Vec<stats::Sample>, stats::Sample>(),
+        ),
         ("delete", document::<Vec<each::Done>>()),
     ]
+}
+
+/// What `list` prints, by whatever name it is called.
+pub(super) fn list_output() -> Output {
+    list::output()
 }
 
 pub(super) async fn run(command: Command, app: &App) -> Result<u8> {
     match command {
         Command::Create(args) => create::run(&args, app).await,
-        Command::List => interruptible(app, list::run(app)).await.map(|()| 0),
+        Command::List(args) => interruptible(app, list::run(&args, app)).await.map(|()| 0),
         Command::Inspect(args) => interruptible(app, inspect::run(&args, app))
             .await
             .map(|()| 0),
@@ -54,6 +72,11 @@ pub(super) async fn run(command: Command, app: &App) -> Result<u8> {
         Command::Open(args) => open::run(&args, app).await.map(|()| 0),
         Command::Start(args) => start::run(&args, app).await.map(|()| 0),
         Command::Stop(args) => interruptible(app, stop::run(&args, app)).await.map(|()| 0),
+        Command::Restart(args) => restart::run(&args, app).await.map(|()| 0),
+        Command::Rename(args) => rename::run(&args, app).await.map(|()| 0),
+        Command::Wait(args) => wait::run(&args, app).await.map(|()| 0),
+        Command::Cp(args) => interruptible(app, cp::run(&args, app)).await.map(|()| 0),
+        Command::Stats(args) => interruptible(app, stats::run(&args, app)).await.map(|()| 0),
         Command::Delete(args) => interruptible(app, delete::run(&args, app))
             .await
             .map(|()| 0),

@@ -8,7 +8,7 @@ use super::each::{self, Done};
 use crate::App;
 use crate::args::sandbox::StartArgs;
 use crate::create::{self, Setup, Upload};
-use crate::engine::{Engine, EngineError};
+use crate::engine::{ContainerState, Engine, EngineError};
 use crate::error::Result;
 use crate::lock::FileLock;
 use crate::reassign::{self, Moved};
@@ -22,35 +22,52 @@ pub(super) async fn run(args: &StartArgs, app: &App) -> Result<()> {
         .map(create::read_script)
         .transpose()?;
     let engine = Engine::connect().await?;
-    each::run(&args.names, app, async |name| {
-        if reassign::recover(&engine, name).await? {
-            app.out.warn(&format!(
-                "an earlier `start --reassign-ports {name}` was interrupted; that is mended now"
-            ));
-        }
-        let sandbox = Sandbox::find(&engine, name).await?;
-        let moved = if sandbox.is_running() {
-            Vec::new()
-        } else {
-            start(&engine, &sandbox, given.as_ref(), args, app).await?
-        };
-        for port in &moved {
-            app.out.note(&format!(
-                "  port      {} (was {})",
-                port.to.url.clone().unwrap_or_else(|| port.to.arrow()),
-                port.from.arrow()
-            ));
-        }
-        if !args.no_wait {
-            let mut steps = app.out.steps();
-            ready::wait(&engine, name, args.timeout, &mut steps, &app.interrupt).await?;
-        }
-        Ok(Done {
-            moved_ports: moved,
-            ..Done::new(name, "started")
-        })
+    let stopped = |state| state == ContainerState::Exited;
+    let names = each::names(&engine, &args.names, args.all, stopped).await?;
+    each::run(&names, app, async |name| {
+        one(&engine, name, given.as_ref(), args, app).await
     })
     .await
+}
+
+/// Starts one sandbox, unless it runs, and waits until it is ready, unless told not to.
+///
+/// # Errors
+/// Those of the engine and of the wait; [`crate::error::ExitCode::Conflict`] for a port that is
+/// taken.
+pub(super) async fn one(
+    engine: &Engine,
+    name: &str,
+    given: Option<&Setup>,
+    args: &StartArgs,
+    app: &App,
+) -> Result<Done> {
+    if reassign::recover(engine, name).await? {
+        app.out.warn(&format!(
+            "an earlier `start --reassign-ports {name}` was interrupted; that is mended now"
+        ));
+    }
+    let sandbox = Sandbox::find(engine, name).await?;
+    let moved = if sandbox.is_running() {
+        Vec::new()
+    } else {
+        start(engine, &sandbox, given, args, app).await?
+    };
+    for port in &moved {
+        app.out.note(&format!(
+            "  port      {} (was {})",
+            port.to.url.clone().unwrap_or_else(|| port.to.arrow()),
+            port.from.arrow()
+        ));
+    }
+    if !args.no_wait {
+        let mut steps = app.out.steps();
+        ready::wait(engine, name, args.timeout, &mut steps, &app.interrupt).await?;
+    }
+    Ok(Done {
+        moved_ports: moved,
+        ..Done::new(name, "started")
+    })
 }
 
 /// Starts a stopped sandbox; returns the ports that had to move.

@@ -1,0 +1,20 @@
+//! `amika events`.
+
+use std::time::Duration;
+
+/// `amika events`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika events                              until Ctrl-C\n  amika -o json events                      each event a line of JSON\n  amika events --since 1h --until 0         what happened in the last hour\n\nEvents come from the engine, which remembers a limited number of them (256 in Docker 20.10) until it\nis restarted. Processes started in sandboxes and copies are left out."
+)]
+pub struct EventsArgs {
+    /// Names of sandboxes [default: all].
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Begin with what happened so long ago, such as `10m`.
+    #[arg(long, value_name = "DURATION", value_parser = super::sandbox::duration)]
+    pub since: Option<Duration>,
+    /// End with what happened so long ago; `0` is now [default: go on].
+    #[arg(long, value_name = "DURATION", value_parser = super::sandbox::duration)]
+    pub until: Option<Duration>,
+}

@@ -1,0 +1,178 @@
+//! What may be typed for the verbs of every day: list, restart, rename, wait, cp, stats.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use amika_core::port::{Port, Protocol};
+
+use super::{StartArgs, duration};
+use crate::cp::{InvalidPlace, Place};
+
+/// `amika sandbox list`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika sandbox list\n  amika sandbox list -l                       with image, size and volumes\n  amika -o json sandbox list | jq -r '.[] | select(.state == \"running\").name'\n\n`amika ls` and `amika ps` are the same."
+)]
+pub struct ListArgs {
+    /// Show image, size and volumes too. The engine measures what sandboxes wrote: it takes longer.
+    #[arg(short, long)]
+    pub long: bool,
+    /// All of them, which is what is listed in any case: also those that are stopped or lost.
+    #[arg(short, long)]
+    pub all: bool,
+}
+
+/// `amika sandbox restart`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika sandbox restart teal-tokyo\n  amika sandbox restart --all --no-wait\n\nOne that is stopped is started. The setup script is read anew from this machine, as `start` does."
+)]
+pub struct RestartArgs {
+    /// What holds for the start.
+    #[command(flatten)]
+    pub start: StartArgs,
+    /// How long programs may take to end before they are killed, such as `5s` [default: 20 s].
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub stop_timeout: Option<Duration>,
+}
+
+/// `amika sandbox rename`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  amika sandbox rename teal-tokyo parser-rewrite\n\nIt works while the sandbox runs. Inside, the host name and $AMIKA_SANDBOX_NAME stay the old ones,\nand its volumes keep their names: the engine cannot change them."
+)]
+pub struct RenameArgs {
+    /// The sandbox.
+    #[arg(value_name = "OLD")]
+    pub name: String,
+    /// Its new name: a-z, 0-9 and `-`, at most 41 characters.
+    #[arg(value_name = "NEW")]
+    pub new_name: String,
+}
+
+/// `amika sandbox wait`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika sandbox wait teal-tokyo\n  amika sandbox wait teal-tokyo --for port:3000 --timeout 2m\n  amika sandbox wait teal-tokyo --for stopped             prints CMD's exit code\n\nExit codes: 0 it came true, 3 no such sandbox, 4 it does not run, 20 setup script failed,\n21 not in time, 130 interrupted."
+)]
+pub struct WaitArgs {
+    /// Name of the sandbox.
+    pub name: String,
+    /// What to wait for: `ready` (setup succeeded, CMD runs), `stopped`, or `port:PORT[/udp]`
+    /// (a program in the sandbox listens there).
+    #[arg(
+        long = "for",
+        value_name = "CONDITION",
+        default_value = "ready",
+        value_parser = Condition::from_str
+    )]
+    pub condition: Condition,
+    /// How long to wait, such as `10m` [default: no limit; for `ready` 60 s besides setup].
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Duration>,
+}
+
+/// What `wait` waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Setup succeeded and CMD runs.
+    Ready,
+    /// The container does not run.
+    Stopped,
+    /// A program in the sandbox listens there.
+    Port(Port, Protocol),
+}
+
+impl FromStr for Condition {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let port = match text {
+            "ready" => return Ok(Self::Ready),
+            "stopped" => return Ok(Self::Stopped),
+            other => other.strip_prefix("port:"),
+        };
+        let Some(port) = port else {
+            return Err("use ready, stopped, or port:PORT such as port:3000 or port:53/udp".into());
+        };
+        let (number, protocol) = match port.split_once('/') {
+            None | Some((_, "tcp")) => (port.trim_end_matches("/tcp"), Protocol::Tcp),
+            Some((number, "udp")) => (number, Protocol::Udp),
+            Some((_, other)) => return Err(format!("\"{other}\" is neither tcp nor udp")),
+        };
+        number
+            .parse::<u16>()
+            .ok()
+            .and_then(Port::new)
+            .map(|port| Self::Port(port, protocol))
+            .ok_or_else(|| format!("\"{number}\" is no port: use 1 to 65535"))
+    }
+}
+
+impl std::fmt::Display for Condition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ready => f.write_str("ready"),
+            Self::Stopped => f.write_str("stopped"),
+            Self::Port(port, protocol) => write!(f, "port:{}/{protocol}", port.get()),
+        }
+    }
+}
+
+/// `amika sandbox cp`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika sandbox cp notes.md teal-tokyo:docs/            into the agent's directory\n  amika sandbox cp teal-tokyo:target/report.html .\n  amika sandbox cp ./fixtures/. teal-tokyo:/tmp/data    what is in the directory\n  amika sandbox cp teal-tokyo:~/.bashrc rose-lima:~/    from one sandbox to another\n  amika sandbox cp teal-tokyo:src - | tar -t            a tar archive\n  tar -c src | amika sandbox cp - teal-tokyo:/tmp\n\nPaths in a sandbox are relative to the agent's directory, `~` is its home. A destination that is a\ndirectory is copied into, one that is not there becomes the copy, as with `docker cp`. Stopped\nsandboxes are copied from and to as well. What comes into a sandbox belongs to its agent, what comes\nout to you. Out of a sandbox come files, directories and links within the copy; devices, set-user-id\nbits and links that could lead elsewhere are left out, with a warning."
+)]
+pub struct CpArgs {
+    /// What to copy: PATH, NAME:PATH, or `-` for a tar archive on standard input.
+    #[arg(value_name = "SOURCE", value_parser = place)]
+    pub source: Place,
+    /// Where to: PATH, NAME:PATH, or `-` for a tar archive on standard output.
+    #[arg(value_name = "DESTINATION", value_parser = place)]
+    pub destination: Place,
+}
+
+fn place(text: &str) -> Result<Place, InvalidPlace> {
+    text.parse()
+}
+
+/// `amika sandbox stats`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika sandbox stats                       all that run, until Ctrl-C\n  amika sandbox stats teal-tokyo --no-stream\n  amika -o json sandbox stats | jq -c '{sandbox, memory_bytes}'\n\nWith `-o json` each sample is a line of its own; with `--no-stream` there is one document."
+)]
+pub struct StatsArgs {
+    /// Names of sandboxes [default: all that run].
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// One look, then the end.
+    #[arg(long)]
+    pub no_stream: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_are_read_as_they_are_shown() {
+        for text in ["ready", "stopped", "port:3000/tcp", "port:53/udp"] {
+            assert_eq!(text.parse::<Condition>().unwrap().to_string(), text);
+        }
+        assert_eq!(
+            "port:3000".parse::<Condition>().unwrap().to_string(),
+            "port:3000/tcp"
+        );
+        for text in [
+            "",
+            "port:",
+            "port:0",
+            "port:70000",
+            "port:1/sctp",
+            "running",
+        ] {
+            assert!(text.parse::<Condition>().is_err(), "{text}");
+        }
+    }
+}

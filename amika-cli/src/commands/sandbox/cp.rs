@@ -1,0 +1,90 @@
+//! `amika sandbox cp`.
+
+use std::io::IsTerminal as _;
+
+use amika_core::name::SandboxName;
+use futures_util::StreamExt as _;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::App;
+use crate::args::sandbox::CpArgs;
+use crate::cp::{self, Place, Report};
+use crate::engine::Engine;
+use crate::error::{CommandError, ExitCode, Result};
+use crate::output::human_size;
+use crate::terminal::{Output, Target};
+
+/// How many of the entries that were left out are named on standard error.
+const NAMED: usize = 5;
+
+/// What `cp` did.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Copied {
+    /// What was copied, as it was typed.
+    source: String,
+    /// Where to, as it was typed.
+    destination: String,
+    #[serde(flatten)]
+    report: Report,
+}
+
+pub(super) async fn run(args: &CpArgs, app: &App) -> Result<()> {
+    if let (Place::Sandbox { name, path }, Place::Stream) = (&args.source, &args.destination) {
+        return archive(name, path, app).await;
+    }
+    let engine = Engine::connect().await?;
+    let copied = Copied {
+        source: args.source.to_string(),
+        destination: args.destination.to_string(),
+        report: cp::copy(&engine, &args.source, &args.destination).await?,
+    };
+    app.out.result(&copied, |_| Ok(()))?;
+    let report = &copied.report;
+    for skipped in report.skipped.iter().take(NAMED) {
+        app.out.warn(&format!(
+            "{} was left out: {}",
+            skipped.path, skipped.reason
+        ));
+    }
+    let unnamed = report.skipped_count.saturating_sub(NAMED as u64);
+    if unnamed > 0 {
+        app.out.warn(&format!("{unnamed} more were left out"));
+    }
+    let files = match report.files {
+        1 => "1 file".to_owned(),
+        files => format!("{files} files"),
+    };
+    app.out.note(&format!(
+        "copied {files} ({}) to {}",
+        human_size(report.bytes),
+        copied.destination
+    ));
+    Ok(())
+}
+
+/// Writes the archive to standard output, as the engine makes it.
+async fn archive(name: &SandboxName, path: &str, app: &App) -> Result<()> {
+    let usage = |message: &str| CommandError::new(ExitCode::Usage, message);
+    if app.out.is_json() {
+        return Err(
+            usage("standard output is the archive, and cannot be JSON too")
+                .hint("leave `-o json` out, or name a file or directory to copy to"),
+        );
+    }
+    if std::io::stdout().is_terminal() {
+        return Err(usage("an archive is not written to a terminal")
+            .hint("redirect it, such as `> files.tar` or `| tar -t`"));
+    }
+    let engine = Engine::connect().await?;
+    let mut pieces = std::pin::pin!(cp::download(&engine, name, path).await?);
+    let output = Output::start();
+    while let Some(piece) = pieces.next().await {
+        if output.send(Target::Stdout, piece?).await.is_err() {
+            break;
+        }
+    }
+    output.finish().await.map(drop).map_err(|error| {
+        CommandError::new(ExitCode::Failure, "standard output cannot be written").caused_by(&error)
+    })
+}

@@ -1,0 +1,62 @@
+//! `amika sandbox rename`.
+
+use amika_core::name::SandboxName;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::App;
+use crate::args::sandbox::RenameArgs;
+use crate::engine::{Engine, EngineError};
+use crate::error::{CommandError, ExitCode, Result};
+use crate::lock::FileLock;
+use crate::sandbox::Sandbox;
+
+/// What `rename` did.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Renamed {
+    /// Its name now.
+    name: String,
+    /// Its name before.
+    old_name: String,
+    /// Its id, which stays.
+    id: String,
+}
+
+pub(super) async fn run(args: &RenameArgs, app: &App) -> Result<()> {
+    let new: SandboxName = args.new_name.parse().map_err(|error| {
+        CommandError::new(
+            ExitCode::Usage,
+            format!("\"{}\" cannot be a sandbox's name", args.new_name),
+        )
+        .caused_by(&error as &amika_core::name::InvalidName)
+    })?;
+    let engine = Engine::connect().await?;
+    let sandbox = Sandbox::find(&engine, &args.name).await?;
+    let renamed = Renamed {
+        name: new.to_string(),
+        old_name: sandbox.name.clone(),
+        id: sandbox.record.id.to_string(),
+    };
+    if new.as_str() != sandbox.name {
+        // Whoever makes or mends a sandbox of either name must not have it change in his hands.
+        let _old = FileLock::take_name(&sandbox.name)?;
+        let _new = FileLock::take_name(new.as_str())?;
+        engine
+            .rename_container(&sandbox.container.id, new.as_str())
+            .await
+            .map_err(|error| match error {
+                EngineError::Conflict(message) => {
+                    CommandError::new(ExitCode::Conflict, format!("the name \"{new}\" is taken"))
+                        .cause(message)
+                        .hint("choose another; `amika sandbox list` shows the sandboxes")
+                }
+                error => error.into(),
+            })?;
+    }
+    app.out.result(&renamed, |out| writeln!(out, "{new}"))?;
+    app.out.note(&format!(
+        "its host name inside stays \"{}\", and its volumes keep their names",
+        renamed.old_name
+    ));
+    Ok(())
+}

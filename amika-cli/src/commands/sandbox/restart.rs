@@ -1,0 +1,37 @@
+//! `amika sandbox restart`.
+
+use super::each::{self, Done};
+use super::start;
+use crate::App;
+use crate::args::sandbox::RestartArgs;
+use crate::create;
+use crate::engine::{ContainerState, Engine};
+use crate::error::Result;
+use crate::sandbox::Sandbox;
+
+pub(super) async fn run(args: &RestartArgs, app: &App) -> Result<()> {
+    let given = args
+        .start
+        .setup_script
+        .as_deref()
+        .map(create::read_script)
+        .transpose()?;
+    let engine = Engine::connect().await?;
+    let grace = args
+        .stop_timeout
+        .map(|timeout| i32::try_from(timeout.as_secs()).unwrap_or(i32::MAX));
+    let running = |state| matches!(state, ContainerState::Running | ContainerState::Restarting);
+    let names = each::names(&engine, &args.start.names, args.start.all, running).await?;
+    each::run(&names, app, async |name| {
+        let sandbox = Sandbox::find(&engine, name).await?;
+        if sandbox.is_running() || sandbox.container.state == ContainerState::Paused {
+            engine.stop_container(&sandbox.container.id, grace).await?;
+        }
+        let started = start::one(&engine, name, given.as_ref(), &args.start, app).await?;
+        Ok(Done {
+            result: "restarted".to_owned(),
+            ..started
+        })
+    })
+    .await
+}

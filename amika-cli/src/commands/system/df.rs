@@ -1,0 +1,256 @@
+//! `amika system df`: what is Amika's on the engine, and what it takes.
+
+use std::collections::BTreeSet;
+
+use amika_core::label::{Kind, key};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::App;
+use crate::args::system::DfArgs;
+use crate::engine::{ContainerState, Engine};
+use crate::error::Result;
+use crate::output::{Table, human_size};
+use crate::sandbox;
+
+/// What all takes.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct DiskView {
+    /// Sums, one for each kind.
+    totals: Vec<Total>,
+    /// Each by itself.
+    items: Vec<Item>,
+}
+
+/// The sum of one kind.
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
+struct Total {
+    /// `images`, `sandboxes`, or a kind of volume: `git`, `home`, `state`, `rwcopy`, `amikad`.
+    kind: Group,
+    /// How many there are.
+    count: usize,
+    /// How many are in use: images and volumes that a container uses, sandboxes that run.
+    in_use: usize,
+    /// Bytes of all whose size is known.
+    size_bytes: u64,
+    /// Bytes of those that are not in use.
+    unused_bytes: u64,
+}
+
+/// Kinds, in the order in which they are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Group {
+    Images,
+    Sandboxes,
+    Git,
+    Home,
+    State,
+    RwCopy,
+    Amikad,
+}
+
+/// One image, sandbox or volume.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Item {
+    /// What it is.
+    kind: Group,
+    /// Its name.
+    name: String,
+    /// The sandbox that it was made for, by its name then.
+    sandbox: Option<String>,
+    /// Whether a container uses it; of a sandbox, whether it runs.
+    in_use: bool,
+    /// Bytes: of an image with all its layers, of a sandbox what it wrote beside its volumes. None
+    /// when the engine cannot tell.
+    size_bytes: Option<u64>,
+}
+
+pub(super) async fn run(args: &DfArgs, app: &App) -> Result<()> {
+    let engine = Engine::connect().await?;
+    let view = measure(&engine).await?;
+    app.out.result(&view, |out| {
+        totals(&view.totals).write(out)?;
+        if args.verbose {
+            writeln!(out)?;
+            items(&view.items).write(out)?;
+        }
+        Ok(())
+    })
+}
+
+async fn measure(engine: &Engine) -> Result<DiskView> {
+    let sandboxes_label = format!("{}={}", key::KIND, Kind::Sandbox);
+    let images_label = format!("{}={}", key::KIND, Kind::Image);
+    let (containers, sizes, images, volumes, usage) = tokio::try_join!(
+        sandbox::list_all(engine),
+        async { Ok(engine.container_sizes(&sandboxes_label).await?) },
+        async { Ok(engine.list_images(&images_label).await?) },
+        async { Ok(engine.list_volumes(key::KIND).await?) },
+        async { Ok(engine.volume_usage().await?) },
+    )?;
+    let used_images: BTreeSet<&str> = containers
+        .iter()
+        .map(|(container, _)| container.image.as_str())
+        .collect();
+    let mut all: Vec<Item> = Vec::new();
+    for image in &images {
+        let used = used_images.contains(image.id.as_str())
+            || image
+                .tags
+                .iter()
+                .any(|tag| used_images.contains(tag.as_str()));
+        all.push(Item {
+            kind: Group::Images,
+            name: image.tags.first().unwrap_or(&image.id).clone(),
+            sandbox: None,
+            in_use: used,
+            size_bytes: u64::try_from(image.size).ok(),
+        });
+    }
+    for (container, _) in &containers {
+        all.push(Item {
+            kind: Group::Sandboxes,
+            name: container.name.clone(),
+            sandbox: Some(container.name.clone()),
+            in_use: matches!(
+                container.state,
+                ContainerState::Running | ContainerState::Paused | ContainerState::Restarting
+            ),
+            size_bytes: sizes.get(&container.id).copied(),
+        });
+    }
+    for volume in volumes {
+        let Some(kind) = volume
+            .labels
+            .get(key::KIND)
+            .and_then(|kind| Group::of(kind))
+        else {
+            continue;
+        };
+        let usage = usage.get(&volume.name);
+        all.push(Item {
+            kind,
+            sandbox: volume.labels.get(key::SANDBOX).cloned(),
+            in_use: usage.is_some_and(|usage| usage.used),
+            size_bytes: usage.and_then(|usage| usage.size),
+            name: volume.name,
+        });
+    }
+    all.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
+    Ok(DiskView {
+        totals: sum(&all),
+        items: all,
+    })
+}
+
+impl Group {
+    const ALL: [Self; 7] = [
+        Self::Images,
+        Self::Sandboxes,
+        Self::Git,
+        Self::Home,
+        Self::State,
+        Self::RwCopy,
+        Self::Amikad,
+    ];
+
+    /// The group of a volume's kind.
+    fn of(kind: &str) -> Option<Self> {
+        match kind.parse().ok()? {
+            Kind::Git => Some(Self::Git),
+            Kind::Home => Some(Self::Home),
+            Kind::State => Some(Self::State),
+            Kind::RwCopy => Some(Self::RwCopy),
+            Kind::Amikad => Some(Self::Amikad),
+            Kind::Sandbox | Kind::Network | Kind::Image => None,
+        }
+    }
+
+    /// Its name for people.
+    fn title(self) -> &'static str {
+        match self {
+            Self::Images => "images",
+            Self::Sandboxes => "sandboxes",
+            Self::Git => "git volumes",
+            Self::Home => "home volumes",
+            Self::State => "state volumes",
+            Self::RwCopy => "copies of directories",
+            Self::Amikad => "amikad volumes",
+        }
+    }
+}
+
+fn sum(items: &[Item]) -> Vec<Total> {
+    Group::ALL
+        .into_iter()
+        .map(|kind| {
+            let of_kind = || items.iter().filter(move |item| item.kind == kind);
+            let bytes = |item: &Item| item.size_bytes.unwrap_or_default();
+            Total {
+                kind,
+                count: of_kind().count(),
+                in_use: of_kind().filter(|item| item.in_use).count(),
+                size_bytes: of_kind().map(bytes).sum(),
+                unused_bytes: of_kind().filter(|item| !item.in_use).map(bytes).sum(),
+            }
+        })
+        .collect()
+}
+
+fn totals(totals: &[Total]) -> Table {
+    let mut table = Table::new(["KIND", "COUNT", "IN USE", "SIZE", "NOT IN USE"]);
+    for total in totals {
+        table.row(vec![
+            total.kind.title().to_owned(),
+            total.count.to_string(),
+            total.in_use.to_string(),
+            human_size(total.size_bytes),
+            human_size(total.unused_bytes),
+        ]);
+    }
+    table
+}
+
+fn items(items: &[Item]) -> Table {
+    let mut table = Table::new(["KIND", "NAME", "SANDBOX", "IN USE", "SIZE"]);
+    for item in items {
+        table.row(vec![
+            item.kind.title().to_owned(),
+            item.name.clone(),
+            item.sandbox.clone().unwrap_or_default(),
+            if item.in_use { "yes" } else { "no" }.to_owned(),
+            item.size_bytes.map(human_size).unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_tell_what_could_go() {
+        let item = |in_use, size_bytes| Item {
+            kind: Group::Git,
+            name: "v".into(),
+            sandbox: None,
+            in_use,
+            size_bytes,
+        };
+        let totals = sum(&[item(true, Some(5)), item(false, Some(7)), item(false, None)]);
+        let git = totals.iter().find(|total| total.kind == Group::Git);
+        assert_eq!(
+            git,
+            Some(&Total {
+                kind: Group::Git,
+                count: 3,
+                in_use: 1,
+                size_bytes: 12,
+                unused_bytes: 7,
+            })
+        );
+        assert_eq!(totals.len(), Group::ALL.len());
+    }
+}

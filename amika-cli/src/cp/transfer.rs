@@ -1,0 +1,207 @@
+//! Carrying out a copy, whichever sides it has.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+
+use amika_core::name::SandboxName;
+use bytes::Bytes;
+use futures_util::Stream;
+use tokio::task::JoinHandle;
+
+use super::landing::{Landing, Source, land};
+use super::names::Names;
+use super::place::Place;
+use super::report::Report;
+use super::{bridge, host_side, pack, repack, sandbox_side, unpack};
+use crate::engine::{Engine, EngineError};
+use crate::error::{CommandError, ExitCode, Result};
+use crate::sandbox::Sandbox;
+
+/// Copies one place to another. An archive to standard output is none of its business.
+///
+/// # Errors
+/// [`ExitCode::NotFound`] for a source or sandbox that is not there, [`ExitCode::Conflict`] for a
+/// destination that does not take it, [`ExitCode::Usage`] for sides that make no copy.
+pub async fn copy(engine: &Engine, from: &Place, to: &Place) -> Result<Report> {
+    match (from, to) {
+        (Place::Host(from), Place::Sandbox { name, path }) => {
+            let source = host_side::source(from)?;
+            let sandbox = Sandbox::find(engine, name.as_str()).await?;
+            put(engine, Incoming::Host(source), &sandbox, path).await
+        }
+        (Place::Stream, Place::Sandbox { name, path }) => {
+            let sandbox = Sandbox::find(engine, name.as_str()).await?;
+            put(engine, Incoming::Stream, &sandbox, path).await
+        }
+        (
+            Place::Sandbox {
+                name: from,
+                path: source,
+            },
+            Place::Sandbox { name, path },
+        ) => {
+            let other = Sandbox::find(engine, from.as_str()).await?;
+            let sandbox = Sandbox::find(engine, name.as_str()).await?;
+            let source = sandbox_side::source(engine, &other, source).await?;
+            put(engine, Incoming::Sandbox(source), &sandbox, path).await
+        }
+        (Place::Sandbox { name, path }, Place::Host(to)) => {
+            let sandbox = Sandbox::find(engine, name.as_str()).await?;
+            get(engine, &sandbox, path, to).await
+        }
+        (Place::Host(_) | Place::Stream, Place::Host(_) | Place::Stream)
+        | (Place::Sandbox { .. }, Place::Stream) => Err(CommandError::new(
+            ExitCode::Usage,
+            "one of the two must be in a sandbox",
+        )
+        .hint("write it NAME:PATH, such as `amika sandbox cp notes.md teal-tokyo:docs/`")),
+    }
+}
+
+/// The archive of what stands at a path in a sandbox, as the engine makes it.
+///
+/// # Errors
+/// As [`copy`].
+pub async fn download(
+    engine: &Engine,
+    name: &SandboxName,
+    path: &str,
+) -> Result<impl Stream<Item = Result<Bytes, EngineError>> + use<>> {
+    let sandbox = Sandbox::find(engine, name.as_str()).await?;
+    let source = sandbox_side::source(engine, &sandbox, path).await?;
+    Ok(engine.get_archive(&source.container, &source.named_path))
+}
+
+/// What comes into a sandbox.
+enum Incoming {
+    Host(host_side::HostSource),
+    Stream,
+    Sandbox(sandbox_side::SandboxSource),
+}
+
+async fn put(
+    engine: &Engine,
+    incoming: Incoming,
+    sandbox: &Sandbox,
+    typed: &str,
+) -> Result<Report> {
+    let target = sandbox_side::target(engine, sandbox, typed).await?;
+    let kind = match &incoming {
+        Incoming::Host(source) => source.kind,
+        Incoming::Sandbox(source) => source.kind,
+        // An archive is what is in a directory, and the directory must be there.
+        Incoming::Stream => Source::Contents,
+    };
+    let landing = land(kind, target.found, target.slash);
+    let landing = match (&incoming, landing) {
+        (Incoming::Stream, Ok(Landing::As)) => Err(super::landing::NoLanding::NoDirectory),
+        (_, landing) => landing,
+    }
+    .map_err(|error| refused(&sandbox_side::shown(sandbox, typed), error))?;
+    let owner = sandbox_side::owner(engine, sandbox).await?;
+    match incoming {
+        Incoming::Host(source) => {
+            let own = source.name.as_ref().map(|name| name.to_string_lossy());
+            let (directory, name) = target.place(landing, own.map(Into::into));
+            // What is not text arrives under its own name all the same.
+            let name = match landing {
+                Landing::Into => source.name.clone(),
+                Landing::As | Landing::Spread => name.map(OsString::from),
+            };
+            let (archive, thread) =
+                bridge::produce(move |to| pack::pack(&source.path, name.as_deref(), owner, to));
+            let sent = engine
+                .merge_archive_stream(&target.container, &directory, archive)
+                .await;
+            finish(sent, thread, &sandbox.name).await
+        }
+        Incoming::Stream => {
+            let (directory, _) = target.place(landing, None);
+            let (archive, thread) = bridge::produce(move |to| {
+                repack::repack(io::stdin().lock(), Names::kept(), owner, to)
+            });
+            let sent = engine
+                .merge_archive_stream(&target.container, &directory, archive)
+                .await;
+            finish(sent, thread, &sandbox.name).await
+        }
+        Incoming::Sandbox(source) => {
+            let (directory, name) = target.place(landing, source.name);
+            let names = Names::rooted(name.map(OsString::from));
+            let (reader, pump) =
+                bridge::consume(engine.get_archive(&source.container, &source.path));
+            let (archive, thread) =
+                bridge::produce(move |to| repack::repack(reader, names, owner, to));
+            let put = engine.merge_archive_stream(&target.container, &directory, archive);
+            let (pumped, sent) = tokio::join!(pump, put);
+            pumped?;
+            finish(sent, thread, &sandbox.name).await
+        }
+    }
+}
+
+async fn get(engine: &Engine, sandbox: &Sandbox, typed: &str, to: &Path) -> Result<Report> {
+    let source = sandbox_side::source(engine, sandbox, typed).await?;
+    let target = host_side::target(to)?;
+    let landing = land(source.kind, target.found, target.slash)
+        .map_err(|error| refused(&to.display().to_string(), error))?;
+    let (directory, name) = target.open(landing, source.name.map(OsString::from))?;
+    let (reader, pump) = bridge::consume(engine.get_archive(&source.container, &source.path));
+    let names = Names::rooted(name);
+    let thread = tokio::task::spawn_blocking(move || unpack::unpack(reader, names, directory));
+    let (pumped, unpacked) = tokio::join!(pump, thread);
+    pumped?;
+    joined(unpacked).map_err(|error| broken(&error))
+}
+
+/// The end of both halves of a copy into a sandbox: the engine's call and the thread that feeds it.
+async fn finish(
+    sent: Result<(), EngineError>,
+    thread: JoinHandle<io::Result<Report>>,
+    sandbox: &str,
+) -> Result<Report> {
+    match (sent, joined(thread.await)) {
+        (Ok(()), Ok(report)) => Ok(report),
+        // The engine went away from the archive: its word counts.
+        (Err(error), Ok(_)) => Err(not_taken(error, sandbox)),
+        (Err(error), Err(fault)) if fault.kind() == io::ErrorKind::BrokenPipe => {
+            Err(not_taken(error, sandbox))
+        }
+        (_, Err(fault)) => Err(broken(&fault)),
+    }
+}
+
+fn joined(result: Result<io::Result<Report>, tokio::task::JoinError>) -> io::Result<Report> {
+    result.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+fn broken(error: &io::Error) -> CommandError {
+    CommandError::new(ExitCode::Failure, "the copy broke off")
+        .caused_by(error)
+        .hint("what was copied before stays")
+}
+
+fn not_taken(error: EngineError, sandbox: &str) -> CommandError {
+    let base: CommandError = error.into();
+    let code = match base.code {
+        // A directory and a file in each other's place.
+        ExitCode::Failure if base.message.contains("directory") => ExitCode::Conflict,
+        code => code,
+    };
+    CommandError::new(code, format!("sandbox \"{sandbox}\" did not take the copy"))
+        .cause(base.message)
+}
+
+fn refused(place: &str, error: super::landing::NoLanding) -> CommandError {
+    use super::landing::NoLanding;
+    match error {
+        NoLanding::NoDirectory => {
+            CommandError::new(ExitCode::NotFound, format!("{place}: {error}"))
+                .hint("make it first, or leave the slash at the end out to copy under that name")
+        }
+        NoLanding::NotDirectory => {
+            CommandError::new(ExitCode::Conflict, format!("{place}: {error}"))
+        }
+    }
+}

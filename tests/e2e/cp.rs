@@ -1,0 +1,320 @@
+//! `amika sandbox cp`: both ways, between sandboxes, and streams; whose the copies are, and what a
+//! sandbox cannot do with them.
+
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::Path;
+use std::time::Duration;
+
+use crate::support::{DEBIAN, NO_SHELL, Output, Sandbox, Stage};
+
+/// A busy disk takes its time.
+const SLOW: Duration = Duration::from_mins(3);
+/// Memory that a copy of any size may take, in KiB.
+const FLAT: u64 = 40 * 1024;
+
+fn cp(stage: &Stage, from: &str, to: &str) -> Output {
+    stage.sandbox_verb(&["cp", from, to])
+}
+
+fn at(sandbox: &Sandbox<'_>, path: &str) -> String {
+    format!("{}:{path}", sandbox.name)
+}
+
+/// Runs a script of the sandbox's shell as root, and returns what it wrote.
+fn inside(sandbox: &Sandbox<'_>, script: &str) -> String {
+    let output = sandbox.docker_exec(&["sh", "-c", script]);
+    assert_eq!(output.code, 0, "{script}: {output:?}");
+    output.stdout_text()
+}
+
+fn host(stage: &Stage, name: &str) -> String {
+    stage.home().join(name).to_str().unwrap().to_owned()
+}
+
+#[test]
+fn files_and_directories_land_where_docker_puts_them() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    let tree = stage.home().join("tree");
+    std::fs::create_dir_all(tree.join("sub")).unwrap();
+    std::fs::write(tree.join("a"), "a").unwrap();
+    std::fs::write(tree.join("sub/b"), "b").unwrap();
+    let file = host(&stage, "tree/a");
+    let tree = host(&stage, "tree");
+    inside(&sandbox, "mkdir /t && echo old >/t/file && mkdir /t/dir");
+
+    let cases: [(&str, &str, &str); 8] = [
+        (&file, "/t/new", "/t/new"),
+        (&file, "/t/file", "/t/file"),
+        (&file, "/t/dir", "/t/dir/a"),
+        (&file, "/t/dir/", "/t/dir/a"),
+        (&tree, "/t/copy", "/t/copy/sub/b"),
+        (&tree, "/t/dir", "/t/dir/tree/sub/b"),
+        (&format!("{tree}/."), "/t/spread", "/t/spread/sub/b"),
+        (&format!("{tree}/."), "/t/dir", "/t/dir/sub/b"),
+    ];
+    for (from, to, lands) in cases {
+        let copied = cp(&stage, from, &at(&sandbox, to));
+        assert_eq!(copied.code, 0, "{from} {to}: {copied:?}");
+        inside(&sandbox, &format!("test -f {lands}"));
+    }
+    assert_eq!(inside(&sandbox, "cat /t/file"), "a");
+
+    for (from, to, code) in [
+        (file.as_str(), "/t/none/", 3),
+        (&file, "/none/at/all", 3),
+        (&file, "/t/file/", 4),
+        (&tree, "/t/file", 4),
+    ] {
+        let refused = cp(&stage, from, &at(&sandbox, to));
+        assert_eq!(refused.code, code, "{from} {to}: {refused:?}");
+    }
+
+    // And the same out of it.
+    let out = host(&stage, "out");
+    std::fs::create_dir(&out).unwrap();
+    for (from, to, lands) in [
+        ("/t/file", "out/new", "out/new"),
+        ("/t/file", "out", "out/file"),
+        ("/t/copy", "out/copy", "out/copy/sub/b"),
+        ("/t/copy", "out", "out/copy/sub/b"),
+        ("/t/copy/.", "out/spread", "out/spread/sub/b"),
+        ("/t/copy/.", "out/", "out/sub/b"),
+    ] {
+        let copied = cp(&stage, &at(&sandbox, from), &host(&stage, to));
+        assert_eq!(copied.code, 0, "{from} {to}: {copied:?}");
+        assert!(stage.home().join(lands).is_file(), "{from} {to}");
+    }
+    for (from, to, code) in [
+        ("/t/missing", "out", 3),
+        ("/t/file", "none/", 3),
+        ("/t/file", "out/new/", 4),
+        ("/t/copy", "out/new", 4),
+    ] {
+        let refused = cp(&stage, &at(&sandbox, from), &host(&stage, to));
+        assert_eq!(refused.code, code, "{from} {to}: {refused:?}");
+    }
+}
+
+#[test]
+fn a_copy_belongs_to_the_agent_inside_and_to_the_caller_outside() {
+    let stage = Stage::new();
+    let image = stage.image(&format!(
+        "FROM {DEBIAN}\nRUN useradd -u 4711 -m coder\nUSER coder\n"
+    ));
+    let sandbox = stage.sandbox(&image, &[]);
+    let file = stage.script("tool", "#!/bin/sh\n");
+    // Relative: to where the agent works.
+    let copied = cp(&stage, &file, &at(&sandbox, "tool"));
+    assert_eq!(copied.code, 0, "{copied:?}");
+    let stat = sandbox
+        .exec(&["stat", "-c", "%n %u:%g %a", "tool"])
+        .output();
+    assert_eq!(stat.stdout_text(), "tool 4711:4711 755\n", "{stat:?}");
+    let home = cp(&stage, &file, &at(&sandbox, "~/tool2"));
+    assert_eq!(home.code, 0, "{home:?}");
+    inside(&sandbox, "test -f /home/amika/tool2");
+
+    let back = cp(&stage, &at(&sandbox, "tool"), &host(&stage, "back"));
+    assert_eq!(back.code, 0, "{back:?}");
+    let back = stage.home().join("back").metadata().unwrap();
+    assert_eq!(back.uid(), stage.home().metadata().unwrap().uid());
+    assert_eq!(back.permissions().mode() & 0o777, 0o755);
+}
+
+#[test]
+fn trees_arrive_as_they_were() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    let tree = stage.home().join("tree");
+    let long = "d".repeat(120);
+    std::fs::create_dir_all(tree.join(&long).join(&long)).unwrap();
+    std::fs::write(tree.join(&long).join(&long).join("ünïcode"), "deep").unwrap();
+    std::fs::write(tree.join("empty"), "").unwrap();
+    symlink("empty", tree.join("link")).unwrap();
+    symlink("/nowhere/at/all", tree.join("dangling")).unwrap();
+    let binary: Vec<u8> = (0..3_000_000_u32)
+        .map(|n| n.to_le_bytes()[n as usize % 3])
+        .collect();
+    std::fs::write(tree.join("binary"), &binary).unwrap();
+    let made = stage.shell("mkfifo \"$1\"", &[tree.join("pipe").to_str().unwrap()]);
+    assert_eq!(made.output().code, 0);
+
+    let copied = stage.sandbox_verb(&[
+        "cp",
+        "-o",
+        "json",
+        tree.to_str().unwrap(),
+        &at(&sandbox, "/t"),
+    ]);
+    assert_eq!(copied.code, 0, "{copied:?}");
+    let json = copied.json();
+    assert_eq!(json["files"], 3, "{json}");
+    assert_eq!(json["bytes"], 3_000_004, "{json}");
+    assert_eq!(json["skipped"][0]["path"], "t/pipe", "{json}");
+    assert_eq!(
+        inside(&sandbox, "readlink /t/dangling"),
+        "/nowhere/at/all\n"
+    );
+
+    let other = stage.sandbox(NO_SHELL, &[]);
+    let across = cp(&stage, &at(&sandbox, "/t"), &at(&other, "/tmp-copy"));
+    assert_eq!(across.code, 0, "{across:?}");
+    let back = cp(&stage, &at(&other, "/tmp-copy"), &host(&stage, "back"));
+    assert_eq!(back.code, 0, "{back:?}");
+    let back = stage.home().join("back");
+    assert_eq!(std::fs::read(back.join("binary")).unwrap(), binary);
+    let deep = back.join(&long).join(&long).join("ünïcode");
+    assert_eq!(std::fs::read_to_string(deep).unwrap(), "deep");
+    assert_eq!(
+        std::fs::read_link(back.join("link")).unwrap(),
+        Path::new("empty")
+    );
+    let mtime = |path: &Path| path.metadata().unwrap().mtime();
+    assert_eq!(mtime(&back.join("empty")), mtime(&tree.join("empty")));
+}
+
+#[test]
+fn a_stopped_sandbox_is_copied_from_and_to() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    assert_eq!(sandbox.verb("stop", &["-t", "1s"]).output().code, 0);
+    let file = stage.script("file", "content");
+    assert_eq!(cp(&stage, &file, &at(&sandbox, "here")).code, 0);
+    let back = cp(&stage, &at(&sandbox, "here"), &host(&stage, "back"));
+    assert_eq!(back.code, 0, "{back:?}");
+    assert_eq!(
+        std::fs::read_to_string(stage.home().join("back")).unwrap(),
+        "content"
+    );
+}
+
+#[test]
+fn a_sandbox_cannot_reach_out_by_what_is_copied_from_it() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    inside(
+        &sandbox,
+        "mkdir -p /evil/a/b && cd /evil && echo x >file && chmod 6755 file && \
+         ln -s /etc/passwd abs && ln -s ../../.. up && ln -s b/.. a/round && ln -s ../file a/fine && \
+         mknod dev c 1 3 && mkfifo pipe && ln file hard && printf x >\"$(printf 'esc\\033[2J')\"",
+    );
+    let out = host(&stage, "out");
+    let copied = stage.sandbox_verb(&["cp", "-o", "json", &at(&sandbox, "/evil"), &out]);
+    assert_eq!(copied.code, 0, "{copied:?}");
+    let json = copied.json();
+    let mut skipped: Vec<&str> = json["skipped"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["path"].as_str().unwrap())
+        .collect();
+    skipped.sort_unstable();
+    assert_eq!(
+        skipped,
+        ["out/a/round", "out/abs", "out/dev", "out/pipe", "out/up"],
+        "{json}"
+    );
+    let out = Path::new(&out);
+    let mode = |name: &str| out.join(name).metadata().unwrap().permissions().mode();
+    assert_eq!(mode("file") & 0o7777, 0o755);
+    assert_eq!(
+        out.join("file").metadata().unwrap().ino(),
+        out.join("hard").metadata().unwrap().ino()
+    );
+    assert!(out.join("a/fine").is_symlink());
+    // Names of a sandbox's choice do not steer the terminal.
+    assert!(!copied.stderr.contains(&0x1b), "{copied:?}");
+
+    // A link that is named itself is followed, within the sandbox.
+    let followed = cp(&stage, &at(&sandbox, "/evil/abs"), &host(&stage, "passwd"));
+    assert_eq!(followed.code, 0, "{followed:?}");
+    let theirs = std::fs::read_to_string(stage.home().join("passwd")).unwrap();
+    assert_eq!(theirs, inside(&sandbox, "cat /etc/passwd"));
+    assert!(!stage.home().join("passwd").is_symlink());
+}
+
+#[test]
+fn archives_go_through_standard_input_and_output() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    inside(&sandbox, "mkdir -p /t/dir && echo x >/t/dir/file");
+    let names = stage
+        .shell(
+            r#""$0" sandbox cp "$1:/t/dir" - | tar -t"#,
+            &[&sandbox.name],
+        )
+        .output();
+    assert_eq!(names.stdout_text(), "dir/\ndir/file\n", "{names:?}");
+
+    let into = stage
+        .shell(
+            r#"cd "$HOME" && mkdir -p src && echo y >src/y && tar -c --owner=7 src | "$0" sandbox cp - "$1:/t""#,
+            &[&sandbox.name],
+        )
+        .output();
+    assert_eq!(into.code, 0, "{into:?}");
+    assert_eq!(inside(&sandbox, "stat -c %u /t/src/y"), "0\n");
+
+    let nowhere = stage.amika(&["sandbox", "cp", "-", &at(&sandbox, "/none")]);
+    assert_eq!(nowhere.input("").output().code, 3);
+    let garbage = stage
+        .amika(&["sandbox", "cp", "-", &at(&sandbox, "/t")])
+        .input(vec![0x41; 10_000])
+        .output();
+    assert_eq!(garbage.code, 1, "{garbage:?}");
+    let json = stage.sandbox_verb(&["cp", "-o", "json", &at(&sandbox, "/t"), "-"]);
+    assert_eq!(
+        (json.code, json.json()["error"]["code"].as_str()),
+        (2, Some("usage"))
+    );
+}
+
+#[test]
+fn memory_stays_flat_whatever_the_size() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    inside(&sandbox, "head -c 100M /dev/zero >/big");
+    let big = host(&stage, "big");
+    let peak = |from: &str, to: &str| {
+        // bash waits for it and tells its peak: GNU time is not everywhere.
+        let script = r#""$0" sandbox cp "$1" "$2" & pid=$!; peak=0
+            while kill -0 $pid 2>/dev/null; do sleep 0.02
+                now=$(sed -n 's/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p' /proc/$pid/status 2>/dev/null)
+                [ -n "$now" ] && peak=$now
+            done; wait $pid || exit 1; echo $peak"#;
+        let output = stage.shell(script, &[from, to]).limit(SLOW).output();
+        assert_eq!(output.code, 0, "{output:?}");
+        output.stdout_text().trim().parse::<u64>().unwrap()
+    };
+    for (from, to) in [
+        (at(&sandbox, "/big"), big.clone()),
+        (big.clone(), at(&sandbox, "/big2")),
+        (at(&sandbox, "/big"), at(&sandbox, "/big3")),
+    ] {
+        let peak = peak(&from, &to);
+        assert!((1..FLAT).contains(&peak), "{from} {to}: {peak} KiB");
+    }
+    assert_eq!(
+        inside(&sandbox, "cmp /big /big2 && cmp /big /big3; echo $?"),
+        "0\n"
+    );
+}
+
+#[test]
+fn sides_that_make_no_copy_are_refused() {
+    let stage = Stage::new();
+    for (from, to, code) in [
+        ("a", "b", 2),
+        ("-", "b", 2),
+        ("-", "-", 2),
+        ("Bad Name:x", "b", 2),
+        ("/etc/hostname", "no-such-sandbox:/x", 3),
+        ("no-such-sandbox:/x", "/tmp", 3),
+        ("/no/such/file", "no-such-sandbox:/x", 3),
+    ] {
+        let refused = stage.sandbox_verb(&["-o", "json", "cp", from, to]);
+        assert_eq!(refused.code, code, "{from} {to}: {refused:?}");
+        assert!(refused.json()["error"]["message"].is_string());
+    }
+}

@@ -1,0 +1,104 @@
+//! `amika events`: what happens to sandboxes, live and from the engine's memory.
+
+use serde_json::Value;
+
+use crate::support::{DEBIAN, Output, Stage, docker};
+
+fn lines(output: &Output) -> Vec<Value> {
+    output
+        .stdout_text()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn a_sandboxs_life_is_told_as_it_happens() {
+    let stage = Stage::new();
+    let sandbox = stage.adopt(stage.name());
+    let name = sandbox.name.clone();
+    let new_name = stage.name();
+    let watching = stage
+        .amika(&["-o", "json", "events", "--since", "1m", &name, &new_name])
+        .start();
+    let created = sandbox.create(DEBIAN, &[]);
+    assert_eq!(created.code, 0, "{created:?}");
+    watching.says("\"start\"");
+    assert_eq!(sandbox.exec(&["true"]).output().code, 0);
+    let renamed = sandbox.verb("rename", &[&new_name]).output();
+    assert_eq!(renamed.code, 0, "{renamed:?}");
+    let deleted = stage.sandbox_verb(&["delete", "--force", &new_name]);
+    assert_eq!(deleted.code, 0, "{deleted:?}");
+    watching.says("\"destroy\"");
+    watching.signal(rustix::process::Signal::INT);
+    let told = watching.wait();
+    assert_eq!(told.code, 130, "{told:?}");
+
+    let past = stage
+        .amika(&[
+            "-o", "json", "events", "--since", "10m", "--until", "0", &name, &new_name,
+        ])
+        .output();
+    assert_eq!(past.code, 0, "{past:?}");
+    let events = lines(&past);
+    let words: Vec<&str> = events
+        .iter()
+        .map(|event| event["event"].as_str().unwrap())
+        .collect();
+    let mut wanted = ["create", "start", "rename", "die", "destroy"]
+        .iter()
+        .peekable();
+    for word in &words {
+        wanted.next_if(|wanted| *wanted == word);
+    }
+    assert_eq!(wanted.peek(), None, "{words:?}");
+    assert!(
+        !words.iter().any(|word| word.starts_with("exec")),
+        "{words:?}"
+    );
+    let ids: std::collections::BTreeSet<&str> = events
+        .iter()
+        .map(|event| event["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids.len(), 1, "{events:?}");
+    let rename = events
+        .iter()
+        .find(|event| event["event"] == "rename")
+        .unwrap();
+    assert_eq!(
+        (&rename["old_name"], &rename["sandbox"]),
+        (&name.into(), &new_name.clone().into())
+    );
+
+    let text = stage
+        .amika(&["events", "--since", "10m", "--until", "0", &new_name])
+        .output();
+    assert!(
+        text.stdout_text().contains(&format!("{new_name}  destroy")),
+        "{text:?}"
+    );
+}
+
+#[test]
+fn strangers_containers_are_none_of_ours() {
+    let stage = Stage::new();
+    let name = stage.name();
+    let ran = docker(&["run", "--rm", "--name", &name, DEBIAN, "true"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let past = stage
+        .amika(&["-o", "json", "events", "--since", "10m", "--until", "0"])
+        .output();
+    assert_eq!(past.code, 0, "{past:?}");
+    assert!(!past.stdout_text().contains(&name), "{past:?}");
+}
+
+#[test]
+fn without_an_engine_there_is_one_document() {
+    let stage = Stage::new();
+    let unreachable = stage
+        .amika(&["-o", "json", "events"])
+        .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+        .output();
+    assert_eq!(unreachable.code, 5, "{unreachable:?}");
+    assert_eq!(unreachable.json()["error"]["code"], "engine_unreachable");
+}
