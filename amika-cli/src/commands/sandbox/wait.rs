@@ -126,16 +126,17 @@ async fn wait_port(engine: &Engine, name: &str, port: Port, protocol: Protocol) 
         sandbox.must_run()?;
         match engine.run_exec(&sandbox.container.id, &spec).await {
             Ok(0) => return Ok(()),
-            // Nobody yet; or it ended between the look and the call, or under the call's hands (126 and
-            // 137 are the engine's words for that), which the next look tells.
-            Ok(1 | 126 | 137) | Err(EngineError::Conflict(_) | EngineError::NotFound(_)) => {}
-            Ok(code) => {
+            // What a shell says of a bad argument, and of a program that is not there.
+            Ok(code @ (2 | 127)) => {
                 return Err(CommandError::new(
                     ExitCode::Failure,
                     format!("sandbox \"{name}\" cannot tell who listens (exit code {code})"),
                 )
                 .hint("its amikad is of another version than this amika: make the sandbox anew"));
             }
+            // Nobody yet; or the sandbox ended, before the call or under its hands: the next look
+            // tells.
+            Ok(_) | Err(EngineError::Conflict(_) | EngineError::NotFound(_)) => {}
             Err(error) => return Err(error.into()),
         }
         tokio::time::sleep(pause).await;
