@@ -134,7 +134,6 @@ mod tests {
                 .into_iter()
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .collect(),
-            created: String::new(),
             driver: "local".to_owned(),
             mountpoint: String::new(),
         }

@@ -148,7 +148,7 @@ mod tests {
         headers
     }
 
-    fn status(verdict: Verdict) -> u16 {
+    fn status(verdict: &Verdict) -> u16 {
         match verdict {
             Verdict::Pass => 200,
             Verdict::SignIn => 303,
@@ -163,7 +163,7 @@ mod tests {
         let url = gate.url();
         let path = url.strip_prefix("http://127.0.0.1:4096").expect("ours");
         let judge = |path: &str, given: &[(&'static str, &str)]| {
-            status(gate.judge(&Method::GET, path, &headers(given)))
+            status(&gate.judge(&Method::GET, path, &headers(given)))
         };
         assert_eq!(judge("/", &[host]), 401);
         assert_eq!(judge("/amika/0", &[host]), 403);

@@ -20,12 +20,6 @@ use crate::output::{Printer, Steps};
 use crate::ports;
 use crate::sandbox::State;
 
-/// A sandbox that was made and started.
-pub struct Created {
-    /// The engine's id of its container.
-    pub container: String,
-}
-
 /// Settles host ports anew without those that the engine refused.
 pub type Settle<'a> = dyn Fn(&BTreeSet<HostPort>) -> Result<Vec<Binding>, ResolveError> + Sync + 'a;
 
@@ -55,13 +49,13 @@ pub async fn apply(
     out: &Printer,
     steps: &mut Steps,
     interrupt: &Interrupt,
-) -> Result<Created> {
+) -> Result<()> {
     let result = tokio::select! {
         result = make(job, out, steps) => result,
         () = interrupt.requested() => Err(interrupted()),
     };
     match result {
-        Ok(created) => Ok(created),
+        Ok(()) => Ok(()),
         Err(error) => {
             steps.fail("");
             Err(unmake(job.engine, &job.plan, error, out, interrupt).await)
@@ -102,7 +96,7 @@ pub fn interrupted() -> CommandError {
     )
 }
 
-async fn make(job: &mut Job<'_>, out: &Printer, steps: &mut Steps) -> Result<Created> {
+async fn make(job: &mut Job<'_>, out: &Printer, steps: &mut Steps) -> Result<()> {
     let engine = job.engine;
     steps.begin("container");
     if let Some(injection) = job.injection {
@@ -137,7 +131,7 @@ async fn make(job: &mut Job<'_>, out: &Printer, steps: &mut Steps) -> Result<Cre
             other => {
                 other.map_err(start_failed)?;
                 steps.finish(job.plan.name.as_str());
-                return Ok(Created { container: id });
+                return Ok(());
             }
         };
         refused.extend(ports::refused(&job.plan.bindings, port));

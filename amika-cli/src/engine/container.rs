@@ -76,8 +76,6 @@ pub struct ContainerSummary {
     pub state: ContainerState,
     /// The engine's sentence, such as `Exited (3) 2 minutes ago`.
     pub status: String,
-    /// When it was made, in seconds since the Unix epoch.
-    pub created: i64,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Ports published now.
@@ -101,24 +99,10 @@ pub struct ContainerFacts {
     pub oom_killed: bool,
     /// The engine's own reason for a failed start.
     pub error: String,
-    /// When it was made (RFC 3339).
-    pub created: String,
-    /// When it was last started (RFC 3339); the year 1 when never.
-    pub started: String,
-    /// When it last ended (RFC 3339); the year 1 when never.
-    pub finished: String,
     /// Labels.
     pub labels: BTreeMap<String, String>,
-    /// Environment.
-    pub env: Vec<String>,
-    /// ENTRYPOINT in force.
-    pub entrypoint: Vec<String>,
-    /// CMD in force.
-    pub cmd: Vec<String>,
     /// Image reference it was made from.
     pub image: String,
-    /// Image id it was made from.
-    pub image_id: String,
     /// Ports as they are bound now, while it runs.
     pub ports: Vec<PublishedPort>,
     /// Ports as they were asked for.
@@ -377,7 +361,6 @@ pub(super) fn summary(item: bollard::models::ContainerSummary) -> ContainerSumma
             ContainerState::parse(s.as_ref())
         }),
         status: item.status.unwrap_or_default(),
-        created: item.created.unwrap_or_default(),
         labels: item.labels.unwrap_or_default().into_iter().collect(),
         ports: ports
             .into_iter()
@@ -417,15 +400,8 @@ fn facts(answer: bollard::models::ContainerInspectResponse) -> ContainerFacts {
         exit_code: state.exit_code.unwrap_or_default(),
         oom_killed: state.oom_killed.unwrap_or_default(),
         error: state.error.unwrap_or_default(),
-        created: answer.created.unwrap_or_default(),
-        started: state.started_at.unwrap_or_default(),
-        finished: state.finished_at.unwrap_or_default(),
         labels: config.labels.unwrap_or_default().into_iter().collect(),
-        env: config.env.unwrap_or_default(),
-        entrypoint: config.entrypoint.unwrap_or_default(),
-        cmd: config.cmd.unwrap_or_default(),
         image: config.image.unwrap_or_default(),
-        image_id: answer.image.unwrap_or_default(),
         ports: published(network.ports.unwrap_or_default()),
         port_requests: published(host.port_bindings.unwrap_or_default()),
         mounts: answer

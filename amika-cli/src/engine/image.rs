@@ -15,8 +15,6 @@ use super::{Engine, EngineError};
 /// An image.
 #[derive(Clone, Debug, Default)]
 pub struct ImageFacts {
-    /// The engine's id.
-    pub id: String,
     /// Architecture in Go's words, such as `amd64`.
     pub architecture: String,
     /// Operating system, such as `linux`.
@@ -29,12 +27,6 @@ pub struct ImageFacts {
     pub user: String,
     /// WORKDIR; empty means `/`.
     pub workdir: String,
-    /// ENV.
-    pub env: Vec<String>,
-    /// Labels.
-    pub labels: BTreeMap<String, String>,
-    /// Size in bytes.
-    pub size: i64,
 }
 
 /// An image as a list shows it.
@@ -48,8 +40,6 @@ pub struct ImageSummary {
     pub labels: BTreeMap<String, String>,
     /// Size in bytes.
     pub size: i64,
-    /// When it was made, in seconds since the Unix epoch.
-    pub created: i64,
 }
 
 /// User name and password, or token, for a registry.
@@ -119,7 +109,6 @@ impl Engine {
                 tags: image.repo_tags,
                 labels: image.labels.into_iter().collect(),
                 size: image.size,
-                created: image.created,
             })
             .collect())
     }
@@ -230,15 +219,11 @@ impl Engine {
 fn facts(image: bollard::models::ImageInspect) -> ImageFacts {
     let config = image.config.unwrap_or_default();
     ImageFacts {
-        id: image.id.unwrap_or_default(),
         architecture: image.architecture.unwrap_or_default(),
         os: image.os.unwrap_or_default(),
         entrypoint: config.entrypoint.unwrap_or_default(),
         cmd: config.cmd.unwrap_or_default(),
         user: config.user.unwrap_or_default(),
         workdir: config.working_dir.unwrap_or_default(),
-        env: config.env.unwrap_or_default(),
-        labels: config.labels.unwrap_or_default().into_iter().collect(),
-        size: image.size.unwrap_or_default(),
     }
 }

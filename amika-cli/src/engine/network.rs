@@ -9,8 +9,6 @@ use super::{Engine, EngineError};
 /// What is known of a network.
 #[derive(Clone, Debug)]
 pub struct NetworkFacts {
-    /// The engine's id.
-    pub id: String,
     /// Its labels.
     pub labels: HashMap<String, String>,
 }
@@ -25,7 +23,6 @@ impl Engine {
             .map_err(EngineError::from_bollard)
         {
             Ok(network) => Ok(Some(NetworkFacts {
-                id: network.id.unwrap_or_default(),
                 labels: network.labels.unwrap_or_default(),
             })),
             Err(error) if error.is_not_found() => Ok(None),
@@ -56,14 +53,6 @@ impl Engine {
             .create_network(request)
             .await
             .map(drop)
-            .map_err(EngineError::from_bollard)
-    }
-
-    /// Removes a network that no container uses.
-    pub async fn remove_network(&self, name: &str) -> Result<(), EngineError> {
-        self.docker
-            .remove_network(name)
-            .await
             .map_err(EngineError::from_bollard)
     }
 }

@@ -14,8 +14,6 @@ pub struct VolumeFacts {
     pub name: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// When it was made (RFC 3339).
-    pub created: String,
     /// The driver that holds it.
     pub driver: String,
     /// Where the driver holds it, on the engine's machine.
@@ -95,7 +93,6 @@ fn facts(volume: bollard::models::Volume) -> VolumeFacts {
     VolumeFacts {
         name: volume.name,
         labels: volume.labels.into_iter().collect(),
-        created: volume.created_at.unwrap_or_default(),
         driver: volume.driver,
         mountpoint: volume.mountpoint,
     }

@@ -85,7 +85,7 @@ pub(super) async fn run(
     if let [_] = unique.as_slice() {
         // One name: its error is the command's error, told once.
         let done = results.into_iter().next().transpose()?;
-        return show(done.into_iter().collect(), app);
+        return show(done.as_slice(), app);
     }
     let mut first_error: Option<CommandError> = None;
     let mut all = Vec::new();
@@ -107,21 +107,21 @@ pub(super) async fn run(
         }
     }
     match first_error {
-        None => show(all, app),
+        None => show(&all, app),
         Some(error) if app.out.is_json() => {
             Err(error.detail("results", serde_json::to_value(&all).unwrap_or_default()))
         }
         Some(error) => {
             all.retain(|done| done.error.is_none());
-            show(all, app)?;
+            show(&all, app)?;
             Err(error)
         }
     }
 }
 
-fn show(all: Vec<Done>, app: &App) -> Result<()> {
+fn show(all: &[Done], app: &App) -> Result<()> {
     app.out.result(&all, |out| {
-        for done in &all {
+        for done in all {
             writeln!(out, "{}", done.name)?;
         }
         Ok(())

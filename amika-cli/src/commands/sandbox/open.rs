@@ -16,7 +16,7 @@ use crate::error::{CommandError, ExitCode, Result};
 use crate::sandbox::Sandbox;
 
 /// OpenCode takes a few seconds to start.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 const START_PAUSE: Duration = Duration::from_millis(100);
 
 /// What `open -o json` prints, before it stays.

@@ -196,7 +196,6 @@ mod tests {
             image: "debian".into(),
             state,
             status: String::new(),
-            created: 0,
             labels: BTreeMap::new(),
             ports,
             volumes: Vec::new(),
