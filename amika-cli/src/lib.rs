@@ -122,6 +122,12 @@ fn not_parsed(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
+    // There every other code is a program's.
+    let code = if args::ends_with_a_programs_code(std::env::args_os().skip(1)) {
+        error::ExitCode::Remote
+    } else {
+        error::ExitCode::Usage
+    } as u8;
     if args::asks_for_json(std::env::args_os().skip(1)) {
         let text = match error.kind() {
             clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
@@ -131,7 +137,8 @@ fn not_parsed(error: &clap::Error) -> ExitCode {
         };
         let message = text.strip_prefix("error: ").unwrap_or(&text);
         let (message, rest) = message.split_once("\n\n").unwrap_or((message, ""));
-        let mut command_error = CommandError::new(error::ExitCode::Usage, message.trim());
+        let mut command_error =
+            CommandError::new(error::ExitCode::Usage, message.trim()).detail("exit_code", code);
         if !rest.trim().is_empty() {
             command_error = command_error.hint(rest.trim());
         }
@@ -139,7 +146,7 @@ fn not_parsed(error: &clap::Error) -> ExitCode {
     } else {
         let _ = error.print();
     }
-    ExitCode::from(error::ExitCode::Usage as u8)
+    ExitCode::from(code)
 }
 
 fn start_tracing() {

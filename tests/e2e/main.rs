@@ -12,6 +12,7 @@ mod support;
 
 mod bad_input;
 mod connect;
+mod contract;
 mod cp;
 mod crash;
 mod create;

@@ -126,6 +126,24 @@ pub fn asks_for_json(args: impl IntoIterator<Item = OsString>) -> bool {
     false
 }
 
+/// Whether the command is one whose exit code is a program's, told from arguments that cannot be
+/// parsed as a whole.
+pub fn ends_with_a_programs_code(args: impl IntoIterator<Item = OsString>) -> bool {
+    let mut words = Vec::new();
+    let mut before_is_output = false;
+    for arg in args {
+        let text = arg.to_string_lossy().into_owned();
+        let is_value = std::mem::replace(&mut before_is_output, text == "-o" || text == "--output");
+        if !text.starts_with('-') && !is_value {
+            words.push(text);
+        }
+    }
+    match words.iter().map(String::as_str).take(2).collect::<Vec<_>>()[..] {
+        ["sandbox" | "sb", verb] => matches!(verb, "exec" | "connect" | "prompt"),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +167,21 @@ mod tests {
         for (line, expected) in cases {
             let args = line.split(' ').map(OsString::from);
             assert_eq!(asks_for_json(args), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn commands_that_pass_a_programs_code_on_are_known_by_their_words() {
+        for (line, expected) in [
+            ("sandbox exec --bad x", true),
+            ("-o json sb --quiet connect", true),
+            ("sandbox prompt", true),
+            ("sandbox list exec", false),
+            ("-o sandbox exec x", false),
+            ("sandbox", false),
+        ] {
+            let args = line.split(' ').map(OsString::from);
+            assert_eq!(ends_with_a_programs_code(args), expected, "{line}");
         }
     }
 

@@ -7,6 +7,7 @@ use amika_core::wire::NextBoot;
 use super::each::{self, Done};
 use crate::App;
 use crate::args::sandbox::StartArgs;
+use crate::commands::interruptible;
 use crate::create::{self, Setup, Upload};
 use crate::engine::{ContainerState, Engine, EngineError};
 use crate::error::Result;
@@ -21,9 +22,14 @@ pub(super) async fn run(args: &StartArgs, app: &App) -> Result<()> {
         .as_deref()
         .map(create::read_script)
         .transpose()?;
-    let engine = Engine::connect().await?;
     let stopped = |state| state == ContainerState::Exited;
-    let names = each::names(&engine, &args.names, args.all, stopped).await?;
+    // Nothing is under way yet that would have to be unmade.
+    let (engine, names) = interruptible(app, async {
+        let engine = Engine::connect().await?;
+        let names = each::names(&engine, &args.names, args.all, stopped).await?;
+        Ok((engine, names))
+    })
+    .await?;
     each::run(&names, app, async |name| {
         one(&engine, name, given.as_ref(), args, app).await
     })
@@ -47,7 +53,7 @@ pub(super) async fn one(
             "an earlier `start --reassign-ports {name}` was interrupted; that is mended now"
         ));
     }
-    let sandbox = Sandbox::find(engine, name).await?;
+    let sandbox = interruptible(app, Sandbox::find(engine, name)).await?;
     let moved = if sandbox.is_running() {
         Vec::new()
     } else {
