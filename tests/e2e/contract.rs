@@ -101,7 +101,15 @@ const TABLE: &[Row] = &[
         )
     },
     row("sandbox list", &[], 0).names_nothing(),
+    row("ls", &[], 0).names_nothing(),
+    row("system df", &[], 0).names_nothing(),
+    row("sandbox wait", &["NAME", "--for", "ready"], 0),
     row("sandbox inspect", &["NAME"], 0),
+    row("sandbox stats", &["--no-stream", "NAME"], 0),
+    row("sandbox cp", &["FILE", "DIR"], 0),
+    row("sandbox rename", &["NAME", "NEW"], 0),
+    row("sandbox rename", &["NEW", "NAME"], 0),
+    row("events", &["--since", "1m", "--until", "1s"], 0).names_nothing(),
     row("sandbox logs", &["NAME"], 0),
     row("sandbox exec", &["NAME", "--", "true"], 0).passes_codes_through(),
     // No terminal is there.
@@ -115,6 +123,7 @@ const TABLE: &[Row] = &[
     row("credentials pull", &["NAME"], 0),
     row("sandbox stop", &["NAME"], 0),
     row("sandbox start", &["NAME"], 0),
+    row("sandbox restart", &["NAME"], 0),
     row("volume list", &[], 0).names_nothing(),
     row("volume inspect", &["VOLUME"], 0),
     row("sandbox delete", &["--force", "NAME"], 0),
@@ -135,10 +144,34 @@ impl Schemas {
         Self { dir, index }
     }
 
+    fn check(&self, schema: &str, document: &Value, row: &Row, when: &str) {
+        let validator = jsonschema::validator_for(&read(&self.dir.join(schema))).unwrap();
+        let problems: Vec<String> = validator
+            .iter_errors(document)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert!(
+            problems.is_empty(),
+            "{} {when}: {problems:?} {document:#}",
+            row.command
+        );
+    }
+
     /// Asserts that standard output is what the command's schema says.
     fn hold(&self, row: &Row, output: &Output, when: &str) {
         let entry = &self.index["success"][row.command];
         let failed = output.code != 0;
+        if let (Some(lines), false, None) =
+            (entry["lines"].as_str(), failed, entry["document"].as_str())
+        {
+            for line in output.stdout.split(|byte| *byte == b'\n') {
+                if !line.is_empty() {
+                    let document = serde_json::from_slice(line).unwrap();
+                    self.check(lines, &document, row, when);
+                }
+            }
+            return;
+        }
         let name = match entry["document"].as_str() {
             Some(document) if !failed => document,
             // What a program writes is no document; these programs write nothing.
@@ -153,16 +186,7 @@ impl Schemas {
             _ => self.index["failure"].as_str().unwrap(),
         };
         let document = output.json();
-        let validator = jsonschema::validator_for(&read(&self.dir.join(name))).unwrap();
-        let problems: Vec<String> = validator
-            .iter_errors(&document)
-            .map(|error| format!("{}: {error}", error.instance_path()))
-            .collect();
-        assert!(
-            problems.is_empty(),
-            "{} {when}: {problems:?} {document:#}",
-            row.command
-        );
+        self.check(name, &document, row, when);
         if failed {
             assert_eq!(
                 document["error"]["exit_code"], output.code,
@@ -214,6 +238,8 @@ fn failures_have_their_code_and_one_document() {
     let dir = stage.home().join("out");
     let no_such = |arg: &'static str| match arg {
         "NAME" | "VOLUME" => "no-such-thing",
+        "NEW" => "no-such-thing-too",
+        "FILE" => "no-such-thing:/etc/passwd",
         "IMAGE" => "amika-test/no-such-image",
         other => other,
     };
@@ -264,6 +290,9 @@ fn an_interrupt_ends_every_command_with_one_document() {
     });
     let put = |arg: &'static str| match arg {
         "NAME" | "VOLUME" => "no-such-thing".to_owned(),
+        "FILE" => "no-such-thing:/etc/passwd".to_owned(),
+        "NEW" => "no-such-thing-too".to_owned(),
+        "DIR" => stage.home().display().to_string(),
         "IMAGE" => DEBIAN.to_owned(),
         "REPO" => repository.clone(),
         other => other.to_owned(),
@@ -308,6 +337,8 @@ fn life(start: Start, when: &str) {
         };
         let put = |arg: &'static str| match arg {
             "NAME" => sandbox.name.clone(),
+            "NEW" => format!("{}-b", sandbox.name),
+            "FILE" => format!("{}:/etc/passwd", sandbox.name),
             "VOLUME" => volume.clone(),
             "IMAGE" => DEBIAN.to_owned(),
             "REPO" => repository.clone(),

@@ -1,6 +1,7 @@
 //! What things take on the engine's disk.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use bollard::models::VolumeListResponse;
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListVolumesOptions};
@@ -9,6 +10,12 @@ use super::{Engine, EngineError};
 
 /// The newest API that tells volumes' sizes in the shape that all older ones do.
 const NEWEST_USAGE_API: (usize, usize) = (1, 51);
+
+/// The engine's words while it walks its volumes for somebody else.
+const BUSY: &str = "disk usage operation is already running";
+/// How often such an engine is asked again, and the pause between: a minute in all.
+const BUSY_TRIES: u32 = 240;
+const BUSY_PAUSE: Duration = Duration::from_millis(250);
 
 /// What a volume takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,10 +71,18 @@ impl Engine {
                 }
                 request
             });
-        let answer: VolumeListResponse = docker
-            .list_volumes(None::<ListVolumesOptions>)
-            .await
-            .map_err(EngineError::from_bollard)?;
+        let mut tries = 0;
+        let answer: VolumeListResponse = loop {
+            let answer = docker.list_volumes(None::<ListVolumesOptions>).await;
+            match answer.map_err(EngineError::from_bollard) {
+                // Engines walk their volumes for one asker at a time, and refuse the next.
+                Err(error) if tries < BUSY_TRIES && error.to_string().contains(BUSY) => {
+                    tries += 1;
+                    tokio::time::sleep(BUSY_PAUSE).await;
+                }
+                other => break other?,
+            }
+        };
         Ok(answer
             .volumes
             .unwrap_or_default()

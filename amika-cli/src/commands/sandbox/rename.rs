@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::App;
 use crate::args::sandbox::RenameArgs;
+use crate::commands::interruptible;
 use crate::engine::{Engine, EngineError};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::lock::FileLock;
@@ -30,8 +31,12 @@ pub(super) async fn run(args: &RenameArgs, app: &App) -> Result<()> {
         )
         .caused_by(&error as &amika_core::name::InvalidName)
     })?;
-    let engine = Engine::connect().await?;
-    let sandbox = Sandbox::find(&engine, &args.name).await?;
+    let (engine, sandbox) = interruptible(app, async {
+        let engine = Engine::connect().await?;
+        let sandbox = Sandbox::find(&engine, &args.name).await?;
+        Ok((engine, sandbox))
+    })
+    .await?;
     let renamed = Renamed {
         name: new.to_string(),
         old_name: sandbox.name.clone(),

@@ -4,6 +4,7 @@ use super::each::{self, Done};
 use super::start;
 use crate::App;
 use crate::args::sandbox::RestartArgs;
+use crate::commands::interruptible;
 use crate::create;
 use crate::engine::{ContainerState, Engine};
 use crate::error::Result;
@@ -16,12 +17,17 @@ pub(super) async fn run(args: &RestartArgs, app: &App) -> Result<()> {
         .as_deref()
         .map(create::read_script)
         .transpose()?;
-    let engine = Engine::connect().await?;
     let grace = args
         .stop_timeout
         .map(|timeout| i32::try_from(timeout.as_secs()).unwrap_or(i32::MAX));
     let running = |state| matches!(state, ContainerState::Running | ContainerState::Restarting);
-    let names = each::names(&engine, &args.start.names, args.start.all, running).await?;
+    // Nothing is under way yet that would have to be unmade.
+    let (engine, names) = interruptible(app, async {
+        let engine = Engine::connect().await?;
+        let names = each::names(&engine, &args.start.names, args.start.all, running).await?;
+        Ok((engine, names))
+    })
+    .await?;
     each::run(&names, app, async |name| {
         let sandbox = Sandbox::find(&engine, name).await?;
         if sandbox.is_running() || sandbox.container.state == ContainerState::Paused {

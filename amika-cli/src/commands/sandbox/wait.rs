@@ -37,7 +37,7 @@ pub(super) struct Waited {
 
 pub(super) async fn run(args: &WaitArgs, app: &App) -> Result<()> {
     let begun = Instant::now();
-    let engine = Engine::connect().await?;
+    let engine = interruptible(app, async { Ok(Engine::connect().await?) }).await?;
     let exit_code = match args.condition {
         Condition::Ready => wait_ready(&engine, args, app).await?,
         Condition::Stopped => {
