@@ -31,6 +31,7 @@ mod mounts;
 mod opencode;
 mod plain_docker;
 mod ports;
+mod prompt;
 mod services;
 mod setup;
 mod volumes;
