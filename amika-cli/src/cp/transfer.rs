@@ -41,6 +41,17 @@ pub async fn copy(engine: &Engine, from: &Place, to: &Place) -> Result<Report> {
             },
             Place::Sandbox { name, path },
         ) => {
+            if from == name {
+                // The engine locks a container while it sends an archive of it, and would wait for
+                // the end of that to take one in: for ever.
+                return Err(CommandError::new(
+                    ExitCode::Usage,
+                    format!("both sides are in sandbox \"{name}\""),
+                )
+                .hint(format!(
+                    "copy inside it: `amika sandbox exec {name} -- cp -a SOURCE DESTINATION`"
+                )));
+            }
             let other = Sandbox::find(engine, from.as_str()).await?;
             let sandbox = Sandbox::find(engine, name.as_str()).await?;
             let source = sandbox_side::source(engine, &other, source).await?;
