@@ -64,7 +64,7 @@ impl Injection {
     }
 
     async fn make(&self, engine: &Engine, image: &str, complete: String) -> Result<()> {
-        let _lock = crate::lock::FileLock::wait(&self.name)?;
+        let _lock = crate::lock::FileLock::wait(&self.name).await?;
         if engine.inspect_volume(&complete).await?.is_some() {
             return Ok(());
         }

@@ -32,14 +32,19 @@ impl FileLock {
         open(name).is_ok_and(|file| file.try_lock().is_ok())
     }
 
-    /// Waits for a lock that is held for moments only.
+    /// Waits for a lock that is held for moments only. The wait is on a thread of its own, so that
+    /// Ctrl-C is heard meanwhile.
     ///
     /// # Errors
     /// When the lock file cannot be made.
-    pub fn wait(name: &str) -> Result<Self> {
+    pub async fn wait(name: &str) -> Result<Self> {
         let file = open(name)?;
-        file.lock().map_err(|error| unusable(&error))?;
-        Ok(Self { _file: file })
+        let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
+        match locked {
+            Ok(Ok(file)) => Ok(Self { _file: file }),
+            Ok(Err(error)) => Err(unusable(&error)),
+            Err(error) => Err(unusable(&std::io::Error::other(error))),
+        }
     }
 }
 

@@ -317,7 +317,7 @@ async fn ensure_network(engine: &Engine, plan: &Plan) -> Result<()> {
         };
     }
     // Engines before 25 take a second network of the same name: one amika at a time makes it.
-    let _lock = crate::lock::FileLock::wait("network")?;
+    let _lock = crate::lock::FileLock::wait("network").await?;
     if engine.inspect_network(NETWORK).await?.is_some() {
         return Ok(());
     }

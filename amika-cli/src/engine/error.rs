@@ -139,8 +139,10 @@ fn port_conflict(message: &str) -> Option<Option<u16>> {
         .any(|pattern| lower.contains(pattern))
         .then(|| {
             message
-                .split(|c: char| !(c.is_ascii_digit() || c == ':' || c == '.'))
+                .split_whitespace()
                 .filter_map(|word| word.trim_end_matches(':').rsplit_once(':'))
+                // An address stands before the port: `127.0.0.1:80`, `[::1]:80`.
+                .filter(|(host, _)| host.ends_with(']') || host.contains('.'))
                 .find_map(|(_, port)| port.parse().ok())
                 .or_else(|| {
                     lower

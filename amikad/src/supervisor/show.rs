@@ -1,7 +1,8 @@
 //! How the boot stands, for whoever looks: the boot record, the HTTP side, and the logs' ends.
 
 use amika_core::contract::path;
-use amika_core::wire::{BootRecord, Phase};
+use amika_core::wire::{BootRecord, Change, Changed, Phase};
+use serde::Serialize;
 
 use super::Supervisor;
 use crate::say::{note, say};
@@ -34,7 +35,7 @@ impl Supervisor {
         let at = self.facts.epoch + self.shared.now();
         let changes = changes(&self.published.status, &new.status, at);
         for change in &changes {
-            note(format!("{:?}: {:?}", change.changed, new.status.phase));
+            note(sentence(change));
         }
         self.shared.publish(new.clone(), changes);
         self.published = new;
@@ -61,4 +62,21 @@ impl Supervisor {
         self.shared.closing.send_replace(true);
         http::drain(&self.shared);
     }
+}
+
+/// What a change is in the log, with the words of the API: `setup is succeeded`.
+fn sentence(change: &Change) -> String {
+    let state = match change.changed {
+        Changed::Phase => word(change.phase),
+        Changed::Setup => word(change.setup),
+        Changed::Cmd => word(change.cmd),
+        Changed::Opencode => word(change.opencode),
+    };
+    format!("{} is {state}", word(change.changed))
+}
+
+/// A value's word in JSON.
+fn word(value: impl Serialize) -> String {
+    let json = serde_json::to_value(value).unwrap_or_default();
+    json.as_str().unwrap_or_default().to_owned()
 }
