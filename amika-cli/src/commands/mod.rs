@@ -52,7 +52,10 @@ pub(crate) async fn run(command: Command, app: App) -> Result<u8> {
 }
 
 /// Breaks a command off that has nothing to unmake.
-pub(crate) async fn interruptible<T>(app: &App, command: impl Future<Output = Result<T>>) -> Result<T> {
+pub(crate) async fn interruptible<T>(
+    app: &App,
+    command: impl Future<Output = Result<T>>,
+) -> Result<T> {
     tokio::select! {
         result = command => result,
         () = app.interrupt.requested() => Err(CommandError::new(ExitCode::Interrupted, "interrupted")),
