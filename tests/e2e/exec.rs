@@ -285,7 +285,7 @@ fn user_directory_and_environment_are_the_agents_unless_named() {
     let nobody = sandbox
         .exec_with(&["-u", "no-such-user"], &["true"])
         .output();
-    assert_eq!(nobody.code, 126, "{nobody:?}");
+    assert_eq!(nobody.code, 125, "{nobody:?}");
     assert!(nobody.stderr_text().contains("no-such-user"), "{nobody:?}");
 }
 
