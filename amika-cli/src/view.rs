@@ -39,11 +39,12 @@ impl SandboxView {
     pub fn of(sandbox: &Sandbox, state: State) -> Self {
         let record = &sandbox.record;
         let container = &sandbox.container;
-        // While it does not run, the engine tells only what was asked for.
-        let published = if container.ports.is_empty() {
-            &container.port_requests
+        // While it does not run, the engine tells only what was asked for, and nothing answers there.
+        let ports = if container.ports.is_empty() {
+            let asked = ports(&container.port_requests, record);
+            asked.into_iter().map(PortView::without_url).collect()
         } else {
-            &container.ports
+            ports(&container.ports, record)
         };
         Self {
             name: sandbox.name.clone(),
@@ -57,7 +58,7 @@ impl SandboxView {
             preset: record.preset.clone(),
             created_at: record.created_at,
             repository: RepositoryView::of(record),
-            ports: ports(published, record),
+            ports,
             opencode_url: opencode_url(&container.ports),
         }
     }
@@ -108,6 +109,10 @@ pub struct PortView {
 }
 
 impl PortView {
+    fn without_url(self) -> Self {
+        Self { url: None, ..self }
+    }
+
     /// As docker shows a port: `127.0.0.1:4838->4838/tcp`.
     pub fn arrow(&self) -> String {
         let ip = if self.host_ip.contains(':') {

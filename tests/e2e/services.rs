@@ -180,6 +180,9 @@ fn a_stopped_sandbox_s_services_have_no_live_url() {
     assert_eq!(services[0]["service"], "a\u{1b}b");
     assert_eq!(services[0]["state"], "stopped");
     assert_eq!(services[0]["ports"][0]["url"], Value::Null);
+    let port_of_it = &sandbox.inspect()["ports"][0];
+    assert_eq!(port_of_it["host_port"], port);
+    assert_eq!(port_of_it["url"], Value::Null);
 
     let started = sandbox.verb("start", &[]).output();
     assert_eq!(started.code, 0, "{started:?}");
