@@ -24,6 +24,7 @@ fn a_healthy_machine_is_told_so() {
     text.ended(0, &[]);
     let text = text.stdout_text();
     for part in [
+        "✓ credentials",
         "✓ engine",
         "✓ amikad",
         &format!("{image} is there"),

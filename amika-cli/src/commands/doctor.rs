@@ -1,11 +1,15 @@
 //! `amika doctor`: what is missing, what is left over, and what to do.
 
+use std::collections::BTreeSet;
+
+use amika_core::credential::{Agent, Selection};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::App;
 use crate::amikad::Daemon;
 use crate::args::DoctorArgs;
+use crate::create;
 use crate::engine::{Engine, SystemFacts};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::leftovers::{self, Leftover};
@@ -102,6 +106,7 @@ async fn examine(args: &DoctorArgs, report: &mut Report) -> Result<()> {
         None => "no certificates beyond the usual ones",
     };
     report.add("certificates", Outcome::Ok, certificates, None);
+    check_credentials(report);
     let engine = match Engine::connect().await.map_err(CommandError::from) {
         Ok(engine) => engine,
         Err(error) => {
@@ -137,6 +142,30 @@ fn check_key(report: &mut Report) {
         ),
         Err(error) => report.fail("key", &error),
     }
+}
+
+/// Which agents a new sandbox signs in, and which files are there and cannot be copied.
+fn check_credentials(report: &mut Report) {
+    let plan = create::find_credentials(&crate::host::home_dir(), &Selection::all(), &[]);
+    let unusable: Vec<String> = plan
+        .skipped
+        .iter()
+        .filter(|(_, why)| why.is_warning())
+        .map(|(file, why)| format!("~/{} is not copied: {why}", file.path))
+        .collect();
+    if !unusable.is_empty() {
+        let hint = Some("`amika credentials list` shows all that is looked for");
+        report.add("credentials", Outcome::Warning, unusable.join("; "), hint);
+        return;
+    }
+    let agents: BTreeSet<Agent> = plan.take.iter().map(|file| file.agent).collect();
+    let names: Vec<&str> = agents.iter().map(|agent| agent.as_str()).collect();
+    let message = if names.is_empty() {
+        "no sign-in on this machine: sign in within each sandbox".to_owned()
+    } else {
+        format!("a new sandbox gets those of {}", names.join(", "))
+    };
+    report.add("credentials", Outcome::Ok, message, None);
 }
 
 fn check_disk(engine: &Engine, system: &SystemFacts, report: &mut Report) {

@@ -85,6 +85,9 @@ pub(super) async fn run(args: &StatusArgs, app: &App) -> Result<()> {
     let pairs = sign_ins::read_both(&engine, &sandbox, &crate::host::home_dir()).await?;
     let views: Vec<PairView> = pairs.iter().map(view).collect();
     app.out.result(&views, |out| {
+        if views.iter().all(|view| view.state == PairState::Absent) {
+            return writeln!(out, "neither this machine nor the sandbox has a sign-in");
+        }
         let mut table = Table::new(["FILE", "AGENT", "STATUS", "NOTE"]);
         for view in views.iter().filter(|view| view.state != PairState::Absent) {
             table.row(vec![
