@@ -96,7 +96,7 @@ pub async fn refuse_unsaved_work(engine: &Engine, sandbox: &Sandbox) -> Result<(
     )
     .cause(format!("in {}: {}", path::WORKSPACE, shown.join(", ")))
     .hint(format!(
-        "`docker cp {name}:{} .` copies it out",
+        "`amika sandbox cp {name}:{} .` copies it out",
         path::WORKSPACE
     ))
     .hint(format!(

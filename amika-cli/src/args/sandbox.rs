@@ -336,7 +336,7 @@ pub struct DeleteArgs {
     /// All sandboxes.
     #[arg(long, conflicts_with = "names")]
     pub all: bool,
-    /// Delete running sandboxes too, without asking.
+    /// Delete without asking, also when work would be lost.
     #[arg(short, long)]
     pub force: bool,
     /// Remove the git volume too. What is in it is lost.
