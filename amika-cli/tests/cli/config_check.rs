@@ -218,6 +218,22 @@ fn a_setup_script_must_stand_in_the_repository_and_be_executable() {
 }
 
 #[test]
+fn a_preset_that_there_is_not_is_told_where_it_stands() {
+    let repository = Repository::new("[sandbox]\npreset = \"codr\"\n[services.api]\nport = 80\n");
+    let (document, code) = repository.json(&[]);
+    assert_eq!((code, &document["valid"]), (2, &json!(false)));
+    let warning = &document["warnings"][0];
+    assert_eq!(warning["message"], json!("there is no preset \"codr\""));
+    assert_eq!(
+        (&warning["line"], &warning["column"]),
+        (&json!(2), &json!(10))
+    );
+    assert_eq!(document["services"][0]["name"], json!("api"));
+    let config = "[sandbox]\npreset = \"coder-dind\"\n";
+    assert_eq!(Repository::new(config).json(&[]).1, 0);
+}
+
+#[test]
 fn the_file_is_found_from_where_one_stands() {
     let repository = Repository::new("[services.api]\nport = 80\n");
     let services = |(document, code): (Value, i32)| {
