@@ -36,6 +36,8 @@ fn a_sandbox_is_ready_once_setup_succeeded() {
     let waited = waiting.wait();
     assert_eq!(waited.code, 0, "{waited:?}");
     assert_eq!(waited.json()["condition"], "ready");
+    let again = sandbox.verb("wait", &[]).output();
+    assert_eq!((again.code, again.stderr_text().as_str()), (0, ""));
 
     assert_eq!(sandbox.verb("stop", &["-t", "1s"]).output().code, 0);
     let stopped = sandbox.verb("wait", &[]).output();

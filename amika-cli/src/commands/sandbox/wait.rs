@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use amika_core::contract::path;
 use amika_core::port::{Port, Protocol};
-use amika_core::wire::Outcome;
+use amika_core::wire::{Outcome, Phase};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -75,6 +75,12 @@ async fn wait_ready(engine: &Engine, args: &WaitArgs, app: &App) -> Result<Optio
             Some((_, Some(Outcome::CmdExited))) if code == 0 => Ok(Some(code)),
             _ => sandbox.must_run().map(|()| None),
         };
+    }
+    // What setup wrote before the wait began is no news of a sandbox that is ready.
+    let status = async { Ok(sandbox.client(engine)?.status().await.ok()) };
+    let status = interruptible(app, limited(args, begun, status)).await?;
+    if status.is_some_and(|status| status.phase == Phase::Running) {
+        return Ok(None);
     }
     let left = args
         .timeout
