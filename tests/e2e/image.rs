@@ -71,6 +71,26 @@ fn prune_takes_the_images_of_earlier_recipes_and_leaves_the_current() {
 }
 
 #[test]
+fn prune_takes_an_image_that_lost_its_tag_to_a_newer_build() {
+    let stage = Stage::new();
+    let image = stage.image(
+        "FROM amika-test/scratch\nLABEL dev.amika.kind=image dev.amika.preset=coder dev.amika.recipe=untagged\n",
+    );
+    let id = docker(&["image", "inspect", "-f", "{{.Id}}", &image]).stdout_text();
+    let id = id.trim();
+    // The tag goes to another image, as it does when a recipe is built anew.
+    assert_eq!(
+        stage.image("FROM amika-test/scratch\nLABEL newer=yes\n"),
+        image
+    );
+    let pruned = stage.amika(&["image", "prune", "-o", "json"]).output();
+    pruned.ended(0, &[]);
+    let removed = pruned.json()["removed"].to_string();
+    assert!(removed.contains(id), "{pruned:?}");
+    assert_ne!(docker(&["image", "inspect", id]).code, 0);
+}
+
+#[test]
 fn an_unknown_preset_is_2() {
     let stage = Stage::new();
     let built = stage.amika(&["image", "build", "codr"]).output();

@@ -106,7 +106,12 @@ impl Engine {
             .into_iter()
             .map(|image| ImageSummary {
                 id: image.id,
-                tags: image.repo_tags,
+                // Engines before 25 name an image without a tag by a tag that no request may have.
+                tags: image
+                    .repo_tags
+                    .into_iter()
+                    .filter(|tag| tag != "<none>:<none>")
+                    .collect(),
                 labels: image.labels.into_iter().collect(),
                 size: image.size,
             })
