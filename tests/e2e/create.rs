@@ -435,3 +435,16 @@ fn create_with_connect_ends_in_a_shell() {
     terminal.types("exit 9\r");
     assert_eq!(terminal.wait(), 9);
 }
+
+#[test]
+fn create_with_connect_makes_nothing_where_no_shell_can_be() {
+    let stage = Stage::new();
+    let name = stage.name();
+    let create = ["create", "--name", &name, "--image", DEBIAN, "--connect"];
+    let text = stage.sandbox_verb(&create);
+    text.ended(2, &["needs a terminal"]);
+    let json = stage.sandbox_verb(&[&create[..], &["-o", "json"]].concat());
+    assert_eq!(json.code, 2, "{json:?}");
+    assert_eq!(json.json()["error"]["code"], "usage");
+    assert_ne!(docker(&["container", "inspect", &name]).code, 0);
+}

@@ -13,7 +13,7 @@ use crate::App;
 use crate::args::sandbox::{ConnectArgs, CreateArgs};
 use crate::create::{self, Job, MissingImage, Plan, Request, Settings, Source, Upload};
 use crate::engine::Engine;
-use crate::error::{ExitCode, Result};
+use crate::error::{CommandError, ExitCode, Result};
 use crate::lock::FileLock;
 use crate::output::Steps;
 use crate::ports;
@@ -44,6 +44,9 @@ struct StepView {
 
 pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
     let request = Request::from_args(args)?;
+    if args.connect && !args.dry_run {
+        refuse_shell_without_terminal(app)?;
+    }
     let mut steps = app.out.steps();
     let prepared = tokio::select! {
         prepared = prepare(args, &request, app, &mut steps) => prepared?,
@@ -139,6 +142,19 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
         return super::connect::run(&args, app).await;
     }
     Ok(0)
+}
+
+/// Refuses `--connect` while nothing is made yet: a shell needs a terminal, and what it prints would
+/// follow the one document that `-o json` promises.
+fn refuse_shell_without_terminal(app: &App) -> Result<()> {
+    let why = if app.out.is_json() {
+        "--connect opens a shell, which cannot be part of `-o json`"
+    } else if !crate::terminal::is_terminal() {
+        "--connect opens a shell, which needs a terminal, and standard input is none"
+    } else {
+        return Ok(());
+    };
+    Err(CommandError::new(ExitCode::Usage, why).hint("leave --connect away"))
 }
 
 /// What is known before anything is made.
