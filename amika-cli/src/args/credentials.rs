@@ -23,6 +23,9 @@ pub enum Command {
 
 /// `amika credentials list`.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika credentials list\n  amika credentials list --credentials claude"
+)]
 pub struct ListArgs {
     /// Only these agents.
     #[arg(long, value_name = "claude,codex,opencode")]
@@ -31,6 +34,7 @@ pub struct ListArgs {
 
 /// `amika credentials status`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  amika credentials status teal-tokyo")]
 pub struct StatusArgs {
     /// Name of the sandbox.
     pub name: String,

@@ -8,7 +8,10 @@ pub enum Command {
     /// Build a preset image, unless it is there and its recipe did not change.
     Build(BuildArgs),
     /// List the images that amika built.
-    #[command(alias = "ls")]
+    #[command(
+        alias = "ls",
+        after_help = "Examples:\n  amika image list\n  amika -o json image list | jq -r '.[] | select(.current).image'"
+    )]
     List,
     /// Remove preset images whose recipe is out of date and that no sandbox uses.
     Prune(PruneArgs),
@@ -16,7 +19,9 @@ pub enum Command {
 
 /// `amika image build`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  amika image build coder")]
+#[command(
+    after_help = "Examples:\n  amika image build\n  amika image build coder-dind\n  amika image build coder --base ubuntu:24.04"
+)]
 pub struct BuildArgs {
     /// The preset: `coder` or `coder-dind`.
     #[arg(default_value = "coder")]
@@ -34,6 +39,9 @@ pub struct BuildArgs {
 
 /// `amika image prune`.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika image prune\n  amika image prune --all                   the next create builds anew"
+)]
 pub struct PruneArgs {
     /// Also those of the current recipe.
     #[arg(long)]

@@ -15,6 +15,9 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+/// Heading of the options that every command has, apart from a command's own.
+const EVERYWHERE: &str = "Global options";
+
 /// Sandboxes for coding agents on a Docker engine.
 ///
 /// Each sandbox is a container with your repository in it, set up as the repository says, the
@@ -28,13 +31,20 @@ use clap::{Parser, Subcommand, ValueEnum};
 )]
 pub struct Cli {
     /// How results are printed on standard output.
-    #[arg(short = 'o', long = "output", global = true, value_enum, default_value_t = Format::Text)]
+    #[arg(
+        short = 'o',
+        long = "output",
+        global = true,
+        value_enum,
+        default_value_t = Format::Text,
+        help_heading = EVERYWHERE
+    )]
     pub output: Format,
     /// Say less: no progress, no hints; warnings and errors stay.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE)]
     pub quiet: bool,
     /// Say what is asked of the engine (on standard error).
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub debug: bool,
     /// What to do.
     #[command(subcommand)]
@@ -90,6 +100,9 @@ pub enum Command {
 
 /// `amika doctor`.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika doctor\n  amika doctor --fix\n  amika -o json doctor | jq '.checks[] | select(.result != \"ok\")'"
+)]
 pub struct DoctorArgs {
     /// Remove what interrupted commands left behind.
     ///
@@ -183,6 +196,23 @@ mod tests {
             let args = line.split(' ').map(OsString::from);
             assert_eq!(ends_with_a_programs_code(args), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn every_commands_help_has_examples() {
+        use clap::CommandFactory as _;
+        fn look(command: &clap::Command, path: &str) {
+            let path = format!("{path} {}", command.get_name());
+            let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+            if !command.has_subcommands() {
+                let help = command.get_after_help().map(ToString::to_string);
+                let help = help.unwrap_or_default();
+                assert!(help.contains("Example"), "{path}: {help:?}");
+                assert!(help.contains(&path[1..]), "{path}: {help:?}");
+            }
+            verbs.for_each(|verb| look(verb, &path));
+        }
+        look(&Cli::command(), "");
     }
 
     #[test]

@@ -54,6 +54,9 @@ pub enum Command {
 
 /// One sandbox.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika sandbox inspect teal-tokyo\n  amika -o json sandbox inspect teal-tokyo | jq -r .opencode.password"
+)]
 pub struct NameArgs {
     /// Name of the sandbox.
     pub name: String,
@@ -266,6 +269,9 @@ pub struct ExecArgs {
 
 /// `amika sandbox connect`.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika sandbox connect teal-tokyo\n  amika sandbox connect teal-tokyo --root\n  amika sandbox connect teal-tokyo --rescue     its setup script fails: look inside\n\nThe exit code is the shell's; 125 when amika failed itself."
+)]
 pub struct ConnectArgs {
     /// Name of the sandbox.
     pub name: String,

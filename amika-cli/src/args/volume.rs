@@ -6,7 +6,10 @@ use clap::Subcommand;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List the volumes of sandboxes, also of those that are gone.
-    #[command(visible_alias = "ls")]
+    #[command(
+        visible_alias = "ls",
+        after_help = "Examples:\n  amika volume list\n  amika -o json volume list | jq -r '.[].name'"
+    )]
     List,
     /// Show everything about one volume.
     Inspect(NameArgs),
@@ -22,6 +25,9 @@ pub enum Command {
 
 /// One volume.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  amika volume inspect amika-git-teal-tokyo-app-20261122101940a311"
+)]
 pub struct NameArgs {
     /// Name of the volume.
     pub name: String,
@@ -29,6 +35,9 @@ pub struct NameArgs {
 
 /// `amika volume delete`.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  amika volume delete amika-git-teal-tokyo-app-20261122101940a311"
+)]
 pub struct DeleteArgs {
     /// Names of volumes.
     #[arg(required = true)]
@@ -37,6 +46,9 @@ pub struct DeleteArgs {
 
 /// `amika volume prune`.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika volume prune\n  amika volume prune --force --sandbox-name teal-tokyo"
+)]
 pub struct PruneArgs {
     /// Remove them without asking, whatever work is in them.
     #[arg(short, long, visible_alias = "yes")]
