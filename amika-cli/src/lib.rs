@@ -129,24 +129,36 @@ fn not_parsed(error: &clap::Error) -> ExitCode {
         error::ExitCode::Usage
     } as u8;
     if args::asks_for_json(std::env::args_os().skip(1)) {
-        let text = match error.kind() {
-            clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-                "error: no command was given\n\n`amika --help` lists them".to_owned()
-            }
-            _ => error.to_string(),
-        };
-        let message = text.strip_prefix("error: ").unwrap_or(&text);
-        let (message, rest) = message.split_once("\n\n").unwrap_or((message, ""));
-        let mut command_error =
-            CommandError::new(error::ExitCode::Usage, message.trim()).detail("exit_code", code);
-        if !rest.trim().is_empty() {
-            command_error = command_error.hint(rest.trim());
-        }
+        let command_error = usage_error(error).detail("exit_code", code);
         Printer::new(true, true).error(&command_error);
     } else {
         let _ = error.print();
     }
     ExitCode::from(code)
+}
+
+/// What clap says as one message and its hints, without the layout that is made for a terminal.
+fn usage_error(error: &clap::Error) -> CommandError {
+    use clap::error::ErrorKind;
+    let no_command = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand
+    );
+    if no_command {
+        return CommandError::new(error::ExitCode::Usage, "no command was given")
+            .hint("`amika --help` lists them");
+    }
+    let text = error.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let (message, rest) = text.split_once("\n\n").unwrap_or((text, ""));
+    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let usage_error = CommandError::new(error::ExitCode::Usage, message);
+    rest.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
+        .fold(usage_error, |error, line| {
+            error.hint(line.strip_prefix("tip: ").unwrap_or(line))
+        })
 }
 
 fn start_tracing() {
@@ -172,4 +184,29 @@ fn test_run_label() -> Option<(String, String)> {
 /// alone, so that runs go on side by side.
 fn may_tidy(labels: &std::collections::BTreeMap<String, String>) -> bool {
     test_run().is_none_or(|run| labels.get(amika_core::label::key::TEST) == Some(&run))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_clap_says_becomes_a_message_and_hints() {
+        let of = |words: &[&str]| {
+            let words = std::iter::once(&"amika").chain(words);
+            usage_error(&args::Cli::try_parse_from(words).unwrap_err())
+        };
+        let typo = of(&["sandbox", "create", "--replac"]);
+        assert_eq!(typo.message, "unexpected argument '--replac' found");
+        assert_eq!(typo.hints[0], "a similar argument exists: '--replace'");
+        assert!(typo.hints.last().unwrap().starts_with("Usage: amika"));
+        let both = of(&["sandbox", "create", "--no-wait", "--connect"]);
+        assert!(both.message.contains("cannot be used with"));
+        for none in [&[][..], &["sandbox"]] {
+            assert_eq!(of(none).message, "no command was given");
+        }
+        // All arguments that are missing, in one line.
+        let missing = of(&["sandbox", "exec"]);
+        assert!(missing.message.contains("<NAME>") && !missing.message.contains('\n'));
+    }
 }

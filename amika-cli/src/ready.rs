@@ -200,10 +200,7 @@ impl Waiting<'_> {
                     self.steps.begin("setup");
                 }
                 let took = Duration::from_millis(status.setup.duration_ms.unwrap_or_default());
-                self.steps.finish(&format!(
-                    "succeeded in {}",
-                    crate::output::human_duration(took)
-                ));
+                self.steps.finish_after("succeeded", took);
             }
             _ if self.setup_shown => self.steps.finish(""),
             _ => {}

@@ -37,7 +37,7 @@ fn setups_output_is_shown_while_it_runs() {
     let exec = sandbox.exec(&["touch", "/tmp/go"]).output();
     exec.ended(0, &[]);
     let created = creating.wait();
-    created.ended(0, &["step two", "succeeded in"]);
+    created.ended(0, &["step two", "succeeded"]);
     assert_eq!(created.stdout_text(), format!("{}\n", sandbox.name));
     // All of it is in the container's log too.
     sandbox.logs("step one");

@@ -55,7 +55,7 @@ impl PlanView {
                 .map(|port| {
                     let host = port
                         .host_port
-                        .map_or_else(String::new, |port| port.to_string());
+                        .map_or_else(|| "(any)".to_owned(), |port| port.to_string());
                     format!(
                         "{}:{host}->{}/{}",
                         port.host_ip,

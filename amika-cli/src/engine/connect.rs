@@ -162,5 +162,13 @@ fn reason(endpoint: &Endpoint, error: &bollard::errors::Error) -> String {
     {
         return format!("{path}: {error}");
     }
-    chain(error)
+    // Its own layers, named first, tell a reader nothing.
+    let chain = chain(error);
+    let reason = chain
+        .strip_prefix("Error in the hyper legacy client: ")
+        .unwrap_or(&chain);
+    reason
+        .strip_prefix("client error (Connect): ")
+        .unwrap_or(reason)
+        .to_owned()
 }

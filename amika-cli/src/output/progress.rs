@@ -1,7 +1,7 @@
 //! What step a longer command is in, and how long each took.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anstyle::AnsiColor;
 
@@ -67,12 +67,18 @@ impl Steps {
 
     /// Ends the step under way, with what came of it.
     pub fn finish(&mut self, result: &str) {
-        self.end(result, true);
+        self.end(result, true, None);
+    }
+
+    /// Ends the step under way, of which others measured how long it took: what is watched from
+    /// here may have begun earlier.
+    pub fn finish_after(&mut self, result: &str, took: Duration) {
+        self.end(result, true, Some(took));
     }
 
     /// Ends the step under way as failed.
     pub fn fail(&mut self, result: &str) {
-        self.end(result, false);
+        self.end(result, false, None);
     }
 
     /// The finished steps with their times in milliseconds.
@@ -80,11 +86,11 @@ impl Steps {
         &self.finished
     }
 
-    fn end(&mut self, result: &str, good: bool) {
+    fn end(&mut self, result: &str, good: bool, measured: Option<Duration>) {
         let Some(current) = self.current.take() else {
             return;
         };
-        let took = current.since.elapsed();
+        let took = measured.unwrap_or_else(|| current.since.elapsed());
         self.finished.push((
             current.name.clone(),
             u64::try_from(took.as_millis()).unwrap_or(u64::MAX),

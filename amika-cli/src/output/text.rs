@@ -13,6 +13,14 @@ pub fn human_duration(duration: Duration) -> String {
     }
 }
 
+/// How long ago something was, in whole seconds at the least: `3 s`, `3m 05s`, `2h 10m`, `5d 3h`.
+pub fn human_age(age: Duration) -> String {
+    if age.as_secs() < 60 {
+        return format!("{} s", age.as_secs());
+    }
+    human_duration(age)
+}
+
 /// A text of somebody else's, with what would steer a terminal written as escapes: control
 /// characters, and marks that turn the direction of writing.
 pub fn printable(text: &str) -> String {
@@ -90,6 +98,13 @@ mod tests {
         ];
         for (millis, text) in cases {
             assert_eq!(human_duration(Duration::from_millis(millis)), text);
+        }
+    }
+
+    #[test]
+    fn ages_are_whole_seconds() {
+        for (millis, text) in [(999, "0 s"), (59_999, "59 s"), (61_000, "1m 01s")] {
+            assert_eq!(human_age(Duration::from_millis(millis)), text);
         }
     }
 }

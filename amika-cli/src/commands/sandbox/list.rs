@@ -16,7 +16,7 @@ use crate::daemon::{Client, Transport, UserKey, read_boot_record};
 use crate::engine::{ContainerState, ContainerSummary, Engine, VolumeFacts};
 use crate::error::Result;
 use crate::lost::Lost;
-use crate::output::{Table, human_duration, human_size};
+use crate::output::{Table, human_age, human_size};
 use crate::sandbox::{self, State};
 use crate::view::{self, RepositoryView, SandboxView};
 
@@ -96,7 +96,7 @@ fn cells(view: &SandboxView, now: u64) -> Vec<String> {
         (state, _) => state.word().to_owned(),
     };
     let age = view.created_at.map_or_else(String::new, |at| {
-        human_duration(Duration::from_secs(now.saturating_sub(at) / 1000)) + " ago"
+        human_age(Duration::from_secs(now.saturating_sub(at) / 1000)) + " ago"
     });
     vec![
         view.name.clone(),

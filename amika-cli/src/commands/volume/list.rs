@@ -6,7 +6,7 @@ use super::view;
 use crate::App;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::output::{Table, human_duration};
+use crate::output::{Table, human_age};
 
 pub(super) async fn run(app: &App) -> Result<()> {
     let engine = Engine::connect().await?;
@@ -23,7 +23,7 @@ pub(super) async fn run(app: &App) -> Result<()> {
             let holds = volume.repository.clone().or_else(|| volume.source.clone());
             let age = volume
                 .created_at
-                .map(|at| human_duration(Duration::from_millis(now.saturating_sub(at))));
+                .map(|at| human_age(Duration::from_millis(now.saturating_sub(at))));
             table.row(vec![
                 volume.name.clone(),
                 volume.kind.to_string(),
