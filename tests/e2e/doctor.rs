@@ -56,6 +56,8 @@ fn an_engine_that_is_down_is_5_and_the_other_checks_are_shown() {
         shown.contains("✗ engine") && shown.contains("/nonexistent/docker.sock"),
         "{shown}"
     );
+    assert!(shown.contains("apt-get install docker"), "{shown}");
+    assert!(!shown.contains("amika doctor"), "{shown}");
     let json = run(&["doctor", "-o", "json"]);
     assert_eq!(json.code, 5);
     assert_eq!(json.json()["error"]["code"], "engine_unreachable");

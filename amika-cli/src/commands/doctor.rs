@@ -19,6 +19,11 @@ use crate::preset::Preset;
 /// Less free space than this is worth a word: a preset image and a build need about as much.
 const LOW_DISK: u64 = 8 * 1_000_000_000;
 
+/// What to do where no engine answers.
+const NO_ENGINE: &str = "start it: `sudo systemctl start docker` or `sudo service docker start`\n\
+     or install one: `sudo apt-get install docker.io`\n\
+     or choose another: DOCKER_HOST, or `docker context use`";
+
 /// What `doctor` found.
 #[derive(Debug, Default, Serialize, JsonSchema)]
 pub(super) struct Report {
@@ -109,7 +114,11 @@ async fn examine(args: &DoctorArgs, report: &mut Report) -> Result<()> {
     check_credentials(report);
     let engine = match Engine::connect().await.map_err(CommandError::from) {
         Ok(engine) => engine,
-        Err(error) => {
+        Err(mut error) => {
+            // The hint of other commands leads here.
+            if error.code == ExitCode::Engine {
+                error.hints = vec![NO_ENGINE.into()];
+            }
             report.fail("engine", &error);
             return Err(error);
         }
