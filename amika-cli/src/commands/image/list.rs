@@ -36,7 +36,7 @@ pub(super) async fn run(app: &App) -> Result<()> {
         let mut table = Table::new(["IMAGE", "PRESET", "RECIPE", "SIZE"]);
         for image in &images {
             table.row(vec![
-                image.image.clone(),
+                short(&image.image).to_owned(),
                 image.preset.clone(),
                 if image.current {
                     "current".into()
@@ -48,6 +48,16 @@ pub(super) async fn run(app: &App) -> Result<()> {
         }
         table.write(out)
     })
+}
+
+/// An id stands for an image without a tag: as much of it as docker shows.
+fn short(image: &str) -> &str {
+    let end = if image.starts_with("sha256:") {
+        19
+    } else {
+        image.len()
+    };
+    image.get(..end).unwrap_or(image)
 }
 
 /// The preset images on the engine.
