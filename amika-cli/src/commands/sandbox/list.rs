@@ -198,7 +198,7 @@ async fn view_of(
     let mut phase = None;
     let mut boot = None;
     match container.state {
-        ContainerState::Running => {
+        ContainerState::Running if may_be_in_setup(record) => {
             if let Some(transport) = Transport::published(engine, &container.ports) {
                 let client = Client::new(transport, Some(key.token(record.id.as_str())));
                 let status = tokio::time::timeout(PHASE_TIMEOUT, client.status()).await;
@@ -222,6 +222,12 @@ async fn view_of(
         ports: view::ports(&container.ports, record),
         opencode_url: view::opencode_url(&container.ports),
     }
+}
+
+/// Whether a running sandbox may be found in its setup. A preset without a script of the user's has
+/// none that lasts: asking each of a hundred would take longer than the list itself.
+fn may_be_in_setup(record: &SandboxRecord) -> bool {
+    record.preset.is_none() || record.setup_script.is_some()
 }
 
 /// The exit code in the engine's sentence: `Exited (3) 2 minutes ago`.
