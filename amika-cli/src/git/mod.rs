@@ -22,6 +22,7 @@ mod lfs;
 mod objects;
 mod plan;
 mod refs;
+mod scratch;
 mod snapshot;
 mod source;
 mod submodule;
@@ -47,6 +48,7 @@ pub use writer::Owner;
 use config::Settings;
 use plan::{Place, Plan, Planner};
 use refs::{Refs, Selection};
+use scratch::Scratch;
 use source::{Location, Source};
 
 /// What the flags ask for.
@@ -104,7 +106,7 @@ struct Inner {
     facts: Facts,
     plan: Plan,
     /// Temporary indexes, and the copy of a URL's repository.
-    scratch: tempfile::TempDir,
+    scratch: Scratch,
 }
 
 /// The repository's own configuration for Amika.
@@ -125,10 +127,7 @@ pub async fn open(
     progress: Progress<'_>,
 ) -> Result<Repository, GitError> {
     let source = Source::read(request.spec.as_deref(), cwd)?;
-    let scratch = tempfile::Builder::new()
-        .prefix("amika-git-")
-        .tempdir()
-        .map_err(GitError::io("write", std::env::temp_dir()))?;
+    let scratch = Scratch::new().map_err(GitError::io("write", std::env::temp_dir()))?;
     let address = match source {
         Source::Directory(directory) => {
             return blocking(move || local(&request, &directory, scratch)).await;
@@ -243,11 +242,7 @@ impl Prepared {
     }
 }
 
-fn local(
-    request: &Request,
-    directory: &Path,
-    scratch: tempfile::TempDir,
-) -> Result<Repository, GitError> {
+fn local(request: &Request, directory: &Path, scratch: Scratch) -> Result<Repository, GitError> {
     let location = Location::of(directory)?;
     let git = location.git();
     let dirty = match request.copy {
@@ -286,7 +281,7 @@ fn finish(
     prepared: Prepared,
     mut facts: Facts,
     dirty: Option<bool>,
-    scratch: tempfile::TempDir,
+    scratch: Scratch,
 ) -> Result<Repository, GitError> {
     for variable in ["user.name", "user.email"] {
         if prepared.settings.get(variable).is_none() {
