@@ -157,16 +157,16 @@ mod tests {
     fn paths_are_the_agents() {
         let cases = [
             ("/etc", "/etc"),
-            ("a/b", "/work/a/b"),
-            ("a/", "/work/a/"),
-            ("", "/work/"),
-            (".", "/work/."),
+            ("a/b", "/srv/a/b"),
+            ("a/", "/srv/a/"),
+            ("", "/srv/"),
+            (".", "/srv/."),
             ("~", "/home/amika"),
             ("~/x", "/home/amika/x"),
-            ("~x", "/work/~x"),
+            ("~x", "/srv/~x"),
         ];
         for (typed, expected) in cases {
-            assert_eq!(absolute(typed, "/work"), expected, "{typed}");
+            assert_eq!(absolute(typed, "/srv"), expected, "{typed}");
         }
         assert_eq!(absolute("x", "/"), "/x");
     }

@@ -40,9 +40,9 @@ fn a_link_that_the_agent_laid_leads_root_nowhere() {
 fn a_link_of_the_image_is_followed() {
     let mut sandbox = Builder::new()
         .file("/data/kept", "", 0o644)
-        .link("/data", "/work")
-        .options(&["--workdir", "/work/new/deep"])
-        .start("pwd -P; stat -c %u . /work/kept");
+        .link("/data", "/srv")
+        .options(&["--workdir", "/srv/new/deep"])
+        .start("pwd -P; stat -c %u . /srv/kept");
     assert_eq!(sandbox.wait().stdout, "/data/new/deep\n1000\n0\n");
 }
 
