@@ -253,7 +253,7 @@ fn logs_can_be_asked_for_in_part_and_as_events() {
         sandbox
             .api("/v1/logs/amikad")
             .body
-            .contains("Running")
+            .contains("phase is running")
             .then_some(())
     });
     assert_eq!(sandbox.api("/v1/logs/opencode").body, "");
