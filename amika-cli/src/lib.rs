@@ -14,6 +14,7 @@
 
 mod amikad;
 mod args;
+mod bridge;
 mod browser;
 mod certificates;
 mod commands;

@@ -2,9 +2,8 @@
 //!
 //! `place` reads what was typed, `landing` decides where it comes to stand, and the way between is
 //! `pack` (files → archive), `repack` (archive → archive) or `unpack` (archive → files), each on a
-//! thread of its own with a bounded channel to the engine (`bridge`).
+//! thread of its own with a bounded channel to the engine (`crate::bridge`).
 
-mod bridge;
 mod landing;
 mod names;
 mod pack;

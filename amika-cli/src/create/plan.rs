@@ -22,9 +22,6 @@ use crate::inject;
 /// The network that sandboxes join unless told otherwise.
 pub const NETWORK: &str = "amika";
 
-/// A script that does nothing; the same that presets bring.
-pub const NO_SETUP: &[u8] = b"#!/bin/sh\n# Amika: no setup.\nexit 0\n";
-
 /// What will be made, in the order of its making.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -331,7 +328,9 @@ fn uploads(settings: &Settings, is_preset: bool, agent_cwd: &str) -> Vec<Upload>
             uploads.push(Upload::setup_link(&format!("{agent_cwd}/{relative}")));
         }
         // A preset's own script does nothing already.
-        Setup::Off if !is_preset => uploads.push(Upload::setup_script(NO_SETUP.to_vec())),
+        Setup::Off if !is_preset => {
+            uploads.push(Upload::setup_script(contract::NOOP_SETUP.to_vec()));
+        }
         Setup::Off | Setup::Image => {}
     }
     if let Some(password) = settings.env.get(env::OPENCODE_PASSWORD) {

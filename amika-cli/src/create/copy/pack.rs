@@ -5,7 +5,7 @@
 
 use std::ffi::{CStr, OsStr};
 use std::fs::File;
-use std::io::{self, Read as _, Write};
+use std::io::{self, Read as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -14,12 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use futures_util::Stream;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
-use tokio::sync::mpsc;
 
-/// Bytes in one chunk of the stream.
-const CHUNK: usize = 256 * 1024;
-/// Chunks that may wait for the engine.
-const CHUNKS: usize = 8;
+use crate::bridge;
+
 /// The longest target of a link that a tar header holds.
 const LINK_FIELD: usize = 100;
 
@@ -44,38 +41,16 @@ pub(super) fn stream(
     owner: (u32, u32),
     findings: Shared,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
-    let (sender, receiver) = mpsc::channel(CHUNKS);
-    std::thread::spawn(move || {
-        let channel = Channel {
-            sender: sender.clone(),
-            buffer: Vec::with_capacity(CHUNK),
-        };
+    let (stream, _thread) = bridge::produce(move |writer| {
         let mut packer = Packer {
-            archive: tar::Builder::new(channel),
+            archive: tar::Builder::new(writer),
             owner,
             findings,
         };
-        let done = packer.source(&source, &name).and_then(|()| {
-            let mut channel = packer.archive.into_inner()?;
-            channel.send()
-        });
-        let end = match done {
-            Ok(()) => None,
-            Err(error) => Some(Err(error)),
-        };
-        // Nobody listens any more: nothing to report to.
-        let _ = sender.blocking_send(end);
+        packer.source(&source, &name)?;
+        packer.archive.into_inner().map(drop)
     });
-    futures_util::stream::unfold(Some(receiver), |receiver| async {
-        let mut receiver: mpsc::Receiver<Option<io::Result<Bytes>>> = receiver?;
-        match receiver.recv().await {
-            Some(Some(Ok(chunk))) => Some((Ok(chunk), Some(receiver))),
-            Some(Some(Err(error))) => Some((Err(error), None)),
-            Some(None) => None,
-            // Half an archive must never be taken for a whole one.
-            None => Some((Err(io::Error::other("the copy broke off")), None)),
-        }
-    })
+    stream
 }
 
 /// An archive of an empty root directory that belongs to `owner`.
@@ -110,13 +85,13 @@ fn header(
     header
 }
 
-struct Packer {
-    archive: tar::Builder<Channel>,
+struct Packer<'a> {
+    archive: tar::Builder<&'a mut bridge::Writer>,
     owner: (u32, u32),
     findings: Shared,
 }
 
-impl Packer {
+impl Packer<'_> {
     fn source(&mut self, source: &Path, name: &[u8]) -> io::Result<()> {
         let opened = rustix::fs::open(
             source,
@@ -285,39 +260,6 @@ impl io::Read for Exactly {
     }
 }
 
-/// The writing end of the stream. Dropping the stream ends the thread at its next write.
-struct Channel {
-    sender: mpsc::Sender<Option<io::Result<Bytes>>>,
-    buffer: Vec<u8>,
-}
-
-impl Channel {
-    fn send(&mut self) -> io::Result<()> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let full = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK));
-        self.sender
-            .blocking_send(Some(Ok(full.into())))
-            .map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
-}
-
-impl Write for Channel {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        let taken = data.len().min(CHUNK - self.buffer.len());
-        self.buffer.extend_from_slice(&data[..taken]);
-        if self.buffer.len() == CHUNK {
-            self.send()?;
-        }
-        Ok(taken)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 fn mtime(stat: &Stat) -> u64 {
     // Times before 1970 have no place in a header.
     u64::try_from(stat.st_mtime).unwrap_or_default()
@@ -347,17 +289,12 @@ mod tests {
 
     fn packed(source: &Path, name: &[u8]) -> (io::Result<Vec<u8>>, Findings) {
         let shared = Shared::default();
-        let stream = stream(
-            source.to_owned(),
-            name.to_vec(),
-            (7, 8),
-            Arc::clone(&shared),
-        );
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .expect("a runtime");
         let archive = runtime.block_on(async {
-            let mut stream = std::pin::pin!(stream);
+            let (source, name) = (source.to_owned(), name.to_vec());
+            let mut stream = std::pin::pin!(stream(source, name, (7, 8), Arc::clone(&shared)));
             let mut all = Vec::new();
             while let Some(chunk) = stream.next().await {
                 all.extend_from_slice(&chunk?);
