@@ -5,6 +5,7 @@
 //! All requests are tried where `AMIKA_CRASH=all` (`make crash-test`); else some of each command.
 
 mod bystanders;
+mod engine_killed;
 mod line;
 
 use std::path::Path;
@@ -46,8 +47,22 @@ fn done(output: &Output) {
     assert_eq!(output.code, 0, "{output:?}");
 }
 
+/// Ways in which `amika` loses a request, and what is done then.
+const WAYS: [(Moment, Fate, Mend); 5] = [
+    (Moment::Answered, Fate::Killed, Mend::Again),
+    (Moment::Sent, Fate::Killed, Mend::Doctor),
+    (Moment::Answered, Fate::Killed, Mend::Doctor),
+    (Moment::Sent, Fate::Killed, Mend::Again),
+    (Moment::Answered, Fate::CutOff, Mend::Doctor),
+];
+
 /// The places where a command breaks that makes these requests, each with a way to mend it.
 fn places(requests: &[String]) -> Vec<(Break, Mend)> {
+    places_of(requests, &WAYS)
+}
+
+/// As [`places`], in these ways.
+fn places_of(requests: &[String], ways: &[(Moment, Fate, Mend)]) -> Vec<(Break, Mend)> {
     let all = std::env::var("AMIKA_CRASH").is_ok_and(|which| which == "all");
     // Those that change something say most.
     let changing: Vec<usize> = (1..=requests.len())
@@ -60,16 +75,7 @@ fn places(requests: &[String]) -> Vec<(Break, Mend)> {
     };
     let mut places = Vec::new();
     for (turn, request) in changing.into_iter().step_by(step).enumerate() {
-        for (number, (moment, fate, mend)) in [
-            (Moment::Answered, Fate::Killed, Mend::Again),
-            (Moment::Sent, Fate::Killed, Mend::Doctor),
-            (Moment::Answered, Fate::Killed, Mend::Doctor),
-            (Moment::Sent, Fate::Killed, Mend::Again),
-            (Moment::Answered, Fate::CutOff, Mend::Doctor),
-        ]
-        .into_iter()
-        .enumerate()
-        {
+        for (number, &(moment, fate, mend)) in ways.iter().enumerate() {
             if all || number % 3 == turn % 3 {
                 let at = Break {
                     request,
@@ -98,7 +104,7 @@ fn broken(stage: &Stage, args: &[&str], at: Break) -> bool {
     match at.fate {
         Fate::Killed => assert_eq!(output.code, 137, "{at:?} {output:?}"),
         // One document, whatever it says: a request that is not vital may have been given up.
-        Fate::CutOff => {
+        Fate::CutOff | Fate::EngineKilled => {
             let document = output.json();
             assert_eq!(
                 output.code != 0,
@@ -118,17 +124,20 @@ fn truth(sandbox: &Sandbox<'_>) -> Option<String> {
         let listed = amika(sandbox.stage, &["sandbox", "list"]);
         done(&listed);
         told = state_in(&listed.json(), &sandbox.name);
-        let word = told.as_deref();
-        before == sandbox.engine_state()
-            && match before.as_str() {
-                "created" => word == Some("interrupted"),
-                "running" => matches!(word, Some("running" | "setup")),
-                "exited" => word == Some("stopped"),
-                "" => matches!(word, None | Some("lost")),
-                _ => false,
-            }
+        before == sandbox.engine_state() && agrees(&before, told.as_deref())
     });
     told
+}
+
+/// Whether `list` tells a state that is the engine's, once the command that made it is over.
+fn agrees(engine: &str, told: Option<&str>) -> bool {
+    match engine {
+        "created" => told == Some("interrupted"),
+        "running" => matches!(told, Some("running" | "setup")),
+        "exited" => told == Some("stopped"),
+        "" => matches!(told, None | Some("lost")),
+        _ => false,
+    }
 }
 
 fn state_in(list: &Value, name: &str) -> Option<String> {
@@ -291,7 +300,10 @@ fn the_first_create_of_all_survives_its_end_at_any_request() {
             docker(&["volume", "rm", volume]);
         }
         let line = Line::new(stage.home(), Some(at));
+        // Shown when the test fails.
+        println!("{at:?}");
         let output = create(Some(&line));
+        println!("{:?}", line.requests());
         assert!(line.is_broken() || output.code == 0, "{at:?} {output:?}");
         truth(&sandbox);
         let again = create(None);

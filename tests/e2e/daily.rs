@@ -169,8 +169,7 @@ fn several_are_worked_on_at_once_with_one_result_each() {
     }
 }
 
-/// `--all` would reach the sandboxes of other tests: what it means is told by help and refusals, and
-/// tried on an engine that has none but ours in the tests of scale.
+/// What it does is tried in `alone.rs`, on an engine without the sandboxes of other tests.
 #[test]
 fn all_stands_for_names_and_not_beside_them() {
     let stage = Stage::new();

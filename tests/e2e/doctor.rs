@@ -1,9 +1,13 @@
 //! `amika doctor`: what is missing, and what interrupted commands left.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
+
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{DEBIAN, Sandbox, Stage, docker, preset};
+use crate::support::{DEBIAN, Output, Sandbox, Stage, docker, preset};
 
 fn doctor(stage: &Stage, args: &[&str]) -> Value {
     let all: Vec<&str> = ["doctor", "-o", "json"]
@@ -25,6 +29,7 @@ fn a_healthy_machine_is_told_so() {
     let text = text.stdout_text();
     for part in [
         "✓ credentials",
+        "✓ socket",
         "✓ engine",
         "✓ amikad",
         &format!("{image} is there"),
@@ -62,6 +67,95 @@ fn an_engine_that_is_down_is_5_and_the_other_checks_are_shown() {
     assert_eq!(json.code, 5);
     assert_eq!(json.json()["error"]["code"], "engine_unreachable");
     assert!(json.json()["error"]["report"]["checks"].is_array());
+}
+
+/// A socket that this user has no rights on, in a directory that all may look into; and the program
+/// beside it, as a user without rights runs it.
+struct Fence {
+    dir: tempfile::TempDir,
+    _engine: UnixListener,
+}
+
+/// A user that owns nothing.
+const NOBODY: &str = "65534";
+
+impl Fence {
+    fn new(stage: &Stage) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+        let engine = UnixListener::bind(dir.path().join("docker.sock")).unwrap();
+        let copied = stage.shell("cp \"$0\" \"$1\"", &[dir.path().to_str().unwrap()]);
+        copied.output().ended(0, &[]);
+        let home = dir.path().join("home");
+        std::fs::create_dir(&home).unwrap();
+        std::fs::set_permissions(&home, Permissions::from_mode(0o777)).unwrap();
+        Self {
+            dir,
+            _engine: engine,
+        }
+    }
+
+    fn at(&self, name: &str) -> String {
+        self.dir.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn run(&self, stage: &Stage, args: &[&str]) -> Output {
+        let program = self.at("amika");
+        let mut all = vec![program.as_str()];
+        all.extend(args);
+        // Root may use any socket; another user is one without rights by itself.
+        let script = if rustix::process::geteuid().is_root() {
+            format!("exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups \"$@\"")
+        } else {
+            "exec \"$@\"".to_owned()
+        };
+        stage
+            .shell(&script, &all)
+            .env("HOME", &self.at("home"))
+            .env("XDG_RUNTIME_DIR", &self.at("home"))
+            .env("DOCKER_HOST", &format!("unix://{}", self.at("docker.sock")))
+            .output()
+    }
+}
+
+#[test]
+fn a_user_without_rights_on_the_socket_is_told_so_and_how_to_get_them() {
+    let stage = Stage::new();
+    let fence = Fence::new(&stage);
+    let socket = fence.at("docker.sock");
+    let mode = |mode| std::fs::set_permissions(&socket, Permissions::from_mode(mode)).unwrap();
+    // Nobody's: also not that of the user who runs the tests and is not root.
+    mode(0o000);
+    let report = fence.run(&stage, &["doctor", "-o", "json"]);
+    assert_eq!(report.code, 5, "{report:?}");
+    let report = report.json()["error"]["report"].clone();
+    let check = |name: &str| {
+        let checks = report["checks"].as_array().unwrap();
+        let found = checks.iter().find(|check| check["name"] == name);
+        found.unwrap_or_else(|| panic!("{report}")).clone()
+    };
+    assert_eq!(check("socket")["result"], "failed");
+    let hint = check("socket")["hint"].as_str().unwrap().to_owned();
+    assert!(hint.starts_with("run with sudo"), "{hint}");
+    assert!(
+        hint.contains(&format!("sudo chgrp docker {socket}")),
+        "{hint}"
+    );
+    // It is there and runs: neither a start nor an installation would help.
+    assert_eq!(check("engine")["hint"], Value::Null);
+    assert!(
+        check("engine")["message"]
+            .to_string()
+            .contains("ermission denied")
+    );
+    let text = fence.run(&stage, &["doctor"]);
+    text.ended(5, &["cannot be reached"]);
+    assert!(text.stdout_text().contains("✗ socket"), "{text:?}");
+
+    let listed = fence.run(&stage, &["ls", "-o", "json"]);
+    assert_eq!(listed.code, 5, "{listed:?}");
+    let hint = listed.json()["error"]["hint"].to_string();
+    assert!(hint.contains("sudo usermod -aG docker $USER"), "{hint}");
 }
 
 /// Kills a create with SIGKILL when its container is made and about to be started.

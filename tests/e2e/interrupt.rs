@@ -1,5 +1,7 @@
 //! Ctrl-C, SIGTERM and two creates of one name, each at a moment that a held request makes certain.
 
+mod at_work;
+
 use rustix::process::Signal;
 
 use crate::support::{DEBIAN, EngineProxy, Sandbox, Stage};

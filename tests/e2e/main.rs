@@ -10,7 +10,9 @@
 
 mod support;
 
+mod alone;
 mod bad_input;
+mod colours;
 mod connect;
 mod contract;
 mod cp;

@@ -1,6 +1,7 @@
 //! The stage of a test: where it runs `amika`, and what cleans up after it.
 
 mod command;
+mod private_engine;
 mod proxy;
 mod terminal;
 
@@ -11,6 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) use command::{Output, Run, Running};
+pub(crate) use private_engine::PrivateEngine;
 pub(crate) use proxy::{EngineProxy, engine_socket};
 pub(crate) use terminal::Terminal;
 
@@ -148,10 +150,22 @@ impl Stage {
 
     /// `amika` on a terminal of its own.
     pub(crate) fn on_terminal(&self, args: &[&str]) -> Terminal {
+        self.on_terminal_of(80, &[], args)
+    }
+
+    /// As [`Stage::on_terminal`], on one of that many columns, with these variables.
+    pub(crate) fn on_terminal_of(
+        &self,
+        columns: u16,
+        env: &[(&str, &str)],
+        args: &[&str],
+    ) -> Terminal {
         // A session of its own, with the terminal as the one that controls it.
         let mut all = vec!["-c", "-w", self.amika.to_str().unwrap()];
         all.extend(args);
-        Terminal::start(self.command_of("setsid", &all))
+        let mut command = self.command_of("setsid", &all);
+        command.envs(env.iter().copied());
+        Terminal::start(command, columns)
     }
 
     /// A name that no other test uses.

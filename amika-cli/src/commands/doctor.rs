@@ -10,7 +10,7 @@ use crate::App;
 use crate::amikad::Daemon;
 use crate::args::DoctorArgs;
 use crate::create;
-use crate::engine::{Engine, SystemFacts};
+use crate::engine::{Endpoint, Engine, SocketRights, SystemFacts};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::leftovers::{self, Leftover};
 use crate::output::human_size;
@@ -112,12 +112,17 @@ async fn examine(args: &DoctorArgs, report: &mut Report) -> Result<()> {
     };
     report.add("certificates", Outcome::Ok, certificates, None);
     check_credentials(report);
+    let has_rights = check_socket(report);
     let engine = match Engine::connect().await.map_err(CommandError::from) {
         Ok(engine) => engine,
         Err(mut error) => {
             // The hint of other commands leads here.
             if error.code == ExitCode::Engine {
-                error.hints = vec![NO_ENGINE.into()];
+                error.hints = if has_rights {
+                    vec![NO_ENGINE.into()]
+                } else {
+                    Vec::new()
+                };
             }
             report.fail("engine", &error);
             return Err(error);
@@ -139,6 +144,29 @@ async fn examine(args: &DoctorArgs, report: &mut Report) -> Result<()> {
     check_disk(&engine, &system, report);
     check_images(&engine, &system, report).await?;
     check_leftovers(&engine, args.fix, report).await
+}
+
+/// Whether this user may use the engine's socket, as far as that can be told without an engine.
+fn check_socket(report: &mut Report) -> bool {
+    // What cannot be made out here is told by the check of the engine.
+    let Ok(endpoint) = Endpoint::current() else {
+        return true;
+    };
+    let (Some(path), Some(rights)) = (endpoint.socket(), endpoint.socket_rights()) else {
+        return true;
+    };
+    match rights {
+        SocketRights::Granted => {
+            let message = format!("this user may use {}", path.display());
+            report.add("socket", Outcome::Ok, message, None);
+            true
+        }
+        SocketRights::Refused(way_in) => {
+            let message = format!("this user may not use {}", path.display());
+            report.add("socket", Outcome::Failed, message, Some(&way_in));
+            false
+        }
+    }
 }
 
 fn check_key(report: &mut Report) {

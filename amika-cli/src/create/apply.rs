@@ -173,17 +173,14 @@ async fn clone(
     };
     let tar = repository.tar(owner, Arc::clone(&files));
     let facts = repository.facts();
-    engine
-        .put_archive_stream(container, target, tar)
-        .await
-        .map_err(|error| {
-            CommandError::new(
-                ExitCode::Repository,
-                format!("{} could not be copied into the sandbox", facts.source),
-            )
+    if let Err(error) = engine.put_archive_stream(container, target, tar).await {
+        // An engine that is gone breaks the stream as a repository does that cannot be read.
+        engine.must_answer().await?;
+        let message = format!("{} could not be copied into the sandbox", facts.source);
+        return Err(CommandError::new(ExitCode::Repository, message)
             .caused_by(&error)
-            .hint("if the repository changed meanwhile (a `git gc`, a commit), try again")
-        })?;
+            .hint("if the repository changed meanwhile (a `git gc`, a commit), try again"));
+    }
     let branch = facts.branch.as_deref().map_or_else(
         || {
             facts

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bollard::{API_DEFAULT_VERSION, Docker};
 use tokio::sync::watch;
 
-use super::error::chain;
+use super::error::{chain, without_layers};
 use super::{Endpoint, EngineError};
 
 /// The oldest API that has all that Amika uses: Engine 20.10.
@@ -48,9 +48,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Unreachable`], [`EngineError::Endpoint`] or [`EngineError::TooOld`].
     pub async fn connect() -> Result<Self, EngineError> {
-        let env = |key: &str| std::env::var(key).ok();
-        let endpoint = Endpoint::discover(&env, &crate::host::docker_config_dir())?;
-        Self::connect_to(endpoint).await
+        Self::connect_to(Endpoint::current()?).await
     }
 
     /// Connects to one endpoint.
@@ -162,13 +160,5 @@ fn reason(endpoint: &Endpoint, error: &bollard::errors::Error) -> String {
     {
         return format!("{path}: {error}");
     }
-    // Its own layers, named first, tell a reader nothing.
-    let chain = chain(error);
-    let reason = chain
-        .strip_prefix("Error in the hyper legacy client: ")
-        .unwrap_or(&chain);
-    reason
-        .strip_prefix("client error (Connect): ")
-        .unwrap_or(reason)
-        .to_owned()
+    without_layers(&chain(error)).to_owned()
 }

@@ -65,7 +65,7 @@ impl EngineError {
                 status: 200,
                 message: error,
             },
-            other => Self::Broken(chain(&other)),
+            other => Self::Broken(without_layers(&chain(&other)).to_owned()),
         }
     }
 
@@ -153,6 +153,18 @@ fn port_conflict(message: &str) -> Option<Option<u16>> {
         })
 }
 
+/// An error's words without the client library's own layers, which are named first and tell a reader
+/// nothing.
+pub(super) fn without_layers(chain: &str) -> &str {
+    let Some(rest) = chain.strip_prefix("Error in the hyper legacy client: ") else {
+        return chain;
+    };
+    match rest.split_once("): ") {
+        Some((layer, reason)) if layer.starts_with("client error (") => reason,
+        _ => rest,
+    }
+}
+
 /// An error and its sources in one line.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -170,6 +182,24 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_librarys_layers_are_not_shown() {
+        for (chain, shown) in [
+            (
+                "Error in the hyper legacy client: client error (SendRequest): connection closed before message completed",
+                "connection closed before message completed",
+            ),
+            (
+                "Error in the hyper legacy client: client error (Connect): No such file (os error 2)",
+                "No such file (os error 2)",
+            ),
+            ("Error in the hyper legacy client: x", "x"),
+            ("Timeout error", "Timeout error"),
+        ] {
+            assert_eq!(without_layers(chain), shown);
+        }
+    }
 
     #[test]
     fn port_conflicts_are_told_by_their_text() {

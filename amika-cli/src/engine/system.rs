@@ -37,6 +37,18 @@ impl Engine {
         Ok(components.iter().any(|part| part.name.contains("Podman")))
     }
 
+    /// Makes sure that there still is an engine, after something broke of which that may be why.
+    ///
+    /// # Errors
+    /// [`EngineError::Broken`] where there is none.
+    pub async fn must_answer(&self) -> Result<(), EngineError> {
+        self.docker
+            .ping()
+            .await
+            .map(drop)
+            .map_err(EngineError::from_bollard)
+    }
+
     /// Asks the engine about itself.
     pub async fn system(&self) -> Result<SystemFacts, EngineError> {
         let info = self

@@ -7,6 +7,8 @@ mod table;
 mod text;
 
 use std::io::{IsTerminal as _, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use amika_core::diagnostic::Diagnostic;
 use serde::Serialize;
@@ -22,6 +24,8 @@ pub use text::{human_age, human_duration, human_size, printable};
 pub struct Printer {
     json: bool,
     quiet: bool,
+    /// Whether a line of JSON was printed: a failure is a line then, too.
+    lines: Arc<AtomicBool>,
 }
 
 #[expect(
@@ -31,7 +35,11 @@ pub struct Printer {
 impl Printer {
     /// A printer for text or one JSON document; a quiet one says no progress and no hints.
     pub fn new(json: bool, quiet: bool) -> Self {
-        Self { json, quiet }
+        Self {
+            json,
+            quiet,
+            lines: Arc::default(),
+        }
     }
 
     /// Whether results are JSON.
@@ -73,6 +81,7 @@ impl Printer {
     ) -> Result<bool> {
         let mut out = anstream::stdout().lock();
         let written = if self.json {
+            self.lines.store(true, Ordering::Relaxed);
             serde_json::to_writer(&mut out, value)
                 .map_err(std::io::Error::from)
                 .and_then(|()| writeln!(out))
@@ -94,12 +103,14 @@ impl Printer {
         &self,
         human: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
     ) -> Result<bool> {
-        let mut out = anstream::stdout().lock();
-        let cleared = if std::io::stdout().is_terminal() {
-            write!(out, "\x1b[2J\x1b[H")
+        // Past what strips colours: NO_COLOR asks for no other stillness.
+        let can_clear = std::env::var_os("TERM").is_some_and(|term| term != "dumb");
+        let cleared = if can_clear && std::io::stdout().is_terminal() {
+            write!(std::io::stdout().lock(), "\x1b[2J\x1b[H")
         } else {
             Ok(())
         };
+        let mut out = anstream::stdout().lock();
         let written = cleared.and_then(|()| human(&mut out));
         match written.and_then(|()| out.flush()) {
             Ok(()) => Ok(true),
@@ -131,7 +142,13 @@ impl Printer {
     /// Prints a failed command.
     pub fn error(&self, error: &CommandError) {
         if self.json {
-            let _ = writeln!(std::io::stdout().lock(), "{:#}", error.to_json());
+            let mut out = std::io::stdout().lock();
+            // A standard output that cannot be written leaves nobody to tell.
+            let _ = if self.lines.load(Ordering::Relaxed) {
+                writeln!(out, "{}", error.to_json())
+            } else {
+                writeln!(out, "{:#}", error.to_json())
+            };
         }
         let _ = write!(anstream::stderr().lock(), "{}", error::Rendered(error));
     }

@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal as _, Write};
 
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr};
 
 /// Rows under a header.
 pub struct Table {
@@ -27,7 +27,8 @@ impl Table {
         self.rows.push(cells.collect());
     }
 
-    /// Writes header and rows. On a terminal that is too narrow for them, lists in cells are folded.
+    /// Writes header and rows. On a terminal that is too narrow for them, lists in cells are folded,
+    /// and what still does not fit is wrapped, names last of all.
     ///
     /// # Errors
     /// Those of the writer.
@@ -43,19 +44,7 @@ impl Table {
                 Column::new(rows.map(|row| row.get(at).map_or("", String::as_str)))
             })
             .collect();
-        while let Some(room) = room
-            && columns
-                .iter()
-                .map(|column| column.width + GAP)
-                .sum::<usize>()
-                > room + GAP
-        {
-            let foldable = columns.iter_mut().filter(|column| column.can_fold());
-            match foldable.max_by_key(|column| column.width) {
-                Some(column) => column.fold(),
-                None => break,
-            }
-        }
+        let gap = room.map_or(GAP, |room| fit(&mut columns, room));
         for row in 0..=self.rows.len() {
             let height = columns.iter().map(|column| column.cells[row].len()).max();
             for line in 0..height.unwrap_or_default() {
@@ -63,7 +52,9 @@ impl Table {
                 for column in &columns {
                     let part = column.cells[row].get(line).map_or("", String::as_str);
                     text.push_str(part);
-                    text.push_str(&" ".repeat(column.width - part.width() + GAP));
+                    // A character wider than a column stands over.
+                    let rest = column.width.saturating_sub(part.width());
+                    text.push_str(&" ".repeat(rest + gap));
                 }
                 writeln!(out, "{}", text.trim_end())?;
             }
@@ -74,6 +65,44 @@ impl Table {
 
 /// Blanks between two columns.
 const GAP: usize = 3;
+
+/// Makes columns fit, as far as their headers leave room; returns the blanks between two.
+fn fit(columns: &mut [Column], room: usize) -> usize {
+    let total = |columns: &[Column]| -> usize {
+        let widths = columns.iter().map(|column| column.width + GAP);
+        widths.sum::<usize>().saturating_sub(GAP)
+    };
+    while total(columns) > room {
+        let foldable = columns.iter_mut().filter(|column| column.can_fold());
+        match foldable.max_by_key(|column| column.width) {
+            Some(column) => column.fold(),
+            None => break,
+        }
+    }
+    let gaps = columns.len().saturating_sub(1);
+    let headers: usize = columns.iter().map(Column::header_width).sum();
+    let gap = if headers + GAP * gaps > room { 1 } else { GAP };
+    let room = room.saturating_sub(gap * gaps);
+    let mut widths: Vec<usize> = columns.iter().map(|column| column.width).collect();
+    while widths.iter().sum::<usize>() > room {
+        let can_shrink = |at: &usize| widths[*at] > columns[*at].header_width();
+        // The first column is what people type and copy.
+        let widest = (1..columns.len())
+            .filter(can_shrink)
+            .max_by_key(|at| widths[*at])
+            .or_else(|| (0..columns.len()).find(can_shrink));
+        match widest {
+            Some(at) => widths[at] -= 1,
+            None => break,
+        }
+    }
+    for (column, width) in columns.iter_mut().zip(widths) {
+        if width < column.width {
+            column.wrap(width);
+        }
+    }
+    gap
+}
 
 /// The cells of a column, each of one line, or of more once it is folded.
 struct Column {
@@ -106,6 +135,44 @@ impl Column {
     fn fold(&mut self) {
         *self = self.folded();
     }
+
+    /// Width of its header, below which it does not go.
+    fn header_width(&self) -> usize {
+        let header = self.cells.first().into_iter().flatten();
+        header.map(|line| line.width()).max().unwrap_or_default()
+    }
+
+    /// Breaks all lines that are wider than this.
+    fn wrap(&mut self, width: usize) {
+        let wrap = |cell: &Vec<String>| {
+            let lines = cell.iter().flat_map(|line| wrapped(line, width));
+            lines.collect()
+        };
+        *self = Self::of(self.cells.iter().map(wrap).collect());
+    }
+}
+
+/// A line in parts that are no wider than this, broken after blanks and marks where there are some.
+fn wrapped(line: &str, width: usize) -> Vec<String> {
+    let mut parts = Vec::new();
+    let mut part = String::new();
+    for c in line.chars() {
+        if !part.is_empty() && part.width() + c.width().unwrap_or_default() > width {
+            let marks = |c: char| c.is_whitespace() || matches!(c, ',' | '>' | '/' | ':' | '-');
+            // `->` is one mark, as is `://`: the last of them is where it breaks.
+            let end = part
+                .rfind(marks)
+                .map(|at| at + part[at..].chars().next().map_or(0, char::len_utf8))
+                .filter(|end| part[..*end].width() * 2 > width)
+                .unwrap_or(part.len());
+            let rest = part.split_off(end);
+            parts.push(part.trim_end().to_owned());
+            part = rest;
+        }
+        part.push(c);
+    }
+    parts.push(part);
+    parts
 }
 
 /// The items of a list in a cell: after commas, and before URLs.
@@ -123,14 +190,19 @@ fn items(line: &str) -> Vec<String> {
     items
 }
 
-/// Columns of the terminal that standard output is, if it is one.
+/// Columns of the terminal that standard output is, if it is one; one that does not tell its size,
+/// such as a serial line, may have it in `COLUMNS`.
 fn room() -> Option<usize> {
     let stdout = std::io::stdout();
     if !stdout.is_terminal() {
         return None;
     }
-    let size = rustix::termios::tcgetwinsize(stdout).ok()?;
-    (size.ws_col > 0).then_some(usize::from(size.ws_col))
+    let told = rustix::termios::tcgetwinsize(stdout).map_or(0, |size| usize::from(size.ws_col));
+    let named = || std::env::var("COLUMNS").ok()?.parse().ok();
+    (told > 0)
+        .then_some(told)
+        .or_else(named)
+        .filter(|room| *room > 0)
 }
 
 #[cfg(test)]
@@ -180,10 +252,49 @@ mod tests {
             "{urls}"
         );
         assert_eq!(
-            written(Some(10)),
+            written(Some(41)),
             "NAME   PORTS       URL          CREATED\n\
              a      1->1/tcp,   http://h:1   5.0 s ago\n       2->2/tcp    http://h:2\n\
              b      -           -            1d 0h ago\n"
         );
+    }
+
+    #[test]
+    fn what_still_does_not_fit_is_wrapped_and_nothing_is_lost() {
+        let mut table = Table::new(["NAME", "STATE", "PORTS", "URL", "CREATED"]);
+        let cells = [
+            "teal-tokyo",
+            "creating (interrupted)",
+            "127.0.0.1:49153->3000/tcp",
+            "http://localhost:49153",
+            "2h 10m ago",
+        ];
+        table.row(cells.map(str::to_owned).to_vec());
+        for room in 28..140 {
+            let mut out = Vec::new();
+            table
+                .write_within(Some(room), &mut out)
+                .expect("a vector takes everything");
+            let text = String::from_utf8(out).expect("text");
+            let widest = text.lines().map(str::len).max().expect("lines");
+            assert!(widest <= room, "{widest} in {room}:\n{text}");
+            if room >= 60 {
+                assert!(text.contains("teal-tokyo"), "{room}:\n{text}");
+            }
+            let count = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).count();
+            let header = "NAMESTATEPORTSURLCREATED";
+            let all = cells.iter().map(|cell| count(cell)).sum::<usize>() + header.len();
+            assert_eq!(count(&text), all, "{room}:\n{text}");
+        }
+        assert_eq!(
+            wrapped("127.0.0.1:49153->3000/tcp", 18),
+            ["127.0.0.1:49153->", "3000/tcp"]
+        );
+        assert_eq!(
+            wrapped("creating (interrupted)", 14),
+            ["creating", "(interrupted)"]
+        );
+        assert_eq!(wrapped("abcdefgh", 3), ["abc", "def", "gh"]);
+        assert_eq!(wrapped("", 3), [""]);
     }
 }

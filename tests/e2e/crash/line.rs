@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex};
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::{Signal, kill_process};
 
+use crate::support::engine_socket;
+
 /// At which moment of a request the line breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Moment {
@@ -27,6 +29,8 @@ pub(super) enum Fate {
     Killed,
     /// It finds itself without an engine, for good.
     CutOff,
+    /// The engine is killed, and `amika` finds itself without one.
+    EngineKilled,
 }
 
 /// Where a line breaks.
@@ -38,6 +42,9 @@ pub(super) struct Break {
     pub(super) fate: Fate,
 }
 
+/// What kills an engine.
+pub(super) type Killer = Box<dyn Fn() + Send + Sync>;
+
 /// A socket that leads to the engine's.
 pub(super) struct Line {
     socket: PathBuf,
@@ -45,6 +52,9 @@ pub(super) struct Line {
 }
 
 struct State {
+    /// The engine's own socket.
+    engine: String,
+    kill_engine: Option<Killer>,
     at: Option<Break>,
     seen: AtomicUsize,
     requests: Mutex<Vec<String>>,
@@ -56,11 +66,23 @@ struct State {
 impl Line {
     /// A line that breaks there, or never. Its socket stands in `dir`.
     pub(super) fn new(dir: &std::path::Path, at: Option<Break>) -> Self {
+        Self::to(engine_socket(), None, dir, at)
+    }
+
+    /// As [`Line::new`], to an engine that can be killed.
+    pub(super) fn to(
+        engine: String,
+        kill_engine: Option<Killer>,
+        dir: &std::path::Path,
+        at: Option<Break>,
+    ) -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let socket = dir.join(format!("engine-{number}.sock"));
         let listener = UnixListener::bind(&socket).unwrap();
         let state = Arc::new(State {
+            engine,
+            kill_engine,
             at,
             seen: AtomicUsize::new(0),
             requests: Mutex::new(Vec::new()),
@@ -111,7 +133,7 @@ impl State {
             let _ = client.shutdown(Shutdown::Both);
             return;
         }
-        let engine = UnixStream::connect(engine_socket()).unwrap();
+        let engine = UnixStream::connect(&self.engine).unwrap();
         // While set, an answer breaks the line instead of passing.
         let held = Arc::new(AtomicBool::new(false));
         let back = {
@@ -172,10 +194,17 @@ impl State {
     /// The peer is killed before it can learn that the line is gone.
     fn break_line(&self, client: &UnixStream, engine: &UnixStream) {
         self.broken.store(true, Ordering::SeqCst);
-        if self.at.is_some_and(|at| at.fate == Fate::Killed) {
-            let peer = socket_peercred(client).unwrap().pid;
-            // It may have ended by itself since.
-            let _ = kill_process(peer, Signal::KILL);
+        match self.at.map(|at| at.fate) {
+            Some(Fate::Killed) => {
+                let peer = socket_peercred(client).unwrap().pid;
+                // It may have ended by itself since.
+                let _ = kill_process(peer, Signal::KILL);
+            }
+            Some(Fate::EngineKilled) => {
+                let kill = self.kill_engine.as_ref();
+                kill.expect("a line to an engine that can be killed")();
+            }
+            Some(Fate::CutOff) | None => {}
         }
         for client in self.clients.lock().unwrap().iter() {
             let _ = client.shutdown(Shutdown::Both);
@@ -270,11 +299,4 @@ fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
         let (key, value) = line.split_once(':')?;
         key.eq_ignore_ascii_case(name).then(|| value.trim())
     })
-}
-
-fn engine_socket() -> String {
-    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
-    host.strip_prefix("unix://")
-        .unwrap_or("/var/run/docker.sock")
-        .to_owned()
 }

@@ -24,7 +24,7 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    pub(super) fn start(mut command: Command) -> Self {
+    pub(super) fn start(mut command: Command, columns: u16) -> Self {
         let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&keyboard).unwrap();
         unlockpt(&keyboard).unwrap();
@@ -35,7 +35,7 @@ impl Terminal {
             .open(name.to_str().unwrap())
             .unwrap();
         let keyboard = File::from(keyboard);
-        set_size(&keyboard, 24, 80);
+        set_size(&keyboard, 24, columns);
         let child = command
             .stdin(line.try_clone().unwrap())
             .stdout(line.try_clone().unwrap())
