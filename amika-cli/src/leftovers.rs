@@ -1,9 +1,10 @@
-//! What interrupted commands left on the engine, and removing it.
+//! What interrupted commands left on the engine and on this machine, and removing it.
 //!
 //! Only what bears our labels is looked at. A git volume is never a leftover by itself: it may hold
 //! work, and outlives its sandbox by design.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use amika_core::label::{Kind, SandboxRecord, key};
 use schemars::JsonSchema;
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 use crate::engine::{Engine, EngineError, VolumeFacts};
 use crate::error::Result;
+use crate::git;
 use crate::lock::FileLock;
 use crate::reassign;
 use crate::sandbox::{self, State};
@@ -18,7 +20,7 @@ use crate::sandbox::{self, State};
 /// A leftover.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Leftover {
-    /// `container`, `image` or `volume`.
+    /// `container`, `image` or `volume`; `directory` on this machine.
     pub kind: String,
     /// Its name.
     pub name: String,
@@ -39,6 +41,7 @@ enum Removal {
     Reassign(String),
     Image(String),
     Volume(String),
+    Directory(PathBuf),
 }
 
 /// Finds leftovers. What a live `amika` is working on is none.
@@ -116,6 +119,14 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
             name: image,
         });
     }
+    for directory in git::left_copies() {
+        found.push(Leftover {
+            kind: "directory".into(),
+            name: directory.display().to_string(),
+            reason: "its create was interrupted".into(),
+            removal: Removal::Directory(directory),
+        });
+    }
     found.extend(volumes.iter().filter_map(|volume| orphan(volume, &ids)));
     Ok(found)
 }
@@ -172,6 +183,10 @@ pub async fn remove(engine: &Engine, leftover: &Leftover) -> Result<()> {
             Ok(()) | Err(EngineError::NotFound(_) | EngineError::Conflict(_)) => Ok(()),
             Err(error) => Err(error.into()),
         },
+        Removal::Directory(path) => {
+            git::remove_left_copy(path);
+            Ok(())
+        }
         Removal::Volume(name) => Ok(engine.remove_volume(name).await?),
     }
 }

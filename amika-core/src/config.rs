@@ -241,7 +241,6 @@ fn syntax_errors(text: &str, errors: &[toml::de::Error]) -> Vec<Diagnostic> {
                 &places,
                 span,
             )
-            .with_label(message)
         })
         .collect();
     found.sort_by_key(|diagnostic| diagnostic.span.start);

@@ -18,6 +18,9 @@ pub const API_VERSION: u32 = 1;
 /// A repository's configuration, relative to its root.
 pub const REPO_CONFIG: &str = ".amika/config.toml";
 
+/// Names of the preset images.
+pub const PRESETS: [&str; 2] = ["coder", "coder-dind"];
+
 /// The unprivileged user of the preset images.
 pub const AGENT_USER: &str = "amika";
 

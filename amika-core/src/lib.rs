@@ -12,6 +12,8 @@ pub mod diagnostic;
 pub mod duration;
 pub mod env;
 #[cfg(feature = "config")]
+pub mod image;
+#[cfg(feature = "config")]
 pub mod label;
 pub mod limit;
 pub mod mount;

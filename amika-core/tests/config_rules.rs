@@ -664,7 +664,30 @@ fn images_and_presets_are_words() {
             "cpus: \"inf\" is no number of processors: use one above 0, such as 2 or 1.5",
         ),
         ("limits.cpus = []", "cpus must be a number, not an array"),
-        ("limits.pids = 0", "pids: 0 is no number of processes"),
+        (
+            "limits.pids = 0",
+            "pids: 0 is no number of processes: use 1 to 4194304",
+        ),
+        (
+            "limits.pids = 4194305",
+            "pids: 4194305 is no number of processes: use 1 to 4194304",
+        ),
+        (
+            "preset = \"codr\"",
+            "there is no preset \"codr\"; did you mean \"coder\"?",
+        ),
+        (
+            "preset = \"fortran\"",
+            "there is no preset \"fortran\"; the presets are coder, coder-dind",
+        ),
+        (
+            "image = \"Debian\"",
+            "\"Debian\" names no image: an image's name is in lower case",
+        ),
+        (
+            "image = \"debian:\"",
+            "\"debian:\" names no image: a tag is made of letters, digits, \"_\", \".\" and \"-\", such as \"trixie-slim\"",
+        ),
         (
             "limits.pids = \"1\"",
             "pids must be an integer, not a string",

@@ -285,13 +285,18 @@ fn bad_environment_and_limits_are_2() {
 #[test]
 fn a_repositorys_configuration_that_is_no_toml_is_2_with_its_place() {
     let stage = Stage::new();
-    let repository = stage.repository("project", &[(".amika/config.toml", "[lifecycle\n")]);
-    refused(
-        &stage,
-        &["--image", DEBIAN, "--git", &repository],
-        2,
-        "config.toml",
-    );
+    let broken = "[env]\nA = = 1\n[sandbox\n";
+    let repository = stage.repository("project", &[(".amika/config.toml", broken)]);
+    let args = ["--image", DEBIAN, "--git", &repository];
+    refused(&stage, &args, 2, ".amika/config.toml:2:5: invalid TOML");
+    let told = stage.sandbox_verb(&[&["create"], &args[..]].concat());
+    let told = told.stderr_text();
+    // Each of the two once, with the line and a mark under the place.
+    assert_eq!(told.matches("invalid TOML").count(), 2, "{told}");
+    for part in ["2 | A = = 1\n", "  |     ^", "3 | [sandbox\n"] {
+        assert_eq!(told.matches(part).count(), 1, "{part:?}: {told}");
+    }
+    assert!(!told.contains("caused by"), "{told}");
     let missing = stage.repository(
         "other",
         &[(
@@ -305,4 +310,37 @@ fn a_repositorys_configuration_that_is_no_toml_is_2_with_its_place() {
         2,
         "none.sh",
     );
+}
+
+#[test]
+fn a_bad_section_of_the_configuration_is_a_warning_and_the_others_apply() {
+    let stage = Stage::new();
+    let config = "[sandbox]\npreset = \"codr\"\nlimits = { memory = \"64m\", pids = 0 }\n[env]\nGREETING = \"hello\"\n";
+    let repository = stage.repository("project", &[(".amika/config.toml", config)]);
+    let sandbox = stage.adopt(stage.name());
+    let created = sandbox.create(DEBIAN, &["--git", &repository]);
+    created.ended(
+        0,
+        &[
+            "warning: [sandbox] is ignored",
+            ".amika/config.toml:2:10",
+            "there is no preset \"codr\"; did you mean \"coder\"?",
+            "line 3, column 38: pids: 0 is no number of processes",
+        ],
+    );
+    let greeting = sandbox.exec(&["sh", "-c", "echo $GREETING"]).output();
+    assert_eq!(greeting.stdout_text(), "hello\n");
+    assert_eq!(sandbox.engine_says("{{.HostConfig.Memory}}"), "0");
+}
+
+#[test]
+fn a_limit_of_the_repository_that_is_more_than_the_engine_has_is_left_away() {
+    let stage = Stage::new();
+    let config = "[sandbox.limits]\ncpus = 5000\nmemory = \"512m\"\n";
+    let repository = stage.repository("project", &[(".amika/config.toml", config)]);
+    let sandbox = stage.adopt(stage.name());
+    let created = sandbox.create(DEBIAN, &["--git", &repository]);
+    created.ended(0, &["sandbox.limits.cpus is 5000", "no limit is set"]);
+    let limits = sandbox.engine_says("{{.HostConfig.NanoCpus}} {{.HostConfig.Memory}}");
+    assert_eq!(limits, "0 536870912");
 }

@@ -34,6 +34,7 @@ mod opencode;
 mod plain_docker;
 mod ports;
 mod prompt;
+mod repositories;
 mod services;
 mod setup;
 mod volumes;

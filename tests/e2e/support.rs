@@ -58,6 +58,7 @@ impl Stage {
     pub(crate) fn new() -> Self {
         let amika = program();
         let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join("tmp")).unwrap();
         let unique = home.path().file_name().unwrap().to_string_lossy();
         let unique: String = unique.chars().filter(char::is_ascii_alphanumeric).collect();
         let run = format!("e2e-{}-{unique}", std::process::id()).to_lowercase();
@@ -78,6 +79,12 @@ impl Stage {
     /// The home directory of `amika` in this test.
     pub(crate) fn home(&self) -> &Path {
         self.home.path()
+    }
+
+    /// Names of what `amika` has in the directory for temporary files.
+    pub(crate) fn temporary(&self) -> Vec<std::ffi::OsString> {
+        let entries = std::fs::read_dir(self.home().join("tmp")).unwrap();
+        entries.map(|entry| entry.unwrap().file_name()).collect()
     }
 
     /// Writes a file that may be executed, beneath the home directory.
@@ -209,6 +216,8 @@ impl Stage {
             .env("HOME", home)
             // As one user has it: what locks guard is the engine's, and all stages share that.
             .env("XDG_RUNTIME_DIR", runtime_dir())
+            // What a killed one leaves there is no other test's to find.
+            .env("TMPDIR", home.join("tmp"))
             .env("TERM", "xterm-256color")
             .env("AMIKA_TEST_RUN", &self.run);
         for (name, value) in std::env::vars_os() {

@@ -36,6 +36,8 @@ pub struct Facts {
     pub proxies: Vec<(String, String)>,
     /// Whether the engine's log driver is the one that grows without bound.
     pub unbounded_log: bool,
+    /// Number of the engine's processors; 0 when it does not tell.
+    pub engine_cpus: i64,
     /// What was found at the mounts' sources.
     pub sources: Sources,
     /// Label of the test run that this process belongs to.
@@ -97,6 +99,7 @@ pub async fn gather(
         token_sha256,
         proxies: crate::proxy::variables(),
         unbounded_log: system.log_driver == "json-file",
+        engine_cpus: system.cpus,
         sources,
         test: crate::test_run(),
     })

@@ -44,6 +44,24 @@ pub struct Settings {
     pub command: Vec<String>,
 }
 
+impl Settings {
+    /// Leaves a repository's limit on processors away where the engine has no more than that: it
+    /// would refuse the limit, and keeps to what it has without one. Returns what to warn of. A flag's
+    /// limit stays, so that the engine's refusal is the user's to see.
+    pub fn fit_cpus(&mut self, request: &Request, engine_cpus: i64) -> Option<String> {
+        let cpus = self.limits.cpus?;
+        let fits = engine_cpus < 1 || cpus.nano() <= engine_cpus.saturating_mul(1_000_000_000);
+        if fits || request.limits.cpus.is_some() {
+            return None;
+        }
+        self.limits.cpus = None;
+        Some(format!(
+            "{}: sandbox.limits.cpus is {cpus}, and the engine has {engine_cpus}: no limit is set",
+            amika_core::config::PATH
+        ))
+    }
+}
+
 /// Joins the flags with the repository's configuration. `script` is the configured setup script's
 /// path once it was found to be usable.
 ///

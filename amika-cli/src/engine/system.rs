@@ -11,6 +11,8 @@ pub struct SystemFacts {
     pub api_version: String,
     /// Architecture in the kernel's words, such as `x86_64`.
     pub architecture: String,
+    /// Number of processors; 0 when it does not tell.
+    pub cpus: i64,
     /// Operating system, such as `Debian GNU/Linux 12`.
     pub operating_system: String,
     /// Storage driver.
@@ -62,6 +64,7 @@ impl Engine {
             version: info.server_version.unwrap_or_default(),
             api_version: self.docker.client_version().to_string(),
             architecture: info.architecture.unwrap_or_default(),
+            cpus: info.ncpu.unwrap_or_default(),
             operating_system: info.operating_system.unwrap_or_default(),
             storage_driver: info.driver.unwrap_or_default(),
             root_dir: info.docker_root_dir.unwrap_or_default(),

@@ -49,6 +49,7 @@ use config::Settings;
 use plan::{Place, Plan, Planner};
 use refs::{Refs, Selection};
 use scratch::Scratch;
+pub use scratch::{left as left_copies, remove as remove_left_copy};
 use source::{Location, Source};
 
 /// What the flags ask for.

@@ -2,19 +2,20 @@
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tempfile::TempDir;
-
+/// One that its process holds a lock on for as long as it lives.
 const PREFIX: &str = "amika-git-";
-/// Between its making and its lock a directory looks as if nobody used it.
+/// One whose process has yet to take the lock.
+const MAKING: &str = ".amika-git-making-";
+/// How long a process may need for that: older ones are nobody's.
 const LEFT: Duration = Duration::from_hours(1);
 
 /// A temporary directory that nobody else can look into: it may hold a whole private repository. It
 /// goes when it is dropped; its lock tells those after a SIGKILL that it is nobody's any more.
 pub(super) struct Scratch {
-    directory: TempDir,
+    path: PathBuf,
     _lock: File,
 }
 
@@ -24,49 +25,78 @@ impl Scratch {
     /// # Errors
     /// When it cannot be made.
     pub(super) fn new() -> std::io::Result<Self> {
-        sweep(&std::env::temp_dir(), LEFT);
-        let directory = tempfile::Builder::new()
-            .prefix(PREFIX)
+        for left in left() {
+            remove(&left);
+        }
+        let made = tempfile::Builder::new()
+            .prefix(MAKING)
             .permissions(Permissions::from_mode(0o700))
             .tempdir()?;
-        let lock = File::open(directory.path())?;
+        let lock = File::open(made.path())?;
         // Where locks do not work nobody can take this one either, and nothing is removed.
         let _ = lock.lock();
-        Ok(Self {
-            directory,
-            _lock: lock,
-        })
+        // Only a locked one gets the name by which others look for those that nobody holds.
+        let name = made.path().file_name().unwrap_or_default();
+        let unique = name.to_string_lossy().replacen(MAKING, PREFIX, 1);
+        let path = made.path().with_file_name(unique);
+        std::fs::rename(made.path(), &path)?;
+        let _ = made.keep();
+        Ok(Self { path, _lock: lock })
     }
 
     /// Where it is.
     pub(super) fn path(&self) -> &Path {
-        self.directory.path()
+        &self.path
     }
 }
 
-/// Removes directories of that name that are this user's, old enough, and locked by nobody. What cannot
-/// be looked at or removed stays: it is in nobody's way.
-fn sweep(parent: &Path, age: Duration) {
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed now is found by `left` later.
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Temporary directories of this user's that killed processes left.
+pub fn left() -> Vec<PathBuf> {
+    left_in(&std::env::temp_dir())
+}
+
+/// Removes one of those; whether it is gone. One that somebody holds by now stays.
+pub fn remove(path: &Path) -> bool {
+    is_unlocked(path) && std::fs::remove_dir_all(path).is_ok()
+}
+
+/// Those in a directory. What cannot be looked at stays: it is in nobody's way.
+fn left_in(parent: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(parent) else {
-        return;
+        return Vec::new();
     };
     let user = rustix::process::geteuid().as_raw();
-    for entry in entries.flatten() {
-        let named = entry.file_name().to_string_lossy().starts_with(PREFIX);
-        let left = entry.metadata().is_ok_and(|found| {
-            let is_old = found
-                .modified()
-                .is_ok_and(|at| at.elapsed().is_ok_and(|since| since >= age));
-            found.is_dir() && found.uid() == user && is_old
-        });
-        if named
-            && left
-            && let Ok(directory) = File::open(entry.path())
-            && directory.try_lock().is_ok()
-        {
-            let _ = std::fs::remove_dir_all(entry.path());
-        }
-    }
+    let is_left = |entry: &std::fs::DirEntry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let is_named = name.starts_with(PREFIX) || name.starts_with(MAKING);
+        // Of a link this is the link's own: it is no directory.
+        let Ok(found) = entry.metadata() else {
+            return false;
+        };
+        let is_old = || {
+            let since = found.modified().ok().and_then(|at| at.elapsed().ok());
+            since.is_some_and(|since| since >= LEFT)
+        };
+        is_named
+            && found.is_dir()
+            && found.uid() == user
+            && (name.starts_with(PREFIX) || is_old())
+            && is_unlocked(&entry.path())
+    };
+    let entries = entries.flatten().filter(is_left);
+    entries.map(|entry| entry.path()).collect()
+}
+
+fn is_unlocked(path: &Path) -> bool {
+    File::open(path).is_ok_and(|directory| directory.try_lock().is_ok())
 }
 
 #[cfg(test)]
@@ -76,45 +106,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_a_dead_process_left_is_removed() {
+    fn only_what_a_dead_process_left_is_found_and_removed() {
         let parent = tempfile::tempdir().expect("a directory");
-        let old = |name: &str| {
+        let make = |name: &str, age: Duration| {
             let path = parent.path().join(name);
             std::fs::create_dir(&path).expect("made");
             std::fs::write(path.join("file"), "x").expect("written");
             let handle = File::open(&path).expect("opened");
-            let then = SystemTime::now() - 2 * LEFT;
-            handle.set_modified(then).expect("aged");
+            handle.set_modified(SystemTime::now() - age).expect("aged");
             handle
         };
-        drop(old("amika-git-left"));
-        drop(old("something-else"));
-        let used = old("amika-git-used");
+        drop(make("amika-git-left", Duration::ZERO));
+        drop(make(".amika-git-making-left", 2 * LEFT));
+        drop(make(".amika-git-making-young", Duration::ZERO));
+        drop(make("something-else", 2 * LEFT));
+        let used = make("amika-git-used", 2 * LEFT);
         used.lock().expect("locked");
-        std::fs::create_dir(parent.path().join("amika-git-young")).expect("made");
         std::os::unix::fs::symlink("something-else", parent.path().join("amika-git-link"))
             .expect("linked");
-        sweep(parent.path(), LEFT);
-        let mut names: Vec<String> = std::fs::read_dir(parent.path())
-            .expect("listed")
-            .map(|entry| {
-                entry
-                    .expect("read")
-                    .file_name()
-                    .to_string_lossy()
-                    .into_owned()
-            })
-            .collect();
-        names.sort();
-        assert_eq!(
-            names,
-            [
-                "amika-git-link",
-                "amika-git-used",
-                "amika-git-young",
-                "something-else"
-            ]
-        );
+        let mut found = left_in(parent.path());
+        found.sort();
+        let left =
+            [".amika-git-making-left", "amika-git-left"].map(|name| parent.path().join(name));
+        assert_eq!(found, left);
+        assert!(left.iter().all(|path| remove(path) && !path.exists()));
+        assert!(!remove(&parent.path().join("amika-git-used")));
+        assert_eq!(left_in(parent.path()), Vec::<PathBuf>::new());
         assert!(parent.path().join("something-else/file").exists());
     }
 

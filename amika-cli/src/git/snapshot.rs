@@ -1,7 +1,9 @@
 //! The state of a repository when its sandbox was made; later work is told from it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +78,9 @@ pub(super) fn take(
 
 /// The tree of the work tree, its new objects written to a temporary directory. `None` when git cannot
 /// read all of it.
+///
+/// The host's objects are kept out of git's sight while it writes: it sets the time of an object, or of
+/// the pack that holds it, when it is asked to write one that is there already.
 fn work_tree(plan: &Plan, scratch: &Path) -> Result<Option<String>, GitError> {
     let index = scratch.join("snapshot-index");
     if let Some(host) = &plan.index {
@@ -83,34 +88,79 @@ fn work_tree(plan: &Plan, scratch: &Path) -> Result<Option<String>, GitError> {
     }
     let objects = scratch.join("snapshot-objects");
     let lfs = scratch.join("snapshot-lfs");
-    std::fs::create_dir_all(&objects).map_err(GitError::io("write", &objects))?;
+    let packs = objects.join("pack");
+    std::fs::create_dir_all(&packs).map_err(GitError::io("write", &packs))?;
     let git = plan.git.with_index(&index);
-    let run = |git: &Git, arguments: &[&str]| -> Result<Option<Vec<u8>>, GitError> {
-        let output = git
-            .command(arguments)
+    let command = |arguments: &[&str]| {
+        let mut command = git.command(arguments);
+        command
             .env("GIT_OBJECT_DIRECTORY", &objects)
-            .env(
-                "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-                plan.location.common_dir.join("objects"),
-            )
             // A clean filter of LFS would put the content into the host's store.
             .env("GIT_CONFIG_COUNT", "2")
             .env("GIT_CONFIG_KEY_0", "lfs.storage")
             .env("GIT_CONFIG_VALUE_0", &lfs)
             .env("GIT_CONFIG_KEY_1", "core.compression")
-            .env("GIT_CONFIG_VALUE_1", "0")
-            .stdin(std::process::Stdio::null())
+            .env("GIT_CONFIG_VALUE_1", "0");
+        command
+    };
+    let run = |arguments: &[&str]| -> Result<Option<Vec<u8>>, GitError> {
+        let mut command = command(arguments);
+        let output = command
+            .stdin(Stdio::null())
             .output()
             .map_err(GitError::NoGit)?;
         Ok(output.status.success().then_some(output.stdout))
     };
-    let tree = match run(&git, &["add", "-A", "--", "."])? {
-        Some(_) => run(&git, &["write-tree"])?,
-        None => None,
+    let old = blobs_to_compare(&git)?;
+    let mut pack = command(&["pack-objects", "-q", "--window=0"]);
+    let host = plan.location.common_dir.join("objects");
+    pack.arg(packs.join("pack"))
+        .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", host);
+    let tree = if (old.is_empty() || feed(pack, &old)?) && run(&["add", "-A", "--", "."])?.is_some()
+    {
+        // What did not change is not there, and need not be.
+        run(&["write-tree", "--missing-ok"])?
+    } else {
+        None
     };
     for leftover in [&objects, &lfs] {
         // It goes with the temporary directory at the latest.
         let _ = std::fs::remove_dir_all(leftover);
     }
     Ok(tree.map(|oid| String::from_utf8_lossy(&line(oid)).into_owned()))
+}
+
+/// Names, one a line, of the blobs that `git add` reads: the old content of files that may have changed
+/// decides on their line ends, and attributes count although their file is gone.
+fn blobs_to_compare(git: &Git) -> Result<Vec<u8>, GitError> {
+    // `:<mode> <mode> <oid> <oid> <status>`, then the path; whether the content differs is not looked at.
+    let changed = git.output(&["diff-files", "-z", "--raw", "--ignore-submodules=all"])?;
+    let attributes = git.output(&["ls-files", "-s", "-z", "--", ":(top,glob)**/.gitattributes"])?;
+    let field = |entry: &[u8], number: usize| {
+        let oid = entry.split(|&byte| byte == b' ').nth(number)?;
+        let is_oid = oid.iter().all(u8::is_ascii_hexdigit) && oid.iter().any(|&byte| byte != b'0');
+        is_oid.then(|| [oid, b"\n"].concat())
+    };
+    let changed = changed
+        .split(|&byte| byte == 0)
+        .filter(|entry| entry.starts_with(b":1") || entry.starts_with(b":0"))
+        .filter_map(|entry| field(entry, 2));
+    let attributes = attributes
+        .split(|&byte| byte == 0)
+        .filter_map(|entry| field(entry, 1));
+    let blobs: BTreeSet<Vec<u8>> = changed.chain(attributes).collect();
+    Ok(blobs.into_iter().flatten().collect())
+}
+
+/// Runs a command that reads `input` to its end before it writes; whether it succeeded.
+fn feed(mut command: Command, input: &[u8]) -> Result<bool, GitError> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(GitError::NoGit)?;
+    // One that ends early says by its exit code why.
+    let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input));
+    Ok(child.wait().map_err(GitError::NoGit)?.success())
 }

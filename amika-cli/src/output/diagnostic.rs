@@ -7,15 +7,46 @@ use crate::error::{CommandError, ExitCode};
 
 /// Renders a finding with the lines of the text that it is about.
 pub(super) fn render(path: &str, text: &str, diagnostic: &Diagnostic, colours: bool) -> String {
-    let level = match diagnostic.severity {
+    let title = level(diagnostic).primary_title(diagnostic.message.clone());
+    draw(Group::with_title(title), path, text, diagnostic, colours)
+}
+
+/// The error of a file that cannot be used. What is wrong first is the error's own sentence, with the
+/// place; the lines that it is about stand below, and further findings after them.
+pub(crate) fn refusal(path: &str, text: &str, problems: &[Diagnostic]) -> CommandError {
+    let Some((first, others)) = problems.split_first() else {
+        return CommandError::new(ExitCode::Usage, format!("{path} cannot be used"));
+    };
+    let message = format!("{path}:{}:{}: {}", first.line, first.column, first.message);
+    let untitled = Group::with_level(level(first));
+    let mut error = CommandError::new(ExitCode::Usage, message)
+        .excerpt(draw(untitled, path, text, first, false))
+        .detail("line", first.line)
+        .detail("column", first.column);
+    for problem in others {
+        error = error.excerpt(render(path, text, problem, false));
+    }
+    error
+}
+
+fn level(diagnostic: &Diagnostic) -> Level<'static> {
+    match diagnostic.severity {
         Severity::Warning => Level::WARNING,
         Severity::Error => Level::ERROR,
-    };
+    }
+}
+
+fn draw<'a>(
+    group: Group<'a>,
+    path: &'a str,
+    text: &'a str,
+    diagnostic: &Diagnostic,
+    colours: bool,
+) -> String {
     let span = clamp(text, &diagnostic.span);
     let label = diagnostic.label.clone().unwrap_or_default();
     let annotation = AnnotationKind::Primary.span(span).label(label);
-    let mut group = Group::with_title(level.primary_title(diagnostic.message.clone()))
-        .element(Snippet::source(text).path(path).annotation(annotation));
+    let mut group = group.element(Snippet::source(text).path(path).annotation(annotation));
     if let Some(help) = &diagnostic.help {
         group = group.element(Level::HELP.message(help.clone()));
     }
@@ -25,26 +56,6 @@ pub(super) fn render(path: &str, text: &str, diagnostic: &Diagnostic, colours: b
         Renderer::plain()
     };
     renderer.render(&[group])
-}
-
-/// The error of a file that cannot be used.
-pub(crate) fn refusal(path: &str, text: &str, problems: &[Diagnostic]) -> CommandError {
-    let place = problems.first().map_or_else(String::new, |first| {
-        format!(":{}:{}", first.line, first.column)
-    });
-    let message = problems
-        .first()
-        .map_or_else(String::new, |first| first.message.clone());
-    let mut error = CommandError::new(ExitCode::Usage, format!("{path}{place}: {message}"));
-    for problem in problems {
-        error = error.cause(render(path, text, problem, false));
-    }
-    if let Some(first) = problems.first() {
-        error = error
-            .detail("line", first.line)
-            .detail("column", first.column);
-    }
-    error
 }
 
 /// A span that lies within the text, on character boundaries.

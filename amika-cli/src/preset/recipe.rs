@@ -125,6 +125,12 @@ mod tests {
     }
 
     #[test]
+    fn the_contract_knows_the_presets_by_name() {
+        let names = Preset::ALL.map(Preset::name);
+        assert_eq!(names, amika_core::contract::PRESETS);
+    }
+
+    #[test]
     fn a_new_daemon_is_a_new_recipe() {
         assert_ne!(
             Preset::Coder.fingerprint("one"),

@@ -223,7 +223,13 @@ fn a_preset_that_there_is_not_is_told_where_it_stands() {
     let (document, code) = repository.json(&[]);
     assert_eq!((code, &document["valid"]), (2, &json!(false)));
     let warning = &document["warnings"][0];
-    assert_eq!(warning["message"], json!("there is no preset \"codr\""));
+    assert_eq!(
+        warning["message"],
+        json!(
+            "[sandbox] is ignored:\n  line 2, column 10: there is no preset \"codr\"; did you mean \"coder\"?"
+        )
+    );
+    assert_eq!(document["sandbox"]["preset"], json!(null));
     assert_eq!(
         (&warning["line"], &warning["column"]),
         (&json!(2), &json!(10))

@@ -5,9 +5,14 @@ use toml::de::{DeTable, DeValue};
 
 use super::read::{Section, integer, quoted};
 use super::{ImageChoice, Limits, Located, Sandbox};
+use crate::contract::PRESETS;
+use crate::image::check_reference;
 use crate::limit::{Cpus, InvalidLimit, Memory};
+use crate::nearest::nearest;
 
 const KEYS: [&str; 3] = ["preset", "image", "limits"];
+/// The most processes that Linux numbers: it refuses a higher limit (`PID_MAX_LIMIT`).
+const MAX_PIDS: i64 = 1 << 22;
 const LIMIT_KEYS: [&str; 3] = ["cpus", "memory", "pids"];
 
 pub(super) fn read(section: &mut Section<'_>, table: &DeTable<'_>) -> Sandbox {
@@ -26,14 +31,41 @@ fn read_image(section: &mut Section<'_>, table: &DeTable<'_>) -> Option<Located<
     let preset = table
         .get("preset")
         .and_then(|value| word(section, value, "preset", "a preset"));
+    if let Some(preset) = &preset {
+        check_preset(section, preset);
+    }
     let image = table
         .get("image")
         .and_then(|value| word(section, value, "image", "an image"));
+    if let Some(image) = &image
+        && let Err(error) = check_reference(&image.value)
+    {
+        let text = quoted(&image.value);
+        section.problem(
+            image.span.clone(),
+            format!("{text} names no image: {error}"),
+        );
+    }
     if let (Some((key, _)), true) = (table.get_key_value("image"), table.contains_key("preset")) {
         section.problem(key.span(), "preset and image exclude each other");
     }
     let preset = preset.map(|located| map(located, ImageChoice::Preset));
     preset.or(image.map(|located| map(located, ImageChoice::Image)))
+}
+
+fn check_preset(section: &mut Section<'_>, preset: &Located<String>) {
+    if PRESETS.contains(&preset.value.as_str()) {
+        return;
+    }
+    let hint = match nearest(&preset.value, PRESETS) {
+        Some(meant) => format!("did you mean \"{meant}\"?"),
+        None => format!("the presets are {}", PRESETS.join(", ")),
+    };
+    let text = quoted(&preset.value);
+    section.problem(
+        preset.span.clone(),
+        format!("there is no preset {text}; {hint}"),
+    );
 }
 
 fn map(located: Located<String>, choice: fn(String) -> ImageChoice) -> Located<ImageChoice> {
@@ -51,7 +83,7 @@ fn map(located: Located<String>, choice: fn(String) -> ImageChoice) -> Located<I
     }
 }
 
-/// Returns a name that can stand on an engine's command line; which ones exist is not known here.
+/// Returns a name that can stand on an engine's command line.
 fn word(
     section: &mut Section<'_>,
     value: &Spanned<DeValue<'_>>,
@@ -121,11 +153,14 @@ fn pids(section: &mut Section<'_>, value: &Spanned<DeValue<'_>>) -> Option<i64> 
         section.wrong_type(value, "pids", "an integer");
         return None;
     };
-    let pids = integer(number).filter(|pids| *pids > 0);
+    let pids = integer(number).filter(|pids| (1..=MAX_PIDS).contains(pids));
     if pids.is_none() {
         section.problem(
             value.span(),
-            format!("pids: {} is no number of processes", number.as_str()),
+            format!(
+                "pids: {} is no number of processes: use 1 to {MAX_PIDS}",
+                number.as_str()
+            ),
         );
     }
     pids

@@ -1,5 +1,5 @@
-//! A socket before the engine's: it notes what is asked, and can hold a request until it is told to
-//! let go. So a test says "while the container is being made" without guessing at times.
+//! A socket before the engine's: it notes what is asked, and can hold a request, or what comes after so
+//! many bytes, until it is told to let go. So a test says "while the container is being made" without guessing at times.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -25,6 +25,8 @@ struct Shared {
 struct State {
     requests: Vec<String>,
     hold: Option<String>,
+    /// How many bytes go to the engine before the next ones are held.
+    hold_after: Option<usize>,
     held: bool,
 }
 
@@ -64,6 +66,12 @@ impl EngineProxy {
         self
     }
 
+    /// Holds what comes after so many bytes to the engine, whatever requests they are of.
+    pub(crate) fn hold_after(&self, bytes: usize) -> &Self {
+        self.shared.state.lock().unwrap().hold_after = Some(bytes);
+        self
+    }
+
     /// Waits until a request is held.
     pub(crate) fn holds(&self) -> &Self {
         super::eventually("a request is held", || {
@@ -76,6 +84,7 @@ impl EngineProxy {
     pub(crate) fn let_go(&self) -> &Self {
         let mut state = self.shared.state.lock().unwrap();
         state.hold = None;
+        state.hold_after = None;
         state.held = false;
         self.shared.changed.notify_all();
         self
@@ -97,6 +106,7 @@ impl EngineProxy {
 impl Shared {
     /// A client sends one request at a time, and its head in one piece.
     fn see(&self, chunk: &[u8]) {
+        self.count(chunk.len());
         let first = chunk
             .split(|byte| *byte == b'\r')
             .next()
@@ -108,6 +118,24 @@ impl Shared {
         let mut state = self.state.lock().unwrap();
         state.requests.push(line.clone().into_owned());
         if state.hold.as_ref().is_some_and(|what| line.contains(what)) {
+            state.held = true;
+            while state.held {
+                state = self.changed.wait(state).unwrap();
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Counts bytes down to where they are held.
+    fn count(&self, bytes: usize) {
+        let mut state = self.state.lock().unwrap();
+        let Some(left) = state.hold_after else {
+            return;
+        };
+        let left = left.saturating_sub(bytes);
+        state.hold_after = Some(left);
+        if left == 0 {
             state.held = true;
             while state.held {
                 state = self.changed.wait(state).unwrap();

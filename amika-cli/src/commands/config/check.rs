@@ -1,15 +1,14 @@
 //! `amika config check`: needs no engine.
 
 use amika_core::config::report::Report;
-use amika_core::config::{self, ImageChoice, SetupScript};
-use amika_core::diagnostic::{Diagnostic, Severity};
+use amika_core::config::{self, SetupScript};
+use amika_core::diagnostic::Severity;
 
 use super::file::File;
 use crate::App;
 use crate::args::config::CheckArgs;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::output::{Table, printable};
-use crate::preset::Preset;
 
 /// Says what the configuration means; the exit code tells whether all of it applies.
 pub(super) fn run(args: &CheckArgs, app: &App) -> Result<u8> {
@@ -34,12 +33,6 @@ pub(super) fn run(args: &CheckArgs, app: &App) -> Result<u8> {
         report.refuse(&problem);
         findings.push(problem);
     }
-    if let Ok(parsed) = &parsed
-        && let Some(problem) = unknown_preset(&text, &parsed.config.sandbox)
-    {
-        report.refuse(&problem);
-        findings.push(problem);
-    }
     findings.sort_by_key(|finding| finding.span.start);
     for finding in &findings {
         app.out.diagnostic(&shown, &text, finding);
@@ -54,24 +47,6 @@ pub(super) fn run(args: &CheckArgs, app: &App) -> Result<u8> {
     } else {
         ExitCode::Usage as u8
     })
-}
-
-/// A preset that this program has not got, which the file's grammar cannot know.
-fn unknown_preset(text: &str, sandbox: &config::Sandbox) -> Option<Diagnostic> {
-    let image = sandbox.image.as_ref()?;
-    let ImageChoice::Preset(name) = &image.value else {
-        return None;
-    };
-    if Preset::parse(name).is_some() {
-        return None;
-    }
-    let names: Vec<&str> = Preset::ALL.iter().map(|preset| preset.name()).collect();
-    let message = format!("there is no preset \"{}\"", printable(name));
-    let help = format!(
-        "the presets are: {}; `image` takes any other image",
-        names.join(", ")
-    );
-    Some(Diagnostic::new(Severity::Error, message, text, image.span.clone()).with_help(help))
 }
 
 fn write_text(

@@ -186,13 +186,16 @@ async fn prepare(
     let no_config = RepoConfig::default();
     let config = source.as_ref().map_or(&no_config, |source| &source.config);
     let script = source.as_ref().and_then(|source| source.script.clone());
-    let settings = create::merge(request, config, script)?;
+    let mut settings = create::merge(request, config, script)?;
     let missing = if args.dry_run {
         MissingImage::Refuse
     } else {
         MissingImage::Get
     };
     let facts = create::gather(&engine, &settings, missing, steps).await?;
+    if let Some(warning) = settings.fit_cpus(request, facts.engine_cpus) {
+        app.out.warn(&warning);
+    }
     Ok(Prepared {
         engine,
         name,

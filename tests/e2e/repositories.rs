@@ -1,0 +1,273 @@
+//! `create --git` of repositories that the real git made, of every kind that people have: what the
+//! sandbox holds is what the host has, and the host stays what it was.
+
+mod host;
+mod untouched;
+
+use std::path::{Path, PathBuf};
+
+use crate::support::{Output, Run, Sandbox, Stage, preset};
+use host::{facts, facts_inside, fingerprint, introduce, is_sound, is_untouched, run};
+
+/// A stage with a user whom git knows; sandboxes on it are of the preset, which has git in it.
+struct World {
+    stage: Stage,
+}
+
+impl World {
+    fn new() -> Self {
+        let stage = Stage::new();
+        introduce(&stage);
+        preset(&stage);
+        Self { stage }
+    }
+
+    /// Makes a directory beneath the home by a script.
+    fn make(&self, name: &str, script: &str) -> PathBuf {
+        let path = self.stage.home().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        run(&self.stage, &path, script);
+        path
+    }
+
+    /// `amika sandbox create --git`, to be started, without what is no matter here.
+    fn create(&self, sandbox: &Sandbox<'_>, args: &[&str]) -> Run {
+        let start = ["sandbox", "create", "--name", &sandbox.name, "--git"];
+        let all = [&start, args, &["--env", "AMIKA_OPENCODE_WEB=0"]].concat();
+        self.stage.amika(&all)
+    }
+
+    /// Creates a sandbox with `--git` from inside a directory; what stands beneath `guarded` must stay
+    /// as it is.
+    fn clone_from(&self, dir: &Path, guarded: &Path, args: &[&str]) -> (Sandbox<'_>, Output) {
+        let before = fingerprint(guarded);
+        let sandbox = self.stage.adopt(self.stage.name());
+        let created = self.create(&sandbox, args).dir(dir).output();
+        assert_eq!(created.code, 0, "{created:?}");
+        is_untouched(guarded, &before);
+        assert_eq!(self.stage.temporary(), Vec::<std::ffi::OsString>::new());
+        (sandbox, created)
+    }
+
+    /// As [`World::clone_from`] of a repository's root; what it holds must be what the host has.
+    fn same(&self, repository: &Path, args: &[&str]) -> (Sandbox<'_>, Output) {
+        let (sandbox, created) = self.clone_from(repository, repository, args);
+        let outside = facts(&self.stage, repository);
+        assert_eq!(facts_inside(&sandbox), outside);
+        is_sound(&sandbox);
+        (sandbox, created)
+    }
+}
+
+/// Prints a file of the repository in the sandbox.
+fn inside(sandbox: &Sandbox<'_>, script: &str) -> String {
+    let output = sandbox.exec(&["bash", "-ec", script]).output();
+    assert_eq!(output.code, 0, "{output:?}");
+    output.stdout_text()
+}
+
+#[test]
+fn submodules_come_initialised_and_with_their_content() {
+    let world = World::new();
+    world.make(
+        "deep",
+        "git init -q; echo deepest > file; git add .; git commit -qm deep",
+    );
+    world.make(
+        "library",
+        "git init -q; echo old > code; git add .; git commit -qm old
+         git submodule --quiet add ../deep vendor/deep; git commit -qm with-deep
+         git tag v1; echo newer > code; git commit -qam newer",
+    );
+    let project = world.make(
+        "project",
+        "git init -q
+         git submodule --quiet add ../library 'libs/the library'
+         git -C 'libs/the library' checkout -q v1
+         git submodule --quiet update --init --recursive
+         git add .; git commit -qm first
+         git remote add origin https://me:ghp_s3cretTOKEN@example.org/project.git
+         git -C 'libs/the library' remote add upstream https://me:ghp_s3cretTOKEN@example.org/library.git",
+    );
+    let (sandbox, created) = world.same(&project, &[]);
+    assert!(!created.stderr_text().contains("warning"), "{created:?}");
+    let script = "cd 'libs/the library'; cat code vendor/deep/file; git status --porcelain; git describe --tags
+         echo more >> code; git commit -qam inside; git log -1 --format=%ae; cd ../..; git status --porcelain";
+    assert_eq!(
+        inside(&sandbox, script),
+        "old\ndeepest\nv1\nhost@example.org\n M libs/the library\n".replace("\"", "")
+    );
+}
+
+#[test]
+fn lfs_content_comes_as_far_as_the_host_has_it() {
+    let world = World::new();
+    let project = world.make(
+        "project",
+        "git init -q; git lfs install --local >/dev/null; git lfs track '*.bin' >/dev/null
+         head -c 300000 /dev/urandom > here.bin; head -c 300000 /dev/urandom > gone.bin
+         git add .; git commit -qm first
+         oid=$(git lfs ls-files --long | grep gone.bin | cut -d' ' -f1)
+         rm .git/lfs/objects/*/*/$oid gone.bin; GIT_LFS_SKIP_SMUDGE=1 git checkout -q gone.bin",
+    );
+    let (sandbox, created) = world.same(&project, &[]);
+    assert!(created.stderr_text().contains("1 LFS file"), "{created:?}");
+    let script = "head -c 7 gone.bin; stat -c ' %s' here.bin; git lfs fsck --objects HEAD 2>&1 | grep -c here.bin || true
+         head -c 50000 /dev/urandom > new.bin; git add new.bin; git commit -qm new; git lfs ls-files | cut -c 12-";
+    assert_eq!(
+        inside(&sandbox, script),
+        "version 300000\n0\n- gone.bin\n* here.bin\n* new.bin\n"
+    );
+}
+
+#[test]
+fn a_linked_worktree_is_cloned_from_within_with_its_own_state() {
+    let world = World::new();
+    let main = world.make(
+        "all/project",
+        "git init -q; mkdir src; echo one > src/a; echo two > b; git add .; git commit -qm first
+         git worktree add -q ../linked -b topic
+         cd ../linked; echo changed > src/a; git add src/a; echo more >> src/a; rm b; echo new > new",
+    );
+    let linked = main.with_file_name("linked");
+    let all = main.parent().unwrap();
+    let (sandbox, _) = world.clone_from(&linked.join("src"), all, &["--no-clean"]);
+    assert_eq!(facts_inside(&sandbox), facts(&world.stage, &linked));
+    is_sound(&sandbox);
+    // A repository that stands by itself, named as the main one is.
+    let script = "pwd; git branch --show-current; test -d .git; git worktree list | wc -l";
+    assert_eq!(
+        inside(&sandbox, script),
+        "/home/amika/workspace/project\ntopic\n1\n"
+    );
+}
+
+#[test]
+fn ten_thousand_files_are_all_there() {
+    let world = World::new();
+    let project = world.make(
+        "project",
+        r#"git init -q
+        for d in {0..99}; do
+            mkdir -p "src/$d"
+            for f in {0..99}; do echo "$d $f" > "src/$d/$f.txt"; done
+        done
+        git add .; git commit -qm first"#,
+    );
+    let (sandbox, _) = world.same(&project, &[]);
+    let count = inside(&sandbox, "git ls-files | wc -l; find src -type f | wc -l");
+    assert_eq!(count, "10000\n10000\n");
+}
+
+#[test]
+fn a_dirty_copy_has_each_kind_of_change_as_the_host_has_it() {
+    let world = World::new();
+    let project = world.make(
+        "project",
+        r#"git init -q
+        git remote add origin https://me:ghp_s3cretTOKEN@example.org/project.git
+        git remote add fork git@example.org:me/project.git
+        printf '*.txt text eol=crlf\nignored\n' > .gitattributes; printf 'ignored\n' > .gitignore
+        for f in staged unstaged both deleted staged-deleted renamed moved mode to-link from-link; do
+            seq 1 40 | sed "s/^/$f /" > "$f"
+        done
+        ln -sf staged from-link; ln -s nowhere/at/all dangling
+        printf 'a\r\nb\r\n' > crlf.txt; printf 'a\r\nb\n' > mixed
+        odd=$'new\nline' quoted="quo\"te's \\ back" raw=$'latin-\xff\xfe'
+        for f in "$odd" "$quoted" "$raw" -dash ' space ' $'tab\there' 'ünïcode' ':colon' '*star'; do echo "$f" > "./$f"; done
+        git add -A; git commit -qm first; git update-ref refs/remotes/origin/main HEAD; git tag v1
+        git branch -q --set-upstream-to=origin/main
+        echo two >> moved; git commit -qam second
+
+        echo x >> staged; git add staged
+        echo x >> unstaged
+        echo x >> both; git add both; echo y >> both
+        rm deleted; git rm -q staged-deleted; git mv renamed renamed-to; mv moved moved-by-hand
+        chmod +x mode; chmod +x staged
+        ln -sf unstaged to-link; rm from-link; echo file > from-link; ln -s staged new-link
+        printf 'a\r\nc\r\n' > crlf.txt; printf 'c\r\nd\n' > mixed
+        for f in "$odd" "$quoted" "$raw"; do echo changed >> "./$f"; echo untracked > "./$f.untracked"; done
+        git add "./$odd"
+        echo intended > intended; git add -N intended
+        mkdir -p new/dir; echo '#!/bin/sh' > new/dir/run; chmod 755 new/dir/run
+        echo secret > ignored"#,
+    );
+    // Ignored files stay out: what the host has besides them must be there.
+    let before = facts(&world.stage, &project);
+    assert!(before.len() > 40, "{before:#?}");
+    let (sandbox, _) = world.clone_from(&project, &project, &["--no-clean"]);
+    let outside: Vec<String> = facts(&world.stage, &project)
+        .into_iter()
+        .filter(|line| !line.ends_with("  ./ignored"))
+        .collect();
+    assert_eq!(facts_inside(&sandbox), outside);
+    // What git compares by is what it compares by on the host, down to both sides' bytes.
+    let diff = "git diff | sha256sum; git diff --cached | sha256sum; git -c core.quotePath=false diff --stat HEAD | tail -n 1";
+    let there = run(
+        &world.stage,
+        &project,
+        &format!("export GIT_OPTIONAL_LOCKS=0; {diff}"),
+    );
+    assert_eq!(inside(&sandbox, diff), there);
+    is_sound(&sandbox);
+}
+
+#[test]
+fn a_shallow_repository_stays_shallow_and_works() {
+    let world = World::new();
+    world.make(
+        "origin",
+        "git init -q; for i in 1 2 3; do echo $i > file; git add .; git commit -qm $i; done",
+    );
+    let project = world.stage.home().join("shallow");
+    run(
+        &world.stage,
+        world.stage.home(),
+        r#"git clone -q --depth 2 "file://$PWD/origin" shallow"#,
+    );
+    let (sandbox, _) = world.same(&project, &[]);
+    // Two commits of the host's, and the one that was made inside.
+    assert_eq!(inside(&sandbox, "git rev-list --count HEAD"), "3\n");
+}
+
+#[test]
+fn a_bare_repository_gets_a_work_tree() {
+    let world = World::new();
+    let origin = world.make(
+        "origin",
+        "git init -q; mkdir d; echo one > d/file; ln -s d/file link; git add .; git commit -qm first; git tag v1
+         git clone -q --bare . ../bare.git; git -C ../bare.git remote remove origin",
+    );
+    let bare = origin.with_file_name("bare.git");
+    let (sandbox, _) = world.clone_from(&bare, &bare, &[]);
+    assert_eq!(facts_inside(&sandbox), facts(&world.stage, &origin));
+    is_sound(&sandbox);
+    let refused = world.stage.adopt(world.stage.name());
+    let created = world.create(&refused, &["--no-clean"]).dir(&bare).output();
+    created.ended(2, &["bare"]);
+}
+
+#[test]
+fn an_empty_repository_takes_its_first_commit() {
+    let world = World::new();
+    let project = world.make("project", "git init -q -b trunk; echo new > untracked");
+    let (sandbox, _) = world.same(&project, &["--no-clean"]);
+    let log = inside(&sandbox, "git log --format=%s; git branch --show-current");
+    assert_eq!(log, "inside\ntrunk\n");
+}
+
+#[test]
+fn a_detached_head_stays_detached() {
+    let world = World::new();
+    let project = world.make(
+        "project",
+        "git init -q; echo one > file; git add .; git commit -qm first; git checkout -q --detach
+         echo two > file; git commit -qam 'on no branch'; echo three > file",
+    );
+    let (sandbox, _) = world.same(&project, &["--no-clean"]);
+    let log = inside(
+        &sandbox,
+        "git log -2 --format=%s; git branch --show-current; cat file",
+    );
+    assert_eq!(log, "inside\non no branch\nthree\n");
+}
