@@ -1,9 +1,12 @@
 //! Two copies of a sign-in, one on the host and one in a sandbox: reading both and telling which works.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use amika_core::contract::path;
 use amika_core::credential::{Agent, Copy, CredentialFile, FILES, MAX_BYTES, Newer, newer};
+use amika_core::label::SandboxRecord;
 
 use crate::create::HostFile;
 use crate::engine::{ArchivedFile, ContainerState, Engine, EngineError};
@@ -103,6 +106,26 @@ fn is_mounted(sandbox: &Sandbox, target: &str) -> bool {
     })
 }
 
+/// How long a sandbox is asked for what it was given later: one into which much is being copied
+/// answers only afterwards.
+const BUSY: Duration = Duration::from_secs(2);
+/// More than the names of all agents.
+const MAX_ADDED: usize = 4096;
+
+/// Agents whose sign-ins a sandbox was given: when it was made, as its labels say, or later, as its
+/// state volume does. What cannot be read there is not counted.
+pub async fn agents(engine: &Engine, container: &str, record: &SandboxRecord) -> BTreeSet<Agent> {
+    let mut agents: BTreeSet<Agent> = record.credentials.iter().copied().collect();
+    let added = engine
+        .read_regular_file(container, path::ADDED_CREDENTIALS, MAX_ADDED)
+        .await;
+    if let Ok(Some(added)) = added {
+        let added: Vec<Agent> = serde_json::from_slice(&added.content).unwrap_or_default();
+        agents.extend(added);
+    }
+    agents
+}
+
 /// Warns when another running sandbox already holds a copy of a sign-in that renews itself.
 ///
 /// # Errors
@@ -117,17 +140,30 @@ pub async fn warn_of_other_copies(
         return Ok(());
     }
     let others = sandbox::list(engine).await?;
-    for agent in renewing {
-        let holders: Vec<&str> = others
+    let running = others.iter().filter_map(|(container, record)| {
+        let is_other = container.name != name && container.state == ContainerState::Running;
+        Some((container, record.as_ref().ok().filter(|_| is_other)?))
+    });
+    let held = futures_util::future::join_all(running.map(async |(container, record)| {
+        let labelled = || record.credentials.iter().copied().collect();
+        let all_known = renewing
             .iter()
-            .filter(|(container, record)| {
-                container.name != name
-                    && container.state == ContainerState::Running
-                    && record
-                        .as_ref()
-                        .is_ok_and(|record| record.credentials.contains(agent))
-            })
-            .map(|(container, _)| container.name.as_str())
+            .all(|agent| record.credentials.contains(agent));
+        let agents = if all_known {
+            labelled()
+        } else {
+            let read = agents(engine, &container.id, record);
+            let read = tokio::time::timeout(BUSY, read).await;
+            read.unwrap_or_else(|_| labelled())
+        };
+        (container.name.as_str(), agents)
+    }))
+    .await;
+    for agent in renewing {
+        let holders: Vec<&str> = held
+            .iter()
+            .filter(|(_, agents)| agents.contains(agent))
+            .map(|(name, _)| *name)
             .collect();
         if !holders.is_empty() {
             out.warn(&format!(

@@ -73,6 +73,9 @@ pub mod path {
     pub const NEXT_BOOT: &str = "/var/lib/amikad/next-boot.json";
     /// JSON state of the repository when the sandbox was made.
     pub const GIT_SNAPSHOT: &str = "/var/lib/amikad/git-snapshot.json";
+    /// JSON list of agents whose sign-ins were copied in after the sandbox was made: its labels, which
+    /// cannot change, know of the others.
+    pub const ADDED_CREDENTIALS: &str = "/var/lib/amikad/added-credentials.json";
     /// SHA-256 (hex) of the setup script that last succeeded, for [`super::env::SETUP_ONCE`].
     pub const SETUP_DONE: &str = "/var/lib/amikad/setup-done";
 }

@@ -285,15 +285,14 @@ fn bad_environment_and_limits_are_2() {
 #[test]
 fn a_repositorys_configuration_that_is_no_toml_is_2_with_its_place() {
     let stage = Stage::new();
-    let broken = "[env]\nA = = 1\n[sandbox\n";
+    let broken = "[env]\nA = 1 2\n";
     let repository = stage.repository("project", &[(".amika/config.toml", broken)]);
     let args = ["--image", DEBIAN, "--git", &repository];
     refused(&stage, &args, 2, ".amika/config.toml:2:5: invalid TOML");
     let told = stage.sandbox_verb(&[&["create"], &args[..]].concat());
     let told = told.stderr_text();
-    // Each of the two once, with the line and a mark under the place.
-    assert_eq!(told.matches("invalid TOML").count(), 2, "{told}");
-    for part in ["2 | A = = 1\n", "  |     ^", "3 | [sandbox\n"] {
+    // Once, with the line and a mark under the place.
+    for part in ["must be quoted", "2 | A = 1 2\n", "  |     ^^^\n"] {
         assert_eq!(told.matches(part).count(), 1, "{part:?}: {told}");
     }
     assert!(!told.contains("caused by"), "{told}");
@@ -325,7 +324,7 @@ fn a_bad_section_of_the_configuration_is_a_warning_and_the_others_apply() {
             "warning: [sandbox] is ignored",
             ".amika/config.toml:2:10",
             "there is no preset \"codr\"; did you mean \"coder\"?",
-            "line 3, column 38: pids: 0 is no number of processes",
+            "line 3, column 35: pids: 0 is no number of processes",
         ],
     );
     let greeting = sandbox.exec(&["sh", "-c", "echo $GREETING"]).output();

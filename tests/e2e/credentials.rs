@@ -316,6 +316,37 @@ fn a_second_running_holder_is_warned_of() {
 }
 
 #[test]
+fn a_sign_in_that_was_added_later_counts_like_the_first() {
+    let stage = Stage::new();
+    put(&stage, CLAUDE, &claude("a", 1));
+    let tokens = r#"{"tokens":{"refresh_token":"r"},"last_refresh":"2026-01-01T00:00:00Z"}"#;
+    put(&stage, ".codex/auth.json", tokens);
+    let first = stage.sandbox(DEBIAN, &["--credentials", "claude"]);
+    assert_eq!(
+        first.inspect()["credentials"],
+        serde_json::json!(["claude"])
+    );
+    let refresh = ["refresh", &first.name, "--credentials", "codex"];
+    let refreshed = credentials(&stage, &refresh);
+    assert_eq!(refreshed.code, 0, "{refreshed:?}");
+    let both = serde_json::json!(["claude", "codex"]);
+    assert_eq!(first.inspect()["credentials"], both);
+
+    // Who makes another sandbox hears of it, and so does who copies it into one that is there.
+    let warning = "a copy of your sign-in to codex";
+    let second = stage.adopt(stage.name());
+    let created = second.create(DEBIAN, &["--credentials", "codex"]);
+    created.ended(0, &[warning, &first.name]);
+    let third = stage.sandbox(DEBIAN, &["--no-credentials"]);
+    let refreshed = credentials(&stage, &["refresh", &third.name, "--credentials", "codex"]);
+    refreshed.ended(0, &[warning, &first.name, &second.name]);
+    // Of its own accord a refresh takes what was given so far, also after a restart.
+    first.verb("restart", &[]).output().ended(0, &[]);
+    let again = credentials(&stage, &["refresh", &first.name]).stdout_text();
+    assert_eq!(again, format!("{CLAUDE}\n.codex/auth.json\n"));
+}
+
+#[test]
 fn list_shows_what_would_be_taken() {
     let stage = Stage::new();
     put(&stage, CLAUDE, &claude("a", 1));

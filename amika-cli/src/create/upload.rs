@@ -1,6 +1,9 @@
 //! Files that are put into a container that does not run: one call for each place they go to.
 
+use std::collections::BTreeSet;
+
 use amika_core::contract::path;
+use amika_core::credential::Agent;
 use amika_core::wire::NextBoot;
 
 /// Whose a file is.
@@ -97,6 +100,12 @@ impl Upload {
     /// The state of the repository at creation: later work is told from it.
     pub fn git_snapshot(snapshot: Vec<u8>) -> Self {
         Self::state(path::GIT_SNAPSHOT, snapshot)
+    }
+
+    /// Agents whose sign-ins were copied in since the sandbox was made.
+    pub fn added_credentials(agents: &BTreeSet<Agent>) -> Self {
+        let json = serde_json::to_vec(agents).unwrap_or_default();
+        Self::state(path::ADDED_CREDENTIALS, json)
     }
 
     fn state(absolute: &str, content: Vec<u8>) -> Self {

@@ -1,13 +1,15 @@
 //! `amika credentials refresh`: this machine's sign-ins, copied into a sandbox anew.
 
+use std::collections::BTreeSet;
+
 use amika_core::contract::path;
-use amika_core::credential::{CredentialPlan, Newer, Selection, SignIn};
+use amika_core::credential::{Agent, CredentialPlan, Newer, Selection, SignIn};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::App;
 use crate::args::credentials::RefreshArgs;
-use crate::create;
+use crate::create::{self, Upload};
 use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::sandbox::Sandbox;
@@ -26,8 +28,9 @@ pub(super) async fn run(args: &RefreshArgs, app: &App) -> Result<()> {
     let engine = Engine::connect().await?;
     let sandbox = Sandbox::find(&engine, &args.name).await?;
     let name = sandbox.name.clone();
+    let given = sign_ins::agents(&engine, &sandbox.container.id, &sandbox.record).await;
     let selection = super::selection(args.credentials.as_deref(), || {
-        Selection::of(sandbox.record.credentials.iter().copied())
+        Selection::of(given.iter().copied())
     })?;
     let home = crate::host::home_dir();
     let found = create::find_credentials(&home, &selection, &[]);
@@ -75,6 +78,7 @@ pub(super) async fn run(args: &RefreshArgs, app: &App) -> Result<()> {
         )
         .hint("`amika credentials list` shows what is looked for; `--credentials claude` copies what the sandbox was made without"));
     };
+    sign_ins::warn_of_other_copies(&engine, &name, &taken.renewing, &app.out).await?;
     let owner = owner(&engine, &sandbox).await?;
     let archive = taken.upload.archive(owner).map_err(|error| {
         CommandError::new(ExitCode::Failure, "the sign-ins cannot be packed").caused_by(&error)
@@ -82,6 +86,22 @@ pub(super) async fn run(args: &RefreshArgs, app: &App) -> Result<()> {
     engine
         .put_archive(&sandbox.container.id, path::HOME, archive)
         .await?;
+    let added: BTreeSet<Agent> = (given.into_iter().chain(taken.agents))
+        .filter(|agent| !sandbox.record.credentials.contains(agent))
+        .collect();
+    if !added.is_empty() {
+        let note = Upload::added_credentials(&added);
+        let archive = note.archive(owner).map_err(|error| {
+            CommandError::new(
+                ExitCode::Failure,
+                "the note of the sign-ins cannot be packed",
+            )
+            .caused_by(&error)
+        })?;
+        engine
+            .put_archive(&sandbox.container.id, note.at, archive)
+            .await?;
+    }
     let done = Refreshed {
         name,
         copied: plan.take.iter().map(|file| file.path).collect(),

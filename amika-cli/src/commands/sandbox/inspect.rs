@@ -12,6 +12,7 @@ use crate::daemon::read_boot_record;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::sandbox::{Sandbox, State};
+use crate::sign_ins;
 use crate::view::{PortView, SandboxView};
 
 /// What `inspect` shows.
@@ -33,7 +34,7 @@ pub(super) struct InspectView {
     health: Option<String>,
     /// What is mounted.
     mounts: Vec<MountView>,
-    /// Agents whose sign-ins were copied in when it was made.
+    /// Agents whose sign-ins were copied in, when it was made or by a later `credentials refresh`.
     credentials: Vec<Agent>,
     /// How to sign in to OpenCode; none while it does not run.
     opencode: Option<OpenCodeView>,
@@ -136,7 +137,10 @@ pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
         network: sandbox.container.network.clone(),
         health: sandbox.container.health.clone(),
         mounts: mounts(&engine, &sandbox).await?,
-        credentials: sandbox.record.credentials.clone(),
+        credentials: sign_ins::agents(&engine, &sandbox.container.id, &sandbox.record)
+            .await
+            .into_iter()
+            .collect(),
         opencode: access.map(|access| OpenCodeView {
             url: base.opencode_url.clone(),
             username: access.username,

@@ -8,8 +8,10 @@ use amika_core::credential;
 use super::exec::{find_running, install_signals, own_failure};
 use crate::App;
 use crate::args::agent::{Agent, PromptArgs};
+use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::sandbox::Sandbox;
+use crate::sign_ins;
 use crate::terminal::{self, Remote, Streams};
 
 /// What a program that is not there ends with.
@@ -27,7 +29,10 @@ async fn attempt(args: &PromptArgs, app: &App) -> Result<u8> {
     }
     let mut signals = install_signals()?;
     let (engine, sandbox) = find_running(&args.name, &mut signals).await?;
-    let agent = args.agent.unwrap_or_else(|| signed_in(&sandbox));
+    let agent = match args.agent {
+        Some(agent) => agent,
+        None => signed_in(&engine, &sandbox).await,
+    };
     let remote = Remote {
         verb: "exec-as",
         user: sandbox.record.user.clone(),
@@ -65,8 +70,16 @@ fn command(agent: Agent, args: &[String]) -> Vec<String> {
     [own(words), args.to_vec(), own(end)].concat()
 }
 
-fn signed_in(sandbox: &Sandbox) -> Agent {
-    match sandbox.record.credentials.first() {
+async fn signed_in(engine: &Engine, sandbox: &Sandbox) -> Agent {
+    // The labels tell it at no cost, unless the sign-in came later.
+    let first = match sandbox.record.credentials.first() {
+        Some(first) => Some(*first),
+        None => sign_ins::agents(engine, &sandbox.container.id, &sandbox.record)
+            .await
+            .into_iter()
+            .next(),
+    };
+    match first {
         Some(credential::Agent::Codex) => Agent::Codex,
         Some(credential::Agent::OpenCode) => Agent::OpenCode,
         Some(credential::Agent::Claude) | None => Agent::Claude,
