@@ -2,7 +2,7 @@
 //! time of it changes, and nothing is left, neither on the engine nor on the host.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::process::Signal;
 
@@ -71,7 +71,7 @@ fn hold<'a>(
 }
 
 impl Held<'_> {
-    fn is_interrupted(self, stage: &Stage) {
+    fn interrupted(self, stage: &Stage) {
         self.creating.signal(Signal::INT);
         self.creating.warns("interrupted: removing what was made");
         self.proxy.let_go();
@@ -82,7 +82,7 @@ impl Held<'_> {
         assert_eq!(stage.temporary(), Vec::<OsString>::new());
     }
 
-    fn is_killed(self, stage: &Stage) {
+    fn killed(self, stage: &Stage) {
         self.creating.signal(Signal::KILL);
         assert_eq!(self.creating.wait().code, 137);
         self.proxy.let_go();
@@ -111,15 +111,15 @@ fn broken_off(args: &[&str]) {
     let _keeper = other.sandbox(DEBIAN, &[]);
     let proxy = stage.engine_proxy();
 
-    hold(stage, &proxy, &repository, args).is_interrupted(stage);
+    hold(stage, &proxy, &repository, args).interrupted(stage);
     is_untouched(&repository, &before);
-    hold(stage, &proxy, &repository, args).is_killed(stage);
+    hold(stage, &proxy, &repository, args).killed(stage);
     is_untouched(&repository, &before);
     is_left_alone_by_a_whole_create(&world, &repository, args);
 }
 
 /// After all that the same create succeeds, and leaves the host alone too.
-fn is_left_alone_by_a_whole_create(world: &World, repository: &PathBuf, args: &[&str]) {
+fn is_left_alone_by_a_whole_create(world: &World, repository: &Path, args: &[&str]) {
     let (sandbox, _) = world.clone_from(repository, repository, args);
     let count = super::inside(&sandbox, "git ls-files 'big-*' | wc -l; cat loose");
     assert_eq!(count, "12\nthree\n");
