@@ -57,8 +57,8 @@ pub struct CommandError {
     pub code: ExitCode,
     /// What was tried and what was wrong: one sentence, lower case, no full stop.
     pub message: String,
-    /// The lines of a file that it is about, each with a mark under the place.
-    pub excerpts: Vec<String>,
+    /// The lines of a file that it is about, with a mark under each place.
+    pub excerpt: Option<Box<str>>,
     /// Why, outermost first.
     pub causes: Vec<String>,
     /// What to do next; commands stand in backticks and can be pasted.
@@ -76,7 +76,7 @@ impl CommandError {
         Self {
             code,
             message: message.into(),
-            excerpts: Vec::new(),
+            excerpt: None,
             causes: Vec::new(),
             hints: Vec::new(),
             details: Map::new(),
@@ -92,8 +92,8 @@ impl CommandError {
 
     /// Adds the lines of a file that it is about.
     #[must_use]
-    pub fn excerpt(mut self, excerpt: impl Into<String>) -> Self {
-        self.excerpts.push(excerpt.into());
+    pub fn excerpt(mut self, excerpt: impl Into<Box<str>>) -> Self {
+        self.excerpt = Some(excerpt.into());
         self
     }
 
@@ -135,7 +135,7 @@ impl CommandError {
                 code: self.code.word(),
                 exit_code: exit_code.unwrap_or(self.code as i64),
                 message: self.message.clone(),
-                excerpts: self.excerpts.clone(),
+                excerpt: self.excerpt.clone(),
                 causes: self.causes.clone(),
                 hint: (!self.hints.is_empty()).then(|| self.hints.join("\n")),
                 details,
@@ -165,9 +165,9 @@ struct ErrorView {
     exit_code: i64,
     /// What was tried and what was wrong: one sentence.
     message: String,
-    /// The lines of a file that it is about, each with a mark under the place.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    excerpts: Vec<String>,
+    /// The lines of a file that it is about, with a mark under each place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    excerpt: Option<Box<str>>,
     /// Why, outermost first.
     causes: Vec<String>,
     /// What to do next.

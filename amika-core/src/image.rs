@@ -94,9 +94,8 @@ fn is_path_part(part: &str) -> bool {
             return word > 0;
         }
         let separator = match rest {
-            [b'.', ..] => 1,
             [b'_', b'_', ..] => 2,
-            [b'_', ..] => 1,
+            [b'.' | b'_', ..] => 1,
             _ => rest.iter().take_while(|byte| **byte == b'-').count(),
         };
         if separator == 0 {

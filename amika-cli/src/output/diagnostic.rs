@@ -19,14 +19,12 @@ pub(crate) fn refusal(path: &str, text: &str, problems: &[Diagnostic]) -> Comman
     };
     let message = format!("{path}:{}:{}: {}", first.line, first.column, first.message);
     let untitled = Group::with_level(level(first));
-    let mut error = CommandError::new(ExitCode::Usage, message)
-        .excerpt(draw(untitled, path, text, first, false))
+    let mut excerpts = vec![draw(untitled, path, text, first, false)];
+    excerpts.extend(others.iter().map(|other| render(path, text, other, false)));
+    CommandError::new(ExitCode::Usage, message)
+        .excerpt(excerpts.join("\n"))
         .detail("line", first.line)
-        .detail("column", first.column);
-    for problem in others {
-        error = error.excerpt(render(path, text, problem, false));
-    }
-    error
+        .detail("column", first.column)
 }
 
 fn level(diagnostic: &Diagnostic) -> Level<'static> {

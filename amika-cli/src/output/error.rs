@@ -14,7 +14,7 @@ impl fmt::Display for Rendered<'_> {
         let red = AnsiColor::Red.on_default().bold();
         let cyan = AnsiColor::Cyan.on_default().bold();
         writeln!(f, "{red}error:{red:#} {}", self.0.message)?;
-        for excerpt in &self.0.excerpts {
+        if let Some(excerpt) = &self.0.excerpt {
             writeln!(f, "{}", excerpt.trim_end())?;
         }
         for cause in &self.0.causes {

@@ -61,8 +61,8 @@ fn hold<'a>(
     );
     // An inspect would wait for what is held.
     let filter = format!("name=^/{}$", sandbox.name);
-    let state = docker(&["ps", "-a", "--filter", &filter, "--format", "{{.State}}"]);
-    assert_eq!(state.stdout_text(), "created\n", "{state:?}");
+    let listed = docker(&["ps", "-a", "--filter", &filter, "--format", "{{.State}}"]);
+    assert_eq!(listed.stdout_text(), "created\n", "{listed:?}");
     Held {
         sandbox,
         creating,
