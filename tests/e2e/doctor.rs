@@ -188,7 +188,15 @@ fn what_a_killed_create_left_is_found_and_removed() {
 
     let found = doctor(&stage, &[])["leftovers"].clone();
     assert_eq!(found[0]["name"], sandbox.name, "{found}");
-    assert_eq!(found.as_array().unwrap().len(), 1, "{found}");
+    // Beside it, on this machine, what the copy of the repository was being made with.
+    let [directory] = &stage.temporary()[..] else {
+        panic!("{:?}", stage.temporary());
+    };
+    let directory = stage.home().join("tmp").join(directory);
+    let directory = directory.to_str().unwrap();
+    assert_eq!(found[1]["kind"], "directory", "{found}");
+    assert_eq!(found[1]["name"], directory, "{found}");
+    assert_eq!(found.as_array().unwrap().len(), 2, "{found}");
     let text = stage.amika(&["doctor"]).output();
     text.ended(0, &[]);
     assert!(
@@ -197,7 +205,9 @@ fn what_a_killed_create_left_is_found_and_removed() {
     );
 
     let fixed = doctor(&stage, &["--fix"]);
-    assert_eq!(fixed["removed"], serde_json::json!([sandbox.name]));
+    let removed = serde_json::json!([sandbox.name, directory]);
+    assert_eq!(fixed["removed"], removed);
+    assert_eq!(stage.temporary(), Vec::<std::ffi::OsString>::new());
     let [containers, volumes, _] = stage.left();
     assert_eq!(containers, std::slice::from_ref(&stranger.name));
     assert_eq!(volumes, Vec::<String>::new());
