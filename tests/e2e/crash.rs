@@ -135,6 +135,8 @@ fn agrees(engine: &str, told: Option<&str>) -> bool {
         "created" => told == Some("interrupted"),
         "running" => matches!(told, Some("running" | "setup")),
         "exited" => told == Some("stopped"),
+        // The engine itself was killed while it removed it.
+        "dead" => told == Some("dead"),
         "" => matches!(told, None | Some("lost")),
         _ => false,
     }

@@ -116,6 +116,7 @@ impl World {
         eventually("list and engine agree", || {
             let before = self.engine_state();
             told = state_in(&self.done(&["sandbox", "list"]).json(), &self.name);
+            println!("the engine says {before:?}, the list {told:?}");
             before == self.engine_state() && agrees(&before, told.as_deref())
         });
         told

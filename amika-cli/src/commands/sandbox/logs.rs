@@ -1,5 +1,7 @@
 //! `amika sandbox logs`: the container's log, or one of those that amikad keeps in the sandbox.
 
+mod lines;
+
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -8,6 +10,8 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use schemars::JsonSchema;
 use serde::Serialize;
+
+use lines::Lines;
 
 use crate::App;
 use crate::args::sandbox::LogsArgs;
@@ -44,7 +48,8 @@ pub(super) struct LogsView {
     /// `container`, `setup`, `opencode` or `amikad`.
     log: &'static str,
     /// Its lines, oldest first; what is not UTF-8 is replaced.
-    lines: Vec<String>,
+    #[schemars(with = "Vec<String>")]
+    lines: Lines,
 }
 
 type Pieces<'a> = Pin<Box<dyn Stream<Item = Result<(Target, Bytes)>> + Send + 'a>>;
@@ -71,7 +76,7 @@ pub(super) async fn run(args: &LogsArgs, app: &App) -> Result<()> {
         let view = LogsView {
             sandbox: sandbox.name,
             log: which.word(),
-            lines: lines(pieces).await?,
+            lines: Lines::gather(pieces).await?,
         };
         return app.out.result(&view, |_| Ok(()));
     }
@@ -240,28 +245,6 @@ async fn pass_on(mut pieces: Pieces<'_>) -> Result<bool> {
     Ok(any)
 }
 
-async fn lines(mut pieces: Pieces<'_>) -> Result<Vec<String>> {
-    let mut lines = Vec::new();
-    // A line may come in several pieces, with pieces of the other stream in between.
-    let mut begun = [Vec::new(), Vec::new()];
-    while let Some(piece) = pieces.next().await {
-        let (target, bytes) = piece?;
-        let begun = &mut begun[usize::from(target == Target::Stderr)];
-        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
-            begun.extend_from_slice(part);
-            if begun.ends_with(b"\n") {
-                begun.pop();
-                lines.push(String::from_utf8_lossy(begun).into_owned());
-                begun.clear();
-            }
-        }
-    }
-    for rest in begun.iter().filter(|rest| !rest.is_empty()) {
-        lines.push(String::from_utf8_lossy(rest).into_owned());
-    }
-    Ok(lines)
-}
-
 /// Where the last lines begin; a last line need not be ended.
 fn tail_start(text: &[u8], lines: usize) -> usize {
     let body = text.strip_suffix(b"\n").unwrap_or(text);
@@ -300,19 +283,5 @@ mod tests {
                 String::from_utf8_lossy(text)
             );
         }
-    }
-
-    #[tokio::test]
-    async fn lines_are_put_together_stream_by_stream() {
-        let piece = |target, bytes: &'static [u8]| Ok((target, Bytes::from_static(bytes)));
-        let pieces = futures_util::stream::iter([
-            piece(Target::Stdout, b"out "),
-            piece(Target::Stderr, b"err\n"),
-            piece(Target::Stdout, b"goes on\nlast"),
-        ]);
-        assert_eq!(
-            lines(Box::pin(pieces)).await.expect("no error is in it"),
-            ["err", "out goes on", "last"]
-        );
     }
 }
