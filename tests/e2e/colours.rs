@@ -13,9 +13,9 @@ const NOWHERE: (&str, &str) = ("DOCKER_HOST", "unix:///nonexistent/docker.sock")
 fn shown(stage: &Stage, args: &[&str], env: &[(&str, &str)]) -> String {
     let env: Vec<_> = env.iter().copied().chain([NOWHERE]).collect();
     let mut terminal = stage.on_terminal_of(80, &env, args);
-    assert_ne!(terminal.wait(), 0, "{args:?}");
-    terminal.shows("error:");
-    terminal.text()
+    let (code, text) = terminal.end();
+    assert!(code != 0 && text.contains("error:"), "{args:?}: {text:?}");
+    text
 }
 
 fn piped(stage: &Stage, args: &[&str], env: &[(&str, &str)]) -> Output {
@@ -73,8 +73,8 @@ fn a_table_fits_the_terminal() {
     for columns in [60, 100] {
         for args in [&["ls"][..], &["ls", "--long"], &["service", "list"]] {
             let mut terminal = stage.on_terminal_of(columns, &[("COLUMNS", "200")], args);
-            assert_eq!(terminal.wait(), 0, "{}", terminal.text());
-            let text = terminal.text();
+            let (code, text) = terminal.end();
+            assert_eq!(code, 0, "{text}");
             for line in text.lines() {
                 let width = line.trim_end_matches('\r').chars().count();
                 assert!(

@@ -100,7 +100,7 @@ impl Engine {
                 Err(error) => return Err(error),
             }
         }
-        first_file(&archive).map_err(|error| EngineError::Broken(format!("{path}: {error}")))
+        first_file(archive).map_err(|error| EngineError::Broken(format!("{path}: {error}")))
     }
 }
 
@@ -171,15 +171,23 @@ fn only_file(archive: &[u8], limit: usize) -> std::io::Result<ArchivedFile> {
     })
 }
 
-fn first_file(archive: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
-    use std::io::Read as _;
-    for entry in tar::Archive::new(archive).entries()? {
-        let mut entry = entry?;
+/// The content of the first file, where the archive has it: a log would not fit into memory twice.
+fn first_file(mut archive: Vec<u8>) -> std::io::Result<Option<Vec<u8>>> {
+    let mut place = None;
+    for entry in tar::Archive::new(archive.as_slice()).entries()? {
+        let entry = entry?;
         if entry.header().entry_type().is_file() {
-            let mut content = Vec::new();
-            entry.read_to_end(&mut content)?;
-            return Ok(Some(content));
+            let from = usize::try_from(entry.raw_file_position());
+            let size = usize::try_from(entry.size());
+            place = from.ok().zip(size.ok());
+            break;
         }
     }
-    Ok(None)
+    let Some((from, size)) = place else {
+        return Ok(None);
+    };
+    let end = from.checked_add(size).filter(|end| *end <= archive.len());
+    archive.truncate(end.ok_or(std::io::ErrorKind::UnexpectedEof)?);
+    archive.drain(..from);
+    Ok(Some(archive))
 }

@@ -16,8 +16,8 @@ const LIMIT: Duration = Duration::from_mins(1);
 /// A terminal with a program on it. Dropping it ends the program.
 pub(crate) struct Terminal {
     keyboard: File,
-    /// Keeps the terminal's modes readable when the program is gone.
-    _line: File,
+    /// The program's side: it keeps the terminal's modes readable when the program is gone.
+    line: File,
     screen: Arc<Mutex<Vec<u8>>>,
     seen: usize,
     child: Child,
@@ -52,7 +52,7 @@ impl Terminal {
         });
         Self {
             keyboard,
-            _line: line,
+            line,
             screen,
             seen: 0,
             child,
@@ -92,6 +92,16 @@ impl Terminal {
     /// All that was ever shown.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.screen.lock().unwrap()).into_owned()
+    }
+
+    /// Waits until the program ended; returns its exit code, and all that was ever shown.
+    pub(crate) fn end(&mut self) -> (i32, String) {
+        // What is written behind the program's last words arrives after them.
+        const END: &str = "\u{4}the test's own end\u{4}";
+        let code = self.wait();
+        self.line.write_all(END.as_bytes()).unwrap();
+        self.shows(END);
+        (code, self.text().replace(END, ""))
     }
 
     /// Changes the size of its window.
