@@ -12,7 +12,6 @@ use serde::Serialize;
 
 use crate::engine::{Engine, EngineError, VolumeFacts};
 use crate::error::Result;
-use crate::git;
 use crate::lock::FileLock;
 use crate::reassign;
 use crate::sandbox::{self, State};
@@ -119,7 +118,7 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
             name: image,
         });
     }
-    for directory in git::left_copies() {
+    for directory in crate::scratch::left() {
         found.push(Leftover {
             kind: "directory".into(),
             name: directory.display().to_string(),
@@ -184,7 +183,7 @@ pub async fn remove(engine: &Engine, leftover: &Leftover) -> Result<()> {
             Err(error) => Err(error.into()),
         },
         Removal::Directory(path) => {
-            git::remove_left_copy(path);
+            crate::scratch::remove(path);
             Ok(())
         }
         Removal::Volume(name) => Ok(engine.remove_volume(name).await?),

@@ -41,6 +41,7 @@ mod ready;
 mod reassign;
 mod registry;
 mod sandbox;
+mod scratch;
 mod sign_ins;
 mod terminal;
 mod view;

@@ -28,6 +28,9 @@ pub const AGENT_USER: &str = "amika";
 /// amikad knows by its content that it left nothing to hand over.
 pub const NOOP_SETUP: &[u8] = b"#!/bin/sh\n# Amika: no setup.\nexit 0\n";
 
+/// Exit code of `amikad unpack` when the pipe that it was given is not the host's: nothing was read.
+pub const PIPE_NOT_SHARED: i32 = 3;
+
 /// Absolute paths in the container.
 pub mod path {
     /// Home of the agent user.

@@ -31,6 +31,7 @@ mod spawn;
 mod status;
 mod supervisor;
 mod sys;
+mod unpack;
 mod users;
 
 use std::io::Write;
@@ -44,6 +45,7 @@ fn run() -> i32 {
         Ok(Command::Run { place, cmd }) => supervisor::run(&place, cmd),
         Ok(Command::Health { ready }) => probe::health(ready),
         Ok(Command::Listening { port, udp }) => listening::listening(port, udp),
+        Ok(Command::Unpack(what)) => unpack::unpack(&what),
         Ok(Command::Relay) => relay::relay(),
         Ok(Command::ExecAs(exec)) => exec_as::exec_as(&exec),
         Ok(Command::Kill { id, signo }) => exec_as::kill(&id, signo),

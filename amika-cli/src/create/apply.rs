@@ -1,13 +1,12 @@
 //! Carrying a plan out, each step with its undo. The first start is the commit point.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use amika_core::label::{SandboxRecord, key};
 use amika_core::service::{Binding, HostPort, MAX_ROUNDS, ResolveError};
 
-use super::copy::{copy_all, fill};
+use super::copy::copy_all;
+use super::fill::{Expected, Fault, fill};
 use super::plan::{NETWORK, Plan};
 use super::settings::Settings;
 use super::upload::Upload;
@@ -108,10 +107,7 @@ async fn make(job: &mut Job<'_>, out: &Printer, steps: &mut Steps) -> Result<()>
     if let (Some(repository), Some(target)) = (job.repository, &job.plan.clone_target) {
         steps.finish(job.plan.name.as_str());
         steps.begin("clone");
-        let summary = fill(engine, &job.plan, &id, target, async |through| {
-            clone(engine, through, repository, target, agent).await
-        })
-        .await?;
+        let summary = clone(engine, &job.plan, &id, repository, target, agent).await?;
         steps.finish(&summary);
         steps.begin("start");
     }
@@ -161,26 +157,47 @@ async fn put_all(job: &Job<'_>, container: &str, agent: (u32, u32)) -> Result<()
 /// Streams the working copy into its volume; returns what to show of it.
 async fn clone(
     engine: &Engine,
+    plan: &Plan,
     container: &str,
     repository: &git::Repository,
     target: &str,
     agent: (u32, u32),
 ) -> Result<String> {
-    let files = Arc::new(AtomicU64::new(0));
     let owner = git::Owner {
         uid: agent.0,
         gid: agent.1,
     };
-    let tar = repository.tar(owner, Arc::clone(&files));
+    let git::Size { files, bytes } = repository.size();
+    let source = repository.clone();
+    let filled = fill(
+        engine,
+        plan,
+        container,
+        target,
+        Expected { files, bytes },
+        move |to| source.write_tar(owner, to),
+    )
+    .await;
     let facts = repository.facts();
-    if let Err(error) = engine.put_archive_stream(container, target, tar).await {
-        // An engine that is gone breaks the stream as a repository does that cannot be read.
-        engine.must_answer().await?;
-        let message = format!("{} could not be copied into the sandbox", facts.source);
-        return Err(CommandError::new(ExitCode::Repository, message)
-            .caused_by(&error)
-            .hint("if the repository changed meanwhile (a `git gc`, a commit), try again"));
-    }
+    let refused = || {
+        CommandError::new(
+            ExitCode::Repository,
+            format!("{} could not be copied into the sandbox", facts.source),
+        )
+    };
+    let files = match filled {
+        Ok(files) => files,
+        // An engine that is gone is one thing, a volume that is full another.
+        Err(Fault::Volume(error)) => {
+            engine.must_answer().await?;
+            return Err(refused().caused_by(&error));
+        }
+        Err(Fault::Source(error)) => {
+            return Err(refused()
+                .caused_by(&error)
+                .hint("if the repository changed meanwhile (a `git gc`, a commit), try again"));
+        }
+    };
     let branch = facts.branch.as_deref().map_or_else(
         || {
             facts
@@ -192,11 +209,7 @@ async fn clone(
         },
         |branch| format!("branch {branch}"),
     );
-    Ok(format!(
-        "{}, {branch}, {} files",
-        facts.name,
-        files.load(Ordering::Relaxed)
-    ))
+    Ok(format!("{}, {branch}, {files} files", facts.name))
 }
 
 /// Sends an upload of which nothing belongs to the agent.

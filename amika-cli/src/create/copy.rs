@@ -1,20 +1,19 @@
 //! Copies of host files, put into a sandbox before it starts: one tar stream each, never in memory.
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
-use amika_core::contract::path;
-use amika_core::label::{Kind, ResourceRecord};
 use futures_util::StreamExt as _;
 
+use super::fill::{Expected, Fault, fill, put};
 use super::plan::Plan;
-use crate::engine::{ContainerSpec, Engine, MountSpec};
+use crate::engine::{Engine, MountSpec};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::output::Printer;
 
 mod pack;
 
-use pack::Findings;
+use pack::Skipped;
 
 /// How many of the files that were left out are named.
 const NAMED: usize = 5;
@@ -56,14 +55,21 @@ pub async fn copy_all(
     for copy in &plan.copies {
         match &copy.what {
             What::Directory(source) if !again => {
-                fill(engine, plan, container, &copy.target, async |through| {
-                    send(engine, copy, source, "", &copy.target, through, agent, out).await
-                })
-                .await?;
+                let sent = fill(
+                    engine,
+                    plan,
+                    container,
+                    &copy.target,
+                    Expected::of_directory(source),
+                    writer(source, "", agent),
+                )
+                .await;
+                tell(copy, source, sent, out)?;
             }
             What::File(source) => {
                 let (at, name) = place(&plan.container.mounts, &copy.target);
-                send(engine, copy, source, name, at, container, agent, out).await?;
+                let sent = put(engine, container, at, writer(source, name, agent)).await;
+                tell(copy, source, sent, out)?;
             }
             What::EmptyVolume if !again => {
                 give_empty_volume(engine, container, &copy.target, agent).await?;
@@ -72,53 +78,6 @@ pub async fn copy_all(
         }
     }
     Ok(())
-}
-
-/// Fills the volume at `target` by `work`, which is told the container to go through: the sandbox's
-/// own, or, where something else is mounted beneath the target, one that has this volume and nothing
-/// else. Otherwise what belongs beneath would be written through those mounts, into the host's files.
-///
-/// # Errors
-/// Those of the work and the engine.
-pub async fn fill<T>(
-    engine: &Engine,
-    plan: &Plan,
-    container: &str,
-    target: &str,
-    work: impl AsyncFnOnce(&str) -> Result<T>,
-) -> Result<T> {
-    let Some(alone) = alone(&plan.container.mounts, target) else {
-        return work(container).await;
-    };
-    let labels = ResourceRecord {
-        id: Some(plan.record.id.clone()),
-        test: plan.record.test.clone(),
-        ..ResourceRecord::new(Kind::Amikad)
-    };
-    let filler = ContainerSpec {
-        // Named after the lock that this process holds, so that `doctor` knows when it is left over.
-        name: format!("sandbox-{}-fill-{:08x}", plan.name, rand::random::<u32>()),
-        image: plan.container.image.clone(),
-        entrypoint: Some(vec![path::AMIKAD.into()]),
-        cmd: Some(vec!["--version".into()]),
-        labels: labels.to_labels(),
-        network: "none".into(),
-        mounts: vec![alone.clone()],
-        ..ContainerSpec::default()
-    };
-    let id = engine.create_container(&filler).await?;
-    let done = work(&id).await;
-    engine.remove_container(&id).await?;
-    done
-}
-
-/// The volume at `target`, if something else is mounted beneath it.
-fn alone<'m>(mounts: &'m [MountSpec], target: &str) -> Option<&'m MountSpec> {
-    let beneath = |mount: &&MountSpec| {
-        Path::new(mount.target()).starts_with(target) && mount.target() != target
-    };
-    mounts.iter().find(beneath)?;
-    mounts.iter().find(|mount| mount.target() == target)
 }
 
 /// The mount that a file goes into, and its name there: an archive put at `/` does not reach into
@@ -134,42 +93,36 @@ fn place<'m>(mounts: &'m [MountSpec], target: &'m str) -> (&'m str, &'m str) {
     (at, name.trim_start_matches('/'))
 }
 
-#[expect(clippy::too_many_arguments, reason = "one call, all of it different")]
-async fn send(
-    engine: &Engine,
-    copy: &Copy,
+fn writer(
     source: &Path,
     name: &str,
-    at: &str,
-    through: &str,
     agent: (u32, u32),
-    out: &Printer,
-) -> Result<()> {
-    let findings = Arc::new(Mutex::new(Findings::default()));
-    let stream = pack::stream(
-        source.to_owned(),
-        name.as_bytes().to_vec(),
-        agent,
-        Arc::clone(&findings),
-    );
-    let sent = engine.put_archive_stream(through, at, stream).await;
-    let findings = std::mem::take(&mut *findings.lock().unwrap_or_else(PoisonError::into_inner));
-    if let Some(failure) = findings.failure {
-        return Err(CommandError::new(
-            ExitCode::Usage,
-            format!("{}: the copy of {} failed", copy.flag, source.display()),
-        )
-        .cause(failure)
-        .hint("make it readable, or mount less"));
-    }
-    sent?;
-    if findings.skipped_count > 0 {
-        let names: Vec<String> = findings
-            .skipped
+) -> impl FnOnce(&mut dyn Write) -> io::Result<Skipped> + Send + 'static {
+    let (source, name) = (source.to_owned(), name.to_owned());
+    move |to| pack::pack(&source, name.as_bytes(), agent, to)
+}
+
+/// Says how a copy went.
+fn tell(copy: &Copy, source: &Path, sent: Result<Skipped, Fault>, out: &Printer) -> Result<()> {
+    let skipped = match sent {
+        Ok(skipped) => skipped,
+        Err(Fault::Volume(error)) => return Err(error.into()),
+        Err(Fault::Source(error)) => {
+            return Err(CommandError::new(
+                ExitCode::Usage,
+                format!("{}: the copy of {} failed", copy.flag, source.display()),
+            )
+            .caused_by(&error)
+            .hint("make it readable, or mount less"));
+        }
+    };
+    if skipped.count > 0 {
+        let names: Vec<String> = skipped
+            .first
             .iter()
             .map(|path| String::from_utf8_lossy(path).into_owned())
             .collect();
-        let more = if findings.skipped_count > names.len() {
+        let more = if skipped.count > names.len() {
             " …"
         } else {
             ""
@@ -177,7 +130,7 @@ async fn send(
         out.warn(&format!(
             "{}: {} sockets, pipes or devices are not copied: {}{more}",
             copy.flag,
-            findings.skipped_count,
+            skipped.count,
             names.join(", ")
         ));
     }
@@ -232,14 +185,6 @@ mod tests {
             target: target.into(),
             read_only: false,
         }
-    }
-
-    #[test]
-    fn a_volume_with_something_beneath_is_filled_alone() {
-        let mounts = [bind("/x"), bind("/x/y"), bind("/xy"), bind("/z")];
-        assert_eq!(alone(&mounts, "/x"), Some(&bind("/x")));
-        assert_eq!(alone(&mounts, "/z"), None);
-        assert_eq!(alone(&mounts, "/xy"), None);
     }
 
     #[test]

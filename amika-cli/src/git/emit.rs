@@ -4,8 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::attributes::Conversion;
 use super::blobs::{BlobError, Blobs};
@@ -23,13 +21,15 @@ const CONVERTED_AT_ONCE: usize = 256;
 /// The longest target of a symbolic link on Linux.
 const LINK_LIMIT: u64 = 4096;
 
-/// Writes the whole archive; `files` counts the files of work trees as they are written.
-pub(super) fn archive(plan: &Plan, tar: &mut TarWriter, files: &Arc<AtomicU64>) -> io::Result<()> {
+/// Writes the whole archive; returns how many files the work trees have.
+pub(super) fn archive(plan: &Plan, tar: &mut TarWriter<'_>) -> io::Result<u64> {
     tar.directory(b"", plan.mtime)?;
-    repository(plan, tar, files)
+    let mut files = 0;
+    repository(plan, tar, &mut files)?;
+    Ok(files)
 }
 
-fn repository(plan: &Plan, tar: &mut TarWriter, files: &Arc<AtomicU64>) -> io::Result<()> {
+fn repository(plan: &Plan, tar: &mut TarWriter<'_>, files: &mut u64) -> io::Result<()> {
     let store = Store::list(&plan.location.common_dir)?;
     // The walk runs beside the writing of what it does not decide.
     let clean = matches!(plan.tree, Tree::Committed { .. });
@@ -85,7 +85,7 @@ fn repository(plan: &Plan, tar: &mut TarWriter, files: &Arc<AtomicU64>) -> io::R
 }
 
 /// Everything of the git directory that is no object.
-fn git_files(plan: &Plan, tar: &mut TarWriter) -> io::Result<()> {
+fn git_files(plan: &Plan, tar: &mut TarWriter<'_>) -> io::Result<()> {
     let at = |name: &str| beneath(&plan.place.git_dir, name.as_bytes());
     let mtime = plan.mtime;
     for directory in [
@@ -143,7 +143,7 @@ fn git_files(plan: &Plan, tar: &mut TarWriter) -> io::Result<()> {
     Ok(())
 }
 
-fn packs(plan: &Plan, store: &Store, tar: &mut TarWriter) -> io::Result<()> {
+fn packs(plan: &Plan, store: &Store, tar: &mut TarWriter<'_>) -> io::Result<()> {
     for (name, (path, file)) in &store.packs {
         let meta = file.metadata()?;
         let place = beneath(
@@ -161,7 +161,7 @@ fn loose_object(
     store: &Store,
     oid: &str,
     directory: usize,
-    tar: &mut TarWriter,
+    tar: &mut TarWriter<'_>,
 ) -> io::Result<()> {
     let path = store.loose_path(oid, directory);
     let place = format!("objects/{}/{}", &oid[..2], &oid[2..]);
@@ -179,7 +179,7 @@ fn loose_object(
 
 /// Copies a file of the host of which the size is known.
 fn copy(
-    tar: &mut TarWriter,
+    tar: &mut TarWriter<'_>,
     place: &[u8],
     mode: u32,
     mtime: u64,
@@ -213,8 +213,8 @@ fn committed(
     entries: &[Entry],
     conversions: &HashMap<usize, Conversion>,
     mut converted: Converted,
-    tar: &mut TarWriter,
-    files: &Arc<AtomicU64>,
+    tar: &mut TarWriter<'_>,
+    files: &mut u64,
 ) -> io::Result<()> {
     let from_git = |position: usize, entry: &Entry| match conversions.get(&position) {
         Some(Conversion::Checkout) => false,
@@ -238,7 +238,7 @@ fn committed(
             tar.directory(&place, plan.mtime)?;
             continue;
         }
-        files.fetch_add(1, Ordering::Relaxed);
+        *files += 1;
         if converted.has(position) {
             let path = converted.file(position)?;
             let size = std::fs::metadata(&path)
@@ -372,7 +372,7 @@ impl Drop for Converted<'_> {
 }
 
 /// The work tree as it is on the host's disk.
-fn disk(plan: &Plan, tar: &mut TarWriter, files: &Arc<AtomicU64>) -> io::Result<()> {
+fn disk(plan: &Plan, tar: &mut TarWriter<'_>, files: &mut u64) -> io::Result<()> {
     let Tree::Disk {
         paths,
         modes_from_index,
@@ -398,7 +398,7 @@ fn disk(plan: &Plan, tar: &mut TarWriter, files: &Arc<AtomicU64>) -> io::Result<
                 executable,
                 mtime,
             } => {
-                files.fetch_add(1, Ordering::Relaxed);
+                *files += 1;
                 let executable = match tracked {
                     Some(mode) if *modes_from_index => *mode == Mode::Executable,
                     _ => executable,

@@ -2,12 +2,12 @@
 //! sent.
 //!
 //! ```text
-//! Request ─▶ source (path or URL) ─▶ refs (which branch) ─▶ plan ─▶ emit ─▶ stream of bytes
+//! Request ─▶ source (path or URL) ─▶ refs (which branch) ─▶ plan ─▶ emit ─▶ tar archive
 //! ```
 //!
 //! The host's repository is only read: objects as files, everything else by asking `git`, whose environment
-//! `command` empties. Nothing needs git, a shell or a helper in the image, and no path of the host reaches
-//! the engine, so that a remote one does as well.
+//! `command` empties. Nothing needs git or a shell in the image, and no path of the repository reaches the
+//! engine, so that a remote one does as well.
 
 mod attributes;
 mod blobs;
@@ -22,7 +22,7 @@ mod lfs;
 mod objects;
 mod plan;
 mod refs;
-mod scratch;
+mod size;
 mod snapshot;
 mod source;
 mod submodule;
@@ -34,23 +34,21 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-
-use bytes::Bytes;
-use futures_util::Stream;
 
 pub use clone::Progress;
 pub use content::{Entry, Kind};
 pub use error::GitError;
+pub use size::Size;
 pub use snapshot::Snapshot;
 pub use writer::Owner;
 
 use config::Settings;
 use plan::{Place, Plan, Planner};
 use refs::{Refs, Selection};
-use scratch::Scratch;
-pub use scratch::{left as left_copies, remove as remove_left_copy};
 use source::{Location, Source};
+use writer::TarWriter;
+
+use crate::scratch::Scratch;
 
 /// What the flags ask for.
 #[derive(Clone, Debug, Default)]
@@ -367,16 +365,20 @@ impl Repository {
         .await
     }
 
-    /// The finished working copy as a tar archive, to be unpacked in the (empty) directory it shall have.
+    /// Writes the finished working copy as a tar archive, to be unpacked in the (empty) directory it
+    /// shall have; returns how many files its work trees have.
     ///
-    /// `files` counts the files of the work tree as they are written. A failure on the way ends the stream
-    /// with an error, never with an archive that looks whole.
-    pub fn tar(
-        &self,
-        owner: Owner,
-        files: Arc<AtomicU64>,
-    ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static + use<> {
-        let this = self.clone();
-        writer::stream(owner, move |tar| emit::archive(&this.0.plan, tar, &files))
+    /// # Errors
+    /// With an archive that has no end, so that it never looks whole.
+    pub fn write_tar(&self, owner: Owner, to: &mut dyn io::Write) -> io::Result<u64> {
+        let mut tar = TarWriter::new(owner, to);
+        let files = emit::archive(&self.0.plan, &mut tar)?;
+        tar.finish()?;
+        Ok(files)
+    }
+
+    /// How much there is to write, as far as that can be told without reading it.
+    pub fn size(&self) -> Size {
+        size::of(&self.0.plan)
     }
 }

@@ -1,15 +1,9 @@
-//! One tar archive, written once, front to back, into a bounded channel.
+//! One tar archive, written once, front to back.
 
 use std::io::{self, Read, Write};
 
-use bytes::Bytes;
-use futures_util::Stream;
-use tokio::sync::mpsc;
-
-/// Bytes in one chunk of the stream.
+/// Bytes that are written at once.
 const CHUNK: usize = 256 * 1024;
-/// Chunks that may wait for the reader.
-const CHUNKS: usize = 8;
 
 /// Who owns what is unpacked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,111 +14,66 @@ pub struct Owner {
     pub gid: u32,
 }
 
-enum Message {
-    Chunk(Bytes),
-    Failed(io::Error),
-    Done,
-}
-
-/// The writing end of the channel.
-pub(super) struct ChannelWriter {
-    sender: mpsc::Sender<Message>,
+/// What was written and is not sent yet. Contents are read right into it.
+struct Chunk<'a> {
+    to: &'a mut dyn Write,
     buffer: Vec<u8>,
 }
 
-impl ChannelWriter {
-    fn send(&self, message: Message) -> io::Result<()> {
-        self.sender
-            .blocking_send(message)
-            .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
-    }
-
-    fn send_if_full(&mut self) -> io::Result<()> {
-        if self.buffer.len() >= CHUNK {
-            let full = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK));
-            self.send(Message::Chunk(full.into()))?;
-        }
+impl Chunk<'_> {
+    fn send(&mut self) -> io::Result<()> {
+        self.to.write_all(&self.buffer)?;
+        self.buffer.clear();
         Ok(())
     }
 
-    /// Moves exactly `size` bytes, without another buffer between.
+    fn put(&mut self, data: &[u8]) -> io::Result<()> {
+        if self.buffer.len() + data.len() > CHUNK {
+            self.send()?;
+        }
+        self.buffer.extend_from_slice(data);
+        Ok(())
+    }
+
+    /// Moves exactly `size` bytes.
     fn copy(&mut self, from: &mut dyn Read, size: u64) -> io::Result<()> {
         let mut left = size;
         while left > 0 {
+            if self.buffer.len() == CHUNK {
+                self.send()?;
+            }
             let space = (CHUNK - self.buffer.len()) as u64;
             let read = from.take(space.min(left)).read_to_end(&mut self.buffer)? as u64;
             if read == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             left -= read;
-            self.send_if_full()?;
         }
         Ok(())
     }
-}
-
-impl Write for ChannelWriter {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        let taken = data.len().min(CHUNK - self.buffer.len());
-        self.buffer.extend_from_slice(&data[..taken]);
-        self.send_if_full()?;
-        Ok(taken)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Runs `produce` on a thread of its own and returns what it writes as a stream.
-///
-/// The stream ends well only after `produce` returned `Ok`: an error, or a panic, ends it with an error,
-/// so that half an archive is never taken for a whole one. Dropping the stream ends the thread at its
-/// next write.
-pub(super) fn stream(
-    owner: Owner,
-    produce: impl FnOnce(&mut TarWriter) -> io::Result<()> + Send + 'static,
-) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
-    let (sender, receiver) = mpsc::channel(CHUNKS);
-    std::thread::spawn(move || {
-        let mut tar = TarWriter {
-            to: ChannelWriter {
-                sender,
-                buffer: Vec::with_capacity(CHUNK),
-            },
-            owner,
-            directory: Vec::new(),
-        };
-        let end = match produce(&mut tar).and_then(|()| tar.finish()) {
-            Ok(()) => Message::Done,
-            Err(error) => Message::Failed(error),
-        };
-        // Nobody listens any more: nothing to report to.
-        let _ = tar.to.send(end);
-    });
-    futures_util::stream::unfold(Some(receiver), |receiver| async {
-        let mut receiver = receiver?;
-        match receiver.recv().await {
-            Some(Message::Chunk(chunk)) => Some((Ok(chunk), Some(receiver))),
-            Some(Message::Done) => None,
-            Some(Message::Failed(error)) => Some((Err(error), None)),
-            None => Some((
-                Err(io::Error::other("the copy of the repository broke off")),
-                None,
-            )),
-        }
-    })
 }
 
 /// Writes entries with one owner; parents of an entry come before it by themselves.
-pub(super) struct TarWriter {
-    to: ChannelWriter,
+pub(super) struct TarWriter<'a> {
+    to: Chunk<'a>,
     owner: Owner,
     /// The directory of the entry before, with a slash at its end.
     directory: Vec<u8>,
 }
 
-impl TarWriter {
+impl<'a> TarWriter<'a> {
+    /// An archive that belongs to `owner`.
+    pub(super) fn new(owner: Owner, to: &'a mut dyn Write) -> Self {
+        Self {
+            to: Chunk {
+                to,
+                buffer: Vec::with_capacity(CHUNK),
+            },
+            owner,
+            directory: Vec::new(),
+        }
+    }
+
     /// A directory; `path` without a slash at its end, empty for the root.
     ///
     /// The root is named `/`: Docker passes over an entry `.`, and the directory would stay root's.
@@ -235,7 +184,7 @@ impl TarWriter {
         header.set_size(size);
         header.set_mtime(mtime);
         header.set_cksum();
-        self.to.write_all(header.as_bytes())
+        self.to.put(header.as_bytes())
     }
 
     /// The entry that carries a name too long for a header (more than 100 bytes), ended by a zero byte.
@@ -252,9 +201,9 @@ impl TarWriter {
         header.set_mtime(0);
         header.set_size(size);
         header.set_cksum();
-        self.to.write_all(header.as_bytes())?;
-        self.to.write_all(name)?;
-        self.to.write_all(&[0])?;
+        self.to.put(header.as_bytes())?;
+        self.to.put(name)?;
+        self.to.put(&[0])?;
         self.pad(size)
     }
 
@@ -263,16 +212,14 @@ impl TarWriter {
         if over == 0 {
             return Ok(());
         }
-        self.to.write_all(&[0; 512][over..])
+        self.to.put(&[0; 512][over..])
     }
 
-    fn finish(&mut self) -> io::Result<()> {
-        self.to.write_all(&[0; 1024])?;
-        let rest = std::mem::take(&mut self.to.buffer);
-        if rest.is_empty() {
-            return Ok(());
-        }
-        self.to.send(Message::Chunk(rest.into()))
+    /// Writes the end mark and what was not sent yet.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.to.put(&[0; 1024])?;
+        self.to.send()?;
+        self.to.to.flush()
     }
 }
 
@@ -280,4 +227,33 @@ impl TarWriter {
 fn put(field: &mut [u8], value: &[u8]) {
     let length = value.len().min(field.len());
     field[..length].copy_from_slice(&value[..length]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contents_that_end_where_a_chunk_does_are_whole() {
+        let owner = Owner { uid: 1, gid: 2 };
+        // The first header ends a chunk, a content does, a padding does.
+        for first in [0, CHUNK - 1024, CHUNK - 1023, CHUNK - 512, CHUNK] {
+            let mut archive = Vec::new();
+            let mut tar = TarWriter::new(owner, &mut archive);
+            tar.file(b"a", 0o644, 0, &vec![1; first]).expect("written");
+            tar.file(b"b", 0o644, 0, &vec![2; 3 * CHUNK])
+                .expect("written");
+            tar.finish().expect("written");
+            let sizes: Vec<usize> = tar::Archive::new(archive.as_slice())
+                .entries()
+                .expect("an archive")
+                .map(|entry| {
+                    let mut content = Vec::new();
+                    let mut entry = entry.expect("an entry");
+                    entry.read_to_end(&mut content).expect("content")
+                })
+                .collect();
+            assert_eq!(sizes, [first, 3 * CHUNK]);
+        }
+    }
 }

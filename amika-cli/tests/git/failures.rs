@@ -1,11 +1,8 @@
 //! What is refused, what breaks on the way, and that the host stays as it was.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use amika_cli::git::{Copy, GitError, Request};
-use futures_util::StreamExt as _;
 use pretty_assertions::assert_eq;
 
 use crate::support::*;
@@ -71,17 +68,17 @@ fn a_missing_object_breaks_the_stream() {
 }
 
 #[test]
-fn a_dropped_stream_leaves_nothing_behind() {
+fn a_reader_that_leaves_ends_the_writing_and_nothing_stays_behind() {
     let host = Host::new();
     let path = host.simple("repo");
     write(&path, "large", vec![7; 20 * 1024 * 1024]);
     commit_all(&path, "large");
     let before = fingerprint(&path);
     let repository = open(request(&path, Copy::Clean)).unwrap();
-    block_on(async {
-        let mut stream = Box::pin(repository.tar(OWNER, Arc::new(AtomicU64::new(0))));
-        stream.next().await.expect("a chunk").expect("good");
-    });
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let error = repository.write_tar(OWNER, &mut writer).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
     drop(repository);
     assert_eq!(fingerprint(&path), before);
 }

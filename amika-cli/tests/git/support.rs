@@ -6,11 +6,8 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use amika_cli::git::{self, Copy, GitError, Owner, Repository, Request};
-use futures_util::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 
 pub(crate) const DIRTY: Copy = Copy::Dirty {
@@ -148,16 +145,11 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     runtime().block_on(future)
 }
 
-/// The archive's bytes, or the error it ended with.
+/// The archive's bytes, or the error it broke off with.
 pub(crate) fn archive(repository: &Repository) -> std::io::Result<Vec<u8>> {
-    block_on(async {
-        let mut stream = std::pin::pin!(repository.tar(OWNER, Arc::new(AtomicU64::new(0))));
-        let mut bytes = Vec::new();
-        while let Some(chunk) = stream.next().await {
-            bytes.extend_from_slice(&chunk?);
-        }
-        Ok(bytes)
-    })
+    let mut bytes = Vec::new();
+    repository.write_tar(OWNER, &mut bytes)?;
+    Ok(bytes)
 }
 
 /// A copy as the sandbox would have it.

@@ -39,7 +39,7 @@ fn a_url_is_cloned_as_git_clone_would() {
     );
     assert_eq!(copied.repository.facts().name, "Hello-World");
     assert_eq!(copied.repository.facts().root, None);
-    assert!(!copied.read(".git/config").contains("amika-git-"));
+    assert!(!copied.read(".git/config").contains("amika-copy-"));
 
     let copied = copy(url_request(&url, Some("topic"), None));
     assert_eq!(

@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 /// Text of `--help`.
 pub(crate) const HELP: &str = "\
@@ -25,6 +26,8 @@ Usage:
       Runs that user's login shell.
   amikad kill --id ID SIGNAL
       Signals what `exec-as --id ID` started; exits 3 if it is gone.
+  amikad unpack PIPE BOOT_ID DIR
+      Unpacks the tar archive that the host writes into PIPE; exits 3 if the host is another kernel.
   amikad --version | --help
 ";
 
@@ -61,6 +64,8 @@ pub(crate) enum Command {
         /// Number of the signal.
         signo: i32,
     },
+    /// Unpack an archive.
+    Unpack(Unpack),
     /// Print the version.
     Version,
     /// Print [`HELP`].
@@ -89,6 +94,17 @@ pub(crate) struct ExecAs {
     pub(crate) cmd: Option<Vec<OsString>>,
 }
 
+/// Arguments of `unpack`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unpack {
+    /// The named pipe that the archive comes through.
+    pub(crate) pipe: PathBuf,
+    /// The boot id of the kernel that the writer runs on.
+    pub(crate) boot_id: OsString,
+    /// The directory that is filled.
+    pub(crate) directory: PathBuf,
+}
+
 /// Reads the arguments after the program's name; the error is a sentence.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
     let mut args: Cursor = Cursor(args.into_iter().collect::<Vec<_>>().into_iter().peekable());
@@ -102,6 +118,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
         Some("run") => parse_run(args),
         Some("--version" | "-V") => Ok(Command::Version),
         Some("--help" | "-h" | "help") => Ok(Command::Help),
+        Some("unpack") => parse_unpack(args),
         Some("relay") => args.end().map(|()| Command::Relay),
         Some("listening") => parse_listening(args),
         Some("health") => {
@@ -210,6 +227,16 @@ fn parse_listening(mut args: Cursor) -> Result<Command, String> {
         }),
         _ => Err(format!("`{text}` is no port")),
     }
+}
+
+fn parse_unpack(mut args: Cursor) -> Result<Command, String> {
+    let mut next = || args.0.next().ok_or("`unpack` needs PIPE BOOT_ID DIR");
+    let unpack = Unpack {
+        pipe: next()?.into(),
+        boot_id: next()?,
+        directory: next()?.into(),
+    };
+    args.end().map(|()| Command::Unpack(unpack))
 }
 
 fn parse_run(mut args: Cursor) -> Result<Command, String> {

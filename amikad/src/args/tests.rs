@@ -83,3 +83,17 @@ fn exec_as_keeps_the_order_of_its_variables() {
     );
     assert!(parse_words(&["exec-as", "--env", "=1", "--", "env"]).is_err());
 }
+
+#[test]
+fn unpack_takes_three_arguments() {
+    assert_eq!(
+        parse_words(&["unpack", "/p", "boot", "/d"]),
+        Ok(Command::Unpack(Unpack {
+            pipe: "/p".into(),
+            boot_id: "boot".into(),
+            directory: "/d".into(),
+        }))
+    );
+    assert!(parse_words(&["unpack", "/p", "boot"]).is_err());
+    assert!(parse_words(&["unpack", "/p", "boot", "/d", "more"]).is_err());
+}

@@ -23,3 +23,4 @@ mod signals;
 mod streams;
 mod support;
 mod terminal;
+mod unpack;

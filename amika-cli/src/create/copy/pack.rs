@@ -1,56 +1,50 @@
-//! A host directory or file as a tar stream, made while it is read.
+//! A host directory or file as a tar archive, written while it is read.
 //!
 //! Everything is opened from its parent's descriptor and never through a link: another sandbox may have
 //! the same directory mounted writable, and swap what is in it meanwhile.
 
 use std::ffi::{CStr, OsStr};
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, BufWriter, Read as _, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
 
-use bytes::Bytes;
-use futures_util::Stream;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
-
-use crate::bridge;
 
 /// The longest target of a link that a tar header holds.
 const LINK_FIELD: usize = 100;
+/// Bytes that are written at once.
+const BUFFER: usize = 128 * 1024;
 
-/// What was met on the way.
+/// What was left out on the way: sockets, pipes and devices.
 #[derive(Debug, Default)]
-pub(super) struct Findings {
-    /// Why it failed.
-    pub(super) failure: Option<String>,
-    /// How many sockets, pipes and devices were left out.
-    pub(super) skipped_count: usize,
+pub(super) struct Skipped {
+    /// How many.
+    pub(super) count: usize,
     /// The first of them, relative to the source.
-    pub(super) skipped: Vec<Vec<u8>>,
+    pub(super) first: Vec<Vec<u8>>,
 }
 
-type Shared = Arc<Mutex<Findings>>;
-
-/// The archive of `source`, unpacked beneath the name `name` (empty: the root itself), owned by `owner`.
-/// The stream ends with an error if anything cannot be read; [`Findings::failure`] says what.
-pub(super) fn stream(
-    source: PathBuf,
-    name: Vec<u8>,
+/// Writes the archive of `source`, to be unpacked beneath the name `name` (empty: the root itself), owned
+/// by `owner`.
+///
+/// # Errors
+/// With the path that cannot be read; the archive has no end then.
+pub(super) fn pack(
+    source: &Path,
+    name: &[u8],
     owner: (u32, u32),
-    findings: Shared,
-) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
-    let (stream, _thread) = bridge::produce(move |writer| {
-        let mut packer = Packer {
-            archive: tar::Builder::new(writer),
-            owner,
-            findings,
-        };
-        packer.source(&source, &name)?;
-        packer.archive.into_inner().map(drop)
-    });
-    stream
+    to: &mut dyn Write,
+) -> io::Result<Skipped> {
+    let mut packer = Packer {
+        archive: tar::Builder::new(BufWriter::with_capacity(BUFFER, to)),
+        owner,
+        skipped: Skipped::default(),
+    };
+    packer.source(source, name)?;
+    packer.archive.into_inner()?.flush()?;
+    Ok(packer.skipped)
 }
 
 /// An archive of an empty root directory that belongs to `owner`.
@@ -86,9 +80,9 @@ fn header(
 }
 
 struct Packer<'a> {
-    archive: tar::Builder<&'a mut bridge::Writer>,
+    archive: tar::Builder<BufWriter<&'a mut dyn Write>>,
     owner: (u32, u32),
-    findings: Shared,
+    skipped: Skipped,
 }
 
 impl Packer<'_> {
@@ -99,7 +93,7 @@ impl Packer<'_> {
             Mode::empty(),
         )
         .and_then(|opened| Ok((rustix::fs::fstat(&opened)?, opened)));
-        let (stat, opened) = opened.map_err(|error| self.failed(b"", &error.into()))?;
+        let (stat, opened) = opened.map_err(|error| failed(b"", error))?;
         if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
             let root = root_header(stat.st_mode, mtime(&stat), self.owner);
             self.archive.append(&root, io::empty())?;
@@ -111,11 +105,10 @@ impl Packer<'_> {
     /// Packs what is in a directory: first what is none itself, then the directories one by one, so
     /// that a level holds one descriptor and the names of its directories.
     fn directory(&mut self, directory: &OwnedFd, path: &[u8]) -> io::Result<()> {
-        let failed = |this: &Self, error: rustix::io::Errno| this.failed(path, &error.into());
         let mut below = Vec::new();
-        let entries = Dir::read_from(directory).map_err(|error| failed(self, error))?;
+        let entries = Dir::read_from(directory).map_err(|error| failed(path, error))?;
         for entry in entries {
-            let entry = entry.map_err(|error| failed(self, error))?;
+            let entry = entry.map_err(|error| failed(path, error))?;
             let name = entry.file_name();
             if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
@@ -130,7 +123,7 @@ impl Packer<'_> {
             let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
             let opened = rustix::fs::openat(directory, &name, flags, Mode::empty())
                 .and_then(|opened| Ok((rustix::fs::fstat(&opened)?, opened)));
-            let (stat, opened) = opened.map_err(|error| self.failed(&child, &error.into()))?;
+            let (stat, opened) = opened.map_err(|error| failed(&child, error))?;
             let mut header = header(
                 tar::EntryType::Directory,
                 stat.st_mode,
@@ -148,20 +141,20 @@ impl Packer<'_> {
     /// Packs one entry that is no directory; says what it is.
     fn entry(&mut self, parent: BorrowedFd<'_>, name: &CStr, path: &[u8]) -> io::Result<FileType> {
         let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|error| self.failed(path, &error.into()))?;
+            .map_err(|error| failed(path, error))?;
         let kind = FileType::from_raw_mode(stat.st_mode);
         match kind {
             FileType::Directory => {}
             FileType::Symlink => {
                 let target = rustix::fs::readlinkat(parent, name, Vec::new())
-                    .map_err(|error| self.failed(path, &error.into()))?;
+                    .map_err(|error| failed(path, error))?;
                 self.link(path, target.as_bytes(), mtime(&stat))?;
             }
             FileType::RegularFile => {
                 // It may have become a pipe since: opening must not wait.
                 let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::RDONLY | OFlags::CLOEXEC;
                 let opened = rustix::fs::openat(parent, name, flags, Mode::empty())
-                    .map_err(|error| self.failed(path, &error.into()))?;
+                    .map_err(|error| failed(path, error))?;
                 self.file(opened, path)?;
             }
             _ => self.skip(path),
@@ -170,7 +163,7 @@ impl Packer<'_> {
     }
 
     fn file(&mut self, opened: OwnedFd, path: &[u8]) -> io::Result<()> {
-        let stat = rustix::fs::fstat(&opened).map_err(|error| self.failed(path, &error.into()))?;
+        let stat = rustix::fs::fstat(&opened).map_err(|error| failed(path, error))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             self.skip(path);
             return Ok(());
@@ -192,7 +185,7 @@ impl Packer<'_> {
             .archive
             .append_data(&mut header, as_path(path), &mut content);
         match content.failure {
-            Some(error) => Err(self.failed(path, &error)),
+            Some(error) => Err(failed(path, error)),
             None => written,
         }
     }
@@ -213,22 +206,19 @@ impl Packer<'_> {
             .append_data(&mut header, as_path(path), io::empty())
     }
 
-    fn skip(&self, path: &[u8]) {
-        let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
-        findings.skipped_count += 1;
-        if findings.skipped.len() < super::NAMED {
-            findings.skipped.push(path.to_vec());
+    fn skip(&mut self, path: &[u8]) {
+        self.skipped.count += 1;
+        if self.skipped.first.len() < super::NAMED {
+            self.skipped.first.push(path.to_vec());
         }
     }
+}
 
-    /// Notes what cannot be read; the error ends the stream.
-    fn failed(&self, path: &[u8], error: &io::Error) -> io::Error {
-        let shown = String::from_utf8_lossy(path);
-        let shown = if shown.is_empty() { "it".into() } else { shown };
-        let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
-        findings.failure = Some(format!("{shown} cannot be read: {error}"));
-        io::Error::other(format!("{shown}: {error}"))
-    }
+/// The error of something that cannot be read.
+fn failed(path: &[u8], error: impl Into<io::Error>) -> io::Error {
+    let shown = String::from_utf8_lossy(path);
+    let shown = if shown.is_empty() { "it".into() } else { shown };
+    io::Error::other(format!("{shown} cannot be read: {}", error.into()))
 }
 
 /// Reads as much of a file as it had when it was looked at; an early end is an error.
@@ -282,27 +272,14 @@ mod tests {
     use std::collections::BTreeMap;
     use std::os::unix::fs::PermissionsExt;
 
-    use futures_util::StreamExt as _;
     use pretty_assertions::assert_eq;
 
     use super::*;
 
-    fn packed(source: &Path, name: &[u8]) -> (io::Result<Vec<u8>>, Findings) {
-        let shared = Shared::default();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .expect("a runtime");
-        let archive = runtime.block_on(async {
-            let (source, name) = (source.to_owned(), name.to_vec());
-            let mut stream = std::pin::pin!(stream(source, name, (7, 8), Arc::clone(&shared)));
-            let mut all = Vec::new();
-            while let Some(chunk) = stream.next().await {
-                all.extend_from_slice(&chunk?);
-            }
-            Ok(all)
-        });
-        let findings = std::mem::take(&mut *shared.lock().expect("no panic"));
-        (archive, findings)
+    fn packed(source: &Path, name: &[u8]) -> (io::Result<Skipped>, Vec<u8>) {
+        let mut archive = Vec::new();
+        let result = pack(source, name, (7, 8), &mut archive);
+        (result, archive)
     }
 
     /// Kind, mode, content or target of each entry.
@@ -348,9 +325,9 @@ mod tests {
         ] {
             std::os::unix::fs::symlink(target, root.join(name)).expect("link");
         }
-        let (archive, findings) = packed(root, b"");
-        let found = entries(&archive.expect("a whole archive"));
-        assert_eq!(findings.skipped_count, 0);
+        let (skipped, archive) = packed(root, b"");
+        let found = entries(&archive);
+        assert_eq!(skipped.expect("a whole archive").count, 0);
         let kind = |path: &[u8]| {
             found
                 .get(path)
@@ -372,8 +349,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let file = File::create(dir.path().join("sparse")).expect("a file");
         file.set_len(3 << 20).expect("a hole");
-        let (archive, _) = packed(dir.path(), b"");
-        let archive = archive.expect("a whole archive");
+        let (skipped, archive) = packed(dir.path(), b"");
+        skipped.expect("a whole archive");
         assert_eq!(entries(&archive)[&b"sparse"[..]].2, vec![0; 3 << 20]);
     }
 
@@ -391,10 +368,11 @@ mod tests {
         let _socket =
             std::os::unix::net::UnixListener::bind(dir.path().join("socket")).expect("a socket");
         std::fs::write(dir.path().join("file"), "x").expect("write");
-        let (archive, mut findings) = packed(dir.path(), b"");
-        assert_eq!(entries(&archive.expect("a whole archive")).len(), 2);
-        findings.skipped.sort();
-        assert_eq!(findings.skipped, [b"pipe".to_vec(), b"socket".to_vec()]);
+        let (skipped, archive) = packed(dir.path(), b"");
+        let mut skipped = skipped.expect("a whole archive").first;
+        assert_eq!(entries(&archive).len(), 2);
+        skipped.sort();
+        assert_eq!(skipped, [b"pipe".to_vec(), b"socket".to_vec()]);
     }
 
     #[test]
@@ -402,8 +380,9 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let source = dir.path().join("source");
         std::fs::write(&source, "x").expect("write");
-        let (archive, _) = packed(&source, b"etc/tool.conf");
-        let found = entries(&archive.expect("a whole archive"));
+        let (skipped, archive) = packed(&source, b"etc/tool.conf");
+        skipped.expect("a whole archive");
+        let found = entries(&archive);
         assert_eq!(
             found.keys().collect::<Vec<_>>(),
             [&b"etc/tool.conf".to_vec()]
@@ -412,11 +391,10 @@ mod tests {
 
     #[test]
     fn a_source_that_went_away_ends_the_stream_with_its_name() {
-        let (archive, findings) = packed(Path::new("/nowhere/at/all"), b"");
-        assert!(archive.is_err());
+        let (skipped, _) = packed(Path::new("/nowhere/at/all"), b"");
         assert_eq!(
-            findings.failure.as_deref(),
-            Some("it cannot be read: No such file or directory (os error 2)")
+            skipped.expect_err("nothing is there").to_string(),
+            "it cannot be read: No such file or directory (os error 2)"
         );
     }
 }

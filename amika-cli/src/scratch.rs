@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// One that its process holds a lock on for as long as it lives.
-const PREFIX: &str = "amika-git-";
+const PREFIX: &str = "amika-copy-";
 /// One whose process has yet to take the lock.
-const MAKING: &str = ".amika-git-making-";
+const MAKING: &str = ".amika-copy-making-";
 /// How long a process may need for that: older ones are nobody's.
 const LEFT: Duration = Duration::from_hours(1);
 
 /// A temporary directory that nobody else can look into: it may hold a whole private repository. It
 /// goes when it is dropped; its lock tells those after a SIGKILL that it is nobody's any more.
-pub(super) struct Scratch {
+pub struct Scratch {
     path: PathBuf,
     _lock: File,
 }
@@ -24,7 +24,7 @@ impl Scratch {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub(super) fn new() -> std::io::Result<Self> {
+    pub fn new() -> std::io::Result<Self> {
         for left in left() {
             remove(&left);
         }
@@ -45,7 +45,7 @@ impl Scratch {
     }
 
     /// Where it is.
-    pub(super) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 }
@@ -116,21 +116,21 @@ mod tests {
             handle.set_modified(SystemTime::now() - age).expect("aged");
             handle
         };
-        drop(make("amika-git-left", Duration::ZERO));
-        drop(make(".amika-git-making-left", 2 * LEFT));
-        drop(make(".amika-git-making-young", Duration::ZERO));
+        drop(make("amika-copy-left", Duration::ZERO));
+        drop(make(".amika-copy-making-left", 2 * LEFT));
+        drop(make(".amika-copy-making-young", Duration::ZERO));
         drop(make("something-else", 2 * LEFT));
-        let used = make("amika-git-used", 2 * LEFT);
+        let used = make("amika-copy-used", 2 * LEFT);
         used.lock().expect("locked");
-        std::os::unix::fs::symlink("something-else", parent.path().join("amika-git-link"))
+        std::os::unix::fs::symlink("something-else", parent.path().join("amika-copy-link"))
             .expect("linked");
         let mut found = left_in(parent.path());
         found.sort();
         let left =
-            [".amika-git-making-left", "amika-git-left"].map(|name| parent.path().join(name));
+            [".amika-copy-making-left", "amika-copy-left"].map(|name| parent.path().join(name));
         assert_eq!(found, left);
         assert!(left.iter().all(|path| remove(path) && !path.exists()));
-        assert!(!remove(&parent.path().join("amika-git-used")));
+        assert!(!remove(&parent.path().join("amika-copy-used")));
         assert_eq!(left_in(parent.path()), Vec::<PathBuf>::new());
         assert!(parent.path().join("something-else/file").exists());
     }

@@ -1,0 +1,165 @@
+//! Filling a volume that was made now with an archive, before the sandbox starts.
+//!
+//! A small archive is put through the engine's API into the sandbox's own container, which never ran.
+//! The engine unpacks it at a few hundred bytes per microsecond and 60 µs a file; a large one therefore goes
+//! through a pipe to amikad in a container that has nothing but the volume, where engine and `amika`
+//! share a kernel.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::filler::{Filler, Piped};
+use super::plan::Plan;
+use crate::bridge;
+use crate::engine::{Engine, EngineError, MountSpec};
+
+/// From so many files on, a container that unpacks them is started sooner than the engine would be done.
+const MANY_FILES: usize = 4000;
+/// From so many bytes on, likewise.
+const MANY_BYTES: u64 = 512 * 1024 * 1024;
+
+/// Why a volume was not filled.
+#[derive(Debug)]
+pub enum Fault {
+    /// The archive could not be made.
+    Source(io::Error),
+    /// The engine or the volume did not take it.
+    Volume(EngineError),
+}
+
+impl From<EngineError> for Fault {
+    fn from(error: EngineError) -> Self {
+        Self::Volume(error)
+    }
+}
+
+/// What is known beforehand of an archive.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Expected {
+    /// Files in it, at least.
+    pub files: usize,
+    /// Bytes of it, at least.
+    pub bytes: u64,
+}
+
+impl Expected {
+    /// What is in a directory of the host, counted until it is known to be large. What cannot be read
+    /// is told of when it is packed.
+    pub fn of_directory(directory: &Path) -> Self {
+        let mut found = Self::default();
+        let mut waiting = vec![directory.to_owned()];
+        while let Some(directory) = waiting.pop() {
+            for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() => waiting.push(entry.path()),
+                    _ => found.bytes += entry.metadata().map_or(0, |meta| meta.len()),
+                }
+                found.files += 1;
+                if found.is_large() {
+                    return found;
+                }
+            }
+        }
+        found
+    }
+
+    fn is_large(self) -> bool {
+        self.files >= MANY_FILES || self.bytes >= MANY_BYTES
+    }
+}
+
+/// Fills the volume at `target` with the archive that `write` writes.
+///
+/// # Errors
+/// [`Fault`]; half of it may be in the volume then.
+pub async fn fill<T: Send + 'static>(
+    engine: &Engine,
+    plan: &Plan,
+    container: &str,
+    target: &str,
+    expected: Expected,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<T> + Send + 'static,
+) -> Result<T, Fault> {
+    let volume = plan
+        .container
+        .mounts
+        .iter()
+        .find(|mount| mount.target() == target);
+    if let Some(volume) = volume {
+        if expected.is_large()
+            && engine.is_local()
+            && let Some(piped) = Piped::open(engine, plan, volume).await?
+        {
+            return piped.write(engine, write).await;
+        }
+        // What belongs beneath a mount beneath would be written through that, into the host's files.
+        if has_mount_beneath(&plan.container.mounts, target) {
+            let filler = Filler::make(engine, plan, volume, None).await?;
+            let result = put(engine, filler.id(), target, write).await;
+            filler.remove(engine).await?;
+            return result;
+        }
+    }
+    put(engine, container, target, write).await
+}
+
+/// Puts an archive into a container by the engine's API.
+///
+/// # Errors
+/// As [`fill`].
+pub async fn put<T: Send + 'static>(
+    engine: &Engine,
+    container: &str,
+    at: &str,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<T> + Send + 'static,
+) -> Result<T, Fault> {
+    let (archive, thread) = bridge::produce(move |to| write(to));
+    let sent = engine.put_archive_stream(container, at, archive).await;
+    match (written(thread.await), sent) {
+        (Ok(value), Ok(())) => Ok(value),
+        // The engine went away from the archive: its word counts.
+        (Ok(_), Err(error)) => Err(error.into()),
+        (Err(fault), Err(error)) if fault.kind() == io::ErrorKind::BrokenPipe => Err(error.into()),
+        (Err(fault), _) => Err(Fault::Source(fault)),
+    }
+}
+
+/// What came of a thread that writes an archive.
+pub fn written<T>(thread: Result<io::Result<T>, tokio::task::JoinError>) -> io::Result<T> {
+    thread.unwrap_or_else(|error| Err(io::Error::other(error.to_string())))
+}
+
+fn has_mount_beneath(mounts: &[MountSpec], target: &str) -> bool {
+    mounts
+        .iter()
+        .any(|mount| mount.target() != target && Path::new(mount.target()).starts_with(target))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bind(target: &str) -> MountSpec {
+        MountSpec::Bind {
+            source: "/s".into(),
+            target: target.into(),
+            read_only: false,
+        }
+    }
+
+    #[test]
+    fn what_is_mounted_beneath_a_volume_is_seen() {
+        let mounts = [bind("/x"), bind("/x/y"), bind("/xy"), bind("/z")];
+        assert!(has_mount_beneath(&mounts, "/x"));
+        assert!(!has_mount_beneath(&mounts, "/z"));
+        assert!(!has_mount_beneath(&mounts, "/xy"));
+    }
+
+    #[test]
+    fn many_files_or_bytes_make_an_archive_large() {
+        let large = |files, bytes| Expected { files, bytes }.is_large();
+        assert!(!large(MANY_FILES - 1, MANY_BYTES - 1));
+        assert!(large(MANY_FILES, 0));
+        assert!(large(1, MANY_BYTES));
+    }
+}
