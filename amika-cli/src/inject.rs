@@ -4,6 +4,8 @@
 //! nothing and works in an image without a shell. A second, empty volume tells that the first one
 //! is complete: labels cannot change after a volume was made, and its existence is one cheap call.
 
+use std::sync::Arc;
+
 use amika_core::contract::path;
 use amika_core::label::{Kind, ResourceRecord};
 use sha2::{Digest as _, Sha256};
@@ -20,22 +22,22 @@ pub const APT_CONFIG: &str = "/usr/local/lib/amikad/apt.conf";
 /// What is mounted at amikad's directory.
 #[derive(Clone)]
 pub struct Injection {
-    program: Vec<u8>,
-    certificates: Option<Vec<u8>>,
+    daemon: Arc<Daemon>,
+    certificates: Option<Arc<[u8]>>,
     name: String,
 }
 
 impl Injection {
     /// An injection of a program and, where the host has them, certificates.
-    pub fn new(daemon: &Daemon, certificates: Option<Vec<u8>>) -> Self {
+    pub fn new(daemon: Daemon, certificates: Option<Vec<u8>>) -> Self {
         let mut digest = Sha256::new();
         digest.update(daemon.fingerprint());
         digest.update([0]);
         digest.update(certificates.as_deref().unwrap_or_default());
         let name = format!("amikad-{}", &hex(&digest.finalize())[..16]);
         Self {
-            program: daemon.bytes().to_vec(),
-            certificates,
+            daemon: Arc::new(daemon),
+            certificates: certificates.map(Into::into),
             name,
         }
     }
@@ -115,7 +117,7 @@ impl Injection {
             header.set_size(content.len() as u64);
             archive.append_data(&mut header, name, content)
         };
-        let made = add("amikad", 0o755, &self.program).and_then(|()| {
+        let made = add("amikad", 0o755, self.daemon.bytes()).and_then(|()| {
             let Some(certificates) = &self.certificates else {
                 return Ok(());
             };

@@ -87,7 +87,7 @@ pub async fn gather(
     let certificates = crate::certificates::extra_bundle();
     let brings_daemon = matches!(settings.image, Image::Preset(_));
     let injection =
-        (!brings_daemon || certificates.is_some()).then(|| Injection::new(&daemon, certificates));
+        (!brings_daemon || certificates.is_some()).then(|| Injection::new(daemon, certificates));
     Ok(Facts {
         id,
         stamp: Stamp::new(now / 1000, rand::random()),

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::process::{Child, ChildStdout, Stdio};
+use std::thread::Scope;
 
 use super::command::Git;
 use super::error::GitError;
@@ -26,8 +27,12 @@ pub(super) enum BlobError {
 
 impl Blobs {
     /// Starts git and, on a thread of its own, asks for all objects; [`Blobs::next`] must then be called
-    /// once for each, in the same order.
-    pub(super) fn start(git: &Git, oids: Vec<String>) -> Result<Self, GitError> {
+    /// once for each, in the same order. To be dropped before the scope ends, which waits for the thread.
+    pub(super) fn start<'scope, 'a: 'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        git: &Git,
+        oids: impl Iterator<Item = &'a str> + Send + 'scope,
+    ) -> Result<Self, GitError> {
         let mut child = git
             .command(&["cat-file", "--batch", "--buffer"])
             .stdin(Stdio::piped())
@@ -40,7 +45,7 @@ impl Blobs {
             return Err(GitError::NoGit(io::ErrorKind::BrokenPipe.into()));
         };
         enlarge(&stdout);
-        std::thread::spawn(move || {
+        scope.spawn(move || {
             let Some(stdin) = stdin else { return };
             let mut stdin = io::BufWriter::with_capacity(64 * 1024, stdin);
             for oid in oids {

@@ -2,7 +2,7 @@
 //! the repository.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -128,6 +128,52 @@ impl Git {
             let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
             Err((output.status.code(), stderr))
         })
+    }
+
+    /// Hands each line of a command that must succeed to `take` while it is read: of a large repository
+    /// all of them would be many megabytes. A line ends with a zero byte, which is not part of it.
+    pub(super) fn each_line<S: AsRef<OsStr>>(
+        &self,
+        arguments: &[S],
+        mut take: impl FnMut(&[u8]) -> Result<(), GitError>,
+    ) -> Result<(), GitError> {
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(GitError::NoGit)?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let (taken, said) = std::thread::scope(|scope| {
+            let said = scope.spawn(|| {
+                let mut said = Vec::new();
+                // What could not be read is missing from a message, no more.
+                let _ = stderr.map(|mut stderr| stderr.read_to_end(&mut said));
+                String::from_utf8_lossy(&said).trim().to_owned()
+            });
+            let mut taken = Ok(());
+            let mut line = Vec::new();
+            let mut stdout = stdout.map(BufReader::new);
+            while let (Ok(()), Some(from)) = (&taken, &mut stdout) {
+                line.clear();
+                match from.read_until(0, &mut line) {
+                    Ok(0) => break,
+                    Ok(_) => taken = take(line.strip_suffix(&[0]).unwrap_or(&line)),
+                    Err(error) => taken = Err(GitError::NoGit(error)),
+                }
+            }
+            // Closed before git is waited for, which may have more to say than is wanted.
+            drop(stdout);
+            (taken, said.join().unwrap_or_default())
+        });
+        let status = child.wait().map_err(GitError::NoGit)?;
+        taken?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(self.failed(arguments, &said))
+        }
     }
 
     /// Standard output of a command that reads `input`, which may be larger than a pipe.

@@ -128,7 +128,7 @@ fn node(plan: &Plan, path: &[u8]) -> Result<Node, GitError> {
 
 fn find<'a>(entries: &'a [IndexEntry], path: &[u8]) -> Option<&'a IndexEntry> {
     let at = entries
-        .binary_search_by(|entry| entry.path.as_slice().cmp(path))
+        .binary_search_by(|entry| (*entry.path).cmp(path))
         .ok()?;
     Some(&entries[at])
 }

@@ -218,7 +218,7 @@ fn committed(
 ) -> io::Result<()> {
     let from_git = |position: usize, entry: &Entry| match conversions.get(&position) {
         Some(Conversion::Checkout) => false,
-        Some(Conversion::Lfs) => !plan.lfs.contains_key(&entry.oid),
+        Some(Conversion::Lfs) => !plan.lfs.contains_key(&*entry.oid),
         None => entry.mode != Mode::Gitlink,
     };
     let wanted: Vec<bool> = entries
@@ -227,61 +227,63 @@ fn committed(
         .map(|(position, entry)| from_git(position, entry))
         .collect();
     let asked = entries.iter().zip(&wanted).filter(|(_, wanted)| **wanted);
-    let mut blobs = Blobs::start(
-        &plan.git,
-        asked.map(|(entry, _)| entry.oid.clone()).collect(),
-    )?;
-    for (position, entry) in entries.iter().enumerate() {
-        let place = beneath(&plan.place.tree, &entry.path);
-        let mode = permission(entry.mode == Mode::Executable);
-        if entry.mode == Mode::Gitlink {
-            tar.directory(&place, plan.mtime)?;
-            continue;
-        }
-        *files += 1;
-        if converted.has(position) {
-            let path = converted.file(position)?;
-            let size = std::fs::metadata(&path)
-                .map_err(GitError::io("read", &path))?
-                .len();
-            copy(tar, &place, mode, plan.mtime, &path, size)?;
-            continue;
-        }
-        if !wanted[position] {
-            if let Some(object) = plan.lfs.get(&entry.oid) {
-                copy(tar, &place, mode, plan.mtime, &object.path, object.size)?;
+    let asked = asked.map(|(entry, _)| &*entry.oid);
+    std::thread::scope(|scope| {
+        let mut blobs = Blobs::start(scope, &plan.git, asked)?;
+        for (position, entry) in entries.iter().enumerate() {
+            let place = beneath(&plan.place.tree, &entry.path);
+            let mode = permission(entry.mode == Mode::Executable);
+            if entry.mode == Mode::Gitlink {
+                tar.directory(&place, plan.mtime)?;
+                continue;
             }
-            continue;
-        }
-        let size = blobs.next(&entry.oid).map_err(|error| match error {
-            BlobError::Missing => GitError::MissingObject {
-                oid: entry.oid.clone(),
-                path: String::from_utf8_lossy(&entry.path).into_owned(),
-                root: plan.location.root().to_owned(),
+            *files += 1;
+            if converted.has(position) {
+                let path = converted.file(position)?;
+                let size = std::fs::metadata(&path)
+                    .map_err(GitError::io("read", &path))?
+                    .len();
+                copy(tar, &place, mode, plan.mtime, &path, size)?;
+                continue;
             }
-            .into(),
-            BlobError::Broken(error) => error,
-        })?;
-        if entry.mode == Mode::Symlink {
-            if size > LINK_LIMIT {
-                return Err(GitError::TooLarge {
-                    path: String::from_utf8_lossy(&entry.path).into_owned(),
-                    limit: LINK_LIMIT,
+            if !wanted[position] {
+                if let Some(object) = plan.lfs.get(&*entry.oid) {
+                    copy(tar, &place, mode, plan.mtime, &object.path, object.size)?;
                 }
-                .into());
+                continue;
             }
-            let target = blobs.small(size)?;
-            tar.symlink(&place, &target, plan.mtime)?;
-        } else {
-            tar.file_from(&place, mode, plan.mtime, size, blobs.content())
-                .map_err(|error| match error.kind() {
-                    io::ErrorKind::UnexpectedEof => io::Error::other("`git cat-file` broke off"),
-                    _ => error,
-                })?;
-            blobs.after()?;
+            let size = blobs.next(&entry.oid).map_err(|error| match error {
+                BlobError::Missing => GitError::MissingObject {
+                    oid: entry.oid.to_string(),
+                    path: String::from_utf8_lossy(&entry.path).into_owned(),
+                    root: plan.location.root().to_owned(),
+                }
+                .into(),
+                BlobError::Broken(error) => error,
+            })?;
+            if entry.mode == Mode::Symlink {
+                if size > LINK_LIMIT {
+                    return Err(GitError::TooLarge {
+                        path: String::from_utf8_lossy(&entry.path).into_owned(),
+                        limit: LINK_LIMIT,
+                    }
+                    .into());
+                }
+                let target = blobs.small(size)?;
+                tar.symlink(&place, &target, plan.mtime)?;
+            } else {
+                tar.file_from(&place, mode, plan.mtime, size, blobs.content())
+                    .map_err(|error| match error.kind() {
+                        io::ErrorKind::UnexpectedEof => {
+                            io::Error::other("`git cat-file` broke off")
+                        }
+                        _ => error,
+                    })?;
+                blobs.after()?;
+            }
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// Files that git itself checks out, into a temporary directory, a few at a time.

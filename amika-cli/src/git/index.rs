@@ -11,9 +11,9 @@ pub(super) struct Entry {
     /// Its kind and permission.
     pub(super) mode: Mode,
     /// Its object.
-    pub(super) oid: String,
+    pub(super) oid: Box<str>,
     /// Its path, from the root of the work tree.
-    pub(super) path: Vec<u8>,
+    pub(super) path: Box<[u8]>,
 }
 
 /// The kinds of entries that git knows.
@@ -64,12 +64,8 @@ pub(super) fn of_host(git: &Git, git_dir: &Path, file: &Path) -> Result<bool, Gi
 
 /// The entries of an index, in its order; of an unmerged path only the first stage.
 pub(super) fn entries(git: &Git) -> Result<Vec<Entry>, GitError> {
-    let listed = git.output(&["ls-files", "-s", "-z", "--full-name"])?;
     let mut entries: Vec<Entry> = Vec::new();
-    for line in listed
-        .split(|&byte| byte == 0)
-        .filter(|line| !line.is_empty())
-    {
+    git.each_line(&["ls-files", "-s", "-z", "--full-name"], |line| {
         let entry = parse(line).ok_or_else(|| GitError::Output {
             command: "ls-files",
             output: String::from_utf8_lossy(line).into_owned(),
@@ -77,7 +73,8 @@ pub(super) fn entries(git: &Git) -> Result<Vec<Entry>, GitError> {
         if entries.last().is_none_or(|last| last.path != entry.path) {
             entries.push(entry);
         }
-    }
+        Ok(())
+    })?;
     Ok(entries)
 }
 
@@ -94,8 +91,8 @@ fn parse(line: &[u8]) -> Option<Entry> {
     };
     Some(Entry {
         mode,
-        oid: fields.next()?.to_owned(),
-        path: line[tab + 1..].to_vec(),
+        oid: fields.next()?.into(),
+        path: line[tab + 1..].into(),
     })
 }
 
@@ -113,7 +110,7 @@ mod tests {
     fn a_path_may_hold_anything_but_a_zero_byte() {
         let entry = parse(b"100755 0123 0\ta\tb\n\xff c").unwrap();
         assert_eq!(entry.mode, Mode::Executable);
-        assert_eq!(entry.path, b"a\tb\n\xff c");
+        assert_eq!(&*entry.path, b"a\tb\n\xff c");
         assert_eq!(parse(b"040000 0123 0\tx"), None);
     }
 }

@@ -51,41 +51,45 @@ pub(super) fn find(
         return Ok(objects);
     }
     let store = common_dir.join(settings.get("lfs.storage").unwrap_or("lfs"));
-    let oids = entries.iter().map(|entry| entry.oid.clone()).collect();
-    let mut blobs = Blobs::start(git, oids)?;
-    for entry in entries {
-        let size = match blobs.next(&entry.oid) {
-            Ok(size) => size,
-            // The copy itself says so, with the file's name.
-            Err(BlobError::Missing) => continue,
-            Err(BlobError::Broken(error)) => return Err(GitError::io("read", common_dir)(error)),
-        };
-        let read = GitError::io("read", common_dir);
-        if size > POINTER_LIMIT {
-            blobs.skip(size).map_err(read)?;
-            continue;
+    let oids = entries.iter().map(|entry| &*entry.oid);
+    std::thread::scope(|scope| {
+        let mut blobs = Blobs::start(scope, git, oids)?;
+        for entry in entries {
+            let size = match blobs.next(&entry.oid) {
+                Ok(size) => size,
+                // The copy itself says so, with the file's name.
+                Err(BlobError::Missing) => continue,
+                Err(BlobError::Broken(error)) => {
+                    return Err(GitError::io("read", common_dir)(error));
+                }
+            };
+            let read = GitError::io("read", common_dir);
+            if size > POINTER_LIMIT {
+                blobs.skip(size).map_err(read)?;
+                continue;
+            }
+            let Some(pointer) = parse(&blobs.small(size).map_err(read)?) else {
+                continue;
+            };
+            let place = format!(
+                "objects/{}/{}/{}",
+                &pointer.oid[..2],
+                &pointer.oid[2..4],
+                pointer.oid
+            );
+            let path = store.join(&place);
+            if std::fs::metadata(&path).is_ok_and(|found| found.len() == pointer.size) {
+                let place = format!("lfs/{place}");
+                let size = pointer.size;
+                objects
+                    .of
+                    .insert(entry.oid.to_string(), Object { path, place, size });
+            } else if pointer.size > 0 {
+                objects.missing += 1;
+            }
         }
-        let Some(pointer) = parse(&blobs.small(size).map_err(read)?) else {
-            continue;
-        };
-        let place = format!(
-            "objects/{}/{}/{}",
-            &pointer.oid[..2],
-            &pointer.oid[2..4],
-            pointer.oid
-        );
-        let path = store.join(&place);
-        if std::fs::metadata(&path).is_ok_and(|found| found.len() == pointer.size) {
-            let place = format!("lfs/{place}");
-            let size = pointer.size;
-            objects
-                .of
-                .insert(entry.oid.clone(), Object { path, place, size });
-        } else if pointer.size > 0 {
-            objects.missing += 1;
-        }
-    }
-    Ok(objects)
+        Ok(objects)
+    })
 }
 
 fn parse(content: &[u8]) -> Option<Pointer> {

@@ -320,7 +320,7 @@ impl<'a> Planner<'a> {
             work_tree.filter(|_| paths.is_some()),
         )?;
         for entry in gitlinks {
-            let module = known.iter().find(|one| one.path.as_bytes() == entry.path);
+            let module = known.iter().find(|one| *one.path.as_bytes() == *entry.path);
             let found = match (paths.is_some(), module) {
                 (true, _) => work_tree.and_then(|root| submodule::at_path(root, &entry.path)),
                 (false, Some(module)) => submodule::with_commit(location, module, &entry.oid),
@@ -339,7 +339,7 @@ impl<'a> Planner<'a> {
             if let Some(module) = module {
                 filled.insert(module.name.clone(), registered_url(settings, module));
             }
-            let at = Head::Detached(entry.oid.clone());
+            let at = Head::Detached(entry.oid.to_string());
             let place = inside(place, &entry.path, module);
             children.push(self.child(found, place, Some(at), depth)?);
         }

@@ -25,7 +25,7 @@ impl Paths {
     pub(super) fn list(git: &Git, entries: &[Entry], ignored: bool) -> Result<Self, GitError> {
         let mut paths = Self::default();
         for entry in entries {
-            paths.files.insert(entry.path.clone(), Some(entry.mode));
+            paths.files.insert(entry.path.to_vec(), Some(entry.mode));
         }
         let mut arguments = vec!["ls-files", "--others", "-z", "--full-name"];
         if !ignored {

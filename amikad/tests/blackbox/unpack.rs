@@ -170,10 +170,11 @@ fn nothing_is_written_outside_the_directory() {
             .append_link(&mut link, "hard", "../outside/../x")
             .unwrap();
     };
-    let hostile: [&dyn Fn(&mut Builder<Vec<u8>>); 3] = [&through_link, &by_name, &hard];
-    for (number, add) in hostile.iter().enumerate() {
-        let mut archive = Builder::new(Vec::new());
-        add(&mut archive);
+    let mut archives = [(); 3].map(|()| Builder::new(Vec::new()));
+    through_link(&mut archives[0]);
+    by_name(&mut archives[1]);
+    hard(&mut archives[2]);
+    for (number, archive) in archives.into_iter().enumerate() {
         let output = unpack(&archive.into_inner().unwrap(), &inside);
         assert_eq!(output.status.code(), Some(1), "{number}: {output:?}");
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 0, "{number}");
