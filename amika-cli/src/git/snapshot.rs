@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
-use super::command::{Git, line};
+use super::command::line;
 use super::error::GitError;
 use super::plan::{Plan, Tree};
 
@@ -111,11 +111,23 @@ fn work_tree(plan: &Plan, scratch: &Path) -> Result<Option<String>, GitError> {
             .map_err(GitError::NoGit)?;
         Ok(output.status.success().then_some(output.stdout))
     };
-    let old = blobs_to_compare(&git)?;
-    let mut pack = command(&["pack-objects", "-q", "--window=0"]);
     let host = plan.location.common_dir.join("objects");
-    pack.arg(packs.join("pack"))
-        .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", host);
+    let reading = |arguments: &[&str]| {
+        let mut command = command(arguments);
+        command.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", &host);
+        command
+    };
+    let old = blobs_to_compare(|arguments| {
+        let output = reading(arguments).stdin(Stdio::null()).output();
+        let output = output.map_err(GitError::NoGit)?;
+        if output.status.success() {
+            Ok(output.stdout)
+        } else {
+            Err(git.failed(arguments, String::from_utf8_lossy(&output.stderr).trim()))
+        }
+    })?;
+    let mut pack = reading(&["pack-objects", "-q", "--window=0"]);
+    pack.arg(packs.join("pack"));
     let tree = if (old.is_empty() || feed(pack, &old)?) && run(&["add", "-A", "--", "."])?.is_some()
     {
         // What did not change is not there, and need not be.
@@ -132,10 +144,15 @@ fn work_tree(plan: &Plan, scratch: &Path) -> Result<Option<String>, GitError> {
 
 /// Names, one a line, of the blobs that `git add` reads: the old content of files that may have changed
 /// decides on their line ends, and attributes count although their file is gone.
-fn blobs_to_compare(git: &Git) -> Result<Vec<u8>, GitError> {
-    // `:<mode> <mode> <oid> <oid> <status>`, then the path; whether the content differs is not looked at.
-    let changed = git.output(&["diff-files", "-z", "--raw", "--ignore-submodules=all"])?;
-    let attributes = git.output(&["ls-files", "-s", "-z", "--", ":(top,glob)**/.gitattributes"])?;
+///
+/// `git` runs a command that reads. Of a file as young as the index, git compares the content even here,
+/// through the clean filters, which may write.
+fn blobs_to_compare(
+    git: impl Fn(&[&str]) -> Result<Vec<u8>, GitError>,
+) -> Result<Vec<u8>, GitError> {
+    // `:<mode> <mode> <oid> <oid> <status>`, then the path.
+    let changed = git(&["diff-files", "-z", "--raw", "--ignore-submodules=all"])?;
+    let attributes = git(&["ls-files", "-s", "-z", "--", ":(top,glob)**/.gitattributes"])?;
     let field = |entry: &[u8], number: usize| {
         let oid = entry.split(|&byte| byte == b' ').nth(number)?;
         let is_oid = oid.iter().all(u8::is_ascii_hexdigit) && oid.iter().any(|&byte| byte != b'0');
