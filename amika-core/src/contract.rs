@@ -30,6 +30,9 @@ pub const NOOP_SETUP: &[u8] = b"#!/bin/sh\n# Amika: no setup.\nexit 0\n";
 
 /// Exit code of `amikad unpack` when the pipe that it was given is not the host's: nothing was read.
 pub const PIPE_NOT_SHARED: i32 = 3;
+/// Exit code of `amikad unpack` when the volume is full: its words go to a log, which may have no room
+/// either.
+pub const VOLUME_FULL: i32 = 4;
 
 /// Absolute paths in the container.
 pub mod path {

@@ -9,7 +9,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-use amika_core::contract::PIPE_NOT_SHARED;
+use amika_core::contract::{PIPE_NOT_SHARED, VOLUME_FULL};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, FcntlArg, OFlag, fcntl, openat};
 use nix::sys::stat::{Mode, UtimensatFlags, fchmod, futimens, mkdirat, utimensat};
@@ -46,8 +46,11 @@ pub(crate) fn unpack(what: &Unpack) -> i32 {
     match filled {
         Ok(()) => 0,
         Err(error) => {
-            crate::say::say(error);
-            1
+            crate::say::say(&error);
+            match error.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => VOLUME_FULL,
+                _ => 1,
+            }
         }
     }
 }

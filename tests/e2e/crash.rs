@@ -247,6 +247,18 @@ fn a_create_with_a_repository_survives_its_end_at_any_request() {
 }
 
 #[test]
+fn a_create_with_a_large_repository_survives_its_end_at_any_request() {
+    let stage = Stage::new();
+    // So many files go through a pipe to a container of their own.
+    let dir = stage.home().join("repo");
+    let script = "git init -q -b main \"$1\" && cd \"$1\" && for i in {1..4100}; do echo $i > file-$i; done && \
+                  git add . && git -c user.name=T -c user.email=t@example.org commit -q -m first && git gc -q";
+    let repository = dir.to_str().unwrap();
+    done(&stage.shell(script, &[repository]).output());
+    create_is_broken(&stage, &["--git", repository]);
+}
+
+#[test]
 fn a_create_with_setup_and_a_copy_survives_its_end_at_any_request() {
     let stage = Stage::new();
     let script = stage.script("setup.sh", "#!/bin/sh\nexit 0\n");

@@ -24,6 +24,7 @@ mod doctor;
 mod engine;
 mod events;
 mod exec;
+mod fill;
 mod image;
 mod image_any;
 mod interrupt;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use amika_core::contract::{PIPE_NOT_SHARED, path};
+use amika_core::contract::{PIPE_NOT_SHARED, VOLUME_FULL, path};
 use amika_core::label::{Kind, ResourceRecord};
 use futures_util::StreamExt as _;
 
@@ -126,10 +126,10 @@ struct Failure {
 
 impl From<Failure> for Fault {
     fn from(Failure { code, words }: Failure) -> Self {
-        let message = if words.is_empty() {
-            format!("the container that unpacks it ended with {code}")
-        } else {
-            words
+        let message = match words.as_str() {
+            "" if code == i64::from(VOLUME_FULL) => "no space left on device".to_owned(),
+            "" => format!("the container that unpacks it ended with {code}"),
+            _ => words,
         };
         Self::Volume(EngineError::Refused {
             status: 500,

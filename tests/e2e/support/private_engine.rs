@@ -107,6 +107,19 @@ impl PrivateEngine {
         }
     }
 
+    /// Leaves so many MiB of its disk free.
+    pub(crate) fn leave_free(&self, mebibytes: u32) {
+        let script = "used=$(df -k --output=used \"$1\" | tail -n 1) && \
+                      mount -o remount,size=$((used + 1024 * $2))k \"$1\"";
+        let shrunk = Command::new("nsenter")
+            .args(self.enter())
+            .args(["sh", "-c", script, "sh"])
+            .arg(self.dir.path().join("data"))
+            .arg(mebibytes.to_string())
+            .status();
+        assert!(shrunk.unwrap().success());
+    }
+
     /// Kills the daemon and waits until it is gone.
     pub(crate) fn kill(&mut self) {
         self.killer()();
