@@ -1,6 +1,6 @@
 //! Any image: amikad is put in, and what the image says of itself holds.
 
-use crate::support::{DEBIAN, NO_SHELL, SCRATCH, Stage};
+use crate::support::{DEBIAN, NO_SHELL, SCRATCH, Stage, preset};
 
 #[test]
 fn an_image_whose_cmd_is_a_shell_stays_up() {
@@ -127,4 +127,26 @@ fn an_image_without_a_cmd_stays_up_until_it_is_told_to_stop() {
     let stopped = sandbox.verb("stop", &[]).output();
     stopped.ended(0, &[]);
     assert!(stopped.took.as_secs() < 5, "{stopped:?}");
+}
+
+#[test]
+fn an_image_made_from_a_preset_has_the_presets_agent() {
+    let stage = Stage::new();
+    let base = preset(&stage);
+    let image = stage.image(&format!("FROM {base}\nRUN touch /opt/ours\n"));
+    let repository = stage.repository("repo", &[("file", "x")]);
+    let off = ["--env", "AMIKA_OPENCODE_WEB=0", "--git", &repository];
+    let own = [
+        "--",
+        "sh",
+        "-c",
+        "id -un; pwd; ls /opt/ours; exec sleep 1000",
+    ];
+    let sandbox = stage.sandbox(&image, &[&off[..], &own].concat());
+    sandbox.logs("amika\n/home/amika/workspace/repo\n/opt/ours\n");
+    let script = "id -un && echo y > file && git -c user.name=T -c user.email=t@example.org commit -qam second && \
+                  git status --porcelain && pgrep -c amikad";
+    let exec = sandbox.exec(&["sh", "-c", script]).output();
+    // One amikad: that of the image is not wrapped once more.
+    assert_eq!(exec.stdout_text(), "amika\n1\n", "{exec:?}");
 }

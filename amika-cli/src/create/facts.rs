@@ -1,5 +1,6 @@
 //! What is there: the image, the engine's defaults, this host's certificates and proxies.
 
+use amika_core::contract::{AGENT_USER, path};
 use amika_core::label::{Creator, SandboxId};
 use amika_core::volume::Stamp;
 
@@ -72,6 +73,10 @@ pub async fn gather(
         engine.system()
     );
     let (image_reference, image) = image?;
+    let image = match &settings.image {
+        Image::Preset(_) => image,
+        Image::Other(_) => as_made_from(image),
+    };
     let daemon = Daemon::for_architecture(&image.architecture)?;
     if image.os != "linux" {
         return Err(CommandError::new(
@@ -150,6 +155,18 @@ async fn find_image(
         CommandError::new(ExitCode::Image, format!("image `{reference}` went away"))
     })?;
     Ok((reference, facts))
+}
+
+/// An image that was made from a preset has amikad as its ENTRYPOINT, which every other image is given
+/// anyway, and the preset's agent, unless it names a user itself.
+fn as_made_from(mut image: ImageFacts) -> ImageFacts {
+    if image.entrypoint.first().map(String::as_str) == Some(path::AMIKAD) {
+        image.entrypoint.clear();
+        if image.user.is_empty() {
+            AGENT_USER.clone_into(&mut image.user);
+        }
+    }
+    image
 }
 
 /// A reference that the engine calls invalid is a bad image, not a bad engine.

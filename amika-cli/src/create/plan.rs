@@ -250,12 +250,15 @@ fn command(
     if !image.user.is_empty() {
         entrypoint.extend(["--user".to_owned(), image.user.clone()]);
     }
-    let workdir = if image.workdir.is_empty() {
-        "/"
-    } else {
-        &image.workdir
+    let workdir = match image.workdir.as_str() {
+        "" => "/",
+        workdir => workdir,
     };
-    entrypoint.extend(["--workdir".to_owned(), workdir.to_owned(), "--".to_owned()]);
+    // A preset's own: its CMD starts where the agent does.
+    if workdir != path::WORKSPACE {
+        entrypoint.extend(["--workdir".to_owned(), workdir.to_owned()]);
+    }
+    entrypoint.push("--".to_owned());
     entrypoint.extend(image.entrypoint.iter().cloned());
     (Some(entrypoint), given.or_else(|| Some(image.cmd.clone())))
 }
