@@ -5,7 +5,9 @@ use std::ffi::OsString;
 
 use rustix::process::Signal;
 
-use crate::support::{DEBIAN, PrivateEngine, SCRATCH, Sandbox, Stage, docker, eventually};
+use crate::support::{
+    DEBIAN, PrivateEngine, SCRATCH, SUBORDINATE, Sandbox, Stage, docker, eventually,
+};
 
 /// More files than are put through the API.
 const MANY: &str = "4200";
@@ -211,4 +213,44 @@ fn a_disk_that_is_too_small_is_told_and_nothing_stays_on_it() {
         let containers = engine.docker(&["ps", "-a", "--format", "{{.Names}}"]);
         assert_eq!(containers.stdout_text(), "first\n");
     }
+}
+
+#[test]
+fn an_engine_that_maps_users_gets_the_clone_and_a_mount_says_whose_its_files_will_be() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let stage = Stage::new();
+    let engine = PrivateEngine::start_remapped(&stage, &[DEBIAN]);
+    let repository = repository(&stage, "repo", MANY);
+    let data = stage.home().join("data");
+    std::fs::create_dir(&data).unwrap();
+    for path in [stage.home(), &data] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let on_engine = |args: &[&str]| {
+        let all = [&["sandbox"], args].concat();
+        stage.amika(&all).env("DOCKER_HOST", &engine.host())
+    };
+    let mount = format!("{}:/data:rw", data.display());
+    let create = [
+        "create",
+        "--name",
+        "mapped",
+        "--image",
+        DEBIAN,
+        "--network",
+        "none",
+        "--git",
+        &repository,
+        "--mount",
+        &mount,
+    ];
+    // Root in the sandbox may not open the pipe, which is the user's own.
+    on_engine(&create)
+        .output()
+        .ended(0, &["belongs to one of its subordinate users"]);
+    let look = "ls a/b | wc -l; stat -c %u a/b/file-1 .git/HEAD; touch /data/made";
+    let found = on_engine(&["exec", "mapped", "--", "sh", "-c", look]).output();
+    assert_eq!(found.stdout_text(), "4200\n0\n0\n", "{found:?}");
+    assert_eq!(data.join("made").metadata().unwrap().uid(), SUBORDINATE);
+    assert_eq!(left(&stage), Vec::<OsString>::new());
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) use command::{Output, Run, Running};
-pub(crate) use private_engine::PrivateEngine;
+pub(crate) use private_engine::{PrivateEngine, SUBORDINATE};
 pub(crate) use proxy::{EngineProxy, engine_socket};
 pub(crate) use terminal::Terminal;
 

@@ -158,9 +158,14 @@ fn obstacle(image: &Image, system: &SystemFacts, is_podman: bool) -> Option<&'st
             "the engine runs in a virtual machine, whose file sharing decides who owns what the sandbox makes there: usually you",
         );
     }
-    if is_podman || system.rootless {
+    if system.rootless {
         return Some(
             "the engine maps users its own way: what root in the sandbox makes there belongs to you if the engine runs as you, what the agent makes to one of your subordinate users (/etc/subuid)",
+        );
+    }
+    if is_podman {
+        return Some(
+            "the engine is Podman: what is made there belongs to the number that its maker has in the sandbox, 0 of root, 1000 of a preset's agent",
         );
     }
     if system.user_namespaces {

@@ -11,12 +11,15 @@ use std::process::{Child, Command, Stdio};
 
 use super::{Output, Run, Stage, eventually};
 
-/// What the first process in the namespaces does: a place for the data, then collecting what ended.
+/// What the first process in the namespaces does: a place for the data, users for an engine that maps
+/// them, then collecting what ended.
 /// The shims' sockets stand in /run/containerd, whatever the engine is told.
 const INIT: &str = r#"set -e
 mkdir -p /run/containerd "$1"
 mount -t tmpfs -o mode=0755 tmpfs "$1"
 mount -t tmpfs -o mode=0755 tmpfs /run/containerd
+echo daemon:300000:65536 >"$1.ids"
+for file in /etc/subuid /etc/subgid; do mount --bind "$1.ids" "$file"; done
 : >"$1.ready"
 while :; do sleep 3600 & wait; done"#;
 
@@ -26,11 +29,25 @@ pub(crate) struct PrivateEngine {
     /// `unshare`, the parent of the first process.
     namespaces: Child,
     daemon: Option<Child>,
+    /// Further arguments of the daemon.
+    options: &'static [&'static str],
 }
+
+/// First of the users that an engine of [`PrivateEngine::start_remapped`] has its containers' users be.
+pub(crate) const SUBORDINATE: u32 = 300_000;
 
 impl PrivateEngine {
     /// Starts one that has these images.
     pub(crate) fn start(stage: &Stage, images: &[&str]) -> Self {
+        Self::start_with(stage, images, &[])
+    }
+
+    /// Starts one whose containers have a user namespace: root in them is [`SUBORDINATE`] outside.
+    pub(crate) fn start_remapped(stage: &Stage, images: &[&str]) -> Self {
+        Self::start_with(stage, images, &["--userns-remap=daemon:daemon"])
+    }
+
+    fn start_with(stage: &Stage, images: &[&str], options: &'static [&'static str]) -> Self {
         assert!(
             rustix::process::geteuid().is_root(),
             "this test starts an engine of its own, which only root may: run the tests as root, such as with `sudo -E make test`"
@@ -62,6 +79,7 @@ impl PrivateEngine {
             dir,
             namespaces,
             daemon: None,
+            options,
         };
         eventually("the engine's namespaces are there", || {
             engine.assert_alive();
@@ -151,6 +169,7 @@ impl PrivateEngine {
             // Where the namespaces' end leaves the groups of containers, they are found.
             .args(["--exec-opt", "native.cgroupdriver=cgroupfs"])
             .args(["--cgroup-parent", &self.cgroup()])
+            .args(self.options)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

@@ -66,14 +66,21 @@ fn only_a_preset_on_a_rootful_engine_maps() {
         ..SystemFacts::default()
     };
     assert_eq!(obstacle(&preset, &rootful, false), None);
-    for (image, system, podman) in [
-        (&other, &rootful, false),
-        (&preset, &rootful, true),
-        (&preset, &rootless, false),
-        (&preset, &remapped, false),
-        (&preset, &desktop, false),
+    for (image, system, podman, whose) in [
+        (&other, &rootful, false, "the user that the image runs as"),
+        (&preset, &rootful, true, "1000 of a preset's agent"),
+        (
+            &preset,
+            &rootless,
+            false,
+            "to you if the engine runs as you",
+        ),
+        (&preset, &rootless, true, "to you if the engine runs as you"),
+        (&preset, &remapped, false, "one of its subordinate users"),
+        (&preset, &desktop, false, "usually you"),
     ] {
-        assert!(obstacle(image, system, podman).is_some(), "{system:?}");
+        let told = obstacle(image, system, podman).expect("a warning");
+        assert!(told.contains(whose), "{system:?}: {told}");
     }
 }
 
