@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::engine::{Engine, EngineError, VolumeFacts};
-use crate::error::Result;
+use crate::error::{ExitCode, Result};
 use crate::lock::FileLock;
 use crate::reassign;
 use crate::sandbox::{self, State};
@@ -155,39 +155,66 @@ pub async fn git_volumes_without_sandbox(engine: &Engine) -> Result<Vec<String>>
         .collect())
 }
 
+/// What came of the removal of a leftover.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// It is gone.
+    Gone,
+    /// It is still there, and why.
+    Kept(String),
+}
+
 /// Removes a leftover; one that is gone meanwhile counts as removed.
 ///
 /// # Errors
 /// Those of the engine.
-pub async fn remove(engine: &Engine, leftover: &Leftover) -> Result<()> {
+pub async fn remove(engine: &Engine, leftover: &Leftover) -> Result<Removed> {
+    let kept = |why: &str| Ok(Removed::Kept(why.to_owned()));
     match &leftover.removal {
         Removal::Sandbox { container, record } => {
+            // Held until it is gone: nobody starts it meanwhile.
+            let _lock = match FileLock::take_name(&leftover.name) {
+                Ok(lock) => lock,
+                Err(error) if error.code == ExitCode::Conflict => return kept(&error.message),
+                Err(error) => return Err(error),
+            };
             let container = match engine.inspect_container(container).await {
                 Ok(container) => container,
-                Err(error) if error.is_not_found() => return Ok(()),
+                Err(error) if error.is_not_found() => return Ok(Removed::Gone),
                 Err(error) => return Err(error.into()),
             };
-            // It may have been started since it was listed.
+            // The engine carries out a start whose asker was killed.
             if State::tell(container.state, record, None, None) != State::Interrupted {
-                return Ok(());
+                return kept("its start was carried out meanwhile: it is a sandbox like any other");
             }
-            crate::delete::remove_unfinished(engine, &container, record).await
+            crate::delete::remove_unfinished(engine, &container, record).await?;
         }
         Removal::Container(id) => match engine.remove_container(id).await {
-            Ok(()) | Err(EngineError::NotFound(_)) => Ok(()),
-            Err(error) => Err(error.into()),
+            Ok(()) | Err(EngineError::NotFound(_)) => {}
+            Err(error) => return Err(error.into()),
         },
-        Removal::Reassign(sandbox) => reassign::recover(engine, sandbox).await.map(drop),
+        Removal::Reassign(sandbox) => match reassign::recover(engine, sandbox).await {
+            Ok(_) => {}
+            Err(error) if error.code == ExitCode::Conflict => return kept(&error.message),
+            Err(error) => return Err(error),
+        },
         Removal::Image(image) => match engine.remove_image(image).await {
-            Ok(()) | Err(EngineError::NotFound(_) | EngineError::Conflict(_)) => Ok(()),
-            Err(error) => Err(error.into()),
+            Ok(()) | Err(EngineError::NotFound(_)) => {}
+            Err(EngineError::Conflict(why)) => return Ok(Removed::Kept(why)),
+            Err(error) => return Err(error.into()),
         },
         Removal::Directory(path) => {
-            crate::scratch::remove(path);
-            Ok(())
+            if !crate::scratch::remove(path) && path.exists() {
+                return kept("another process uses it, or it cannot be removed");
+            }
         }
-        Removal::Volume(name) => Ok(engine.remove_volume(name).await?),
+        Removal::Volume(name) => match engine.remove_volume(name).await {
+            Ok(()) => {}
+            Err(EngineError::Conflict(why)) => return Ok(Removed::Kept(why)),
+            Err(error) => return Err(error.into()),
+        },
     }
+    Ok(Removed::Gone)
 }
 
 fn orphan(volume: &VolumeFacts, ids: &BTreeSet<String>) -> Option<Leftover> {

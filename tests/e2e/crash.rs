@@ -165,10 +165,23 @@ fn is_clean(sandbox: &Sandbox<'_>) -> bool {
     sandbox.engine_state() != "created" && (there || gone)
 }
 
+/// What `doctor --fix` says that it removed is not there any more.
+fn removed_is_gone(fixed: &Output, at: Break) {
+    done(fixed);
+    for name in fixed.json()["removed"].as_array().unwrap() {
+        let name = name.as_str().unwrap();
+        let found = docker(&["inspect", "--type", "container", name]).code == 0
+            || docker(&["inspect", "--type", "image", name]).code == 0
+            || docker(&["inspect", "--type", "volume", name]).code == 0
+            || Path::new(name).exists();
+        assert!(!found, "{at:?} {name} is there: {fixed:?}");
+    }
+}
+
 /// `doctor --fix` cleans up. Where the engine was left with a request on its way, that may be
 /// carried out only after `doctor` looked.
 fn doctor_cleans(sandbox: &Sandbox<'_>, at: Break) {
-    let fix = || done(&amika(sandbox.stage, &["doctor", "--fix"]));
+    let fix = || removed_is_gone(&amika(sandbox.stage, &["doctor", "--fix"]), at);
     fix();
     if at.moment == Moment::Answered {
         assert!(is_clean(sandbox), "{at:?}: {}", sandbox.engine_state());
@@ -267,6 +280,42 @@ fn a_create_with_setup_and_a_copy_survives_its_end_at_any_request() {
     std::fs::write(data.join("file"), "content").unwrap();
     let mount = format!("{}:/data", data.display());
     create_is_broken(&stage, &["--setup-script", &script, "--mount", &mount]);
+}
+
+#[test]
+fn doctor_does_not_say_removed_of_a_sandbox_that_is_being_started() {
+    let stage = Stage::new();
+    let sandbox = stage.adopt(stage.name());
+    let args = [
+        "sandbox",
+        "create",
+        "--name",
+        &sandbox.name,
+        "--image",
+        DEBIAN,
+    ];
+    let rehearsal = Line::new(stage.home(), None);
+    done(&run(&stage, &args, &rehearsal));
+    let delete = ["sandbox", "delete", "--force", &sandbox.name];
+    done(&amika(&stage, &delete));
+    let requests = rehearsal.requests();
+    let start = requests.iter().position(|line| line.ends_with("/start"));
+    let at = Break {
+        request: start.unwrap() + 1,
+        moment: Moment::Sent,
+        fate: Fate::Killed,
+    };
+    assert!(broken(&stage, &args, at));
+    // The engine is at it now.
+    let fixed = amika(&stage, &["doctor", "--fix"]);
+    removed_is_gone(&fixed, at);
+    let report = fixed.json();
+    for kept in report["kept"].as_array().unwrap() {
+        assert_eq!(kept["name"], sandbox.name, "{report}");
+        assert_eq!(sandbox.engine_state(), "running", "{report}");
+    }
+    doctor_cleans(&sandbox, at);
+    amika(&stage, &delete);
 }
 
 #[test]

@@ -207,6 +207,11 @@ fn what_a_killed_create_left_is_found_and_removed() {
     let fixed = doctor(&stage, &["--fix"]);
     let removed = serde_json::json!([sandbox.name, directory]);
     assert_eq!(fixed["removed"], removed);
+    assert_eq!(fixed["kept"], serde_json::json!([]));
+    let checks = fixed["checks"].as_array().unwrap();
+    let check = checks.iter().find(|check| check["name"] == "leftovers");
+    let message = "2 from interrupted commands removed";
+    assert_eq!(check.unwrap()["message"], message, "{fixed}");
     assert_eq!(stage.temporary(), Vec::<std::ffi::OsString>::new());
     let [containers, volumes, _] = stage.left();
     assert_eq!(containers, std::slice::from_ref(&stranger.name));

@@ -12,7 +12,7 @@ use crate::args::DoctorArgs;
 use crate::create;
 use crate::engine::{Endpoint, Engine, SocketRights, SystemFacts};
 use crate::error::{CommandError, ExitCode, Result};
-use crate::leftovers::{self, Leftover};
+use crate::leftovers::{self, Leftover, Removed};
 use crate::output::human_size;
 use crate::preset::Preset;
 
@@ -31,10 +31,23 @@ pub(super) struct Report {
     checks: Vec<Check>,
     /// What interrupted commands left.
     leftovers: Vec<Leftover>,
-    /// Leftovers that `--fix` removed.
+    /// Leftovers that `--fix` removed: they are gone.
     removed: Vec<String>,
+    /// Leftovers that `--fix` found, and that are still there.
+    kept: Vec<Kept>,
     /// Git volumes whose sandbox is gone; they stay.
     git_volumes: Vec<String>,
+}
+
+/// A leftover that turned out to be none, or could not be removed.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Kept {
+    /// `container`, `image` or `volume`; `directory` on this machine.
+    kind: String,
+    /// Its name.
+    name: String,
+    /// Why it is still there.
+    reason: String,
 }
 
 /// One check.
@@ -252,31 +265,46 @@ async fn check_images(engine: &Engine, system: &SystemFacts, report: &mut Report
 async fn check_leftovers(engine: &Engine, fix: bool, report: &mut Report) -> Result<()> {
     report.git_volumes = leftovers::git_volumes_without_sandbox(engine).await?;
     for leftover in leftovers::find(engine).await? {
-        if fix {
-            leftovers::remove(engine, &leftover).await?;
-            report.removed.push(leftover.name);
-        } else {
+        if !fix {
             report.leftovers.push(leftover);
+            continue;
+        }
+        match leftovers::remove(engine, &leftover).await? {
+            Removed::Gone => report.removed.push(leftover.name),
+            Removed::Kept(reason) => report.kept.push(Kept {
+                kind: leftover.kind,
+                name: leftover.name,
+                reason,
+            }),
         }
     }
-    if report.leftovers.is_empty() {
-        report.add(
-            "leftovers",
-            Outcome::Ok,
-            "nothing that was interrupted",
-            None,
-        );
-    } else {
-        let count = report.leftovers.len();
-        let hint = Some("`amika doctor --fix` removes them");
-        report.add(
-            "leftovers",
-            Outcome::Warning,
-            format!("{count} from interrupted commands"),
-            hint,
-        );
-    }
+    let (result, message) = told(
+        report.leftovers.len(),
+        report.removed.len(),
+        report.kept.len(),
+    );
+    let hint = (!report.leftovers.is_empty()).then_some("`amika doctor --fix` removes them");
+    report.add("leftovers", result, message, hint);
     Ok(())
+}
+
+/// What the check says of so many leftovers that are left alone, removed, and still there.
+fn told(found: usize, removed: usize, kept: usize) -> (Outcome, String) {
+    match (found, removed, kept) {
+        (0, 0, 0) => (Outcome::Ok, "nothing that was interrupted".into()),
+        (0, removed, 0) => (
+            Outcome::Ok,
+            format!("{removed} from interrupted commands removed"),
+        ),
+        (0, removed, kept) => (
+            Outcome::Warning,
+            format!("{removed} from interrupted commands removed, {kept} still there"),
+        ),
+        (found, ..) => (
+            Outcome::Warning,
+            format!("{found} from interrupted commands"),
+        ),
+    }
 }
 
 fn write_text(report: &Report, fixed: bool, out: &mut dyn std::io::Write) -> std::io::Result<()> {
@@ -312,6 +340,9 @@ fn write_text(report: &Report, fixed: bool, out: &mut dyn std::io::Write) -> std
         for name in &report.removed {
             writeln!(out, "    removed {name}")?;
         }
+        for kept in &report.kept {
+            writeln!(out, "    kept {} {}: {}", kept.kind, kept.name, kept.reason)?;
+        }
     }
     for volume in &report.git_volumes {
         writeln!(
@@ -320,4 +351,27 @@ fn write_text(report: &Report, fixed: bool, out: &mut dyn std::io::Write) -> std
         )?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_check_of_leftovers_agrees_with_the_list_below_it() {
+        let (ok, warning) = (Outcome::Ok, Outcome::Warning);
+        for (counts, result, message) in [
+            ((0, 0, 0), ok, "nothing that was interrupted"),
+            ((2, 0, 0), warning, "2 from interrupted commands"),
+            ((0, 1, 0), ok, "1 from interrupted commands removed"),
+            (
+                (0, 1, 2),
+                warning,
+                "1 from interrupted commands removed, 2 still there",
+            ),
+        ] {
+            let expected = (result, message.to_owned());
+            assert_eq!(told(counts.0, counts.1, counts.2), expected, "{counts:?}");
+        }
+    }
 }
