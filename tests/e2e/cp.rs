@@ -133,6 +133,8 @@ fn trees_arrive_as_they_were() {
     std::fs::write(tree.join("empty"), "").unwrap();
     symlink("empty", tree.join("link")).unwrap();
     symlink("/nowhere/at/all", tree.join("dangling")).unwrap();
+    // Docker's unpacker refuses these where it is not told otherwise.
+    symlink("../../../outside", tree.join("out")).unwrap();
     let binary: Vec<u8> = (0..3_000_000_u32)
         .map(|n| n.to_le_bytes()[n as usize % 3])
         .collect();
@@ -153,13 +155,19 @@ fn trees_arrive_as_they_were() {
     assert_eq!(json["bytes"], 3_000_004, "{json}");
     assert_eq!(json["skipped"][0]["path"], "t/pipe", "{json}");
     assert_eq!(
-        inside(&sandbox, "readlink /t/dangling"),
-        "/nowhere/at/all\n"
+        inside(&sandbox, "readlink /t/dangling /t/out"),
+        "/nowhere/at/all\n../../../outside\n"
     );
 
     let other = stage.sandbox(NO_SHELL, &[]);
     let across = cp(&stage, &at(&sandbox, "/t"), &at(&other, "/tmp-copy"));
     assert_eq!(across.code, 0, "{across:?}");
+    let piped = stage.shell(
+        r#"tar -c -C "$1" . | "$0" sandbox cp - "$2:/t""#,
+        &[tree.to_str().unwrap(), &sandbox.name],
+    );
+    let piped = piped.output();
+    assert_eq!(piped.code, 0, "{piped:?}");
     let back = cp(&stage, &at(&other, "/tmp-copy"), &host(&stage, "back"));
     assert_eq!(back.code, 0, "{back:?}");
     let back = stage.home().join("back");

@@ -74,6 +74,7 @@ fn a_copy_has_everything_as_it_is_and_changes_nothing_on_the_host() {
     fs::create_dir(source.join("sub")).unwrap();
     fs::write(source.join("sub").join(odd), "odd").unwrap();
     symlink("./sub//x", source.join("link")).unwrap();
+    symlink("../../out", source.join("out")).unwrap();
     fs::File::create(source.join("sparse"))
         .unwrap()
         .set_len(5 << 20)
@@ -85,14 +86,14 @@ fn a_copy_has_everything_as_it_is_and_changes_nothing_on_the_host() {
         .exec(&[
             "sh",
             "-c",
-            "cd /data && stat -c '%n %a %u:%g %s' . file sparse && readlink link && ls -b sub && \
+            "cd /data && stat -c '%n %a %u:%g %s' . file sparse && readlink link out && ls -b sub && \
              echo changed >file && rm -r sub && touch new && id -u",
         ])
         .output();
     assert_eq!(
         seen.stdout_text(),
         format!(
-            ". {:o} 1234:55 4096\nfile 751 1234:55 5\nsparse 644 1234:55 5242880\n./sub//x\n\
+            ". {:o} 1234:55 4096\nfile 751 1234:55 5\nsparse 644 1234:55 5242880\n./sub//x\n../../out\n\
              odd\\ \\n\\377\n1234\n",
             source.metadata().unwrap().mode() & 0o777
         ),

@@ -178,7 +178,7 @@ fn a_dirty_copy_has_each_kind_of_change_as_the_host_has_it() {
         for f in staged unstaged both deleted staged-deleted renamed moved mode to-link from-link; do
             seq 1 40 | sed "s/^/$f /" > "$f"
         done
-        ln -sf staged from-link; ln -s nowhere/at/all dangling
+        ln -sf staged from-link; ln -s nowhere/at/all dangling; ln -s ../../../../outside outside; ln -s /etc/passwd absolute
         printf 'a\r\nb\r\n' > crlf.txt; printf 'a\r\nb\n' > mixed
         odd=$'new\nline' quoted="quo\"te's \\ back" raw=$'latin-\xff\xfe'
         for f in "$odd" "$quoted" "$raw" -dash ' space ' $'tab\there' 'ünïcode' ':colon' '*star'; do echo "$f" > "./$f"; done

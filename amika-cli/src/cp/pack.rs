@@ -20,8 +20,8 @@ const OPEN: OFlags = OFlags::RDONLY
     .union(OFlags::CLOEXEC)
     .union(OFlags::NONBLOCK);
 
-/// Writes the archive of what stands at `source`, under `name`; without a name, of what is in the
-/// directory there. If `source` itself is a link it is followed; links within stay links.
+/// Writes the archive of what stands at `source`, under `name` in the directory `prefix`; without a name,
+/// of what is in the directory there. If `source` itself is a link it is followed; links within stay links.
 ///
 /// # Errors
 /// With the path that could not be read.
@@ -29,10 +29,11 @@ pub fn pack<W: Write>(
     source: &Path,
     name: Option<&OsStr>,
     owner: (u32, u32),
+    prefix: &str,
     to: W,
 ) -> io::Result<Report> {
     let mut packer = Packer {
-        tar: TarOut::new(to, owner),
+        tar: TarOut::new(to, owner, prefix),
         report: Report::default(),
     };
     if let Some(name) = name {

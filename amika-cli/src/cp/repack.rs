@@ -11,7 +11,7 @@ use super::names::Names;
 use super::report::{Report, at};
 use super::tar_out::TarOut;
 
-/// Reads an archive to its end and writes the other one.
+/// Reads an archive to its end and writes the other one, its names in the directory `prefix`.
 ///
 /// # Errors
 /// When it is no archive, or has a name that leads out of it.
@@ -19,9 +19,10 @@ pub fn repack(
     from: impl Read,
     mut names: Names,
     owner: (u32, u32),
+    prefix: &str,
     to: impl Write,
 ) -> io::Result<Report> {
-    let mut tar = TarOut::new(to, owner);
+    let mut tar = TarOut::new(to, owner, prefix);
     let mut report = Report::default();
     let mut archive = Archive::new(from);
     for entry in archive.entries()? {

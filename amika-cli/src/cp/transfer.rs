@@ -15,7 +15,7 @@ use super::place::Place;
 use super::report::Report;
 use super::{host_side, pack, repack, sandbox_side, unpack};
 use crate::bridge;
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Base, Engine, EngineError};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::sandbox::Sandbox;
 
@@ -121,31 +121,35 @@ async fn put(
                 Landing::Into => source.name.clone(),
                 Landing::As | Landing::Spread => name.map(OsString::from),
             };
-            let (archive, thread) =
-                bridge::produce(move |to| pack::pack(&source.path, name.as_deref(), owner, to));
+            let Base { at, prefix } = engine.base(&directory).await?;
+            let (archive, thread) = bridge::produce(move |to| {
+                pack::pack(&source.path, name.as_deref(), owner, &prefix, to)
+            });
             let sent = engine
-                .merge_archive_stream(&target.container, &directory, archive)
+                .merge_archive_stream(&target.container, &at, archive)
                 .await;
             finish(sent, thread, &sandbox.name).await
         }
         Incoming::Stream => {
             let (directory, _) = target.place(landing, None);
+            let Base { at, prefix } = engine.base(&directory).await?;
             let (archive, thread) = bridge::produce(move |to| {
-                repack::repack(io::stdin().lock(), Names::kept(), owner, to)
+                repack::repack(io::stdin().lock(), Names::kept(), owner, &prefix, to)
             });
             let sent = engine
-                .merge_archive_stream(&target.container, &directory, archive)
+                .merge_archive_stream(&target.container, &at, archive)
                 .await;
             finish(sent, thread, &sandbox.name).await
         }
         Incoming::Sandbox(source) => {
             let (directory, name) = target.place(landing, source.name);
             let names = Names::rooted(name.map(OsString::from));
+            let Base { at, prefix } = engine.base(&directory).await?;
             let (reader, pump) =
                 bridge::consume(engine.get_archive(&source.container, &source.path));
             let (archive, thread) =
-                bridge::produce(move |to| repack::repack(reader, names, owner, to));
-            let put = engine.merge_archive_stream(&target.container, &directory, archive);
+                bridge::produce(move |to| repack::repack(reader, names, owner, &prefix, to));
+            let put = engine.merge_archive_stream(&target.container, &at, archive);
             let (pumped, sent) = tokio::join!(pump, put);
             pumped?;
             finish(sent, thread, &sandbox.name).await

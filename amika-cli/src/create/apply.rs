@@ -175,7 +175,7 @@ async fn clone(
         container,
         target,
         Expected { files, bytes },
-        move |to| source.write_tar(owner, to),
+        move |prefix, to| source.write_tar(owner, prefix, to),
     )
     .await;
     let facts = repository.facts();

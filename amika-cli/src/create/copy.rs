@@ -61,7 +61,12 @@ pub async fn copy_all(
                     container,
                     &copy.target,
                     Expected::of_directory(source),
-                    writer(source, "", agent),
+                    {
+                        let source = source.clone();
+                        move |prefix: &str, to: &mut dyn Write| {
+                            pack::pack(&source, prefix.as_bytes(), agent, to)
+                        }
+                    },
                 )
                 .await;
                 tell(copy, source, sent, out)?;

@@ -11,7 +11,7 @@ use std::path::Path;
 use super::filler::{Filler, Piped};
 use super::plan::Plan;
 use crate::bridge;
-use crate::engine::{Engine, EngineError, MountSpec};
+use crate::engine::{Base, Engine, EngineError, MountSpec};
 
 /// From so many files on, a container that unpacks them is started sooner than the engine would be done.
 const MANY_FILES: usize = 4000;
@@ -68,7 +68,8 @@ impl Expected {
     }
 }
 
-/// Fills the volume at `target` with the archive that `write` writes.
+/// Fills the volume at `target` with the archive that `write` writes, each name of which it begins with
+/// the prefix that it is told.
 ///
 /// # Errors
 /// [`Fault`]; half of it may be in the volume then.
@@ -78,29 +79,32 @@ pub async fn fill<T: Send + 'static>(
     container: &str,
     target: &str,
     expected: Expected,
-    write: impl FnOnce(&mut dyn Write) -> io::Result<T> + Send + 'static,
+    write: impl FnOnce(&str, &mut dyn Write) -> io::Result<T> + Send + 'static,
 ) -> Result<T, Fault> {
     let volume = plan
         .container
         .mounts
         .iter()
         .find(|mount| mount.target() == target);
-    if let Some(volume) = volume {
-        if expected.is_large()
-            && engine.is_local()
-            && let Some(piped) = Piped::open(engine, plan, volume).await?
-        {
-            return piped.write(engine, write).await;
-        }
-        // What belongs beneath a mount beneath would be written through that, into the host's files.
-        if has_mount_beneath(&plan.container.mounts, target) {
-            let filler = Filler::make(engine, plan, volume, None).await?;
-            let result = put(engine, filler.id(), target, write).await;
-            filler.remove(engine).await?;
-            return result;
-        }
+    if let Some(volume) = volume
+        && expected.is_large()
+        && engine.is_local()
+        && let Some(piped) = Piped::open(engine, plan, volume).await?
+    {
+        return piped.write(engine, move |to| write("", to)).await;
     }
-    put(engine, container, target, write).await
+    let Base { at, prefix } = engine.base(target).await?;
+    let write = move |to: &mut dyn Write| write(&prefix, to);
+    // What belongs beneath a mount beneath would be written through that, into the host's files.
+    if let Some(volume) = volume
+        && has_mount_beneath(&plan.container.mounts, target)
+    {
+        let filler = Filler::make(engine, plan, volume, None).await?;
+        let result = put(engine, filler.id(), &at, write).await;
+        filler.remove(engine).await?;
+        return result;
+    }
+    put(engine, container, &at, write).await
 }
 
 /// Puts an archive into a container by the engine's API.

@@ -104,6 +104,39 @@ impl Engine {
     }
 }
 
+/// Where an archive is put so that its entries arrive in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// The path to put it at.
+    pub at: String,
+    /// What its entries' names begin with; no slash at either end.
+    pub prefix: String,
+}
+
+impl Engine {
+    /// Where to put an archive for a directory in a container.
+    ///
+    /// Docker refuses a symbolic link that leads out of where the archive is put, as relative ones of a
+    /// repository may: so it is put at the root. Podman refuses none, and from the root its archives do
+    /// not reach into volumes.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn base(&self, directory: &str) -> Result<Base, EngineError> {
+        Ok(if self.is_podman().await? {
+            Base {
+                at: directory.to_owned(),
+                prefix: String::new(),
+            }
+        } else {
+            Base {
+                at: "/".to_owned(),
+                prefix: directory.trim_matches('/').to_owned(),
+            }
+        })
+    }
+}
+
 /// A regular file as an archive has it.
 pub struct ArchivedFile {
     /// Its content.

@@ -21,7 +21,7 @@ mod system;
 mod terminal;
 mod volume;
 
-pub use archive::ArchivedFile;
+pub use archive::{ArchivedFile, Base};
 pub use connect::Engine;
 pub use container::{ContainerFacts, ContainerState, ContainerSummary, PublishedPort};
 pub use endpoint::Endpoint;

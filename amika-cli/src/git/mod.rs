@@ -365,13 +365,13 @@ impl Repository {
         .await
     }
 
-    /// Writes the finished working copy as a tar archive, to be unpacked in the (empty) directory it
-    /// shall have; returns how many files its work trees have.
+    /// Writes the finished working copy as a tar archive, to be unpacked so that the (empty) directory
+    /// `prefix` is it, or where it is put without one; returns how many files its work trees have.
     ///
     /// # Errors
     /// With an archive that has no end, so that it never looks whole.
-    pub fn write_tar(&self, owner: Owner, to: &mut dyn io::Write) -> io::Result<u64> {
-        let mut tar = TarWriter::new(owner, to);
+    pub fn write_tar(&self, owner: Owner, prefix: &str, to: &mut dyn io::Write) -> io::Result<u64> {
+        let mut tar = TarWriter::new(owner, prefix, to);
         let files = emit::archive(&self.0.plan, &mut tar)?;
         tar.finish()?;
         Ok(files)

@@ -57,19 +57,22 @@ impl Chunk<'_> {
 pub(super) struct TarWriter<'a> {
     to: Chunk<'a>,
     owner: Owner,
+    /// What all names begin with.
+    prefix: Vec<u8>,
     /// The directory of the entry before, with a slash at its end.
     directory: Vec<u8>,
 }
 
 impl<'a> TarWriter<'a> {
-    /// An archive that belongs to `owner`.
-    pub(super) fn new(owner: Owner, to: &'a mut dyn Write) -> Self {
+    /// An archive that belongs to `owner`, and is unpacked in the directory `prefix` of where it is put.
+    pub(super) fn new(owner: Owner, prefix: &str, to: &'a mut dyn Write) -> Self {
         Self {
             to: Chunk {
                 to,
                 buffer: Vec::with_capacity(CHUNK),
             },
             owner,
+            prefix: prefix.as_bytes().to_vec(),
             directory: Vec::new(),
         }
     }
@@ -163,6 +166,14 @@ impl<'a> TarWriter<'a> {
         size: u64,
         mtime: u64,
     ) -> io::Result<()> {
+        let whole;
+        let path = match self.prefix.as_slice() {
+            b"" => path,
+            prefix => {
+                whole = [prefix, b"/", path.strip_prefix(b"/").unwrap_or(path)].concat();
+                &whole
+            }
+        };
         let mut header = tar::Header::new_gnu();
         let fields = header
             .as_gnu_mut()
@@ -239,7 +250,7 @@ mod tests {
         // The first header ends a chunk, a content does, a padding does.
         for first in [0, CHUNK - 1024, CHUNK - 1023, CHUNK - 512, CHUNK] {
             let mut archive = Vec::new();
-            let mut tar = TarWriter::new(owner, &mut archive);
+            let mut tar = TarWriter::new(owner, "", &mut archive);
             tar.file(b"a", 0o644, 0, &vec![1; first]).expect("written");
             tar.file(b"b", 0o644, 0, &vec![2; 3 * CHUNK])
                 .expect("written");

@@ -77,7 +77,7 @@ fn a_reader_that_leaves_ends_the_writing_and_nothing_stays_behind() {
     let repository = open(request(&path, Copy::Clean)).unwrap();
     let (reader, mut writer) = std::io::pipe().unwrap();
     drop(reader);
-    let error = repository.write_tar(OWNER, &mut writer).unwrap_err();
+    let error = repository.write_tar(OWNER, "", &mut writer).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
     drop(repository);
     assert_eq!(fingerprint(&path), before);

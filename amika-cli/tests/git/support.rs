@@ -148,7 +148,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
 /// The archive's bytes, or the error it broke off with.
 pub(crate) fn archive(repository: &Repository) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    repository.write_tar(OWNER, &mut bytes)?;
+    repository.write_tar(OWNER, "", &mut bytes)?;
     Ok(bytes)
 }
 

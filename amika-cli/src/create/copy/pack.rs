@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read as _, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 
@@ -26,8 +26,8 @@ pub(super) struct Skipped {
     pub(super) first: Vec<Vec<u8>>,
 }
 
-/// Writes the archive of `source`, to be unpacked beneath the name `name` (empty: the root itself), owned
-/// by `owner`.
+/// Writes the archive of `source`, to be unpacked as `name` (empty: as the place where it is put), owned by
+/// `owner`.
 ///
 /// # Errors
 /// With the path that cannot be read; the archive has no end then.
@@ -40,9 +40,10 @@ pub(super) fn pack(
     let mut packer = Packer {
         archive: tar::Builder::new(BufWriter::with_capacity(BUFFER, to)),
         owner,
+        root: name.to_vec(),
         skipped: Skipped::default(),
     };
-    packer.source(source, name)?;
+    packer.source(source)?;
     packer.archive.into_inner()?.flush()?;
     Ok(packer.skipped)
 }
@@ -82,11 +83,13 @@ fn header(
 struct Packer<'a> {
     archive: tar::Builder<BufWriter<&'a mut dyn Write>>,
     owner: (u32, u32),
+    /// Its name in the archive.
+    root: Vec<u8>,
     skipped: Skipped,
 }
 
 impl Packer<'_> {
-    fn source(&mut self, source: &Path, name: &[u8]) -> io::Result<()> {
+    fn source(&mut self, source: &Path) -> io::Result<()> {
         let opened = rustix::fs::open(
             source,
             OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC,
@@ -95,11 +98,36 @@ impl Packer<'_> {
         .and_then(|opened| Ok((rustix::fs::fstat(&opened)?, opened)));
         let (stat, opened) = opened.map_err(|error| failed(b"", error))?;
         if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-            let root = root_header(stat.st_mode, mtime(&stat), self.owner);
-            self.archive.append(&root, io::empty())?;
+            if self.root.is_empty() {
+                let root = root_header(stat.st_mode, mtime(&stat), self.owner);
+                self.archive.append(&root, io::empty())?;
+            } else {
+                self.add_directory(&stat, b"")?;
+            }
             return self.directory(&opened, b"");
         }
-        self.file(opened, name)
+        self.file(opened, b"")
+    }
+
+    /// Where something of the source is in the archive.
+    fn place(&self, path: &[u8]) -> PathBuf {
+        match (self.root.as_slice(), path) {
+            (b"", path) => as_path(path).to_owned(),
+            (root, b"") => as_path(root).to_owned(),
+            (root, path) => as_path(root).join(as_path(path)),
+        }
+    }
+
+    fn add_directory(&mut self, stat: &Stat, path: &[u8]) -> io::Result<()> {
+        let mut header = header(
+            tar::EntryType::Directory,
+            stat.st_mode,
+            mtime(stat),
+            0,
+            self.owner,
+        );
+        let place = self.place(path);
+        self.archive.append_data(&mut header, place, io::empty())
     }
 
     /// Packs what is in a directory: first what is none itself, then the directories one by one, so
@@ -124,15 +152,7 @@ impl Packer<'_> {
             let opened = rustix::fs::openat(directory, &name, flags, Mode::empty())
                 .and_then(|opened| Ok((rustix::fs::fstat(&opened)?, opened)));
             let (stat, opened) = opened.map_err(|error| failed(&child, error))?;
-            let mut header = header(
-                tar::EntryType::Directory,
-                stat.st_mode,
-                mtime(&stat),
-                0,
-                self.owner,
-            );
-            self.archive
-                .append_data(&mut header, as_path(&child), io::empty())?;
+            self.add_directory(&stat, &child)?;
             self.directory(&opened, &child)?;
         }
         Ok(())
@@ -181,9 +201,8 @@ impl Packer<'_> {
             file: File::from(opened),
             failure: None,
         };
-        let written = self
-            .archive
-            .append_data(&mut header, as_path(path), &mut content);
+        let place = self.place(path);
+        let written = self.archive.append_data(&mut header, place, &mut content);
         match content.failure {
             Some(error) => Err(failed(path, error)),
             None => written,
@@ -202,8 +221,8 @@ impl Packer<'_> {
         let mut header = header(tar::EntryType::Symlink, 0o777, mtime, 0, self.owner);
         let field = target.len().min(LINK_FIELD);
         header.as_old_mut().linkname[..field].copy_from_slice(&target[..field]);
-        self.archive
-            .append_data(&mut header, as_path(path), io::empty())
+        let place = self.place(path);
+        self.archive.append_data(&mut header, place, io::empty())
     }
 
     fn skip(&mut self, path: &[u8]) {
