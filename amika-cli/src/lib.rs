@@ -44,6 +44,7 @@ mod sandbox;
 mod scratch;
 mod sign_ins;
 mod terminal;
+mod usage;
 mod view;
 
 use std::process::ExitCode;
@@ -70,7 +71,7 @@ pub fn run() -> ExitCode {
     }
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return not_parsed(&error),
+        Err(error) => return usage::not_parsed(error),
     };
     let out = Printer::new(cli.output == args::Format::Json, cli.quiet);
     if cli.debug {
@@ -117,52 +118,6 @@ fn finish(out: &Printer, result: error::Result<u8>) -> ExitCode {
     }
 }
 
-/// Help and version are no errors; the rest is, also in JSON.
-fn not_parsed(error: &clap::Error) -> ExitCode {
-    if !error.use_stderr() {
-        // A closed pipe has nobody left to read it.
-        let _ = error.print();
-        return ExitCode::SUCCESS;
-    }
-    // There every other code is a program's.
-    let code = if args::ends_with_a_programs_code(std::env::args_os().skip(1)) {
-        error::ExitCode::Remote
-    } else {
-        error::ExitCode::Usage
-    } as u8;
-    if args::asks_for_json(std::env::args_os().skip(1)) {
-        let command_error = usage_error(error).detail("exit_code", code);
-        Printer::new(true, true).error(&command_error);
-    } else {
-        let _ = error.print();
-    }
-    ExitCode::from(code)
-}
-
-/// What clap says as one message and its hints, without the layout that is made for a terminal.
-fn usage_error(error: &clap::Error) -> CommandError {
-    use clap::error::ErrorKind;
-    let no_command = matches!(
-        error.kind(),
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand
-    );
-    if no_command {
-        return CommandError::new(error::ExitCode::Usage, "no command was given")
-            .hint("`amika --help` lists them");
-    }
-    let text = error.to_string();
-    let text = text.strip_prefix("error: ").unwrap_or(&text);
-    let (message, rest) = text.split_once("\n\n").unwrap_or((text, ""));
-    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    let usage_error = CommandError::new(error::ExitCode::Usage, message);
-    rest.lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
-        .fold(usage_error, |error, line| {
-            error.hint(line.strip_prefix("tip: ").unwrap_or(line))
-        })
-}
-
 fn start_tracing() {
     use tracing_subscriber::filter::LevelFilter;
     tracing_subscriber::fmt()
@@ -186,29 +141,4 @@ fn test_run_label() -> Option<(String, String)> {
 /// alone, so that runs go on side by side.
 fn may_tidy(labels: &std::collections::BTreeMap<String, String>) -> bool {
     test_run().is_none_or(|run| labels.get(amika_core::label::key::TEST) == Some(&run))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_clap_says_becomes_a_message_and_hints() {
-        let of = |words: &[&str]| {
-            let words = std::iter::once(&"amika").chain(words);
-            usage_error(&args::Cli::try_parse_from(words).unwrap_err())
-        };
-        let typo = of(&["sandbox", "create", "--replac"]);
-        assert_eq!(typo.message, "unexpected argument '--replac' found");
-        assert_eq!(typo.hints[0], "a similar argument exists: '--replace'");
-        assert!(typo.hints.last().unwrap().starts_with("Usage: amika"));
-        let both = of(&["sandbox", "create", "--no-wait", "--connect"]);
-        assert!(both.message.contains("cannot be used with"));
-        for none in [&[][..], &["sandbox"]] {
-            assert_eq!(of(none).message, "no command was given");
-        }
-        // All arguments that are missing, in one line.
-        let missing = of(&["sandbox", "exec"]);
-        assert!(missing.message.contains("<NAME>") && !missing.message.contains('\n'));
-    }
 }

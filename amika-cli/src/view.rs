@@ -3,6 +3,7 @@
 use amika_core::contract::{AMIKAD_PORT, OPENCODE_PORT};
 use amika_core::label::SandboxRecord;
 use amika_core::port::HostIp;
+use amika_core::wire::{ServiceState, Status};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -30,7 +31,7 @@ pub struct SandboxView {
     pub repository: Option<RepositoryView>,
     /// Published ports, but Amika's own.
     pub ports: Vec<PortView>,
-    /// The OpenCode web server's address.
+    /// The OpenCode web server's address; none while it is known to be off or not installed.
     pub opencode_url: Option<String>,
 }
 
@@ -60,6 +61,17 @@ impl SandboxView {
             repository: RepositoryView::of(record),
             ports,
             opencode_url: opencode_url(&container.ports),
+        }
+    }
+
+    /// The view with what amikad says, if it could be asked: where a port is published and OpenCode is
+    /// off, nothing answers.
+    pub fn told_by(self, status: Option<&Status>) -> Self {
+        let is_off = |status: &Status| status.services.opencode.state == ServiceState::Off;
+        let opencode_url = self.opencode_url.filter(|_| !status.is_some_and(is_off));
+        Self {
+            opencode_url,
+            ..self
         }
     }
 

@@ -119,6 +119,8 @@ const TABLE: &[Row] = &[
     row("volume list", &[], 0).names_nothing(),
     row("volume inspect", &["VOLUME"], 0),
     row("sandbox delete", &["--force", "NAME"], 0),
+    // It is gone by then.
+    row("rm", &["--force", "NAME"], 3),
     // It may hold work, and nobody is there to be asked.
     row("volume prune", &["--sandbox-name", "NAME"], 4).names_nothing(),
     row("volume delete", &["VOLUME"], 0),
@@ -310,6 +312,46 @@ fn an_interrupt_ends_every_command_with_one_document() {
         while connections.try_recv().is_ok() {}
     }
     stage.nothing_was_made();
+}
+
+#[test]
+fn an_empty_name_is_a_bad_argument_wherever_one_is_wanted() {
+    let (stage, schemas) = (Stage::new(), Schemas::load());
+    for (turn, row) in TABLE.iter().enumerate() {
+        if !row.args.iter().any(|arg| ["NAME", "VOLUME"].contains(arg)) {
+            continue;
+        }
+        let words = row.words(|arg| match arg {
+            "NAME" | "VOLUME" => String::new(),
+            other => other.to_owned(),
+        });
+        let output = stage
+            .amika(&asking(&words, turn, row.command))
+            .limit(SOON)
+            .output();
+        let expected = if row.engine_down == Some(125) { 125 } else { 2 };
+        assert_eq!(output.code, expected, "{}: {output:?}", row.command);
+        schemas.hold(row, &output, "of an empty name");
+        let error = &output.json()["error"];
+        assert_ne!(error["message"], "", "{}: {output:?}", row.command);
+    }
+    stage.nothing_was_made();
+}
+
+#[test]
+fn a_quiet_failure_has_no_hints_for_people() {
+    let stage = Stage::new();
+    for words in [&["sandbox", "inspect", "no-such-thing"][..], &["stop"]] {
+        let loud = stage.amika(words).output();
+        let quiet = stage.amika(&[words, &["-q"]].concat()).output();
+        assert_eq!(loud.code, quiet.code, "{quiet:?}");
+        let said = |output: &Output| {
+            let text = output.stderr_text();
+            ["hint:", "tip:"].iter().any(|word| text.contains(word))
+        };
+        assert!(said(&loud) && !said(&quiet), "{loud:?} {quiet:?}");
+        assert!(quiet.stderr_text().starts_with("error: "), "{quiet:?}");
+    }
 }
 
 /// How a command is started.

@@ -94,6 +94,15 @@ fn a_rename_keeps_everything_but_the_name() {
     assert_eq!(host_name.stdout_text().trim(), sandbox.name);
     let gone = sandbox.verb("inspect", &[]).output();
     assert_eq!(gone.code, 3, "{gone:?}");
+    // The first name is the host's still, also after another change; no change is no news.
+    let third = stage.adopt(stage.name());
+    let renamed = new.verb("rename", &[&third.name]).output();
+    let note = format!("stays \"{}\"", sandbox.name);
+    assert!(renamed.stderr_text().contains(&note), "{renamed:?}");
+    let same = third.verb("rename", &[&third.name]).output();
+    assert_eq!((same.code, same.stderr_text().as_str()), (0, ""));
+    let back = third.verb("rename", &[&new.name]).output();
+    assert_eq!(back.code, 0, "{back:?}");
     let restarted = new.verb("restart", &["--stop-timeout", "1s"]).output();
     assert_eq!(restarted.code, 0, "{restarted:?}");
     // All that is its own goes with it, under whatever name.
@@ -102,6 +111,46 @@ fn a_rename_keeps_everything_but_the_name() {
     let filter = format!("label=dev.amika.id={}", before["id"].as_str().unwrap());
     let volumes = docker(&["volume", "ls", "-q", "--filter", &filter]);
     assert_eq!(volumes.stdout_text(), "");
+}
+
+#[test]
+fn who_looks_on_sees_what_takes_time_and_nobody_else() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    let file = stage.script("notes.md", "x");
+    let place = format!("{}:/tmp/", sandbox.name);
+    for (words, step) in [
+        (&["sandbox", "cp", &file, &place][..], "copy"),
+        (&["sandbox", "restart", &sandbox.name], "stop"),
+        (&["sandbox", "stop", &sandbox.name], "stop"),
+    ] {
+        let (code, shown) = stage.on_terminal(words).end();
+        assert_eq!(code, 0, "{shown}");
+        let plain: String = shown.split("\u{1b}[0m").collect();
+        assert!(
+            plain.contains(&format!("✓ {step} ")),
+            "{words:?}: {plain:?}"
+        );
+        for quiet in [&["-q"][..], &["-o", "json"]] {
+            let start = stage.sandbox_verb(&["start", &sandbox.name]);
+            assert_eq!(start.code, 0, "{start:?}");
+            if step == "stop" && words[1] == "restart" && quiet[0] == "-o" {
+                // The start's own steps are shown, as `start` shows them.
+                continue;
+            }
+            let (code, shown) = stage.on_terminal(&[quiet, words].concat()).end();
+            assert_eq!(code, 0, "{shown}");
+            assert!(!shown.contains('✓') && !shown.contains('…'), "{shown}");
+        }
+        let piped = stage.amika(words).output();
+        assert_eq!(piped.code, 0, "{piped:?}");
+        assert!(
+            !piped.stderr_text().contains(&format!("✓ {step}")),
+            "{piped:?}"
+        );
+        let start = stage.sandbox_verb(&["start", &sandbox.name]);
+        assert_eq!(start.code, 0, "{start:?}");
+    }
 }
 
 #[test]

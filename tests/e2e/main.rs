@@ -13,6 +13,7 @@ mod support;
 mod alone;
 mod bad_input;
 mod colours;
+mod completion;
 mod connect;
 mod contract;
 mod cp;

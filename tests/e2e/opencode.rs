@@ -112,6 +112,29 @@ fn the_preset_serves_opencode_to_who_knows_its_password() {
 }
 
 #[test]
+fn no_address_is_told_where_nothing_answers() {
+    let stage = Stage::new();
+    let off = coder(&stage, &["--env", "AMIKA_OPENCODE_WEB=0"]);
+    let absent = stage.sandbox(DEBIAN, &[]);
+    for (sandbox, told) in [
+        (&off, "OpenCode      off\n"),
+        (&absent, "OpenCode      off (not"),
+    ] {
+        let inspected = sandbox.inspect();
+        assert_eq!(inspected["opencode_url"], Value::Null, "{inspected:#}");
+        let text = sandbox.verb("inspect", &[]).output().stdout_text();
+        assert_eq!(text.matches(told).count(), 1, "{text}");
+        assert!(!text.contains("  state"), "{text}");
+        eventually("the list has no address either", || {
+            let list = stage.amika(&["-o", "json", "ls"]).output().json();
+            let row = list.as_array().unwrap().iter();
+            let mut row = row.filter(|row| row["name"] == sandbox.name.as_str());
+            row.next().unwrap()["opencode_url"] == Value::Null
+        });
+    }
+}
+
+#[test]
 fn a_killed_opencode_comes_back_and_a_stale_port_file_does_not() {
     let stage = Stage::new();
     let sandbox = coder(&stage, &["--env", "OPENCODE_SERVER_PASSWORD=of the user"]);

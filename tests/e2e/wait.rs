@@ -36,8 +36,10 @@ fn a_sandbox_is_ready_once_setup_succeeded() {
     let waited = waiting.wait();
     assert_eq!(waited.code, 0, "{waited:?}");
     assert_eq!(waited.json()["condition"], "ready");
-    let again = sandbox.verb("wait", &[]).output();
-    assert_eq!((again.code, again.stderr_text().as_str()), (0, ""));
+    for time in [&[][..], &["--timeout", "0s"]] {
+        let again = sandbox.verb("wait", time).output();
+        assert_eq!((again.code, again.stderr_text().as_str()), (0, ""));
+    }
 
     assert_eq!(sandbox.verb("stop", &["-t", "1s"]).output().code, 0);
     let stopped = sandbox.verb("wait", &[]).output();
@@ -85,7 +87,10 @@ fn the_end_comes_with_the_exit_code() {
         "{waited:?}"
     );
     let again = sandbox
-        .verb("wait", &["--for", "stopped", "-o", "json"])
+        .verb(
+            "wait",
+            &["--for", "stopped", "--timeout", "0s", "-o", "json"],
+        )
         .output();
     assert_eq!(again.json()["exit_code"], 7, "{again:?}");
 }
@@ -113,6 +118,10 @@ fn a_port_is_waited_for_until_somebody_listens() {
         assert_eq!(listens.code, 0, "{listens:?}");
         let waited = waiting.wait();
         assert_eq!(waited.code, 0, "{waited:?}");
+        let now = sandbox
+            .verb("wait", &["--for", &condition, "--timeout", "0s"])
+            .output();
+        assert_eq!(now.code, 0, "{now:?}");
     }
 
     // Nobody waits for a sandbox that ends.

@@ -1,6 +1,7 @@
 //! `amika sandbox prompt` and `amika sandbox open`: talking to the agent in a sandbox.
 
 use clap::ValueEnum;
+use clap::builder::NonEmptyStringValueParser;
 
 /// `amika sandbox prompt`.
 #[derive(Debug, clap::Args)]
@@ -9,6 +10,7 @@ use clap::ValueEnum;
 )]
 pub struct PromptArgs {
     /// Name of the sandbox.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub name: String,
     /// What the agent is to do; `-` reads it from standard input.
     #[arg(allow_hyphen_values = true)]
@@ -40,6 +42,7 @@ pub enum Agent {
 )]
 pub struct OpenArgs {
     /// Name of the sandbox.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub name: String,
     /// Print the address and open no browser.
     #[arg(long)]

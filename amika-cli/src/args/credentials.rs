@@ -1,6 +1,7 @@
 //! `amika credentials …`.
 
 use clap::Subcommand;
+use clap::builder::NonEmptyStringValueParser;
 
 /// Verbs of credentials.
 #[derive(Debug, Subcommand)]
@@ -37,6 +38,7 @@ pub struct ListArgs {
 #[command(after_help = "Example:\n  amika credentials status teal-tokyo")]
 pub struct StatusArgs {
     /// Name of the sandbox.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub name: String,
 }
 
@@ -45,6 +47,7 @@ pub struct StatusArgs {
 #[command(after_help = "Example:\n  amika credentials refresh teal-tokyo --credentials claude")]
 pub struct RefreshArgs {
     /// Name of the sandbox.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub name: String,
     /// Agents whose sign-ins are copied [default: those that the sandbox was made with].
     #[arg(long, value_name = "claude,codex,opencode")]
@@ -59,6 +62,7 @@ pub struct RefreshArgs {
 #[command(after_help = "Example:\n  amika credentials pull teal-tokyo --credentials codex")]
 pub struct PullArgs {
     /// Name of the sandbox.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub name: String,
     /// Agents whose sign-ins are taken [default: all].
     #[arg(long, value_name = "claude,codex,opencode")]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
+
 /// `amika events`.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -9,7 +11,7 @@ use std::time::Duration;
 )]
 pub struct EventsArgs {
     /// Names of sandboxes [default: all].
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub names: Vec<String>,
     /// Begin with what happened so long ago, such as `10m`.
     #[arg(long, value_name = "DURATION", value_parser = super::sandbox::duration)]

@@ -89,6 +89,8 @@ pub enum Command {
     /// List sandboxes: short for `amika sandbox list`.
     #[command(visible_alias = "ps")]
     Ls(sandbox::ListArgs),
+    /// Delete sandboxes: short for `amika sandbox delete`.
+    Rm(sandbox::DeleteArgs),
     /// Check the engine, images, disk and leftovers, and say what to do.
     Doctor(DoctorArgs),
     /// Print a script that completes words as you type.
@@ -139,9 +141,15 @@ pub fn asks_for_json(args: impl IntoIterator<Item = OsString>) -> bool {
     false
 }
 
-/// Whether the command is one whose exit code is a program's, told from arguments that cannot be
-/// parsed as a whole.
-pub fn ends_with_a_programs_code(args: impl IntoIterator<Item = OsString>) -> bool {
+/// Whether hints are unwanted, told from arguments that cannot be parsed as a whole.
+pub fn asks_for_quiet(args: impl IntoIterator<Item = OsString>) -> bool {
+    args.into_iter()
+        .take_while(|arg| arg != "--")
+        .any(|arg| arg == "--quiet" || arg.to_string_lossy().starts_with("-q"))
+}
+
+/// The words that may name a command, told from arguments that cannot be parsed as a whole.
+pub fn words(args: impl IntoIterator<Item = OsString>) -> Vec<String> {
     let mut words = Vec::new();
     let mut before_is_output = false;
     for arg in args {
@@ -151,6 +159,13 @@ pub fn ends_with_a_programs_code(args: impl IntoIterator<Item = OsString>) -> bo
             words.push(text);
         }
     }
+    words
+}
+
+/// Whether the command is one whose exit code is a program's, told from arguments that cannot be
+/// parsed as a whole.
+pub fn ends_with_a_programs_code(args: impl IntoIterator<Item = OsString>) -> bool {
+    let words = words(args);
     match words.iter().map(String::as_str).take(2).collect::<Vec<_>>()[..] {
         ["sandbox" | "sb", verb] => matches!(verb, "exec" | "connect" | "prompt"),
         _ => false,
@@ -180,6 +195,20 @@ mod tests {
         for (line, expected) in cases {
             let args = line.split(' ').map(OsString::from);
             assert_eq!(asks_for_json(args), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn quiet_is_told_from_its_flags_alone() {
+        for (line, expected) in [
+            ("-q sandbox lost", true),
+            ("sandbox lost --quiet", true),
+            ("-qo json x", true),
+            ("-o json x", false),
+            ("sandbox exec --bad x -- grep -q y", false),
+        ] {
+            let args = line.split(' ').map(OsString::from);
+            assert_eq!(asks_for_quiet(args), expected, "{line}");
         }
     }
 

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Subcommand;
+use clap::builder::NonEmptyStringValueParser;
 
 mod daily;
 
@@ -59,6 +60,7 @@ pub enum Command {
 )]
 pub struct NameArgs {
     /// Name of the sandbox.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub name: String,
 }
 
@@ -216,6 +218,7 @@ pub struct CreateArgs {
 )]
 pub struct LogsArgs {
     /// Name of the sandbox.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub name: String,
     /// Output of the setup script, also of a stopped sandbox.
     #[arg(long, group = "which")]
@@ -244,6 +247,7 @@ pub struct LogsArgs {
 )]
 pub struct ExecArgs {
     /// Name of the sandbox.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub name: String,
     /// User to run as [default: the agent].
     #[arg(short, long)]
@@ -274,6 +278,7 @@ pub struct ExecArgs {
 )]
 pub struct ConnectArgs {
     /// Name of the sandbox.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub name: String,
     /// Start a stopped sandbox without its setup script and without CMD, to mend it; it is stopped
     /// again when the shell ends.
@@ -291,7 +296,7 @@ pub struct ConnectArgs {
 )]
 pub struct StartArgs {
     /// Names of sandboxes.
-    #[arg(value_name = "NAME", required_unless_present = "all")]
+    #[arg(value_name = "NAME", required_unless_present = "all", value_parser = NonEmptyStringValueParser::new())]
     pub names: Vec<String>,
     /// All sandboxes.
     #[arg(long, conflicts_with = "names")]
@@ -320,7 +325,7 @@ pub struct StartArgs {
 )]
 pub struct StopArgs {
     /// Names of sandboxes.
-    #[arg(value_name = "NAME", required_unless_present = "all")]
+    #[arg(value_name = "NAME", required_unless_present = "all", value_parser = NonEmptyStringValueParser::new())]
     pub names: Vec<String>,
     /// All running sandboxes.
     #[arg(long, conflicts_with = "names")]
@@ -333,11 +338,11 @@ pub struct StopArgs {
 /// `amika sandbox delete`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  amika sandbox delete teal-tokyo\n  amika sandbox rm --force --all\n  amika sandbox rm --volumes teal-tokyo      the clone and the work in it too"
+    after_help = "Examples:\n  amika sandbox delete teal-tokyo\n  amika sandbox rm --force --all\n  amika sandbox rm --volumes teal-tokyo      the clone and the work in it too\n\n`amika rm` is the same."
 )]
 pub struct DeleteArgs {
     /// Names of sandboxes.
-    #[arg(value_name = "NAME", required_unless_present = "all")]
+    #[arg(value_name = "NAME", required_unless_present = "all", value_parser = NonEmptyStringValueParser::new())]
     pub names: Vec<String>,
     /// All sandboxes.
     #[arg(long, conflicts_with = "names")]

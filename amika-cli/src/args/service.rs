@@ -1,6 +1,7 @@
 //! `amika service …`.
 
 use clap::Subcommand;
+use clap::builder::NonEmptyStringValueParser;
 
 /// Verbs of services.
 #[derive(Debug, Subcommand)]
@@ -17,6 +18,6 @@ pub enum Command {
 )]
 pub struct ListArgs {
     /// Only the services of this sandbox.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub sandbox_name: Option<String>,
 }

@@ -1,6 +1,7 @@
 //! `amika volume …`.
 
 use clap::Subcommand;
+use clap::builder::NonEmptyStringValueParser;
 
 /// Verbs of volumes.
 #[derive(Debug, Subcommand)]
@@ -30,6 +31,7 @@ pub enum Command {
 )]
 pub struct NameArgs {
     /// Name of the volume.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub name: String,
 }
 
@@ -40,7 +42,7 @@ pub struct NameArgs {
 )]
 pub struct DeleteArgs {
     /// Names of volumes.
-    #[arg(required = true)]
+    #[arg(required = true, value_parser = NonEmptyStringValueParser::new())]
     pub names: Vec<String>,
 }
 
@@ -54,6 +56,6 @@ pub struct PruneArgs {
     #[arg(short, long, visible_alias = "yes")]
     pub force: bool,
     /// Only those that were made for this sandbox.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub sandbox_name: Option<String>,
 }

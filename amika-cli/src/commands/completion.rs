@@ -1,12 +1,16 @@
 //! `amika completion`: the script for a shell, and the answers to what the script asks.
 //!
-//! The script asks `amika` itself at each Tab, so it never is older than the program, and sandbox
-//! names come from the engine.
+//! The script asks `amika` itself at each Tab, so it never is older than the program, and names of
+//! sandboxes and volumes come from the engine.
 
+use std::ffi::OsStr;
 use std::time::Duration;
 
+use amika_core::label::key;
 use clap::CommandFactory as _;
-use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
+use clap_complete::engine::{
+    ArgValueCandidates, ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter as _,
+};
 use clap_complete::env::{CompleteEnv, Shells};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -16,6 +20,7 @@ use crate::args::Cli;
 use crate::args::completion::CompletionArgs;
 use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
+use crate::preset::Preset;
 use crate::sandbox;
 
 /// Holds the shell's name while the script asks for words.
@@ -59,56 +64,134 @@ pub(crate) fn complete_a_word() -> bool {
         .unwrap_or(true)
 }
 
-/// The commands, with sandbox names to choose from wherever one is wanted.
+/// The commands, with words to choose from wherever the definitions do not list them.
 fn command() -> clap::Command {
-    with_names(Cli::command())
+    Cli::command().mut_subcommands(|noun| {
+        let names = if noun.get_name() == "volume" {
+            volume_names
+        } else {
+            sandbox_names
+        };
+        with_words(noun, names)
+    })
 }
 
-fn with_names(command: clap::Command) -> clap::Command {
+/// A function that finds words.
+type Words = fn() -> Vec<CompletionCandidate>;
+
+fn with_words(command: clap::Command, names: Words) -> clap::Command {
     command
         .mut_args(|arg| {
             let positional = arg.is_positional();
             match arg.get_id().as_str() {
-                "name" | "names" | "sandbox" if positional => suggest_names(arg),
-                "sandbox_name" => suggest_names(arg),
+                "name" | "names" | "sandbox" if positional => suggest(arg, names),
+                "sandbox_name" => suggest(arg, sandbox_names),
+                "source" | "destination" if positional => {
+                    arg.add(ArgValueCompleter::new(places_to_copy))
+                }
+                "condition" => suggest(arg, conditions),
+                "preset" => suggest(arg, presets),
                 _ => arg,
             }
         })
-        .mut_subcommands(with_names)
+        .mut_subcommands(|verb| with_words(verb, names))
 }
 
-fn suggest_names(arg: clap::Arg) -> clap::Arg {
-    arg.add(ArgValueCandidates::new(sandbox_names))
+fn suggest(arg: clap::Arg, words: Words) -> clap::Arg {
+    arg.add(ArgValueCandidates::new(words))
+}
+
+fn conditions() -> Vec<CompletionCandidate> {
+    ["ready", "stopped", "port:"]
+        .map(CompletionCandidate::new)
+        .into()
+}
+
+fn presets() -> Vec<CompletionCandidate> {
+    let names = Preset::ALL.iter().map(|preset| preset.name());
+    names.map(CompletionCandidate::new).collect()
+}
+
+/// Files of this machine, and sandboxes with the colon that their paths follow.
+fn places_to_copy(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let mut words = PathCompleter::any().complete(typed);
+    let typed = typed.to_string_lossy();
+    // Only names are known of what is in sandboxes.
+    if !typed.contains([':', '/', '.']) {
+        let names = answered(async |engine| sandbox::list(&engine).await);
+        let places = names
+            .into_iter()
+            .flatten()
+            .map(|(container, _)| format!("{}:", container.name))
+            .filter(|place| place.starts_with(&*typed));
+        words.extend(places.map(CompletionCandidate::new));
+    }
+    words
 }
 
 fn sandbox_names() -> Vec<CompletionCandidate> {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+    let list = answered(async |engine| sandbox::list(&engine).await);
+    let names = list.into_iter().flatten();
+    names
+        .map(|(container, _)| CompletionCandidate::new(container.name))
+        .collect()
+}
+
+fn volume_names() -> Vec<CompletionCandidate> {
+    let list = answered(async |engine| Ok(engine.list_volumes(key::ID).await?));
+    let volumes = list.into_iter().flatten();
+    volumes
+        .map(|volume| CompletionCandidate::new(volume.name))
+        .collect()
+}
+
+/// What the engine says to a question, if it does so in time.
+fn answered<T>(question: impl AsyncFnOnce(Engine) -> Result<T>) -> Option<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-    else {
-        return Vec::new();
-    };
-    let asked = async {
-        let engine = Engine::connect().await?;
-        sandbox::list(&engine).await
-    };
+        .ok()?;
+    let asked = async { question(Engine::connect().await?).await };
     let answer = runtime.block_on(async { tokio::time::timeout(ENGINE_TIMEOUT, asked).await });
-    match answer {
-        Ok(Ok(list)) => list
-            .into_iter()
-            .map(|(container, _)| CompletionCandidate::new(container.name))
-            .collect(),
-        _ => Vec::new(),
-    }
+    answer.ok()?.ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use super::*;
 
     #[test]
-    fn suggesting_names_leaves_the_commands_as_they_are() {
+    fn suggesting_words_leaves_the_commands_as_they_are() {
         // Whoever moves an argument changes what is typed in which order.
         command().debug_assert();
+    }
+
+    #[test]
+    fn words_that_no_engine_is_asked_for_are_offered() {
+        for (line, expected) in [
+            (
+                "amika sandbox wait teal-tokyo --for ",
+                &["ready", "stopped", "port:"][..],
+            ),
+            ("amika sandbox wait teal-tokyo --for s", &["stopped"]),
+            ("amika sandbox create --preset ", &["coder", "coder-dind"]),
+            ("amika image build coder-", &["coder-dind"]),
+        ] {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let last = words.len() - 1;
+            let offered =
+                clap_complete::engine::complete(&mut command(), words, last, None).unwrap();
+            let offered: Vec<&str> = offered
+                .iter()
+                .map(|word| word.get_value().to_str().unwrap())
+                .collect();
+            for word in expected {
+                assert!(offered.contains(word), "{line}: {offered:?}");
+            }
+            let flags = offered.iter().filter(|word| word.starts_with('-')).count();
+            assert_eq!(offered.len() - flags, expected.len(), "{line}: {offered:?}");
+        }
     }
 }

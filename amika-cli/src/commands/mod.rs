@@ -43,6 +43,7 @@ pub(crate) async fn run(command: Command, app: App) -> Result<u8> {
             .await
             .map(|()| 0),
         Command::Ls(args) => sandbox::run(crate::args::sandbox::Command::List(args), &app).await,
+        Command::Rm(args) => sandbox::run(crate::args::sandbox::Command::Delete(args), &app).await,
         Command::Doctor(args) => interruptible(&app, doctor::run(&args, &app))
             .await
             .map(|()| 0),

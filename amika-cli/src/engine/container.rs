@@ -91,6 +91,8 @@ pub struct ContainerFacts {
     pub id: String,
     /// Its name.
     pub name: String,
+    /// Its host name inside.
+    pub hostname: Option<String>,
     /// What it does.
     pub state: ContainerState,
     /// Exit code of its last run.
@@ -394,6 +396,7 @@ fn facts(answer: bollard::models::ContainerInspectResponse) -> ContainerFacts {
             .unwrap_or_default()
             .trim_start_matches('/')
             .to_owned(),
+        hostname: config.hostname,
         state: state.status.map_or(ContainerState::Created, |word| {
             ContainerState::parse(word.as_ref())
         }),

@@ -7,26 +7,52 @@ use anstyle::AnsiColor;
 use crate::error::CommandError;
 
 /// Displays an error as `error:`, `caused by:` and `hint:` lines.
-pub(super) struct Rendered<'a>(pub(super) &'a CommandError);
+pub(super) struct Rendered<'a> {
+    pub(super) error: &'a CommandError,
+    /// Whether what to do next is said, too.
+    pub(super) hints: bool,
+}
 
 impl fmt::Display for Rendered<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let red = AnsiColor::Red.on_default().bold();
         let cyan = AnsiColor::Cyan.on_default().bold();
-        writeln!(f, "{red}error:{red:#} {}", self.0.message)?;
-        if let Some(excerpt) = &self.0.excerpt {
+        writeln!(f, "{red}error:{red:#} {}", self.error.message)?;
+        if let Some(excerpt) = &self.error.excerpt {
             writeln!(f, "{}", excerpt.trim_end())?;
         }
-        for cause in &self.0.causes {
+        for cause in &self.error.causes {
             writeln!(
                 f,
                 "  caused by: {}",
                 cause.trim_end().replace('\n', "\n    ")
             )?;
         }
-        for hint in &self.0.hints {
+        for hint in self.error.hints.iter().filter(|_| self.hints) {
             writeln!(f, "{cyan}hint:{cyan:#} {}", hint.replace('\n', "\n      "))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ExitCode;
+
+    #[test]
+    fn hints_can_be_left_out_and_causes_cannot() {
+        let error = CommandError::new(ExitCode::Failure, "it failed")
+            .cause("a reason")
+            .hint("try again");
+        let render = |hints| {
+            let error = &error;
+            anstream::adapter::strip_str(&Rendered { error, hints }.to_string()).to_string()
+        };
+        assert_eq!(
+            render(true),
+            "error: it failed\n  caused by: a reason\nhint: try again\n"
+        );
+        assert_eq!(render(false), "error: it failed\n  caused by: a reason\n");
     }
 }

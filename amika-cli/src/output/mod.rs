@@ -139,7 +139,8 @@ impl Printer {
         }
     }
 
-    /// Prints a failed command.
+    /// Prints a failed command; a quiet one without hints for people, of which a program's document
+    /// keeps its own.
     pub fn error(&self, error: &CommandError) {
         if self.json {
             let mut out = std::io::stdout().lock();
@@ -150,12 +151,25 @@ impl Printer {
                 writeln!(out, "{:#}", error.to_json())
             };
         }
-        let _ = write!(anstream::stderr().lock(), "{}", error::Rendered(error));
+        let _ = write!(
+            anstream::stderr().lock(),
+            "{}",
+            error::Rendered {
+                error,
+                hints: !self.quiet
+            }
+        );
     }
 
     /// Steps of a longer command, shown as they are taken.
     pub fn steps(&self) -> Steps {
         Steps::new(self.quiet)
+    }
+
+    /// Steps of a command that most often is quick: only who looks on is shown them.
+    pub fn steps_on_terminal(&self) -> Steps {
+        let looks_on = std::io::stderr().is_terminal();
+        Steps::new(self.quiet || self.json || !looks_on)
     }
 }
 

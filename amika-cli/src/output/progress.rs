@@ -32,6 +32,11 @@ impl Steps {
         }
     }
 
+    /// Whether anybody is shown them.
+    pub fn are_shown(&self) -> bool {
+        !self.quiet
+    }
+
     /// Begins a step; one that is under way is finished first.
     pub fn begin(&mut self, name: &str) {
         if self.current.is_some() {

@@ -3,6 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
+
 use amika_core::port::{Port, Protocol};
 
 use super::{StartArgs, duration};
@@ -43,7 +45,7 @@ pub struct RestartArgs {
 )]
 pub struct RenameArgs {
     /// The sandbox.
-    #[arg(value_name = "OLD")]
+    #[arg(value_name = "OLD", value_parser = NonEmptyStringValueParser::new())]
     pub name: String,
     /// Its new name: a-z, 0-9 and `-`, at most 41 characters.
     #[arg(value_name = "NEW")]
@@ -57,6 +59,7 @@ pub struct RenameArgs {
 )]
 pub struct WaitArgs {
     /// Name of the sandbox.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub name: String,
     /// What to wait for: `ready` (setup succeeded, CMD runs), `stopped`, or `port:PORT[/udp]`
     /// (a program in the sandbox listens there).
@@ -67,7 +70,7 @@ pub struct WaitArgs {
         value_parser = Condition::from_str
     )]
     pub condition: Condition,
-    /// How long to wait, such as `10m` [default: no limit; for `ready` 60 s besides setup].
+    /// How long to wait, such as `10m`; `0` looks once [default: no limit; for `ready` 60 s besides setup].
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
 }
@@ -144,7 +147,7 @@ fn place(text: &str) -> Result<Place, InvalidPlace> {
 )]
 pub struct StatsArgs {
     /// Names of sandboxes [default: all that run].
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub names: Vec<String>,
     /// One look, then the end.
     #[arg(long)]

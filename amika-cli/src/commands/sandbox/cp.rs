@@ -34,11 +34,21 @@ pub(super) async fn run(args: &CpArgs, app: &App) -> Result<()> {
         return archive(name, path, app).await;
     }
     let engine = Engine::connect().await?;
+    let mut steps = app.out.steps_on_terminal();
+    steps.begin("copy");
     let copied = Copied {
         source: args.source.to_string(),
         destination: args.destination.to_string(),
-        report: cp::copy(&engine, &args.source, &args.destination).await?,
+        report: match cp::copy(&engine, &args.source, &args.destination).await {
+            Ok(report) => report,
+            Err(error) => {
+                steps.fail("");
+                return Err(error);
+            }
+        },
     };
+    let told = told(&copied);
+    steps.finish(&told);
     app.out.result(&copied, |_| Ok(()))?;
     let report = &copied.report;
     for skipped in report.skipped.iter().take(NAMED) {
@@ -51,16 +61,23 @@ pub(super) async fn run(args: &CpArgs, app: &App) -> Result<()> {
     if unnamed > 0 {
         app.out.warn(&format!("{unnamed} more were left out"));
     }
-    let files = match report.files {
+    if !steps.are_shown() {
+        app.out.note(&format!("copied {told}"));
+    }
+    Ok(())
+}
+
+/// How much came where, for people.
+fn told(copied: &Copied) -> String {
+    let files = match copied.report.files {
         1 => "1 file".to_owned(),
         files => format!("{files} files"),
     };
-    app.out.note(&format!(
-        "copied {files} ({}) to {}",
-        human_size(report.bytes),
+    format!(
+        "{files} ({}) to {}",
+        human_size(copied.report.bytes),
         copied.destination
-    ));
-    Ok(())
+    )
 }
 
 /// Writes the archive to standard output, as the engine makes it.

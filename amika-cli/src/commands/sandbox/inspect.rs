@@ -119,7 +119,7 @@ pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
         phase,
         last_boot.as_ref(),
     );
-    let base = SandboxView::of(&sandbox, state);
+    let base = SandboxView::of(&sandbox, state).told_by(status.as_ref());
     let view = InspectView {
         container: sandbox.container.id.clone(),
         user: sandbox.record.user.clone(),
@@ -206,13 +206,20 @@ fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Resu
             .unwrap_or_default();
         line("Port", &format!("{}{service}{url}", PortView::arrow(port)))?;
     }
-    if let Some(opencode) = &view.opencode {
-        line("OpenCode", opencode.url.as_deref().unwrap_or_default())?;
-        line("  user name", &opencode.username)?;
-        line("  password", &opencode.password)?;
-    }
-    if let Some(status) = &view.status {
-        line("  state", &word(&status.services.opencode.state))?;
+    let server = view.status.as_ref().map(|status| &status.services.opencode);
+    match (&view.opencode, server) {
+        (Some(opencode), _) => {
+            line("OpenCode", opencode.url.as_deref().unwrap_or_default())?;
+            line("  user name", &opencode.username)?;
+            line("  password", &opencode.password)?;
+            let state = server.map(|server| word(&server.state));
+            line("  state", &state.unwrap_or_default())?;
+        }
+        (None, Some(server)) if server.enabled && server.state == ServiceState::Off => {
+            line("OpenCode", "off (not installed)")?;
+        }
+        (None, Some(server)) => line("OpenCode", &word(&server.state))?,
+        (None, None) => {}
     }
     let agents: Vec<&str> = view
         .credentials

@@ -129,7 +129,9 @@ async fn rows(
                         size_bytes: sizes.get(&container.id).copied(),
                         volumes: own_volumes(&container),
                     });
-                    let sandbox = view_of(engine, user_key, container, &record).await;
+                    // Only the document says where OpenCode is.
+                    let ask = app.out.is_json() || may_be_in_setup(&record);
+                    let sandbox = view_of(engine, user_key, container, &record, ask).await;
                     Some(Listed { sandbox, details })
                 }
                 Err(reason) => {
@@ -193,16 +195,17 @@ async fn view_of(
     key: &UserKey,
     container: ContainerSummary,
     record: &SandboxRecord,
+    ask: bool,
 ) -> SandboxView {
     let exit_code = exit_code(&container);
-    let mut phase = None;
+    let mut status = None;
     let mut boot = None;
     match container.state {
-        ContainerState::Running if may_be_in_setup(record) => {
+        ContainerState::Running if ask => {
             if let Some(transport) = Transport::published(engine, &container.ports) {
                 let client = Client::new(transport, Some(key.token(record.id.as_str())));
-                let status = tokio::time::timeout(PHASE_TIMEOUT, client.status()).await;
-                phase = status.ok().and_then(Result::ok).map(|status| status.phase);
+                let answer = tokio::time::timeout(PHASE_TIMEOUT, client.status()).await;
+                status = answer.ok().and_then(Result::ok);
             }
         }
         ContainerState::Exited if !exit_code.is_some_and(|code| STOPPED.contains(&code)) => {
@@ -210,7 +213,8 @@ async fn view_of(
         }
         _ => {}
     }
-    SandboxView {
+    let phase = status.as_ref().map(|status| status.phase);
+    let view = SandboxView {
         name: container.name,
         id: record.id.to_string(),
         state: State::tell(container.state, record, phase, boot.as_ref()),
@@ -221,7 +225,8 @@ async fn view_of(
         repository: RepositoryView::of(record),
         ports: view::ports(&container.ports, record),
         opencode_url: view::opencode_url(&container.ports),
-    }
+    };
+    view.told_by(status.as_ref())
 }
 
 /// Whether a running sandbox may be found in its setup. A preset without a script of the user's has

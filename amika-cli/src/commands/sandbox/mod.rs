@@ -49,13 +49,18 @@ pub(super) fn outputs() -> Vec<(&'static str, Output)> {
             "stats",
             document_or_lines::<Vec<stats::Sample>, stats::Sample>(),
         ),
-        ("delete", document::<Vec<each::Done>>()),
+        ("delete", delete_output()),
     ]
 }
 
 /// What `list` prints, by whatever name it is called.
 pub(super) fn list_output() -> Output {
     list::output()
+}
+
+/// What `delete` prints, by whatever name it is called.
+pub(super) fn delete_output() -> Output {
+    document::<Vec<each::Done>>()
 }
 
 pub(super) async fn run(command: Command, app: &App) -> Result<u8> {

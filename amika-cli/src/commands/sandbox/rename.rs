@@ -59,9 +59,12 @@ pub(super) async fn run(args: &RenameArgs, app: &App) -> Result<()> {
             })?;
     }
     app.out.result(&renamed, |out| writeln!(out, "{new}"))?;
-    app.out.note(&format!(
-        "its host name inside stays \"{}\", and its volumes keep their names",
-        renamed.old_name
-    ));
+    if new.as_str() != renamed.old_name {
+        let host = sandbox.container.hostname.as_deref();
+        let host = host.map_or_else(String::new, |host| format!(" \"{host}\""));
+        app.out.note(&format!(
+            "its host name inside stays{host}, and its volumes keep their names"
+        ));
+    }
     Ok(())
 }

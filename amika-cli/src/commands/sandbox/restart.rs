@@ -2,6 +2,7 @@
 
 use super::each::{self, Done};
 use super::start;
+use super::stop;
 use crate::App;
 use crate::args::sandbox::RestartArgs;
 use crate::commands::interruptible;
@@ -17,9 +18,7 @@ pub(super) async fn run(args: &RestartArgs, app: &App) -> Result<()> {
         .as_deref()
         .map(create::read_script)
         .transpose()?;
-    let grace = args
-        .stop_timeout
-        .map(|timeout| i32::try_from(timeout.as_secs()).unwrap_or(i32::MAX));
+    let grace = args.stop_timeout.map(stop::grace_seconds);
     let running = |state| matches!(state, ContainerState::Running | ContainerState::Restarting);
     // Nothing is under way yet that would have to be unmade.
     let (engine, names) = interruptible(app, async {
@@ -31,7 +30,7 @@ pub(super) async fn run(args: &RestartArgs, app: &App) -> Result<()> {
     each::run(&names, app, async |name| {
         let sandbox = Sandbox::find(&engine, name).await?;
         if sandbox.is_running() || sandbox.container.state == ContainerState::Paused {
-            engine.stop_container(&sandbox.container.id, grace).await?;
+            stop::one(&engine, &sandbox, grace, app).await?;
         }
         let started = start::one(&engine, name, given.as_ref(), &args.start, app).await?;
         Ok(Done {

@@ -21,6 +21,8 @@ use crate::sandbox::{Sandbox, State};
 /// First pause between two looks; it doubles up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 const LAST_PAUSE: Duration = Duration::from_millis(400);
+/// What the first look may take, however short the time to wait is.
+const ONE_LOOK: Duration = Duration::from_secs(10);
 
 /// How a wait ended.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -40,13 +42,10 @@ pub(super) async fn run(args: &WaitArgs, app: &App) -> Result<()> {
     let engine = interruptible(app, async { Ok(Engine::connect().await?) }).await?;
     let exit_code = match args.condition {
         Condition::Ready => wait_ready(&engine, args, app).await?,
-        Condition::Stopped => {
-            let stopped = limited(args, begun, wait_stopped(&engine, &args.name));
-            Some(interruptible(app, stopped).await?)
-        }
+        Condition::Stopped => Some(interruptible(app, wait_stopped(&engine, args, begun)).await?),
         Condition::Port(port, protocol) => {
-            let listening = wait_port(&engine, &args.name, port, protocol);
-            interruptible(app, limited(args, begun, listening)).await?;
+            let look = async || listens(&engine, &args.name, port, protocol).await;
+            interruptible(app, until(args, begun, look)).await?;
             None
         }
     };
@@ -64,8 +63,8 @@ pub(super) async fn run(args: &WaitArgs, app: &App) -> Result<()> {
 
 async fn wait_ready(engine: &Engine, args: &WaitArgs, app: &App) -> Result<Option<i64>> {
     let begun = Instant::now();
-    let made = limited(args, begun, wait_made(engine, &args.name));
-    let sandbox = interruptible(app, made).await?;
+    let look = async || made(engine, &args.name).await;
+    let sandbox = interruptible(app, until(args, begun, look)).await?;
     if !sandbox.is_running() {
         let boot = read_boot_record(engine, &sandbox.container.id).await?;
         let code = sandbox.container.exit_code;
@@ -78,7 +77,7 @@ async fn wait_ready(engine: &Engine, args: &WaitArgs, app: &App) -> Result<Optio
     }
     // What setup wrote before the wait began is no news of a sandbox that is ready.
     let status = async { Ok(sandbox.client(engine)?.status().await.ok()) };
-    let status = interruptible(app, limited(args, begun, status)).await?;
+    let status = interruptible(app, first_look(args, begun, status)).await?;
     if status.is_some_and(|status| status.phase == Phase::Running) {
         return Ok(None);
     }
@@ -92,31 +91,30 @@ async fn wait_ready(engine: &Engine, args: &WaitArgs, app: &App) -> Result<Optio
     }
 }
 
-/// Waits while another process makes the sandbox.
-async fn wait_made(engine: &Engine, name: &str) -> Result<Sandbox> {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let sandbox = Sandbox::find(engine, name).await?;
-        let state = sandbox.container.state;
-        if State::tell(state, &sandbox.record, None, None) != State::Creating {
-            return Ok(sandbox);
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LAST_PAUSE);
-    }
+/// The sandbox, once no other process is making it.
+async fn made(engine: &Engine, name: &str) -> Result<Option<Sandbox>> {
+    let sandbox = Sandbox::find(engine, name).await?;
+    let state = State::tell(sandbox.container.state, &sandbox.record, None, None);
+    Ok((state != State::Creating).then_some(sandbox))
 }
 
-async fn wait_stopped(engine: &Engine, name: &str) -> Result<i64> {
-    let sandbox = Sandbox::find(engine, name).await?;
+async fn wait_stopped(engine: &Engine, args: &WaitArgs, begun: Instant) -> Result<i64> {
+    let sandbox = first_look(args, begun, Sandbox::find(engine, &args.name)).await?;
     if sandbox.container.state == ContainerState::Exited {
         return Ok(sandbox.container.exit_code);
     }
-    Ok(engine.wait_container(&sandbox.container.id).await?)
+    let ended = async { Ok(engine.wait_container(&sandbox.container.id).await?) };
+    limited(args, begun, args.timeout, ended).await
 }
 
 /// Asks the daemon's own program inside: a published port would answer before anybody listens, and
 /// one that is not published not at all.
-async fn wait_port(engine: &Engine, name: &str, port: Port, protocol: Protocol) -> Result<()> {
+async fn listens(
+    engine: &Engine,
+    name: &str,
+    port: Port,
+    protocol: Protocol,
+) -> Result<Option<()>> {
     let spec = ExecSpec {
         command: vec![
             path::AMIKAD.to_owned(),
@@ -126,37 +124,64 @@ async fn wait_port(engine: &Engine, name: &str, port: Port, protocol: Protocol) 
         user: Some("0".to_owned()),
         ..ExecSpec::default()
     };
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let sandbox = Sandbox::find(engine, name).await?;
-        sandbox.must_run()?;
-        match engine.run_exec(&sandbox.container.id, &spec).await {
-            Ok(0) => return Ok(()),
-            // What a shell says of a bad argument, and of a program that is not there.
-            Ok(code @ (2 | 127)) => {
-                return Err(CommandError::new(
-                    ExitCode::Failure,
-                    format!("sandbox \"{name}\" cannot tell who listens (exit code {code})"),
-                )
-                .hint("its amikad is of another version than this amika: make the sandbox anew"));
-            }
-            // Nobody yet; or the sandbox ended, before the call or under its hands: the next look
-            // tells.
-            Ok(_) | Err(EngineError::Conflict(_) | EngineError::NotFound(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LAST_PAUSE);
+    let sandbox = Sandbox::find(engine, name).await?;
+    sandbox.must_run()?;
+    match engine.run_exec(&sandbox.container.id, &spec).await {
+        Ok(0) => Ok(Some(())),
+        // What a shell says of a bad argument, and of a program that is not there.
+        Ok(code @ (2 | 127)) => Err(CommandError::new(
+            ExitCode::Failure,
+            format!("sandbox \"{name}\" cannot tell who listens (exit code {code})"),
+        )
+        .hint("its amikad is of another version than this amika: make the sandbox anew")),
+        // Nobody yet; or the sandbox ended, before the call or under its hands: the next look
+        // tells.
+        Ok(_) | Err(EngineError::Conflict(_) | EngineError::NotFound(_)) => Ok(None),
+        Err(error) => Err(error.into()),
     }
+}
+
+/// Looks until there is something to be seen. The first look is had however short the time: what is
+/// true already takes none.
+async fn until<T>(
+    args: &WaitArgs,
+    begun: Instant,
+    look: impl AsyncFn() -> Result<Option<T>>,
+) -> Result<T> {
+    if let Some(seen) = first_look(args, begun, look()).await? {
+        return Ok(seen);
+    }
+    let looks = async {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            tokio::time::sleep(pause).await;
+            if let Some(seen) = look().await? {
+                return Ok(seen);
+            }
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
+    };
+    limited(args, begun, args.timeout, looks).await
+}
+
+/// One look, which an engine that answers has time for.
+async fn first_look<T>(
+    args: &WaitArgs,
+    begun: Instant,
+    look: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let timeout = args.timeout.map(|timeout| timeout.max(ONE_LOOK));
+    limited(args, begun, timeout, look).await
 }
 
 /// Ends a wait that takes too long.
 async fn limited<T>(
     args: &WaitArgs,
     begun: Instant,
+    timeout: Option<Duration>,
     wait: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    let Some(timeout) = args.timeout else {
+    let Some(timeout) = timeout else {
         return wait.await;
     };
     let deadline = tokio::time::Instant::from_std(begun) + timeout;

@@ -1,0 +1,250 @@
+//! What is said of a command line that cannot be parsed: clap's words, with better advice.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::CommandFactory as _;
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::args::{self, Cli};
+use crate::error::{self, CommandError};
+use crate::output::Printer;
+
+/// Prints what clap found. Help and version are no errors; the rest is, also in JSON.
+pub(crate) fn not_parsed(mut error: clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // A closed pipe has nobody left to read it.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let typed: Vec<OsString> = std::env::args_os().skip(1).collect();
+    // There every other code is a program's.
+    let code = if args::ends_with_a_programs_code(typed.clone()) {
+        error::ExitCode::Remote
+    } else {
+        error::ExitCode::Usage
+    } as u8;
+    let quiet = args::asks_for_quiet(typed.clone());
+    advise(&mut error, &typed);
+    if args::asks_for_json(typed.clone()) {
+        let command_error = usage_error(&error, &typed).detail("exit_code", code);
+        Printer::new(true, quiet).error(&command_error);
+    } else {
+        if quiet {
+            for kind in ADVICE {
+                error.remove(kind);
+            }
+        }
+        let _ = error.print();
+    }
+    ExitCode::from(code)
+}
+
+/// What clap's error has besides what was wrong.
+const ADVICE: [ContextKind; 4] = [
+    ContextKind::Suggested,
+    ContextKind::SuggestedArg,
+    ContextKind::SuggestedSubcommand,
+    ContextKind::SuggestedValue,
+];
+
+/// What clap says as one message and its hints, without the layout that is made for a terminal.
+fn usage_error(error: &clap::Error, typed: &[OsString]) -> CommandError {
+    let no_command = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand
+    );
+    if no_command {
+        let (path, _) = found(typed);
+        return CommandError::new(error::ExitCode::Usage, "no command was given")
+            .hint(format!("`{path} --help` lists them"));
+    }
+    let text = error.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let (message, rest) = text.split_once("\n\n").unwrap_or((text, ""));
+    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let usage_error = CommandError::new(error::ExitCode::Usage, message);
+    rest.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
+        .fold(usage_error, |error, line| {
+            error.hint(line.strip_prefix("tip: ").unwrap_or(line))
+        })
+}
+
+/// Puts better advice in the place of clap's.
+fn advise(error: &mut clap::Error, typed: &[OsString]) {
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => advise_on_command(error, typed),
+        ErrorKind::InvalidValue => advise_on_empty_name(error, typed),
+        _ => {}
+    }
+}
+
+/// Clap also knows hidden commands, and shows all that are somehow alike, the best one last.
+fn advise_on_command(error: &mut clap::Error, typed: &[OsString]) {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand).cloned()
+    else {
+        return;
+    };
+    let (path, command) = found(typed);
+    let alike = match error.remove(ContextKind::SuggestedSubcommand) {
+        Some(ContextValue::Strings(alike)) => alike,
+        Some(ContextValue::String(alike)) => vec![alike],
+        _ => Vec::new(),
+    };
+    let known = visible(&command);
+    let best = alike.into_iter().rev().find(|word| known.contains(word));
+    let verbs = command.find_subcommand("sandbox").map(visible);
+    let verb = |near: &str| {
+        let verbs = verbs.iter().flatten().map(String::as_str);
+        amika_core::nearest::nearest(near, verbs).map(str::to_owned)
+    };
+    let tip = match (verb(&word), best) {
+        // What somebody types who leaves the noun out.
+        (Some(verb), best) if verb == word || best.is_none() => {
+            StyledStr::from(format!("use `{path} sandbox {verb} …`"))
+        }
+        (_, Some(best)) => {
+            let best = ContextValue::Strings(vec![best]);
+            error.insert(ContextKind::SuggestedSubcommand, best);
+            return;
+        }
+        (_, None) => return,
+    };
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+}
+
+/// An unset variable of a script, most often.
+fn advise_on_empty_name(error: &mut clap::Error, typed: &[OsString]) {
+    let is_empty = matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(value)) if value.is_empty());
+    let is_name = matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(arg)) if arg.contains("NAME") || arg.contains("OLD"));
+    if !is_empty || !is_name {
+        return;
+    }
+    let (path, _) = found(typed);
+    let list = if path == "amika volume" || path.starts_with("amika volume ") {
+        "amika volume list"
+    } else {
+        "amika sandbox list"
+    };
+    let tip = StyledStr::from(format!("`{list}` shows the names"));
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+}
+
+/// The command that the words lead to, as far as they do, and its full name.
+fn found(typed: &[OsString]) -> (String, clap::Command) {
+    let mut command = Cli::command();
+    let mut path = command.get_name().to_owned();
+    for word in args::words(typed.iter().cloned()) {
+        let Some(next) = command.find_subcommand(&word).cloned() else {
+            break;
+        };
+        path = format!("{path} {}", next.get_name());
+        command = next;
+    }
+    (path, command)
+}
+
+/// The words for a command's subcommands, without hidden ones.
+fn visible(command: &clap::Command) -> Vec<String> {
+    command
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set())
+        .flat_map(|command| {
+            std::iter::once(command.get_name()).chain(command.get_visible_aliases())
+        })
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    fn of(words: &[&str]) -> CommandError {
+        let all = std::iter::once(&"amika").chain(words);
+        let mut error = Cli::try_parse_from(all).unwrap_err();
+        let typed: Vec<OsString> = words.iter().map(OsString::from).collect();
+        advise(&mut error, &typed);
+        usage_error(&error, &typed)
+    }
+
+    #[test]
+    fn what_clap_says_becomes_a_message_and_hints() {
+        let typo = of(&["sandbox", "create", "--replac"]);
+        assert_eq!(typo.message, "unexpected argument '--replac' found");
+        assert_eq!(typo.hints[0], "a similar argument exists: '--replace'");
+        assert!(typo.hints.last().unwrap().starts_with("Usage: amika"));
+        let both = of(&["sandbox", "create", "--no-wait", "--connect"]);
+        assert!(both.message.contains("cannot be used with"));
+        // All arguments that are missing, in one line.
+        let missing = of(&["sandbox", "exec"]);
+        assert!(missing.message.contains("<NAME>") && !missing.message.contains('\n'));
+    }
+
+    #[test]
+    fn without_a_command_the_help_of_what_was_typed_is_named() {
+        for (words, help) in [
+            (&[][..], "amika --help"),
+            (&["sandbox"], "amika sandbox --help"),
+            (&["-o", "json", "sb"], "amika sandbox --help"),
+            (&["volume", "-q"], "amika volume --help"),
+        ] {
+            let error = of(words);
+            assert_eq!(error.message, "no command was given", "{words:?}");
+            assert_eq!(error.hints, [format!("`{help}` lists them")], "{words:?}");
+        }
+    }
+
+    #[test]
+    fn unknown_commands_have_one_piece_of_advice_and_none_is_hidden() {
+        for (words, advice) in [
+            (&["stop"][..], "use `amika sandbox stop …`"),
+            (&["create"], "use `amika sandbox create …`"),
+            (&["logs"], "use `amika sandbox logs …`"),
+            (&["inspect", "teal-tokyo"], "use `amika sandbox inspect …`"),
+            (&["conect"], "use `amika sandbox connect …`"),
+            (&["sandbx"], "a similar subcommand exists: 'sandbox'"),
+            (&["volumes"], "a similar subcommand exists: 'volume'"),
+            (&["sandbox", "lst"], "a similar subcommand exists: 'list'"),
+            (
+                &["sandbox", "delte"],
+                "a similar subcommand exists: 'delete'",
+            ),
+        ] {
+            let hints = of(words).hints;
+            assert_eq!(hints[0], advice, "{words:?}: {hints:?}");
+            assert!(hints[1].starts_with("Usage: "), "{words:?}: {hints:?}");
+        }
+        for hidden in ["generat", "sbb"] {
+            let hints = of(&[hidden]).hints;
+            let told = hints
+                .iter()
+                .any(|hint| hint.contains("generate") || hint.contains("'sb'"));
+            assert!(!told, "{hints:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_name_is_refused_with_where_names_are() {
+        let sandbox = "`amika sandbox list` shows the names";
+        let volume = "`amika volume list` shows the names";
+        for (words, hint) in [
+            (&["sandbox", "inspect", ""][..], sandbox),
+            (&["sandbox", "stop", "a", ""], sandbox),
+            (&["sandbox", "rename", "", "b"], sandbox),
+            (&["credentials", "pull", ""], sandbox),
+            (&["volume", "prune", "--sandbox-name", ""], volume),
+            (&["volume", "inspect", ""], volume),
+            (&["volume", "rm", ""], volume),
+        ] {
+            let error = of(words);
+            assert!(error.message.contains("a value is required"), "{error:?}");
+            assert_eq!(error.hints[0], hint, "{words:?}");
+        }
+    }
+}
