@@ -44,6 +44,7 @@ mod sandbox;
 mod scratch;
 mod sign_ins;
 mod terminal;
+mod unreported;
 mod usage;
 mod view;
 

@@ -8,11 +8,12 @@ mod bystanders;
 mod engine_killed;
 mod line;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::{DEBIAN, Output, Sandbox, Stage, docker, eventually};
+use crate::support::{DEBIAN, Output, Sandbox, Stage, docker, eventually, runtime_dir};
 use bystanders::Bystanders;
 use line::{Break, Fate, Line, Moment};
 
@@ -218,19 +219,17 @@ fn create_is_broken(stage: &Stage, options: &[&str]) {
             continue;
         }
         let listed = truth(&sandbox);
-        let begun = matches!(listed.as_deref(), Some("running" | "setup" | "stopped"));
         match mend {
             Mend::Again => {
+                // Also where the engine had started it: nobody was told of that one yet.
                 let again = amika(stage, &args);
-                // Started is made: what is there is a sandbox like any other. One that was being
-                // started while it was looked at is either.
-                let fine = if begun { [4, 4] } else { [0, 4] };
-                assert!(fine.contains(&again.code), "{at:?} {listed:?} {again:?}");
-                if at.moment == Moment::Answered && !begun {
-                    done(&again);
-                }
+                assert_eq!(again.code, 0, "{at:?} {listed:?} {again:?}");
+                assert_eq!(again.json()["name"], sandbox.name, "{at:?} {again:?}");
                 let text = sandbox.exec(&["echo", "alive"]).output();
                 assert_eq!(text.stdout_text(), "alive\n", "{at:?} {text:?}");
+                // Now somebody was.
+                let third = amika(stage, &args);
+                assert_eq!(third.code, 4, "{at:?} {third:?}");
             }
             Mend::Doctor => doctor_cleans(&sandbox, at),
         }
@@ -282,30 +281,39 @@ fn a_create_with_setup_and_a_copy_survives_its_end_at_any_request() {
     create_is_broken(&stage, &["--setup-script", &script, "--mount", &mount]);
 }
 
-#[test]
-fn doctor_does_not_say_removed_of_a_sandbox_that_is_being_started() {
-    let stage = Stage::new();
-    let sandbox = stage.adopt(stage.name());
-    let args = [
-        "sandbox",
-        "create",
-        "--name",
-        &sandbox.name,
-        "--image",
-        DEBIAN,
-    ];
+/// Kills this `create` when it asked the engine for the start.
+fn killed_at_start(stage: &Stage, sandbox: &Sandbox<'_>, args: &[&str], moment: Moment) -> Break {
     let rehearsal = Line::new(stage.home(), None);
-    done(&run(&stage, &args, &rehearsal));
-    let delete = ["sandbox", "delete", "--force", &sandbox.name];
-    done(&amika(&stage, &delete));
+    run(stage, args, &rehearsal);
+    delete(sandbox);
     let requests = rehearsal.requests();
     let start = requests.iter().position(|line| line.ends_with("/start"));
     let at = Break {
         request: start.unwrap() + 1,
-        moment: Moment::Sent,
+        moment,
         fate: Fate::Killed,
     };
-    assert!(broken(&stage, &args, at));
+    assert!(broken(stage, args, at));
+    at
+}
+
+fn delete(sandbox: &Sandbox<'_>) {
+    let delete = ["sandbox", "delete", "--force", "--volumes", &sandbox.name];
+    done(&amika(sandbox.stage, &delete));
+}
+
+fn create_args<'a>(name: &'a str, options: &[&'a str]) -> Vec<&'a str> {
+    let mut args = vec!["sandbox", "create", "--name", name, "--image", DEBIAN];
+    args.extend(options);
+    args
+}
+
+#[test]
+fn doctor_does_not_say_removed_of_a_sandbox_that_is_being_started() {
+    let stage = Stage::new();
+    let sandbox = stage.adopt(stage.name());
+    let args = create_args(&sandbox.name, &[]);
+    let at = killed_at_start(&stage, &sandbox, &args, Moment::Sent);
     // The engine is at it now.
     let fixed = amika(&stage, &["doctor", "--fix"]);
     removed_is_gone(&fixed, at);
@@ -315,7 +323,68 @@ fn doctor_does_not_say_removed_of_a_sandbox_that_is_being_started() {
         assert_eq!(sandbox.engine_state(), "running", "{report}");
     }
     doctor_cleans(&sandbox, at);
-    amika(&stage, &delete);
+    amika(&stage, &["sandbox", "delete", "--force", &sandbox.name]);
+}
+
+#[test]
+fn what_a_killed_create_had_started_is_given_to_the_same_create_only() {
+    let stage = Stage::new();
+    let sandbox = stage.adopt(stage.name());
+    let args = create_args(&sandbox.name, &["--env", "TOKEN=geheim"]);
+    killed_at_start(&stage, &sandbox, &args, Moment::Answered);
+    done(&sandbox.exec(&["sh", "-c", "echo mine > ~/work"]).output());
+
+    let lock = format!("amika/locks/sandbox-{}", sandbox.name);
+    let lock = runtime_dir().join(lock);
+    let left = std::fs::read_to_string(&lock).unwrap();
+    assert!(left.contains("asked") && !left.contains("geheim"), "{left}");
+    let mode = lock.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    let other = amika(&stage, &create_args(&sandbox.name, &["--env", "TOKEN=x"]));
+    assert_eq!(other.code, 4, "{other:?}");
+    let error = other.json()["error"].to_string();
+    assert!(error.contains("its create was interrupted"), "{error}");
+
+    let same = amika(&stage, &args);
+    done(&same);
+    assert_eq!(same.json()["state"], "running", "{same:?}");
+    let work = sandbox.exec(&["sh", "-c", "cat ~/work"]).output();
+    assert_eq!(work.stdout_text(), "mine\n");
+
+    let again = amika(&stage, &args);
+    assert_eq!(again.code, 4, "{again:?}");
+    let error = again.json()["error"].to_string();
+    assert!(!error.contains("its create was interrupted"), "{error}");
+    assert_eq!(std::fs::read_to_string(&lock).unwrap(), "");
+}
+
+#[test]
+fn a_sandbox_that_was_used_by_name_is_no_killed_creates_any_more() {
+    let stage = Stage::new();
+    let sandbox = stage.adopt(stage.name());
+    let args = create_args(&sandbox.name, &[]);
+    killed_at_start(&stage, &sandbox, &args, Moment::Answered);
+    done(&amika(&stage, &["sandbox", "stop", &sandbox.name]));
+    let again = amika(&stage, &args);
+    assert_eq!(again.code, 4, "{again:?}");
+    // What `--replace` makes is its own.
+    done(&amika(&stage, &create_args(&sandbox.name, &["--replace"])));
+}
+
+#[test]
+fn the_same_create_tells_how_setup_ended_that_a_killed_one_had_started() {
+    let stage = Stage::new();
+    let script = stage.script("setup.sh", "#!/bin/sh\necho broken\nexit 3\n");
+    let sandbox = stage.adopt(stage.name());
+    let args = create_args(&sandbox.name, &["--setup-script", &script]);
+    killed_at_start(&stage, &sandbox, &args, Moment::Answered);
+    let same = amika(&stage, &args);
+    assert_eq!(same.code, 20, "{same:?}");
+    assert!(same.json()["error"].to_string().contains("broken"));
+    // It was told: from now on it is there.
+    let again = amika(&stage, &args);
+    assert_eq!(again.code, 4, "{again:?}");
 }
 
 #[test]
@@ -370,7 +439,7 @@ fn the_first_create_of_all_survives_its_end_at_any_request() {
         assert!(line.is_broken() || output.code == 0, "{at:?} {output:?}");
         truth(&sandbox);
         let again = create(None);
-        assert!([0, 4].contains(&again.code), "{at:?} {again:?}");
+        assert_eq!(again.code, 0, "{at:?} {again:?}");
         // Filled whole, or the program would not run.
         let text = sandbox.exec(&["echo", "alive"]).output();
         assert_eq!(text.stdout_text(), "alive\n", "{at:?} {text:?}");

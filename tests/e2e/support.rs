@@ -453,7 +453,7 @@ pub(crate) fn preset(stage: &Stage) -> String {
 }
 
 /// Where locks stand, for all tests of a user.
-fn runtime_dir() -> PathBuf {
+pub(crate) fn runtime_dir() -> PathBuf {
     let user = rustix::process::getuid().as_raw();
     let dir = std::env::temp_dir().join(format!("amika-e2e-{user}"));
     std::fs::create_dir_all(&dir).unwrap();

@@ -243,7 +243,9 @@ async fn create_container(job: &Job<'_>) -> Result<String> {
     match engine.create_container(&plan.container).await {
         // Somebody took the name since it was looked at.
         Err(EngineError::Conflict(_)) => {
-            clear_name(engine, plan.name.as_str()).await?;
+            if let Some(taken) = clear_name(engine, plan.name.as_str()).await? {
+                return Err(name_taken(engine, plan.name.as_str(), &taken).await);
+            }
             engine
                 .create_container(&plan.container)
                 .await
@@ -253,23 +255,25 @@ async fn create_container(job: &Job<'_>) -> Result<String> {
     }
 }
 
-/// Makes sure that a name is free; what an interrupted create of that name left is removed.
+/// Makes sure that a name is free; what an interrupted create of that name left is removed. The
+/// sandbox that has the name is returned.
 ///
 /// # Errors
-/// [`ExitCode::Conflict`] when a sandbox or a stranger's container has it.
-pub async fn clear_name(engine: &Engine, name: &str) -> Result<()> {
+/// [`ExitCode::Conflict`] when a stranger's container has it; those of the engine.
+pub async fn clear_name(engine: &Engine, name: &str) -> Result<Option<ContainerFacts>> {
     let holder = match engine.inspect_container(name).await {
         Ok(holder) if holder.name == name => holder,
         // The engine also finds containers by a prefix of their id: that is no name.
-        Ok(_) => return Ok(()),
-        Err(error) if error.is_not_found() => return Ok(()),
+        Ok(_) => return Ok(None),
+        Err(error) if error.is_not_found() => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     match record_of(&holder) {
         Some(record) if State::tell(holder.state, &record, None, None) == State::Interrupted => {
-            crate::delete::remove_unfinished(engine, &holder, &record).await
+            crate::delete::remove_unfinished(engine, &holder, &record).await?;
+            Ok(None)
         }
-        Some(_) => Err(name_taken(engine, name, &holder).await),
+        Some(_) => Ok(Some(holder)),
         None => Err(CommandError::new(
             ExitCode::Conflict,
             format!(
@@ -280,7 +284,8 @@ pub async fn clear_name(engine: &Engine, name: &str) -> Result<()> {
     }
 }
 
-async fn name_taken(engine: &Engine, name: &str, holder: &ContainerFacts) -> CommandError {
+/// The error for a name that this sandbox has.
+pub async fn name_taken(engine: &Engine, name: &str, holder: &ContainerFacts) -> CommandError {
     let error = CommandError::new(
         ExitCode::Conflict,
         format!("sandbox \"{name}\" already exists"),

@@ -16,7 +16,7 @@ mod request;
 mod settings;
 mod upload;
 
-pub use apply::{Job, apply, clear_name, interrupted, put, unmake};
+pub use apply::{Job, apply, clear_name, interrupted, name_taken, put, unmake};
 pub use credentials::{
     HostFile, find as find_credentials, read as read_credentials, read_file as read_credential_file,
 };
@@ -26,7 +26,7 @@ pub use mounts::{refuse_conflicts, refuse_remote_binds};
 pub use owner::find as find_owner;
 pub use owner::find as find_user;
 pub use plan::{Plan, plan};
-pub use repository::{Source, open as open_repository};
+pub use repository::{Source, copy as repository_copy, open as open_repository};
 pub use request::{Request, Setup, parse_preset, read_script};
 pub use settings::{Settings, merge};
 pub use upload::Upload;

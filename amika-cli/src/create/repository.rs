@@ -32,6 +32,17 @@ impl Source {
     }
 }
 
+/// What of a work tree the flags ask for.
+pub fn copy(args: &CreateArgs) -> git::Copy {
+    if args.no_clean {
+        git::Copy::Dirty {
+            include_ignored: args.include_ignored,
+        }
+    } else {
+        git::Copy::Clean
+    }
+}
+
 /// Opens the repository that `--git` names, and reads its configuration.
 ///
 /// # Errors
@@ -45,13 +56,7 @@ pub async fn open(args: &CreateArgs, out: &Printer, steps: &mut Steps) -> Result
         spec: Some(spec.clone()).filter(|spec| !spec.is_empty()),
         branch: args.branch.clone(),
         new_branch: args.new_branch.clone(),
-        copy: if args.no_clean {
-            git::Copy::Dirty {
-                include_ignored: args.include_ignored,
-            }
-        } else {
-            git::Copy::Clean
-        },
+        copy: copy(args),
     };
     let cwd = std::env::current_dir().map_err(|error| {
         CommandError::new(ExitCode::Repository, "the current directory cannot be read")

@@ -58,6 +58,12 @@ impl UserKey {
         }
     }
 
+    /// A key of a test's own.
+    #[cfg(test)]
+    pub fn of_bytes(bytes: [u8; KEY_LENGTH]) -> Self {
+        Self(bytes)
+    }
+
     /// The token of the sandbox with this id.
     pub fn token(&self, sandbox_id: &str) -> Token {
         let mut mac =

@@ -12,13 +12,15 @@ use serde::Serialize;
 use crate::App;
 use crate::args::sandbox::{ConnectArgs, CreateArgs};
 use crate::create::{self, Job, MissingImage, Plan, Request, Settings, Source, Upload};
-use crate::engine::Engine;
+use crate::daemon::UserKey;
+use crate::engine::{ContainerFacts, Engine};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::lock::FileLock;
 use crate::output::Steps;
 use crate::ports;
 use crate::ready::{self, Ready};
 use crate::sandbox::{Sandbox, State};
+use crate::unreported::{self, Asked, Mark};
 use crate::view::SandboxView;
 
 /// How often a made-up name may turn out to be taken.
@@ -52,14 +54,63 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
         prepared = prepare(args, &request, app, &mut steps) => prepared?,
         () = app.interrupt.requested() => return Err(create::interrupted()),
     };
-    let Prepared {
+    let made = match prepared {
+        Prepared::Made(made) => Some(made),
+        Prepared::New(new) => make(args, *new, app, &mut steps).await?,
+    };
+    let Some(made) = made else {
+        return Ok(0);
+    };
+    let Made {
         engine,
         name,
-        _lock,
+        lock,
+        undo,
+    } = made;
+    let ready = if args.no_wait {
+        None
+    } else {
+        let (timeout, interrupt) = (args.timeout, &app.interrupt);
+        let waited = ready::wait(&engine, name.as_str(), timeout, &mut steps, interrupt).await;
+        match (waited, &undo) {
+            (Err(error), Some(plan)) if error.code == ExitCode::Interrupted => {
+                let reason = create::interrupted();
+                return Err(create::unmake(&engine, plan, reason, &app.out, interrupt).await);
+            }
+            (Err(error), _) => {
+                // Else the same create finds it, and tells of it.
+                if !matches!(error.code, ExitCode::Interrupted | ExitCode::Engine) {
+                    unreported::clear(&lock);
+                }
+                return Err(error);
+            }
+            (Ok(ready), _) => Some(ready),
+        }
+    };
+    report(&engine, &name, ready.as_ref(), &steps, app).await?;
+    unreported::clear(&lock);
+    if args.connect {
+        let args = ConnectArgs {
+            name: name.to_string(),
+            rescue: false,
+            root: false,
+        };
+        return super::connect::run(&args, app).await;
+    }
+    Ok(0)
+}
+
+/// Makes the sandbox and starts it; `--dry-run` shows the plan instead, and nothing is made.
+async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Result<Option<Made>> {
+    let New {
+        engine,
+        name,
+        lock,
         source,
         settings,
+        asked,
         facts,
-    } = prepared;
+    } = new;
     let local = engine.is_local();
     let settle = |excluded: &BTreeSet<HostPort>| {
         let Settings {
@@ -87,16 +138,25 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
         plan.add_credentials(taken.upload, taken.agents);
     }
     if args.dry_run {
-        return show_plan(&plan, app).map(|()| 0);
+        return show_plan(&plan, app).map(|()| None);
     }
-    if let Some(source) = &source {
-        let snapshot = source.repository.snapshot().await?;
-        let json = serde_json::to_vec(&snapshot).unwrap_or_default();
+    let snapshot = match &source {
+        Some(source) => Some(source.repository.snapshot().await?),
+        None => None,
+    };
+    if let Some(snapshot) = &snapshot {
+        let json = serde_json::to_vec(snapshot).unwrap_or_default();
         plan.uploads.push(Upload::git_snapshot(json));
     }
     if args.replace {
         replace(&engine, &name, app).await?;
     }
+    let token = UserKey::load()?.token(facts.id.as_str());
+    let mark = Mark {
+        asked: asked.fingerprint(&token, snapshot.as_ref()),
+        id: facts.id.clone(),
+    };
+    mark.leave(&lock);
     let mut job = Job {
         engine: &engine,
         settings: &settings,
@@ -105,43 +165,14 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
         plan,
         settle: &settle,
     };
-    create::apply(&mut job, &app.out, &mut steps, &app.interrupt).await?;
-    let plan = &job.plan;
-    let ready = if args.no_wait {
-        None
-    } else {
-        let waited = ready::wait(
-            &engine,
-            name.as_str(),
-            args.timeout,
-            &mut steps,
-            &app.interrupt,
-        )
-        .await;
-        match waited {
-            Err(error) if error.code == ExitCode::Interrupted => {
-                return Err(create::unmake(
-                    &engine,
-                    plan,
-                    create::interrupted(),
-                    &app.out,
-                    &app.interrupt,
-                )
-                .await);
-            }
-            other => Some(other?),
-        }
-    };
-    report(&engine, plan, ready.as_ref(), &steps, app).await?;
-    if args.connect {
-        let args = ConnectArgs {
-            name: name.to_string(),
-            rescue: false,
-            root: false,
-        };
-        return super::connect::run(&args, app).await;
-    }
-    Ok(0)
+    create::apply(&mut job, &app.out, steps, &app.interrupt).await?;
+    let plan = Box::new(job.plan);
+    Ok(Some(Made {
+        engine,
+        name,
+        lock,
+        undo: Some(plan),
+    }))
 }
 
 /// Refuses `--connect` while nothing is made yet: a shell needs a terminal, and what it prints would
@@ -157,14 +188,32 @@ fn refuse_shell_without_terminal(app: &App) -> Result<()> {
     Err(CommandError::new(ExitCode::Usage, why).hint("leave --connect away"))
 }
 
+/// What there is to do.
+enum Prepared {
+    /// A sandbox is to be made.
+    New(Box<New>),
+    /// A create that was killed has made it.
+    Made(Made),
+}
+
 /// What is known before anything is made.
-struct Prepared {
+struct New {
     engine: Engine,
     name: SandboxName,
-    _lock: FileLock,
+    lock: FileLock,
     source: Option<Source>,
     settings: Settings,
+    asked: Asked,
     facts: create::Facts,
+}
+
+/// A sandbox that was started, and that nobody was told of yet.
+struct Made {
+    engine: Engine,
+    name: SandboxName,
+    lock: FileLock,
+    /// How to unmake it on Ctrl-C; not where somebody may have found it and worked in it.
+    undo: Option<Box<Plan>>,
 }
 
 async fn prepare(
@@ -174,7 +223,7 @@ async fn prepare(
     steps: &mut Steps,
 ) -> Result<Prepared> {
     let engine = Engine::connect().await?;
-    let (name, lock) = take_name(&engine, request, args).await?;
+    let (name, lock, unreported) = take_name(&engine, request, args).await?;
     create::refuse_remote_binds(&request.mounts, engine.is_local())?;
     create::refuse_conflicts(&request.mounts, None)?;
     let source = create::open_repository(args, &app.out, steps).await?;
@@ -187,6 +236,21 @@ async fn prepare(
     let config = source.as_ref().map_or(&no_config, |source| &source.config);
     let script = source.as_ref().and_then(|source| source.script.clone());
     let mut settings = create::merge(request, config, script)?;
+    let asked = Asked::of(&settings, create::repository_copy(args));
+    if let Some(unreported) = unreported {
+        unreported
+            .must_be(&engine, &name, &asked, source.as_ref())
+            .await?;
+        app.out.note(&format!(
+            "\"{name}\" was made by a create that was interrupted: going on where that one ended"
+        ));
+        return Ok(Prepared::Made(Made {
+            engine,
+            name,
+            lock,
+            undo: None,
+        }));
+    }
     let missing = if args.dry_run {
         MissingImage::Refuse
     } else {
@@ -196,30 +260,70 @@ async fn prepare(
     if let Some(warning) = settings.fit_cpus(request, facts.engine_cpus) {
         app.out.warn(&warning);
     }
-    Ok(Prepared {
+    Ok(Prepared::New(Box::new(New {
         engine,
         name,
-        _lock: lock,
+        lock,
         source,
         settings,
+        asked,
         facts,
-    })
+    })))
 }
 
-/// The name asked for, or a made-up one that is free, with its lock.
+/// The sandbox of a create that was killed, and what that create left.
+struct Unreported {
+    container: ContainerFacts,
+    mark: Mark,
+}
+
+impl Unreported {
+    /// Refuses to take it for what was asked for when it is not.
+    async fn must_be(
+        &self,
+        engine: &Engine,
+        name: &SandboxName,
+        asked: &Asked,
+        source: Option<&Source>,
+    ) -> Result<()> {
+        let snapshot = match source {
+            Some(source) => Some(source.repository.snapshot().await?),
+            None => None,
+        };
+        let token = UserKey::load()?.token(self.mark.id.as_str());
+        if asked.fingerprint(&token, snapshot.as_ref()) == self.mark.asked {
+            return Ok(());
+        }
+        let refusal = create::name_taken(engine, name.as_str(), &self.container).await;
+        Err(refusal.cause(
+            "its create was interrupted after it had started it, and was asked for something else; \
+             it is a sandbox like any other",
+        ))
+    }
+}
+
+/// The name asked for, or a made-up one that is free, with its lock, and the sandbox of this name
+/// that nobody was told of.
 async fn take_name(
     engine: &Engine,
     request: &Request,
     args: &CreateArgs,
-) -> Result<(SandboxName, FileLock)> {
+) -> Result<(SandboxName, FileLock, Option<Unreported>)> {
     if let Some(name) = &request.name {
         let lock = FileLock::take_name(name.as_str())?;
         // Refused before an image is built or a repository read. What `--replace` replaces goes
         // only once all else is known to be good.
-        if !args.replace && !args.dry_run {
-            create::clear_name(engine, name.as_str()).await?;
+        if args.replace || args.dry_run {
+            return Ok((name.clone(), lock, None));
         }
-        return Ok((name.clone(), lock));
+        let unreported = match create::clear_name(engine, name.as_str()).await? {
+            None => None,
+            Some(container) => match Mark::read(&lock) {
+                Some(mark) if mark.is_of(&container) => Some(Unreported { container, mark }),
+                _ => return Err(create::name_taken(engine, name.as_str(), &container).await),
+            },
+        };
+        return Ok((name.clone(), lock, unreported));
     }
     let mut attempt = 0;
     loop {
@@ -233,7 +337,7 @@ async fn take_name(
         };
         match free {
             Err(error) if error.code == ExitCode::Conflict && attempt < NAME_TRIES => {}
-            other => return other.map(|lock| (name, lock)),
+            other => return other.map(|lock| (name, lock, None)),
         }
     }
 }
@@ -262,12 +366,12 @@ fn show_plan(plan: &Plan, app: &App) -> Result<()> {
 
 async fn report(
     engine: &Engine,
-    plan: &Plan,
+    name: &SandboxName,
     ready: Option<&Ready>,
     steps: &Steps,
     app: &App,
 ) -> Result<()> {
-    let sandbox = Sandbox::find(engine, plan.name.as_str()).await?;
+    let sandbox = Sandbox::find(engine, name.as_str()).await?;
     let name = &sandbox.name;
     let state = match ready {
         Some(Ready::Running) => State::Running,

@@ -20,7 +20,7 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
     each::run(&names, app, async |name| {
         // Others are told by it that this sandbox is on its way out. A create that still waits for
         // setup holds it too: that sandbox may be deleted all the same.
-        let _lock = FileLock::take_name(name);
+        let lock = FileLock::take_name(name);
         let sandbox = match Sandbox::find(&engine, name).await {
             Ok(sandbox) => sandbox,
             Err(error) => return delete_lost(&engine, name, args.volumes, error).await,
@@ -35,6 +35,9 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
             args.volumes,
         )
         .await?;
+        if let Ok(lock) = &lock {
+            crate::unreported::clear(lock);
+        }
         Ok(Done {
             kept_volumes: removed.kept,
             ..Done::new(name, "deleted")

@@ -44,8 +44,9 @@ pub(super) async fn run(args: &RenameArgs, app: &App) -> Result<()> {
     };
     if new.as_str() != sandbox.name {
         // Whoever makes or mends a sandbox of either name must not have it change in his hands.
-        let _old = FileLock::take_name(&sandbox.name)?;
+        let old = FileLock::take_name(&sandbox.name)?;
         let _new = FileLock::take_name(new.as_str())?;
+        crate::unreported::clear(&old);
         engine
             .rename_container(&sandbox.container.id, new.as_str())
             .await

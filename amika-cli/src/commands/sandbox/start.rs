@@ -54,6 +54,7 @@ pub(super) async fn one(
         ));
     }
     let sandbox = interruptible(app, Sandbox::find(engine, name)).await?;
+    crate::unreported::is_known(name);
     let moved = if sandbox.is_running() {
         Vec::new()
     } else {
