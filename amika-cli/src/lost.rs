@@ -19,6 +19,8 @@ pub(crate) struct Lost {
     pub(crate) id: String,
     /// When it was made, in milliseconds since the Unix epoch.
     pub(crate) created_at: Option<u64>,
+    /// Name of its repository, which the git volume's label tells.
+    pub(crate) repository: Option<String>,
     /// Its volumes: one that goes with a sandbox at least.
     volumes: Vec<(Kind, String)>,
 }
@@ -98,11 +100,15 @@ pub(crate) fn among(volumes: &[VolumeFacts], ids: &BTreeSet<String>) -> Vec<Lost
             name: name.to_owned(),
             id: id.to_owned(),
             created_at: None,
+            repository: None,
             volumes: Vec::new(),
         });
         entry.volumes.push((kind, volume.name.clone()));
         let created = label(key::CREATED_AT).and_then(|text| text.parse().ok());
         entry.created_at = entry.created_at.or(created);
+        if entry.repository.is_none() {
+            entry.repository = label(key::REPO_NAME).map(str::to_owned);
+        }
     }
     let mut lost: Vec<Lost> = lost
         .into_values()
@@ -147,7 +153,11 @@ mod tests {
             volume("home-2", "2", Kind::Home),
             volume("git-3", "3", Kind::Git),
         ];
+        let mut volumes = volumes;
+        let repository = (key::REPO_NAME.to_owned(), "parser".to_owned());
+        volumes[1].labels.extend([repository]);
         let lost = among(&volumes, &BTreeSet::from(["2".to_owned()]));
+        assert_eq!(lost[0].repository.as_deref(), Some("parser"));
         assert_eq!(lost.len(), 1, "{lost:?}");
         assert_eq!((lost[0].id.as_str(), lost[0].volumes.len()), ("1", 2));
     }

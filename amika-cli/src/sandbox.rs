@@ -113,6 +113,7 @@ impl Sandbox {
                         format!("the labels of sandbox \"{name}\" cannot be read"),
                     )
                     .caused_by(&error)
+                    .hint(format!("`docker rm --force {name}` removes its container"))
                 })?;
                 Ok(Self {
                     name: container.name.clone(),

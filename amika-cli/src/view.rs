@@ -85,7 +85,11 @@ impl SandboxView {
             image: String::new(),
             preset: None,
             created_at: lost.created_at,
-            repository: None,
+            repository: lost.repository.clone().map(|name| RepositoryView {
+                name,
+                source: None,
+                branch: None,
+            }),
             ports: Vec::new(),
             opencode_url: None,
         }

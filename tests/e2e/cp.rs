@@ -309,6 +309,39 @@ fn memory_stays_flat_whatever_the_size() {
 }
 
 #[test]
+fn an_archive_whose_reader_leaves_is_no_success() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    let script = "\"$0\" sandbox cp \"$1\" - | head -c 10 >/dev/null; exit ${PIPESTATUS[0]}";
+    let left = stage
+        .shell(script, &[&format!("{}:/usr", sandbox.name)])
+        .output();
+    assert_eq!((left.code, left.stderr_text().as_str()), (141, ""));
+}
+
+#[test]
+fn a_missing_directory_is_named_and_so_is_a_file_with_a_colon() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    let file = stage.script("notes.md", "x");
+    let place = format!("{}:/nope/x", sandbox.name);
+    let missing = stage.sandbox_verb(&["cp", &file, &place]);
+    assert_eq!(missing.code, 3, "{missing:?}");
+    let said = missing.stderr_text();
+    let parent = format!("{}:/nope: there is no such directory", sandbox.name);
+    assert!(said.contains(&parent) && !said.contains("slash"), "{said}");
+
+    stage.script("no-such-box:file", "x");
+    let place = format!("{}:/tmp", sandbox.name);
+    let script = "cd \"$1\" && exec \"$0\" sandbox cp no-such-box:file \"$2\"";
+    let home = stage.home().display().to_string();
+    let taken = stage.shell(script, &[&home, &place]).output();
+    assert_eq!(taken.code, 3, "{taken:?}");
+    let hint = "`./no-such-box:file`";
+    assert!(taken.stderr_text().contains(hint), "{taken:?}");
+}
+
+#[test]
 fn sides_that_make_no_copy_are_refused() {
     let stage = Stage::new();
     for (from, to, code) in [

@@ -179,6 +179,10 @@ fn a_sandbox_that_docker_stopped_or_started_is_told_as_it_is() {
         .iter()
         .find(|one| one["name"] == *sandbox.name);
     assert_eq!(one.unwrap()["state"], "paused");
+    let refused = sandbox.verb("start", &[]).output();
+    assert_eq!(refused.code, 4, "{refused:?}");
+    let unpause = format!("`docker unpause {}`", sandbox.name);
+    assert!(refused.stderr_text().contains(&unpause), "{refused:?}");
     docker(&["unpause", &sandbox.name]).ended(0, &[]);
     docker(&["kill", &sandbox.name]).ended(0, &[]);
     eventually("it ended", || sandbox.engine_state() == "exited");

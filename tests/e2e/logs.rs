@@ -15,6 +15,8 @@ fn the_containers_log_has_both_streams_and_ends_with_it() {
     let following = sandbox.verb("logs", &["-f"]).start();
     following.says("three");
 
+    let all = sandbox.verb("logs", &["--tail", "all"]).output();
+    assert_eq!(all.stdout, sandbox.verb("logs", &[]).output().stdout);
     let log = sandbox.verb("logs", &["--tail", "2"]).output();
     assert_eq!(log.code, 0, "{log:?}");
     let whole = sandbox.verb("logs", &[]).output();

@@ -10,7 +10,7 @@ use clap::builder::NonEmptyStringValueParser;
     after_help = "Examples:\n  amika events                              until Ctrl-C\n  amika -o json events                      each event a line of JSON\n  amika events --since 1h --until 0         what happened in the last hour\n\nEvents come from the engine, which remembers a limited number of them (256 in Docker 20.10) until it\nis restarted. Processes started in sandboxes and copies are left out."
 )]
 pub struct EventsArgs {
-    /// Names of sandboxes [default: all].
+    /// Names of sandboxes, also of some that are not there yet [default: all].
     #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub names: Vec<String>,
     /// Begin with what happened so long ago, such as `10m`.

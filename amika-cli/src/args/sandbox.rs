@@ -5,6 +5,7 @@
 )]
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Subcommand;
@@ -233,11 +234,34 @@ pub struct LogsArgs {
     #[arg(short, long)]
     pub follow: bool,
     /// Only the last lines.
-    #[arg(short = 'n', long, value_name = "LINES")]
-    pub tail: Option<usize>,
+    #[arg(short = 'n', long, value_name = "LINES|all", value_parser = Tail::from_str)]
+    pub tail: Option<Tail>,
     /// Only what was written in the last while, such as `10m`; not for --setup, --opencode, --amikad.
     #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "which")]
     pub since: Option<Duration>,
+}
+
+impl LogsArgs {
+    /// How many lines are asked for; none are all.
+    pub fn lines(&self) -> Option<usize> {
+        self.tail.and_then(|Tail(lines)| lines)
+    }
+}
+
+/// How many of the last lines; none are all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tail(pub Option<usize>);
+
+impl FromStr for Tail {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(lines) => Ok(Self(Some(lines))),
+            Err(_) if text == "all" => Ok(Self(None)),
+            Err(_) => Err("use a number of lines, or all".into()),
+        }
+    }
 }
 
 /// `amika sandbox exec`.
@@ -292,6 +316,7 @@ pub struct ConnectArgs {
 /// `amika sandbox start`.
 #[derive(Debug, clap::Args)]
 #[command(
+    override_usage = "amika sandbox start [OPTIONS] <NAME>...\n       amika sandbox start [OPTIONS] --all",
     after_help = "Examples:\n  amika sandbox start teal-tokyo\n  amika sandbox start --all --no-wait\n  amika sandbox start teal-tokyo --skip-setup"
 )]
 pub struct StartArgs {
@@ -321,6 +346,7 @@ pub struct StartArgs {
 /// `amika sandbox stop`.
 #[derive(Debug, clap::Args)]
 #[command(
+    override_usage = "amika sandbox stop [OPTIONS] <NAME>...\n       amika sandbox stop [OPTIONS] --all",
     after_help = "Examples:\n  amika sandbox stop teal-tokyo rose-lima\n  amika sandbox stop --all --timeout 5s"
 )]
 pub struct StopArgs {
@@ -338,6 +364,7 @@ pub struct StopArgs {
 /// `amika sandbox delete`.
 #[derive(Debug, clap::Args)]
 #[command(
+    override_usage = "amika sandbox delete [OPTIONS] <NAME>...\n       amika sandbox delete [OPTIONS] --all",
     after_help = "Examples:\n  amika sandbox delete teal-tokyo\n  amika sandbox rm --force --all\n  amika sandbox rm --volumes teal-tokyo      the clone and the work in it too\n\n`amika rm` is the same."
 )]
 pub struct DeleteArgs {

@@ -42,7 +42,7 @@ pub struct NameArgs {
 )]
 pub struct DeleteArgs {
     /// Names of volumes.
-    #[arg(required = true, value_parser = NonEmptyStringValueParser::new())]
+    #[arg(value_name = "NAME", required = true, value_parser = NonEmptyStringValueParser::new())]
     pub names: Vec<String>,
 }
 

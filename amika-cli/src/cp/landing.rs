@@ -38,6 +38,9 @@ pub enum Landing {
 /// Why it cannot come to stand there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoLanding {
+    /// The directory that the destination is to stand in is missing.
+    #[error("there is no such directory")]
+    NoParent,
     /// The directory to copy into is missing.
     #[error("there is no such directory")]
     NoDirectory,
@@ -49,7 +52,7 @@ pub enum NoLanding {
 /// Tells where a copy lands; `slash` says whether the destination was named with a slash behind it.
 pub fn land(source: Source, found: Found, slash: bool) -> Result<Landing, NoLanding> {
     match (source, found) {
-        (_, Found::NoParent) => Err(NoLanding::NoDirectory),
+        (_, Found::NoParent) => Err(NoLanding::NoParent),
         (Source::Contents, Found::Directory) => Ok(Landing::Spread),
         (Source::File | Source::Directory, Found::Directory) => Ok(Landing::Into),
         (Source::Directory | Source::Contents, Found::File) => Err(NoLanding::NotDirectory),
@@ -87,7 +90,7 @@ mod tests {
                 Source::File,
                 Found::NoParent,
                 false,
-                Err(NoLanding::NoDirectory),
+                Err(NoLanding::NoParent),
             ),
             (Source::Directory, Found::Nothing, false, Ok(Landing::As)),
             (Source::Directory, Found::Nothing, true, Ok(Landing::As)),

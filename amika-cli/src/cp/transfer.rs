@@ -212,12 +212,47 @@ fn not_taken(error: EngineError, sandbox: &str) -> CommandError {
 fn refused(place: &str, error: super::landing::NoLanding) -> CommandError {
     use super::landing::NoLanding;
     match error {
+        NoLanding::NoParent => {
+            let parent = parent(place);
+            CommandError::new(ExitCode::NotFound, format!("{parent}: {error}"))
+                .hint("make it first")
+        }
         NoLanding::NoDirectory => {
             CommandError::new(ExitCode::NotFound, format!("{place}: {error}"))
                 .hint("make it first, or leave the slash at the end out to copy under that name")
         }
         NoLanding::NotDirectory => {
             CommandError::new(ExitCode::Conflict, format!("{place}: {error}"))
+        }
+    }
+}
+
+/// The directory that a place is in, as the place is shown.
+fn parent(place: &str) -> &str {
+    let place = place.trim_end_matches('/');
+    match place.rfind('/') {
+        // The root keeps its slash.
+        Some(at) if at == 0 || place[..at].ends_with(':') => &place[..=at],
+        Some(at) => &place[..at],
+        None => place,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_directory_that_is_missing_is_named() {
+        for (place, expected) in [
+            ("box:/nope/x", "box:/nope"),
+            ("box:/nope/x/", "box:/nope"),
+            ("/nope/deep/x", "/nope/deep"),
+            ("nope/x", "nope"),
+            ("/x", "/"),
+            ("box:/x", "box:/"),
+        ] {
+            assert_eq!(parent(place), expected, "{place}");
         }
     }
 }

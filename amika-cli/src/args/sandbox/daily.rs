@@ -27,6 +27,7 @@ pub struct ListArgs {
 /// `amika sandbox restart`.
 #[derive(Debug, clap::Args)]
 #[command(
+    override_usage = "amika sandbox restart [OPTIONS] <NAME>...\n       amika sandbox restart [OPTIONS] --all",
     after_help = "Examples:\n  amika sandbox restart teal-tokyo\n  amika sandbox restart --all --no-wait\n\nOne that is stopped is started. The setup script is read anew from this machine, as `start` does."
 )]
 pub struct RestartArgs {

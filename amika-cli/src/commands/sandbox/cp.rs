@@ -18,6 +18,9 @@ use crate::terminal::{Output, Target};
 /// How many of the entries that were left out are named on standard error.
 const NAMED: usize = 5;
 
+/// As a program that SIGPIPE ended: the archive is not whole.
+const READER_LEFT: u8 = 141;
+
 /// What `cp` did.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Copied {
@@ -29,7 +32,8 @@ pub(super) struct Copied {
     report: Report,
 }
 
-pub(super) async fn run(args: &CpArgs, app: &App) -> Result<()> {
+/// Copies; the value is the exit code, which a reader that leaves an archive makes another one.
+pub(super) async fn run(args: &CpArgs, app: &App) -> Result<u8> {
     if let (Place::Sandbox { name, path }, Place::Stream) = (&args.source, &args.destination) {
         return archive(name, path, app).await;
     }
@@ -43,7 +47,7 @@ pub(super) async fn run(args: &CpArgs, app: &App) -> Result<()> {
             Ok(report) => report,
             Err(error) => {
                 steps.fail("");
-                return Err(error);
+                return Err(with_colon(error, args));
             }
         },
     };
@@ -64,7 +68,20 @@ pub(super) async fn run(args: &CpArgs, app: &App) -> Result<()> {
     if !steps.are_shown() {
         app.out.note(&format!("copied {told}"));
     }
-    Ok(())
+    Ok(0)
+}
+
+/// A file of this machine with a colon in its name is taken for a place in a sandbox.
+fn with_colon(error: CommandError, args: &CpArgs) -> CommandError {
+    let typed = args.source.to_string();
+    let is_meant = matches!(args.source, Place::Sandbox { .. })
+        && error.code == ExitCode::NotFound
+        && std::path::Path::new(&typed).exists();
+    if is_meant {
+        error.hint(format!("a file of this machine is written `./{typed}`"))
+    } else {
+        error
+    }
 }
 
 /// How much came where, for people.
@@ -81,7 +98,7 @@ fn told(copied: &Copied) -> String {
 }
 
 /// Writes the archive to standard output, as the engine makes it.
-async fn archive(name: &SandboxName, path: &str, app: &App) -> Result<()> {
+async fn archive(name: &SandboxName, path: &str, app: &App) -> Result<u8> {
     let usage = |message: &str| CommandError::new(ExitCode::Usage, message);
     if app.out.is_json() {
         return Err(
@@ -101,7 +118,8 @@ async fn archive(name: &SandboxName, path: &str, app: &App) -> Result<()> {
             break;
         }
     }
-    output.finish().await.map(drop).map_err(|error| {
+    let left = output.finish().await.map_err(|error| {
         CommandError::new(ExitCode::Failure, "standard output cannot be written").caused_by(&error)
-    })
+    })?;
+    Ok(if left { READER_LEFT } else { 0 })
 }

@@ -136,7 +136,7 @@ async fn rows(
                 }
                 Err(reason) => {
                     app.out.warn(&format!(
-                        "sandbox \"{}\" is left out: {reason}",
+                        "sandbox \"{0}\" is left out: {reason}; `docker rm --force {0}` removes it",
                         container.name
                     ));
                     None

@@ -68,7 +68,7 @@ pub(super) async fn run(args: &LogsArgs, app: &App) -> Result<()> {
     let pieces: Pieces<'_> = match which.file() {
         None => container_log(&engine, &sandbox, args),
         Some(file) if !sandbox.is_running() => {
-            stored_log(&engine, &sandbox, file, args.tail).await?
+            stored_log(&engine, &sandbox, file, args.lines()).await?
         }
         Some(_) => live_log(&engine, &sandbox, which, args).await?,
     };
@@ -133,7 +133,7 @@ fn container_log<'a>(engine: &Engine, sandbox: &Sandbox, args: &LogsArgs) -> Pie
     let now = Duration::from_millis(crate::host::now_millis());
     let query = LogQuery {
         follow: args.follow,
-        tail: args.tail,
+        tail: args.lines(),
         since: args
             .since
             .map(|ago| i32::try_from(now.saturating_sub(ago).as_secs()).unwrap_or(i32::MAX)),
@@ -179,7 +179,7 @@ async fn live_log<'a>(
             .log(
                 which.word(),
                 args.follow,
-                args.tail.map_or(LogPart::All, LogPart::Tail),
+                args.lines().map_or(LogPart::All, LogPart::Tail),
             )
             .await
         {
@@ -191,7 +191,7 @@ async fn live_log<'a>(
             Err(ClientError::Unreachable(_)) if tries < ANSWER_TRIES => {
                 let now = Sandbox::find(engine, &sandbox.name).await?;
                 if let Some(file) = which.file().filter(|_| !now.is_running()) {
-                    return stored_log(engine, &now, file, args.tail).await;
+                    return stored_log(engine, &now, file, args.lines()).await;
                 }
                 tokio::time::sleep(ANSWER_PAUSE).await;
             }

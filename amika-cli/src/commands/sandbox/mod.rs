@@ -80,7 +80,7 @@ pub(super) async fn run(command: Command, app: &App) -> Result<u8> {
         Command::Restart(args) => restart::run(&args, app).await.map(|()| 0),
         Command::Rename(args) => rename::run(&args, app).await.map(|()| 0),
         Command::Wait(args) => wait::run(&args, app).await.map(|()| 0),
-        Command::Cp(args) => interruptible(app, cp::run(&args, app)).await.map(|()| 0),
+        Command::Cp(args) => interruptible(app, cp::run(&args, app)).await,
         Command::Stats(args) => interruptible(app, stats::run(&args, app)).await.map(|()| 0),
         Command::Delete(args) => interruptible(app, delete::run(&args, app))
             .await

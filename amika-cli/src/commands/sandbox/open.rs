@@ -128,9 +128,15 @@ async fn wait_for_opencode(client: &Client, name: &str) -> Result<()> {
                 ExitCode::Failure,
                 format!("OpenCode in \"{name}\" is {word}"),
             )
-            .hint(format!(
-                "`amika sandbox logs {name} --opencode` shows what it said"
-            )));
+            .hint(match opencode.state {
+                ServiceState::Off if !opencode.enabled => {
+                    "AMIKA_OPENCODE_WEB=0 switches it off, for good: make the sandbox anew without that value".to_owned()
+                }
+                ServiceState::Off => {
+                    "the preset images have it; in another image a setup script may install it".to_owned()
+                }
+                _ => format!("`amika sandbox logs {name} --opencode` shows what it said"),
+            }));
         }
         tokio::time::sleep(START_PAUSE).await;
     }

@@ -55,6 +55,9 @@ pub(super) async fn one(
     }
     let sandbox = interruptible(app, Sandbox::find(engine, name)).await?;
     crate::unreported::is_known(name);
+    if sandbox.container.state == ContainerState::Paused {
+        sandbox.must_run()?;
+    }
     let moved = if sandbox.is_running() {
         Vec::new()
     } else {
