@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use amika_core::contract::path;
-use amika_core::credential::{Agent, Copy, CredentialFile, FILES, MAX_BYTES, Newer, newer};
+use amika_core::credential::{
+    Agent, Copy, CredentialFile, FILES, MAX_BYTES, Newer, Tokens, compare_tokens, newer,
+};
 use amika_core::label::SandboxRecord;
 
 use crate::create::HostFile;
@@ -58,7 +60,13 @@ impl Pair {
             content: &sandbox.content,
             modified: sandbox.modified,
         };
-        Some(newer(host, sandbox))
+        Some(newer(&self.file, host, sandbox))
+    }
+
+    /// How the sandbox's refresh tokens stand to this machine's, when both can be read.
+    pub fn tokens(&self) -> Option<Tokens> {
+        let (host, sandbox) = (self.host.file()?, self.sandbox.file()?);
+        Some(compare_tokens(&self.file, &host.content, &sandbox.content))
     }
 }
 
@@ -96,8 +104,12 @@ fn on_host(path: &Path) -> Side<HostFile> {
     }
 }
 
-/// Whether something is mounted at a path in the home, or above it and beneath the home.
+/// Whether a mount decides what is at a path in the home: one at it, or above it and beneath the
+/// home, or a single file that was copied there.
 fn is_mounted(sandbox: &Sandbox, target: &str) -> bool {
+    if sandbox.record.copied_files.contains_key(target) {
+        return true;
+    }
     sandbox.container.mounts.iter().any(|mount| {
         let point = Path::new(&mount.target);
         point.starts_with(path::HOME)

@@ -13,7 +13,7 @@ use crate::mount::{Mount, covering};
 mod sign_in;
 
 #[cfg(feature = "config")]
-pub use sign_in::{Copy, Newer, NotASignIn, SignIn, merge, newer};
+pub use sign_in::{Copy, Newer, NotASignIn, SignIn, Tokens, compare_tokens, merge, newer};
 
 /// The largest file that is copied, in bytes.
 pub const MAX_BYTES: u64 = 16 << 20;

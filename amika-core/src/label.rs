@@ -36,6 +36,8 @@ pub mod key {
     pub const SOURCE: &str = "dev.amika.source";
     /// Names of the agents whose sign-ins were copied in, with commas between them.
     pub const CREDENTIALS: &str = "dev.amika.credentials";
+    /// Single files of the host that were copied in by a mount, as JSON: target to source.
+    pub const COPIED_FILES: &str = "dev.amika.copied-files";
     /// Name of the repository, which is its directory in the sandbox.
     pub const REPO_NAME: &str = "dev.amika.repo.name";
     /// Where the repository came from: a path, or a URL without credentials.

@@ -444,12 +444,61 @@ fn the_newer_copy_goes_the_way_it_is_told_to_and_no_other() {
     let real = stage.home().join("real");
     assert!(fs::read_to_string(&real).unwrap().contains("r-sandbox"));
     assert_eq!(real.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    // What was pulled is the same sign-in, though its bytes differ.
+    is_the_same(&stage, &sandbox);
     let again = credentials(&stage, &["pull", name]);
     assert_eq!(
         (again.code, again.stdout_text().as_str()),
         (0, ""),
         "{again:?}"
     );
+
+    // Settings beside the sign-in renew nothing.
+    let beside = theirs.replacen('{', r#"{"mcpOAuth":{"refreshToken":"x","expiresAt":7},"#, 1);
+    inside(
+        &sandbox,
+        &format!("cd ~/.claude && echo '{beside}' >x && mv x .credentials.json"),
+    );
+    is_the_same(&stage, &sandbox);
+    let refreshed = credentials(&stage, &["refresh", name]);
+    refreshed.ended(0, &[]);
+}
+
+/// Both sides have one sign-in, and nobody is told that a copy of it is spent.
+fn is_the_same(stage: &Stage, sandbox: &Sandbox<'_>) {
+    assert_eq!(state_of(stage, sandbox, CLAUDE), "same");
+    let told = credentials(stage, &["status", &sandbox.name]);
+    assert!(!told.stderr_text().contains("spent"), "{told:?}");
+}
+
+#[test]
+fn a_single_file_copied_over_a_sign_ins_path_stays() {
+    let stage = Stage::new();
+    put(&stage, CLAUDE, &claude("host", 1_000_000_000_000));
+    put(&stage, "mine.json", &claude("mounted", 1_000_000_000_009));
+    let source = stage.home().join("mine.json").canonicalize().unwrap();
+    let target = format!("/home/amika/{CLAUDE}");
+    let sandbox = stage.adopt(stage.name());
+    let mount = format!("{}:{target}", source.display());
+    sandbox.create(DEBIAN, &["--mount", &mount]).ended(0, &[]);
+    let name = sandbox.name.as_str();
+    assert_eq!(state_of(&stage, &sandbox, CLAUDE), "mounted");
+    let told = credentials(&stage, &["status", name]);
+    assert!(
+        told.stdout_text().contains("a mount is in its place"),
+        "{told:?}"
+    );
+    for args in [
+        &["refresh", name, "--credentials", "claude"][..],
+        &["refresh", name, "--credentials", "claude", "--force"],
+    ] {
+        let refreshed = credentials(&stage, args);
+        assert_eq!(refreshed.stdout_text(), "", "{refreshed:?}");
+        assert!(inside(&sandbox, "cat ~/.claude/.credentials.json").contains("r-mounted"));
+    }
+    let shown = sandbox.verb("inspect", &[]).output().stdout_text();
+    let line = format!("{} -> {target} (copy, rw)", source.display());
+    assert!(shown.contains(&line), "{shown}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use amika_core::port::{HostIp, Protocol};
 use amika_core::service::Binding;
 use amika_core::volume;
 
-use super::copy::Copy;
+use super::copy::{Copy, What};
 use super::facts::Facts;
 use super::mounts;
 use super::request::{Image, Setup};
@@ -79,7 +79,7 @@ pub fn plan(
 ) -> Plan {
     let is_preset = matches!(settings.image, Image::Preset(_));
     let agent_cwd = agent_cwd(repository);
-    let record = record(settings, facts, repository, &agent_cwd);
+    let mut record = record(settings, facts, repository, &agent_cwd);
     let mut mounts = vec![
         own_volume(
             volume::home(name, facts.stamp),
@@ -121,6 +121,14 @@ pub fn plan(
         mounts.push(injection.mount());
     }
     let planned = mounts::plan(name, &settings.mounts, facts);
+    record.copied_files = planned
+        .copies
+        .iter()
+        .filter_map(|copy| match &copy.what {
+            What::File(source) => Some((copy.target.clone(), source.display().to_string())),
+            What::Directory(_) | What::EmptyVolume => None,
+        })
+        .collect();
     mounts.extend(planned.specs);
     volumes.extend(planned.volumes);
     volumes.sort();

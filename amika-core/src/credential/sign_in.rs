@@ -4,6 +4,8 @@
 //! Agents renew their sign-ins by themselves, and a refresh token serves once: of two copies, the one
 //! that was renewed last is the one that still works.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::{Agent, CredentialFile};
@@ -24,10 +26,15 @@ pub struct SignIn {
 impl SignIn {
     /// Reads a file; one that is no JSON object says nothing.
     pub fn read(content: &[u8]) -> Self {
-        let mut found = Self::default();
-        if let Ok(Value::Object(object)) = serde_json::from_slice(content) {
-            found.look_through(&object, DEPTH);
+        match serde_json::from_slice(content) {
+            Ok(Value::Object(object)) => Self::of(&object),
+            _ => Self::default(),
         }
+    }
+
+    fn of(object: &Map<String, Value>) -> Self {
+        let mut found = Self::default();
+        found.look_through(object, DEPTH);
         found
     }
 
@@ -112,17 +119,47 @@ pub enum Newer {
     Sandbox,
 }
 
-/// Compares the copies of a file: what they say of themselves counts more than when they were written,
-/// since a copy is written later than what it is a copy of.
-pub fn newer(host: Copy<'_>, sandbox: Copy<'_>) -> Newer {
+/// Compares the copies of a file. Of a sign-in only what signs in counts: `pull` writes the same
+/// tokens in another order, and settings beside them renew nothing. What the copies say of
+/// themselves counts more than when they were written, since a copy is written later than what it
+/// is a copy of.
+pub fn newer(file: &CredentialFile, host: Copy<'_>, sandbox: Copy<'_>) -> Newer {
     if host.content == sandbox.content {
         return Newer::Same;
     }
-    let said = (
-        SignIn::read(host.content).freshness,
-        SignIn::read(sandbox.content).freshness,
+    let parts = (
+        signing_in(file, host.content),
+        signing_in(file, sandbox.content),
     );
-    let sandbox_is_newer = match said {
+    let (Some(ours), Some(theirs)) = &parts else {
+        return by_age(
+            SignIn::read(host.content),
+            SignIn::read(sandbox.content),
+            host,
+            sandbox,
+        );
+    };
+    if ours == theirs {
+        return Newer::Same;
+    }
+    if file.agent == Agent::OpenCode {
+        // Each provider has an age of its own: the sandbox's is newer where there is one to take.
+        let has_newer = |of: &Map<String, Value>, than: &Map<String, Value>| {
+            of.iter()
+                .any(|(key, value)| signs_in(file.agent, key, value, than.get(key)))
+        };
+        if has_newer(theirs, ours) {
+            return Newer::Sandbox;
+        }
+        if has_newer(ours, theirs) {
+            return Newer::Host;
+        }
+    }
+    by_age(SignIn::of(ours), SignIn::of(theirs), host, sandbox)
+}
+
+fn by_age(ours: SignIn, theirs: SignIn, host: Copy<'_>, sandbox: Copy<'_>) -> Newer {
+    let sandbox_is_newer = match (ours.freshness, theirs.freshness) {
         (Some(host), Some(sandbox)) if host != sandbox => sandbox > host,
         _ => sandbox.modified > host.modified,
     };
@@ -131,6 +168,76 @@ pub fn newer(host: Copy<'_>, sandbox: Copy<'_>) -> Newer {
     } else {
         Newer::Host
     }
+}
+
+/// How the refresh tokens of one copy stand to those of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tokens {
+    /// For the same sign-in they differ: one of the two was renewed, and the other's is spent.
+    pub differ: bool,
+    /// The second has one that the first has not: it would be lost by overwriting.
+    pub only_second: bool,
+}
+
+/// Compares the refresh tokens of two copies of a file.
+pub fn compare_tokens(file: &CredentialFile, first: &[u8], second: &[u8]) -> Tokens {
+    let (first, second) = (refresh_tokens(file, first), refresh_tokens(file, second));
+    let differs =
+        |(place, token): (&String, &String)| first.get(place).is_some_and(|other| other != token);
+    Tokens {
+        differ: second.iter().any(differs),
+        only_second: second
+            .values()
+            .any(|token| !first.values().any(|other| other == token)),
+    }
+}
+
+/// The refresh tokens of what signs in, by the keys that lead to them.
+fn refresh_tokens(file: &CredentialFile, content: &[u8]) -> BTreeMap<String, String> {
+    fn look(
+        object: &Map<String, Value>,
+        at: &str,
+        depth: usize,
+        found: &mut BTreeMap<String, String>,
+    ) {
+        for (key, value) in object {
+            match (key.as_str(), value) {
+                ("refreshToken" | "refresh_token" | "refresh", Value::String(token))
+                    if !token.is_empty() =>
+                {
+                    found.insert(at.to_owned(), token.clone());
+                }
+                (_, Value::Object(inner)) if depth > 0 => {
+                    look(inner, &format!("{at}\0{key}"), depth - 1, found);
+                }
+                _ => {}
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    if let Some(part) = signing_in(file, content) {
+        look(&part, "", DEPTH, &mut found);
+    }
+    found
+}
+
+/// What of a sign-in file signs in; nothing for settings, what is no JSON object, and what has no
+/// sign-in in it.
+fn signing_in(file: &CredentialFile, content: &[u8]) -> Option<Map<String, Value>> {
+    if !file.is_sign_in() {
+        return None;
+    }
+    let Ok(Value::Object(object)) = serde_json::from_slice(content) else {
+        return None;
+    };
+    let part: Map<String, Value> = object
+        .into_iter()
+        // An API key of OpenCode's signs in as well, though it is never taken from a sandbox.
+        .filter(|(key, value)| {
+            file.agent == Agent::OpenCode || signs_in(file.agent, key, value, None)
+        })
+        .collect();
+    (!part.is_empty()).then_some(part)
 }
 
 /// A file of a sandbox from which nothing is taken.
@@ -275,12 +382,92 @@ mod tests {
             r#"{"expiresAt":1795336329000}"#,
             r#"{"expiresAt":1795336330000}"#,
         );
+        let newer = |host, sandbox| newer(&file(".claude/.credentials.json"), host, sandbox);
         assert_eq!(newer(copy(old, 9), copy(old, 1)), Newer::Same);
         assert_eq!(newer(copy(old, 9), copy(new, 1)), Newer::Sandbox);
         assert_eq!(newer(copy(new, 1), copy(old, 9)), Newer::Host);
         // Nothing is said, so the clock decides; a copy that was never written to has time 0.
         assert_eq!(newer(copy("a", 9), copy("b", 0)), Newer::Host);
         assert_eq!(newer(copy("a", 9), copy("b", 10)), Newer::Sandbox);
+    }
+
+    #[test]
+    fn what_does_not_sign_in_makes_no_copy_newer() {
+        let compared = |path: &str, host: &str, sandbox: &str| {
+            let copy = |content, modified| Copy { content, modified };
+            let (host, sandbox) = (host.as_bytes(), sandbox.as_bytes());
+            newer(&file(path), copy(host, 1), copy(sandbox, 9))
+        };
+        let (claude, codex, opencode) = (
+            ".claude/.credentials.json",
+            ".codex/auth.json",
+            ".local/share/opencode/auth.json",
+        );
+        for (path, host, sandbox, expected) in [
+            // The same in another order, and another key beside it.
+            (
+                claude,
+                r#"{"claudeAiOauth":{"refreshToken":"r","expiresAt":7}, "mcpOAuth":{"expiresAt":1}}"#,
+                r#"{"mcpOAuth":{"expiresAt":9},"claudeAiOauth":{"expiresAt":7,"refreshToken":"r"}}"#,
+                Newer::Same,
+            ),
+            (
+                codex,
+                r#"{"tokens":{"a":1},"x":1}"#,
+                r#"{"tokens":{"a":1}}"#,
+                Newer::Same,
+            ),
+            (
+                codex,
+                r#"{"tokens":{"a":1}}"#,
+                r#"{"tokens":{"a":2}}"#,
+                Newer::Sandbox,
+            ),
+            // OpenCode's have an age each.
+            (
+                opencode,
+                r#"{"a":{"type":"oauth","expires":6},"b":{"type":"oauth","expires":5}}"#,
+                r#"{"a":{"type":"oauth","expires":6}}"#,
+                Newer::Host,
+            ),
+            (
+                opencode,
+                r#"{"a":{"type":"oauth","expires":9},"b":{"type":"oauth","expires":5}}"#,
+                r#"{"a":{"type":"oauth","expires":8},"b":{"type":"oauth","expires":6}}"#,
+                Newer::Sandbox,
+            ),
+            // An API key has no age, so the clock decides.
+            (
+                opencode,
+                r#"{"a":{"type":"api","key":"1"}}"#,
+                r#"{"a":{"type":"api","key":"2"}}"#,
+                Newer::Sandbox,
+            ),
+        ] {
+            assert_eq!(compared(path, host, sandbox), expected, "{host} {sandbox}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_spent_where_the_other_copy_has_another_for_the_same_sign_in() {
+        let compared = |host: &str, sandbox: &str| {
+            let file = file(".local/share/opencode/auth.json");
+            let tokens = compare_tokens(&file, host.as_bytes(), sandbox.as_bytes());
+            (tokens.differ, tokens.only_second)
+        };
+        let one = r#"{"a":{"type":"oauth","refresh":"r1","expires":1}}"#;
+        assert_eq!(compared(one, &one.replace(":1}", ":2}")), (false, false));
+        assert_eq!(compared(one, &one.replace("r1", "r2")), (true, true));
+        assert_eq!(
+            compared(one, &one.replace("\"a\"", "\"b\"")),
+            (false, false)
+        );
+        assert_eq!(compared("{}", one), (false, true));
+        assert_eq!(compared(one, "nonsense"), (false, false));
+        let claude = file(".claude/.credentials.json");
+        let beside = |token| format!(r#"{{"mcpOAuth":{{"refreshToken":"{token}"}}}}"#);
+        let tokens = compare_tokens(&claude, beside("1").as_bytes(), beside("2").as_bytes());
+        assert!(!tokens.differ && !tokens.only_second);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! A sandbox as its container's labels tell of it.
 
+use std::collections::BTreeMap;
+
 use super::{Kind, LabelError, Labels, Reader, RepositorySource, SandboxId, VERSION, key};
 use crate::credential::Agent;
 use crate::service::Service;
@@ -17,6 +19,9 @@ pub struct SandboxRecord {
     pub setup_script: Option<SetupScript>,
     /// The agents whose sign-ins were copied in.
     pub credentials: Vec<Agent>,
+    /// Single files of the host that were copied in by a mount: target to source. No mount of the
+    /// container tells of them.
+    pub copied_files: BTreeMap<String, String>,
     /// The process that made it; none when the labels do not tell.
     pub creator: Option<Creator>,
     /// Name of the preset, where the image is one.
@@ -75,6 +80,7 @@ impl SandboxRecord {
             services: Vec::new(),
             setup_script: None,
             credentials: Vec::new(),
+            copied_files: BTreeMap::new(),
             creator: None,
             preset: None,
             image: None,
@@ -120,6 +126,10 @@ impl SandboxRecord {
                 .map(|agent| agent.as_str())
                 .collect();
             put(key::CREDENTIALS, Some(names.join(",")));
+        }
+        if !self.copied_files.is_empty() {
+            let json = serde_json::to_string(&self.copied_files).ok();
+            put(key::COPIED_FILES, json);
         }
         if let Some(creator) = &self.creator {
             put(key::CREATOR_HOST, Some(creator.host.clone()));
@@ -179,6 +189,11 @@ impl SandboxRecord {
                 // An agent that a later version knows is none of ours to judge.
                 .filter_map(|name| name.parse().ok())
                 .collect(),
+            copied_files: labels
+                .read(key::COPIED_FILES, "a map of paths", |json| {
+                    serde_json::from_str(json).ok()
+                })?
+                .unwrap_or_default(),
             creator: creator(&labels)?,
             preset: labels.text(key::PRESET),
             image: labels.text(key::IMAGE),
@@ -238,6 +253,7 @@ mod tests {
             }],
             setup_script: Some(SetupScript::Host("/src/setup.sh".to_owned())),
             credentials: vec![Agent::Claude, Agent::OpenCode],
+            copied_files: [("/data/x".to_owned(), "/src/x".to_owned())].into(),
             creator: Some(Creator {
                 host: "box".to_owned(),
                 boot_id: "b".to_owned(),
@@ -264,6 +280,7 @@ mod tests {
             lines,
             [
                 "dev.amika.agent-cwd=/home/amika/workspace/Hello World",
+                "dev.amika.copied-files={\"/data/x\":\"/src/x\"}",
                 "dev.amika.created-at=1795336329000",
                 "dev.amika.creator.boot-id=b",
                 "dev.amika.creator.host=box",
@@ -369,7 +386,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_labels_make_it_panic(value in any::<String>(), index in 0usize..19) {
+        fn no_labels_make_it_panic(value in any::<String>(), index in 0usize..20) {
             let mut labels = full().to_labels();
             let key = labels.keys().nth(index).cloned().unwrap();
             labels.insert(key, value);

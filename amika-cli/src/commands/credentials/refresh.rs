@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use amika_core::contract::path;
-use amika_core::credential::{Agent, CredentialPlan, Newer, Selection, SignIn};
+use amika_core::credential::{Agent, CredentialPlan, Newer, Selection};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use crate::create::{self, Upload};
 use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::sandbox::Sandbox;
-use crate::sign_ins;
+use crate::sign_ins::{self, Pair};
 
 /// What `refresh` did.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -37,28 +37,31 @@ pub(super) async fn run(args: &RefreshArgs, app: &App) -> Result<()> {
     let pairs = sign_ins::read_both(&engine, &sandbox, &home).await?;
     let pair = |file| pairs.iter().find(|pair| pair.file == file);
     // Overwriting the one sign-in that still works would sign the agent out everywhere.
-    let would_lose: Vec<&str> = found
+    let would_lose: Vec<&Pair> = found
         .take
         .iter()
         .filter_map(|file| pair(*file))
         .filter(|pair| pair.file.is_sign_in() && !pair.mounted && !args.force)
         .filter(|pair| pair.newer() == Some(Newer::Sandbox))
-        .filter(|pair| {
-            pair.sandbox
-                .file()
-                .is_some_and(|file| SignIn::read(&file.content).renews_itself)
-        })
-        .map(|pair| pair.file.path)
+        .filter(|pair| pair.tokens().is_some_and(|tokens| tokens.only_second))
         .collect();
     if !would_lose.is_empty() {
+        let paths: Vec<&str> = would_lose.iter().map(|pair| pair.file.path).collect();
+        let spent = would_lose
+            .iter()
+            .any(|pair| pair.tokens().is_some_and(|tokens| tokens.differ));
         return Err(CommandError::new(
             ExitCode::Conflict,
             format!(
                 "sandbox \"{name}\" has newer sign-ins: {}",
-                would_lose.join(", ")
+                paths.join(", ")
             ),
         )
-        .cause("a refresh token serves once: this machine's copy is spent")
+        .cause(if spent {
+            "a refresh token serves once: this machine's copy is spent"
+        } else {
+            "this machine has no copy of them"
+        })
         .hint(format!(
             "`amika credentials pull {name}` takes them; `--force` overwrites them"
         )));
@@ -72,11 +75,13 @@ pub(super) async fn run(args: &RefreshArgs, app: &App) -> Result<()> {
         skipped: found.skipped,
     };
     let Some(taken) = create::read_credentials(&home, &plan, &app.out) else {
-        return Err(CommandError::new(
-            ExitCode::NotFound,
-            "there is no sign-in to copy",
-        )
-        .hint("`amika credentials list` shows what is looked for; `--credentials claude` copies what the sandbox was made without"));
+        let nothing = CommandError::new(ExitCode::NotFound, "there is no sign-in to copy");
+        return Err(nothing.hint(if args.credentials.is_some() {
+            "`amika credentials list` shows what is looked for"
+        } else {
+            "`amika credentials list` shows what is looked for; `--credentials claude` copies what the sandbox was \
+             made without"
+        }));
     };
     sign_ins::warn_of_other_copies(&engine, &name, &taken.renewing, &app.out).await?;
     let owner = owner(&engine, &sandbox).await?;

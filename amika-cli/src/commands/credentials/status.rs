@@ -100,10 +100,11 @@ pub(super) async fn run(args: &StatusArgs, app: &App) -> Result<()> {
         table.write(out)
     })?;
     let name = &sandbox.name;
+    // Spent is only what the other side has another token for.
     let any = |state| {
-        views
-            .iter()
-            .any(|view| view.renews_itself && view.state == state)
+        pairs.iter().any(|pair| {
+            PairState::of(pair) == state && pair.tokens().is_some_and(|tokens| tokens.differ)
+        })
     };
     if any(PairState::SandboxNewer) {
         app.out.note(&format!(

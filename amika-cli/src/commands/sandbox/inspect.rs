@@ -47,7 +47,7 @@ pub(super) struct InspectView {
 /// A mount.
 #[derive(Debug, Serialize, JsonSchema)]
 struct MountView {
-    /// `volume`, `bind` or `tmpfs`.
+    /// `volume`, `bind` or `tmpfs`; `file` for a single file that was copied in.
     kind: String,
     /// Volume name, or path on the host.
     source: String,
@@ -81,6 +81,15 @@ async fn mounts(engine: &Engine, sandbox: &Sandbox) -> Result<Vec<MountView>> {
             }
         })
         .collect();
+    let files = sandbox.record.copied_files.iter();
+    mounts.extend(files.map(|(target, source)| MountView {
+        kind: "file".to_owned(),
+        source: source.clone(),
+        target: target.clone(),
+        writable: true,
+        holds: None,
+        copy_of: Some(source.clone()),
+    }));
     mounts.sort_by(|a, b| a.target.cmp(&b.target));
     Ok(mounts)
 }
