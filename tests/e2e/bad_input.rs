@@ -303,12 +303,84 @@ fn a_repositorys_configuration_that_is_no_toml_is_2_with_its_place() {
             "[lifecycle]\nsetup_script = \"none.sh\"\n",
         )],
     );
+    let args = ["--image", DEBIAN, "--git", &missing];
+    refused(&stage, &args, 2, "none.sh");
+    tells_once(&stage, &args, "setup_script \"none.sh\" does not exist");
+}
+
+/// A refused create tells of the setup script once, with its line, a mark, and how to go on.
+fn tells_once(stage: &Stage, args: &[&str], what: &str) {
+    let told = stage.sandbox_verb(&[&["create"], args].concat());
+    assert_eq!(told.code, 2, "{told:?}");
+    let told = told.stderr_text();
+    for part in [
+        "error: ",
+        what,
+        "2 | setup_script = ",
+        " ^^^",
+        "`--no-setup`",
+    ] {
+        assert_eq!(told.matches(part).count(), 1, "{part:?}: {told}");
+    }
+    assert!(told.contains(".amika/config.toml:2:16"), "{told}");
+}
+
+#[test]
+fn a_setup_script_of_the_configuration_that_cannot_be_run_is_told_once() {
+    let stage = Stage::new();
+    for (script, what) in [
+        ("/bin/sh", "is absolute"),
+        ("../x", "has \\\"..\\\" in it"),
+        ("plain.sh", "\"plain.sh\" is not executable"),
+        (
+            "out",
+            "\"out\" leads out of the repository by a symbolic link",
+        ),
+    ] {
+        let what = what.replace('\\', "");
+        let config = format!("[lifecycle]\nsetup_script = \"{script}\"\n");
+        let files = [(".amika/config.toml", config.as_str()), ("plain.sh", "")];
+        let name = format!("project-{}", script.len());
+        let repository = stage.repository(&name, &files);
+        let link = "ln -s /no/such/file out; git add -A; git -c user.name=T -c user.email=t@example.org commit -qm link";
+        stage
+            .shell(link, &[])
+            .dir(&repository)
+            .output()
+            .ended(0, &[]);
+        let args = ["--image", DEBIAN, "--git", &repository];
+        tells_once(&stage, &args, &what);
+        // A flag that names another makes it nobody's concern.
+        let overridden = [&["create", "--dry-run", "--no-setup"], &args[..]].concat();
+        let planned = stage.sandbox_verb(&overridden);
+        assert_eq!(planned.code, 0, "{planned:?}");
+        assert!(
+            !planned.stderr_text().contains("setup_script"),
+            "{planned:?}"
+        );
+    }
+}
+
+#[test]
+fn a_configuration_that_leads_out_of_the_repository_is_2() {
+    let stage = Stage::new();
+    let repository = stage.repository("project", &[]);
+    let link = "mkdir .amika; ln -s /etc/passwd .amika/config.toml; git add -A
+        git -c user.name=T -c user.email=t@example.org commit -qm link";
+    stage
+        .shell(link, &[])
+        .dir(&repository)
+        .output()
+        .ended(0, &[]);
+    let args = ["--image", DEBIAN, "--git", &repository];
     refused(
         &stage,
-        &["--image", DEBIAN, "--git", &missing],
+        &args,
         2,
-        "none.sh",
+        ".amika/config.toml leads out of the repository",
     );
+    let told = stage.sandbox_verb(&[&["create"], &args[..]].concat());
+    assert!(told.stderr_text().contains("hint: "), "{told:?}");
 }
 
 #[test]

@@ -101,6 +101,26 @@ fn ctrl_c_before_anything_is_made_ends_at_once() {
 }
 
 #[test]
+fn waiting_for_an_env_file_that_is_a_pipe_can_be_ended() {
+    let stage = Stage::new();
+    let pipe = stage.home().join("pipe");
+    let made = stage.shell("mkfifo \"$1\"", &[pipe.to_str().unwrap()]);
+    made.output().ended(0, &[]);
+    for signal in [Signal::INT, Signal::TERM] {
+        let sandbox = stage.adopt(stage.name());
+        let creating = sandbox
+            .create_run(DEBIAN, &["--env-file", pipe.to_str().unwrap()])
+            .start();
+        // Opening for writing succeeds once somebody reads: then `amika` has the file open, and waits.
+        let writer = std::fs::File::options().write(true).open(&pipe).unwrap();
+        creating.signal(signal);
+        creating.wait().ended(130, &["nothing was left behind"]);
+        drop(writer);
+    }
+    stage.nothing_was_made();
+}
+
+#[test]
 fn ctrl_c_on_a_terminal_ends_create() {
     let stage = Stage::new();
     let script = stage.script("setup.sh", "#!/bin/sh\necho begun\nexec sleep 4321\n");

@@ -2,12 +2,13 @@
 //! sandbox holds is what the host has, and the host stays what it was.
 
 mod host;
+mod server;
 mod untouched;
 
 use std::path::{Path, PathBuf};
 
 use crate::support::{Output, Run, Sandbox, Stage, preset};
-use host::{facts, facts_inside, fingerprint, introduce, is_sound, is_untouched, run};
+use host::{TOKEN, facts, facts_inside, fingerprint, introduce, is_sound, is_untouched, run};
 
 /// A stage with a user whom git knows; sandboxes on it are of the preset, which has git in it.
 struct World {
@@ -277,4 +278,71 @@ fn a_detached_head_stays_detached() {
         "git log -2 --format=%s; git branch --show-current; cat file",
     );
     assert_eq!(log, "inside\non no branch\nthree\n");
+}
+
+#[test]
+fn a_url_is_cloned_as_git_clone_does_and_the_token_stays_on_the_host() {
+    let world = World::new();
+    let served = world.make(
+        "served",
+        "mkdir work; cd work; git init -q; echo one > file; git add .; git commit -qm first; git tag v1
+         git branch topic; git switch -q -c dev; echo two > file; git commit -qam second; git switch -q main
+         git clone -q --bare . ../project.git; cd ..; rm -r work",
+    );
+    let forge = server::Server::start(&served);
+    let url = forge.url(&format!("me:{TOKEN}@"), "project.git");
+    let cloned = format!("git clone -q -b dev '{url}' project");
+    run(&world.stage, world.stage.home(), &cloned);
+    let reference = world.stage.home().join("project");
+
+    let sandbox = world.stage.adopt(world.stage.name());
+    let creating = |args: &[&str]| {
+        let start = ["sandbox", "create", "--name", &sandbox.name, "--git", &url];
+        let all = [&start, args, &["--env", "AMIKA_OPENCODE_WEB=0"]].concat();
+        world.stage.amika(&all).output()
+    };
+    for (branch, hint) in [
+        ("dve", "`--branch dev`"),
+        ("origin/topic", "`--branch topic`"),
+        ("qqq", "`git ls-remote --heads URL`"),
+    ] {
+        let refused = creating(&["--branch", branch]);
+        refused.ended(7, &["there is no branch", "at this URL", hint]);
+        assert!(!refused.text().contains("git fetch"), "{refused:?}");
+    }
+    let created = creating(&["--branch", "dev"]);
+    created.ended(0, &[]);
+    // No word of git's own: nothing went wrong, and nobody watches percentages in a file.
+    let said = created.text();
+    for noise in ["Cloning into", "amika-copy-", "%", "·", "│", TOKEN] {
+        assert!(!said.contains(noise), "{noise}: {said}");
+    }
+    assert_eq!(facts_inside(&sandbox), facts(&world.stage, &reference));
+    is_sound(&sandbox);
+    let origin = inside(&sandbox, "git remote get-url origin");
+    assert_eq!(origin, forge.url("", "project.git") + "\n");
+    assert_eq!(world.stage.temporary(), Vec::<std::ffi::OsString>::new());
+}
+
+#[test]
+fn a_failed_clone_of_a_url_says_in_whole_lines_why_without_the_token() {
+    let world = World::new();
+    let empty = world.make("served", "true");
+    let server = server::Server::start(&empty);
+    let url = server.url(&format!("me:{TOKEN}@"), "nothing.git");
+    let args = [
+        "sandbox",
+        "create",
+        "--name",
+        &world.stage.name(),
+        "--git",
+        &url,
+    ];
+    let refused = world.stage.amika(&args).output();
+    refused.ended(7, &["could not be cloned", "not found"]);
+    let said = refused.text();
+    for noise in [TOKEN, "amika-copy-", "·"] {
+        assert!(!said.contains(noise), "{noise}: {said}");
+    }
+    world.stage.nothing_was_made();
 }

@@ -66,7 +66,7 @@ pub struct NameArgs {
 }
 
 /// `amika sandbox create`.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 #[command(
     after_help = "Examples:\n  amika sandbox create --git\n  amika sandbox create --name dev-box --setup-script ./install-deps.sh\n  amika sandbox create --git ./src --port 5432:5432 --env DATABASE_URL\n  amika sandbox create --image debian:trixie -- sleep infinity\n\nExit codes: 2 bad arguments, 4 name or port taken, 5 engine not reachable, 6 no such image,\n7 repository, 20 setup script failed (the sandbox stays), 21 not ready in time, 130 interrupted."
 )]

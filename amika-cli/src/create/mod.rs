@@ -26,7 +26,7 @@ pub use mounts::{refuse_conflicts, refuse_remote_binds};
 pub use owner::find as find_owner;
 pub use owner::find as find_user;
 pub use plan::{Plan, plan};
-pub use repository::{Source, copy as repository_copy, open as open_repository};
+pub use repository::{SCRIPT_OUTSIDE, Source, copy as repository_copy, open as open_repository};
 pub use request::{Request, Setup, parse_preset, read_script};
 pub use settings::{Settings, merge};
 pub use upload::Upload;

@@ -3,12 +3,16 @@
 use std::sync::Mutex;
 
 use amika_core::config::{self, RepoConfig, SetupScript};
+use amika_core::diagnostic::{Diagnostic, Severity};
 use amika_core::label;
 
 use crate::args::sandbox::CreateArgs;
 use crate::error::{CommandError, ExitCode, Result};
-use crate::git::{self, Kind};
+use crate::git::{self, GitError, Kind};
 use crate::output::{Printer, Steps};
+
+/// What is wrong with a setup script that a link leads to from elsewhere.
+pub const SCRIPT_OUTSIDE: &str = "leads out of the repository by a symbolic link";
 
 /// A repository on its way into a sandbox.
 pub struct Source {
@@ -90,52 +94,65 @@ async fn read_config(
     setup_overridden: bool,
     out: &Printer,
 ) -> Result<(RepoConfig, Option<String>)> {
-    let Some(bytes) = repository.config_toml().await? else {
-        return Ok((RepoConfig::default(), None));
+    let bytes = match repository.config_toml().await {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Ok((RepoConfig::default(), None)),
+        Err(error) => return Err(error.of_configuration()),
     };
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let parsed = config::parse_bytes(&bytes)
         .map_err(|problems| crate::output::diagnostic::refusal(config::PATH, &text, &problems))?;
+    let setup = &parsed.config.lifecycle.setup_script;
     for warning in &parsed.warnings {
-        out.diagnostic(config::PATH, &text, warning);
+        // A refused script is the error below, or nobody's concern when a flag names another.
+        if !matches!(setup, Some(SetupScript::Refused(problem)) if problem == warning) {
+            out.diagnostic(config::PATH, &text, warning);
+        }
     }
-    let script = match &parsed.config.lifecycle.setup_script {
+    let script = match setup {
         _ if setup_overridden => None,
         None => None,
-        Some(SetupScript::Refused(problem)) => {
-            return Err(crate::output::diagnostic::refusal(
-                config::PATH,
-                &text,
-                std::slice::from_ref(problem),
-            ));
-        }
+        Some(SetupScript::Refused(problem)) => return Err(script_refused(&text, problem)),
         Some(SetupScript::Path(path)) => {
-            let refused = |why: String| {
-                CommandError::new(
-                    ExitCode::Usage,
-                    format!("{}:{}:{}: setup_script \"{}\" {why}", config::PATH, path.line, path.column, path.value),
-                )
-                .hint("mend it in the repository and commit it, or pass `--setup-script FILE` or `--no-setup`")
-            };
-            match repository.entry(&path.value).await {
-                Ok(Some(entry)) => match entry.kind {
-                    Kind::File { executable: true } => Some(path.value.clone()),
-                    Kind::File { executable: false } => {
-                        return Err(refused(format!(
-                            "is not executable: `git update-index --chmod=+x {}`",
-                            path.value
-                        )));
-                    }
-                    Kind::Directory => return Err(refused("is a directory".into())),
-                },
-                Ok(None) => {
-                    return Err(refused(
-                        "does not exist on the branch that the sandbox starts on".into(),
-                    ));
-                }
-                Err(error) => return Err(refused("cannot be used".into()).caused_by(&error)),
+            if let Some((why, help)) = unusable(repository, &path.value).await? {
+                let message = format!("setup_script \"{}\" {why}", path.value.escape_debug());
+                let found = Diagnostic::new(Severity::Error, message, &text, path.span.clone());
+                let found = found.with_label(why).with_help(help);
+                return Err(script_refused(&text, &found));
             }
+            Some(path.value.clone())
         }
     };
     Ok((parsed.config, script))
+}
+
+/// The error of a setup script that cannot be run.
+fn script_refused(text: &str, problem: &Diagnostic) -> CommandError {
+    crate::output::diagnostic::refusal(config::PATH, text, std::slice::from_ref(problem)).hint(
+        "mend it in the repository and commit it, or pass `--setup-script FILE` or `--no-setup`",
+    )
+}
+
+/// Why a file of the copy cannot be the setup script, and what to do.
+async fn unusable(
+    repository: &git::Repository,
+    path: &str,
+) -> Result<Option<(&'static str, String)>> {
+    let name_another = || "name a file of the repository, relative to its root".to_owned();
+    Ok(match repository.entry(path).await {
+        Ok(Some(entry)) => match entry.kind {
+            Kind::File { executable: true } => None,
+            Kind::File { executable: false } => Some((
+                "is not executable",
+                format!("`git update-index --chmod=+x {path}`, and commit that"),
+            )),
+            Kind::Directory => Some(("is a directory", name_another())),
+        },
+        Ok(None) => Some((
+            "does not exist on the branch that the sandbox starts on",
+            name_another(),
+        )),
+        Err(GitError::Outside { .. }) => Some((SCRIPT_OUTSIDE, name_another())),
+        Err(error) => return Err(error.into()),
+    })
 }

@@ -1,6 +1,6 @@
 //! Fetches a URL into a temporary bare repository, with the user's own git and credentials.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -17,6 +17,10 @@ pub type Progress<'a> = &'a (dyn Fn(&str) + Sync);
 
 /// Bytes of git's last words that an error shows.
 const LAST_WORDS: usize = 4096;
+/// Longer than any line that git writes.
+const MAX_LINE: usize = 16 * 1024;
+/// How often a percentage is shown.
+const PROGRESS: Duration = Duration::from_secs(5);
 /// How long git may take to clean up after itself when it is told to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -54,7 +58,9 @@ pub(super) async fn bare(
     let mut command = network_git();
     command
         .args(["-c", "core.hooksPath=/dev/null", "-c", "init.templateDir="])
-        .args(["clone", "--bare", "--progress", "--no-local", "--"])
+        .args(["clone", "--bare", "--no-local"])
+        .args(io::stderr().is_terminal().then_some("--progress"))
+        .arg("--")
         .arg(address)
         .arg(&target);
     let (success, said) = run(command, address, progress).await?;
@@ -106,17 +112,29 @@ async fn run(
         .stderr(Stdio::piped());
     let mut running = Running(command.spawn().map_err(GitError::NoGit)?);
     let stderr = running.0.stderr.take();
+    let mut lines = Lines::default();
     let mut said = String::new();
+    let mut shown = Instant::now();
     if let Some(mut stderr) = stderr {
         let mut buffer = vec![0; LAST_WORDS];
         loop {
             let read = stderr.read(&mut buffer).await.map_err(gone)?;
-            if read == 0 {
+            let end = read == 0;
+            for line in lines.of(&buffer[..read], end) {
+                let text = url::redact(&line.text, address);
+                if line.passing {
+                    if shown.elapsed() < PROGRESS {
+                        continue;
+                    }
+                    shown = Instant::now();
+                }
+                progress(&text);
+                said.push_str(&text);
+                said.push('\n');
+            }
+            if end {
                 break;
             }
-            let text = url::redact(&String::from_utf8_lossy(&buffer[..read]), address);
-            progress(&text);
-            said.push_str(&text);
             let over = said.len().saturating_sub(LAST_WORDS);
             let cut = (over..said.len())
                 .find(|at| said.is_char_boundary(*at))
@@ -128,6 +146,87 @@ async fn run(
     Ok((status.success(), said))
 }
 
+/// A line that git wrote.
+#[derive(Debug, PartialEq, Eq)]
+struct Line {
+    text: String,
+    /// It is to be overwritten by the next one.
+    passing: bool,
+}
+
+/// Makes lines of what comes in pieces: what is secret in one is found only in the whole of it.
+#[derive(Default)]
+struct Lines {
+    begun: Vec<u8>,
+    too_long: bool,
+}
+
+impl Lines {
+    /// The lines that are whole with this piece, and the last one at the end.
+    fn of(&mut self, piece: &[u8], end: bool) -> Vec<Line> {
+        let mut lines = Vec::new();
+        for &byte in piece {
+            match byte {
+                b'\n' | b'\r' => lines.extend(self.take(byte == b'\r')),
+                // Half of it could hold half of a secret: all of it goes.
+                _ if self.begun.len() == MAX_LINE => self.too_long = true,
+                byte => self.begun.push(byte),
+            }
+        }
+        if end {
+            lines.extend(self.take(false));
+        }
+        lines
+    }
+
+    fn take(&mut self, passing: bool) -> Option<Line> {
+        let bytes = std::mem::take(&mut self.begun);
+        let too_long = std::mem::take(&mut self.too_long);
+        let text = String::from_utf8_lossy(&bytes).trim_end().to_owned();
+        // The temporary directory's name means nothing to anybody.
+        let is_ours = text.starts_with("Cloning into bare repository");
+        (!too_long && !is_ours && !text.is_empty()).then_some(Line { text, passing })
+    }
+}
+
 fn gone(error: io::Error) -> GitError {
     GitError::NoGit(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn lines(pieces: &[&str]) -> Vec<(String, bool)> {
+        let mut all = Lines::default();
+        let mut found = Vec::new();
+        for piece in pieces {
+            found.extend(all.of(piece.as_bytes(), false));
+        }
+        found.extend(all.of(b"", true));
+        let pair = |line: Line| (line.text, line.passing);
+        found.into_iter().map(pair).collect()
+    }
+
+    #[test]
+    fn lines_are_whole_however_they_come() {
+        assert_eq!(
+            lines(&[
+                "Cloning into bare repository '/tmp/x'...\nrem",
+                "ote: 50%\rremote: 100%\r",
+                "\nfatal: s3c",
+                "ret",
+            ]),
+            [
+                ("remote: 50%".to_owned(), true),
+                ("remote: 100%".to_owned(), true),
+                ("fatal: s3cret".to_owned(), false),
+            ]
+        );
+        let long = "x".repeat(MAX_LINE + 1);
+        assert_eq!(lines(&[&long, "y\nz\n"]), [("z".to_owned(), false)]);
+        assert_eq!(lines(&[]), []);
+    }
 }

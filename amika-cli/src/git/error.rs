@@ -54,10 +54,12 @@ pub enum GitError {
         name: String,
     },
     /// `--branch` names nothing that is known.
-    #[error("there is no branch \"{name}\" in this repository or on a remote that it knows")]
+    #[error("there is no branch \"{name}\" {}", if *at_url { "at this URL" } else { "in this repository or on a remote that it knows" })]
     NoSuchBranch {
         /// The name.
         name: String,
+        /// The repository is a URL's, which has no remotes and needs no fetching.
+        at_url: bool,
         /// Branches with similar names, best first.
         near: Vec<String>,
     },
@@ -76,6 +78,8 @@ pub enum GitError {
         name: String,
         /// What is in the way.
         existing: String,
+        /// It has that very name: otherwise the one would have to be a directory of the other.
+        same: bool,
     },
     /// `--no-clean` needs a work tree on this machine.
     #[error("--no-clean copies a work tree, and {what} has none")]
@@ -153,6 +157,19 @@ impl GitError {
         }
     }
 
+    /// The error of a repository whose configuration cannot be read: what stands in the file's place is
+    /// the user's to mend.
+    pub fn of_configuration(self) -> CommandError {
+        let hint = match &self {
+            Self::Outside { .. } => {
+                "put the file itself, or a link within the repository, in its place"
+            }
+            Self::TooLarge { .. } => "nobody writes so much by hand: what is meant to be there?",
+            _ => return self.into(),
+        };
+        CommandError::new(ExitCode::Usage, self.to_string()).hint(hint)
+    }
+
     fn code(&self) -> ExitCode {
         match self {
             Self::BadBranchName { .. }
@@ -177,18 +194,19 @@ impl GitError {
                 shell_word(&path.to_string_lossy())
             ),
             Self::NoGit(_) => "install git and try again".into(),
-            Self::NoSuchBranch { near, .. } if !near.is_empty() => {
-                format!("near names: {}", near.join(", "))
-            }
-            Self::NoSuchBranch { name, .. } => format!(
-                "`git fetch` brings what the remotes have; `--new-branch {}` makes it",
-                shell_word(name)
-            ),
+            Self::NoSuchBranch { name, at_url, near } => match &near[..] {
+                [] => no_near_name(name, *at_url),
+                [one] => format!("did you mean `--branch {}`?", shell_word(one)),
+                several => format!("near names: {}", several.join(", ")),
+            },
             Self::AmbiguousBranch { name, remotes } => format!(
                 "choose one on the host: `git branch {0} {1}/{0}`",
                 shell_word(name),
                 remotes.first().map_or("origin", String::as_str)
             ),
+            Self::BranchExists { same: false, .. } => {
+                "choose another name: a branch cannot be a directory of others as well".into()
+            }
             Self::BranchExists { name, .. } => {
                 format!("use it with `--branch {}`, or choose another name", shell_word(name))
             }
@@ -213,6 +231,15 @@ impl GitError {
             | Self::Output { .. } => return None,
         })
     }
+}
+
+fn no_near_name(name: &str, at_url: bool) -> String {
+    let look = if at_url {
+        "`git ls-remote --heads URL` lists them"
+    } else {
+        "`git fetch` brings what the remotes have"
+    };
+    format!("{look}; `--new-branch {}` makes it", shell_word(name))
 }
 
 /// A word quoted for a shell where it needs it.
@@ -262,6 +289,33 @@ mod tests {
                 r"if you trust it: `git config --global --add safe.directory '/home/o'\''neil/my repo'`"
             ]
         );
+    }
+
+    #[test]
+    fn branch_hints_fit_what_there_is() {
+        let hint = |error: GitError| CommandError::from(error).hints.join("; ");
+        let missing = |at_url, near: &[&str]| GitError::NoSuchBranch {
+            name: "x".into(),
+            at_url,
+            near: near.iter().map(|&name| name.to_owned()).collect(),
+        };
+        assert_eq!(
+            hint(missing(true, &[])),
+            "`git ls-remote --heads URL` lists them; `--new-branch x` makes it"
+        );
+        assert!(hint(missing(false, &[])).contains("git fetch"));
+        assert_eq!(
+            hint(missing(false, &["main"])),
+            "did you mean `--branch main`?"
+        );
+        assert_eq!(hint(missing(false, &["a", "b"])), "near names: a, b");
+        let exists = |same| GitError::BranchExists {
+            name: "a".into(),
+            existing: "branch \"a/b\"".into(),
+            same,
+        };
+        assert!(hint(exists(true)).contains("--branch a"));
+        assert!(!hint(exists(false)).contains("--branch"));
     }
 
     #[test]

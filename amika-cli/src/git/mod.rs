@@ -159,6 +159,14 @@ pub async fn open(
     .await
 }
 
+/// What a path, relative to a repository's root on this machine, leads to; `None` when to nothing.
+///
+/// # Errors
+/// [`GitError::Outside`] when it leads out of the repository, as [`Repository::entry`] would have it.
+pub fn entry_beneath(root: &Path, path: &str) -> Result<Option<Entry>, GitError> {
+    content::beneath(root, path)
+}
+
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, GitError> + Send + 'static,
 ) -> Result<T, GitError> {
@@ -211,7 +219,16 @@ impl Prepared {
         let settings = Settings::of_clone(&Settings::read(&git)?, address);
         let refs = Refs::read(&git, false)?.into_clone_of("origin");
         let default = refs.head.branch().map(str::to_owned);
-        let mut prepared = Self::select(request, location, settings, refs)?;
+        let mut prepared = match Self::select(request, location, settings, refs) {
+            Err(GitError::NoSuchBranch { name, near, .. }) => {
+                return Err(GitError::NoSuchBranch {
+                    name,
+                    at_url: true,
+                    near,
+                });
+            }
+            other => other?,
+        };
         if let Some(branch) = prepared.selection.head.branch()
             && default.as_deref() == Some(branch)
             && prepared.selection.upstream.is_none()

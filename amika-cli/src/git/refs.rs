@@ -287,6 +287,7 @@ fn existing(
         }),
         None => Err(GitError::NoSuchBranch {
             name: name.to_owned(),
+            at_url: false,
             near: near(refs, remotes, name),
         }),
     }
@@ -313,12 +314,23 @@ fn branch_names<'a>(refs: &'a Refs, remotes: &'a [String]) -> Vec<&'a str> {
 }
 
 fn near(refs: &Refs, remotes: &[String], name: &str) -> Vec<String> {
-    let mut names: Vec<(f64, &str)> = branch_names(refs, remotes)
+    let all = branch_names(refs, remotes);
+    // `origin/main`, as git's own commands would have it.
+    let of_remote = remotes
+        .iter()
+        .find_map(|remote| name.strip_prefix(remote.as_str())?.strip_prefix('/'));
+    if let Some(branch) = of_remote.filter(|branch| all.contains(branch)) {
+        return vec![branch.to_owned()];
+    }
+    let nearest = amika_core::nearest::nearest(name, all.iter().copied());
+    let mut names: Vec<(f64, &str)> = all
         .into_iter()
         .map(|other| {
             let score = strsim::jaro_winkler(name, other);
             let part = other.contains(name) || name.contains(other);
-            (if part { score.max(0.9) } else { score }, other)
+            let score = if part { score.max(0.9) } else { score };
+            let is_nearest = nearest == Some(other);
+            (if is_nearest { 1.0 } else { score }, other)
         })
         .filter(|(score, _)| *score > 0.75)
         .collect();
@@ -332,15 +344,16 @@ fn near(refs: &Refs, remotes: &[String], name: &str) -> Vec<String> {
 
 /// Refuses a new branch that exists, or whose name is a directory of one that does, or the reverse.
 fn not_in_the_way(refs: &Refs, remotes: &[String], name: &str) -> Result<(), GitError> {
-    let exists = |existing: String| GitError::BranchExists {
+    let exists = |existing: String, same| GitError::BranchExists {
         name: name.to_owned(),
         existing,
+        same,
     };
     if let Some(remote) = remotes.iter().find(|remote| {
         refs.all
             .contains_key(&format!("refs/remotes/{remote}/{name}"))
     }) {
-        return Err(exists(format!("{remote}/{name}")));
+        return Err(exists(format!("{remote}/{name}"), true));
     }
     let unborn = refs.head.branch().filter(|_| refs.head.commit().is_none());
     let local = refs
@@ -351,7 +364,7 @@ fn not_in_the_way(refs: &Refs, remotes: &[String], name: &str) -> Result<(), Git
         let beneath =
             |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.starts_with('/'));
         if other == name || beneath(other, name) || beneath(name, other) {
-            return Err(exists(format!("branch \"{other}\"")));
+            return Err(exists(format!("branch \"{other}\""), other == name));
         }
     }
     Ok(())
@@ -446,8 +459,17 @@ mod tests {
                 "refs/heads/main",
                 "refs/remotes/origin/feature/new-api",
                 "refs/heads/zzz",
+                "refs/heads/dev",
             ],
         );
+        let near_of = |name: &str| match choose(&refs, Some(name), None) {
+            Err(GitError::NoSuchBranch { near, .. }) => near,
+            other => panic!("{name}: {other:?}"),
+        };
+        assert_eq!(near_of("dve"), ["dev"]);
+        // By the name that git's own commands have for it.
+        assert_eq!(near_of("origin/main"), ["main"]);
+        assert_eq!(near_of("origin/feature/new-api"), ["feature/new-api"]);
         let error = choose(&refs, Some("feature/new-apy"), None).unwrap_err();
         assert!(
             matches!(&error, GitError::NoSuchBranch { near, .. } if near == &["feature/new-api"]),
@@ -464,7 +486,7 @@ mod tests {
         for taken in ["main", "a", "a/b", "a/b/c", "c"] {
             let error = choose(&refs, None, Some(taken)).unwrap_err();
             assert!(
-                matches!(error, GitError::BranchExists { .. }),
+                matches!(error, GitError::BranchExists { same, .. } if same == !["a", "a/b/c"].contains(&taken)),
                 "{taken}: {error}"
             );
         }

@@ -218,6 +218,73 @@ fn a_setup_script_must_stand_in_the_repository_and_be_executable() {
 }
 
 #[test]
+fn a_setup_script_that_leads_out_is_told_the_same_whether_the_target_exists_or_not() {
+    let repository = Repository::new("[lifecycle]\nsetup_script = \"out\"\n");
+    for target in ["/no/such/file", "../../no/such/file", "/bin/sh"] {
+        std::os::unix::fs::symlink(target, repository.at("out")).unwrap();
+        let (document, code) = repository.json(&[]);
+        let message = document["warnings"][0]["message"].as_str().unwrap();
+        assert_eq!(code, 2, "{target}");
+        assert!(message.contains("leads out of the repository"), "{message}");
+        std::fs::remove_file(repository.at("out")).unwrap();
+    }
+}
+
+#[test]
+fn a_configuration_that_is_a_link_out_of_the_repository_is_not_read() {
+    let repository = Repository::new("");
+    let elsewhere = Repository::new("[env]\nSECRET = oops\n");
+    let config = repository.at(".amika/config.toml");
+    for target in [elsewhere.at(".amika/config.toml"), "/no/such/file".into()] {
+        std::fs::remove_file(&config).unwrap();
+        std::os::unix::fs::symlink(&target, &config).unwrap();
+        for args in [vec![], vec![".amika/config.toml"]] {
+            let output = repository.check(&args);
+            let shown = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{shown}");
+            assert!(shown.contains("leads out of the repository"), "{shown}");
+            assert!(shown.contains("hint: "), "{shown}");
+            assert!(!shown.contains("oops"), "{shown}");
+        }
+    }
+    // A link to another file of the repository is one of its files.
+    repository.write("real.toml", "[services.api]\nport = 80\n");
+    std::fs::remove_file(&config).unwrap();
+    std::os::unix::fs::symlink("../real.toml", &config).unwrap();
+    let (document, code) = repository.json(&[]);
+    assert_eq!((code, &document["services"][0]["name"]), (0, &json!("api")));
+}
+
+#[test]
+fn what_is_no_regular_file_is_told_at_once() {
+    let repository = Repository::new("");
+    let config = repository.at(".amika/config.toml");
+    std::fs::remove_file(&config).unwrap();
+    let made = Command::new("mkfifo").arg(&config).status().unwrap();
+    assert!(made.success());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_amika"));
+    let mut child = command
+        .args(["config", "check", "-o", "json"])
+        .current_dir(repository.at(""))
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while child.try_wait().unwrap().is_none() {
+        if std::time::Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("it waits for a writer");
+        }
+        std::thread::yield_now();
+    }
+    let output = child.wait_with_output().unwrap();
+    let (document, code) = document(&output);
+    assert_eq!(code, 2);
+    let error = document["error"].to_string();
+    assert!(error.contains("not a regular file"), "{error}");
+}
+
+#[test]
 fn a_preset_that_there_is_not_is_told_where_it_stands() {
     let repository = Repository::new("[sandbox]\npreset = \"codr\"\n[services.api]\nport = 80\n");
     let (document, code) = repository.json(&[]);

@@ -1,13 +1,15 @@
 //! Which configuration is meant, and the setup script beside it.
 
 use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use amika_core::config::{self, Located};
 use amika_core::diagnostic::{Diagnostic, Severity};
 
+use crate::create::SCRIPT_OUTSIDE;
 use crate::error::{CommandError, ExitCode, Result};
+use crate::git::{self, GitError};
 
 /// A configuration on disk.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,6 +32,11 @@ impl File {
             return Ok(Self::of_root(root));
         };
         let path = cwd.join(given);
+        // Before any link is followed: it may lead to another place, or nowhere.
+        if path.ends_with(config::PATH) && path.symlink_metadata().is_ok() {
+            let root = path.parent().and_then(Path::parent).map(Path::to_owned);
+            return Ok(Self { path, root });
+        }
         let missing = |error: &std::io::Error| {
             CommandError::new(
                 ExitCode::Usage,
@@ -47,14 +54,8 @@ impl File {
             return Ok(Self::of_root(repository(&path).unwrap_or(&path)));
         }
         let absolute = path.canonicalize().map_err(|error| missing(&error))?;
-        let root = if path.ends_with(config::PATH) {
-            // Of the path as it was given: the file may be a link to another place.
-            path.parent().and_then(Path::parent)
-        } else {
-            repository(&absolute)
-        };
         Ok(Self {
-            root: root.map(Path::to_owned),
+            root: repository(&absolute).map(Path::to_owned),
             path,
         })
     }
@@ -66,30 +67,33 @@ impl File {
         }
     }
 
-    /// Reads the file, or so much of it that it is seen to be too large.
+    /// Reads the file, or so much of it that it is seen to be too large. Never waits, whatever stands in
+    /// its place.
     ///
     /// # Errors
-    /// [`ExitCode::Usage`] when it is not there or cannot be read.
+    /// [`ExitCode::Usage`] when it is not there, cannot be read, or leads out of its repository, which
+    /// may be somebody else's.
     pub(super) fn read(&self) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let limit = config::MAX_BYTES as u64 + 1;
-        std::fs::File::open(&self.path)
-            .and_then(|file| file.take(limit).read_to_end(&mut bytes))
-            .map_err(|error| {
-                let failed = CommandError::new(
-                    ExitCode::Usage,
-                    format!("{} cannot be read", self.path.display()),
-                )
-                .caused_by(&error);
-                if error.kind() == std::io::ErrorKind::NotFound {
-                    failed.hint(
-                        "a repository needs none; name another with `amika config check PATH`",
-                    )
-                } else {
-                    failed
-                }
-            })?;
-        Ok(bytes)
+        let failed = || {
+            CommandError::new(
+                ExitCode::Usage,
+                format!("{} cannot be read", self.path.display()),
+            )
+        };
+        if let Some(root) = &self.root
+            && self.path == root.join(config::PATH)
+            && let Err(error) = git::entry_beneath(root, config::PATH)
+        {
+            return Err(error.of_configuration());
+        }
+        read_regular(&self.path).map_err(|error| {
+            let failed = failed().caused_by(&error);
+            if error.kind() == std::io::ErrorKind::NotFound {
+                failed.hint("a repository needs none; name another with `amika config check PATH`")
+            } else {
+                failed
+            }
+        })
     }
 
     /// Says what is wrong with the setup script that the configuration names, if anything is.
@@ -102,23 +106,39 @@ impl File {
     }
 }
 
+fn read_regular(path: &Path) -> std::io::Result<Vec<u8>> {
+    // A pipe would make the opening wait for whoever writes to it.
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::other("it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(config::MAX_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Why a file of the repository cannot be the setup script, and what to do.
 fn unusable(root: &Path, relative: &str) -> Option<(String, String)> {
     let name_another = || "name a file of the repository, relative to its root".to_owned();
     let path = root.join(relative);
-    let (Ok(root), Ok(found)) = (root.canonicalize(), path.canonicalize()) else {
-        let why = match path.symlink_metadata() {
-            Ok(_) => "is a symbolic link that leads nowhere",
-            Err(_) => "does not exist",
-        };
-        return Some((why.to_owned(), name_another()));
+    let found = match git::entry_beneath(root, relative) {
+        Ok(Some(entry)) => root.join(entry.path),
+        Ok(None) => {
+            let why = match path.symlink_metadata() {
+                Ok(_) => "is a symbolic link that leads nowhere",
+                Err(_) => "does not exist",
+            };
+            return Some((why.to_owned(), name_another()));
+        }
+        Err(GitError::Outside { .. }) => {
+            return Some((SCRIPT_OUTSIDE.to_owned(), name_another()));
+        }
+        Err(error) => return Some((format!("cannot be read: {error}"), name_another())),
     };
-    if !found.starts_with(&root) {
-        return Some((
-            "leads out of the repository by a symbolic link".to_owned(),
-            name_another(),
-        ));
-    }
     let meta = match found.metadata() {
         Ok(meta) => meta,
         Err(error) => return Some((format!("cannot be read: {error}"), name_another())),

@@ -45,7 +45,7 @@ struct StepView {
 }
 
 pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
-    let request = Request::from_args(args)?;
+    let request = read_request(args, app).await?;
     if args.connect && !args.dry_run {
         refuse_shell_without_terminal(app)?;
     }
@@ -173,6 +173,19 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
         lock,
         undo: Some(plan),
     }))
+}
+
+/// Reads the flags and the files that they name. One of these may be a pipe (`--env-file <(…)`), whose
+/// writer is waited for until the user has enough of it.
+async fn read_request(args: &CreateArgs, app: &App) -> Result<Request> {
+    let args = args.clone();
+    let read = tokio::task::spawn_blocking(move || Request::from_args(&args));
+    tokio::select! {
+        read = read => read.map_err(|stopped| {
+            CommandError::new(ExitCode::Failure, "the flags cannot be read").caused_by(&stopped)
+        })?,
+        () = app.interrupt.requested() => Err(create::interrupted()),
+    }
 }
 
 /// Refuses `--connect` while nothing is made yet: a shell needs a terminal, and what it prints would
