@@ -486,7 +486,7 @@ mod tests {
         for taken in ["main", "a", "a/b", "a/b/c", "c"] {
             let error = choose(&refs, None, Some(taken)).unwrap_err();
             assert!(
-                matches!(error, GitError::BranchExists { same, .. } if same == !["a", "a/b/c"].contains(&taken)),
+                matches!(error, GitError::BranchExists { same, .. } if same != ["a", "a/b/c"].contains(&taken)),
                 "{taken}: {error}"
             );
         }
