@@ -1,7 +1,7 @@
 //! Removing a sandbox's container and the volumes that go with it.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use amika_core::contract::path;
 use amika_core::label::{Kind, SandboxRecord, key};
@@ -66,58 +66,58 @@ pub async fn remove(
     Ok(result)
 }
 
-/// How much of a workspace is looked at, in bytes of its archive: a look must not take long.
+/// How much of a directory is looked at, in bytes of its archive: a look must not take long.
 const LOOK: usize = 16 << 20;
 /// How many things in it are named.
 const NAMED: usize = 5;
 
 /// Refuses to go on when work would be lost: a sandbox without a repository keeps what is in its
-/// workspace in the home volume, which goes with it.
+/// workspace in the home volume, and every sandbox keeps what was written into its copies of host
+/// directories; both go with it.
 ///
 /// # Errors
 /// [`ExitCode::Conflict`], naming what is there; those of the engine.
 pub async fn refuse_unsaved_work(engine: &Engine, sandbox: &Sandbox) -> Result<()> {
-    let never_started = sandbox.container.state == ContainerState::Created;
-    if sandbox.record.repository.is_some() || never_started {
+    if sandbox.container.state == ContainerState::Created {
         return Ok(());
     }
     let found = work(engine, sandbox).await?;
-    if found.is_empty() {
+    let Some((first, _)) = found.first() else {
         return Ok(());
-    }
+    };
     let name = &sandbox.name;
-    let mut shown: Vec<&str> = found.iter().take(NAMED).map(String::as_str).collect();
-    if found.len() > NAMED {
-        shown.push("…");
-    }
-    Err(CommandError::new(
+    let mut error = CommandError::new(
         ExitCode::Conflict,
         format!("sandbox \"{name}\" holds work that would be lost with it"),
-    )
-    .cause(format!("in {}: {}", path::WORKSPACE, shown.join(", ")))
-    .hint(format!(
-        "`amika sandbox cp {name}:{} .` copies it out",
-        path::WORKSPACE
-    ))
-    .hint(format!(
-        "`amika sandbox delete --force {name}` deletes it all the same"
-    ))
-    .detail("work", found))
+    );
+    let mut all = Vec::new();
+    for (place, names) in &found {
+        let mut shown: Vec<&str> = names.iter().take(NAMED).map(String::as_str).collect();
+        if names.len() > NAMED {
+            shown.push("…");
+        }
+        error = error.cause(format!("in {}: {}", place.display(), shown.join(", ")));
+        all.extend(
+            names
+                .iter()
+                .map(|name| place.join(name).display().to_string()),
+        );
+    }
+    Err(error
+        .hint(format!(
+            "`amika sandbox cp {name}:{} .` copies it out",
+            first.display()
+        ))
+        .hint(format!(
+            "`amika sandbox delete --force {name}` deletes it all the same"
+        ))
+        .detail("work", all))
 }
 
-/// Names of what is in the workspace and not in a mount. In a copy of a host directory, only what was
-/// written since the sandbox was made counts: the rest is still on the host.
-async fn work(engine: &Engine, sandbox: &Sandbox) -> Result<Vec<String>> {
-    let mut archive = Vec::new();
-    let mut chunks = std::pin::pin!(engine.get_archive(&sandbox.container.id, path::WORKSPACE));
-    while archive.len() < LOOK {
-        match chunks.next().await {
-            None => break,
-            Some(Ok(chunk)) => archive.extend_from_slice(&chunk),
-            Some(Err(error)) if error.is_not_found() => return Ok(Vec::new()),
-            Some(Err(error)) => return Err(error.into()),
-        }
-    }
+/// Places whose volumes go with the sandbox, each with names of what is in it and in no other mount. In a
+/// copy of a host directory, only what was written since the sandbox was made counts: the rest is still
+/// on the host.
+async fn work(engine: &Engine, sandbox: &Sandbox) -> Result<Vec<(PathBuf, Vec<String>)>> {
     let copies: BTreeSet<String> = volumes(engine, &sandbox.record)
         .await?
         .into_iter()
@@ -135,14 +135,52 @@ async fn work(engine: &Engine, sandbox: &Sandbox) -> Result<Vec<String>> {
             )
         })
         .collect();
+    let workspace = Path::new(path::WORKSPACE);
+    let looks_at_workspace = sandbox.record.repository.is_none();
+    let places = looks_at_workspace.then_some(workspace).into_iter().chain(
+        mounts
+            .iter()
+            .filter(|(target, is_copy)| {
+                *is_copy && !(looks_at_workspace && target.starts_with(workspace))
+            })
+            .map(|(target, _)| *target),
+    );
     let made = sandbox.record.created_at.unwrap_or_default() / 1000;
-    Ok(names_of_work(&archive, &mounts, made))
+    let mut found = Vec::new();
+    for place in places {
+        let archive = head(engine, &sandbox.container.id, place).await?;
+        let names = names_of_work(&archive, place, &mounts, made);
+        if !names.is_empty() {
+            found.push((place.to_owned(), names));
+        }
+    }
+    Ok(found)
 }
 
-/// The first names below the workspace that hold work, read off the (perhaps cut) archive of it.
-fn names_of_work(archive: &[u8], mounts: &[(&Path, bool)], made: u64) -> Vec<String> {
-    let workspace = Path::new(path::WORKSPACE);
-    let above = workspace.parent().unwrap_or(workspace);
+/// The beginning of a directory's archive; empty when there is none.
+async fn head(engine: &Engine, container: &str, directory: &Path) -> Result<Vec<u8>> {
+    let mut archive = Vec::new();
+    let directory = directory.to_string_lossy();
+    let mut chunks = std::pin::pin!(engine.get_archive(container, &directory));
+    while archive.len() < LOOK {
+        match chunks.next().await {
+            None => break,
+            Some(Ok(chunk)) => archive.extend_from_slice(&chunk),
+            Some(Err(error)) if error.is_not_found() => return Ok(Vec::new()),
+            Some(Err(error)) => return Err(error.into()),
+        }
+    }
+    Ok(archive)
+}
+
+/// The first names in a directory that hold work, read off the (perhaps cut) archive of it.
+fn names_of_work(
+    archive: &[u8],
+    directory: &Path,
+    mounts: &[(&Path, bool)],
+    made: u64,
+) -> Vec<String> {
+    let above = directory.parent().unwrap_or(directory);
     let mut found = BTreeSet::new();
     let mut archive = tar::Archive::new(archive);
     let Ok(entries) = archive.entries() else {
@@ -152,13 +190,13 @@ fn names_of_work(archive: &[u8], mounts: &[(&Path, bool)], made: u64) -> Vec<Str
     for entry in entries.map_while(std::result::Result::ok) {
         let Ok(relative) = entry.path() else { continue };
         let place = above.join(&relative);
-        let Ok(inner) = place.strip_prefix(workspace) else {
+        let Ok(inner) = place.strip_prefix(directory) else {
             continue;
         };
         let is_directory = entry.header().entry_type().is_dir();
         let mount = mounts
             .iter()
-            .filter(|(point, _)| place.starts_with(point) && point.starts_with(workspace))
+            .filter(|(point, _)| place.starts_with(point) && point.starts_with(directory))
             .max_by_key(|(point, _)| point.as_os_str().len());
         let counts = match mount {
             None => !(is_directory && mounts.iter().any(|(point, _)| point.starts_with(&place))),
@@ -240,13 +278,13 @@ mod tests {
             .iter()
             .map(|(target, copy)| (Path::new(*target), *copy))
             .collect();
-        names_of_work(&archive(entries), &mounts, 100)
+        names_of_work(&archive(entries), Path::new(path::WORKSPACE), &mounts, 100)
     }
 
     #[test]
     fn an_empty_workspace_holds_no_work() {
         assert!(names(&[("workspace/", 200)], &[]).is_empty());
-        assert!(names_of_work(b"garbage", &[], 0).is_empty());
+        assert!(names_of_work(b"garbage", Path::new("/x"), &[], 0).is_empty());
     }
 
     #[test]
@@ -260,7 +298,10 @@ mod tests {
         assert_eq!(names(&entries, &[]), ["a", "b"]);
         let mut cut = archive(&entries);
         cut.truncate(2 * 512 + 100);
-        assert_eq!(names_of_work(&cut, &[], 100), ["a"]);
+        assert_eq!(
+            names_of_work(&cut, Path::new(path::WORKSPACE), &[], 100),
+            ["a"]
+        );
     }
 
     #[test]

@@ -189,3 +189,30 @@ fn a_sandbox_that_docker_stopped_or_started_is_told_as_it_is() {
     assert_eq!(sandbox.inspect()["exit_code"], 137);
     sandbox.verb("start", &[]).output().ended(0, &[]);
 }
+
+#[test]
+fn a_sandbox_that_is_not_complete_is_not_started() {
+    let stage = Stage::new();
+    let proxy = stage.engine_proxy();
+    let sandbox = stage.adopt(stage.name());
+    proxy.hold("/start");
+    let creating = sandbox
+        .create_run(DEBIAN, &[])
+        .env("DOCKER_HOST", &proxy.host())
+        .start();
+    proxy.holds();
+    sandbox
+        .verb("start", &[])
+        .output()
+        .ended(4, &["is still being created"]);
+    creating.signal(rustix::process::Signal::KILL);
+    assert_eq!(creating.wait().code, 137);
+    sandbox.verb("start", &[]).output().ended(
+        4,
+        &[
+            "was interrupted: it is not complete",
+            "the same `amika sandbox create",
+        ],
+    );
+    assert_eq!(sandbox.engine_state(), "created");
+}

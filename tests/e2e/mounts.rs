@@ -518,3 +518,34 @@ fn inspect_tells_mounts_apart() {
     assert_eq!(copied["copy_of"], copy.to_str().unwrap());
     assert_eq!(copied["holds"], "rwcopy");
 }
+
+#[test]
+fn what_was_written_into_a_copy_is_not_deleted_unasked() {
+    let stage = Stage::new();
+    let source = directory(&stage, "src");
+    // What is as young as the sandbox counts as written in it.
+    let old = std::time::SystemTime::now() - std::time::Duration::from_mins(1);
+    let file = fs::File::options().write(true).open(source.join("file"));
+    file.unwrap().set_modified(old).unwrap();
+    let repository = stage.repository("repo", &[("file", "x")]);
+    let copy = flag(&source, "/data");
+    for options in [
+        &["--mount", copy.as_str()][..],
+        &["--mount", &copy, "--git", &repository],
+    ] {
+        let sandbox = stage.sandbox(DEBIAN, options);
+        let written = sandbox.exec(&["sh", "-c", "mkdir /data/new && echo x > /data/new/work"]);
+        assert_eq!(written.output().code, 0);
+        let deleted = sandbox.verb("delete", &[]).output();
+        deleted.ended(
+            4,
+            &["holds work", "in /data: new", ":/data .` copies it out"],
+        );
+        assert_eq!(sandbox.engine_state(), "running");
+        let json = sandbox.verb("delete", &["-o", "json"]).output().json();
+        assert_eq!(json["error"]["work"][0], "/data/new", "{json}");
+    }
+    // What came from the host is still there.
+    let untouched = stage.sandbox(DEBIAN, &["--mount", &copy]);
+    assert_eq!(untouched.verb("delete", &[]).output().code, 0);
+}

@@ -10,7 +10,7 @@ use amika_core::service::Service;
 
 use super::request::{Image, Request, Setup, parse_preset};
 use crate::engine::Limits;
-use crate::error::Result;
+use crate::error::{CommandError, ExitCode, Result};
 use crate::preset::Preset;
 
 /// A sandbox as it will be asked of the engine.
@@ -46,19 +46,31 @@ pub struct Settings {
 
 impl Settings {
     /// Leaves a repository's limit on processors away where the engine has no more than that: it
-    /// would refuse the limit, and keeps to what it has without one. Returns what to warn of. A flag's
-    /// limit stays, so that the engine's refusal is the user's to see.
-    pub fn fit_cpus(&mut self, request: &Request, engine_cpus: i64) -> Option<String> {
-        let cpus = self.limits.cpus?;
-        let fits = engine_cpus < 1 || cpus.nano() <= engine_cpus.saturating_mul(1_000_000_000);
-        if fits || request.limits.cpus.is_some() {
-            return None;
+    /// would refuse the limit, and keeps to what it has without one. Returns what to warn of.
+    ///
+    /// # Errors
+    /// [`ExitCode::Usage`] where a flag asks for more.
+    pub fn fit_cpus(&mut self, request: &Request, engine_cpus: i64) -> Result<Option<String>> {
+        let Some(cpus) = self.limits.cpus else {
+            return Ok(None);
+        };
+        if engine_cpus < 1 || cpus.nano() <= engine_cpus.saturating_mul(1_000_000_000) {
+            return Ok(None);
+        }
+        if request.limits.cpus.is_some() {
+            return Err(CommandError::new(
+                ExitCode::Usage,
+                format!("--cpus {cpus}: the engine has {engine_cpus}"),
+            )
+            .hint(format!(
+                "name at most {engine_cpus}, or leave the limit out"
+            )));
         }
         self.limits.cpus = None;
-        Some(format!(
+        Ok(Some(format!(
             "{}: sandbox.limits.cpus is {cpus}, and the engine has {engine_cpus}: no limit is set",
             amika_core::config::PATH
-        ))
+        )))
     }
 }
 

@@ -270,7 +270,7 @@ async fn prepare(
         MissingImage::Get
     };
     let facts = create::gather(&engine, &settings, missing, steps).await?;
-    if let Some(warning) = settings.fit_cpus(request, facts.engine_cpus) {
+    if let Some(warning) = settings.fit_cpus(request, facts.engine_cpus)? {
         app.out.warn(&warning);
     }
     Ok(Prepared::New(Box::new(New {

@@ -10,10 +10,10 @@ use crate::args::sandbox::StartArgs;
 use crate::commands::interruptible;
 use crate::create::{self, Setup, Upload};
 use crate::engine::{ContainerState, Engine, EngineError};
-use crate::error::Result;
+use crate::error::{CommandError, ExitCode, Result};
 use crate::lock::FileLock;
 use crate::reassign::{self, Moved};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, State};
 use crate::{ports, ready};
 
 pub(super) async fn run(args: &StartArgs, app: &App) -> Result<()> {
@@ -54,6 +54,9 @@ pub(super) async fn one(
         ));
     }
     let sandbox = interruptible(app, Sandbox::find(engine, name)).await?;
+    if sandbox.container.state == ContainerState::Created {
+        return Err(unfinished(&sandbox));
+    }
     crate::unreported::is_known(name);
     if sandbox.container.state == ContainerState::Paused {
         sandbox.must_run()?;
@@ -78,6 +81,26 @@ pub(super) async fn one(
         moved_ports: moved,
         ..Done::new(name, "started")
     })
+}
+
+/// A sandbox that never was started is not complete: its clone or copies may be missing.
+fn unfinished(sandbox: &Sandbox) -> CommandError {
+    let name = &sandbox.name;
+    match State::tell(sandbox.container.state, &sandbox.record, None, None) {
+        State::Creating => CommandError::new(
+            ExitCode::Conflict,
+            format!("sandbox \"{name}\" is still being created"),
+        )
+        .hint(format!(
+            "`amika sandbox wait {name}` waits until it is ready"
+        )),
+        _ => CommandError::new(
+            ExitCode::Conflict,
+            format!("the create of sandbox \"{name}\" was interrupted: it is not complete"),
+        )
+        .hint("the same `amika sandbox create …` makes it anew")
+        .hint("`amika doctor --fix` removes what is there of it"),
+    }
 }
 
 /// Starts a stopped sandbox; returns the ports that had to move.

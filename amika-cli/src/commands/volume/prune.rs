@@ -23,7 +23,7 @@ pub(super) async fn run(args: &PruneArgs, app: &App) -> Result<()> {
     if !names.is_empty() && !args.force {
         let can_ask = !app.out.is_json() && std::io::stdin().is_terminal();
         if !(can_ask && confirmed(&names).await) {
-            return Err(refused(&names));
+            return Err(refused(&names, args.sandbox_name.as_deref()));
         }
     }
     delete::remove(&engine, &names, app).await
@@ -47,12 +47,12 @@ async fn confirmed(names: &[&String]) -> bool {
     matches!(answer, Ok(Ok(line)) if matches!(line.trim(), "y" | "Y" | "yes"))
 }
 
-fn refused(names: &[&String]) -> CommandError {
+fn refused(names: &[&String], sandbox: Option<&str>) -> CommandError {
     let words: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
     CommandError::new(
         ExitCode::Conflict,
         format!(
-            "{} git volumes have no sandbox any more and may hold work; nothing was removed",
+            "git volumes without a sandbox that may hold work: {}; nothing was removed",
             names.len()
         ),
     )
@@ -61,6 +61,13 @@ fn refused(names: &[&String]) -> CommandError {
         "`amika volume delete {}` removes them",
         words.join(" ")
     ))
-    .hint("`amika volume prune --force` removes all such volumes")
+    .hint(match sandbox {
+        Some(name) => {
+            format!(
+                "`amika volume prune --sandbox-name {name} --force` removes all such volumes of it"
+            )
+        }
+        None => "`amika volume prune --force` removes all such volumes".to_owned(),
+    })
     .detail("volumes", words)
 }
