@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 use amika_core::config::RepoConfig;
 use amika_core::name::SandboxName;
 use amika_core::service::HostPort;
-use amika_core::wire::ServiceState;
+use amika_core::wire::{Outcome, ServiceState};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::App;
 use crate::args::sandbox::{ConnectArgs, CreateArgs};
 use crate::create::{self, Job, MissingImage, Plan, Request, Settings, Source, Upload};
-use crate::daemon::UserKey;
-use crate::engine::{ContainerFacts, Engine};
+use crate::daemon::{UserKey, read_boot_record};
+use crate::engine::{ContainerFacts, ContainerState, Engine};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::lock::FileLock;
 use crate::output::Steps;
@@ -254,6 +254,7 @@ async fn prepare(
         unreported
             .must_be(&engine, &name, &asked, source.as_ref())
             .await?;
+        unreported.start_again(&engine).await?;
         app.out.note(&format!(
             "\"{name}\" was made by a create that was interrupted: going on where that one ended"
         ));
@@ -312,6 +313,20 @@ impl Unreported {
             "its create was interrupted after it had started it, and was asked for something else; \
              it is a sandbox like any other",
         ))
+    }
+
+    /// Starts it where it was ended from outside, as by the end of the engine: it told of no end then.
+    async fn start_again(&self, engine: &Engine) -> Result<()> {
+        let id = &self.container.id;
+        if self.container.state != ContainerState::Exited {
+            return Ok(());
+        }
+        let boot = read_boot_record(engine, id).await?;
+        let outcome = boot.and_then(|boot| boot.status.outcome);
+        if matches!(outcome, None | Some(Outcome::Signalled)) {
+            engine.start_container(id).await?;
+        }
+        Ok(())
     }
 }
 
