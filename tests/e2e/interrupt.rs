@@ -45,11 +45,7 @@ fn ctrl_c_while_the_repository_is_cloned_leaves_nothing() {
     let stage = Stage::new();
     let repository = stage.repository("project", &[("file", "content\n")]);
     let args = ["--git", repository.as_str()];
-    interrupt_at(
-        |_| "path=%2Fhome%2Famika%2Fworkspace%2Fproject".into(),
-        &args,
-        Signal::INT,
-    );
+    interrupt_at(|_| "archive?path=%2F ".into(), &args, Signal::INT);
 }
 
 #[test]

@@ -132,6 +132,9 @@ fn no_address_is_told_where_nothing_answers() {
             row.next().unwrap()["opencode_url"] == Value::Null
         });
     }
+    let made = stage.adopt(stage.name());
+    let created = made.create(DEBIAN, &["-o", "json"]).json();
+    assert_eq!(created["opencode_url"], Value::Null, "{created:#}");
 }
 
 #[test]

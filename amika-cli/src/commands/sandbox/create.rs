@@ -406,9 +406,11 @@ async fn report(
         Some(Ready::Finished) => State::Stopped,
         None => State::tell(sandbox.container.state, &sandbox.record, None, None),
     };
-    let opencode = opencode_url(engine, &sandbox).await;
     let view = CreatedView {
-        sandbox: SandboxView::of(&sandbox, state),
+        sandbox: SandboxView {
+            opencode_url: opencode_url(engine, &sandbox).await,
+            ..SandboxView::of(&sandbox, state)
+        },
         steps: steps
             .timings()
             .iter()
@@ -431,7 +433,7 @@ async fn report(
                     port.url.clone().unwrap_or_else(|| port.arrow())
                 ));
             }
-            if let Some(url) = opencode {
+            if let Some(url) = &view.sandbox.opencode_url {
                 app.out.note(&format!(
                     "  OpenCode  {url}  (sign in: `amika sandbox inspect {name}`)"
                 ));
