@@ -177,10 +177,10 @@ pub async fn warn_of_other_copies(
             .filter(|(_, agents)| agents.contains(agent))
             .map(|(name, _)| *name)
             .collect();
-        if !holders.is_empty() {
+        if let Some(first) = holders.first() {
             out.warn(&format!(
                 "{} already {} a copy of your sign-in to {agent}: its refresh token serves once, so the first \
-                 to renew it signs the others out (`amika credentials status` tells who has the newer one)",
+                 to renew it signs the others out (`amika credentials status {first}` tells who has the newer one)",
                 holders.join(", "),
                 if holders.len() == 1 { "holds" } else { "hold" }
             ));

@@ -73,7 +73,10 @@ pub(super) async fn find(engine: &Engine, name: &str) -> Result<VolumeView> {
             ExitCode::NotFound,
             format!("volume \"{name}\" is not amika's; it is left alone"),
         )
-        .hint("`amika volume list` shows the volumes")
+        .hint("`amika volume list` shows amika's")
+        .hint(format!(
+            "`docker volume rm {name}` removes it, also one that `--volume` made"
+        ))
     })
 }
 
