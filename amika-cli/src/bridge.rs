@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use bytes::{Buf as _, Bytes};
 use futures_util::{Stream, StreamExt as _};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::engine::EngineError;
 
@@ -52,6 +52,11 @@ pub fn produce<T: Send + 'static>(
         }
     });
     (stream, thread)
+}
+
+/// What came of a thread that reads or writes an archive.
+pub fn joined<T>(thread: Result<io::Result<T>, JoinError>) -> io::Result<T> {
+    thread.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
 /// Hands a stream of the engine to a thread that reads it. The future ends with the stream, or when

@@ -14,7 +14,7 @@ use super::names::Names;
 use super::place::Place;
 use super::report::Report;
 use super::{host_side, pack, repack, sandbox_side, unpack};
-use crate::bridge;
+use crate::bridge::{self, joined};
 use crate::engine::{Base, Engine, EngineError};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::sandbox::Sandbox;
@@ -186,10 +186,6 @@ async fn finish(
         }
         (_, Err(fault)) => Err(broken(&fault)),
     }
-}
-
-fn joined(result: Result<io::Result<Report>, tokio::task::JoinError>) -> io::Result<Report> {
-    result.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
 fn broken(error: &io::Error) -> CommandError {

@@ -119,18 +119,13 @@ pub async fn put<T: Send + 'static>(
 ) -> Result<T, Fault> {
     let (archive, thread) = bridge::produce(move |to| write(to));
     let sent = engine.put_archive_stream(container, at, archive).await;
-    match (written(thread.await), sent) {
+    match (bridge::joined(thread.await), sent) {
         (Ok(value), Ok(())) => Ok(value),
         // The engine went away from the archive: its word counts.
         (Ok(_), Err(error)) => Err(error.into()),
         (Err(fault), Err(error)) if fault.kind() == io::ErrorKind::BrokenPipe => Err(error.into()),
         (Err(fault), _) => Err(Fault::Source(fault)),
     }
-}
-
-/// What came of a thread that writes an archive.
-pub fn written<T>(thread: Result<io::Result<T>, tokio::task::JoinError>) -> io::Result<T> {
-    thread.unwrap_or_else(|error| Err(io::Error::other(error.to_string())))
 }
 
 fn has_mount_beneath(mounts: &[MountSpec], target: &str) -> bool {

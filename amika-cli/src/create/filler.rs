@@ -8,9 +8,10 @@ use amika_core::contract::{PIPE_NOT_SHARED, VOLUME_FULL, path};
 use amika_core::label::{Kind, ResourceRecord};
 use futures_util::StreamExt as _;
 
-use super::fill::{Fault, written};
+use super::fill::Fault;
 use super::pipe::Pipe;
 use super::plan::Plan;
+use crate::bridge;
 use crate::engine::{ContainerSpec, Engine, EngineError, ExecOutput, LogQuery, MountSpec};
 
 /// Between two looks at whether the pipe is opened.
@@ -205,7 +206,7 @@ impl Piped {
     ) -> Result<T, Fault> {
         let mut to = self.to;
         let thread = tokio::task::spawn_blocking(move || write(&mut to));
-        let written = written(thread.await);
+        let written = bridge::joined(thread.await);
         let ended = self.filler.end(engine).await?;
         match (written, ended) {
             (Ok(value), Ok(())) => Ok(value),
