@@ -47,9 +47,7 @@ pub async fn remove(
 ) -> Result<Removed> {
     let volumes = volumes(engine, record).await?;
     match engine.remove_container(container).await {
-        // 409: another removal is under way; its end is what is wanted.
         Ok(()) | Err(EngineError::NotFound(_)) => {}
-        Err(EngineError::Conflict(message)) if message.contains("already in progress") => {}
         Err(error) => return Err(error.into()),
     }
     crate::reassign::remove_containers(engine, &record.id).await?;
@@ -78,7 +76,11 @@ const NAMED: usize = 5;
 /// # Errors
 /// [`ExitCode::Conflict`], naming what is there; those of the engine.
 pub async fn refuse_unsaved_work(engine: &Engine, sandbox: &Sandbox) -> Result<()> {
-    if sandbox.container.state == ContainerState::Created {
+    // Nothing was written in the one, and the other is removed half-way: the engine shows no file of it.
+    if matches!(
+        sandbox.container.state,
+        ContainerState::Created | ContainerState::Dead
+    ) {
         return Ok(());
     }
     let found = work(engine, sandbox).await?;

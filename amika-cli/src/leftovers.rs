@@ -74,13 +74,16 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
             }
             continue;
         }
-        if State::tell(container.state, &record, None, None) == State::Interrupted
-            && FileLock::take_name(&container.name).is_ok()
-        {
+        let reason = match State::tell(container.state, &record, None, None) {
+            State::Interrupted => "its create was interrupted",
+            State::Dead => "the engine removed it half-way and failed",
+            _ => continue,
+        };
+        if FileLock::take_name(&container.name).is_ok() {
             found.push(Leftover {
                 kind: "container".into(),
                 name: container.name,
-                reason: "its create was interrupted".into(),
+                reason: reason.into(),
                 removal: Removal::Sandbox {
                     container: container.id,
                     record: Box::new(record),
@@ -183,11 +186,20 @@ pub async fn remove(engine: &Engine, leftover: &Leftover) -> Result<Removed> {
                 Err(error) if error.is_not_found() => return Ok(Removed::Gone),
                 Err(error) => return Err(error.into()),
             };
-            // The engine carries out a start whose asker was killed.
-            if State::tell(container.state, record, None, None) != State::Interrupted {
-                return kept("its start was carried out meanwhile: it is a sandbox like any other");
+            match State::tell(container.state, record, None, None) {
+                State::Interrupted => {
+                    crate::delete::remove_unfinished(engine, &container, record).await?;
+                }
+                State::Dead => {
+                    crate::delete::remove(engine, &container.id, record, false).await?;
+                }
+                // The engine carries out a start whose asker was killed.
+                _ => {
+                    return kept(
+                        "its start was carried out meanwhile: it is a sandbox like any other",
+                    );
+                }
             }
-            crate::delete::remove_unfinished(engine, &container, record).await?;
         }
         Removal::Container(id) => match engine.remove_container(id).await {
             Ok(()) | Err(EngineError::NotFound(_)) => {}

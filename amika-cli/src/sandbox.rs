@@ -40,7 +40,7 @@ pub enum State {
     SetupFailed,
     /// Ended.
     Stopped,
-    /// The engine can neither run nor remove it.
+    /// Its removal failed half-way: it can be deleted, and nothing else.
     Dead,
     /// Its container was removed behind Amika's back; volumes of it are left.
     Lost,
@@ -128,6 +128,24 @@ impl Sandbox {
         }
     }
 
+    /// Finds a sandbox whose files are there: one that is not [`State::Dead`].
+    ///
+    /// # Errors
+    /// As [`Sandbox::find`]; [`ExitCode::Conflict`] when it is dead.
+    pub async fn find_whole(engine: &Engine, name: &str) -> Result<Self> {
+        let sandbox = Self::find(engine, name).await?;
+        if sandbox.is_dead() {
+            return Err(CommandError::new(
+                ExitCode::Conflict,
+                format!("sandbox \"{name}\" is dead: the engine removed it half-way and failed"),
+            )
+            .hint(format!(
+                "`amika sandbox delete {name}` removes the rest of it but for a git volume"
+            )));
+        }
+        Ok(sandbox)
+    }
+
     /// A client of its amikad, by the way that is open.
     ///
     /// # Errors
@@ -146,6 +164,11 @@ impl Sandbox {
             self.container.state,
             ContainerState::Running | ContainerState::Restarting
         )
+    }
+
+    /// Whether its removal failed half-way; the engine shows no file of it any more.
+    pub fn is_dead(&self) -> bool {
+        self.container.state == ContainerState::Dead
     }
 
     /// Refuses a sandbox that does not run.

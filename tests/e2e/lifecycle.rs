@@ -1,6 +1,8 @@
 //! List, inspect, stop, start and delete.
 
-use crate::support::{DEBIAN, SCRATCH, Stage, docker, eventually};
+use std::process::{Command, ExitStatus};
+
+use crate::support::{DEBIAN, SCRATCH, Sandbox, Stage, docker, eventually};
 
 #[test]
 fn a_sandbox_is_listed_and_inspected_in_text_and_json() {
@@ -107,6 +109,100 @@ fn delete_keeps_the_git_volume_unless_told() {
     assert_eq!(volumes.len(), 1, "{volumes:?}");
     assert!(volumes[0].starts_with(&volume), "{volumes:?}");
     docker(&["volume", "rm", &volumes[0]]).ended(0, &[]);
+}
+
+/// A file that not even root may remove, until this goes: what the engine meets for a moment while another
+/// of its calls looks into a container's files.
+struct Immutable(String);
+
+impl Immutable {
+    fn in_files_of(sandbox: &Sandbox<'_>) -> Self {
+        let upper = sandbox.engine_says("{{.GraphDriver.Data.UpperDir}}");
+        let path = format!("{upper}/immutable");
+        std::fs::write(&path, "").expect("only root may write into the engine's directories: run the tests as root, such as with `sudo -E make test`");
+        assert!(chattr("+i", &path).success());
+        Self(path)
+    }
+}
+
+impl Drop for Immutable {
+    fn drop(&mut self) {
+        chattr("-i", &self.0);
+    }
+}
+
+fn chattr(change: &str, path: &str) -> ExitStatus {
+    let mut command = Command::new("chattr");
+    command.args([change, path]).status().unwrap()
+}
+
+#[test]
+fn a_removal_that_fails_for_a_moment_is_tried_again() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(SCRATCH, &[]);
+    let immutable = Immutable::in_files_of(&sandbox);
+    let delete = sandbox.verb("delete", &["--force"]).start();
+    eventually("the engine fails to remove it", || {
+        sandbox.engine_state() == "dead"
+    });
+    drop(immutable);
+    delete.wait().ended(0, &[]);
+    nothing_is_left(&stage);
+}
+
+#[test]
+fn a_sandbox_whose_removal_failed_is_dead_and_goes_when_asked_again() {
+    let stage = Stage::new();
+    let (one, two) = (stage.sandbox(DEBIAN, &[]), stage.sandbox(DEBIAN, &[]));
+    let immutable = [&one, &two].map(Immutable::in_files_of);
+    // Work is in it when somebody removes it behind our back: no reason to keep what has lost its root.
+    one.exec(&["touch", "work"]).output().ended(0, &[]);
+    for sandbox in [&one, &two] {
+        let removed = docker(&["rm", "--force", &sandbox.name]);
+        removed.ended(1, &["failed to remove root filesystem"]);
+        let dead = |json: &serde_json::Value| assert_eq!(json["state"], "dead", "{json}");
+        dead(&sandbox.inspect());
+        let list = stage.sandbox_verb(&["list", "-o", "json"]).json();
+        let list = list.as_array().unwrap();
+        dead(list.iter().find(|it| it["name"] == *sandbox.name).unwrap());
+    }
+    let hint = format!("`amika sandbox delete {}`", one.name);
+    for verb in ["start", "restart", "logs", "wait"] {
+        let refused = one.verb(verb, &[]).output();
+        refused.ended(4, &["is dead", &hint]);
+    }
+    one.exec(&["true"]).output().ended(125, &["is dead", &hint]);
+    let again = one.create(DEBIAN, &[]);
+    again.ended(4, &["already exists", &hint]);
+    let refused = one.verb("delete", &[]).output();
+    refused.ended(1, &["failed to remove root filesystem"]);
+    drop(immutable);
+
+    one.verb("delete", &[]).output().ended(0, &[]);
+    let found = stage.amika(&["doctor", "--fix"]).output();
+    assert!(found.text().contains(&two.name), "{found:?}");
+    nothing_is_left(&stage);
+}
+
+fn nothing_is_left(stage: &Stage) {
+    let [containers, volumes, _] = stage.left();
+    assert!(
+        containers.is_empty() && volumes.is_empty(),
+        "{containers:?} {volumes:?}"
+    );
+}
+
+#[test]
+fn two_deletes_of_one_sandbox_leave_nothing() {
+    let stage = Stage::new();
+    for _ in 0..5 {
+        let sandbox = stage.sandbox(SCRATCH, &[]);
+        let both = [0, 1].map(|_| sandbox.verb("delete", &["--force"]).start());
+        let codes = both.map(|delete| delete.wait().code);
+        assert!(codes.contains(&0), "{codes:?}");
+        assert!(codes.iter().all(|code| [0, 3].contains(code)), "{codes:?}");
+        nothing_is_left(&stage);
+    }
 }
 
 #[test]

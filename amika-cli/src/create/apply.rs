@@ -303,6 +303,11 @@ pub async fn name_taken(engine: &Engine, name: &str, holder: &ContainerFacts) ->
         Some(amika_core::wire::Outcome::SetupFailed) => error
             .cause("its setup script failed")
             .hint(format!("`amika sandbox start {name}` tries again; `--replace` makes it anew")),
+        _ if holder.state == crate::engine::ContainerState::Dead => error
+            .cause("the engine removed it half-way and failed")
+            .hint(format!(
+                "`amika sandbox delete {name}` removes the rest of it but for a git volume"
+            )),
         _ if holder.state == crate::engine::ContainerState::Exited => error.hint(format!(
             "`amika sandbox start {name}` starts it; `--replace` makes it anew; or choose another `--name`"
         )),

@@ -1,6 +1,7 @@
 //! Containers: making, starting, stopping, looking at, and removing them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use amika_core::limit::{Cpus, Memory};
 use amika_core::port::Protocol;
@@ -15,6 +16,18 @@ use bollard::query_parameters::{
 
 use super::spec::{ContainerSpec, MountSpec};
 use super::{Engine, EngineError};
+
+/// Times between tries to remove a container: 6.35 s in all, as long as an engine at work takes to
+/// remove a container of many files.
+const REMOVAL_PAUSES: [Duration; 7] = [
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+    Duration::from_millis(800),
+    Duration::from_millis(1600),
+    Duration::from_millis(3200),
+];
 
 /// The engine's word for what a container does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
@@ -171,15 +184,32 @@ impl Engine {
     }
 
     /// Removes a container, running or not. Its named volumes stay.
+    ///
+    /// The engine refuses at times what it would do a moment later: while another call looks into the
+    /// container's files it leaves the container `dead`, "failed to remove root filesystem: … directory
+    /// not empty" (moby/moby#30392), and while another removal is under way it answers 409. Both are
+    /// tried again for as long as [`REMOVAL_PAUSES`] says.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] also when another removal ended first.
     pub async fn remove_container(&self, name: &str) -> Result<(), EngineError> {
-        let options = RemoveContainerOptionsBuilder::new()
-            .force(true)
-            .v(true)
-            .build();
-        self.docker
-            .remove_container(name, Some(options))
-            .await
-            .map_err(EngineError::from_bollard)
+        let mut pauses = REMOVAL_PAUSES.into_iter();
+        loop {
+            let options = RemoveContainerOptionsBuilder::new()
+                .force(true)
+                .v(true)
+                .build();
+            let refusal = match self.docker.remove_container(name, Some(options)).await {
+                Ok(()) => return Ok(()),
+                Err(error) => EngineError::from_bollard(error),
+            };
+            match pauses.next() {
+                Some(pause) if refusal.is_removal_that_may_pass() => {
+                    tokio::time::sleep(pause).await;
+                }
+                _ => return Err(refusal),
+            }
+        }
     }
 
     /// Looks at one container by name or id.
@@ -208,7 +238,16 @@ impl Engine {
             .list_containers(Some(options))
             .await
             .map_err(EngineError::from_bollard)?;
-        Ok(list.into_iter().map(summary).collect())
+        let mut containers: Vec<ContainerSummary> = list.into_iter().map(summary).collect();
+        for container in &mut containers {
+            // The list says so for ever of one whose removal failed; the container itself knows better.
+            if container.state == ContainerState::Removing
+                && let Ok(facts) = self.inspect_container(&container.id).await
+            {
+                container.state = facts.state;
+            }
+        }
+        Ok(containers)
     }
 
     /// Waits until a container does not run; returns its exit code.

@@ -81,7 +81,7 @@ impl PairState {
 
 pub(super) async fn run(args: &StatusArgs, app: &App) -> Result<()> {
     let engine = Engine::connect().await?;
-    let sandbox = Sandbox::find(&engine, &args.name).await?;
+    let sandbox = Sandbox::find_whole(&engine, &args.name).await?;
     let pairs = sign_ins::read_both(&engine, &sandbox, &crate::host::home_dir()).await?;
     let views: Vec<PairView> = pairs.iter().map(view).collect();
     app.out.result(&views, |out| {

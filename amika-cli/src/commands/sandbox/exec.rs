@@ -49,7 +49,7 @@ async fn attempt(args: &ExecArgs) -> Result<u8> {
 pub(super) async fn find_running(name: &str, signals: &mut Signals) -> Result<(Engine, Sandbox)> {
     let prepared = async {
         let engine = Engine::connect().await?;
-        let sandbox = Sandbox::find(&engine, name).await?;
+        let sandbox = Sandbox::find_whole(&engine, name).await?;
         sandbox.must_run()?;
         Ok((engine, sandbox))
     };

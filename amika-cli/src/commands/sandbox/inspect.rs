@@ -118,7 +118,7 @@ pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
         {
             access = client.opencode_access().await.ok();
         }
-    } else {
+    } else if !sandbox.is_dead() {
         last_boot = read_boot_record(&engine, &sandbox.container.id).await?;
     }
     let phase = status.as_ref().map(|status| status.phase);

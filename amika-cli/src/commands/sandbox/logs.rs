@@ -64,7 +64,7 @@ pub(super) async fn run(args: &LogsArgs, app: &App) -> Result<()> {
     }
     let which = Which::of(args);
     let engine = Engine::connect().await?;
-    let sandbox = Sandbox::find(&engine, &args.name).await?;
+    let sandbox = Sandbox::find_whole(&engine, &args.name).await?;
     let pieces: Pieces<'_> = match which.file() {
         None => container_log(&engine, &sandbox, args),
         Some(file) if !sandbox.is_running() => {
@@ -189,7 +189,7 @@ async fn live_log<'a>(
                 client = Client::new(Transport::relay(engine, &sandbox.container.id), None);
             }
             Err(ClientError::Unreachable(_)) if tries < ANSWER_TRIES => {
-                let now = Sandbox::find(engine, &sandbox.name).await?;
+                let now = Sandbox::find_whole(engine, &sandbox.name).await?;
                 if let Some(file) = which.file().filter(|_| !now.is_running()) {
                     return stored_log(engine, &now, file, args.lines()).await;
                 }
@@ -206,7 +206,7 @@ async fn live_log<'a>(
             match piece {
                 Ok(bytes) => Some(Ok((Target::Stdout, bytes))),
                 // A container that ends takes the connection with it: that is the log's end.
-                Err(error) => match Sandbox::find(&engine, &sandbox.name).await {
+                Err(error) => match Sandbox::find_whole(&engine, &sandbox.name).await {
                     Ok(now) if now.is_running() => Some(Err(no_answer(&sandbox, &error))),
                     Ok(_) => None,
                     Err(error) => Some(Err(error)),

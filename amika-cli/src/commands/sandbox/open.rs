@@ -63,7 +63,7 @@ pub(super) async fn run(args: &OpenArgs, app: &App) -> Result<()> {
 
 async fn prepare(name: &str) -> Result<(Engine, Sandbox, Relay)> {
     let engine = Engine::connect().await?;
-    let sandbox = Sandbox::find(&engine, name).await?;
+    let sandbox = Sandbox::find_whole(&engine, name).await?;
     sandbox.must_run()?;
     let port = sandbox
         .container

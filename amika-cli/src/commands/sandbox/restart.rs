@@ -28,7 +28,7 @@ pub(super) async fn run(args: &RestartArgs, app: &App) -> Result<()> {
     })
     .await?;
     each::run(&names, app, async |name| {
-        let sandbox = Sandbox::find(&engine, name).await?;
+        let sandbox = Sandbox::find_whole(&engine, name).await?;
         if sandbox.is_running() || sandbox.container.state == ContainerState::Paused {
             stop::one(&engine, &sandbox, grace, app).await?;
         }

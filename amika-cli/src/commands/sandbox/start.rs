@@ -53,7 +53,7 @@ pub(super) async fn one(
             "an earlier `start --reassign-ports {name}` was interrupted; that is mended now"
         ));
     }
-    let sandbox = interruptible(app, Sandbox::find(engine, name)).await?;
+    let sandbox = interruptible(app, Sandbox::find_whole(engine, name)).await?;
     if sandbox.container.state == ContainerState::Created {
         return Err(unfinished(&sandbox));
     }

@@ -63,7 +63,7 @@ pub(super) async fn run(args: &StatsArgs, app: &App) -> Result<()> {
 async fn named(engine: &Engine, names: &[String]) -> Result<Vec<Watched>> {
     let mut watched: Vec<Watched> = Vec::new();
     for name in names {
-        let sandbox = Sandbox::find(engine, name).await?;
+        let sandbox = Sandbox::find_whole(engine, name).await?;
         sandbox.must_run()?;
         if watched.iter().all(|(id, _)| *id != sandbox.container.id) {
             watched.push((sandbox.container.id, sandbox.name));

@@ -93,14 +93,17 @@ async fn wait_ready(engine: &Engine, args: &WaitArgs, app: &App) -> Result<Optio
 
 /// The sandbox, once no other process is making it.
 async fn made(engine: &Engine, name: &str) -> Result<Option<Sandbox>> {
-    let sandbox = Sandbox::find(engine, name).await?;
+    let sandbox = Sandbox::find_whole(engine, name).await?;
     let state = State::tell(sandbox.container.state, &sandbox.record, None, None);
     Ok((state != State::Creating).then_some(sandbox))
 }
 
 async fn wait_stopped(engine: &Engine, args: &WaitArgs, begun: Instant) -> Result<i64> {
     let sandbox = first_look(args, begun, Sandbox::find(engine, &args.name)).await?;
-    if sandbox.container.state == ContainerState::Exited {
+    if matches!(
+        sandbox.container.state,
+        ContainerState::Exited | ContainerState::Dead
+    ) {
         return Ok(sandbox.container.exit_code);
     }
     let ended = async { Ok(engine.wait_container(&sandbox.container.id).await?) };
@@ -124,7 +127,7 @@ async fn listens(
         user: Some("0".to_owned()),
         ..ExecSpec::default()
     };
-    let sandbox = Sandbox::find(engine, name).await?;
+    let sandbox = Sandbox::find_whole(engine, name).await?;
     sandbox.must_run()?;
     match engine.run_exec(&sandbox.container.id, &spec).await {
         Ok(0) => Ok(Some(())),
