@@ -27,6 +27,7 @@ mod engine;
 mod error;
 pub mod git;
 mod host;
+mod host_path;
 mod inject;
 mod interrupt;
 mod leftovers;

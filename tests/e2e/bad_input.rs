@@ -244,6 +244,60 @@ fn a_repository_that_is_none_is_7() {
 }
 
 #[test]
+fn a_path_that_does_not_exist_is_told_once_and_clean_with_what_is_near() {
+    let stage = Stage::new();
+    stage.file("here/data/file", "");
+    let here = stage.home().join("here").canonicalize().unwrap();
+    for (flags, code, message, hint) in [
+        (
+            &["--mount", "./nope:/data"][..],
+            2,
+            "--mount source HERE/nope does not exist",
+            "`--volume NAME:/data` mounts a volume",
+        ),
+        (
+            &["--mount", "../here/./dtaa:/data"],
+            2,
+            "--mount source HERE/dtaa does not exist",
+            "did you mean HERE/data?",
+        ),
+        (
+            &["--git", "./missing/of/it"],
+            7,
+            "HERE/missing/of/it does not exist",
+            "of this path, HERE exists",
+        ),
+        (
+            &["--git", "./data"],
+            7,
+            "HERE/data is not in a git repository",
+            "`git init HERE/data`",
+        ),
+        (
+            &["--setup-script", "./data/fiel"],
+            2,
+            "setup script HERE/data/fiel does not exist",
+            "did you mean HERE/data/file?",
+        ),
+        (
+            &["--env-file", "dat/file"],
+            2,
+            "--env-file HERE/dat/file does not exist",
+            "did you mean HERE/data/file?",
+        ),
+    ] {
+        let args = [&["sandbox", "create", "--image", SCRATCH], flags].concat();
+        let told = stage.amika(&args).dir(&here).output();
+        assert_eq!(told.code, code, "{told:?}");
+        let told = told.stderr_text().replace(here.to_str().unwrap(), "HERE");
+        assert!(told.contains(&format!("error: {message}\n")), "{told}");
+        assert!(told.contains(hint), "{hint}: {told}");
+        assert!(!told.contains("caused by"), "{told}");
+    }
+    stage.nothing_was_made();
+}
+
+#[test]
 fn bad_environment_and_limits_are_2() {
     let stage = Stage::new();
     let file = stage.file("env", "GOOD=1\nBAD NAME=2\n");

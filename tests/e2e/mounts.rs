@@ -241,7 +241,7 @@ fn bad_mounts_are_refused_before_anything_is_made() {
     let cases: [(&[String], i32, &str); 10] = [
         (&[with("data")], 2, "is not absolute"),
         (&[with("/data:wr")], 2, "unknown mode"),
-        (&["/nowhere:/data".into()], 2, "is not there"),
+        (&["/nowhere:/data".into()], 2, "/nowhere does not exist"),
         (&[with("/data"), with("/data/")], 4, "have the same target"),
         (
             &[with("/data:ro"), with("/data/x:ro")],

@@ -9,6 +9,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::landing::{Found, Landing, Source};
 use crate::error::{CommandError, ExitCode, Result};
+use crate::host_path;
 
 /// What is copied from here.
 pub struct HostSource {
@@ -30,7 +31,7 @@ pub fn source(path: &Path) -> Result<HostSource> {
             std::io::ErrorKind::NotFound => ExitCode::NotFound,
             _ => ExitCode::Failure,
         };
-        CommandError::new(code, format!("{} cannot be read", path.display())).caused_by(error)
+        host_path::unreadable(code, "", path, error)
     };
     let metadata = path.metadata().map_err(|error| failed(&error))?;
     let typed = path.as_os_str().as_bytes();

@@ -13,6 +13,7 @@ use amika_core::port::{HostIp, Publish};
 use crate::args::sandbox::CreateArgs;
 use crate::engine::Limits;
 use crate::error::{CommandError, ExitCode, Result};
+use crate::host_path;
 use crate::preset::Preset;
 
 /// Which image.
@@ -150,13 +151,10 @@ pub fn parse_preset(text: &str) -> Result<Preset> {
 /// # Errors
 /// [`ExitCode::Usage`] when it is missing, no file, or not executable.
 pub fn read_script(path: &Path) -> Result<Setup> {
-    let shown = path.display();
+    let clean = host_path::clean(path);
+    let shown = clean.display();
     let failed = |error: &std::io::Error| {
-        CommandError::new(
-            ExitCode::Usage,
-            format!("setup script {shown} cannot be read"),
-        )
-        .caused_by(error)
+        host_path::unreadable(ExitCode::Usage, "setup script ", path, error)
     };
     let absolute = path.canonicalize().map_err(|error| failed(&error))?;
     let meta = absolute.metadata().map_err(|error| failed(&error))?;
@@ -192,15 +190,15 @@ fn named(error: impl std::error::Error) -> CommandError {
 fn environment(flags: &[String], files: &[PathBuf]) -> Result<BTreeMap<String, String>> {
     let mut variables = Vec::new();
     for file in files {
-        let failed = |error: &dyn std::error::Error| {
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| host_path::unreadable(ExitCode::Usage, "--env-file ", file, &error))?;
+        variables.extend(amika_core::env::parse_file(&text).map_err(|error| {
+            let shown = host_path::clean(file);
             CommandError::new(
                 ExitCode::Usage,
-                format!("--env-file {} cannot be read", file.display()),
+                format!("--env-file {}: {error}", shown.display()),
             )
-            .caused_by(error)
-        };
-        let text = std::fs::read_to_string(file).map_err(|error| failed(&error))?;
-        variables.extend(amika_core::env::parse_file(&text).map_err(|error| failed(&error))?);
+        })?);
     }
     for flag in flags {
         variables.push(flag.parse().map_err(|error| usage("--env", &error))?);
@@ -217,11 +215,16 @@ fn mounts(args: &CreateArgs) -> Result<Vec<Mount>> {
     for text in &args.mount {
         let mut mount: HostMount = text.parse().map_err(named)?;
         let source = Path::new(&mount.source).canonicalize().map_err(|error| {
-            CommandError::new(
-                ExitCode::Usage,
-                format!("--mount {text}: {} is not there", mount.source),
-            )
-            .caused_by(&error)
+            let source = Path::new(&mount.source);
+            let refusal =
+                host_path::unreadable(ExitCode::Usage, "--mount source ", source, &error);
+            if refusal.hints.is_empty() && error.kind() == std::io::ErrorKind::NotFound {
+                let target = &mount.target;
+                return refusal.hint(format!(
+                    "name a file or directory of this machine; `--volume NAME:{target}` mounts a volume"
+                ));
+            }
+            refusal
         })?;
         let Some(source) = source.to_str() else {
             return Err(CommandError::new(

@@ -182,9 +182,9 @@ impl GitError {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::NoSuchPath { .. } => {
+            Self::NoSuchPath { path } => crate::host_path::hint(path).unwrap_or_else(|| {
                 "name a directory of the repository, or a URL such as `https://example.com/repo.git`".into()
-            }
+            }),
             Self::NotARepository { path } => format!(
                 "make it one with `git init {}`, or leave --git away and use --mount",
                 shell_word(&path.to_string_lossy())

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::command::{Git, line};
 use super::error::GitError;
 use super::url;
+use crate::host_path;
 
 /// What `--git` names.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ impl Source {
         let Some(spec) = spec else {
             return Ok(Self::Directory(cwd.to_owned()));
         };
-        let path = cwd.join(spec);
+        let path = host_path::clean(&cwd.join(spec));
         match std::fs::metadata(&path) {
             Ok(found) if found.is_dir() => Ok(Self::Directory(path)),
             Ok(_) => Ok(Self::Directory(path.parent().unwrap_or(cwd).to_owned())),

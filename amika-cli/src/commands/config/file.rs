@@ -10,6 +10,7 @@ use amika_core::diagnostic::{Diagnostic, Severity};
 use crate::create::SCRIPT_OUTSIDE;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::git::{self, GitError};
+use crate::host_path;
 
 /// A configuration on disk.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,13 +38,8 @@ impl File {
             let root = path.parent().and_then(Path::parent).map(Path::to_owned);
             return Ok(Self { path, root });
         }
-        let missing = |error: &std::io::Error| {
-            CommandError::new(
-                ExitCode::Usage,
-                format!("{} cannot be read", given.display()),
-            )
-            .caused_by(error)
-        };
+        let missing =
+            |error: &std::io::Error| host_path::unreadable(ExitCode::Usage, "", &path, error);
         let meta = std::fs::metadata(&path).map_err(|error| missing(&error))?;
         if meta.is_dir() {
             if path.join(config::PATH).exists() {
