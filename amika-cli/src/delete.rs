@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use amika_core::contract::path;
 use amika_core::label::{Kind, SandboxRecord, key};
-use futures_util::StreamExt as _;
 
 use crate::engine::{ContainerFacts, ContainerState, Engine, EngineError, VolumeFacts};
 use crate::error::{CommandError, ExitCode, Result};
@@ -150,29 +149,16 @@ async fn work(engine: &Engine, sandbox: &Sandbox) -> Result<Vec<(PathBuf, Vec<St
     let made = sandbox.record.created_at.unwrap_or_default() / 1000;
     let mut found = Vec::new();
     for place in places {
-        let archive = head(engine, &sandbox.container.id, place).await?;
+        let archive = engine
+            .archive_head(&sandbox.container.id, &place.to_string_lossy(), LOOK)
+            .await?
+            .unwrap_or_default();
         let names = names_of_work(&archive, place, &mounts, made);
         if !names.is_empty() {
             found.push((place.to_owned(), names));
         }
     }
     Ok(found)
-}
-
-/// The beginning of a directory's archive; empty when there is none.
-async fn head(engine: &Engine, container: &str, directory: &Path) -> Result<Vec<u8>> {
-    let mut archive = Vec::new();
-    let directory = directory.to_string_lossy();
-    let mut chunks = std::pin::pin!(engine.get_archive(container, &directory));
-    while archive.len() < LOOK {
-        match chunks.next().await {
-            None => break,
-            Some(Ok(chunk)) => archive.extend_from_slice(&chunk),
-            Some(Err(error)) if error.is_not_found() => return Ok(Vec::new()),
-            Some(Err(error)) => return Err(error.into()),
-        }
-    }
-    Ok(archive)
 }
 
 /// The first names in a directory that hold work, read off the (perhaps cut) archive of it.

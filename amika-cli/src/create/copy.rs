@@ -3,8 +3,6 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use futures_util::StreamExt as _;
-
 use super::fill::{Expected, Fault, fill, put};
 use super::plan::Plan;
 use crate::engine::{Engine, MountSpec};
@@ -151,16 +149,10 @@ async fn give_empty_volume(
 ) -> Result<()> {
     // A block for the directory, then either the next entry or the end of the archive.
     const ENOUGH: usize = 1024;
-    let mut head = Vec::new();
-    {
-        let mut chunks = std::pin::pin!(engine.get_archive(container, target));
-        while let Some(chunk) = chunks.next().await {
-            head.extend_from_slice(&chunk?);
-            if head.len() >= ENOUGH {
-                break;
-            }
-        }
-    }
+    let head = engine
+        .archive_head(container, target, ENOUGH)
+        .await?
+        .unwrap_or_default();
     let is_empty = head
         .get(512..)
         .is_none_or(|rest| rest.iter().all(|byte| *byte == 0));

@@ -76,6 +76,30 @@ impl Engine {
             .map(|chunk| chunk.map_err(EngineError::from_bollard))
     }
 
+    /// The beginning of the archive of a file or directory in the container: `enough` bytes at least,
+    /// or all of it; `None` when there is none.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn archive_head(
+        &self,
+        container: &str,
+        path: &str,
+        enough: usize,
+    ) -> Result<Option<Vec<u8>>, EngineError> {
+        let mut archive = Vec::new();
+        let mut chunks = std::pin::pin!(self.get_archive(container, path));
+        while archive.len() < enough {
+            match chunks.next().await {
+                None => break,
+                Some(Ok(chunk)) => archive.extend_from_slice(&chunk),
+                Some(Err(error)) if error.is_not_found() => return Ok(None),
+                Some(Err(error)) => return Err(error),
+            }
+        }
+        Ok(Some(archive))
+    }
+
     /// The content of one regular file of at most `limit` bytes; `None` when there is none.
     ///
     /// # Errors
@@ -86,19 +110,15 @@ impl Engine {
         path: &str,
         limit: usize,
     ) -> Result<Option<Vec<u8>>, EngineError> {
-        let mut archive = Vec::new();
-        let mut chunks = std::pin::pin!(self.get_archive(container, path));
-        while let Some(chunk) = chunks.next().await {
-            match chunk {
-                Ok(chunk) if archive.len() + chunk.len() > limit + 64 * 1024 => {
-                    return Err(EngineError::Broken(format!(
-                        "{path} is larger than {limit} bytes"
-                    )));
-                }
-                Ok(chunk) => archive.extend_from_slice(&chunk),
-                Err(error) if error.is_not_found() => return Ok(None),
-                Err(error) => return Err(error),
-            }
+        // The file, and what an archive has around it.
+        let most = limit + 64 * 1024;
+        let Some(archive) = self.archive_head(container, path, most + 1).await? else {
+            return Ok(None);
+        };
+        if archive.len() > most {
+            return Err(EngineError::Broken(format!(
+                "{path} is larger than {limit} bytes"
+            )));
         }
         first_file(archive).map_err(|error| EngineError::Broken(format!("{path}: {error}")))
     }
@@ -160,16 +180,10 @@ impl Engine {
     ) -> Result<Option<ArchivedFile>, EngineError> {
         // A header, and one more with its content where the name or time needs it.
         const HEADERS: usize = 8 * 1024;
-        let mut archive = Vec::new();
-        let mut chunks = std::pin::pin!(self.get_archive(container, path));
-        while archive.len() <= limit + HEADERS {
-            match chunks.next().await {
-                None => break,
-                Some(Ok(chunk)) => archive.extend_from_slice(&chunk),
-                Some(Err(error)) if error.is_not_found() => return Ok(None),
-                Some(Err(error)) => return Err(error),
-            }
-        }
+        let enough = limit + HEADERS + 1;
+        let Some(archive) = self.archive_head(container, path, enough).await? else {
+            return Ok(None);
+        };
         only_file(&archive, limit)
             .map(Some)
             .map_err(|error| EngineError::Broken(error.to_string()))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::{API_DEFAULT_VERSION, Docker};
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 
 use super::error::{chain, without_layers};
 use super::{Endpoint, EngineError};
@@ -24,6 +24,8 @@ pub struct Engine {
     endpoint: Endpoint,
     /// How many things are under way that must not be broken off.
     unbroken: Arc<watch::Sender<usize>>,
+    /// Whether it is Podman, once it was asked.
+    pub(super) is_podman: Arc<OnceCell<bool>>,
 }
 
 /// Counts as under way until it is dropped.
@@ -83,6 +85,7 @@ impl Engine {
             docker,
             endpoint,
             unbroken: Arc::new(watch::Sender::new(0)),
+            is_podman: Arc::default(),
         })
     }
 

@@ -28,15 +28,15 @@ pub struct SystemFacts {
 }
 
 impl Engine {
-    /// Whether the engine is Podman behind docker's API.
+    /// Whether the engine is Podman behind docker's API. It is asked once.
     pub async fn is_podman(&self) -> Result<bool, EngineError> {
-        let version = self
-            .docker
-            .version()
-            .await
-            .map_err(EngineError::from_bollard)?;
-        let components = version.components.unwrap_or_default();
-        Ok(components.iter().any(|part| part.name.contains("Podman")))
+        let ask = async || {
+            let version = self.docker.version().await;
+            let version = version.map_err(EngineError::from_bollard)?;
+            let components = version.components.unwrap_or_default();
+            Ok(components.iter().any(|part| part.name.contains("Podman")))
+        };
+        self.is_podman.get_or_try_init(ask).await.copied()
     }
 
     /// Makes sure that there still is an engine, after something broke of which that may be why.

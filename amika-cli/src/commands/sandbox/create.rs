@@ -1,48 +1,33 @@
 //! `amika sandbox create`: args → repository and configuration → plan → container → ready.
 
+mod adoption;
+mod report;
+
 use std::collections::BTreeSet;
 
 use amika_core::config::RepoConfig;
 use amika_core::name::SandboxName;
 use amika_core::service::HostPort;
-use amika_core::wire::{Outcome, ServiceState};
-use schemars::JsonSchema;
-use serde::Serialize;
+
+use adoption::Unreported;
+pub(super) use report::CreatedView;
+use report::report;
 
 use crate::App;
 use crate::args::sandbox::{ConnectArgs, CreateArgs};
 use crate::create::{self, Job, MissingImage, Plan, Request, Settings, Source, Upload};
-use crate::daemon::{UserKey, read_boot_record};
-use crate::engine::{ContainerFacts, ContainerState, Engine};
+use crate::daemon::UserKey;
+use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::lock::FileLock;
 use crate::output::Steps;
 use crate::ports;
-use crate::ready::{self, Ready};
-use crate::sandbox::{Sandbox, State};
+use crate::ready;
+use crate::sandbox::Sandbox;
 use crate::unreported::{self, Asked, Mark};
-use crate::view::SandboxView;
 
 /// How often a made-up name may turn out to be taken.
 const NAME_TRIES: u32 = 20;
-
-/// What `create -o json` prints.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct CreatedView {
-    #[serde(flatten)]
-    sandbox: SandboxView,
-    /// How long each step took, in milliseconds.
-    steps: Vec<StepView>,
-}
-
-/// A step of `create`.
-#[derive(Debug, Serialize, JsonSchema)]
-struct StepView {
-    /// Its name.
-    name: String,
-    /// How long it took.
-    duration_ms: u64,
-}
 
 pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
     let request = read_request(args, app).await?;
@@ -55,7 +40,7 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
         () = app.interrupt.requested() => return Err(create::interrupted()),
     };
     let made = match prepared {
-        Prepared::Made(made) => Some(made),
+        Prepared::Made(made) => Some(*made),
         Prepared::New(new) => make(args, *new, app, &mut steps).await?,
     };
     let Some(made) = made else {
@@ -206,7 +191,7 @@ enum Prepared {
     /// A sandbox is to be made.
     New(Box<New>),
     /// A create that was killed has made it.
-    Made(Made),
+    Made(Box<Made>),
 }
 
 /// What is known before anything is made.
@@ -258,12 +243,12 @@ async fn prepare(
         app.out.note(&format!(
             "\"{name}\" was made by a create that was interrupted: going on where that one ended"
         ));
-        return Ok(Prepared::Made(Made {
+        return Ok(Prepared::Made(Box::new(Made {
             engine,
             name,
             lock,
             undo: None,
-        }));
+        })));
     }
     let missing = if args.dry_run {
         MissingImage::Refuse
@@ -283,51 +268,6 @@ async fn prepare(
         asked,
         facts,
     })))
-}
-
-/// The sandbox of a create that was killed, and what that create left.
-struct Unreported {
-    container: ContainerFacts,
-    mark: Mark,
-}
-
-impl Unreported {
-    /// Refuses to take it for what was asked for when it is not.
-    async fn must_be(
-        &self,
-        engine: &Engine,
-        name: &SandboxName,
-        asked: &Asked,
-        source: Option<&Source>,
-    ) -> Result<()> {
-        let snapshot = match source {
-            Some(source) => Some(source.repository.snapshot().await?),
-            None => None,
-        };
-        let token = UserKey::load()?.token(self.mark.id.as_str());
-        if asked.fingerprint(&token, snapshot.as_ref()) == self.mark.asked {
-            return Ok(());
-        }
-        let refusal = create::name_taken(engine, name.as_str(), &self.container).await;
-        Err(refusal.cause(
-            "its create was interrupted after it had started it, and was asked for something else; \
-             it is a sandbox like any other",
-        ))
-    }
-
-    /// Starts it where it was ended from outside, as by the end of the engine: it told of no end then.
-    async fn start_again(&self, engine: &Engine) -> Result<()> {
-        let id = &self.container.id;
-        if self.container.state != ContainerState::Exited {
-            return Ok(());
-        }
-        let boot = read_boot_record(engine, id).await?;
-        let outcome = boot.and_then(|boot| boot.status.outcome);
-        if matches!(outcome, None | Some(Outcome::Signalled)) {
-            engine.start_container(id).await?;
-        }
-        Ok(())
-    }
 }
 
 /// The name asked for, or a made-up one that is free, with its lock, and the sandbox of this name
@@ -390,68 +330,4 @@ async fn replace(engine: &Engine, name: &SandboxName, app: &App) -> Result<()> {
 fn show_plan(plan: &Plan, app: &App) -> Result<()> {
     let view = create::PlanView::of(plan);
     app.out.result(&view, |out| view.write(out))
-}
-
-async fn report(
-    engine: &Engine,
-    name: &SandboxName,
-    ready: Option<&Ready>,
-    steps: &Steps,
-    app: &App,
-) -> Result<()> {
-    let sandbox = Sandbox::find(engine, name.as_str()).await?;
-    let name = &sandbox.name;
-    let state = match ready {
-        Some(Ready::Running) => State::Running,
-        Some(Ready::Finished) => State::Stopped,
-        None => State::tell(sandbox.container.state, &sandbox.record, None, None),
-    };
-    let view = CreatedView {
-        sandbox: SandboxView {
-            opencode_url: opencode_url(engine, &sandbox).await,
-            ..SandboxView::of(&sandbox, state)
-        },
-        steps: steps
-            .timings()
-            .iter()
-            .map(|(name, duration_ms)| StepView {
-                name: name.clone(),
-                duration_ms: *duration_ms,
-            })
-            .collect(),
-    };
-    app.out.result(&view, |out| writeln!(out, "{name}"))?;
-    if !app.out.is_json() {
-        if matches!(ready, Some(Ready::Finished)) {
-            app.out.note(&format!(
-                "CMD ended with 0 already: `amika sandbox logs {name}`"
-            ));
-        } else {
-            for port in &view.sandbox.ports {
-                app.out.note(&format!(
-                    "  port      {}",
-                    port.url.clone().unwrap_or_else(|| port.arrow())
-                ));
-            }
-            if let Some(url) = &view.sandbox.opencode_url {
-                app.out.note(&format!(
-                    "  OpenCode  {url}  (sign in: `amika sandbox inspect {name}`)"
-                ));
-            }
-            app.out
-                .note(&format!("  shell     amika sandbox connect {name}"));
-        }
-        if !engine.is_local() {
-            app.out
-                .note("  the engine is on another machine: addresses above are that machine's");
-        }
-    }
-    Ok(())
-}
-
-/// Where OpenCode is found, unless it is off.
-async fn opencode_url(engine: &Engine, sandbox: &Sandbox) -> Option<String> {
-    let status = sandbox.client(engine).ok()?.status().await.ok()?;
-    let off = status.services.opencode.state == ServiceState::Off;
-    crate::view::opencode_url(&sandbox.container.ports).filter(|_| !off)
 }

@@ -1,0 +1,55 @@
+//! Going on with the sandbox of a create that was killed before it told anybody of it.
+
+use amika_core::name::SandboxName;
+use amika_core::wire::Outcome;
+
+use crate::create::{self, Source};
+use crate::daemon::{UserKey, read_boot_record};
+use crate::engine::{ContainerFacts, ContainerState, Engine};
+use crate::error::Result;
+use crate::unreported::{Asked, Mark};
+
+/// The sandbox of a create that was killed, and what that create left.
+pub(super) struct Unreported {
+    pub(super) container: ContainerFacts,
+    pub(super) mark: Mark,
+}
+
+impl Unreported {
+    /// Refuses to take it for what was asked for when it is not.
+    pub(super) async fn must_be(
+        &self,
+        engine: &Engine,
+        name: &SandboxName,
+        asked: &Asked,
+        source: Option<&Source>,
+    ) -> Result<()> {
+        let snapshot = match source {
+            Some(source) => Some(source.repository.snapshot().await?),
+            None => None,
+        };
+        let token = UserKey::load()?.token(self.mark.id.as_str());
+        if asked.fingerprint(&token, snapshot.as_ref()) == self.mark.asked {
+            return Ok(());
+        }
+        let refusal = create::name_taken(engine, name.as_str(), &self.container).await;
+        Err(refusal.cause(
+            "its create was interrupted after it had started it, and was asked for something else; \
+             it is a sandbox like any other",
+        ))
+    }
+
+    /// Starts it where it was ended from outside, as by the end of the engine: it told of no end then.
+    pub(super) async fn start_again(&self, engine: &Engine) -> Result<()> {
+        let id = &self.container.id;
+        if self.container.state != ContainerState::Exited {
+            return Ok(());
+        }
+        let boot = read_boot_record(engine, id).await?;
+        let outcome = boot.and_then(|boot| boot.status.outcome);
+        if matches!(outcome, None | Some(Outcome::Signalled)) {
+            engine.start_container(id).await?;
+        }
+        Ok(())
+    }
+}

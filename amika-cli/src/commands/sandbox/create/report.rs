@@ -1,0 +1,100 @@
+//! What `amika sandbox create` prints when it is done.
+
+use amika_core::name::SandboxName;
+use amika_core::wire::ServiceState;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::App;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::output::Steps;
+use crate::ready::Ready;
+use crate::sandbox::{Sandbox, State};
+use crate::view::SandboxView;
+
+/// What `create -o json` prints.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(in crate::commands::sandbox) struct CreatedView {
+    #[serde(flatten)]
+    sandbox: SandboxView,
+    /// How long each step took, in milliseconds.
+    steps: Vec<StepView>,
+}
+
+/// A step of `create`.
+#[derive(Debug, Serialize, JsonSchema)]
+struct StepView {
+    /// Its name.
+    name: String,
+    /// How long it took.
+    duration_ms: u64,
+}
+
+/// Prints the sandbox and how to get at it; without `ready`, nobody waited for it.
+///
+/// # Errors
+/// Those of the engine.
+pub(super) async fn report(
+    engine: &Engine,
+    name: &SandboxName,
+    ready: Option<&Ready>,
+    steps: &Steps,
+    app: &App,
+) -> Result<()> {
+    let sandbox = Sandbox::find(engine, name.as_str()).await?;
+    let name = &sandbox.name;
+    let state = match ready {
+        Some(Ready::Running) => State::Running,
+        Some(Ready::Finished) => State::Stopped,
+        None => State::tell(sandbox.container.state, &sandbox.record, None, None),
+    };
+    let view = CreatedView {
+        sandbox: SandboxView {
+            opencode_url: opencode_url(engine, &sandbox).await,
+            ..SandboxView::of(&sandbox, state)
+        },
+        steps: steps
+            .timings()
+            .iter()
+            .map(|(name, duration_ms)| StepView {
+                name: name.clone(),
+                duration_ms: *duration_ms,
+            })
+            .collect(),
+    };
+    app.out.result(&view, |out| writeln!(out, "{name}"))?;
+    if !app.out.is_json() {
+        if matches!(ready, Some(Ready::Finished)) {
+            app.out.note(&format!(
+                "CMD ended with 0 already: `amika sandbox logs {name}`"
+            ));
+        } else {
+            for port in &view.sandbox.ports {
+                app.out.note(&format!(
+                    "  port      {}",
+                    port.url.clone().unwrap_or_else(|| port.arrow())
+                ));
+            }
+            if let Some(url) = &view.sandbox.opencode_url {
+                app.out.note(&format!(
+                    "  OpenCode  {url}  (sign in: `amika sandbox inspect {name}`)"
+                ));
+            }
+            app.out
+                .note(&format!("  shell     amika sandbox connect {name}"));
+        }
+        if !engine.is_local() {
+            app.out
+                .note("  the engine is on another machine: addresses above are that machine's");
+        }
+    }
+    Ok(())
+}
+
+/// Where OpenCode is found, unless it is off.
+async fn opencode_url(engine: &Engine, sandbox: &Sandbox) -> Option<String> {
+    let status = sandbox.client(engine).ok()?.status().await.ok()?;
+    let off = status.services.opencode.state == ServiceState::Off;
+    crate::view::opencode_url(&sandbox.container.ports).filter(|_| !off)
+}
