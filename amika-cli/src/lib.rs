@@ -24,6 +24,7 @@ mod creator;
 mod daemon;
 mod delete;
 mod engine;
+mod environment;
 mod error;
 pub mod git;
 mod host;

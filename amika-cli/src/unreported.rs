@@ -107,6 +107,7 @@ mod tests {
             setup: None,
             setup_once: false,
             env: BTreeMap::from([("SECRET".to_owned(), secret.to_owned())]),
+            unset_env: Vec::new(),
             mounts: Vec::new(),
             credentials: Selection::none(),
             publish: Vec::new(),

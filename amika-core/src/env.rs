@@ -49,17 +49,28 @@ pub fn parse_file(text: &str) -> Result<Vec<EnvVar>, InvalidEnvFile> {
     Ok(variables)
 }
 
-/// Returns names with values: what comes later wins, and a name without a value that the host does
-/// not have either is left out.
+/// What variables come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resolved {
+    /// Names with their values.
+    pub set: Vec<(String, String)>,
+    /// Names that were asked for without a value, and that the host has none for either.
+    pub unset: Vec<String>,
+}
+
+/// Gives variables their values: what comes later wins, and one without a value takes the host's.
 pub fn resolve(
     variables: impl IntoIterator<Item = EnvVar>,
     host: impl Fn(&str) -> Option<String>,
-) -> Vec<(String, String)> {
-    let mut resolved: Vec<(String, String)> = Vec::new();
+) -> Resolved {
+    let mut resolved = Resolved::default();
     for EnvVar { name, value } in variables {
-        let value = value.or_else(|| host(&name));
-        resolved.retain(|(known, _)| *known != name);
-        resolved.extend(value.map(|value| (name, value)));
+        resolved.set.retain(|(known, _)| *known != name);
+        resolved.unset.retain(|known| *known != name);
+        match value.or_else(|| host(&name)) {
+            Some(value) => resolved.set.push((name, value)),
+            None => resolved.unset.push(name),
+        }
     }
     resolved
 }
@@ -219,20 +230,29 @@ mod tests {
     }
 
     #[test]
-    fn later_values_win_and_absent_ones_are_left_out() {
+    fn later_values_win_and_absent_ones_are_named() {
         let host = |name: &str| (name == "HOSTED").then(|| "from host".to_owned());
         let asked = [
             var("A", Some("1")),
             var("HOSTED", None),
             var("MISSING", None),
+            var("GIVEN_LATER", None),
             var("A", Some("2")),
+            var("LOST_LATER", Some("")),
+            var("GIVEN_LATER", Some("3")),
+            var("LOST_LATER", None),
         ];
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(
             resolve(asked, host),
-            [
-                ("HOSTED".to_owned(), "from host".to_owned()),
-                ("A".to_owned(), "2".to_owned())
-            ]
+            Resolved {
+                set: vec![
+                    pair("HOSTED", "from host"),
+                    pair("A", "2"),
+                    pair("GIVEN_LATER", "3"),
+                ],
+                unset: vec!["MISSING".to_owned(), "LOST_LATER".to_owned()],
+            }
         );
     }
 

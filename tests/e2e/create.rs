@@ -120,7 +120,12 @@ fn environment_comes_from_flags_the_shell_and_files() {
         .env("HOST_TOO", "host")
         .without_env("NOT_SET")
         .output();
-    created.ended(0, &[]);
+    created.ended(
+        0,
+        &["warning: environment variable NOT_SET is left out: it is not set here\n"],
+    );
+    let warnings = created.stderr_text().matches("warning: ").count();
+    assert_eq!(warnings, 1, "{created:?}");
     let log = sandbox.log();
     let variables: BTreeSet<&str> = log.lines().collect();
     for variable in [

@@ -279,6 +279,10 @@ fn user_directory_and_environment_are_the_agents_unless_named() {
         "1234:4321 /tmp /home/amika 1 x y of the host\n",
         "{named:?}"
     );
+    assert_eq!(
+        named.stderr_text(),
+        "warning: environment variable ABSENT is left out: it is not set here\n"
+    );
 
     let bad = sandbox.exec_with(&["-e", "=x"], &["true"]).output();
     assert_eq!(bad.code, 125, "{bad:?}");

@@ -56,6 +56,8 @@ pub struct Request {
     pub setup_once: bool,
     /// Its environment.
     pub env: BTreeMap<String, String>,
+    /// Variables that were to have this shell's value, which it has not.
+    pub unset_env: Vec<String>,
     /// What is mounted.
     pub mounts: Vec<Mount>,
     /// Whose sign-ins are copied in.
@@ -100,12 +102,14 @@ impl Request {
             .iter()
             .map(|text| text.parse().map_err(named))
             .collect::<Result<_>>()?;
+        let environment = crate::environment::read(&args.env, &args.env_file)?;
         Ok(Self {
             name,
             image,
             setup,
             setup_once: args.setup_once,
-            env: environment(&args.env, &args.env_file)?,
+            env: environment.set.into_iter().collect(),
+            unset_env: environment.unset,
             mounts: mounts(args)?,
             credentials: match &args.credentials {
                 _ if args.no_credentials => Selection::none(),
@@ -185,28 +189,6 @@ fn usage(flag: &str, error: &dyn std::error::Error) -> CommandError {
 /// An error that names its flag by itself.
 fn named(error: impl std::error::Error) -> CommandError {
     CommandError::new(ExitCode::Usage, error.to_string())
-}
-
-fn environment(flags: &[String], files: &[PathBuf]) -> Result<BTreeMap<String, String>> {
-    let mut variables = Vec::new();
-    for file in files {
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| host_path::unreadable(ExitCode::Usage, "--env-file ", file, &error))?;
-        variables.extend(amika_core::env::parse_file(&text).map_err(|error| {
-            let shown = host_path::clean(file);
-            CommandError::new(
-                ExitCode::Usage,
-                format!("--env-file {}: {error}", shown.display()),
-            )
-        })?);
-    }
-    for flag in flags {
-        variables.push(flag.parse().map_err(|error| usage("--env", &error))?);
-    }
-    let host = |key: &str| std::env::var(key).ok();
-    Ok(amika_core::env::resolve(variables, host)
-        .into_iter()
-        .collect())
 }
 
 /// Reads `--mount` and `--volume`; sources become absolute and must be there.

@@ -31,6 +31,7 @@ const NAME_TRIES: u32 = 20;
 
 pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
     let request = read_request(args, app).await?;
+    crate::environment::warn_of_unset(&request.unset_env, &app.out);
     if args.connect && !args.dry_run {
         refuse_shell_without_terminal(app)?;
     }

@@ -1,7 +1,5 @@
 //! `amika sandbox exec`: a program in a sandbox, with this process's streams, signals and exit code.
 
-use amika_core::env::EnvVar;
-
 use crate::App;
 use crate::args::sandbox::ExecArgs;
 use crate::engine::Engine;
@@ -10,10 +8,10 @@ use crate::sandbox::Sandbox;
 use crate::terminal::{self, Remote, Signal, Signals, Streams};
 
 pub(super) async fn run(args: &ExecArgs, app: &App) -> Result<u8> {
-    own_failure(app, attempt(args).await)
+    own_failure(app, attempt(args, app).await)
 }
 
-async fn attempt(args: &ExecArgs) -> Result<u8> {
+async fn attempt(args: &ExecArgs, app: &App) -> Result<u8> {
     if args.tty && !terminal::is_terminal() {
         return Err(CommandError::new(
             ExitCode::Usage,
@@ -21,7 +19,8 @@ async fn attempt(args: &ExecArgs) -> Result<u8> {
         )
         .hint("leave `--tty` out: input and output are passed on as they are"));
     }
-    let given = environment(&args.env)?;
+    let given = crate::environment::read(&args.env, &[])?;
+    crate::environment::warn_of_unset(&given.unset, &app.out);
     let mut signals = install_signals()?;
     let (engine, sandbox) = find_running(&args.name, &mut signals).await?;
     let (streams, mut env) = if args.tty {
@@ -29,7 +28,7 @@ async fn attempt(args: &ExecArgs) -> Result<u8> {
     } else {
         (Streams::Separate, Vec::new())
     };
-    env.extend(given);
+    env.extend(given.set);
     let remote = Remote {
         verb: "exec-as",
         user: args.user.clone().or_else(|| sandbox.record.user.clone()),
@@ -82,15 +81,4 @@ pub(super) fn install_signals() -> Result<Signals> {
 /// Returns once the user asked for the end.
 pub(super) async fn interrupted(signals: &mut Signals) {
     while signals.next().await == Signal::Resized {}
-}
-
-fn environment(flags: &[String]) -> Result<Vec<(String, String)>> {
-    let variables = flags
-        .iter()
-        .map(|flag| flag.parse::<EnvVar>())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| CommandError::new(ExitCode::Usage, format!("--env: {error}")))?;
-    Ok(amika_core::env::resolve(variables, |name| {
-        std::env::var(name).ok()
-    }))
 }
