@@ -171,20 +171,72 @@ pub async fn warn_of_other_copies(
         (container.name.as_str(), agents)
     }))
     .await;
-    for agent in renewing {
-        let holders: Vec<&str> = held
-            .iter()
-            .filter(|(_, agents)| agents.contains(agent))
-            .map(|(name, _)| *name)
-            .collect();
-        if let Some(first) = holders.first() {
-            out.warn(&format!(
-                "{} already {} a copy of your sign-in to {agent}: its refresh token serves once, so the first \
-                 to renew it signs the others out (`amika credentials status {first}` tells who has the newer one)",
-                holders.join(", "),
-                if holders.len() == 1 { "holds" } else { "hold" }
-            ));
-        }
+    if let Some(warning) = other_copies(renewing, &held) {
+        out.warn(&warning);
     }
     Ok(())
+}
+
+/// What to warn of: sandboxes, with the agents whose sign-ins they hold, against the sign-ins that
+/// are to be copied and renew themselves.
+fn other_copies(renewing: &[Agent], held: &[(&str, BTreeSet<Agent>)]) -> Option<String> {
+    let holds = |agents: &BTreeSet<Agent>| renewing.iter().any(|agent| agents.contains(agent));
+    let holders: Vec<&str> = held
+        .iter()
+        .filter(|(_, agents)| holds(agents))
+        .map(|(name, _)| *name)
+        .collect();
+    let shared = renewing
+        .iter()
+        .filter(|agent| held.iter().any(|(_, agents)| agents.contains(agent)))
+        .map(|agent| agent.as_str());
+    let shared: Vec<&str> = shared.collect();
+    let places = match holders[..] {
+        [] => return None,
+        [one] => one.to_owned(),
+        [one, two] => format!("{one} and {two}"),
+        [first, ..] => format!("{first} and {} others", holders.len() - 1),
+    };
+    Some(format!(
+        "your sign-in to {} is also in {places}: the first to renew it signs the others out",
+        shared.join(", ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_copies_are_one_short_line_whatever_there_is() {
+        let (claude, codex) = (Agent::Claude, Agent::Codex);
+        let held = |names: &[&'static str], agents: &[Agent]| {
+            let agents: BTreeSet<Agent> = agents.iter().copied().collect();
+            let pair = |name: &&'static str| (*name, agents.clone());
+            names.iter().map(pair).collect::<Vec<_>>()
+        };
+        for (held, told) in [
+            (held(&[], &[]), None),
+            (held(&["a", "b"], &[Agent::OpenCode]), None),
+            (
+                held(&["a"], &[claude, Agent::OpenCode]),
+                Some(("claude", "a")),
+            ),
+            (
+                held(&["a", "b"], &[claude, codex]),
+                Some(("claude, codex", "a and b")),
+            ),
+            (
+                held(&["a", "b", "c"], &[codex]),
+                Some(("codex", "a and 2 others")),
+            ),
+        ] {
+            let told = told.map(|(agents, places)| {
+                format!(
+                    "your sign-in to {agents} is also in {places}: the first to renew it signs the others out"
+                )
+            });
+            assert_eq!(other_copies(&[claude, codex], &held), told);
+        }
+    }
 }

@@ -305,12 +305,15 @@ fn a_second_running_holder_is_warned_of() {
     let first = stage.sandbox(DEBIAN, &[]);
     let second = stage.adopt(stage.name());
     let created = second.create(DEBIAN, &[]);
-    let warning = "a copy of your sign-in to claude";
+    let warning = "your sign-in to claude is also in ";
     assert!(
         created.stderr_text().contains(warning) && created.stderr_text().contains(&first.name),
         "{created:?}"
     );
     let third = stage.adopt(stage.name());
+    let planned = third.create(DEBIAN, &["--dry-run"]);
+    planned.ended(0, &[]);
+    assert_eq!(planned.stderr_text(), "");
     let created = third.create(DEBIAN, &["--credentials", "codex"]);
     assert!(!created.stderr_text().contains(warning), "{created:?}");
 }
@@ -333,7 +336,7 @@ fn a_sign_in_that_was_added_later_counts_like_the_first() {
     assert_eq!(first.inspect()["credentials"], both);
 
     // Who makes another sandbox hears of it, and so does who copies it into one that is there.
-    let warning = "a copy of your sign-in to codex";
+    let warning = "your sign-in to codex is also in ";
     let second = stage.adopt(stage.name());
     let created = second.create(DEBIAN, &["--credentials", "codex"]);
     created.ended(0, &[warning, &first.name]);

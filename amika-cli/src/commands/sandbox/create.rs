@@ -119,8 +119,11 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
         app.out.warn(warning);
     }
     if let Some(taken) = create::read_credentials(&home, &credentials, &app.out) {
-        crate::sign_ins::warn_of_other_copies(&engine, name.as_str(), &taken.renewing, &app.out)
-            .await?;
+        if !args.dry_run {
+            let renewing = &taken.renewing;
+            crate::sign_ins::warn_of_other_copies(&engine, name.as_str(), renewing, &app.out)
+                .await?;
+        }
         plan.add_credentials(taken.upload, taken.agents);
     }
     if args.dry_run {
