@@ -78,6 +78,7 @@ fn advise(error: &mut clap::Error, typed: &[OsString]) {
     match error.kind() {
         ErrorKind::InvalidSubcommand => advise_on_command(error, typed),
         ErrorKind::InvalidValue => advise_on_empty_name(error, typed),
+        ErrorKind::UnknownArgument => advise_on_flag(error, typed),
         _ => {}
     }
 }
@@ -114,6 +115,32 @@ fn advise_on_command(error: &mut clap::Error, typed: &[OsString]) {
         (_, None) => return,
     };
     error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+}
+
+/// Clap does not see that two letters were swapped in a short word, and also tells how to hand a
+/// misspelt flag to the sandbox's program, which nobody meant who is shown the right one.
+fn advise_on_flag(error: &mut clap::Error, typed: &[OsString]) {
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg).cloned() else {
+        return;
+    };
+    if let Some(word) = flag.strip_prefix("--") {
+        let (_, command) = found(typed);
+        let root = Cli::command();
+        let flags: Vec<&str> = command
+            .get_arguments()
+            .chain(root.get_arguments().filter(|arg| arg.is_global_set()))
+            .filter(|arg| !arg.is_hide_set())
+            .filter_map(clap::Arg::get_long)
+            .chain(["help"])
+            .collect();
+        if let Some(near) = amika_core::nearest::nearest(word, flags) {
+            let near = ContextValue::String(format!("--{near}"));
+            error.insert(ContextKind::SuggestedArg, near);
+        }
+    }
+    if error.get(ContextKind::SuggestedArg).is_some() {
+        error.remove(ContextKind::Suggested);
+    }
 }
 
 /// An unset variable of a script, most often.
@@ -184,6 +211,31 @@ mod tests {
         // All arguments that are missing, in one line.
         let missing = of(&["sandbox", "exec"]);
         assert!(missing.message.contains("<NAME>") && !missing.message.contains('\n'));
+    }
+
+    #[test]
+    fn a_misspelt_flag_is_answered_with_the_right_one_alone() {
+        for (words, near) in [
+            (&["sandbox", "create", "--gti"][..], "--git"),
+            (&["sandbox", "create", "--gti=."], "--git"),
+            (&["sandbox", "create", "--evn", "A"], "--env"),
+            (&["sandbox", "create", "--brnch", "x"], "--branch"),
+            (&["sandbox", "create", "--enviro", "A"], "--env"),
+            (&["sandbox", "delete", "--focre", "x"], "--force"),
+            (&["sandbox", "list", "--quite"], "--quiet"),
+            (&["--hlep"], "--help"),
+        ] {
+            let hints = of(words).hints;
+            assert_eq!(
+                hints[0],
+                format!("a similar argument exists: '{near}'"),
+                "{words:?}: {hints:?}"
+            );
+            assert!(hints[1].starts_with("Usage: "), "{words:?}: {hints:?}");
+        }
+        let far = of(&["sandbox", "create", "--frobnicate"]).hints;
+        assert!(!far.concat().contains("similar"), "{far:?}");
+        assert!(far[0].contains("-- --frobnicate"), "{far:?}");
     }
 
     #[test]
