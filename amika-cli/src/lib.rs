@@ -13,6 +13,7 @@
 )]
 
 mod amikad;
+mod archive;
 mod args;
 mod bridge;
 mod browser;

@@ -135,6 +135,8 @@ fn trees_arrive_as_they_were() {
     symlink("/nowhere/at/all", tree.join("dangling")).unwrap();
     // Docker's unpacker refuses these where it is not told otherwise.
     symlink("../../../outside", tree.join("out")).unwrap();
+    // Another way to write a path is another target to git.
+    symlink(".//./empty", tree.join("untidy")).unwrap();
     let binary: Vec<u8> = (0..3_000_000_u32)
         .map(|n| n.to_le_bytes()[n as usize % 3])
         .collect();
@@ -155,8 +157,8 @@ fn trees_arrive_as_they_were() {
     assert_eq!(json["bytes"], 3_000_004, "{json}");
     assert_eq!(json["skipped"][0]["path"], "t/pipe", "{json}");
     assert_eq!(
-        inside(&sandbox, "readlink /t/dangling /t/out"),
-        "/nowhere/at/all\n../../../outside\n"
+        inside(&sandbox, "readlink /t/dangling /t/out /t/untidy"),
+        "/nowhere/at/all\n../../../outside\n.//./empty\n"
     );
 
     let other = stage.sandbox(NO_SHELL, &[]);
@@ -177,6 +179,10 @@ fn trees_arrive_as_they_were() {
     assert_eq!(
         std::fs::read_link(back.join("link")).unwrap(),
         Path::new("empty")
+    );
+    assert_eq!(
+        std::fs::read_link(back.join("untidy")).unwrap().as_os_str(),
+        ".//./empty"
     );
     let mtime = |path: &Path| path.metadata().unwrap().mtime();
     assert_eq!(mtime(&back.join("empty")), mtime(&tree.join("empty")));
@@ -271,6 +277,13 @@ fn archives_go_through_standard_input_and_output() {
         .input(vec![0x41; 10_000])
         .output();
     assert_eq!(garbage.code, 1, "{garbage:?}");
+    let cut = stage
+        .shell(
+            r#"cd "$HOME" && head -c 100000 /dev/zero >long && tar -c long | head -c 51200 | "$0" sandbox cp - "$1:/t""#,
+            &[&sandbox.name],
+        )
+        .output();
+    cut.ended(1, &["the copy broke off"]);
     let json = stage.sandbox_verb(&["cp", "-o", "json", &at(&sandbox, "/t"), "-"]);
     assert_eq!(
         (json.code, json.json()["error"]["code"].as_str()),

@@ -1,16 +1,13 @@
 //! Copies between this machine and sandboxes: one tar stream, never in memory or on disk as a whole.
 //!
 //! `place` reads what was typed, `landing` decides where it comes to stand, and the way between is
-//! `pack` (files → archive), `repack` (archive → archive) or `unpack` (archive → files), each on a
-//! thread of its own with a bounded channel to the engine (`crate::bridge`).
+//! `crate::archive::pack` (files → archive), `repack` (archive → archive) or `unpack` (archive → files),
+//! each on a thread of its own with a bounded channel to the engine (`crate::bridge`).
 
 mod landing;
 mod names;
-mod pack;
 mod place;
 mod repack;
-mod report;
-mod tar_out;
 mod unpack;
 
 mod host_side;
@@ -18,5 +15,4 @@ mod sandbox_side;
 mod transfer;
 
 pub use place::{InvalidPlace, Place};
-pub use report::Report;
 pub use transfer::{copy, download};

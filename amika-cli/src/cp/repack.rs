@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use tar::{Archive, EntryType};
 
 use super::names::Names;
-use super::report::{Report, at};
-use super::tar_out::TarOut;
+use crate::archive::{Modes, Report, TarOut, at};
 
 /// Reads an archive to its end and writes the other one, its names in the directory `prefix`.
 ///
@@ -22,7 +21,7 @@ pub fn repack(
     prefix: &str,
     to: impl Write,
 ) -> io::Result<Report> {
-    let mut tar = TarOut::new(to, owner, prefix);
+    let mut tar = TarOut::new(to, owner, Modes::WithoutBorrowedRights, prefix);
     let mut report = Report::default();
     let mut archive = Archive::new(from);
     for entry in archive.entries()? {

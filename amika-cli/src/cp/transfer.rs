@@ -12,8 +12,8 @@ use tokio::task::JoinHandle;
 use super::landing::{Landing, Source, land};
 use super::names::Names;
 use super::place::Place;
-use super::report::Report;
-use super::{host_side, pack, repack, sandbox_side, unpack};
+use super::{host_side, repack, sandbox_side, unpack};
+use crate::archive::{self, Modes, Report, TarOut, Top};
 use crate::bridge::{self, joined};
 use crate::engine::{Base, Engine, EngineError};
 use crate::error::{CommandError, ExitCode, Result};
@@ -123,7 +123,9 @@ async fn put(
             };
             let Base { at, prefix } = engine.base(&directory).await?;
             let (archive, thread) = bridge::produce(move |to| {
-                pack::pack(&source.path, name.as_deref(), owner, &prefix, to)
+                let tar = TarOut::new(to, owner, Modes::WithoutBorrowedRights, &prefix);
+                let name = name.as_deref().map(Path::new);
+                archive::pack(&source.path, name.map_or(Top::Contents, Top::Named), tar)
             });
             let sent = engine
                 .merge_archive_stream(&target.container, &at, archive)

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use tar::{Archive, Entry, EntryType};
 
 use super::names::{Names, stays_beneath};
-use super::report::{Report, at};
+use crate::archive::{Report, at};
 
 /// A directory, never through a link.
 const DIRECTORY: OFlags = OFlags::RDONLY

@@ -5,13 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::fill::{Expected, Fault, fill, put};
 use super::plan::Plan;
+use crate::archive::{self, Modes, Report, TarOut, Top};
 use crate::engine::{Engine, MountSpec};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::output::Printer;
-
-mod pack;
-
-use pack::Skipped;
 
 /// How many of the files that were left out are named.
 const NAMED: usize = 5;
@@ -61,9 +58,7 @@ pub async fn copy_all(
                     Expected::of_directory(source),
                     {
                         let source = source.clone();
-                        move |prefix: &str, to: &mut dyn Write| {
-                            pack::pack(&source, prefix.as_bytes(), agent, to)
-                        }
+                        move |prefix: &str, to: &mut dyn Write| pack(&source, prefix, agent, to)
                     },
                 )
                 .await;
@@ -71,7 +66,11 @@ pub async fn copy_all(
             }
             What::File(source) => {
                 let (at, name) = place(&plan.container.mounts, &copy.target);
-                let sent = put(engine, container, at, writer(source, name, agent)).await;
+                let sent = put(engine, container, at, {
+                    let (source, name) = (source.clone(), name.to_owned());
+                    move |to: &mut dyn Write| pack(&source, &name, agent, to)
+                })
+                .await;
                 tell(copy, source, sent, out)?;
             }
             What::EmptyVolume if !again => {
@@ -96,19 +95,19 @@ fn place<'m>(mounts: &'m [MountSpec], target: &'m str) -> (&'m str, &'m str) {
     (at, name.trim_start_matches('/'))
 }
 
-fn writer(
-    source: &Path,
-    name: &str,
-    agent: (u32, u32),
-) -> impl FnOnce(&mut dyn Write) -> io::Result<Skipped> + Send + 'static {
-    let (source, name) = (source.to_owned(), name.to_owned());
-    move |to| pack::pack(&source, name.as_bytes(), agent, to)
+/// Packs a file or directory, to be unpacked as `name`; without one, as the place where it is put.
+fn pack(source: &Path, name: &str, agent: (u32, u32), to: &mut dyn Write) -> io::Result<Report> {
+    let top = match name {
+        "" => Top::Root,
+        name => Top::Named(Path::new(name)),
+    };
+    archive::pack(source, top, TarOut::new(to, agent, Modes::Kept, ""))
 }
 
 /// Says how a copy went.
-fn tell(copy: &Copy, source: &Path, sent: Result<Skipped, Fault>, out: &Printer) -> Result<()> {
-    let skipped = match sent {
-        Ok(skipped) => skipped,
+fn tell(copy: &Copy, source: &Path, sent: Result<Report, Fault>, out: &Printer) -> Result<()> {
+    let report = match sent {
+        Ok(report) => report,
         Err(Fault::Volume(error)) => return Err(error.into()),
         Err(Fault::Source(error)) => {
             return Err(CommandError::new(
@@ -119,13 +118,10 @@ fn tell(copy: &Copy, source: &Path, sent: Result<Skipped, Fault>, out: &Printer)
             .hint("make it readable, or mount less"));
         }
     };
-    if skipped.count > 0 {
-        let names: Vec<String> = skipped
-            .first
-            .iter()
-            .map(|path| String::from_utf8_lossy(path).into_owned())
-            .collect();
-        let more = if skipped.count > names.len() {
+    if report.skipped_count > 0 {
+        let names = report.skipped.iter().take(NAMED);
+        let names: Vec<&str> = names.map(|skipped| skipped.path.as_str()).collect();
+        let more = if report.skipped.len() > NAMED {
             " …"
         } else {
             ""
@@ -133,7 +129,7 @@ fn tell(copy: &Copy, source: &Path, sent: Result<Skipped, Fault>, out: &Printer)
         out.warn(&format!(
             "{}: {} sockets, pipes or devices are not copied: {}{more}",
             copy.flag,
-            skipped.count,
+            report.skipped_count,
             names.join(", ")
         ));
     }
@@ -164,10 +160,19 @@ async fn give_empty_volume(
     if !is_empty || !is_roots {
         return Ok(());
     }
-    let archive = pack::empty_root(agent).map_err(|error| {
+    let archive = empty_root(agent).map_err(|error| {
         CommandError::new(ExitCode::Failure, "a directory cannot be packed").caused_by(&error)
     })?;
     Ok(engine.put_archive(container, target, archive).await?)
+}
+
+/// An archive of an empty root directory that belongs to the agent.
+fn empty_root(agent: (u32, u32)) -> io::Result<Vec<u8>> {
+    let mut archive = Vec::new();
+    let mut tar = TarOut::new(&mut archive, agent, Modes::Kept, "");
+    tar.root(0o755, 0)?;
+    tar.finish()?;
+    Ok(archive)
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::App;
+use crate::archive::Report;
 use crate::args::sandbox::CpArgs;
-use crate::cp::{self, Place, Report};
+use crate::cp::{self, Place};
 use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::output::human_size;

@@ -1,0 +1,9 @@
+//! Tar archives on their way into sandboxes, written while what is in them is read.
+
+mod pack;
+mod report;
+mod tar_out;
+
+pub use pack::{Top, pack};
+pub use report::{Report, at};
+pub use tar_out::{Modes, TarOut};
