@@ -1,6 +1,6 @@
 //! Bad input: refused with its exit code, in text and in JSON, before anything is made.
 
-use crate::support::{DEBIAN, Output, SCRATCH, Stage};
+use crate::support::{DEBIAN, Output, SCRATCH, Stage, docker};
 
 /// Runs `sandbox create` twice, for text and for JSON; asserts code, word and what is told.
 fn refused(stage: &Stage, args: &[&str], code: i32, told: &str) {
@@ -295,6 +295,38 @@ fn a_path_that_does_not_exist_is_told_once_and_clean_with_what_is_near() {
         assert!(!told.contains("caused by"), "{told}");
     }
     stage.nothing_was_made();
+}
+
+#[test]
+fn a_network_that_is_not_there_is_2_with_those_that_are() {
+    let stage = Stage::new();
+    for (network, told) in [
+        ("no-such-network", "there is no network \"no-such-network\""),
+        ("brigde", "did you mean `--network bridge`?"),
+        ("a/../b", "there is no network"),
+        ("", "there is no network"),
+        ("container:x", "another container's network"),
+    ] {
+        let network = format!("--network={network}");
+        refused(&stage, &["--image", SCRATCH, &network], 2, told);
+        let planned = ["--image", SCRATCH, "--dry-run", &network];
+        refused(&stage, &planned, 2, told);
+    }
+    let id = docker(&["network", "inspect", "-f", "{{.Id}}", "bridge"]).stdout_text();
+    for network in ["default", "none", &id[..12]] {
+        let planned = [
+            "create",
+            "--image",
+            SCRATCH,
+            "--dry-run",
+            "--network",
+            network,
+        ];
+        let planned = stage.sandbox_verb(&planned);
+        planned.ended(0, &[]);
+        let line = format!("Network     {network}\n");
+        assert!(planned.stdout_text().contains(&line), "{planned:?}");
+    }
 }
 
 #[test]

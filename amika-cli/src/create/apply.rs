@@ -420,8 +420,7 @@ async fn undo(engine: &Engine, plan: &Plan) -> Result<()> {
 fn refused(error: EngineError) -> CommandError {
     match error {
         EngineError::NotFound(message) if message.contains("network") => {
-            CommandError::new(ExitCode::Usage, format!("--network: {message}"))
-                .hint("`docker network ls` lists the networks")
+            CommandError::new(ExitCode::Usage, "the network of --network went away").cause(message)
         }
         EngineError::NotFound(message) => CommandError::new(ExitCode::Image, message),
         other => other.into(),

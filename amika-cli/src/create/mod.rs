@@ -8,6 +8,7 @@ mod facts;
 mod fill;
 mod filler;
 mod mounts;
+mod network;
 mod owner;
 mod pipe;
 mod plan;
@@ -23,6 +24,7 @@ pub use credentials::{
 pub use dry_run::PlanView;
 pub use facts::{Facts, MissingImage, gather};
 pub use mounts::{refuse_conflicts, refuse_remote_binds};
+pub use network::refuse_missing as refuse_missing_network;
 pub use owner::find as find_owner;
 pub use owner::find as find_user;
 pub use plan::{Plan, plan};

@@ -30,6 +30,21 @@ impl Engine {
         }
     }
 
+    /// The names of all networks.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn network_names(&self) -> Result<Vec<String>, EngineError> {
+        let networks = self
+            .docker
+            .list_networks(None)
+            .await
+            .map_err(EngineError::from_bollard)?;
+        let mut names: Vec<String> = networks.into_iter().filter_map(|one| one.name).collect();
+        names.sort();
+        Ok(names)
+    }
+
     /// Makes a bridge on which containers do not reach each other.
     ///
     /// # Errors
