@@ -228,9 +228,33 @@ fn a_dry_run_asks_the_engine_for_nothing_but_answers() {
         assert!(text.stdout_text().contains(part), "{part}: {text:?}");
     }
     assert!(!text.text().contains("hidden"), "{text:?}");
-    let json = run(&["-o", "json"]);
+    let head = stage
+        .shell("git rev-parse HEAD", &[])
+        .dir(&repository)
+        .output();
+    let head = head.stdout_text().trim().to_owned();
+    let cloned = "Repository  HERE -> /home/amika/workspace/project\nBranch      main\nCommit      COMMIT\n\
+                  Content     what is committed\n";
+    let cloned = cloned.replace("HERE", &repository).replace("COMMIT", &head);
+    assert!(text.stdout_text().contains(&cloned), "{text:?}");
+    stage.file("project/untracked", "");
+    let json = run(&["-o", "json", "--new-branch", "try-it", "--no-clean"]);
     json.ended(0, &[]);
     assert_eq!(json.json()["name"], name);
+    assert_eq!(
+        json.json()["repository"],
+        serde_json::json!({
+            "name": "project",
+            "source": repository,
+            "target": "/home/amika/workspace/project",
+            "branch": "try-it",
+            "new_branch": true,
+            "commit": head,
+            "uncommitted_changes": true,
+            "takes_changes": true,
+            "takes_ignored": false,
+        })
+    );
     assert!(proxy.count() > 0);
     assert_eq!(proxy.changing(), Vec::<String>::new());
     stage.nothing_was_made();

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::plan::Plan;
 use super::upload::Content;
 use crate::engine::MountSpec;
+use crate::git;
 
 /// A plan, for people and programs. Values of environment variables are left out: they may be
 /// secret.
@@ -15,6 +16,8 @@ use crate::engine::MountSpec;
 pub struct PlanView {
     /// Name of the sandbox.
     name: String,
+    /// The repository that is cloned in; null without `--git`.
+    repository: Option<RepositoryView>,
     /// Image reference.
     image: String,
     /// ENTRYPOINT in place of the image's.
@@ -35,11 +38,85 @@ pub struct PlanView {
     labels: std::collections::BTreeMap<String, String>,
 }
 
+/// A repository as the sandbox will have it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct RepositoryView {
+    /// Its name, which is its directory's.
+    name: String,
+    /// Where it comes from: a path of this machine, or a URL without secrets.
+    source: String,
+    /// Where it goes in the sandbox.
+    target: Option<String>,
+    /// The branch that the sandbox starts on; null when on a commit by itself.
+    branch: Option<String>,
+    /// Whether that branch is made in the sandbox.
+    new_branch: bool,
+    /// The commit that the sandbox starts on; null when there is none yet.
+    commit: Option<String>,
+    /// Whether the source has changes that are not committed.
+    uncommitted_changes: bool,
+    /// Whether they come along (`--no-clean`).
+    takes_changes: bool,
+    /// Whether ignored files come along, too (`--include-ignored`).
+    takes_ignored: bool,
+}
+
+impl RepositoryView {
+    /// The view of a repository that is to be copied so; `new_branch` says whether one is to be made.
+    pub fn of(facts: &git::Facts, copy: git::Copy, new_branch: bool) -> Self {
+        Self {
+            name: facts.name.clone(),
+            source: facts.source.clone(),
+            target: None,
+            branch: facts.branch.clone(),
+            new_branch,
+            commit: facts.commit.clone(),
+            uncommitted_changes: facts.is_dirty,
+            takes_changes: copy != git::Copy::Clean,
+            takes_ignored: matches!(
+                copy,
+                git::Copy::Dirty {
+                    include_ignored: true
+                }
+            ),
+        }
+    }
+
+    fn write(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        let target = self.target.as_deref().unwrap_or(&self.name);
+        let branch = match &self.branch {
+            Some(branch) if self.new_branch => format!("{branch} (new)"),
+            Some(branch) => branch.clone(),
+            None => "none (detached HEAD)".to_owned(),
+        };
+        let content = match (self.takes_changes, self.uncommitted_changes) {
+            (false, false) => "what is committed",
+            (false, true) => "what is committed; uncommitted changes stay behind",
+            (true, false) => "the work tree, which has no uncommitted changes",
+            (true, true) => "the work tree with its uncommitted changes",
+        };
+        let ignored = if self.takes_ignored {
+            ", and ignored files"
+        } else {
+            ""
+        };
+        let commit = self.commit.as_deref().unwrap_or("none yet");
+        writeln!(out, "{:<12}{} -> {target}", "Repository", self.source)?;
+        writeln!(out, "{:<12}{branch}", "Branch")?;
+        writeln!(out, "{:<12}{commit}", "Commit")?;
+        writeln!(out, "{:<12}{content}{ignored}", "Content")
+    }
+}
+
 impl PlanView {
-    /// The view of a plan.
-    pub fn of(plan: &Plan) -> Self {
+    /// The view of a plan, with the repository that is cloned in.
+    pub fn of(plan: &Plan, repository: Option<RepositoryView>) -> Self {
         let container = &plan.container;
         Self {
+            repository: repository.map(|repository| RepositoryView {
+                target: plan.clone_target.clone(),
+                ..repository
+            }),
             name: plan.name.to_string(),
             image: container.image.clone(),
             entrypoint: container.entrypoint.clone(),
@@ -90,6 +167,9 @@ impl PlanView {
     pub fn write(&self, out: &mut dyn Write) -> std::io::Result<()> {
         let words = |words: &Option<Vec<String>>| words.as_ref().map(|words| words.join(" "));
         writeln!(out, "{:<12}{}", "Name", self.name)?;
+        if let Some(repository) = &self.repository {
+            repository.write(out)?;
+        }
         writeln!(out, "{:<12}{}", "Image", self.image)?;
         for (label, value) in [
             ("Entrypoint", words(&self.entrypoint)),
@@ -132,4 +212,81 @@ fn mount(mount: &MountSpec) -> String {
         "{source} -> {target}{}",
         if *read_only { " (read-only)" } else { "" }
     )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn facts(branch: Option<&str>, commit: Option<&str>, is_dirty: bool) -> git::Facts {
+        git::Facts {
+            name: "app".to_owned(),
+            root: None,
+            source: "/home/ada/app".to_owned(),
+            branch: branch.map(str::to_owned),
+            commit: commit.map(str::to_owned),
+            remotes: std::collections::BTreeMap::new(),
+            is_dirty,
+            warnings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_repository_is_told_with_its_branch_commit_and_content() {
+        let dirty = |include_ignored| git::Copy::Dirty { include_ignored };
+        for (facts, copy, new_branch, told) in [
+            (
+                facts(Some("main"), Some("c0ffee"), false),
+                git::Copy::Clean,
+                false,
+                ["main", "c0ffee", "what is committed"],
+            ),
+            (
+                facts(Some("try"), Some("c0ffee"), true),
+                git::Copy::Clean,
+                true,
+                [
+                    "try (new)",
+                    "c0ffee",
+                    "what is committed; uncommitted changes stay behind",
+                ],
+            ),
+            (
+                facts(None, Some("c0ffee"), true),
+                dirty(false),
+                false,
+                [
+                    "none (detached HEAD)",
+                    "c0ffee",
+                    "the work tree with its uncommitted changes",
+                ],
+            ),
+            (
+                facts(Some("main"), None, false),
+                dirty(true),
+                false,
+                [
+                    "main",
+                    "none yet",
+                    "the work tree, which has no uncommitted changes, and ignored files",
+                ],
+            ),
+        ] {
+            let mut view = RepositoryView::of(&facts, copy, new_branch);
+            view.target = Some("/home/amika/workspace/app".to_owned());
+            let mut text = Vec::new();
+            view.write(&mut text).unwrap();
+            let [branch, commit, content] = told;
+            assert_eq!(
+                String::from_utf8_lossy(&text),
+                format!(
+                    "Repository  /home/ada/app -> /home/amika/workspace/app\nBranch      {branch}\n\
+                     Commit      {commit}\nContent     {content}\n"
+                )
+            );
+        }
+    }
 }

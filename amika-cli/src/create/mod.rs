@@ -21,7 +21,7 @@ pub use apply::{Job, apply, clear_name, interrupted, name_taken, put, unmake};
 pub use credentials::{
     HostFile, find as find_credentials, read as read_credentials, read_file as read_credential_file,
 };
-pub use dry_run::PlanView;
+pub use dry_run::{PlanView, RepositoryView};
 pub use facts::{Facts, MissingImage, gather};
 pub use mounts::{refuse_conflicts, refuse_remote_binds};
 pub use network::refuse_missing as refuse_missing_network;

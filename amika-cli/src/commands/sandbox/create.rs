@@ -127,7 +127,14 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
         plan.add_credentials(taken.upload, taken.agents);
     }
     if args.dry_run {
-        return show_plan(&plan, app).map(|()| None);
+        let repository = source.as_ref().map(|source| {
+            let copy = create::repository_copy(args);
+            let facts = source.repository.facts();
+            create::RepositoryView::of(facts, copy, args.new_branch.is_some())
+        });
+        let view = create::PlanView::of(&plan, repository);
+        app.out.result(&view, |out| view.write(out))?;
+        return Ok(None);
     }
     let snapshot = match &source {
         Some(source) => Some(source.repository.snapshot().await?),
@@ -330,9 +337,4 @@ async fn replace(engine: &Engine, name: &SandboxName, app: &App) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-fn show_plan(plan: &Plan, app: &App) -> Result<()> {
-    let view = create::PlanView::of(plan);
-    app.out.result(&view, |out| view.write(out))
 }
