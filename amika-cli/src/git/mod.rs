@@ -22,6 +22,7 @@ mod lfs;
 mod objects;
 mod plan;
 mod refs;
+mod selection;
 mod size;
 mod snapshot;
 mod source;
@@ -44,7 +45,8 @@ pub use writer::Owner;
 
 use config::Settings;
 use plan::{Place, Plan, Planner};
-use refs::{Refs, Selection};
+use refs::Refs;
+use selection::Selection;
 use source::{Location, Source};
 use writer::TarWriter;
 
@@ -197,7 +199,7 @@ impl Prepared {
             refs::check_name(&git, name)?;
         }
         let remotes: Vec<String> = settings.remotes().into_keys().collect();
-        let selection = refs::select(
+        let selection = selection::select(
             &refs,
             &remotes,
             request.branch.as_deref(),

@@ -1,0 +1,133 @@
+//! What the engine is asked for when a container is made.
+
+use std::collections::HashMap;
+
+use amika_core::limit::{Cpus, Memory};
+use amika_core::port::Protocol;
+use bollard::models::{
+    ContainerCreateBody, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig,
+    Mount, MountType, MountVolumeOptions, PortBinding,
+};
+
+use crate::engine::spec::{ContainerSpec, MountSpec};
+
+pub(super) fn body(spec: &ContainerSpec) -> ContainerCreateBody {
+    let key = |port: u16, protocol: Protocol| format!("{port}/{protocol}");
+    let mut bindings: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
+    for port in &spec.ports {
+        let binding = PortBinding {
+            host_ip: Some(port.host_ip.clone()),
+            host_port: Some(
+                port.host_port
+                    .map_or_else(String::new, |port| port.to_string()),
+            ),
+        };
+        bindings
+            .entry(key(port.container_port, port.protocol))
+            .or_insert_with(|| Some(Vec::new()))
+            .get_or_insert_default()
+            .push(binding);
+    }
+    let mut host = HostConfig {
+        network_mode: Some(spec.network.clone()),
+        mounts: Some(spec.mounts.iter().map(mount).collect()),
+        init: Some(false),
+        nano_cpus: spec.limits.cpus.map(Cpus::nano),
+        memory: spec.limits.memory.map(Memory::bytes),
+        pids_limit: spec.limits.pids,
+        // The kernel's ephemeral range reaches 60999: without this an outgoing connection could
+        // take the port of OpenCode or amikad before they bind it.
+        sysctls: Some(HashMap::from([(
+            "net.ipv4.ip_local_reserved_ports".to_owned(),
+            format!(
+                "{}-{}",
+                amika_core::contract::RESERVED_PORTS.start(),
+                amika_core::contract::RESERVED_PORTS.end()
+            ),
+        )])),
+        ..HostConfig::default()
+    };
+    if spec.bound_log {
+        host.log_config = Some(HostConfigLogConfig {
+            typ: Some("json-file".into()),
+            config: Some(HashMap::from([
+                ("max-size".to_owned(), "10m".to_owned()),
+                ("max-file".to_owned(), "3".to_owned()),
+            ])),
+        });
+    }
+    if spec.nested_engine {
+        // What `--privileged` gives, less SYS_RESOURCE, which not every host has to give.
+        host.cap_add = Some(vec!["ALL".into()]);
+        host.cap_drop = Some(vec!["SYS_RESOURCE".into()]);
+        host.security_opt = Some(vec![
+            "seccomp=unconfined".into(),
+            "apparmor=unconfined".into(),
+        ]);
+        // `systempaths=unconfined` is the docker command's word for empty lists.
+        host.masked_paths = Some(Vec::new());
+        host.readonly_paths = Some(Vec::new());
+        host.cgroupns_mode = Some(HostConfigCgroupnsModeEnum::PRIVATE);
+    }
+    let exposed: Vec<String> = bindings.keys().cloned().collect();
+    if !bindings.is_empty() {
+        host.port_bindings = Some(bindings);
+    }
+    ContainerCreateBody {
+        hostname: Some(spec.name.clone()),
+        image: Some(spec.image.clone()),
+        entrypoint: spec.entrypoint.clone(),
+        cmd: spec.cmd.clone(),
+        env: Some(spec.env.clone()),
+        labels: Some(spec.labels.clone().into_iter().collect()),
+        user: spec.user.clone(),
+        exposed_ports: Some(exposed),
+        open_stdin: Some(true),
+        stop_timeout: Some(20),
+        healthcheck: (!spec.healthcheck.is_empty()).then(|| HealthConfig {
+            test: Some(
+                std::iter::once("CMD".to_owned())
+                    .chain(spec.healthcheck.iter().cloned())
+                    .collect(),
+            ),
+            interval: Some(30_000_000_000),
+            ..HealthConfig::default()
+        }),
+        host_config: Some(host),
+        ..ContainerCreateBody::default()
+    }
+}
+
+fn mount(spec: &MountSpec) -> Mount {
+    match spec {
+        MountSpec::Volume {
+            name,
+            target,
+            read_only,
+            labels,
+            no_copy,
+        } => Mount {
+            typ: Some(MountType::VOLUME),
+            source: Some(name.clone()),
+            target: Some(target.clone()),
+            read_only: Some(*read_only),
+            volume_options: Some(MountVolumeOptions {
+                no_copy: Some(*no_copy),
+                labels: Some(labels.clone().into_iter().collect()),
+                ..MountVolumeOptions::default()
+            }),
+            ..Mount::default()
+        },
+        MountSpec::Bind {
+            source,
+            target,
+            read_only,
+        } => Mount {
+            typ: Some(MountType::BIND),
+            source: Some(source.clone()),
+            target: Some(target.clone()),
+            read_only: Some(*read_only),
+            ..Mount::default()
+        },
+    }
+}
