@@ -251,8 +251,7 @@ fn a_dry_run_asks_the_engine_for_nothing_but_answers() {
             "new_branch": true,
             "commit": head,
             "uncommitted_changes": true,
-            "takes_changes": true,
-            "takes_ignored": false,
+            "content": "work_tree",
         })
     );
     assert!(proxy.count() > 0);

@@ -55,10 +55,20 @@ pub struct RepositoryView {
     commit: Option<String>,
     /// Whether the source has changes that are not committed.
     uncommitted_changes: bool,
-    /// Whether they come along (`--no-clean`).
-    takes_changes: bool,
-    /// Whether ignored files come along, too (`--include-ignored`).
-    takes_ignored: bool,
+    /// What comes along.
+    content: ContentView,
+}
+
+/// What of a repository comes along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum ContentView {
+    /// What is committed.
+    Committed,
+    /// Also what is not (`--no-clean`).
+    WorkTree,
+    /// Also what is ignored (`--include-ignored`).
+    WorkTreeAndIgnored,
 }
 
 impl RepositoryView {
@@ -72,13 +82,15 @@ impl RepositoryView {
             new_branch,
             commit: facts.commit.clone(),
             uncommitted_changes: facts.is_dirty,
-            takes_changes: copy != git::Copy::Clean,
-            takes_ignored: matches!(
-                copy,
+            content: match copy {
+                git::Copy::Clean => ContentView::Committed,
                 git::Copy::Dirty {
-                    include_ignored: true
-                }
-            ),
+                    include_ignored: false,
+                } => ContentView::WorkTree,
+                git::Copy::Dirty {
+                    include_ignored: true,
+                } => ContentView::WorkTreeAndIgnored,
+            },
         }
     }
 
@@ -89,16 +101,15 @@ impl RepositoryView {
             Some(branch) => branch.clone(),
             None => "none (detached HEAD)".to_owned(),
         };
-        let content = match (self.takes_changes, self.uncommitted_changes) {
-            (false, false) => "what is committed",
-            (false, true) => "what is committed; uncommitted changes stay behind",
-            (true, false) => "the work tree, which has no uncommitted changes",
-            (true, true) => "the work tree with its uncommitted changes",
+        let content = match (self.content, self.uncommitted_changes) {
+            (ContentView::Committed, false) => "what is committed",
+            (ContentView::Committed, true) => "what is committed; uncommitted changes stay behind",
+            (_, false) => "the work tree, which has no uncommitted changes",
+            (_, true) => "the work tree with its uncommitted changes",
         };
-        let ignored = if self.takes_ignored {
-            ", and ignored files"
-        } else {
-            ""
+        let ignored = match self.content {
+            ContentView::WorkTreeAndIgnored => ", and ignored files",
+            ContentView::Committed | ContentView::WorkTree => "",
         };
         let commit = self.commit.as_deref().unwrap_or("none yet");
         writeln!(out, "{:<12}{} -> {target}", "Repository", self.source)?;
