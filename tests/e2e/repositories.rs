@@ -7,7 +7,7 @@ mod untouched;
 
 use std::path::{Path, PathBuf};
 
-use crate::support::{Output, Run, Sandbox, Stage, preset};
+use crate::support::{DEBIAN, Output, Run, Sandbox, Stage, preset};
 use host::{TOKEN, facts, facts_inside, fingerprint, introduce, is_sound, is_untouched, run};
 
 /// A stage with a user whom git knows; sandboxes on it are of the preset, which has git in it.
@@ -322,6 +322,36 @@ fn a_url_is_cloned_as_git_clone_does_and_the_token_stays_on_the_host() {
     let origin = inside(&sandbox, "git remote get-url origin");
     assert_eq!(origin, forge.url("", "project.git") + "\n");
     assert_eq!(world.stage.temporary(), Vec::<std::ffi::OsString>::new());
+}
+
+#[test]
+fn a_clone_of_a_url_shows_on_a_terminal_how_far_it_is_in_one_line() {
+    let world = World::new();
+    let served = world.make(
+        "served",
+        "mkdir work; cd work; git init -q; for i in $(seq 2000); do echo $i > $i; done; git add .
+         git commit -qm first; git clone -q --bare . ../project.git; cd ..; rm -r work",
+    );
+    let forge = server::Server::start(&served);
+    let url = forge.url(&format!("me:{TOKEN}@"), "project.git");
+    let args = ["sandbox", "create", "--dry-run", "--image", DEBIAN];
+    let args = [&args[..], &["--git", &url]].concat();
+    let (code, shown) = world.stage.on_terminal(&args).end();
+    assert_eq!(code, 0, "{shown:?}");
+    // What is overwritten has no line of its own, and goes before the last one comes.
+    let told: Vec<&str> = shown
+        .lines()
+        .filter(|line| line.contains("objects"))
+        .collect();
+    assert_eq!(told.len(), 1, "{shown:?}");
+    let last = told[0].rsplit("\r\u{1b}[K").next().unwrap();
+    assert!(last.contains('✓') && !last.contains("objects"), "{told:?}");
+    assert!(!shown.contains(TOKEN), "{shown:?}");
+
+    let plain = world.stage.amika(&args).output();
+    plain.ended(0, &[]);
+    assert!(!plain.stderr_text().contains('%'), "{plain:?}");
+    assert_eq!(plain.stderr_text().lines().count(), 1, "{plain:?}");
 }
 
 #[test]

@@ -68,9 +68,12 @@ pub async fn open(args: &CreateArgs, out: &Printer, steps: &mut Steps) -> Result
     })?;
     steps.begin("repository");
     let shared = Mutex::new(steps);
-    let show = |line: &str| {
+    let show = |said: git::Said<'_>| {
         if let Ok(mut steps) = shared.lock() {
-            steps.line(line);
+            match said {
+                git::Said::Progress(text) => steps.progress(text),
+                git::Said::Line(text) => steps.line(text),
+            }
         }
     };
     let repository = git::open(request, &cwd, &show).await?;

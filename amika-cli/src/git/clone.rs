@@ -13,14 +13,23 @@ use super::error::GitError;
 use super::url;
 
 /// Receives what git says while it works, as it comes, without secrets.
-pub type Progress<'a> = &'a (dyn Fn(&str) + Sync);
+pub type Listener<'a> = &'a (dyn Fn(Said<'_>) + Sync);
+
+/// What git says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said<'a> {
+    /// How far it is, of which the next word takes the place.
+    Progress(&'a str),
+    /// Something to keep.
+    Line(&'a str),
+}
 
 /// Bytes of git's last words that an error shows.
 const LAST_WORDS: usize = 4096;
 /// Longer than any line that git writes.
 const MAX_LINE: usize = 16 * 1024;
 /// How often a percentage is shown.
-const PROGRESS: Duration = Duration::from_secs(5);
+const PROGRESS: Duration = Duration::from_millis(100);
 /// How long git may take to clean up after itself when it is told to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -52,7 +61,7 @@ impl Drop for Running {
 pub(super) async fn bare(
     address: &str,
     directory: &Path,
-    progress: Progress<'_>,
+    listener: Listener<'_>,
 ) -> Result<PathBuf, GitError> {
     let target = directory.join("repository.git");
     let mut command = network_git();
@@ -63,7 +72,7 @@ pub(super) async fn bare(
         .arg("--")
         .arg(address)
         .arg(&target);
-    let (success, said) = run(command, address, progress).await?;
+    let (success, said) = run(command, address, listener).await?;
     if success {
         return Ok(target);
     }
@@ -89,21 +98,21 @@ pub(super) async fn lfs(
     address: &str,
     git_dir: &Path,
     commit: &str,
-    progress: Progress<'_>,
+    listener: Listener<'_>,
 ) -> bool {
     let mut command = network_git();
     command
         .arg("--git-dir")
         .arg(git_dir)
         .args(["lfs", "fetch", "origin", commit]);
-    matches!(run(command, address, progress).await, Ok((true, _)))
+    matches!(run(command, address, listener).await, Ok((true, _)))
 }
 
 /// Runs git to its end: whether it succeeded, and its last words.
 async fn run(
     command: std::process::Command,
     address: &str,
-    progress: Progress<'_>,
+    listener: Listener<'_>,
 ) -> Result<(bool, String), GitError> {
     let mut command = Command::from(command);
     command
@@ -114,7 +123,7 @@ async fn run(
     let stderr = running.0.stderr.take();
     let mut lines = Lines::default();
     let mut said = String::new();
-    let mut shown = Instant::now();
+    let mut shown: Option<Instant> = None;
     if let Some(mut stderr) = stderr {
         let mut buffer = vec![0; LAST_WORDS];
         loop {
@@ -122,13 +131,14 @@ async fn run(
             let end = read == 0;
             for line in lines.of(&buffer[..read], end) {
                 let text = url::redact(&line.text, address);
-                if line.passing {
-                    if shown.elapsed() < PROGRESS {
-                        continue;
+                if line.is_progress() {
+                    if shown.is_none_or(|shown| shown.elapsed() >= PROGRESS) {
+                        shown = Some(Instant::now());
+                        listener(Said::Progress(&text));
                     }
-                    shown = Instant::now();
+                    continue;
                 }
-                progress(&text);
+                listener(Said::Line(&text));
                 said.push_str(&text);
                 said.push('\n');
             }
@@ -152,6 +162,18 @@ struct Line {
     text: String,
     /// It is to be overwritten by the next one.
     passing: bool,
+}
+
+impl Line {
+    /// Whether it tells how far git is. The last of a row of percentages is not overwritten, and is
+    /// all that is told where git writes to no terminal: `Receiving objects: 100% (3/3), done.`
+    fn is_progress(&self) -> bool {
+        let counted = self.text.split_once("% (").is_some_and(|(before, _)| {
+            before.ends_with(|last: char| last.is_ascii_digit()) && before.contains(": ")
+        });
+        let ended = self.text.ends_with(", done.") || self.text.starts_with("remote: Total ");
+        self.passing || counted || ended
+    }
 }
 
 /// Makes lines of what comes in pieces: what is secret in one is found only in the whole of it.
@@ -225,6 +247,23 @@ mod tests {
                 ("fatal: s3cret".to_owned(), false),
             ]
         );
+        let is_progress = |text: &str, passing| {
+            let text = text.to_owned();
+            Line { text, passing }.is_progress()
+        };
+        assert!(is_progress("remote: Enumerating objects: 7", true));
+        for text in [
+            "remote: Enumerating objects: 3, done.",
+            "remote: Total 3 (delta 0), reused 0 (delta 0), pack-reused 0 (from 0)",
+            "Receiving objects: 100% (3/3), done.",
+            "remote: Compressing objects: 100% (2/2), done.",
+            "Downloading LFS objects: 100% (1/1), 1.0 MB | 0 B/s, done.",
+        ] {
+            assert!(is_progress(text, false), "{text}");
+        }
+        for text in ["warning: redirecting to x", "fatal: the disk is full, 100%"] {
+            assert!(!is_progress(text, false), "{text}");
+        }
         let long = "x".repeat(MAX_LINE + 1);
         assert_eq!(lines(&[&long, "y\nz\n"]), [("z".to_owned(), false)]);
         assert_eq!(lines(&[]), []);

@@ -36,7 +36,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use clone::Progress;
+pub use clone::{Listener, Said};
 pub use content::{Entry, Kind};
 pub use error::GitError;
 pub use size::Size;
@@ -125,7 +125,7 @@ const CONFIG_LIMIT: u64 = 1024 * 1024;
 pub async fn open(
     request: Request,
     cwd: &Path,
-    progress: Progress<'_>,
+    listener: Listener<'_>,
 ) -> Result<Repository, GitError> {
     let source = Source::read(request.spec.as_deref(), cwd)?;
     let scratch = Scratch::new().map_err(GitError::io("write", std::env::temp_dir()))?;
@@ -138,7 +138,7 @@ pub async fn open(
     if request.copy != Copy::Clean {
         return Err(GitError::NoWorkTree { what: "a URL" });
     }
-    let git_dir = clone::bare(&address, scratch.path(), progress).await?;
+    let git_dir = clone::bare(&address, scratch.path(), listener).await?;
     let prepared = {
         let (request, git_dir, address) = (request.clone(), git_dir.clone(), address.clone());
         blocking(move || Prepared::of_url(&request, &git_dir, &address)).await?
@@ -147,7 +147,7 @@ pub async fn open(
         && let Some(commit) = prepared.selection.head.commit()
     {
         // What could not be had is counted, and warned of, when the copy is planned.
-        clone::lfs(&address, &git_dir, commit, progress).await;
+        clone::lfs(&address, &git_dir, commit, listener).await;
     }
     blocking(move || {
         let facts = Facts {

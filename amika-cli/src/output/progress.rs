@@ -4,6 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use anstyle::AnsiColor;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::human_duration;
 
@@ -19,6 +20,18 @@ struct Current {
     name: String,
     since: Instant,
     lines: bool,
+    /// Whether the cursor stands behind a line that the next one takes the place of.
+    passing: bool,
+}
+
+impl Current {
+    /// Takes a passing line away.
+    fn clear(&mut self) {
+        if std::mem::take(&mut self.passing) {
+            // Past what strips colours: NO_COLOR asks for no other stillness.
+            let _ = write!(std::io::stderr().lock(), "\r\x1b[K");
+        }
+    }
 }
 
 impl Steps {
@@ -46,6 +59,7 @@ impl Steps {
             name: name.to_owned(),
             since: Instant::now(),
             lines: false,
+            passing: false,
         });
         if self.terminal && !self.quiet {
             let dim = AnsiColor::Cyan.on_default();
@@ -59,15 +73,38 @@ impl Steps {
             return;
         }
         let mut err = anstream::stderr().lock();
-        if let Some(current) = &mut self.current
-            && !current.lines
-        {
-            current.lines = true;
-            let dim = AnsiColor::Cyan.on_default();
-            let _ = writeln!(err, "{dim}…{dim:#} {}", current.name);
+        if let Some(current) = &mut self.current {
+            current.clear();
+            if !current.lines {
+                current.lines = true;
+                let dim = AnsiColor::Cyan.on_default();
+                let _ = writeln!(err, "{dim}…{dim:#} {}", current.name);
+            }
         }
         let dim = anstyle::Style::new().dimmed();
         let _ = writeln!(err, "  {dim}│{dim:#} {}", sanitize(text));
+    }
+
+    /// Shows how far the step under way is, in place of what was shown of that before. Only who looks
+    /// on is shown it: in a file it would be a line for each percent.
+    pub fn progress(&mut self, text: &str) {
+        let can_clear = std::env::var_os("TERM").is_some_and(|term| term != "dumb");
+        let Some(current) = self.current.as_mut() else {
+            return;
+        };
+        if self.quiet || !self.terminal || !can_clear {
+            return;
+        }
+        current.clear();
+        current.passing = true;
+        let told = rustix::termios::tcgetwinsize(std::io::stderr());
+        let columns = told.map_or(0, |size| usize::from(size.ws_col));
+        let room = columns.saturating_sub(current.name.width() + 4);
+        let text = cut(&sanitize(text), room);
+        let dim = AnsiColor::Cyan.on_default();
+        let mut err = anstream::stderr().lock();
+        let _ = write!(err, "{dim}…{dim:#} {} {text}", current.name);
+        let _ = err.flush();
     }
 
     /// Ends the step under way, with what came of it.
@@ -92,9 +129,10 @@ impl Steps {
     }
 
     fn end(&mut self, result: &str, good: bool, measured: Option<Duration>) {
-        let Some(current) = self.current.take() else {
+        let Some(mut current) = self.current.take() else {
             return;
         };
+        current.clear();
         let took = measured.unwrap_or_else(|| current.since.elapsed());
         self.finished.push((
             current.name.clone(),
@@ -133,9 +171,36 @@ fn sanitize(line: &str) -> String {
         .collect()
 }
 
+/// As much of a text as has room: a line that wraps could not be taken away again.
+fn cut(text: &str, room: usize) -> String {
+    let mut left = room;
+    text.chars()
+        .take_while(|found| match left.checked_sub(found.width().unwrap_or(0)) {
+            Some(rest) => {
+                left = rest;
+                true
+            }
+            None => false,
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_passing_line_fits_its_room() {
+        for (text, room, shown) in [
+            ("50% (1/2)", 80, "50% (1/2)"),
+            ("50% (1/2)", 3, "50%"),
+            ("größe", 3, "grö"),
+            ("世界", 3, "世"),
+            ("50%", 0, ""),
+        ] {
+            assert_eq!(cut(text, room), shown);
+        }
+    }
 
     #[test]
     fn output_cannot_steer_the_terminal() {
