@@ -9,20 +9,34 @@ use amika_core::contract::AMIKAD_PORT;
 /// How long the daemon may take.
 const TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Exits 0 if the daemon lives, or if CMD runs where `ready` is asked.
+/// Exits 0 if the daemon lives and, where `ready` is asked, CMD runs. Prints the answer that decided.
 pub(crate) fn health(ready: bool) -> i32 {
-    let target = if ready { "/readyz" } else { "/livez" };
-    match ask(target) {
-        Ok(answer) => {
-            let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-            crate::print(&format!("{}\n", body.trim_end()));
-            i32::from(answer.split_ascii_whitespace().nth(1) != Some("200"))
+    // Readiness is read from a snapshot: only liveness tells that the loop which made it still turns.
+    let targets: &[&str] = if ready {
+        &["/livez", "/readyz"]
+    } else {
+        &["/livez"]
+    };
+    let mut last = String::new();
+    for target in targets {
+        match ask(target) {
+            Ok(answer) => last = answer,
+            Err(error) => {
+                crate::say::say(format!("no answer on port {AMIKAD_PORT}: {error}"));
+                return 1;
+            }
         }
-        Err(error) => {
-            crate::say::say(format!("no answer on port {AMIKAD_PORT}: {error}"));
-            1
+        if !is_good(&last) {
+            break;
         }
     }
+    let body = last.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    crate::print(&format!("{}\n", body.trim_end()));
+    i32::from(!is_good(&last))
+}
+
+fn is_good(answer: &str) -> bool {
+    answer.split_ascii_whitespace().nth(1) == Some("200")
 }
 
 fn ask(target: &str) -> std::io::Result<String> {

@@ -1,6 +1,6 @@
 //! The setup script: shown as it runs, a gate before CMD, and told in full when it fails.
 
-use crate::support::{DEBIAN, NO_SHELL, SCRATCH, Sandbox, Stage, docker};
+use crate::support::{DEBIAN, NO_SHELL, SCRATCH, Sandbox, Stage, docker, preset};
 
 /// CMD of these tests: it tells that it ran.
 const CMD: [&str; 4] = ["--", "sh", "-c", "echo CMD-RAN; exec cat"];
@@ -308,4 +308,42 @@ fn a_repositorys_own_script_runs_from_its_clone() {
     let log = flag.verb("logs", &["--setup"]).output();
     assert_eq!(log.stdout_text(), "flag wins\n", "{log:?}");
     let _ = docker(&["stop", "-t", "1", &flag.name]);
+}
+
+/// The row of a sandbox in the list for people.
+fn row(sandbox: &Sandbox<'_>) -> String {
+    let listed = sandbox.stage.sandbox_verb(&["list"]).stdout_text();
+    let row = listed.lines().find(|line| line.starts_with(&sandbox.name));
+    row.unwrap_or_else(|| panic!("{listed}")).to_owned()
+}
+
+#[test]
+fn a_preset_that_is_given_a_script_later_is_listed_in_its_setup() {
+    let stage = Stage::new();
+    preset(&stage);
+    let sandbox = stage.adopt(stage.name());
+    let env = ["--env", "AMIKA_OPENCODE_WEB=0"];
+    let mut create = vec!["create", "--name", &sandbox.name];
+    create.extend(env);
+    stage.sandbox_verb(&create).ended(0, &[]);
+    assert!(row(&sandbox).contains("running"));
+    // What the engine runs to tell whether it is healthy: those that are, the list does not ask.
+    let check = sandbox.engine_says("{{join (slice .Config.Healthcheck.Test 1) \" \"}}");
+    let check: Vec<&str> = check.split(' ').collect();
+    assert_eq!(sandbox.docker_exec(&check).code, 0);
+    sandbox.verb("stop", &[]).output().ended(0, &[]);
+    let script = stage.script(
+        "later.sh",
+        "#!/bin/sh\necho begun\nwhile [ ! -e /tmp/go ]; do sleep 0.1; done\n",
+    );
+    let starting = sandbox.verb("start", &["--setup-script", &script]).start();
+    starting.warns("begun");
+    assert!(row(&sandbox).contains("setup"), "{}", row(&sandbox));
+    assert_eq!(sandbox.docker_exec(&check).code, 1);
+    let says = sandbox.engine_says("{{.State.Health.Status}}");
+    assert_eq!(says, "starting");
+    sandbox.exec(&["touch", "/tmp/go"]).output().ended(0, &[]);
+    starting.wait().ended(0, &[]);
+    assert!(row(&sandbox).contains("running"));
+    assert_eq!(sandbox.docker_exec(&check).code, 0);
 }

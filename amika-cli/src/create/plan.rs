@@ -154,7 +154,8 @@ pub fn plan(
         limits: settings.limits.clone(),
         bound_log: facts.unbounded_log,
         nested_engine: settings.image == Image::Preset(crate::preset::Preset::CoderDind),
-        healthcheck: vec![path::AMIKAD.into(), "health".into()],
+        // Healthy is a sandbox whose CMD runs: `list` need not ask those.
+        healthcheck: vec![path::AMIKAD.into(), "health".into(), "--ready".into()],
     };
     // All sandboxes share it: it is no test run's own.
     let network_labels = ResourceRecord::new(Kind::Network).to_labels();

@@ -129,8 +129,10 @@ async fn rows(
                         size_bytes: sizes.get(&container.id).copied(),
                         volumes: own_volumes(&container),
                     });
-                    // Only the document says where OpenCode is.
-                    let ask = app.out.is_json() || may_be_in_setup(&record);
+                    // One whose health check succeeded has its setup behind it: asking each of a
+                    // hundred would take longer than the list itself. Only the document says where
+                    // OpenCode is.
+                    let ask = app.out.is_json() || !container.is_healthy();
                     let sandbox = view_of(engine, user_key, container, &record, ask).await;
                     Some(Listed { sandbox, details })
                 }
@@ -227,12 +229,6 @@ async fn view_of(
         opencode_url: view::opencode_url(&container.ports),
     };
     view.told_by(status.as_ref())
-}
-
-/// Whether a running sandbox may be found in its setup. A preset without a script of the user's has
-/// none that lasts: asking each of a hundred would take longer than the list itself.
-fn may_be_in_setup(record: &SandboxRecord) -> bool {
-    record.preset.is_none() || record.setup_script.is_some()
 }
 
 /// The exit code in the engine's sentence: `Exited (3) 2 minutes ago`.

@@ -1,6 +1,7 @@
 //! What the engine is asked for when a container is made.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use amika_core::limit::{Cpus, Memory};
 use amika_core::port::Protocol;
@@ -10,6 +11,12 @@ use bollard::models::{
 };
 
 use crate::engine::spec::{ContainerSpec, MountSpec};
+
+/// How often the health check is run.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(30);
+/// For so long after a start, a check that never succeeded makes nobody call the container unhealthy:
+/// one that is set up is not to be restarted by those who look after unhealthy ones.
+const LONGEST_SETUP: Duration = Duration::from_hours(24);
 
 pub(super) fn body(spec: &ContainerSpec) -> ContainerCreateBody {
     let key = |port: u16, protocol: Protocol| format!("{port}/{protocol}");
@@ -90,12 +97,18 @@ pub(super) fn body(spec: &ContainerSpec) -> ContainerCreateBody {
                     .chain(spec.healthcheck.iter().cloned())
                     .collect(),
             ),
-            interval: Some(30_000_000_000),
+            interval: Some(nanoseconds(HEALTH_INTERVAL)),
+            start_period: Some(nanoseconds(LONGEST_SETUP)),
             ..HealthConfig::default()
         }),
         host_config: Some(host),
         ..ContainerCreateBody::default()
     }
+}
+
+/// A time as the engine counts it.
+fn nanoseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
 
 fn mount(spec: &MountSpec) -> Mount {

@@ -73,6 +73,13 @@ pub struct ContainerSummary {
     pub volumes: Vec<(String, String)>,
 }
 
+impl ContainerSummary {
+    /// Whether its health check succeeded at its last run, since this start of it.
+    pub fn is_healthy(&self) -> bool {
+        self.status.ends_with("(healthy)")
+    }
+}
+
 /// A container in full.
 #[derive(Clone, Debug)]
 pub struct ContainerFacts {
