@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::App;
 use crate::args::events::EventsArgs;
+use crate::commands::{follow, interruptible};
 use crate::engine::{ContainerEvent, Engine, EventQuery};
 use crate::error::Result;
 
@@ -54,8 +55,12 @@ pub(super) struct EventView {
     health: Option<String>,
 }
 
-pub(super) async fn run(args: &EventsArgs, app: &App) -> Result<()> {
-    let engine = Engine::connect().await?;
+pub(super) async fn run(args: &EventsArgs, app: &App) -> Result<u8> {
+    let engine = interruptible(app, async { Ok(Engine::connect().await?) }).await?;
+    follow(app, tell(&engine, args, app)).await
+}
+
+async fn tell(engine: &Engine, args: &EventsArgs, app: &App) -> Result<()> {
     let now = Duration::from_millis(crate::host::now_millis());
     let query = EventQuery {
         since: args.since.map(|ago| now.saturating_sub(ago)),

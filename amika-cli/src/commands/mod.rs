@@ -36,9 +36,7 @@ pub(crate) async fn run(command: Command, app: App) -> Result<u8> {
         Command::Volume(command) => interruptible(&app, volume::run(command, &app))
             .await
             .map(|()| 0),
-        Command::Events(args) => interruptible(&app, events::run(&args, &app))
-            .await
-            .map(|()| 0),
+        Command::Events(args) => events::run(&args, &app).await,
         Command::System(command) => interruptible(&app, system::run(command, &app))
             .await
             .map(|()| 0),
@@ -49,6 +47,17 @@ pub(crate) async fn run(command: Command, app: App) -> Result<u8> {
             .map(|()| 0),
         Command::Completion(args) => completion::run(&args, &app).map(|()| 0),
         Command::Generate(command) => generate::run(&command, &app).map(|()| 0),
+    }
+}
+
+/// Follows what has no end of its own, until the user ends it: that is no failure, and people are told
+/// nothing of it. Programs find in the last line why there are no more. Returns the exit code.
+pub(crate) async fn follow(app: &App, what: impl Future<Output = Result<()>>) -> Result<u8> {
+    match interruptible(app, what).await {
+        Err(error) if error.code == ExitCode::Interrupted && !app.out.is_json() => {
+            Ok(error.code as u8)
+        }
+        result => result.map(|()| 0),
     }
 }
 

@@ -106,6 +106,34 @@ fn what_prints_lines_ends_with_one() {
 }
 
 #[test]
+fn people_who_end_what_they_follow_are_told_nothing() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &["--", "sh", "-c", "echo begun; exec sleep 4321"]);
+    let name = sandbox.name.as_str();
+    for command in [
+        &["events", "--since", "1m", name][..],
+        &["sandbox", "stats", name],
+        &["sandbox", "logs", "-f", name],
+    ] {
+        let running = stage.amika(command).start();
+        eventually("something came", || running.said() > 0);
+        let output = interrupt(running);
+        // Setup's gate has a word in the container's log.
+        let of_amikad = |line: &str| line.starts_with("amikad: ");
+        assert!(output.stderr_text().lines().all(of_amikad), "{output:?}");
+    }
+    // What has an end did not come to it.
+    let waiting = sandbox.verb("wait", &["--for", "stopped"]).start();
+    let caught = |mask: &str| u64::from_str_radix(mask, 16).unwrap() & 2 != 0;
+    eventually("signals are caught", || {
+        let mask = waiting.proc_status_text("SigCgt");
+        mask.is_some_and(|mask| caught(&mask))
+    });
+    let output = interrupt(waiting);
+    assert!(output.stderr_text().contains("interrupted"), "{output:?}");
+}
+
+#[test]
 fn a_log_that_is_followed_ends_with_one_document_where_json_is_asked_for() {
     let stage = Stage::new();
     let sandbox = stage.sandbox(DEBIAN, &["--", "sh", "-c", "echo begun; exec sleep 4321"]);

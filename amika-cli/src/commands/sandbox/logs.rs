@@ -15,6 +15,7 @@ use lines::Lines;
 
 use crate::App;
 use crate::args::sandbox::LogsArgs;
+use crate::commands::{follow, interruptible};
 use crate::daemon::{Client, ClientError, LogPart, Transport};
 use crate::engine::{Engine, ExecOutput, LogQuery};
 use crate::error::{CommandError, ExitCode, Result};
@@ -54,7 +55,7 @@ pub(super) struct LogsView {
 
 type Pieces<'a> = Pin<Box<dyn Stream<Item = Result<(Target, Bytes)>> + Send + 'a>>;
 
-pub(super) async fn run(args: &LogsArgs, app: &App) -> Result<()> {
+pub(super) async fn run(args: &LogsArgs, app: &App) -> Result<u8> {
     if args.follow && app.out.is_json() {
         return Err(CommandError::new(
             ExitCode::Usage,
@@ -63,18 +64,30 @@ pub(super) async fn run(args: &LogsArgs, app: &App) -> Result<()> {
         .hint("leave `--follow` or `-o json` out"));
     }
     let which = Which::of(args);
+    let pieces = interruptible(app, open(which, args)).await?;
+    if args.follow {
+        return follow(app, show(which, args, pieces, app)).await;
+    }
+    let shown = interruptible(app, show(which, args, pieces, app));
+    shown.await.map(|()| 0)
+}
+
+async fn open<'a>(which: Which, args: &LogsArgs) -> Result<Pieces<'a>> {
     let engine = Engine::connect().await?;
     let sandbox = Sandbox::find_whole(&engine, &args.name).await?;
-    let pieces: Pieces<'_> = match which.file() {
-        None => container_log(&engine, &sandbox, args),
+    match which.file() {
+        None => Ok(container_log(&engine, &sandbox, args)),
         Some(file) if !sandbox.is_running() => {
-            stored_log(&engine, &sandbox, file, args.lines()).await?
+            stored_log(&engine, &sandbox, file, args.lines()).await
         }
-        Some(_) => live_log(&engine, &sandbox, which, args).await?,
-    };
+        Some(_) => live_log(&engine, &sandbox, which, args).await,
+    }
+}
+
+async fn show(which: Which, args: &LogsArgs, pieces: Pieces<'_>, app: &App) -> Result<()> {
     if app.out.is_json() {
         let view = LogsView {
-            sandbox: sandbox.name,
+            sandbox: args.name.clone(),
             log: which.word(),
             lines: Lines::gather(pieces).await?,
         };

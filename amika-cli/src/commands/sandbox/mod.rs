@@ -70,7 +70,7 @@ pub(super) async fn run(command: Command, app: &App) -> Result<u8> {
         Command::Inspect(args) => interruptible(app, inspect::run(&args, app))
             .await
             .map(|()| 0),
-        Command::Logs(args) => interruptible(app, logs::run(&args, app)).await.map(|()| 0),
+        Command::Logs(args) => logs::run(&args, app).await,
         Command::Exec(args) => exec::run(&args, app).await,
         Command::Connect(args) => connect::run(&args, app).await,
         Command::Prompt(args) => prompt::run(&args, app).await,
@@ -81,7 +81,7 @@ pub(super) async fn run(command: Command, app: &App) -> Result<u8> {
         Command::Rename(args) => rename::run(&args, app).await.map(|()| 0),
         Command::Wait(args) => wait::run(&args, app).await.map(|()| 0),
         Command::Cp(args) => interruptible(app, cp::run(&args, app)).await,
-        Command::Stats(args) => interruptible(app, stats::run(&args, app)).await.map(|()| 0),
+        Command::Stats(args) => stats::run(&args, app).await,
         Command::Delete(args) => interruptible(app, delete::run(&args, app))
             .await
             .map(|()| 0),

@@ -12,6 +12,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::App;
 use crate::args::sandbox::StatsArgs;
+use crate::commands::{follow, interruptible};
 use crate::engine::{ContainerState, Engine, EngineError, Usage};
 use crate::error::Result;
 use crate::output::{Table, human_size};
@@ -38,15 +39,20 @@ type Piece = (String, Option<Result<Sample, EngineError>>);
 /// A container to watch: its id and its sandbox's name.
 type Watched = (String, String);
 
-pub(super) async fn run(args: &StatsArgs, app: &App) -> Result<()> {
-    let engine = Engine::connect().await?;
-    let watched = if args.names.is_empty() {
-        running(&engine).await?
-    } else {
-        named(&engine, &args.names).await?
-    };
+pub(super) async fn run(args: &StatsArgs, app: &App) -> Result<u8> {
+    let (engine, watched) = interruptible(app, async {
+        let engine = Engine::connect().await?;
+        let watched = if args.names.is_empty() {
+            running(&engine).await?
+        } else {
+            named(&engine, &args.names).await?
+        };
+        Ok((engine, watched))
+    })
+    .await?;
     if args.no_stream {
-        return once(&engine, watched, app).await;
+        let once = interruptible(app, once(&engine, watched, app));
+        return once.await.map(|()| 0);
     }
     let mut live = Live {
         engine: &engine,
@@ -57,7 +63,7 @@ pub(super) async fn run(args: &StatsArgs, app: &App) -> Result<()> {
     for container in watched {
         live.watch(container);
     }
-    live.run(args.names.is_empty()).await
+    follow(app, live.run(args.names.is_empty())).await
 }
 
 async fn named(engine: &Engine, names: &[String]) -> Result<Vec<Watched>> {
