@@ -26,7 +26,8 @@ pub enum Ready {
     Finished,
 }
 
-/// Waits until CMD runs, or ended with 0.
+/// Waits until CMD runs, or ended with 0. Of a sandbox that is not `anew` started, what setup wrote
+/// before is no news once it is over.
 ///
 /// # Errors
 /// [`ExitCode::SetupFailed`], [`ExitCode::NotReady`], [`ExitCode::Interrupted`], and
@@ -34,6 +35,7 @@ pub enum Ready {
 pub async fn wait(
     engine: &Engine,
     name: &str,
+    anew: bool,
     timeout: Option<Duration>,
     steps: &mut Steps,
     interrupt: &Interrupt,
@@ -43,6 +45,7 @@ pub async fn wait(
         engine,
         name,
         steps,
+        anew,
         setup_shown: false,
         setup_read: 0,
         setup_log_ended: false,
@@ -59,6 +62,7 @@ struct Waiting<'a> {
     engine: &'a Engine,
     name: &'a str,
     steps: &'a mut Steps,
+    anew: bool,
     setup_shown: bool,
     /// Bytes of setup's output that were shown.
     setup_read: u64,
@@ -76,6 +80,9 @@ impl Waiting<'_> {
         loop {
             match client.status().await {
                 Ok(status) => match status.phase {
+                    Phase::Running if !self.anew && !self.setup_shown => {
+                        return Ok(Ready::Running);
+                    }
                     Phase::Running => {
                         self.show_rest(&client, &status).await;
                         self.finish_setup(&status);

@@ -347,3 +347,35 @@ fn a_preset_that_is_given_a_script_later_is_listed_in_its_setup() {
     assert!(row(&sandbox).contains("running"));
     assert_eq!(sandbox.docker_exec(&check).code, 0);
 }
+
+#[test]
+fn a_start_of_what_runs_says_nothing_of_an_old_setup() {
+    let stage = Stage::new();
+    let (sandbox, created) = create(&stage, "#!/bin/sh\necho from setup\n");
+    created.ended(0, &["from setup"]);
+    let again = sandbox.verb("start", &[]).output();
+    again.ended(0, &[]);
+    assert_eq!(again.stderr_text(), "");
+    assert_eq!(again.stdout_text(), format!("{}\n", sandbox.name));
+    // What runs anew is told anew.
+    let restarted = sandbox.verb("restart", &[]).output();
+    restarted.ended(0, &["from setup", "succeeded"]);
+}
+
+#[test]
+fn the_setup_of_several_is_told_with_their_names() {
+    let stage = Stage::new();
+    let script = stage.script("setup.sh", "#!/bin/sh\necho from setup\n");
+    let args = ["--setup-script", &script];
+    let pair = [stage.sandbox(DEBIAN, &args), stage.sandbox(DEBIAN, &args)];
+    let names = [pair[0].name.as_str(), pair[1].name.as_str()];
+    let restarted = stage.sandbox_verb(&["restart", names[0], names[1]]);
+    restarted.ended(0, &[]);
+    let told = restarted.stderr_text();
+    for name in names {
+        let has = |line: &str| told.lines().any(|told| told.starts_with(line));
+        assert!(has(&format!("  {name} │ from setup")), "{told}");
+        assert!(has(&format!("… {name}: setup")), "{told}");
+        assert!(has(&format!("✓ {name}: setup")), "{told}");
+    }
+}

@@ -163,13 +163,19 @@ impl Printer {
 
     /// Steps of a longer command, shown as they are taken.
     pub fn steps(&self) -> Steps {
-        Steps::new(self.quiet)
+        Steps::new(self.quiet, None)
+    }
+
+    /// Steps of one of several names that are worked on side by side: each line says of which.
+    pub fn steps_of(&self, name: &str, names: &[String]) -> Steps {
+        let several = names.iter().any(|other| other != name);
+        Steps::new(self.quiet, several.then(|| name.to_owned()))
     }
 
     /// Steps of a command that most often is quick: only who looks on is shown them.
     pub fn steps_on_terminal(&self) -> Steps {
         let looks_on = std::io::stderr().is_terminal();
-        Steps::new(self.quiet || self.json || !looks_on)
+        Steps::new(self.quiet || self.json || !looks_on, None)
     }
 }
 

@@ -12,12 +12,16 @@ use super::human_duration;
 pub struct Steps {
     quiet: bool,
     terminal: bool,
+    /// What they are of, where it has to be told.
+    of: Option<String>,
     current: Option<Current>,
     finished: Vec<(String, u64)>,
 }
 
 struct Current {
     name: String,
+    /// Its name as it is shown.
+    title: String,
     since: Instant,
     lines: bool,
     /// Whether the cursor stands behind a line that the next one takes the place of.
@@ -35,11 +39,12 @@ impl Current {
 }
 
 impl Steps {
-    pub(super) fn new(quiet: bool) -> Self {
+    pub(super) fn new(quiet: bool, of: Option<String>) -> Self {
         let terminal = std::io::stderr().is_terminal();
         Self {
             quiet,
             terminal,
+            of,
             current: None,
             finished: Vec::new(),
         }
@@ -50,21 +55,31 @@ impl Steps {
         !self.quiet
     }
 
+    /// What a step is called where it is shown.
+    pub fn title(&self, step: &str) -> String {
+        match &self.of {
+            Some(of) => format!("{of}: {step}"),
+            None => step.to_owned(),
+        }
+    }
+
     /// Begins a step; one that is under way is finished first.
     pub fn begin(&mut self, name: &str) {
         if self.current.is_some() {
             self.finish("");
         }
+        let title = self.title(name);
+        if self.terminal && !self.quiet {
+            let dim = AnsiColor::Cyan.on_default();
+            let _ = write!(anstream::stderr().lock(), "{dim}…{dim:#} {title}\r");
+        }
         self.current = Some(Current {
             name: name.to_owned(),
+            title,
             since: Instant::now(),
             lines: false,
             passing: false,
         });
-        if self.terminal && !self.quiet {
-            let dim = AnsiColor::Cyan.on_default();
-            let _ = write!(anstream::stderr().lock(), "{dim}…{dim:#} {name}\r");
-        }
     }
 
     /// Shows a line of output that belongs to the step under way.
@@ -78,11 +93,13 @@ impl Steps {
             if !current.lines {
                 current.lines = true;
                 let dim = AnsiColor::Cyan.on_default();
-                let _ = writeln!(err, "{dim}…{dim:#} {}", current.name);
+                let _ = writeln!(err, "{dim}…{dim:#} {}", current.title);
             }
         }
         let dim = anstyle::Style::new().dimmed();
-        let _ = writeln!(err, "  {dim}│{dim:#} {}", sanitize(text));
+        let of = self.of.as_deref().map(|of| format!("{of} "));
+        let of = of.unwrap_or_default();
+        let _ = writeln!(err, "  {of}{dim}│{dim:#} {}", sanitize(text));
     }
 
     /// Shows how far the step under way is, in place of what was shown of that before. Only who looks
@@ -99,11 +116,11 @@ impl Steps {
         current.passing = true;
         let told = rustix::termios::tcgetwinsize(std::io::stderr());
         let columns = told.map_or(0, |size| usize::from(size.ws_col));
-        let room = columns.saturating_sub(current.name.width() + 4);
+        let room = columns.saturating_sub(current.title.width() + 4);
         let text = cut(&sanitize(text), room);
         let dim = AnsiColor::Cyan.on_default();
         let mut err = anstream::stderr().lock();
-        let _ = write!(err, "{dim}…{dim:#} {} {text}", current.name);
+        let _ = write!(err, "{dim}…{dim:#} {} {text}", current.title);
         let _ = err.flush();
     }
 
@@ -149,7 +166,7 @@ impl Steps {
         let _ = writeln!(
             anstream::stderr().lock(),
             "{style}{mark}{style:#} {:<10} {result:<52} {:>8}",
-            current.name,
+            current.title,
             human_duration(took)
         );
     }

@@ -102,7 +102,7 @@ async fn rescue(
     let result = async {
         let mut steps = app.out.steps();
         let timeout = Some(RESCUE_TIMEOUT);
-        ready::wait(engine, name, timeout, &mut steps, &app.interrupt).await?;
+        ready::wait(engine, name, true, timeout, &mut steps, &app.interrupt).await?;
         shell(args, engine, sandbox, signals).await
     }
     .await;

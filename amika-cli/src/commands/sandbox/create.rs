@@ -57,7 +57,8 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
         None
     } else {
         let (timeout, interrupt) = (args.timeout, &app.interrupt);
-        let waited = ready::wait(&engine, name.as_str(), timeout, &mut steps, interrupt).await;
+        let waited =
+            ready::wait(&engine, name.as_str(), true, timeout, &mut steps, interrupt).await;
         match (waited, &undo) {
             (Err(error), Some(plan)) if error.code == ExitCode::Interrupted => {
                 let reason = create::interrupted();

@@ -32,7 +32,8 @@ pub(super) async fn run(args: &RestartArgs, app: &App) -> Result<()> {
         if sandbox.is_running() || sandbox.container.state == ContainerState::Paused {
             stop::one(&engine, &sandbox, grace, app).await?;
         }
-        let started = start::one(&engine, name, given.as_ref(), &args.start, app).await?;
+        let steps = app.out.steps_of(name, &names);
+        let started = start::one(&engine, name, given.as_ref(), &args.start, steps, app).await?;
         Ok(Done {
             result: "restarted".to_owned(),
             ..started

@@ -12,6 +12,7 @@ use crate::create::{self, Setup, Upload};
 use crate::engine::{ContainerState, Engine, EngineError};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::lock::FileLock;
+use crate::output::Steps;
 use crate::reassign::{self, Moved};
 use crate::sandbox::{Sandbox, State};
 use crate::{ports, ready};
@@ -31,7 +32,8 @@ pub(super) async fn run(args: &StartArgs, app: &App) -> Result<()> {
     })
     .await?;
     each::run(&names, app, async |name| {
-        one(&engine, name, given.as_ref(), args, app).await
+        let steps = app.out.steps_of(name, &names);
+        one(&engine, name, given.as_ref(), args, steps, app).await
     })
     .await
 }
@@ -46,6 +48,7 @@ pub(super) async fn one(
     name: &str,
     given: Option<&Setup>,
     args: &StartArgs,
+    mut steps: Steps,
     app: &App,
 ) -> Result<Done> {
     if reassign::recover(engine, name).await? {
@@ -61,21 +64,22 @@ pub(super) async fn one(
     if sandbox.container.state == ContainerState::Paused {
         sandbox.must_run()?;
     }
-    let moved = if sandbox.is_running() {
-        Vec::new()
-    } else {
+    let anew = !sandbox.is_running();
+    let moved = if anew {
         start(engine, &sandbox, given, args, app).await?
+    } else {
+        Vec::new()
     };
     for port in &moved {
         app.out.note(&format!(
-            "  port      {} (was {})",
+            "  {:<9} {} (was {})",
+            steps.title("port"),
             port.to.url.clone().unwrap_or_else(|| port.to.arrow()),
             port.from.arrow()
         ));
     }
     if !args.no_wait {
-        let mut steps = app.out.steps();
-        ready::wait(engine, name, args.timeout, &mut steps, &app.interrupt).await?;
+        ready::wait(engine, name, anew, args.timeout, &mut steps, &app.interrupt).await?;
     }
     Ok(Done {
         moved_ports: moved,
