@@ -258,6 +258,30 @@ fn delete_on_a_terminal_asks_before_a_running_sandbox_goes() {
 }
 
 #[test]
+fn delete_on_a_terminal_says_what_becomes_of_the_work() {
+    let stage = Stage::new();
+    let repository = stage.repository("app", &[("file", "x")]);
+    let sandbox = stage.sandbox(DEBIAN, &["--git", &repository]);
+    let volume = format!("amika-git-{}-app-", sandbox.name);
+    for (option, stays) in [(None, true), (Some("--volumes"), false)] {
+        let mut args = vec!["sandbox", "delete", &sandbox.name];
+        args.extend(option);
+        let mut asked = stage.on_terminal_of(200, &[], &args);
+        asked.shows("Delete? [y/N]");
+        let text = asked.text();
+        let line = text.lines().find(|line| line.contains(&volume));
+        let line = line.unwrap_or_else(|| panic!("{text}"));
+        assert!(line.contains("(running)"), "{text}");
+        assert_eq!(line.contains(" stays"), stays, "{text}");
+        assert_eq!(line.contains(" go, with the work in it"), !stays, "{text}");
+        asked.types("n\r");
+        assert_eq!(asked.wait(), 4);
+    }
+    let deleted = sandbox.verb("delete", &["--force", "--volumes"]).output();
+    deleted.ended(0, &[]);
+}
+
+#[test]
 fn a_sandbox_that_docker_stopped_or_started_is_told_as_it_is() {
     let stage = Stage::new();
     let sandbox = stage.sandbox(SCRATCH, &[]);

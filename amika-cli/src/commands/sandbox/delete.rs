@@ -2,6 +2,8 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
+use amika_core::label::Kind;
+
 use super::each::{self, Done};
 use crate::App;
 use crate::args::sandbox::DeleteArgs;
@@ -15,7 +17,7 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
     let engine = Engine::connect().await?;
     let names = each::names(&engine, &args.names, args.all, |_| true).await?;
     if !args.force && !app.out.is_json() && std::io::stdin().is_terminal() {
-        confirm(&engine, &names).await?;
+        confirm(&engine, &names, args.volumes).await?;
     }
     each::run(&names, app, async |name| {
         // Others are told by it that this sandbox is on its way out. A create that still waits for
@@ -68,23 +70,27 @@ async fn delete_lost(
     })
 }
 
-/// Asks before running sandboxes go; a script that cannot answer is not asked.
-async fn confirm(engine: &Engine, names: &[String]) -> Result<()> {
-    let mut running = Vec::new();
+/// Asks before running sandboxes go, and says what becomes of each; a script that cannot answer is not
+/// asked.
+async fn confirm(engine: &Engine, names: &[String], git_too: bool) -> Result<()> {
+    let mut found = Vec::new();
     for name in names {
-        match Sandbox::find(engine, name).await {
-            Ok(sandbox) if sandbox.is_running() => running.push(name.as_str()),
-            _ => {}
+        // One that is lost has nothing that runs; one that is not there is told of later.
+        if let Ok(sandbox) = Sandbox::find(engine, name).await {
+            found.push(sandbox);
         }
     }
-    if running.is_empty() {
+    if !found.iter().any(Sandbox::is_running) {
         return Ok(());
     }
-    let _ = write!(
-        anstream::stderr(),
-        "running: {}. Delete? [y/N] ",
-        running.join(", ")
-    );
+    for sandbox in &found {
+        let volumes = crate::delete::volumes(engine, &sandbox.record).await?;
+        let git = volumes.into_iter().filter(|(kind, _)| *kind == Kind::Git);
+        let git: Vec<String> = git.map(|(_, volume)| volume.name).collect();
+        let line = fate(&sandbox.name, sandbox.is_running(), &git, git_too);
+        let _ = writeln!(anstream::stderr(), "{line}");
+    }
+    let _ = write!(anstream::stderr(), "Delete? [y/N] ");
     let answer = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
         std::io::stdin().read_line(&mut line).map(|_| line)
@@ -94,5 +100,55 @@ async fn confirm(engine: &Engine, names: &[String]) -> Result<()> {
         Ok(Ok(line)) if matches!(line.trim(), "y" | "Y" | "yes") => Ok(()),
         _ => Err(CommandError::new(ExitCode::Conflict, "nothing was deleted")
             .hint("answer y, or pass `--force`")),
+    }
+}
+
+/// What becomes of a sandbox with these git volumes.
+fn fate(name: &str, runs: bool, git: &[String], git_too: bool) -> String {
+    let runs = if runs { " (running)" } else { "" };
+    let volumes = git.join(", ");
+    let (goes, rest) = match (git.is_empty(), git_too) {
+        (true, _) => ("its container and home go", String::new()),
+        (false, false) => (
+            "its container and home go",
+            format!("; its git volume {volumes} stays"),
+        ),
+        (false, true) => (
+            "its container, its home",
+            format!(" and its git volume {volumes} go, with the work in it"),
+        ),
+    };
+    format!("  {name}{runs}: {goes}{rest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_and_what_stays_is_told() {
+        let git = ["amika-git-a".to_owned()];
+        for (runs, git, git_too, told) in [
+            (
+                true,
+                &[][..],
+                true,
+                "  a (running): its container and home go",
+            ),
+            (
+                true,
+                &git,
+                false,
+                "  a (running): its container and home go; its git volume amika-git-a stays",
+            ),
+            (
+                false,
+                &git,
+                true,
+                "  a: its container, its home and its git volume amika-git-a go, with the work in it",
+            ),
+        ] {
+            assert_eq!(fate("a", runs, git, git_too), told);
+        }
     }
 }
