@@ -27,6 +27,14 @@ fn a_prompt_reaches_the_agent_as_it_is() {
         .output();
     assert_eq!(read.stdout_text(), format!("--print -c\n{long}"));
 
+    // Nothing to do is no prompt: the agent is not started.
+    for (words, input) in [("-", ""), ("-", " \n\t\n"), ("", ""), (" \n", "")] {
+        let empty = sandbox.verb("prompt", &[words, "-o", "json"]).input(input);
+        let empty = empty.output();
+        assert_eq!(empty.code, 125, "{empty:?}");
+        assert_eq!(empty.json()["error"]["code"], "usage", "{empty:?}");
+    }
+
     let missing = sandbox.verb("prompt", &["--agent", "codex", "hi"]).output();
     assert_eq!(missing.code, 127, "{missing:?}");
     assert!(

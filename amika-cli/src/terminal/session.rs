@@ -57,8 +57,6 @@ pub(crate) struct Remote {
     pub(crate) command: Vec<String>,
     /// What it is tied to.
     pub(crate) streams: Streams,
-    /// What it reads in place of this process's standard input.
-    pub(crate) input: Option<Vec<u8>>,
 }
 
 impl Remote {
@@ -93,7 +91,8 @@ impl Remote {
     }
 }
 
-/// Runs a program until it ended and all it wrote is written; returns its exit code.
+/// Runs a program until it ended and all it wrote is written; returns its exit code. Without an `input`
+/// it reads this process's.
 ///
 /// # Errors
 /// Those of the engine and of this process's streams; [`ExitCode::Interrupted`] when the user
@@ -102,6 +101,7 @@ pub(crate) async fn run(
     engine: &Engine,
     container: &str,
     remote: &Remote,
+    input: Option<Input>,
     signals: &mut Signals,
 ) -> Result<u8> {
     let id = hex(&rand::random::<[u8; 8]>());
@@ -141,11 +141,10 @@ pub(crate) async fn run(
     for signal in before {
         control.signal(signal)?;
     }
-    let input = match &remote.input {
-        Some(bytes) => Input::of(bytes.clone()),
-        None => Input::start(),
+    let input = match input {
+        Some(input) => input,
+        None => Input::start().map_err(|error| broken("standard input cannot be read", &error))?,
     };
-    let input = input.map_err(|error| broken("standard input cannot be read", &error))?;
     control.attend(session, input, signals).await
 }
 

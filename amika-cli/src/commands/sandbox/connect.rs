@@ -69,9 +69,8 @@ async fn shell(
         env: terminal::description(),
         command: Vec::new(),
         streams: Streams::Terminal,
-        input: None,
     };
-    terminal::run(engine, &sandbox.container.id, &remote, signals).await
+    terminal::run(engine, &sandbox.container.id, &remote, None, signals).await
 }
 
 /// Starts a stopped sandbox with nothing but amikad in it, opens a shell, and stops it again

@@ -39,9 +39,8 @@ async fn attempt(args: &ExecArgs, app: &App) -> Result<u8> {
         env,
         command: args.command.clone(),
         streams,
-        input: None,
     };
-    terminal::run(&engine, &sandbox.container.id, &remote, &mut signals).await
+    terminal::run(&engine, &sandbox.container.id, &remote, None, &mut signals).await
 }
 
 /// Finds a sandbox that runs, unless the user breaks off.

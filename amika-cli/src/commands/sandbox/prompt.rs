@@ -5,14 +5,14 @@
 
 use amika_core::credential;
 
-use super::exec::{find_running, install_signals, own_failure};
+use super::exec::{find_running, install_signals, interrupted, own_failure};
 use crate::App;
 use crate::args::agent::{Agent, PromptArgs};
 use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::sandbox::Sandbox;
 use crate::sign_ins;
-use crate::terminal::{self, Remote, Streams};
+use crate::terminal::{self, Input, Remote, Signals, Streams};
 
 /// What a program that is not there ends with.
 const NOT_FOUND: u8 = 127;
@@ -24,8 +24,8 @@ pub(super) async fn run(args: &PromptArgs, app: &App) -> Result<u8> {
 }
 
 async fn attempt(args: &PromptArgs, app: &App) -> Result<u8> {
-    if args.prompt.is_empty() {
-        return Err(CommandError::new(ExitCode::Usage, "the prompt is empty"));
+    if args.prompt.trim().is_empty() {
+        return Err(nothing_to_do("the prompt is empty"));
     }
     let mut signals = install_signals()?;
     let (engine, sandbox) = find_running(&args.name, &mut signals).await?;
@@ -40,9 +40,10 @@ async fn attempt(args: &PromptArgs, app: &App) -> Result<u8> {
         env: Vec::new(),
         command: command(agent, &args.args),
         streams: Streams::Separate,
-        input: (args.prompt != STDIN).then(|| args.prompt.clone().into_bytes()),
     };
-    let code = terminal::run(&engine, &sandbox.container.id, &remote, &mut signals).await?;
+    let input = input(&args.prompt, &mut signals).await?;
+    let container = &sandbox.container.id;
+    let code = terminal::run(&engine, container, &remote, Some(input), &mut signals).await?;
     if code == NOT_FOUND {
         let program = &remote.command[0];
         app.out.note(&format!(
@@ -51,6 +52,33 @@ async fn attempt(args: &PromptArgs, app: &App) -> Result<u8> {
         ));
     }
     Ok(code)
+}
+
+/// What the agent reads. An agent that is given nothing would still be asked for an answer.
+async fn input(prompt: &str, signals: &mut Signals) -> Result<Input> {
+    let cannot = |error: std::io::Error| {
+        CommandError::new(ExitCode::Failure, "standard input cannot be read").caused_by(&error)
+    };
+    if prompt != STDIN {
+        return Input::of(prompt.as_bytes().to_vec()).map_err(cannot);
+    }
+    let mut input = Input::start().map_err(cannot)?;
+    let says_something = tokio::select! {
+        says = input.says_something() => says,
+        () = interrupted(signals) => {
+            return Err(CommandError::new(ExitCode::Interrupted, "interrupted"));
+        }
+    };
+    if says_something {
+        Ok(input)
+    } else {
+        Err(nothing_to_do("the prompt on standard input is empty"))
+    }
+}
+
+fn nothing_to_do(message: &str) -> CommandError {
+    CommandError::new(ExitCode::Usage, message)
+        .hint("write what the agent is to do: `amika sandbox prompt NAME \"…\"`, or `-` and standard input")
 }
 
 /// The agent's program in the form that reads a prompt from standard input, answers it, and ends.
