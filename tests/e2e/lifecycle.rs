@@ -7,7 +7,8 @@ use crate::support::{DEBIAN, SCRATCH, Sandbox, Stage, docker, eventually};
 #[test]
 fn a_sandbox_is_listed_and_inspected_in_text_and_json() {
     let stage = Stage::new();
-    let sandbox = stage.sandbox(SCRATCH, &["--port", "8080"]);
+    let options = ["--port", "8080", "--memory", "256m", "--cpus", "0.5"];
+    let sandbox = stage.sandbox(SCRATCH, &options);
     let text = stage.sandbox_verb(&["list"]);
     text.ended(0, &[]);
     let text = text.stdout_text();
@@ -35,6 +36,12 @@ fn a_sandbox_is_listed_and_inspected_in_text_and_json() {
     let text = sandbox.verb("inspect", &[]).output();
     text.ended(0, &[]);
     assert!(text.stdout_text().contains(&sandbox.name), "{text:?}");
+    let limits = &inspected["limits"];
+    assert_eq!(limits["memory_bytes"], 256 << 20, "{limits}");
+    assert_eq!(limits["cpus"], 0.5, "{limits}");
+    for words in ["Limits        0.5 CPUs, 268 MB memory", "Created       2"] {
+        assert!(text.stdout_text().contains(words), "{words}: {text:?}");
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use bollard::query_parameters::{
 use body::body;
 use facts::facts;
 pub(super) use facts::summary;
-pub use facts::{ContainerFacts, ContainerState, ContainerSummary, PublishedPort};
+pub use facts::{ContainerFacts, ContainerState, ContainerSummary, LimitFacts, PublishedPort};
 
 use super::spec::ContainerSpec;
 use super::{Engine, EngineError};

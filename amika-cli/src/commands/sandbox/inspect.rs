@@ -1,5 +1,7 @@
 //! `amika sandbox inspect`.
 
+use std::time::Duration;
+
 use amika_core::credential::Agent;
 use amika_core::label::{Kind, key};
 use amika_core::wire::{BootRecord, ServiceState, Status};
@@ -9,8 +11,9 @@ use serde::Serialize;
 use crate::App;
 use crate::args::sandbox::NameArgs;
 use crate::daemon::read_boot_record;
-use crate::engine::Engine;
+use crate::engine::{Engine, LimitFacts};
 use crate::error::Result;
+use crate::output::{human_age, human_size};
 use crate::sandbox::{Sandbox, State};
 use crate::sign_ins;
 use crate::view::{PortView, SandboxView};
@@ -32,6 +35,8 @@ pub(super) struct InspectView {
     network: Option<String>,
     /// The health check's word.
     health: Option<String>,
+    /// What it may use at most.
+    limits: LimitFacts,
     /// What is mounted.
     mounts: Vec<MountView>,
     /// Agents whose sign-ins were copied in, when it was made or by a later `credentials refresh`.
@@ -145,6 +150,7 @@ pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
             }),
         network: sandbox.container.network.clone(),
         health: sandbox.container.health.clone(),
+        limits: sandbox.container.limits,
         mounts: mounts(&engine, &sandbox).await?,
         credentials: sign_ins::agents(&engine, &sandbox.container.id, &sandbox.record)
             .await
@@ -176,6 +182,7 @@ fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Resu
     if let Some(code) = base.exit_code {
         line("Exit code", &code.to_string())?;
     }
+    line("Created", &base.created_at.map(created).unwrap_or_default())?;
     line("Image", &base.image)?;
     if let Some(repository) = &base.repository {
         line("Repository", &repository.name)?;
@@ -248,8 +255,34 @@ fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Resu
             &format!("{source} -> {} ({kind}, {mode})", mount.target),
         )?;
     }
+    line("Limits", &limits(&view.limits))?;
     line("Network", view.network.as_deref().unwrap_or_default())?;
     line("Container", &view.container)
+}
+
+/// When it was made, and how long ago that is.
+fn created(at: u64) -> String {
+    let time = i64::try_from(at)
+        .ok()
+        .map(jiff::Timestamp::from_millisecond);
+    let Some(Ok(time)) = time else {
+        return String::new();
+    };
+    let time = time.strftime("%Y-%m-%dT%H:%M:%SZ");
+    let age = Duration::from_millis(crate::host::now_millis().saturating_sub(at));
+    format!("{time} ({} ago)", human_age(age))
+}
+
+/// What it may use at most, in one line; nothing where there is no limit.
+fn limits(limits: &LimitFacts) -> String {
+    let parts = [
+        limits.cpus.map(|cpus| format!("{cpus} CPUs")),
+        limits
+            .memory_bytes
+            .map(|bytes| format!("{} memory", human_size(bytes))),
+        limits.pids.map(|pids| format!("{pids} processes")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// The word that JSON has for a value.
@@ -257,5 +290,34 @@ fn word(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => word.replace('_', " "),
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_told_where_there_are_some() {
+        let all = LimitFacts {
+            cpus: Some(1.5),
+            memory_bytes: Some(2_000_000_000),
+            pids: Some(300),
+        };
+        assert_eq!(limits(&all), "1.5 CPUs, 2.0 GB memory, 300 processes");
+        let one = LimitFacts {
+            pids: Some(300),
+            ..LimitFacts::default()
+        };
+        assert_eq!(limits(&one), "300 processes");
+        assert_eq!(limits(&LimitFacts::default()), "");
+    }
+
+    #[test]
+    fn the_time_of_making_is_told_with_its_age() {
+        let told = created(1_795_336_329_001);
+        assert!(told.starts_with("2026-11-22T08:32:09Z ("), "{told}");
+        assert!(told.ends_with(" ago)"), "{told}");
+        assert_eq!(created(u64::MAX), "");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use amika_core::port::Protocol;
-use bollard::models::PortBinding;
+use bollard::models::{HostConfig, PortBinding};
 
 /// The engine's word for what a container does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
@@ -111,6 +111,36 @@ pub struct ContainerFacts {
     pub network: Option<String>,
     /// The health check's word.
     pub health: Option<String>,
+    /// What it may use at most.
+    pub limits: LimitFacts,
+}
+
+/// What a container may use at most; none is no limit of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, schemars::JsonSchema)]
+pub struct LimitFacts {
+    /// Processors.
+    pub cpus: Option<f64>,
+    /// Memory in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Processes and threads.
+    pub pids: Option<i64>,
+}
+
+impl LimitFacts {
+    /// The engine has 0 for no limit, and -1 for no limit of processes.
+    fn of(host: &HostConfig) -> Self {
+        let set = |value: Option<i64>| value.filter(|value| *value > 0);
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "nobody has 2^53 billionths of a processor"
+        )]
+        let cpus = set(host.nano_cpus).map(|nano| nano as f64 / 1e9);
+        Self {
+            cpus,
+            memory_bytes: set(host.memory).and_then(|bytes| u64::try_from(bytes).ok()),
+            pids: set(host.pids_limit),
+        }
+    }
 }
 
 /// One mount of a container.
@@ -169,6 +199,7 @@ pub(super) fn facts(answer: bollard::models::ContainerInspectResponse) -> Contai
     let network = answer.network_settings.unwrap_or_default();
     let host = answer.host_config.unwrap_or_default();
     ContainerFacts {
+        limits: LimitFacts::of(&host),
         id: answer.id.unwrap_or_default(),
         name: answer
             .name
