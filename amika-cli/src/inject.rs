@@ -19,6 +19,14 @@ pub const CERTIFICATES: &str = "/usr/local/lib/amikad/ca-certificates.crt";
 /// Name of apt's configuration beside the program: apt knows no environment variable for the file.
 pub const APT_CONFIG: &str = "/usr/local/lib/amikad/apt.conf";
 
+/// Ends the name of the empty volume that tells that another one is complete.
+const COMPLETE: &str = "-complete";
+
+/// The volume of which this one tells that it is complete, if that is what it is for.
+pub fn marked(volume: &str) -> Option<&str> {
+    volume.strip_suffix(COMPLETE)
+}
+
 /// What is mounted at amikad's directory.
 #[derive(Clone)]
 pub struct Injection {
@@ -53,7 +61,7 @@ impl Injection {
     /// # Errors
     /// Those of the engine.
     pub async fn ensure(&self, engine: &Engine, image: &str) -> Result<()> {
-        let complete = format!("{}-complete", self.name);
+        let complete = format!("{}{COMPLETE}", self.name);
         if engine.inspect_volume(&complete).await?.is_some() {
             return Ok(());
         }

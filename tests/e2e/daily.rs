@@ -305,7 +305,15 @@ fn what_is_taken_on_disk_is_told() {
     assert!(item("home")["size_bytes"].as_u64().unwrap() >= 5_000_000);
     assert_eq!(item("home")["in_use"], true);
     assert_eq!(item("state")["in_use"], true);
+    // The mark that a volume is complete is no volume that anybody would ask for.
+    let marks = docker(&["volume", "ls", "-q", "--filter", "name=-complete"]).stdout_text();
+    let amikad = marks
+        .lines()
+        .find(|name| name.starts_with("amikad-"))
+        .unwrap();
+    let marked = amikad.strip_suffix("-complete").unwrap();
     let text = stage.amika(&["system", "df", "-v"]).output().stdout_text();
+    assert!(text.contains(marked) && !text.contains(amikad), "{text}");
     for word in ["home volumes", "5.0 MB", sandbox.name.as_str()] {
         assert!(text.contains(word), "{word}: {text}");
     }

@@ -11,7 +11,7 @@ use crate::args::system::DfArgs;
 use crate::engine::{ContainerState, Engine};
 use crate::error::Result;
 use crate::output::{Table, human_size};
-use crate::sandbox;
+use crate::{inject, sandbox};
 
 /// What all takes.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -138,6 +138,7 @@ async fn measure(engine: &Engine) -> Result<DiskView> {
         });
     }
     all.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
+    leave_marks_out(&mut all);
     Ok(DiskView {
         totals: sum(&all),
         items: all,
@@ -179,6 +180,15 @@ impl Group {
             Self::Amikad => "amikad volumes",
         }
     }
+}
+
+/// Leaves out the empty volumes that tell that another one is complete; one that is alone is shown.
+fn leave_marks_out(items: &mut Vec<Item>) {
+    let names: BTreeSet<String> = items.iter().map(|item| item.name.clone()).collect();
+    items.retain(|item| {
+        item.kind != Group::Amikad
+            || inject::marked(&item.name).is_none_or(|marked| !names.contains(marked))
+    });
 }
 
 fn sum(items: &[Item]) -> Vec<Total> {
@@ -229,6 +239,27 @@ fn items(items: &[Item]) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mark_is_no_volume_of_its_own_beside_what_it_marks() {
+        let item = |kind, name: &str| Item {
+            kind,
+            name: name.into(),
+            sandbox: None,
+            in_use: false,
+            size_bytes: None,
+        };
+        let mut items = vec![
+            item(Group::Amikad, "amikad-1"),
+            item(Group::Amikad, "amikad-1-complete"),
+            item(Group::Amikad, "amikad-2-complete"),
+            item(Group::Git, "x"),
+            item(Group::Git, "x-complete"),
+        ];
+        leave_marks_out(&mut items);
+        let names: Vec<&str> = items.iter().map(|item| item.name.as_str()).collect();
+        assert_eq!(names, ["amikad-1", "amikad-2-complete", "x", "x-complete"]);
+    }
 
     #[test]
     fn sums_tell_what_could_go() {
