@@ -118,6 +118,7 @@ const TABLE: &[Row] = &[
     row("sandbox restart", &["NAME"], 0),
     row("volume list", &[], 0).names_nothing(),
     row("volume inspect", &["VOLUME"], 0),
+    row("volume inspect", &["VOLUME", "VOLUME"], 0),
     row("sandbox delete", &["--force", "NAME"], 0),
     // It is gone by then.
     row("rm", &["--force", "NAME"], 3),

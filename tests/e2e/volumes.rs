@@ -55,6 +55,14 @@ fn a_git_volume_survives_its_sandbox_until_it_is_deleted() {
     assert_eq!(listed["sandbox"], *sandbox.name);
     assert_eq!(listed["repository"], "app");
     has(&volume(&stage, &["delete", name]), 4, &sandbox.name);
+    let one = volume(&stage, &["inspect", name, "-o", "json"]).json();
+    let two = volume(&stage, &["inspect", name, name, "-o", "json"]).json();
+    assert_eq!(two, serde_json::json!([one, one]));
+    let shown = volume(&stage, &["inspect", name, name]).stdout_text();
+    let named = |line: &&str| **line == format!("Name          {name}");
+    assert_eq!(shown.lines().filter(named).count(), 2, "{shown}");
+    let missing = volume(&stage, &["inspect", name, "no-such-volume"]);
+    assert_eq!((missing.code, missing.stdout_text().as_str()), (3, ""));
     let shown = volume(&stage, &["inspect", name]).stdout_text();
     assert!(shown.contains("Repository    app\n"), "{shown}");
 

@@ -12,8 +12,8 @@ pub enum Command {
         after_help = "Examples:\n  amika volume list\n  amika -o json volume list | jq -r '.[].name'"
     )]
     List,
-    /// Show everything about one volume.
-    Inspect(NameArgs),
+    /// Show everything about volumes.
+    Inspect(InspectArgs),
     /// Remove volumes that no container uses. What is in them is lost.
     #[command(visible_alias = "rm")]
     Delete(DeleteArgs),
@@ -24,15 +24,15 @@ pub enum Command {
     Prune(PruneArgs),
 }
 
-/// One volume.
+/// `amika volume inspect`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  amika volume inspect amika-git-teal-tokyo-app-20261122101940a311"
+    after_help = "Examples:\n  amika volume inspect amika-git-teal-tokyo-app-20261122101940a311\n  amika -o json volume inspect NAME NAME | jq -r '.[].mountpoint'"
 )]
-pub struct NameArgs {
-    /// Name of the volume.
-    #[arg(value_parser = NonEmptyStringValueParser::new())]
-    pub name: String,
+pub struct InspectArgs {
+    /// Names of volumes. With `-o json` one is an object, several are a list of such objects.
+    #[arg(value_name = "NAME", required = true, value_parser = NonEmptyStringValueParser::new())]
+    pub names: Vec<String>,
 }
 
 /// `amika volume delete`.

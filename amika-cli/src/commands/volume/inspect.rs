@@ -1,32 +1,50 @@
 //! `amika volume inspect`.
 
-use super::view;
+use std::io::Write;
+
+use super::view::{self, VolumeView};
 use crate::App;
-use crate::args::volume::NameArgs;
+use crate::args::volume::InspectArgs;
 use crate::engine::Engine;
 use crate::error::Result;
 
-pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
+pub(super) async fn run(args: &InspectArgs, app: &App) -> Result<()> {
     let engine = Engine::connect().await?;
-    let volume = view::find(&engine, &args.name).await?;
-    app.out.result(&volume, |out| {
-        let kind = volume.kind.to_string();
-        let used_by = volume.used_by.join(", ");
-        for (label, value) in [
-            ("Name", Some(&volume.name)),
-            ("Kind", Some(&kind)),
-            ("Sandbox", volume.sandbox.as_ref()),
-            ("Made for", volume.made_for.as_ref()),
-            ("Repository", volume.repository.as_ref()),
-            ("Copy of", volume.source.as_ref()),
-            ("Used by", Some(&used_by)),
-            ("Driver", Some(&volume.driver)),
-            ("Mountpoint", Some(&volume.mountpoint)),
-        ] {
-            if let Some(value) = value.filter(|value| !value.is_empty()) {
-                writeln!(out, "{label:<14}{value}")?;
+    let mut volumes = Vec::new();
+    for name in &args.names {
+        volumes.push(view::find(&engine, name).await?);
+    }
+    match volumes.as_slice() {
+        [volume] => app.out.result(volume, |out| write_text(volume, out)),
+        several => app.out.result(&several, |out| {
+            for (at, volume) in several.iter().enumerate() {
+                if at > 0 {
+                    writeln!(out)?;
+                }
+                write_text(volume, out)?;
             }
+            Ok(())
+        }),
+    }
+}
+
+fn write_text(volume: &VolumeView, out: &mut dyn Write) -> std::io::Result<()> {
+    let kind = volume.kind.to_string();
+    let used_by = volume.used_by.join(", ");
+    for (label, value) in [
+        ("Name", Some(&volume.name)),
+        ("Kind", Some(&kind)),
+        ("Sandbox", volume.sandbox.as_ref()),
+        ("Made for", volume.made_for.as_ref()),
+        ("Repository", volume.repository.as_ref()),
+        ("Copy of", volume.source.as_ref()),
+        ("Used by", Some(&used_by)),
+        ("Driver", Some(&volume.driver)),
+        ("Mountpoint", Some(&volume.mountpoint)),
+    ] {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            writeln!(out, "{label:<14}{value}")?;
         }
-        Ok(())
-    })
+    }
+    Ok(())
 }

@@ -6,7 +6,7 @@ mod list;
 mod prune;
 mod view;
 
-use super::schema::{Output, document};
+use super::schema::{Output, document, either};
 use crate::App;
 use crate::args::volume::Command;
 use crate::error::Result;
@@ -15,7 +15,10 @@ use crate::error::Result;
 pub(super) fn outputs() -> Vec<(&'static str, Output)> {
     vec![
         ("list", document::<Vec<view::VolumeView>>()),
-        ("inspect", document::<view::VolumeView>()),
+        (
+            "inspect",
+            either::<view::VolumeView, Vec<view::VolumeView>>(),
+        ),
         ("delete", document::<Vec<delete::Deleted>>()),
         ("prune", document::<Vec<delete::Deleted>>()),
     ]
