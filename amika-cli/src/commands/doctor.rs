@@ -13,11 +13,14 @@ use crate::create;
 use crate::engine::{Endpoint, Engine, SocketRights, SystemFacts};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::leftovers::{self, Leftover, Removed};
-use crate::output::human_size;
+use crate::output::{fill, human_size, room};
 use crate::preset::Preset;
 
 /// Less free space than this is worth a word: a preset image and a build need about as much.
 const LOW_DISK: u64 = 8 * 1_000_000_000;
+
+/// Columns before the message of a check: its mark and name.
+const MESSAGE: usize = 16;
 
 /// What to do where no engine answers.
 const NO_ENGINE: &str = "start it: `sudo systemctl start docker` or `sudo service docker start`\n\
@@ -105,14 +108,14 @@ pub(super) async fn run(args: &DoctorArgs, app: &App) -> Result<()> {
         None => {
             return app
                 .out
-                .result(&report, |out| write_text(&report, args.fix, out));
+                .result(&report, |out| write_text(&report, args.fix, room(), out));
         }
     };
     if app.out.is_json() {
         return Err(error.detail("report", serde_json::to_value(&report).unwrap_or_default()));
     }
     app.out
-        .result(&report, |out| write_text(&report, args.fix, out))?;
+        .result(&report, |out| write_text(&report, args.fix, room(), out))?;
     // The checks above have said why and what to do.
     Err(CommandError::new(error.code, error.message))
 }
@@ -307,48 +310,57 @@ fn told(found: usize, removed: usize, kept: usize) -> (Outcome, String) {
     }
 }
 
-fn write_text(report: &Report, fixed: bool, out: &mut dyn std::io::Write) -> std::io::Result<()> {
+fn write_text(
+    report: &Report,
+    fixed: bool,
+    room: Option<usize>,
+    out: &mut dyn std::io::Write,
+) -> std::io::Result<()> {
     use anstyle::AnsiColor;
+    let mut say = |indent: &str, text: &str, hanging: usize| {
+        let lines = text.lines().flat_map(|line| match room {
+            Some(room) => fill(line, room.saturating_sub(hanging)),
+            None => vec![line.to_owned()],
+        });
+        for (at, line) in lines.enumerate() {
+            if at == 0 {
+                writeln!(out, "{indent}{line}")?;
+            } else {
+                writeln!(out, "{:hanging$}{line}", "")?;
+            }
+        }
+        Ok::<(), std::io::Error>(())
+    };
     for check in &report.checks {
         let (style, mark) = match check.result {
             Outcome::Ok => (AnsiColor::Green.on_default(), '✓'),
             Outcome::Warning => (AnsiColor::Yellow.on_default(), '!'),
             Outcome::Failed => (AnsiColor::Red.on_default(), '✗'),
         };
-        writeln!(
-            out,
-            "{style}{mark}{style:#} {:<13} {}",
-            check.name, check.message
-        )?;
+        let title = format!("{style}{mark}{style:#} {:<13} ", check.name);
+        say(&title, &check.message, MESSAGE)?;
         if let Some(hint) = &check.hint {
-            writeln!(
-                out,
-                "  {:<13} {}",
-                "",
-                hint.replace('\n', "\n                ")
-            )?;
+            say(&" ".repeat(MESSAGE), hint, MESSAGE)?;
         }
     }
     for leftover in &report.leftovers {
-        writeln!(
-            out,
-            "    {} {}: {}",
-            leftover.kind, leftover.name, leftover.reason
-        )?;
+        let text = format!("{} {}: {}", leftover.kind, leftover.name, leftover.reason);
+        say("    ", &text, 6)?;
     }
     if fixed {
         for name in &report.removed {
-            writeln!(out, "    removed {name}")?;
+            say("    ", &format!("removed {name}"), 6)?;
         }
         for kept in &report.kept {
-            writeln!(out, "    kept {} {}: {}", kept.kind, kept.name, kept.reason)?;
+            let text = format!("kept {} {}: {}", kept.kind, kept.name, kept.reason);
+            say("    ", &text, 6)?;
         }
     }
     for volume in &report.git_volumes {
-        writeln!(
-            out,
-            "  git volume {volume} has no sandbox any more; `amika volume delete {volume}` removes it and the work in it"
-        )?;
+        let text = format!(
+            "git volume {volume} has no sandbox any more; `amika volume delete {volume}` removes it and the work in it"
+        );
+        say("  ", &text, 4)?;
     }
     Ok(())
 }
@@ -373,5 +385,30 @@ mod tests {
             let expected = (result, message.to_owned());
             assert_eq!(told(counts.0, counts.1, counts.2), expected, "{counts:?}");
         }
+    }
+    #[test]
+    fn on_a_narrow_terminal_lines_are_wrapped_beneath_their_beginning() {
+        let mut report = Report::default();
+        let message = "2 from interrupted commands, which nobody needs";
+        let hint = "`amika doctor --fix` removes them";
+        report.add("leftovers", Outcome::Ok, message, Some(hint));
+        report.git_volumes = vec!["amika-git-teal-tokyo-app-20261122101940a311".into()];
+        let written = |room| {
+            let mut out = Vec::new();
+            write_text(&report, false, room, &mut out).expect("a vector takes everything");
+            anstream::adapter::strip_str(&String::from_utf8(out).expect("text")).to_string()
+        };
+        assert_eq!(written(None).lines().count(), 3);
+        assert_eq!(
+            written(Some(50)),
+            "✓ leftovers     2 from interrupted commands, which\n                \
+             nobody needs\n                \
+             `amika doctor --fix` removes them\n  \
+             git volume\n    \
+             amika-git-teal-tokyo-app-20261122101940a311\n    \
+             has no sandbox any more; `amika volume delete\n    \
+             amika-git-teal-tokyo-app-20261122101940a311`\n    \
+             removes it and the work in it\n"
+        );
     }
 }

@@ -17,7 +17,8 @@ use crate::error::{CommandError, Result};
 
 pub use progress::Steps;
 pub use table::Table;
-pub use text::{human_age, human_duration, human_size, printable};
+pub use table::room;
+pub use text::{fill, human_age, human_duration, human_size, printable};
 
 /// Where a command's words go.
 #[derive(Clone, Debug)]

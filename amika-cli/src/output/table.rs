@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal as _, Write};
 
-use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr as _;
 
 /// Rows under a header.
 pub struct Table {
@@ -28,7 +28,8 @@ impl Table {
     }
 
     /// Writes header and rows. On a terminal that is too narrow for them, lists in cells are folded,
-    /// and what still does not fit is wrapped, names last of all.
+    /// and what still does not fit is broken at blanks and arrows. Where words would have to be
+    /// broken, each row is written for itself: a line for each cell, with its header before it.
     ///
     /// # Errors
     /// Those of the writer.
@@ -44,7 +45,13 @@ impl Table {
                 Column::new(rows.map(|row| row.get(at).map_or("", String::as_str)))
             })
             .collect();
-        let gap = room.map_or(GAP, |room| fit(&mut columns, room));
+        let gap = match room {
+            None => GAP,
+            Some(room) => match fit(&mut columns, room) {
+                Some(gap) => gap,
+                None => return self.write_blocks(room, out),
+            },
+        };
         for row in 0..=self.rows.len() {
             let height = columns.iter().map(|column| column.cells[row].len()).max();
             for line in 0..height.unwrap_or_default() {
@@ -52,7 +59,6 @@ impl Table {
                 for column in &columns {
                     let part = column.cells[row].get(line).map_or("", String::as_str);
                     text.push_str(part);
-                    // A character wider than a column stands over.
                     let rest = column.width.saturating_sub(part.width());
                     text.push_str(&" ".repeat(rest + gap));
                 }
@@ -61,47 +67,70 @@ impl Table {
         }
         Ok(())
     }
+
+    /// Writes each row for itself. A word that does not fit stays whole: the terminal breaks it, and it
+    /// can be copied.
+    fn write_blocks(&self, room: usize, out: &mut dyn Write) -> std::io::Result<()> {
+        let labels = self.header.iter().map(|word| word.width()).max();
+        let indent = labels.unwrap_or_default() + 2;
+        let width = room.saturating_sub(indent);
+        for (at, row) in self.rows.iter().enumerate() {
+            if at > 0 {
+                writeln!(out)?;
+            }
+            for (label, cell) in self.header.iter().zip(row) {
+                let lines = if cell.width() <= width {
+                    vec![cell.clone()]
+                } else {
+                    let items = items(cell).into_iter();
+                    items.flat_map(|item| wrapped(&item, width)).collect()
+                };
+                for (at, line) in lines.iter().enumerate() {
+                    let label = if at == 0 { label } else { "" };
+                    writeln!(out, "{label:<indent$}{line}")?;
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
-/// Blanks between two columns.
+/// Blanks between two columns, and where the room is scarce.
 const GAP: usize = 3;
+const NARROW_GAPS: [usize; 2] = [2, 1];
 
-/// Makes columns fit, as far as their headers leave room; returns the blanks between two.
-fn fit(columns: &mut [Column], room: usize) -> usize {
-    let total = |columns: &[Column]| -> usize {
-        let widths = columns.iter().map(|column| column.width + GAP);
-        widths.sum::<usize>().saturating_sub(GAP)
+/// Makes columns fit without breaking a word; returns the blanks between two. None when that cannot be.
+fn fit(columns: &mut [Column], room: usize) -> Option<usize> {
+    let gaps = columns.len().saturating_sub(1);
+    let total = |columns: &[Column], gap: usize| -> usize {
+        columns.iter().map(|column| column.width).sum::<usize>() + gap * gaps
     };
-    while total(columns) > room {
+    while total(columns, GAP) > room {
         let foldable = columns.iter_mut().filter(|column| column.can_fold());
         match foldable.max_by_key(|column| column.width) {
             Some(column) => column.fold(),
             None => break,
         }
     }
-    let gaps = columns.len().saturating_sub(1);
-    let headers: usize = columns.iter().map(Column::header_width).sum();
-    let gap = if headers + GAP * gaps > room { 1 } else { GAP };
-    let room = room.saturating_sub(gap * gaps);
+    let least: Vec<usize> = columns.iter().map(Column::least_width).collect();
+    let least_sum: usize = least.iter().sum();
+    let gap = std::iter::once(GAP)
+        .chain(NARROW_GAPS)
+        .find(|gap| least_sum + gap * gaps <= room)?;
     let mut widths: Vec<usize> = columns.iter().map(|column| column.width).collect();
-    while widths.iter().sum::<usize>() > room {
-        let can_shrink = |at: &usize| widths[*at] > columns[*at].header_width();
-        // The first column is what people type and copy.
-        let widest = (1..columns.len())
+    while widths.iter().sum::<usize>() + gap * gaps > room {
+        let can_shrink = |at: &usize| widths[*at] > least[*at];
+        let widest = (0..columns.len())
             .filter(can_shrink)
-            .max_by_key(|at| widths[*at])
-            .or_else(|| (0..columns.len()).find(can_shrink));
-        match widest {
-            Some(at) => widths[at] -= 1,
-            None => break,
-        }
+            .max_by_key(|at| widths[*at])?;
+        widths[widest] -= 1;
     }
     for (column, width) in columns.iter_mut().zip(widths) {
         if width < column.width {
             column.wrap(width);
         }
     }
-    gap
+    Some(gap)
 }
 
 /// The cells of a column, each of one line, or of more once it is folded.
@@ -136,10 +165,13 @@ impl Column {
         *self = self.folded();
     }
 
-    /// Width of its header, below which it does not go.
-    fn header_width(&self) -> usize {
-        let header = self.cells.first().into_iter().flatten();
-        header.map(|line| line.width()).max().unwrap_or_default()
+    /// Width of its widest word, its header's words among them.
+    fn least_width(&self) -> usize {
+        let words = self.cells.iter().flatten().flat_map(|line| words(line));
+        words
+            .map(|word| word.trim_end().width())
+            .max()
+            .unwrap_or_default()
     }
 
     /// Breaks all lines that are wider than this.
@@ -152,27 +184,29 @@ impl Column {
     }
 }
 
-/// A line in parts that are no wider than this, broken after blanks and marks where there are some.
+/// A line in parts that are no wider than this, unless a word is.
 fn wrapped(line: &str, width: usize) -> Vec<String> {
-    let mut parts = Vec::new();
-    let mut part = String::new();
-    for c in line.chars() {
-        if !part.is_empty() && part.width() + c.width().unwrap_or_default() > width {
-            let marks = |c: char| c.is_whitespace() || matches!(c, ',' | '>' | '/' | ':' | '-');
-            // `->` is one mark, as is `://`: the last of them is where it breaks.
-            let end = part
-                .rfind(marks)
-                .map(|at| at + part[at..].chars().next().map_or(0, char::len_utf8))
-                .filter(|end| part[..*end].width() * 2 > width)
-                .unwrap_or(part.len());
-            let rest = part.split_off(end);
-            parts.push(part.trim_end().to_owned());
-            part = rest;
+    let mut parts: Vec<String> = Vec::new();
+    for word in words(line) {
+        match parts.last_mut() {
+            Some(part) if part.width() + word.trim_end().width() <= width => part.push_str(word),
+            _ => parts.push(word.to_owned()),
         }
-        part.push(c);
     }
-    parts.push(part);
+    if parts.is_empty() {
+        parts.push(String::new());
+    }
+    for part in &mut parts {
+        part.truncate(part.trim_end().len());
+    }
     parts
+}
+
+/// What a line may be broken between: it ends with a blank, or with the arrow of a port.
+fn words(line: &str) -> Vec<&str> {
+    line.split_inclusive(' ')
+        .flat_map(|part| part.split_inclusive("->"))
+        .collect()
 }
 
 /// The items of a list in a cell: after commas, and before URLs.
@@ -192,7 +226,7 @@ fn items(line: &str) -> Vec<String> {
 
 /// Columns of the terminal that standard output is, if it is one; one that does not tell its size,
 /// such as a serial line, may have it in `COLUMNS`.
-fn room() -> Option<usize> {
+pub fn room() -> Option<usize> {
     let stdout = std::io::stdout();
     if !stdout.is_terminal() {
         return None;
@@ -259,32 +293,35 @@ mod tests {
         );
     }
 
-    #[test]
-    fn what_still_does_not_fit_is_wrapped_and_nothing_is_lost() {
+    const CELLS: [&str; 5] = [
+        "teal-tokyo",
+        "creating (interrupted)",
+        "127.0.0.1:49153->3000/tcp",
+        "http://localhost:49153",
+        "2h 10m ago",
+    ];
+
+    fn within(room: usize, rows: usize) -> String {
         let mut table = Table::new(["NAME", "STATE", "PORTS", "URL", "CREATED"]);
-        let cells = [
-            "teal-tokyo",
-            "creating (interrupted)",
-            "127.0.0.1:49153->3000/tcp",
-            "http://localhost:49153",
-            "2h 10m ago",
-        ];
-        table.row(cells.map(str::to_owned).to_vec());
-        for room in 28..140 {
-            let mut out = Vec::new();
-            table
-                .write_within(Some(room), &mut out)
-                .expect("a vector takes everything");
-            let text = String::from_utf8(out).expect("text");
+        for _ in 0..rows {
+            table.row(CELLS.map(str::to_owned).to_vec());
+        }
+        let mut out = Vec::new();
+        table
+            .write_within(Some(room), &mut out)
+            .expect("a vector takes everything");
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn what_still_does_not_fit_is_wrapped_and_no_word_is_broken() {
+        for room in 34..140 {
+            let text = within(room, 2);
             let widest = text.lines().map(str::len).max().expect("lines");
             assert!(widest <= room, "{widest} in {room}:\n{text}");
-            if room >= 60 {
-                assert!(text.contains("teal-tokyo"), "{room}:\n{text}");
+            for word in CELLS.iter().flat_map(|cell| words(cell)) {
+                assert!(text.contains(word.trim_end()), "{word} in {room}:\n{text}");
             }
-            let count = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).count();
-            let header = "NAMESTATEPORTSURLCREATED";
-            let all = cells.iter().map(|cell| count(cell)).sum::<usize>() + header.len();
-            assert_eq!(count(&text), all, "{room}:\n{text}");
         }
         assert_eq!(
             wrapped("127.0.0.1:49153->3000/tcp", 18),
@@ -294,7 +331,26 @@ mod tests {
             wrapped("creating (interrupted)", 14),
             ["creating", "(interrupted)"]
         );
-        assert_eq!(wrapped("abcdefgh", 3), ["abc", "def", "gh"]);
+        assert_eq!(wrapped("abcdefgh", 3), ["abcdefgh"]);
         assert_eq!(wrapped("", 3), [""]);
+    }
+
+    #[test]
+    fn where_words_would_be_broken_each_row_stands_for_itself() {
+        let header =
+            "NAME        STATE          PORTS              URL                     CREATED\n";
+        let table = within(80, 1);
+        assert!(table.starts_with(header), "{table}");
+        let block = "NAME     teal-tokyo\n\
+                     STATE    creating (interrupted)\n\
+                     PORTS    127.0.0.1:49153->3000/tcp\n\
+                     URL      http://localhost:49153\n\
+                     CREATED  2h 10m ago\n";
+        assert_eq!(within(60, 2), format!("{block}\n{block}"));
+        let narrow = within(28, 1);
+        assert!(
+            narrow.contains("PORTS    127.0.0.1:49153->\n         3000/tcp\n"),
+            "{narrow}"
+        );
     }
 }
