@@ -65,6 +65,9 @@ pub struct CommandError {
     pub hints: Vec<String>,
     /// Further members of the JSON error.
     pub details: Map<String, Value>,
+    /// Whether these are the engine's own words for why it does not do what it was asked: what they are
+    /// about may have been removed meanwhile.
+    pub is_engines: bool,
 }
 
 /// What commands return.
@@ -80,6 +83,7 @@ impl CommandError {
             causes: Vec::new(),
             hints: Vec::new(),
             details: Map::new(),
+            is_engines: false,
         }
     }
 

@@ -10,7 +10,7 @@ use crate::engine::{ContainerState, Engine};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::interrupt::Interrupt;
 use crate::output::Steps;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, deleted_meanwhile};
 
 /// What is waited for besides setup, when the user gives no time.
 const REST: Duration = Duration::from_mins(1);
@@ -75,7 +75,13 @@ impl Waiting<'_> {
         let mut pause = FIRST_PAUSE;
         // Time that setup takes does not count towards the rest's.
         let mut rest_begun = begun;
-        let mut sandbox = Sandbox::find(self.engine, self.name).await?;
+        let mut sandbox = match Sandbox::find(self.engine, self.name).await {
+            // It was there when it was started.
+            Err(error) if error.code == ExitCode::NotFound => {
+                return Err(deleted_meanwhile(self.name));
+            }
+            found => found?,
+        };
         let mut client = sandbox.client(self.engine)?;
         loop {
             match client.status().await {
@@ -104,7 +110,7 @@ impl Waiting<'_> {
                     continue;
                 }
                 Err(_) => {
-                    sandbox = Sandbox::find(self.engine, self.name).await?;
+                    sandbox = self.look_again(&sandbox).await?;
                     if !sandbox.is_running() {
                         return self.ended(&sandbox).await;
                     }
@@ -119,6 +125,29 @@ impl Waiting<'_> {
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LAST_PAUSE);
+        }
+    }
+
+    /// The sandbox as it is now; it may have been removed or renamed.
+    async fn look_again(&self, before: &Sandbox) -> Result<Sandbox> {
+        match Sandbox::find(self.engine, self.name).await {
+            Err(error) if error.code == ExitCode::NotFound => {
+                match self.engine.inspect_container(&before.container.id).await {
+                    Ok(now) => Err(CommandError::new(
+                        ExitCode::NotFound,
+                        format!("sandbox \"{}\" was renamed meanwhile", self.name),
+                    )
+                    .hint(format!(
+                        "`amika sandbox wait {}` waits until it is ready",
+                        now.name
+                    ))),
+                    Err(_) => Err(deleted_meanwhile(self.name)),
+                }
+            }
+            Ok(sandbox) if sandbox.container.state == ContainerState::Removing => {
+                Err(deleted_meanwhile(self.name))
+            }
+            found => found,
         }
     }
 

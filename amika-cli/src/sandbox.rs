@@ -230,6 +230,37 @@ pub async fn list_all(
         .collect())
 }
 
+/// What a failure of a command on these sandboxes is told as. Where it is the engine that refused, and one
+/// of them is not there any more, or on its way out, that is what there is to be known.
+pub async fn looked_at_again(error: CommandError, names: &[&str]) -> CommandError {
+    if !error.is_engines {
+        return error;
+    }
+    // Without an engine, what it said before is all there is to tell.
+    let Ok(engine) = Engine::connect().await else {
+        return error;
+    };
+    for name in names {
+        let is_there = match engine.inspect_container(name).await {
+            Ok(container) => container.name == *name && container.state != ContainerState::Removing,
+            Err(missing) => !missing.is_not_found(),
+        };
+        if !is_there {
+            return deleted_meanwhile(name);
+        }
+    }
+    error
+}
+
+/// The error for a sandbox that was there when the command began.
+pub fn deleted_meanwhile(name: &str) -> CommandError {
+    CommandError::new(
+        ExitCode::NotFound,
+        format!("sandbox \"{name}\" was deleted meanwhile"),
+    )
+    .hint("`amika sandbox list` shows the sandboxes")
+}
+
 async fn unknown(engine: &Engine, name: &str) -> CommandError {
     let is_lost = crate::lost::of(engine, name).await;
     if is_lost.is_ok_and(|lost| !lost.is_empty()) {

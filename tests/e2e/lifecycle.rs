@@ -213,6 +213,72 @@ fn two_deletes_of_one_sandbox_leave_nothing() {
 }
 
 #[test]
+fn a_sandbox_that_is_deleted_under_a_command_is_told_as_such() {
+    let stage = Stage::new();
+    let script = stage.script("setup.sh", "#!/bin/sh\n:\n");
+    let proxy = stage.engine_proxy();
+    // The request that is held, and the code: of `exec` all failures of its own have one.
+    for (verb, args, request, code) in [
+        ("start", &["--setup-script", &script][..], "/archive", 3),
+        ("restart", &[], "/stop", 3),
+        ("exec", &["--", "true"], "/exec", 125),
+        ("rename", &["another-name"], "/rename", 3),
+    ] {
+        let sandbox = stage.sandbox(DEBIAN, &[]);
+        if verb == "start" {
+            sandbox.verb("stop", &["-t", "1s"]).output().ended(0, &[]);
+        }
+        proxy.hold(request);
+        let mut words = vec!["-o", "json", "sandbox", verb, &sandbox.name];
+        words.extend(args);
+        let at_work = stage
+            .amika(&words)
+            .env("DOCKER_HOST", &proxy.host())
+            .start();
+        proxy.holds();
+        // By the engine's own socket, beneath the command's hands; a rename holds the name's lock.
+        let removed = docker(&["rm", "-f", "-v", &sandbox.name]);
+        assert_eq!(removed.code, 0, "{removed:?}");
+        proxy.let_go();
+        let ended = at_work.wait();
+        assert_eq!(ended.code, code, "{verb}: {ended:?}");
+        let error = &ended.json()["error"];
+        let message = format!("sandbox \"{}\" was deleted meanwhile", sandbox.name);
+        assert_eq!(error["message"], *message, "{verb}: {ended:?}");
+        assert_eq!(error["code"], "not_found", "{verb}: {ended:?}");
+        // Its volumes are left.
+        sandbox.verb("delete", &["--force"]).output().ended(0, &[]);
+    }
+}
+
+#[test]
+fn a_sandbox_that_is_deleted_or_renamed_in_its_setup_is_told_as_such() {
+    let stage = Stage::new();
+    let script = stage.script("setup.sh", "#!/bin/sh\necho begun\nexec sleep 4321\n");
+    for verb in ["delete", "rename"] {
+        let sandbox = stage.adopt(stage.name());
+        let create = ["--setup-script", &script, "--no-wait"];
+        sandbox.create(DEBIAN, &create).ended(0, &[]);
+        let other = stage.adopt(stage.name());
+        let waiting = sandbox.verb("wait", &[]).start();
+        waiting.warns("begun");
+        let word = if verb == "rename" {
+            sandbox
+                .verb("rename", &[&other.name])
+                .output()
+                .ended(0, &[]);
+            // The wait goes by the name, and looks again once its connection is gone.
+            other.verb("stop", &["-t", "1s"]).output().ended(0, &[]);
+            "was renamed meanwhile"
+        } else {
+            sandbox.verb("delete", &["--force"]).output().ended(0, &[]);
+            "was deleted meanwhile"
+        };
+        waiting.wait().ended(3, &[word]);
+    }
+}
+
+#[test]
 fn several_names_are_done_at_once_and_one_bad_name_spoils_no_other() {
     let stage = Stage::new();
     let (one, two) = (stage.sandbox(SCRATCH, &[]), stage.sandbox(SCRATCH, &[]));

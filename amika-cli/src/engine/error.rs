@@ -98,6 +98,10 @@ impl EngineError {
 impl From<EngineError> for CommandError {
     fn from(error: EngineError) -> Self {
         let base = |code| CommandError::new(code, error.to_string());
+        let refused = |code| CommandError {
+            is_engines: true,
+            ..base(code)
+        };
         match &error {
             EngineError::Unreachable { reason, .. } => {
                 let error = base(ExitCode::Engine).cause(reason.clone());
@@ -116,9 +120,10 @@ impl From<EngineError> for CommandError {
             EngineError::Broken(_) => {
                 base(ExitCode::Engine).hint("`amika doctor` checks the engine")
             }
-            EngineError::NotFound(_) => base(ExitCode::NotFound),
-            EngineError::Conflict(_) | EngineError::PortTaken { .. } => base(ExitCode::Conflict),
-            EngineError::Refused { .. } => base(ExitCode::Failure),
+            EngineError::NotFound(_) => refused(ExitCode::NotFound),
+            EngineError::Conflict(_) => refused(ExitCode::Conflict),
+            EngineError::PortTaken { .. } => base(ExitCode::Conflict),
+            EngineError::Refused { .. } => refused(ExitCode::Failure),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::terminal::{self, Remote, Signals, Streams};
 const RESCUE_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(super) async fn run(args: &ConnectArgs, app: &App) -> Result<u8> {
-    own_failure(app, attempt(args, app).await)
+    own_failure(app, &args.name, attempt(args, app).await).await
 }
 
 async fn attempt(args: &ConnectArgs, app: &App) -> Result<u8> {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::App;
 use crate::engine::{ContainerState, Engine};
 use crate::error::{CommandError, Result};
+use crate::sandbox::looked_at_again;
 
 /// How many are worked on at once: an engine that is asked for hundreds of starts at once does none
 /// of them sooner.
@@ -78,6 +79,10 @@ pub(super) async fn run(
             unique.push(name);
         }
     }
+    let work = async |name: &str| match work(name).await {
+        Err(error) => Err(looked_at_again(error, &[name]).await),
+        done => done,
+    };
     let results: Vec<Result<Done>> = stream::iter(unique.iter().map(|name| work(name)))
         .buffered(AT_ONCE)
         .collect()

@@ -4,11 +4,11 @@ use crate::App;
 use crate::args::sandbox::ExecArgs;
 use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, looked_at_again};
 use crate::terminal::{self, Remote, Signal, Signals, Streams};
 
 pub(super) async fn run(args: &ExecArgs, app: &App) -> Result<u8> {
-    own_failure(app, attempt(args, app).await)
+    own_failure(app, &args.name, attempt(args, app).await).await
 }
 
 async fn attempt(args: &ExecArgs, app: &App) -> Result<u8> {
@@ -59,9 +59,10 @@ pub(super) async fn find_running(name: &str, signals: &mut Signals) -> Result<(E
 
 /// Every failure of amika's own ends with 125, so that it is never taken for the program's; the
 /// kind of it is still told in words. A user who broke off gets what he expects.
-pub(super) fn own_failure(app: &App, result: Result<u8>) -> Result<u8> {
+pub(super) async fn own_failure(app: &App, name: &str, result: Result<u8>) -> Result<u8> {
     match result {
         Err(error) if error.code != ExitCode::Interrupted => {
+            let error = looked_at_again(error, &[name]).await;
             let code = ExitCode::Remote as u8;
             app.out.error(&error.detail("exit_code", code));
             Ok(code)

@@ -22,7 +22,9 @@ use super::interruptible;
 use super::schema::{Output, document, document_or_lines, either};
 use crate::App;
 use crate::args::sandbox::Command;
+use crate::cp::Place;
 use crate::error::Result;
+use crate::sandbox::looked_at_again;
 
 /// What the verbs print with `-o json`.
 pub(super) fn outputs() -> Vec<(&'static str, Output)> {
@@ -64,6 +66,45 @@ pub(super) fn delete_output() -> Output {
 }
 
 pub(super) async fn run(command: Command, app: &App) -> Result<u8> {
+    let names = names(&command);
+    match dispatch(command, app).await {
+        Err(error) => {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            Err(looked_at_again(error, &names).await)
+        }
+        done => done,
+    }
+}
+
+/// The sandboxes that a command is about; none where it looks at each by itself.
+fn names(command: &Command) -> Vec<String> {
+    match command {
+        Command::Inspect(args) => vec![args.name.clone()],
+        Command::Logs(args) => vec![args.name.clone()],
+        Command::Open(args) => vec![args.name.clone()],
+        Command::Rename(args) => vec![args.name.clone()],
+        Command::Wait(args) => vec![args.name.clone()],
+        Command::Stats(args) => args.names.clone(),
+        Command::Cp(args) => [&args.source, &args.destination]
+            .into_iter()
+            .filter_map(|place| match place {
+                Place::Sandbox { name, .. } => Some(name.to_string()),
+                Place::Stream | Place::Host(_) => None,
+            })
+            .collect(),
+        Command::Create(_)
+        | Command::List(_)
+        | Command::Exec(_)
+        | Command::Connect(_)
+        | Command::Prompt(_)
+        | Command::Start(_)
+        | Command::Stop(_)
+        | Command::Restart(_)
+        | Command::Delete(_) => Vec::new(),
+    }
+}
+
+async fn dispatch(command: Command, app: &App) -> Result<u8> {
     match command {
         Command::Create(args) => create::run(&args, app).await,
         Command::List(args) => interruptible(app, list::run(&args, app)).await.map(|()| 0),

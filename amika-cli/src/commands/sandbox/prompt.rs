@@ -20,7 +20,7 @@ const NOT_FOUND: u8 = 127;
 const STDIN: &str = "-";
 
 pub(super) async fn run(args: &PromptArgs, app: &App) -> Result<u8> {
-    own_failure(app, attempt(args, app).await)
+    own_failure(app, &args.name, attempt(args, app).await).await
 }
 
 async fn attempt(args: &PromptArgs, app: &App) -> Result<u8> {
