@@ -111,6 +111,7 @@ const TABLE: &[Row] = &[
     row("sandbox open", &["NAME"], 1),
     row("service list", &["--sandbox-name", "NAME"], 0),
     row("credentials status", &["NAME"], 0),
+    row("credentials status", &[], 0).names_nothing(),
     row("credentials refresh", &["NAME"], 0),
     row("credentials pull", &["NAME"], 0),
     row("sandbox stop", &["NAME"], 0),

@@ -370,6 +370,34 @@ fn list_shows_what_would_be_taken() {
     assert_eq!(json.as_array().unwrap().len(), 7);
 }
 
+#[test]
+fn the_status_of_all_has_a_line_for_each() {
+    let stage = Stage::new();
+    let far = 4_000_000_000_000;
+    put(&stage, CLAUDE, &claude("a", far));
+    let with = stage.sandbox(DEBIAN, &[]);
+    let without = stage.sandbox(DEBIAN, &["--credentials", "codex"]);
+    let text = credentials(&stage, &["status"]).stdout_text();
+    let row = |name: &str| {
+        let row = text.lines().find(|line| line.starts_with(name));
+        row.unwrap_or_else(|| panic!("{text}")).to_owned()
+    };
+    assert!(row(&with.name).contains("the same"), "{text}");
+    let only = "only this machine has one";
+    assert!(row(&without.name).contains(only), "{text}");
+    assert!(text.starts_with("SANDBOX"), "{text}");
+    let all = credentials(&stage, &["status", "-o", "json"]).json();
+    let files = |name: &str| {
+        let mine = |one: &&serde_json::Value| one["sandbox"] == *name;
+        let found = all.as_array().unwrap().iter().find(mine);
+        found.unwrap()["files"].clone()
+    };
+    for sandbox in [&with, &without] {
+        let one = credentials(&stage, &["status", &sandbox.name, "-o", "json"]).json();
+        assert_eq!(files(&sandbox.name), one);
+    }
+}
+
 fn state_of(stage: &Stage, sandbox: &Sandbox<'_>, path: &str) -> String {
     let json = credentials(stage, &["status", &sandbox.name, "-o", "json"]).json();
     let pair = json

@@ -35,11 +35,13 @@ pub struct ListArgs {
 
 /// `amika credentials status`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  amika credentials status teal-tokyo")]
+#[command(
+    after_help = "Examples:\n  amika credentials status\n  amika credentials status teal-tokyo\n  amika -o json credentials status | jq -r '.[] | select(any(.files[]; .state == \"sandbox_newer\")).sandbox'"
+)]
 pub struct StatusArgs {
-    /// Name of the sandbox.
+    /// Name of the sandbox [default: all, with a line each].
     #[arg(value_parser = NonEmptyStringValueParser::new())]
-    pub name: String,
+    pub name: Option<String>,
 }
 
 /// `amika credentials refresh`.

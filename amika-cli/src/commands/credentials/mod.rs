@@ -7,22 +7,39 @@ mod status;
 
 use amika_core::credential::Selection;
 
-use super::schema::{Output, document};
+use super::schema::{Output, document, either};
 use crate::App;
 use crate::args::credentials::Command;
 use crate::error::{CommandError, ExitCode, Result};
+use crate::sandbox::looked_at_again;
 
 /// What the verbs print with `-o json`.
 pub(super) fn outputs() -> Vec<(&'static str, Output)> {
     vec![
         ("list", document::<Vec<list::FileView>>()),
-        ("status", document::<Vec<status::PairView>>()),
+        (
+            "status",
+            either::<Vec<status::SandboxView>, Vec<status::PairView>>(),
+        ),
         ("refresh", document::<refresh::Refreshed>()),
         ("pull", document::<pull::Pulled>()),
     ]
 }
 
 pub(super) async fn run(command: Command, app: &App) -> Result<()> {
+    let name = match &command {
+        Command::List(_) => None,
+        Command::Status(args) => args.name.clone(),
+        Command::Refresh(args) => Some(args.name.clone()),
+        Command::Pull(args) => Some(args.name.clone()),
+    };
+    match (dispatch(command, app).await, name) {
+        (Err(error), Some(name)) => Err(looked_at_again(error, &[&name]).await),
+        (result, _) => result,
+    }
+}
+
+async fn dispatch(command: Command, app: &App) -> Result<()> {
     match command {
         Command::List(args) => list::run(&args, app),
         Command::Status(args) => status::run(&args, app).await,

@@ -1,16 +1,20 @@
 //! `amika credentials status`: who has the newer sign-ins.
 
 use amika_core::credential::{Agent, Newer, SignIn};
+use futures_util::{StreamExt as _, stream};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::App;
 use crate::args::credentials::StatusArgs;
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{ExitCode, Result};
 use crate::output::Table;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{self, Sandbox, looked_at_again};
 use crate::sign_ins::{self, Pair, Side};
+
+/// How many sandboxes are looked into at once.
+const AT_ONCE: usize = 16;
 
 /// A file on this machine and in a sandbox.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -65,6 +69,24 @@ impl PairState {
         }
     }
 
+    /// Its place among those of one agent: the first is told where there is room for one.
+    fn rank(self) -> usize {
+        let order = [
+            Self::Unusable,
+            Self::SandboxNewer,
+            Self::HostNewer,
+            Self::OnlySandbox,
+            Self::OnlyHost,
+            Self::Mounted,
+            Self::Same,
+            Self::Absent,
+        ];
+        order
+            .iter()
+            .position(|state| *state == self)
+            .unwrap_or(order.len())
+    }
+
     fn words(self) -> &'static str {
         match self {
             Self::Absent => "-",
@@ -79,10 +101,26 @@ impl PairState {
     }
 }
 
+/// A sandbox and its files, where all sandboxes are shown.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct SandboxView {
+    /// The sandbox.
+    sandbox: String,
+    /// Its files, as they are shown of one alone.
+    files: Vec<PairView>,
+}
+
 pub(super) async fn run(args: &StatusArgs, app: &App) -> Result<()> {
     let engine = Engine::connect().await?;
-    let sandbox = Sandbox::find_whole(&engine, &args.name).await?;
-    let pairs = sign_ins::read_both(&engine, &sandbox, &crate::host::home_dir()).await?;
+    match &args.name {
+        Some(name) => one(&engine, name, app).await,
+        None => all(&engine, app).await,
+    }
+}
+
+async fn one(engine: &Engine, name: &str, app: &App) -> Result<()> {
+    let sandbox = Sandbox::find_whole(engine, name).await?;
+    let pairs = sign_ins::read_both(engine, &sandbox, &crate::host::home_dir()).await?;
     let views: Vec<PairView> = pairs.iter().map(view).collect();
     app.out.result(&views, |out| {
         if views.iter().all(|view| view.state == PairState::Absent) {
@@ -99,7 +137,77 @@ pub(super) async fn run(args: &StatusArgs, app: &App) -> Result<()> {
         }
         table.write(out)
     })?;
-    let name = &sandbox.name;
+    say_who_renewed(&sandbox.name, &pairs, app);
+    Ok(())
+}
+
+/// All sandboxes whose files can be read, with a line for each.
+async fn all(engine: &Engine, app: &App) -> Result<()> {
+    let home = crate::host::home_dir();
+    let home = home.as_path();
+    let list = sandbox::list(engine).await?;
+    let looks = list.into_iter().map(|(container, _)| async move {
+        let read = async {
+            let sandbox = Sandbox::find_whole(engine, &container.name).await?;
+            sign_ins::read_both(engine, &sandbox, home).await
+        };
+        match read.await {
+            Ok(pairs) => (container.name, Ok(pairs)),
+            Err(error) => {
+                let error = looked_at_again(error, &[&container.name]).await;
+                (container.name, Err(error))
+            }
+        }
+    });
+    let read: Vec<(String, Result<Vec<Pair>>)> =
+        stream::iter(looks).buffered(AT_ONCE).collect().await;
+    let mut found = Vec::new();
+    for (name, pairs) in read {
+        match pairs {
+            Ok(pairs) => found.push((name, pairs)),
+            // It was deleted meanwhile: then it has no sign-in.
+            Err(error) if error.code == ExitCode::NotFound => {}
+            Err(error) if error.code == ExitCode::Engine => return Err(error),
+            Err(error) => app.out.warn(&format!(
+                "sandbox \"{name}\" is left out: {}",
+                error.message
+            )),
+        }
+    }
+    let views: Vec<SandboxView> = found
+        .iter()
+        .map(|(name, pairs)| SandboxView {
+            sandbox: name.clone(),
+            files: pairs.iter().map(view).collect(),
+        })
+        .collect();
+    app.out.result(&views, |out| {
+        let mut table = Table::new(["SANDBOX", "CLAUDE", "CODEX", "OPENCODE"]);
+        for (name, pairs) in &found {
+            let agents = [Agent::Claude, Agent::Codex, Agent::OpenCode];
+            let cells = agents.map(|agent| told_first(pairs, agent).words().to_owned());
+            table.row(std::iter::once(name.clone()).chain(cells).collect());
+        }
+        table.write(out)
+    })?;
+    for (name, pairs) in &found {
+        say_who_renewed(name, pairs, app);
+    }
+    Ok(())
+}
+
+/// What of an agent's sign-ins most wants doing something about; settings are none.
+fn told_first(pairs: &[Pair], agent: Agent) -> PairState {
+    let states = pairs
+        .iter()
+        .filter(|pair| pair.file.agent == agent && pair.file.is_sign_in())
+        .map(PairState::of);
+    states
+        .min_by_key(|state| state.rank())
+        .unwrap_or(PairState::Absent)
+}
+
+fn say_who_renewed(name: &str, pairs: &[Pair], app: &App) {
     // Spent is only what the other side has another token for.
     let any = |state| {
         pairs.iter().any(|pair| {
@@ -108,17 +216,16 @@ pub(super) async fn run(args: &StatusArgs, app: &App) -> Result<()> {
     };
     if any(PairState::SandboxNewer) {
         app.out.note(&format!(
-            "A refresh token serves once: the sandbox renewed, so this machine's copy is spent. `amika \
+            "A refresh token serves once: \"{name}\" renewed, so this machine's copy is spent. `amika \
              credentials pull {name}` takes the newer one."
         ));
     }
     if any(PairState::HostNewer) {
         app.out.note(&format!(
-            "A refresh token serves once: this machine renewed, so the sandbox's copy is spent. `amika \
+            "A refresh token serves once: this machine renewed, so the copy of \"{name}\" is spent. `amika \
              credentials refresh {name}` copies the newer one in."
         ));
     }
-    Ok(())
 }
 
 fn view(pair: &Pair) -> PairView {
