@@ -8,7 +8,7 @@ use serde::Serialize;
 mod conflict;
 mod target;
 
-pub use conflict::{MountConflict, OwnMount, check, covering};
+pub use conflict::{MountConflict, OwnMount, check, check_file, covering};
 pub use target::{InvalidTarget, Target};
 
 /// A host path or a volume at a place in the container.

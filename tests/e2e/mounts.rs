@@ -234,11 +234,32 @@ fn who_will_own_files_is_told_where_it_is_not_the_caller() {
 }
 
 #[test]
+fn what_does_not_fit_the_image_is_told_by_its_flag_and_leaves_nothing() {
+    let stage = Stage::new();
+    let source = directory(&stage, "src");
+    let file = source.join("file");
+    let a_directory = "the source is a directory, and /etc/passwd in the image is a file";
+    let a_file = "the source is a file, and /opt in the image is a directory";
+    let into = format!("`--mount {}:/opt/file` puts it into", file.display());
+    for (mount, words) in [
+        (flag(&source, "/etc/passwd:ro"), [a_directory, "hint: "]),
+        (flag(&source, "/etc/passwd"), [a_directory, "hint: "]),
+        (flag(&file, "/opt:ro"), [a_file, "/opt/file:ro`"]),
+        (flag(&file, "/opt"), [a_file, &into]),
+    ] {
+        let sandbox = stage.adopt(stage.name());
+        let refused = sandbox.create(DEBIAN, &["--mount", &mount]);
+        refused.ended(4, &words);
+        stage.nothing_was_made();
+    }
+}
+
+#[test]
 fn bad_mounts_are_refused_before_anything_is_made() {
     let stage = Stage::new();
     let source = directory(&stage, "src");
     let with = |rest: &str| flag(&source, rest);
-    let cases: [(&[String], i32, &str); 10] = [
+    let cases: [(&[String], i32, &str); 17] = [
         (&[with("data")], 2, "is not absolute"),
         (&[with("/data:wr")], 2, "unknown mode"),
         (&["/nowhere:/data".into()], 2, "/nowhere does not exist"),
@@ -260,6 +281,17 @@ fn bad_mounts_are_refused_before_anything_is_made() {
             &[with("/usr/local/lib/amikad/x")],
             2,
             "which Amika uses itself",
+        ),
+        (&[with("/")], 2, "the sandbox's root directory"),
+        (&[with("/proc/x:ro")], 2, "a file system of the kernel"),
+        (&[with("/usr:ro")], 2, "would hide /usr/local/"),
+        (&[with("/etc:ro")], 4, "leaves no room for /etc/resolv.conf"),
+        (&[with("/etc:rw")], 4, "leaves no room for /etc/resolv.conf"),
+        (&[with("/var/run:rw")], 4, "amikad's runtime files"),
+        (
+            &[flag(&source.join("file"), "/home/amika/workspace")],
+            4,
+            "is a file, where /home/amika/workspace needs a directory",
         ),
     ];
     for (mounts, code, words) in cases {

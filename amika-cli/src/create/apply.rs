@@ -7,6 +7,7 @@ use amika_core::service::{Binding, HostPort, MAX_ROUNDS, ResolveError};
 
 use super::copy::copy_all;
 use super::fill::{Expected, Fault, fill};
+use super::misfit;
 use super::plan::{NETWORK, Plan};
 use super::settings::Settings;
 use super::upload::Upload;
@@ -57,6 +58,8 @@ pub async fn apply(
         Ok(()) => Ok(()),
         Err(error) => {
             steps.fail("");
+            let is_directory = |source: &str| std::path::Path::new(source).is_dir();
+            let error = misfit::explain(error, &job.settings.mounts, is_directory);
             Err(unmake(job.engine, &job.plan, error, out, interrupt).await)
         }
     }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::fill::{Expected, Fault, fill, put};
+use super::fill::{Expected, Fault, fill, merge};
 use super::plan::Plan;
 use crate::archive::{self, Modes, Report, TarOut, Top};
 use crate::engine::{Engine, MountSpec};
@@ -66,7 +66,7 @@ pub async fn copy_all(
             }
             What::File(source) => {
                 let (at, name) = place(&plan.container.mounts, &copy.target);
-                let sent = put(engine, container, at, {
+                let sent = merge(engine, container, at, {
                     let (source, name) = (source.clone(), name.to_owned());
                     move |to: &mut dyn Write| pack(&source, &name, agent, to)
                 })

@@ -119,7 +119,23 @@ pub async fn put<T: Send + 'static>(
 ) -> Result<T, Fault> {
     let (archive, thread) = bridge::produce(move |to| write(to));
     let sent = engine.put_archive_stream(container, at, archive).await;
-    match (bridge::joined(thread.await), sent) {
+    outcome(bridge::joined(thread.await), sent)
+}
+
+/// As [`put`], where no directory may have to make way.
+pub async fn merge<T: Send + 'static>(
+    engine: &Engine,
+    container: &str,
+    at: &str,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<T> + Send + 'static,
+) -> Result<T, Fault> {
+    let (archive, thread) = bridge::produce(move |to| write(to));
+    let sent = engine.merge_archive_stream(container, at, archive).await;
+    outcome(bridge::joined(thread.await), sent)
+}
+
+fn outcome<T>(written: io::Result<T>, sent: Result<(), EngineError>) -> Result<T, Fault> {
+    match (written, sent) {
         (Ok(value), Ok(())) => Ok(value),
         // The engine went away from the archive: its word counts.
         (Ok(_), Err(error)) => Err(error.into()),

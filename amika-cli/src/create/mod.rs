@@ -7,6 +7,7 @@ mod dry_run;
 mod facts;
 mod fill;
 mod filler;
+mod misfit;
 mod mounts;
 mod network;
 mod owner;

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use amika_core::contract::path;
 use amika_core::label::{Kind, Labels, ResourceRecord, key};
-use amika_core::mount::{Access, HostMount, Mount, OwnMount, VolumeMount, check, covering};
+use amika_core::mount::{
+    Access, HostMount, Mount, MountConflict, OwnMount, VolumeMount, check, check_file, covering,
+};
 use amika_core::name::SandboxName;
 use amika_core::volume;
 
@@ -67,10 +69,18 @@ pub fn refuse_conflicts(mounts: &[Mount], repository: Option<&str>) -> Result<()
             &format!("the clone of {name}"),
         )
     }));
-    check(mounts, &places).map_err(|conflict| {
-        CommandError::new(ExitCode::Conflict, conflict.to_string())
-            .hint("give one of them another target, or leave it out")
-    })
+    check(mounts, &places).map_err(|found| conflict(&found))
+}
+
+fn conflict(conflict: &MountConflict) -> CommandError {
+    let hint = match conflict {
+        MountConflict::Engine { .. } => {
+            "mount what you need of it by itself, such as `SOURCE/app:/etc/app:ro`, or take a copy (`:rwcopy`)"
+        }
+        MountConflict::File { .. } => "give it another target",
+        _ => "give one of them another target, or leave it out",
+    };
+    CommandError::new(ExitCode::Conflict, conflict.to_string()).hint(hint)
 }
 
 /// Refuses binds on an engine that has other paths than this machine.
@@ -124,6 +134,9 @@ pub async fn look(engine: &Engine, settings: &Settings, system: &SystemFacts) ->
                         "`--mount {}:{}:rw` mounts it as it is",
                         mount.source, mount.target
                     )));
+                }
+                if !found.is_directory {
+                    check_file(mount, &settings.mounts).map_err(|found| conflict(&found))?;
                 }
                 sources.paths.insert(mount.source.clone(), found);
             }

@@ -1,6 +1,6 @@
 //! Which mounts cannot live side by side.
 
-use super::target::is_at_or_below;
+use super::target::{behind_link, is_at_or_below};
 use super::{Access, HostMount, Mount, VolumeMount};
 
 /// A mount that the sandbox has on its own account, such as the volume of its clone.
@@ -33,6 +33,22 @@ pub enum MountConflict {
         /// What stands there.
         what: String,
     },
+    /// The engine puts files of its own beneath it, which it cannot, or would make on the host.
+    #[error(
+        "{mount} leaves no room for {}, which the engine puts there", ENGINES.join(", ")
+    )]
+    Engine {
+        /// The mount.
+        mount: Box<Mount>,
+    },
+    /// A file stands where a directory is needed.
+    #[error("{file} is a file, where {place} needs a directory")]
+    File {
+        /// The mount of the file.
+        file: Box<Mount>,
+        /// What stands at its target or beneath it.
+        place: String,
+    },
     /// The inner mount's place would have to be made in the outer one, which cannot or must not
     /// change.
     #[error("{inner} stands beneath {outer}, {}", why(.outer))]
@@ -43,6 +59,9 @@ pub enum MountConflict {
         inner: Box<Mount>,
     },
 }
+
+/// Files that every engine mounts into every container.
+const ENGINES: [&str; 3] = ["/etc/resolv.conf", "/etc/hostname", "/etc/hosts"];
 
 fn why(outer: &Mount) -> &'static str {
     match outer {
@@ -78,7 +97,11 @@ pub fn check(mounts: &[Mount], own: &[OwnMount]) -> Result<(), MountConflict> {
                 }
             }
         }
-        let target = second.target().as_str();
+        if is_over_engines_files(second) {
+            let mount = boxed(second);
+            return Err(MountConflict::Engine { mount });
+        }
+        let target = &behind_link(second.target().as_str());
         // Beneath an own place there is room; at it or above it there is none.
         if let Some(OwnMount { target: own, what }) = own
             .iter()
@@ -93,6 +116,34 @@ pub fn check(mounts: &[Mount], own: &[OwnMount]) -> Result<(), MountConflict> {
         }
     }
     Ok(())
+}
+
+/// Whether the engine's own files would have to be made in a directory of the host. In a volume it
+/// makes them, also in one that the sandbox may only read.
+fn is_over_engines_files(mount: &Mount) -> bool {
+    let target = mount.target().as_str();
+    let is_above = |file: &&str| file != &target && is_at_or_below(file, target);
+    matches!(mount, Mount::Host(_)) && !can_hold_another(mount) && ENGINES.iter().any(is_above)
+}
+
+/// Checks that a mount whose source is a file has nothing at its target or beneath it that needs a
+/// directory: the agent's workspace, another mount, or the engine's files.
+pub fn check_file(file: &HostMount, mounts: &[Mount]) -> Result<(), MountConflict> {
+    let target = &behind_link(file.target.as_str());
+    let workspace = crate::contract::path::WORKSPACE;
+    let places = mounts.iter().map(|mount| mount.target().as_str());
+    let mut beneath = places
+        .chain(ENGINES)
+        .filter(|place| *place != file.target.as_str())
+        .chain([workspace])
+        .filter(|place| is_at_or_below(&behind_link(place), target));
+    match beneath.next() {
+        Some(place) => Err(MountConflict::File {
+            file: Box::new(Mount::Host(file.clone())),
+            place: place.to_owned(),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// A mount above the home is no trouble where the home, a mount of its own, can be put into it; one
@@ -187,6 +238,63 @@ mod tests {
             "--mount a:/home/amika/workspace:rwcopy is in the way of the clone of hello at \
              /home/amika/workspace/hello"
         );
+    }
+
+    #[test]
+    fn the_name_that_images_have_for_the_runtime_directory_is_that_directory() {
+        let own = [OwnMount {
+            target: "/run/amikad".to_owned(),
+            what: "amikad's runtime files".to_owned(),
+        }];
+        for (mount, clash) in [
+            ("a:/var/run:rw", true),
+            ("a:/run", true),
+            ("a:/var/run/docker.sock:rw", false),
+            ("a:/var/running", false),
+        ] {
+            assert_eq!(check(&[host(mount)], &own).is_err(), clash, "{mount}");
+        }
+    }
+
+    #[test]
+    fn the_engines_own_files_have_room() {
+        for (mount, clash) in [
+            (host("a:/etc:ro"), true),
+            (host("a:/etc:rw"), true),
+            (host("a:/etc"), false),
+            (volume("vol:/etc:ro"), false),
+            (host("a:/etc/hosts:ro"), false),
+            (host("a:/etc/ssl:ro"), false),
+            (host("a:/etcetera:ro"), false),
+        ] {
+            let expected = clash.then(|| {
+                format!(
+                    "{mount} leaves no room for /etc/resolv.conf, /etc/hostname, /etc/hosts, which the \
+                     engine puts there"
+                )
+            });
+            let told = check(std::slice::from_ref(&mount), &[]).map_err(|error| error.to_string());
+            assert_eq!(told.err(), expected, "{mount}");
+        }
+    }
+
+    #[test]
+    fn a_file_has_nothing_beneath_it() {
+        let other = [host("b:/data/x"), host("f:/data"), host("f:/opt")];
+        for (file, place) in [
+            ("f:/data", Some("/data/x")),
+            ("f:/home", Some("/home/amika/workspace")),
+            ("f:/home/amika/workspace:ro", Some("/home/amika/workspace")),
+            ("f:/etc", Some("/etc/resolv.conf")),
+            ("f:/etc/hosts:ro", None),
+            ("f:/opt", None),
+            ("f:/home/amika/.npmrc", None),
+        ] {
+            let told = check_file(&file.parse().unwrap(), &other);
+            let expected = place
+                .map(|place| format!("{} is a file, where {place} needs a directory", host(file)));
+            assert_eq!(told.err().map(|error| error.to_string()), expected);
+        }
     }
 
     #[test]

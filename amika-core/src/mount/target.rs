@@ -1,5 +1,6 @@
 //! A place in the container that a user may mount something at.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -21,6 +22,9 @@ const SETUP_DIR: &str = "/usr/local/etc/amikad";
 
 /// Places that a mount above them would hide, and with them what makes a sandbox start.
 const HIDDEN: [&str; 2] = [path::AMIKAD_DIR, SETUP_DIR];
+
+/// A name that nearly every image has for `/run`, by a link that the engine follows.
+const RUN_ALIAS: &str = "/var/run";
 
 /// File systems of the kernel: what is mounted there breaks the container, or runc refuses it.
 const KERNEL: [&str; 3] = ["/proc", "/sys", "/dev"];
@@ -85,7 +89,8 @@ impl FromStr for Target {
         if normal == path::HOME {
             return Err(InvalidTarget::Home);
         }
-        if let Some(own) = OWN.into_iter().find(|own| is_at_or_below(&normal, own)) {
+        let place = behind_link(&normal);
+        if let Some(own) = OWN.into_iter().find(|own| is_at_or_below(&place, own)) {
             return Err(InvalidTarget::Own {
                 target: normal,
                 own,
@@ -102,6 +107,14 @@ impl FromStr for Target {
             return Err(InvalidTarget::Kernel { target: normal });
         }
         Ok(Self(normal))
+    }
+}
+
+/// The place that a mount at a normalised path has where `/var/run` is a link to `/run`.
+pub(super) fn behind_link(path: &str) -> Cow<'_, str> {
+    match path.strip_prefix(RUN_ALIAS) {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => format!("/run{rest}").into(),
+        _ => path.into(),
     }
 }
 
@@ -186,6 +199,9 @@ mod tests {
             ("/dev/shm/x", "/dev/shm/x"),
             ("/process", "/process"),
             ("/var/lib", "/var/lib"),
+            ("/var/run/docker.sock", "/var/run/docker.sock"),
+            ("/var/running", "/var/running"),
+            ("/etc/hosts", "/etc/hosts"),
             ("/größe mit blank", "/größe mit blank"),
         ] {
             assert_eq!(
@@ -216,6 +232,10 @@ mod tests {
             (
                 "/run/amikad/x",
                 "target \"/run/amikad/x\" is in /run/amikad, which Amika uses itself",
+            ),
+            (
+                "/var/run/amikad/x",
+                "target \"/var/run/amikad/x\" is in /run/amikad, which Amika uses itself",
             ),
             (
                 "/var/lib/amikad",
