@@ -95,9 +95,11 @@ impl Table {
     }
 }
 
-/// Blanks between two columns, and where the room is scarce.
+/// Blanks between two columns, and where the room is scarce. One would be taken for that of a cell.
 const GAP: usize = 3;
-const NARROW_GAPS: [usize; 2] = [2, 1];
+const NARROW_GAP: usize = 2;
+/// A line that is no wider is not broken.
+const SHORT: usize = 12;
 
 /// Makes columns fit without breaking a word; returns the blanks between two. None when that cannot be.
 fn fit(columns: &mut [Column], room: usize) -> Option<usize> {
@@ -114,8 +116,8 @@ fn fit(columns: &mut [Column], room: usize) -> Option<usize> {
     }
     let least: Vec<usize> = columns.iter().map(Column::least_width).collect();
     let least_sum: usize = least.iter().sum();
-    let gap = std::iter::once(GAP)
-        .chain(NARROW_GAPS)
+    let gap = [GAP, NARROW_GAP]
+        .into_iter()
         .find(|gap| least_sum + gap * gaps <= room)?;
     let mut widths: Vec<usize> = columns.iter().map(|column| column.width).collect();
     while widths.iter().sum::<usize>() + gap * gaps > room {
@@ -202,8 +204,12 @@ fn wrapped(line: &str, width: usize) -> Vec<String> {
     parts
 }
 
-/// What a line may be broken between: it ends with a blank, or with the arrow of a port.
+/// What a line may be broken between: it ends with a blank, or with the arrow of a port. A short line,
+/// such as a size or an age, is one word: a number without its unit says nothing.
 fn words(line: &str) -> Vec<&str> {
+    if line.width() <= SHORT {
+        return vec![line];
+    }
     line.split_inclusive(' ')
         .flat_map(|part| part.split_inclusive("->"))
         .collect()
@@ -332,6 +338,7 @@ mod tests {
             ["creating", "(interrupted)"]
         );
         assert_eq!(wrapped("abcdefgh", 3), ["abcdefgh"]);
+        assert_eq!(wrapped("2h 10m ago", 3), ["2h 10m ago"]);
         assert_eq!(wrapped("", 3), [""]);
     }
 
