@@ -43,6 +43,7 @@ mod pull;
 mod ready;
 mod reassign;
 mod registry;
+mod regular_file;
 mod sandbox;
 mod scratch;
 mod sign_ins;

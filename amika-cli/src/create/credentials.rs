@@ -1,8 +1,7 @@
 //! The agents' sign-ins: found on the host, copied into the sandbox's home.
 
 use std::collections::BTreeSet;
-use std::io::Read as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use amika_core::contract::path;
@@ -13,6 +12,7 @@ use amika_core::mount::Mount;
 
 use super::upload::{Content, File, Owner, Upload};
 use crate::output::Printer;
+use crate::regular_file::{self, Links};
 
 /// Decides what is taken from a home directory.
 pub fn find(home: &Path, selection: &Selection, mounts: &[Mount]) -> CredentialPlan {
@@ -108,20 +108,11 @@ fn look(path: &Path) -> Found {
         Found::Directory
     } else if !meta.is_file() {
         Found::Special
-    } else if open(path).is_err() {
+    } else if regular_file::open(path, Links::Followed).is_err() {
         Found::Unreadable
     } else {
         Found::File { size: meta.len() }
     }
-}
-
-/// Opens without waiting: a pipe put in a file's place must not make this hang.
-fn open(path: &Path) -> std::io::Result<std::fs::File> {
-    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    std::fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(flags)
-        .open(path)
 }
 
 /// Reads a regular file of at most [`MAX_BYTES`]; never waits.
@@ -129,18 +120,9 @@ fn open(path: &Path) -> std::io::Result<std::fs::File> {
 /// # Errors
 /// Those of the system, and for what is no such file.
 pub fn read_file(path: &Path) -> std::io::Result<HostFile> {
-    let file = open(path)?;
-    let meta = file.metadata()?;
-    if !meta.is_file() {
-        return Err(std::io::Error::other("it is no regular file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(std::io::Error::other("it is too large"));
-    }
+    let (content, meta) = regular_file::read(path, Links::Followed, MAX_BYTES)?;
     Ok(HostFile {
-        content: bytes,
+        content,
         modified: u64::try_from(meta.mtime()).unwrap_or_default(),
     })
 }

@@ -15,6 +15,7 @@ use super::plan::{Plan, Tree, beneath, components};
 use super::source::join;
 use super::worktree::{Found, Reader, seconds};
 use super::writer::TarWriter;
+use crate::regular_file::{self, Links};
 
 /// Files that git converts at once; they lie in a temporary directory until they are written.
 const CONVERTED_AT_ONCE: usize = 256;
@@ -131,7 +132,7 @@ fn git_files(plan: &Plan, tar: &mut TarWriter<'_>) -> io::Result<()> {
         tar.file_from(&at("index"), 0o644, age, meta.len(), &mut file)?;
     }
     for (name, path) in &plan.extra {
-        if let Ok(meta) = std::fs::metadata(path) {
+        if let Ok(meta) = std::fs::symlink_metadata(path) {
             copy(tar, &at(name), 0o644, seconds(&meta), path, meta.len())?;
         }
     }
@@ -165,8 +166,9 @@ fn loose_object(
 ) -> io::Result<()> {
     let path = store.loose_path(oid, directory);
     let place = format!("objects/{}/{}", &oid[..2], &oid[2..]);
-    let mut file = File::open(&path).map_err(GitError::io("read", &path))?;
-    let size = file.metadata()?.len();
+    let (mut file, meta) =
+        regular_file::open(&path, Links::Refused).map_err(GitError::io("read", &path))?;
+    let size = meta.len();
     tar.file_from(
         &beneath(&plan.place.git_dir, place.as_bytes()),
         0o444,
@@ -186,7 +188,8 @@ fn copy(
     path: &Path,
     size: u64,
 ) -> io::Result<()> {
-    let mut file = File::open(path).map_err(GitError::io("read", path))?;
+    let (mut file, _) =
+        regular_file::open(path, Links::Refused).map_err(GitError::io("read", path))?;
     tar.file_from(place, mode, mtime, size, &mut file)
         .map_err(|error| changed(error, path))
 }

@@ -17,6 +17,7 @@ mod config;
 mod content;
 mod emit;
 mod error;
+mod extra;
 mod index;
 mod lfs;
 mod objects;

@@ -14,6 +14,7 @@ use std::process::{Child, Stdio};
 use super::blobs::enlarge;
 use super::command::Git;
 use super::error::GitError;
+use crate::regular_file::{self, Links};
 
 /// What the object directories of a repository hold, those of its alternates included.
 #[derive(Debug, Default)]
@@ -70,7 +71,8 @@ impl Store {
                 .chain([name.clone()])
             {
                 let path = directory.join(&file);
-                let open = File::open(&path).map_err(GitError::io("read", &path))?;
+                let (open, _) = regular_file::open(&path, Links::Refused)
+                    .map_err(GitError::io("read", &path))?;
                 self.packs.insert(file, (path, open));
             }
         }

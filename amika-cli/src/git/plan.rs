@@ -8,6 +8,7 @@ use super::attributes::{self, Conversions};
 use super::command::Git;
 use super::config::{self, Settings, Wanted};
 use super::error::GitError;
+use super::extra;
 use super::index::{self, Entry, Mode};
 use super::lfs;
 use super::refs::{Head, Ref, Refs};
@@ -76,33 +77,6 @@ pub(super) struct Planner<'a> {
 
 /// Submodules in submodules, at most.
 const DEPTH: usize = 16;
-
-/// State of the host's git directory that a copy of the work tree takes along, so that a merge or a rebase
-/// can go on in it.
-const IN_PROGRESS: [&str; 22] = [
-    "MERGE_HEAD",
-    "MERGE_MSG",
-    "MERGE_MODE",
-    "MERGE_RR",
-    "MERGE_AUTOSTASH",
-    "AUTO_MERGE",
-    "SQUASH_MSG",
-    "CHERRY_PICK_HEAD",
-    "REVERT_HEAD",
-    "REBASE_HEAD",
-    "ORIG_HEAD",
-    "BISECT_LOG",
-    "BISECT_NAMES",
-    "BISECT_START",
-    "BISECT_TERMS",
-    "BISECT_EXPECTED_REV",
-    "BISECT_ANCESTORS_OK",
-    "rebase-merge",
-    "rebase-apply",
-    "sequencer",
-    "info/sparse-checkout",
-    "logs/refs/stash",
-];
 
 impl<'a> Planner<'a> {
     /// A planner that keeps its temporary files in `scratch`.
@@ -204,9 +178,9 @@ impl<'a> Planner<'a> {
                     .map(|(branch, (remote, merge))| (branch, remote.as_str(), merge.as_str())),
             },
         );
-        let extra = self.extra(&location);
+        let extra = extra::files(&location, self.dirty.is_some());
         let exclude = if self.dirty.is_some() {
-            excludes(&location, settings)
+            extra::excludes(&git, &location)?
         } else {
             Vec::new()
         };
@@ -378,27 +352,6 @@ impl<'a> Planner<'a> {
         };
         self.plan(location, &settings, &refs, &selection, place, depth + 1)
     }
-
-    fn extra(&self, location: &Location) -> Vec<(String, PathBuf)> {
-        let mut extra = Vec::new();
-        for name in ["shallow", "info/attributes"] {
-            extra.push((name.to_owned(), location.common_dir.join(name)));
-        }
-        if self.dirty.is_some() {
-            for name in IN_PROGRESS {
-                let shared = location.common_dir.join(name);
-                let own = location.git_dir.join(name);
-                let path = if name.starts_with("logs/") {
-                    shared
-                } else {
-                    own
-                };
-                add_files(&mut extra, name, &path);
-            }
-        }
-        extra.retain(|(_, path)| path.is_file());
-        extra
-    }
 }
 
 /// What a mode of copying found out about the index.
@@ -447,46 +400,6 @@ fn registered_url(settings: &Settings, module: &Submodule) -> String {
 }
 
 /// A file, or all files beneath a directory.
-fn add_files(files: &mut Vec<(String, PathBuf)>, name: &str, path: &Path) {
-    let Ok(listed) = std::fs::read_dir(path) else {
-        files.push((name.to_owned(), path.to_owned()));
-        return;
-    };
-    for entry in listed.flatten() {
-        if let Ok(inner) = entry.file_name().into_string() {
-            add_files(files, &format!("{name}/{inner}"), &entry.path());
-        }
-    }
-}
-
-/// What the host ignores beside `.gitignore`: the user's own file, then the repository's.
-fn excludes(location: &Location, settings: &Settings) -> Vec<u8> {
-    let configured = settings.get("core.excludesfile").map(|file| {
-        match (file.strip_prefix("~/"), std::env::home_dir()) {
-            (Some(rest), Some(home)) => home.join(rest),
-            _ => PathBuf::from(file),
-        }
-    });
-    let default = || {
-        let base = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
-        let base = base.or_else(|| Some(std::env::home_dir()?.join(".config")))?;
-        Some(base.join("git/ignore"))
-    };
-    let mut rules = Vec::new();
-    for file in [
-        configured.or_else(default),
-        Some(location.common_dir.join("info/exclude")),
-    ] {
-        if let Some(content) = file.and_then(|file| std::fs::read(file).ok()) {
-            rules.extend_from_slice(&content);
-            if !rules.ends_with(b"\n") && !rules.is_empty() {
-                rules.push(b'\n');
-            }
-        }
-    }
-    rules
-}
-
 fn commit_time(git: &Git, commit: Option<&str>) -> Result<u64, GitError> {
     let Some(commit) = commit else { return Ok(0) };
     let printed = git.output(&["log", "-1", "--no-patch", "--format=%ct", commit])?;

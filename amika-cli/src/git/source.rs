@@ -89,6 +89,10 @@ impl Location {
         } else {
             work_tree_of(&git_dir)?
         };
+        let work_tree = match work_tree {
+            Some(tree) if belongs(&tree, &git_dir)? => Some(tree),
+            _ => None,
+        };
         Ok(Self {
             git_dir,
             common_dir,
@@ -128,6 +132,14 @@ impl Location {
             _ => &name,
         })
     }
+}
+
+/// Whether git, called in the work tree, finds that git directory. A repository's `core.worktree` alone
+/// proves nothing: it may name any directory of this machine.
+fn belongs(work_tree: &Path, git_dir: &Path) -> Result<bool, GitError> {
+    let git = Git::in_directory(work_tree);
+    let found = git.try_output(&["rev-parse", "--absolute-git-dir"])?;
+    Ok(found.is_ok_and(|found| path(found) == git_dir))
 }
 
 /// The work tree that a git directory belongs to, when the call came from inside of that directory.

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::command::Git;
 use super::error::GitError;
 use super::index::{Entry, Mode};
 use super::source::join;
+use crate::regular_file::{self, Links};
 
 /// The paths to copy.
 #[derive(Debug, Default)]
@@ -116,15 +117,7 @@ impl<'a> Reader<'a> {
             return Ok(Found::Nothing);
         }
         // A FIFO or a link that took the file's place since then is not waited for, nor followed.
-        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-        let file = std::fs::OpenOptions::new()
-            .read(true)
-            .custom_flags(flags.bits().cast_signed())
-            .open(&full)?;
-        let meta = file.metadata()?;
-        if !meta.is_file() {
-            return Ok(Found::Nothing);
-        }
+        let (file, meta) = regular_file::open(&full, Links::Refused)?;
         Ok(Found::File {
             size: meta.len(),
             executable: meta.mode() & 0o100 != 0,

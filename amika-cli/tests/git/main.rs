@@ -11,6 +11,7 @@ mod branches;
 mod clean;
 mod dirty;
 mod failures;
+mod hostile;
 mod modules;
 mod shapes;
 mod support;

@@ -1,7 +1,7 @@
 //! Which configuration is meant, and the setup script beside it.
 
 use std::io::Read as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use amika_core::config::{self, Located};
@@ -11,6 +11,7 @@ use crate::create::SCRIPT_OUTSIDE;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::git::{self, GitError};
 use crate::host_path;
+use crate::regular_file::{self, Links};
 
 /// A configuration on disk.
 #[derive(Debug, PartialEq, Eq)]
@@ -103,14 +104,7 @@ impl File {
 }
 
 fn read_regular(path: &Path) -> std::io::Result<Vec<u8>> {
-    // A pipe would make the opening wait for whoever writes to it.
-    let file = std::fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
-        .open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(std::io::Error::other("it is not a regular file"));
-    }
+    let (file, _) = regular_file::open(path, Links::Followed)?;
     let mut bytes = Vec::new();
     file.take(config::MAX_BYTES as u64 + 1)
         .read_to_end(&mut bytes)?;

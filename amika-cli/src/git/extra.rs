@@ -1,0 +1,121 @@
+//! What a copy takes along of a git directory beside objects, refs, configuration and index.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use super::command::Git;
+use super::error::GitError;
+use super::source::Location;
+use crate::regular_file::{self, Links};
+
+/// The setting that names the user's rules.
+const KEY: &str = "core.excludesFile";
+/// Bytes of rules that are taken along.
+const MAX_RULES: u64 = 4 << 20;
+
+/// State of the host's git directory that a copy of the work tree takes along, so that a merge or a rebase
+/// can go on in it.
+const IN_PROGRESS: [&str; 22] = [
+    "MERGE_HEAD",
+    "MERGE_MSG",
+    "MERGE_MODE",
+    "MERGE_RR",
+    "MERGE_AUTOSTASH",
+    "AUTO_MERGE",
+    "SQUASH_MSG",
+    "CHERRY_PICK_HEAD",
+    "REVERT_HEAD",
+    "REBASE_HEAD",
+    "ORIG_HEAD",
+    "BISECT_LOG",
+    "BISECT_NAMES",
+    "BISECT_START",
+    "BISECT_TERMS",
+    "BISECT_EXPECTED_REV",
+    "BISECT_ANCESTORS_OK",
+    "rebase-merge",
+    "rebase-apply",
+    "sequencer",
+    "info/sparse-checkout",
+    "logs/refs/stash",
+];
+
+/// Files that go along, by their names in the git directory. Links in it are not followed: git makes none
+/// there, and one that somebody else made could lead to any file of this machine.
+pub(super) fn files(location: &Location, dirty: bool) -> Vec<(String, PathBuf)> {
+    let mut extra = Vec::new();
+    for name in ["shallow", "info/attributes"] {
+        extra.push((name.to_owned(), location.common_dir.join(name)));
+    }
+    if dirty {
+        for name in IN_PROGRESS {
+            let shared = location.common_dir.join(name);
+            let own = location.git_dir.join(name);
+            let path = if name.starts_with("logs/") {
+                shared
+            } else {
+                own
+            };
+            add_files(&mut extra, name, &path);
+        }
+    }
+    extra.retain(|(_, path)| path.symlink_metadata().is_ok_and(|meta| meta.is_file()));
+    extra
+}
+
+fn add_files(files: &mut Vec<(String, PathBuf)>, name: &str, path: &Path) {
+    if !path.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
+        files.push((name.to_owned(), path.to_owned()));
+        return;
+    }
+    let Ok(listed) = std::fs::read_dir(path) else {
+        return;
+    };
+    for entry in listed.flatten() {
+        if let Ok(inner) = entry.file_name().into_string() {
+            add_files(files, &format!("{name}/{inner}"), &entry.path());
+        }
+    }
+}
+
+/// What the host ignores beside `.gitignore`: the user's own file, then the repository's.
+///
+/// # Errors
+/// Those of git.
+pub(super) fn excludes(git: &Git, location: &Location) -> Result<Vec<u8>, GitError> {
+    let users = excludes_file(git, location)?.map(|file| (file, Links::Followed));
+    let own = (location.common_dir.join("info/exclude"), Links::Refused);
+    let mut rules = Vec::new();
+    for (file, links) in users.into_iter().chain([own]) {
+        if let Ok((content, _)) = regular_file::read(&file, links, MAX_RULES) {
+            rules.extend_from_slice(&content);
+            if !rules.ends_with(b"\n") && !rules.is_empty() {
+                rules.push(b'\n');
+            }
+        }
+    }
+    Ok(rules)
+}
+
+/// `core.excludesFile`, or git's default for it. A repository's own configuration may name a file of its
+/// work tree and no other: it may have come from anywhere.
+fn excludes_file(git: &Git, location: &Location) -> Result<Option<PathBuf>, GitError> {
+    let asked = ["config", "-z", "--show-scope", "--type=path", "--get", KEY];
+    let Some(answer) = git.answer(&asked)? else {
+        let base = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
+        let base = base.or_else(|| Some(std::env::home_dir()?.join(".config")));
+        return Ok(base.map(|base| base.join("git/ignore")));
+    };
+    let mut parts = answer.split(|&byte| byte == 0);
+    let (Some(scope), Some(file)) = (parts.next(), parts.next()) else {
+        return Ok(None);
+    };
+    let root = location.root();
+    let file = root.join(OsStr::from_bytes(file));
+    if matches!(scope, b"local" | b"worktree") {
+        let real = |path: &Path| path.canonicalize().ok();
+        return Ok(real(&file).filter(|file| real(root).is_some_and(|root| file.starts_with(root))));
+    }
+    Ok(Some(file))
+}
