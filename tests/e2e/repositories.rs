@@ -273,6 +273,17 @@ fn a_detached_head_stays_detached() {
          echo two > file; git commit -qam 'on no branch'; echo three > file",
     );
     let (sandbox, _) = world.same(&project, &["--no-clean"]);
+    // Beside the branch, which there is none of, it tells what the sandbox began with.
+    let read = "git rev-parse HEAD; cp .git/index .git/with-all; export GIT_INDEX_FILE=.git/with-all; git add -A; git write-tree; rm .git/with-all";
+    let oids = run(&world.stage, &project, read);
+    let (commit, tree) = oids.trim().split_once('\n').unwrap();
+    let began_with = serde_json::json!({ "commit": commit, "tree": tree, "dirty": true });
+    assert_eq!(sandbox.inspect()["began_with"], began_with);
+    let text = sandbox.verb("inspect", &[]).output().stdout_text();
+    assert!(
+        text.contains(&format!("{commit}, with uncommitted changes")),
+        "{text}"
+    );
     let log = inside(
         &sandbox,
         "git log -2 --format=%s; git branch --show-current; cat file",

@@ -1,5 +1,7 @@
 //! `amika sandbox inspect`.
 
+mod beginning;
+
 use std::time::Duration;
 
 use amika_core::credential::Agent;
@@ -7,6 +9,8 @@ use amika_core::label::{Kind, key};
 use amika_core::wire::{BootRecord, ServiceState, Status};
 use schemars::JsonSchema;
 use serde::Serialize;
+
+use beginning::Beginning;
 
 use crate::App;
 use crate::args::sandbox::NameArgs;
@@ -31,6 +35,8 @@ pub(super) struct InspectView {
     agent_cwd: Option<String>,
     /// The setup script: a path of the host, or one in the repository.
     setup_script: Option<String>,
+    /// What its repository was when it was made; null without a repository, and where that is not recorded.
+    began_with: Option<Beginning>,
     /// Network it joined.
     network: Option<String>,
     /// The health check's word.
@@ -148,6 +154,7 @@ pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
                     format!("{path} (in the repository)")
                 }
             }),
+        began_with: Beginning::of(&engine, &sandbox).await,
         network: sandbox.container.network.clone(),
         health: sandbox.container.health.clone(),
         limits: sandbox.container.limits,
@@ -191,6 +198,8 @@ fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Resu
             "  branch",
             repository.branch.as_deref().unwrap_or("(detached)"),
         )?;
+        let began_with = view.began_with.as_ref().map(Beginning::words);
+        line("  commit", &began_with.unwrap_or_default())?;
     }
     line("Directory", view.agent_cwd.as_deref().unwrap_or_default())?;
     line("User", view.user.as_deref().unwrap_or("root"))?;
