@@ -1,6 +1,7 @@
 //! The temporary directory of a copy, and removing those that killed copies left.
 
 use std::fs::{File, Permissions};
+use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +10,15 @@ use std::time::Duration;
 const PREFIX: &str = "amika-copy-";
 /// One whose process has yet to take the lock.
 const MAKING: &str = ".amika-copy-making-";
-/// How long a process may need for that: older ones are nobody's.
+/// Letters and digits that follow, chosen by lot.
+const RANDOM: usize = 6;
+/// The file that tells such a directory from a stranger's of a like name. It goes last, so that a removal
+/// that was broken off is taken up again.
+const MARK: &str = ".amika-copy";
+/// What is in it.
+const MARKED: &str = "Made by amika for one copy of a repository. Once that amika has ended, another one \
+                      removes this directory with all that is in it.\n";
+/// How long a process may need to take its lock: older ones are nobody's.
 const LEFT: Duration = Duration::from_hours(1);
 
 /// A temporary directory that nobody else can look into: it may hold a whole private repository. It
@@ -24,17 +33,19 @@ impl Scratch {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn new() -> std::io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         for left in left() {
             remove(&left);
         }
         let made = tempfile::Builder::new()
             .prefix(MAKING)
+            .rand_bytes(RANDOM)
             .permissions(Permissions::from_mode(0o700))
             .tempdir()?;
         let lock = File::open(made.path())?;
         // Where locks do not work nobody can take this one either, and nothing is removed.
         let _ = lock.lock();
+        std::fs::write(made.path().join(MARK), MARKED)?;
         // Only a locked one gets the name by which others look for those that nobody holds.
         let name = made.path().file_name().unwrap_or_default();
         let unique = name.to_string_lossy().replacen(MAKING, PREFIX, 1);
@@ -53,7 +64,7 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         // What cannot be removed now is found by `left` later.
-        let _ = std::fs::remove_dir_all(&self.path);
+        let _ = clear(&self.path);
     }
 }
 
@@ -64,7 +75,7 @@ pub fn left() -> Vec<PathBuf> {
 
 /// Removes one of those; whether it is gone. One that somebody holds by now stays.
 pub fn remove(path: &Path) -> bool {
-    is_unlocked(path) && std::fs::remove_dir_all(path).is_ok()
+    take(path).is_some_and(|_lock| clear(path).is_ok())
 }
 
 /// Those in a directory. What cannot be looked at stays: it is in nobody's way.
@@ -72,31 +83,55 @@ fn left_in(parent: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(parent) else {
         return Vec::new();
     };
-    let user = rustix::process::geteuid().as_raw();
-    let is_left = |entry: &std::fs::DirEntry| {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let is_named = name.starts_with(PREFIX) || name.starts_with(MAKING);
-        // Of a link this is the link's own: it is no directory.
-        let Ok(found) = entry.metadata() else {
-            return false;
-        };
-        let is_old = || {
-            let since = found.modified().ok().and_then(|at| at.elapsed().ok());
-            since.is_some_and(|since| since >= LEFT)
-        };
-        is_named
-            && found.is_dir()
-            && found.uid() == user
-            && (name.starts_with(PREFIX) || is_old())
-            && is_unlocked(&entry.path())
-    };
-    let entries = entries.flatten().filter(is_left);
-    entries.map(|entry| entry.path()).collect()
+    let entries = entries.flatten().map(|entry| entry.path());
+    entries.filter(|path| take(path).is_some()).collect()
 }
 
-fn is_unlocked(path: &Path) -> bool {
-    File::open(path).is_ok_and(|directory| directory.try_lock().is_ok())
+/// The lock of a directory that a dead process of this user's made here, and nobody else: one of this
+/// name with the mark in it. It is held until it is dropped.
+fn take(path: &Path) -> Option<File> {
+    let name = path.file_name()?.to_str()?;
+    let (random, is_making) = match (name.strip_prefix(PREFIX), name.strip_prefix(MAKING)) {
+        (Some(random), _) => (random, false),
+        (None, Some(random)) => (random, true),
+        (None, None) => return None,
+    };
+    if random.len() != RANDOM || !random.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let user = rustix::process::geteuid().as_raw();
+    // Of a link this is the link's own: it is no directory, and no file.
+    let directory = path.symlink_metadata().ok()?;
+    let mark = path.join(MARK);
+    let marked = mark.symlink_metadata().ok()?;
+    if !directory.is_dir() || !marked.is_file() || directory.uid() != user || marked.uid() != user {
+        return None;
+    }
+    if marked.len() != MARKED.len() as u64 || std::fs::read(&mark).ok()? != MARKED.as_bytes() {
+        return None;
+    }
+    if is_making && directory.modified().ok()?.elapsed().ok()? < LEFT {
+        return None;
+    }
+    let lock = File::open(path).ok()?;
+    lock.try_lock().ok().map(|()| lock)
+}
+
+/// Removes a directory, its mark last.
+fn clear(path: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_name() == MARK {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            std::fs::remove_dir_all(entry.path())?;
+        } else {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    std::fs::remove_file(path.join(MARK))?;
+    std::fs::remove_dir(path)
 }
 
 #[cfg(test)]
@@ -105,34 +140,67 @@ mod tests {
 
     use super::*;
 
+    /// A directory with a file in it, and what its mark says if it has one.
+    fn make(parent: &Path, name: &str, age: Duration, mark: Option<&str>) -> File {
+        let path = parent.join(name);
+        std::fs::create_dir(&path).expect("made");
+        std::fs::write(path.join("file"), "x").expect("written");
+        if let Some(mark) = mark {
+            std::fs::write(path.join(MARK), mark).expect("marked");
+        }
+        let handle = File::open(&path).expect("opened");
+        handle.set_modified(SystemTime::now() - age).expect("aged");
+        handle
+    }
+
     #[test]
     fn only_what_a_dead_process_left_is_found_and_removed() {
         let parent = tempfile::tempdir().expect("a directory");
-        let make = |name: &str, age: Duration| {
-            let path = parent.path().join(name);
-            std::fs::create_dir(&path).expect("made");
-            std::fs::write(path.join("file"), "x").expect("written");
-            let handle = File::open(&path).expect("opened");
-            handle.set_modified(SystemTime::now() - age).expect("aged");
-            handle
-        };
-        drop(make("amika-copy-left", Duration::ZERO));
-        drop(make(".amika-copy-making-left", 2 * LEFT));
-        drop(make(".amika-copy-making-young", Duration::ZERO));
-        drop(make("something-else", 2 * LEFT));
-        let used = make("amika-copy-used", 2 * LEFT);
+        let make = |name: &str, age| make(parent.path(), name, age, Some(MARKED));
+        drop(make("amika-copy-lEft00", Duration::ZERO));
+        drop(make(".amika-copy-making-left00", 2 * LEFT));
+        drop(make(".amika-copy-making-young0", Duration::ZERO));
+        let used = make("amika-copy-used00", 2 * LEFT);
         used.lock().expect("locked");
-        std::os::unix::fs::symlink("something-else", parent.path().join("amika-copy-link"))
-            .expect("linked");
         let mut found = left_in(parent.path());
         found.sort();
         let left =
-            [".amika-copy-making-left", "amika-copy-left"].map(|name| parent.path().join(name));
+            [".amika-copy-making-left00", "amika-copy-lEft00"].map(|name| parent.path().join(name));
         assert_eq!(found, left);
         assert!(left.iter().all(|path| remove(path) && !path.exists()));
-        assert!(!remove(&parent.path().join("amika-copy-used")));
+        assert!(!remove(&parent.path().join("amika-copy-used00")));
         assert_eq!(left_in(parent.path()), Vec::<PathBuf>::new());
-        assert!(parent.path().join("something-else/file").exists());
+    }
+
+    #[test]
+    fn what_somebody_else_made_is_nobodys_leftover() {
+        let parent = tempfile::tempdir().expect("a directory");
+        let parent = parent.path();
+        for (name, mark) in [
+            ("amika-copy-work", None),
+            ("amika-copy-backup", None),
+            ("amika-copy-backu2", Some("other words")),
+            ("amika-copy-longer-name", Some(MARKED)),
+            (".amika-copy-making-backup", None),
+            ("something-else", Some(MARKED)),
+        ] {
+            drop(make(parent, name, 2 * LEFT, mark));
+            assert!(!remove(&parent.join(name)), "{name}");
+        }
+        std::os::unix::fs::symlink("something-else", parent.join("amika-copy-link00"))
+            .expect("linked");
+        let linked = make(parent, "amika-copy-mark00", 2 * LEFT, None);
+        std::os::unix::fs::symlink(
+            parent.join("something-else").join(MARK),
+            parent.join("amika-copy-mark00").join(MARK),
+        )
+        .expect("linked");
+        drop(linked);
+        assert_eq!(left_in(parent), Vec::<PathBuf>::new());
+        for name in ["amika-copy-link00", "amika-copy-mark00"] {
+            assert!(!remove(&parent.join(name)), "{name}");
+            assert!(parent.join(name).join("file").exists(), "{name}");
+        }
     }
 
     #[test]
@@ -141,8 +209,23 @@ mod tests {
         let path = scratch.path().to_owned();
         let mode = path.metadata().expect("there").mode() & 0o777;
         assert_eq!(mode, 0o700);
-        assert!(File::open(&path).expect("opened").try_lock().is_err());
+        assert!(take(&path).is_none(), "it is in use");
+        std::fs::create_dir(path.join("directory")).expect("made");
+        std::fs::write(path.join("directory/file"), "x").expect("written");
         drop(scratch);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_is_made_is_known_again() {
+        let scratch = Scratch::new().expect("made");
+        let parent = tempfile::tempdir().expect("a directory");
+        let other = parent
+            .path()
+            .join(scratch.path().file_name().expect("a name"));
+        std::fs::create_dir(&other).expect("made");
+        std::fs::copy(scratch.path().join(MARK), other.join(MARK)).expect("copied");
+        assert!(remove(&other), "it is as the other, and nobody holds it");
+        assert!(scratch.path().exists());
     }
 }

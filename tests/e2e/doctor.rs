@@ -220,6 +220,28 @@ fn what_a_killed_create_left_is_found_and_removed() {
 }
 
 #[test]
+fn directories_of_others_that_are_named_alike_are_left_alone() {
+    let stage = Stage::new();
+    let repository = stage.repository("project", &[("file", "content\n")]);
+    for name in ["work", "backup", "lEft00"] {
+        stage.file(&format!("tmp/amika-copy-{name}/thesis.txt"), "years of it");
+    }
+    assert_eq!(
+        doctor(&stage, &["--fix"])["leftovers"],
+        serde_json::json!([])
+    );
+    let sandbox = stage.sandbox(DEBIAN, &["--git", &repository]);
+    for name in ["work", "backup", "lEft00"] {
+        let file = format!("tmp/amika-copy-{name}/thesis.txt");
+        let text = std::fs::read_to_string(stage.home().join(file)).unwrap();
+        assert_eq!(text, "years of it", "{name}");
+    }
+    assert_eq!(stage.temporary().len(), 3, "{:?}", stage.temporary());
+    let volumes = sandbox.verb("delete", &["--force", "--volumes"]).output();
+    volumes.ended(0, &[]);
+}
+
+#[test]
 fn the_next_create_of_that_name_removes_what_a_killed_one_left() {
     let stage = Stage::new();
     let repository = stage.repository("project", &[("file", "content\n")]);
