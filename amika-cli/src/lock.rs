@@ -1,18 +1,19 @@
 //! File locks: one `amika` at a time where two would disturb each other.
 
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 
 use crate::error::{CommandError, ExitCode, Result};
 
 /// What a lock file may hold, in bytes: nobody writes more.
 const LIMIT: usize = 4096;
 
-/// An advisory lock; the kernel lets go of it when the process ends, however it ends. What its holder
-/// wrote into the file stays.
+/// An advisory lock; the kernel lets go of it when the process ends, however it ends. A file that its
+/// holder wrote something into stays; an empty one goes with the lock.
 pub struct FileLock {
     file: File,
+    path: PathBuf,
 }
 
 impl FileLock {
@@ -21,9 +22,9 @@ impl FileLock {
     /// # Errors
     /// [`ExitCode::Conflict`] when another process holds it.
     pub fn take_name(name: &str) -> Result<Self> {
-        let file = open(&format!("sandbox-{name}"))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { file }),
+        let path = path(&format!("sandbox-{name}"))?;
+        match lock(path, false) {
+            Ok(lock) => Ok(lock),
             Err(TryLockError::WouldBlock) => Err(CommandError::new(
                 ExitCode::Conflict,
                 format!("another amika is working on sandbox \"{name}\""),
@@ -58,13 +59,19 @@ impl FileLock {
     /// A lock of a test's own.
     #[cfg(test)]
     pub fn at(path: &Path) -> std::io::Result<Self> {
-        let file = open_at(path)?;
-        file.lock().map(|()| Self { file })
+        Ok(lock(path.to_owned(), true)?)
     }
 
-    /// Whether nobody holds a lock.
+    /// Whether nobody holds a lock. No file is made for the look.
     pub fn is_free(name: &str) -> bool {
-        open(name).is_ok_and(|file| file.try_lock().is_ok())
+        // What can be no file's name, nobody has a lock of.
+        let Ok(path) = path(name) else {
+            return true;
+        };
+        match File::open(path) {
+            Ok(file) => file.try_lock().is_ok(),
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        }
     }
 
     /// Waits for a lock that is held for moments only. The wait is on a thread of its own, so that
@@ -73,25 +80,60 @@ impl FileLock {
     /// # Errors
     /// When the lock file cannot be made.
     pub async fn wait(name: &str) -> Result<Self> {
-        let file = open(name)?;
-        let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
+        let path = path(name)?;
+        let locked = tokio::task::spawn_blocking(move || lock(path, true)).await;
         match locked {
-            Ok(Ok(file)) => Ok(Self { file }),
-            Ok(Err(error)) => Err(unusable(&error)),
+            Ok(Ok(lock)) => Ok(lock),
+            Ok(Err(error)) => Err(unusable(&error.into())),
             Err(error) => Err(unusable(&std::io::Error::other(error))),
         }
     }
 }
 
-fn open(name: &str) -> Result<File> {
-    let dir = crate::host::runtime_dir().join("locks");
-    std::fs::create_dir_all(&dir)
-        .and_then(|()| open_at(&dir.join(name)))
-        .map_err(|error| unusable(&error))
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        // The lock is still held: whoever waits for this file finds it gone, and makes another.
+        if self.file.metadata().is_ok_and(|file| file.len() == 0) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Where the file of a lock is.
+fn path(name: &str) -> Result<PathBuf> {
+    if !amika_core::name::can_be_on_an_engine(name) {
+        return Err(unusable(&std::io::ErrorKind::InvalidFilename.into()));
+    }
+    Ok(directory().join(name))
+}
+
+fn directory() -> PathBuf {
+    crate::host::runtime_dir().join("locks")
+}
+
+/// Takes the lock of a file, which is made if need be; with `wait` once it is free.
+fn lock(path: PathBuf, wait: bool) -> Result<FileLock, TryLockError> {
+    loop {
+        let opened = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        let file = opened
+            .and_then(|()| open(&path))
+            .map_err(TryLockError::Error)?;
+        if wait {
+            file.lock().map_err(TryLockError::Error)?;
+        } else {
+            file.try_lock()?;
+        }
+        // Its last holder may have removed it between the two: then the lock is one of nothing.
+        let there = std::fs::metadata(&path).map(|there| (there.dev(), there.ino()));
+        let held = file.metadata().map(|held| (held.dev(), held.ino()));
+        if there.is_ok_and(|there| held.is_ok_and(|held| there == held)) {
+            return Ok(FileLock { file, path });
+        }
+    }
 }
 
 /// Whoever opens it has no lock yet: what is in it stays.
-fn open_at(path: &Path) -> std::io::Result<File> {
+fn open(path: &Path) -> std::io::Result<File> {
     OpenOptions::new()
         .read(true)
         .write(true)
@@ -102,7 +144,7 @@ fn open_at(path: &Path) -> std::io::Result<File> {
 }
 
 fn unusable(error: &std::io::Error) -> CommandError {
-    let dir = crate::host::runtime_dir().join("locks");
+    let dir = directory();
     CommandError::new(
         ExitCode::Failure,
         format!("the lock directory {} cannot be used", dir.display()),
@@ -128,5 +170,25 @@ mod tests {
         assert_eq!(next.content().expect("read"), b"words");
         let mode = path.metadata().expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn an_unused_file_goes_with_its_lock_and_no_two_hold_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("lock");
+        let inside = std::sync::atomic::AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let _lock = FileLock::at(&path).expect("locked");
+                        let before = inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                        assert_eq!(before, 0, "two hold it");
+                        inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        assert!(!path.exists());
     }
 }

@@ -275,7 +275,7 @@ async fn unknown(engine: &Engine, name: &str) -> CommandError {
     }
     let error = CommandError::new(
         ExitCode::NotFound,
-        format!("there is no sandbox \"{name}\""),
+        format!("there is no sandbox \"{}\"", name.escape_debug()),
     );
     let names: Vec<String> = match list(engine).await {
         Ok(list) => list

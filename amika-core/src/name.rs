@@ -17,6 +17,16 @@ pub const MAX_LENGTH: usize = 41;
 /// Plain names that are tried before a number is appended.
 const PLAIN_TRIES: u32 = 8;
 
+/// Whether a text can name a container, volume or network of an engine: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, which
+/// takes more than a sandbox may be called, since others rename containers too. Whatever else a text is, it
+/// could be another path of the engine's API.
+pub fn can_be_on_an_engine(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && text
+            .chars()
+            .all(|found| found.is_ascii_alphanumeric() || "_.-".contains(found))
+}
+
 /// A valid sandbox name: `[a-z0-9][a-z0-9-]{0,40}`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -172,6 +182,33 @@ mod tests {
 
     fn message(text: &str) -> String {
         text.parse::<SandboxName>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_an_engine_can_have_is_told_from_paths_of_its_api() {
+        for text in ["a", "9", "teal-tokyo", "Foo_Bar.reassign", "c0ffee"] {
+            assert!(can_be_on_an_engine(text), "{text}");
+        }
+        for text in [
+            "",
+            "/",
+            "/a",
+            "a/",
+            "a/b",
+            "a%2f",
+            "rv5%76ol",
+            "..",
+            ".",
+            "../images",
+            "-a",
+            "x y",
+            "ä",
+            "a?b",
+            "a#b",
+            "a\n",
+        ] {
+            assert!(!can_be_on_an_engine(text), "{text:?}");
+        }
     }
 
     #[test]

@@ -32,6 +32,7 @@ mod interrupt;
 mod lifecycle;
 mod logs;
 mod mounts;
+mod names;
 mod opencode;
 mod plain_docker;
 mod ports;

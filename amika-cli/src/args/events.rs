@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{NonEmptyStringValueParser, TypedValueParser as _};
 
 /// `amika events`.
 #[derive(Debug, clap::Args)]
@@ -11,7 +11,7 @@ use clap::builder::NonEmptyStringValueParser;
 )]
 pub struct EventsArgs {
     /// Names of sandboxes, also of some that are not there yet [default: all].
-    #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new().try_map(name))]
     pub names: Vec<String>,
     /// Begin with what happened so long ago, such as `10m`.
     #[arg(long, value_name = "DURATION", value_parser = super::sandbox::duration)]
@@ -19,4 +19,13 @@ pub struct EventsArgs {
     /// End with what happened so long ago; `0` is now [default: go on].
     #[arg(long, value_name = "DURATION", value_parser = super::sandbox::duration)]
     pub until: Option<Duration>,
+}
+
+/// A name that a sandbox may come to have.
+fn name(text: String) -> Result<String, String> {
+    if amika_core::name::can_be_on_an_engine(&text) {
+        Ok(text)
+    } else {
+        Err("no sandbox can be called so".to_owned())
+    }
 }

@@ -1,7 +1,8 @@
 //! `amika volume …`.
 
+use amika_core::name::SandboxName;
 use clap::Subcommand;
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{NonEmptyStringValueParser, TypedValueParser as _};
 
 /// Verbs of volumes.
 #[derive(Debug, Subcommand)]
@@ -56,6 +57,6 @@ pub struct PruneArgs {
     #[arg(short, long, visible_alias = "yes")]
     pub force: bool,
     /// Only those that were made for this sandbox.
-    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
-    pub sandbox_name: Option<String>,
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new().try_map(SandboxName::try_from))]
+    pub sandbox_name: Option<SandboxName>,
 }

@@ -25,10 +25,8 @@ pub async fn refuse_missing(engine: &Engine, network: Option<&str>) -> Result<()
         )
         .hint("name a network that both are on"));
     }
-    let plain = |found: char| found.is_ascii_alphanumeric() || "_.-".contains(found);
-    let is_name = !network.is_empty() && network.chars().all(plain);
     // The engine also knows one by its id.
-    if is_name && engine.inspect_network(network).await?.is_some() {
+    if engine.inspect_network(network).await?.is_some() {
         return Ok(());
     }
     let names = engine.network_names().await?;

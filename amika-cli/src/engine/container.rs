@@ -6,6 +6,7 @@ mod facts;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use amika_core::name::can_be_on_an_engine;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
     RemoveContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
@@ -100,11 +101,17 @@ impl Engine {
         }
     }
 
-    /// Looks at one container by name or id.
+    /// Looks at one container by name or id. The engine is not asked for what none can be called.
     ///
     /// # Errors
     /// [`EngineError::NotFound`].
     pub async fn inspect_container(&self, name: &str) -> Result<ContainerFacts, EngineError> {
+        if !can_be_on_an_engine(name) {
+            return Err(EngineError::NotFound(format!(
+                "no container can be called \"{}\"",
+                name.escape_debug()
+            )));
+        }
         self.docker
             .inspect_container(name, None::<InspectContainerOptions>)
             .await

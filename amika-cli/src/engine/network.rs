@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use amika_core::name::can_be_on_an_engine;
 use bollard::models::NetworkCreateRequest;
 
 use super::{Engine, EngineError};
@@ -14,8 +15,12 @@ pub struct NetworkFacts {
 }
 
 impl Engine {
-    /// Looks at a network; `None` when there is none of that name.
+    /// Looks at a network; `None` when there is none of that name, or it is one that a path of the engine's
+    /// API cannot have.
     pub async fn inspect_network(&self, name: &str) -> Result<Option<NetworkFacts>, EngineError> {
+        if !can_be_on_an_engine(name) {
+            return Ok(None);
+        }
         match self
             .docker
             .inspect_network(name, None)

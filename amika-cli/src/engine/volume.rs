@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use amika_core::name::can_be_on_an_engine;
 use bollard::models::VolumeCreateRequest;
 use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
 
@@ -39,8 +40,11 @@ impl Engine {
             .map_err(EngineError::from_bollard)
     }
 
-    /// Looks at a volume; `None` when there is none.
+    /// Looks at a volume; `None` when there is none. The engine is not asked for what none can be called.
     pub async fn inspect_volume(&self, name: &str) -> Result<Option<VolumeFacts>, EngineError> {
+        if !can_be_on_an_engine(name) {
+            return Ok(None);
+        }
         match self
             .docker
             .inspect_volume(name)
@@ -77,6 +81,9 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Conflict`] while a container uses it.
     pub async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
+        if !can_be_on_an_engine(name) {
+            return Ok(());
+        }
         match self
             .docker
             .remove_volume(name, None::<RemoveVolumeOptions>)

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 
 use amika_core::label::Kind;
+use amika_core::name::SandboxName;
 
 use super::{delete, view};
 use crate::App;
@@ -13,17 +14,18 @@ use crate::error::{CommandError, ExitCode, Result};
 pub(super) async fn run(args: &PruneArgs, app: &App) -> Result<()> {
     let engine = Engine::connect().await?;
     let volumes = view::all(&engine).await?;
+    let made_for = args.sandbox_name.as_ref().map(SandboxName::as_str);
     let names: Vec<&String> = volumes
         .iter()
         .filter(|volume| volume.kind == Kind::Git && volume.sandbox.is_none())
         .filter(|volume| volume.used_by.is_empty())
-        .filter(|volume| args.sandbox_name.is_none() || volume.made_for == args.sandbox_name)
+        .filter(|volume| made_for.is_none() || volume.made_for.as_deref() == made_for)
         .map(|volume| &volume.name)
         .collect();
     if !names.is_empty() && !args.force {
         let can_ask = !app.out.is_json() && std::io::stdin().is_terminal();
         if !(can_ask && confirmed(&names).await) {
-            return Err(refused(&names, args.sandbox_name.as_deref()));
+            return Err(refused(&names, made_for));
         }
     }
     delete::remove(&engine, &names, app).await

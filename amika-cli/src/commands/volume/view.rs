@@ -54,7 +54,10 @@ pub(super) async fn all(engine: &Engine) -> Result<Vec<VolumeView>> {
 /// [`ExitCode::NotFound`] when there is none, also when the name is a stranger's volume.
 pub(super) async fn find(engine: &Engine, name: &str) -> Result<VolumeView> {
     let Some(volume) = engine.inspect_volume(name).await? else {
-        let error = CommandError::new(ExitCode::NotFound, format!("there is no volume \"{name}\""));
+        let error = CommandError::new(
+            ExitCode::NotFound,
+            format!("there is no volume \"{}\"", name.escape_debug()),
+        );
         let names: Vec<String> = all(engine)
             .await?
             .into_iter()
