@@ -35,12 +35,21 @@ fn boot_id() -> String {
         .unwrap_or_default()
 }
 
-/// A process's start time in clock ticks since boot: field 22 of `/proc/PID/stat`, proc(5).
+/// When a process that lives was started.
 fn start_time(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    started(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// A process's start time in clock ticks since boot: field 22 of `/proc/PID/stat`, proc(5). `None` for
+/// one that ended and is there only until its parent asks how.
+fn started(stat: &str) -> Option<u64> {
     // The command's name stands in parentheses and may hold anything, parentheses too.
     let (_, rest) = stat.rsplit_once(") ")?;
-    rest.split(' ').nth(19)?.parse().ok()
+    let mut fields = rest.split(' ');
+    match fields.next()? {
+        "Z" | "X" | "x" => None,
+        _ => fields.nth(18)?.parse().ok(),
+    }
 }
 
 #[cfg(test)]
@@ -61,5 +70,15 @@ mod tests {
             ..creator
         };
         assert!(!is_alive(&other_boot));
+    }
+
+    #[test]
+    fn one_that_ended_and_was_not_asked_after_does_not_live() {
+        let stat = |state: &str| format!("7 (a) b) {state} 1{} 4711 9 9", " 0".repeat(17));
+        assert_eq!(started(&stat("S")), Some(4711));
+        assert_eq!(started(&stat("R")), Some(4711));
+        for state in ["Z", "X", "x"] {
+            assert_eq!(started(&stat(state)), None, "{state}");
+        }
     }
 }

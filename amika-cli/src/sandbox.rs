@@ -146,6 +146,47 @@ impl Sandbox {
         Ok(sandbox)
     }
 
+    /// Finds a sandbox that is made to the end: its clone and copies are there.
+    ///
+    /// # Errors
+    /// As [`Sandbox::find_whole`]; [`ExitCode::Conflict`] when its create is under way, or was
+    /// interrupted.
+    pub async fn find_made(engine: &Engine, name: &str) -> Result<Self> {
+        let sandbox = Self::find_whole(engine, name).await?;
+        sandbox.must_be_made()?;
+        Ok(sandbox)
+    }
+
+    /// Whether its create is under way or was interrupted; `None` once it was made.
+    pub fn state_of_making(&self) -> Option<State> {
+        let state = State::tell(self.container.state, &self.record, None, None);
+        matches!(state, State::Creating | State::Interrupted).then_some(state)
+    }
+
+    /// Refuses a sandbox that never was started: it is not complete, its clone or copies may be missing.
+    ///
+    /// # Errors
+    /// [`ExitCode::Conflict`], with what to do.
+    pub fn must_be_made(&self) -> Result<()> {
+        let name = &self.name;
+        match self.state_of_making() {
+            None => Ok(()),
+            Some(State::Creating) => Err(CommandError::new(
+                ExitCode::Conflict,
+                format!("sandbox \"{name}\" is still being created"),
+            )
+            .hint(format!(
+                "`amika sandbox wait {name}` waits until it is ready"
+            ))),
+            Some(_) => Err(CommandError::new(
+                ExitCode::Conflict,
+                format!("the create of sandbox \"{name}\" was interrupted: it is not complete"),
+            )
+            .hint("the same `amika sandbox create …` makes it anew")
+            .hint("`amika doctor --fix` removes what is there of it")),
+        }
+    }
+
     /// A client of its amikad, by the way that is open.
     ///
     /// # Errors
@@ -176,6 +217,7 @@ impl Sandbox {
     /// # Errors
     /// [`ExitCode::Conflict`], with how to start it.
     pub fn must_run(&self) -> Result<()> {
+        self.must_be_made()?;
         let name = &self.name;
         match self.container.state {
             ContainerState::Running | ContainerState::Restarting => Ok(()),

@@ -28,11 +28,11 @@ pub async fn copy(engine: &Engine, from: &Place, to: &Place) -> Result<Report> {
     match (from, to) {
         (Place::Host(from), Place::Sandbox { name, path }) => {
             let source = host_side::source(from)?;
-            let sandbox = Sandbox::find_whole(engine, name.as_str()).await?;
+            let sandbox = Sandbox::find_made(engine, name.as_str()).await?;
             put(engine, Incoming::Host(source), &sandbox, path).await
         }
         (Place::Stream, Place::Sandbox { name, path }) => {
-            let sandbox = Sandbox::find_whole(engine, name.as_str()).await?;
+            let sandbox = Sandbox::find_made(engine, name.as_str()).await?;
             put(engine, Incoming::Stream, &sandbox, path).await
         }
         (
@@ -53,13 +53,13 @@ pub async fn copy(engine: &Engine, from: &Place, to: &Place) -> Result<Report> {
                     "copy inside it: `amika sandbox exec {name} -- cp -a SOURCE DESTINATION`"
                 )));
             }
-            let other = Sandbox::find_whole(engine, from.as_str()).await?;
-            let sandbox = Sandbox::find_whole(engine, name.as_str()).await?;
+            let other = Sandbox::find_made(engine, from.as_str()).await?;
+            let sandbox = Sandbox::find_made(engine, name.as_str()).await?;
             let source = sandbox_side::source(engine, &other, source).await?;
             put(engine, Incoming::Sandbox(source), &sandbox, path).await
         }
         (Place::Sandbox { name, path }, Place::Host(to)) => {
-            let sandbox = Sandbox::find_whole(engine, name.as_str()).await?;
+            let sandbox = Sandbox::find_made(engine, name.as_str()).await?;
             get(engine, &sandbox, path, to).await
         }
         (Place::Host(_) | Place::Stream, Place::Host(_) | Place::Stream)
@@ -80,7 +80,7 @@ pub async fn download(
     name: &SandboxName,
     path: &str,
 ) -> Result<impl Stream<Item = Result<Bytes, EngineError>> + use<>> {
-    let sandbox = Sandbox::find_whole(engine, name.as_str()).await?;
+    let sandbox = Sandbox::find_made(engine, name.as_str()).await?;
     let source = sandbox_side::source(engine, &sandbox, path).await?;
     Ok(engine.get_archive(&source.container, &source.named_path))
 }

@@ -39,7 +39,7 @@ struct Left {
 pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
     let selection = super::selection(args.credentials.as_deref(), Selection::all)?;
     let engine = Engine::connect().await?;
-    let sandbox = Sandbox::find_whole(&engine, &args.name).await?;
+    let sandbox = Sandbox::find_made(&engine, &args.name).await?;
     let home = crate::host::home_dir();
     let pairs = sign_ins::read_both(&engine, &sandbox, &home).await?;
     let mut done = Pulled::default();

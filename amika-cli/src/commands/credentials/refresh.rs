@@ -26,7 +26,7 @@ pub(super) struct Refreshed {
 
 pub(super) async fn run(args: &RefreshArgs, app: &App) -> Result<()> {
     let engine = Engine::connect().await?;
-    let sandbox = Sandbox::find_whole(&engine, &args.name).await?;
+    let sandbox = Sandbox::find_made(&engine, &args.name).await?;
     let name = sandbox.name.clone();
     let given = sign_ins::agents(&engine, &sandbox.container.id, &sandbox.record).await;
     let selection = super::selection(args.credentials.as_deref(), || {

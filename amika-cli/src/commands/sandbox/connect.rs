@@ -35,7 +35,7 @@ async fn attempt(args: &ConnectArgs, app: &App) -> Result<u8> {
     let mut signals = install_signals()?;
     let prepared = async {
         let engine = Engine::connect().await?;
-        let sandbox = Sandbox::find_whole(&engine, name).await?;
+        let sandbox = Sandbox::find_made(&engine, name).await?;
         Ok::<_, CommandError>((engine, sandbox))
     };
     let (engine, sandbox) = tokio::select! {

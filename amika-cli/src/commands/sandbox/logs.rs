@@ -74,7 +74,7 @@ pub(super) async fn run(args: &LogsArgs, app: &App) -> Result<u8> {
 
 async fn open<'a>(which: Which, args: &LogsArgs) -> Result<Pieces<'a>> {
     let engine = Engine::connect().await?;
-    let sandbox = Sandbox::find_whole(&engine, &args.name).await?;
+    let sandbox = Sandbox::find_made(&engine, &args.name).await?;
     match which.file() {
         None => Ok(container_log(&engine, &sandbox, args)),
         Some(file) if !sandbox.is_running() => {

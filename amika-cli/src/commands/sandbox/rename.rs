@@ -33,7 +33,7 @@ pub(super) async fn run(args: &RenameArgs, app: &App) -> Result<()> {
     })?;
     let (engine, sandbox) = interruptible(app, async {
         let engine = Engine::connect().await?;
-        let sandbox = Sandbox::find_whole(&engine, &args.name).await?;
+        let sandbox = Sandbox::find_made(&engine, &args.name).await?;
         Ok((engine, sandbox))
     })
     .await?;

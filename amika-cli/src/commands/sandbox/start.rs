@@ -10,11 +10,11 @@ use crate::args::sandbox::StartArgs;
 use crate::commands::interruptible;
 use crate::create::{self, Setup, Upload};
 use crate::engine::{ContainerState, Engine, EngineError};
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::Result;
 use crate::lock::FileLock;
 use crate::output::Steps;
 use crate::reassign::{self, Moved};
-use crate::sandbox::{Sandbox, State};
+use crate::sandbox::Sandbox;
 use crate::{ports, ready};
 
 pub(super) async fn run(args: &StartArgs, app: &App) -> Result<()> {
@@ -56,10 +56,7 @@ pub(super) async fn one(
             "an earlier `start --reassign-ports {name}` was interrupted; that is mended now"
         ));
     }
-    let sandbox = interruptible(app, Sandbox::find_whole(engine, name)).await?;
-    if sandbox.container.state == ContainerState::Created {
-        return Err(unfinished(&sandbox));
-    }
+    let sandbox = interruptible(app, Sandbox::find_made(engine, name)).await?;
     crate::unreported::is_known(name);
     if sandbox.container.state == ContainerState::Paused {
         sandbox.must_run()?;
@@ -85,26 +82,6 @@ pub(super) async fn one(
         moved_ports: moved,
         ..Done::new(name, "started")
     })
-}
-
-/// A sandbox that never was started is not complete: its clone or copies may be missing.
-fn unfinished(sandbox: &Sandbox) -> CommandError {
-    let name = &sandbox.name;
-    match State::tell(sandbox.container.state, &sandbox.record, None, None) {
-        State::Creating => CommandError::new(
-            ExitCode::Conflict,
-            format!("sandbox \"{name}\" is still being created"),
-        )
-        .hint(format!(
-            "`amika sandbox wait {name}` waits until it is ready"
-        )),
-        _ => CommandError::new(
-            ExitCode::Conflict,
-            format!("the create of sandbox \"{name}\" was interrupted: it is not complete"),
-        )
-        .hint("the same `amika sandbox create …` makes it anew")
-        .hint("`amika doctor --fix` removes what is there of it"),
-    }
 }
 
 /// Starts a stopped sandbox; returns the ports that had to move.

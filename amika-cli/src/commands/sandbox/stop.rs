@@ -18,6 +18,7 @@ pub(super) async fn run(args: &StopArgs, app: &App) -> Result<()> {
     let names = super::each::names(&engine, &args.names, args.all, running).await?;
     super::each::run(&names, app, async |name| {
         let sandbox = Sandbox::find(&engine, name).await?;
+        sandbox.must_be_made()?;
         crate::unreported::is_known(name);
         one(&engine, &sandbox, grace, app).await?;
         Ok(super::each::Done::new(name, "stopped"))

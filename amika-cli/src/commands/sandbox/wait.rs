@@ -92,14 +92,24 @@ async fn wait_ready(engine: &Engine, args: &WaitArgs, app: &App) -> Result<Optio
 }
 
 /// The sandbox, once no other process is making it.
+///
+/// # Errors
+/// As [`Sandbox::must_be_made`] when nobody makes it to the end any more.
 async fn made(engine: &Engine, name: &str) -> Result<Option<Sandbox>> {
     let sandbox = Sandbox::find_whole(engine, name).await?;
-    let state = State::tell(sandbox.container.state, &sandbox.record, None, None);
-    Ok((state != State::Creating).then_some(sandbox))
+    if sandbox.state_of_making() == Some(State::Creating) {
+        return Ok(None);
+    }
+    sandbox.must_be_made()?;
+    Ok(Some(sandbox))
 }
 
 async fn wait_stopped(engine: &Engine, args: &WaitArgs, begun: Instant) -> Result<i64> {
-    let sandbox = first_look(args, begun, Sandbox::find(engine, &args.name)).await?;
+    let mut sandbox = first_look(args, begun, Sandbox::find(engine, &args.name)).await?;
+    if sandbox.container.state == ContainerState::Created {
+        // The engine would say at once that it does not run.
+        sandbox = until(args, begun, async || made(engine, &args.name).await).await?;
+    }
     if matches!(
         sandbox.container.state,
         ContainerState::Exited | ContainerState::Dead
