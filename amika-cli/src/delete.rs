@@ -49,12 +49,14 @@ pub async fn remove(
         Ok(()) | Err(EngineError::NotFound(_)) => {}
         Err(error) => return Err(error.into()),
     }
+    // A create that is under way, or was killed, may have one at a volume.
+    remove_fillers(engine, record).await?;
     crate::reassign::remove_containers(engine, &record.id).await?;
     crate::reassign::drop_unused_images(engine, &record.id).await;
     let mut result = Removed::default();
     for (kind, volume) in volumes {
         if kind.goes_with_sandbox() || (git_too && kind == Kind::Git) {
-            engine.remove_volume(&volume.name).await?;
+            engine.remove_freed_volume(&volume.name).await?;
             result.removed.push(volume.name);
         } else if kind == Kind::Git {
             result.kept.push(volume.name);
@@ -204,7 +206,7 @@ fn names_of_work(
     found.into_iter().collect()
 }
 
-/// Removes the containers through which volumes of an unfinished sandbox were being filled.
+/// Removes the containers through which volumes of a sandbox are filled.
 ///
 /// # Errors
 /// Those of the engine.
@@ -234,7 +236,6 @@ pub async fn remove_unfinished(
     container: &ContainerFacts,
     record: &SandboxRecord,
 ) -> Result<()> {
-    remove_fillers(engine, record).await?;
     remove(engine, &container.id, record, true).await.map(drop)
 }
 

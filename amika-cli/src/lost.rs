@@ -71,7 +71,7 @@ pub(crate) async fn remove(engine: &Engine, lost: Vec<Lost>, git_too: bool) -> R
     let mut result = Removed::default();
     for (kind, volume) in lost.into_iter().flat_map(|lost| lost.volumes) {
         if kind.goes_with_sandbox() || (git_too && kind == Kind::Git) {
-            engine.remove_volume(&volume).await?;
+            engine.remove_freed_volume(&volume).await?;
             result.removed.push(volume);
         } else if kind == Kind::Git {
             result.kept.push(volume);

@@ -169,6 +169,29 @@ fn an_interrupt_and_a_kill_while_the_pipe_is_filled_leave_nothing() {
 }
 
 #[test]
+fn a_create_that_was_killed_while_the_pipe_is_filled_can_be_deleted_whole() {
+    let stage = Stage::new();
+    let repository = repository(&stage, "repo", MANY);
+    let line = stage.engine_proxy();
+    for args in [&["--force"][..], &["--force", "--volumes"], &[]] {
+        line.hold("/wait");
+        let sandbox = stage.adopt(stage.name());
+        let creating = sandbox
+            .create_run(DEBIAN, &["--git", &repository])
+            .env("DOCKER_HOST", &line.host())
+            .start();
+        line.holds();
+        creating.signal(Signal::KILL);
+        line.let_go();
+        assert_eq!(creating.wait().code, 137);
+        assert_ne!(fillers(&stage), "", "{args:?}");
+        sandbox.verb("delete", args).output().ended(0, &[]);
+        // Nobody worked in what was cloned half-way.
+        stage.nothing_was_made();
+    }
+}
+
+#[test]
 fn a_disk_that_is_too_small_is_told_and_nothing_stays_on_it() {
     let stage = Stage::new();
     let engine = PrivateEngine::start(&stage, &[SCRATCH]);

@@ -407,14 +407,14 @@ async fn undo(engine: &Engine, plan: &Plan) -> Result<()> {
     }
     crate::delete::remove_fillers(engine, &plan.record).await?;
     for volume in plan.volumes.iter().chain(&plan.git_volume) {
-        engine.remove_volume(volume).await?;
+        engine.remove_freed_volume(volume).await?;
     }
     for volume in &plan.user_volumes {
         let made_here = engine.inspect_volume(volume).await?.is_some_and(|facts| {
             facts.labels.get(key::ID).map(String::as_str) == Some(plan.record.id.as_str())
         });
         if made_here {
-            engine.remove_volume(volume).await?;
+            engine.remove_freed_volume(volume).await?;
         }
     }
     Ok(())

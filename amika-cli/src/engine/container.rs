@@ -20,9 +20,9 @@ pub use facts::{ContainerFacts, ContainerState, ContainerSummary, LimitFacts, Pu
 use super::spec::ContainerSpec;
 use super::{Engine, EngineError};
 
-/// Times between tries to remove a container: 6.35 s in all, as long as an engine at work takes to
+/// Times between tries to remove something: 6.35 s in all, as long as an engine at work takes to
 /// remove a container of many files.
-const REMOVAL_PAUSES: [Duration; 7] = [
+pub(super) const REMOVAL_PAUSES: [Duration; 7] = [
     Duration::from_millis(50),
     Duration::from_millis(100),
     Duration::from_millis(200),

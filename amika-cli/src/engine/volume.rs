@@ -6,6 +6,7 @@ use amika_core::name::can_be_on_an_engine;
 use bollard::models::VolumeCreateRequest;
 use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
 
+use super::container::REMOVAL_PAUSES;
 use super::{Engine, EngineError};
 
 /// A volume.
@@ -74,6 +75,24 @@ impl Engine {
             .collect();
         list.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(list)
+    }
+
+    /// As [`Engine::remove_volume`], for a volume whose containers are gone: an engine at work lets go of
+    /// it a moment after it said so, above all when two ask for the same.
+    ///
+    /// # Errors
+    /// [`EngineError::Conflict`] when another container uses it.
+    pub async fn remove_freed_volume(&self, name: &str) -> Result<(), EngineError> {
+        for pause in REMOVAL_PAUSES {
+            match self.remove_volume(name).await {
+                Err(EngineError::Conflict(why)) if why.contains("in use") => {
+                    tracing::debug!(name, why, "volume not free yet");
+                    tokio::time::sleep(pause).await;
+                }
+                other => return other,
+            }
+        }
+        self.remove_volume(name).await
     }
 
     /// Removes a volume; one that does not exist counts as removed.

@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::lock::FileLock;
 use crate::lost;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, State};
 
 pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
     let engine = Engine::connect().await?;
@@ -30,13 +30,10 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
         if !args.force {
             crate::delete::refuse_unsaved_work(&engine, &sandbox).await?;
         }
-        let removed = crate::delete::remove(
-            &engine,
-            &sandbox.container.id,
-            &sandbox.record,
-            args.volumes,
-        )
-        .await?;
+        // The clone of a create that was interrupted is perhaps half there, and nobody worked in it.
+        let git_too = args.volumes || sandbox.state_of_making() == Some(State::Interrupted);
+        let removed =
+            crate::delete::remove(&engine, &sandbox.container.id, &sandbox.record, git_too).await?;
         if let Ok(lock) = &lock {
             crate::unreported::clear(lock);
         }
