@@ -110,6 +110,7 @@ pub fn run() -> ExitCode {
     });
     // A thread that waits for standard input may never return.
     runtime.shutdown_background();
+    scratch::end();
     finish(&out, result)
 }
 

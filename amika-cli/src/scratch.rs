@@ -4,7 +4,8 @@ use std::fs::{File, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// One that its process holds a lock on for as long as it lives.
 const PREFIX: &str = "amika-copy-";
@@ -20,6 +21,13 @@ const MARKED: &str = "Made by amika for one copy of a repository. Once that amik
                       removes this directory with all that is in it.\n";
 /// How long a process may need to take its lock: older ones are nobody's.
 const LEFT: Duration = Duration::from_hours(1);
+/// How long an ending process waits for its threads to be done with theirs.
+const END: Duration = Duration::from_secs(3);
+/// Between two looks at whether they are.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Those of this process.
+static LIVE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// A temporary directory that nobody else can look into: it may hold a whole private repository. It
 /// goes when it is dropped; its lock tells those after a SIGKILL that it is nobody's any more.
@@ -52,6 +60,7 @@ impl Scratch {
         let path = made.path().with_file_name(unique);
         std::fs::rename(made.path(), &path)?;
         let _ = made.keep();
+        change(|live| live.push(path.clone()));
         Ok(Self { path, _lock: lock })
     }
 
@@ -65,6 +74,32 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         // What cannot be removed now is found by `left` later.
         let _ = clear(&self.path);
+        change(|live| live.retain(|path| *path != self.path));
+    }
+}
+
+fn change<T>(change: impl FnOnce(&mut Vec<PathBuf>) -> T) -> T {
+    change(&mut LIVE.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Removes those of this process, which is about to end, from under threads that work on although nobody
+/// waits for them any more. These fail for it, which ends them soon, and are waited for a while, so that
+/// none, nor a git of theirs, makes anything of it anew.
+pub fn end() {
+    let begun = Instant::now();
+    loop {
+        let live = change(|live| live.clone());
+        if live.is_empty() {
+            return;
+        }
+        for path in live {
+            // What was written into it meanwhile is removed at the next look.
+            let _ = clear(&path);
+        }
+        if begun.elapsed() > END {
+            return;
+        }
+        std::thread::sleep(PAUSE);
     }
 }
 
@@ -130,8 +165,10 @@ fn clear(path: &Path) -> io::Result<()> {
             std::fs::remove_file(entry.path())?;
         }
     }
-    std::fs::remove_file(path.join(MARK))?;
-    std::fs::remove_dir(path)
+    match std::fs::remove_file(path.join(MARK)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => std::fs::remove_dir(path),
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ mod unfinished;
 
 use rustix::process::Signal;
 
-use crate::support::{DEBIAN, EngineProxy, Sandbox, Stage};
+use crate::support::{DEBIAN, EngineProxy, Sandbox, Stage, eventually};
 
 /// Interrupts a create that the proxy holds at a request, and asserts that nothing is left.
 fn interrupt_at(request: impl Fn(&Sandbox<'_>) -> String, args: &[&str], signal: Signal) {
@@ -149,6 +149,31 @@ fn interrupting_a_start_leaves_the_sandbox() {
     starting.warns("begun").signal(Signal::INT);
     starting.wait().ended(130, &["goes on by itself"]);
     assert_eq!(sandbox.inspect()["state"], "setup");
+}
+
+#[test]
+fn ctrl_c_while_the_repository_is_looked_at_leaves_no_temporary_directory() {
+    let stage = Stage::new();
+    let repository = stage.repository("project", &[("file", "content\n")]);
+    // What git has to read before anything is copied: it is at it for a while.
+    let many = r#"cd "$1" && mkdir new && for i in $(seq 12000); do echo $i >new/$i; done"#;
+    stage.shell(many, &[&repository]).output().ended(0, &[]);
+    let tmp = stage.home().join("tmp");
+    for moment in ["", "index-1", "snapshot-index", "snapshot-objects/pack"] {
+        let sandbox = stage.adopt(stage.name());
+        let creating = sandbox
+            .create_run(DEBIAN, &["--git", &repository, "--no-clean"])
+            .start();
+        eventually(&format!("{moment:?} is there"), || {
+            let mut made = stage.temporary().into_iter();
+            made.any(|directory| tmp.join(directory).join(moment).exists())
+        });
+        creating.signal(Signal::INT);
+        creating.wait().ended(130, &["nothing was left behind"]);
+        let left = stage.temporary();
+        assert_eq!(left, Vec::<std::ffi::OsString>::new(), "{moment:?}");
+        stage.nothing_was_made();
+    }
 }
 
 /// Starts a create that is held right before its container is made.
