@@ -123,6 +123,53 @@ fn a_volume_that_anybody_else_uses_is_not_deleted() {
 }
 
 #[test]
+fn of_several_volumes_those_that_can_go_are_deleted_and_each_is_told_of() {
+    let stage = Stage::new();
+    let repository = repository(&stage);
+    let user = stage.sandbox(DEBIAN, &["--git", &repository]);
+    let kept = git_volume(&stage, &user)["name"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let free = || {
+        let sandbox = stage.sandbox(DEBIAN, &["--git", &repository]);
+        let volume = git_volume(&stage, &sandbox)["name"].clone();
+        sandbox.verb("delete", &["--force"]).output().ended(0, &[]);
+        volume.as_str().unwrap().to_owned()
+    };
+    let (one, two) = (free(), free());
+    let deleted = volume(&stage, &["delete", "no-such-volume", &one, &kept, &two]);
+    assert_eq!(deleted.stdout_text(), format!("{one}\n{two}\n"));
+    deleted.ended(
+        3,
+        &[
+            "no volume \"no-such-volume\"",
+            &format!("\"{kept}\" is in use"),
+        ],
+    );
+    let left = stage.volumes();
+    assert!(
+        left.contains(&kept) && !left.contains(&one) && !left.contains(&two),
+        "{left:?}"
+    );
+
+    let three = free();
+    let deleted = volume(&stage, &["delete", &three, "no-such-volume", "-o", "json"]);
+    assert_eq!(deleted.code, 3, "{deleted:?}");
+    let error = &deleted.json()["error"];
+    assert_eq!(error["code"], "not_found");
+    assert_eq!(
+        error["results"][0],
+        serde_json::json!({"name": three, "result": "deleted"})
+    );
+    assert_eq!(error["results"][1]["result"], "failed");
+    assert_eq!(error["results"][1]["error"]["code"], "not_found");
+    assert!(!stage.volumes().contains(&three));
+    let gone = user.verb("delete", &["--force", "--volumes"]).output();
+    gone.ended(0, &[]);
+}
+
+#[test]
 fn prune_removes_nothing_that_may_hold_work_unless_told_to() {
     let stage = Stage::new();
     let repository = repository(&stage);

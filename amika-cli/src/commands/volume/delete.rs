@@ -14,8 +14,11 @@ use crate::error::{CommandError, ExitCode, Result};
 pub(super) struct Deleted {
     /// The volume.
     name: String,
-    /// What was done, in one word.
+    /// What was done, in one word; `failed` when it was not.
     result: &'static str,
+    /// Why it failed: the `error` of a failed command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<serde_json::Value>,
 }
 
 pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
@@ -23,42 +26,89 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
     let mut names: Vec<&String> = Vec::new();
     for name in &args.names {
         if !names.contains(&name) {
-            // All of them are looked at before one goes.
-            refuse_used(&view::find(&engine, name).await?)?;
             names.push(name);
         }
     }
-    remove(&engine, &names, app).await
+    let mut results = Vec::new();
+    for name in names {
+        let removed = match view::find(&engine, name)
+            .await
+            .and_then(|volume| refuse_used(&volume))
+        {
+            Ok(()) => remove_one(&engine, name).await,
+            refused => refused,
+        };
+        results.push((name, removed));
+    }
+    tell(results, app)
 }
 
 /// Removes volumes and shows which.
 pub(super) async fn remove(engine: &Engine, names: &[&String], app: &App) -> Result<()> {
-    let mut done = Vec::new();
+    let mut results = Vec::new();
     for name in names {
-        engine
-            .remove_volume(name)
-            .await
-            .map_err(|error| match error {
-                EngineError::Conflict(message) => {
-                    CommandError::new(ExitCode::Conflict, format!("volume \"{name}\" is in use"))
-                        .cause(message)
-                        .hint(format!(
-                            "`docker ps -a --filter volume={name}` shows by what"
-                        ))
+        results.push((*name, remove_one(engine, name).await));
+    }
+    tell(results, app)
+}
+
+async fn remove_one(engine: &Engine, name: &str) -> Result<()> {
+    engine
+        .remove_volume(name)
+        .await
+        .map_err(|error| match error {
+            EngineError::Conflict(message) => {
+                CommandError::new(ExitCode::Conflict, format!("volume \"{name}\" is in use"))
+                    .cause(message)
+                    .hint(format!(
+                        "`docker ps -a --filter volume={name}` shows by what"
+                    ))
+            }
+            other => other.into(),
+        })
+}
+
+/// Shows what came of each. Each failure is told; the first one is the command's own.
+fn tell(results: Vec<(&String, Result<()>)>, app: &App) -> Result<()> {
+    if let [(_, Err(_))] = results.as_slice() {
+        // One name: its error is the command's error, told once.
+        return results.into_iter().try_for_each(|(_, result)| result);
+    }
+    let mut first: Option<CommandError> = None;
+    let mut all = Vec::new();
+    for (name, result) in results {
+        let (result, error) = match result {
+            Ok(()) => ("deleted", None),
+            Err(error) => {
+                let json = error.to_json().get("error").cloned();
+                if first.is_none() {
+                    first = Some(error);
+                } else if !app.out.is_json() {
+                    app.out.error(&error);
                 }
-                other => other.into(),
-            })?;
-        done.push(Deleted {
-            name: (*name).clone(),
-            result: "deleted",
+                ("failed", json)
+            }
+        };
+        all.push(Deleted {
+            name: name.clone(),
+            result,
+            error,
         });
     }
-    app.out.result(&done, |out| {
-        for deleted in &done {
-            writeln!(out, "{}", deleted.name)?;
+    match first {
+        Some(error) if app.out.is_json() => {
+            Err(error.detail("results", serde_json::to_value(&all).unwrap_or_default()))
         }
-        Ok(())
-    })
+        first => {
+            app.out.result(&all, |out| {
+                for deleted in all.iter().filter(|deleted| deleted.error.is_none()) {
+                    writeln!(out, "{}", deleted.name)?;
+                }
+                Ok(())
+            })?;
+            first.map_or(Ok(()), Err)
+        }
+    }
 }
 
 fn refuse_used(volume: &view::VolumeView) -> Result<()> {
