@@ -6,6 +6,7 @@ use super::command::Git;
 use super::config::Settings;
 use super::error::GitError;
 use super::index::{Entry, Mode};
+use super::trust;
 
 /// What happens to one file's content at checkout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,11 +83,11 @@ pub(super) fn conversions(
             conversions.drivers.insert(driver.to_owned());
         }
         let configured = |driver: &str| {
-            ["smudge", "process"].iter().any(|variable| {
-                settings
-                    .get(&format!("filter.{driver}.{variable}"))
-                    .is_some()
-            })
+            let set = |variable: &&str| {
+                let key = format!("filter.{driver}.{variable}");
+                settings.users(&key).is_some()
+            };
+            ["smudge", "process"].iter().any(set) && !trust::is_own(settings, driver)
         };
         if let Some(conversion) = attributes.conversion(crlf, configured) {
             conversions.of.insert(position, conversion);

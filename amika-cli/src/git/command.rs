@@ -5,8 +5,10 @@ use std::ffi::{OsStr, OsString};
 use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use super::error::GitError;
+use super::trust::Override;
 
 /// A repository to run git in, and with what.
 #[derive(Clone, Debug)]
@@ -15,6 +17,8 @@ pub(super) struct Git {
     directory: Option<PathBuf>,
     work_tree: Option<PathBuf>,
     index: Option<PathBuf>,
+    /// What holds for this repository alone.
+    settings: Arc<[Override]>,
 }
 
 /// Exit code and stderr of a command that failed.
@@ -42,16 +46,22 @@ impl Git {
             directory: None,
             work_tree: None,
             index: None,
+            settings: Arc::default(),
         }
     }
 
-    /// Git for one repository, found before.
-    pub(super) fn for_repository(git_dir: &Path, work_tree: Option<&Path>) -> Self {
+    /// Git for one repository, found before, with the settings that make it safe.
+    pub(super) fn for_repository(
+        git_dir: &Path,
+        work_tree: Option<&Path>,
+        settings: Arc<[Override]>,
+    ) -> Self {
         Self {
             cwd: work_tree.unwrap_or(git_dir).to_owned(),
             directory: Some(git_dir.to_owned()),
             work_tree: work_tree.map(Path::to_owned),
             index: None,
+            settings,
         }
     }
 
@@ -72,6 +82,16 @@ impl Git {
         }
     }
 
+    /// The same repository with further settings.
+    pub(super) fn with_settings(&self, settings: &[(&str, &str)]) -> Self {
+        let further = settings.iter();
+        let further = further.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        Self {
+            settings: self.settings.iter().cloned().chain(further).collect(),
+            ..self.clone()
+        }
+    }
+
     /// A command with the arguments, ready to be given its streams.
     pub(super) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
         let mut command = local_git();
@@ -87,6 +107,14 @@ impl Git {
         }
         if let Some(index) = &self.index {
             command.env("GIT_INDEX_FILE", index);
+        }
+        // Not as arguments: a key may hold an equals sign.
+        if !self.settings.is_empty() {
+            command.env("GIT_CONFIG_COUNT", self.settings.len().to_string());
+        }
+        for (number, (key, value)) in self.settings.iter().enumerate() {
+            command.env(format!("GIT_CONFIG_KEY_{number}"), key);
+            command.env(format!("GIT_CONFIG_VALUE_{number}"), value);
         }
         command.args(arguments);
         command

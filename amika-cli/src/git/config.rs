@@ -4,33 +4,51 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::command::Git;
 use super::error::GitError;
+use super::trust;
 use super::url::without_secrets;
 
 /// Settings as git lists them: section and variable lower case, the last value of a key is the one that
 /// counts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Settings {
-    entries: Vec<(String, String)>,
+    entries: Vec<Setting>,
+}
+
+#[derive(Clone, Debug)]
+struct Setting {
+    key: String,
+    value: String,
+    /// From the repository's own files, not from the user's or the system's.
+    own: bool,
 }
 
 impl Settings {
     /// All that git would use in this repository, from all files.
     pub(super) fn read(git: &Git) -> Result<Self, GitError> {
-        // `--no-pager` settings and the like given by `-c` are listed too; none of them is carried over.
-        Ok(Self::parse(&git.output(&["config", "--list", "-z"])?))
+        let listed = git.output(&["config", "--list", "--show-scope", "-z"])?;
+        Ok(Self::parse_scoped(&listed))
     }
 
-    /// Parses what `git config --list -z` prints.
+    /// Parses what `git config --list --show-scope -z` prints. What amika itself told git is left out.
+    pub(super) fn parse_scoped(listed: &[u8]) -> Self {
+        let parts: Vec<&[u8]> = listed.split(|&byte| byte == 0).collect();
+        let entries = parts
+            .chunks_exact(2)
+            .filter(|pair| pair[0] != b"command")
+            .map(|pair| Setting {
+                own: !matches!(pair[0], b"global" | b"system"),
+                ..Setting::parse(pair[1])
+            })
+            .collect();
+        Self { entries }
+    }
+
+    /// Parses what `git config --list -z` prints of one file.
     pub(super) fn parse(listed: &[u8]) -> Self {
         let entries = listed
             .split(|&byte| byte == 0)
             .filter(|entry| !entry.is_empty())
-            .map(|entry| {
-                let entry = String::from_utf8_lossy(entry);
-                // A key without a value is a boolean that is on.
-                let (key, value) = entry.split_once('\n').unwrap_or((&entry, "true"));
-                (key.to_owned(), value.to_owned())
-            })
+            .map(Setting::parse)
             .collect();
         Self { entries }
     }
@@ -39,25 +57,35 @@ impl Settings {
     /// remotes and branches is only about the temporary copy.
     pub(super) fn of_clone(bare: &Self, url: &str) -> Self {
         let temporary = |key: &str| key.starts_with("remote.") || key.starts_with("branch.");
-        let mut entries: Vec<(String, String)> = bare
+        let mut entries: Vec<Setting> = bare
             .entries
             .iter()
-            .filter(|(key, _)| !temporary(key))
+            .filter(|setting| !temporary(&setting.key))
             .cloned()
             .collect();
         for (variable, value) in [
             ("url", url),
             ("fetch", "+refs/heads/*:refs/remotes/origin/*"),
         ] {
-            entries.push((format!("remote.origin.{variable}"), value.to_owned()));
+            entries.push(Setting {
+                key: format!("remote.origin.{variable}"),
+                value: value.to_owned(),
+                own: true,
+            });
         }
         Self { entries }
     }
 
     /// The value that counts.
     pub(super) fn get(&self, key: &str) -> Option<&str> {
-        let found = self.entries.iter().rev().find(|(name, _)| name == key)?;
-        Some(&found.1)
+        let found = self.entries.iter().rev().find(|one| one.key == key)?;
+        Some(&found.value)
+    }
+
+    /// The value that would count without the repository's own files.
+    pub(super) fn users(&self, key: &str) -> Option<&str> {
+        let mut users = self.entries.iter().rev().filter(|one| !one.own);
+        Some(&users.find(|one| one.key == key)?.value)
     }
 
     /// Whether a boolean is on, or off; `None` when unset.
@@ -71,11 +99,16 @@ impl Settings {
         &'a self,
         section: &'a str,
     ) -> impl Iterator<Item = (&'a str, &'a str, &'a str)> {
-        self.entries.iter().filter_map(move |(key, value)| {
-            let rest = key.strip_prefix(section)?.strip_prefix('.')?;
-            let (subsection, variable) = rest.rsplit_once('.')?;
-            Some((subsection, variable, value.as_str()))
-        })
+        self.entries.iter().filter_map(|one| one.within(section))
+    }
+
+    /// The same of the repository's own files alone.
+    pub(super) fn own_section<'a>(
+        &'a self,
+        section: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a str, &'a str)> {
+        let own = self.entries.iter().filter(|one| one.own);
+        own.filter_map(|one| one.within(section))
     }
 
     /// The remotes' names and URLs, without secrets.
@@ -87,6 +120,27 @@ impl Settings {
             }
         }
         remotes
+    }
+}
+
+impl Setting {
+    /// Parses one entry of a list.
+    fn parse(entry: &[u8]) -> Self {
+        let entry = String::from_utf8_lossy(entry);
+        // A key without a value is a boolean that is on.
+        let (key, value) = entry.split_once('\n').unwrap_or((&entry, "true"));
+        Self {
+            key: key.to_owned(),
+            value: value.to_owned(),
+            own: true,
+        }
+    }
+
+    /// Subsection, variable and value, when the key is one of that section and has a subsection.
+    fn within(&self, section: &str) -> Option<(&str, &str, &str)> {
+        let rest = self.key.strip_prefix(section)?.strip_prefix('.')?;
+        let (subsection, variable) = rest.rsplit_once('.')?;
+        Some((subsection, variable, self.value.as_str()))
     }
 }
 
@@ -178,15 +232,10 @@ pub(super) fn generate(host: &Settings, wanted: &Wanted) -> String {
 /// A filter driver that attributes use: without it every such file would show as changed. `required` stays
 /// behind, so that a program that the sandbox does not have is a message and not the end of `git status`.
 fn filter(file: &mut File, host: &Settings, name: &str) {
-    let lfs = |variable: &str| match (name, variable) {
-        ("lfs", "clean") => Some("git-lfs clean -- %f"),
-        ("lfs", "smudge") => Some("git-lfs smudge -- %f"),
-        ("lfs", "process") => Some("git-lfs filter-process"),
-        _ => None,
-    };
-    for variable in ["clean", "smudge", "process"] {
+    for variable in trust::PROGRAMS {
         let set = host.get(&format!("filter.{name}.{variable}"));
-        if let Some(value) = lfs(variable).or(set) {
+        let lfs = trust::lfs(variable).filter(|_| name == "lfs");
+        if let Some(value) = lfs.or(set) {
             file.set("filter", name, variable, value);
         }
     }

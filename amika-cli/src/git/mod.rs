@@ -11,6 +11,7 @@
 
 mod attributes;
 mod blobs;
+mod changes;
 mod clone;
 mod command;
 mod config;
@@ -28,6 +29,7 @@ mod size;
 mod snapshot;
 mod source;
 mod submodule;
+mod trust;
 mod url;
 mod worktree;
 mod writer;
@@ -284,7 +286,7 @@ fn local(request: &Request, directory: &Path, scratch: Scratch) -> Result<Reposi
             head: refs.head.describe(),
         });
     }
-    let is_dirty = location.work_tree.is_some() && has_changes(&location)?;
+    let is_dirty = changes::any(&location)?;
     let prepared = Prepared::select(request, location, settings, refs)?;
     let mut facts = prepared.facts();
     facts.is_dirty = is_dirty;
@@ -328,24 +330,6 @@ fn finish(
         plan,
         scratch,
     })))
-}
-
-/// Whether `git status` would show anything. LFS files are compared as they are: the filter would write
-/// into the host's store.
-fn has_changes(location: &Location) -> Result<bool, GitError> {
-    let shown = location.git().output(&[
-        "-c",
-        "filter.lfs.clean=",
-        "-c",
-        "filter.lfs.process=",
-        "-c",
-        "filter.lfs.required=false",
-        "status",
-        "--porcelain",
-        "-z",
-        "--untracked-files=normal",
-    ])?;
-    Ok(!shown.is_empty())
 }
 
 impl Repository {

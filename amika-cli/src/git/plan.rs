@@ -15,6 +15,7 @@ use super::refs::{Head, Ref, Refs};
 use super::selection::Selection;
 use super::source::Location;
 use super::submodule::{self, Submodule};
+use super::trust;
 use super::worktree::Paths;
 
 /// Where a repository stands in the archive. Both without a slash at the end; empty for the root.
@@ -37,6 +38,8 @@ pub(super) struct Plan {
     /// The index to put in, once there is one.
     pub(super) index: Option<PathBuf>,
     pub(super) tree: Tree,
+    /// Files go through a filter that does not run here.
+    pub(super) is_filtered: bool,
     pub(super) lfs: HashMap<String, lfs::Object>,
     /// Further files of the git directory: their place in it, and where they are.
     pub(super) extra: Vec<(String, PathBuf)>,
@@ -76,7 +79,7 @@ pub(super) struct Planner<'a> {
 }
 
 /// Submodules in submodules, at most.
-const DEPTH: usize = 16;
+pub(super) const DEPTH: usize = 16;
 
 impl<'a> Planner<'a> {
     /// A planner that keeps its temporary files in `scratch`.
@@ -134,6 +137,17 @@ impl<'a> Planner<'a> {
         let mut drivers = conversions.drivers.clone();
         if found.of.is_empty() && self.dirty.is_none() {
             drivers.remove("lfs");
+        }
+        let denied: Vec<String> = drivers
+            .iter()
+            .filter(|driver| trust::is_own(settings, driver))
+            .cloned()
+            .collect();
+        for driver in &denied {
+            self.denied(driver);
+            if self.dirty.is_none() {
+                drivers.remove(driver);
+            }
         }
 
         let mut filled = BTreeMap::new();
@@ -203,6 +217,7 @@ impl<'a> Planner<'a> {
             config,
             index,
             tree,
+            is_filtered: !denied.is_empty(),
             lfs: found.of,
             extra,
             exclude,
@@ -214,6 +229,16 @@ impl<'a> Planner<'a> {
             mtime,
             location,
         })
+    }
+
+    /// Tells, once, of a filter driver that is not run.
+    fn denied(&mut self, driver: &str) {
+        let warning = format!(
+            "filter \"{driver}\" is not run on this machine: the repository's own configuration names its program (`git config --global` is for those that you trust)"
+        );
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
     }
 
     fn committed(
@@ -229,7 +254,7 @@ impl<'a> Planner<'a> {
         // An empty work tree, so that `.gitattributes` of the commit count and not those on the disk.
         let empty = self.scratch.join("empty");
         std::fs::create_dir_all(&empty).map_err(GitError::io("write", &empty))?;
-        let git = Git::for_repository(&location.git_dir, Some(&empty)).with_index(file);
+        let git = location.git_in(Some(&empty)).with_index(file);
         index::of_commit(&git, commit, file)?;
         let entries = index::entries(&git)?;
         let info = location.common_dir.join("info/attributes").exists();

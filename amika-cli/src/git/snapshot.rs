@@ -53,6 +53,7 @@ pub(super) fn take(
     let committed = committed.map(|oid| String::from_utf8_lossy(&line(oid)).into_owned());
     let tree = match plan.tree {
         Tree::Committed { .. } => committed.clone(),
+        Tree::Disk { .. } if plan.is_filtered => None,
         Tree::Disk { .. } => work_tree(plan, scratch)?,
     };
     let refs = plan.refs.iter().filter(|one| one.follows.is_none());
@@ -80,7 +81,8 @@ pub(super) fn take(
 /// read all of it.
 ///
 /// The host's objects are kept out of git's sight while it writes: it sets the time of an object, or of
-/// the pack that holds it, when it is asked to write one that is there already.
+/// the pack that holds it, when it is asked to write one that is there already. And it is told what to
+/// add: `git add` looks into submodules, with what their configuration says.
 fn work_tree(plan: &Plan, scratch: &Path) -> Result<Option<String>, GitError> {
     let index = scratch.join("snapshot-index");
     if let Some(host) = &plan.index {
@@ -90,48 +92,45 @@ fn work_tree(plan: &Plan, scratch: &Path) -> Result<Option<String>, GitError> {
     let lfs = scratch.join("snapshot-lfs");
     let packs = objects.join("pack");
     std::fs::create_dir_all(&packs).map_err(GitError::io("write", &packs))?;
-    let git = plan.git.with_index(&index);
-    let command = |arguments: &[&str]| {
-        let mut command = git.command(arguments);
-        command
-            .env("GIT_OBJECT_DIRECTORY", &objects)
-            // A clean filter of LFS would put the content into the host's store.
-            .env("GIT_CONFIG_COUNT", "2")
-            .env("GIT_CONFIG_KEY_0", "lfs.storage")
-            .env("GIT_CONFIG_VALUE_0", &lfs)
-            .env("GIT_CONFIG_KEY_1", "core.compression")
-            .env("GIT_CONFIG_VALUE_1", "0");
-        command
-    };
-    let run = |arguments: &[&str]| -> Result<Option<Vec<u8>>, GitError> {
-        let mut command = command(arguments);
-        let output = command
-            .stdin(Stdio::null())
-            .output()
-            .map_err(GitError::NoGit)?;
-        Ok(output.status.success().then_some(output.stdout))
-    };
+    let git = plan.git.with_index(&index).with_settings(&[
+        // A clean filter of LFS would put the content into the host's store.
+        ("lfs.storage", &lfs.to_string_lossy()),
+        ("core.compression", "0"),
+    ]);
     let host = plan.location.common_dir.join("objects");
-    let reading = |arguments: &[&str]| {
-        let mut command = command(arguments);
-        command.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", &host);
+    let writing = |arguments: &[&str]| {
+        let mut command = git.command(arguments);
+        command.env("GIT_OBJECT_DIRECTORY", &objects);
         command
     };
-    let old = blobs_to_compare(|arguments| {
-        let output = reading(arguments).stdin(Stdio::null()).output();
+    let reading = |arguments: &[&str]| {
+        let mut command = writing(arguments);
+        command.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", &host);
+        let output = command.stdin(Stdio::null()).output();
         let output = output.map_err(GitError::NoGit)?;
         if output.status.success() {
             Ok(output.stdout)
         } else {
             Err(git.failed(arguments, String::from_utf8_lossy(&output.stderr).trim()))
         }
-    })?;
-    let mut pack = reading(&["pack-objects", "-q", "--window=0"]);
+    };
+    let changes = Changes::read(reading)?;
+    let mut pack = writing(&["pack-objects", "-q", "--window=0"]);
+    pack.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", &host);
     pack.arg(packs.join("pack"));
-    let tree = if (old.is_empty() || feed(pack, &old)?) && run(&["add", "-A", "--", "."])?.is_some()
-    {
+    let update = ["update-index", "-z"];
+    let remove = [&update[..], &["--force-remove", "--stdin"]].concat();
+    let add = [&update[..], &["--add", "--remove", "--replace", "--stdin"]].concat();
+    let is_whole = (changes.old.is_empty() || feed(pack, &changes.old)?)
+        && feed(writing(&remove), &changes.gone)?
+        && feed(writing(&add), &changes.there)?;
+    let tree = if is_whole {
         // What did not change is not there, and need not be.
-        run(&["write-tree", "--missing-ok"])?
+        let written = writing(&["write-tree", "--missing-ok"])
+            .stdin(Stdio::null())
+            .output()
+            .map_err(GitError::NoGit)?;
+        written.status.success().then_some(written.stdout)
     } else {
         None
     };
@@ -142,31 +141,62 @@ fn work_tree(plan: &Plan, scratch: &Path) -> Result<Option<String>, GitError> {
     Ok(tree.map(|oid| String::from_utf8_lossy(&line(oid)).into_owned()))
 }
 
-/// Names, one a line, of the blobs that `git add` reads: the old content of files that may have changed
-/// decides on their line ends, and attributes count although their file is gone.
-///
-/// `git` runs a command that reads. Of a file as young as the index, git compares the content even here,
-/// through the clean filters, which may write.
-fn blobs_to_compare(
-    git: impl Fn(&[&str]) -> Result<Vec<u8>, GitError>,
-) -> Result<Vec<u8>, GitError> {
-    // `:<mode> <mode> <oid> <oid> <status>`, then the path.
-    let changed = git(&["diff-files", "-z", "--raw", "--ignore-submodules=all"])?;
-    let attributes = git(&["ls-files", "-s", "-z", "--", ":(top,glob)**/.gitattributes"])?;
-    let field = |entry: &[u8], number: usize| {
-        let oid = entry.split(|&byte| byte == b' ').nth(number)?;
-        let is_oid = oid.iter().all(u8::is_ascii_hexdigit) && oid.iter().any(|&byte| byte != b'0');
-        is_oid.then(|| [oid, b"\n"].concat())
-    };
-    let changed = changed
-        .split(|&byte| byte == 0)
-        .filter(|entry| entry.starts_with(b":1") || entry.starts_with(b":0"))
-        .filter_map(|entry| field(entry, 2));
-    let attributes = attributes
-        .split(|&byte| byte == 0)
-        .filter_map(|entry| field(entry, 1));
-    let blobs: BTreeSet<Vec<u8>> = changed.chain(attributes).collect();
-    Ok(blobs.into_iter().flatten().collect())
+/// What `git add -A` would do, as lists that git reads.
+#[derive(Default)]
+struct Changes {
+    /// Paths that are in the index and not on the disk.
+    gone: Vec<u8>,
+    /// Paths whose content the disk has.
+    there: Vec<u8>,
+    /// Names, one a line, of the blobs that git needs to add those: the old content decides on line
+    /// ends, and attributes count although their file is gone.
+    old: Vec<u8>,
+}
+
+impl Changes {
+    /// `git` runs a command that reads. Of a file as young as the index, git compares the content even
+    /// here, through the clean filters, which may write.
+    fn read(git: impl Fn(&[&str]) -> Result<Vec<u8>, GitError>) -> Result<Self, GitError> {
+        let mut changes = Self::default();
+        let mut blobs: BTreeSet<Vec<u8>> = BTreeSet::new();
+        let field = |entry: &[u8], number: usize| {
+            let oid = entry.split(|&byte| byte == b' ').nth(number)?;
+            let is_oid =
+                oid.iter().all(u8::is_ascii_hexdigit) && oid.iter().any(|&byte| byte != b'0');
+            is_oid.then(|| [oid, b"\n"].concat())
+        };
+        // `:<mode> <mode> <oid> <oid> <status>`, then the path.
+        let changed = git(&["diff-files", "-z", "--raw", "--ignore-submodules=dirty"])?;
+        let mut parts = changed.split(|&byte| byte == 0);
+        while let (Some(what), Some(path)) = (parts.next(), parts.next()) {
+            if what.starts_with(b":1") || what.starts_with(b":0") {
+                // A submodule's is a commit, which is in another repository.
+                let is_module = what.starts_with(b":160000");
+                blobs.extend(field(what, 2).filter(|_| !is_module));
+            }
+            let list = if what.ends_with(b"D") {
+                &mut changes.gone
+            } else {
+                &mut changes.there
+            };
+            list.extend_from_slice(path);
+            list.push(0);
+        }
+        let others = git(&["ls-files", "--others", "--exclude-standard", "-z"])?;
+        let others = others.split(|&byte| byte == 0);
+        for path in others.filter(|path| !path.is_empty()) {
+            // With a slash at its end it is a repository.
+            changes
+                .there
+                .extend_from_slice(path.strip_suffix(b"/").unwrap_or(path));
+            changes.there.push(0);
+        }
+        let attributes = git(&["ls-files", "-s", "-z", "--", ":(top,glob)**/.gitattributes"])?;
+        let attributes = attributes.split(|&byte| byte == 0);
+        blobs.extend(attributes.filter_map(|entry| field(entry, 1)));
+        changes.old = blobs.into_iter().flatten().collect();
+        Ok(changes)
+    }
 }
 
 /// Runs a command that reads `input` to its end before it writes; whether it succeeded.

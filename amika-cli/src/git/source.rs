@@ -3,9 +3,12 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::command::{Git, line};
+use super::config::Settings;
 use super::error::GitError;
+use super::trust::{self, Override};
 use super::url;
 use crate::host_path;
 
@@ -29,6 +32,8 @@ pub(super) struct Location {
     pub(super) work_tree: Option<PathBuf>,
     /// Object names are SHA-256.
     pub(super) sha256: bool,
+    /// What keeps git from running what the repository's own configuration names.
+    trusted: Arc<[Override]>,
 }
 
 impl Source {
@@ -94,6 +99,7 @@ impl Location {
             _ => None,
         };
         Ok(Self {
+            trusted: trusted(&git_dir, work_tree.as_deref())?,
             git_dir,
             common_dir,
             work_tree,
@@ -101,9 +107,25 @@ impl Location {
         })
     }
 
+    /// A repository that is one directory, without a work tree.
+    pub(super) fn of_git_dir(git_dir: PathBuf, sha256: bool) -> Result<Self, GitError> {
+        Ok(Self {
+            trusted: trusted(&git_dir, None)?,
+            common_dir: git_dir.clone(),
+            git_dir,
+            work_tree: None,
+            sha256,
+        })
+    }
+
     /// Git for this repository.
     pub(super) fn git(&self) -> Git {
-        Git::for_repository(&self.git_dir, self.work_tree.as_deref())
+        self.git_in(self.work_tree.as_deref())
+    }
+
+    /// Git for this repository and another work tree, or none.
+    pub(super) fn git_in(&self, work_tree: Option<&Path>) -> Git {
+        Git::for_repository(&self.git_dir, work_tree, Arc::clone(&self.trusted))
     }
 
     /// What a person calls this repository's place.
@@ -132,6 +154,12 @@ impl Location {
             _ => &name,
         })
     }
+}
+
+/// Reads a repository's configuration, by which alone nothing runs, for what must not count.
+fn trusted(git_dir: &Path, work_tree: Option<&Path>) -> Result<Arc<[Override]>, GitError> {
+    let git = Git::for_repository(git_dir, work_tree, Arc::default());
+    Ok(trust::overrides(&Settings::read(&git)?).into())
 }
 
 /// Whether git, called in the work tree, finds that git directory. A repository's `core.worktree` alone
@@ -178,6 +206,7 @@ mod tests {
             common_dir: common_dir.into(),
             work_tree: work_tree.map(PathBuf::from),
             sha256: false,
+            trusted: Arc::default(),
         }
     }
 

@@ -90,19 +90,17 @@ pub(super) fn with_commit(
         .and_then(|work_tree| at_path(work_tree, submodule.path.as_bytes()));
     let kept = [&parent.git_dir, &parent.common_dir].map(|directory| {
         let git_dir: PathBuf = directory.join("modules").join(&submodule.name);
-        git_dir.join("HEAD").is_file().then(|| Location {
-            common_dir: git_dir.clone(),
-            git_dir,
-            work_tree: None,
-            sha256: parent.sha256,
-        })
+        let is_there = git_dir.join("HEAD").is_file();
+        is_there
+            .then(|| Location::of_git_dir(git_dir, parent.sha256).ok())
+            .flatten()
     });
     checked_out
         .into_iter()
         .chain(kept.into_iter().flatten())
         .find(|location| {
             let wanted = format!("{commit}^{{tree}}");
-            let git = Git::for_repository(&location.git_dir, None);
+            let git = location.git_in(None);
             matches!(git.try_output(&["cat-file", "-e", &wanted]), Ok(Ok(_)))
         })
 }

@@ -105,6 +105,11 @@ fn odd_names_links_and_long_paths_survive() {
 
 #[test]
 fn line_ends_encodings_and_filters_are_as_checkout_makes_them() {
+    let users = "[filter \"up\"]\n\tsmudge = tr a-z A-Z\n\tclean = tr A-Z a-z\n";
+    let this = "clean::line_ends_encodings_and_filters_are_as_checkout_makes_them";
+    if !is_user_with(this, users) {
+        return;
+    }
     let host = Host::new();
     let path = host.empty("repo", &[]);
     write(
@@ -113,6 +118,7 @@ fn line_ends_encodings_and_filters_are_as_checkout_makes_them() {
         "*.bat eol=crlf\n*.id ident\n*.u16 working-tree-encoding=UTF-16LE\n*.up filter=up\nsub/.gitattributes -text\n",
     );
     write(&path, "sub/.gitattributes", "*.txt eol=crlf\n");
+    // The same for the host's own git, which here has no user.
     git(&path, &["config", "filter.up.smudge", "tr a-z A-Z"]);
     git(&path, &["config", "filter.up.clean", "tr A-Z a-z"]);
     write(&path, "run.bat", "one\r\ntwo\r\n");

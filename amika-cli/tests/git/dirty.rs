@@ -12,7 +12,27 @@ fn same(path: &std::path::Path) -> Copied {
         copied.git(&["ls-files", "-s", "-t", "-v"]),
         git(path, &["ls-files", "-s", "-t", "-v"])
     );
+    is_recorded(path);
     copied
+}
+
+/// The tree that is recorded is what `git add -A && git write-tree` says on the host.
+fn is_recorded(path: &std::path::Path) {
+    let repository = open(request(path, DIRTY)).unwrap();
+    let snapshot = block_on(repository.snapshot()).unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let index = scratch.path().join("index");
+    let git_dir = git(path, &["rev-parse", "--absolute-git-dir"]);
+    std::fs::copy(std::path::Path::new(&git_dir).join("index"), &index).unwrap();
+    let with_index = |arguments: &[&str]| {
+        let mut command = git_command(path, arguments);
+        let output = command.env("GIT_INDEX_FILE", &index).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    with_index(&["-c", "index.sparse=false", "add", "-A"]);
+    let tree = with_index(&["write-tree"]);
+    assert_eq!(snapshot.tree.as_deref(), Some(tree.trim()));
 }
 
 /// One of everything that `git status` can show of files.

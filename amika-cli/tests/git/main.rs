@@ -13,6 +13,7 @@ mod dirty;
 mod failures;
 mod hostile;
 mod modules;
+mod programs;
 mod shapes;
 mod support;
 mod urls;

@@ -71,6 +71,32 @@ pub(crate) fn git_fails(directory: &Path, arguments: &[&str]) {
     assert!(!output.status.success(), "git {arguments:?} succeeded");
 }
 
+/// Runs a test once more, in a process whose user has this `~/.gitconfig`; says whether this is that
+/// process.
+pub(crate) fn is_user_with(test: &str, config: &str) -> bool {
+    const MARK: &str = "AMIKA_TEST_USER";
+    if std::env::var_os(MARK).is_some() {
+        return true;
+    }
+    let home = tempfile::tempdir().expect("temporary directory");
+    write(home.path(), ".gitconfig", config);
+    let ended = Command::new(std::env::current_exe().expect("a test"))
+        .args(["--exact", test, "--nocapture"])
+        .env("HOME", home.path())
+        .env_remove("XDG_CONFIG_HOME")
+        .env_remove("GIT_CONFIG_GLOBAL")
+        .env(MARK, "yes")
+        .output()
+        .expect("runs");
+    let said = String::from_utf8_lossy(&ended.stdout);
+    assert!(
+        ended.status.success() && said.contains("1 passed"),
+        "{said}{}",
+        String::from_utf8_lossy(&ended.stderr)
+    );
+    false
+}
+
 pub(crate) fn write(directory: &Path, path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
     let path = directory.join(path);
     std::fs::create_dir_all(path.parent().expect("has a parent")).expect("directory");

@@ -1,0 +1,282 @@
+//! Programs that a repository's own configuration names: none of them runs on the host. Those of the user
+//! do, as they would for `git clone`.
+
+use std::path::{Path, PathBuf};
+
+use amika_cli::git::Copy;
+use pretty_assertions::assert_eq;
+
+use crate::support::*;
+
+/// What leaves a trace when it runs, and what the trace is.
+struct Trap {
+    file: PathBuf,
+}
+
+impl Trap {
+    fn new(host: &Host) -> Self {
+        Self {
+            file: host.path("ran"),
+        }
+    }
+
+    /// A command that passes its input on.
+    fn command(&self) -> String {
+        format!("echo ran >>'{}'; cat", self.file.display())
+    }
+
+    fn configure(&self, repository: &Path, keys: &[&str]) {
+        for key in keys {
+            git(repository, &["config", key, &self.command()]);
+        }
+    }
+
+    /// Whether it ran since it was last asked.
+    fn ran(&self) -> bool {
+        std::fs::remove_file(&self.file).is_ok()
+    }
+}
+
+const DRIVER: [&str; 3] = [
+    "filter.evil=x.clean",
+    "filter.evil=x.smudge",
+    "filter.other.process",
+];
+/// All else that git would run for one command or another.
+const OTHERS: [&str; 12] = [
+    "core.fsmonitor",
+    "core.pager",
+    "core.sshCommand",
+    "core.alternateRefsCommand",
+    "core.askPass",
+    "credential.helper",
+    "diff.external",
+    "diff.evil.textconv",
+    "diff.evil.command",
+    "gpg.program",
+    "pager.status",
+    "lfs.extension.evil.clean",
+];
+
+/// A repository that tries to run something at each file, and has changes of every kind.
+fn hostile(host: &Host, name: &str, trap: &Trap) -> PathBuf {
+    let path = host.simple(name);
+    write(
+        &path,
+        ".gitattributes",
+        "* filter=evil=x diff=evil\n*.txt filter=other\n",
+    );
+    commit_all(&path, "attributes");
+    arm(&path, trap);
+    write(&path, "a.txt", "changed\n");
+    write(&path, "src/same", "changed\n");
+    path
+}
+
+/// Sets all that could run, hooks included.
+fn arm(path: &Path, trap: &Trap) {
+    trap.configure(path, &DRIVER);
+    trap.configure(path, &OTHERS);
+    git(path, &["config", "log.showSignature", "true"]);
+    git(path, &["config", "status.submoduleSummary", "true"]);
+    git(path, &["config", "filter.other.required", "true"]);
+    let git_dir = git(path, &["rev-parse", "--absolute-git-dir"]);
+    for hook in ["post-index-change", "post-checkout", "fsmonitor-watchman"] {
+        let hook = Path::new(&git_dir).join("hooks").join(hook);
+        write(
+            Path::new("/"),
+            &hook,
+            format!("#!/bin/sh\n{}\n", trap.command()),
+        );
+        make_executable(&hook);
+    }
+}
+
+fn warns_once(copied: &Copied, driver: &str) {
+    let warnings = &copied.repository.facts().warnings;
+    let named = format!("filter \"{driver}\" is not run");
+    let count = warnings
+        .iter()
+        .filter(|warning| warning.starts_with(&named))
+        .count();
+    assert_eq!(count, 1, "{driver}: {warnings:?}");
+}
+
+#[test]
+fn the_trap_works() {
+    let host = Host::new();
+    let trap = Trap::new(&host);
+    let path = hostile(&host, "repo", &trap);
+    let _ = git_command(&path, &["status"]).output().unwrap();
+    assert!(trap.ran());
+}
+
+#[test]
+fn no_program_of_a_repositorys_own_configuration_runs() {
+    let host = Host::new();
+    let trap = Trap::new(&host);
+    let path = hostile(&host, "repo", &trap);
+    for mode in [Copy::Clean, DIRTY, ALL] {
+        let copied = copy(request(&path, mode));
+        assert!(!trap.ran(), "{mode:?}");
+        warns_once(&copied, "evil=x");
+        warns_once(&copied, "other");
+        assert!(copied.repository.facts().is_dirty);
+        let config = copied.read(".git/config");
+        assert_eq!(config.contains("evil=x"), mode != Copy::Clean, "{config}");
+    }
+}
+
+#[test]
+fn a_file_that_configuration_includes_is_part_of_it() {
+    let host = Host::new();
+    let trap = Trap::new(&host);
+    let path = hostile(&host, "repo", &trap);
+    let own = std::fs::read_to_string(path.join(".git/config")).unwrap();
+    write(&path, "further", own);
+    write(
+        &path,
+        ".git/config",
+        "[includeIf \"gitdir:**\"]\n\tpath = ../further\n[user]\n\tname = x\n",
+    );
+    git(&path, &["config", "extensions.worktreeConfig", "true"]);
+    git(
+        &path,
+        &[
+            "config",
+            "--worktree",
+            "filter.third.clean",
+            &trap.command(),
+        ],
+    );
+    write(&path, ".git/info/attributes", "b.txt filter=third\n");
+    for mode in [Copy::Clean, DIRTY] {
+        let copied = copy(request(&path, mode));
+        assert!(!trap.ran(), "{mode:?}");
+        warns_once(&copied, "third");
+    }
+}
+
+#[test]
+fn no_program_of_a_submodules_configuration_runs() {
+    let host = Host::new();
+    let trap = Trap::new(&host);
+    let (deep, module) = (host.simple("deep"), host.simple("module"));
+    for repository in [&deep, &module] {
+        write(repository, ".gitattributes", "* filter=evil=x\n");
+        commit_all(repository, "attributes");
+    }
+    let add = |to: &Path, from: &Path| {
+        git(
+            to,
+            &["submodule", "--quiet", "add", from.to_str().unwrap(), "sub"],
+        );
+        commit_all(to, "submodule");
+    };
+    add(&module, &deep);
+    let path = host.simple("repo");
+    add(&path, &module);
+    git(
+        &path,
+        &["submodule", "--quiet", "update", "--init", "--recursive"],
+    );
+    for inner in ["sub", "sub/sub"] {
+        arm(&path.join(inner), &trap);
+    }
+    write(&path, "sub/sub/a.txt", "changed\n");
+    for mode in [Copy::Clean, DIRTY] {
+        let copied = copy(request(&path, mode));
+        assert!(!trap.ran(), "{mode:?}");
+        assert!(copied.repository.facts().is_dirty, "{mode:?}");
+        warns_once(&copied, "evil=x");
+    }
+    // One whose work tree is said to be elsewhere is not looked into at all.
+    git(&path.join("sub"), &["config", "core.worktree", "/"]);
+    for mode in [Copy::Clean, DIRTY] {
+        copy(request(&path, mode));
+        assert!(!trap.ran(), "{mode:?}");
+    }
+}
+
+#[test]
+fn a_bare_repository_among_cloned_files_runs_nothing() {
+    let host = Host::new();
+    let trap = Trap::new(&host);
+    let path = hostile(&host, "repo", &trap);
+    let outer = host.simple("outer");
+    git(
+        &outer,
+        &["clone", "-q", "--bare", path.to_str().unwrap(), "docs.git"],
+    );
+    arm(&outer.join("docs.git"), &trap);
+    assert!(!trap.ran());
+    let copied = copy(request(&outer.join("docs.git"), Copy::Clean));
+    assert!(!trap.ran());
+    warns_once(&copied, "evil=x");
+    assert_eq!(copied.read("a.txt"), "one\n");
+    let copied = copy(request(&outer, DIRTY));
+    assert!(!trap.ran());
+    assert!(copied.has("docs.git/HEAD"));
+}
+
+#[test]
+fn lfs_of_one_repository_is_lfs_and_not_what_it_says() {
+    let host = Host::new();
+    let trap = Trap::new(&host);
+    let path = host.empty("repo", &[]);
+    git(&path, &["lfs", "install", "--local", "--skip-repo"]);
+    git(&path, &["lfs", "track", "--", "*.bin"]);
+    write(&path, "a.bin", vec![1; 10_000]);
+    commit_all(&path, "lfs");
+    trap.configure(
+        &path,
+        &[
+            "filter.lfs.clean",
+            "filter.lfs.smudge",
+            "filter.lfs.process",
+        ],
+    );
+    write(&path, "a.bin", vec![2; 20_000]);
+    for (mode, content) in [(Copy::Clean, vec![1; 10_000]), (DIRTY, vec![2; 20_000])] {
+        let copied = copy(request(&path, mode));
+        assert!(!trap.ran(), "{mode:?}");
+        assert_eq!(std::fs::read(copied.path().join("a.bin")).unwrap(), content);
+        let warnings = &copied.repository.facts().warnings;
+        assert!(!warnings.iter().any(|said| said.contains("is not run")));
+    }
+    let opened = open(request(&path, DIRTY)).unwrap();
+    let recorded = block_on(opened.snapshot()).unwrap().tree;
+    git(
+        &path,
+        &["lfs", "install", "--local", "--skip-repo", "--force"],
+    );
+    git(&path, &["add", "-A"]);
+    assert_eq!(recorded, Some(git(&path, &["write-tree"])));
+}
+
+#[test]
+fn the_users_own_filters_run() {
+    let users = "[filter \"up\"]\n\tsmudge = tr a-z A-Z\n\tclean = tr A-Z a-z\n\trequired\n";
+    if !is_user_with("programs::the_users_own_filters_run", users) {
+        return;
+    }
+    let host = Host::new();
+    let path = host.simple("repo");
+    write(&path, ".gitattributes", "*.txt filter=up\n");
+    commit_all(&path, "attributes");
+    let copied = copy(request(&path, Copy::Clean));
+    assert_eq!(copied.read("a.txt"), "ONE\n");
+    let warnings = &copied.repository.facts().warnings;
+    assert!(
+        !warnings.iter().any(|said| said.contains("filter")),
+        "{warnings:?}"
+    );
+    assert!(copied.read(".git/config").contains("tr A-Z a-z"));
+    // What the repository says of the same driver does not count.
+    let trap = Trap::new(&host);
+    trap.configure(&path, &["filter.up.smudge"]);
+    let copied = copy(request(&path, Copy::Clean));
+    assert!(!trap.ran());
+    warns_once(&copied, "up");
+    assert_eq!(copied.read("a.txt"), "one\n");
+}
