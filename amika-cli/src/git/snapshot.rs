@@ -1,7 +1,7 @@
 //! The state of a repository when its sandbox was made; later work is told from it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -114,6 +114,10 @@ fn work_tree(plan: &Plan, scratch: &Path) -> Result<Option<String>, GitError> {
             Err(git.failed(arguments, String::from_utf8_lossy(&output.stderr).trim()))
         }
     };
+    if is_sparse(&index)? {
+        // Its directories are trees of the host, which are to be seen for the files in them.
+        reading(&["update-index", "--force-write-index"])?;
+    }
     let changes = Changes::read(reading)?;
     let mut pack = writing(&["pack-objects", "-q", "--window=0"]);
     pack.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", &host);
@@ -141,6 +145,15 @@ fn work_tree(plan: &Plan, scratch: &Path) -> Result<Option<String>, GitError> {
     Ok(tree.map(|oid| String::from_utf8_lossy(&line(oid)).into_owned()))
 }
 
+/// Whether an index holds whole directories as one entry each.
+fn is_sparse(index: &Path) -> Result<bool, GitError> {
+    match std::fs::read(index) {
+        Ok(content) => Ok(content.windows(4).any(|window| window == b"sdir")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(GitError::io("read", index)(error)),
+    }
+}
+
 /// What `git add -A` would do, as lists that git reads.
 #[derive(Default)]
 struct Changes {
@@ -166,8 +179,8 @@ impl Changes {
             is_oid.then(|| [oid, b"\n"].concat())
         };
         // `:<mode> <mode> <oid> <oid> <status>`, then the path.
-        let changed = git(&["diff-files", "-z", "--raw", "--ignore-submodules=dirty"])?;
-        let mut parts = changed.split(|&byte| byte == 0);
+        let differing = git(&["diff-files", "-z", "--raw", "--ignore-submodules=dirty"])?;
+        let mut parts = differing.split(|&byte| byte == 0);
         while let (Some(what), Some(path)) = (parts.next(), parts.next()) {
             if what.starts_with(b":1") || what.starts_with(b":0") {
                 // A submodule's is a commit, which is in another repository.

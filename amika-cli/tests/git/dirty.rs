@@ -181,6 +181,9 @@ fn a_sparse_checkout_stays_sparse() {
     let copied = copy(request(&path, DIRTY));
     assert_eq!(copied.git(&["status", "--porcelain"]), "");
     assert!(!copied.has("other") && copied.has("src/b.txt"));
+    write(&path, "src/b.txt", "changed\n");
+    write(&path, "src/new/x", "new\n");
+    is_recorded(&path);
     let whole = copy(request(&path, amika_cli::git::Copy::Clean));
     assert!(whole.has("other/c.txt"));
     assert_eq!(whole.git(&["status", "--porcelain"]), "");
