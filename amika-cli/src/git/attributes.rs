@@ -36,7 +36,7 @@ pub(super) fn conversions(
     settings: &Settings,
     entries: &[Entry],
     from_index: bool,
-    info_attributes: bool,
+    further: bool,
 ) -> Result<Conversions, GitError> {
     let crlf = settings
         .get("core.autocrlf")
@@ -44,7 +44,7 @@ pub(super) fn conversions(
         && settings.boolean("core.autocrlf") == Some(true)
         || settings.get("core.eol") == Some("crlf");
     let is_attributes = |entry: &Entry| entry.path.ends_with(b".gitattributes");
-    if !crlf && !info_attributes && !entries.iter().any(is_attributes) {
+    if !crlf && !further && !entries.iter().any(is_attributes) {
         return Ok(Conversions::default());
     }
     let mut arguments = vec!["check-attr", "--stdin", "-z"];

@@ -26,13 +26,12 @@ pub(super) type Refusal = (Option<i32>, String);
 
 /// Settings that hold for every command: nothing of the host's runs or caches by itself, and the
 /// temporary index is a plain one, since a split one would be written into the repository.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 8] = [
     "core.fsmonitor=false",
     "core.hooksPath=/dev/null",
     "core.splitIndex=false",
     "core.untrackedCache=false",
     "core.quotePath=false",
-    "core.attributesFile=/dev/null",
     "index.sparse=false",
     "color.ui=false",
     "log.showSignature=false",

@@ -150,6 +150,8 @@ pub(super) struct Wanted<'a> {
     pub(super) sha256: bool,
     /// The work tree, seen from the git directory, where it is not its parent.
     pub(super) work_tree: Option<String>,
+    /// The file with the user's attributes, seen from the work tree.
+    pub(super) attributes: Option<String>,
     /// Names of the filter drivers that attributes use.
     pub(super) filters: &'a BTreeSet<String>,
     /// A copy of the host's work tree: what decides how that is read comes too.
@@ -159,6 +161,20 @@ pub(super) struct Wanted<'a> {
     /// The branch made for the sandbox, its remote and the branch there.
     pub(super) upstream: Option<(&'a str, &'a str, &'a str)>,
 }
+
+/// What decides which changes `git status` shows, and as what. None of it names a file or a program.
+const SHOWN: [(&str, &[&str]); 2] = [
+    ("diff", &["ignoresubmodules", "renames", "renamelimit"]),
+    (
+        "status",
+        &[
+            "showuntrackedfiles",
+            "renames",
+            "renamelimit",
+            "aheadbehind",
+        ],
+    ),
+];
 
 /// Writes the file.
 pub(super) fn generate(host: &Settings, wanted: &Wanted) -> String {
@@ -179,11 +195,28 @@ pub(super) fn generate(host: &Settings, wanted: &Wanted) -> String {
     // These decide the bytes of a checked-out file.
     let mut core = vec!["autocrlf", "eol"];
     if wanted.dirty {
-        core.extend(["symlinks", "sparsecheckout", "sparsecheckoutcone"]);
+        core.extend([
+            "symlinks",
+            "sparsecheckout",
+            "sparsecheckoutcone",
+            "quotepath",
+        ]);
     }
     for variable in core {
         if let Some(value) = host.get(&format!("core.{variable}")) {
             file.set("core", "", variable, value);
+        }
+    }
+    if let Some(attributes) = &wanted.attributes {
+        file.set("core", "", "attributesfile", attributes);
+    }
+    if wanted.dirty {
+        for (section, variables) in SHOWN {
+            for variable in variables {
+                if let Some(value) = host.get(&format!("{section}.{variable}")) {
+                    file.set(section, "", variable, value);
+                }
+            }
         }
     }
     if wanted.sha256 {
@@ -222,6 +255,11 @@ pub(super) fn generate(host: &Settings, wanted: &Wanted) -> String {
     for (name, url) in wanted.submodules {
         file.set("submodule", name, "active", "true");
         file.set("submodule", name, "url", &without_secrets(url));
+    }
+    for (name, variable, value) in host.section("submodule") {
+        if wanted.dirty && variable == "ignore" {
+            file.set("submodule", name, variable, value);
+        }
     }
     for name in wanted.filters {
         filter(&mut file, host, name);
@@ -283,6 +321,7 @@ mod tests {
             &Wanted {
                 sha256: false,
                 work_tree: None,
+                attributes: None,
                 filters: &filters,
                 dirty: false,
                 submodules: &BTreeMap::new(),

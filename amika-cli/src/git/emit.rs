@@ -11,7 +11,7 @@ use super::command::Git;
 use super::error::GitError;
 use super::index::{Entry, Mode};
 use super::objects::{Store, Walk};
-use super::plan::{Plan, Tree, beneath, components};
+use super::plan::{Plan, Tree, USERS_ATTRIBUTES, beneath, components};
 use super::source::join;
 use super::worktree::{Found, Reader, seconds};
 use super::writer::TarWriter;
@@ -102,6 +102,9 @@ fn git_files(plan: &Plan, tar: &mut TarWriter<'_>) -> io::Result<()> {
     tar.file(&at("config"), 0o644, mtime, plan.config.as_bytes())?;
     if !plan.exclude.is_empty() {
         tar.file(&at("info/exclude"), 0o644, mtime, &plan.exclude)?;
+    }
+    if !plan.attributes.is_empty() {
+        tar.file(&at(USERS_ATTRIBUTES), 0o644, mtime, &plan.attributes)?;
     }
     let mut packed = String::from("# pack-refs with: sorted \n");
     for one in plan.refs.iter().filter(|one| one.follows.is_none()) {

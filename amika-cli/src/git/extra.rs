@@ -9,8 +9,20 @@ use super::error::GitError;
 use super::source::Location;
 use crate::regular_file::{self, Links};
 
-/// The setting that names the user's rules.
-const KEY: &str = "core.excludesFile";
+/// A setting that names a file of the user's, and what git takes without it, in `~/.config/git`.
+struct UsersFile {
+    key: &'static str,
+    name: &'static str,
+}
+
+const EXCLUDES: UsersFile = UsersFile {
+    key: "core.excludesFile",
+    name: "ignore",
+};
+const ATTRIBUTES: UsersFile = UsersFile {
+    key: "core.attributesFile",
+    name: "attributes",
+};
 /// Bytes of rules that are taken along.
 const MAX_RULES: u64 = 4 << 20;
 
@@ -84,7 +96,7 @@ fn add_files(files: &mut Vec<(String, PathBuf)>, name: &str, path: &Path) {
 /// # Errors
 /// Those of git.
 pub(super) fn excludes(git: &Git, location: &Location) -> Result<Vec<u8>, GitError> {
-    let users = excludes_file(git, location)?.map(|file| (file, Links::Followed));
+    let users = users_file(git, location.root(), &EXCLUDES)?.map(|file| (file, Links::Followed));
     let own = (location.common_dir.join("info/exclude"), Links::Refused);
     let mut rules = Vec::new();
     for (file, links) in users.into_iter().chain([own]) {
@@ -98,20 +110,42 @@ pub(super) fn excludes(git: &Git, location: &Location) -> Result<Vec<u8>, GitErr
     Ok(rules)
 }
 
-/// `core.excludesFile`, or git's default for it. A repository's own configuration may name a file of its
-/// work tree and no other: it may have come from anywhere.
-fn excludes_file(git: &Git, location: &Location) -> Result<Option<PathBuf>, GitError> {
-    let asked = ["config", "-z", "--show-scope", "--type=path", "--get", KEY];
+/// The user's own attributes, which hold in each of his repositories; `None` where there are none.
+///
+/// # Errors
+/// Those of git.
+pub(super) fn attributes_file(git: &Git, root: &Path) -> Result<Option<PathBuf>, GitError> {
+    let file = users_file(git, root, &ATTRIBUTES)?;
+    Ok(file.filter(|file| file.metadata().is_ok_and(|meta| meta.is_file())))
+}
+
+/// Reads those attributes. What cannot be read gives none, as for git.
+pub(super) fn attributes(file: Option<&Path>) -> Vec<u8> {
+    let read = file.map(|file| regular_file::read(file, Links::Followed, MAX_RULES));
+    read.and_then(Result::ok)
+        .map_or_else(Vec::new, |(content, _)| content)
+}
+
+/// The file that a setting names, or git's default for it. A repository's own configuration may name a
+/// file of its work tree and no other: it may have come from anywhere.
+fn users_file(git: &Git, root: &Path, which: &UsersFile) -> Result<Option<PathBuf>, GitError> {
+    let asked = [
+        "config",
+        "-z",
+        "--show-scope",
+        "--type=path",
+        "--get",
+        which.key,
+    ];
     let Some(answer) = git.answer(&asked)? else {
         let base = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
         let base = base.or_else(|| Some(std::env::home_dir()?.join(".config")));
-        return Ok(base.map(|base| base.join("git/ignore")));
+        return Ok(base.map(|base| base.join("git").join(which.name)));
     };
     let mut parts = answer.split(|&byte| byte == 0);
     let (Some(scope), Some(file)) = (parts.next(), parts.next()) else {
         return Ok(None);
     };
-    let root = location.root();
     let file = root.join(OsStr::from_bytes(file));
     if matches!(scope, b"local" | b"worktree") {
         let real = |path: &Path| path.canonicalize().ok();

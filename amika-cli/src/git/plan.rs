@@ -45,6 +45,8 @@ pub(super) struct Plan {
     pub(super) extra: Vec<(String, PathBuf)>,
     /// Rules for ignoring that are not in the tree.
     pub(super) exclude: Vec<u8>,
+    /// The user's attributes; see [`USERS_ATTRIBUTES`].
+    pub(super) attributes: Vec<u8>,
     pub(super) partial: bool,
     /// Repositories inside this one.
     pub(super) children: Vec<Plan>,
@@ -77,6 +79,10 @@ pub(super) struct Planner<'a> {
     pub(super) warnings: Vec<String>,
     numbers: usize,
 }
+
+/// Where the user's attributes stand in a git directory. Not in `info/attributes`, which counts before the
+/// tree's own, as the user's do not.
+pub(super) const USERS_ATTRIBUTES: &str = "info/user-attributes";
 
 /// Submodules in submodules, at most.
 pub(super) const DEPTH: usize = 16;
@@ -177,6 +183,12 @@ impl<'a> Planner<'a> {
         }
         let upstream = selection.head.branch().zip(selection.upstream.as_ref());
         let below_parent = place.git_dir == beneath(&place.tree, b".git");
+        let attributes = extra::attributes(location.users_attributes.as_deref());
+        // Seen from the root of the work tree, which is where git goes first.
+        let to_git_dir = {
+            let up = "../".repeat(components(&place.tree));
+            format!("{up}{}", String::from_utf8_lossy(&place.git_dir))
+        };
         let config = config::generate(
             settings,
             &Wanted {
@@ -185,6 +197,8 @@ impl<'a> Planner<'a> {
                     let up = "../".repeat(components(&place.git_dir));
                     format!("{up}{}", String::from_utf8_lossy(&place.tree))
                 }),
+                attributes: (!attributes.is_empty())
+                    .then(|| format!("{to_git_dir}/{USERS_ATTRIBUTES}")),
                 filters: &drivers,
                 dirty: self.dirty.is_some(),
                 submodules: &filled,
@@ -221,6 +235,7 @@ impl<'a> Planner<'a> {
             lfs: found.of,
             extra,
             exclude,
+            attributes,
             partial: settings.get("extensions.partialclone").is_some()
                 || settings
                     .section("remote")
@@ -257,8 +272,8 @@ impl<'a> Planner<'a> {
         let git = location.git_in(Some(&empty)).with_index(file);
         index::of_commit(&git, commit, file)?;
         let entries = index::entries(&git)?;
-        let info = location.common_dir.join("info/attributes").exists();
-        let conversions = attributes::conversions(&git, settings, &entries, true, info)?;
+        let further = location.has_attributes();
+        let conversions = attributes::conversions(&git, settings, &entries, true, further)?;
         Ok(Prepared {
             index: Some(file.to_owned()),
             entries,
@@ -278,8 +293,8 @@ impl<'a> Planner<'a> {
         // Without an index git must see none, not one that appears meanwhile.
         let git = host.with_index(file);
         let entries = index::entries(&git)?;
-        let info = location.common_dir.join("info/attributes").exists();
-        let conversions = attributes::conversions(&git, settings, &entries, false, info)?;
+        let further = location.has_attributes();
+        let conversions = attributes::conversions(&git, settings, &entries, false, further)?;
         let paths = Paths::list(&git, &entries, ignored)?;
         Ok(Prepared {
             index,

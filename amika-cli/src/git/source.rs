@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::command::{Git, line};
 use super::config::Settings;
 use super::error::GitError;
+use super::extra;
 use super::trust::{self, Override};
 use super::url;
 use crate::host_path;
@@ -32,7 +33,9 @@ pub(super) struct Location {
     pub(super) work_tree: Option<PathBuf>,
     /// Object names are SHA-256.
     pub(super) sha256: bool,
-    /// What keeps git from running what the repository's own configuration names.
+    /// Attributes that the user has for all repositories.
+    pub(super) users_attributes: Option<PathBuf>,
+    /// What keeps git from using what the repository's own configuration names.
     trusted: Arc<[Override]>,
 }
 
@@ -98,23 +101,43 @@ impl Location {
             Some(tree) if belongs(&tree, &git_dir)? => Some(tree),
             _ => None,
         };
-        Ok(Self {
-            trusted: trusted(&git_dir, work_tree.as_deref())?,
+        Self {
             git_dir,
             common_dir,
             work_tree,
             sha256: format == "sha256",
-        })
+            users_attributes: None,
+            trusted: Arc::default(),
+        }
+        .trusted()
     }
 
     /// A repository that is one directory, without a work tree.
     pub(super) fn of_git_dir(git_dir: PathBuf, sha256: bool) -> Result<Self, GitError> {
-        Ok(Self {
-            trusted: trusted(&git_dir, None)?,
+        Self {
             common_dir: git_dir.clone(),
             git_dir,
             work_tree: None,
             sha256,
+            users_attributes: None,
+            trusted: Arc::default(),
+        }
+        .trusted()
+    }
+
+    /// Reads the configuration, by which alone nothing runs, for what must not count.
+    fn trusted(self) -> Result<Self, GitError> {
+        let git = self.git();
+        let attributes = extra::attributes_file(&git, self.root())?;
+        let mut trusted = trust::overrides(&Settings::read(&git)?);
+        let file = attributes.as_deref().unwrap_or(Path::new("/dev/null"));
+        if let Some(file) = file.to_str() {
+            trusted.push(("core.attributesFile".into(), file.to_owned()));
+        }
+        Ok(Self {
+            users_attributes: attributes,
+            trusted: trusted.into(),
+            ..self
         })
     }
 
@@ -126,6 +149,11 @@ impl Location {
     /// Git for this repository and another work tree, or none.
     pub(super) fn git_in(&self, work_tree: Option<&Path>) -> Git {
         Git::for_repository(&self.git_dir, work_tree, Arc::clone(&self.trusted))
+    }
+
+    /// Whether files may have attributes that no file of the tree gives them.
+    pub(super) fn has_attributes(&self) -> bool {
+        self.users_attributes.is_some() || self.common_dir.join("info/attributes").exists()
     }
 
     /// What a person calls this repository's place.
@@ -154,12 +182,6 @@ impl Location {
             _ => &name,
         })
     }
-}
-
-/// Reads a repository's configuration, by which alone nothing runs, for what must not count.
-fn trusted(git_dir: &Path, work_tree: Option<&Path>) -> Result<Arc<[Override]>, GitError> {
-    let git = Git::for_repository(git_dir, work_tree, Arc::default());
-    Ok(trust::overrides(&Settings::read(&git)?).into())
 }
 
 /// Whether git, called in the work tree, finds that git directory. A repository's `core.worktree` alone
@@ -206,6 +228,7 @@ mod tests {
             common_dir: common_dir.into(),
             work_tree: work_tree.map(PathBuf::from),
             sha256: false,
+            users_attributes: None,
             trusted: Arc::default(),
         }
     }

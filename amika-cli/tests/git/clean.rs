@@ -107,7 +107,7 @@ fn odd_names_links_and_long_paths_survive() {
 fn line_ends_encodings_and_filters_are_as_checkout_makes_them() {
     let users = "[filter \"up\"]\n\tsmudge = tr a-z A-Z\n\tclean = tr A-Z a-z\n";
     let this = "clean::line_ends_encodings_and_filters_are_as_checkout_makes_them";
-    if !is_user_with(this, users) {
+    if !is_user_with(this, &[(".gitconfig", users)]) {
         return;
     }
     let host = Host::new();

@@ -17,3 +17,4 @@ mod programs;
 mod shapes;
 mod support;
 mod urls;
+mod users;

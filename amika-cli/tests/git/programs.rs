@@ -257,7 +257,8 @@ fn lfs_of_one_repository_is_lfs_and_not_what_it_says() {
 #[test]
 fn the_users_own_filters_run() {
     let users = "[filter \"up\"]\n\tsmudge = tr a-z A-Z\n\tclean = tr A-Z a-z\n\trequired\n";
-    if !is_user_with("programs::the_users_own_filters_run", users) {
+    let this = "programs::the_users_own_filters_run";
+    if !is_user_with(this, &[(".gitconfig", users)]) {
         return;
     }
     let host = Host::new();

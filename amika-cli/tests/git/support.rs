@@ -33,6 +33,8 @@ pub(crate) fn git_command(directory: &Path, arguments: &[&str]) -> Command {
         .current_dir(directory)
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("HOME", "/nonexistent")
+        .env_remove("XDG_CONFIG_HOME")
         .env("GIT_OPTIONAL_LOCKS", "0")
         .env("LC_ALL", "C")
         .args([
@@ -47,16 +49,29 @@ pub(crate) fn git_command(directory: &Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// Runs git as the user of [`is_user_with`] does.
+pub(crate) fn users_git(directory: &Path, arguments: &[&str]) -> String {
+    let mut command = git_command(directory, arguments);
+    for name in ["HOME", "GIT_CONFIG_GLOBAL"] {
+        match std::env::var_os(name) {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    said(command, arguments)
+}
+
 /// Runs git, which must succeed; its output without the last line end.
 pub(crate) fn git(directory: &Path, arguments: &[&str]) -> String {
-    let output = git_command(directory, arguments)
-        .stdin(Stdio::null())
-        .output()
-        .expect("git runs");
+    said(git_command(directory, arguments), arguments)
+}
+
+fn said(mut command: Command, arguments: &[&str]) -> String {
+    let output = command.stdin(Stdio::null()).output().expect("git runs");
     assert!(
         output.status.success(),
-        "git {arguments:?} in {}: {}",
-        directory.display(),
+        "git {arguments:?} in {:?}: {}",
+        command.get_current_dir(),
         String::from_utf8_lossy(&output.stderr)
     );
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -71,15 +86,17 @@ pub(crate) fn git_fails(directory: &Path, arguments: &[&str]) {
     assert!(!output.status.success(), "git {arguments:?} succeeded");
 }
 
-/// Runs a test once more, in a process whose user has this `~/.gitconfig`; says whether this is that
+/// Runs a test once more, in a process whose user has these files at home; says whether this is that
 /// process.
-pub(crate) fn is_user_with(test: &str, config: &str) -> bool {
+pub(crate) fn is_user_with(test: &str, files: &[(&str, &str)]) -> bool {
     const MARK: &str = "AMIKA_TEST_USER";
     if std::env::var_os(MARK).is_some() {
         return true;
     }
     let home = tempfile::tempdir().expect("temporary directory");
-    write(home.path(), ".gitconfig", config);
+    for (name, content) in files {
+        write(home.path(), name, content);
+    }
     let ended = Command::new(std::env::current_exe().expect("a test"))
         .args(["--exact", test, "--nocapture"])
         .env("HOME", home.path())
