@@ -35,6 +35,7 @@ mod interrupt;
 mod leftovers;
 mod lock;
 mod lost;
+mod networks;
 mod output;
 mod ports;
 mod preset;

@@ -33,6 +33,7 @@ mod lifecycle;
 mod logs;
 mod mounts;
 mod names;
+mod networks;
 mod opencode;
 mod plain_docker;
 mod ports;

@@ -159,7 +159,26 @@ async fn examine(args: &DoctorArgs, report: &mut Report) -> Result<()> {
     );
     check_disk(&engine, &system, report);
     check_images(&engine, &system, report).await?;
+    check_networks(&engine, report).await?;
     check_leftovers(&engine, args.fix, report).await
+}
+
+/// A sandbox does not start without its network.
+async fn check_networks(engine: &Engine, report: &mut Report) -> Result<()> {
+    let gone = crate::networks::gone(engine).await?;
+    if gone.is_empty() {
+        let message = "those that sandboxes are on are there, or are made when one starts";
+        report.add("networks", Outcome::Ok, message, None);
+    }
+    for (network, sandboxes) in gone {
+        let message = format!(
+            "\"{network}\" was removed, which {} would start on",
+            sandboxes.join(", ")
+        );
+        let hint = format!("`docker network create {network}` makes it again");
+        report.add("networks", Outcome::Warning, message, Some(&hint));
+    }
+    Ok(())
 }
 
 /// Whether this user may use the engine's socket, as far as that can be told without an engine.

@@ -8,7 +8,7 @@ use amika_core::service::{Binding, HostPort, MAX_ROUNDS, ResolveError};
 use super::copy::copy_all;
 use super::fill::{Expected, Fault, fill};
 use super::misfit;
-use super::plan::{NETWORK, Plan};
+use super::plan::Plan;
 use super::settings::Settings;
 use super::upload::Upload;
 use crate::engine::{ContainerFacts, Engine, EngineError};
@@ -241,7 +241,7 @@ async fn put_as(
 async fn create_container(job: &Job<'_>) -> Result<String> {
     let (engine, plan) = (job.engine, &job.plan);
     if plan.own_network {
-        ensure_network(engine, plan).await?;
+        crate::networks::ensure_default(engine).await?;
     }
     match engine.create_container(&plan.container).await {
         // Somebody took the name since it was looked at.
@@ -322,33 +322,6 @@ pub async fn name_taken(engine: &Engine, name: &str, holder: &ContainerFacts) ->
 
 fn record_of(container: &ContainerFacts) -> Option<SandboxRecord> {
     SandboxRecord::from_labels(|key| container.labels.get(key).map(String::as_str)).ok()
-}
-
-async fn ensure_network(engine: &Engine, plan: &Plan) -> Result<()> {
-    let foreign = || {
-        CommandError::new(
-            ExitCode::Conflict,
-            format!("a network \"{NETWORK}\" that is not amika's is in the way"),
-        )
-        .hint("remove it, or name the network to join with `--network`")
-    };
-    if let Some(network) = engine.inspect_network(NETWORK).await? {
-        return if network.labels.contains_key(key::KIND) {
-            Ok(())
-        } else {
-            Err(foreign())
-        };
-    }
-    // Engines before 25 take a second network of the same name: one amika at a time makes it.
-    let _lock = crate::lock::FileLock::wait("network").await?;
-    if engine.inspect_network(NETWORK).await?.is_some() {
-        return Ok(());
-    }
-    let labels = plan.network_labels.clone().into_iter().collect();
-    match engine.create_isolated_network(NETWORK, labels).await {
-        Ok(()) | Err(EngineError::Conflict(_)) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// User and group of the agent; a user that the image names by a word is looked up in its files,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use amika_core::contract::{self, AMIKAD_PORT, OPENCODE_PORT, env, path};
 use amika_core::credential::Agent;
-use amika_core::label::{Kind, Labels, Repository, ResourceRecord, SandboxRecord, SetupScript};
+use amika_core::label::{Kind, Repository, ResourceRecord, SandboxRecord, SetupScript};
 use amika_core::name::SandboxName;
 use amika_core::port::{HostIp, Protocol};
 use amika_core::service::Binding;
@@ -17,10 +17,7 @@ use super::request::{Image, Setup};
 use super::settings::Settings;
 use super::upload::Upload;
 use crate::engine::{ContainerSpec, MountSpec, PortSpec};
-use crate::inject;
-
-/// The network that sandboxes join unless told otherwise.
-pub const NETWORK: &str = "amika";
+use crate::{inject, networks};
 
 /// What will be made, in the order of its making.
 #[derive(Clone, Debug)]
@@ -33,8 +30,6 @@ pub struct Plan {
     pub container: ContainerSpec,
     /// Whether the network is ours to make.
     pub own_network: bool,
-    /// Labels of that network.
-    pub network_labels: Labels,
     /// Volumes that are made with the container and unmade with it.
     pub volumes: Vec<String>,
     /// Volume of the clone; it is unmade when creation fails, and stays when the sandbox goes.
@@ -150,20 +145,17 @@ pub fn plan(
         network: settings
             .network
             .clone()
-            .unwrap_or_else(|| NETWORK.to_owned()),
+            .unwrap_or_else(|| networks::DEFAULT.to_owned()),
         limits: settings.limits.clone(),
         bound_log: facts.unbounded_log,
         nested_engine: settings.image == Image::Preset(crate::preset::Preset::CoderDind),
         // Healthy is a sandbox whose CMD runs: `list` need not ask those.
         healthcheck: vec![path::AMIKAD.into(), "health".into(), "--ready".into()],
     };
-    // All sandboxes share it: it is no test run's own.
-    let network_labels = ResourceRecord::new(Kind::Network).to_labels();
     Plan {
         name: name.clone(),
         record,
         own_network: settings.network.is_none(),
-        network_labels,
         container,
         volumes,
         clone_target: git_volume.as_ref().map(|_| agent_cwd.clone()),

@@ -31,6 +31,7 @@ pub use events::{ContainerEvent, EventQuery};
 pub use exec::{ExecOutput, ExecSession, ExecSpec};
 pub use image::{ImageFacts, ImageSummary, RegistryLogin};
 pub use logs::LogQuery;
+pub use network::{JoinedNetwork, Network};
 pub use path::PathKind;
 pub use socket::SocketRights;
 pub use spec::{ContainerSpec, Limits, MountSpec, PortSpec};

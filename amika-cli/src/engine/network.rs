@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use amika_core::name::can_be_on_an_engine;
-use bollard::models::NetworkCreateRequest;
+use bollard::models::{EndpointSettings, NetworkCreateRequest, NetworkDisconnectRequest};
 
 use super::{Engine, EngineError};
 
@@ -12,6 +12,38 @@ use super::{Engine, EngineError};
 pub struct NetworkFacts {
     /// Its labels.
     pub labels: HashMap<String, String>,
+}
+
+/// A network, as a list has it.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// Its name.
+    pub name: String,
+    /// The engine's id of it.
+    pub id: String,
+}
+
+/// A network that a container was put on.
+#[derive(Clone, Debug)]
+pub struct JoinedNetwork {
+    /// Its name then.
+    pub name: String,
+    /// Its id, once the container was started.
+    pub id: Option<String>,
+}
+
+/// The networks that a container was put on, as the engine tells of it.
+pub(super) fn joined(networks: Option<HashMap<String, EndpointSettings>>) -> Vec<JoinedNetwork> {
+    let mut joined: Vec<JoinedNetwork> = networks
+        .into_iter()
+        .flatten()
+        .map(|(name, endpoint)| JoinedNetwork {
+            name,
+            id: endpoint.network_id.filter(|id| !id.is_empty()),
+        })
+        .collect();
+    joined.sort_by(|a, b| a.name.cmp(&b.name));
+    joined
 }
 
 impl Engine {
@@ -40,14 +72,47 @@ impl Engine {
     /// # Errors
     /// Those of the engine.
     pub async fn network_names(&self) -> Result<Vec<String>, EngineError> {
-        let networks = self
-            .docker
-            .list_networks(None)
-            .await
-            .map_err(EngineError::from_bollard)?;
-        let mut names: Vec<String> = networks.into_iter().filter_map(|one| one.name).collect();
+        let networks = self.networks().await?;
+        let mut names: Vec<String> = networks.into_iter().map(|network| network.name).collect();
         names.sort();
         Ok(names)
+    }
+
+    /// All networks.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn networks(&self) -> Result<Vec<Network>, EngineError> {
+        let networks = self.docker.list_networks(None).await;
+        let networks = networks.map_err(EngineError::from_bollard)?;
+        Ok(networks
+            .into_iter()
+            .map(|network| Network {
+                name: network.name.unwrap_or_default(),
+                id: network.id.unwrap_or_default(),
+            })
+            .collect())
+    }
+
+    /// Puts a stopped container on the network that has a name now, in place of one that had it before.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn reconnect(&self, container: &str, network: &str) -> Result<(), EngineError> {
+        let settings = self.raw(container).await?.network_settings;
+        let mut networks = settings
+            .and_then(|settings| settings.networks)
+            .unwrap_or_default();
+        let endpoint = networks.remove(network).unwrap_or_default();
+        let request = NetworkDisconnectRequest {
+            container: container.to_owned(),
+            force: Some(true),
+        };
+        self.docker
+            .disconnect_network(network, request)
+            .await
+            .map_err(EngineError::from_bollard)?;
+        self.join(container, network, endpoint).await
     }
 
     /// Makes a bridge on which containers do not reach each other.

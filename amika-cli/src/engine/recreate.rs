@@ -102,7 +102,7 @@ impl Engine {
             .map_err(EngineError::from_bollard)
     }
 
-    async fn join(
+    pub(super) async fn join(
         &self,
         container: &str,
         network: &str,

@@ -16,6 +16,7 @@ use super::{Output, Run, Stage, eventually};
 /// The shims' sockets stand in /run/containerd, whatever the engine is told.
 const INIT: &str = r#"set -e
 mkdir -p /run/containerd "$1"
+ip link set lo up
 mount -t tmpfs -o mode=0755 tmpfs "$1"
 mount -t tmpfs -o mode=0755 tmpfs /run/containerd
 echo daemon:300000:65536 >"$1.ids"

@@ -84,6 +84,7 @@ async fn rescue(
 ) -> Result<u8> {
     let name = &sandbox.name;
     let container = &sandbox.container.id;
+    crate::networks::mend(engine, sandbox).await?;
     let bare = NextBoot {
         skip_setup: true,
         rescue: true,

@@ -92,6 +92,7 @@ async fn start(
     args: &StartArgs,
     app: &App,
 ) -> Result<Vec<Moved>> {
+    crate::networks::mend(engine, sandbox).await?;
     let requests = &sandbox.container.port_requests;
     // Looked at first: a start that the engine refuses leaves its mark on the container.
     let mut taken = ports::requested(requests, None, engine.is_local());

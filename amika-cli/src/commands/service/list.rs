@@ -199,6 +199,7 @@ mod tests {
             labels: BTreeMap::new(),
             ports,
             volumes: Vec::new(),
+            networks: Vec::new(),
         }
     }
 

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use amika_core::port::Protocol;
 use bollard::models::{HostConfig, PortBinding};
 
+use crate::engine::network::{JoinedNetwork, joined};
+
 /// The engine's word for what a container does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -71,6 +73,8 @@ pub struct ContainerSummary {
     pub ports: Vec<PublishedPort>,
     /// Names of the volumes it mounts, with their targets.
     pub volumes: Vec<(String, String)>,
+    /// The networks that it was put on.
+    pub networks: Vec<JoinedNetwork>,
 }
 
 impl ContainerSummary {
@@ -107,8 +111,10 @@ pub struct ContainerFacts {
     pub port_requests: Vec<PublishedPort>,
     /// Mounts: kind, name or source, target, writable.
     pub mounts: Vec<MountFacts>,
-    /// Address on its network.
+    /// The network that it was made for.
     pub network: Option<String>,
+    /// The networks that it was put on.
+    pub networks: Vec<JoinedNetwork>,
     /// The health check's word.
     pub health: Option<String>,
     /// What it may use at most.
@@ -184,6 +190,7 @@ pub(in crate::engine) fn summary(item: bollard::models::ContainerSummary) -> Con
                 })
             })
             .collect(),
+        networks: joined(item.network_settings.and_then(|settings| settings.networks)),
         volumes: item
             .mounts
             .unwrap_or_default()
@@ -229,6 +236,7 @@ pub(super) fn facts(answer: bollard::models::ContainerInspectResponse) -> Contai
             })
             .collect(),
         network: host.network_mode,
+        networks: joined(network.networks),
         health: state
             .health
             .and_then(|health| health.status)
