@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::command::Git;
 use super::error::GitError;
+use super::rewrite;
 use super::trust;
 use super::url::without_secrets;
 
@@ -116,7 +117,7 @@ impl Settings {
         let mut remotes = BTreeMap::new();
         for (remote, variable, value) in self.section("remote") {
             if variable == "url" {
-                remotes.insert(remote.to_owned(), without_secrets(value));
+                remotes.insert(remote.to_owned(), fetch_url(self, value));
             }
         }
         remotes
@@ -230,19 +231,11 @@ pub(super) fn generate(host: &Settings, wanted: &Wanted) -> String {
             file.set("user", "", variable, value);
         }
     }
-    for (remote, variable, value) in host.section("remote") {
-        match variable {
-            "url" | "pushurl" => file.set("remote", remote, variable, &without_secrets(value)),
-            "fetch" | "push" | "tagopt" | "promisor" | "partialclonefilter" | "prune" => {
-                file.set("remote", remote, variable, value);
-            }
-            _ => {}
-        }
-    }
+    remotes(&mut file, host);
     for (branch, variable, value) in host.section("branch") {
         match variable {
             "remote" | "pushremote" => {
-                file.set("branch", branch, variable, &without_secrets(value));
+                file.set("branch", branch, variable, &fetch_url(host, value));
             }
             "merge" | "rebase" | "description" => file.set("branch", branch, variable, value),
             _ => {}
@@ -254,7 +247,7 @@ pub(super) fn generate(host: &Settings, wanted: &Wanted) -> String {
     }
     for (name, url) in wanted.submodules {
         file.set("submodule", name, "active", "true");
-        file.set("submodule", name, "url", &without_secrets(url));
+        file.set("submodule", name, "url", &fetch_url(host, url));
     }
     for (name, variable, value) in host.section("submodule") {
         if wanted.dirty && variable == "ignore" {
@@ -265,6 +258,34 @@ pub(super) fn generate(host: &Settings, wanted: &Wanted) -> String {
         filter(&mut file, host, name);
     }
     file.text
+}
+
+/// A URL as git on the host understands it, which is not for the sandbox to know how, without secrets.
+fn fetch_url(host: &Settings, url: &str) -> String {
+    without_secrets(&rewrite::fetched(host, url))
+}
+
+/// The remotes, with URLs that mean the same without the settings by which the host rewrites them.
+fn remotes(file: &mut File, host: &Settings) {
+    if let Some(remote) = host.get("remote.pushdefault") {
+        file.set("remote", "", "pushdefault", &fetch_url(host, remote));
+    }
+    for (remote, variable, value) in host.section("remote") {
+        match variable {
+            "url" => {
+                file.set("remote", remote, variable, &fetch_url(host, value));
+                let is_said = host.get(&format!("remote.{remote}.pushurl")).is_some();
+                if let Some(url) = rewrite::pushed(host, value).filter(|_| !is_said) {
+                    file.set("remote", remote, "pushurl", &without_secrets(&url));
+                }
+            }
+            "pushurl" => file.set("remote", remote, variable, &fetch_url(host, value)),
+            "fetch" | "push" | "tagopt" | "promisor" | "partialclonefilter" | "prune" => {
+                file.set("remote", remote, variable, value);
+            }
+            _ => {}
+        }
+    }
 }
 
 /// A filter driver that attributes use: without it every such file would show as changed. `required` stays

@@ -24,6 +24,7 @@ mod lfs;
 mod objects;
 mod plan;
 mod refs;
+mod rewrite;
 mod selection;
 mod size;
 mod snapshot;

@@ -90,6 +90,45 @@ fn attributes_that_a_repository_names_are_those_of_its_work_tree() {
 }
 
 #[test]
+fn remotes_mean_the_same_without_the_settings_that_rewrite_them() {
+    let config = "[url \"https://me:TOKEN@example.com/\"]\n\tinsteadOf = ex:\n\
+        [url \"git@example.com:\"]\n\tpushInsteadOf = https://example.com/\n\
+        [url \"/srv/mirror/\"]\n\tinsteadOf = ex:mirrored/\n";
+    let this = "users::remotes_mean_the_same_without_the_settings_that_rewrite_them";
+    if !is_user_with(this, &[(".gitconfig", config)]) {
+        return;
+    }
+    let host = Host::new();
+    let path = host.simple("repo");
+    for (name, url) in [
+        ("origin", "ex:me/app.git"),
+        ("mirror", "ex:mirrored/app.git"),
+        ("plain", "https://example.com/me/app.git"),
+        ("both", "https://example.com/me/both.git"),
+    ] {
+        git(&path, &["remote", "add", name, url]);
+    }
+    git(
+        &path,
+        &["remote", "set-url", "--push", "both", "ex:me/other.git"],
+    );
+    git(&path, &["config", "remote.pushDefault", "plain"]);
+    let expected = users_git(&path, &["remote", "-v"]);
+    assert!(expected.contains("plain\tgit@example.com:me/app.git (push)"));
+    let copied = copy(request(&path, Copy::Clean));
+    assert_eq!(
+        copied.git(&["remote", "-v"]),
+        expected.replace("me:TOKEN@", "")
+    );
+    assert_eq!(copied.git(&["config", "remote.pushDefault"]), "plain");
+    assert!(!copied.read(".git/config").contains("TOKEN"));
+    assert_eq!(
+        copied.repository.facts().remotes["origin"],
+        "https://example.com/me/app.git"
+    );
+}
+
+#[test]
 fn what_git_status_shows_is_set_as_on_the_host() {
     let host = Host::new();
     let module = host.simple("module");

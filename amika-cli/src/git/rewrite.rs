@@ -1,0 +1,46 @@
+//! URLs as git uses them: `url.<base>.insteadOf` and `url.<base>.pushInsteadOf` put in.
+
+use super::config::Settings;
+
+/// The URL that git fetches from, and pushes to where nothing else is said.
+pub(super) fn fetched(settings: &Settings, url: &str) -> String {
+    rewritten(settings, "insteadof", url).unwrap_or_else(|| url.to_owned())
+}
+
+/// The URL that git pushes to, where that is another one only by `pushInsteadOf`.
+pub(super) fn pushed(settings: &Settings, url: &str) -> Option<String> {
+    rewritten(settings, "pushinsteadof", url)
+}
+
+/// By the longest beginning that a setting names; of equal ones, as git does, by the first.
+fn rewritten(settings: &Settings, variable: &str, url: &str) -> Option<String> {
+    let mut best: Option<(&str, &str)> = None;
+    for (base, name, prefix) in settings.section("url") {
+        let longer = best.is_none_or(|(_, other)| prefix.len() > other.len());
+        if name == variable && !prefix.is_empty() && longer && url.starts_with(prefix) {
+            best = Some((base, prefix));
+        }
+    }
+    let (base, prefix) = best?;
+    Some(format!("{base}{}", &url[prefix.len()..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_beginning_counts() {
+        let listed = "url.https://example.com/.insteadof\nex:|url.git@example.com:.insteadof\nex:me/|\
+             url.ssh://x/.pushinsteadof\nhttps://example.com/";
+        let settings = Settings::parse(listed.replace('|', "\0").as_bytes());
+        assert_eq!(fetched(&settings, "ex:a"), "https://example.com/a");
+        assert_eq!(fetched(&settings, "ex:me/a"), "git@example.com:a");
+        assert_eq!(fetched(&settings, "other:a"), "other:a");
+        assert_eq!(
+            pushed(&settings, "https://example.com/a").as_deref(),
+            Some("ssh://x/a")
+        );
+        assert_eq!(pushed(&settings, "ex:a"), None);
+    }
+}
