@@ -122,6 +122,13 @@ impl CommandError {
         self
     }
 
+    /// Adds one more cause.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<String>) -> Self {
+        self.causes.push(cause.into());
+        self
+    }
+
     /// Adds a member to the JSON error.
     #[must_use]
     pub fn detail(mut self, key: &str, value: impl Into<Value>) -> Self {

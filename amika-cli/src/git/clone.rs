@@ -65,7 +65,9 @@ pub(super) async fn bare(
 ) -> Result<PathBuf, GitError> {
     let target = directory.join("repository.git");
     let mut command = network_git();
+    // Away from whatever repository the call came from.
     command
+        .current_dir(directory)
         .args(["-c", "core.hooksPath=/dev/null", "-c", "init.templateDir="])
         .args(["clone", "--bare", "--no-local"])
         .args(io::stderr().is_terminal().then_some("--progress"))
@@ -76,21 +78,42 @@ pub(super) async fn bare(
     if success {
         return Ok(target);
     }
-    let fatal: Vec<&str> = said
-        .lines()
-        .filter(|line| {
-            line.starts_with("fatal:") || line.starts_with("error:") || line.starts_with("remote:")
-        })
-        .collect();
-    let stderr = if fatal.is_empty() {
-        said.trim().to_owned()
-    } else {
-        fatal.join("; ")
-    };
+    let (stderr, causes) = reasons(&said);
     Err(GitError::Clone {
         url: url::without_secrets(address),
         stderr,
+        causes,
     })
+}
+
+/// Git's own words, and those of the program that it runs for the transport, which know more: `Permission
+/// denied (publickey).`
+fn reasons(said: &str) -> (String, Vec<String>) {
+    let is_gits = |line: &&str| {
+        ["fatal:", "error:", "remote:"]
+            .iter()
+            .any(|word| line.starts_with(word))
+    };
+    let is_noise = |line: &str| {
+        let line = line.to_ascii_lowercase();
+        [
+            "warning:",
+            "hint:",
+            "cloning into ",
+            "please make sure you have",
+            "and the repository exists",
+        ]
+        .iter()
+        .any(|word| line.starts_with(word))
+    };
+    let gits: Vec<&str> = said.lines().filter(is_gits).collect();
+    if gits.is_empty() {
+        return (said.trim().to_owned(), Vec::new());
+    }
+    let others = said
+        .lines()
+        .filter(|line| !is_gits(line) && !is_noise(line));
+    (gits.join("; "), others.map(str::to_owned).collect())
 }
 
 /// Fetches the LFS content of a commit, where the host has git-lfs; says whether it did.
@@ -102,6 +125,7 @@ pub(super) async fn lfs(
 ) -> bool {
     let mut command = network_git();
     command
+        .current_dir(git_dir)
         .arg("--git-dir")
         .arg(git_dir)
         .args(["lfs", "fetch", "origin", commit]);
@@ -177,9 +201,13 @@ impl Line {
 }
 
 /// Makes lines of what comes in pieces: what is secret in one is found only in the whole of it.
+///
+/// A line that ends as a terminal has it (`\r\n`, as ssh does) comes twice: as a passing one, and to keep.
 #[derive(Default)]
 struct Lines {
     begun: Vec<u8>,
+    /// What ended with `\r` right before.
+    passed: Option<String>,
     too_long: bool,
 }
 
@@ -189,11 +217,24 @@ impl Lines {
         let mut lines = Vec::new();
         for &byte in piece {
             match byte {
-                b'\n' | b'\r' => lines.extend(self.take(byte == b'\r')),
+                b'\r' => {
+                    let line = self.take(true);
+                    self.passed = line.as_ref().map(|line| line.text.clone());
+                    lines.extend(line);
+                    continue;
+                }
+                b'\n' => {
+                    let passed = self.passed.take().map(|text| Line {
+                        text,
+                        passing: false,
+                    });
+                    lines.extend(self.take(false).or(passed));
+                }
                 // Half of it could hold half of a secret: all of it goes.
                 _ if self.begun.len() == MAX_LINE => self.too_long = true,
                 byte => self.begun.push(byte),
             }
+            self.passed = None;
         }
         if end {
             lines.extend(self.take(false));
@@ -233,6 +274,21 @@ mod tests {
     }
 
     #[test]
+    fn what_ssh_says_is_a_cause() {
+        let said = "Warning: Permanently added 'x' (ED25519) to the list of known hosts.\n\
+             git@x: Permission denied (publickey).\nfatal: Could not read from remote repository.\n\
+             Please make sure you have the correct access rights\nand the repository exists.\n";
+        assert_eq!(
+            reasons(said),
+            (
+                "fatal: Could not read from remote repository.".to_owned(),
+                vec!["git@x: Permission denied (publickey).".to_owned()]
+            )
+        );
+        assert_eq!(reasons("killed\n"), ("killed".to_owned(), vec![]));
+    }
+
+    #[test]
     fn lines_are_whole_however_they_come() {
         assert_eq!(
             lines(&[
@@ -244,6 +300,7 @@ mod tests {
             [
                 ("remote: 50%".to_owned(), true),
                 ("remote: 100%".to_owned(), true),
+                ("remote: 100%".to_owned(), false),
                 ("fatal: s3cret".to_owned(), false),
             ]
         );

@@ -118,6 +118,8 @@ pub enum GitError {
         url: String,
         /// What git said last, without secrets.
         stderr: String,
+        /// What the program said that git runs for the transport, ssh above all.
+        causes: Vec<String>,
     },
     /// A path in the repository leads out of it.
     #[error("{path} leads out of the repository")]
@@ -257,6 +259,11 @@ impl From<GitError> for CommandError {
         let mut command = Self::new(error.code(), error.to_string());
         if let Some(source) = std::error::Error::source(&error) {
             command = command.caused_by(source);
+        }
+        if let GitError::Clone { causes, .. } = &error {
+            for cause in causes {
+                command = command.because(cause);
+            }
         }
         match error.hint() {
             Some(hint) => command.hint(hint),

@@ -88,6 +88,26 @@ fn a_failed_clone_says_why_without_the_secret() {
 }
 
 #[test]
+fn what_ssh_says_is_in_the_error() {
+    // Nothing listens on the port of a listener that is gone.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let url = format!("ssh://git@127.0.0.1:{port}/a.git");
+    let causes = |url: &str| match open(url_request(url, None, None)).err() {
+        Some(GitError::Clone { causes, .. }) => causes,
+        other => panic!("{other:?}"),
+    };
+    let reason = format!("ssh: connect to host 127.0.0.1 port {port}: Connection refused");
+    assert_eq!(causes(&url), [reason]);
+    let unknown = causes("ssh://git@host.invalid/a.git");
+    assert!(
+        unknown[0].starts_with("ssh: Could not resolve hostname host.invalid"),
+        "{unknown:?}"
+    );
+}
+
+#[test]
 fn a_token_in_the_url_reaches_the_server_and_not_the_copy() {
     let host = Host::new();
     let path = host.simple("repo");
