@@ -373,3 +373,69 @@ fn sides_that_make_no_copy_are_refused() {
         assert!(refused.json()["error"]["message"].is_string());
     }
 }
+
+#[test]
+fn places_that_the_engine_does_not_see_are_refused_both_ways() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    let file = stage.file("file", "x");
+    let out = host(&stage, "out");
+    inside(&sandbox, "ln -s /dev/shm /shared && echo y >/dev/shm/y");
+    for path in [
+        "/dev/shm",
+        "/dev/shm/x",
+        "/proc/x",
+        "/sys/",
+        "/shared",
+        "/shared/x",
+    ] {
+        let refused = cp(&stage, &file, &at(&sandbox, path));
+        assert_eq!(refused.code, 2, "{path}: {refused:?}");
+        assert!(
+            refused.stderr_text().contains("sandbox exec"),
+            "{refused:?}"
+        );
+    }
+    for path in ["/proc/self/status", "/dev/shm/y", "/shared"] {
+        let refused = cp(&stage, &at(&sandbox, path), &out);
+        assert_eq!(refused.code, 2, "{path}: {refused:?}");
+    }
+    assert!(!Path::new(&out).exists());
+}
+
+#[test]
+fn what_is_no_archive_is_named() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    stage.file("file", "x");
+    for (script, told) in [
+        ("tar -cz file", "`gunzip |`"),
+        ("tar -cJ file", "`xz -d |`"),
+        ("true", "empty"),
+        ("head -c 5000 /dev/urandom | tr '\\000' x", "no tar archive"),
+    ] {
+        let script = format!("cd \"$HOME\" && {script} | \"$0\" sandbox cp - \"$1:/tmp\"");
+        let output = stage.shell(&script, &[&sandbox.name]).output();
+        assert_eq!(output.code, 1, "{script}: {output:?}");
+        let said = String::from_utf8(output.stderr.clone()).expect("text");
+        assert!(said.contains(told), "{said}");
+        assert!(!said.contains(char::REPLACEMENT_CHARACTER), "{said}");
+    }
+}
+
+#[test]
+fn holes_come_out_as_holes() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    inside(&sandbox, "truncate -s 50M /sparse && echo end >>/sparse");
+    let out = host(&stage, "sparse");
+    let copied = cp(&stage, &at(&sandbox, "/sparse"), &out);
+    assert_eq!(copied.code, 0, "{copied:?}");
+    let metadata = std::fs::metadata(&out).unwrap();
+    assert_eq!(metadata.len(), 50 * 1024 * 1024 + 4);
+    assert!(
+        metadata.blocks() * 512 < 1024 * 1024,
+        "{}",
+        metadata.blocks()
+    );
+}

@@ -4,11 +4,14 @@
 //! `crate::archive::pack` (files → archive), `repack` (archive → archive) or `unpack` (archive → files),
 //! each on a thread of its own with a bounded channel to the engine (`crate::bridge`).
 
+mod beginning;
+mod holes;
 mod landing;
 mod names;
 mod place;
 mod repack;
 mod unpack;
+mod unseen;
 
 mod host_side;
 mod sandbox_side;

@@ -3,7 +3,7 @@
 use amika_core::contract::AGENT_USER;
 
 use super::landing::{Found, Landing, Source};
-use super::place;
+use super::{place, unseen};
 use crate::create;
 use crate::engine::{Engine, EngineError, PathKind};
 use crate::error::{CommandError, ExitCode, Result};
@@ -34,8 +34,11 @@ pub async fn source(engine: &Engine, sandbox: &Sandbox, typed: &str) -> Result<S
     let container = sandbox.container.id.clone();
     let absolute = place::absolute(typed, agent_cwd(sandbox));
     let mut path = absolute.clone();
+    let visible = |path: &str| unseen::refuse(sandbox, path, &shown(sandbox, typed));
+    visible(&path)?;
     let mut kind = stat(engine, sandbox, &path).await?;
     if let Some(PathKind::Symlink(target)) = kind {
+        visible(&target)?;
         kind = stat(engine, sandbox, &target).await?;
         path = target;
     }
@@ -102,8 +105,11 @@ pub async fn target(engine: &Engine, sandbox: &Sandbox, typed: &str) -> Result<S
     } else {
         bare
     };
+    let visible = |path: &str| unseen::refuse(sandbox, path, &shown(sandbox, typed));
+    visible(&path)?;
     let mut kind = stat(engine, sandbox, &path).await?;
     if let Some(PathKind::Symlink(target)) = kind {
+        visible(&target)?;
         kind = stat(engine, sandbox, &target).await?;
         path = target;
     }
@@ -121,6 +127,9 @@ pub async fn target(engine: &Engine, sandbox: &Sandbox, typed: &str) -> Result<S
         }
         None => {
             let (parent, _) = place::split(&path);
+            if let Some(PathKind::Symlink(target)) = stat(engine, sandbox, &parent).await? {
+                visible(&target)?;
+            }
             match stat(engine, sandbox, &format!("{parent}/")).await? {
                 Some(PathKind::Directory) => Found::Nothing,
                 _ => Found::NoParent,

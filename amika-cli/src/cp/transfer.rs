@@ -9,10 +9,11 @@ use bytes::Bytes;
 use futures_util::Stream;
 use tokio::task::JoinHandle;
 
+use super::beginning::NoArchive;
 use super::landing::{Landing, Source, land};
 use super::names::Names;
 use super::place::Place;
-use super::{host_side, repack, sandbox_side, unpack};
+use super::{beginning, host_side, repack, sandbox_side, unpack};
 use crate::archive::{self, Modes, Report, TarOut, Top};
 use crate::bridge::{self, joined};
 use crate::engine::{Base, Engine, EngineError};
@@ -65,9 +66,9 @@ pub async fn copy(engine: &Engine, from: &Place, to: &Place) -> Result<Report> {
         (Place::Host(_) | Place::Stream, Place::Host(_) | Place::Stream)
         | (Place::Sandbox { .. }, Place::Stream) => Err(CommandError::new(
             ExitCode::Usage,
-            "one of the two must be in a sandbox",
+            "one of the two must be in a sandbox, written NAME:PATH",
         )
-        .hint("write it NAME:PATH, such as `amika sandbox cp notes.md teal-tokyo:docs/`")),
+        .hint("such as `amika sandbox cp notes.md teal-tokyo:docs/`")),
     }
 }
 
@@ -136,7 +137,8 @@ async fn put(
             let (directory, _) = target.place(landing, None);
             let Base { at, prefix } = engine.base(&directory).await?;
             let (archive, thread) = bridge::produce(move |to| {
-                repack::repack(io::stdin().lock(), Names::kept(), owner, &prefix, to)
+                let from = beginning::archive(io::stdin().lock())?;
+                repack::repack(from, Names::kept(), owner, &prefix, to)
             });
             let sent = engine
                 .merge_archive_stream(&target.container, &at, archive)
@@ -191,9 +193,22 @@ async fn finish(
 }
 
 fn broken(error: &io::Error) -> CommandError {
-    CommandError::new(ExitCode::Failure, "the copy broke off")
+    let inner = error.get_ref();
+    if let Some(what) = inner.and_then(|inner| inner.downcast_ref::<NoArchive>()) {
+        return (*what).into();
+    }
+    let mut broken = CommandError::new(ExitCode::Failure, "the copy broke off")
         .caused_by(error)
-        .hint("what was copied before stays")
+        .hint("what was copied before stays");
+    for cause in &mut broken.causes {
+        // Of a header that cannot be read, the bytes are told too.
+        if cause.contains(|found: char| found.is_control() || found == char::REPLACEMENT_CHARACTER)
+        {
+            "a header of the archive is damaged".clone_into(cause);
+        }
+    }
+    broken.causes.dedup();
+    broken
 }
 
 fn not_taken(error: EngineError, sandbox: &str) -> CommandError {
@@ -252,5 +267,16 @@ mod tests {
         ] {
             assert_eq!(parent(place), expected, "{place}");
         }
+    }
+
+    #[test]
+    fn no_message_has_bytes_of_an_archive() {
+        let garbage = io::Error::other("numeric field did not have utf-8 text: 9\u{fffd}E\u{1}");
+        assert_eq!(
+            broken(&garbage).causes,
+            ["a header of the archive is damaged"]
+        );
+        let plain = io::Error::other("failed to read entire block");
+        assert_eq!(broken(&plain).causes, ["failed to read entire block"]);
     }
 }

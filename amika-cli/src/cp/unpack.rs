@@ -15,6 +15,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 use tar::{Archive, Entry, EntryType};
 
+use super::holes;
 use super::names::{Names, stays_beneath};
 use crate::archive::{Report, at};
 
@@ -99,7 +100,7 @@ impl Unpacker {
                 self.remove(name)?;
                 let fd = rustix::fs::openat(self.top(), name, NEW_FILE, mode)?;
                 let mut file = File::from(fd);
-                let bytes = io::copy(entry, &mut file)?;
+                let bytes = holes::copy(entry, &mut file)?;
                 rustix::fs::futimens(&file, &times(mtime))?;
                 self.report.file(bytes);
                 Ok(())

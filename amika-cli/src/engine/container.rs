@@ -15,7 +15,9 @@ use bollard::query_parameters::{
 use body::body;
 use facts::facts;
 pub(super) use facts::summary;
-pub use facts::{ContainerFacts, ContainerState, ContainerSummary, LimitFacts, PublishedPort};
+pub use facts::{
+    ContainerFacts, ContainerState, ContainerSummary, LimitFacts, MountFacts, PublishedPort,
+};
 
 use super::spec::ContainerSpec;
 use super::{Engine, EngineError};

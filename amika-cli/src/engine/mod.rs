@@ -23,7 +23,9 @@ mod volume;
 
 pub use archive::{ArchivedFile, Base};
 pub use connect::Engine;
-pub use container::{ContainerFacts, ContainerState, ContainerSummary, LimitFacts, PublishedPort};
+pub use container::{
+    ContainerFacts, ContainerState, ContainerSummary, LimitFacts, MountFacts, PublishedPort,
+};
 pub use endpoint::Endpoint;
 pub(crate) use endpoint::hex;
 pub use error::EngineError;
