@@ -50,6 +50,7 @@ mod scratch;
 mod sign_ins;
 mod terminal;
 mod unreported;
+mod unsaved;
 mod usage;
 mod view;
 

@@ -79,6 +79,8 @@ pub mod path {
     pub const NEXT_BOOT: &str = "/var/lib/amikad/next-boot.json";
     /// JSON state of the repository when the sandbox was made.
     pub const GIT_SNAPSHOT: &str = "/var/lib/amikad/git-snapshot.json";
+    /// Directory of what each copy of host files was made of, by number: later work is told from it.
+    pub const COPIES: &str = "/var/lib/amikad/copies";
     /// JSON list of agents whose sign-ins were copied in after the sandbox was made: its labels, which
     /// cannot change, know of the others.
     pub const ADDED_CREDENTIALS: &str = "/var/lib/amikad/added-credentials.json";

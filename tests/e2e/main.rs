@@ -41,5 +41,6 @@ mod prompt;
 mod repositories;
 mod services;
 mod setup;
+mod unsaved;
 mod volumes;
 mod wait;

@@ -1,7 +1,6 @@
-//! What outlives a sandbox, and what is looked at before it goes.
+//! What outlives a sandbox: git volumes, and what deletes them.
 
 use std::fs;
-use std::time::Duration;
 
 use crate::support::{DEBIAN, Output, Sandbox, Stage, docker};
 
@@ -220,59 +219,5 @@ fn forced_prune_removes_without_asking() {
         (pruned.code, pruned.stdout_text()),
         (0, format!("{name}\n")),
         "{pruned:?}"
-    );
-}
-
-#[test]
-fn work_in_the_workspace_keeps_a_sandbox_from_being_deleted() {
-    let stage = Stage::new();
-    let sandbox = stage.sandbox(DEBIAN, &[]);
-    let made = sandbox
-        .exec(&[
-            "sh",
-            "-c",
-            "cd ~/workspace && mkdir project && echo x >project/file && echo y >notes",
-        ])
-        .output();
-    assert_eq!(made.code, 0, "{made:?}");
-    for running in [true, false] {
-        if !running {
-            assert_eq!(sandbox.verb("stop", &[]).output().code, 0);
-        }
-        has(
-            &sandbox.verb("delete", &[]).output(),
-            4,
-            "in /home/amika/workspace: notes, project",
-        );
-    }
-    let replaced = sandbox.create(DEBIAN, &["--replace"]);
-    has(&replaced, 4, "holds work that would be lost");
-    assert_eq!(sandbox.engine_state(), "exited");
-    assert_eq!(sandbox.verb("delete", &["--force"]).output().code, 0);
-}
-
-#[test]
-fn a_sandbox_without_work_is_deleted_at_once() {
-    let stage = Stage::new();
-    let source = stage.home().join("src");
-    fs::create_dir_all(&source).unwrap();
-    let file = fs::File::create(source.join("file")).unwrap();
-    file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(1_000_000_000))
-        .unwrap();
-    let mount = |rest: &str| format!("{}:/home/amika/workspace/{rest}", source.display());
-    let sandbox = stage.sandbox(
-        DEBIAN,
-        &["--mount", &mount("bind/deep:rw"), "--mount", &mount("copy")],
-    );
-    assert_eq!(sandbox.verb("delete", &[]).output().code, 0);
-    let sandbox = stage.sandbox(DEBIAN, &["--mount", &mount("copy")]);
-    let made = sandbox
-        .exec(&["sh", "-c", "echo changed >~/workspace/copy/file"])
-        .output();
-    assert_eq!(made.code, 0, "{made:?}");
-    has(
-        &sandbox.verb("delete", &[]).output(),
-        4,
-        "in /home/amika/workspace: copy",
     );
 }

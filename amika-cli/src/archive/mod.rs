@@ -4,6 +4,6 @@ mod pack;
 mod report;
 mod tar_out;
 
-pub use pack::{Top, pack};
-pub use report::{Report, at};
+pub use pack::{Top, pack, pack_noting};
+pub use report::{Report, at, shown};
 pub use tar_out::{Modes, TarOut};

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 
 use super::report::{Report, at};
 use super::tar_out::TarOut;
+use crate::unsaved::{Hashing, Manifest};
 
 /// Opens a directory or a file without waiting for a pipe's other end.
 const OPEN: OFlags = OFlags::RDONLY
@@ -37,11 +38,38 @@ pub enum Top<'a> {
 ///
 /// # Errors
 /// With the path that could not be read; the archive is not whole then.
-pub fn pack<W: Write>(source: &Path, top: Top<'_>, mut tar: TarOut<W>) -> io::Result<Report> {
+pub fn pack<W: Write>(source: &Path, top: Top<'_>, tar: TarOut<W>) -> io::Result<Report> {
+    write(source, top, tar, None)
+}
+
+/// As [`pack`], and notes each file and link, by its path beneath the top.
+///
+/// # Errors
+/// As [`pack`].
+pub fn pack_noting<W: Write>(
+    source: &Path,
+    top: Top<'_>,
+    tar: TarOut<W>,
+    manifest: &mut Manifest,
+) -> io::Result<Report> {
+    write(source, top, tar, Some(manifest))
+}
+
+fn write<W: Write>(
+    source: &Path,
+    top: Top<'_>,
+    mut tar: TarOut<W>,
+    manifest: Option<&mut Manifest>,
+) -> io::Result<Report> {
     let mut report = Report::default();
     let mut packer = Packer {
         tar: &mut tar,
         report: &mut report,
+        manifest,
+        name: match top {
+            Top::Named(name) => name,
+            Top::Root | Top::Contents => Path::new(""),
+        },
     };
     match top {
         Top::Named(name) => packer.named(source, name)?,
@@ -61,6 +89,9 @@ pub fn pack<W: Write>(source: &Path, top: Top<'_>, mut tar: TarOut<W>) -> io::Re
 struct Packer<'a, W: Write> {
     tar: &'a mut TarOut<W>,
     report: &'a mut Report,
+    manifest: Option<&'a mut Manifest>,
+    /// What the names of all entries begin with.
+    name: &'a Path,
 }
 
 impl<W: Write> Packer<'_, W> {
@@ -97,6 +128,10 @@ impl<W: Write> Packer<'_, W> {
                 let target = rustix::fs::readlinkat(parent, name, Vec::new()).map_err(failed)?;
                 let target = Path::new(OsStr::from_bytes(target.as_bytes()));
                 self.tar.symlink(path, target, mtime(&stat))?;
+                if let Some(manifest) = &mut self.manifest {
+                    let inner = path.strip_prefix(self.name).unwrap_or(path);
+                    manifest.add_link(inner, target.as_os_str().as_bytes());
+                }
             }
             other => self.report.skip(path, kind(other)),
         }
@@ -105,9 +140,25 @@ impl<W: Write> Packer<'_, W> {
 
     fn file(&mut self, opened: OwnedFd, stat: &Stat, host: &Path, path: &Path) -> io::Result<()> {
         let size = u64::try_from(stat.st_size).unwrap_or_default();
-        self.tar
-            .file(path, stat.st_mode, mtime(stat), size, File::from(opened))
-            .map_err(at(host))?;
+        let (mode, modified) = (stat.st_mode, mtime(stat));
+        let opened = File::from(opened);
+        let Some(manifest) = &mut self.manifest else {
+            let written = self.tar.file(path, mode, modified, size, opened);
+            self.report.file(size);
+            return written.map_err(at(host));
+        };
+        let inner = path.strip_prefix(self.name).unwrap_or(path);
+        let content = if manifest.needs_content(modified) {
+            let mut hash = Hashing::new(opened);
+            let written = self.tar.file(path, mode, modified, size, &mut hash);
+            written.map_err(at(host))?;
+            Some(hash.finish())
+        } else {
+            let written = self.tar.file(path, mode, modified, size, opened);
+            written.map_err(at(host))?;
+            None
+        };
+        manifest.add_file(inner, size, modified, content.as_deref());
         self.report.file(size);
         Ok(())
     }

@@ -3,12 +3,15 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::apply::put;
 use super::fill::{Expected, Fault, fill, merge};
 use super::plan::Plan;
+use super::upload::Upload;
 use crate::archive::{self, Modes, Report, TarOut, Top};
 use crate::engine::{Engine, MountSpec};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::output::Printer;
+use crate::unsaved::Manifest;
 
 /// How many of the files that were left out are named.
 const NAMED: usize = 5;
@@ -47,7 +50,7 @@ pub async fn copy_all(
     again: bool,
     out: &Printer,
 ) -> Result<()> {
-    for copy in &plan.copies {
+    for (number, copy) in plan.copies.iter().enumerate() {
         match &copy.what {
             What::Directory(source) if !again => {
                 let sent = fill(
@@ -62,7 +65,9 @@ pub async fn copy_all(
                     },
                 )
                 .await;
-                tell(copy, source, sent, out)?;
+                let manifest = tell(copy, source, sent, out)?;
+                let noted = Upload::copied(number, manifest.into_file(&copy.target));
+                put(engine, container, &noted).await?;
             }
             What::File(source) => {
                 let (at, name) = place(&plan.container.mounts, &copy.target);
@@ -71,7 +76,9 @@ pub async fn copy_all(
                     move |to: &mut dyn Write| pack(&source, &name, agent, to)
                 })
                 .await;
-                tell(copy, source, sent, out)?;
+                let manifest = tell(copy, source, sent, out)?;
+                let noted = Upload::copied(number, manifest.into_file(&copy.target));
+                put(engine, container, &noted).await?;
             }
             What::EmptyVolume if !again => {
                 give_empty_volume(engine, container, &copy.target, agent).await?;
@@ -96,18 +103,31 @@ fn place<'m>(mounts: &'m [MountSpec], target: &'m str) -> (&'m str, &'m str) {
 }
 
 /// Packs a file or directory, to be unpacked as `name`; without one, as the place where it is put.
-fn pack(source: &Path, name: &str, agent: (u32, u32), to: &mut dyn Write) -> io::Result<Report> {
+fn pack(
+    source: &Path,
+    name: &str,
+    agent: (u32, u32),
+    to: &mut dyn Write,
+) -> io::Result<(Report, Manifest)> {
     let top = match name {
         "" => Top::Root,
         name => Top::Named(Path::new(name)),
     };
-    archive::pack(source, top, TarOut::new(to, agent, Modes::Kept, ""))
+    let mut manifest = Manifest::begin();
+    let tar = TarOut::new(to, agent, Modes::Kept, "");
+    let report = archive::pack_noting(source, top, tar, &mut manifest)?;
+    Ok((report, manifest))
 }
 
-/// Says how a copy went.
-fn tell(copy: &Copy, source: &Path, sent: Result<Report, Fault>, out: &Printer) -> Result<()> {
-    let report = match sent {
-        Ok(report) => report,
+/// Says how a copy went, and returns what it was made of.
+fn tell(
+    copy: &Copy,
+    source: &Path,
+    sent: Result<(Report, Manifest), Fault>,
+    out: &Printer,
+) -> Result<Manifest> {
+    let (report, manifest) = match sent {
+        Ok(made) => made,
         Err(Fault::Volume(error)) => return Err(error.into()),
         Err(Fault::Source(error)) => {
             return Err(CommandError::new(
@@ -133,7 +153,7 @@ fn tell(copy: &Copy, source: &Path, sent: Result<Report, Fault>, out: &Printer) 
             names.join(", ")
         ));
     }
-    Ok(())
+    Ok(manifest)
 }
 
 /// Gives a new volume's root to the agent, unless the image's files are in it.

@@ -102,6 +102,19 @@ impl Upload {
         Self::state(path::GIT_SNAPSHOT, snapshot)
     }
 
+    /// What a copy of host files was made of; `number` tells it from the others.
+    pub fn copied(number: usize, manifest: Vec<u8>) -> Self {
+        let mut upload = Self::state(&format!("{}/{number}", path::COPIES), manifest);
+        let directory = File {
+            path: beneath_state(path::COPIES),
+            content: Content::Directory,
+            mode: 0o700,
+            owner: Owner::Root,
+        };
+        upload.files.insert(0, directory);
+        upload
+    }
+
     /// Agents whose sign-ins were copied in since the sandbox was made.
     pub fn added_credentials(agents: &BTreeSet<Agent>) -> Self {
         let json = serde_json::to_vec(agents).unwrap_or_default();
@@ -109,11 +122,7 @@ impl Upload {
     }
 
     fn state(absolute: &str, content: Vec<u8>) -> Self {
-        let path = absolute
-            .strip_prefix(path::STATE_DIR)
-            .unwrap_or(absolute)
-            .trim_start_matches('/')
-            .to_owned();
+        let path = beneath_state(absolute);
         let content = Content::Bytes(content);
         Self {
             at: path::STATE_DIR,
@@ -178,6 +187,12 @@ impl Upload {
         }
         archive.into_inner()
     }
+}
+
+/// A path in the state directory, relative to it.
+fn beneath_state(absolute: &str) -> String {
+    let relative = absolute.strip_prefix(path::STATE_DIR).unwrap_or(absolute);
+    relative.trim_start_matches('/').to_owned()
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use crate::lock::FileLock;
 use crate::output::Steps;
 use crate::ports;
 use crate::ready;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, State};
 use crate::unreported::{self, Asked, Mark};
 
 /// How often a made-up name may turn out to be taken.
@@ -330,8 +330,10 @@ async fn replace(engine: &Engine, name: &SandboxName, app: &App) -> Result<()> {
         Err(error) if error.code == ExitCode::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    crate::delete::refuse_unsaved_work(engine, &old).await?;
-    let removed = crate::delete::remove(engine, &old.container.id, &old.record, false).await?;
+    crate::unsaved::refuse(engine, &old).await?;
+    let is_unfinished = old.state_of_making() == Some(State::Interrupted);
+    let removed =
+        crate::delete::remove(engine, &old.container.id, &old.record, is_unfinished).await?;
     for volume in removed.kept {
         app.out.note(&format!(
             "the old sandbox's git volume {volume} stays: `amika volume delete {volume}` removes it"

@@ -28,7 +28,7 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
             Err(error) => return delete_lost(&engine, name, args.volumes, error).await,
         };
         if !args.force {
-            crate::delete::refuse_unsaved_work(&engine, &sandbox).await?;
+            crate::unsaved::refuse(&engine, &sandbox).await?;
         }
         // The clone of a create that was interrupted is perhaps half there, and nobody worked in it.
         let git_too = args.volumes || sandbox.state_of_making() == Some(State::Interrupted);

@@ -1,0 +1,338 @@
+//! Whether the archive of a place in a sandbox holds work: pure, whatever the archive comes from.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+use tar::{Entry, EntryType};
+
+use super::manifest::Manifest;
+
+/// How many things in a place are named; one more is found, to know that there are more.
+pub const NAMED: usize = 5;
+
+/// What is work in a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// All that is there.
+    Everything,
+    /// What the copy did not have, as its manifest tells.
+    NotCopied(Manifest),
+    /// What was written since that second: of copies that no manifest was made of.
+    WrittenSince(u64),
+}
+
+/// A place to look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// Where it is.
+    pub place: PathBuf,
+    /// What is mounted beneath it: that is looked at by itself, or is no work.
+    pub beneath: Vec<PathBuf>,
+    /// What counts.
+    pub rule: Rule,
+}
+
+/// What was seen there.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The first names in it that hold work.
+    pub names: BTreeSet<String>,
+    /// What the place itself is, where that holds work and is no directory.
+    pub itself: Option<String>,
+    /// Whether the archive was read to its end, or to enough.
+    pub is_whole: bool,
+}
+
+impl Seen {
+    /// Whether there is work.
+    pub fn is_work(&self) -> bool {
+        self.itself.is_some() || !self.names.is_empty()
+    }
+}
+
+impl Look {
+    /// Looks through an archive of the place, as the engine makes it: each name begins with the place's
+    /// own.
+    pub fn through(&self, archive: impl Read) -> Seen {
+        let mut seen = Seen::default();
+        seen.is_whole = self.read(archive, &mut seen).is_ok();
+        seen
+    }
+
+    fn read(&self, archive: impl Read, seen: &mut Seen) -> io::Result<()> {
+        for entry in tar::Archive::new(archive).entries()? {
+            let mut entry = entry?;
+            let path = entry.path()?.into_owned();
+            let inner: PathBuf = path.components().skip(1).collect();
+            if !self.is_work(&mut entry, &inner)? {
+                continue;
+            }
+            match inner.components().next() {
+                Some(first) => {
+                    let first = first.as_os_str().to_string_lossy();
+                    seen.names.insert(first.into_owned());
+                }
+                None => seen.itself = Some(what(&entry)),
+            }
+            if seen.names.len() > NAMED {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_work<R: Read>(&self, entry: &mut Entry<'_, R>, inner: &Path) -> io::Result<bool> {
+        let place = self.place.join(inner);
+        if !inner.as_os_str().is_empty() && self.beneath.iter().any(|at| place.starts_with(at)) {
+            return Ok(false);
+        }
+        let kind = entry.header().entry_type();
+        let is_place = inner.as_os_str().is_empty();
+        match &self.rule {
+            // A directory may be there for what is mounted in it.
+            Rule::Everything if kind.is_dir() => {
+                Ok(!is_place && !self.beneath.iter().any(|at| at.starts_with(&place)))
+            }
+            Rule::Everything => Ok(true),
+            _ if kind.is_dir() => Ok(false),
+            Rule::WrittenSince(made) => Ok(modified(entry)? >= *made),
+            Rule::NotCopied(manifest) => is_new(entry, kind, inner, manifest),
+        }
+    }
+}
+
+/// Whether a copy did not have this.
+fn is_new<R: Read>(
+    entry: &mut Entry<'_, R>,
+    kind: EntryType,
+    inner: &Path,
+    manifest: &Manifest,
+) -> io::Result<bool> {
+    if kind == EntryType::Symlink {
+        let target = entry.link_name_bytes().unwrap_or_default().into_owned();
+        return Ok(!manifest.has_link(inner, &target));
+    }
+    if !kind.is_file() {
+        // A second name for a file is new; a pipe or device holds nothing.
+        return Ok(kind == EntryType::Link);
+    }
+    let (size, modified) = (entry.size(), modified(entry)?);
+    if !manifest.needs_content(modified) {
+        return Ok(!manifest.has_file(inner, size, modified, None));
+    }
+    let mut hash = Hashing::new(entry);
+    io::copy(&mut hash, &mut io::sink())?;
+    Ok(!manifest.has_file(inner, size, modified, Some(&hash.finish())))
+}
+
+/// When it was last written, in seconds since the Unix epoch; a time too late for the header's field is in
+/// an extension.
+fn modified<R: Read>(entry: &mut Entry<'_, R>) -> io::Result<u64> {
+    if let Some(extensions) = entry.pax_extensions()? {
+        for extension in extensions.flatten() {
+            if extension.key_bytes() == b"mtime"
+                && let Ok(text) = extension.value()
+                && let Some(Ok(seconds)) = text.split('.').next().map(str::parse)
+            {
+                return Ok(seconds);
+            }
+        }
+    }
+    entry.header().mtime()
+}
+
+fn what<R: Read>(entry: &Entry<'_, R>) -> String {
+    match entry.link_name_bytes() {
+        Some(target) if entry.header().entry_type() == EntryType::Symlink => {
+            let target = Path::new(std::ffi::OsStr::from_bytes(&target));
+            format!("a link to {}", crate::archive::shown(target))
+        }
+        _ => "a file with new content".to_owned(),
+    }
+}
+
+/// Passes on what it reads, and takes its SHA-256 meanwhile.
+pub struct Hashing<R> {
+    from: R,
+    hash: Sha256,
+}
+
+impl<R: Read> Hashing<R> {
+    /// Begins.
+    pub fn new(from: R) -> Self {
+        Self {
+            from,
+            hash: Sha256::new(),
+        }
+    }
+
+    /// The SHA-256 of all that was read.
+    pub fn finish(self) -> Vec<u8> {
+        self.hash.finalize().to_vec()
+    }
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        self.hash.update(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    /// An entry: name, time, and content; a link's is its target.
+    type Of<'a> = (&'a str, u64, &'a str);
+
+    fn archive(entries: &[Of<'_>]) -> Vec<u8> {
+        let mut archive = tar::Builder::new(Vec::new());
+        for (path, written, content) in entries {
+            let mut header = tar::Header::new_gnu();
+            header.set_mode(0o644);
+            header.set_mtime(*written);
+            header.set_size(0);
+            if let Some(target) = content.strip_prefix("-> ") {
+                header.set_entry_type(EntryType::Symlink);
+                archive.append_link(&mut header, path, target)
+            } else if path.ends_with('/') {
+                header.set_entry_type(EntryType::Directory);
+                archive.append_data(&mut header, path, io::empty())
+            } else {
+                header.set_size(content.len() as u64);
+                archive.append_data(&mut header, path, content.as_bytes())
+            }
+            .expect("an entry");
+        }
+        archive.into_inner().expect("an archive")
+    }
+
+    fn look(rule: Rule, beneath: &[&str]) -> Look {
+        Look {
+            place: "/home/amika/workspace".into(),
+            beneath: beneath.iter().map(PathBuf::from).collect(),
+            rule,
+        }
+    }
+
+    fn names(look: &Look, entries: &[Of<'_>]) -> Vec<String> {
+        let seen = look.through(archive(entries).as_slice());
+        assert_eq!((seen.is_whole, seen.itself), (true, None));
+        seen.names.into_iter().collect()
+    }
+
+    #[test]
+    fn files_and_directories_of_the_workspace_are_work() {
+        let look = look(Rule::Everything, &[]);
+        assert!(names(&look, &[("workspace/", 200, "")]).is_empty());
+        let entries = [
+            ("workspace/", 1, ""),
+            ("workspace/a/", 1, ""),
+            ("workspace/a/x", 1, "x"),
+            ("workspace/b", 1, "y"),
+        ];
+        assert_eq!(names(&look, &entries), ["a", "b"]);
+    }
+
+    #[test]
+    fn an_archive_that_breaks_off_tells_only_what_was_seen() {
+        let entries = [("workspace/", 1, ""), ("workspace/a", 1, "x")];
+        let mut cut = archive(&entries);
+        cut.truncate(2 * 512 + 100);
+        let seen = look(Rule::Everything, &[]).through(cut.as_slice());
+        assert_eq!((seen.is_whole, seen.names.len()), (false, 1));
+        let seen = look(Rule::WrittenSince(2), &[]).through(cut.as_slice());
+        assert_eq!((seen.is_whole, seen.is_work()), (false, false));
+        let seen = look(Rule::Everything, &[]).through(&b"garbage"[..]);
+        assert_eq!((seen.is_whole, seen.is_work()), (false, false));
+    }
+
+    #[test]
+    fn a_workspace_that_is_something_else_now_is_work() {
+        let look = look(Rule::Everything, &[]);
+        for (content, itself) in [("-> w2", "a link to w2"), ("x", "a file with new content")] {
+            let seen = look.through(archive(&[("workspace", 1, content)]).as_slice());
+            assert_eq!(seen.itself.as_deref(), Some(itself));
+            assert!(seen.is_work() && seen.is_whole);
+        }
+    }
+
+    #[test]
+    fn what_is_mounted_beneath_is_no_work_of_the_place() {
+        let entries = [
+            ("workspace/", 1, ""),
+            ("workspace/deep/", 200, ""),
+            ("workspace/deep/src/", 200, ""),
+            ("workspace/deep/src/x", 200, "x"),
+        ];
+        let mount = "/home/amika/workspace/deep/src";
+        assert!(names(&look(Rule::Everything, &[mount]), &entries).is_empty());
+        assert_eq!(names(&look(Rule::Everything, &[]), &entries), ["deep"]);
+    }
+
+    #[test]
+    fn of_an_old_copy_what_was_written_since_is_work() {
+        let look = look(Rule::WrittenSince(100), &[]);
+        let old = [("workspace/", 200, ""), ("workspace/x", 99, "x")];
+        assert!(names(&look, &old).is_empty());
+        assert_eq!(names(&look, &[("workspace/x", 100, "x")]), ["x"]);
+    }
+
+    #[test]
+    fn of_a_copy_what_it_did_not_have_is_work() {
+        let mut manifest = Manifest::begin();
+        let young = u64::from(u32::MAX);
+        let content = Sha256::digest(b"ab");
+        manifest.add_file(Path::new("d/old"), 2, 9, None);
+        manifest.add_file(Path::new("young"), 2, young, Some(&content));
+        manifest.add_link(Path::new("link"), b"target");
+        let (_, manifest) = Manifest::from_file(&manifest.into_file("/x")).expect("a manifest");
+        let look = look(Rule::NotCopied(manifest), &[]);
+        let same = [
+            ("workspace/", 200, ""),
+            ("workspace/d/old", 9, "ab"),
+            ("workspace/new/", 200, ""),
+            ("workspace/link", 200, "-> target"),
+            ("workspace/young", young, "ab"),
+        ];
+        assert!(names(&look, &same).is_empty());
+        for (changed, name) in [
+            (("workspace/d/old", 9, "abc"), "d"),
+            (("workspace/d/old", 10, "ab"), "d"),
+            (("workspace/d/moved", 9, "ab"), "d"),
+            (("workspace/young", young, "ac"), "young"),
+            (("workspace/link", 200, "-> other"), "link"),
+            (("workspace/link", 200, "target"), "link"),
+        ] {
+            assert_eq!(names(&look, &[changed]), [name], "{changed:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_copied_is_told_from_one_that_was_written() {
+        let mut manifest = Manifest::begin();
+        manifest.add_file(Path::new(""), 2, 9, None);
+        let (_, manifest) = Manifest::from_file(&manifest.into_file("/x")).expect("a manifest");
+        let look = look(Rule::NotCopied(manifest), &[]);
+        assert!(names(&look, &[("workspace", 9, "ab")]).is_empty());
+        let seen = look.through(archive(&[("workspace", 10, "ab")]).as_slice());
+        assert_eq!(seen.itself.as_deref(), Some("a file with new content"));
+    }
+
+    #[test]
+    fn a_long_list_is_cut() {
+        let entries: Vec<String> = (0..100).map(|n| format!("workspace/{n}")).collect();
+        let entries: Vec<Of<'_>> = entries.iter().map(|path| (path.as_str(), 1, "")).collect();
+        assert_eq!(
+            names(&look(Rule::Everything, &[]), &entries).len(),
+            NAMED + 1
+        );
+    }
+}

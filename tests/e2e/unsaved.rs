@@ -1,0 +1,200 @@
+//! Work that would be lost with a sandbox: `delete` tells it from what came from the host, and keeps it.
+
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use crate::support::{DEBIAN, Output, Sandbox, Stage};
+
+fn has(output: &Output, code: i32, words: &str) {
+    assert_eq!(output.code, code, "{output:?}");
+    assert!(output.stderr_text().contains(words), "{output:?}");
+}
+
+/// Runs a script of the sandbox's shell, in the agent's home directory.
+fn run(sandbox: &Sandbox<'_>, script: &str) {
+    let script = format!("cd ~ && {script}");
+    sandbox.exec(&["sh", "-ec", &script]).output().ended(0, &[]);
+}
+
+/// Asserts that a delete is refused with these words, also of the stopped sandbox.
+fn kept(sandbox: &Sandbox<'_>, words: &str) {
+    has(&sandbox.verb("delete", &[]).output(), 4, words);
+    sandbox
+        .verb("stop", &["--timeout", "0s"])
+        .output()
+        .ended(0, &[]);
+    has(&sandbox.verb("delete", &[]).output(), 4, words);
+    let containers = sandbox.stage.containers();
+    let is_helper = |name: &String| name.contains("-fill-");
+    assert!(!containers.iter().any(is_helper), "{containers:?}");
+}
+
+#[test]
+fn work_in_the_workspace_keeps_a_sandbox_from_being_deleted() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    let made = sandbox
+        .exec(&[
+            "sh",
+            "-c",
+            "cd ~/workspace && mkdir project && echo x >project/file && echo y >notes",
+        ])
+        .output();
+    assert_eq!(made.code, 0, "{made:?}");
+    for running in [true, false] {
+        if !running {
+            assert_eq!(sandbox.verb("stop", &[]).output().code, 0);
+        }
+        has(
+            &sandbox.verb("delete", &[]).output(),
+            4,
+            "in /home/amika/workspace: notes, project",
+        );
+    }
+    let replaced = sandbox.create(DEBIAN, &["--replace"]);
+    has(&replaced, 4, "holds work that would be lost");
+    assert_eq!(sandbox.engine_state(), "exited");
+    assert_eq!(sandbox.verb("delete", &["--force"]).output().code, 0);
+}
+
+#[test]
+fn a_sandbox_without_work_is_deleted_at_once() {
+    let stage = Stage::new();
+    let source = stage.home().join("src");
+    fs::create_dir_all(&source).unwrap();
+    let file = fs::File::create(source.join("file")).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(1_000_000_000))
+        .unwrap();
+    let mount = |rest: &str| format!("{}:/home/amika/workspace/{rest}", source.display());
+    let sandbox = stage.sandbox(
+        DEBIAN,
+        &["--mount", &mount("bind/deep:rw"), "--mount", &mount("copy")],
+    );
+    assert_eq!(sandbox.verb("delete", &[]).output().code, 0);
+    let sandbox = stage.sandbox(DEBIAN, &["--mount", &mount("copy")]);
+    let made = sandbox
+        .exec(&["sh", "-c", "echo changed >~/workspace/copy/file"])
+        .output();
+    assert_eq!(made.code, 0, "{made:?}");
+    has(
+        &sandbox.verb("delete", &[]).output(),
+        4,
+        "in /home/amika/workspace/copy: file",
+    );
+}
+
+#[test]
+fn a_workspace_that_was_moved_or_became_a_file_is_work() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    run(
+        &sandbox,
+        "mv workspace w2 && ln -s w2 workspace && echo a >w2/a",
+    );
+    kept(&sandbox, "/home/amika/workspace is a link to w2");
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    run(&sandbox, "rmdir workspace && echo x >workspace");
+    kept(&sandbox, "/home/amika/workspace is a file");
+}
+
+#[test]
+fn a_file_that_was_copied_in_and_changed_is_work() {
+    let stage = Stage::new();
+    let notes = stage.file("notes.txt", "mine");
+    for target in ["/home/amika/notes.txt", "/etc/notes.txt"] {
+        let mount = format!("{notes}:{target}");
+        let sandbox = stage.sandbox(DEBIAN, &["--mount", &mount]);
+        sandbox.verb("delete", &[]).output().ended(0, &[]);
+        let sandbox = stage.sandbox(DEBIAN, &["--mount", &mount]);
+        run(&sandbox, &format!("echo theirs >{target}"));
+        kept(&sandbox, &format!("{target} is a file with new content"));
+    }
+}
+
+#[test]
+fn what_a_copy_did_not_have_is_work_however_old_it_looks() {
+    let stage = Stage::new();
+    stage.file("data/a", "a");
+    stage.file("data/b", "b");
+    let mount = format!("{}:/data", stage.home().join("data").display());
+    for (script, words) in [
+        ("mv /data/a /data/c", "in /data: c"),
+        ("touch -d 2001-01-01 x && cp -p x /data/x", "in /data: x"),
+        ("echo c >/data/b", "in /data: b"),
+        ("mkdir /data/deep && echo x >/data/deep/x", "in /data: deep"),
+        ("ln -sf b /data/a", "in /data: a"),
+    ] {
+        let sandbox = stage.sandbox(DEBIAN, &["--mount", &mount]);
+        run(&sandbox, script);
+        kept(&sandbox, words);
+    }
+}
+
+#[test]
+fn what_came_from_the_host_is_no_work_however_young_it_is() {
+    let stage = Stage::new();
+    stage.file("data/now", "now");
+    stage.file("data/later", "later");
+    let later = fs::File::options()
+        .write(true)
+        .open(stage.home().join("data/later"));
+    later
+        .and_then(|file| file.set_modified(SystemTime::now() + Duration::from_hours(24 * 365)))
+        .unwrap();
+    let far = Duration::from_hours(24 * 365 * 300);
+    let file = fs::File::create(stage.home().join("data/far")).unwrap();
+    file.set_modified(SystemTime::now() + far).unwrap();
+    std::os::unix::fs::symlink("now", stage.home().join("data/link")).unwrap();
+    // Through the pipe, and through the engine.
+    for files in [0, 4200] {
+        for number in 0..files {
+            stage.file(&format!("data/many/{number}"), "x");
+        }
+        let mount = format!("{}:/data", stage.home().join("data").display());
+        let sandbox = stage.sandbox(DEBIAN, &["--mount", &mount]);
+        run(
+            &sandbox,
+            "cat /data/now /data/later /data/link && mkdir /data/empty && rm /data/far",
+        );
+        sandbox.verb("delete", &[]).output().ended(0, &[]);
+    }
+}
+
+#[test]
+fn what_is_mounted_in_the_workspace_neither_hides_work_nor_is_looked_through() {
+    let stage = Stage::new();
+    // It takes no room, and an engine takes a minute and more to read it.
+    fs::create_dir(stage.home().join("big")).unwrap();
+    let big = fs::File::create(stage.home().join("big/file")).unwrap();
+    big.set_len(64 << 30).unwrap();
+    let mount = format!(
+        "{}:/home/amika/workspace/big:rw",
+        stage.home().join("big").display()
+    );
+    let sandbox = stage.sandbox(DEBIAN, &["--mount", &mount]);
+    run(&sandbox, "echo x >workspace/zzz");
+    kept(&sandbox, "in /home/amika/workspace: zzz");
+    sandbox.verb("start", &[]).output().ended(0, &[]);
+    run(&sandbox, "rm workspace/zzz");
+    sandbox.verb("delete", &[]).output().ended(0, &[]);
+}
+
+#[test]
+fn where_it_cannot_be_told_in_time_nothing_is_deleted() {
+    let stage = Stage::new();
+    let proxy = stage.engine_proxy();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    proxy.hold("archive?path=%2Fhome%2Famika%2Fworkspace");
+    let deleting = sandbox.verb("delete", &[]);
+    let deleting = deleting.env("DOCKER_HOST", &proxy.host()).start();
+    proxy.holds();
+    let deleted = deleting.wait();
+    proxy.let_go();
+    has(&deleted, 4, "could not be looked through in 10 s");
+    has(
+        &deleted,
+        4,
+        &format!("`amika sandbox delete --force {}`", sandbox.name),
+    );
+    assert_eq!(sandbox.engine_state(), "running");
+}
