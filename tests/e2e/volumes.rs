@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{DEBIAN, Output, Sandbox, Stage, docker};
+use crate::support::{DEBIAN, Output, Sandbox, Stage, docker, eventually};
 
 fn volume(stage: &Stage, args: &[&str]) -> Output {
     let all: Vec<&str> = std::iter::once("volume")
@@ -119,6 +119,24 @@ fn a_volume_that_anybody_else_uses_is_not_deleted() {
     docker(&["rm", &user]);
     has(&refused, 4, "is in use");
     assert_eq!(volume(&stage, &["delete", &name]).code, 0);
+}
+
+#[test]
+fn a_volume_that_is_let_go_of_late_is_removed_all_the_same() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    let home = stage
+        .volumes()
+        .into_iter()
+        .find(|name| name.starts_with("amika-home-"));
+    let user = stage.stranger(&["-v", &format!("{}:/x", home.unwrap())], &[DEBIAN]);
+    let deleting = sandbox.verb("delete", &["--force"]).start();
+    eventually("its container is gone", || {
+        !stage.containers().contains(&sandbox.name)
+    });
+    user.docker(&["rm", "-f"]).ended(0, &[]);
+    deleting.wait().ended(0, &[]);
+    assert_eq!(stage.volumes(), Vec::<String>::new());
 }
 
 #[test]

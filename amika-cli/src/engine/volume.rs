@@ -85,7 +85,10 @@ impl Engine {
     pub async fn remove_freed_volume(&self, name: &str) -> Result<(), EngineError> {
         for pause in REMOVAL_PAUSES {
             match self.remove_volume(name).await {
-                Err(EngineError::Conflict(why)) if why.contains("in use") => {
+                // The words of Docker and of Podman.
+                Err(EngineError::Conflict(why))
+                    if why.contains("in use") || why.contains("being used") =>
+                {
                     tracing::debug!(name, why, "volume not free yet");
                     tokio::time::sleep(pause).await;
                 }
