@@ -151,7 +151,9 @@ fn node(plan: &Plan, path: &[u8]) -> Result<Node, GitError> {
                 Found::Directory if has_below(paths.files.keys().map(|path| &path[..]), path) => {
                     Node::Directory
                 }
-                Found::File { executable, .. } if copied => Node::File { executable },
+                Found::File { mode, .. } if copied => Node::File {
+                    executable: mode & 0o100 != 0,
+                },
                 Found::Symlink { target, .. } if copied => Node::Symlink(target),
                 _ => Node::Missing,
             })

@@ -11,7 +11,7 @@ use super::command::Git;
 use super::error::GitError;
 use super::index::{Entry, Mode};
 use super::objects::{Store, Walk};
-use super::plan::{Plan, Tree, USERS_ATTRIBUTES, beneath, components};
+use super::plan::{Plan, Tree, beneath, components};
 use super::source::join;
 use super::worktree::{Found, Reader, seconds};
 use super::writer::TarWriter;
@@ -100,11 +100,8 @@ fn git_files(plan: &Plan, tar: &mut TarWriter<'_>) -> io::Result<()> {
     }
     tar.file(&at("HEAD"), 0o644, mtime, plan.head.file().as_bytes())?;
     tar.file(&at("config"), 0o644, mtime, plan.config.as_bytes())?;
-    if !plan.exclude.is_empty() {
-        tar.file(&at("info/exclude"), 0o644, mtime, &plan.exclude)?;
-    }
-    if !plan.attributes.is_empty() {
-        tar.file(&at(USERS_ATTRIBUTES), 0o644, mtime, &plan.attributes)?;
+    for (name, content) in &plan.made {
+        tar.file(&at(name), 0o644, mtime, content)?;
     }
     let mut packed = String::from("# pack-refs with: sorted \n");
     for one in plan.refs.iter().filter(|one| one.follows.is_none()) {
@@ -390,11 +387,20 @@ fn disk(plan: &Plan, tar: &mut TarWriter<'_>, files: &mut u64) -> io::Result<()>
     };
     let root = plan.location.root();
     let mut reader = Reader::new(root);
+    let mut around: &[u8] = b"";
     for (path, tracked) in &paths.files {
         let place = beneath(&plan.place.tree, path);
         let full = join(root, path);
-        match reader.find(path).map_err(GitError::io("read", &full))? {
+        let found = reader.find(path).map_err(GitError::io("read", &full))?;
+        if !modes_from_index && !matches!(found, Found::Nothing) {
+            directories(plan, &reader, around, path, tar)?;
+            around = path;
+        }
+        match found {
             Found::Directory if *tracked == Some(Mode::Gitlink) => {
+                if !modes_from_index && let Ok(mode) = reader.directory_mode(path) {
+                    tar.set_mode(&place, mode);
+                }
                 tar.directory(&place, plan.mtime)?;
             }
             // A directory where a file was lists what it holds by itself.
@@ -403,18 +409,49 @@ fn disk(plan: &Plan, tar: &mut TarWriter<'_>, files: &mut u64) -> io::Result<()>
             Found::File {
                 mut file,
                 size,
-                executable,
+                mode,
                 mtime,
             } => {
                 *files += 1;
-                let executable = match tracked {
-                    Some(mode) if *modes_from_index => *mode == Mode::Executable,
-                    _ => executable,
+                let mode = match tracked {
+                    Some(known) if *modes_from_index => permission(*known == Mode::Executable),
+                    None if *modes_from_index => permission(mode & 0o100 != 0),
+                    // As git has it, and for nobody who may not read it on the host.
+                    Some(_) => permission(mode & 0o100 != 0) & mode,
+                    None => mode,
                 };
-                tar.file_from(&place, permission(executable), mtime, size, &mut file)
+                tar.file_from(&place, mode, mtime, size, &mut file)
                     .map_err(|error| changed(error, &full))?;
             }
         }
+    }
+    if !modes_from_index {
+        // The directories of repositories inside, and those around them, which may hold nothing else.
+        for child in &plan.children {
+            let inner = child.place.tree.strip_prefix(plan.place.tree.as_slice());
+            let inner = inner.unwrap_or_default();
+            let inner = inner.strip_prefix(b"/").unwrap_or(inner);
+            directories(plan, &reader, b"", &[inner, b"/"].concat(), tar)?;
+        }
+    }
+    Ok(())
+}
+
+/// Says which permissions the directories have that a path is in, but for those that the path before it
+/// is in as well.
+fn directories(
+    plan: &Plan,
+    reader: &Reader<'_>,
+    before: &[u8],
+    path: &[u8],
+    tar: &mut TarWriter<'_>,
+) -> io::Result<()> {
+    let common = path.iter().zip(before).take_while(|(a, b)| a == b).count();
+    let new = (common..path.len()).filter(|&at| path[at] == b'/');
+    for directory in new.map(|at| &path[..at]) {
+        let mode = reader.directory_mode(directory);
+        let mode = mode.map_err(GitError::io("read", join(plan.location.root(), directory)))?;
+        tar.set_mode(&beneath(&plan.place.tree, directory), mode);
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ const MAX_RULES: u64 = 4 << 20;
 
 /// State of the host's git directory that a copy of the work tree takes along, so that a merge or a rebase
 /// can go on in it.
-const IN_PROGRESS: [&str; 22] = [
+const IN_PROGRESS: [&str; 24] = [
     "MERGE_HEAD",
     "MERGE_MSG",
     "MERGE_MODE",
@@ -46,11 +46,27 @@ const IN_PROGRESS: [&str; 22] = [
     "BISECT_TERMS",
     "BISECT_EXPECTED_REV",
     "BISECT_ANCESTORS_OK",
+    "BISECT_FIRST_PARENT",
+    "BISECT_HEAD",
     "rebase-merge",
     "rebase-apply",
     "sequencer",
     "info/sparse-checkout",
-    "logs/refs/stash",
+    STASH_LOG,
+];
+
+/// All stashes but the last are in this log alone.
+const STASH_LOG: &str = "logs/refs/stash";
+
+/// Those of [`IN_PROGRESS`] that are refs, which a repository with a table of refs has no files for.
+const ROOT_REFS: [&str; 7] = [
+    "AUTO_MERGE",
+    "CHERRY_PICK_HEAD",
+    "REVERT_HEAD",
+    "REBASE_HEAD",
+    "ORIG_HEAD",
+    "BISECT_EXPECTED_REV",
+    "BISECT_HEAD",
 ];
 
 /// Files that go along, by their names in the git directory. Links in it are not followed: git makes none
@@ -74,6 +90,71 @@ pub(super) fn files(location: &Location, dirty: bool) -> Vec<(String, PathBuf)> 
     }
     extra.retain(|(_, path)| path.symlink_metadata().is_ok_and(|meta| meta.is_file()));
     extra
+}
+
+/// The same files of a repository that keeps them in a table (`reftable`): their names and contents.
+///
+/// # Errors
+/// Those of git.
+pub(super) fn from_table(
+    git: &Git,
+    location: &Location,
+) -> Result<Vec<(String, Vec<u8>)>, GitError> {
+    let mut files = Vec::new();
+    if !location.common_dir.join("reftable").is_dir() {
+        return Ok(files);
+    }
+    for name in ROOT_REFS {
+        let found = git.try_output(&["rev-parse", "--verify", "-q", name])?;
+        files.extend(found.ok().map(|oid| (name.to_owned(), oid)));
+    }
+    if git
+        .try_output(&["rev-parse", "--verify", "-q", "refs/stash"])?
+        .is_ok()
+    {
+        let format = "--format=%H%n%gn <%ge>%n%gd%n%gs";
+        let log = ["log", "-g", "-z", "--no-patch", "--date=raw", format];
+        let listed = git.output(&[&log[..], &["refs/stash", "--"]].concat())?;
+        files.push((STASH_LOG.to_owned(), reflog(&listed)));
+    }
+    Ok(files)
+}
+
+/// A log as git keeps it in a file, the oldest first, of entries that it listed, the newest first: name,
+/// identity, `stash@{<time>}`, message.
+fn reflog(listed: &[u8]) -> Vec<u8> {
+    let mut log = Vec::new();
+    let mut old: Vec<u8> = Vec::new();
+    for entry in listed.split(|&byte| byte == 0).rev() {
+        let mut fields = entry.splitn(4, |&byte| byte == b'\n');
+        let mut next = || fields.next().unwrap_or_default();
+        let (new, who, selector, message) = (next(), next(), next(), next());
+        if new.is_empty() {
+            continue;
+        }
+        if old.is_empty() {
+            old = vec![b'0'; new.len()];
+        }
+        let time = selector.splitn(2, |&byte| byte == b'{').nth(1);
+        let time = time.and_then(|time| time.strip_suffix(b"}"));
+        let time = time.unwrap_or(b"0 +0000");
+        for part in [
+            &old[..],
+            b" ",
+            new,
+            b" ",
+            who,
+            b" ",
+            time,
+            b"\t",
+            message,
+            b"\n",
+        ] {
+            log.extend_from_slice(part);
+        }
+        old = new.to_vec();
+    }
+    log
 }
 
 fn add_files(files: &mut Vec<(String, PathBuf)>, name: &str, path: &Path) {

@@ -43,10 +43,8 @@ pub(super) struct Plan {
     pub(super) lfs: HashMap<String, lfs::Object>,
     /// Further files of the git directory: their place in it, and where they are.
     pub(super) extra: Vec<(String, PathBuf)>,
-    /// Rules for ignoring that are not in the tree.
-    pub(super) exclude: Vec<u8>,
-    /// The user's attributes; see [`USERS_ATTRIBUTES`].
-    pub(super) attributes: Vec<u8>,
+    /// And those that are put together: their place, and what is in them.
+    pub(super) made: Vec<(String, Vec<u8>)>,
     pub(super) partial: bool,
     /// Repositories inside this one.
     pub(super) children: Vec<Plan>,
@@ -82,7 +80,7 @@ pub(super) struct Planner<'a> {
 
 /// Where the user's attributes stand in a git directory. Not in `info/attributes`, which counts before the
 /// tree's own, as the user's do not.
-pub(super) const USERS_ATTRIBUTES: &str = "info/user-attributes";
+const USERS_ATTRIBUTES: &str = "info/user-attributes";
 
 /// Submodules in submodules, at most.
 pub(super) const DEPTH: usize = 16;
@@ -207,11 +205,13 @@ impl<'a> Planner<'a> {
             },
         );
         let extra = extra::files(&location, self.dirty.is_some());
-        let exclude = if self.dirty.is_some() {
-            extra::excludes(&git, &location)?
-        } else {
-            Vec::new()
-        };
+        let mut made = Vec::new();
+        if self.dirty.is_some() {
+            made = extra::from_table(&git, &location)?;
+            made.push(("info/exclude".into(), extra::excludes(&git, &location)?));
+        }
+        made.push((USERS_ATTRIBUTES.into(), attributes));
+        made.retain(|(_, content)| !content.is_empty());
         let tree = match paths {
             Some(paths) => Tree::Disk {
                 paths,
@@ -234,8 +234,7 @@ impl<'a> Planner<'a> {
             is_filtered: !denied.is_empty(),
             lfs: found.of,
             extra,
-            exclude,
-            attributes,
+            made,
             partial: settings.get("extensions.partialclone").is_some()
                 || settings
                     .section("remote")

@@ -74,7 +74,7 @@ pub(super) struct Refs {
 }
 
 /// The namespaces that go along: what `git clone --mirror` would be asked for by a person who works with
-/// the result. Not the stash, bisect, prefetch, and not `refs/original`, which holds what a rewrite removed.
+/// the result. Not prefetch, and not `refs/original`, which holds what a rewrite removed.
 const NAMESPACES: [&str; 5] = [
     "refs/heads/",
     "refs/tags/",
@@ -83,16 +83,25 @@ const NAMESPACES: [&str; 5] = [
     "refs/replace/",
 ];
 
+/// What goes along besides with a copy of a work tree: the stash, and what a bisection or a rebase in
+/// progress has.
+const OF_WORK_TREE: [&str; 4] = [
+    "refs/stash",
+    "refs/bisect/",
+    "refs/rewritten/",
+    "refs/worktree/",
+];
+
 impl Refs {
-    /// Reads a repository's refs; the stash too if asked for.
-    pub(super) fn read(git: &Git, stash: bool) -> Result<Self, GitError> {
+    /// Reads a repository's refs; those of its work tree too if asked for.
+    pub(super) fn read(git: &Git, work_tree: bool) -> Result<Self, GitError> {
         let mut arguments = vec![
             "for-each-ref",
             "--format=%(objectname) %(refname) %(symref)",
         ];
         arguments.extend(NAMESPACES);
-        if stash {
-            arguments.push("refs/stash");
+        if work_tree {
+            arguments.extend(OF_WORK_TREE);
         }
         let listed = git.output(&arguments)?;
         let all = listed

@@ -12,6 +12,9 @@ use super::index::{Entry, Mode};
 use super::source::join;
 use crate::regular_file::{self, Links};
 
+/// What of a file's mode comes along: not that it runs as somebody else.
+const PERMISSIONS: u32 = 0o777;
+
 /// The paths to copy.
 #[derive(Debug, Default)]
 pub(super) struct Paths {
@@ -68,8 +71,8 @@ pub(super) enum Found {
         file: std::fs::File,
         /// Bytes when it was opened.
         size: u64,
-        /// By its owner.
-        executable: bool,
+        /// Its permissions.
+        mode: u32,
         /// Unix seconds.
         mtime: u64,
     },
@@ -120,10 +123,16 @@ impl<'a> Reader<'a> {
         let (file, meta) = regular_file::open(&full, Links::Refused)?;
         Ok(Found::File {
             size: meta.len(),
-            executable: meta.mode() & 0o100 != 0,
+            mode: meta.mode() & PERMISSIONS,
             mtime: seconds(&meta),
             file,
         })
+    }
+
+    /// The permissions of a directory.
+    pub(super) fn directory_mode(&self, path: &[u8]) -> io::Result<u32> {
+        let meta = std::fs::symlink_metadata(join(self.root, path))?;
+        Ok(meta.mode() & PERMISSIONS)
     }
 
     fn parent_is_directory(&mut self, full: &Path) -> bool {

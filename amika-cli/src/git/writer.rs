@@ -1,9 +1,12 @@
 //! One tar archive, written once, front to back.
 
+use std::collections::HashMap;
 use std::io::{self, Read, Write};
 
 /// Bytes that are written at once.
 const CHUNK: usize = 256 * 1024;
+/// Permissions of a directory of which nothing else is said.
+const DIRECTORY: u32 = 0o755;
 
 /// Who owns what is unpacked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +64,8 @@ pub(super) struct TarWriter<'a> {
     prefix: Vec<u8>,
     /// The directory of the entry before, with a slash at its end.
     directory: Vec<u8>,
+    /// Directories with other permissions than 0755, with a slash at their end.
+    modes: HashMap<Vec<u8>, u32>,
 }
 
 impl<'a> TarWriter<'a> {
@@ -74,7 +79,19 @@ impl<'a> TarWriter<'a> {
             owner,
             prefix: prefix.as_bytes().to_vec(),
             directory: Vec::new(),
+            modes: HashMap::new(),
         }
+    }
+
+    /// Says which permissions a directory has, before it or anything in it is written.
+    pub(super) fn set_mode(&mut self, path: &[u8], mode: u32) {
+        if mode != DIRECTORY {
+            self.modes.insert([path, b"/"].concat(), mode);
+        }
+    }
+
+    fn mode(&self, directory: &[u8]) -> u32 {
+        self.modes.get(directory).copied().unwrap_or(DIRECTORY)
     }
 
     /// A directory; `path` without a slash at its end, empty for the root.
@@ -86,7 +103,8 @@ impl<'a> TarWriter<'a> {
             self.parents(path, mtime)?;
         }
         name.push(b'/');
-        self.header(tar::EntryType::Directory, &name, b"", 0o755, 0, mtime)?;
+        let mode = self.mode(&name);
+        self.header(tar::EntryType::Directory, &name, b"", mode, 0, mtime)?;
         if !path.is_empty() {
             self.directory = name;
         }
@@ -144,14 +162,9 @@ impl<'a> TarWriter<'a> {
             .filter(|&at| parent[at] == b'/')
             .collect();
         for at in new {
-            self.header(
-                tar::EntryType::Directory,
-                &parent[..=at],
-                b"",
-                0o755,
-                0,
-                mtime,
-            )?;
+            let name = &parent[..=at];
+            let mode = self.mode(name);
+            self.header(tar::EntryType::Directory, name, b"", mode, 0, mtime)?;
         }
         self.directory = parent.to_vec();
         Ok(())

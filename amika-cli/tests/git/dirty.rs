@@ -206,18 +206,81 @@ fn a_directory_replaced_by_a_link_is_not_read_through() {
 #[test]
 fn the_stash_comes_along() {
     let host = Host::new();
-    let path = host.simple("repo");
-    for text in ["first stash\n", "second stash\n"] {
-        write(&path, "a.txt", text);
-        git(&path, &["stash", "-q"]);
+    for (name, format) in [("files", "files"), ("table", "reftable")] {
+        let path = host.empty(name, &[&format!("--ref-format={format}")]);
+        write(&path, "a.txt", "one\n");
+        commit_all(&path, "first");
+        for text in ["first stash\n", "second stash\n", "third stash\n"] {
+            write(&path, "a.txt", text);
+            git(&path, &["stash", "-q"]);
+        }
+        let copied = same(&path);
+        let list = ["stash", "list", "--format=%H %gn %ge %gd %gs"];
+        for date in ["--date=default", "--date=raw"] {
+            let list = [&list[..], &[date]].concat();
+            assert_eq!(copied.git(&list), git(&path, &list), "{name}");
+        }
+        copied.git(&["stash", "pop", "-q", "stash@{2}"]);
+        assert_eq!(copied.read("a.txt"), "first stash\n");
+        copied.git(&["reset", "-q", "--hard"]);
+        copied.git(&["stash", "drop", "-q", "stash@{0}"]);
+        copied.git(&["stash", "pop", "-q"]);
+        assert_eq!(copied.read("a.txt"), "second stash\n");
     }
-    let copied = same(&path);
-    assert_eq!(
-        copied.git(&["stash", "list"]),
-        git(&path, &["stash", "list"])
-    );
-    copied.git(&["stash", "pop", "-q", "stash@{1}"]);
-    assert_eq!(copied.read("a.txt"), "first stash\n");
+}
+
+#[test]
+fn a_bisection_goes_on_in_the_copy() {
+    let host = Host::new();
+    for (name, format) in [("files", "files"), ("table", "reftable")] {
+        let path = host.empty(name, &[&format!("--ref-format={format}")]);
+        let commits: Vec<String> = (0..8)
+            .map(|number| {
+                write(&path, "a.txt", format!("{number}\n"));
+                commit_all(&path, &number.to_string())
+            })
+            .collect();
+        git(&path, &["bisect", "start", "HEAD", &commits[0]]);
+        git(&path, &["bisect", "good"]);
+        let copied = same(&path);
+        let now = |path: &std::path::Path| {
+            [
+                git(path, &["bisect", "log"]),
+                git(path, &["rev-parse", "HEAD"]),
+                git(path, &["for-each-ref", "refs/bisect"]),
+            ]
+        };
+        assert_eq!(now(&copied.path()), now(&path), "{name}");
+        for path in [&path, &copied.path()] {
+            git(path, &["bisect", "bad"]);
+        }
+        assert_eq!(now(&copied.path()), now(&path), "{name}");
+        copied.git(&["bisect", "reset"]);
+        assert_eq!(copied.git(&["for-each-ref", "refs/bisect"]), "");
+        assert_eq!(copied.git(&["branch", "--show-current"]), "main");
+    }
+}
+
+#[test]
+fn a_cherry_pick_goes_on_in_the_copy() {
+    let host = Host::new();
+    for (name, format) in [("files", "files"), ("table", "reftable")] {
+        let path = host.empty(name, &[&format!("--ref-format={format}")]);
+        write(&path, "a.txt", "one\n");
+        commit_all(&path, "first");
+        git(&path, &["switch", "-q", "-c", "other"]);
+        write(&path, "a.txt", "other\n");
+        commit_all(&path, "other");
+        git(&path, &["switch", "-q", "main"]);
+        write(&path, "a.txt", "main\n");
+        commit_all(&path, "main");
+        git_fails(&path, &["cherry-pick", "other"]);
+        let copied = same(&path);
+        write(&copied.path(), "a.txt", "both\n");
+        copied.git(&["add", "a.txt"]);
+        copied.git(&["-c", "core.editor=true", "cherry-pick", "--continue"]);
+        assert_eq!(copied.git(&["log", "-1", "--format=%s"]), "other", "{name}");
+    }
 }
 
 #[test]
@@ -235,6 +298,75 @@ fn permissions_of_a_file_system_without_them_come_from_the_index() {
     let copied = copy(request(&path, DIRTY));
     assert_eq!(copied.git(&["status", "--porcelain"]), "");
     assert_eq!(copied.git(&["config", "core.fileMode"]), "true");
+}
+
+#[test]
+fn nobody_may_more_than_on_the_host() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let host = Host::new();
+    let path = host.simple("repo");
+    write(&path, ".gitignore", ".env\nprivate/\n");
+    write(&path, "run", "#!/bin/sh\n");
+    write(&path, "kept/secret", "tracked\n");
+    make_executable(&path.join("run"));
+    commit_all(&path, "second");
+    let inner = host.simple("repo/own/inner");
+    for (name, mode) in [
+        ("run", 0o700),
+        ("kept/secret", 0o600),
+        ("kept", 0o750),
+        ("a.txt", 0o664),
+        ("src/b.txt", 0o400),
+        (".env", 0o600),
+        ("private/key", 0o400),
+        ("private/deep/script", 0o711),
+        ("private/deep", 0o500),
+        ("private", 0o700),
+        ("shared", 0o666),
+        ("setuid", 0o4755),
+        ("own/inner/a.txt", 0o640),
+        ("own/inner", 0o711),
+        ("own", 0o700),
+    ] {
+        if !path.join(name).exists() {
+            write(&path, name, name);
+        }
+        std::fs::set_permissions(path.join(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let copied = copy(request(&path, ALL));
+    let mode = |name: &str| {
+        let meta = copied.path().join(name).symlink_metadata().expect(name);
+        meta.mode() & 0o7777
+    };
+    for (name, expected) in [
+        ("run", 0o700),
+        ("kept/secret", 0o600),
+        ("kept", 0o750),
+        // As git has it.
+        ("a.txt", 0o644),
+        ("src/b.txt", 0o400),
+        ("src", 0o755),
+        (".env", 0o600),
+        ("private/key", 0o400),
+        ("private/deep/script", 0o711),
+        ("private/deep", 0o500),
+        ("private", 0o700),
+        ("shared", 0o666),
+        ("setuid", 0o755),
+        ("own/inner/a.txt", 0o640),
+        ("own/inner", 0o711),
+        ("own", 0o700),
+        (".git", 0o755),
+    ] {
+        assert_eq!(mode(name), expected, "{name}: {:o}", mode(name));
+    }
+    assert_eq!(status(&copied.path()), status(&path));
+    assert_eq!(status(&copied.path().join("own/inner")), status(&inner));
+    // So that the temporary directories can be removed by whoever runs this.
+    for root in [&path, &copied.path()] {
+        let deep = root.join("private/deep");
+        std::fs::set_permissions(deep, std::fs::Permissions::from_mode(0o700)).unwrap();
+    }
 }
 
 #[test]
