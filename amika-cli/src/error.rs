@@ -27,7 +27,7 @@ pub enum ExitCode {
     NotReady = 21,
     /// `exec` and `connect` failed themselves; every other code there is the remote program's.
     Remote = 125,
-    /// Interrupted; what was made was unmade.
+    /// Interrupted; what a create had made was unmade.
     Interrupted = 130,
 }
 

@@ -162,7 +162,9 @@ fn copies_of_what_is_big_end_with_one_document() {
     asked(&proxy, "PUT ");
     is_interrupted(&interrupt(going_in).json());
 
-    let made = sandbox.docker_exec(&["truncate", "-s", &BIG.to_string(), "/tmp/out"]);
+    // Holes come out as holes: something else comes first.
+    let fill = format!("head -c 2M /dev/urandom >/tmp/out && truncate -s {BIG} /tmp/out");
+    let made = sandbox.docker_exec(&["sh", "-c", &fill]);
     assert_eq!(made.code, 0, "{made:?}");
     let target = stage.home().join("target");
     std::fs::create_dir(&target).unwrap();
@@ -208,4 +210,44 @@ fn a_program_and_an_agent_have_the_last_word() {
             sandbox.docker_exec(&search).stdout.is_empty()
         });
     }
+}
+
+/// A CMD that tells that it is being stopped, and takes its time.
+const SLOW_END: &str =
+    "trap 'echo ending; sleep 5; exit 0' TERM; echo up; while :; do sleep 0.1; done";
+
+#[test]
+fn an_interrupted_stop_restart_and_delete_say_what_the_engine_goes_on_with() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &["--", "bash", "-c", SLOW_END]);
+    for (verb, told) in [
+        ("stop", "`amika sandbox wait NAME --for stopped`"),
+        (
+            "restart",
+            "`amika sandbox start NAME` starts it once it is stopped",
+        ),
+    ] {
+        let before = sandbox.log().matches("ending").count();
+        let running = sandbox.verb(verb, &[]).start();
+        eventually("it is being stopped", || {
+            sandbox.log().matches("ending").count() > before
+        });
+        running.signal(Signal::INT);
+        let told = told.replace("NAME", &sandbox.name);
+        running.wait().ended(130, &["the engine goes on", &told]);
+        sandbox
+            .verb("wait", &["--for", "stopped"])
+            .output()
+            .ended(0, &[]);
+        sandbox.verb("start", &[]).output().ended(0, &[]);
+    }
+    let proxy = stage.engine_proxy();
+    proxy.hold("DELETE /");
+    let deleting = sandbox.verb("delete", &["--force"]);
+    let deleting = deleting.env("DOCKER_HOST", &proxy.host()).start();
+    proxy.holds();
+    deleting.signal(Signal::INT);
+    let again = format!("`amika sandbox delete {}`", sandbox.name);
+    deleting.wait().ended(130, &["was being removed", &again]);
+    proxy.let_go();
 }

@@ -4,6 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 
 use amika_core::label::Kind;
 
+use super::broken_off::{engine_goes_on, nothing_done};
 use super::each::{self, Done};
 use crate::App;
 use crate::args::sandbox::DeleteArgs;
@@ -14,26 +15,35 @@ use crate::lost;
 use crate::sandbox::{Sandbox, State};
 
 pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
-    let engine = Engine::connect().await?;
-    let names = each::names(&engine, &args.names, args.all, |_| true).await?;
-    if !args.force && !app.out.is_json() && std::io::stdin().is_terminal() {
-        confirm(&engine, &names, args.volumes).await?;
-    }
+    let asked = async {
+        let engine = Engine::connect().await?;
+        let names = each::names(&engine, &args.names, args.all, |_| true).await?;
+        if !args.force && !app.out.is_json() && std::io::stdin().is_terminal() {
+            confirm(&engine, &names, args.volumes).await?;
+        }
+        Ok((engine, names))
+    };
+    let (engine, names) = nothing_done(app, asked, "nothing was deleted").await?;
     each::run(&names, app, async |name| {
+        let untouched = format!("sandbox \"{name}\" was not deleted");
         // Others are told by it that this sandbox is on its way out. A create that still waits for
         // setup holds it too: that sandbox may be deleted all the same.
         let lock = FileLock::take_name(name);
-        let sandbox = match Sandbox::find(&engine, name).await {
+        let sandbox = match nothing_done(app, Sandbox::find(&engine, name), &untouched).await {
             Ok(sandbox) => sandbox,
             Err(error) => return delete_lost(&engine, name, args.volumes, error).await,
         };
         if !args.force {
-            crate::unsaved::refuse(&engine, &sandbox).await?;
+            let checked = crate::unsaved::refuse(&engine, &sandbox);
+            nothing_done(app, checked, &untouched).await?;
         }
         // The clone of a create that was interrupted is perhaps half there, and nobody worked in it.
         let git_too = args.volumes || sandbox.state_of_making() == Some(State::Interrupted);
-        let removed =
-            crate::delete::remove(&engine, &sandbox.container.id, &sandbox.record, git_too).await?;
+        let removing =
+            crate::delete::remove(&engine, &sandbox.container.id, &sandbox.record, git_too);
+        let what = format!("sandbox \"{name}\" was being removed");
+        let next = format!("`amika sandbox delete {name}` again removes what is left then");
+        let removed = engine_goes_on(app, removing, &what, &next).await?;
         if let Ok(lock) = &lock {
             crate::unreported::clear(lock);
         }

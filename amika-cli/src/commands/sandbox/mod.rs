@@ -1,5 +1,6 @@
 //! `amika sandbox …`.
 
+mod broken_off;
 mod connect;
 mod cp;
 mod create;
@@ -117,14 +118,12 @@ async fn dispatch(command: Command, app: &App) -> Result<u8> {
         Command::Prompt(args) => prompt::run(&args, app).await,
         Command::Open(args) => open::run(&args, app).await.map(|()| 0),
         Command::Start(args) => start::run(&args, app).await.map(|()| 0),
-        Command::Stop(args) => interruptible(app, stop::run(&args, app)).await.map(|()| 0),
+        Command::Stop(args) => stop::run(&args, app).await.map(|()| 0),
         Command::Restart(args) => restart::run(&args, app).await.map(|()| 0),
         Command::Rename(args) => rename::run(&args, app).await.map(|()| 0),
         Command::Wait(args) => wait::run(&args, app).await.map(|()| 0),
         Command::Cp(args) => interruptible(app, cp::run(&args, app)).await,
         Command::Stats(args) => stats::run(&args, app).await,
-        Command::Delete(args) => interruptible(app, delete::run(&args, app))
-            .await
-            .map(|()| 0),
+        Command::Delete(args) => delete::run(&args, app).await.map(|()| 0),
     }
 }

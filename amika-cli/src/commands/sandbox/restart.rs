@@ -1,5 +1,6 @@
 //! `amika sandbox restart`.
 
+use super::broken_off::nothing_done;
 use super::each::{self, Done};
 use super::start;
 use super::stop;
@@ -8,7 +9,7 @@ use crate::args::sandbox::RestartArgs;
 use crate::commands::interruptible;
 use crate::create;
 use crate::engine::{ContainerState, Engine};
-use crate::error::Result;
+use crate::error::{ExitCode, Result};
 use crate::sandbox::Sandbox;
 
 pub(super) async fn run(args: &RestartArgs, app: &App) -> Result<()> {
@@ -28,9 +29,16 @@ pub(super) async fn run(args: &RestartArgs, app: &App) -> Result<()> {
     })
     .await?;
     each::run(&names, app, async |name| {
-        let sandbox = Sandbox::find_whole(&engine, name).await?;
+        let untouched = format!("sandbox \"{name}\" was not restarted");
+        let found = Sandbox::find_whole(&engine, name);
+        let sandbox = nothing_done(app, found, &untouched).await?;
         if sandbox.is_running() || sandbox.container.state == ContainerState::Paused {
-            stop::one(&engine, &sandbox, grace, app).await?;
+            let stopped = stop::one(&engine, &sandbox, grace, app).await;
+            let again = format!("`amika sandbox start {name}` starts it once it is stopped");
+            stopped.map_err(|error| match error.code {
+                ExitCode::Interrupted => error.hint(again),
+                _ => error,
+            })?;
         }
         let steps = app.out.steps_of(name, &names);
         let started = start::one(&engine, name, given.as_ref(), &args.start, steps, app).await?;

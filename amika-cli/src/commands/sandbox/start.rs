@@ -10,7 +10,7 @@ use crate::args::sandbox::StartArgs;
 use crate::commands::interruptible;
 use crate::create::{self, Setup, Upload};
 use crate::engine::{ContainerState, Engine, EngineError};
-use crate::error::Result;
+use crate::error::{CommandError, ExitCode, Result};
 use crate::lock::FileLock;
 use crate::output::Steps;
 use crate::reassign::{self, Moved};
@@ -41,7 +41,7 @@ pub(super) async fn run(args: &StartArgs, app: &App) -> Result<()> {
 /// Starts one sandbox, unless it runs, and waits until it is ready, unless told not to.
 ///
 /// # Errors
-/// Those of the engine and of the wait; [`crate::error::ExitCode::Conflict`] for a port that is
+/// Those of the engine and of the wait; [`ExitCode::Conflict`] for a port that is
 /// taken.
 pub(super) async fn one(
     engine: &Engine,
@@ -56,7 +56,15 @@ pub(super) async fn one(
             "an earlier `start --reassign-ports {name}` was interrupted; that is mended now"
         ));
     }
-    let sandbox = interruptible(app, Sandbox::find_made(engine, name)).await?;
+    let sandbox = interruptible(app, Sandbox::find_made(engine, name));
+    let sandbox = sandbox.await.map_err(|error| match error.code {
+        ExitCode::Interrupted => CommandError::new(
+            error.code,
+            format!("interrupted before sandbox \"{name}\" was started"),
+        )
+        .hint(format!("`amika sandbox start {name}` starts it")),
+        _ => error,
+    })?;
     crate::unreported::is_known(name);
     if sandbox.container.state == ContainerState::Paused {
         sandbox.must_run()?;

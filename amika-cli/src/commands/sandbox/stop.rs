@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::broken_off::{engine_goes_on, nothing_done};
 use crate::App;
 use crate::args::sandbox::StopArgs;
 use crate::engine::{ContainerState, Engine};
@@ -9,15 +10,20 @@ use crate::error::Result;
 use crate::sandbox::Sandbox;
 
 pub(super) async fn run(args: &StopArgs, app: &App) -> Result<()> {
-    let engine = Engine::connect().await?;
     let grace = args.timeout.map(grace_seconds);
     let running = |state| {
         use ContainerState::{Paused, Restarting, Running};
         matches!(state, Running | Paused | Restarting)
     };
-    let names = super::each::names(&engine, &args.names, args.all, running).await?;
+    let asked = async {
+        let engine = Engine::connect().await?;
+        let names = super::each::names(&engine, &args.names, args.all, running).await?;
+        Ok((engine, names))
+    };
+    let (engine, names) = nothing_done(app, asked, "nothing was stopped").await?;
     super::each::run(&names, app, async |name| {
-        let sandbox = Sandbox::find(&engine, name).await?;
+        let untouched = format!("sandbox \"{name}\" was not stopped");
+        let sandbox = nothing_done(app, Sandbox::find(&engine, name), &untouched).await?;
         sandbox.must_be_made()?;
         crate::unreported::is_known(name);
         one(&engine, &sandbox, grace, app).await?;
@@ -27,6 +33,9 @@ pub(super) async fn run(args: &StopArgs, app: &App) -> Result<()> {
 }
 
 /// Stops a sandbox; who looks on sees that its programs are waited for.
+///
+/// # Errors
+/// Those of the engine; [`crate::error::ExitCode::Interrupted`].
 pub(super) async fn one(
     engine: &Engine,
     sandbox: &Sandbox,
@@ -35,12 +44,16 @@ pub(super) async fn one(
 ) -> Result<()> {
     let mut steps = app.out.steps_on_terminal();
     steps.begin("stop");
-    let stopped = engine.stop_container(&sandbox.container.id, grace).await;
+    let name = &sandbox.name;
+    let stopping = async { Ok(engine.stop_container(&sandbox.container.id, grace).await?) };
+    let what = format!("sandbox \"{name}\" was being stopped");
+    let next = format!("`amika sandbox wait {name} --for stopped` waits for it");
+    let stopped = engine_goes_on(app, stopping, &what, &next).await;
     match stopped {
-        Ok(()) => steps.finish(&sandbox.name),
-        Err(_) => steps.fail(&sandbox.name),
+        Ok(()) => steps.finish(name),
+        Err(_) => steps.fail(name),
     }
-    Ok(stopped?)
+    stopped
 }
 
 /// A time to end in whole seconds, which is what the engine takes: never less than was asked for.
