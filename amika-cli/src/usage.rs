@@ -103,6 +103,7 @@ fn advise_on_command(error: &mut clap::Error, typed: &[OsString]) {
         amika_core::nearest::nearest(near, verbs).map(str::to_owned)
     };
     let tip = match (verb(&word), best) {
+        _ if word == "version" && path == "amika" => StyledStr::from("use `amika --version`"),
         // What somebody types who leaves the noun out.
         (Some(verb), best) if verb == word || best.is_none() => {
             StyledStr::from(format!("use `{path} sandbox {verb} …`"))
@@ -260,6 +261,7 @@ mod tests {
             (&["logs"], "use `amika sandbox logs …`"),
             (&["inspect", "teal-tokyo"], "use `amika sandbox inspect …`"),
             (&["conect"], "use `amika sandbox connect …`"),
+            (&["version"], "use `amika --version`"),
             (&["sandbx"], "a similar subcommand exists: 'sandbox'"),
             (&["volumes"], "a similar subcommand exists: 'volume'"),
             (&["sandbox", "lst"], "a similar subcommand exists: 'list'"),

@@ -6,7 +6,7 @@
 /// swapped letters as one difference.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Long words come from hostile files, and the distance takes time by the product of lengths.
-    if word.len() > 64 {
+    if word.len() > 128 {
         return None;
     }
     let lower = word.to_lowercase();

@@ -501,3 +501,12 @@ fn a_limit_of_the_repository_that_is_more_than_the_engine_has_is_left_away() {
     let limits = sandbox.engine_says("{{.HostConfig.NanoCpus}} {{.HostConfig.Memory}}");
     assert_eq!(limits, "0 536870912");
 }
+
+#[test]
+fn an_empty_repository_is_2_and_not_the_current_one() {
+    let stage = Stage::new();
+    for git in [&["--git", ""][..], &["--git="]] {
+        let args = [&["--image", SCRATCH], git].concat();
+        refused(&stage, &args, 2, "--git");
+    }
+}

@@ -346,7 +346,7 @@ fn a_sign_in_that_was_added_later_counts_like_the_first() {
     // Of its own accord a refresh takes what was given so far, also after a restart.
     first.verb("restart", &[]).output().ended(0, &[]);
     let again = credentials(&stage, &["refresh", &first.name]).stdout_text();
-    assert_eq!(again, format!("{CLAUDE}\n.codex/auth.json\n"));
+    assert_eq!(again, format!("~/{CLAUDE}\n~/.codex/auth.json\n"));
 }
 
 #[test]

@@ -82,7 +82,7 @@ pub struct CreateArgs {
     pub image: Option<String>,
 
     /// Clone a repository: the current one, the one that contains PATH, or URL.
-    #[arg(long, value_name = "PATH|URL", num_args = 0..=1, default_missing_value = "", help_heading = "Repository")]
+    #[arg(long, value_name = "PATH|URL", num_args = 0..=1, default_missing_value = ".", value_parser = NonEmptyStringValueParser::new(), help_heading = "Repository")]
     pub git: Option<String>,
     /// Branch, tag or commit to start on.
     #[arg(

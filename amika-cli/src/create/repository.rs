@@ -57,7 +57,7 @@ pub async fn open(args: &CreateArgs, out: &Printer, steps: &mut Steps) -> Result
         return Ok(None);
     };
     let request = git::Request {
-        spec: Some(spec.clone()).filter(|spec| !spec.is_empty()),
+        spec: Some(spec.clone()),
         branch: args.branch.clone(),
         new_branch: args.new_branch.clone(),
         copy: copy(args),

@@ -143,7 +143,15 @@ pub fn parse_name(text: &str) -> Result<SandboxName> {
 pub fn parse_preset(text: &str) -> Result<Preset> {
     Preset::parse(text).ok_or_else(|| {
         let names: Vec<&str> = Preset::ALL.iter().map(|preset| preset.name()).collect();
-        CommandError::new(ExitCode::Usage, format!("there is no preset \"{text}\"")).hint(format!(
+        let error = CommandError::new(
+            ExitCode::Usage,
+            format!("there is no preset \"{}\"", text.escape_debug()),
+        );
+        let error = match amika_core::nearest::nearest(text, names.iter().copied()) {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            None => error,
+        };
+        error.hint(format!(
             "the presets are: {}; `--image` takes any other image",
             names.join(", ")
         ))

@@ -63,7 +63,8 @@ pub(super) async fn run(args: &RefreshArgs, app: &App) -> Result<()> {
             "this machine has no copy of them"
         })
         .hint(format!(
-            "`amika credentials pull {name}` takes them; `--force` overwrites them"
+            "`amika credentials pull {name}` takes them; `--force` overwrites them; `--credentials` names the \
+             agents whose sign-ins are to be copied"
         )));
     }
     let plan = CredentialPlan {
@@ -75,13 +76,13 @@ pub(super) async fn run(args: &RefreshArgs, app: &App) -> Result<()> {
         skipped: found.skipped,
     };
     let Some(taken) = create::read_credentials(&home, &plan, &app.out) else {
-        let nothing = CommandError::new(ExitCode::NotFound, "there is no sign-in to copy");
-        return Err(nothing.hint(if args.credentials.is_some() {
-            "`amika credentials list` shows what is looked for"
-        } else {
-            "`amika credentials list` shows what is looked for; `--credentials claude` copies what the sandbox was \
-             made without"
-        }));
+        let has = create::find_credentials(&home, &Selection::all(), &[]).take;
+        let has: BTreeSet<Agent> = has
+            .into_iter()
+            .filter(|file| file.is_sign_in() && !selection.contains(file.agent))
+            .map(|file| file.agent)
+            .collect();
+        return Err(no_sign_in(&name, &has));
     };
     sign_ins::warn_of_other_copies(&engine, &name, &taken.renewing, &app.out).await?;
     let owner = owner(&engine, &sandbox).await?;
@@ -113,10 +114,24 @@ pub(super) async fn run(args: &RefreshArgs, app: &App) -> Result<()> {
     };
     app.out.result(&done, |out| {
         for path in &done.copied {
-            writeln!(out, "{path}")?;
+            writeln!(out, "~/{path}")?;
         }
         Ok(())
     })
+}
+
+/// The error where this machine has no sign-in of the agents that are meant; `has` are those it has one of.
+fn no_sign_in(sandbox: &str, has: &BTreeSet<Agent>) -> CommandError {
+    let error = CommandError::new(ExitCode::NotFound, "there is no sign-in to copy")
+        .hint("`amika credentials list` shows what is looked for");
+    if has.is_empty() {
+        return error;
+    }
+    let agents: Vec<String> = has.iter().map(ToString::to_string).collect();
+    error.hint(format!(
+        "`amika credentials refresh {sandbox} --credentials {}` copies what this machine has",
+        agents.join(",")
+    ))
 }
 
 /// User and group of the agent, by the sandbox's own files: it may have taken on other numbers than
@@ -138,4 +153,20 @@ async fn owner(engine: &Engine, sandbox: &Sandbox) -> Result<(u32, u32)> {
             format!("the sandbox's /etc/passwd does not know its user \"{user}\""),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_agents_that_this_machine_has_are_named() {
+        let has = BTreeSet::from([Agent::Claude, Agent::Codex]);
+        let hints = no_sign_in("box", &has).hints;
+        assert!(
+            hints[1].contains("refresh box --credentials claude,codex`"),
+            "{hints:?}"
+        );
+        assert_eq!(no_sign_in("box", &BTreeSet::new()).hints.len(), 1);
+    }
 }

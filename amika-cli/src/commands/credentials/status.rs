@@ -1,5 +1,7 @@
 //! `amika credentials status`: who has the newer sign-ins.
 
+use std::collections::BTreeSet;
+
 use amika_core::credential::{Agent, Newer, SignIn};
 use futures_util::{StreamExt as _, stream};
 use schemars::JsonSchema;
@@ -209,21 +211,24 @@ fn told_first(pairs: &[Pair], agent: Agent) -> PairState {
 
 fn say_who_renewed(name: &str, pairs: &[Pair], app: &App) {
     // Spent is only what the other side has another token for.
-    let any = |state| {
-        pairs.iter().any(|pair| {
+    let agents = |state| {
+        let pairs = pairs.iter().filter(|pair| {
             PairState::of(pair) == state && pair.tokens().is_some_and(|tokens| tokens.differ)
-        })
+        });
+        let agents: BTreeSet<Agent> = pairs.map(|pair| pair.file.agent).collect();
+        let agents: Vec<String> = agents.iter().map(ToString::to_string).collect();
+        (!agents.is_empty()).then(|| agents.join(","))
     };
-    if any(PairState::SandboxNewer) {
+    if let Some(agents) = agents(PairState::SandboxNewer) {
         app.out.note(&format!(
-            "A refresh token serves once: \"{name}\" renewed, so this machine's copy is spent. `amika \
-             credentials pull {name}` takes the newer one."
+            "A refresh token serves once: \"{name}\" renewed {agents}, so this machine's copy is spent. `amika \
+             credentials pull {name} --credentials {agents}` takes the newer one."
         ));
     }
-    if any(PairState::HostNewer) {
+    if let Some(agents) = agents(PairState::HostNewer) {
         app.out.note(&format!(
-            "A refresh token serves once: this machine renewed, so the copy of \"{name}\" is spent. `amika \
-             credentials refresh {name}` copies the newer one in."
+            "A refresh token serves once: this machine renewed {agents}, so the copy of \"{name}\" is spent. `amika \
+             credentials refresh {name} --credentials {agents}` copies the newer one in."
         ));
     }
 }
