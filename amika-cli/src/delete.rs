@@ -45,7 +45,7 @@ pub async fn remove(
         Err(error) => return Err(error.into()),
     }
     // A create that is under way, or was killed, may have one at a volume.
-    remove_fillers(engine, record).await?;
+    remove_fillers(engine, record.id.as_str()).await?;
     crate::reassign::remove_containers(engine, &record.id).await?;
     crate::reassign::drop_unused_images(engine, &record.id).await;
     let mut result = Removed::default();
@@ -64,11 +64,9 @@ pub async fn remove(
 ///
 /// # Errors
 /// Those of the engine.
-pub async fn remove_fillers(engine: &Engine, record: &SandboxRecord) -> Result<()> {
+pub async fn remove_fillers(engine: &Engine, id: &str) -> Result<()> {
     let filler = Kind::Amikad.as_str();
-    let ours = engine
-        .list_containers(&format!("{}={}", key::ID, record.id))
-        .await?;
+    let ours = engine.list_containers(&format!("{}={id}", key::ID)).await?;
     for container in ours {
         if container.labels.get(key::KIND).map(String::as_str) == Some(filler) {
             match engine.remove_container(&container.id).await {

@@ -69,6 +69,9 @@ async fn all(engine: &Engine) -> Result<Vec<Lost>> {
 /// Those of the engine.
 pub(crate) async fn remove(engine: &Engine, lost: Vec<Lost>, git_too: bool) -> Result<Removed> {
     let mut result = Removed::default();
+    for lost in &lost {
+        crate::delete::remove_fillers(engine, &lost.id).await?;
+    }
     for (kind, volume) in lost.into_iter().flat_map(|lost| lost.volumes) {
         if kind.goes_with_sandbox() || (git_too && kind == Kind::Git) {
             engine.remove_freed_volume(&volume).await?;

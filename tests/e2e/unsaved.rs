@@ -131,6 +131,28 @@ fn what_a_copy_did_not_have_is_work_however_old_it_looks() {
 }
 
 #[test]
+fn copies_of_an_earlier_amika_are_told_by_their_times() {
+    let stage = Stage::new();
+    let file = stage.file("data/file", "x");
+    let file = fs::File::options().write(true).open(file).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_hours(1))
+        .unwrap();
+    let mount = format!("{}:/data", stage.home().join("data").display());
+    let sandbox = stage.sandbox(DEBIAN, &["--mount", &mount]);
+    // It kept no list of what it copied.
+    let forget = |sandbox: &Sandbox<'_>| {
+        let forgotten = sandbox.docker_exec(&["rm", "-r", "/var/lib/amikad/copies"]);
+        forgotten.ended(0, &[]);
+    };
+    forget(&sandbox);
+    run(&sandbox, "echo x >/data/new");
+    kept(&sandbox, "in /data: new");
+    let sandbox = stage.sandbox(DEBIAN, &["--mount", &mount]);
+    forget(&sandbox);
+    sandbox.verb("delete", &[]).output().ended(0, &[]);
+}
+
+#[test]
 fn what_came_from_the_host_is_no_work_however_young_it_is() {
     let stage = Stage::new();
     stage.file("data/now", "now");

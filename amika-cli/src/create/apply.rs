@@ -378,7 +378,7 @@ async fn undo(engine: &Engine, plan: &Plan) -> Result<()> {
         Err(error) if error.is_not_found() => {}
         Err(error) => return Err(error.into()),
     }
-    crate::delete::remove_fillers(engine, &plan.record).await?;
+    crate::delete::remove_fillers(engine, plan.record.id.as_str()).await?;
     for volume in plan.volumes.iter().chain(&plan.git_volume) {
         engine.remove_freed_volume(volume).await?;
     }
