@@ -287,10 +287,21 @@ fn local(request: &Request, directory: &Path, scratch: Scratch) -> Result<Reposi
             head: refs.head.describe(),
         });
     }
-    let is_dirty = changes::any(&location)?;
+    let mut warnings = Vec::new();
+    let is_dirty = match changes::any(&location) {
+        // A clean copy needs no index, nor a work tree.
+        Err(GitError::Failed { stderr, .. }) if dirty.is_none() => {
+            warnings.push(format!(
+                "whether anything is uncommitted is not known, `git status` fails: {stderr}"
+            ));
+            false
+        }
+        other => other?,
+    };
     let prepared = Prepared::select(request, location, settings, refs)?;
     let mut facts = prepared.facts();
     facts.is_dirty = is_dirty;
+    facts.warnings.append(&mut warnings);
     if is_dirty && dirty.is_none() {
         facts
             .warnings
@@ -312,7 +323,7 @@ fn finish(
             ));
         }
     }
-    let mut planner = Planner::new(scratch.path(), dirty);
+    let mut planner = Planner::new(scratch.path(), dirty, facts.root.is_none());
     let root = Place {
         tree: Vec::new(),
         git_dir: b".git".to_vec(),

@@ -74,6 +74,8 @@ pub(super) struct Planner<'a> {
     pub(super) scratch: &'a Path,
     /// `None` for committed state; else whether ignored files come too.
     pub(super) dirty: Option<bool>,
+    /// The repository is a copy of a URL's, and nothing more is on this machine.
+    pub(super) of_url: bool,
     pub(super) warnings: Vec<String>,
     numbers: usize,
 }
@@ -87,10 +89,11 @@ pub(super) const DEPTH: usize = 16;
 
 impl<'a> Planner<'a> {
     /// A planner that keeps its temporary files in `scratch`.
-    pub(super) fn new(scratch: &'a Path, dirty: Option<bool>) -> Self {
+    pub(super) fn new(scratch: &'a Path, dirty: Option<bool>, of_url: bool) -> Self {
         Self {
             scratch,
             dirty,
+            of_url,
             warnings: Vec::new(),
             numbers: 0,
         }
@@ -111,6 +114,10 @@ impl<'a> Planner<'a> {
         place: Place,
         depth: usize,
     ) -> Result<Plan, GitError> {
+        for name in &refs.left_out {
+            self.warnings
+                .push(format!("{name} stays behind: its name is not UTF-8"));
+        }
         let git = location.git();
         let index_file = index::temporary(self.scratch, self.number());
         let mtime = commit_time(&git, selection.head.commit())?;
@@ -133,10 +140,12 @@ impl<'a> Planner<'a> {
             .collect();
         let found = lfs::find(&git, settings, &location.common_dir, &lfs_entries)?;
         if found.missing > 0 && self.dirty.is_none() {
-            self.warnings.push(format!(
-                "{} LFS file(s) stay pointers: their content is not on this machine (`git lfs fetch` brings it)",
-                found.missing
-            ));
+            let files = found.missing;
+            self.warnings.push(if self.of_url {
+                format!("{files} LFS file(s) stay pointers: their content could not be fetched (`git lfs pull` in the sandbox brings it)")
+            } else {
+                format!("{files} LFS file(s) stay pointers: their content is not on this machine (`git lfs fetch` brings it)")
+            });
         }
         let mut drivers = conversions.drivers.clone();
         if found.of.is_empty() && self.dirty.is_none() {
@@ -342,11 +351,13 @@ impl<'a> Planner<'a> {
             };
             let Some(found) = found.filter(|_| depth < DEPTH) else {
                 if paths.is_none() {
-                    self.warnings.push(format!(
-                        "submodule {} is left empty: commit {} is not on this machine (`git submodule update --init` brings it)",
-                        String::from_utf8_lossy(&entry.path),
-                        &entry.oid[..entry.oid.len().min(12)]
-                    ));
+                    let path = String::from_utf8_lossy(&entry.path);
+                    let commit = &entry.oid[..entry.oid.len().min(12)];
+                    self.warnings.push(if self.of_url {
+                        format!("submodule {path} is left empty: a URL is cloned without them (`git submodule update --init` in the sandbox brings it)")
+                    } else {
+                        format!("submodule {path} is left empty: commit {commit} is not on this machine (`git submodule update --init` brings it)")
+                    });
                 }
                 continue;
             };

@@ -71,6 +71,8 @@ pub(super) struct Refs {
     pub(super) head: Head,
     /// All refs that may go along, by name.
     pub(super) all: BTreeMap<String, Ref>,
+    /// Names of those that cannot, made readable.
+    pub(super) left_out: Vec<String>,
 }
 
 /// The namespaces that go along: what `git clone --mirror` would be asked for by a person who works with
@@ -104,20 +106,28 @@ impl Refs {
             arguments.extend(OF_WORK_TREE);
         }
         let listed = git.output(&arguments)?;
-        let all = listed
-            .split(|&byte| byte == b'\n')
-            .filter_map(|line| {
-                // A name that is no UTF-8 cannot be typed either: left out.
-                let mut fields = std::str::from_utf8(line).ok()?.splitn(3, ' ');
-                let (oid, name, follows) = (fields.next()?, fields.next()?, fields.next()?);
-                let one = Ref {
-                    name: name.to_owned(),
-                    oid: oid.to_owned(),
-                    follows: Some(follows.to_owned()).filter(|follows| !follows.is_empty()),
-                };
-                Some((one.name.clone(), one))
-            })
-            .collect();
+        let mut all = BTreeMap::new();
+        let mut left_out = Vec::new();
+        for line in listed.split(|&byte| byte == b'\n') {
+            let Ok(text) = std::str::from_utf8(line) else {
+                // Nobody could type it, and no label of the sandbox could hold it.
+                let name = line.split(|&byte| byte == b' ').nth(1);
+                left_out.extend(name.map(|name| String::from_utf8_lossy(name).into_owned()));
+                continue;
+            };
+            let mut fields = text.splitn(3, ' ');
+            let (Some(oid), Some(name), Some(follows)) =
+                (fields.next(), fields.next(), fields.next())
+            else {
+                continue;
+            };
+            let one = Ref {
+                name: name.to_owned(),
+                oid: oid.to_owned(),
+                follows: Some(follows.to_owned()).filter(|follows| !follows.is_empty()),
+            };
+            all.insert(one.name.clone(), one);
+        }
         let commit = resolve(git, "HEAD")?;
         let head = match git.answer(&["symbolic-ref", "-q", "HEAD"])? {
             Some(target) => {
@@ -133,7 +143,11 @@ impl Refs {
                 output: "HEAD is neither a branch nor a commit".into(),
             })?),
         };
-        Ok(Self { head, all })
+        Ok(Self {
+            head,
+            all,
+            left_out,
+        })
     }
 
     /// The refs of a bare copy of a remote, as a clone of that remote has them: all branches beneath
@@ -164,6 +178,7 @@ impl Refs {
         Self {
             head: self.head,
             all,
+            left_out: self.left_out,
         }
     }
 }
@@ -209,6 +224,7 @@ pub(super) mod samples {
         Refs {
             head,
             all: names.iter().map(one).collect(),
+            left_out: Vec::new(),
         }
     }
 

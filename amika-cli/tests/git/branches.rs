@@ -143,3 +143,22 @@ fn wrong_names_are_refused_and_near_ones_listed() {
     };
     assert!(open(current).is_ok());
 }
+
+#[test]
+fn a_name_that_is_no_text_is_told_of() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let host = Host::new();
+    let path = host.simple("repo");
+    let made = git_command(&path, &["branch"])
+        .arg(std::ffi::OsStr::from_bytes(b"od\xff"))
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let copied = copy(request(&path, Copy::Clean));
+    assert_eq!(copied.git(&["branch", "--format=%(refname:short)"]), "main");
+    let warnings = &copied.repository.facts().warnings;
+    assert!(
+        warnings.contains(&"refs/heads/od\u{fffd} stays behind: its name is not UTF-8".to_owned()),
+        "{warnings:?}"
+    );
+}

@@ -118,6 +118,25 @@ fn a_submodule_that_the_host_lacks_is_an_empty_directory_and_a_warning() {
 }
 
 #[test]
+fn submodules_of_a_url_are_for_the_sandbox_to_fetch() {
+    let host = Host::new();
+    let path = nested(&host);
+    let asked = amika_cli::git::Request {
+        spec: Some(format!("file://{}", path.display())),
+        ..amika_cli::git::Request::default()
+    };
+    let copied = copy(asked);
+    let warnings = &copied.repository.facts().warnings;
+    let said = warnings.iter().find(|said| said.contains("ext/lib"));
+    assert!(
+        said.is_some_and(|said| said.contains("in the sandbox") && !said.contains("machine")),
+        "{warnings:?}"
+    );
+    copied.git(&["submodule", "--quiet", "update", "--init"]);
+    assert_eq!(copied.read("ext/lib/a.txt"), "one\n");
+}
+
+#[test]
 fn a_submodule_comes_from_a_linked_work_tree_too() {
     let host = Host::new();
     let path = nested(&host);
