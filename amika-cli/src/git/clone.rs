@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
 
-use super::command::network_git;
+use super::command::{is_out_of_space, network_git};
 use super::error::GitError;
 use super::url;
 
@@ -77,6 +77,9 @@ pub(super) async fn bare(
     let (success, said) = run(command, address, listener).await?;
     if success {
         return Ok(target);
+    }
+    if is_out_of_space(&said) {
+        return Err(GitError::no_space());
     }
     let (stderr, causes) = reasons(&said);
     Err(GitError::Clone {

@@ -239,15 +239,33 @@ impl Git {
                 path: dubious_path(stderr).unwrap_or_else(|| self.cwd.clone()),
             };
         }
-        let command: Vec<_> = arguments
-            .iter()
-            .map(|argument| argument.as_ref().to_string_lossy())
-            .collect();
+        if is_out_of_space(stderr) {
+            return GitError::no_space();
+        }
+        let command = arguments
+            .first()
+            .map(|name| name.as_ref().to_string_lossy());
         GitError::Failed {
-            command: command.join(" "),
-            stderr: stderr.to_owned(),
+            command: command.unwrap_or_default().into_owned(),
+            stderr: stderr.lines().collect::<Vec<_>>().join("; "),
         }
     }
+}
+
+/// Whether git failed since it could not write, which it does to temporary files only. Of an index it does
+/// not say why.
+pub(super) fn is_out_of_space(stderr: &str) -> bool {
+    let cannot_write = stderr.contains("unable to write") || stderr.contains("write error");
+    stderr.contains("No space left on device")
+        || stderr.contains("Disk quota exceeded")
+        || cannot_write && is_full(&std::env::temp_dir())
+}
+
+/// Whether a file system has no room for anything that is worth a file.
+fn is_full(directory: &Path) -> bool {
+    const LITTLE: u64 = 1024 * 1024;
+    rustix::fs::statvfs(directory)
+        .is_ok_and(|found| found.f_bavail.saturating_mul(found.f_frsize) < LITTLE)
 }
 
 /// Git with the environment of no repository and no transport: a lazy fetch of a partial clone would

@@ -1,5 +1,6 @@
 //! What can go wrong between a repository and its sandbox, and what to do about it.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use crate::error::{CommandError, ExitCode};
@@ -121,6 +122,12 @@ pub enum GitError {
         /// What the program said that git runs for the transport, ssh above all.
         causes: Vec<String>,
     },
+    /// What has to be kept for a moment finds no room.
+    #[error("the temporary directory {} is full", path.display())]
+    NoSpace {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A path in the repository leads out of it.
     #[error("{path} leads out of the repository")]
     Outside {
@@ -152,10 +159,21 @@ impl GitError {
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io {
-            action,
-            path,
-            source,
+        move |source| match source.kind() {
+            // Nothing is written but temporary files.
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::no_space(),
+            _ => Self::Io {
+                action,
+                path,
+                source,
+            },
+        }
+    }
+
+    /// For what could not be written.
+    pub(super) fn no_space() -> Self {
+        Self::NoSpace {
+            path: std::env::temp_dir(),
         }
     }
 
@@ -224,6 +242,12 @@ impl GitError {
             Self::Changed { .. } => "try again when nothing writes to the repository".into(),
             Self::Clone { .. } => {
                 "amika clones with your own git credentials: `git ls-remote URL` shows whether they work".into()
+            }
+            Self::NoSpace { .. } => {
+                "make room there, or set TMPDIR to a directory that has some".into()
+            }
+            Self::Failed { stderr, .. } if stderr.contains("index file") => {
+                "the index is damaged: leave --no-clean away, or make it anew from HEAD with `rm .git/index && git reset`".into()
             }
             Self::Failed { .. }
             | Self::BadBranchName { .. }
@@ -323,6 +347,18 @@ mod tests {
         };
         assert!(hint(exists(true)).contains("--branch a"));
         assert!(!hint(exists(false)).contains("--branch"));
+    }
+
+    #[test]
+    fn a_full_disk_is_that_of_the_temporary_directory() {
+        let full = std::io::Error::from(ErrorKind::StorageFull);
+        let shown = CommandError::from(GitError::io("read", "/repo/.git/index")(full));
+        let place = std::env::temp_dir();
+        assert_eq!(
+            shown.message,
+            format!("the temporary directory {} is full", place.display())
+        );
+        assert!(shown.hints[0].contains("TMPDIR"), "{shown:?}");
     }
 
     #[test]

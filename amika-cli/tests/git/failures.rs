@@ -68,6 +68,30 @@ fn a_missing_object_breaks_the_stream() {
 }
 
 #[test]
+fn a_damaged_index_matters_to_a_dirty_copy_only() {
+    let host = Host::new();
+    let path = host.simple("repo");
+    let index = path.join(".git/index");
+    let mut content = std::fs::read(&index).unwrap();
+    content[0] = b'X';
+    std::fs::write(&index, content).unwrap();
+    let copied = copy(request(&path, Copy::Clean));
+    assert_eq!(copied.git(&["status", "--porcelain"]), "");
+    let warnings = &copied.repository.facts().warnings;
+    assert!(
+        warnings
+            .iter()
+            .any(|said| said.contains("`git status` fails")),
+        "{warnings:?}"
+    );
+    let error = open(request(&path, DIRTY)).err().expect("refused");
+    let said = error.to_string();
+    assert!(said.starts_with("`git status` failed: "), "{said}");
+    assert!(said.contains("index file"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+#[test]
 fn a_reader_that_leaves_ends_the_writing_and_nothing_stays_behind() {
     let host = Host::new();
     let path = host.simple("repo");
