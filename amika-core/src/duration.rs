@@ -1,4 +1,4 @@
-//! Lengths of time as people type them: `90s`, `10m`, `1h30m`, `500ms`.
+//! Lengths of time as people type them: `90s`, `10m`, `1h30m`, `500ms`, `1.5s`.
 
 use std::time::Duration;
 
@@ -11,8 +11,11 @@ const UNITS: [(&str, u64); 5] = [
     ("ms", 1),
 ];
 
-/// Reads a length of time: one or more whole numbers, each with its unit, the longer unit first.
-/// `0` needs no unit.
+/// Digits of a fraction that are read: more than any unit has milliseconds for.
+const FRACTION: usize = 9;
+
+/// Reads a length of time: one or more numbers, each with its unit, the longer unit first; the last one may
+/// have a fraction, of which whole milliseconds count. `0` needs no unit.
 pub fn parse(text: &str) -> Result<Duration, InvalidDuration> {
     let invalid = || InvalidDuration {
         text: text.to_owned(),
@@ -28,6 +31,7 @@ pub fn parse(text: &str) -> Result<Duration, InvalidDuration> {
             .find(|found: char| !found.is_ascii_digit())
             .ok_or_else(invalid)?;
         let (number, behind) = rest.split_at(digits);
+        let (fraction, behind) = fraction(behind).ok_or_else(invalid)?;
         let letters = behind
             .find(|found: char| found.is_ascii_digit())
             .unwrap_or(behind.len());
@@ -37,7 +41,11 @@ pub fn parse(text: &str) -> Result<Duration, InvalidDuration> {
         let part = number
             .parse::<u64>()
             .ok()
-            .and_then(|number| number.checked_mul(*length));
+            .and_then(|number| number.checked_mul(*length))
+            .and_then(|whole| whole.checked_add(parts(fraction, *length)));
+        if !fraction.is_empty() && !behind.is_empty() {
+            return Err(invalid());
+        }
         millis = part
             .and_then(|part| millis.checked_add(part))
             .ok_or_else(invalid)?;
@@ -48,6 +56,23 @@ pub fn parse(text: &str) -> Result<Duration, InvalidDuration> {
     } else {
         Ok(Duration::from_millis(millis))
     }
+}
+
+/// Splits a point and the digits behind it off; `None` for a point alone, or more digits than there is use for.
+fn fraction(text: &str) -> Option<(&str, &str)> {
+    let Some(rest) = text.strip_prefix('.') else {
+        return Some(("", text));
+    };
+    let digits = rest.find(|found: char| !found.is_ascii_digit())?;
+    (1..=FRACTION)
+        .contains(&digits)
+        .then(|| rest.split_at(digits))
+}
+
+/// So many milliseconds are these decimals of a unit.
+fn parts(fraction: &str, length: u64) -> u64 {
+    let scale = (0..fraction.len()).fold(1, |scale: u64, _| scale * 10);
+    fraction.parse::<u64>().unwrap_or(0) * length / scale
 }
 
 /// Returns a length of time as [`parse`] reads it, in whole milliseconds.
@@ -93,6 +118,11 @@ mod tests {
             ("0", 0),
             ("0s", 0),
             ("007s", 7000),
+            ("1.5s", 1500),
+            ("0.25h", 900_000),
+            ("1m0.5s", 60_500),
+            ("0.999999999d", 86_399_999),
+            ("1.5ms", 1),
         ] {
             assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
         }
@@ -108,7 +138,11 @@ mod tests {
             " 10m",
             "-10m",
             "+10m",
-            "1.5h",
+            "1.5",
+            "1.s",
+            ".5s",
+            "1.5h30m",
+            "1.0000000001s",
             "10M",
             "10min",
             "30m1h",

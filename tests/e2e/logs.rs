@@ -174,3 +174,27 @@ fn what_cannot_be_is_refused() {
     let absent = stage.sandbox_verb(&["logs", "--setup", "no-such-sandbox"]);
     assert_eq!(absent.code, 3, "{absent:?}");
 }
+
+#[test]
+fn a_log_is_shown_from_a_time_on() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &["--", "sh", "-c", "echo begun; exec sleep 4321"]);
+    sandbox.logs("begun");
+    for (since, shows) in [
+        ("2026-01-01", true),
+        ("2026-01-01T12:00:00+02:00", true),
+        ("1700000000", true),
+        ("90.5s", true),
+        ("2037-01-01", false),
+    ] {
+        let log = sandbox.verb("logs", &["--since", since]).output();
+        assert_eq!(log.code, 0, "{since}: {log:?}");
+        assert_eq!(
+            log.stdout_text().contains("begun"),
+            shows,
+            "{since}: {log:?}"
+        );
+    }
+    let refused = sandbox.verb("logs", &["--since", "yesterday"]).output();
+    assert_eq!(refused.code, 2, "{refused:?}");
+}

@@ -1,8 +1,10 @@
 //! `amika events`.
 
-use std::time::Duration;
+use std::str::FromStr as _;
 
 use clap::builder::{NonEmptyStringValueParser, TypedValueParser as _};
+
+use super::moment::Moment;
 
 /// `amika events`.
 #[derive(Debug, clap::Args)]
@@ -13,12 +15,12 @@ pub struct EventsArgs {
     /// Names of sandboxes, also of some that are not there yet [default: all].
     #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new().try_map(name))]
     pub names: Vec<String>,
-    /// Begin with what happened so long ago, such as `10m`.
-    #[arg(long, value_name = "DURATION", value_parser = super::sandbox::duration)]
-    pub since: Option<Duration>,
-    /// End with what happened so long ago; `0` is now [default: go on].
-    #[arg(long, value_name = "DURATION", value_parser = super::sandbox::duration)]
-    pub until: Option<Duration>,
+    /// Begin with what happened so long ago, such as `10m`, or since a time (RFC 3339, a date, Unix seconds).
+    #[arg(long, value_name = "TIME", value_parser = Moment::from_str)]
+    pub since: Option<Moment>,
+    /// End with what happened until then; `0` is now [default: go on].
+    #[arg(long, value_name = "TIME", value_parser = Moment::from_str)]
+    pub until: Option<Moment>,
 }
 
 /// A name that a sandbox may come to have.

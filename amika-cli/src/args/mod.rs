@@ -6,6 +6,7 @@ pub mod config;
 pub mod credentials;
 pub mod events;
 pub mod image;
+pub mod moment;
 pub mod sandbox;
 pub mod service;
 pub mod system;

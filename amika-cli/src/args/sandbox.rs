@@ -11,6 +11,8 @@ use std::time::Duration;
 use clap::Subcommand;
 use clap::builder::NonEmptyStringValueParser;
 
+use super::moment::Moment;
+
 mod daily;
 
 pub use daily::{Condition, CpArgs, ListArgs, RenameArgs, RestartArgs, StatsArgs, WaitArgs};
@@ -236,9 +238,10 @@ pub struct LogsArgs {
     /// Only the last lines.
     #[arg(short = 'n', long, value_name = "LINES|all", value_parser = Tail::from_str)]
     pub tail: Option<Tail>,
-    /// Only what was written in the last while, such as `10m`; not for --setup, --opencode, --amikad.
-    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "which")]
-    pub since: Option<Duration>,
+    /// Only what was written in the last while, such as `10m`, or since a time (RFC 3339, a date, Unix seconds);
+    /// not for --setup, --opencode, --amikad.
+    #[arg(long, value_name = "TIME", value_parser = Moment::from_str, conflicts_with = "which")]
+    pub since: Option<Moment>,
 }
 
 impl LogsArgs {

@@ -63,8 +63,8 @@ pub(super) async fn run(args: &EventsArgs, app: &App) -> Result<u8> {
 async fn tell(engine: &Engine, args: &EventsArgs, app: &App) -> Result<()> {
     let now = Duration::from_millis(crate::host::now_millis());
     let query = EventQuery {
-        since: args.since.map(|ago| now.saturating_sub(ago)),
-        until: args.until.map(|ago| now.saturating_sub(ago)),
+        since: args.since.map(|since| since.since_epoch(now)),
+        until: args.until.map(|until| until.since_epoch(now)),
     };
     let label = format!("{}={}", key::KIND, Kind::Sandbox);
     let mut events = std::pin::pin!(engine.container_events(&label, query));

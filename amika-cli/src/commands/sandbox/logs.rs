@@ -149,7 +149,7 @@ fn container_log<'a>(engine: &Engine, sandbox: &Sandbox, args: &LogsArgs) -> Pie
         tail: args.lines(),
         since: args
             .since
-            .map(|ago| i32::try_from(now.saturating_sub(ago).as_secs()).unwrap_or(i32::MAX)),
+            .map(|since| i32::try_from(since.since_epoch(now).as_secs()).unwrap_or(i32::MAX)),
         timestamps: false,
     };
     let log = engine.container_logs(&sandbox.container.id, &query);
