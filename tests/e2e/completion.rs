@@ -29,11 +29,6 @@ fn sandboxes_and_volumes_are_offered_where_each_is_wanted() {
         (&["sandbox", "stop", ""][..], &sandbox.name, &volume),
         (&["rm", ""], &sandbox.name, &volume),
         (&["credentials", "pull", ""], &sandbox.name, &volume),
-        (
-            &["volume", "prune", "--sandbox-name", ""],
-            &sandbox.name,
-            &volume,
-        ),
         (&["volume", "delete", ""], &volume, &sandbox.name),
         (&["volume", "inspect", ""], &volume, &sandbox.name),
         (&["sandbox", "cp", ""], &place, &volume),
@@ -51,4 +46,35 @@ fn sandboxes_and_volumes_are_offered_where_each_is_wanted() {
     eventually("a name that was begun is ended with its colon", || {
         offered(&stage, &["sandbox", "cp", begun]).contains(&place)
     });
+}
+
+#[test]
+fn paths_are_offered_where_a_repository_or_a_mount_is_named() {
+    let stage = Stage::new();
+    stage.file("place/file", "x");
+    let begun = format!("{}/pla", stage.home().display());
+    let ended = format!("{}/place/", stage.home().display());
+    for flag in ["--git", "--mount"] {
+        let offered = offered(&stage, &["sandbox", "create", flag, &begun]);
+        assert_eq!(offered, [ended.clone()], "{flag}");
+    }
+}
+
+#[test]
+fn what_is_left_of_a_sandbox_is_offered_to_what_removes_it() {
+    let stage = Stage::new();
+    let repository = stage.repository("repo", &[("file", "x")]);
+    let sandbox = stage.sandbox(DEBIAN, &["--git", &repository]);
+    let offers = |words: &[&str]| offered(&stage, words).contains(&sandbox.name);
+    let prune = ["volume", "prune", "--sandbox-name", ""];
+    eventually("an engine answers in time", || offers(&["rm", ""]));
+    assert!(!offers(&prune));
+    assert_eq!(docker(&["rm", "--force", &sandbox.name]).code, 0);
+    for words in [&["rm", ""][..], &["sandbox", "delete", ""], &prune] {
+        eventually("what is left is offered", || offers(words));
+    }
+    assert!(!offers(&["sandbox", "start", ""]));
+    let deleted = sandbox.verb("delete", &["--volumes"]).output();
+    assert_eq!(deleted.code, 0, "{deleted:?}");
+    assert!(!offers(&prune));
 }

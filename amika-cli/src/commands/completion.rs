@@ -3,10 +3,11 @@
 //! The script asks `amika` itself at each Tab, so it never is older than the program, and names of
 //! sandboxes and volumes come from the engine.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::time::Duration;
 
-use amika_core::label::key;
+use amika_core::label::{Kind, key};
 use clap::CommandFactory as _;
 use clap_complete::engine::{
     ArgValueCandidates, ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter as _,
@@ -25,6 +26,10 @@ use crate::sandbox;
 
 /// Holds the shell's name while the script asks for words.
 const VARIABLE: &str = "AMIKA_COMPLETE";
+/// As a file of zsh's `fpath` the script is the function `_amika`, which zsh runs at the first Tab: that one
+/// too wants words, and not their function alone.
+const FIRST_TAB: &str =
+    "\nif [[ $funcstack[1] == _amika ]]; then\n    _clap_dynamic_completer_amika \"$@\"\nfi\n";
 /// A person who pressed Tab does not wait longer for an engine.
 const ENGINE_TIMEOUT: Duration = Duration::from_millis(800);
 
@@ -48,7 +53,10 @@ pub(super) fn run(args: &CompletionArgs, app: &App) -> Result<()> {
             .write_registration(VARIABLE, "amika", "amika", "amika", &mut script)
             .map_err(|error| failed(&error))?;
     }
-    let script = String::from_utf8(script).map_err(|error| failed(&error))?;
+    let mut script = String::from_utf8(script).map_err(|error| failed(&error))?;
+    if shell == "zsh" {
+        script.push_str(FIRST_TAB);
+    }
     let view = CompletionView { shell, script };
     app.out
         .result(&view, |out| out.write_all(view.script.as_bytes()))
@@ -67,25 +75,34 @@ pub(crate) fn complete_a_word() -> bool {
 /// The commands, with words to choose from wherever the definitions do not list them.
 fn command() -> clap::Command {
     Cli::command().mut_subcommands(|noun| {
-        let names = if noun.get_name() == "volume" {
-            volume_names
-        } else {
-            sandbox_names
-        };
-        with_words(noun, names)
+        let name = noun.get_name().to_owned();
+        with_words(noun, &name)
     })
+}
+
+/// What a command's names are names of.
+fn names(noun: &str, verb: &str) -> Words {
+    match (noun, verb) {
+        ("volume", _) => volume_names,
+        ("rm", _) | ("sandbox", "delete") => sandbox_names_and_lost,
+        _ => sandbox_names,
+    }
 }
 
 /// A function that finds words.
 type Words = fn() -> Vec<CompletionCandidate>;
 
-fn with_words(command: clap::Command, names: Words) -> clap::Command {
+fn with_words(command: clap::Command, noun: &str) -> clap::Command {
+    let verb = command.get_name().to_owned();
     command
         .mut_args(|arg| {
             let positional = arg.is_positional();
             match arg.get_id().as_str() {
-                "name" | "names" | "sandbox" if positional => suggest(arg, names),
+                "name" | "names" | "sandbox" if positional => suggest(arg, names(noun, &verb)),
+                "sandbox_name" if verb == "prune" => suggest(arg, names_of_gone),
                 "sandbox_name" => suggest(arg, sandbox_names),
+                "git" => arg.add(ArgValueCompleter::new(PathCompleter::dir())),
+                "mount" => arg.add(ArgValueCompleter::new(PathCompleter::any())),
                 "source" | "destination" if positional => {
                     arg.add(ArgValueCompleter::new(places_to_copy))
                 }
@@ -94,7 +111,7 @@ fn with_words(command: clap::Command, names: Words) -> clap::Command {
                 _ => arg,
             }
         })
-        .mut_subcommands(|verb| with_words(verb, names))
+        .mut_subcommands(|verb| with_words(verb, noun))
 }
 
 fn suggest(arg: clap::Arg, words: Words) -> clap::Arg {
@@ -135,6 +152,44 @@ fn sandbox_names() -> Vec<CompletionCandidate> {
     names
         .map(|(container, _)| CompletionCandidate::new(container.name))
         .collect()
+}
+
+/// Also those of which volumes are all there is: `delete` takes them.
+fn sandbox_names_and_lost() -> Vec<CompletionCandidate> {
+    let lost = answered(async |engine| crate::lost::list(&engine).await);
+    let lost = lost.into_iter().flatten();
+    let lost: BTreeSet<String> = lost.map(|lost| lost.name).collect();
+    let mut names = sandbox_names();
+    names.extend(lost.into_iter().map(CompletionCandidate::new));
+    names
+}
+
+/// Names of sandboxes that are gone, and of which git volumes are left.
+fn names_of_gone() -> Vec<CompletionCandidate> {
+    let found = answered(async |engine| {
+        let volumes = engine
+            .list_volumes(&format!("{}={}", key::KIND, Kind::Git))
+            .await?;
+        Ok((volumes, sandbox::list(&engine).await?))
+    });
+    let Some((volumes, sandboxes)) = found else {
+        return Vec::new();
+    };
+    let ids: BTreeSet<&String> = sandboxes
+        .iter()
+        .filter_map(|(container, _)| container.labels.get(key::ID))
+        .collect();
+    let gone: BTreeSet<&String> = volumes
+        .iter()
+        .filter(|volume| {
+            volume
+                .labels
+                .get(key::ID)
+                .is_none_or(|id| !ids.contains(id))
+        })
+        .filter_map(|volume| volume.labels.get(key::SANDBOX))
+        .collect();
+    gone.into_iter().map(CompletionCandidate::new).collect()
 }
 
 fn volume_names() -> Vec<CompletionCandidate> {
