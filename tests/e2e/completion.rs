@@ -56,7 +56,7 @@ fn paths_are_offered_where_a_repository_or_a_mount_is_named() {
     let ended = format!("{}/place/", stage.home().display());
     for flag in ["--git", "--mount"] {
         let offered = offered(&stage, &["sandbox", "create", flag, &begun]);
-        assert_eq!(offered, [ended.clone()], "{flag}");
+        assert_eq!(offered.join("\n"), ended, "{flag}");
     }
 }
 
