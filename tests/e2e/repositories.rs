@@ -100,6 +100,42 @@ fn submodules_come_initialised_and_with_their_content() {
 }
 
 #[test]
+fn a_setup_script_may_stand_in_a_submodule() {
+    let world = World::new();
+    world.make(
+        "tools",
+        "git init -q; printf '#!/bin/sh\\npwd >/tmp/setup-was-here\\n' > setup.sh; chmod 755 setup.sh
+         git add .; git commit -qm tools",
+    );
+    let project = world.make(
+        "project",
+        "git init -q; git submodule --quiet add ../tools tools; mkdir .amika
+         printf '[lifecycle]\\nsetup_script = \"tools/setup.sh\"\\n' > .amika/config.toml
+         git add .; git commit -qm first",
+    );
+    let checked = world
+        .stage
+        .amika(&["config", "check", project.to_str().unwrap()]);
+    checked.output().ended(0, &[]);
+    for args in [&[][..], &["--no-clean"]] {
+        let (sandbox, _) = world.clone_from(&project, &project, args);
+        let was = inside(&sandbox, "cat /tmp/setup-was-here");
+        assert_eq!(was, "/home/amika/workspace/project\n");
+    }
+}
+
+#[test]
+fn a_configuration_that_is_a_directory_is_warned_of() {
+    let world = World::new();
+    let project = world.make(
+        "project",
+        "git init -q; mkdir -p .amika/config.toml; touch .amika/config.toml/file; git add .; git commit -qm first",
+    );
+    let (_, created) = world.clone_from(&project, &project, &[]);
+    created.ended(0, &[".amika/config.toml is a directory, not a file"]);
+}
+
+#[test]
 fn lfs_content_comes_as_far_as_the_host_has_it() {
     let world = World::new();
     let project = world.make(

@@ -99,7 +99,15 @@ async fn read_config(
 ) -> Result<(RepoConfig, Option<String>)> {
     let bytes = match repository.config_toml().await {
         Ok(Some(bytes)) => bytes,
-        Ok(None) => return Ok((RepoConfig::default(), None)),
+        Ok(None) => {
+            if repository.entry(config::PATH).await?.is_some() {
+                out.warn(&format!(
+                    "{} is a directory, not a file: this repository is taken to have no configuration",
+                    config::PATH
+                ));
+            }
+            return Ok((RepoConfig::default(), None));
+        }
         Err(error) => return Err(error.of_configuration()),
     };
     let text = String::from_utf8_lossy(&bytes).into_owned();

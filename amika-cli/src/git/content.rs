@@ -60,9 +60,10 @@ pub(super) fn read(plan: &Plan, path: &str, limit: u64) -> Result<Option<Vec<u8>
         path: path.clone(),
         limit,
     };
+    let (plan, inner) = innermost(plan, path.as_bytes());
     match &plan.tree {
         Tree::Committed { entries, .. } => {
-            let Some(found) = find(entries, path.as_bytes()) else {
+            let Some(found) = find(entries, inner) else {
                 return Ok(None);
             };
             let size = plan.git.output(&["cat-file", "-s", &found.oid])?;
@@ -74,8 +75,8 @@ pub(super) fn read(plan: &Plan, path: &str, limit: u64) -> Result<Option<Vec<u8>
         }
         Tree::Disk { .. } => {
             let root = plan.location.root();
-            let failed = || GitError::io("read", root.join(&path));
-            let found = Reader::new(root).find(path.as_bytes()).map_err(failed())?;
+            let failed = || GitError::io("read", super::source::join(root, inner));
+            let found = Reader::new(root).find(inner).map_err(failed())?;
             let Found::File { file, .. } = found else {
                 return Ok(None);
             };
@@ -121,7 +122,32 @@ pub(super) fn beneath(root: &Path, path: &str) -> Result<Option<Entry>, GitError
     })
 }
 
+/// The repository inside this one, at whatever depth, that a path is in, and the path from its root; of a
+/// path in none, or of such a repository's own root, this one.
+fn innermost<'p>(plan: &'p Plan, path: &'p [u8]) -> (&'p Plan, &'p [u8]) {
+    for child in &plan.children {
+        let Some(root) = root_in(child, plan) else {
+            continue;
+        };
+        if let Some([b'/', inner @ ..]) = path.strip_prefix(root) {
+            return innermost(child, inner);
+        }
+    }
+    (plan, path)
+}
+
+/// Where a repository stands in the one that it is in.
+fn root_in<'p>(child: &'p Plan, parent: &Plan) -> Option<&'p [u8]> {
+    let root = child.place.tree.strip_prefix(&parent.place.tree[..])?;
+    Some(root.strip_prefix(b"/").unwrap_or(root))
+}
+
 fn node(plan: &Plan, path: &[u8]) -> Result<Node, GitError> {
+    let (plan, path) = innermost(plan, path);
+    let is_root = |child: &Plan| root_in(child, plan) == Some(path);
+    if plan.children.iter().any(is_root) {
+        return Ok(Node::Directory);
+    }
     match &plan.tree {
         Tree::Committed { entries, .. } => {
             let Some(found) = find(entries, path) else {

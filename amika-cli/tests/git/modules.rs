@@ -1,6 +1,6 @@
 //! Submodules, repositories inside repositories, and LFS.
 
-use amika_cli::git::Copy;
+use amika_cli::git::{Copy, Kind};
 use pretty_assertions::assert_eq;
 
 use crate::support::*;
@@ -43,6 +43,39 @@ fn nested(host: &Host) -> std::path::PathBuf {
     );
     commit_all(&path, "lib");
     path
+}
+
+#[test]
+fn files_of_submodules_are_found_by_their_paths() {
+    let host = Host::new();
+    let path = nested(&host);
+    for mode in [Copy::Clean, DIRTY] {
+        let repository = open(request(&path, mode)).unwrap();
+        let kind = |path| block_on(repository.entry(path)).unwrap().map(|it| it.kind);
+        let file = Some(Kind::File { executable: false });
+        assert_eq!(kind("ext/lib/vendor/deep/src/b.txt"), file, "{mode:?}");
+        assert_eq!(kind("ext/lib/a.txt"), file, "{mode:?}");
+        for directory in [
+            "ext",
+            "ext/lib",
+            "ext/lib/vendor/deep",
+            "ext/lib/vendor/deep/src",
+        ] {
+            assert_eq!(
+                kind(directory),
+                Some(Kind::Directory),
+                "{mode:?} {directory}"
+            );
+        }
+        for missing in [
+            "ext/lib/nope",
+            "ext/li",
+            "ext/lib/vendor/deep/src/b",
+            "ext/lib/.git",
+        ] {
+            assert_eq!(kind(missing), None, "{mode:?} {missing}");
+        }
+    }
 }
 
 #[test]
