@@ -394,6 +394,23 @@ fn a_repositorys_configuration_that_is_no_toml_is_2_with_its_place() {
     tells_once(&stage, &args, "setup_script \"none.sh\" does not exist");
 }
 
+#[test]
+fn rights_that_a_repository_asks_for_are_told_unless_a_flag_decides() {
+    let stage = Stage::new();
+    let config = "[sandbox]\npreset = \"coder-dind\"\n";
+    let repository = stage.repository("project", &[(".amika/config.toml", config)]);
+    let warned = |flags: &[&str]| {
+        let args = [&["create", "--dry-run", "--git", &repository][..], flags].concat();
+        let planned = stage.sandbox_verb(&args);
+        // The image need not be there for a plan to be refused or shown.
+        planned
+            .stderr_text()
+            .contains("nearly all rights of root on the engine's kernel")
+    };
+    assert!(warned(&[]));
+    assert!(!warned(&["--preset", "coder"]) && !warned(&["--preset", "coder-dind"]));
+}
+
 /// A refused create tells of the setup script once, with its line, a mark, and how to go on.
 fn tells_once(stage: &Stage, args: &[&str], what: &str) {
     let told = stage.sandbox_verb(&[&["create"], args].concat());

@@ -31,5 +31,5 @@ pub use owner::find as find_user;
 pub use plan::{Plan, plan};
 pub use repository::{SCRIPT_OUTSIDE, Source, copy as repository_copy, open as open_repository};
 pub use request::{Request, Setup, parse_preset, read_script};
-pub use settings::{Settings, merge};
+pub use settings::{Settings, merge, rights_by_configuration};
 pub use upload::Upload;

@@ -74,6 +74,22 @@ impl Settings {
     }
 }
 
+/// Says what rights a repository's configuration gives to its sandbox that no flag asked for: whoever
+/// clones it may not know.
+pub fn rights_by_configuration(request: &Request, settings: &Settings) -> Option<String> {
+    let is_asked_for = request.image.is_some();
+    let has_rights = settings.image == Image::Preset(Preset::CoderDind);
+    (has_rights && !is_asked_for).then(|| {
+        format!(
+            "{} chooses the preset {}, whose programs have nearly all rights of root on the engine's \
+             kernel; if you do not trust this repository, pass `--preset {}`",
+            amika_core::config::PATH,
+            Preset::CoderDind,
+            Preset::Coder,
+        )
+    })
+}
+
 /// Joins the flags with the repository's configuration. `script` is the configured setup script's
 /// path once it was found to be usable.
 ///

@@ -247,6 +247,9 @@ async fn prepare(
     let config = source.as_ref().map_or(&no_config, |source| &source.config);
     let script = source.as_ref().and_then(|source| source.script.clone());
     let mut settings = create::merge(request, config, script)?;
+    if let Some(warning) = create::rights_by_configuration(request, &settings) {
+        app.out.warn(&warning);
+    }
     let asked = Asked::of(&settings, create::repository_copy(args));
     if let Some(unreported) = unreported {
         unreported
