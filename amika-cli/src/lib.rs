@@ -24,6 +24,7 @@ mod create;
 mod creator;
 mod daemon;
 mod delete;
+mod deliver;
 mod engine;
 mod environment;
 mod error;

@@ -1,13 +1,12 @@
 //! Carrying out a copy, whichever sides it has.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 use amika_core::name::SandboxName;
 use bytes::Bytes;
 use futures_util::Stream;
-use tokio::task::JoinHandle;
 
 use super::beginning::NoArchive;
 use super::landing::{Landing, Source, land};
@@ -16,7 +15,8 @@ use super::place::Place;
 use super::{beginning, host_side, repack, sandbox_side, unpack};
 use crate::archive::{self, Modes, Report, TarOut, Top};
 use crate::bridge::{self, joined};
-use crate::engine::{Base, Engine, EngineError};
+use crate::deliver::{self, Fault};
+use crate::engine::{Base, Engine, EngineError, Existing};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::sandbox::Sandbox;
 
@@ -123,27 +123,21 @@ async fn put(
                 Landing::As | Landing::Spread => name.map(OsString::from),
             };
             let Base { at, prefix } = engine.base(&directory).await?;
-            let (archive, thread) = bridge::produce(move |to| {
+            let sent = put_into(engine, &target.container, &at, move |to| {
                 let tar = TarOut::new(to, owner, Modes::WithoutBorrowedRights, &prefix);
                 let name = name.as_deref().map(Path::new);
                 archive::pack(&source.path, name.map_or(Top::Contents, Top::Named), tar)
             });
-            let sent = engine
-                .merge_archive_stream(&target.container, &at, archive)
-                .await;
-            finish(sent, thread, &sandbox.name).await
+            told(sent.await, &sandbox.name)
         }
         Incoming::Stream => {
             let (directory, _) = target.place(landing, None);
             let Base { at, prefix } = engine.base(&directory).await?;
-            let (archive, thread) = bridge::produce(move |to| {
+            let sent = put_into(engine, &target.container, &at, move |to| {
                 let from = beginning::archive(io::stdin().lock())?;
                 repack::repack(from, Names::kept(), owner, &prefix, to)
             });
-            let sent = engine
-                .merge_archive_stream(&target.container, &at, archive)
-                .await;
-            finish(sent, thread, &sandbox.name).await
+            told(sent.await, &sandbox.name)
         }
         Incoming::Sandbox(source) => {
             let (directory, name) = target.place(landing, source.name);
@@ -151,12 +145,12 @@ async fn put(
             let Base { at, prefix } = engine.base(&directory).await?;
             let (reader, pump) =
                 bridge::consume(engine.get_archive(&source.container, &source.path));
-            let (archive, thread) =
-                bridge::produce(move |to| repack::repack(reader, names, owner, &prefix, to));
-            let put = engine.merge_archive_stream(&target.container, &at, archive);
-            let (pumped, sent) = tokio::join!(pump, put);
+            let sent = put_into(engine, &target.container, &at, move |to| {
+                repack::repack(reader, names, owner, &prefix, to)
+            });
+            let (pumped, sent) = tokio::join!(pump, sent);
             pumped?;
-            finish(sent, thread, &sandbox.name).await
+            told(sent, &sandbox.name)
         }
     }
 }
@@ -175,21 +169,22 @@ async fn get(engine: &Engine, sandbox: &Sandbox, typed: &str, to: &Path) -> Resu
     joined(unpacked).map_err(|error| broken(&error))
 }
 
-/// The end of both halves of a copy into a sandbox: the engine's call and the thread that feeds it.
-async fn finish(
-    sent: Result<(), EngineError>,
-    thread: JoinHandle<io::Result<Report>>,
-    sandbox: &str,
-) -> Result<Report> {
-    match (sent, joined(thread.await)) {
-        (Ok(()), Ok(report)) => Ok(report),
-        // The engine went away from the archive: its word counts.
-        (Err(error), Ok(_)) => Err(not_taken(error, sandbox)),
-        (Err(error), Err(fault)) if fault.kind() == io::ErrorKind::BrokenPipe => {
-            Err(not_taken(error, sandbox))
-        }
-        (_, Err(fault)) => Err(broken(&fault)),
-    }
+/// Puts what was named into a sandbox: no directory makes way for a file, and no file for a directory.
+async fn put_into(
+    engine: &Engine,
+    container: &str,
+    at: &str,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<Report> + Send + 'static,
+) -> Result<Report, Fault> {
+    deliver::put(engine, container, at, Existing::KeptInKind, write).await
+}
+
+/// What came of a copy into a sandbox.
+fn told(sent: Result<Report, Fault>, sandbox: &str) -> Result<Report> {
+    sent.map_err(|fault| match fault {
+        Fault::Volume(error) => not_taken(error, sandbox),
+        Fault::Source(fault) => broken(&fault),
+    })
 }
 
 fn broken(error: &io::Error) -> CommandError {

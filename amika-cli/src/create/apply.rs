@@ -6,11 +6,12 @@ use amika_core::label::{SandboxRecord, key};
 use amika_core::service::{Binding, HostPort, MAX_ROUNDS, ResolveError};
 
 use super::copy::copy_all;
-use super::fill::{Expected, Fault, fill};
+use super::fill::{Expected, fill};
 use super::misfit;
 use super::plan::Plan;
 use super::settings::Settings;
 use super::upload::Upload;
+use crate::deliver::Fault;
 use crate::engine::{ContainerFacts, Engine, EngineError};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::git;

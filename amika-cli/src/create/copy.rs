@@ -4,11 +4,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::apply::put;
-use super::fill::{Expected, Fault, fill, merge};
+use super::fill::{Expected, fill};
 use super::plan::Plan;
 use super::upload::Upload;
 use crate::archive::{self, Modes, Report, TarOut, Top};
-use crate::engine::{Engine, MountSpec};
+use crate::deliver::{self, Fault};
+use crate::engine::{Engine, Existing, MountSpec};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::output::Printer;
 use crate::unsaved::Manifest;
@@ -51,7 +52,7 @@ pub async fn copy_all(
     out: &Printer,
 ) -> Result<()> {
     for (number, copy) in plan.copies.iter().enumerate() {
-        match &copy.what {
+        let (source, sent) = match &copy.what {
             What::Directory(source) if !again => {
                 let sent = fill(
                     engine,
@@ -65,26 +66,26 @@ pub async fn copy_all(
                     },
                 )
                 .await;
-                let manifest = tell(copy, source, sent, out)?;
-                let noted = Upload::copied(number, manifest.into_file(&copy.target));
-                put(engine, container, &noted).await?;
+                (source, sent)
             }
             What::File(source) => {
                 let (at, name) = place(&plan.container.mounts, &copy.target);
-                let sent = merge(engine, container, at, {
+                let sent = deliver::put(engine, container, at, Existing::KeptInKind, {
                     let (source, name) = (source.clone(), name.to_owned());
                     move |to: &mut dyn Write| pack(&source, &name, agent, to)
                 })
                 .await;
-                let manifest = tell(copy, source, sent, out)?;
-                let noted = Upload::copied(number, manifest.into_file(&copy.target));
-                put(engine, container, &noted).await?;
+                (source, sent)
             }
             What::EmptyVolume if !again => {
                 give_empty_volume(engine, container, &copy.target, agent).await?;
+                continue;
             }
-            What::Directory(_) | What::EmptyVolume => {}
-        }
+            What::Directory(_) | What::EmptyVolume => continue,
+        };
+        let manifest = tell(copy, source, sent, out)?;
+        let noted = Upload::copied(number, manifest.into_file(&copy.target));
+        put(engine, container, &noted).await?;
     }
     Ok(())
 }

@@ -10,28 +10,13 @@ use std::path::Path;
 
 use super::filler::{Filler, Piped};
 use super::plan::Plan;
-use crate::bridge;
-use crate::engine::{Base, Engine, EngineError, MountSpec};
+use crate::deliver::{Fault, put};
+use crate::engine::{Base, Engine, Existing, MountSpec};
 
 /// From so many files on, a container that unpacks them is started sooner than the engine would be done.
 const MANY_FILES: usize = 4000;
 /// From so many bytes on, likewise.
 const MANY_BYTES: u64 = 512 * 1024 * 1024;
-
-/// Why a volume was not filled.
-#[derive(Debug)]
-pub enum Fault {
-    /// The archive could not be made.
-    Source(io::Error),
-    /// The engine or the volume did not take it.
-    Volume(EngineError),
-}
-
-impl From<EngineError> for Fault {
-    fn from(error: EngineError) -> Self {
-        Self::Volume(error)
-    }
-}
 
 /// What is known beforehand of an archive.
 #[derive(Clone, Copy, Debug, Default)]
@@ -100,48 +85,11 @@ pub async fn fill<T: Send + 'static>(
         && has_mount_beneath(&plan.container.mounts, target)
     {
         let filler = Filler::make(engine, plan, volume, None).await?;
-        let result = put(engine, filler.id(), &at, write).await;
+        let result = put(engine, filler.id(), &at, Existing::Replaced, write).await;
         filler.remove(engine).await?;
         return result;
     }
-    put(engine, container, &at, write).await
-}
-
-/// Puts an archive into a container by the engine's API.
-///
-/// # Errors
-/// As [`fill`].
-pub async fn put<T: Send + 'static>(
-    engine: &Engine,
-    container: &str,
-    at: &str,
-    write: impl FnOnce(&mut dyn Write) -> io::Result<T> + Send + 'static,
-) -> Result<T, Fault> {
-    let (archive, thread) = bridge::produce(move |to| write(to));
-    let sent = engine.put_archive_stream(container, at, archive).await;
-    outcome(bridge::joined(thread.await), sent)
-}
-
-/// As [`put`], where no directory may have to make way.
-pub async fn merge<T: Send + 'static>(
-    engine: &Engine,
-    container: &str,
-    at: &str,
-    write: impl FnOnce(&mut dyn Write) -> io::Result<T> + Send + 'static,
-) -> Result<T, Fault> {
-    let (archive, thread) = bridge::produce(move |to| write(to));
-    let sent = engine.merge_archive_stream(container, at, archive).await;
-    outcome(bridge::joined(thread.await), sent)
-}
-
-fn outcome<T>(written: io::Result<T>, sent: Result<(), EngineError>) -> Result<T, Fault> {
-    match (written, sent) {
-        (Ok(value), Ok(())) => Ok(value),
-        // The engine went away from the archive: its word counts.
-        (Ok(_), Err(error)) => Err(error.into()),
-        (Err(fault), Err(error)) if fault.kind() == io::ErrorKind::BrokenPipe => Err(error.into()),
-        (Err(fault), _) => Err(Fault::Source(fault)),
-    }
+    put(engine, container, &at, Existing::Replaced, write).await
 }
 
 fn has_mount_beneath(mounts: &[MountSpec], target: &str) -> bool {

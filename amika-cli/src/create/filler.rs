@@ -8,10 +8,10 @@ use amika_core::contract::{PIPE_NOT_SHARED, VOLUME_FULL, path};
 use amika_core::label::{Kind, ResourceRecord};
 use futures_util::StreamExt as _;
 
-use super::fill::Fault;
 use super::pipe::Pipe;
 use super::plan::Plan;
 use crate::bridge;
+use crate::deliver::Fault;
 use crate::engine::{ContainerSpec, Engine, EngineError, ExecOutput, LogQuery, MountSpec};
 
 /// Between two looks at whether the pipe is opened.

@@ -8,6 +8,15 @@ use futures_util::{Stream, StreamExt as _};
 
 use super::{Engine, EngineError};
 
+/// What becomes of what stands in the way of an archive's entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// It is replaced, whatever it is.
+    Replaced,
+    /// A directory is never replaced by something else, nor something else by a directory.
+    KeptInKind,
+}
+
 impl Engine {
     /// Unpacks a tar archive at `path` in the container; uids, gids and modes are the archive's.
     ///
@@ -35,29 +44,17 @@ impl Engine {
         &self,
         container: &str,
         path: &str,
+        existing: Existing,
         tar: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static,
     ) -> Result<(), EngineError> {
-        let options = UploadToContainerOptionsBuilder::new().path(path).build();
+        let options = UploadToContainerOptionsBuilder::new().path(path);
+        let options = match existing {
+            Existing::Replaced => options,
+            Existing::KeptInKind => options.no_overwrite_dir_non_dir("true"),
+        };
+        let body = bollard::body_try_stream(tar);
         self.docker
-            .upload_to_container(container, Some(options), bollard::body_try_stream(tar))
-            .await
-            .map_err(EngineError::from_bollard)
-    }
-
-    /// As [`Engine::put_archive_stream`], for what a user named: a directory is never replaced by
-    /// something else, nor something else by a directory.
-    pub async fn merge_archive_stream(
-        &self,
-        container: &str,
-        path: &str,
-        tar: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static,
-    ) -> Result<(), EngineError> {
-        let options = UploadToContainerOptionsBuilder::new()
-            .path(path)
-            .no_overwrite_dir_non_dir("true")
-            .build();
-        self.docker
-            .upload_to_container(container, Some(options), bollard::body_try_stream(tar))
+            .upload_to_container(container, Some(options.build()), body)
             .await
             .map_err(EngineError::from_bollard)
     }

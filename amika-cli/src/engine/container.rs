@@ -4,7 +4,6 @@ mod body;
 mod facts;
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use amika_core::name::can_be_on_an_engine;
 use bollard::query_parameters::{
@@ -19,20 +18,9 @@ pub use facts::{
     ContainerFacts, ContainerState, ContainerSummary, LimitFacts, MountFacts, PublishedPort,
 };
 
+use super::removal::until_let_go;
 use super::spec::ContainerSpec;
 use super::{Engine, EngineError};
-
-/// Times between tries to remove something: 6.35 s in all, as long as an engine at work takes to
-/// remove a container of many files.
-pub(super) const REMOVAL_PAUSES: [Duration; 7] = [
-    Duration::from_millis(50),
-    Duration::from_millis(100),
-    Duration::from_millis(200),
-    Duration::from_millis(400),
-    Duration::from_millis(800),
-    Duration::from_millis(1600),
-    Duration::from_millis(3200),
-];
 
 impl Engine {
     /// Makes a container and the volumes that it names and that do not exist; returns its id.
@@ -79,28 +67,27 @@ impl Engine {
     /// The engine refuses at times what it would do a moment later: while another call looks into the
     /// container's files it leaves the container `dead`, "failed to remove root filesystem: … directory
     /// not empty" (moby/moby#30392), and while another removal is under way it answers 409. Both are
-    /// tried again for as long as [`REMOVAL_PAUSES`] says.
+    /// tried again for a while.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] also when another removal ended first.
     pub async fn remove_container(&self, name: &str) -> Result<(), EngineError> {
-        let mut pauses = REMOVAL_PAUSES.into_iter();
-        loop {
+        let may_pass = |refusal: &EngineError| match refusal {
+            EngineError::Conflict(why) => why.contains("already in progress"),
+            EngineError::Refused { message, .. } => {
+                message.contains("failed to remove root filesystem")
+            }
+            _ => false,
+        };
+        until_let_go(may_pass, || async {
             let options = RemoveContainerOptionsBuilder::new()
                 .force(true)
                 .v(true)
                 .build();
-            let refusal = match self.docker.remove_container(name, Some(options)).await {
-                Ok(()) => return Ok(()),
-                Err(error) => EngineError::from_bollard(error),
-            };
-            match pauses.next() {
-                Some(pause) if refusal.is_removal_that_may_pass() => {
-                    tokio::time::sleep(pause).await;
-                }
-                _ => return Err(refusal),
-            }
-        }
+            let removed = self.docker.remove_container(name, Some(options)).await;
+            removed.map_err(EngineError::from_bollard)
+        })
+        .await
     }
 
     /// Looks at one container by name or id. The engine is not asked for what none can be called.

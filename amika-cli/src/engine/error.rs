@@ -84,15 +84,6 @@ impl EngineError {
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound(_))
     }
-
-    /// Whether a refused removal of a container may succeed when tried again.
-    pub(super) fn is_removal_that_may_pass(&self) -> bool {
-        match self {
-            Self::Conflict(message) => message.contains("already in progress"),
-            Self::Refused { message, .. } => message.contains("failed to remove root filesystem"),
-            _ => false,
-        }
-    }
 }
 
 impl From<EngineError> for CommandError {

@@ -14,6 +14,7 @@ mod logs;
 mod network;
 mod path;
 mod recreate;
+mod removal;
 mod socket;
 mod spec;
 mod stats;
@@ -21,7 +22,7 @@ mod system;
 mod terminal;
 mod volume;
 
-pub use archive::{ArchivedFile, Base};
+pub use archive::{ArchivedFile, Base, Existing};
 pub use connect::Engine;
 pub use container::{
     ContainerFacts, ContainerState, ContainerSummary, LimitFacts, MountFacts, PublishedPort,

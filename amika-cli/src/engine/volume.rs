@@ -6,7 +6,7 @@ use amika_core::name::can_be_on_an_engine;
 use bollard::models::VolumeCreateRequest;
 use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
 
-use super::container::REMOVAL_PAUSES;
+use super::removal::until_let_go;
 use super::{Engine, EngineError};
 
 /// A volume.
@@ -83,19 +83,12 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Conflict`] when another container uses it.
     pub async fn remove_freed_volume(&self, name: &str) -> Result<(), EngineError> {
-        for pause in REMOVAL_PAUSES {
-            match self.remove_volume(name).await {
-                // The words of Docker and of Podman.
-                Err(EngineError::Conflict(why))
-                    if why.contains("in use") || why.contains("being used") =>
-                {
-                    tracing::debug!(name, why, "volume not free yet");
-                    tokio::time::sleep(pause).await;
-                }
-                other => return other,
-            }
-        }
-        self.remove_volume(name).await
+        let may_pass = |refusal: &EngineError| match refusal {
+            // The words of Docker and of Podman.
+            EngineError::Conflict(why) => why.contains("in use") || why.contains("being used"),
+            _ => false,
+        };
+        until_let_go(may_pass, || self.remove_volume(name)).await
     }
 
     /// Removes a volume; one that does not exist counts as removed.
