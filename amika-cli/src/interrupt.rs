@@ -1,21 +1,32 @@
 //! Ctrl-C, SIGTERM and a closed terminal, as something that a command can wait for.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use futures_util::StreamExt as _;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tokio::sync::watch;
+
+/// How long a command may take for its end after SIGTERM. Who sends it (a service manager, `timeout`, a
+/// shutdown) sends SIGKILL soon, after which nothing is said.
+const GRACE: Duration = Duration::from_secs(8);
 
 /// Tells how often the user asked for the end.
 #[derive(Clone)]
 pub struct Interrupt {
     count: watch::Receiver<u32>,
+    /// SIGTERM is meant for somebody else.
+    handed_over: Arc<AtomicBool>,
 }
 
 impl Interrupt {
-    /// Takes the signals over from now on.
+    /// Takes the signals over from now on. `overdue` is called, on a thread of its own, when the command
+    /// has not ended some seconds after SIGTERM, whatever it waits for; it is to end the process.
     ///
     /// # Errors
     /// When the system refuses to install the handlers.
-    pub fn install() -> std::io::Result<Self> {
+    pub fn install(overdue: impl FnOnce() + Send + 'static) -> std::io::Result<Self> {
         let mut signals = signal_hook_tokio::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
         let (sender, count) = watch::channel(0);
         tokio::spawn(async move {
@@ -23,7 +34,27 @@ impl Interrupt {
                 sender.send_modify(|count| *count += 1);
             }
         });
-        Ok(Self { count })
+        let handed_over = Arc::new(AtomicBool::new(false));
+        // Not on the runtime: a call that blocks it (a file on a dead network disk) is one reason to be late.
+        let mut terminated = signal_hook::iterator::Signals::new([SIGTERM])?;
+        let is_anothers = Arc::clone(&handed_over);
+        std::thread::Builder::new()
+            .name("sigterm".into())
+            .stack_size(64 * 1024)
+            .spawn(move || {
+                if terminated.forever().next().is_some() {
+                    std::thread::sleep(GRACE);
+                    if !is_anothers.load(Ordering::Relaxed) {
+                        overdue();
+                    }
+                }
+            })?;
+        Ok(Self { count, handed_over })
+    }
+
+    /// Leaves SIGTERM to a program in a sandbox, which may take as long as it wants.
+    pub fn hand_over(&self) {
+        self.handed_over.store(true, Ordering::Relaxed);
     }
 
     /// Returns once the end was asked for, at once if it already was.

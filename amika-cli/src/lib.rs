@@ -98,7 +98,11 @@ pub fn run() -> ExitCode {
         }
     };
     let result = runtime.block_on(async {
-        let interrupt = Interrupt::install().map_err(|error| {
+        let overdue = {
+            let out = out.clone();
+            move || end_at_once(&out)
+        };
+        let interrupt = Interrupt::install(overdue).map_err(|error| {
             CommandError::new(error::ExitCode::Failure, "signals cannot be caught")
                 .caused_by(&error)
         })?;
@@ -125,6 +129,17 @@ fn finish(out: &Printer, result: error::Result<u8>) -> ExitCode {
             ExitCode::from(error.code as u8)
         }
     }
+}
+
+/// Ends a command that was told to end and does not: what it waits for does not answer.
+fn end_at_once(out: &Printer) {
+    let error = CommandError::new(
+        error::ExitCode::Interrupted,
+        "ended by SIGTERM before all was tidied up: something that it waits for does not answer",
+    )
+    .hint("`amika doctor --fix` removes what is left");
+    out.error(&error);
+    std::process::exit(i32::from(error.code as u8));
 }
 
 fn start_tracing() {

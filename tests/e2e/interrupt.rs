@@ -79,6 +79,31 @@ fn sigterm_during_setup_leaves_nothing() {
     interrupt_setup(Signal::TERM);
 }
 
+/// A service manager, `timeout`, a shutdown: what they end must end, whatever the engine does.
+#[test]
+fn sigterm_ends_a_command_though_the_engine_never_answers() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    let proxy = stage.engine_proxy();
+    let other = stage.adopt(stage.name());
+    for (request, run) in [
+        ("/exec ", sandbox.exec(&["sleep", "30"])),
+        (&*making(&other), other.create_run(DEBIAN, &[])),
+        ("/stop", sandbox.verb("stop", &[])),
+    ] {
+        proxy.hold(request);
+        let running = run.env("DOCKER_HOST", &proxy.host()).start();
+        proxy.holds();
+        let told = std::time::Instant::now();
+        running.signal(Signal::TERM);
+        let ended = running.wait();
+        assert_eq!(ended.code, 130, "{request}: {ended:?}");
+        assert!(told.elapsed().as_secs() < 10, "{request}: {ended:?}");
+        proxy.let_go();
+    }
+    stage.amika(&["doctor", "--fix"]).output().ended(0, &[]);
+}
+
 #[test]
 fn ctrl_c_before_anything_is_made_ends_at_once() {
     let stage = Stage::new();

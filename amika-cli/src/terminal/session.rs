@@ -1,5 +1,7 @@
 //! One program in a sandbox, tied to this process's streams and signals until it ends.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use amika_core::contract::path;
@@ -25,6 +27,10 @@ const RESIZE_PAUSE: Duration = Duration::from_millis(10);
 const FIRST_RESIZE: Duration = Duration::from_secs(2);
 /// What a shell is given to end in, once its terminal went away.
 const HANG_UP_GRACE: Duration = Duration::from_secs(2);
+/// How long the engine may take to take a signal that is to end the program.
+const DELIVERY: Duration = Duration::from_secs(8);
+/// Exit code of what SIGTERM ended, as shells have it.
+const TERMINATED: u8 = 143;
 /// Signals for a program that nobody listens to any more, with the time that each is given. SIGPIPE
 /// is what writing to a closed pipe would have done.
 const UNHEARD: [(&str, Duration); 3] = [
@@ -114,13 +120,20 @@ pub(crate) async fn run(
         Streams::Separate => None,
     };
     let mut before = Vec::new();
+    let mut too_late: Option<tokio::time::Instant> = None;
     let session = {
         let mut starting = std::pin::pin!(engine.exec(container, &spec));
         loop {
             tokio::select! {
                 session = &mut starting => break session?,
+                () = sleep_until(too_late) => {
+                    return Err(CommandError::new(ExitCode::Interrupted, "interrupted"));
+                }
                 signal = signals.next() => {
                     before.push(signal);
+                    if signal == Signal::Terminate {
+                        too_late.get_or_insert_with(|| tokio::time::Instant::now() + DELIVERY);
+                    }
                     if before.iter().filter(|signal| **signal != Signal::Resized).count() > 1 {
                         return Err(CommandError::new(ExitCode::Interrupted, "interrupted"));
                     }
@@ -136,6 +149,7 @@ pub(crate) async fn run(
         streams: remote.streams,
         interrupts: 0,
         hung_up: None,
+        terminating: None,
         calls: JoinSet::new(),
     };
     for signal in before {
@@ -160,6 +174,9 @@ struct Control {
     interrupts: u32,
     /// When to leave a program whose terminal went away, and the exit code then.
     hung_up: Option<(tokio::time::Instant, u8)>,
+    /// SIGTERM on its way to the program: when to give up on an engine that does not take it, and
+    /// whether it has.
+    terminating: Option<(tokio::time::Instant, Arc<AtomicBool>)>,
     /// Calls under way; dropping them breaks them off.
     calls: JoinSet<()>,
 }
@@ -202,6 +219,7 @@ impl Control {
                     self.silence();
                 }
                 code = leave_at(deadline) => return Ok(code),
+                () = not_delivered(self.terminating.clone()) => return Ok(TERMINATED),
             }
         }
     }
@@ -212,7 +230,7 @@ impl Control {
             (Signal::Resized, Streams::Separate) => {}
             (Signal::Terminate | Signal::HangUp, Streams::Terminal) => {
                 let code = if signal == Signal::Terminate {
-                    143
+                    TERMINATED
                 } else {
                     129
                 };
@@ -233,6 +251,7 @@ impl Control {
                     }
                 }
             }
+            (Signal::Terminate, Streams::Separate) => self.terminate(),
             (signal, _) => self.escalate(&[(signal.name(), Duration::ZERO)]),
         }
         Ok(())
@@ -256,10 +275,44 @@ impl Control {
         });
     }
 
+    /// Passes SIGTERM on. What the program makes of it is its own affair; whether the engine takes it is not.
+    fn terminate(&mut self) {
+        let (engine, container, id) =
+            (self.engine.clone(), self.container.clone(), self.id.clone());
+        let deadline = tokio::time::Instant::now() + DELIVERY;
+        let (_, delivered) = self
+            .terminating
+            .get_or_insert_with(|| (deadline, Arc::default()));
+        let delivered = Arc::clone(delivered);
+        self.calls.spawn(async move {
+            kill(&engine, &container, &id, Signal::Terminate.name()).await;
+            delivered.store(true, Ordering::Relaxed);
+        });
+    }
+
     fn resize(&mut self) {
         let (engine, exec) = (self.engine.clone(), self.exec.clone());
         self.calls.spawn(resize(engine, exec));
     }
+}
+
+/// Returns at that time, if there is one.
+async fn sleep_until(time: Option<tokio::time::Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns at the time when a signal should have been delivered long since, if it was not.
+async fn not_delivered(signal: Option<(tokio::time::Instant, Arc<AtomicBool>)>) {
+    if let Some((deadline, delivered)) = signal {
+        tokio::time::sleep_until(deadline).await;
+        if !delivered.load(Ordering::Relaxed) {
+            return;
+        }
+    }
+    std::future::pending().await;
 }
 
 /// Gives the remote terminal this one's size.
@@ -327,13 +380,8 @@ async fn drain(
 }
 
 async fn leave_at(deadline: Option<(tokio::time::Instant, u8)>) -> u8 {
-    match deadline {
-        Some((at, code)) => {
-            tokio::time::sleep_until(at).await;
-            code
-        }
-        None => std::future::pending().await,
-    }
+    sleep_until(deadline.map(|(at, _)| at)).await;
+    deadline.map_or(TERMINATED, |(_, code)| code)
 }
 
 /// Signals a program and all of its process group.

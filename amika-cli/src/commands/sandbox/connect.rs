@@ -32,7 +32,7 @@ async fn attempt(args: &ConnectArgs, app: &App) -> Result<u8> {
             "`amika sandbox exec {name} -- PROGRAM` runs a program without one"
         )));
     }
-    let mut signals = install_signals()?;
+    let mut signals = install_signals(app)?;
     let prepared = async {
         let engine = Engine::connect().await?;
         let sandbox = Sandbox::find_made(&engine, name).await?;

@@ -21,7 +21,7 @@ async fn attempt(args: &ExecArgs, app: &App) -> Result<u8> {
     }
     let given = crate::environment::read(&args.env, &[])?;
     crate::environment::warn_of_unset(&given.unset, &app.out);
-    let mut signals = install_signals()?;
+    let mut signals = install_signals(app)?;
     let (engine, sandbox) = find_running(&args.name, &mut signals).await?;
     let (streams, mut env) = if args.tty {
         (Streams::Terminal, terminal::description())
@@ -72,7 +72,8 @@ pub(super) async fn own_failure(app: &App, name: &str, result: Result<u8>) -> Re
 }
 
 /// Takes over the signals that are meant for the remote program.
-pub(super) fn install_signals() -> Result<Signals> {
+pub(super) fn install_signals(app: &App) -> Result<Signals> {
+    app.interrupt.hand_over();
     Signals::install().map_err(|error| {
         CommandError::new(ExitCode::Failure, "signals cannot be caught").caused_by(&error)
     })

@@ -27,7 +27,7 @@ async fn attempt(args: &PromptArgs, app: &App) -> Result<u8> {
     if args.prompt.trim().is_empty() {
         return Err(nothing_to_do("the prompt is empty"));
     }
-    let mut signals = install_signals()?;
+    let mut signals = install_signals(app)?;
     let (engine, sandbox) = find_running(&args.name, &mut signals).await?;
     let agent = match args.agent {
         Some(agent) => agent,
