@@ -95,9 +95,9 @@ mod tests {
     use amika_core::port::HostIp;
 
     use super::*;
+    use crate::create::Flags;
     use crate::create::{Request, merge};
     use crate::daemon::UserKey;
-    use crate::engine::Limits;
     use crate::git::Copy;
 
     fn settings(secret: &str) -> Settings {
@@ -114,7 +114,8 @@ mod tests {
             port_host_ip: HostIp::LOCALHOST,
             expose_opencode: false,
             network: None,
-            limits: Limits::default(),
+            own_uid: false,
+            limits: Flags::default(),
             command: Vec::new(),
         };
         merge(&request, &RepoConfig::default(), None).expect("settings")

@@ -7,7 +7,8 @@ use amika_core::wire::{ServiceState, Status};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::engine::{ContainerState, PublishedPort};
+use crate::engine::{ContainerState, LimitFacts, PublishedPort};
+use crate::output::human_size;
 use crate::sandbox::{Sandbox, State};
 
 /// A sandbox.
@@ -213,5 +214,42 @@ impl RepositoryView {
                 .map(|source| source.as_str().to_owned()),
             branch: repository.branch.clone(),
         })
+    }
+}
+
+/// What a sandbox may use at most, in one line.
+pub fn limits(limits: &LimitFacts) -> String {
+    let parts = [
+        limits.cpus.map(|cpus| format!("{cpus} CPUs")),
+        limits
+            .memory_bytes
+            .map(|bytes| format!("{} memory", human_size(bytes))),
+        limits.pids.map(|pids| format!("{pids} processes")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() {
+        return "none".to_owned();
+    }
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_told_where_there_are_some() {
+        let all = LimitFacts {
+            cpus: Some(1.5),
+            memory_bytes: Some(2_000_000_000),
+            pids: Some(300),
+        };
+        assert_eq!(limits(&all), "1.5 CPUs, 2.0 GB memory, 300 processes");
+        let one = LimitFacts {
+            pids: Some(300),
+            ..LimitFacts::default()
+        };
+        assert_eq!(limits(&one), "300 processes");
+        assert_eq!(limits(&LimitFacts::default()), "none");
     }
 }

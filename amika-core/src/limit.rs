@@ -5,6 +5,83 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
+/// Processes and threads that a sandbox may have where nobody says how many: a fork bomb ends there. Builds
+/// and test suites of large projects have some hundreds.
+pub const DEFAULT_PIDS: i64 = 4096;
+
+/// What the kernel adds to the badness of a sandbox's processes when memory runs out on the host
+/// (`oom_score_adj`, proc(5), -1000 to 1000): they go before what the user has open, and after what asked
+/// to go first.
+pub const OOM_SCORE_ADJ: i64 = 500;
+
+/// Memory that a sandbox may use where nobody says how much: three quarters of what the engine has, each
+/// sandbox by itself. `None` where the engine does not tell, or has next to none.
+pub fn default_memory(engine_bytes: i64) -> Option<Memory> {
+    const MIB: i64 = 1 << 20;
+    Memory::from_bytes(engine_bytes / 4 / MIB * 3 * MIB).ok()
+}
+
+/// A limit as a flag names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit<T> {
+    /// None at all: the word `unlimited`.
+    Unlimited,
+    /// At most this.
+    At(T),
+}
+
+impl<T> Limit<T> {
+    /// The word for no limit.
+    pub const UNLIMITED: &'static str = "unlimited";
+
+    /// The value, unless there is no limit.
+    pub fn value(self) -> Option<T> {
+        match self {
+            Self::Unlimited => None,
+            Self::At(value) => Some(value),
+        }
+    }
+}
+
+impl<T: FromStr> FromStr for Limit<T> {
+    type Err = T::Err;
+
+    fn from_str(text: &str) -> Result<Self, T::Err> {
+        if text == Self::UNLIMITED {
+            return Ok(Self::Unlimited);
+        }
+        text.parse().map(Self::At)
+    }
+}
+
+/// A number of processes and threads, from 1 to what Linux numbers (`PID_MAX_LIMIT`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Pids(i64);
+
+impl Pids {
+    /// The most that Linux numbers: it refuses a higher limit.
+    pub const MAX: i64 = 1 << 22;
+
+    /// Returns the number.
+    pub fn get(self) -> i64 {
+        self.0
+    }
+}
+
+impl FromStr for Pids {
+    type Err = InvalidLimit;
+
+    fn from_str(text: &str) -> Result<Self, InvalidLimit> {
+        let number = text.parse().ok();
+        number
+            .filter(|number| (1..=Self::MAX).contains(number))
+            .map(Self)
+            .ok_or_else(|| InvalidLimit::Pids {
+                text: text.to_owned(),
+            })
+    }
+}
+
 /// A number of processors, in billionths as the engine counts them (`NanoCpus`); more than 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cpus(i64);
@@ -140,6 +217,12 @@ pub enum InvalidLimit {
         /// What was given.
         text: String,
     },
+    /// No number of processes.
+    #[error("\"{}\" is no number of processes: use 1 to {}, or `unlimited`", .text.escape_debug(), Pids::MAX)]
+    Pids {
+        /// What was given.
+        text: String,
+    },
     /// No amount of memory.
     #[error("\"{}\" is no amount of memory: use one such as \"512m\" or \"4g\", at least 6m", .text.escape_debug())]
     Memory {
@@ -185,6 +268,36 @@ mod tests {
             serde_json::to_string(&"1.5".parse::<Cpus>().unwrap()).unwrap(),
             "1.5"
         );
+    }
+
+    #[test]
+    fn a_sandbox_has_three_quarters_of_the_engine_s_memory() {
+        let of = |bytes| default_memory(bytes).map(Memory::bytes);
+        assert_eq!(of(16 << 30), Some(12 << 30));
+        assert_eq!(of(8 << 20), Some(6 << 20));
+        assert_eq!(of((16 << 30) + 12345), Some(12 << 30));
+        assert_eq!(of(i64::MAX).map(|bytes| bytes > 0), Some(true));
+        for none in [0, -1, 4 << 20] {
+            assert_eq!(of(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_limit_can_be_lifted() {
+        assert_eq!("unlimited".parse(), Ok(Limit::<Memory>::Unlimited));
+        assert_eq!("unlimited".parse(), Ok(Limit::<Pids>::Unlimited));
+        assert_eq!("300".parse(), Ok(Limit::At(Pids(300))));
+        for text in [
+            "",
+            "0",
+            "-1",
+            "Unlimited",
+            "4194305",
+            "1.5",
+            "9999999999999999999",
+        ] {
+            assert!(text.parse::<Limit<Pids>>().is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -843,3 +843,51 @@ fn a_long_list_of_problems_says_how_many_are_left_out() {
     assert!(messages[0].ends_with("\n  and 3 more"), "{}", messages[0]);
     assert_eq!(parsed(&text).warnings[0].problems.len(), 103);
 }
+
+#[test]
+fn a_file_asks_for_no_more_than_a_machine_bears() {
+    let list = |count: usize| {
+        let ports: Vec<String> = (2000..2000 + count).map(|port| port.to_string()).collect();
+        ports.join(", ")
+    };
+    // As many as are allowed, in one service and in several.
+    let most = format!("[services.a]\nports = [{}]\n", list(100));
+    assert_eq!(parsed(&most).config.services[0].ports.len(), 100);
+    for ports in [101, 20_000] {
+        let many = format!("[services.a]\nports = [{}]\n", list(ports));
+        let too_many = "more than 100 ports in this file: at most 100 are allowed";
+        assert_eq!(service_problems(&many), [too_many]);
+    }
+    let spread: String = (0..51)
+        .map(|number| {
+            format!(
+                "[services.s{number}]\nports = [{}, {}]\n",
+                2000 + 2 * number,
+                2001 + 2 * number
+            )
+        })
+        .collect();
+    let problems = service_problems(&spread);
+    assert!(
+        problems
+            .iter()
+            .any(|problem| problem.contains("at most 50 are allowed")),
+        "{problems:?}"
+    );
+    // The same port again and again is no way round.
+    let same = format!("[services.a]\nports = [{}]\n", vec!["80"; 5000].join(", "));
+    assert_eq!(service_problems(&same).len(), 100);
+
+    let variables = |count: usize| -> String {
+        std::iter::once("[env]\n".to_owned())
+            .chain((0..count).map(|number| format!("V{number} = 1\n")))
+            .collect()
+    };
+    assert_eq!(parsed(&variables(1000)).config.env.len(), 1000);
+    for count in [1001, 30_000] {
+        let parsed = parsed(&variables(count));
+        assert_eq!(parsed.ignored, ["env"]);
+        assert!(parsed.config.env.is_empty());
+        assert_eq!(parsed.warnings.len(), 1, "{:?}", parsed.warnings);
+    }
+}

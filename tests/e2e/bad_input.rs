@@ -504,7 +504,62 @@ fn a_bad_section_of_the_configuration_is_a_warning_and_the_others_apply() {
     );
     let greeting = sandbox.exec(&["sh", "-c", "echo $GREETING"]).output();
     assert_eq!(greeting.stdout_text(), "hello\n");
-    assert_eq!(sandbox.engine_says("{{.HostConfig.Memory}}"), "0");
+    // The default, which is not what the section asks for.
+    assert_ne!(sandbox.engine_says("{{.HostConfig.Memory}}"), "67108864");
+}
+
+#[test]
+fn more_than_a_command_line_may_ask_for_is_2() {
+    let stage = Stage::new();
+    let many = |flag: &'static str, value: fn(usize) -> String, count: usize| {
+        (0..count).flat_map(move |number| [flag.to_owned(), value(number)])
+    };
+    for (flag, args) in [
+        (
+            "--port",
+            many("--port", |number| format!("{}", 2000 + number), 101),
+        ),
+        (
+            "--env",
+            many("--env", |number| format!("V{number}=x"), 1001),
+        ),
+        (
+            "--mount",
+            many("--volume", |number| format!("v{number}:/v{number}"), 101),
+        ),
+    ]
+    .map(|(flag, args)| (flag, args.collect::<Vec<_>>()))
+    {
+        let args: Vec<&str> = ["--image", SCRATCH]
+            .into_iter()
+            .chain(args.iter().map(String::as_str))
+            .collect();
+        refused(&stage, &args, 2, flag);
+    }
+    for limit in [&["--pids", "0"], &["--pids", "-1"], &["--memory", "1k"]] {
+        let args = [&["--image", SCRATCH], &limit[..]].concat();
+        refused(&stage, &args, 2, limit[0]);
+    }
+}
+
+#[test]
+fn ports_of_a_repository_that_would_take_minutes_are_no_services() {
+    let stage = Stage::new();
+    let ports: Vec<String> = (2000..2101).map(|port| port.to_string()).collect();
+    let config = format!("[services.many]\nports = [{}]\n", ports.join(", "));
+    let repository = stage.repository("project", &[(".amika/config.toml", &config)]);
+    let sandbox = stage.adopt(stage.name());
+    let created = sandbox.create(DEBIAN, &["--git", &repository]);
+    created.ended(0, &["[services] is ignored", "at most 100 are allowed"]);
+    let listed = stage.amika(&[
+        "service",
+        "list",
+        "--sandbox-name",
+        &sandbox.name,
+        "-o",
+        "json",
+    ]);
+    assert_eq!(listed.output().json(), serde_json::json!([]));
 }
 
 #[test]

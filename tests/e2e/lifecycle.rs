@@ -45,6 +45,83 @@ fn a_sandbox_is_listed_and_inspected_in_text_and_json() {
 }
 
 #[test]
+fn a_sandbox_that_nobody_limited_cannot_take_the_machine_down() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    let engine: i64 = docker(&["info", "--format", "{{.MemTotal}}"])
+        .stdout_text()
+        .trim()
+        .parse()
+        .unwrap();
+    let memory = engine / 4 / (1 << 20) * 3 * (1 << 20);
+    let template = "{{.HostConfig.Memory}} {{.HostConfig.MemorySwap}} {{.HostConfig.PidsLimit}} \
+                    {{.HostConfig.OomScoreAdj}}";
+    assert_eq!(
+        sandbox.engine_says(template),
+        format!("{memory} {memory} 4096 500")
+    );
+    let limits = &sandbox.inspect()["limits"];
+    assert_eq!(limits["memory_bytes"], memory, "{limits}");
+    assert_eq!(limits["pids"], 4096, "{limits}");
+}
+
+#[test]
+fn limits_are_lifted_by_flags_and_shown_before_anything_is_made() {
+    let stage = Stage::new();
+    let sandbox = stage.adopt(stage.name());
+    let lifted = ["--memory", "unlimited", "--pids", "unlimited"];
+    let planned = sandbox.create(DEBIAN, &[&lifted[..], &["--dry-run"]].concat());
+    assert!(
+        planned.stdout_text().contains("Limits      none\n"),
+        "{planned:?}"
+    );
+    let planned = sandbox.create(DEBIAN, &["--dry-run", "-o", "json"]).json();
+    assert_eq!(planned["limits"]["pids"], 4096, "{planned}");
+    sandbox.create(DEBIAN, &lifted).ended(0, &[]);
+    let limits = sandbox.engine_says("{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}");
+    assert!(
+        ["0 0", "0 -1", "0 <nil>"].contains(&limits.as_str()),
+        "{limits}"
+    );
+}
+
+#[test]
+fn an_agent_with_a_uid_of_its_own_shares_no_quota_and_owns_its_home_and_clone() {
+    let stage = Stage::new();
+    let repository = stage.repository("project", &[("file", "content\n")]);
+    let sandbox = stage.adopt(stage.name());
+    let created = stage.sandbox_verb(&[
+        "create",
+        "--name",
+        &sandbox.name,
+        "--own-uid",
+        "--git",
+        &repository,
+    ]);
+    created.ended(0, &[]);
+    let script = "id -u; stat -c %u ~ ~/workspace/project/file; git -C ~/workspace/project status --porcelain; \
+                  echo x >>~/workspace/project/file";
+    let told = sandbox.exec(&["sh", "-c", script]).output();
+    told.ended(0, &[]);
+    let text = told.stdout_text();
+    let numbers: Vec<&str> = text.lines().collect();
+    assert_eq!(numbers.len(), 3, "{told:?}");
+    assert!(
+        numbers.iter().all(|number| *number == numbers[0]),
+        "{numbers:?}"
+    );
+    assert!(
+        numbers[0].parse::<u32>().unwrap() >= 1_900_000_000,
+        "{numbers:?}"
+    );
+    let mount = format!("{}:/mnt/x:rw", stage.home().display());
+    for args in [&["--image", DEBIAN][..], &["--mount", &mount]] {
+        let refused = stage.sandbox_verb(&[&["create", "--own-uid"][..], args].concat());
+        refused.ended(2, &["--own-uid"]);
+    }
+}
+
+#[test]
 fn an_idle_sandbox_stops_quickly_and_starts_again_with_its_files() {
     let stage = Stage::new();
     let sandbox = stage.sandbox(DEBIAN, &[]);

@@ -186,12 +186,20 @@ pub struct CreateArgs {
     /// CPUs it may use, such as `1.5`.
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub cpus: Option<String>,
-    /// Memory it may use, such as `4g`.
+    /// Memory it may use, such as `4g`, or `unlimited` [default: three quarters of the engine's].
     #[arg(long, value_name = "BYTES", help_heading = "Limits")]
     pub memory: Option<String>,
-    /// Processes it may have.
-    #[arg(long, value_name = "N", help_heading = "Limits")]
-    pub pids: Option<i64>,
+    /// Processes and threads it may have, or `unlimited` [default: 4096].
+    #[arg(
+        long,
+        value_name = "N",
+        allow_hyphen_values = true,
+        help_heading = "Limits"
+    )]
+    pub pids: Option<String>,
+    /// Give the agent a user id of its own, not 1000, with whom quotas of the kernel are shared.
+    #[arg(long, help_heading = "Limits")]
+    pub own_uid: bool,
 
     /// Delete a sandbox of the same name first; its git volume stays.
     #[arg(long)]

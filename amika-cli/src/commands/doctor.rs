@@ -1,5 +1,7 @@
 //! `amika doctor`: what is missing, what is left over, and what to do.
 
+mod shares;
+
 use std::collections::BTreeSet;
 
 use amika_core::credential::{Agent, Selection};
@@ -160,6 +162,8 @@ async fn examine(args: &DoctorArgs, report: &mut Report) -> Result<()> {
     check_disk(&engine, &system, report);
     check_images(&engine, &system, report).await?;
     check_networks(&engine, report).await?;
+    shares::check_memory(&engine, &system, report).await?;
+    shares::check_quotas(&system, report);
     check_leftovers(&engine, args.fix, report).await
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::plan::Plan;
 use super::upload::Content;
-use crate::engine::MountSpec;
+use crate::engine::{LimitFacts, MountSpec};
 use crate::git;
 
 /// A plan, for people and programs. Values of environment variables are left out: they may be
@@ -34,6 +34,8 @@ pub struct PlanView {
     files: Vec<String>,
     /// Network.
     network: String,
+    /// What it may use at most.
+    limits: LimitFacts,
     /// Labels.
     labels: std::collections::BTreeMap<String, String>,
 }
@@ -167,6 +169,7 @@ impl PlanView {
                 })
                 .collect(),
             network: container.network.clone(),
+            limits: LimitFacts::of_spec(&container.limits),
             labels: container.labels.clone(),
         }
     }
@@ -201,6 +204,7 @@ impl PlanView {
             }
         }
         writeln!(out, "{:<12}{}", "Network", self.network)?;
+        writeln!(out, "{:<12}{}", "Limits", crate::view::limits(&self.limits))?;
         writeln!(out, "\nNothing was made.")
     }
 }

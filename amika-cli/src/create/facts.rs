@@ -4,6 +4,7 @@ use amika_core::contract::{AGENT_USER, path};
 use amika_core::label::{Creator, SandboxId};
 use amika_core::volume::Stamp;
 
+use super::limits::EngineSize;
 use super::mounts::{self, Sources};
 use super::request::Image;
 use super::settings::Settings;
@@ -37,8 +38,8 @@ pub struct Facts {
     pub proxies: Vec<(String, String)>,
     /// Whether the engine's log driver is the one that grows without bound.
     pub unbounded_log: bool,
-    /// Number of the engine's processors; 0 when it does not tell.
-    pub engine_cpus: i64,
+    /// How much the engine has.
+    pub engine_size: EngineSize,
     /// What was found at the mounts' sources.
     pub sources: Sources,
     /// Label of the test run that this process belongs to.
@@ -88,7 +89,7 @@ pub async fn gather(
         ));
     }
     let system = system?;
-    let sources = mounts::look(engine, settings, &system).await?;
+    let sources = mounts::look(engine, settings, &system, &id).await?;
     let certificates = crate::certificates::extra_bundle();
     let brings_daemon = matches!(settings.image, Image::Preset(_));
     let injection =
@@ -104,7 +105,10 @@ pub async fn gather(
         token_sha256,
         proxies: crate::proxy::variables(),
         unbounded_log: system.log_driver == "json-file",
-        engine_cpus: system.cpus,
+        engine_size: EngineSize {
+            cpus: system.cpus,
+            memory: system.memory,
+        },
         sources,
         test: crate::test_run(),
     })

@@ -7,9 +7,11 @@ mod dry_run;
 mod facts;
 mod fill;
 mod filler;
+mod limits;
 mod misfit;
 mod mounts;
 mod network;
+mod own_uid;
 mod owner;
 mod pipe;
 mod plan;
@@ -24,6 +26,8 @@ pub use credentials::{
 };
 pub use dry_run::{PlanView, RepositoryView};
 pub use facts::{Facts, MissingImage, gather};
+#[cfg(test)]
+pub use limits::Flags;
 pub use mounts::{refuse_conflicts, refuse_remote_binds};
 pub use network::refuse_missing as refuse_missing_network;
 pub use owner::find as find_owner;

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use amika_core::contract::path;
-use amika_core::label::{Kind, Labels, ResourceRecord, key};
+use amika_core::label::{Kind, Labels, ResourceRecord, SandboxId, key};
 use amika_core::mount::{
     Access, HostMount, Mount, MountConflict, OwnMount, VolumeMount, check, check_file, covering,
 };
@@ -14,6 +14,7 @@ use amika_core::volume;
 
 use super::copy::{Copy, What};
 use super::facts::Facts;
+use super::own_uid;
 use super::request::Image;
 use super::settings::Settings;
 use super::upload::{Content, File, Owner, Upload};
@@ -108,7 +109,12 @@ pub fn refuse_remote_binds(mounts: &[Mount], engine_is_local: bool) -> Result<()
 ///
 /// # Errors
 /// [`ExitCode::Usage`] when a source went away; those of the engine.
-pub async fn look(engine: &Engine, settings: &Settings, system: &SystemFacts) -> Result<Sources> {
+pub async fn look(
+    engine: &Engine,
+    settings: &Settings,
+    system: &SystemFacts,
+    id: &SandboxId,
+) -> Result<Sources> {
     let mut sources = Sources::default();
     for mount in &settings.mounts {
         match mount {
@@ -151,6 +157,12 @@ pub async fn look(engine: &Engine, settings: &Settings, system: &SystemFacts) ->
         let is_podman = engine.is_podman().await?;
         let obstacle = obstacle(&settings.image, system, is_podman);
         (sources.agent, sources.warnings) = owners(&settings.mounts, &sources.paths, obstacle);
+    }
+    if settings.own_uid {
+        let has_writable = writable(&settings.mounts).next().is_some();
+        own_uid::refuse(&settings.image, has_writable, system)?;
+        let number = own_uid::of(id);
+        sources.agent = Some((number, number));
     }
     let key_dir = crate::host::data_dir();
     sources.warnings.extend(key_in(&settings.mounts, &key_dir));

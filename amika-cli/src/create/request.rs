@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
+use amika_core::budget;
 use amika_core::credential::Selection;
-use amika_core::limit::{Cpus, Memory};
+use amika_core::limit::InvalidLimit;
 use amika_core::mount::{HostMount, Mount};
 use amika_core::name::SandboxName;
 use amika_core::port::{HostIp, Publish};
 
+use super::limits::Flags;
 use crate::args::sandbox::CreateArgs;
-use crate::engine::Limits;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::host_path;
 use crate::preset::Preset;
@@ -70,8 +72,10 @@ pub struct Request {
     pub expose_opencode: bool,
     /// Network to join; our own when absent.
     pub network: Option<String>,
+    /// Whether the agent has a number that nobody else has.
+    pub own_uid: bool,
     /// Limits.
-    pub limits: Limits,
+    pub limits: Flags,
     /// What to run in place of the image's CMD.
     pub command: Vec<String>,
 }
@@ -103,6 +107,17 @@ impl Request {
             .map(|text| text.parse().map_err(named))
             .collect::<Result<_>>()?;
         let environment = crate::environment::read(&args.env, &args.env_file)?;
+        for (flag, found, most) in [
+            ("--port", publish.len(), budget::PORTS),
+            ("--env", environment.set.len(), budget::VARIABLES),
+            (
+                "--mount and --volume",
+                args.mount.len() + args.volume.len(),
+                budget::MOUNTS,
+            ),
+        ] {
+            refuse_too_many(flag, found, most)?;
+        }
         Ok(Self {
             name,
             image,
@@ -122,6 +137,7 @@ impl Request {
             port_host_ip,
             expose_opencode: args.expose_opencode,
             network: args.network.clone(),
+            own_uid: args.own_uid,
             limits: limits(args)?,
             command: args.command.clone(),
         })
@@ -231,26 +247,28 @@ fn mounts(args: &CreateArgs) -> Result<Vec<Mount>> {
     Ok(mounts)
 }
 
-fn limits(args: &CreateArgs) -> Result<Limits> {
-    let cpus: Option<Cpus> = args
-        .cpus
-        .as_deref()
-        .map(|text| text.parse().map_err(|error| usage("--cpus", &error)))
-        .transpose()?;
-    let memory: Option<Memory> = args
-        .memory
-        .as_deref()
-        .map(|text| text.parse().map_err(|error| usage("--memory", &error)))
-        .transpose()?;
-    if let Some(pids) = args.pids.filter(|pids| *pids < 1) {
-        return Err(CommandError::new(
-            ExitCode::Usage,
-            format!("--pids {pids}: use 1 or more"),
-        ));
+fn limits(args: &CreateArgs) -> Result<Flags> {
+    fn read<T: FromStr<Err = InvalidLimit>>(
+        flag: &str,
+        text: Option<&String>,
+    ) -> Result<Option<T>> {
+        text.map(|text| text.parse().map_err(|error| usage(flag, &error)))
+            .transpose()
     }
-    Ok(Limits {
-        cpus,
-        memory,
-        pids: args.pids,
+    Ok(Flags {
+        cpus: read("--cpus", args.cpus.as_ref())?,
+        memory: read("--memory", args.memory.as_ref())?,
+        pids: read("--pids", args.pids.as_ref())?,
     })
+}
+
+/// Refuses more of something than a command line may ask for.
+fn refuse_too_many(flag: &str, found: usize, most: usize) -> Result<()> {
+    if found <= most {
+        return Ok(());
+    }
+    Err(CommandError::new(
+        ExitCode::Usage,
+        format!("{flag}: {found} are too many, at most {most} are allowed"),
+    ))
 }

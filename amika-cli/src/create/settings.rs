@@ -8,9 +8,10 @@ use amika_core::mount::Mount;
 use amika_core::port::{HostIp, Publish};
 use amika_core::service::Service;
 
+use super::limits::{self, EngineSize, Wanted};
 use super::request::{Image, Request, Setup, parse_preset};
 use crate::engine::Limits;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::Result;
 use crate::preset::Preset;
 
 /// A sandbox as it will be asked of the engine.
@@ -34,7 +35,11 @@ pub struct Settings {
     pub expose_opencode: bool,
     /// Network to join; our own when absent.
     pub network: Option<String>,
-    /// Limits.
+    /// Whether the agent has a number that nobody else has.
+    pub own_uid: bool,
+    /// Limits that were asked for.
+    pub wanted: Wanted,
+    /// Limits that hold, once [`Settings::fit`] has settled them.
     pub limits: Limits,
     /// What is mounted.
     pub mounts: Vec<Mount>,
@@ -45,32 +50,14 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Leaves a repository's limit on processors away where the engine has no more than that: it
-    /// would refuse the limit, and keeps to what it has without one. Returns what to warn of.
+    /// Settles what the sandbox may use at most; returns what to warn of.
     ///
     /// # Errors
-    /// [`ExitCode::Usage`] where a flag asks for more.
-    pub fn fit_cpus(&mut self, request: &Request, engine_cpus: i64) -> Result<Option<String>> {
-        let Some(cpus) = self.limits.cpus else {
-            return Ok(None);
-        };
-        if engine_cpus < 1 || cpus.nano() <= engine_cpus.saturating_mul(1_000_000_000) {
-            return Ok(None);
-        }
-        if request.limits.cpus.is_some() {
-            return Err(CommandError::new(
-                ExitCode::Usage,
-                format!("--cpus {cpus}: the engine has {engine_cpus}"),
-            )
-            .hint(format!(
-                "name at most {engine_cpus}, or leave the limit out"
-            )));
-        }
-        self.limits.cpus = None;
-        Ok(Some(format!(
-            "{}: sandbox.limits.cpus is {cpus}, and the engine has {engine_cpus}: no limit is set",
-            amika_core::config::PATH
-        )))
+    /// [`crate::error::ExitCode::Usage`] where a flag asks for more than the engine has.
+    pub fn fit(&mut self, engine: EngineSize) -> Result<Vec<String>> {
+        let (limits, warnings) = limits::settle(&self.wanted, engine)?;
+        self.limits = limits;
+        Ok(warnings)
     }
 }
 
@@ -112,7 +99,6 @@ pub fn merge(request: &Request, config: &RepoConfig, script: Option<String>) -> 
     };
     let mut env = config.env.clone();
     env.extend(request.env.clone());
-    let file = &config.sandbox.limits;
     Ok(Settings {
         image,
         setup,
@@ -123,11 +109,12 @@ pub fn merge(request: &Request, config: &RepoConfig, script: Option<String>) -> 
         port_host_ip: request.port_host_ip,
         expose_opencode: request.expose_opencode,
         network: request.network.clone(),
-        limits: Limits {
-            cpus: request.limits.cpus.or(file.cpus),
-            memory: request.limits.memory.or(file.memory),
-            pids: request.limits.pids.or(file.pids),
+        own_uid: request.own_uid,
+        wanted: Wanted {
+            flags: request.limits,
+            file: config.sandbox.limits,
         },
+        limits: Limits::default(),
         mounts: request.mounts.clone(),
         credentials: request.credentials.clone(),
         command: request.command.clone(),

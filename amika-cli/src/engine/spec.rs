@@ -87,8 +87,8 @@ impl MountSpec {
     }
 }
 
-/// Limits on what a container may use; absent means the engine's default.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Limits on what a container may use; absent means none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// CPUs, fractions allowed.
     pub cpus: Option<Cpus>,

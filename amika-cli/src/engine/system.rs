@@ -13,6 +13,8 @@ pub struct SystemFacts {
     pub architecture: String,
     /// Number of processors; 0 when it does not tell.
     pub cpus: i64,
+    /// Memory in bytes; 0 when it does not tell.
+    pub memory: i64,
     /// Operating system, such as `Debian GNU/Linux 12`.
     pub operating_system: String,
     /// Storage driver.
@@ -65,6 +67,7 @@ impl Engine {
             api_version: self.docker.client_version().to_string(),
             architecture: info.architecture.unwrap_or_default(),
             cpus: info.ncpu.unwrap_or_default(),
+            memory: info.mem_total.unwrap_or_default(),
             operating_system: info.operating_system.unwrap_or_default(),
             storage_driver: info.driver.unwrap_or_default(),
             root_dir: info.docker_root_dir.unwrap_or_default(),

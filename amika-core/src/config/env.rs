@@ -5,11 +5,20 @@ use std::collections::BTreeMap;
 use toml::de::{DeTable, DeValue};
 
 use super::read::{Section, entries_in_order, quoted};
+use crate::budget;
 use crate::env::{check_name, check_value};
 
 pub(super) fn read(section: &mut Section<'_>, table: &DeTable<'_>) -> BTreeMap<String, String> {
     let mut env = BTreeMap::new();
-    for (key, value) in entries_in_order(table) {
+    for (number, (key, value)) in entries_in_order(table).into_iter().enumerate() {
+        if number == budget::VARIABLES {
+            let most = budget::VARIABLES;
+            section.problem(
+                key.span(),
+                format!("more than {most} variables: at most {most} are allowed"),
+            );
+            break;
+        }
         let name = key.get_ref();
         if let Err(error) = check_name(name) {
             section.problem(key.span(), error.to_string());

@@ -7,12 +7,10 @@ use super::read::{Section, integer, quoted};
 use super::{ImageChoice, Limits, Located, Sandbox};
 use crate::contract::PRESETS;
 use crate::image::check_reference;
-use crate::limit::{Cpus, InvalidLimit, Memory};
+use crate::limit::{Cpus, InvalidLimit, Memory, Pids};
 use crate::nearest::nearest;
 
 const KEYS: [&str; 3] = ["preset", "image", "limits"];
-/// The most processes that Linux numbers: it refuses a higher limit (`PID_MAX_LIMIT`).
-const MAX_PIDS: i64 = 1 << 22;
 const LIMIT_KEYS: [&str; 3] = ["cpus", "memory", "pids"];
 
 pub(super) fn read(section: &mut Section<'_>, table: &DeTable<'_>) -> Sandbox {
@@ -153,13 +151,14 @@ fn pids(section: &mut Section<'_>, value: &Spanned<DeValue<'_>>) -> Option<i64> 
         section.wrong_type(value, "pids", "an integer");
         return None;
     };
-    let pids = integer(number).filter(|pids| (1..=MAX_PIDS).contains(pids));
+    let pids = integer(number).filter(|pids| (1..=Pids::MAX).contains(pids));
     if pids.is_none() {
         section.problem(
             value.span(),
             format!(
-                "pids: {} is no number of processes: use 1 to {MAX_PIDS}",
-                number.as_str()
+                "pids: {} is no number of processes: use 1 to {}",
+                number.as_str(),
+                Pids::MAX
             ),
         );
     }

@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::read::{Section, entries_in_order, integer, quoted};
+use crate::budget;
 use crate::port::{ContainerPort, InvalidPort, Port, Protocol};
 use crate::service::{Scheme, Service, ServicePort};
 
@@ -23,7 +24,15 @@ type Declared = BTreeMap<ContainerPort, (String, usize)>;
 pub(super) fn read(section: &mut Section<'_>, table: &DeTable<'_>) -> Vec<Service> {
     let mut declared = Declared::new();
     let mut services = Vec::new();
-    for (key, value) in entries_in_order(table) {
+    for (number, (key, value)) in entries_in_order(table).into_iter().enumerate() {
+        if number == budget::SERVICES {
+            let most = budget::SERVICES;
+            section.problem(
+                key.span(),
+                format!("more than {most} services: at most {most} are allowed"),
+            );
+            break;
+        }
         let name = key.get_ref().as_ref();
         if !is_dns_label(name) {
             let message = format!("service name {} is no DNS label", quoted(name));
@@ -60,7 +69,9 @@ fn read_service(
     if let Some(value) = table.get("ports") {
         if let DeValue::Array(array) = value.get_ref() {
             for value in array {
-                ports.declare(section, name, value, declared);
+                if !ports.declare(section, name, value, declared) {
+                    break;
+                }
             }
         } else {
             section.wrong_type(value, "ports", "a list");
@@ -91,17 +102,29 @@ struct Ports {
 }
 
 impl Ports {
-    /// Reads one declaration; a pair may be declared only once in the whole file.
+    /// Reads one declaration; a pair may be declared only once in the whole file. Says whether there is
+    /// room for more.
     fn declare(
         &mut self,
         section: &mut Section<'_>,
         name: &str,
         value: &Value<'_>,
         declared: &mut Declared,
-    ) {
+    ) -> bool {
+        let most = budget::PORTS;
+        if declared.len() == most || self.list.len() == most {
+            if self.all_read {
+                section.problem(
+                    value.span(),
+                    format!("more than {most} ports in this file: at most {most} are allowed"),
+                );
+            }
+            self.all_read = false;
+            return false;
+        }
         let Some(container) = read_port(section, value) else {
             self.all_read = false;
-            return;
+            return true;
         };
         let line = section.line(&value.span());
         if let Some((other, line)) = declared.get(&container) {
@@ -121,6 +144,7 @@ impl Ports {
             url_scheme: None,
             line,
         });
+        true
     }
 }
 

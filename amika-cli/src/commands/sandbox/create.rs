@@ -272,7 +272,7 @@ async fn prepare(
         MissingImage::Get
     };
     let facts = create::gather(&engine, &settings, missing, steps).await?;
-    if let Some(warning) = settings.fit_cpus(request, facts.engine_cpus)? {
+    for warning in settings.fit(facts.engine_size)? {
         app.out.warn(&warning);
     }
     Ok(Prepared::New(Box::new(New {

@@ -17,7 +17,7 @@ use crate::args::sandbox::NameArgs;
 use crate::daemon::read_boot_record;
 use crate::engine::{Engine, LimitFacts};
 use crate::error::Result;
-use crate::output::{human_age, human_size};
+use crate::output::human_age;
 use crate::sandbox::{Sandbox, State};
 use crate::sign_ins;
 use crate::view::{PortView, SandboxView};
@@ -264,7 +264,7 @@ fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Resu
             &format!("{source} -> {} ({kind}, {mode})", mount.target),
         )?;
     }
-    line("Limits", &limits(&view.limits))?;
+    line("Limits", &crate::view::limits(&view.limits))?;
     line("Network", view.network.as_deref().unwrap_or_default())?;
     line("Container", &view.container)
 }
@@ -282,18 +282,6 @@ fn created(at: u64) -> String {
     format!("{time} ({} ago)", human_age(age))
 }
 
-/// What it may use at most, in one line; nothing where there is no limit.
-fn limits(limits: &LimitFacts) -> String {
-    let parts = [
-        limits.cpus.map(|cpus| format!("{cpus} CPUs")),
-        limits
-            .memory_bytes
-            .map(|bytes| format!("{} memory", human_size(bytes))),
-        limits.pids.map(|pids| format!("{pids} processes")),
-    ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
-}
-
 /// The word that JSON has for a value.
 fn word(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
@@ -305,22 +293,6 @@ fn word(value: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn limits_are_told_where_there_are_some() {
-        let all = LimitFacts {
-            cpus: Some(1.5),
-            memory_bytes: Some(2_000_000_000),
-            pids: Some(300),
-        };
-        assert_eq!(limits(&all), "1.5 CPUs, 2.0 GB memory, 300 processes");
-        let one = LimitFacts {
-            pids: Some(300),
-            ..LimitFacts::default()
-        };
-        assert_eq!(limits(&one), "300 processes");
-        assert_eq!(limits(&LimitFacts::default()), "");
-    }
 
     #[test]
     fn the_time_of_making_is_told_with_its_age() {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use amika_core::limit::{Cpus, Memory};
+use amika_core::limit::{Cpus, Memory, OOM_SCORE_ADJ};
 use amika_core::port::Protocol;
 use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig,
@@ -41,6 +41,9 @@ pub(super) fn body(spec: &ContainerSpec) -> ContainerCreateBody {
         init: Some(false),
         nano_cpus: spec.limits.cpus.map(Cpus::nano),
         memory: spec.limits.memory.map(Memory::bytes),
+        // The engine would give as much swap again: a sandbox that fills it takes the host's disk down.
+        memory_swap: spec.limits.memory.map(Memory::bytes),
+        oom_score_adj: Some(OOM_SCORE_ADJ),
         pids_limit: spec.limits.pids,
         // The kernel's ephemeral range reaches 60999: without this an outgoing connection could
         // take the port of OpenCode or amikad before they bind it.

@@ -6,6 +6,7 @@ use amika_core::port::Protocol;
 use bollard::models::{HostConfig, PortBinding};
 
 use crate::engine::network::{JoinedNetwork, joined};
+use crate::engine::spec::Limits;
 
 /// The engine's word for what a container does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
@@ -133,20 +134,34 @@ pub struct LimitFacts {
 }
 
 impl LimitFacts {
+    /// What a container that is made so will have.
+    pub fn of_spec(limits: &Limits) -> Self {
+        Self {
+            cpus: limits.cpus.map(|cpus| processors(cpus.nano())),
+            memory_bytes: limits
+                .memory
+                .and_then(|memory| u64::try_from(memory.bytes()).ok()),
+            pids: limits.pids,
+        }
+    }
+
     /// The engine has 0 for no limit, and -1 for no limit of processes.
     fn of(host: &HostConfig) -> Self {
         let set = |value: Option<i64>| value.filter(|value| *value > 0);
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "nobody has 2^53 billionths of a processor"
-        )]
-        let cpus = set(host.nano_cpus).map(|nano| nano as f64 / 1e9);
         Self {
-            cpus,
+            cpus: set(host.nano_cpus).map(processors),
             memory_bytes: set(host.memory).and_then(|bytes| u64::try_from(bytes).ok()),
             pids: set(host.pids_limit),
         }
     }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "nobody has 2^53 billionths of a processor"
+)]
+fn processors(nano: i64) -> f64 {
+    nano as f64 / 1e9
 }
 
 /// One mount of a container.

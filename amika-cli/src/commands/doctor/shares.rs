@@ -1,0 +1,102 @@
+//! What sandboxes share although each has limits of its own: the engine's memory, and the kernel's quotas of a user.
+
+use futures_util::{StreamExt as _, stream};
+
+use super::{Outcome, Report};
+use crate::engine::{ContainerState, Engine, SystemFacts};
+use crate::error::Result;
+use crate::output::human_size;
+use crate::sandbox;
+
+/// Sandboxes that are asked for their limits at the same time.
+const AT_ONCE: usize = 8;
+
+/// Adds the limits on memory of all that run, and compares them with what there is.
+pub(super) async fn check_memory(
+    engine: &Engine,
+    system: &SystemFacts,
+    report: &mut Report,
+) -> Result<()> {
+    let running = sandbox::list_all(engine).await?;
+    let running = running
+        .into_iter()
+        .map(|(container, _)| container)
+        .filter(|container| container.state == ContainerState::Running);
+    let limits: Vec<Option<u64>> = stream::iter(running)
+        .map(|container| async move {
+            // One that went away meanwhile uses none.
+            let facts = engine.inspect_container(&container.id).await.ok()?;
+            Some(facts.limits.memory_bytes)
+        })
+        .buffer_unordered(AT_ONCE)
+        .filter_map(|found| async move { found })
+        .collect()
+        .await;
+    let (result, message) = told(&limits, system.memory);
+    let hint = (result == Outcome::Warning)
+        .then_some("stop those that you do not need, or make them with a lower `--memory`");
+    report.add("memory", result, message, hint);
+    Ok(())
+}
+
+fn told(limits: &[Option<u64>], engine: i64) -> (Outcome, String) {
+    let engine = u64::try_from(engine).unwrap_or_default();
+    let count = limits.len();
+    if limits.iter().any(Option::is_none) {
+        let message = format!("of {count} running sandboxes, at least one may use all there is");
+        return (Outcome::Warning, message);
+    }
+    let sum: u64 = limits.iter().flatten().sum();
+    if sum > engine && engine > 0 {
+        let message = format!(
+            "the limits of {count} running sandboxes add up to {}, and the engine has {}: together they can use it up",
+            human_size(sum),
+            human_size(engine)
+        );
+        return (Outcome::Warning, message);
+    }
+    let message = match count {
+        0 => format!("{}, no sandbox runs", human_size(engine)),
+        _ => format!(
+            "{}, of which running sandboxes may use {}",
+            human_size(engine),
+            human_size(sum)
+        ),
+    };
+    (Outcome::Ok, message)
+}
+
+/// Says with whom the agents share what the kernel counts by user.
+pub(super) fn check_quotas(system: &SystemFacts, report: &mut Report) {
+    let message = if system.rootless || system.user_namespaces {
+        "agents have users of their own here; sandboxes share their quotas of inotify, keys and signals"
+    } else {
+        "agents are uid 1000: they share its quotas of inotify, keys and pending signals with each other and \
+         with that user of the host; `create --own-uid` does not"
+    };
+    report.add("quotas", Outcome::Ok, message, None);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_that_add_up_to_more_than_there_is_are_a_warning() {
+        const GB: u64 = 1_000_000_000;
+        for (limits, result, words) in [
+            (&[][..], Outcome::Ok, "no sandbox runs"),
+            (&[Some(3 * GB)], Outcome::Ok, "may use 3.0 GB"),
+            (
+                &[Some(3 * GB), Some(3 * GB)],
+                Outcome::Warning,
+                "add up to 6.0 GB",
+            ),
+            (&[Some(GB), None], Outcome::Warning, "may use all there is"),
+        ] {
+            let (found, message) = told(limits, 4_000_000_000);
+            assert_eq!(found, result, "{message}");
+            assert!(message.contains(words), "{message}");
+        }
+    }
+}
