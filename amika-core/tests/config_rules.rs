@@ -858,7 +858,7 @@ fn a_file_asks_for_no_more_than_a_machine_bears() {
         let too_many = "more than 100 ports in this file: at most 100 are allowed";
         assert_eq!(service_problems(&many), [too_many]);
     }
-    let spread: String = (0..51)
+    let spread: Vec<String> = (0..51)
         .map(|number| {
             format!(
                 "[services.s{number}]\nports = [{}, {}]\n",
@@ -867,7 +867,7 @@ fn a_file_asks_for_no_more_than_a_machine_bears() {
             )
         })
         .collect();
-    let problems = service_problems(&spread);
+    let problems = service_problems(&spread.concat());
     assert!(
         problems
             .iter()
@@ -878,10 +878,11 @@ fn a_file_asks_for_no_more_than_a_machine_bears() {
     let same = format!("[services.a]\nports = [{}]\n", vec!["80"; 5000].join(", "));
     assert_eq!(service_problems(&same).len(), 100);
 
-    let variables = |count: usize| -> String {
-        std::iter::once("[env]\n".to_owned())
-            .chain((0..count).map(|number| format!("V{number} = 1\n")))
-            .collect()
+    let variables = |count: usize| {
+        let lines: Vec<String> = (0..count)
+            .map(|number| format!("V{number} = 1\n"))
+            .collect();
+        format!("[env]\n{}", lines.concat())
     };
     assert_eq!(parsed(&variables(1000)).config.env.len(), 1000);
     for count in [1001, 30_000] {

@@ -312,7 +312,7 @@ async fn not_delivered(signal: Option<(tokio::time::Instant, Arc<AtomicBool>)>) 
             return;
         }
     }
-    std::future::pending().await;
+    std::future::pending::<()>().await;
 }
 
 /// Gives the remote terminal this one's size.
