@@ -23,5 +23,6 @@ pub mod name;
 pub mod nearest;
 pub mod port;
 pub mod service;
+pub mod untrusted;
 pub mod volume;
 pub mod wire;

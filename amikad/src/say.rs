@@ -1,4 +1,5 @@
-//! amikad's own words: a line on stderr and in its log, never at the price of a stall.
+//! amikad's own words: a line on stderr and in its log, never at the price of a stall. What steers a terminal
+//! is an escape in them: they name programs and paths that anybody in the sandbox may have made.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -6,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use amika_core::contract::path;
+use amika_core::untrusted::Untrusted;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::logs::{Bounds, Log};
@@ -22,9 +24,16 @@ pub(crate) fn open_log() -> Arc<Log> {
         .clone()
 }
 
+/// Characters of a sentence; the longest path and what is said of it fit.
+const LENGTH: usize = 6000;
+
+fn line(message: &str) -> String {
+    format!("amikad: {}\n", Untrusted::new(message).within(LENGTH))
+}
+
 /// Says one sentence on stderr and in the log.
 pub(crate) fn say(message: impl std::fmt::Display) {
-    let line = format!("amikad: {message}\n");
+    let line = line(&message.to_string());
     if let Some(log) = LOG.get() {
         log.append(line.as_bytes());
     }
@@ -53,6 +62,6 @@ pub(crate) fn say_once(message: impl std::fmt::Display) {
 /// Says one sentence in the log only.
 pub(crate) fn note(message: impl std::fmt::Display) {
     if let Some(log) = LOG.get() {
-        log.append(format!("amikad: {message}\n").as_bytes());
+        log.append(line(&message.to_string()).as_bytes());
     }
 }

@@ -26,6 +26,7 @@ mod engine;
 mod events;
 mod exec;
 mod fill;
+mod hostile_text;
 mod image;
 mod image_any;
 mod interrupt;

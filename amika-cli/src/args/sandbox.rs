@@ -243,6 +243,9 @@ pub struct LogsArgs {
     /// Go on as more is written.
     #[arg(short, long)]
     pub follow: bool,
+    /// Pass the log on byte by byte to a terminal too, with whatever steers it.
+    #[arg(long)]
+    pub raw: bool,
     /// Only the last lines.
     #[arg(short = 'n', long, value_name = "LINES|all", value_parser = Tail::from_str)]
     pub tail: Option<Tail>,

@@ -58,8 +58,7 @@ pub(super) fn run(args: &CompletionArgs, app: &App) -> Result<()> {
         script.push_str(FIRST_TAB);
     }
     let view = CompletionView { shell, script };
-    app.out
-        .result(&view, |out| out.write_all(view.script.as_bytes()))
+    app.out.result(&view, |out| write!(out, "{}", view.script))
 }
 
 /// Answers a shell that asks for words; false when none does.

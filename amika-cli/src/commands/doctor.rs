@@ -15,7 +15,7 @@ use crate::create;
 use crate::engine::{Endpoint, Engine, SocketRights, SystemFacts};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::leftovers::{self, Leftover, Removed};
-use crate::output::{fill, human_size, room};
+use crate::output::{Page, fill, human_size, room};
 use crate::preset::Preset;
 
 /// Less free space than this is worth a word: a preset image and a build need about as much.
@@ -337,10 +337,10 @@ fn write_text(
     report: &Report,
     fixed: bool,
     room: Option<usize>,
-    out: &mut dyn std::io::Write,
+    out: &mut Page<'_>,
 ) -> std::io::Result<()> {
     use anstyle::AnsiColor;
-    let mut say = |indent: &str, text: &str, hanging: usize| {
+    let say = |out: &mut Page<'_>, indent: &str, text: &str, hanging: usize| {
         let lines = text.lines().flat_map(|line| match room {
             Some(room) => fill(line, room.saturating_sub(hanging)),
             None => vec![line.to_owned()],
@@ -360,30 +360,31 @@ fn write_text(
             Outcome::Warning => (AnsiColor::Yellow.on_default(), '!'),
             Outcome::Failed => (AnsiColor::Red.on_default(), '✗'),
         };
-        let title = format!("{style}{mark}{style:#} {:<13} ", check.name);
-        say(&title, &check.message, MESSAGE)?;
+        out.styled(style, mark)?;
+        let title = format!(" {:<13} ", check.name);
+        say(out, &title, &check.message, MESSAGE)?;
         if let Some(hint) = &check.hint {
-            say(&" ".repeat(MESSAGE), hint, MESSAGE)?;
+            say(out, &" ".repeat(MESSAGE), hint, MESSAGE)?;
         }
     }
     for leftover in &report.leftovers {
         let text = format!("{} {}: {}", leftover.kind, leftover.name, leftover.reason);
-        say("    ", &text, 6)?;
+        say(out, "    ", &text, 6)?;
     }
     if fixed {
         for name in &report.removed {
-            say("    ", &format!("removed {name}"), 6)?;
+            say(out, "    ", &format!("removed {name}"), 6)?;
         }
         for kept in &report.kept {
             let text = format!("kept {} {}: {}", kept.kind, kept.name, kept.reason);
-            say("    ", &text, 6)?;
+            say(out, "    ", &text, 6)?;
         }
     }
     for volume in &report.git_volumes {
         let text = format!(
             "git volume {volume} has no sandbox any more; `amika volume delete {volume}` removes it and the work in it"
         );
-        say("  ", &text, 4)?;
+        say(out, "  ", &text, 4)?;
     }
     Ok(())
 }
@@ -418,7 +419,8 @@ mod tests {
         report.git_volumes = vec!["amika-git-teal-tokyo-app-20261122101940a311".into()];
         let written = |room| {
             let mut out = Vec::new();
-            write_text(&report, false, room, &mut out).expect("a vector takes everything");
+            write_text(&report, false, room, &mut Page::text(&mut out))
+                .expect("a vector takes everything");
             anstream::adapter::strip_str(&String::from_utf8(out).expect("text")).to_string()
         };
         assert_eq!(written(None).lines().count(), 3);

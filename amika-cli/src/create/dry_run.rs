@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use amika_core::untrusted::Untrusted;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -9,6 +10,9 @@ use super::plan::Plan;
 use super::upload::Content;
 use crate::engine::{LimitFacts, MountSpec};
 use crate::git;
+
+/// Characters of a path that are shown: the longest that Linux opens.
+const PATH: usize = 4096;
 
 /// A plan, for people and programs. Values of environment variables are left out: they may be
 /// secret.
@@ -114,8 +118,10 @@ impl RepositoryView {
             ContentView::Committed | ContentView::WorkTree => "",
         };
         let commit = self.commit.as_deref().unwrap_or("none yet");
-        writeln!(out, "{:<12}{} -> {target}", "Repository", self.source)?;
-        writeln!(out, "{:<12}{branch}", "Branch")?;
+        let source = Untrusted::new(&self.source).within(PATH);
+        let target = Untrusted::new(target).within(PATH);
+        writeln!(out, "{:<12}{source} -> {target}", "Repository")?;
+        writeln!(out, "{:<12}{}", "Branch", Untrusted::new(&branch))?;
         writeln!(out, "{:<12}{commit}", "Commit")?;
         writeln!(out, "{:<12}{content}{ignored}", "Content")
     }
@@ -184,13 +190,13 @@ impl PlanView {
         if let Some(repository) = &self.repository {
             repository.write(out)?;
         }
-        writeln!(out, "{:<12}{}", "Image", self.image)?;
+        writeln!(out, "{:<12}{}", "Image", Untrusted::new(&self.image))?;
         for (label, value) in [
             ("Entrypoint", words(&self.entrypoint)),
             ("Command", words(&self.cmd)),
         ] {
             if let Some(value) = value {
-                writeln!(out, "{label:<12}{value}")?;
+                writeln!(out, "{label:<12}{}", Untrusted::new(&value))?;
             }
         }
         for (label, values) in [
@@ -200,10 +206,10 @@ impl PlanView {
             ("File", &self.files),
         ] {
             for value in values {
-                writeln!(out, "{label:<12}{value}")?;
+                writeln!(out, "{label:<12}{}", Untrusted::new(value).within(2 * PATH))?;
             }
         }
-        writeln!(out, "{:<12}{}", "Network", self.network)?;
+        writeln!(out, "{:<12}{}", "Network", Untrusted::new(&self.network))?;
         writeln!(out, "{:<12}{}", "Limits", crate::view::limits(&self.limits))?;
         writeln!(out, "\nNothing was made.")
     }

@@ -1,13 +1,18 @@
 //! Findings in a file: with file, line, column, and a caret under the place.
 
 use amika_core::diagnostic::{Diagnostic, Severity};
+use amika_core::untrusted::Untrusted;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
+use super::page::indented;
 use crate::error::{CommandError, ExitCode};
+
+/// Characters of a path that are shown: the longest that Linux opens.
+const PATH_SHOWN: usize = 4096;
 
 /// Renders a finding with the lines of the text that it is about.
 pub(super) fn render(path: &str, text: &str, diagnostic: &Diagnostic, colours: bool) -> String {
-    let title = level(diagnostic).primary_title(diagnostic.message.clone());
+    let title = level(diagnostic).primary_title(indented(&diagnostic.message, 0));
     draw(Group::with_title(title), path, text, diagnostic, colours)
 }
 
@@ -17,7 +22,8 @@ pub(crate) fn refusal(path: &str, text: &str, problems: &[Diagnostic]) -> Comman
     let Some((first, others)) = problems.split_first() else {
         return CommandError::new(ExitCode::Usage, format!("{path} cannot be used"));
     };
-    let message = format!("{path}:{}:{}: {}", first.line, first.column, first.message);
+    let shown = Untrusted::new(path).within(PATH_SHOWN);
+    let message = format!("{shown}:{}:{}: {}", first.line, first.column, first.message);
     let untitled = Group::with_level(level(first));
     let mut excerpts = vec![draw(untitled, path, text, first, false)];
     excerpts.extend(others.iter().map(|other| render(path, text, other, false)));
@@ -36,17 +42,20 @@ fn level(diagnostic: &Diagnostic) -> Level<'static> {
 
 fn draw<'a>(
     group: Group<'a>,
-    path: &'a str,
+    path: &str,
     text: &'a str,
     diagnostic: &Diagnostic,
     colours: bool,
 ) -> String {
     let span = clamp(text, &diagnostic.span);
-    let label = diagnostic.label.clone().unwrap_or_default();
+    let label = diagnostic.label.as_deref().unwrap_or_default();
+    let label = Untrusted::new(label).to_string();
+    // The source's lines the renderer sees to.
+    let path = Untrusted::new(path).within(PATH_SHOWN).to_string();
     let annotation = AnnotationKind::Primary.span(span).label(label);
     let mut group = group.element(Snippet::source(text).path(path).annotation(annotation));
     if let Some(help) = &diagnostic.help {
-        group = group.element(Level::HELP.message(help.clone()));
+        group = group.element(Level::HELP.message(indented(help, 0)));
     }
     let renderer = if colours {
         Renderer::styled()

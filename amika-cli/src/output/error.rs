@@ -4,6 +4,7 @@ use std::fmt;
 
 use anstyle::AnsiColor;
 
+use super::page::indented;
 use crate::error::CommandError;
 
 /// Displays an error as `error:`, `caused by:` and `hint:` lines.
@@ -17,19 +18,17 @@ impl fmt::Display for Rendered<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let red = AnsiColor::Red.on_default().bold();
         let cyan = AnsiColor::Cyan.on_default().bold();
-        writeln!(f, "{red}error:{red:#} {}", self.error.message)?;
+        let message = indented(&self.error.message, "error: ".len());
+        writeln!(f, "{red}error:{red:#} {message}")?;
         if let Some(excerpt) = &self.error.excerpt {
-            writeln!(f, "{}", excerpt.trim_end())?;
+            writeln!(f, "{}", indented(excerpt, 0))?;
         }
         for cause in &self.error.causes {
-            writeln!(
-                f,
-                "  caused by: {}",
-                cause.trim_end().replace('\n', "\n    ")
-            )?;
+            writeln!(f, "  caused by: {}", indented(cause, 4))?;
         }
         for hint in self.error.hints.iter().filter(|_| self.hints) {
-            writeln!(f, "{cyan}hint:{cyan:#} {}", hint.replace('\n', "\n      "))?;
+            let hint = indented(hint, "hint: ".len());
+            writeln!(f, "{cyan}hint:{cyan:#} {hint}")?;
         }
         Ok(())
     }

@@ -1,7 +1,10 @@
 //! The only module that prints: results to standard output, everything else to standard error.
 
+mod ask;
 pub(crate) mod diagnostic;
 mod error;
+mod log_text;
+mod page;
 mod progress;
 mod table;
 mod text;
@@ -15,10 +18,12 @@ use serde::Serialize;
 
 use crate::error::{CommandError, Result};
 
+pub use log_text::LogText;
+pub use page::Page;
 pub use progress::Steps;
 pub use table::Table;
 pub use table::room;
-pub use text::{fill, human_age, human_duration, human_size, printable};
+pub use text::{fill, human_age, human_duration, human_size};
 
 /// Where a command's words go.
 #[derive(Clone, Debug)]
@@ -55,15 +60,16 @@ impl Printer {
     pub fn result<T: Serialize>(
         &self,
         value: &T,
-        human: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+        human: impl FnOnce(&mut Page<'_>) -> std::io::Result<()>,
     ) -> Result<()> {
         let mut out = anstream::stdout().lock();
         let written = if self.json {
-            serde_json::to_writer_pretty(&mut out, value)
+            let mut page = Page::json(&mut out);
+            serde_json::to_writer_pretty(&mut page, value)
                 .map_err(std::io::Error::from)
-                .and_then(|()| writeln!(out))
+                .and_then(|()| writeln!(page))
         } else {
-            human(&mut out)
+            human(&mut Page::text(&mut out))
         };
         written
             .and_then(|()| out.flush())
@@ -78,16 +84,17 @@ impl Printer {
     pub fn item<T: Serialize>(
         &self,
         value: &T,
-        human: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+        human: impl FnOnce(&mut Page<'_>) -> std::io::Result<()>,
     ) -> Result<bool> {
         let mut out = anstream::stdout().lock();
         let written = if self.json {
             self.lines.store(true, Ordering::Relaxed);
-            serde_json::to_writer(&mut out, value)
+            let mut page = Page::json(&mut out);
+            serde_json::to_writer(&mut page, value)
                 .map_err(std::io::Error::from)
-                .and_then(|()| writeln!(out))
+                .and_then(|()| writeln!(page))
         } else {
-            human(&mut out)
+            human(&mut Page::text(&mut out))
         };
         match written.and_then(|()| out.flush()) {
             Ok(()) => Ok(true),
@@ -100,10 +107,7 @@ impl Printer {
     ///
     /// # Errors
     /// As [`Printer::result`].
-    pub fn screen(
-        &self,
-        human: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
-    ) -> Result<bool> {
+    pub fn screen(&self, human: impl FnOnce(&mut Page<'_>) -> std::io::Result<()>) -> Result<bool> {
         // Past what strips colours: NO_COLOR asks for no other stillness.
         let can_clear = std::env::var_os("TERM").is_some_and(|term| term != "dumb");
         let cleared = if can_clear && std::io::stdout().is_terminal() {
@@ -112,7 +116,7 @@ impl Printer {
             Ok(())
         };
         let mut out = anstream::stdout().lock();
-        let written = cleared.and_then(|()| human(&mut out));
+        let written = cleared.and_then(|()| human(&mut Page::text(&mut out)));
         match written.and_then(|()| out.flush()) {
             Ok(()) => Ok(true),
             Err(error) => forgive_broken_pipe(&error).map(|()| false),
@@ -123,6 +127,7 @@ impl Printer {
     pub fn warn(&self, message: &str) {
         let style = anstyle::AnsiColor::Yellow.on_default().bold();
         let mut err = anstream::stderr().lock();
+        let message = page::indented(message, "warning: ".len());
         // A standard error that cannot be written leaves nobody to tell.
         let _ = writeln!(err, "{style}warning:{style:#} {message}");
     }
@@ -136,8 +141,14 @@ impl Printer {
     /// Says what may help next.
     pub fn note(&self, message: &str) {
         if !self.quiet {
+            let message = page::indented(message, 2);
             let _ = writeln!(anstream::stderr().lock(), "{message}");
         }
+    }
+
+    /// Asks who sits at the terminal, after these lines: whether the answer is yes.
+    pub async fn confirmed(&self, lines: &[String], question: &str) -> bool {
+        ask::confirmed(lines, question).await
     }
 
     /// Prints a failed command; a quiet one without hints for people, of which a program's document
@@ -145,11 +156,12 @@ impl Printer {
     pub fn error(&self, error: &CommandError) {
         if self.json {
             let mut out = std::io::stdout().lock();
+            let mut page = Page::json(&mut out);
             // A standard output that cannot be written leaves nobody to tell.
             let _ = if self.lines.load(Ordering::Relaxed) {
-                writeln!(out, "{}", error.to_json())
+                writeln!(page, "{}", error.to_json())
             } else {
-                writeln!(out, "{:#}", error.to_json())
+                writeln!(page, "{:#}", error.to_json())
             };
         }
         let _ = write!(

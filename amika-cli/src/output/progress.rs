@@ -3,10 +3,14 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
+use amika_core::untrusted::{Untrusted, steers};
 use anstyle::AnsiColor;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::human_duration;
+
+/// Characters of a program's line that are shown while it runs; its log has all of it.
+const LINE: usize = 2_000;
 
 /// Steps of a command, printed to standard error as they begin and end.
 pub struct Steps {
@@ -165,8 +169,9 @@ impl Steps {
         };
         let _ = writeln!(
             anstream::stderr().lock(),
-            "{style}{mark}{style:#} {:<10} {result:<52} {:>8}",
+            "{style}{mark}{style:#} {:<10} {:<52} {:>8}",
             current.title,
+            Untrusted::new(result),
             human_duration(took)
         );
     }
@@ -183,9 +188,16 @@ fn sanitize(line: &str) -> String {
         .next()
         .unwrap_or_default()
         .to_owned();
-    last.chars()
-        .map(|c| if c.is_control() && c != '\t' { '·' } else { c })
-        .collect()
+    let mut chars = last.chars();
+    let mut shown: String = chars
+        .by_ref()
+        .take(LINE)
+        .map(|c| if steers(c) && c != '\t' { '·' } else { c })
+        .collect();
+    if chars.next().is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 /// As much of a text as has room: a line that wraps could not be taken away again.
@@ -224,5 +236,7 @@ mod tests {
         assert_eq!(sanitize("\u{1b}[31mred\u{1b}[0m\u{7}"), "red");
         assert_eq!(sanitize("10%\r20%\r30%\r"), "30%");
         assert_eq!(sanitize("a\u{8}b"), "ab");
+        assert_eq!(sanitize("a\u{202e}b\u{9b}2J"), "a·b·2J");
+        assert_eq!(sanitize(&"x".repeat(9_999)).chars().count(), LINE + 1);
     }
 }

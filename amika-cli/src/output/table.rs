@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal as _, Write};
 
+use amika_core::untrusted::Untrusted;
 use unicode_width::UnicodeWidthStr as _;
 
 /// Rows under a header.
@@ -21,9 +22,13 @@ impl Table {
 
     /// Adds a row; an empty cell is shown as `-`.
     pub fn row(&mut self, cells: Vec<String>) {
-        let cells = cells
-            .into_iter()
-            .map(|cell| if cell.is_empty() { "-".into() } else { cell });
+        let cells = cells.into_iter().map(|cell| {
+            if cell.is_empty() {
+                "-".into()
+            } else {
+                Untrusted::new(&cell).to_string()
+            }
+        });
         self.rows.push(cells.collect());
     }
 

@@ -23,24 +23,6 @@ pub fn human_age(age: Duration) -> String {
     human_duration(age)
 }
 
-/// A text of somebody else's, with what would steer a terminal written as escapes: control
-/// characters, and marks that turn the direction of writing.
-pub fn printable(text: &str) -> String {
-    let steers = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if steers(c) {
-            shown.extend(c.escape_debug());
-        } else {
-            shown.push(c);
-        }
-    }
-    shown
-}
-
 /// `512 B`, `1.5 MB`: powers of 1000, as docker prints sizes.
 pub fn human_size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
@@ -128,19 +110,6 @@ mod tests {
             ("zürich 京京 x", 11, &["zürich 京京", "x"]),
         ] {
             assert_eq!(fill(text, width), lines, "{text}");
-        }
-    }
-
-    #[test]
-    fn what_steers_a_terminal_is_escaped() {
-        for (text, shown) in [
-            ("api", "api"),
-            ("zürich \"京\"", "zürich \"京\""),
-            ("a\u{1b}[2J\nb", "a\\u{1b}[2J\\nb"),
-            ("\u{9b}1m\u{7f}", "\\u{9b}1m\\u{7f}"),
-            ("x\u{202e}gpj", "x\\u{202e}gpj"),
-        ] {
-            assert_eq!(printable(text), shown);
         }
     }
 

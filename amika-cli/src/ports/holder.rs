@@ -10,7 +10,7 @@ use amika_core::service::HostPort;
 use serde::Serialize;
 
 use crate::engine::{Engine, PublishedPort};
-use crate::output::printable;
+use amika_core::untrusted::Untrusted;
 
 /// What has a port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -33,8 +33,8 @@ pub enum Holder {
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Container { name } => write!(f, "container \"{}\"", printable(name)),
-            Self::Process { pid, command } => write!(f, "{} (pid {pid})", printable(command)),
+            Self::Container { name } => write!(f, "container \"{}\"", Untrusted::new(name)),
+            Self::Process { pid, command } => write!(f, "{} (pid {pid})", Untrusted::new(command)),
         }
     }
 }

@@ -3,12 +3,13 @@
 use amika_core::config::report::Report;
 use amika_core::config::{self, SetupScript};
 use amika_core::diagnostic::Severity;
+use amika_core::untrusted::Untrusted;
 
 use super::file::File;
 use crate::App;
 use crate::args::config::CheckArgs;
 use crate::error::{CommandError, ExitCode, Result};
-use crate::output::{Table, printable};
+use crate::output::Table;
 
 /// Says what the configuration means; the exit code tells whether all of it applies.
 pub(super) fn run(args: &CheckArgs, app: &App) -> Result<u8> {
@@ -60,9 +61,9 @@ fn write_text(
         (false, true) => "not valid: `sandbox create --git` refuses it",
         (false, false) => "not valid: a part of it is ignored",
     };
-    writeln!(out, "{}: {verdict}", printable(path))?;
+    writeln!(out, "{}: {verdict}", Untrusted::new(path))?;
     let mut line = |label: &str, value: Option<String>| match value {
-        Some(value) => writeln!(out, "  {label:<14}{}", printable(&value)),
+        Some(value) => writeln!(out, "  {label:<14}{}", Untrusted::new(&value)),
         None => Ok(()),
     };
     line("setup script", report.lifecycle.setup_script.clone())?;
@@ -81,12 +82,12 @@ fn write_text(
     let mut table = Table::new(["SERVICE", "PORT", "URL"]);
     for service in &report.services {
         if service.ports.is_empty() {
-            table.row(vec![printable(&service.name), String::new(), String::new()]);
+            table.row(vec![service.name.clone(), String::new(), String::new()]);
         }
         for port in &service.ports {
             let scheme = port.url_scheme.map(|scheme| scheme.as_str().to_owned());
             table.row(vec![
-                printable(&service.name),
+                service.name.clone(),
                 port.container.to_string(),
                 scheme.unwrap_or_default(),
             ]);

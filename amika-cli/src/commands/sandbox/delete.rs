@@ -1,6 +1,6 @@
 //! `amika sandbox delete`.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 
 use amika_core::label::Kind;
 
@@ -19,7 +19,7 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
         let engine = Engine::connect().await?;
         let names = each::names(&engine, &args.names, args.all, |_| true).await?;
         if !args.force && !app.out.is_json() && std::io::stdin().is_terminal() {
-            confirm(&engine, &names, args.volumes).await?;
+            confirm(&engine, &names, args.volumes, app).await?;
         }
         Ok((engine, names))
     };
@@ -79,7 +79,7 @@ async fn delete_lost(
 
 /// Asks before running sandboxes go, and says what becomes of each; a script that cannot answer is not
 /// asked.
-async fn confirm(engine: &Engine, names: &[String], git_too: bool) -> Result<()> {
+async fn confirm(engine: &Engine, names: &[String], git_too: bool, app: &App) -> Result<()> {
     let mut found = Vec::new();
     for name in names {
         // One that is lost has nothing that runs; one that is not there is told of later.
@@ -90,24 +90,18 @@ async fn confirm(engine: &Engine, names: &[String], git_too: bool) -> Result<()>
     if !found.iter().any(Sandbox::is_running) {
         return Ok(());
     }
+    let mut lines = Vec::new();
     for sandbox in &found {
         let volumes = crate::delete::volumes(engine, &sandbox.record).await?;
         let git = volumes.into_iter().filter(|(kind, _)| *kind == Kind::Git);
         let git: Vec<String> = git.map(|(_, volume)| volume.name).collect();
-        let line = fate(&sandbox.name, sandbox.is_running(), &git, git_too);
-        let _ = writeln!(anstream::stderr(), "{line}");
+        lines.push(fate(&sandbox.name, sandbox.is_running(), &git, git_too));
     }
-    let _ = write!(anstream::stderr(), "Delete? [y/N] ");
-    let answer = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line).map(|_| line)
-    })
-    .await;
-    match answer {
-        Ok(Ok(line)) if matches!(line.trim(), "y" | "Y" | "yes") => Ok(()),
-        _ => Err(CommandError::new(ExitCode::Conflict, "nothing was deleted")
-            .hint("answer y, or pass `--force`")),
+    if app.out.confirmed(&lines, "Delete?").await {
+        return Ok(());
     }
+    Err(CommandError::new(ExitCode::Conflict, "nothing was deleted")
+        .hint("answer y, or pass `--force`"))
 }
 
 /// What becomes of a sandbox with these git volumes.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use amika_core::credential::Agent;
 use amika_core::label::{Kind, key};
+use amika_core::untrusted::Untrusted;
 use amika_core::wire::{BootRecord, ServiceState, Status};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -180,7 +181,7 @@ fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Resu
         if value.is_empty() {
             Ok(())
         } else {
-            writeln!(out, "{label:<14}{value}")
+            writeln!(out, "{label:<14}{}", Untrusted::new(value).within(VALUE))
         }
     };
     let base = &view.sandbox;
@@ -268,6 +269,9 @@ fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Resu
     line("Network", view.network.as_deref().unwrap_or_default())?;
     line("Container", &view.container)
 }
+
+/// Characters of a value that are shown: the longest path that Linux opens.
+const VALUE: usize = 4096;
 
 /// When it was made, and how long ago that is.
 fn created(at: u64) -> String {

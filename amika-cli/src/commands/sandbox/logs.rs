@@ -2,6 +2,7 @@
 
 mod lines;
 
+use std::io::IsTerminal as _;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::commands::{follow, interruptible};
 use crate::daemon::{Client, ClientError, LogPart, Transport};
 use crate::engine::{Engine, ExecOutput, LogQuery};
 use crate::error::{CommandError, ExitCode, Result};
+use crate::output::LogText;
 use crate::sandbox::Sandbox;
 use crate::terminal::{Output, Target};
 
@@ -93,7 +95,7 @@ async fn show(which: Which, args: &LogsArgs, pieces: Pieces<'_>, app: &App) -> R
         };
         return app.out.result(&view, |_| Ok(()));
     }
-    if !pass_on(pieces).await? && which != Which::Container {
+    if !pass_on(pieces, args.raw).await? && which != Which::Container {
         app.out.note(&format!(
             "sandbox \"{}\" has no {} log: {}",
             args.name,
@@ -241,16 +243,32 @@ fn no_answer(sandbox: &Sandbox, error: &ClientError) -> CommandError {
     ))
 }
 
-/// Writes a log as it is; whether there was anything. A reader who goes away has seen enough.
-async fn pass_on(mut pieces: Pieces<'_>) -> Result<bool> {
+/// Writes a log; whether there was anything. On a terminal only its colours steer the terminal, unless it is
+/// wanted raw; a file or a pipe gets it as it is. A reader who goes away has seen enough.
+async fn pass_on(mut pieces: Pieces<'_>, raw: bool) -> Result<bool> {
     let output = Output::start();
+    let is_tame = [
+        !raw && std::io::stdout().is_terminal(),
+        !raw && std::io::stderr().is_terminal(),
+    ];
+    let mut texts = [LogText::default(), LogText::default()];
     let mut any = false;
     while let Some(piece) = pieces.next().await {
         let (target, bytes) = piece?;
         any |= !bytes.is_empty();
+        let stream = usize::from(target == Target::Stderr);
+        let bytes = if is_tame[stream] {
+            texts[stream].of(&bytes).into()
+        } else {
+            bytes
+        };
         if output.send(target, bytes).await.is_err() {
             break;
         }
+    }
+    for (target, text) in [Target::Stdout, Target::Stderr].into_iter().zip(&mut texts) {
+        // Nobody reads any more: the end is told by `finish`.
+        let _ = output.send(target, text.end().into()).await;
     }
     output.finish().await.map_err(|error| {
         CommandError::new(ExitCode::Failure, "the log cannot be written").caused_by(&error)

@@ -1,6 +1,7 @@
 //! `amika service list`: one question to the engine, whatever the number of sandboxes.
 
 use amika_core::label::SandboxRecord;
+use amika_core::untrusted::Untrusted;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -8,7 +9,7 @@ use crate::App;
 use crate::args::service::ListArgs;
 use crate::engine::{ContainerState, ContainerSummary, Engine};
 use crate::error::{CommandError, ExitCode, Result};
-use crate::output::{Table, printable};
+use crate::output::Table;
 use crate::sandbox;
 use crate::view::{self, PortView};
 
@@ -81,7 +82,7 @@ pub(super) async fn run(args: &ListArgs, app: &App) -> Result<()> {
         let mut table = Table::new(["SERVICE", "SANDBOX", "PORTS", "URL"]);
         for view in &views {
             table.row(vec![
-                printable(&view.service),
+                view.service.clone(),
                 view.sandbox.clone(),
                 ports(view),
                 urls(view),
@@ -94,7 +95,7 @@ pub(super) async fn run(args: &ListArgs, app: &App) -> Result<()> {
 fn unknown<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> CommandError {
     let error = CommandError::new(
         ExitCode::NotFound,
-        format!("there is no sandbox \"{}\"", printable(name)),
+        format!("there is no sandbox \"{}\"", Untrusted::new(name)),
     );
     match amika_core::nearest::nearest(name, names) {
         Some(near) => error.hint(format!("did you mean `{near}`?")),

@@ -7,6 +7,7 @@ use crate::App;
 use crate::args::volume::InspectArgs;
 use crate::engine::Engine;
 use crate::error::Result;
+use amika_core::untrusted::Untrusted;
 
 pub(super) async fn run(args: &InspectArgs, app: &App) -> Result<()> {
     let engine = Engine::connect().await?;
@@ -43,7 +44,7 @@ fn write_text(volume: &VolumeView, out: &mut dyn Write) -> std::io::Result<()> {
         ("Mountpoint", Some(&volume.mountpoint)),
     ] {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
-            writeln!(out, "{label:<14}{value}")?;
+            writeln!(out, "{label:<14}{}", Untrusted::new(value))?;
         }
     }
     Ok(())

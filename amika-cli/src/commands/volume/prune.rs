@@ -1,6 +1,6 @@
 //! `amika volume prune`: git volumes whose sandbox is gone.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 
 use amika_core::label::Kind;
 use amika_core::name::SandboxName;
@@ -24,29 +24,20 @@ pub(super) async fn run(args: &PruneArgs, app: &App) -> Result<()> {
         .collect();
     if !names.is_empty() && !args.force {
         let can_ask = !app.out.is_json() && std::io::stdin().is_terminal();
-        if !(can_ask && confirmed(&names).await) {
+        if !(can_ask && confirmed(&names, app).await) {
             return Err(refused(&names, made_for));
         }
     }
     delete::remove(&engine, &names, app).await
 }
 
-async fn confirmed(names: &[&String]) -> bool {
-    let mut err = anstream::stderr();
-    for name in names {
-        let _ = writeln!(err, "  {name}");
-    }
-    let _ = write!(
-        err,
-        "They may hold commits and changes that are nowhere else. Remove {}? [y/N] ",
+async fn confirmed(names: &[&String], app: &App) -> bool {
+    let lines: Vec<String> = names.iter().map(|name| format!("  {name}")).collect();
+    let question = format!(
+        "They may hold commits and changes that are nowhere else. Remove {}?",
         names.len()
     );
-    let answer = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line).map(|_| line)
-    })
-    .await;
-    matches!(answer, Ok(Ok(line)) if matches!(line.trim(), "y" | "Y" | "yes"))
+    app.out.confirmed(&lines, &question).await
 }
 
 fn refused(names: &[&String], sandbox: Option<&str>) -> CommandError {

@@ -1,0 +1,175 @@
+//! One repository and one sandbox that put what steers a terminal wherever they can, and every command that
+//! shows something of them, on a terminal and as JSON.
+
+use crate::support::{DEBIAN, Stage, docker};
+
+/// Sets the clipboard, makes a link, clears the screen twice (C0 and C1), writes over the line, and turns the
+/// direction of writing.
+const PAYLOAD: &str =
+    "\u{1b}]52;c;cHduZWQ=\u{7}\u{1b}]8;;http://evil\u{7}\u{1b}[2J\u{9b}2J\u{85}\u{202e}\u{2028}";
+
+/// What may stand in a file name and what git takes for a branch's.
+const NAME: &str = "x\u{1b}[2J\u{7}\u{9b}2J\u{202e}y";
+const BRANCH: &str = "b\u{9b}2J\u{202e}z";
+
+/// Fails when any of it reached the terminal.
+fn is_inert(what: &[&str], screen: &str) {
+    for part in [
+        "\u{1b}]",
+        "\u{1b}[2J",
+        "\u{7}",
+        "\u{9b}",
+        "\u{85}",
+        "\u{202e}",
+        "\u{2028}",
+    ] {
+        assert!(
+            !screen.contains(part),
+            "{what:?} lets {part:?} through: {screen:?}"
+        );
+    }
+}
+
+/// Runs a command on a terminal, as text and as JSON.
+fn shown(stage: &Stage, args: &[&str]) -> Vec<String> {
+    let json: Vec<&str> = args.iter().copied().chain(["-o", "json"]).collect();
+    [args.to_vec(), json]
+        .into_iter()
+        .map(|args| {
+            let mut terminal = stage.on_terminal(&args);
+            // For those that ask.
+            let (_, screen) = terminal.types("y\n").end();
+            is_inert(&args, &screen);
+            screen
+        })
+        .collect()
+}
+
+#[test]
+fn no_command_passes_on_what_steers_a_terminal() {
+    let stage = Stage::new();
+    let config = "[services.\"s\\u001b]52;c;eA==\\u0007\\u009b2J\\u202e\"]\nport = 4838\n\
+                  [env]\n\"BAD\\u001b[2J\\u202e\" = \"x\"\n[sandbox]\nimage = \"no\\u009b\\u202e\"\n\
+                  [lifecycle]\nsetup_script = \"setup.sh\"\n\"key\\u202e\\u009b\" = 1\n";
+    let script = format!(
+        "#!/bin/sh\nprintf '%s\\n' '{PAYLOAD}'\nprintf '%s\\n' '{PAYLOAD}' >&2\n\
+         touch \"$AMIKA_AGENT_CWD/$(printf '{NAME}')\"\nexit 3\n"
+    );
+    let path = stage.repository(
+        NAME,
+        &[(".amika/config.toml", config), ("setup.sh", &script)],
+    );
+    let prepare = "chmod +x setup.sh && git add -A && git -c user.name=T -c user.email=t@e.org commit -qm \"$1\" \
+                   && git checkout -q -b \"$2\"";
+    let prepared = stage.shell(prepare, &[PAYLOAD, BRANCH]);
+    prepared.dir(&path).output().ended(0, &[]);
+
+    let failing = stage.adopt(stage.name());
+    let create = |extra: &[&'static str]| -> Vec<String> {
+        let flags = [
+            "sandbox",
+            "create",
+            "--name",
+            &failing.name,
+            "--image",
+            DEBIAN,
+            "--git",
+            &path,
+        ];
+        let all: Vec<&str> = flags.into_iter().chain(extra.iter().copied()).collect();
+        all.into_iter().map(str::to_owned).collect()
+    };
+
+    for extra in [&["--dry-run"][..], &["--no-clean", "--dry-run"], &[]] {
+        let all = create(extra);
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        let screens = shown(&stage, &all);
+        if extra.is_empty() {
+            assert!(screens[0].contains("setup"), "{screens:?}");
+        }
+    }
+    let name = failing.name.as_str();
+    for args in [
+        &["config", "check", &path][..],
+        &["sandbox", "start", name],
+        &["sandbox", "wait", name],
+        &["sandbox", "logs", name],
+        &["sandbox", "logs", name, "--setup"],
+        &["sandbox", "logs", name, "--amikad"],
+        &["sandbox", "inspect", name],
+        &["sandbox", "list"],
+        &["sandbox", "list", "-l"],
+        &["sandbox", "stats", "--no-stream"],
+        &["service", "list"],
+        &["service", "list", "--sandbox-name", name],
+        &["volume", "list"],
+        &["system", "df"],
+        &["doctor"],
+        &["credentials", "status"],
+        &["image", "list"],
+        &["sandbox", "create", "--image", &format!("no{PAYLOAD}")],
+        &["sandbox", "create", "--git", &format!("{path}/{PAYLOAD}")],
+        &["sandbox", "inspect", PAYLOAD],
+    ] {
+        shown(&stage, args);
+    }
+    let volumes = docker(&[
+        "volume",
+        "ls",
+        "-q",
+        "--filter",
+        &format!("label={}", stage.label()),
+    ]);
+    for volume in volumes.stdout_text().lines() {
+        shown(&stage, &["volume", "inspect", volume]);
+    }
+
+    let running = stage.sandbox(DEBIAN, &["--git", &path, "--no-setup"]);
+    let name = running.name.as_str();
+    let files =
+        format!("touch \"$(printf '{NAME}')\"; mkdir -p \"d$(printf '{NAME}')/e\"; ls >/dev/null");
+    running.exec(&["sh", "-c", &files]).output().ended(0, &[]);
+    let target = stage.home().join("out");
+    let target = target.to_str().unwrap();
+    for args in [
+        &["sandbox", "inspect", name][..],
+        &["sandbox", "exec", name, "--", &format!("/no/{PAYLOAD}")],
+        &[
+            "sandbox",
+            "exec",
+            name,
+            "--workdir",
+            &format!("/no/{PAYLOAD}"),
+            "--",
+            "true",
+        ],
+        &["sandbox", "cp", &format!("{name}:."), target],
+        &["sandbox", "cp", &format!("{name}:/no/{PAYLOAD}"), target],
+        &["sandbox", "stop", name],
+    ] {
+        shown(&stage, args);
+    }
+
+    let working = stage.sandbox(DEBIAN, &[]);
+    working.exec(&["sh", "-c", &files]).output().ended(0, &[]);
+    let screens = shown(&stage, &["sandbox", "delete", &working.name]);
+    assert!(screens[0].contains("\\u{1b}[2J"), "{screens:?}");
+}
+
+/// A log has its colours on a terminal, and is byte by byte what was written everywhere else.
+#[test]
+fn a_log_on_a_terminal_has_its_colours_and_no_more() {
+    let stage = Stage::new();
+    let say = format!("printf '\\033[31mred\\033[0m %s\\n' '{PAYLOAD}'; exec sleep 4321");
+    let sandbox = stage.sandbox(DEBIAN, &["--", "sh", "-c", &say]);
+    sandbox.logs("red");
+    let name = sandbox.name.as_str();
+    let (code, screen) = stage.on_terminal(&["sandbox", "logs", name]).end();
+    assert_eq!(code, 0, "{screen}");
+    assert!(screen.contains("\u{1b}[31mred\u{1b}[0m"), "{screen:?}");
+    is_inert(&["logs"], &screen);
+    let (_, raw) = stage.on_terminal(&["sandbox", "logs", name, "--raw"]).end();
+    assert!(raw.contains(PAYLOAD), "{raw:?}");
+    let piped = stage.sandbox_verb(&["logs", name]);
+    assert!(piped.stdout_text().contains(PAYLOAD), "{piped:?}");
+}
