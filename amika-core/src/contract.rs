@@ -105,6 +105,10 @@ pub mod env {
     pub const AGENT_UID: &str = "AMIKA_AGENT_UID";
     /// Group id that goes with [`AGENT_UID`].
     pub const AGENT_GID: &str = "AMIKA_AGENT_GID";
+    /// Names of the variables that whoever runs a program with `amikad exec-as` chose for it, with `=` between them,
+    /// which no name has: their values win over what amikad sets. They come as the process's environment
+    /// and not as arguments, which anybody in the sandbox can read, and which the engine puts into its events.
+    pub const EXEC_ENV: &str = "AMIKA_EXEC_ENV";
     /// Password of the OpenCode web server; given to that process alone.
     pub const OPENCODE_PASSWORD: &str = "OPENCODE_SERVER_PASSWORD";
 }

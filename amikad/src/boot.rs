@@ -33,6 +33,8 @@ pub(crate) struct Boot {
     pub(crate) children: Environment,
     /// The user that CMD and the OpenCode server run as.
     pub(crate) agent: User,
+    /// The user that was asked for, in docker's words.
+    user: Option<String>,
     /// Whether that user was asked for, so that another will not do.
     pub(crate) agent_was_named: bool,
     /// Whether becoming that user changes anything.
@@ -82,10 +84,11 @@ impl Boot {
         make_home(identity, &mounts);
         let agent_cwd = environment.agent_cwd();
         make_directory(&agent_cwd, identity, &mounts);
-        let cmd_cwd = place
-            .workdir
-            .as_ref()
-            .map_or_else(|| agent_cwd.clone(), PathBuf::from);
+        let cmd_cwd = match (&place.workdir, chosen_directory()) {
+            (Some(workdir), _) => PathBuf::from(workdir),
+            (None, Some(chosen)) => chosen,
+            (None, None) => agent_cwd.clone(),
+        };
         make_directory(&cmd_cwd, identity, &mounts);
         let mut children = environment.clone();
         children.remove_secrets();
@@ -104,6 +107,7 @@ impl Boot {
             environment,
             children,
             agent,
+            user: place.user.clone(),
             agent_was_named: place.user.is_some(),
             changes_user,
             cmd,
@@ -113,6 +117,27 @@ impl Boot {
             mask,
             is_init: nix::unistd::getpid().as_raw() == 1,
         })
+    }
+
+    /// Takes over the groups that the agent has by now: setup may have given it some (`usermod -aG docker`), and
+    /// CMD is to begin as a login would.
+    pub(crate) fn renew_groups(&mut self) {
+        if !self.changes_user {
+            return;
+        }
+        let accounts = Accounts::read();
+        let found = match (&self.user, &self.agent.name) {
+            (Some(spec), _) => accounts.resolve(spec),
+            (None, Some(name)) => accounts.resolve(name),
+            (None, None) => return,
+        };
+        // One that setup renumbered or removed stays who it was: its home and files are that one's.
+        if let Ok(now) = found
+            && now.identity.uid == self.agent.identity.uid
+            && now.identity.gid == self.agent.identity.gid
+        {
+            self.agent.identity.groups = now.identity.groups;
+        }
     }
 
     /// The identity that children of the agent take on, unless that changes nothing.
@@ -133,6 +158,15 @@ impl Boot {
     }
 }
 
+/// The directory that whoever started the container chose for CMD (`docker run --workdir`): the one that this process
+/// was started in, unless it is the presets' own, or `/`, which an engine has where nobody says.
+fn chosen_directory() -> Option<PathBuf> {
+    let here = std::env::current_dir().ok()?;
+    let is_container = nix::unistd::getpid().as_raw() == 1;
+    let is_default = here == Path::new(path::WORKSPACE) || here == Path::new("/");
+    (is_container && !is_default).then_some(here)
+}
+
 /// The agent: who was named, else `amika` where root may become it, else whoever we are.
 pub(crate) fn choose_agent(place: &Place, accounts: &Accounts, own: &User) -> Result<User, String> {
     if let Some(user) = &place.user {
@@ -148,16 +182,22 @@ pub(crate) fn choose_agent(place: &Place, accounts: &Accounts, own: &User) -> Re
     Ok(own.clone())
 }
 
-/// The first of these that is a directory: `wanted`, HOME, `/`; with a word if it is not `wanted`.
+/// `wanted`, or the nearest directory above it that is there; with a word if it is not `wanted`. Where none but `/`
+/// is, HOME.
 pub(crate) fn nearest_directory(wanted: &Path, environment: &Environment) -> PathBuf {
     if wanted.is_dir() {
         return wanted.to_owned();
     }
-    let home = environment
-        .get("HOME")
-        .map(PathBuf::from)
-        .filter(|home| home.is_dir());
-    let found = home.unwrap_or_else(|| "/".into());
+    let above = wanted
+        .ancestors()
+        .skip(1)
+        .find(|directory| directory.is_dir());
+    let home = environment.get("HOME").map(PathBuf::from);
+    let found = above
+        .filter(|directory| *directory != Path::new("/"))
+        .map(Path::to_owned)
+        .or_else(|| home.filter(|home| home.is_dir()))
+        .unwrap_or_else(|| "/".into());
     say(format!(
         "{} is no directory; starting in {}",
         wanted.display(),

@@ -96,6 +96,18 @@ impl Environment {
         self.remove(env::OPENCODE_PASSWORD);
     }
 
+    /// The variables that were chosen for a program by name, with their values; the list of them goes.
+    pub(crate) fn take_chosen(&mut self) -> Vec<(String, OsString)> {
+        let names = self.get(env::EXEC_ENV).map(ToOwned::to_owned);
+        self.remove(env::EXEC_ENV);
+        let names = names.unwrap_or_default();
+        let names = names.to_string_lossy();
+        names
+            .split('=')
+            .filter_map(|name| Some((name.to_owned(), self.get(name)?.to_owned())))
+            .collect()
+    }
+
     /// Makes git accept every repository: root and the agent work in each other's, and git would
     /// refuse with "dubious ownership". Appended after what the user may have put there.
     pub(crate) fn trust_repositories(&mut self) {

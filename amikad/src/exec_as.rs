@@ -20,6 +20,8 @@ use crate::users::{Accounts, User};
 
 /// Exit code for failures before there is a command to run; 126 and 127 are the command's own.
 const OWN_FAILURE: i32 = 125;
+/// Exit code for a command that is there and cannot be run, as docker and shells have it.
+const CANNOT_RUN: i32 = 126;
 /// Exit code of `kill` for a process that is gone.
 const GONE: i32 = 3;
 
@@ -57,21 +59,23 @@ pub(crate) fn exec_as(exec: &ExecAs) -> i32 {
         return OWN_FAILURE;
     }
     let environment = environment(exec, &own, &user);
-    let wanted = exec
-        .place
-        .workdir
-        .as_ref()
-        .map_or_else(|| environment.agent_cwd(), PathBuf::from);
-    let cwd = nearest_directory(&wanted, &environment);
+    // A directory that was asked for is entered or nothing runs, as with `docker exec --workdir`: the program may
+    // delete what it finds. The agent's own may be gone, and nobody is locked out for that.
+    let agents = environment.agent_cwd();
+    let (cwd, code) = if let Some(workdir) = &exec.place.workdir {
+        (agents.join(workdir), CANNOT_RUN)
+    } else {
+        (nearest_directory(&agents, &environment), OWN_FAILURE)
+    };
     if let Err(error) = std::env::set_current_dir(&cwd) {
         say(format!("cannot enter {}: {error}", cwd.display()));
-        return OWN_FAILURE;
+        return code;
     }
     let Some(command) = exec.cmd.clone() else {
         return login_shell(&user, &environment);
     };
     let Some(name) = command.first() else {
-        return 126;
+        return CANNOT_RUN;
     };
     let candidates = environment.candidates(name);
     let error = execute(&candidates, &command, &environment);
@@ -83,6 +87,7 @@ pub(crate) fn exec_as(exec: &ExecAs) -> i32 {
 /// The environment as the daemon gives it to the agent, for somebody whom the engine started.
 fn environment(exec: &ExecAs, own: &User, user: &User) -> Environment {
     let mut environment = Environment::of_process();
+    let chosen = environment.take_chosen();
     environment.remove_secrets();
     environment.trust_repositories();
     if Path::new(path::HOME).is_dir() {
@@ -93,6 +98,9 @@ fn environment(exec: &ExecAs, own: &User, user: &User) -> Environment {
     if let Some(name) = &user.name {
         environment.set("USER", name);
         environment.set("LOGNAME", name);
+    }
+    for (key, value) in chosen {
+        environment.set(&key, value);
     }
     for (key, value) in &exec.env {
         if let Some(key) = key.to_str() {

@@ -245,6 +245,90 @@ fn signals_reach_the_program_and_its_children() {
     });
 }
 
+/// What is in an argument list is in the engine's events, and `ps` in the sandbox shows it.
+#[test]
+fn a_variable_of_exec_is_in_no_argument_list_and_no_event() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    let since = docker(&["info", "--format", "{{.SystemTime}}"]).stdout_text();
+    let script = "cat /proc/[0-9]*/cmdline | tr '\\0' ' '; echo; echo $SECRET $USER";
+    let env = ["--env", "SECRET=canary-4711", "--env", "USER=ada"];
+    let ran = sandbox.exec_with(&env, &["sh", "-c", script]).output();
+    ran.ended(0, &[]);
+    let text = ran.stdout_text();
+    let (cmdlines, value) = text.trim_end().rsplit_once('\n').unwrap();
+    assert_eq!(value, "canary-4711 ada");
+    assert!(!cmdlines.contains("canary-4711"), "{cmdlines}");
+    let until = docker(&["info", "--format", "{{.SystemTime}}"]).stdout_text();
+    let container = format!("container={}", sandbox.name);
+    let events = docker(&[
+        "events",
+        "--since",
+        since.trim(),
+        "--until",
+        until.trim(),
+        "--filter",
+        &container,
+    ]);
+    let events = events.text();
+    assert!(events.contains("exec_create"), "{events}");
+    assert!(!events.contains("canary-4711"), "{events}");
+}
+
+/// `docker exec --workdir` does the same: a program that deletes what it finds must not run elsewhere.
+#[test]
+fn a_directory_that_is_not_there_is_126_and_nothing_runs() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    let run = |workdir| sandbox.exec_with(&["-w", workdir], &["pwd"]).output();
+    let missing = run("/nope");
+    assert_eq!(
+        (missing.code, missing.stdout_text()),
+        (126, String::new()),
+        "{missing:?}"
+    );
+    assert!(missing.stderr_text().contains("/nope"), "{missing:?}");
+    sandbox.exec(&["mkdir", "scripts"]).output().ended(0, &[]);
+    assert_eq!(
+        run("scripts").stdout_text(),
+        "/home/amika/workspace/scripts\n"
+    );
+    assert_eq!(run("nope").code, 126);
+}
+
+#[test]
+fn nobody_is_locked_out_of_a_sandbox_whose_workspace_was_removed() {
+    let stage = Stage::new();
+    for args in [&["--image", DEBIAN][..], &[]] {
+        let sandbox = stage.adopt(stage.name());
+        let flags = [
+            &[
+                "create",
+                "--name",
+                &sandbox.name,
+                "--env",
+                "AMIKA_OPENCODE_WEB=0",
+            ][..],
+            args,
+        ];
+        stage.sandbox_verb(&flags.concat()).ended(0, &[]);
+        let remove = ["sh", "-c", "cd / && rm -rf /home/amika/workspace"];
+        sandbox.exec(&remove).output().ended(0, &[]);
+        let where_ = sandbox.exec(&["pwd"]).output();
+        where_.ended(
+            0,
+            &["/home/amika/workspace is no directory; starting in /home/amika"],
+        );
+        assert_eq!(where_.stdout_text(), "/home/amika\n");
+        let mut shell = stage.on_terminal(&["sandbox", "connect", &sandbox.name]);
+        shell
+            .types("echo in $PWD; exit 7\n")
+            .shows("in /home/amika\r");
+        assert_eq!(shell.wait(), 7);
+        sandbox.verb("inspect", &[]).output().ended(0, &[]);
+    }
+}
+
 #[test]
 fn user_directory_and_environment_are_the_agents_unless_named() {
     let stage = Stage::new();

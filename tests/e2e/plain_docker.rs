@@ -28,6 +28,31 @@ const QUIET: [&str; 2] = ["-e", "AMIKA_OPENCODE_WEB=0"];
 const SETUP: &str = "/usr/local/etc/amikad/setup/setup.sh";
 
 #[test]
+fn what_docker_run_was_told_wins_over_the_preset() {
+    let stage = Stage::new();
+    let preset = preset(&stage);
+    let ask = [preset.as_str(), "sh", "-c", "pwd; id -u; echo $HOME"];
+    for (options, expected) in [
+        (&[][..], "/home/amika/workspace\n1000\n/home/amika\n"),
+        (&["-w", "/tmp"], "/tmp\n1000\n/home/amika\n"),
+        (
+            &["-u", "4321"],
+            "/home/amika/workspace\n4321\n/home/amika\n",
+        ),
+        (&["-e", "HOME=/tmp"], "/home/amika/workspace\n1000\n/tmp\n"),
+    ] {
+        let container = stage.stranger(&[&QUIET, options].concat(), &ask);
+        container.docker(&["start"]).ended(0, &[]);
+        assert_eq!(container.exit_code(), "0", "{options:?}");
+        let log = container.log();
+        // Not a word of amikad's where nothing is wrong; another user cannot make its directories.
+        let is_silent = options.first() != Some(&"-u");
+        assert!(log.starts_with(expected), "{options:?}: {log}");
+        assert!(!is_silent || log == expected, "{options:?}: {log}");
+    }
+}
+
+#[test]
 fn docker_run_of_the_preset_stays_up_in_the_agents_directory_with_a_token() {
     let stage = Stage::new();
     let container = stage.stranger(&QUIET, &[&preset(&stage)]);

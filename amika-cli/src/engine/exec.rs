@@ -27,8 +27,6 @@ pub struct ExecSpec {
     pub command: Vec<String>,
     /// User to run as; the container's own when absent.
     pub user: Option<String>,
-    /// Directory to start in.
-    pub workdir: Option<String>,
     /// Further `KEY=VALUE` entries.
     pub env: Vec<String>,
     /// Whether it gets a terminal.
@@ -74,7 +72,9 @@ impl Engine {
             env: (!spec.env.is_empty()).then(|| spec.env.clone()),
             cmd: Some(spec.command.clone()),
             user: spec.user.clone(),
-            working_dir: spec.workdir.clone(),
+            // The image's own may have been removed meanwhile, and then nothing would start at all; amikad goes
+            // where the program belongs.
+            working_dir: Some("/".to_owned()),
             ..ExecConfig::default()
         };
         let id = self

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use amika_core::contract::path;
+use amika_core::contract::{self, path};
 use futures_util::StreamExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinSet;
@@ -78,21 +78,28 @@ impl Remote {
         if let Some(workdir) = &self.workdir {
             command.extend(["--workdir".to_owned(), workdir.clone()]);
         }
-        for (name, value) in &self.env {
-            command.extend(["--env".to_owned(), format!("{name}={value}")]);
-        }
         if !self.command.is_empty() {
             command.push("--".to_owned());
             command.extend(self.command.iter().cloned());
         }
+        // Not as arguments: those are in the engine's events, and `ps` in the sandbox shows them.
+        let mut env: Vec<String> = self
+            .env
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        if !env.is_empty() {
+            let names: Vec<&str> = self.env.iter().map(|(name, _)| name.as_str()).collect();
+            env.push(format!("{}={}", contract::env::EXEC_ENV, names.join("=")));
+        }
         let tty = self.streams == Streams::Terminal;
         ExecSpec {
             command,
+            env,
             user: Some(ROOT.to_owned()),
             tty,
             size: if tty { super::size() } else { None },
             stdin: true,
-            ..ExecSpec::default()
         }
     }
 }

@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use amika_core::contract::NOOP_SETUP;
 use nix::libc;
@@ -21,6 +21,19 @@ use crate::files::{open_regular, read_head};
 pub(crate) struct Script {
     /// Its beginning, at most 4 KiB.
     head: Vec<u8>,
+}
+
+/// Where the script is, to be run from there: a repository's own is reached by a link, and finds its neighbours
+/// by `$(dirname "$0")` only when `$0` is its place in the repository.
+pub(crate) fn real_path(file: &Path) -> PathBuf {
+    let is_link = file
+        .symlink_metadata()
+        .is_ok_and(|data| data.file_type().is_symlink());
+    match file.canonicalize() {
+        Ok(real) if is_link => real,
+        // A link to nowhere is told of by its own name.
+        _ => file.to_owned(),
+    }
 }
 
 /// What stands on a `#!` line.

@@ -5,7 +5,7 @@ use amika_core::wire::{BootRecord, Change, Changed, Phase};
 use serde::Serialize;
 
 use super::Supervisor;
-use crate::say::{note, say};
+use crate::say::note;
 use crate::status::{changes, snapshot};
 use crate::{http, record};
 
@@ -45,7 +45,7 @@ impl Supervisor {
         let log = crate::say::open_log();
         self.shared.set_logs(|logs| logs.amikad = Some(log));
         if self.boot.script.is_none() && self.state.phase == Phase::Running {
-            say("no setup script to run");
+            note("no setup script to run");
         }
         http::start(&self.shared);
     }

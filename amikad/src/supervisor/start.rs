@@ -13,7 +13,7 @@ use crate::lifecycle::{Event, ServiceEvent};
 use crate::logs::{Bounds, Log};
 use crate::publish::Command;
 use crate::say::say;
-use crate::setup::Tracer;
+use crate::setup::{self, Tracer};
 use crate::spawn::{Launch, explain};
 use crate::sys::{Group, Stdio, Step};
 use crate::{opencode, record};
@@ -24,7 +24,7 @@ impl Supervisor {
             self.queue.push_front(Event::SetupSettled);
             return;
         };
-        let file = Path::new(path::SETUP_SCRIPT);
+        let file = &setup::real_path(Path::new(path::SETUP_SCRIPT));
         let bounds = Bounds {
             head: 1 << 20,
             ring: 4 << 20,
@@ -55,7 +55,7 @@ impl Supervisor {
         let output = writer
             .as_ref()
             .map_or(stdout.as_raw_fd(), AsRawFd::as_raw_fd);
-        let argv = [OsString::from(path::SETUP_SCRIPT)];
+        let argv = [OsString::from(file)];
         let cwd = nearest_directory(&self.boot.agent_cwd, &environment);
         let launch = Launch {
             candidates: vec![file.to_owned()],
@@ -84,6 +84,7 @@ impl Supervisor {
     }
 
     pub(super) fn start_cmd(&mut self) {
+        self.boot.renew_groups();
         let environment = self.boot.agent_environment();
         let Some(name) = self.boot.cmd.first().cloned() else {
             return;

@@ -80,11 +80,51 @@ fn exec_as_says_what_is_wrong() {
         &sandbox,
         &["/amikad", "exec-as", "--workdir", "/gone", "--", "pwd"],
     );
-    assert_eq!((code, stdout.as_str()), (0, "/home/amika\n"));
-    assert!(
-        stderr.contains("/gone is no directory; starting in /home/amika"),
-        "{stderr}"
+    assert_eq!((code, stdout.as_str()), (126, ""));
+    assert!(stderr.contains("cannot enter /gone"), "{stderr}");
+}
+
+#[test]
+fn a_relative_directory_is_meant_from_the_agents() {
+    let sandbox = sandbox();
+    let make = ["sh", "-c", "mkdir -p /home/amika/workspace/scripts"];
+    assert_eq!(output(&sandbox, &make).0, 0);
+    let relative = ["/amikad", "exec-as", "--workdir", "scripts", "--", "pwd"];
+    let (code, stdout, _) = output(&sandbox, &relative);
+    assert_eq!(
+        (code, stdout.as_str()),
+        (0, "/home/amika/workspace/scripts\n")
     );
+}
+
+#[test]
+fn without_the_agents_directory_a_program_begins_in_the_nearest_that_is_there() {
+    let sandbox = sandbox();
+    let remove = ["sh", "-c", "rm -rf /home/amika/workspace"];
+    assert_eq!(output(&sandbox, &remove).0, 0);
+    let (code, stdout, stderr) = output(&sandbox, &["/amikad", "exec-as", "--", "pwd"]);
+    assert_eq!((code, stdout.as_str()), (0, "/home/amika\n"));
+    assert!(stderr.contains("starting in /home/amika"), "{stderr}");
+}
+
+#[test]
+fn what_was_chosen_for_a_program_wins_over_what_amikad_sets() {
+    let sandbox = sandbox();
+    let mut exec = sandbox.exec(&[
+        "/amikad",
+        "exec-as",
+        "--",
+        "sh",
+        "-c",
+        "echo $HOME $USER $S; env | grep -c EXEC_ENV",
+    ]);
+    exec.env("AMIKA_EXEC_ENV", "HOME=USER=S=ABSENT");
+    exec.env("HOME", "/root")
+        .env("USER", "ada")
+        .env("S", "secret");
+    let ended = exec.output().unwrap();
+    let text = String::from_utf8_lossy(&ended.stdout);
+    assert_eq!(text, "/root ada secret\n0\n");
 }
 
 #[test]

@@ -139,13 +139,44 @@ fn a_link_into_the_repository_is_followed() {
 }
 
 #[test]
-fn without_a_setup_script_cmd_runs_and_the_log_says_so() {
+fn a_script_of_the_repository_finds_its_neighbours_by_its_own_place() {
+    let mut sandbox = Builder::new()
+        .program(
+            "/home/amika/workspace/repo/scripts/setup.sh",
+            "#!/bin/sh\n. \"$(dirname \"$0\")/lib/common.sh\"\nsay \"$0\"\n",
+        )
+        .file(
+            "/home/amika/workspace/repo/scripts/lib/common.sh",
+            "say() { echo \"said $1\"; }\n",
+            0o644,
+        )
+        .link("/home/amika/workspace/repo/scripts/setup.sh", SETUP)
+        .start("true");
+    assert_eq!(
+        sandbox.wait().stdout,
+        "said /home/amika/workspace/repo/scripts/setup.sh\n"
+    );
+}
+
+#[test]
+fn groups_that_setup_gives_the_agent_hold_for_cmd_of_that_start() {
+    let setup = "#!/bin/sh\necho 'extra:x:4321:amika' >>/etc/group\n";
+    let mut sandbox = Builder::new().program(SETUP, setup).start("id -G; id -u");
+    let end = sandbox.wait();
+    let lines: Vec<&str> = end.stdout.lines().collect();
+    assert!(lines[0].split(' ').any(|group| group == "4321"), "{end:?}");
+    assert_eq!(lines[1], "1000", "{end:?}");
+}
+
+#[test]
+fn without_a_setup_script_cmd_runs_and_only_the_log_says_so() {
     let mut sandbox = Builder::new().start(
-        "until grep -q 'no setup script' /var/log/amikad/amikad.log; do sleep 0.01; done; exit 9",
+        "until grep -qs 'no setup script' /var/log/amikad/amikad.log; do sleep 0.01; done; exit 9",
     );
     let end = sandbox.wait();
     assert_eq!(end.code, 9);
-    assert!(end.stderr.contains("no setup script"), "{end:?}");
+    // An image that has no script is nothing to be told of in the output of its CMD.
+    assert_eq!(end.stderr, "");
     assert_eq!(sandbox.record()["setup"]["state"], "absent");
 }
 

@@ -65,7 +65,7 @@ async fn shell(
     let remote = Remote {
         verb: "shell",
         user,
-        workdir: sandbox.record.agent_cwd.clone(),
+        workdir: None,
         env: terminal::description(),
         command: Vec::new(),
         streams: Streams::Terminal,

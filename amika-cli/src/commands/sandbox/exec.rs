@@ -32,10 +32,7 @@ async fn attempt(args: &ExecArgs, app: &App) -> Result<u8> {
     let remote = Remote {
         verb: "exec-as",
         user: args.user.clone().or_else(|| sandbox.record.user.clone()),
-        workdir: args
-            .workdir
-            .clone()
-            .or_else(|| sandbox.record.agent_cwd.clone()),
+        workdir: args.workdir.clone(),
         env,
         command: args.command.clone(),
         streams,

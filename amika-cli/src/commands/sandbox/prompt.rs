@@ -36,7 +36,7 @@ async fn attempt(args: &PromptArgs, app: &App) -> Result<u8> {
     let remote = Remote {
         verb: "exec-as",
         user: sandbox.record.user.clone(),
-        workdir: sandbox.record.agent_cwd.clone(),
+        workdir: None,
         env: Vec::new(),
         command: command(agent, &args.args),
         streams: Streams::Separate,
