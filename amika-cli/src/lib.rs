@@ -48,6 +48,7 @@ mod registry;
 mod regular_file;
 mod sandbox;
 mod scratch;
+mod seccomp;
 mod sign_ins;
 mod terminal;
 mod unreported;
