@@ -38,6 +38,7 @@ mod lock;
 mod lost;
 mod networks;
 mod output;
+mod overlay;
 mod ports;
 mod preset;
 mod proxy;

@@ -109,6 +109,8 @@ mod tests {
             env: BTreeMap::from([("SECRET".to_owned(), secret.to_owned())]),
             unset_env: Vec::new(),
             mounts: Vec::new(),
+            writable_git: false,
+            allow_setid: false,
             credentials: Selection::none(),
             publish: Vec::new(),
             port_host_ip: HostIp::LOCALHOST,

@@ -13,8 +13,10 @@ mod network;
 mod owner;
 mod pipe;
 mod plan;
+mod protect;
 mod repository;
 mod request;
+mod setid;
 mod settings;
 mod upload;
 

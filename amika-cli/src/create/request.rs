@@ -60,6 +60,10 @@ pub struct Request {
     pub unset_env: Vec<String>,
     /// What is mounted.
     pub mounts: Vec<Mount>,
+    /// Whether what the host runs by itself, `.git` first, may be changed in writable mounts.
+    pub writable_git: bool,
+    /// Whether set-user-id programs and devices may be made, in writable mounts too.
+    pub allow_setid: bool,
     /// Whose sign-ins are copied in.
     pub credentials: Selection,
     /// Ports to publish.
@@ -111,6 +115,8 @@ impl Request {
             env: environment.set.into_iter().collect(),
             unset_env: environment.unset,
             mounts: mounts(args)?,
+            writable_git: args.writable_git,
+            allow_setid: args.allow_setid,
             credentials: match &args.credentials {
                 _ if args.no_credentials => Selection::none(),
                 Some(agents) => agents

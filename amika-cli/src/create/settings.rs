@@ -38,6 +38,10 @@ pub struct Settings {
     pub limits: Limits,
     /// What is mounted.
     pub mounts: Vec<Mount>,
+    /// Whether what the host runs by itself, `.git` first, may be changed in writable mounts.
+    pub writable_git: bool,
+    /// Whether set-user-id programs and devices may be made, in writable mounts too.
+    pub allow_setid: bool,
     /// Whose sign-ins are copied in.
     pub credentials: Selection,
     /// What to run in place of the image's CMD.
@@ -129,6 +133,8 @@ pub fn merge(request: &Request, config: &RepoConfig, script: Option<String>) -> 
             pids: request.limits.pids.or(file.pids),
         },
         mounts: request.mounts.clone(),
+        writable_git: request.writable_git,
+        allow_setid: request.allow_setid,
         credentials: request.credentials.clone(),
         command: request.command.clone(),
     })
