@@ -50,6 +50,7 @@ mod regular_file;
 mod sandbox;
 mod scratch;
 mod seccomp;
+mod setid;
 mod sign_ins;
 mod terminal;
 mod unreported;

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use amika_core::mount::HostMount;
 
 use crate::engine::{MountFacts, MountSpec};
+use crate::error::{CommandError, ExitCode, Result};
+use crate::output::printable;
 
 /// What is mounted over writable mounts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -114,6 +116,48 @@ pub fn obstacle(mounts: &[MountFacts], kind: impl Fn(&Path) -> Kind) -> Option<O
         }
     }
     None
+}
+
+/// Refuses to start a container whose overlays cannot be mounted as they were meant.
+///
+/// # Errors
+/// [`ExitCode::Conflict`].
+pub fn refuse(name: &str, mounts: &[MountFacts]) -> Result<()> {
+    let (path, why) = match obstacle(mounts, Kind::of) {
+        None => return Ok(()),
+        Some(Obstacle::Missing(path)) => (path, "is gone"),
+        Some(Obstacle::Link(path)) => (path, "is a link now, which is not followed"),
+    };
+    let path = printable(&path.to_string_lossy());
+    Err(CommandError::new(
+        ExitCode::Conflict,
+        format!("sandbox \"{name}\" is not started: {path} {why}"),
+    )
+    .cause("it was there when the sandbox was made, to be read-only in it")
+    .hint(format!(
+        "put {path} back, or make the sandbox anew: `amika sandbox create --replace --name {name} …`"
+    )))
+}
+
+/// As [`refuse`], for a container that is not asked for its mounts yet.
+///
+/// # Errors
+/// [`ExitCode::Conflict`].
+pub fn refuse_planned(name: &str, mounts: &[MountSpec]) -> Result<()> {
+    let binds = mounts.iter().filter_map(|mount| match mount {
+        MountSpec::Bind {
+            source,
+            target,
+            read_only,
+        } => Some(MountFacts {
+            kind: "bind".to_owned(),
+            source: source.clone(),
+            target: target.clone(),
+            writable: !read_only,
+        }),
+        MountSpec::Volume { .. } => None,
+    });
+    refuse(name, &binds.collect::<Vec<_>>())
 }
 
 /// What stands at a path of this machine.

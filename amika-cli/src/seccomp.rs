@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-/// `S_ISUID`. Set-group-id stays allowed: PostgreSQL and repositories that a group shares need it.
+/// `S_ISUID`. Set-group-id stays allowed: databases and repositories that a group shares need it.
 const SET_UID: u64 = 0o4000;
 /// `S_IFMT`
 const KIND: u64 = 0o170_000;

@@ -95,7 +95,7 @@ mod tests {
     use amika_core::port::HostIp;
 
     use super::*;
-    use crate::create::{Request, merge};
+    use crate::create::{HostRights, Request, merge};
     use crate::daemon::UserKey;
     use crate::engine::Limits;
     use crate::git::Copy;
@@ -109,8 +109,7 @@ mod tests {
             env: BTreeMap::from([("SECRET".to_owned(), secret.to_owned())]),
             unset_env: Vec::new(),
             mounts: Vec::new(),
-            writable_git: false,
-            allow_setid: false,
+            rights: HostRights::default(),
             credentials: Selection::none(),
             publish: Vec::new(),
             port_host_ip: HostIp::LOCALHOST,

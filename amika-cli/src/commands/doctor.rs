@@ -1,5 +1,7 @@
 //! `amika doctor`: what is missing, what is left over, and what to do.
 
+mod mounts;
+
 use std::collections::BTreeSet;
 
 use amika_core::credential::{Agent, Selection};
@@ -160,6 +162,8 @@ async fn examine(args: &DoctorArgs, report: &mut Report) -> Result<()> {
     check_disk(&engine, &system, report);
     check_images(&engine, &system, report).await?;
     check_networks(&engine, report).await?;
+    mounts::check_root(&engine, &system, report).await?;
+    mounts::check_programs(&engine, report).await?;
     check_leftovers(&engine, args.fix, report).await
 }
 

@@ -185,12 +185,12 @@ fn around(source: &Path, paths: &mut BTreeSet<PathBuf>) {
         let (Some(name), Some(parent)) = (path.file_name(), path.parent()) else {
             break;
         };
-        let is = |known: &&str| name.eq_ignore_ascii_case(known);
+        let is_named = |known: &&str| name.eq_ignore_ascii_case(known);
         let is_in_work_tree = || parent.join(".git").symlink_metadata().is_ok();
-        let is_protected = NAMES.iter().any(|known| is(&known))
-            && (path == source || is(&".git") || is_in_work_tree());
+        let is_protected = NAMES.iter().any(is_named)
+            && (path == source || is_named(&".git") || is_in_work_tree());
         let is_in_git_directory =
-            || IN_GIT_DIRECTORY.iter().any(|known| is(&known)) && is_git_directory(parent);
+            || IN_GIT_DIRECTORY.iter().any(is_named) && is_git_directory(parent);
         if is_protected || is_in_git_directory() {
             protect(path, paths);
         }

@@ -43,6 +43,15 @@ pub enum Setup {
     Repository(String),
 }
 
+/// What a sandbox may do to the host by its writable mounts, where a flag allows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HostRights {
+    /// Change what the host runs by itself, `.git` first.
+    pub writable_git: bool,
+    /// Make set-user-id programs and devices.
+    pub allow_setid: bool,
+}
+
 /// A sandbox as the flags ask for it; absent means that the repository's configuration decides.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -60,10 +69,8 @@ pub struct Request {
     pub unset_env: Vec<String>,
     /// What is mounted.
     pub mounts: Vec<Mount>,
-    /// Whether what the host runs by itself, `.git` first, may be changed in writable mounts.
-    pub writable_git: bool,
-    /// Whether set-user-id programs and devices may be made, in writable mounts too.
-    pub allow_setid: bool,
+    /// What the sandbox may do to the host by its writable mounts.
+    pub rights: HostRights,
     /// Whose sign-ins are copied in.
     pub credentials: Selection,
     /// Ports to publish.
@@ -115,8 +122,10 @@ impl Request {
             env: environment.set.into_iter().collect(),
             unset_env: environment.unset,
             mounts: mounts(args)?,
-            writable_git: args.writable_git,
-            allow_setid: args.allow_setid,
+            rights: HostRights {
+                writable_git: args.writable_git,
+                allow_setid: args.allow_setid,
+            },
             credentials: match &args.credentials {
                 _ if args.no_credentials => Selection::none(),
                 Some(agents) => agents

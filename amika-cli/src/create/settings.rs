@@ -8,7 +8,7 @@ use amika_core::mount::Mount;
 use amika_core::port::{HostIp, Publish};
 use amika_core::service::Service;
 
-use super::request::{Image, Request, Setup, parse_preset};
+use super::request::{HostRights, Image, Request, Setup, parse_preset};
 use crate::engine::Limits;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::preset::Preset;
@@ -38,10 +38,8 @@ pub struct Settings {
     pub limits: Limits,
     /// What is mounted.
     pub mounts: Vec<Mount>,
-    /// Whether what the host runs by itself, `.git` first, may be changed in writable mounts.
-    pub writable_git: bool,
-    /// Whether set-user-id programs and devices may be made, in writable mounts too.
-    pub allow_setid: bool,
+    /// What the sandbox may do to the host by its writable mounts.
+    pub rights: HostRights,
     /// Whose sign-ins are copied in.
     pub credentials: Selection,
     /// What to run in place of the image's CMD.
@@ -133,8 +131,7 @@ pub fn merge(request: &Request, config: &RepoConfig, script: Option<String>) -> 
             pids: request.limits.pids.or(file.pids),
         },
         mounts: request.mounts.clone(),
-        writable_git: request.writable_git,
-        allow_setid: request.allow_setid,
+        rights: request.rights,
         credentials: request.credentials.clone(),
         command: request.command.clone(),
     })

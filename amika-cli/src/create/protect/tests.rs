@@ -7,25 +7,26 @@ use pretty_assertions::assert_eq;
 
 use super::*;
 
+type Make<'e> = Box<dyn Fn(&Path) + 'e>;
+
 /// A directory with what `entries` name: `a/` a directory, `a=text` a file, `a>to` a link.
 fn tree(entries: &[&str]) -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().expect("a directory");
     let root = directory.path().canonicalize().expect("it is there");
     for entry in entries {
-        let (path, make): (&str, Box<dyn Fn(&Path)>) =
-            if let Some((path, to)) = entry.split_once('>') {
-                (path, Box::new(move |at| symlink(to, at).expect("a link")))
-            } else if let Some((path, text)) = entry.split_once('=') {
-                (
-                    path,
-                    Box::new(move |at| fs::write(at, text).expect("a file")),
-                )
-            } else {
-                (
-                    entry.trim_end_matches('/'),
-                    Box::new(|at| fs::create_dir_all(at).expect("a directory")),
-                )
-            };
+        let (path, make): (&str, Make<'_>) = if let Some((path, to)) = entry.split_once('>') {
+            (path, Box::new(move |at| symlink(to, at).expect("a link")))
+        } else if let Some((path, text)) = entry.split_once('=') {
+            (
+                path,
+                Box::new(move |at| fs::write(at, text).expect("a file")),
+            )
+        } else {
+            (
+                entry.trim_end_matches('/'),
+                Box::new(|at| fs::create_dir_all(at).expect("a directory")),
+            )
+        };
         let at = root.join(path);
         fs::create_dir_all(at.parent().expect("a parent")).expect("a directory");
         make(&at);
