@@ -44,3 +44,4 @@ mod setup;
 mod unsaved;
 mod volumes;
 mod wait;
+mod writable_mounts;
