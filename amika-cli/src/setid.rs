@@ -170,7 +170,8 @@ impl Look {
     fn file(&mut self, path: PathBuf, stat: &rustix::fs::Stat) {
         let kind = match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile if stat.st_mode & 0o4000 != 0 => Kind::SetUser(stat.st_uid),
-            FileType::CharacterDevice | FileType::BlockDevice => Kind::Device,
+            // 0:0 is no device: overlay file systems mark with it what was removed.
+            FileType::CharacterDevice | FileType::BlockDevice if stat.st_rdev != 0 => Kind::Device,
             _ => return,
         };
         // No program can set the time of the last change to a file's mode.

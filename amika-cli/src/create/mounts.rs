@@ -160,11 +160,13 @@ pub async fn look(engine: &Engine, settings: &Settings, system: &SystemFacts) ->
         let is_podman = engine.is_podman().await?;
         let obstacle = obstacle(&settings.image, system, is_podman);
         (sources.agent, sources.warnings) = owners(&settings.mounts, &sources.paths, obstacle);
+        let is_nested = settings.image == Image::Preset(crate::preset::Preset::CoderDind);
         if !settings.rights.writable_git {
             protect_all(&settings.mounts, &mut sources).await?;
+            let unmountable = protect::unmountable(is_nested, &sources.protected);
+            sources.warnings.extend(unmountable);
         }
         if !settings.rights.allow_setid {
-            let is_nested = settings.image == Image::Preset(crate::preset::Preset::CoderDind);
             match setid::filter(system, is_podman, is_nested) {
                 Filter::NotNeeded => {}
                 Filter::Profile(profile) => {

@@ -29,7 +29,7 @@ const IN_GIT_DIRECTORY: [&str; 6] = [
 /// Repositories are looked for in so many levels of directories beneath a mount.
 pub const DEPTH: usize = 5;
 /// So many entries of directories are read for one mount.
-const ENTRIES: usize = 20_000;
+const ENTRIES: usize = 100_000;
 /// So many repositories are protected in one mount: each takes mounts of its own.
 const REPOSITORIES: usize = 50;
 /// A `.git` file is a line; a path is no longer than this.
@@ -214,11 +214,16 @@ fn protect(path: &Path, paths: &mut BTreeSet<PathBuf>) {
         .file_name()
         .is_some_and(|name| name.eq_ignore_ascii_case(".git"));
     let holder = path.parent().unwrap_or(path);
-    if is_git && let Some(directory) = named_in(path, "gitdir: ", holder) {
-        git_directory(&directory, holder, paths);
-        if let Some(common) = named_in(&directory.join("commondir"), "", &directory) {
-            git_directory(&common, holder, paths);
-        }
+    if !is_git {
+        return;
+    }
+    let named = named_in(path, "gitdir: ", holder);
+    if let Some(directory) = &named {
+        git_directory(directory, holder, paths);
+    }
+    let directory = named.as_deref().unwrap_or(path);
+    if let Some(common) = named_in(&directory.join("commondir"), "", directory) {
+        git_directory(&common, holder, paths);
     }
 }
 
@@ -265,6 +270,15 @@ fn named_in(file: &Path, prefix: &str, from: &Path) -> Option<PathBuf> {
     let named = line.strip_prefix(prefix.as_bytes())?.trim_ascii_end();
     let named = Path::new(std::ffi::OsStr::from_bytes(named));
     from.join(named).canonicalize().ok()
+}
+
+/// The warning where an engine runs in the sandbox, for which it has nearly all rights.
+pub fn unmountable(is_nested: bool, protected: &BTreeSet<PathBuf>) -> Option<String> {
+    let is_in_vain = is_nested && !protected.is_empty();
+    is_in_vain.then(|| {
+        "an engine runs in this sandbox: root in it may unmount what keeps .git and its like read-only in rw mounts"
+            .to_owned()
+    })
 }
 
 /// What to say of a writable mount of a directory.

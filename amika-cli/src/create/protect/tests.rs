@@ -101,6 +101,10 @@ fn git_directories_that_a_file_names_are_protected_too() {
         found(&worktrees, "p"),
         ["p/.bare", "p/.bare/worktrees/main", "p/.git", "p/main/.git"]
     );
+    assert_eq!(
+        found(&[".git/commondir=../store\n", "store/config="], "."),
+        [".git", "store"]
+    );
     // A file that names itself, or its own directory, ends.
     assert_eq!(
         found(&[".git=gitdir: .\n", "commondir=.\n", "config="], "."),
@@ -243,4 +247,12 @@ fn what_is_read_only_is_said_with_the_way_out() {
             .contains("nothing is there that could be made read-only")
     );
     assert!(told(&mount, &protected(&["/src"]), true).contains("it is read-only in the sandbox"));
+}
+
+#[test]
+fn who_has_all_rights_is_told_to_be_able_to_unmount_it() {
+    let protected = BTreeSet::from([PathBuf::from("/src/.git")]);
+    assert!(unmountable(true, &protected).is_some_and(|told| told.contains("may unmount")));
+    assert_eq!(unmountable(false, &protected), None);
+    assert_eq!(unmountable(true, &BTreeSet::new()), None);
 }
