@@ -95,8 +95,7 @@ mod tests {
     use amika_core::port::HostIp;
 
     use super::*;
-    use crate::create::Flags;
-    use crate::create::{Request, merge};
+    use crate::create::{Flags, HostRights, Request, merge};
     use crate::daemon::UserKey;
     use crate::git::Copy;
 
@@ -109,6 +108,7 @@ mod tests {
             env: BTreeMap::from([("SECRET".to_owned(), secret.to_owned())]),
             unset_env: Vec::new(),
             mounts: Vec::new(),
+            rights: HostRights::default(),
             credentials: Selection::none(),
             publish: Vec::new(),
             port_host_ip: HostIp::LOCALHOST,

@@ -45,3 +45,4 @@ mod setup;
 mod unsaved;
 mod volumes;
 mod wait;
+mod writable_mounts;

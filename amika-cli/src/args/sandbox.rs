@@ -116,6 +116,13 @@ pub struct CreateArgs {
         help_heading = "Mounts and credentials"
     )]
     pub mount: Vec<String>,
+    /// Let the sandbox change .git, .amika, .envrc, .vscode and .idea in rw mounts: git, direnv and editors on
+    /// this machine run what they name.
+    #[arg(long, help_heading = "Mounts and credentials")]
+    pub writable_git: bool,
+    /// With rw mounts: let the sandbox make set-user-id programs and devices, which may count on this machine.
+    #[arg(long, help_heading = "Mounts and credentials")]
+    pub allow_setid: bool,
     /// Mount a volume of the engine. Repeatable.
     #[arg(
         long,

@@ -1,5 +1,6 @@
 //! `amika doctor`: what is missing, what is left over, and what to do.
 
+mod mounts;
 mod shares;
 
 use std::collections::BTreeSet;
@@ -164,6 +165,8 @@ async fn examine(args: &DoctorArgs, report: &mut Report) -> Result<()> {
     check_networks(&engine, report).await?;
     shares::check_memory(&engine, &system, report).await?;
     shares::check_quotas(&system, report);
+    mounts::check_root(&engine, &system, report).await?;
+    mounts::check_programs(&engine, report).await?;
     check_leftovers(&engine, args.fix, report).await
 }
 

@@ -18,6 +18,7 @@ use crate::git;
 use crate::inject::Injection;
 use crate::interrupt::Interrupt;
 use crate::output::{Printer, Steps};
+use crate::overlay;
 use crate::ports;
 use crate::sandbox::State;
 
@@ -120,6 +121,8 @@ async fn make(job: &mut Job<'_>, out: &Printer, steps: &mut Steps) -> Result<()>
     // the container is made again with another port; its volumes stay as they were filled.
     let mut refused = BTreeSet::new();
     for _ in 0..MAX_ROUNDS {
+        // Since the mounts were looked at, images were built and files copied.
+        overlay::refuse_planned(job.plan.name.as_str(), &job.plan.container.mounts)?;
         let port = match engine.start_container(&id).await {
             Err(EngineError::PortTaken {
                 port: Some(port),

@@ -34,6 +34,9 @@ pub struct PlanView {
     ports: Vec<String>,
     /// Mounts.
     mounts: Vec<String>,
+    /// `no_setid` where set-user-id programs and devices cannot be made; null for the engine's own profile, and
+    /// `unconfined` for none.
+    seccomp: Option<String>,
     /// Files put in before the first start.
     files: Vec<String>,
     /// Network.
@@ -161,6 +164,11 @@ impl PlanView {
                 })
                 .collect(),
             mounts: container.mounts.iter().map(mount).collect(),
+            seccomp: match &container.seccomp {
+                _ if container.nested_engine => Some("unconfined".to_owned()),
+                Some(_) => Some("no_setid".to_owned()),
+                None => None,
+            },
             files: plan
                 .uploads
                 .iter()
@@ -208,6 +216,13 @@ impl PlanView {
             for value in values {
                 writeln!(out, "{label:<12}{}", Untrusted::new(value).within(2 * PATH))?;
             }
+        }
+        let seccomp = match self.seccomp.as_deref() {
+            Some("no_setid") => Some("no set-user-id programs, no devices"),
+            other => other,
+        };
+        if let Some(seccomp) = seccomp {
+            writeln!(out, "{:<12}{seccomp}", "Seccomp")?;
         }
         writeln!(out, "{:<12}{}", "Network", Untrusted::new(&self.network))?;
         writeln!(out, "{:<12}{}", "Limits", crate::view::limits(&self.limits))?;

@@ -15,8 +15,10 @@ mod own_uid;
 mod owner;
 mod pipe;
 mod plan;
+mod protect;
 mod repository;
 mod request;
+mod setid;
 mod settings;
 mod upload;
 
@@ -34,6 +36,9 @@ pub use owner::find as find_owner;
 pub use owner::find as find_user;
 pub use plan::{Plan, plan};
 pub use repository::{SCRIPT_OUTSIDE, Source, copy as repository_copy, open as open_repository};
+#[cfg(test)]
+pub use request::HostRights;
 pub use request::{Request, Setup, parse_preset, read_script};
+pub use setid::{Filter, filter as setid_filter};
 pub use settings::{Settings, merge, rights_by_configuration};
 pub use upload::Upload;

@@ -15,11 +15,14 @@ use amika_core::volume;
 use super::copy::{Copy, What};
 use super::facts::Facts;
 use super::own_uid;
+use super::protect;
 use super::request::Image;
+use super::setid::{self, Filter};
 use super::settings::Settings;
 use super::upload::{Content, File, Owner, Upload};
 use crate::engine::{Engine, MountSpec, SystemFacts};
 use crate::error::{CommandError, ExitCode, Result};
+use crate::overlay::overlays;
 
 /// The presets' own agent.
 const PRESET_AGENT: u32 = 1000;
@@ -35,6 +38,12 @@ pub struct Sources {
     pub agent: Option<(u32, u32)>,
     /// What the user should hear about owners.
     pub warnings: Vec<String>,
+    /// Host paths that stay read-only in writable mounts.
+    pub protected: BTreeSet<PathBuf>,
+    /// The seccomp profile that keeps set-user-id programs and devices off writable mounts.
+    pub seccomp: Option<String>,
+    /// What does not work in writable mounts, and what allows it.
+    pub notes: Vec<String>,
 }
 
 /// What stands at a host path.
@@ -157,6 +166,22 @@ pub async fn look(
         let is_podman = engine.is_podman().await?;
         let obstacle = obstacle(&settings.image, system, is_podman);
         (sources.agent, sources.warnings) = owners(&settings.mounts, &sources.paths, obstacle);
+        let is_nested = settings.image == Image::Preset(crate::preset::Preset::CoderDind);
+        if !settings.rights.writable_git {
+            protect_all(&settings.mounts, &mut sources).await?;
+            let unmountable = protect::unmountable(is_nested, &sources.protected);
+            sources.warnings.extend(unmountable);
+        }
+        if !settings.rights.allow_setid {
+            match setid::filter(system, is_podman, is_nested) {
+                Filter::NotNeeded => {}
+                Filter::Profile(profile) => {
+                    sources.seccomp = Some(profile);
+                    sources.notes.push(setid::FILTERED.to_owned());
+                }
+                Filter::Impossible(why) => sources.warnings.push(setid::unfiltered(&why)),
+            }
+        }
     }
     if settings.own_uid {
         let has_writable = writable(&settings.mounts).next().is_some();
@@ -167,6 +192,41 @@ pub async fn look(
     let key_dir = crate::host::data_dir();
     sources.warnings.extend(key_in(&settings.mounts, &key_dir));
     Ok(sources)
+}
+
+/// Finds what stays read-only, before anything is made.
+async fn protect_all(mounts: &[Mount], sources: &mut Sources) -> Result<()> {
+    let writable: Vec<HostMount> = writable(mounts).cloned().collect();
+    // A file system may be slow, and the user impatient.
+    let looked = tokio::task::spawn_blocking(move || {
+        let found = writable
+            .iter()
+            .map(protect::look)
+            .collect::<Result<Vec<_>>>();
+        (writable, found)
+    })
+    .await;
+    let (writable, found) = looked.map_err(|stopped| {
+        CommandError::new(ExitCode::Failure, "the mounts cannot be looked through")
+            .caused_by(&stopped)
+    })?;
+    for found in found? {
+        sources.protected.extend(found.paths);
+        sources.warnings.extend(found.warnings);
+    }
+    let overlays = overlays(writable.iter(), &sources.protected);
+    for mount in &writable {
+        let is_whole = overlays.whole.contains(&mount.source);
+        let is_directory = sources
+            .paths
+            .get(&mount.source)
+            .is_some_and(|found| found.is_directory);
+        if is_directory || is_whole {
+            let told = protect::told(mount, &sources.protected, is_whole);
+            sources.notes.push(told);
+        }
+    }
+    Ok(())
 }
 
 fn writable(mounts: &[Mount]) -> impl Iterator<Item = &HostMount> {
@@ -286,12 +346,17 @@ pub struct Planned {
 /// Plans the mounts.
 pub fn plan(name: &SandboxName, mounts: &[Mount], facts: &Facts) -> Planned {
     let mut planned = Planned::default();
+    let overlays = overlays(writable(mounts), &facts.sources.protected);
     for mount in mounts {
         match mount {
-            Mount::Host(mount) => plan_host(name, mount, facts, &mut planned),
+            Mount::Host(mount) => {
+                let is_whole = overlays.whole.contains(&mount.source);
+                plan_host(name, mount, is_whole, facts, &mut planned);
+            }
             Mount::Volume(mount) => plan_volume(mount, facts, &mut planned),
         }
     }
+    planned.specs.extend(overlays.nested);
     let parents = parents(mounts);
     if !parents.is_empty() {
         planned.uploads.push(Upload {
@@ -302,13 +367,19 @@ pub fn plan(name: &SandboxName, mounts: &[Mount], facts: &Facts) -> Planned {
     planned
 }
 
-fn plan_host(name: &SandboxName, mount: &HostMount, facts: &Facts, planned: &mut Planned) {
+fn plan_host(
+    name: &SandboxName,
+    mount: &HostMount,
+    is_protected: bool,
+    facts: &Facts,
+    planned: &mut Planned,
+) {
     let target = mount.target.to_string();
     if mount.access != Access::RwCopy {
         planned.specs.push(MountSpec::Bind {
             source: mount.source.clone(),
             target,
-            read_only: mount.access == Access::Ro,
+            read_only: mount.access == Access::Ro || is_protected,
         });
         return;
     }

@@ -147,6 +147,7 @@ pub fn plan(
             .clone()
             .unwrap_or_else(|| networks::DEFAULT.to_owned()),
         limits: settings.limits,
+        seccomp: facts.sources.seccomp.clone(),
         bound_log: facts.unbounded_log,
         nested_engine: settings.image == Image::Preset(crate::preset::Preset::CoderDind),
         // Healthy is a sandbox whose CMD runs: `list` need not ask those.

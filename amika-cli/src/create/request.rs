@@ -45,6 +45,15 @@ pub enum Setup {
     Repository(String),
 }
 
+/// What a sandbox may do to the host by its writable mounts, where a flag allows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HostRights {
+    /// Change what the host runs by itself, `.git` first.
+    pub writable_git: bool,
+    /// Make set-user-id programs and devices.
+    pub allow_setid: bool,
+}
+
 /// A sandbox as the flags ask for it; absent means that the repository's configuration decides.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -62,6 +71,8 @@ pub struct Request {
     pub unset_env: Vec<String>,
     /// What is mounted.
     pub mounts: Vec<Mount>,
+    /// What the sandbox may do to the host by its writable mounts.
+    pub rights: HostRights,
     /// Whose sign-ins are copied in.
     pub credentials: Selection,
     /// Ports to publish.
@@ -126,6 +137,10 @@ impl Request {
             env: environment.set.into_iter().collect(),
             unset_env: environment.unset,
             mounts: mounts(args)?,
+            rights: HostRights {
+                writable_git: args.writable_git,
+                allow_setid: args.allow_setid,
+            },
             credentials: match &args.credentials {
                 _ if args.no_credentials => Selection::none(),
                 Some(agents) => agents

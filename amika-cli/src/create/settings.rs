@@ -9,7 +9,7 @@ use amika_core::port::{HostIp, Publish};
 use amika_core::service::Service;
 
 use super::limits::{self, EngineSize, Wanted};
-use super::request::{Image, Request, Setup, parse_preset};
+use super::request::{HostRights, Image, Request, Setup, parse_preset};
 use crate::engine::Limits;
 use crate::error::Result;
 use crate::preset::Preset;
@@ -43,6 +43,8 @@ pub struct Settings {
     pub limits: Limits,
     /// What is mounted.
     pub mounts: Vec<Mount>,
+    /// What the sandbox may do to the host by its writable mounts.
+    pub rights: HostRights,
     /// Whose sign-ins are copied in.
     pub credentials: Selection,
     /// What to run in place of the image's CMD.
@@ -116,6 +118,7 @@ pub fn merge(request: &Request, config: &RepoConfig, script: Option<String>) -> 
         },
         limits: Limits::default(),
         mounts: request.mounts.clone(),
+        rights: request.rights,
         credentials: request.credentials.clone(),
         command: request.command.clone(),
     })

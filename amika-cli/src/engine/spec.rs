@@ -32,6 +32,8 @@ pub struct ContainerSpec {
     pub limits: Limits,
     /// Whether the engine's own log driver default would grow without bound.
     pub bound_log: bool,
+    /// Seccomp profile in place of the engine's own, as JSON.
+    pub seccomp: Option<String>,
     /// Settings that a nested engine needs, beyond the default capabilities.
     pub nested_engine: bool,
     /// The health check's command.

@@ -27,6 +27,17 @@ pub struct SystemFacts {
     pub rootless: bool,
     /// Whether it maps users by default.
     pub user_namespaces: bool,
+    /// Its seccomp profile: `default` or `builtin`, `unconfined`, or a file; none where it has no seccomp.
+    pub seccomp: Option<String>,
+}
+
+impl SystemFacts {
+    /// Whether user 0 in a container is root on this machine too, for files that both see.
+    pub fn root_is_root(&self) -> bool {
+        let in_virtual_machine =
+            self.operating_system.contains("Docker Desktop") || !cfg!(target_os = "linux");
+        !self.rootless && !self.user_namespaces && !in_virtual_machine
+    }
 }
 
 impl Engine {
@@ -74,6 +85,43 @@ impl Engine {
             log_driver: info.logging_driver.unwrap_or_default(),
             rootless: has("name=rootless"),
             user_namespaces: has("name=userns"),
+            seccomp: seccomp(&security),
         })
+    }
+}
+
+/// The profile in the engine's list of security options: `name=seccomp,profile=default`.
+fn seccomp(options: &[String]) -> Option<String> {
+    let option = options
+        .iter()
+        .find(|option| option.split(',').any(|part| part == "name=seccomp"))?;
+    let profile = option
+        .split(',')
+        .find_map(|part| part.strip_prefix("profile="));
+    Some(profile.unwrap_or("default").to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_seccomp_profile_is_read_from_the_security_options() {
+        for (options, profile) in [
+            (
+                &["name=apparmor", "name=seccomp,profile=default"][..],
+                Some("default"),
+            ),
+            (&["name=seccomp,profile=builtin"], Some("builtin")),
+            (
+                &["name=seccomp,profile=/etc/docker/mine.json"],
+                Some("/etc/docker/mine.json"),
+            ),
+            (&["name=seccomp"], Some("default")),
+            (&["name=cgroupns"], None),
+        ] {
+            let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+            assert_eq!(seccomp(&options).as_deref(), profile, "{options:?}");
+        }
     }
 }

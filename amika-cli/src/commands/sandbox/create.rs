@@ -119,6 +119,9 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
     for warning in &facts.sources.warnings {
         app.out.warn(warning);
     }
+    for note in &facts.sources.notes {
+        app.out.note(note);
+    }
     if let Some(taken) = create::read_credentials(&home, &credentials, &app.out) {
         if !args.dry_run {
             let renewing = &taken.renewing;

@@ -44,6 +44,7 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
         let what = format!("sandbox \"{name}\" was being removed");
         let next = format!("`amika sandbox delete {name}` again removes what is left then");
         let removed = engine_goes_on(app, removing, &what, &next).await?;
+        crate::setid::warn_of(&sandbox, engine.is_local(), &app.out).await;
         if let Ok(lock) = &lock {
             crate::unreported::clear(lock);
         }

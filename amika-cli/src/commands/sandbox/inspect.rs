@@ -19,6 +19,7 @@ use crate::daemon::read_boot_record;
 use crate::engine::{Engine, LimitFacts};
 use crate::error::Result;
 use crate::output::human_age;
+use crate::overlay::{self, Role};
 use crate::sandbox::{Sandbox, State};
 use crate::sign_ins;
 use crate::view::{PortView, SandboxView};
@@ -44,6 +45,8 @@ pub(super) struct InspectView {
     health: Option<String>,
     /// What it may use at most.
     limits: LimitFacts,
+    /// Which system calls the kernel takes from it.
+    seccomp: Seccomp,
     /// What is mounted.
     mounts: Vec<MountView>,
     /// Agents whose sign-ins were copied in, when it was made or by a later `credentials refresh`.
@@ -71,6 +74,44 @@ struct MountView {
     holds: Option<Kind>,
     /// The host path that it is a copy of.
     copy_of: Option<String>,
+    /// What it is for, where it lies over a writable mount: `protects` what is there from being changed, or
+    /// `holds_in_place` a directory with something protected in it; null for others.
+    over: Option<Role>,
+}
+
+/// Which system calls the kernel takes from a sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Seccomp {
+    /// Those of the engine's own profile.
+    Default,
+    /// Those, but for set-user-id programs and devices.
+    NoSetid,
+    /// All.
+    Unconfined,
+    /// Those of some other profile.
+    Other,
+}
+
+impl Seccomp {
+    fn of(profile: Option<&str>) -> Self {
+        match profile {
+            None => Self::Default,
+            Some("unconfined") => Self::Unconfined,
+            Some(profile) if crate::seccomp::is_ours(profile) => Self::NoSetid,
+            Some(_) => Self::Other,
+        }
+    }
+
+    /// What is told of it, where it is not the engine's own.
+    fn words(self) -> &'static str {
+        match self {
+            Self::Default => "",
+            Self::NoSetid => "no set-user-id programs, no devices",
+            Self::Unconfined => "unconfined",
+            Self::Other => "a profile of its own",
+        }
+    }
 }
 
 /// The mounts, by target; volumes with what they hold.
@@ -90,6 +131,7 @@ async fn mounts(engine: &Engine, sandbox: &Sandbox) -> Result<Vec<MountView>> {
                 writable: mount.writable,
                 holds: volume.map(|(kind, _)| *kind),
                 copy_of,
+                over: overlay::role(mount, &sandbox.container.mounts),
             }
         })
         .collect();
@@ -101,6 +143,7 @@ async fn mounts(engine: &Engine, sandbox: &Sandbox) -> Result<Vec<MountView>> {
         writable: true,
         holds: None,
         copy_of: Some(source.clone()),
+        over: None,
     }));
     mounts.sort_by(|a, b| a.target.cmp(&b.target));
     Ok(mounts)
@@ -159,6 +202,7 @@ pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
         network: sandbox.container.network.clone(),
         health: sandbox.container.health.clone(),
         limits: sandbox.container.limits,
+        seccomp: Seccomp::of(sandbox.container.seccomp.as_deref()),
         mounts: mounts(&engine, &sandbox).await?,
         credentials: sign_ins::agents(&engine, &sandbox.container.id, &sandbox.record)
             .await
@@ -258,7 +302,11 @@ fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Resu
         let (kind, source) = match (&mount.holds, &mount.copy_of) {
             (_, Some(path)) => ("copy".to_owned(), path),
             (Some(kind), None) => (kind.to_string(), &mount.source),
-            (None, None) => (mount.kind.clone(), &mount.source),
+            (None, None) => match mount.over {
+                Some(Role::Protects) => ("protected".to_owned(), &mount.source),
+                Some(Role::HoldsInPlace) => ("held in place".to_owned(), &mount.source),
+                None => (mount.kind.clone(), &mount.source),
+            },
         };
         line(
             "Mount",
@@ -266,6 +314,7 @@ fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Resu
         )?;
     }
     line("Limits", &crate::view::limits(&view.limits))?;
+    line("Seccomp", view.seccomp.words())?;
     line("Network", view.network.as_deref().unwrap_or_default())?;
     line("Container", &view.container)
 }

@@ -100,6 +100,9 @@ async fn start(
     args: &StartArgs,
     app: &App,
 ) -> Result<Vec<Moved>> {
+    if engine.is_local() {
+        crate::overlay::refuse(&sandbox.name, &sandbox.container.mounts)?;
+    }
     crate::networks::mend(engine, sandbox).await?;
     let requests = &sandbox.container.port_requests;
     // Looked at first: a start that the engine refuses leaves its mark on the container.

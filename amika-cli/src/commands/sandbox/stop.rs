@@ -27,6 +27,7 @@ pub(super) async fn run(args: &StopArgs, app: &App) -> Result<()> {
         sandbox.must_be_made()?;
         crate::unreported::is_known(name);
         one(&engine, &sandbox, grace, app).await?;
+        crate::setid::warn_of(&sandbox, engine.is_local(), &app.out).await;
         Ok(super::each::Done::new(name, "stopped"))
     })
     .await

@@ -66,6 +66,7 @@ pub(super) fn body(spec: &ContainerSpec) -> ContainerCreateBody {
             ])),
         });
     }
+    host.security_opt = (spec.seccomp.as_ref()).map(|profile| vec![format!("seccomp={profile}")]);
     if spec.nested_engine {
         // What `--privileged` gives, less SYS_RESOURCE, which not every host has to give.
         host.cap_add = Some(vec!["ALL".into()]);

@@ -120,6 +120,8 @@ pub struct ContainerFacts {
     pub health: Option<String>,
     /// What it may use at most.
     pub limits: LimitFacts,
+    /// Its seccomp profile where it is not the engine's own: `unconfined`, or JSON.
+    pub seccomp: Option<String>,
 }
 
 /// What a container may use at most; none is no limit of its own.
@@ -222,6 +224,7 @@ pub(super) fn facts(answer: bollard::models::ContainerInspectResponse) -> Contai
     let host = answer.host_config.unwrap_or_default();
     ContainerFacts {
         limits: LimitFacts::of(&host),
+        seccomp: seccomp(&host),
         id: answer.id.unwrap_or_default(),
         name: answer
             .name
@@ -257,6 +260,16 @@ pub(super) fn facts(answer: bollard::models::ContainerInspectResponse) -> Contai
             .and_then(|health| health.status)
             .map(|word| word.to_string()),
     }
+}
+
+/// The engine takes `seccomp:` as well.
+fn seccomp(host: &HostConfig) -> Option<String> {
+    let options = host.security_opt.as_ref()?.iter();
+    let profile = |option: &String| {
+        let rest = option.strip_prefix("seccomp")?;
+        rest.strip_prefix(['=', ':']).map(str::to_owned)
+    };
+    options.rev().find_map(profile)
 }
 
 fn published(map: HashMap<String, Option<Vec<PortBinding>>>) -> Vec<PublishedPort> {

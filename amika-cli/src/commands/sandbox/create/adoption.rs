@@ -48,6 +48,9 @@ impl Unreported {
         let boot = read_boot_record(engine, id).await?;
         let outcome = boot.and_then(|boot| boot.status.outcome);
         if matches!(outcome, None | Some(Outcome::Signalled)) {
+            if engine.is_local() {
+                crate::overlay::refuse(&self.container.name, &self.container.mounts)?;
+            }
             engine.start_container(id).await?;
         }
         Ok(())

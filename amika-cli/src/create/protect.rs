@@ -1,0 +1,322 @@
+//! What of a writable mount the host runs by itself, and so the sandbox must not change.
+//!
+//! Who enters a directory with git, direnv or an editor runs what these entries name. They are looked for
+//! before the sandbox is made; what is made of them later is not protected.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use amika_core::mount::HostMount;
+
+use crate::error::{CommandError, ExitCode, Result};
+use crate::regular_file::{self, Links};
+
+/// Names that are protected in a mount's own directory, and in each repository beneath it.
+pub const NAMES: [&str; 5] = [".git", ".amika", ".envrc", ".vscode", ".idea"];
+
+/// What of a bare repository, or of a git directory that holds the mount, names programs; the rest may
+/// change, so that it can be pushed to.
+const IN_GIT_DIRECTORY: [&str; 6] = [
+    "config",
+    "config.worktree",
+    "hooks",
+    "info",
+    "modules",
+    "worktrees",
+];
+
+/// Repositories are looked for in so many levels of directories beneath a mount.
+pub const DEPTH: usize = 5;
+/// So many entries of directories are read for one mount.
+const ENTRIES: usize = 100_000;
+/// So many repositories are protected in one mount: each takes mounts of its own.
+const REPOSITORIES: usize = 50;
+/// A `.git` file is a line; a path is no longer than this.
+const LINE: u64 = 4096 + 64;
+
+/// What is to be protected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Protected {
+    /// Host paths without a link in them.
+    pub paths: BTreeSet<PathBuf>,
+    /// What the user should hear: what stays without protection, and why.
+    pub warnings: Vec<String>,
+}
+
+/// Looks through a writable mount's source, which must be without links.
+///
+/// # Errors
+/// [`ExitCode::Usage`] for a link in the place of a protected entry: nothing can be mounted over it, and it
+/// could be replaced.
+pub fn look(mount: &HostMount) -> Result<Protected> {
+    let mut found = Protected::default();
+    let source = Path::new(&mount.source);
+    around(source, &mut found.paths);
+    if !source.is_dir() {
+        return Ok(found);
+    }
+    let mut queue = VecDeque::from([(source.to_owned(), 0)]);
+    let (mut entries, mut repositories) = (0, 0);
+    while let Some((directory, depth)) = queue.pop_front() {
+        // What cannot be read by this user cannot be gone through; it is no repository of theirs.
+        let Ok(listing) = std::fs::read_dir(&directory) else {
+            continue;
+        };
+        let mut here = Listing::of_names(&directory);
+        for entry in listing.flatten() {
+            entries += 1;
+            if entries > ENTRIES {
+                break;
+            }
+            if let Ok(kind) = entry.file_type() {
+                here.add(entry.path(), kind);
+            }
+        }
+        let is_root = depth == 0;
+        let is_git_directory = is_git_directory(&directory);
+        let is_repository = here.has_git || is_git_directory;
+        if is_repository && !is_root {
+            repositories += 1;
+        }
+        if repositories > REPOSITORIES {
+            found
+                .warnings
+                .push(unseen(mount, "repositories", &directory));
+            break;
+        }
+        if is_root || here.has_git {
+            for (path, is_link) in &here.protected {
+                if *is_link && is_root {
+                    return Err(refuse_link(mount, path));
+                }
+                if *is_link || path.to_str().is_none() {
+                    found.warnings.push(format!(
+                        "--mount {mount}: {} cannot be protected: it is a link, or its name is not UTF-8",
+                        path.display()
+                    ));
+                    continue;
+                }
+                protect(path, &mut found.paths);
+            }
+        }
+        if is_git_directory {
+            in_git_directory(&directory, &mut found.paths);
+        }
+        if entries > ENTRIES {
+            found
+                .warnings
+                .push(unseen(mount, "files to look through", &directory));
+            break;
+        }
+        if depth < DEPTH {
+            queue.extend(here.directories.into_iter().map(|path| (path, depth + 1)));
+        }
+    }
+    found.paths.retain(|path| path.to_str().is_some());
+    Ok(found)
+}
+
+fn unseen(mount: &HostMount, what: &str, from: &Path) -> String {
+    format!(
+        "--mount {mount}: it has too many {what}: from {} on, repositories in it are not protected",
+        from.display()
+    )
+}
+
+fn refuse_link(mount: &HostMount, path: &Path) -> CommandError {
+    let HostMount { source, target, .. } = mount;
+    CommandError::new(
+        ExitCode::Usage,
+        format!(
+            "--mount {mount}: {} is a link, which cannot be made read-only",
+            path.display()
+        ),
+    )
+    .cause("the sandbox could put another one in its place, which git, direnv or an editor on this machine would use")
+    .hint(format!("`--mount {source}:{target}:rwcopy` gives the sandbox a copy"))
+    .hint("`--writable-git` mounts it all the same, with nothing in it protected")
+}
+
+/// What is in a directory.
+#[derive(Default)]
+struct Listing {
+    /// Entries of [`NAMES`], and whether each is a link.
+    protected: Vec<(PathBuf, bool)>,
+    /// Other directories.
+    directories: Vec<PathBuf>,
+    has_git: bool,
+}
+
+impl Listing {
+    /// The names themselves, which a listing that is cut short may lack.
+    fn of_names(directory: &Path) -> Self {
+        let mut here = Self::default();
+        for name in NAMES {
+            let path = directory.join(name);
+            if let Ok(meta) = path.symlink_metadata() {
+                here.has_git |= name == ".git";
+                here.protected.push((path, meta.is_symlink()));
+            }
+        }
+        here
+    }
+
+    fn add(&mut self, path: PathBuf, kind: std::fs::FileType) {
+        let Some(name) = path.file_name() else {
+            return;
+        };
+        // Some file systems take other spellings for the same names.
+        if let Some(known) = NAMES.iter().find(|known| name.eq_ignore_ascii_case(known)) {
+            if name != *known {
+                self.has_git |= *known == ".git";
+                self.protected.push((path, kind.is_symlink()));
+            }
+        } else if kind.is_dir() {
+            self.directories.push(path);
+        }
+    }
+}
+
+/// Protects what holds the mount, if that is protected itself: a mount of `.git/hooks` is as good as one of
+/// `.git`.
+fn around(source: &Path, paths: &mut BTreeSet<PathBuf>) {
+    for path in source.ancestors() {
+        let (Some(name), Some(parent)) = (path.file_name(), path.parent()) else {
+            break;
+        };
+        let is_named = |known: &&str| name.eq_ignore_ascii_case(known);
+        let is_in_work_tree = || parent.join(".git").symlink_metadata().is_ok();
+        let is_protected = NAMES.iter().any(is_named)
+            && (path == source || is_named(&".git") || is_in_work_tree());
+        let is_in_git_directory =
+            || IN_GIT_DIRECTORY.iter().any(is_named) && is_git_directory(parent);
+        if is_protected || is_in_git_directory() {
+            protect(path, paths);
+        }
+    }
+}
+
+fn is_git_directory(path: &Path) -> bool {
+    ["HEAD", "objects", "refs"]
+        .iter()
+        .all(|name| path.join(name).symlink_metadata().is_ok())
+}
+
+/// Protects an entry, and what it leads to: the git directory that a `.git` file names, and what links in it
+/// lead to. Both only matter where a writable mount shows them.
+fn protect(path: &Path, paths: &mut BTreeSet<PathBuf>) {
+    if !paths.insert(path.to_owned()) {
+        return;
+    }
+    links(path, paths);
+    let is_git = path
+        .file_name()
+        .is_some_and(|name| name.eq_ignore_ascii_case(".git"));
+    let holder = path.parent().unwrap_or(path);
+    if !is_git {
+        return;
+    }
+    let named = named_in(path, "gitdir: ", holder);
+    if let Some(directory) = &named {
+        git_directory(directory, holder, paths);
+    }
+    let directory = named.as_deref().unwrap_or(path);
+    if let Some(common) = named_in(&directory.join("commondir"), "", directory) {
+        git_directory(&common, holder, paths);
+    }
+}
+
+/// Protects a git directory that stands elsewhere than in the work tree.
+fn git_directory(directory: &Path, holder: &Path, paths: &mut BTreeSet<PathBuf>) {
+    if holder.starts_with(directory) {
+        // A work tree in its own git directory.
+        in_git_directory(directory, paths);
+    } else {
+        paths.insert(directory.to_owned());
+    }
+    links(directory, paths);
+}
+
+fn in_git_directory(directory: &Path, paths: &mut BTreeSet<PathBuf>) {
+    let there = IN_GIT_DIRECTORY.iter().map(|name| directory.join(name));
+    for path in there {
+        match path.symlink_metadata() {
+            Ok(meta) if meta.is_symlink() => paths.extend(path.canonicalize().ok()),
+            Ok(_) => drop(paths.insert(path)),
+            Err(_) => {}
+        }
+    }
+}
+
+/// What the links of a directory lead to: what is written there is read here.
+fn links(directory: &Path, paths: &mut BTreeSet<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return;
+    };
+    let links = entries
+        .take(ENTRIES)
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()))
+        .filter_map(|entry| entry.path().canonicalize().ok())
+        // A link upwards is no reason to protect the whole mount.
+        .filter(|target| !directory.starts_with(target));
+    paths.extend(links);
+}
+
+/// The path that a file of one line names behind `prefix`, without links; a relative one begins at `from`.
+fn named_in(file: &Path, prefix: &str, from: &Path) -> Option<PathBuf> {
+    let (line, _) = regular_file::read(file, Links::Refused, LINE).ok()?;
+    let named = line.strip_prefix(prefix.as_bytes())?.trim_ascii_end();
+    let named = Path::new(std::ffi::OsStr::from_bytes(named));
+    from.join(named).canonicalize().ok()
+}
+
+/// The warning where an engine runs in the sandbox, for which it has nearly all rights.
+pub fn unmountable(is_nested: bool, protected: &BTreeSet<PathBuf>) -> Option<String> {
+    let is_in_vain = is_nested && !protected.is_empty();
+    is_in_vain.then(|| {
+        "an engine runs in this sandbox: root in it may unmount what keeps .git and its like read-only in rw mounts"
+            .to_owned()
+    })
+}
+
+/// What to say of a writable mount of a directory.
+pub fn told(mount: &HostMount, protected: &BTreeSet<PathBuf>, is_whole: bool) -> String {
+    let names = "of .git, .amika, .envrc, .vscode and .idea";
+    if is_whole {
+        return format!(
+            "--mount {mount}: it is read-only in the sandbox, for what is in it counts on this machine; \
+             `--writable-git` makes it writable"
+        );
+    }
+    let source = Path::new(&mount.source);
+    let mut here: Vec<String> = protected
+        .iter()
+        .filter_map(|path| Some(path.strip_prefix(source).ok()?.display().to_string()))
+        .collect();
+    if here.is_empty() {
+        return format!(
+            "--mount {mount}: {names} nothing is there that could be made read-only; what the sandbox makes of \
+             them counts on this machine"
+        );
+    }
+    let more = here.len().saturating_sub(MOST);
+    here.truncate(MOST);
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    format!(
+        "--mount {mount}: read-only in the sandbox: {}{more}; `git commit` there needs `--writable-git`; {names} \
+         what is not there is not protected",
+        here.join(", ")
+    )
+}
+
+/// So many protected entries are named.
+const MOST: usize = 8;
+
+#[cfg(test)]
+mod tests;
