@@ -3,6 +3,7 @@
 //! This crate does no I/O and knows no async runtime: paths, clocks, random numbers and probes of
 //! the host come in as arguments, so that every rule can be tested without a container engine.
 
+pub mod capability;
 #[cfg(feature = "config")]
 pub mod config;
 pub mod contract;
@@ -22,5 +23,6 @@ pub mod name;
 pub mod nearest;
 pub mod port;
 pub mod service;
+pub mod subnet;
 pub mod volume;
 pub mod wire;
