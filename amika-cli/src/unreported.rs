@@ -114,6 +114,7 @@ mod tests {
             port_host_ip: HostIp::LOCALHOST,
             expose_opencode: false,
             network: None,
+            cap_add: std::collections::BTreeSet::new(),
             limits: Limits::default(),
             command: Vec::new(),
         };

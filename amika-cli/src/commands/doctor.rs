@@ -45,7 +45,7 @@ pub(super) struct Report {
 /// A leftover that turned out to be none, or could not be removed.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Kept {
-    /// `container`, `image` or `volume`; `directory` on this machine.
+    /// `container`, `image`, `network` or `volume`; `directory` on this machine.
     kind: String,
     /// Its name.
     name: String,

@@ -1,7 +1,9 @@
 //! What `--dry-run` shows of a plan.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
+use amika_core::capability::Capability;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -9,6 +11,7 @@ use super::plan::Plan;
 use super::upload::Content;
 use crate::engine::MountSpec;
 use crate::git;
+use crate::networks;
 
 /// A plan, for people and programs. Values of environment variables are left out: they may be
 /// secret.
@@ -34,6 +37,12 @@ pub struct PlanView {
     files: Vec<String>,
     /// Network.
     network: String,
+    /// Whether that network is made for this sandbox alone.
+    own_network: bool,
+    /// Capabilities beyond the engine's default.
+    cap_added: Vec<String>,
+    /// Capabilities of the engine's default that it does not have.
+    cap_dropped: Vec<String>,
     /// Labels.
     labels: std::collections::BTreeMap<String, String>,
 }
@@ -167,6 +176,9 @@ impl PlanView {
                 })
                 .collect(),
             network: container.network.clone(),
+            own_network: matches!(plan.network, networks::Choice::Own { .. }),
+            cap_added: names(&container.capabilities.added),
+            cap_dropped: names(&container.capabilities.dropped),
             labels: container.labels.clone(),
         }
     }
@@ -200,9 +212,22 @@ impl PlanView {
                 writeln!(out, "{label:<12}{value}")?;
             }
         }
-        writeln!(out, "{:<12}{}", "Network", self.network)?;
+        let own = if self.own_network { " (its own)" } else { "" };
+        writeln!(out, "{:<12}{}{own}", "Network", self.network)?;
+        for (label, names) in [
+            ("Cap added", &self.cap_added),
+            ("Cap dropped", &self.cap_dropped),
+        ] {
+            if !names.is_empty() {
+                writeln!(out, "{label:<12}{}", names.join(", "))?;
+            }
+        }
         writeln!(out, "\nNothing was made.")
     }
+}
+
+fn names(capabilities: &BTreeSet<Capability>) -> Vec<String> {
+    capabilities.iter().map(ToString::to_string).collect()
 }
 
 fn mount(mount: &MountSpec) -> String {

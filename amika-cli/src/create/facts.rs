@@ -12,6 +12,7 @@ use crate::daemon::UserKey;
 use crate::engine::{Engine, ImageFacts};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::inject::Injection;
+use crate::networks;
 use crate::output::Steps;
 use crate::preset;
 
@@ -41,6 +42,8 @@ pub struct Facts {
     pub engine_cpus: i64,
     /// What was found at the mounts' sources.
     pub sources: Sources,
+    /// The network to be on.
+    pub network: networks::Choice,
     /// Label of the test run that this process belongs to.
     pub test: Option<String>,
 }
@@ -88,6 +91,7 @@ pub async fn gather(
         ));
     }
     let system = system?;
+    let network = networks::choose(engine, settings).await?;
     let sources = mounts::look(engine, settings, &system).await?;
     let certificates = crate::certificates::extra_bundle();
     let brings_daemon = matches!(settings.image, Image::Preset(_));
@@ -106,6 +110,7 @@ pub async fn gather(
         unbounded_log: system.log_driver == "json-file",
         engine_cpus: system.cpus,
         sources,
+        network,
         test: crate::test_run(),
     })
 }

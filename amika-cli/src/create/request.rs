@@ -1,9 +1,10 @@
 //! What was asked for: the flags, parsed and checked, before the engine is spoken to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use amika_core::capability::Capability;
 use amika_core::credential::Selection;
 use amika_core::limit::{Cpus, Memory};
 use amika_core::mount::{HostMount, Mount};
@@ -70,6 +71,8 @@ pub struct Request {
     pub expose_opencode: bool,
     /// Network to join; our own when absent.
     pub network: Option<String>,
+    /// Capabilities to give.
+    pub cap_add: BTreeSet<Capability>,
     /// Limits.
     pub limits: Limits,
     /// What to run in place of the image's CMD.
@@ -122,6 +125,7 @@ impl Request {
             port_host_ip,
             expose_opencode: args.expose_opencode,
             network: args.network.clone(),
+            cap_add: capabilities(&args.cap_add)?,
             limits: limits(args)?,
             command: args.command.clone(),
         })
@@ -229,6 +233,21 @@ fn mounts(args: &CreateArgs) -> Result<Vec<Mount>> {
         mounts.push(Mount::Volume(text.parse().map_err(named)?));
     }
     Ok(mounts)
+}
+
+fn capabilities(names: &[String]) -> Result<BTreeSet<Capability>> {
+    let read = |text: &String| {
+        text.parse::<Capability>().map_err(|error| {
+            let bare = text.to_ascii_uppercase();
+            let bare = bare.strip_prefix("CAP_").unwrap_or(&bare);
+            let refused = usage("--cap-add", &error);
+            match amika_core::nearest::nearest(bare, Capability::names()) {
+                Some(near) => refused.hint(format!("did you mean `--cap-add {near}`?")),
+                None => refused.hint("`man 7 capabilities` has them all; `ALL` is all of them"),
+            }
+        })
+    };
+    names.iter().map(read).collect()
 }
 
 fn limits(args: &CreateArgs) -> Result<Limits> {

@@ -1,10 +1,11 @@
 //! What holds in the end: flag over file over default, each setting by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use amika_core::capability::{Capabilities, Capability, Purpose};
 use amika_core::config::{ImageChoice, RepoConfig};
 use amika_core::credential::Selection;
-use amika_core::mount::Mount;
+use amika_core::mount::{Access, Mount};
 use amika_core::port::{HostIp, Publish};
 use amika_core::service::Service;
 
@@ -34,6 +35,8 @@ pub struct Settings {
     pub expose_opencode: bool,
     /// Network to join; our own when absent.
     pub network: Option<String>,
+    /// Capabilities that were asked for. No configuration of a repository gives any.
+    pub cap_add: BTreeSet<Capability>,
     /// Limits.
     pub limits: Limits,
     /// What is mounted.
@@ -45,6 +48,20 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// How its capabilities differ from the engine's default.
+    pub fn capabilities(&self) -> Capabilities {
+        let purpose = if self.image == Image::Preset(Preset::CoderDind) {
+            Purpose::NestedEngine
+        } else {
+            Purpose::Agent
+        };
+        let writes_host_files = self
+            .mounts
+            .iter()
+            .any(|mount| matches!(mount, Mount::Host(mount) if mount.access == Access::Rw));
+        Capabilities::of(purpose, &self.cap_add, writes_host_files)
+    }
+
     /// Leaves a repository's limit on processors away where the engine has no more than that: it
     /// would refuse the limit, and keeps to what it has without one. Returns what to warn of.
     ///
@@ -123,6 +140,7 @@ pub fn merge(request: &Request, config: &RepoConfig, script: Option<String>) -> 
         port_host_ip: request.port_host_ip,
         expose_opencode: request.expose_opencode,
         network: request.network.clone(),
+        cap_add: request.cap_add.clone(),
         limits: Limits {
             cpus: request.limits.cpus.or(file.cpus),
             memory: request.limits.memory.or(file.memory),

@@ -15,7 +15,7 @@ use beginning::Beginning;
 use crate::App;
 use crate::args::sandbox::NameArgs;
 use crate::daemon::read_boot_record;
-use crate::engine::{Engine, LimitFacts};
+use crate::engine::{CapabilityFacts, Engine, LimitFacts};
 use crate::error::Result;
 use crate::output::{human_age, human_size};
 use crate::sandbox::{Sandbox, State};
@@ -43,6 +43,8 @@ pub(super) struct InspectView {
     health: Option<String>,
     /// What it may use at most.
     limits: LimitFacts,
+    /// Its capabilities.
+    capabilities: CapabilityFacts,
     /// What is mounted.
     mounts: Vec<MountView>,
     /// Agents whose sign-ins were copied in, when it was made or by a later `credentials refresh`.
@@ -158,6 +160,7 @@ pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
         network: sandbox.container.network.clone(),
         health: sandbox.container.health.clone(),
         limits: sandbox.container.limits,
+        capabilities: sandbox.container.capabilities.clone(),
         mounts: mounts(&engine, &sandbox).await?,
         credentials: sign_ins::agents(&engine, &sandbox.container.id, &sandbox.record)
             .await
@@ -265,6 +268,8 @@ fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Resu
         )?;
     }
     line("Limits", &limits(&view.limits))?;
+    line("Cap added", &view.capabilities.added.join(", "))?;
+    line("Cap dropped", &view.capabilities.dropped.join(", "))?;
     line("Network", view.network.as_deref().unwrap_or_default())?;
     line("Container", &view.container)
 }
