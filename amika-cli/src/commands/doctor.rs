@@ -1,5 +1,8 @@
 //! `amika doctor`: what is missing, what is left over, and what to do.
 
+mod isolation;
+mod version;
+
 use std::collections::BTreeSet;
 
 use amika_core::credential::{Agent, Selection};
@@ -157,6 +160,10 @@ async fn examine(args: &DoctorArgs, report: &mut Report) -> Result<()> {
         ),
         None,
     );
+    for finding in isolation::look(&engine, &system).await? {
+        let hint = finding.hint.as_deref();
+        report.add(finding.name, finding.result, finding.message, hint);
+    }
     check_disk(&engine, &system, report);
     check_images(&engine, &system, report).await?;
     check_networks(&engine, report).await?;

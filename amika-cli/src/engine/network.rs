@@ -153,14 +153,20 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Conflict`] when the name is taken.
     pub async fn create_isolated_network(&self, spec: &NetworkSpec) -> Result<(), EngineError> {
+        let option = |name: &str, value: bool| {
+            let name = format!("com.docker.network.bridge.{name}");
+            (name, value.to_string())
+        };
+        let mut options = HashMap::from([option("enable_icc", false)]);
+        if spec.internal {
+            // With an address of the host's on it, all services of the host would be reached there.
+            options.extend([option("inhibit_ipv4", true)]);
+        }
         let request = NetworkCreateRequest {
             name: spec.name.clone(),
             driver: Some("bridge".into()),
             internal: Some(spec.internal),
-            options: Some(HashMap::from([(
-                "com.docker.network.bridge.enable_icc".to_owned(),
-                "false".to_owned(),
-            )])),
+            options: Some(options),
             ipam: spec.subnet.map(|subnet| Ipam {
                 config: Some(vec![IpamConfig {
                     subnet: Some(subnet.to_string()),
