@@ -33,6 +33,7 @@ mod lifecycle;
 mod logs;
 mod mounts;
 mod names;
+mod neighbours;
 mod networks;
 mod opencode;
 mod plain_docker;
