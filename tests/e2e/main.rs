@@ -12,6 +12,7 @@ mod support;
 
 mod alone;
 mod bad_input;
+mod capabilities;
 mod colours;
 mod completion;
 mod connect;
