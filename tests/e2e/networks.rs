@@ -265,8 +265,9 @@ fn a_create_that_ends_early_leaves_no_network() {
     // Killed before there is a container, and before it was started.
     for moment in ["/containers/create", "/start"] {
         for by_doctor in [true, false] {
-            let sandbox = stage.adopt(stage.name());
             // What it asked for last is never carried out.
+            let stage = Stage::new();
+            let sandbox = stage.adopt(stage.name());
             let proxy = stage.engine_proxy();
             proxy.hold(moment);
             let creating = sandbox
