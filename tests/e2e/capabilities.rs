@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{DEBIAN, Run, SCRATCH, Sandbox, Stage};
+use crate::support::{DEBIAN, Run, SCRATCH, Sandbox, Stage, preset};
 
 /// How long installing packages may take.
 const INSTALL: Duration = Duration::from_mins(4);
@@ -231,4 +231,35 @@ fn packages_install_beside_files_of_the_host_too() {
         assert!(tried.text().contains("not permitted"), "{tried:?}");
     }
     sandbox.verb("delete", &["--force"]).output().ended(0, &[]);
+}
+
+#[test]
+fn an_engine_inside_has_its_rights_on_a_network_of_its_own() {
+    let stage = Stage::new();
+    preset(&stage);
+    // Everybody's, as the preset beneath it is.
+    let building = stage
+        .amika(&["image", "build", "coder-dind"])
+        .limit(INSTALL);
+    building
+        .without_env("AMIKA_TEST_RUN")
+        .output()
+        .ended(0, &[]);
+    let sandbox = stage.adopt(stage.name());
+    let args = ["create", "--preset", "coder-dind", "--name", &sandbox.name];
+    stage.sandbox_verb(&args).ended(0, &[]);
+    let inspected = sandbox.inspect();
+    assert_eq!(
+        inspected["capabilities"]["added"],
+        serde_json::json!(["ALL"])
+    );
+    assert_eq!(inspected["network"], format!("amika-{}", sandbox.name));
+    let script = "mkdir -p /tmp/root/bin && cp /usr/local/lib/amikad/amikad /tmp/root/bin/program && \
+                  tar -C /tmp/root -c . | docker import - inner >/dev/null && \
+                  docker run --rm --network none inner /bin/program --version";
+    let inner = sandbox.exec(&["bash", "-ec", script]).output();
+    inner.ended(0, &[]);
+    assert!(inner.stdout_text().starts_with("amikad "), "{inner:?}");
+    sandbox.verb("delete", &["--force"]).output().ended(0, &[]);
+    assert_eq!(stage.networks(), Vec::<String>::new());
 }

@@ -184,7 +184,7 @@ pub struct CreateArgs {
     #[arg(long, help_heading = "Network")]
     pub network: Option<String>,
 
-    /// Give a capability such as `NET_RAW`, or `ALL`; docs/configuration.md says what fails without which.
+    /// Give a capability such as `NET_RAW`, or `ALL`; docs/isolation.md says what fails without which.
     /// Repeatable.
     #[arg(long, value_name = "NAME", help_heading = "Rights")]
     pub cap_add: Vec<String>,
