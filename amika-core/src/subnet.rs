@@ -111,6 +111,7 @@ pub fn choose(taken: &[Subnet], start: u32) -> Option<Subnet> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::fmt::Write as _;
 
     use pretty_assertions::assert_eq;
 
@@ -186,7 +187,8 @@ mod tests {
             "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\n".to_owned();
         for (destination, mask, _) in lines {
             let (destination, mask) = (own(destination), own(mask));
-            text += &format!("eth0\t{destination}\t00000000\t0001\t0\t0\t0\t{mask}\t0\t0\t0\n");
+            let line = format!("eth0\t{destination}\t00000000\t0001\t0\t0\t0\t{mask}\t0\t0\t0");
+            writeln!(text, "{line}").unwrap();
         }
         text += "eth0\nlo\tnonsense\t0\t0\t0\t0\t0\t0\n";
         let found: Vec<String> = routes(&text).iter().map(Subnet::to_string).collect();

@@ -81,7 +81,7 @@ impl<'a> Victim<'a> {
     }
 
     /// Asserts that nothing has come between the host and it.
-    fn is_itself(self) {
+    fn stays_itself(self) {
         let own = self
             .sandbox
             .engine_says("{{(index .NetworkSettings.Networks \"amika\").MacAddress}}");
@@ -133,7 +133,7 @@ fn no_packet_of_a_sandbox_speaks_for_another() {
             "{what}: {how}"
         );
     }
-    victim.is_itself();
+    victim.stays_itself();
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_sandbox_that_may_make_packets_is_on_a_network_of_its_own() {
         how("connection to the victim").starts_with("refused"),
         "{tries:?}"
     );
-    victim.is_itself();
+    victim.stays_itself();
 
     let network = attacker.inspect()["network"].as_str().unwrap().to_owned();
     assert_eq!(network, format!("amika-{}", attacker.name));

@@ -38,15 +38,45 @@ const ESCAPES: [Escape; 2] = [
     },
 ];
 
+/// Who root in a container is outside of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Root {
+    /// Root as well.
+    #[default]
+    Same,
+    /// A user without rights: the engine maps users.
+    Mapped,
+    /// The user that the engine runs as.
+    EnginesUser,
+    /// Root of a virtual machine that the engine has to itself, such as Docker Desktop's.
+    OfMachine,
+}
+
+impl Root {
+    fn of(system: &SystemFacts) -> Self {
+        if system.rootless {
+            Self::EnginesUser
+        } else if system.user_namespaces {
+            Self::Mapped
+        } else if system.operating_system.contains("Docker Desktop") {
+            Self::OfMachine
+        } else {
+            Self::Same
+        }
+    }
+
+    /// Whether containers are on networks of the engine's machine, among its other interfaces.
+    fn shares_networks(self) -> bool {
+        matches!(self, Self::Same | Self::Mapped)
+    }
+}
+
 /// What there is to know of an engine.
 #[derive(Clone, Debug, Default)]
 struct Facts {
     version: String,
     is_podman: bool,
-    is_rootless: bool,
-    maps_users: bool,
-    /// Whether it lives in a virtual machine of its own, such as Docker Desktop's.
-    is_in_machine: bool,
+    root: Root,
     runc: Option<String>,
     /// Whether bridged packets pass iptables; none where that is not known.
     filters_bridges: Option<bool>,
@@ -73,8 +103,8 @@ pub(super) async fn look(engine: &Engine, system: &SystemFacts) -> Result<Vec<Fi
         Some(version) => Some(version),
         None => engine.component("runc").await?,
     };
-    let is_in_machine = system.operating_system.contains("Docker Desktop");
-    let filters_bridges = if engine.is_local() && !is_in_machine && !system.rootless {
+    let root = Root::of(system);
+    let filters_bridges = if engine.is_local() && root.shares_networks() {
         match std::fs::read_to_string(BRIDGE_FILTER) {
             Ok(text) => Some(text.trim() != "0"),
             // The engine loads the module when it makes such a network.
@@ -90,20 +120,19 @@ pub(super) async fn look(engine: &Engine, system: &SystemFacts) -> Result<Vec<Fi
     let facts = Facts {
         version: system.version.clone(),
         is_podman: engine.is_podman().await?,
-        is_rootless: system.rootless,
-        maps_users: system.user_namespaces,
-        is_in_machine,
+        root,
         runc,
         filters_bridges,
         interface: default_interface(&routes).filter(|_| engine.is_local()),
     };
-    let rules = [neighbours, runc_escapes, bridge_filter, users];
-    Ok(rules.into_iter().filter_map(|rule| rule(&facts)).collect())
+    let rules = [neighbours, runc_escapes, bridge_filter];
+    let findings = rules.into_iter().filter_map(|rule| rule(&facts));
+    Ok(findings.chain([users(&facts)]).collect())
 }
 
 /// Whether others on this host's network reach what is published on 127.0.0.1.
 fn neighbours(facts: &Facts) -> Option<Finding> {
-    if facts.is_podman || facts.is_in_machine || facts.is_rootless {
+    if facts.is_podman || !facts.root.shares_networks() {
         return None;
     }
     let version = Version::parse(&facts.version)?;
@@ -217,44 +246,34 @@ fn bridge_filter(facts: &Facts) -> Option<Finding> {
 }
 
 /// Who root in a sandbox is outside of it.
-fn users(facts: &Facts) -> Option<Finding> {
-    let finding = |result, message: &str, hint: Option<&str>| {
-        Some(Finding {
-            name: "users",
-            result,
-            message: message.into(),
-            hint: hint.map(str::to_owned),
-        })
+fn users(facts: &Facts) -> Finding {
+    let harmless = match facts.root {
+        Root::EnginesUser => "root in a sandbox has no more rights outside than the engine's user",
+        Root::Mapped => "root in a sandbox is a user without rights outside",
+        Root::OfMachine => {
+            "root in a sandbox is root of the engine's virtual machine, not of this one"
+        }
+        Root::Same => {
+            return Finding {
+                name: "users",
+                result: Outcome::Warning,
+                message: "root in a sandbox is root on the engine's machine: the kernel, capabilities and mounts \
+                          alone keep it in"
+                    .into(),
+                hint: Some(
+                    "a rootless engine, or `userns-remap` in /etc/docker/daemon.json, makes it a user without \
+                     rights; in mounts with `rw` new files then belong to others (docs/mounts.md)"
+                        .into(),
+                ),
+            };
+        }
     };
-    if facts.is_rootless {
-        return finding(
-            Outcome::Ok,
-            "root in a sandbox has no more rights outside than the engine's user",
-            None,
-        );
+    Finding {
+        name: "users",
+        result: Outcome::Ok,
+        message: harmless.into(),
+        hint: None,
     }
-    if facts.maps_users {
-        return finding(
-            Outcome::Ok,
-            "root in a sandbox is a user without rights outside",
-            None,
-        );
-    }
-    if facts.is_in_machine {
-        return finding(
-            Outcome::Ok,
-            "root in a sandbox is root of the engine's virtual machine, not of this one",
-            None,
-        );
-    }
-    finding(
-        Outcome::Warning,
-        "root in a sandbox is root on the engine's machine: the kernel, capabilities and mounts alone keep it in",
-        Some(
-            "a rootless engine, or `userns-remap` in /etc/docker/daemon.json, makes it a user without rights; \
-             in mounts with `rw` new files then belong to others (docs/mounts.md)",
-        ),
-    )
 }
 
 /// The interface of the first default route of `/proc/net/route`.
@@ -303,11 +322,11 @@ mod tests {
                 ..engine("4.3.1")
             },
             Facts {
-                is_rootless: true,
+                root: Root::EnginesUser,
                 ..engine("20.10.24")
             },
             Facts {
-                is_in_machine: true,
+                root: Root::OfMachine,
                 ..engine("24.0.6")
             },
         ] {
@@ -411,27 +430,27 @@ mod tests {
             ),
             (
                 Facts {
-                    is_rootless: true,
+                    root: Root::EnginesUser,
                     ..engine("24.0.7")
                 },
                 false,
             ),
             (
                 Facts {
-                    maps_users: true,
+                    root: Root::Mapped,
                     ..engine("24.0.7")
                 },
                 false,
             ),
             (
                 Facts {
-                    is_in_machine: true,
+                    root: Root::OfMachine,
                     ..engine("24.0.7")
                 },
                 false,
             ),
         ] {
-            assert_eq!(is_warned(users(&facts).as_ref()), expected, "{facts:?}");
+            assert_eq!(is_warned(Some(&users(&facts))), expected, "{facts:?}");
         }
     }
 
