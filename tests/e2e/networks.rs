@@ -164,27 +164,28 @@ fn networks_of_one_sandbox_are_made_side_by_side_and_go_with_it() {
 }
 
 #[test]
-fn a_network_of_its_own_is_on_no_addresses_of_the_host_or_of_another_network() {
+fn a_network_of_its_own_is_on_no_addresses_of_another_network() {
     let stage = Stage::new();
-    // All of the first pool but for eight addresses, by two networks that are not amika's.
-    let names = [stage.name(), stage.name()];
-    let strangers = [
-        ("172.16.192.0/19", &names[0]),
-        ("172.16.224.0/19", &names[1]),
-    ];
-    let _guards: Vec<Network> = strangers
-        .iter()
-        .map(|(subnet, name)| {
-            let name = format!("net-{name}");
-            docker(&["network", "create", "--internal", "--subnet", subnet, &name]).ended(0, &[]);
-            Network(name)
-        })
-        .collect();
-    let sandbox = stage.sandbox(SCRATCH, &["--cap-add", "NET_RAW"]);
-    let network = format!("amika-{}", sandbox.name);
-    let subnet = network_says(&network, ADDRESSES);
-    assert!(subnet.starts_with("10.213."), "{subnet}");
-    sandbox.verb("delete", &["--force"]).output().ended(0, &[]);
+    // An engine of its own: on the other, sandboxes of other tests have addresses there.
+    let engine = PrivateEngine::start(&stage, &[SCRATCH]);
+    for (name, subnet) in [("low", "172.16.192.0/19"), ("high", "172.16.224.0/19")] {
+        let made = engine.docker(&["network", "create", "--internal", "--subnet", subnet, name]);
+        made.ended(0, &[]);
+    }
+    let name = stage.name();
+    let run = |args: &[&str]| {
+        let run = stage.amika(args).env("DOCKER_HOST", &engine.host());
+        run.output().ended(0, &[]);
+    };
+    let create = ["sandbox", "create", "--no-wait", "--image", SCRATCH];
+    run(&[&create[..], &["--cap-add", "NET_RAW", "--name", &name]].concat());
+    let network = format!("amika-{name}");
+    let told = engine.docker(&["network", "inspect", "--format", ADDRESSES, &network]);
+    let subnet = told.stdout_text();
+    assert!(subnet.starts_with("10.213."), "{told:?}");
+    run(&["sandbox", "delete", "--force", &name]);
+    let left = engine.docker(&["network", "ls", "--format", "{{.Name}}"]);
+    assert!(!left.stdout_text().contains(&network), "{left:?}");
 }
 
 #[test]
