@@ -48,6 +48,7 @@ pub async fn remove(
     remove_fillers(engine, record.id.as_str()).await?;
     crate::reassign::remove_containers(engine, &record.id).await?;
     crate::reassign::drop_unused_images(engine, &record.id).await;
+    crate::networks::remove_own(engine, record.id.as_str()).await?;
     let mut result = Removed::default();
     for (kind, volume) in volumes {
         if kind.goes_with_sandbox() || (git_too && kind == Kind::Git) {

@@ -116,6 +116,7 @@ mod tests {
             network: None,
             own_uid: false,
             limits: Flags::default(),
+            cap_add: std::collections::BTreeSet::new(),
             command: Vec::new(),
         };
         merge(&request, &RepoConfig::default(), None).expect("settings")

@@ -4,6 +4,7 @@
 //! the host come in as arguments, so that every rule can be tested without a container engine.
 
 pub mod budget;
+pub mod capability;
 #[cfg(feature = "config")]
 pub mod config;
 pub mod contract;
@@ -23,6 +24,7 @@ pub mod name;
 pub mod nearest;
 pub mod port;
 pub mod service;
+pub mod subnet;
 pub mod untrusted;
 pub mod volume;
 pub mod wire;

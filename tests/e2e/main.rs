@@ -12,6 +12,7 @@ mod support;
 
 mod alone;
 mod bad_input;
+mod capabilities;
 mod colours;
 mod completion;
 mod connect;
@@ -34,6 +35,7 @@ mod lifecycle;
 mod logs;
 mod mounts;
 mod names;
+mod neighbours;
 mod networks;
 mod opencode;
 mod plain_docker;

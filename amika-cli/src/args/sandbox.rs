@@ -186,9 +186,15 @@ pub struct CreateArgs {
     /// Publish the OpenCode web server on --port-host-ip too, not on 127.0.0.1 alone.
     #[arg(long, help_heading = "Network")]
     pub expose_opencode: bool,
-    /// Network to join [default: a bridge on which sandboxes do not reach each other].
+    /// Network to join: `none`, `internal` (nothing but the sandbox itself is reached), or one of the engine
+    /// [default: a bridge on which sandboxes do not reach each other].
     #[arg(long, help_heading = "Network")]
     pub network: Option<String>,
+
+    /// Give a capability such as `NET_RAW`, or `ALL`; docs/isolation.md says what fails without which.
+    /// Repeatable.
+    #[arg(long, value_name = "NAME", help_heading = "Rights")]
+    pub cap_add: Vec<String>,
 
     /// CPUs it may use, such as `1.5`.
     #[arg(long, value_name = "N", help_heading = "Limits")]

@@ -1,7 +1,9 @@
 //! `amika doctor`: what is missing, what is left over, and what to do.
 
+mod isolation;
 mod mounts;
 mod shares;
+mod version;
 
 use std::collections::BTreeSet;
 
@@ -48,7 +50,7 @@ pub(super) struct Report {
 /// A leftover that turned out to be none, or could not be removed.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Kept {
-    /// `container`, `image` or `volume`; `directory` on this machine.
+    /// `container`, `image`, `network` or `volume`; `directory` on this machine.
     kind: String,
     /// Its name.
     name: String,
@@ -160,6 +162,10 @@ async fn examine(args: &DoctorArgs, report: &mut Report) -> Result<()> {
         ),
         None,
     );
+    for finding in isolation::look(&engine, &system).await? {
+        let hint = finding.hint.as_deref();
+        report.add(finding.name, finding.result, finding.message, hint);
+    }
     check_disk(&engine, &system, report);
     check_images(&engine, &system, report).await?;
     check_networks(&engine, report).await?;

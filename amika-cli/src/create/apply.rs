@@ -17,6 +17,7 @@ use crate::error::{CommandError, ExitCode, Result};
 use crate::git;
 use crate::inject::Injection;
 use crate::interrupt::Interrupt;
+use crate::networks;
 use crate::output::{Printer, Steps};
 use crate::overlay;
 use crate::ports;
@@ -242,11 +243,17 @@ async fn put_as(
 }
 
 /// Makes the container, and the network if it is missing.
-async fn create_container(job: &Job<'_>) -> Result<String> {
-    let (engine, plan) = (job.engine, &job.plan);
-    if plan.own_network {
-        crate::networks::ensure_default(engine).await?;
-    }
+async fn create_container(job: &mut Job<'_>) -> Result<String> {
+    let (engine, plan) = (job.engine, &mut job.plan);
+    let wish = networks::Wish {
+        sandbox: plan.name.clone(),
+        id: plan.record.id.clone(),
+        test: plan.record.test.clone(),
+    };
+    plan.container.network = plan
+        .network
+        .ensure(engine, &plan.container.network, &wish)
+        .await?;
     match engine.create_container(&plan.container).await {
         // Somebody took the name since it was looked at.
         Err(EngineError::Conflict(_)) => {
@@ -383,6 +390,7 @@ async fn undo(engine: &Engine, plan: &Plan) -> Result<()> {
         Err(error) => return Err(error.into()),
     }
     crate::delete::remove_fillers(engine, plan.record.id.as_str()).await?;
+    networks::remove_own(engine, plan.record.id.as_str()).await?;
     for volume in plan.volumes.iter().chain(&plan.git_volume) {
         engine.remove_freed_volume(volume).await?;
     }

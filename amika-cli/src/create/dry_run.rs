@@ -1,7 +1,9 @@
 //! What `--dry-run` shows of a plan.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
+use amika_core::capability::Capability;
 use amika_core::untrusted::Untrusted;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -10,6 +12,7 @@ use super::plan::Plan;
 use super::upload::Content;
 use crate::engine::{LimitFacts, MountSpec};
 use crate::git;
+use crate::networks;
 
 /// Characters of a path that are shown: the longest that Linux opens.
 const PATH: usize = 4096;
@@ -43,6 +46,12 @@ pub struct PlanView {
     network: String,
     /// What it may use at most.
     limits: LimitFacts,
+    /// Whether that network is made for this sandbox alone.
+    own_network: bool,
+    /// Capabilities beyond the engine's default.
+    cap_added: Vec<String>,
+    /// Capabilities of the engine's default that it does not have.
+    cap_dropped: Vec<String>,
     /// Labels.
     labels: std::collections::BTreeMap<String, String>,
 }
@@ -184,6 +193,9 @@ impl PlanView {
                 .collect(),
             network: container.network.clone(),
             limits: LimitFacts::of_spec(&container.limits),
+            own_network: matches!(plan.network, networks::Choice::Own { .. }),
+            cap_added: names(&container.capabilities.added),
+            cap_dropped: names(&container.capabilities.dropped),
             labels: container.labels.clone(),
         }
     }
@@ -224,10 +236,24 @@ impl PlanView {
         if let Some(seccomp) = seccomp {
             writeln!(out, "{:<12}{seccomp}", "Seccomp")?;
         }
-        writeln!(out, "{:<12}{}", "Network", Untrusted::new(&self.network))?;
+        let own = if self.own_network { " (its own)" } else { "" };
+        let network = Untrusted::new(&self.network);
+        writeln!(out, "{:<12}{network}{own}", "Network")?;
         writeln!(out, "{:<12}{}", "Limits", crate::view::limits(&self.limits))?;
+        for (label, names) in [
+            ("Cap added", &self.cap_added),
+            ("Cap dropped", &self.cap_dropped),
+        ] {
+            if !names.is_empty() {
+                writeln!(out, "{label:<12}{}", names.join(", "))?;
+            }
+        }
         writeln!(out, "\nNothing was made.")
     }
+}
+
+fn names(capabilities: &BTreeSet<Capability>) -> Vec<String> {
+    capabilities.iter().map(ToString::to_string).collect()
 }
 
 fn mount(mount: &MountSpec) -> String {

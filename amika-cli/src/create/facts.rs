@@ -13,6 +13,7 @@ use crate::daemon::UserKey;
 use crate::engine::{Engine, ImageFacts};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::inject::Injection;
+use crate::networks;
 use crate::output::Steps;
 use crate::preset;
 
@@ -42,6 +43,8 @@ pub struct Facts {
     pub engine_size: EngineSize,
     /// What was found at the mounts' sources.
     pub sources: Sources,
+    /// The network to be on.
+    pub network: networks::Choice,
     /// Label of the test run that this process belongs to.
     pub test: Option<String>,
 }
@@ -90,6 +93,7 @@ pub async fn gather(
     }
     let system = system?;
     let sources = mounts::look(engine, settings, &system, &id).await?;
+    let network = networks::choose(engine, settings).await?;
     let certificates = crate::certificates::extra_bundle();
     let brings_daemon = matches!(settings.image, Image::Preset(_));
     let injection =
@@ -110,6 +114,7 @@ pub async fn gather(
             memory: system.memory,
         },
         sources,
+        network,
         test: crate::test_run(),
     })
 }

@@ -2,6 +2,7 @@
 
 use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
+use crate::networks;
 
 /// What docker calls its usual network, which is not listed by this name.
 const DEFAULT: &str = "default";
@@ -15,6 +16,7 @@ const SHOWN: usize = 8;
 /// # Errors
 /// [`ExitCode::Usage`] when there is none of that name; those of the engine.
 pub async fn refuse_missing(engine: &Engine, network: Option<&str>) -> Result<()> {
+    let network = network.filter(|network| !networks::is_made_here(network));
     let Some(network) = network.filter(|network| *network != DEFAULT) else {
         return Ok(());
     };

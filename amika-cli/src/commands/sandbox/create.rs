@@ -20,6 +20,7 @@ use crate::daemon::UserKey;
 use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::lock::FileLock;
+use crate::networks::Choice;
 use crate::output::Steps;
 use crate::ports;
 use crate::ready;
@@ -108,10 +109,17 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
         } = &settings;
         ports::settle(services, publish, *port_host_ip, excluded, local)
     };
-    let bindings = match settle(&BTreeSet::new()) {
-        Ok(bindings) => bindings,
-        Err(error) => return Err(ports::refusal(&engine, &error).await),
+    // No host port is asked for where none can be published.
+    let bindings = match facts
+        .network
+        .publishes_ports()
+        .then(|| settle(&BTreeSet::new()))
+    {
+        None => Vec::new(),
+        Some(Ok(bindings)) => bindings,
+        Some(Err(error)) => return Err(ports::refusal(&engine, &error).await),
     };
+    tell_of_network(&name, &settings, &facts.network, app);
     let repository = source.as_ref().map(Source::label);
     let mut plan = create::plan(&name, &settings, &facts, repository.as_ref(), bindings);
     let home = crate::host::home_dir();
@@ -173,6 +181,23 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
         lock,
         undo: Some(plan),
     }))
+}
+
+/// Says what does not go without saying of the network that it will be on.
+fn tell_of_network(name: &SandboxName, settings: &Settings, network: &Choice, app: &App) {
+    if settings.capabilities().can_speak_for_others()
+        && let Some(warning) = network.shared_with_others()
+    {
+        app.out.warn(&warning);
+    }
+    if let Some(note) = network.without_ports(name.as_str()) {
+        // What was asked for by name is missed.
+        if settings.publish.is_empty() && settings.services.is_empty() {
+            app.out.note(&note);
+        } else {
+            app.out.warn(&note);
+        }
+    }
 }
 
 /// Reads the flags and the files that they name. One of these may be a pipe (`--env-file <(…)`), whose

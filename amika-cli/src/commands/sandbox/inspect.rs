@@ -16,7 +16,7 @@ use beginning::Beginning;
 use crate::App;
 use crate::args::sandbox::NameArgs;
 use crate::daemon::read_boot_record;
-use crate::engine::{Engine, LimitFacts};
+use crate::engine::{CapabilityFacts, Engine, LimitFacts};
 use crate::error::Result;
 use crate::output::human_age;
 use crate::overlay::{self, Role};
@@ -47,6 +47,8 @@ pub(super) struct InspectView {
     limits: LimitFacts,
     /// Which system calls the kernel takes from it.
     seccomp: Seccomp,
+    /// Its capabilities.
+    capabilities: CapabilityFacts,
     /// What is mounted.
     mounts: Vec<MountView>,
     /// Agents whose sign-ins were copied in, when it was made or by a later `credentials refresh`.
@@ -203,6 +205,7 @@ pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
         health: sandbox.container.health.clone(),
         limits: sandbox.container.limits,
         seccomp: Seccomp::of(sandbox.container.seccomp.as_deref()),
+        capabilities: sandbox.container.capabilities.clone(),
         mounts: mounts(&engine, &sandbox).await?,
         credentials: sign_ins::agents(&engine, &sandbox.container.id, &sandbox.record)
             .await
@@ -315,6 +318,8 @@ fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Resu
     }
     line("Limits", &crate::view::limits(&view.limits))?;
     line("Seccomp", view.seccomp.words())?;
+    line("Cap added", &view.capabilities.added.join(", "))?;
+    line("Cap dropped", &view.capabilities.dropped.join(", "))?;
     line("Network", view.network.as_deref().unwrap_or_default())?;
     line("Container", &view.container)
 }
