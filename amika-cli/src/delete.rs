@@ -2,21 +2,73 @@
 
 use amika_core::label::{Kind, SandboxRecord, key};
 
-use crate::engine::{ContainerFacts, Engine, EngineError, VolumeFacts};
+use crate::engine::{ContainerFacts, ContainerSummary, Engine, EngineError, VolumeFacts};
 use crate::error::Result;
+use crate::reassign;
+use crate::trust::RecordKey;
 
-/// The volumes of a sandbox, with what each is.
+/// The volumes of a sandbox, with what each is: those whose own labels say so. `container` is the
+/// engine's id of its container.
 ///
 /// # Errors
 /// Those of the engine.
-pub async fn volumes(engine: &Engine, record: &SandboxRecord) -> Result<Vec<(Kind, VolumeFacts)>> {
-    let list = engine
-        .list_volumes(&format!("{}={}", key::ID, record.id))
-        .await?;
-    Ok(list
+pub async fn volumes(
+    engine: &Engine,
+    container: &str,
+    record: &SandboxRecord,
+) -> Result<Vec<(Kind, VolumeFacts)>> {
+    Ok(belongings(engine, container, record).await?.volumes)
+}
+
+/// What of the engine's belongs to one sandbox.
+struct Belongings {
+    /// Its volumes, with what each is.
+    volumes: Vec<(Kind, VolumeFacts)>,
+    /// Whether no other container says that it is this sandbox. A label can be copied: where two bear
+    /// the same id, each has the volumes that it alone mounts, and nothing by its id.
+    is_alone: bool,
+}
+
+async fn belongings(
+    engine: &Engine,
+    container: &str,
+    record: &SandboxRecord,
+) -> Result<Belongings> {
+    let label = format!("{}={}", key::ID, record.id);
+    let (volumes, bearers) =
+        tokio::try_join!(engine.list_volumes(&label), engine.list_containers(&label))?;
+    let mut volumes: Vec<(Kind, VolumeFacts)> = volumes
         .into_iter()
         .filter_map(|volume| Some((volume.labels.get(key::KIND)?.parse().ok()?, volume)))
-        .collect())
+        .collect();
+    let is_alone = keep_own(&mut volumes, container, &bearers);
+    Ok(Belongings { volumes, is_alone })
+}
+
+/// Leaves the volumes that are a container's own among those of its sandbox's id, which `bearers` bear;
+/// returns whether there is no other sandbox of that id.
+fn keep_own(
+    volumes: &mut Vec<(Kind, VolumeFacts)>,
+    container: &str,
+    bearers: &[ContainerSummary],
+) -> bool {
+    let (own, others): (Vec<_>, Vec<_>) = bearers
+        .iter()
+        .filter(|bearer| {
+            let kind = bearer.labels.get(key::KIND).map(String::as_str);
+            // One that takes its place is the same sandbox.
+            kind == Some(Kind::Sandbox.as_str()) && reassign::passing(&bearer.name).is_none()
+        })
+        .partition(|bearer| bearer.id == container);
+    if others.is_empty() {
+        return true;
+    }
+    let mounts = |bearers: &[&ContainerSummary], volume: &str| {
+        let mut mounted = bearers.iter().flat_map(|bearer| &bearer.volumes);
+        mounted.any(|(name, _)| name == volume)
+    };
+    volumes.retain(|(_, volume)| mounts(&own, &volume.name) && !mounts(&others, &volume.name));
+    false
 }
 
 /// What a removal left and took.
@@ -39,15 +91,20 @@ pub async fn remove(
     record: &SandboxRecord,
     git_too: bool,
 ) -> Result<Removed> {
-    let volumes = volumes(engine, record).await?;
+    let Belongings { volumes, is_alone } = belongings(engine, container, record).await?;
     match engine.remove_container(container).await {
         Ok(()) | Err(EngineError::NotFound(_)) => {}
         Err(error) => return Err(error.into()),
     }
-    // A create that is under way, or was killed, may have one at a volume.
-    remove_fillers(engine, record.id.as_str()).await?;
-    crate::reassign::remove_containers(engine, &record.id).await?;
-    crate::reassign::drop_unused_images(engine, &record.id).await;
+    if is_alone {
+        // A create that is under way, or was killed, may have one at a volume.
+        remove_fillers(engine, record.id.as_str()).await?;
+        reassign::remove_containers(engine, &record.id).await?;
+        reassign::drop_unused_images(engine, &record.id).await;
+        if let Ok(key) = RecordKey::load() {
+            key.forget(&record.id);
+        }
+    }
     let mut result = Removed::default();
     for (kind, volume) in volumes {
         if kind.goes_with_sandbox() || (git_too && kind == Kind::Git) {
@@ -89,4 +146,61 @@ pub async fn remove_unfinished(
     record: &SandboxRecord,
 ) -> Result<()> {
     remove(engine, &container.id, record, true).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::engine::ContainerState;
+
+    fn bearer(id: &str, name: &str, kind: Kind, volumes: &[&str]) -> ContainerSummary {
+        ContainerSummary {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            image: String::new(),
+            state: ContainerState::Exited,
+            status: String::new(),
+            labels: [(key::KIND.to_owned(), kind.to_string())].into(),
+            ports: Vec::new(),
+            volumes: volumes
+                .iter()
+                .map(|volume| ((*volume).to_owned(), "/x".to_owned()))
+                .collect(),
+            networks: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_copied_id_claims_no_volume() {
+        let sandbox = bearer("1", "a", Kind::Sandbox, &["home", "shared"]);
+        let next = bearer("2", "a.reassign", Kind::Sandbox, &["home"]);
+        let filler = bearer("3", "home-fill-1", Kind::Amikad, &["home"]);
+        let copy = bearer("4", "b", Kind::Sandbox, &["shared"]);
+        let all = ["home", "shared", "unused"];
+        for (container, bearers, own, is_alone) in [
+            ("1", vec![sandbox.clone()], &all[..], true),
+            // Its container is gone already.
+            ("1", vec![], &all, true),
+            ("1", vec![sandbox.clone(), next, filler], &all, true),
+            ("1", vec![sandbox.clone(), copy.clone()], &["home"], false),
+            ("4", vec![sandbox, copy.clone()], &[], false),
+            ("1", vec![copy], &[], false),
+        ] {
+            let volume = |name: &&str| {
+                let facts = VolumeFacts {
+                    name: (*name).to_owned(),
+                    labels: std::collections::BTreeMap::new(),
+                    driver: "local".to_owned(),
+                    mountpoint: String::new(),
+                };
+                (Kind::Home, facts)
+            };
+            let mut volumes: Vec<(Kind, VolumeFacts)> = all.iter().map(volume).collect();
+            assert_eq!(keep_own(&mut volumes, container, &bearers), is_alone);
+            let names: Vec<&str> = volumes.iter().map(|(_, it)| it.name.as_str()).collect();
+            assert_eq!(names, own);
+        }
+    }
 }

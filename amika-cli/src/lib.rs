@@ -50,6 +50,7 @@ mod sandbox;
 mod scratch;
 mod sign_ins;
 mod terminal;
+mod trust;
 mod unreported;
 mod unsaved;
 mod usage;

@@ -154,7 +154,7 @@ pub async fn warn_of_other_copies(
     let others = sandbox::list(engine).await?;
     let running = others.iter().filter_map(|(container, record)| {
         let is_other = container.name != name && container.state == ContainerState::Running;
-        Some((container, record.as_ref().ok().filter(|_| is_other)?))
+        is_other.then_some((container, &record.record))
     });
     let held = futures_util::future::join_all(running.map(async |(container, record)| {
         let labelled = || record.credentials.iter().copied().collect();

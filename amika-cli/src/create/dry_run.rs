@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use amika_core::label::key;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -167,7 +168,13 @@ impl PlanView {
                 })
                 .collect(),
             network: container.network.clone(),
-            labels: container.labels.clone(),
+            // Those that are empty are there to say nothing, and the signature says nothing to people.
+            labels: container
+                .labels
+                .iter()
+                .filter(|(key, value)| !value.is_empty() && *key != key::SIGNATURE)
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
         }
     }
 

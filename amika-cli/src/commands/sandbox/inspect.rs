@@ -20,6 +20,7 @@ use crate::error::Result;
 use crate::output::{human_age, human_size};
 use crate::sandbox::{Sandbox, State};
 use crate::sign_ins;
+use crate::trust::Trust;
 use crate::view::{PortView, SandboxView};
 
 /// What `inspect` shows.
@@ -27,6 +28,10 @@ use crate::view::{PortView, SandboxView};
 pub(super) struct InspectView {
     #[serde(flatten)]
     sandbox: SandboxView,
+    /// Whose its record is: what it says of paths of this machine is followed unless it is foreign.
+    record: Trust,
+    /// Why labels of it cannot be read; what they would say is left out.
+    unreadable_labels: Vec<String>,
     /// The engine's id of the container.
     container: String,
     /// The user that the agent runs as.
@@ -70,11 +75,13 @@ struct MountView {
     holds: Option<Kind>,
     /// The host path that it is a copy of.
     copy_of: Option<String>,
+    /// Whether that is only what a foreign record says.
+    claimed: bool,
 }
 
 /// The mounts, by target; volumes with what they hold.
-async fn mounts(engine: &Engine, sandbox: &Sandbox) -> Result<Vec<MountView>> {
-    let volumes = crate::delete::volumes(engine, &sandbox.record).await?;
+async fn mounts(engine: &Engine, sandbox: &Sandbox, trust: Trust) -> Result<Vec<MountView>> {
+    let volumes = crate::delete::volumes(engine, &sandbox.container.id, &sandbox.record).await?;
     let mut mounts: Vec<MountView> = sandbox
         .container
         .mounts
@@ -89,6 +96,7 @@ async fn mounts(engine: &Engine, sandbox: &Sandbox) -> Result<Vec<MountView>> {
                 writable: mount.writable,
                 holds: volume.map(|(kind, _)| *kind),
                 copy_of,
+                claimed: false,
             }
         })
         .collect();
@@ -100,6 +108,7 @@ async fn mounts(engine: &Engine, sandbox: &Sandbox) -> Result<Vec<MountView>> {
         writable: true,
         holds: None,
         copy_of: Some(source.clone()),
+        claimed: !trust.follows_host_paths(),
     }));
     mounts.sort_by(|a, b| a.target.cmp(&b.target));
     Ok(mounts)
@@ -115,11 +124,12 @@ struct OpenCodeView {
 
 pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
     let engine = Engine::connect().await?;
-    let sandbox = Sandbox::find(&engine, &args.name).await?;
+    let sandbox = Sandbox::find_any(&engine, &args.name).await?;
+    let trust = sandbox.trust()?;
     let mut status = None;
     let mut access = None;
     let mut last_boot = None;
-    if sandbox.is_running() {
+    if sandbox.is_running() && sandbox.is_identified() {
         let client = sandbox.client(&engine)?;
         status = client.status().await.ok();
         let off = ServiceState::Off;
@@ -129,7 +139,7 @@ pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
         {
             access = client.opencode_access().await.ok();
         }
-    } else if !sandbox.is_dead() {
+    } else if !sandbox.is_running() && !sandbox.is_dead() {
         last_boot = read_boot_record(&engine, &sandbox.container.id).await?;
     }
     let phase = status.as_ref().map(|status| status.phase);
@@ -141,6 +151,8 @@ pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
     );
     let base = SandboxView::of(&sandbox, state).told_by(status.as_ref());
     let view = InspectView {
+        record: trust,
+        unreadable_labels: sandbox.problems.iter().map(ToString::to_string).collect(),
         container: sandbox.container.id.clone(),
         user: sandbox.record.user.clone(),
         agent_cwd: sandbox.record.agent_cwd.clone(),
@@ -158,7 +170,7 @@ pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
         network: sandbox.container.network.clone(),
         health: sandbox.container.health.clone(),
         limits: sandbox.container.limits,
-        mounts: mounts(&engine, &sandbox).await?,
+        mounts: mounts(&engine, &sandbox, trust).await?,
         credentials: sign_ins::agents(&engine, &sandbox.container.id, &sandbox.record)
             .await
             .into_iter()
@@ -203,10 +215,12 @@ fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Resu
     }
     line("Directory", view.agent_cwd.as_deref().unwrap_or_default())?;
     line("User", view.user.as_deref().unwrap_or("root"))?;
-    line(
-        "Setup script",
-        view.setup_script.as_deref().unwrap_or_default(),
-    )?;
+    // What anybody may have written is told as such.
+    let is_foreign = !view.record.follows_host_paths();
+    let claimed = |is_claimed: bool| if is_claimed { " (claimed)" } else { "" };
+    if let Some(script) = &view.setup_script {
+        line("Setup script", &format!("{script}{}", claimed(is_foreign)))?;
+    }
     let setup = view
         .status
         .as_ref()
@@ -261,12 +275,31 @@ fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Resu
         };
         line(
             "Mount",
-            &format!("{source} -> {} ({kind}, {mode})", mount.target),
+            &format!(
+                "{source}{} -> {} ({kind}, {mode})",
+                claimed(mount.claimed),
+                mount.target
+            ),
         )?;
+    }
+    line("Record", record_words(view.record))?;
+    for label in &view.unreadable_labels {
+        line("Record", &format!("labels cannot be read: {label}"))?;
     }
     line("Limits", &limits(&view.limits))?;
     line("Network", view.network.as_deref().unwrap_or_default())?;
     line("Container", &view.container)
+}
+
+/// Whose the record is, for people; nothing where there is nothing to wonder at.
+fn record_words(record: Trust) -> &'static str {
+    match record {
+        Trust::Signed => "",
+        Trust::Adopted => "adopted",
+        Trust::Foreign => {
+            "foreign: not signed with your key, no path of this machine that it names is followed"
+        }
+    }
 }
 
 /// When it was made, and how long ago that is.

@@ -1,0 +1,204 @@
+//! Whether the record of a sandbox is this user's own.
+//!
+//! Whoever makes a container can write any label on it, and its image can too. What a record says of
+//! files of this machine is believed only where this user's `amika` wrote it, which the signature
+//! shows, or where the user said so: `amika sandbox adopt`. Labels cannot change, so what was adopted
+//! is noted beside the user's key. It is the one thing that is known of a sandbox and not kept by the
+//! engine; without it a sandbox is only trusted less.
+
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use amika_core::label::{Labels, SandboxId, canonical, key};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use schemars::JsonSchema;
+use serde::Serialize;
+use sha2::Sha256;
+
+use crate::daemon::UserKey;
+use crate::engine::{ContainerFacts, hex};
+use crate::error::{CommandError, ExitCode, Result};
+
+/// What the key of signatures is for; another form of signature has another word.
+const SIGNING: &str = "sandbox record 1";
+/// What the key of adoptions is for.
+const ADOPTING: &str = "adopted sandbox record 1";
+
+/// Whose a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Trust {
+    /// This user's `amika` made the sandbox: the signature shows it.
+    Signed,
+    /// Somebody else's, or unsigned, and this user trusts it since `amika sandbox adopt`.
+    Adopted,
+    /// Signed with another key, or not at all: made by an older amika, with sudo, by somebody else,
+    /// or by no amika.
+    Foreign,
+}
+
+impl Trust {
+    /// Whether paths of this machine that the record names may be followed.
+    pub fn follows_host_paths(self) -> bool {
+        self != Self::Foreign
+    }
+}
+
+/// The keys by which this user's records are known, and where adoptions are noted.
+#[derive(Clone)]
+pub struct RecordKey {
+    signing: [u8; 32],
+    adopting: [u8; 32],
+    adopted: PathBuf,
+}
+
+impl std::fmt::Debug for RecordKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RecordKey(…)")
+    }
+}
+
+impl RecordKey {
+    /// The keys of this user.
+    ///
+    /// # Errors
+    /// When the user's key cannot be read or made.
+    pub fn load() -> Result<Self> {
+        let adopted = crate::host::data_dir().join("adopted");
+        Ok(Self::of(&UserKey::load()?, adopted))
+    }
+
+    /// The keys that come of a user's key; adoptions are noted in a directory.
+    pub fn of(key: &UserKey, adopted: PathBuf) -> Self {
+        Self {
+            signing: key.derive(SIGNING),
+            adopting: key.derive(ADOPTING),
+            adopted,
+        }
+    }
+
+    /// Puts the signature on the labels of a sandbox's container.
+    pub fn sign(&self, labels: &mut Labels) {
+        let signature = hex(&mac(&self.signing, &[&encode(labels)])
+            .finalize()
+            .into_bytes());
+        labels.insert(key::SIGNATURE.to_owned(), signature);
+    }
+
+    /// Whose the record of a container is.
+    pub fn trust(&self, container: &ContainerFacts) -> Trust {
+        let labels = &container.labels;
+        let signature = labels.get(key::SIGNATURE).map_or("", String::as_str);
+        if is_hex_of(&mac(&self.signing, &[&encode(labels)]), signature) {
+            return Trust::Signed;
+        }
+        let noted = self.note_of(labels).and_then(|note| {
+            // More than a note has is none.
+            std::fs::read_to_string(note).ok()
+        });
+        match noted {
+            Some(noted) if is_hex_of(&self.adoption(container), noted.trim_end()) => Trust::Adopted,
+            _ => Trust::Foreign,
+        }
+    }
+
+    /// Notes that the record of this very container is trusted from now on.
+    ///
+    /// # Errors
+    /// [`ExitCode::Failure`] when the note cannot be written.
+    pub fn adopt(&self, container: &ContainerFacts) -> Result<()> {
+        let failed = |error: &dyn std::error::Error| {
+            CommandError::new(
+                ExitCode::Failure,
+                format!("{} cannot be written to", self.adopted.display()),
+            )
+            .caused_by(error)
+        };
+        let Some(note) = self.note_of(&container.labels) else {
+            return Err(CommandError::new(
+                ExitCode::Failure,
+                "a container without a sandbox's id cannot be adopted",
+            ));
+        };
+        let text = hex(&self.adoption(container).finalize().into_bytes());
+        write_note(&self.adopted, &note, &text).map_err(|error| failed(&error))
+    }
+
+    /// Removes the note on a sandbox that is gone. One that stays trusts nothing: it is of that very
+    /// container alone.
+    pub fn forget(&self, id: &SandboxId) {
+        let note = self.adopted.join(id.as_str());
+        if let Err(error) = std::fs::remove_file(note)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::debug!(%error, "the note of an adoption stays");
+        }
+    }
+
+    /// Where the adoption of a record is noted; none where it has no id.
+    fn note_of(&self, labels: &Labels) -> Option<PathBuf> {
+        let id: SandboxId = labels.get(key::ID)?.parse().ok()?;
+        Some(self.adopted.join(id.as_str()))
+    }
+
+    /// What is noted of a container: other labels, or another container, make another one.
+    fn adoption(&self, container: &ContainerFacts) -> Hmac<Sha256> {
+        let id = container.id.as_bytes();
+        let length = (id.len() as u64).to_be_bytes();
+        mac(&self.adopting, &[&length, id, &encode(&container.labels)])
+    }
+}
+
+fn encode(labels: &Labels) -> Vec<u8> {
+    canonical(
+        labels
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str())),
+    )
+}
+
+fn mac(key: &[u8; 32], parts: &[&[u8]]) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    for part in parts {
+        mac.update(part);
+    }
+    mac
+}
+
+/// Compares in a time that does not depend on where they differ.
+fn is_hex_of(mac: &Hmac<Sha256>, text: &str) -> bool {
+    unhex(text).is_some_and(|bytes| mac.clone().verify_slice(&bytes).is_ok())
+}
+
+/// The bytes of a text of lower-case hexadecimal digits.
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if !rest.is_empty() {
+        return None;
+    }
+    pairs
+        .iter()
+        .map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?))
+        .collect()
+}
+
+fn write_note(dir: &Path, note: &Path, text: &str) -> std::io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".")
+        .permissions(std::fs::Permissions::from_mode(0o600))
+        .tempfile_in(dir)?;
+    writeln!(file, "{text}")?;
+    file.as_file().sync_all()?;
+    file.persist(note)?;
+    Ok(())
+}
