@@ -202,3 +202,137 @@ fn write_note(dir: &Path, note: &Path, text: &str) -> std::io::Result<()> {
     file.persist(note)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use amika_core::label::{SandboxRecord, SetupScript};
+
+    use super::*;
+    use crate::engine::{ContainerState, LimitFacts};
+
+    fn container(labels: Labels) -> ContainerFacts {
+        ContainerFacts {
+            id: "c1".to_owned(),
+            name: "teal-tokyo".to_owned(),
+            hostname: None,
+            state: ContainerState::Exited,
+            exit_code: 0,
+            oom_killed: false,
+            error: String::new(),
+            labels,
+            image: String::new(),
+            ports: Vec::new(),
+            port_requests: Vec::new(),
+            mounts: Vec::new(),
+            network: None,
+            networks: Vec::new(),
+            health: None,
+            limits: LimitFacts::default(),
+        }
+    }
+
+    fn labels() -> Labels {
+        let record = SandboxRecord {
+            setup_script: Some(SetupScript::Host("/src/setup.sh".to_owned())),
+            ..SandboxRecord::new(SandboxId::from_random([7; 16]))
+        };
+        record.to_labels()
+    }
+
+    fn keys(dir: &Path) -> [RecordKey; 2] {
+        [1, 2].map(|byte| RecordKey::of(&UserKey::of_bytes([byte; 32]), dir.to_owned()))
+    }
+
+    #[test]
+    fn only_the_own_signature_over_these_very_labels_is_one() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let [own, others] = keys(dir.path());
+        let mut signed = labels();
+        own.sign(&mut signed);
+        assert_eq!(own.trust(&container(signed.clone())), Trust::Signed);
+        assert_eq!(others.trust(&container(signed.clone())), Trust::Foreign);
+        assert_eq!(own.trust(&container(labels())), Trust::Foreign);
+        assert_eq!(own.trust(&container(BTreeMap::new())), Trust::Foreign);
+        // A label of another program says nothing of the sandbox.
+        let mut with_others = signed.clone();
+        with_others.insert("com.example".to_owned(), "x".to_owned());
+        assert_eq!(own.trust(&container(with_others)), Trust::Signed);
+        // Any other value of any label, and any further label.
+        for label in key::ALL.into_iter().chain(["dev.amika.future"]) {
+            let mut changed = signed.clone();
+            changed.insert(label.to_owned(), "x".to_owned());
+            assert_eq!(own.trust(&container(changed)), Trust::Foreign, "{label}");
+        }
+        let signature = signed[key::SIGNATURE].clone();
+        for other in [
+            String::new(),
+            signature.to_uppercase(),
+            signature[..62].to_owned(),
+            format!("{signature}00"),
+            format!(" {signature}"),
+            "é".repeat(32),
+        ] {
+            let mut changed = signed.clone();
+            changed.insert(key::SIGNATURE.to_owned(), other);
+            assert_eq!(own.trust(&container(changed)), Trust::Foreign);
+        }
+    }
+
+    #[test]
+    fn a_sandbox_s_token_signs_no_record() {
+        let key = UserKey::of_bytes([1; 32]);
+        let record_key = RecordKey::of(&key, PathBuf::new());
+        assert_ne!(record_key.signing, record_key.adopting);
+        for word in [SIGNING, ADOPTING] {
+            let derived = hex(&key.derive(word));
+            assert_ne!(key.token(word).secret(), derived);
+            // What is digested for it is no sandbox's id.
+            assert!(
+                format!("amika key for: {word}")
+                    .parse::<SandboxId>()
+                    .is_err()
+            );
+        }
+    }
+
+    #[test]
+    fn an_adoption_is_of_one_container_as_it_is_by_one_user() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let notes = dir.path().join("adopted");
+        let [own, others] = keys(&notes);
+        let adopted = container(labels());
+        assert_eq!(own.trust(&adopted), Trust::Foreign);
+        own.adopt(&adopted).expect("noted");
+        assert_eq!(own.trust(&adopted), Trust::Adopted);
+        assert_eq!(others.trust(&adopted), Trust::Foreign);
+        let mode = |path: &Path| path.metadata().expect("there").permissions().mode() & 0o777;
+        let id = SandboxId::from_random([7; 16]);
+        assert_eq!(mode(&notes), 0o700);
+        assert_eq!(mode(&notes.join(id.as_str())), 0o600);
+        let mut other = adopted.clone();
+        other.id = "c2".to_owned();
+        assert_eq!(own.trust(&other), Trust::Foreign);
+        let mut other = adopted.clone();
+        let path = "/home/ada/bin/deploy".to_owned();
+        other.labels.insert(key::SETUP_HOST_PATH.to_owned(), path);
+        assert_eq!(own.trust(&other), Trust::Foreign);
+        own.forget(&id);
+        assert_eq!(own.trust(&adopted), Trust::Foreign);
+        assert_eq!(std::fs::read_dir(&notes).expect("listed").count(), 0);
+    }
+
+    #[test]
+    fn no_label_leads_out_of_the_directory_of_notes() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let [own, _] = keys(dir.path());
+        for id in ["../key", "", "/etc/passwd", "x"] {
+            let mut labels = labels();
+            labels.insert(key::ID.to_owned(), id.to_owned());
+            assert_eq!(own.note_of(&labels), None, "{id}");
+            assert!(own.adopt(&container(labels)).is_err(), "{id}");
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).expect("listed").count(), 0);
+    }
+}

@@ -36,6 +36,19 @@ pub struct SandboxView {
     pub opencode_url: Option<String>,
 }
 
+/// A text that anybody may have written, escaped and cut.
+pub fn foreign_text(text: &str) -> String {
+    /// Characters that are shown of it.
+    const SHOWN: usize = 200;
+    let mut cut: String = text.chars().take(SHOWN + 1).collect();
+    let is_cut = cut.chars().count() > SHOWN;
+    if is_cut {
+        cut.pop();
+    }
+    let rest = if is_cut { "…" } else { "" };
+    format!("{}{rest}", cut.escape_debug())
+}
+
 /// Warns of labels of a sandbox that cannot be read.
 pub fn warn_of_labels(name: &str, problems: &[LabelError], out: &Printer) {
     if !problems.is_empty() {

@@ -184,12 +184,6 @@ fn not_followed(name: &str, path: &str) -> String {
     format!(
         "setup script {} is not read again: the record of sandbox \"{name}\", which names it, is not signed \
          with your key; the sandbox's last copy is used; `amika sandbox adopt {name}` trusts the record",
-        shown(path)
+        crate::view::foreign_text(path)
     )
-}
-
-/// A path that anybody may have written, escaped and cut.
-fn shown(path: &str) -> String {
-    let cut: String = path.chars().take(200).collect();
-    cut.escape_debug().to_string()
 }
