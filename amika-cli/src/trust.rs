@@ -24,6 +24,8 @@ use crate::error::{CommandError, ExitCode, Result};
 const SIGNING: &str = "sandbox record 1";
 /// What the key of adoptions is for.
 const ADOPTING: &str = "adopted sandbox record 1";
+/// What the key of notes in a sandbox is for.
+const NOTING: &str = "note on added sign-ins 1";
 
 /// Whose a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -50,6 +52,7 @@ impl Trust {
 pub struct RecordKey {
     signing: [u8; 32],
     adopting: [u8; 32],
+    noting: [u8; 32],
     adopted: PathBuf,
 }
 
@@ -74,6 +77,7 @@ impl RecordKey {
         Self {
             signing: key.derive(SIGNING),
             adopting: key.derive(ADOPTING),
+            noting: key.derive(NOTING),
             adopted,
         }
     }
@@ -123,6 +127,21 @@ impl RecordKey {
         };
         let text = hex(&self.adoption(container).finalize().into_bytes());
         write_note(&self.adopted, &note, &text).map_err(|error| failed(&error))
+    }
+
+    /// Signs what is noted of a sandbox in its own files, where whoever is root in it can write.
+    pub fn sign_note(&self, id: &SandboxId, note: &str) -> String {
+        hex(&self.note(id, note).finalize().into_bytes())
+    }
+
+    /// Whether this user's `amika` noted that of this sandbox.
+    pub fn signed_note(&self, id: &SandboxId, note: &str, signature: &str) -> bool {
+        is_hex_of(&self.note(id, note), signature)
+    }
+
+    fn note(&self, id: &SandboxId, note: &str) -> Hmac<Sha256> {
+        // All ids are equally long: none can be read as a part of what follows.
+        mac(&self.noting, &[id.as_str().as_bytes(), note.as_bytes()])
     }
 
     /// Removes the note on a sandbox that is gone. One that stays trusts nothing: it is of that very
@@ -285,7 +304,8 @@ mod tests {
         let key = UserKey::of_bytes([1; 32]);
         let record_key = RecordKey::of(&key, PathBuf::new());
         assert_ne!(record_key.signing, record_key.adopting);
-        for word in [SIGNING, ADOPTING] {
+        assert_ne!(record_key.signing, record_key.noting);
+        for word in [SIGNING, ADOPTING, NOTING] {
             let derived = hex(&key.derive(word));
             assert_ne!(key.token(word).secret(), derived);
             // What is digested for it is no sandbox's id.
@@ -321,6 +341,18 @@ mod tests {
         own.forget(&id);
         assert_eq!(own.trust(&adopted), Trust::Foreign);
         assert_eq!(std::fs::read_dir(&notes).expect("listed").count(), 0);
+    }
+
+    #[test]
+    fn a_note_is_of_one_sandbox_and_by_one_user() {
+        let [own, others] = keys(Path::new("/nowhere"));
+        let [id, other] = [1, 2].map(|byte| SandboxId::from_random([byte; 16]));
+        let signature = own.sign_note(&id, "claude");
+        assert!(own.signed_note(&id, "claude", &signature));
+        assert!(!own.signed_note(&id, "claude,codex", &signature));
+        assert!(!own.signed_note(&other, "claude", &signature));
+        assert!(!others.signed_note(&id, "claude", &signature));
+        assert!(!own.signed_note(&id, "claude", ""));
     }
 
     #[test]
