@@ -78,12 +78,14 @@ pub mod key {
     pub const TEST: &str = "dev.amika.test";
     /// Fingerprint of the recipe that a preset image was built from.
     pub const RECIPE: &str = "dev.amika.recipe";
+    /// What a base image of presets was made from, where Amika's own script made it.
+    pub const BASE: &str = "dev.amika.base";
     /// What shows that the labels of a sandbox's container are its maker's own: a keyed digest of
     /// [`super::canonical`].
     pub const SIGNATURE: &str = "dev.amika.signature";
 
     /// All of them.
-    pub const ALL: [&str; 25] = [
+    pub const ALL: [&str; 26] = [
         ID,
         KIND,
         VERSION,
@@ -108,6 +110,7 @@ pub mod key {
         CREATED_AT,
         TEST,
         RECIPE,
+        BASE,
         SIGNATURE,
     ];
 }

@@ -29,6 +29,7 @@ mod fill;
 mod image;
 mod image_any;
 mod interrupt;
+mod labels;
 mod lifecycle;
 mod logs;
 mod mounts;

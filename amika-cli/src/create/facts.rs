@@ -119,7 +119,7 @@ pub async fn gather(
 /// in it, and which files of this machine belong to it.
 fn refuse_labels(reference: &str, image: &ImageFacts) -> Result<()> {
     /// More names than these tell nobody more.
-    const NAMED: usize = 8;
+    const NAMED: usize = 40;
     let labels = not_an_images(&image.labels);
     if labels.is_empty() {
         return Ok(());

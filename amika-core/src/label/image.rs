@@ -11,14 +11,15 @@ pub fn is_under_prefix(key: &str) -> bool {
 }
 
 /// Returns the keys of an image's labels that no image may bring: all under Amika's prefix but the
-/// five that `amika image build` writes, which an image that is made from a preset has too. They say
-/// that it is an image and from which preset, and nothing of a sandbox.
+/// five that a preset's image has from `amika image build` and its base, which an image that is made
+/// from a preset has too, and the mark of a test run. They say what the image is, and nothing of a
+/// sandbox.
 pub fn not_an_images(labels: &Labels) -> Vec<&str> {
     labels
         .iter()
         .filter(|(key, value)| match key.as_str() {
             key::KIND => value.as_str() != Kind::Image.as_str(),
-            key::VERSION | key::PRESET | key::RECIPE | key::TEST => false,
+            key::VERSION | key::PRESET | key::RECIPE | key::BASE | key::TEST => false,
             key => is_under_prefix(key),
         })
         .map(|(key, _)| key.as_str())
@@ -39,7 +40,14 @@ mod tests {
     #[test]
     fn a_preset_brings_what_it_was_built_with_and_no_image_anything_else() {
         for key in key::ALL {
-            let own = [key::KIND, key::VERSION, key::PRESET, key::RECIPE, key::TEST];
+            let own = [
+                key::KIND,
+                key::VERSION,
+                key::PRESET,
+                key::RECIPE,
+                key::BASE,
+                key::TEST,
+            ];
             assert_eq!(refused(key, "image"), !own.contains(&key), "{key}");
         }
         for kind in Kind::ALL {

@@ -505,7 +505,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_labels_make_it_panic(changed in proptest::collection::vec((0usize..25, any::<String>()), 0..5)) {
+        fn no_labels_make_it_panic(changed in proptest::collection::vec((0usize..26, any::<String>()), 0..5)) {
             let mut labels = full().to_labels();
             for (index, value) in changed {
                 labels.insert(key::ALL[index].to_owned(), value);
