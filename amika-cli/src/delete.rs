@@ -2,7 +2,9 @@
 
 use amika_core::label::{Kind, SandboxRecord, key};
 
-use crate::engine::{ContainerFacts, ContainerSummary, Engine, EngineError, VolumeFacts};
+use crate::engine::{
+    ContainerFacts, ContainerState, ContainerSummary, Engine, EngineError, VolumeFacts,
+};
 use crate::error::Result;
 use crate::reassign;
 use crate::trust::RecordKey;
@@ -45,30 +47,38 @@ async fn belongings(
     Ok(Belongings { volumes, is_alone })
 }
 
-/// Leaves the volumes that are a container's own among those of its sandbox's id, which `bearers` bear;
-/// returns whether there is no other sandbox of that id.
+/// Leaves the volumes that are a container's own among those of its sandbox's id, which `bearers` bear:
+/// those that it mounts, and no other sandbox of that id. Returns whether there is no other.
 fn keep_own(
     volumes: &mut Vec<(Kind, VolumeFacts)>,
     container: &str,
     bearers: &[ContainerSummary],
 ) -> bool {
-    let (own, others): (Vec<_>, Vec<_>) = bearers
-        .iter()
-        .filter(|bearer| {
-            let kind = bearer.labels.get(key::KIND).map(String::as_str);
-            // One that takes its place is the same sandbox.
-            kind == Some(Kind::Sandbox.as_str()) && reassign::passing(&bearer.name).is_none()
-        })
-        .partition(|bearer| bearer.id == container);
-    if others.is_empty() {
-        return true;
-    }
+    let sandboxes = bearers.iter().filter(|bearer| {
+        bearer.labels.get(key::KIND).map(String::as_str) == Some(Kind::Sandbox.as_str())
+    });
+    let (own, others): (Vec<_>, Vec<_>) = sandboxes.partition(|bearer| bearer.id == container);
     let mounts = |bearers: &[&ContainerSummary], volume: &str| {
         let mut mounted = bearers.iter().flat_map(|bearer| &bearer.volumes);
         mounted.any(|(name, _)| name == volume)
     };
-    volumes.retain(|(_, volume)| mounts(&own, &volume.name) && !mounts(&others, &volume.name));
-    false
+    // One that takes its place is the same sandbox, with the same volumes.
+    let is_same = |bearer: &ContainerSummary| {
+        reassign::passing(&bearer.name).is_some()
+            && (own.is_empty() || bearer.volumes.iter().any(|(name, _)| mounts(&own, name)))
+    };
+    let others: Vec<&ContainerSummary> = others
+        .into_iter()
+        .filter(|bearer| !is_same(bearer))
+        .collect();
+    // Of one that the engine removed half-way nothing is told, nor of one that is gone.
+    let is_whole = own
+        .iter()
+        .any(|own| !matches!(own.state, ContainerState::Dead | ContainerState::Removing));
+    if is_whole || !others.is_empty() {
+        volumes.retain(|(_, volume)| mounts(&own, &volume.name) && !mounts(&others, &volume.name));
+    }
+    others.is_empty()
 }
 
 /// What a removal left and took.
@@ -153,7 +163,6 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::engine::ContainerState;
 
     fn bearer(id: &str, name: &str, kind: Kind, volumes: &[&str]) -> ContainerSummary {
         ContainerSummary {
@@ -175,18 +184,33 @@ mod tests {
     #[test]
     fn a_copied_id_claims_no_volume() {
         let sandbox = bearer("1", "a", Kind::Sandbox, &["home", "shared"]);
-        let next = bearer("2", "a.reassign", Kind::Sandbox, &["home"]);
+        let mut dead = bearer("1", "a", Kind::Sandbox, &[]);
+        dead.state = ContainerState::Dead;
+        let next = bearer("2", "a.reassign", Kind::Sandbox, &["home", "shared"]);
         let filler = bearer("3", "home-fill-1", Kind::Amikad, &["home"]);
         let copy = bearer("4", "b", Kind::Sandbox, &["shared"]);
-        let all = ["home", "shared", "unused"];
+        let bare = bearer("5", "c", Kind::Sandbox, &[]);
+        let all = ["home", "shared", "other"];
         for (container, bearers, own, is_alone) in [
-            ("1", vec![sandbox.clone()], &all[..], true),
-            // Its container is gone already.
+            ("1", vec![sandbox.clone()], &all[..2], true),
+            // The engine tells nothing of it, or it is gone already.
+            ("1", vec![dead.clone()], &all, true),
             ("1", vec![], &all, true),
-            ("1", vec![sandbox.clone(), next, filler], &all, true),
+            ("1", vec![next.clone()], &all, true),
+            (
+                "1",
+                vec![sandbox.clone(), next.clone(), filler],
+                &all[..2],
+                true,
+            ),
             ("1", vec![sandbox.clone(), copy.clone()], &["home"], false),
+            ("1", vec![sandbox.clone(), bare.clone()], &all[..2], false),
+            ("1", vec![dead, bare.clone()], &[], false),
             ("4", vec![sandbox, copy.clone()], &[], false),
             ("1", vec![copy], &[], false),
+            // All that is left of that sandbox are its volumes, or what was to take its place.
+            ("5", vec![bare.clone()], &[], true),
+            ("5", vec![bare, next], &[], false),
         ] {
             let volume = |name: &&str| {
                 let facts = VolumeFacts {

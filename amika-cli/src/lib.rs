@@ -31,6 +31,7 @@ mod error;
 pub mod git;
 mod host;
 mod host_path;
+mod image_labels;
 mod inject;
 mod interrupt;
 mod leftovers;

@@ -1,7 +1,7 @@
 //! What is there: the image, the engine's defaults, this host's certificates and proxies.
 
 use amika_core::contract::{AGENT_USER, path};
-use amika_core::label::{Creator, SandboxId, not_an_images};
+use amika_core::label::{Creator, SandboxId};
 use amika_core::volume::Stamp;
 
 use super::mounts::{self, Sources};
@@ -76,7 +76,7 @@ pub async fn gather(
         engine.system()
     );
     let (image_reference, image) = image?;
-    refuse_labels(&image_reference, &image)?;
+    crate::image_labels::refuse(&image_reference, &image.labels)?;
     let image = match &settings.image {
         Image::Preset(_) => image,
         Image::Other(_) => as_made_from(image),
@@ -113,34 +113,6 @@ pub async fn gather(
         sources,
         test: crate::test_run(),
     })
-}
-
-/// Refuses an image that brings what only a sandbox's own labels may say: which sandbox it is, what is
-/// in it, and which files of this machine belong to it.
-fn refuse_labels(reference: &str, image: &ImageFacts) -> Result<()> {
-    /// More names than these tell nobody more.
-    const NAMED: usize = 40;
-    let labels = not_an_images(&image.labels);
-    if labels.is_empty() {
-        return Ok(());
-    }
-    let mut named: Vec<String> = labels
-        .iter()
-        .take(NAMED)
-        .map(|label| label.chars().take(80).collect::<String>())
-        .map(|label| label.escape_debug().to_string())
-        .collect();
-    if labels.len() > NAMED {
-        named.push("…".to_owned());
-    }
-    Err(CommandError::new(
-        ExitCode::Image,
-        format!("image `{reference}` has labels that only amika may write: nothing was made"),
-    )
-    .cause(format!("it has {}", named.join(", ")))
-    .hint("take these LABEL lines out of what it is built from, and build it again")
-    .hint("one that was committed of a sandbox: `docker export CONTAINER | docker import - NAME` makes an image without labels")
-    .detail("labels", labels))
 }
 
 async fn find_image(
