@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
-use crate::support::{DEBIAN, Output, Sandbox, Stage, Stranger, docker};
+use crate::support::{DEBIAN, Output, Sandbox, Stage, Stranger, docker, preset};
 
 /// An id that no test's sandbox has.
 const ID: &str = "01234567-89ab-4def-8123-456789abcdef";
@@ -106,6 +106,26 @@ fn an_image_that_speaks_for_a_sandbox_is_refused_before_anything_is_made() {
     refused.ended(6, &[]);
     let labels = &refused.json()["error"]["labels"];
     assert_eq!(labels, &json!(["dev.amika.id", "dev.amika.repo.name"]));
+}
+
+#[test]
+fn no_preset_is_built_on_an_image_that_speaks_for_a_sandbox() {
+    let stage = Stage::new();
+    let image = stage.image(&format!("FROM {DEBIAN}\nLABEL dev.amika.repo.name=x\n"));
+    let build = ["image", "build", "--force", "--base", &image];
+    let refused = stage.amika(&build).output();
+    refused.ended(
+        6,
+        &["dev.amika.repo.name", "labels that only amika may write"],
+    );
+}
+
+#[test]
+fn a_preset_s_own_labels_are_no_obstacle() {
+    let stage = Stage::new();
+    let image = preset(&stage);
+    let sandbox = stage.sandbox(&image, &["--no-setup"]);
+    assert_eq!(sandbox.inspect()["record"], "signed");
 }
 
 #[test]
@@ -500,4 +520,33 @@ fn a_copied_id_takes_nothing_of_the_sandbox_that_has_it() {
     sandbox.verb("delete", &["--force"]).output().ended(0, &[]);
     assert_eq!(stage.volumes(), Vec::<String>::new());
     stage.sandbox_verb(&["delete", &copy.name]).ended(0, &[]);
+}
+
+#[test]
+fn a_copied_id_takes_nothing_of_a_sandbox_that_is_lost() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    let id = sandbox.inspect()["id"].as_str().unwrap().to_owned();
+    docker(&["rm", "-f", &sandbox.name]).ended(0, &[]);
+    let volumes = stage.volumes();
+    assert_eq!(volumes.len(), 2, "{volumes:?}");
+    let copy = made_by_another(&stage, &[("dev.amika.id", &id)], &[], "true");
+    stage
+        .sandbox_verb(&["delete", "--force", "--volumes", &copy.name])
+        .ended(0, &[]);
+    assert_eq!(stage.volumes(), volumes);
+    let listed = stage.sandbox_verb(&["list", "-o", "json"]).json();
+    let rows = listed.as_array().unwrap().iter();
+    let lost: Vec<&Value> = rows
+        .filter(|row| row["name"] == sandbox.name.as_str())
+        .collect();
+    assert_eq!(lost[0]["state"], "lost");
+    let labels = older(&[("dev.amika.id", &id), ("dev.amika.creator.host", "")]);
+    let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+    let made_never = stage.stranger(&labels, &[DEBIAN]);
+    // A create that was broken off, to all that its labels say.
+    let doctor = stage.amika(&["doctor", "--fix", "-o", "json"]).output();
+    let removed = &doctor.ended(0, &[]).json()["removed"];
+    assert_eq!(removed, &json!([made_never.name]));
+    assert_eq!(stage.volumes(), volumes);
 }
