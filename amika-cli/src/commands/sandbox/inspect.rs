@@ -21,7 +21,7 @@ use crate::output::{human_age, human_size};
 use crate::sandbox::{Sandbox, State};
 use crate::sign_ins;
 use crate::trust::Trust;
-use crate::view::{PortView, SandboxView};
+use crate::view::{self, PortView, SandboxView};
 
 /// What `inspect` shows.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -217,9 +217,15 @@ fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Resu
     line("User", view.user.as_deref().unwrap_or("root"))?;
     // What anybody may have written is told as such.
     let is_foreign = !view.record.follows_host_paths();
-    let claimed = |is_claimed: bool| if is_claimed { " (claimed)" } else { "" };
+    let claimed = |path: &str, is_claimed: bool| {
+        if is_claimed {
+            format!("{} (claimed)", view::foreign_text(path))
+        } else {
+            path.to_owned()
+        }
+    };
     if let Some(script) = &view.setup_script {
-        line("Setup script", &format!("{script}{}", claimed(is_foreign)))?;
+        line("Setup script", &claimed(script, is_foreign))?;
     }
     let setup = view
         .status
@@ -276,8 +282,8 @@ fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Resu
         line(
             "Mount",
             &format!(
-                "{source}{} -> {} ({kind}, {mode})",
-                claimed(mount.claimed),
+                "{} -> {} ({kind}, {mode})",
+                claimed(source, mount.claimed),
                 mount.target
             ),
         )?;
