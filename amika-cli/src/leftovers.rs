@@ -56,12 +56,14 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
     let mut found = Vec::new();
     let mut ids = BTreeSet::new();
     let mut containers = Vec::new();
-    for (container, record) in sandbox::list_all(engine).await? {
+    for (container, reading) in sandbox::list_all(engine).await? {
         ids.extend(container.labels.get(key::ID).cloned());
         containers.push(container.clone());
-        let Ok(record) = record else {
+        // What does not tell which sandbox it is may be anybody's.
+        if !reading.is_identified() {
             continue;
-        };
+        }
+        let record = reading.record;
         if !crate::may_tidy(&container.labels) {
             continue;
         }

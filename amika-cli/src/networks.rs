@@ -242,15 +242,17 @@ pub async fn mend(engine: &Engine, sandbox: &Sandbox) -> Result<()> {
 pub async fn gone(engine: &Engine) -> Result<BTreeMap<String, Vec<String>>> {
     let networks = engine.networks().await?;
     let mut gone: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (container, record) in sandbox::list(engine).await? {
+    for (container, reading) in sandbox::list(engine).await? {
         for stale in stale(&container.networks, &networks) {
             let is_shared = [DEFAULT, INTERNAL].contains(&stale.name.as_str());
             if is_shared || stale.is_made_again {
                 continue;
             }
             // One of its own is made when it starts.
-            let is_own = match (&record, engine.inspect_container(&container.id).await) {
-                (Ok(record), Ok(facts)) => own::was_own(&facts, &record.id, &stale.name).is_some(),
+            let is_own = match engine.inspect_container(&container.id).await {
+                Ok(facts) if reading.is_identified() => {
+                    own::was_own(&facts, &reading.record.id, &stale.name).is_some()
+                }
                 _ => false,
             };
             if !is_own {

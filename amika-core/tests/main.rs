@@ -3,6 +3,9 @@
 #[path = "../fuzz/src/promises.rs"]
 mod promises;
 
+#[path = "../fuzz/src/label_promises.rs"]
+mod label_promises;
+
 mod config_properties;
 mod config_rules;
 mod corpus;

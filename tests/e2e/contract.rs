@@ -101,6 +101,7 @@ const TABLE: &[Row] = &[
     row("sandbox cp", &["FILE", "DIR"], 0),
     row("sandbox rename", &["NAME", "NEW"], 0),
     row("sandbox rename", &["NEW", "NAME"], 0),
+    row("sandbox adopt", &["NAME"], 0),
     row("events", &["--since", "1m", "--until", "1s"], 0).names_nothing(),
     row("sandbox logs", &["NAME"], 0),
     row("sandbox exec", &["NAME", "--", "true"], 0).passes_codes_through(),

@@ -31,6 +31,7 @@ mod hostile_text;
 mod image;
 mod image_any;
 mod interrupt;
+mod labels;
 mod lifecycle;
 mod logs;
 mod mounts;

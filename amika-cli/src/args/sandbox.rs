@@ -51,6 +51,8 @@ pub enum Command {
     Cp(CpArgs),
     /// Show what running sandboxes use: processor, memory, network, disk.
     Stats(StatsArgs),
+    /// Trust the record of a sandbox that your amika did not make: follow the paths that it names.
+    Adopt(AdoptArgs),
     /// Delete sandboxes; their git volumes stay.
     #[command(visible_alias = "rm")]
     Delete(DeleteArgs),
@@ -386,6 +388,20 @@ pub struct StopArgs {
     /// How long programs may take to end before they are killed, such as `5s` [default: 20 s].
     #[arg(short, long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
+}
+
+/// `amika sandbox adopt`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika sandbox adopt teal-tokyo\n  amika sandbox adopt --force teal-tokyo rose-lima\n\nShows what the record says of this machine, and asks. A sandbox needs it that was made by an older\namika, with sudo, or by somebody else, to have its setup script read from this machine again."
+)]
+pub struct AdoptArgs {
+    /// Names of sandboxes.
+    #[arg(value_name = "NAME", required = true, value_parser = NonEmptyStringValueParser::new())]
+    pub names: Vec<String>,
+    /// Do not ask.
+    #[arg(short, long, visible_alias = "yes")]
+    pub force: bool,
 }
 
 /// `amika sandbox delete`.

@@ -5,9 +5,10 @@ mod mounts;
 mod shares;
 mod version;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use amika_core::credential::{Agent, Selection};
+use amika_core::label::SandboxId;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -20,6 +21,8 @@ use crate::error::{CommandError, ExitCode, Result};
 use crate::leftovers::{self, Leftover, Removed};
 use crate::output::{Page, fill, human_size, room};
 use crate::preset::Preset;
+use crate::sandbox;
+use crate::view::unreadable;
 
 /// Less free space than this is worth a word: a preset image and a build need about as much.
 const LOW_DISK: u64 = 8 * 1_000_000_000;
@@ -173,7 +176,42 @@ async fn examine(args: &DoctorArgs, report: &mut Report) -> Result<()> {
     shares::check_quotas(&system, report);
     mounts::check_root(&engine, &system, report).await?;
     mounts::check_programs(&engine, report).await?;
+    check_labels(&engine, report).await?;
     check_leftovers(&engine, args.fix, report).await
+}
+
+/// Labels of sandboxes that cannot be read, or that another container bears too.
+async fn check_labels(engine: &Engine, report: &mut Report) -> Result<()> {
+    let mut list = sandbox::list(engine).await?;
+    list.retain(|(container, _)| crate::may_tidy(&container.labels));
+    let mut bearers: BTreeMap<&SandboxId, Vec<&str>> = BTreeMap::new();
+    let mut is_well = true;
+    for (container, reading) in &list {
+        let name = &container.name;
+        if reading.is_identified() {
+            bearers.entry(&reading.record.id).or_default().push(name);
+        }
+        if !reading.problems.is_empty() {
+            is_well = false;
+            let message = format!("of sandbox \"{name}\": {}", unreadable(&reading.problems));
+            let hint = format!(
+                "`amika sandbox inspect {name}` shows what can be read, `amika sandbox delete {name}` removes it"
+            );
+            report.add("labels", Outcome::Warning, message, Some(&hint));
+        }
+    }
+    for names in bearers.values().filter(|names| names.len() > 1) {
+        is_well = false;
+        let message = format!("{} say that they are the same sandbox", names.join(" and "));
+        let hint =
+            "`amika sandbox delete` of the one that you do not know takes nothing of the other's";
+        report.add("labels", Outcome::Warning, message, Some(hint));
+    }
+    if is_well {
+        let message = "those of all sandboxes can be read";
+        report.add("labels", Outcome::Ok, message, None);
+    }
+    Ok(())
 }
 
 /// A sandbox does not start without its network.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use amika_core::label::{SandboxRecord, key};
+use amika_core::label::{Kind, key};
 use amika_core::service::{Binding, HostPort, MAX_ROUNDS, ResolveError};
 
 use super::copy::copy_all;
@@ -21,7 +21,7 @@ use crate::networks;
 use crate::output::{Printer, Steps};
 use crate::overlay;
 use crate::ports;
-use crate::sandbox::State;
+use crate::sandbox::{Sandbox, State};
 
 /// Settles host ports anew without those that the engine refused.
 pub type Settle<'a> = dyn Fn(&BTreeSet<HostPort>) -> Result<Vec<Binding>, ResolveError> + Sync + 'a;
@@ -282,13 +282,16 @@ pub async fn clear_name(engine: &Engine, name: &str) -> Result<Option<ContainerF
         Err(error) if error.is_not_found() => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    match record_of(&holder) {
-        Some(record) if State::tell(holder.state, &record, None, None) == State::Interrupted => {
-            crate::delete::remove_unfinished(engine, &holder, &record).await?;
+    let sandbox = Sandbox::of(holder);
+    let kind = sandbox.container.labels.get(key::KIND).map(String::as_str);
+    match sandbox.state_of_making() {
+        // What does not tell which sandbox it is may be anybody's work.
+        Some(State::Interrupted) if sandbox.is_identified() => {
+            crate::delete::remove_unfinished(engine, &sandbox.container, &sandbox.record).await?;
             Ok(None)
         }
-        Some(_) => Ok(Some(holder)),
-        None => Err(CommandError::new(
+        _ if kind == Some(Kind::Sandbox.as_str()) => Ok(Some(sandbox.container)),
+        _ => Err(CommandError::new(
             ExitCode::Conflict,
             format!(
                 "the name \"{name}\" is taken by a container that is not amika's; it is left alone"
@@ -329,10 +332,6 @@ pub async fn name_taken(engine: &Engine, name: &str, holder: &ContainerFacts) ->
             "`amika sandbox connect {name}` opens a shell in it; `--replace` makes it anew; or choose another `--name`"
         )),
     }
-}
-
-fn record_of(container: &ContainerFacts) -> Option<SandboxRecord> {
-    SandboxRecord::from_labels(|key| container.labels.get(key).map(String::as_str)).ok()
 }
 
 /// User and group of the agent; a user that the image names by a word is looked up in its files,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 use amika_core::capability::Capability;
+use amika_core::label::key;
 use amika_core::untrusted::Untrusted;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -196,7 +197,13 @@ impl PlanView {
             own_network: matches!(plan.network, networks::Choice::Own { .. }),
             cap_added: names(&container.capabilities.added),
             cap_dropped: names(&container.capabilities.dropped),
-            labels: container.labels.clone(),
+            // Those that are empty are there to say nothing, and the signature says nothing to people.
+            labels: container
+                .labels
+                .iter()
+                .filter(|(key, value)| !value.is_empty() && *key != key::SIGNATURE)
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
         }
     }
 

@@ -16,6 +16,7 @@ use crate::inject::Injection;
 use crate::networks;
 use crate::output::Steps;
 use crate::preset;
+use crate::trust::RecordKey;
 
 /// Facts that the plan is made from.
 pub struct Facts {
@@ -35,6 +36,8 @@ pub struct Facts {
     pub injection: Option<Injection>,
     /// SHA-256 of the sandbox's token.
     pub token_sha256: String,
+    /// What the sandbox's record is signed with.
+    pub record_key: RecordKey,
     /// Proxy variables.
     pub proxies: Vec<(String, String)>,
     /// Whether the engine's log driver is the one that grows without bound.
@@ -77,6 +80,7 @@ pub async fn gather(
         engine.system()
     );
     let (image_reference, image) = image?;
+    crate::image_labels::refuse(&image_reference, &image.labels)?;
     let image = match &settings.image {
         Image::Preset(_) => image,
         Image::Other(_) => as_made_from(image),
@@ -107,6 +111,7 @@ pub async fn gather(
         image,
         injection,
         token_sha256,
+        record_key: RecordKey::load()?,
         proxies: crate::proxy::variables(),
         unbounded_log: system.log_driver == "json-file",
         engine_size: EngineSize {

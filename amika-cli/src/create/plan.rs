@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use amika_core::contract::{self, AMIKAD_PORT, OPENCODE_PORT, env, path};
 use amika_core::credential::Agent;
-use amika_core::label::{Kind, Repository, ResourceRecord, SandboxRecord, SetupScript};
+use amika_core::label::{Kind, Labels, Repository, ResourceRecord, SandboxRecord, SetupScript};
 use amika_core::name::SandboxName;
 use amika_core::port::{HostIp, Protocol};
 use amika_core::service::Binding;
@@ -19,6 +19,7 @@ use super::upload::Upload;
 use crate::engine::{ContainerSpec, MountSpec, PortSpec};
 use crate::inject;
 use crate::networks::Choice;
+use crate::trust::RecordKey;
 
 /// What will be made, in the order of its making.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct Plan {
     pub name: SandboxName,
     /// Its record, as the labels hold it.
     pub record: SandboxRecord,
+    /// What the record is signed with.
+    pub record_key: RecordKey,
     /// The container with its volumes.
     pub container: ContainerSpec,
     /// The network, which may be ours to make.
@@ -60,8 +63,14 @@ impl Plan {
     pub fn add_credentials(&mut self, upload: Upload, agents: Vec<Agent>) {
         self.uploads.push(upload);
         self.record.credentials = agents;
-        self.container.labels = self.record.to_labels();
+        self.container.labels = signed(&self.record, &self.record_key);
     }
+}
+
+fn signed(record: &SandboxRecord, key: &RecordKey) -> Labels {
+    let mut labels = record.to_labels();
+    key.sign(&mut labels);
+    labels
 }
 
 /// Makes the plan. `bindings` are the user's and the services' ports, each with its place on the
@@ -137,7 +146,7 @@ pub fn plan(
         entrypoint,
         cmd,
         env: environment(name, settings, facts, &agent_cwd),
-        labels: record.to_labels(),
+        labels: signed(&record, &facts.record_key),
         // amikad needs root to prepare the home and to become the agent; CMD runs as the image's
         // own user.
         user: (!facts.image.user.is_empty()).then(|| "0:0".to_owned()),
@@ -157,6 +166,7 @@ pub fn plan(
         name: name.clone(),
         record,
         network: facts.network.clone(),
+        record_key: facts.record_key.clone(),
         container,
         volumes,
         clone_target: git_volume.as_ref().map(|_| agent_cwd.clone()),

@@ -71,6 +71,16 @@ impl UserKey {
         mac.update(sandbox_id.as_bytes());
         Token(hex(&mac.finalize().into_bytes()))
     }
+
+    /// A key for another purpose: it tells nothing of this one, nor of any token, since no sandbox's
+    /// id is what is digested here.
+    pub fn derive(&self, purpose: &str) -> [u8; 32] {
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
+        mac.update(b"amika key for: ");
+        mac.update(purpose.as_bytes());
+        mac.finalize().into_bytes().into()
+    }
 }
 
 impl Token {

@@ -356,7 +356,7 @@ async fn take_name(
 
 /// Deletes the sandbox of the same name, if there is one; its git volume stays.
 async fn replace(engine: &Engine, name: &SandboxName, app: &App) -> Result<()> {
-    let old = match Sandbox::find(engine, name.as_str()).await {
+    let old = match Sandbox::find_any(engine, name.as_str()).await {
         Ok(old) => old,
         Err(error) if error.code == ExitCode::NotFound => return Ok(()),
         Err(error) => return Err(error),

@@ -1,5 +1,6 @@
 //! `amika sandbox …`.
 
+mod adopt;
 mod broken_off;
 mod connect;
 mod cp;
@@ -52,6 +53,7 @@ pub(super) fn outputs() -> Vec<(&'static str, Output)> {
             "stats",
             document_or_lines::<Vec<stats::Sample>, stats::Sample>(),
         ),
+        ("adopt", document::<Vec<adopt::Adopted>>()),
         ("delete", delete_output()),
     ]
 }
@@ -101,6 +103,7 @@ fn names(command: &Command) -> Vec<String> {
         | Command::Start(_)
         | Command::Stop(_)
         | Command::Restart(_)
+        | Command::Adopt(_)
         | Command::Delete(_) => Vec::new(),
     }
 }
@@ -124,6 +127,7 @@ async fn dispatch(command: Command, app: &App) -> Result<u8> {
         Command::Wait(args) => wait::run(&args, app).await.map(|()| 0),
         Command::Cp(args) => interruptible(app, cp::run(&args, app)).await,
         Command::Stats(args) => stats::run(&args, app).await,
+        Command::Adopt(args) => adopt::run(&args, app).await.map(|()| 0),
         Command::Delete(args) => delete::run(&args, app).await.map(|()| 0),
     }
 }

@@ -65,18 +65,13 @@ pub(super) async fn run(args: &ListArgs, app: &App) -> Result<()> {
         return Err(unknown(name, names));
     }
     let mut views = Vec::new();
-    for (container, record) in list {
+    for (container, reading) in list {
         let wanted = args.sandbox_name.as_ref();
         if wanted.is_some_and(|name| *name != container.name) {
             continue;
         }
-        match record {
-            Ok(record) => views.extend(services(&container, &record)),
-            Err(reason) => app.out.warn(&format!(
-                "sandbox \"{}\" is left out: {reason}",
-                container.name
-            )),
-        }
+        crate::view::warn_of_labels(&container.name, &reading.problems, &app.out);
+        views.extend(services(&container, &reading.record));
     }
     app.out.result(&views, |out| {
         let mut table = Table::new(["SERVICE", "SANDBOX", "PORTS", "URL"]);
