@@ -20,6 +20,7 @@ pub mod report;
 mod sandbox;
 mod services;
 pub mod steering;
+pub mod user;
 
 use read::Section;
 

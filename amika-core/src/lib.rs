@@ -22,5 +22,7 @@ pub mod name;
 pub mod nearest;
 pub mod port;
 pub mod service;
+#[cfg(feature = "config")]
+pub mod trust;
 pub mod volume;
 pub mod wire;
