@@ -53,6 +53,7 @@ mod terminal;
 mod unreported;
 mod unsaved;
 mod usage;
+mod user_config;
 mod view;
 
 use std::process::ExitCode;

@@ -16,6 +16,8 @@ mod plan;
 mod repository;
 mod request;
 mod settings;
+mod taken;
+mod trust;
 mod upload;
 
 pub use apply::{Job, apply, clear_name, interrupted, name_taken, put, unmake};
@@ -32,4 +34,6 @@ pub use plan::{Plan, plan};
 pub use repository::{SCRIPT_OUTSIDE, Source, copy as repository_copy, open as open_repository};
 pub use request::{Request, Setup, parse_preset, read_script};
 pub use settings::{Settings, merge, rights_by_configuration};
+pub use taken::{Taken, TakenView};
+pub use trust::settle as settle_trust;
 pub use upload::Upload;

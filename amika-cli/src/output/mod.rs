@@ -127,6 +127,18 @@ impl Printer {
         let _ = writeln!(err, "{style}warning:{style:#} {message}");
     }
 
+    /// Whether there is anybody to ask: a person at a terminal, and no program that reads JSON.
+    pub fn can_ask(&self) -> bool {
+        !self.json && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+
+    /// Asks; the answer is typed behind it.
+    pub fn ask(&self, question: &str) {
+        let mut err = anstream::stderr().lock();
+        let _ = write!(err, "{question}");
+        let _ = err.flush();
+    }
+
     /// Shows a finding in a file.
     pub fn diagnostic(&self, path: &str, text: &str, finding: &Diagnostic) {
         let rendered = diagnostic::render(path, text, finding, true);
