@@ -3,7 +3,7 @@
 //! A setup script runs as root with the network on, beside copies of the user's sign-ins. A repository of
 //! this machine is taken to be the user's own; one by URL is asked about the first time.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 /// What is done with a repository's configuration and the user's sign-ins; the user's setting.
@@ -140,7 +140,8 @@ fn without_blanks(text: &str) -> String {
         if c.is_whitespace() || c.is_control() {
             let mut bytes = [0; 4];
             for byte in c.encode_utf8(&mut bytes).bytes() {
-                clean.push_str(&format!("%{byte:02X}"));
+                // Writing to a string does not fail.
+                let _ = write!(clean, "%{byte:02X}");
             }
         } else {
             clean.push(c);
@@ -249,6 +250,10 @@ pub enum InvalidTrusted {
 }
 
 /// What the decision goes by.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact, and a column of the table that decides"
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Question {
     /// The setting, or what holds without one: [`Origin::default_trust`].
@@ -462,38 +467,27 @@ mod tests {
     /// Every case: setting × remembered × somebody to ask × `--credentials` × what there is.
     #[test]
     fn the_decision_is_this_table() {
-        let flags = [false, true];
         for trust in Trust::ALL {
-            for remembered in flags {
-                for can_ask in flags {
-                    for credentials_asked in flags {
-                        for asks_for_anything in flags {
-                            for has_sign_ins in flags {
-                                let question = Question {
-                                    trust,
-                                    remembered,
-                                    can_ask,
-                                    credentials_asked,
-                                    asks_for_anything,
-                                    has_sign_ins,
-                                };
-                                let nothing_to_decide = !asks_for_anything && !has_sign_ins;
-                                let expected = if remembered || nothing_to_decide {
-                                    Decision::All
-                                } else {
-                                    match (trust, can_ask, has_sign_ins && !credentials_asked) {
-                                        (Trust::Auto, _, _) => Decision::All,
-                                        (Trust::Never, _, _) => Decision::Nothing,
-                                        (Trust::Ask, true, _) => Decision::Ask,
-                                        (Trust::Ask, false, true) => Decision::WithoutSignIns,
-                                        (Trust::Ask, false, false) => Decision::All,
-                                    }
-                                };
-                                assert_eq!(decide(question), expected, "{question:?}");
-                            }
-                        }
-                    }
-                }
+            for bits in 0..32u8 {
+                let bit = |index: u8| bits & (1 << index) != 0;
+                let question = Question {
+                    trust,
+                    remembered: bit(0),
+                    can_ask: bit(1),
+                    credentials_asked: bit(2),
+                    asks_for_anything: bit(3),
+                    has_sign_ins: bit(4),
+                };
+                let settled = bit(0) || !(bit(3) || bit(4));
+                let stay_behind = bit(4) && !bit(2);
+                let expected = match (trust, bit(1), stay_behind) {
+                    _ if settled => Decision::All,
+                    (Trust::Never, _, _) => Decision::Nothing,
+                    (Trust::Ask, true, _) => Decision::Ask,
+                    (Trust::Ask, false, true) => Decision::WithoutSignIns,
+                    (Trust::Auto, _, _) | (Trust::Ask, false, false) => Decision::All,
+                };
+                assert_eq!(decide(question), expected, "{question:?}");
             }
         }
     }

@@ -242,7 +242,8 @@ mod tests {
 
     #[test]
     fn long_lists_and_long_words_are_cut() {
-        let names: String = (10..30).map(|n| format!("V{n} = 1\n")).collect();
+        let names: Vec<String> = (10..30).map(|n| format!("V{n} = 1\n")).collect();
+        let names = names.concat();
         let long = "x".repeat(500);
         let config = config(&format!("[env]\n{names}[services.{long}]\nport = 1\n"));
         let lines = Taken::of(&config, None).lines();

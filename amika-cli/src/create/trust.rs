@@ -63,7 +63,17 @@ pub async fn settle(
         Decision::All => {}
         Decision::Ask if args.dry_run => {}
         Decision::Ask => {
-            let text = question_text(&shown, &asked, script.as_deref(), &agents);
+            let knew_it = config
+                .trusted
+                .iter()
+                .any(|entry| entry.source == canonical);
+            let why = if knew_it {
+                "has changed since you trusted it"
+            } else {
+                "is not trusted yet"
+            };
+            let headline = format!("{shown} {why}.");
+            let text = question_text(&headline, &asked, script.as_deref(), &agents);
             match ask(out, text).await {
                 Answer::Yes => {}
                 Answer::Always => remember(canonical.clone(), content, out).await,
@@ -138,33 +148,31 @@ fn digest(config: Option<&[u8]>, script: Option<&[u8]>) -> String {
 
 /// What is asked.
 fn question_text(
-    shown: &str,
+    headline: &str,
     asked: &Taken,
     script: Option<&[u8]>,
     agents: &BTreeSet<Agent>,
 ) -> String {
-    let mut text = format!("{shown} is not trusted yet.\n");
+    let mut lines = vec![headline.to_owned()];
     if !asked.is_empty() {
-        text.push_str("  its .amika/config.toml asks for:\n");
+        lines.push("  its .amika/config.toml asks for:".to_owned());
     }
     for line in asked.lines() {
-        text.push_str(&line);
-        text.push('\n');
-        if line.starts_with("    script ") {
-            text.push_str("              which runs as root at every start, and begins with\n");
-            for line in script.map(beginning).unwrap_or_default() {
-                text.push_str("              │ ");
-                text.push_str(&line);
-                text.push('\n');
-            }
+        let is_script = line.starts_with("    script ");
+        lines.push(line);
+        if is_script {
+            lines.push(
+                "              which runs as root at every start, and begins with".to_owned(),
+            );
+            let script = script.map(beginning).unwrap_or_default();
+            lines.extend(script.iter().map(|line| format!("              │ {line}")));
         }
     }
     if !agents.is_empty() {
-        let agents = names(agents);
-        text.push_str(&format!("  sign-ins that would go in: {agents}\n"));
+        lines.push(format!("  sign-ins that would go in: {}", names(agents)));
     }
-    text.push_str("Trust it? [y = yes, N = no, a = always, until this changes] ");
-    text
+    lines.push("Trust it? [y = yes, N = no, a = always, until this changes] ".to_owned());
+    lines.join("\n")
 }
 
 async fn ask(out: &Printer, text: String) -> Answer {
@@ -193,13 +201,9 @@ async fn remember(source: String, content: Option<String>, out: &Printer) {
         content: Some(content),
     };
     if let Err(error) = user_config::change(Change::Trusting(&entry)).await {
-        let causes: String = error
-            .causes
-            .iter()
-            .map(|cause| format!(": {cause}"))
-            .collect();
-        let message = &error.message;
-        out.warn(&format!("you will be asked again: {message}{causes}"));
+        let mut said = vec!["you will be asked again".to_owned(), error.message];
+        said.extend(error.causes);
+        out.warn(&said.join(": "));
     }
 }
 
@@ -229,7 +233,8 @@ mod tests {
 
     #[test]
     fn a_digest_tells_every_part_from_every_other() {
-        let parts: [(Option<&[u8]>, Option<&[u8]>); 8] = [
+        type Part = Option<&'static [u8]>;
+        let parts: [(Part, Part); 8] = [
             (None, None),
             (Some(b""), None),
             (None, Some(b"")),
@@ -255,16 +260,16 @@ mod tests {
             ..Taken::default()
         };
         let agents = BTreeSet::from([Agent::Claude, Agent::Codex]);
-        let text = question_text("https://h/r", &taken, Some(b"#!/bin/sh\nid\n"), &agents);
+        let text = question_text("It is new.", &taken, Some(b"#!/bin/sh\nid\n"), &agents);
         assert_eq!(
             text,
-            "https://h/r is not trusted yet.\n  its .amika/config.toml asks for:\n    script    setup.sh\n\
+            "It is new.\n  its .amika/config.toml asks for:\n    script    setup.sh\n\
              \x20             which runs as root at every start, and begins with\n\
              \x20             │ #!/bin/sh\n              │ id\n    variables A\n\
              \x20 sign-ins that would go in: claude, codex\n\
              Trust it? [y = yes, N = no, a = always, until this changes] "
         );
-        let text = question_text("https://h/r", &Taken::default(), None, &agents);
+        let text = question_text("It is new.", &Taken::default(), None, &agents);
         assert!(!text.contains("config.toml"), "{text}");
     }
 }

@@ -223,6 +223,7 @@ fn a_yes_is_for_once_and_an_always_until_the_script_changes() {
     created.ended(0, &["your sign-ins to claude stay behind"]);
     assert!(!has_sign_ins(&fourth));
     let (_fifth, mut terminal) = world.create_on_terminal(&[]);
+    terminal.shows("has changed since you trusted it");
     terminal.shows("a = always").types("a\n");
     assert_eq!(terminal.end().0, 0);
     assert_eq!(settings(world.stage.home()).matches("sha256:").count(), 1);
