@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use amika_core::config::{self, ImageChoice, RepoConfig, SetupScript};
+use amika_core::config::{self, ImageChoice, Lifecycle, RepoConfig, SetupScript};
 use amika_core::diagnostic::{Diagnostic, Severity};
 use amika_core::label;
 use amika_core::trust::Origin;
@@ -123,7 +123,7 @@ fn origin(facts: &git::Facts) -> Origin {
 }
 
 /// Takes out of a configuration all by which a repository runs code of its own choosing, and says what
-/// that was. Services stay: they are ports, and run nothing.
+/// that was beside the script. Services stay: they are ports, and run nothing.
 fn leave_setup_out(config: &mut RepoConfig) -> Vec<&'static str> {
     let RepoConfig {
         lifecycle,
@@ -131,10 +131,8 @@ fn leave_setup_out(config: &mut RepoConfig) -> Vec<&'static str> {
         env,
         services: _,
     } = config;
+    *lifecycle = Lifecycle::default();
     let mut left_out = Vec::new();
-    if std::mem::take(lifecycle).setup_script.is_some() {
-        left_out.push("setup_script");
-    }
     match sandbox.image.take().map(|image| image.value) {
         Some(ImageChoice::Preset(_)) => left_out.push("preset"),
         Some(ImageChoice::Image(_)) => left_out.push("image"),
@@ -233,10 +231,7 @@ mod tests {
                     [env]\nA = 1\n[services.api]\nport = 80\n";
         let mut config = config::parse(text).unwrap().config;
         let (limits, services) = (config.sandbox.limits, config.services.clone());
-        assert_eq!(
-            leave_setup_out(&mut config),
-            ["setup_script", "image", "[env]"]
-        );
+        assert_eq!(leave_setup_out(&mut config), ["image", "[env]"]);
         let mut rest = RepoConfig {
             services,
             ..RepoConfig::default()

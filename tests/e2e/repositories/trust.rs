@@ -263,10 +263,7 @@ fn never_gives_a_repository_nothing_and_the_flag_wins() {
 fn no_setup_leaves_out_all_by_which_the_file_runs_code() {
     let world = World::new();
     let (sandbox, created) = world.create(&world.path(), &["--no-setup"]);
-    created.ended(
-        0,
-        &["--no-setup leaves out setup_script, [env] of .amika/config.toml"],
-    );
+    created.ended(0, &["--no-setup leaves out [env] of .amika/config.toml"]);
     let found = inside(
         &sandbox,
         "ls /greeting /stolen 2>/dev/null; echo \"[$GREETING]\"",
