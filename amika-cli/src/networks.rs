@@ -8,6 +8,7 @@ use amika_core::label::{Kind, ResourceRecord, key};
 use crate::engine::{Engine, EngineError, JoinedNetwork, Network};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::lock::FileLock;
+use crate::output::shell_quote;
 use crate::sandbox::{self, Sandbox};
 
 /// The bridge that sandboxes are on that name none.
@@ -63,7 +64,8 @@ pub async fn mend(engine: &Engine, sandbox: &Sandbox) -> Result<()> {
                 format!("network \"{network}\", which sandbox \"{name}\" is on, was removed"),
             )
             .hint(format!(
-                "`docker network create {network}` makes it again; then `amika sandbox start {name}`"
+                "`docker network create {}` makes it again; then `amika sandbox start {name}`",
+                shell_quote(network)
             )));
         }
         tracing::debug!(network = stale.name, "it was made again");

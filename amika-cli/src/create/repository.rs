@@ -10,7 +10,7 @@ use amika_core::trust::Origin;
 use crate::args::sandbox::CreateArgs;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::git::{self, GitError, Kind};
-use crate::output::{Printer, Steps};
+use crate::output::{Printer, Steps, shell_path};
 
 /// What is wrong with a setup script that a link leads to from elsewhere.
 pub const SCRIPT_OUTSIDE: &str = "leads out of the repository by a symbolic link";
@@ -207,7 +207,10 @@ async fn unusable(
             Kind::File { executable: true } => None,
             Kind::File { executable: false } => Some((
                 "is not executable",
-                format!("`git update-index --chmod=+x {path}`, and commit that"),
+                format!(
+                    "`git update-index --chmod=+x {}`, and commit that",
+                    shell_path(path)
+                ),
             )),
             Kind::Directory => Some(("is a directory", name_another())),
         },

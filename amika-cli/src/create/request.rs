@@ -14,6 +14,7 @@ use crate::args::sandbox::CreateArgs;
 use crate::engine::Limits;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::host_path;
+use crate::output::shell_path;
 use crate::preset::Preset;
 
 /// Which image.
@@ -181,7 +182,7 @@ pub fn read_script(path: &Path) -> Result<Setup> {
             ExitCode::Usage,
             format!("setup script {shown} is not executable"),
         )
-        .hint(format!("`chmod +x {shown}`")));
+        .hint(format!("`chmod +x {}`", shell_path(&shown.to_string()))));
     }
     let content = std::fs::read(&absolute).map_err(|error| failed(&error))?;
     Ok(Setup::File {

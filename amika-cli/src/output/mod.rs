@@ -18,7 +18,7 @@ use crate::error::{CommandError, Result};
 pub use progress::Steps;
 pub use table::Table;
 pub use table::room;
-pub use text::{fill, human_age, human_duration, human_size, printable};
+pub use text::{fill, human_age, human_duration, human_size, printable, shell_path, shell_quote};
 
 /// Where a command's words go.
 #[derive(Clone, Debug)]

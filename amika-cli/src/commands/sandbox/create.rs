@@ -23,7 +23,7 @@ use crate::daemon::UserKey;
 use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::lock::FileLock;
-use crate::output::{Printer, Steps};
+use crate::output::{Printer, Steps, shell_quote};
 use crate::ports;
 use crate::ready;
 use crate::sandbox::{Sandbox, State};
@@ -379,7 +379,8 @@ async fn replace(engine: &Engine, name: &SandboxName, app: &App) -> Result<()> {
         crate::delete::remove(engine, &old.container.id, &old.record, is_unfinished).await?;
     for volume in removed.kept {
         app.out.note(&format!(
-            "the old sandbox's git volume {volume} stays: `amika volume delete {volume}` removes it"
+            "the old sandbox's git volume {volume} stays: `amika volume delete {}` removes it",
+            shell_quote(&volume)
         ));
     }
     Ok(())
