@@ -58,6 +58,7 @@ mod trust;
 mod unreported;
 mod unsaved;
 mod usage;
+mod user_config;
 mod view;
 
 use std::process::ExitCode;

@@ -13,6 +13,7 @@ use crate::create::Settings;
 use crate::engine::{Engine, EngineError, JoinedNetwork, Network, NetworkSpec};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::lock::FileLock;
+use crate::output::shell_quote;
 use crate::sandbox::{self, Sandbox};
 
 /// The bridge that sandboxes are on that name none.
@@ -227,7 +228,8 @@ pub async fn mend(engine: &Engine, sandbox: &Sandbox) -> Result<()> {
                 format!("network \"{name}\", which sandbox \"{sandbox}\" is on, was removed"),
             )
             .hint(format!(
-                "`docker network create {name}` makes it again; then `amika sandbox start {sandbox}`"
+                "`docker network create {}` makes it again; then `amika sandbox start {sandbox}`",
+                shell_quote(name)
             )));
         }
         engine.reconnect(&container.id, name).await?;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::daemon::{Client, Transport, UserKey};
 use crate::engine::{ContainerFacts, ContainerState, ContainerSummary, Engine};
 use crate::error::{CommandError, ExitCode, Result};
+use crate::output::shell_quote;
 use crate::trust::{RecordKey, Trust};
 
 /// A sandbox.
@@ -354,7 +355,8 @@ async fn unknown(engine: &Engine, name: &str) -> CommandError {
             format!("sandbox \"{name}\" is lost: its container was removed, volumes of it are left"),
         )
         .hint(format!(
-            "`amika sandbox delete {name}` removes what is left but for a git volume; `amika volume list` shows it"
+            "`amika sandbox delete {}` removes what is left but for a git volume; `amika volume list` shows it",
+            shell_quote(name)
         ))
         .hint("`amika sandbox create` makes a sandbox of this name again");
     }
@@ -370,7 +372,7 @@ async fn unknown(engine: &Engine, name: &str) -> CommandError {
         Err(_) => Vec::new(),
     };
     match amika_core::nearest::nearest(name, names.iter().map(String::as_str)) {
-        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        Some(near) => error.hint(format!("did you mean `{}`?", shell_quote(near))),
         None => error.hint("`amika sandbox list` shows the sandboxes"),
     }
 }

@@ -25,6 +25,8 @@ pub mod nearest;
 pub mod port;
 pub mod service;
 pub mod subnet;
+#[cfg(feature = "config")]
+pub mod trust;
 pub mod untrusted;
 pub mod volume;
 pub mod wire;

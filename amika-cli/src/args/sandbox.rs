@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use amika_core::trust::Trust;
 use clap::Subcommand;
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 
 use super::moment::Moment;
 
@@ -132,10 +133,13 @@ pub struct CreateArgs {
         help_heading = "Mounts and credentials"
     )]
     pub volume: Vec<String>,
-    /// Agents whose sign-ins are copied in [default: all that are found].
+    /// Agents whose sign-ins are copied in; without a value, all that are found [default: all that are
+    /// found, of a repository by URL once it is trusted].
     #[arg(
         long,
         value_name = "claude,codex,opencode",
+        num_args = 0..=1,
+        default_missing_value = "claude,codex,opencode",
         help_heading = "Mounts and credentials"
     )]
     pub credentials: Option<String>,
@@ -146,6 +150,19 @@ pub struct CreateArgs {
         help_heading = "Mounts and credentials"
     )]
     pub no_credentials: bool,
+    /// Trust the repository this once: its configuration applies and sign-ins go in, unasked. `ask` and
+    /// `never` are the other settings [default: `amika config get trust`].
+    #[arg(
+        long,
+        value_name = "auto|ask|never",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "auto",
+        value_parser = trust(),
+        requires = "git",
+        help_heading = "Mounts and credentials"
+    )]
+    pub trust: Option<Trust>,
 
     /// Script that must exit 0 before CMD starts; runs as root at every start.
     #[arg(
@@ -158,7 +175,7 @@ pub struct CreateArgs {
     /// Skip the script on later starts, as long as it does not change.
     #[arg(long, help_heading = "Setup")]
     pub setup_once: bool,
-    /// No setup script, whatever the repository says.
+    /// No setup script; the repository's image, preset and environment are left out too.
     #[arg(long, help_heading = "Setup")]
     pub no_setup: bool,
 
@@ -235,6 +252,11 @@ pub struct CreateArgs {
     /// What to run in it, in place of the image's CMD.
     #[arg(last = true, value_name = "CMD")]
     pub command: Vec<String>,
+}
+
+/// Reads a setting of trust.
+fn trust() -> impl TypedValueParser<Value = Trust> {
+    PossibleValuesParser::new(Trust::ALL.map(Trust::as_str)).try_map(|word| word.parse::<Trust>())
 }
 
 /// `amika sandbox logs`.

@@ -19,7 +19,7 @@ use crate::create;
 use crate::engine::{Endpoint, Engine, SocketRights, SystemFacts};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::leftovers::{self, Leftover, Removed};
-use crate::output::{Page, fill, human_size, room};
+use crate::output::{Page, fill, human_size, room, shell_quote};
 use crate::preset::Preset;
 use crate::sandbox;
 use crate::view::unreadable;
@@ -226,7 +226,10 @@ async fn check_networks(engine: &Engine, report: &mut Report) -> Result<()> {
             "\"{network}\" was removed, which {} would start on",
             sandboxes.join(", ")
         );
-        let hint = format!("`docker network create {network}` makes it again");
+        let hint = format!(
+            "`docker network create {}` makes it again",
+            shell_quote(&network)
+        );
         report.add("networks", Outcome::Warning, message, Some(&hint));
     }
     Ok(())
@@ -429,7 +432,8 @@ fn write_text(
     }
     for volume in &report.git_volumes {
         let text = format!(
-            "git volume {volume} has no sandbox any more; `amika volume delete {volume}` removes it and the work in it"
+            "git volume {volume} has no sandbox any more; `amika volume delete {}` removes it and the work in it",
+            shell_quote(volume)
         );
         say(out, "  ", &text, 4)?;
     }

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::plan::Plan;
+use super::taken::TakenView;
 use super::upload::Content;
 use crate::engine::{LimitFacts, MountSpec};
 use crate::git;
@@ -26,6 +27,8 @@ pub struct PlanView {
     name: String,
     /// The repository that is cloned in; null without `--git`.
     repository: Option<RepositoryView>,
+    /// What of its configuration holds, and whether it is trusted; null without `--git`.
+    taken: Option<TakenView>,
     /// Image reference.
     image: String,
     /// ENTRYPOINT in place of the image's.
@@ -142,13 +145,14 @@ impl RepositoryView {
 
 impl PlanView {
     /// The view of a plan, with the repository that is cloned in.
-    pub fn of(plan: &Plan, repository: Option<RepositoryView>) -> Self {
+    pub fn of(plan: &Plan, repository: Option<RepositoryView>, taken: Option<TakenView>) -> Self {
         let container = &plan.container;
         Self {
             repository: repository.map(|repository| RepositoryView {
                 target: plan.clone_target.clone(),
                 ..repository
             }),
+            taken,
             name: plan.name.to_string(),
             image: container.image.clone(),
             entrypoint: container.entrypoint.clone(),
@@ -216,6 +220,9 @@ impl PlanView {
         writeln!(out, "{:<12}{}", "Name", self.name)?;
         if let Some(repository) = &self.repository {
             repository.write(out)?;
+        }
+        if let Some(taken) = &self.taken {
+            writeln!(out, "{:<12}{}", "Trust", taken.trust.sentence())?;
         }
         writeln!(out, "{:<12}{}", "Image", Untrusted::new(&self.image))?;
         for (label, value) in [

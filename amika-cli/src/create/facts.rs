@@ -14,7 +14,7 @@ use crate::engine::{Engine, ImageFacts};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::inject::Injection;
 use crate::networks;
-use crate::output::Steps;
+use crate::output::{Steps, shell_quote};
 use crate::preset;
 use crate::trust::RecordKey;
 
@@ -146,7 +146,7 @@ async fn find_image(
     if missing == MissingImage::Refuse {
         let how = match image {
             Image::Preset(preset) => format!("`amika image build {preset}` builds it"),
-            Image::Other(reference) => format!("`docker pull {reference}`"),
+            Image::Other(reference) => format!("`docker pull {}`", shell_quote(reference)),
         };
         return Err(CommandError::new(
             ExitCode::Image,

@@ -3,6 +3,7 @@
 use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::networks;
+use crate::output::shell_quote;
 
 /// What docker calls its usual network, which is not listed by this name.
 const DEFAULT: &str = "default";
@@ -53,7 +54,7 @@ fn missing(network: &str, names: &[String]) -> CommandError {
     );
     let known = names.iter().map(String::as_str);
     if let Some(near) = amika_core::nearest::nearest(network, known) {
-        return error.hint(format!("did you mean `--network {near}`?"));
+        return error.hint(format!("did you mean `--network {}`?", shell_quote(near)));
     }
     let error = match names {
         [] => error,

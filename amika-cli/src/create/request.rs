@@ -17,6 +17,7 @@ use super::limits::Flags;
 use crate::args::sandbox::CreateArgs;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::host_path;
+use crate::output::shell_path;
 use crate::preset::Preset;
 
 /// Which image.
@@ -216,7 +217,7 @@ pub fn read_script(path: &Path) -> Result<Setup> {
             ExitCode::Usage,
             format!("setup script {shown} is not executable"),
         )
-        .hint(format!("`chmod +x {shown}`")));
+        .hint(format!("`chmod +x {}`", shell_path(&shown.to_string()))));
     }
     let content = std::fs::read(&absolute).map_err(|error| failed(&error))?;
     Ok(Setup::File {

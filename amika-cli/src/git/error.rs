@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use crate::error::{CommandError, ExitCode};
+use crate::output::{shell_path, shell_quote};
 
 /// Why a repository could not be read, cloned or used as asked.
 #[derive(Debug, thiserror::Error)]
@@ -207,37 +208,37 @@ impl GitError {
             }),
             Self::NotARepository { path } => format!(
                 "make it one with `git init {}`, or leave --git away and use --mount",
-                shell_word(&path.to_string_lossy())
+                shell_path(&path.to_string_lossy())
             ),
             Self::DubiousOwnership { path } => format!(
                 "if you trust it: `git config --global --add safe.directory {}`",
-                shell_word(&path.to_string_lossy())
+                shell_quote(&path.to_string_lossy())
             ),
             Self::NoGit(_) => "install git and try again".into(),
             Self::NoSuchBranch { name, at_url, near } => match &near[..] {
                 [] => no_near_name(name, *at_url),
-                [one] => format!("did you mean `--branch {}`?", shell_word(one)),
+                [one] => format!("did you mean `--branch {}`?", shell_quote(one)),
                 several => format!("near names: {}", several.join(", ")),
             },
             Self::AmbiguousBranch { name, remotes } => format!(
                 "choose one on the host: `git branch {0} {1}/{0}`",
-                shell_word(name),
-                remotes.first().map_or("origin", String::as_str)
+                shell_quote(name),
+                shell_quote(remotes.first().map_or("origin", String::as_str))
             ),
             Self::BranchExists { same: false, .. } => {
                 "choose another name: a branch cannot be a directory of others as well".into()
             }
             Self::BranchExists { name, .. } => {
-                format!("use it with `--branch {}`, or choose another name", shell_word(name))
+                format!("use it with `--branch {}`, or choose another name", shell_quote(name))
             }
             Self::NoWorkTree { .. } => "leave --no-clean away".into(),
             Self::NotCheckedOut { branch, .. } => format!(
                 "leave --no-clean away, or check it out first: `git switch {}`",
-                shell_word(branch)
+                shell_quote(branch)
             ),
             Self::MissingObject { root, .. } => format!(
                 "in a partial clone, fetch what is missing first: `git -C {} archive HEAD >/dev/null`; else `git fsck` says what is broken",
-                shell_word(&root.to_string_lossy())
+                shell_quote(&root.to_string_lossy())
             ),
             Self::Changed { .. } => "try again when nothing writes to the repository".into(),
             Self::Clone { .. } => {
@@ -265,17 +266,7 @@ fn no_near_name(name: &str, at_url: bool) -> String {
     } else {
         "`git fetch` brings what the remotes have"
     };
-    format!("{look}; `--new-branch {}` makes it", shell_word(name))
-}
-
-/// A word quoted for a shell where it needs it.
-fn shell_word(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
+    format!("{look}; `--new-branch {}` makes it", shell_quote(name))
 }
 
 impl From<GitError> for CommandError {

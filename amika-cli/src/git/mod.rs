@@ -359,6 +359,16 @@ impl Repository {
         blocking(move || content::read(&this.0.plan, CONFIG_TOML, CONFIG_LIMIT)).await
     }
 
+    /// The content of a regular file of the copy; `None` when the path leads to none.
+    ///
+    /// # Errors
+    /// [`GitError::Outside`] when it leads out of the repository, [`GitError::TooLarge`] when it has
+    /// more than `limit` bytes.
+    pub async fn file(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, GitError> {
+        let (this, path) = (self.clone(), path.to_owned());
+        blocking(move || content::read(&this.0.plan, &path, limit)).await
+    }
+
     /// What a path, relative to the repository's root, leads to; `None` when to nothing.
     ///
     /// # Errors

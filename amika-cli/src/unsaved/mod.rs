@@ -19,6 +19,7 @@ pub use manifest::Manifest;
 use crate::bridge;
 use crate::engine::{ContainerSpec, ContainerState, Engine, EngineError, MountFacts, MountSpec};
 use crate::error::{CommandError, ExitCode, Result};
+use crate::output::shell_quote;
 use crate::sandbox::Sandbox;
 
 /// How long a look at one place may take: an engine reads some gigabytes in that time.
@@ -89,8 +90,8 @@ fn refusal(name: &str, found: &[(PathBuf, Seen)]) -> CommandError {
     }
     if let Some(from) = from.or_else(|| found.first().map(|(place, _)| place.as_path())) {
         error = error.hint(format!(
-            "`amika sandbox cp {name}:{} .` copies it out",
-            from.display()
+            "`amika sandbox cp {} .` copies it out",
+            shell_quote(&format!("{name}:{}", from.display()))
         ));
     }
     error

@@ -1,7 +1,7 @@
 //! `amika sandbox adopt`.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 
 use amika_core::credential::Agent;
 use amika_core::label::SetupScript;
@@ -143,7 +143,7 @@ pub(super) async fn run(args: &AdoptArgs, app: &App) -> Result<()> {
         .collect();
     if !foreign.is_empty() && !args.force {
         let can_ask = !app.out.is_json() && std::io::stdin().is_terminal();
-        if !(can_ask && interruptible(app, confirmed(&foreign)).await?) {
+        if !(can_ask && interruptible(app, confirmed(&foreign, app)).await?) {
             return Err(refused(&foreign, can_ask));
         }
     }
@@ -179,25 +179,16 @@ pub(super) async fn run(args: &AdoptArgs, app: &App) -> Result<()> {
 }
 
 /// Shows what is to be trusted, and asks.
-async fn confirmed(sandboxes: &[&Sandbox]) -> Result<bool> {
-    let mut err = anstream::stderr();
+async fn confirmed(sandboxes: &[&Sandbox], app: &App) -> Result<bool> {
+    let mut lines = Vec::new();
     for sandbox in sandboxes {
         let name = &sandbox.name;
-        let _ = writeln!(
-            err,
+        lines.push(format!(
             "The record of \"{name}\" is not signed with your key. It says:"
-        );
-        for line in Claims::of(sandbox).lines() {
-            let _ = writeln!(err, "{line}");
-        }
+        ));
+        lines.extend(Claims::of(sandbox).lines());
     }
-    let _ = write!(err, "Trust that as your own? [y/N] ");
-    let answer = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line).map(|_| line)
-    })
-    .await;
-    Ok(matches!(answer, Ok(Ok(line)) if matches!(line.trim(), "y" | "Y" | "yes")))
+    Ok(app.out.confirmed(&lines, "Trust that as your own?").await)
 }
 
 fn refused(foreign: &[&Sandbox], was_asked: bool) -> CommandError {

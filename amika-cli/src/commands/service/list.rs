@@ -9,7 +9,7 @@ use crate::App;
 use crate::args::service::ListArgs;
 use crate::engine::{ContainerState, ContainerSummary, Engine};
 use crate::error::{CommandError, ExitCode, Result};
-use crate::output::Table;
+use crate::output::{Table, shell_quote};
 use crate::sandbox;
 use crate::view::{self, PortView};
 
@@ -93,7 +93,7 @@ fn unknown<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> CommandError
         format!("there is no sandbox \"{}\"", Untrusted::new(name)),
     );
     match amika_core::nearest::nearest(name, names) {
-        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        Some(near) => error.hint(format!("did you mean `{}`?", shell_quote(near))),
         None => error.hint("`amika sandbox list` shows the sandboxes"),
     }
 }
