@@ -126,7 +126,7 @@ impl std::fmt::Display for Condition {
 /// `amika sandbox cp`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  amika sandbox cp notes.md teal-tokyo:docs/            into the agent's directory\n  amika sandbox cp teal-tokyo:target/report.html .\n  amika sandbox cp ./fixtures/. teal-tokyo:/tmp/data    what is in the directory\n  amika sandbox cp teal-tokyo:~/.bashrc rose-lima:~/    from one sandbox to another\n  amika sandbox cp teal-tokyo:src - | tar -t            a tar archive\n  tar -c src | amika sandbox cp - teal-tokyo:/tmp\n\nPaths in a sandbox are relative to the agent's directory, `~` is its home. A destination that is a\ndirectory is copied into, one that is not there becomes the copy, as with `docker cp`. Stopped\nsandboxes are copied from and to as well. What comes into a sandbox belongs to its agent, what comes\nout to you. Out of a sandbox come files, directories and links within the copy; devices, set-user-id\nbits and links that could lead elsewhere are left out, with a warning."
+    after_help = "Examples:\n  amika sandbox cp notes.md teal-tokyo:docs/            into the agent's directory\n  amika sandbox cp teal-tokyo:target/report.html .\n  amika sandbox cp ./fixtures/. teal-tokyo:/tmp/data    what is in the directory\n  amika sandbox cp teal-tokyo:~/.bashrc rose-lima:~/    from one sandbox to another\n  amika sandbox cp teal-tokyo:src - | tar -t            a tar archive\n  tar -c src | amika sandbox cp - teal-tokyo:/tmp\n\nPaths in a sandbox are relative to the agent's directory, `~` is its home. A destination that is a\ndirectory is copied into, one that is not there becomes the copy, as with `docker cp`. Stopped\nsandboxes are copied from and to as well. What comes into a sandbox belongs to its agent, what comes\nout to you. Out of a sandbox come files, directories and links within the copy; devices, set-user-id\nbits and links that could lead elsewhere are left out, with a warning. Git directories are made inert:\ntheir configuration is written anew without what names programs, hooks are left out. A tar archive (`-`)\nis as the sandbox has it: unpack it with care."
 )]
 pub struct CpArgs {
     /// What to copy: PATH, NAME:PATH, or `-` for a tar archive on standard input.
@@ -135,6 +135,9 @@ pub struct CpArgs {
     /// Where to: PATH, NAME:PATH, or `-` for a tar archive on standard output.
     #[arg(value_name = "DESTINATION", value_parser = place)]
     pub destination: Place,
+    /// Copy git directories out of a sandbox as they are: git on this machine will run what they name.
+    #[arg(long)]
+    pub as_is: bool,
 }
 
 fn place(text: &str) -> Result<Place, InvalidPlace> {
