@@ -22,7 +22,7 @@ fn parts(directory: &str) -> Vec<(EntryType, String, &'static str, &'static str)
     vec![
         file("HEAD", "ref: refs/heads/main\n"),
         file("config", CONFIG),
-        file("more", CONFIG),
+        file("more", "[alias]\n\tst = !touch PWNED\n"),
         file("config.worktree", CONFIG),
         made("hooks"),
         file("hooks/post-checkout", "#!/bin/sh\ntouch PWNED\n"),
