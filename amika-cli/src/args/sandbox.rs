@@ -15,7 +15,9 @@ use super::moment::Moment;
 
 mod daily;
 
-pub use daily::{Condition, CpArgs, ListArgs, RenameArgs, RestartArgs, StatsArgs, WaitArgs};
+pub use daily::{
+    Condition, CpArgs, ListArgs, PullArgs, RenameArgs, RestartArgs, StatsArgs, WaitArgs,
+};
 
 /// Verbs of sandboxes.
 #[derive(Debug, Subcommand)]
@@ -49,6 +51,8 @@ pub enum Command {
     Wait(WaitArgs),
     /// Copy files between this machine and sandboxes.
     Cp(CpArgs),
+    /// Bring a sandbox's commits into the repository of this machine that it was made from.
+    Pull(PullArgs),
     /// Show what running sandboxes use: processor, memory, network, disk.
     Stats(StatsArgs),
     /// Delete sandboxes; their git volumes stay.
