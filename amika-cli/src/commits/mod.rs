@@ -33,7 +33,7 @@ const MAX_SHOWN: usize = 200;
 /// How long the agent's git may take for an answer.
 pub(crate) const ANSWER: Duration = Duration::from_mins(2);
 /// How long a pack may take, from its first byte to the look through it.
-pub(crate) const PACK: Duration = Duration::from_mins(60);
+pub(crate) const PACK: Duration = Duration::from_hours(1);
 
 /// What a program of a sandbox's said.
 #[derive(Clone, Debug, Default)]

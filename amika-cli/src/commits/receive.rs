@@ -214,8 +214,8 @@ async fn take_pack<S: Source>(
     };
     let both = async {
         // With the feeding, whatever ends it, the input ends.
-        let (fed, output) = tokio::join!(feed, running.end());
-        Ok::<_, CommandError>((fed?, output?))
+        let (told, output) = tokio::join!(feed, running.end());
+        Ok::<_, CommandError>((told?, output?))
     };
     let (told, output) = match tokio::time::timeout(PACK, both).await {
         Ok(both) => both?,

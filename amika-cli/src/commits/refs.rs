@@ -233,7 +233,7 @@ struct Lock<'t> {
     top: &'t OwnedFd,
     above: Vec<Vec<u8>>,
     name: PathBuf,
-    lock: PathBuf,
+    waiting: PathBuf,
     is_put: bool,
 }
 
@@ -264,7 +264,7 @@ impl<'t> Lock<'t> {
             top,
             above,
             name,
-            lock: lock.into(),
+            waiting: lock.into(),
             is_put: false,
         };
         let mut file = File::from(file);
@@ -275,7 +275,7 @@ impl<'t> Lock<'t> {
 
     fn put(mut self) -> io::Result<()> {
         let at = open(self.top, &self.above, false)?;
-        let place = || rustix::fs::renameat(&at, &self.lock, &at, &self.name);
+        let place = || rustix::fs::renameat(&at, &self.waiting, &at, &self.name);
         let placed = match place() {
             // Directories of branches that are gone stay behind, empty.
             Err(Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => {
@@ -296,7 +296,7 @@ impl Drop for Lock<'_> {
             return;
         }
         if let Ok(at) = open(self.top, &self.above, false) {
-            let _ = rustix::fs::unlinkat(&at, &self.lock, AtFlags::empty());
+            let _ = rustix::fs::unlinkat(&at, &self.waiting, AtFlags::empty());
         }
     }
 }

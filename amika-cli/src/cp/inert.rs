@@ -136,7 +136,7 @@ impl Guard {
         if self.brought.contains(path) {
             return Ok(Before::Nothing);
         }
-        if is_git_directory(fd) || path.file_name().is_some_and(|name| fold(name) == ".git") {
+        if is_git_directory(fd) || is_named(path) {
             return Err("a git directory of this machine is there");
         }
         Ok(before(fd))
@@ -206,7 +206,11 @@ impl Guard {
             heads: &heads,
             secret: &self.secret,
         };
-        for directory in &heads {
+        // `git init` makes a git directory of any `.git`, and keeps what it finds there.
+        let named = self.brought.iter().map(PathBuf::as_path);
+        let named = named.filter(|path| is_named(path));
+        let all: BTreeSet<&Path> = heads.iter().copied().chain(named).collect();
+        for directory in all {
             match finish.neutralise(directory) {
                 // A file of that name and nothing else of git's.
                 Ok(None) => {}
@@ -216,6 +220,9 @@ impl Guard {
                     failed.insert(directory);
                 }
             }
+        }
+        for directory in failed.iter().filter(|path| !heads.contains(*path)) {
+            report.skip(directory, "it cannot be made inert: remove it");
         }
         for ((directory, name), waiting) in &self.held {
             let path = directory.join(name);
@@ -261,6 +268,11 @@ fn other_systems(parents: &Path, folded: &str) -> Option<&'static str> {
     is_jujutsus.then_some("a configuration of Jujutsu, which names programs")
 }
 
+/// Whether git looks for a repository there by its name.
+fn is_named(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| fold(name) == ".git")
+}
+
 /// The git directory that one of a linked work tree belongs to, by its place.
 fn common(directory: &Path) -> Option<&Path> {
     directory.parent()?.parent()
@@ -278,7 +290,8 @@ impl Finish<'_> {
     /// directory but for its `HEAD`.
     fn neutralise(&self, directory: &Path) -> io::Result<Option<Vec<String>>> {
         let fd = open_beneath(self.root, directory)?;
-        if !has_objects(fd.as_fd()) {
+        let is_gits = has_objects(fd.as_fd());
+        if !is_gits && !is_named(directory) {
             return Ok(None);
         }
         let mut what = Vec::new();
@@ -305,7 +318,7 @@ impl Finish<'_> {
         if remove_unless(&fd, "gitdir", stays)? {
             what.push("gitdir".to_owned());
         }
-        Ok(Some(what))
+        Ok((is_gits || !what.is_empty()).then_some(what))
     }
 
     /// Writes the configuration anew; false when there is none.

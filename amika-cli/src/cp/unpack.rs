@@ -61,10 +61,10 @@ pub fn unpack(from: impl Read, mut names: Names, root: OwnedFd, git: Git) -> io:
             .look(unpacker.root.as_fd(), Path::new(""))
             .map_err(io::Error::other)?;
     }
-    let unpacked = unpacker.all(from, &mut names);
+    let result = unpacker.all(from, &mut names);
     // A copy that broke off is inert as well.
     unpacker.finish(&names);
-    unpacked.map(|()| unpacker.report)
+    result.map(|()| unpacker.report)
 }
 
 /// Bytes that are free where a copy goes; none where the file system does not tell.

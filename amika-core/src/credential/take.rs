@@ -298,21 +298,18 @@ fn claude(
     taking: &Taking<'_>,
 ) -> Result<Renewed, Untaken> {
     const KEY: &str = "claudeAiOauth";
-    let (part, mut account) = match ours.get(KEY) {
-        Some(Value::Object(mine)) => {
-            let Some(Value::Object(other)) = theirs.get(KEY) else {
-                return Err(Untaken::Empty);
-            };
-            let renewed = renew(&CLAUDE, mine, other, taking)?;
-            let mut part = ours.clone();
-            part.insert(KEY.into(), Value::Object(renewed.part));
-            (part, renewed.account)
-        }
+    let (part, mut account) = if let Some(Value::Object(mine)) = ours.get(KEY) {
+        let Some(Value::Object(other)) = theirs.get(KEY) else {
+            return Err(Untaken::Empty);
+        };
+        let renewed = renew(&CLAUDE, mine, other, taking)?;
+        let mut part = ours.clone();
+        part.insert(KEY.into(), Value::Object(renewed.part));
+        (part, renewed.account)
+    } else {
         // The other file has the same without a name around it.
-        _ => {
-            let renewed = renew(&CLAUDE, ours, theirs, taking)?;
-            (renewed.part, renewed.account)
-        }
+        let renewed = renew(&CLAUDE, ours, theirs, taking)?;
+        (renewed.part, renewed.account)
     };
     // The tokens say nothing of their account; the settings beside them do.
     let uuid = |settings: Option<&[u8]>| {

@@ -205,7 +205,7 @@ pub(crate) fn cleaned(text: &[u8]) -> String {
                     core[at] = format!("\t{} = {flag}\n", names[at]);
                 }
                 if key == "repositoryformatversion" && setting.text() == Some("1") {
-                    core[4] = "1".to_owned();
+                    "1".clone_into(&mut core[4]);
                 }
             }
             ("extensions", None) => {
@@ -253,10 +253,10 @@ pub(crate) fn cleaned(text: &[u8]) -> String {
         "1"
     };
     let mut written = format!("[core]\n\trepositoryformatversion = {version}\n");
-    core[..4].iter().for_each(|line| written.push_str(line));
+    written.extend(core[..4].iter().map(String::as_str));
     if !extensions.is_empty() {
         written.push_str("[extensions]\n");
-        extensions.iter().for_each(|line| written.push_str(line));
+        written.extend(extensions);
     }
     let mut last = None;
     for (section, name, key, value) in remotes.iter().chain(&branches) {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 /// Claims that name the account.
 const ACCOUNT: [&str; 3] = ["chatgpt_account_id", "chatgpt_user_id", "user_id"];
-/// Where OpenAI's tokens have them.
+/// Where those of Codex have them.
 const OPENAI: &str = "https://api.openai.com/auth";
 
 /// The claims of a token.

@@ -333,6 +333,27 @@ fn no_directory_of_this_machine_becomes_a_git_directory() {
 }
 
 #[test]
+fn half_a_git_directory_is_inert_before_git_init_completes_it() {
+    for missing in ["HEAD", "refs", "objects/info/alternates"] {
+        for name in ["proj/.git", "proj/.GIT"] {
+            let (_stage, beneath) = stage();
+            let parts = parts(name)
+                .into_iter()
+                .filter(|(_, path, ..)| !path.ends_with(missing));
+            let report = archive(parts).unpack(Names::kept(), &beneath).unwrap();
+            assert_eq!(report.inert_count, 1, "{report:?}");
+            is_inert(&beneath.join(name));
+            let init = Command::new("git")
+                .args(["init", "-q"])
+                .current_dir(beneath.join("proj"))
+                .status();
+            assert!(init.unwrap().success());
+            git_runs_nothing(&beneath.join("proj"));
+        }
+    }
+}
+
+#[test]
 fn what_is_not_gits_stays_as_it_is() {
     let (_stage, beneath) = stage();
     let report = Hostile::new()
