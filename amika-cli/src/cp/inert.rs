@@ -10,6 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
@@ -348,8 +349,16 @@ impl Finish<'_> {
         let fd = open_beneath(self.root, directory).map_err(|_| "it cannot be read")?;
         let found = rustix::fs::statat(&fd, waiting, AtFlags::SYMLINK_NOFOLLOW);
         if found.is_ok_and(|found| !FileType::from_raw_mode(found.st_mode).is_file()) {
-            // A link: those that leave the copy did not come this far.
-            return Ok(());
+            // A link: those that leave the copy did not come this far. `git init` follows it, and keeps what
+            // it finds there.
+            let target = rustix::fs::readlinkat(&fd, waiting, Vec::new());
+            let target = target.map_err(|_| "it cannot be read")?;
+            let leads = lexical(directory, target.to_bytes());
+            return if self.heads.contains(leads.as_path()) {
+                Ok(())
+            } else {
+                Err("it leads to no git directory of the copy")
+            };
         }
         let text = read(fd.as_fd(), waiting, MAX_POINTER).map_err(|_| "it cannot be read")?;
         let text = text.ok_or("it is too large to lead to a git directory")?;
@@ -364,6 +373,21 @@ impl Finish<'_> {
             Err("it leads to a git directory outside the copy")
         }
     }
+}
+
+/// Where a link in a directory leads that climbs at its beginning alone.
+fn lexical(directory: &Path, target: &[u8]) -> PathBuf {
+    let mut path = directory.to_owned();
+    for part in target.split(|byte| *byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => {
+                path.pop();
+            }
+            part => path.push(OsStr::from_bytes(part)),
+        }
+    }
+    path
 }
 
 /// Whether git would take a directory for one of its own, or for that of a linked work tree.

@@ -354,6 +354,34 @@ fn half_a_git_directory_is_inert_before_git_init_completes_it() {
 }
 
 #[test]
+fn a_link_in_the_place_of_a_git_directory_leads_to_one_that_is_inert() {
+    for (target, missing, stays) in [
+        ("../store", "", true),
+        ("../store", "HEAD", false),
+        ("../second", "", false),
+        ("../nothing", "", false),
+        (".", "", false),
+    ] {
+        let (_stage, beneath) = stage();
+        let parts = parts("copy/store")
+            .into_iter()
+            .filter(|(_, path, ..)| missing.is_empty() || !path.ends_with(missing));
+        archive(parts)
+            .link("copy/second", "store")
+            .link("copy/proj/.git", target)
+            .file("copy/proj/file", "x")
+            .unpack(Names::kept(), &beneath)
+            .unwrap();
+        let proj = beneath.join("copy/proj");
+        assert_eq!(proj.join(".git").is_symlink(), stays, "{target} {missing}");
+        let mut init = Command::new("git");
+        let made = init.args(["init", "-q"]).current_dir(&proj).status();
+        assert!(made.unwrap().success());
+        git_runs_nothing(&proj);
+    }
+}
+
+#[test]
 fn what_is_not_gits_stays_as_it_is() {
     let (_stage, beneath) = stage();
     let report = Hostile::new()
