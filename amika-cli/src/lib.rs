@@ -19,6 +19,7 @@ mod bridge;
 mod browser;
 mod certificates;
 mod commands;
+mod commits;
 mod cp;
 mod create;
 mod creator;

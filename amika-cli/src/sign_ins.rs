@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use amika_core::contract::path;
 use amika_core::credential::{
-    Agent, Copy, CredentialFile, FILES, MAX_BYTES, Newer, Tokens, compare_tokens, newer,
+    Agent, Copy, CredentialFile, FILES, MAX_BYTES, Newer, Taken, Taking, Tokens, Untaken,
+    compare_tokens, newer, take,
 };
 use amika_core::label::{SandboxId, SandboxRecord};
 use serde::{Deserialize, Serialize};
@@ -65,10 +66,40 @@ impl Pair {
         Some(newer(&self.file, host, sandbox))
     }
 
+    /// What `pull` would take of the sandbox's; none when there is nothing that can be read.
+    pub fn taken(&self, taking: &Taking<'_>) -> Option<Result<Taken, Untaken>> {
+        let host = match &self.host {
+            Side::Unusable(_) => return None,
+            side => side.file().map(|file| file.content.as_slice()),
+        };
+        let sandbox = self.sandbox.file()?;
+        Some(take(&self.file, host, &sandbox.content, taking))
+    }
+
     /// How the sandbox's refresh tokens stand to this machine's, when both can be read.
     pub fn tokens(&self) -> Option<Tokens> {
         let (host, sandbox) = (self.host.file()?, self.sandbox.file()?);
         Some(compare_tokens(&self.file, &host.content, &sandbox.content))
+    }
+}
+
+/// What holds for taking sign-ins of these files now.
+pub fn taking(pairs: &[Pair], force: bool) -> Taking<'_> {
+    /// Claude Code's settings, in which it keeps the account.
+    const SETTINGS: &str = ".claude.json";
+    let settings = pairs.iter().find(|pair| pair.file.path == SETTINGS);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Taking {
+        now: now.map_or(0, |since| {
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        }),
+        force,
+        host_settings: settings
+            .and_then(|pair| pair.host.file())
+            .map(|file| file.content.as_slice()),
+        sandbox_settings: settings
+            .and_then(|pair| pair.sandbox.file())
+            .map(|file| file.content.as_slice()),
     }
 }
 

@@ -42,6 +42,7 @@ mod opencode;
 mod plain_docker;
 mod ports;
 mod prompt;
+mod pull;
 mod repositories;
 mod services;
 mod setup;

@@ -16,7 +16,9 @@ use super::moment::Moment;
 
 mod daily;
 
-pub use daily::{Condition, CpArgs, ListArgs, RenameArgs, RestartArgs, StatsArgs, WaitArgs};
+pub use daily::{
+    Condition, CpArgs, ListArgs, PullArgs, RenameArgs, RestartArgs, StatsArgs, WaitArgs,
+};
 
 /// Verbs of sandboxes.
 #[derive(Debug, Subcommand)]
@@ -50,6 +52,8 @@ pub enum Command {
     Wait(WaitArgs),
     /// Copy files between this machine and sandboxes.
     Cp(CpArgs),
+    /// Bring a sandbox's commits into the repository of this machine that it was made from.
+    Pull(PullArgs),
     /// Show what running sandboxes use: processor, memory, network, disk.
     Stats(StatsArgs),
     /// Trust the record of a sandbox that your amika did not make: follow the paths that it names.

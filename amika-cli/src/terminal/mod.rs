@@ -9,7 +9,7 @@ mod signals;
 pub(crate) use input::Input;
 pub(crate) use output::{Output, Target};
 pub(crate) use raw::{RawMode, is_terminal, size};
-pub(crate) use session::{Remote, Streams, run};
+pub(crate) use session::{Remote, Streams, kill, run};
 pub(crate) use signals::{Signal, Signals};
 
 /// Variables that tell a program what kind of terminal it has.

@@ -50,10 +50,12 @@ pub async fn refuse(engine: &Engine, sandbox: &Sandbox) -> Result<()> {
     if found.is_empty() {
         return Ok(());
     }
-    Err(refusal(&sandbox.name, &found))
+    let has_commits = sandbox.record.repository.is_some();
+    Err(refusal(&sandbox.name, &found, has_commits))
 }
 
-fn refusal(name: &str, found: &[(PathBuf, Seen)]) -> CommandError {
+/// The error; `has_commits` tells whether there is a repository to pull from.
+fn refusal(name: &str, found: &[(PathBuf, Seen)], has_commits: bool) -> CommandError {
     let is_known = found.iter().any(|(_, seen)| seen.is_work());
     let mut error = CommandError::new(
         ExitCode::Conflict,
@@ -92,6 +94,11 @@ fn refusal(name: &str, found: &[(PathBuf, Seen)]) -> CommandError {
         error = error.hint(format!(
             "`amika sandbox cp {} .` copies it out",
             shell_quote(&format!("{name}:{}", from.display()))
+        ));
+    }
+    if has_commits {
+        error = error.hint(format!(
+            "`amika sandbox pull {name}` brings its commits into the repository that it was made from"
         ));
     }
     error
@@ -356,6 +363,7 @@ mod tests {
                 ("/d".into(), long),
                 ("/h/w".into(), link),
             ],
+            true,
         );
         let text = error.to_json().to_string();
         for part in [
@@ -364,11 +372,13 @@ mod tests {
             "in /d: a, b, c, d, e, …",
             "/h/w is a link to w2",
             "`amika sandbox cp x:/d .`",
+            "`amika sandbox pull x`",
             "`amika sandbox delete --force x`",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
-        let error = refusal("x", &[("/l".into(), seen(&[], None, false))]);
+        let error = refusal("x", &[("/l".into(), seen(&[], None, false))], false);
         assert!(error.message.contains("may hold work"), "{}", error.message);
+        assert!(!error.to_json().to_string().contains("sandbox pull"));
     }
 }

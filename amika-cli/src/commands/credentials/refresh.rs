@@ -79,10 +79,7 @@ pub(super) async fn run(args: &RefreshArgs, app: &App) -> Result<()> {
         } else {
             "this machine has no copy of them"
         })
-        .hint(format!(
-            "`amika credentials pull {name}` takes them; `--force` overwrites them; `--credentials` names the \
-             agents whose sign-ins are to be copied"
-        )));
+        .hint(way_on(&name, &would_lose, &pairs)));
     }
     let plan = CredentialPlan {
         take: found
@@ -162,6 +159,23 @@ fn unproven_error(sandbox: &str, agents: &BTreeSet<Agent>, is_foreign: bool) -> 
 fn join(agents: &BTreeSet<Agent>) -> String {
     let names: Vec<&str> = agents.iter().map(|agent| agent.as_str()).collect();
     names.join(", ")
+}
+
+/// What to do about newer sign-ins of a sandbox: to pull them only where that would take them.
+fn way_on(name: &str, would_lose: &[&Pair], pairs: &[Pair]) -> String {
+    let taking = sign_ins::taking(pairs, false);
+    let can_be_pulled = would_lose.iter().any(|pair| {
+        let taken = pair.taken(&taking);
+        taken.is_some_and(|taken| taken.is_ok_and(|taken| taken.content.is_some()))
+    });
+    let pull = if can_be_pulled {
+        format!("`amika credentials pull {name}` takes them")
+    } else {
+        format!("`amika credentials status {name}` tells why they cannot be pulled")
+    };
+    format!(
+        "{pull}; `--force` overwrites them; `--credentials` names the agents whose sign-ins are to be copied"
+    )
 }
 
 /// The error where this machine has no sign-in of the agents that are meant; `has` are those it has one of.
