@@ -21,6 +21,7 @@ pub mod name;
 #[cfg(feature = "config")]
 pub mod nearest;
 pub mod port;
+pub mod proof;
 pub mod service;
 pub mod volume;
 pub mod wire;

@@ -20,6 +20,14 @@ pub use table::Table;
 pub use table::room;
 pub use text::{fill, human_age, human_duration, human_size, printable};
 
+/// Says something that must not be overlooked, for who has no printer: quiet or not, it is the same.
+pub fn warn(message: &str) {
+    let style = anstyle::AnsiColor::Yellow.on_default().bold();
+    let mut err = anstream::stderr().lock();
+    // A standard error that cannot be written leaves nobody to tell.
+    let _ = writeln!(err, "{style}warning:{style:#} {message}");
+}
+
 /// Where a command's words go.
 #[derive(Clone, Debug)]
 pub struct Printer {
@@ -121,10 +129,7 @@ impl Printer {
 
     /// Says something that must not be overlooked.
     pub fn warn(&self, message: &str) {
-        let style = anstyle::AnsiColor::Yellow.on_default().bold();
-        let mut err = anstream::stderr().lock();
-        // A standard error that cannot be written leaves nobody to tell.
-        let _ = writeln!(err, "{style}warning:{style:#} {message}");
+        warn(message);
     }
 
     /// Shows a finding in a file.

@@ -3,16 +3,20 @@
 //! It runs on a thread of its own. Whatever happens to it, CMD goes on.
 
 mod answer;
+mod challenge;
 mod connections;
 mod events;
 mod guard;
 mod health_check;
+mod limit;
 mod log_stream;
 mod route;
+mod tunnel;
 
 use std::convert::Infallible;
 use std::fs;
 use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -24,9 +28,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use nix::libc;
+use nix::sys::socket::{Backlog, listen};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 
+use challenge::Session;
 use connections::Connections;
 
 use crate::publish::{Shared, closed};
@@ -36,19 +42,49 @@ use crate::say::say;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Size of a request's head.
 const HEADER_LIMIT: usize = 8 << 10;
+/// Connections of the network at a time.
+const NETWORK_LIMIT: usize = 256;
+/// Connections of root's socket at a time.
+const ROOT_LIMIT: usize = 64;
 /// How long the end waits for answers that are under way.
 const DRAIN_LIMIT: Duration = Duration::from_millis(300);
 
 /// Connections that are open, for [`drain`].
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
+/// Connections that wait to be accepted: until the thread runs, and in a burst.
+const BACKLOG: i32 = 1024;
+
+/// Takes the port, before any child could: what comes to it waits until the thread runs.
+///
+/// Without it, which is said, the sandbox still does its work.
+pub(crate) fn bind() -> Option<std::net::TcpListener> {
+    match try_bind() {
+        Ok(listener) => Some(listener),
+        Err(error) => {
+            say(format!(
+                "port {AMIKAD_PORT} cannot be had: {error}; going on without it"
+            ));
+            None
+        }
+    }
+}
+
+fn try_bind() -> std::io::Result<std::net::TcpListener> {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, AMIKAD_PORT))?;
+    listener.set_nonblocking(true)?;
+    // Again, for a longer queue.
+    listen(&listener.as_fd(), Backlog::new(BACKLOG)?)?;
+    Ok(listener)
+}
+
 /// Starts the thread; without one the sandbox still does its work.
-pub(crate) fn start(shared: &Arc<Shared>) {
+pub(crate) fn start(shared: &Arc<Shared>, mut port: Option<std::net::TcpListener>) {
     let shared = shared.clone();
     let serve_for_good = move || {
         // A bug may take the server down; it comes back, but not in a busy loop.
         for _ in 0..100 {
-            let served = catch_unwind(AssertUnwindSafe(|| serve(&shared)));
+            let served = catch_unwind(AssertUnwindSafe(|| serve(&shared, &mut port)));
             match served {
                 Ok(Ok(())) => return,
                 Ok(Err(error)) => {
@@ -77,29 +113,28 @@ pub(crate) fn drain(shared: &Shared) {
     }
 }
 
-fn serve(shared: &Arc<Shared>) -> std::io::Result<()> {
+/// Serves for as long as it can; what it leaves in `port` serves the next one.
+fn serve(shared: &Arc<Shared>, port: &mut Option<std::net::TcpListener>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
         shared.secrets.prepare_token();
-        let connections = Arc::new(Connections::default());
+        let connections = Arc::new(Connections::new(NETWORK_LIMIT));
         tokio::spawn(health_check::watch(shared.clone()));
-        let socket = tokio::spawn(accept_unix(shared.clone(), connections.clone()));
-        loop {
-            match TcpListener::bind((Ipv4Addr::UNSPECIFIED, AMIKAD_PORT)).await {
-                Ok(listener) => accept_tcp(listener, shared, &connections).await,
-                Err(error) => {
-                    say(format!(
-                        "port {AMIKAD_PORT} cannot be had: {error}; going on without it"
-                    ));
-                    // The socket may still serve; a panic there starts all of it again.
-                    let _ = socket.await;
-                    return Ok(());
-                }
-            }
+        let socket = tokio::spawn(accept_unix(shared.clone()));
+        while let Some(listener) = port.as_ref() {
+            // A copy: the port stays ours if this runtime fails.
+            let copy = listener.try_clone().and_then(TcpListener::from_std)?;
+            accept_tcp(copy, shared, &connections).await;
             say(format!("port {AMIKAD_PORT} was lost; listening again"));
+            // Ours is closed first.
+            drop(port.take());
+            *port = bind();
         }
+        // The socket may still serve; a panic there starts all of it again.
+        let _ = socket.await;
+        Ok(())
     })
 }
 
@@ -130,7 +165,9 @@ async fn linger() {
     std::future::pending::<()>().await;
 }
 
-async fn accept_unix(shared: Arc<Shared>, connections: Arc<Connections>) {
+async fn accept_unix(shared: Arc<Shared>) {
+    // Places of its own: whatever the network does, root gets in.
+    let connections = Connections::new(ROOT_LIMIT);
     // Without root, the agent would be whoever owns the socket: it must use the token then.
     if !nix::unistd::geteuid().is_root() {
         return;
@@ -186,11 +223,12 @@ async fn serve_connection<S>(
 {
     let _counted = Counted::new();
     let mut closing = shared.closing.subscribe();
+    let session = Arc::new(Session::new(door));
     let service = service_fn(|request| {
-        let (shared, busy) = (shared.clone(), busy.clone());
+        let (shared, busy, session) = (shared.clone(), busy.clone(), session.clone());
         async move {
             busy.store(true, Ordering::Relaxed);
-            let mut answer = route::answer(request, door, &shared).await;
+            let mut answer = route::answer(request, &session, &shared).await;
             answer.body_mut().mark_idle_at_end(busy);
             Ok::<_, Infallible>(answer)
         }
@@ -201,7 +239,9 @@ async fn serve_connection<S>(
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(HEADER_LIMIT)
         .half_close(true);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let closed = tokio::select! {
         // Broken connections are the client's business.

@@ -12,6 +12,7 @@ mod start;
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
@@ -31,7 +32,7 @@ use crate::say::say;
 use crate::secrets::{Secrets, hex, random_bytes};
 use crate::setup::Tracer;
 use crate::status::{Facts, snapshot};
-use crate::{opencode, sys};
+use crate::{http, opencode, sys};
 
 const SIGCONT: i32 = 18;
 
@@ -99,6 +100,8 @@ struct Supervisor {
     succeeded: bool,
     setup_tail: Vec<String>,
     http_started: bool,
+    /// The API's port, until its thread has it.
+    port: Option<TcpListener>,
     exit: Option<i32>,
 }
 
@@ -152,6 +155,8 @@ impl Supervisor {
             succeeded: false,
             setup_tail: Vec::new(),
             http_started: false,
+            // Before the first child, which could have it otherwise.
+            port: http::bind(),
             exit: None,
         }
     }

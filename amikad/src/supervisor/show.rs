@@ -47,7 +47,7 @@ impl Supervisor {
         if self.boot.script.is_none() && self.state.phase == Phase::Running {
             say("no setup script to run");
         }
-        http::start(&self.shared);
+        http::start(&self.shared, self.port.take());
     }
 
     /// The daemon's last act: whoever follows a log gets its end.
