@@ -9,31 +9,27 @@ mod events;
 mod guard;
 mod health_check;
 mod limit;
+mod listeners;
 mod log_stream;
 mod route;
 mod tunnel;
 
 use std::convert::Infallible;
-use std::fs;
-use std::net::Ipv4Addr;
-use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use amika_core::contract::{AMIKAD_PORT, path};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use nix::libc;
-use nix::sys::socket::{Backlog, listen};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 
 use challenge::Session;
 use connections::Connections;
+pub(crate) use listeners::Listeners;
 
 use crate::publish::{Shared, closed};
 use crate::say::say;
@@ -52,39 +48,14 @@ const DRAIN_LIMIT: Duration = Duration::from_millis(300);
 /// Connections that are open, for [`drain`].
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
-/// Connections that wait to be accepted: until the thread runs, and in a burst.
-const BACKLOG: i32 = 1024;
-
-/// Takes the port, before any child could: what comes to it waits until the thread runs.
-///
-/// Without it, which is said, the sandbox still does its work.
-pub(crate) fn bind() -> Option<std::net::TcpListener> {
-    match try_bind() {
-        Ok(listener) => Some(listener),
-        Err(error) => {
-            say(format!(
-                "port {AMIKAD_PORT} cannot be had: {error}; going on without it"
-            ));
-            None
-        }
-    }
-}
-
-fn try_bind() -> std::io::Result<std::net::TcpListener> {
-    let listener = std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, AMIKAD_PORT))?;
-    listener.set_nonblocking(true)?;
-    // Again, for a longer queue.
-    listen(&listener.as_fd(), Backlog::new(BACKLOG)?)?;
-    Ok(listener)
-}
-
 /// Starts the thread; without one the sandbox still does its work.
-pub(crate) fn start(shared: &Arc<Shared>, mut port: Option<std::net::TcpListener>) {
+pub(crate) fn start(shared: &Arc<Shared>, mut listeners: Listeners) {
+    listeners.note_problems();
     let shared = shared.clone();
     let serve_for_good = move || {
         // A bug may take the server down; it comes back, but not in a busy loop.
         for _ in 0..100 {
-            let served = catch_unwind(AssertUnwindSafe(|| serve(&shared, &mut port)));
+            let served = catch_unwind(AssertUnwindSafe(|| serve(&shared, &mut listeners)));
             match served {
                 Ok(Ok(())) => return,
                 Ok(Err(error)) => {
@@ -113,27 +84,31 @@ pub(crate) fn drain(shared: &Shared) {
     }
 }
 
-/// Serves for as long as it can; what it leaves in `port` serves the next one.
-fn serve(shared: &Arc<Shared>, port: &mut Option<std::net::TcpListener>) -> std::io::Result<()> {
+/// Serves for as long as it can; what it leaves in `listeners` serves the next one.
+fn serve(shared: &Arc<Shared>, listeners: &mut Listeners) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        shared.secrets.prepare_token();
         let connections = Arc::new(Connections::new(NETWORK_LIMIT));
         tokio::spawn(health_check::watch(shared.clone()));
-        let socket = tokio::spawn(accept_unix(shared.clone()));
-        while let Some(listener) = port.as_ref() {
+        let socket = match &listeners.socket {
+            Some(socket) => {
+                let copy = socket.try_clone().and_then(UnixListener::from_std)?;
+                Some(tokio::spawn(accept_unix(copy, shared.clone())))
+            }
+            None => None,
+        };
+        while let Some(listener) = &listeners.port {
             // A copy: the port stays ours if this runtime fails.
             let copy = listener.try_clone().and_then(TcpListener::from_std)?;
             accept_tcp(copy, shared, &connections).await;
-            say(format!("port {AMIKAD_PORT} was lost; listening again"));
-            // Ours is closed first.
-            drop(port.take());
-            *port = bind();
+            listeners.bind_port_again();
         }
         // The socket may still serve; a panic there starts all of it again.
-        let _ = socket.await;
+        if let Some(socket) = socket {
+            let _ = socket.await;
+        }
         Ok(())
     })
 }
@@ -165,30 +140,9 @@ async fn linger() {
     std::future::pending::<()>().await;
 }
 
-async fn accept_unix(shared: Arc<Shared>) {
+async fn accept_unix(listener: UnixListener, shared: Arc<Shared>) {
     // Places of its own: whatever the network does, root gets in.
     let connections = Connections::new(ROOT_LIMIT);
-    // Without root, the agent would be whoever owns the socket: it must use the token then.
-    if !nix::unistd::geteuid().is_root() {
-        return;
-    }
-    // Bound elsewhere and moved, so that nobody finds it before its mode is right.
-    let hidden = format!("{}.new", path::CONTROL_SOCKET);
-    let bound = UnixListener::bind(&hidden).and_then(|listener| {
-        fs::set_permissions(&hidden, fs::Permissions::from_mode(0o600))?;
-        fs::rename(&hidden, path::CONTROL_SOCKET)?;
-        Ok(listener)
-    });
-    let listener = match bound {
-        Ok(listener) => listener,
-        Err(error) => {
-            say(format!(
-                "cannot listen on {}: {error}",
-                path::CONTROL_SOCKET
-            ));
-            return;
-        }
-    };
     loop {
         match listener.accept().await {
             Ok((stream, _)) => connections.admit(stream, route::Door::Root, &shared).await,

@@ -12,7 +12,6 @@ mod start;
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
@@ -25,6 +24,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::args::Place;
 use crate::boot::Boot;
+use crate::http::Listeners;
 use crate::lifecycle::{Action, Event, Millis, Plan, ServiceAction, State};
 use crate::publish::{Command, Mailbox, Shared, Snapshot};
 use crate::pump::Settler;
@@ -32,7 +32,7 @@ use crate::say::say;
 use crate::secrets::{Secrets, hex, random_bytes};
 use crate::setup::Tracer;
 use crate::status::{Facts, snapshot};
-use crate::{http, opencode, sys};
+use crate::{opencode, sys};
 
 const SIGCONT: i32 = 18;
 
@@ -100,8 +100,8 @@ struct Supervisor {
     succeeded: bool,
     setup_tail: Vec<String>,
     http_started: bool,
-    /// The API's port, until its thread has it.
-    port: Option<TcpListener>,
+    /// What the API is asked on, until its thread has it.
+    listeners: Option<Listeners>,
     exit: Option<i32>,
 }
 
@@ -134,6 +134,9 @@ impl Supervisor {
         let (mailbox, commands) = Mailbox::new(wake.clone());
         let secrets = Secrets::from_environment(&boot.environment);
         let published = snapshot(&state, &facts);
+        // Before the first child, which could have the port otherwise. Who finds it finds the token.
+        secrets.prepare_token();
+        let listeners = Listeners::bind();
         let shared = Arc::new(Shared::new(published.clone(), mailbox, secrets, started));
         Self {
             boot,
@@ -155,8 +158,7 @@ impl Supervisor {
             succeeded: false,
             setup_tail: Vec::new(),
             http_started: false,
-            // Before the first child, which could have it otherwise.
-            port: http::bind(),
+            listeners: Some(listeners),
             exit: None,
         }
     }
