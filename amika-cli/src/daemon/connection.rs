@@ -161,3 +161,6 @@ impl Connection {
             .map_err(|error| unreachable(&error))
     }
 }
+
+#[cfg(test)]
+mod tests;
