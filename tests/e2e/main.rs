@@ -28,6 +28,7 @@ mod exec;
 mod fill;
 mod image;
 mod image_any;
+mod impostor;
 mod interrupt;
 mod lifecycle;
 mod logs;
