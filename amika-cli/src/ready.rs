@@ -84,8 +84,8 @@ impl Waiting<'_> {
         };
         let client = sandbox.client(self.engine)?.patient();
         loop {
-            match client.status().await {
-                Ok(status) => match status.phase {
+            if let Ok(status) = client.status().await {
+                match status.phase {
                     Phase::Running if !self.anew && !self.setup_shown => {
                         return Ok(Ready::Running);
                     }
@@ -102,12 +102,11 @@ impl Waiting<'_> {
                     }
                     Phase::Setup => rest_begun = Instant::now(),
                     Phase::Starting | Phase::Stopping | Phase::Exited => {}
-                },
-                Err(_) => {
-                    sandbox = self.look_again(&sandbox).await?;
-                    if !sandbox.is_running() {
-                        return self.ended(&sandbox).await;
-                    }
+                }
+            } else {
+                sandbox = self.look_again(&sandbox).await?;
+                if !sandbox.is_running() {
+                    return self.ended(&sandbox).await;
                 }
             }
             let limit_reached = match timeout {

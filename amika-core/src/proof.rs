@@ -21,8 +21,8 @@ pub const CLIENT_NONCE_MAX: usize = 64;
 /// The scheme of `Authorization` and `WWW-Authenticate`.
 pub const SCHEME: &str = "Amika";
 
-const SERVER: &[u8; 6] = b"server";
-const CLIENT: &[u8; 6] = b"client";
+const SERVER: [u8; 6] = *b"server";
+const CLIENT: [u8; 6] = *b"client";
 
 /// What both sides know: the SHA-256 of the sandbox's token.
 #[derive(Clone)]
@@ -80,10 +80,10 @@ impl Key {
         self.mac(CLIENT, nonces).verify_slice(proof).is_ok()
     }
 
-    fn mac(&self, label: &[u8; 6], nonces: &Nonces) -> Hmac<Sha256> {
+    fn mac(&self, label: [u8; 6], nonces: &Nonces) -> Hmac<Sha256> {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
-        mac.update(label);
+        mac.update(&label);
         mac.update(&nonces.client);
         mac.update(&nonces.server);
         mac

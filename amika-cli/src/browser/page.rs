@@ -4,6 +4,8 @@ use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use amika_core::proof::hex;
+
 /// A page in a directory of our own; both are removed when it is dropped.
 pub(crate) struct Page {
     directory: tempfile::TempDir,
@@ -71,7 +73,8 @@ fn file_url(path: &Path) -> String {
         if byte.is_ascii_alphanumeric() || b"/-._~".contains(byte) {
             url.push(char::from(*byte));
         } else {
-            url.push_str(&format!("%{byte:02X}"));
+            url.push('%');
+            url.push_str(&hex(&[*byte]).to_ascii_uppercase());
         }
     }
     url

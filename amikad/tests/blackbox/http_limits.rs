@@ -85,9 +85,8 @@ fn too_many_streams_are_refused() {
 fn a_body_that_never_comes_is_not_waited_for() {
     let sandbox = idle();
     let head = format!(
-        "POST /v1/services/opencode/restart HTTP/1.1\r\nHost: localhost\r\n{}\r\n\
-         Content-Type: application/json\r\nContent-Length: 9\r\n\r\n",
-        PROOF
+        "POST /v1/services/opencode/restart HTTP/1.1\r\nHost: localhost\r\n{PROOF}\r\n\
+         Content-Type: application/json\r\nContent-Length: 9\r\n\r\n"
     );
     assert_eq!(parse(&sandbox.talk(&head)).status, 400);
 }
