@@ -5,7 +5,7 @@ use amika_core::wire::{BootRecord, Outcome, Phase};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::daemon::{Client, Transport, UserKey};
+use crate::daemon::{Client, UserKey};
 use crate::engine::{ContainerFacts, ContainerState, ContainerSummary, Engine};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::output::shell_quote;
@@ -236,10 +236,8 @@ impl Sandbox {
     /// When the user's key cannot be read.
     pub fn client(&self, engine: &Engine) -> Result<Client> {
         let token = UserKey::load()?.token(self.record.id.as_str());
-        Ok(Client::new(
-            Transport::choose(engine, &self.container),
-            Some(token),
-        ))
+        let container = &self.container;
+        Ok(Client::new(engine, &container.id, &container.ports, &token))
     }
 
     /// Whether its container runs.

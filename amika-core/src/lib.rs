@@ -23,6 +23,7 @@ pub mod name;
 #[cfg(feature = "config")]
 pub mod nearest;
 pub mod port;
+pub mod proof;
 pub mod service;
 pub mod subnet;
 #[cfg(feature = "config")]

@@ -30,6 +30,7 @@ mod fill;
 mod hostile_text;
 mod image;
 mod image_any;
+mod impostor;
 mod interrupt;
 mod labels;
 mod lifecycle;

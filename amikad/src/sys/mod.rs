@@ -72,6 +72,17 @@ pub(crate) fn kill(pid: i32, signo: i32) -> io::Result<()> {
     }
 }
 
+/// Fills `bytes` with numbers that nobody can guess, whatever files there are and may be opened.
+pub(crate) fn random(bytes: &mut [u8; 32]) -> io::Result<()> {
+    // SAFETY: the kernel writes at most as many bytes as there are. Up to 256 come whole or not at all.
+    let filled = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    match filled {
+        32 => Ok(()),
+        -1 => Err(io::Error::last_os_error()),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
 /// The process group of `pid`, as long as there is such a process.
 pub(crate) fn group_of(pid: i32) -> Option<i32> {
     // SAFETY: takes an integer.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::App;
 use crate::args::sandbox::ListArgs;
 use crate::commands::schema::{Output, document};
-use crate::daemon::{Client, Transport, UserKey, read_boot_record};
+use crate::daemon::{Client, UserKey, read_boot_record};
 use crate::engine::{ContainerState, ContainerSummary, Engine, VolumeFacts};
 use crate::error::Result;
 use crate::lost::Lost;
@@ -22,6 +22,8 @@ use crate::view::{self, RepositoryView, SandboxView};
 
 /// A daemon that is up answers within a millisecond; a list does not wait for one that is not.
 const PHASE_TIMEOUT: Duration = Duration::from_millis(300);
+/// How long it may where only the relay is left.
+const RELAY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Exit codes of a sandbox that was stopped: they need no reading of why it ended.
 const STOPPED: [i64; 4] = [0, 130, 137, 143];
 
@@ -195,10 +197,19 @@ async fn view_of(
     let mut boot = None;
     match container.state {
         ContainerState::Running if ask && is_identified => {
-            if let Some(transport) = Transport::published(engine, &container.ports) {
-                let client = Client::new(transport, Some(key.token(record.id.as_str())));
-                let answer = tokio::time::timeout(PHASE_TIMEOUT, client.status()).await;
-                status = answer.ok().and_then(Result::ok);
+            let token = key.token(record.id.as_str());
+            let client = Client::new(engine, &container.id, &container.ports, &token);
+            // From another machine's engine the list is not worth an exec in each.
+            if !client.is_relayed() {
+                let mut answer = std::pin::pin!(client.status());
+                let quick = tokio::time::timeout(PHASE_TIMEOUT, answer.as_mut()).await;
+                let told = match quick {
+                    Err(_) if client.is_relayed() => {
+                        tokio::time::timeout(RELAY_TIMEOUT, answer).await
+                    }
+                    told => told,
+                };
+                status = told.ok().and_then(Result::ok);
             }
         }
         ContainerState::Exited if !exit_code.is_some_and(|code| STOPPED.contains(&code)) => {
