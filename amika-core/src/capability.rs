@@ -171,7 +171,7 @@ impl Capabilities {
         }
     }
 
-    /// Whether root in the sandbox may mount and unmount: SYS_ADMIN, by its own name or as one of all.
+    /// Whether root in the sandbox may mount and unmount: `SYS_ADMIN`, by its own name or as one of all.
     pub fn can_mount(&self) -> bool {
         let has = |wanted: &str| self.added.iter().any(|one| one.as_str() == wanted);
         has("ALL") || has("SYS_ADMIN")
