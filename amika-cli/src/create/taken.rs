@@ -169,7 +169,7 @@ fn service(service: &Service) -> String {
 fn shortened(text: &str) -> String {
     const LONGEST: usize = 100;
     match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", Untrusted::new(&text[..end]).to_string()),
+        Some((end, _)) => format!("{}…", Untrusted::new(&text[..end])),
         None => Untrusted::new(text).to_string(),
     }
 }
