@@ -8,6 +8,7 @@ use std::path::Path;
 use super::error::GitError;
 use super::index::{Entry as IndexEntry, Mode};
 use super::plan::{Plan, Tree};
+use super::tree;
 use super::worktree::{Found, Reader};
 
 /// What a path of the repository leads to, symbolic links followed.
@@ -39,6 +40,8 @@ enum Node {
     Symlink(Vec<u8>),
 }
 
+/// The longest target of a symbolic link on Linux.
+const LINK_LIMIT: u64 = 4096;
 /// Links that are followed for one path, as many as Linux would.
 const LINKS: usize = 40;
 
@@ -66,16 +69,17 @@ pub(super) fn read(plan: &Plan, path: &str, limit: u64) -> Result<Option<Vec<u8>
             let Some(found) = find(entries, inner) else {
                 return Ok(None);
             };
-            let size = plan.git.output(&["cat-file", "-s", &found.oid])?;
-            let size: Option<u64> = String::from_utf8_lossy(&size).trim().parse().ok();
-            if size.is_none_or(|size| size > limit) {
-                return Err(too_large());
-            }
-            plan.git.output(&["cat-file", "blob", &found.oid]).map(Some)
+            let content = blob(plan, found, limit);
+            content.map(Some).map_err(|error| match error {
+                GitError::TooLarge { .. } => too_large(),
+                error => error,
+            })
         }
         Tree::Disk { .. } => {
-            let root = plan.location.root();
-            let failed = || GitError::io("read", super::source::join(root, inner));
+            let Some(root) = plan.location.tree() else {
+                return Ok(None);
+            };
+            let failed = || GitError::io("read", root.place(inner));
             let found = Reader::new(root).find(inner).map_err(failed())?;
             let Found::File { file, .. } = found else {
                 return Ok(None);
@@ -161,17 +165,22 @@ fn node(plan: &Plan, path: &[u8]) -> Result<Node, GitError> {
             };
             Ok(match found.mode {
                 Mode::Gitlink => Node::Directory,
-                Mode::Symlink => Node::Symlink(plan.git.output(&["cat-file", "blob", &found.oid])?),
+                Mode::Symlink => Node::Symlink(blob(plan, found, LINK_LIMIT)?),
                 mode => Node::File {
                     executable: mode == Mode::Executable,
                 },
             })
         }
         Tree::Disk { paths, .. } => {
-            let root = plan.location.root();
+            let Some(root) = plan.location.tree() else {
+                return Ok(Node::Missing);
+            };
+            if path.is_empty() {
+                return Ok(Node::Directory);
+            }
             let found = Reader::new(root)
                 .find(path)
-                .map_err(GitError::io("read", super::source::join(root, path)))?;
+                .map_err(GitError::io("read", root.place(path)))?;
             let copied = paths.files.contains_key(path);
             Ok(match found {
                 Found::Directory if has_below(paths.files.keys().map(|path| &path[..]), path) => {
@@ -185,6 +194,12 @@ fn node(plan: &Plan, path: &[u8]) -> Result<Node, GitError> {
             })
         }
     }
+}
+
+/// The content of an entry, held to its name: it decides on the sandbox.
+fn blob(plan: &Plan, entry: &IndexEntry, limit: u64) -> Result<Vec<u8>, GitError> {
+    let git = plan.location.git_in(None);
+    tree::whole(&git, "blob", &entry.oid, plan.location.format(), limit)
 }
 
 fn find<'a>(entries: &'a [IndexEntry], path: &[u8]) -> Option<&'a IndexEntry> {

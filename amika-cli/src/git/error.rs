@@ -26,6 +26,69 @@ pub enum GitError {
         /// The directory that git names.
         path: PathBuf,
     },
+    /// What a repository's own files say is not understood, or not allowed.
+    #[error("{} is not understood: {why}", path_of(place))]
+    NotUnderstood {
+        /// The file.
+        place: PathBuf,
+        /// What of it.
+        why: String,
+    },
+    /// A git directory lies elsewhere, and does not know the work tree that names it.
+    #[error(
+        "the git directory {} does not belong to {}, which names it",
+        path_of(place),
+        path_of(tree)
+    )]
+    Foreign {
+        /// The git directory.
+        place: PathBuf,
+        /// What names it.
+        tree: PathBuf,
+    },
+    /// Each pack is held open, and there are too many.
+    #[error(
+        "{} has {found} packs, and at most {most} can be copied",
+        path_of(place)
+    )]
+    TooManyPacks {
+        /// Their directory.
+        place: PathBuf,
+        /// How many there are.
+        found: usize,
+        /// How many may be.
+        most: usize,
+    },
+    /// A path that is not one beneath a work tree.
+    #[error("{of} is not understood: {why}")]
+    BadPath {
+        /// `the index`, `a tree`.
+        of: &'static str,
+        /// The path and the rule that it breaks.
+        why: String,
+    },
+    /// An object is not what its name says.
+    #[error("object {oid} cannot be used: {why}")]
+    Lie {
+        /// Its name.
+        oid: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A tree stands for more files than anybody has.
+    #[error("the tree has more than {limit} files and directories, and no more are copied")]
+    TooManyFiles {
+        /// How many may be.
+        limit: usize,
+    },
+    /// A git command did not end by itself.
+    #[error("`git {command}` did not answer within {seconds} s, and was ended")]
+    Held {
+        /// Its name.
+        command: String,
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// There is no `git` to run.
     #[error("git cannot be run")]
     NoGit(#[source] std::io::Error),
@@ -214,6 +277,15 @@ impl GitError {
                 shell_word(&path.to_string_lossy())
             ),
             Self::NoGit(_) => "install git and try again".into(),
+            Self::Held { .. } => {
+                "something in the repository holds it: a FIFO in the place of a `.gitignore` or `.gitattributes`, or of a `HEAD`? (`find . -type p` lists them)".into()
+            }
+            Self::Lie { .. } => "`git fsck --full` says what else is broken".into(),
+            Self::TooManyPacks { .. } => "`git gc`, or `git repack -a -d`, makes one of them".into(),
+            Self::Foreign { place, .. } => format!(
+                "to copy that repository name it itself: `--git {}`; a work tree that was moved is made known with `git worktree repair`, another with `git config core.worktree` there",
+                shell_word(&place.to_string_lossy())
+            ),
             Self::NoSuchBranch { name, at_url, near } => match &near[..] {
                 [] => no_near_name(name, *at_url),
                 [one] => format!("did you mean `--branch {}`?", shell_word(one)),
@@ -249,7 +321,13 @@ impl GitError {
             Self::Failed { stderr, .. } if stderr.contains("index file") => {
                 "the index is damaged: leave --no-clean away, or make it anew from HEAD with `rm .git/index && git reset`".into()
             }
+            Self::NotUnderstood { place, .. } if place.ends_with("index") => {
+                "leave --no-clean away, or make it anew from HEAD with `rm .git/index && git reset`".into()
+            }
             Self::Failed { .. }
+            | Self::NotUnderstood { .. }
+            | Self::BadPath { .. }
+            | Self::TooManyFiles { .. }
             | Self::BadBranchName { .. }
             | Self::Io { .. }
             | Self::Outside { .. }
@@ -257,6 +335,12 @@ impl GitError {
             | Self::Output { .. } => return None,
         })
     }
+}
+
+/// A place for people: its names may hold anything.
+fn path_of(path: &std::path::Path) -> String {
+    use std::os::unix::ffi::OsStrExt as _;
+    amika_core::repo_path::escaped(path.as_os_str().as_bytes())
 }
 
 fn no_near_name(name: &str, at_url: bool) -> String {

@@ -1,9 +1,14 @@
-//! The index that goes into the sandbox, and what it lists.
+//! Indexes: the host's, read and checked by us and written anew for git, and the one of a commit.
 
-use std::path::{Path, PathBuf};
+use std::io;
+use std::time::SystemTime;
 
-use super::command::Git;
+use amika_core::git_files::oid::{ObjectFormat, Oid};
+use amika_core::repo_path::{RepoPath, escaped};
+
+use super::dir::Dir;
 use super::error::GitError;
+use super::index_file::{self, Parsed};
 
 /// One entry of an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,88 +34,149 @@ pub(super) enum Mode {
     Gitlink,
 }
 
-/// Writes the index of a commit's tree to `file`, as `git checkout` would, but for the stat data.
-///
-/// Git checks the paths while it does: `..`, `.git` and their disguises are errors.
-pub(super) fn of_commit(git: &Git, commit: &str, file: &Path) -> Result<(), GitError> {
-    git.with_index(file)
-        .output(&["read-tree", commit])
-        .map(drop)
-}
-
-/// Copies the host's index to `file`; `false` when there is none yet.
-///
-/// Extensions that are tied to the host's directory (split index, untracked cache, file-system monitor)
-/// are taken out of the copy by git itself; entries and their flags stay.
-pub(super) fn of_host(git: &Git, git_dir: &Path, file: &Path) -> Result<bool, GitError> {
-    let host = git_dir.join("index");
-    let content = match std::fs::read(&host) {
-        Ok(content) => content,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(GitError::io("read", host)(error)),
-    };
-    std::fs::write(file, &content).map_err(GitError::io("write", file))?;
-    let has = |name: &[u8; 4]| content.windows(4).any(|window| window == name);
-    if has(b"link") || has(b"UNTR") || has(b"FSMN") {
-        git.with_index(file).output(&[
-            "update-index",
-            "--no-split-index",
-            "--no-untracked-cache",
-            "--no-fsmonitor",
-        ])?;
+impl Mode {
+    /// Takes the number that git has for it.
+    pub(super) fn of(number: u32) -> Option<Self> {
+        Some(match number {
+            0o100_644 => Self::File,
+            0o100_755 => Self::Executable,
+            0o120_000 => Self::Symlink,
+            0o160_000 => Self::Gitlink,
+            _ => return None,
+        })
     }
-    Ok(true)
-}
 
-/// The entries of an index, in its order; of an unmerged path only the first stage.
-pub(super) fn entries(git: &Git) -> Result<Vec<Entry>, GitError> {
-    let mut entries: Vec<Entry> = Vec::new();
-    git.each_line(&["ls-files", "-s", "-z", "--full-name"], |line| {
-        let entry = parse(line).ok_or_else(|| GitError::Output {
-            command: "ls-files",
-            output: String::from_utf8_lossy(line).into_owned(),
-        })?;
-        if entries.last().is_none_or(|last| last.path != entry.path) {
-            entries.push(entry);
+    /// The number that git has for it.
+    pub(super) fn number(self) -> u32 {
+        match self {
+            Self::File => 0o100_644,
+            Self::Executable => 0o100_755,
+            Self::Symlink => 0o120_000,
+            Self::Gitlink => 0o160_000,
         }
-        Ok(())
-    })?;
-    Ok(entries)
-}
-
-/// `<mode> <oid> <stage>\t<path>`.
-fn parse(line: &[u8]) -> Option<Entry> {
-    let tab = line.iter().position(|&byte| byte == b'\t')?;
-    let mut fields = std::str::from_utf8(&line[..tab]).ok()?.split(' ');
-    let mode = match fields.next()? {
-        "100644" => Mode::File,
-        "100755" => Mode::Executable,
-        "120000" => Mode::Symlink,
-        "160000" => Mode::Gitlink,
-        _ => return None,
-    };
-    Some(Entry {
-        mode,
-        oid: fields.next()?.into(),
-        path: line[tab + 1..].into(),
-    })
-}
-
-/// Where temporary indexes of one repository lie.
-pub(super) fn temporary(scratch: &Path, number: usize) -> PathBuf {
-    scratch.join(format!("index-{number}"))
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_may_hold_anything_but_a_zero_byte() {
-        let entry = parse(b"100755 0123 0\ta\tb\n\xff c").unwrap();
-        assert_eq!(entry.mode, Mode::Executable);
-        assert_eq!(&*entry.path, b"a\tb\n\xff c");
-        assert_eq!(parse(b"040000 0123 0\tx"), None);
     }
+}
+
+/// A repository's index, as it was when it was read.
+#[derive(Debug)]
+pub(super) struct HostIndex {
+    parsed: Parsed,
+    modified: SystemTime,
+}
+
+impl HostIndex {
+    /// Reads it, beneath the git directory; `None` when there is none yet.
+    ///
+    /// # Errors
+    /// [`GitError::NotUnderstood`] when it is damaged, [`GitError::BadPath`] when it names what is not
+    /// beneath the work tree.
+    pub(super) fn read(git: &Dir, format: ObjectFormat) -> Result<Option<Self>, GitError> {
+        let place = git.place(b"index");
+        let failed = || GitError::io("read", &place);
+        let not_understood = |why: String| GitError::NotUnderstood {
+            place: place.clone(),
+            why,
+        };
+        let file = match git.file(b"index") {
+            Ok(Some(file)) => file,
+            Ok(None) => return Ok(None),
+            Err(error) => return Err(not_understood(error.to_string())),
+        };
+        let (file, meta) = file;
+        if meta.len() > index_file::MAX_FILE {
+            return Err(not_understood(format!(
+                "it is larger than {} bytes",
+                index_file::MAX_FILE
+            )));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0));
+        let mut limited = io::Read::take(file, index_file::MAX_FILE + 1);
+        io::Read::read_to_end(&mut limited, &mut bytes).map_err(failed())?;
+        let shared = |oid: Oid| {
+            let name = format!("sharedindex.{oid}");
+            git.read(name.as_bytes(), index_file::MAX_FILE)
+        };
+        let parsed =
+            index_file::parse(&bytes, format, shared).map_err(|error| not_understood(error.0))?;
+        for entry in &parsed.entries {
+            if let Err(error) = RepoPath::new(entry.name().to_vec()) {
+                return Err(GitError::BadPath {
+                    of: "the index",
+                    why: error.to_string(),
+                });
+            }
+        }
+        Ok(Some(Self {
+            parsed,
+            modified: meta.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+        }))
+    }
+
+    /// The file that git gets: the same entries, and no extension.
+    pub(super) fn written(&self) -> Result<Vec<u8>, GitError> {
+        Ok(index_file::write(&self.parsed))
+    }
+
+    /// When it was written; racy entries are told by that.
+    pub(super) fn modified(&self) -> SystemTime {
+        self.modified
+    }
+
+    /// Whether it holds whole directories as one entry each.
+    pub(super) fn is_sparse(&self) -> bool {
+        self.parsed.is_sparse()
+    }
+
+    /// The entries in their order; of an unmerged path only the first stage, and of a directory that is one
+    /// entry none: nothing of it is on the disk.
+    pub(super) fn entries(&self) -> Vec<Entry> {
+        let mut entries: Vec<Entry> = Vec::with_capacity(self.parsed.entries.len());
+        for one in &self.parsed.entries {
+            let Some(mode) = Mode::of(one.mode) else {
+                continue;
+            };
+            if entries.last().is_none_or(|last| *last.path != *one.path) {
+                entries.push(Entry {
+                    mode,
+                    oid: one.oid.to_string().into(),
+                    path: one.path.clone(),
+                });
+            }
+        }
+        entries
+    }
+
+    /// The objects of all files of one name, wherever they are, of all stages.
+    pub(super) fn objects_named<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = String> + 'a {
+        let entries = self.parsed.entries.iter();
+        entries
+            .filter(move |one| {
+                Mode::of(one.mode).is_some_and(|mode| mode != Mode::Gitlink)
+                    && one
+                        .path
+                        .strip_suffix(name)
+                        .is_some_and(|rest| rest.is_empty() || rest.ends_with(b"/"))
+            })
+            .map(|one| one.oid.to_string())
+    }
+}
+
+/// The index of a commit's tree, as `git checkout` would write it but for the stat data.
+pub(super) fn of_tree(entries: &[Entry], format: ObjectFormat) -> Result<Vec<u8>, GitError> {
+    let entries = entries.iter().map(|entry| {
+        let oid = Oid::from_hex(format, entry.oid.as_bytes()).ok_or_else(|| GitError::BadPath {
+            of: "a tree",
+            why: format!("{} has no object", escaped(&entry.path)),
+        })?;
+        Ok(index_file::Entry::new(
+            entry.mode.number(),
+            oid,
+            entry.path.clone(),
+        ))
+    });
+    let entries: Result<Vec<_>, GitError> = entries.collect();
+    Ok(index_file::write(&Parsed {
+        format,
+        entries: entries?,
+    }))
 }

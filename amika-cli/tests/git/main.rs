@@ -12,6 +12,7 @@ mod clean;
 mod dirty;
 mod failures;
 mod hostile;
+mod hostile_index;
 mod modules;
 mod programs;
 mod shapes;
