@@ -2,7 +2,7 @@
 //! network, without a trace in the repository.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead as _, BufReader, IsTerminal as _, Read, Write as _};
+use std::io::{IsTerminal as _, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -219,48 +219,6 @@ impl Git {
                 seconds,
             }),
             None => Ok(()),
-        }
-    }
-
-    /// Hands each line of a command that must succeed to `take` while it is read: of a large repository
-    /// all of them would be many megabytes. A line ends with a zero byte, which is not part of it.
-    pub(super) fn each_line<S: AsRef<OsStr>>(
-        &self,
-        arguments: &[S],
-        mut take: impl FnMut(&[u8]) -> Result<(), GitError>,
-    ) -> Result<(), GitError> {
-        let mut running = Running::start(
-            self.command(arguments)
-                .stdin(Stdio::null())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped()),
-        )
-        .map_err(GitError::NoGit)?;
-        let (stdout, stderr) = (running.stdout(), running.child().stderr.take());
-        let (taken, said) = std::thread::scope(|scope| {
-            let said = scope.spawn(|| String::from_utf8_lossy(&read_all(stderr)).trim().to_owned());
-            let mut taken = Ok(());
-            let mut line = Vec::new();
-            let mut stdout = stdout.map(BufReader::new);
-            while let (Ok(()), Some(from)) = (&taken, &mut stdout) {
-                line.clear();
-                match from.read_until(0, &mut line) {
-                    Ok(0) => break,
-                    Ok(_) => taken = take(line.strip_suffix(&[0]).unwrap_or(&line)),
-                    Err(error) => taken = Err(GitError::NoGit(error)),
-                }
-            }
-            // Closed before git is waited for, which may have more to say than is wanted.
-            drop(stdout);
-            (taken, said.join().unwrap_or_default())
-        });
-        let status = running.wait().map_err(GitError::NoGit)?;
-        self.in_time(&running, arguments)?;
-        taken?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(self.failed(arguments, &said))
         }
     }
 

@@ -275,7 +275,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("config");
         std::fs::write(&path, file).unwrap();
-        let git = Git::in_directory(directory.path());
+        let git = Git::on(directory.path(), None);
         let file = path.to_str().unwrap();
         let name = git
             .output(&["config", "-f", file, "-z", "user.name"])

@@ -1,10 +1,11 @@
 //! Single files of the tree that the sandbox will hold: are they there, what are they, what do they say.
 
-use std::io::{self, Read as _};
-use std::os::unix::ffi::OsStringExt as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::Read as _;
 use std::path::Path;
 
+use rustix::fs::FileType;
+
+use super::dir::{Dir, kind};
 use super::error::GitError;
 use super::index::{Entry as IndexEntry, Mode};
 use super::plan::{Plan, Tree};
@@ -99,29 +100,19 @@ pub(super) fn read(plan: &Plan, path: &str, limit: u64) -> Result<Option<Vec<u8>
 /// Looks a path up beneath a directory of this machine, whatever of it is committed. A path that
 /// leaves the directory, even to come back, is refused as it is in a copy.
 pub(super) fn beneath(root: &Path, path: &str) -> Result<Option<Entry>, GitError> {
+    let root = root.canonicalize().map_err(GitError::io("read", root))?;
+    let root = Dir::open(&root).map_err(GitError::io("read", &root))?;
     resolve(path, |path| {
-        let path = super::source::join(root, path);
-        let meta = match path.symlink_metadata() {
-            Ok(meta) => meta,
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) =>
-            {
-                return Ok(Node::Missing);
-            }
-            Err(error) => return Err(GitError::io("read", path)(error)),
+        let failed = || GitError::io("read", root.place(path));
+        let Some(stat) = root.find(path).map_err(failed())? else {
+            return Ok(Node::Missing);
         };
-        Ok(if meta.is_dir() {
-            Node::Directory
-        } else if meta.is_symlink() {
-            let target = path.read_link().map_err(GitError::io("read", path))?;
-            Node::Symlink(target.into_os_string().into_vec())
-        } else {
-            Node::File {
-                executable: meta.permissions().mode() & 0o111 != 0,
-            }
+        Ok(match kind(stat) {
+            FileType::Directory => Node::Directory,
+            FileType::Symlink => Node::Symlink(root.link(path).map_err(failed())?),
+            _ => Node::File {
+                executable: stat.st_mode & 0o111 != 0,
+            },
         })
     })
 }

@@ -17,6 +17,7 @@ use super::plan::{Plan, Tree, beneath, components};
 use super::source::join;
 use super::worktree::{Found, Reader, seconds};
 use super::writer::TarWriter;
+use crate::regular_file::{self, Links};
 
 /// Files that git converts at once; they lie in a temporary directory until they are written.
 const CONVERTED_AT_ONCE: usize = 256;
@@ -265,7 +266,10 @@ fn committed(
             *files += 1;
             if converted.has(position) {
                 let path = converted.file(position)?;
-                copy(tar, &place, mode, plan.mtime, &path)?;
+                let (mut file, meta) = regular_file::open(&path, Links::Refused)
+                    .map_err(GitError::io("read", &path))?;
+                tar.file_from(&place, mode, plan.mtime, meta.len(), &mut file)
+                    .map_err(|error| changed(error, &path))?;
                 continue;
             }
             if !wanted[position] {

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
+use super::generated::shown;
 use crate::error::{CommandError, ExitCode};
 
 /// Why a repository could not be read, cloned or used as asked.
@@ -27,7 +28,7 @@ pub enum GitError {
         path: PathBuf,
     },
     /// What a repository's own files say is not understood, or not allowed.
-    #[error("{} is not understood: {why}", path_of(place))]
+    #[error("{} is not understood: {why}", shown(place))]
     NotUnderstood {
         /// The file.
         place: PathBuf,
@@ -37,8 +38,8 @@ pub enum GitError {
     /// A git directory lies elsewhere, and does not know the work tree that names it.
     #[error(
         "the git directory {} does not belong to {}, which names it",
-        path_of(place),
-        path_of(tree)
+        shown(place),
+        shown(tree)
     )]
     Foreign {
         /// The git directory.
@@ -47,10 +48,7 @@ pub enum GitError {
         tree: PathBuf,
     },
     /// Each pack is held open, and there are too many.
-    #[error(
-        "{} has {found} packs, and at most {most} can be copied",
-        path_of(place)
-    )]
+    #[error("{} has {found} packs, and at most {most} can be copied", shown(place))]
     TooManyPacks {
         /// Their directory.
         place: PathBuf,
@@ -335,12 +333,6 @@ impl GitError {
             | Self::Output { .. } => return None,
         })
     }
-}
-
-/// A place for people: its names may hold anything.
-fn path_of(path: &std::path::Path) -> String {
-    use std::os::unix::ffi::OsStrExt as _;
-    amika_core::repo_path::escaped(path.as_os_str().as_bytes())
 }
 
 fn no_near_name(name: &str, at_url: bool) -> String {

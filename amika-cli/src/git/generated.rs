@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use amika_core::git_files::oid::{ObjectFormat, Oid};
 use amika_core::git_files::refs::{
@@ -23,6 +24,7 @@ use super::discover::Found;
 use super::drivers;
 use super::error::GitError;
 use super::extra::Rules;
+use super::index::HostIndex;
 use super::settings::Settings;
 use super::table;
 
@@ -148,6 +150,8 @@ pub(super) struct Generated {
     pub(super) objects: PathBuf,
     /// Where those are that it borrows from elsewhere.
     pub(super) borrowed: PathBuf,
+    /// The index that the copy gets; git may have another.
+    pub(super) index: PathBuf,
 }
 
 /// What goes into a generated directory beside objects.
@@ -156,8 +160,8 @@ pub(super) struct Parts<'a> {
     pub(super) format: Format,
     pub(super) settings: &'a Settings,
     pub(super) rules: &'a Rules,
-    /// The index, written anew, and its age.
-    pub(super) index: Option<(Vec<u8>, std::time::SystemTime)>,
+    /// The index, of which a new one is written.
+    pub(super) index: Option<&'a HostIndex>,
 }
 
 /// Makes one at a place where nothing is yet; what is left out is told in `warnings`.
@@ -183,9 +187,14 @@ pub(super) fn make(
     } else {
         root.to_owned()
     };
+    let for_git = index.and_then(HostIndex::for_git);
     let generated = Generated {
         objects: root.join("objects"),
         borrowed: root.join("borrowed"),
+        index: git_dir.join(match &for_git {
+            Some(_) => "index-of-the-copy",
+            None => "index",
+        }),
         git_dir,
     };
     for directory in [
@@ -247,13 +256,12 @@ pub(super) fn make(
             write(&root.join(name), content)?;
         }
     }
-    if let Some((index, age)) = index {
-        let place = generated.git_dir.join("index");
-        write(&place, index)?;
-        // Racy entries are told by the index's own age.
-        let file = std::fs::File::options().write(true).open(&place);
-        file.and_then(|file| file.set_modified(*age))
-            .map_err(GitError::io("write", &place))?;
+    if let Some(index) = index {
+        write_index(&generated.index, &index.written(), index.modified())?;
+        if let Some(other) = for_git {
+            let place = generated.git_dir.join("index");
+            write_index(&place, &other, index.modified())?;
+        }
     }
     Ok(generated)
 }
@@ -514,6 +522,19 @@ fn copy_tables(from: &Dir, to: &Path) -> Result<(), GitError> {
         write(&to.join(OsStr::from_bytes(&name)), &content)?;
     }
     Ok(())
+}
+
+/// Writes an index as old as the one that it is of: racy entries are told by that.
+fn write_index(place: &Path, content: &[u8], age: SystemTime) -> Result<(), GitError> {
+    write(place, content)?;
+    let file = std::fs::File::options().write(true).open(place);
+    file.and_then(|file| file.set_modified(age))
+        .map_err(GitError::io("write", place))
+}
+
+/// A path for people: its names may hold anything.
+pub(super) fn shown(path: &Path) -> String {
+    escaped(path.as_os_str().as_bytes())
 }
 
 pub(super) fn make_directory(place: &Path) -> Result<(), GitError> {

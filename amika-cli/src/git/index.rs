@@ -112,9 +112,28 @@ impl HostIndex {
         }))
     }
 
-    /// The file that git gets: the same entries, and no extension.
-    pub(super) fn written(&self) -> Result<Vec<u8>, GitError> {
-        Ok(index_file::write(&self.parsed))
+    /// The same entries as a file without extensions, which the copy gets.
+    pub(super) fn written(&self) -> Vec<u8> {
+        index_file::write(&self.parsed)
+    }
+
+    /// Such a file for git to work with, where it is another: it does not look into the repositories inside,
+    /// which it would to compare what they have checked out.
+    pub(super) fn for_git(&self) -> Option<Vec<u8>> {
+        if !self
+            .parsed
+            .entries
+            .iter()
+            .any(index_file::Entry::is_gitlink)
+        {
+            return None;
+        }
+        let mut parsed = self.parsed.clone();
+        let links = parsed.entries.iter_mut();
+        for link in links.filter(|entry| entry.is_gitlink()) {
+            link.assume_valid();
+        }
+        Some(index_file::write(&parsed))
     }
 
     /// When it was written; racy entries are told by that.

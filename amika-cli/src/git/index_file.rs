@@ -27,7 +27,7 @@ const EXTENDED_KNOWN: u16 = 0x6000;
 pub(super) struct Damaged(pub(super) String);
 
 /// What an index holds.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Parsed {
     pub(super) format: ObjectFormat,
     pub(super) entries: Vec<Entry>,
@@ -68,6 +68,16 @@ impl Entry {
         } else {
             &self.path
         }
+    }
+
+    /// Whether it is the commit of a repository inside.
+    pub(super) fn is_gitlink(&self) -> bool {
+        self.mode == 0o160_000
+    }
+
+    /// Says that it is as on the disk, so that git does not look.
+    pub(super) fn assume_valid(&mut self) {
+        self.flags |= ASSUME_VALID;
     }
 
     fn stage(&self) -> u16 {

@@ -25,7 +25,7 @@ use super::command::Git;
 use super::dir::{At, Dir, give};
 use super::discover::Found;
 use super::error::GitError;
-use super::generated::Generated;
+use super::generated::{Generated, shown};
 
 /// Packs of one repository, at most: each is held open.
 const MAX_PACKS: usize = 4000;
@@ -90,7 +90,7 @@ impl Stores {
         for directory in borrowed_directories(objects)? {
             warnings.push(format!(
                 "objects of {} come along, as far as refs reach them: the repository borrows from there",
-                directory.path().display()
+                shown(directory.path())
             ));
             let store = Store::open(&directory, &generated.borrowed, format)?;
             stores.borrowed.push(store);

@@ -317,7 +317,7 @@ impl<'a> Planner<'a> {
         ignored: bool,
     ) -> Result<Prepared, GitError> {
         let index = location.index()?;
-        let file = location.generated().git_dir.join("index");
+        let file = location.generated().index.clone();
         let entries = index.map(HostIndex::entries).unwrap_or_default();
         let git = location.git();
         let further = location.has_attributes();

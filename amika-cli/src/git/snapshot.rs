@@ -81,14 +81,13 @@ pub(super) fn take(
 /// add: `git add` looks into submodules, with what their configuration says.
 fn work_tree(plan: &Plan, scratch: &Path) -> Result<Option<String>, GitError> {
     let index = scratch.join("snapshot-index");
-    if let Some(host) = &plan.index {
-        std::fs::copy(host, &index).map_err(GitError::io("read", host))?;
+    if let Some(read) = plan.location.index()? {
+        let host = plan.location.generated().git_dir.join("index");
+        std::fs::copy(&host, &index).map_err(GitError::io("read", host))?;
         // Racy entries are told by the index's own age.
-        if let Some(read) = plan.location.index()? {
-            let copy = std::fs::File::options().write(true).open(&index);
-            copy.and_then(|copy| copy.set_modified(read.modified()))
-                .map_err(GitError::io("write", &index))?;
-        }
+        let copy = std::fs::File::options().write(true).open(&index);
+        copy.and_then(|copy| copy.set_modified(read.modified()))
+            .map_err(GitError::io("write", &index))?;
     }
     let objects = scratch.join("snapshot-objects");
     let lfs = scratch.join("snapshot-lfs");

@@ -169,10 +169,6 @@ impl Location {
             Err(GitError::NotUnderstood { why, .. }) => Err(why),
             Err(error) => return Err(error),
         };
-        let written = match &index {
-            Ok(Some(index)) => Some((index.written()?, index.modified())),
-            _ => None,
-        };
         let root = workshop.place("git");
         let generated = generated::make(
             &root,
@@ -181,7 +177,7 @@ impl Location {
                 format,
                 settings: &settings,
                 rules: &rules,
-                index: written,
+                index: index.as_ref().ok().and_then(Option::as_ref),
             },
             &mut warnings,
         )?;
@@ -190,8 +186,8 @@ impl Location {
             let tree = found.tree.as_ref().map_or(found.git.path(), Dir::path);
             warnings.push(format!(
                 "the git directory of {} is {}, which does not say so itself: of its objects those come along that its refs reach",
-                tree.display(),
-                found.git.path().display(),
+                generated::shown(tree),
+                generated::shown(found.git.path()),
             ));
         }
         for key in settings.left_behind() {
