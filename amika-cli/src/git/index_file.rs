@@ -461,3 +461,131 @@ pub(super) fn write(parsed: &Parsed) -> Vec<u8> {
     file.extend_from_slice(sum.as_bytes());
     file
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::path::Path;
+    use std::process::Command;
+
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn git(directory: &Path, arguments: &[&str]) -> String {
+        let output = Command::new("git")
+            .current_dir(directory)
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .args(["-c", "user.name=Me", "-c", "user.email=me@example.com"])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// A repository with an index of that form, and what is in it.
+    fn index(format: &str, form: &[&[&str]]) -> (tempfile::TempDir, Vec<u8>) {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path();
+        git(path, &["init", "-q", &format!("--object-format={format}")]);
+        for number in 0..40 {
+            let directory = path.join(format!("d{}/e", number % 3));
+            std::fs::create_dir_all(&directory).unwrap();
+            std::fs::write(
+                directory.join(format!("file-{number}")),
+                format!("{number}"),
+            )
+            .unwrap();
+        }
+        git(path, &["add", "-A"]);
+        git(path, &["commit", "-q", "-m", "first"]);
+        std::fs::write(path.join("later"), "x").unwrap();
+        for arguments in form {
+            git(path, arguments);
+        }
+        let bytes = std::fs::read(path.join(".git/index")).unwrap();
+        (root, bytes)
+    }
+
+    fn parse_in(root: &Path, format: ObjectFormat, bytes: &[u8]) -> Result<Parsed, Damaged> {
+        parse(bytes, format, |oid| {
+            std::fs::read(root.join(format!(".git/sharedindex.{oid}"))).map(Some)
+        })
+    }
+
+    const FORMS: [&[&[&str]]; 7] = [
+        &[],
+        &[&["update-index", "--index-version", "4"]],
+        &[&["update-index", "--split-index"]],
+        &[
+            &["update-index", "--split-index"],
+            &["add", "later"],
+            &["rm", "-q", "--cached", "d0/e/file-3", "d1/e/file-4"],
+            &["update-index", "--chmod=+x", "d2/e/file-5"],
+        ],
+        &[
+            &["add", "-N", "later"],
+            &["update-index", "--skip-worktree", "d0/e/file-0"],
+            &["update-index", "--assume-unchanged", "d0/e/file-3"],
+        ],
+        &[&["sparse-checkout", "set", "--cone", "--sparse-index", "d1"]],
+        &[&["update-index", "--force-untracked-cache"]],
+    ];
+
+    #[test]
+    fn what_is_written_is_what_git_wrote() {
+        for (name, format) in [
+            ("sha1", ObjectFormat::Sha1),
+            ("sha256", ObjectFormat::Sha256),
+        ] {
+            for form in FORMS {
+                let (root, bytes) = index(name, form);
+                let listed = || {
+                    git(
+                        root.path(),
+                        &["ls-files", "--stage", "--debug", "--sparse", "-v"],
+                    )
+                };
+                let before = listed();
+                let parsed = parse_in(root.path(), format, &bytes).unwrap();
+                std::fs::write(root.path().join(".git/index"), write(&parsed)).unwrap();
+                assert_eq!(listed(), before, "{name} {form:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic() {
+        let mut seed: u64 = 0x2545_f491_4f6c_dd1d;
+        let mut random = move || {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            usize::try_from(seed >> 16).unwrap()
+        };
+        for form in [FORMS[0], FORMS[1], FORMS[3], FORMS[5]] {
+            let (root, bytes) = index("sha1", form);
+            for _ in 0..3000 {
+                let mut changed = bytes.clone();
+                for _ in 0..=random() % 4 {
+                    let at = random() % changed.len();
+                    changed[at] = u8::try_from(random() & 0xff).unwrap();
+                }
+                if random() % 4 == 0 {
+                    changed.truncate(random() % changed.len());
+                }
+                // Without its checksum all of it is looked at.
+                let length = changed.len();
+                if length > 20 {
+                    changed[length - 20..].fill(0);
+                }
+                if let Ok(parsed) = parse_in(root.path(), ObjectFormat::Sha1, &changed) {
+                    let again = parse_in(root.path(), ObjectFormat::Sha1, &write(&parsed));
+                    assert_eq!(again.unwrap().entries, parsed.entries);
+                }
+            }
+        }
+    }
+}
