@@ -12,6 +12,8 @@ pub mod diagnostic;
 pub mod duration;
 pub mod env;
 #[cfg(feature = "config")]
+pub mod git_files;
+#[cfg(feature = "config")]
 pub mod image;
 #[cfg(feature = "config")]
 pub mod label;
@@ -21,6 +23,10 @@ pub mod name;
 #[cfg(feature = "config")]
 pub mod nearest;
 pub mod port;
+#[cfg(feature = "config")]
+pub mod ref_name;
+#[cfg(feature = "config")]
+pub mod repo_path;
 pub mod service;
 pub mod volume;
 pub mod wire;
