@@ -23,6 +23,7 @@ mod index;
 mod lfs;
 mod objects;
 mod plan;
+mod read;
 mod refs;
 mod rewrite;
 mod selection;
