@@ -5,5 +5,6 @@
 //! files, without following a link, is the caller's.
 
 pub mod config;
+pub mod index;
 pub mod oid;
 pub mod refs;

@@ -30,6 +30,7 @@ mod index_file;
 mod lfs;
 mod objects;
 mod plan;
+mod read;
 mod refs;
 mod rewrite;
 mod selection;

@@ -63,11 +63,9 @@ impl Entry {
             b"false" | b"no" | b"off" | b"" => Some(false),
             // Git takes any number that is not zero for on, with a unit behind it too.
             other => {
-                let number = match other {
-                    [number @ .., b'k' | b'm' | b'g'] => number,
-                    number => number,
-                };
-                let text = std::str::from_utf8(number).ok()?;
+                let unit = |byte: &u8| matches!(byte, b'k' | b'm' | b'g');
+                let end = other.len() - usize::from(other.last().is_some_and(unit));
+                let text = std::str::from_utf8(&other[..end]).ok()?;
                 text.parse::<i32>().ok().map(|number| number != 0)
             }
         }

@@ -1,5 +1,5 @@
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use proptest::prelude::*;
 
@@ -11,7 +11,7 @@ use super::*;
     reason = "only git knows what git reads; the crate itself runs nothing"
 )]
 fn listed_by_git(file: &[u8]) -> Option<Vec<u8>> {
-    let mut git = Command::new("git")
+    let mut git = std::process::Command::new("git")
         .args(["config", "--file", "-", "--list", "-z", "--no-includes"])
         .env_clear()
         .env("PATH", env!("PATH"))
