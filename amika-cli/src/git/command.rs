@@ -136,7 +136,7 @@ impl Git {
     pub(super) fn output<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<Vec<u8>, GitError> {
         match self.try_output(arguments)? {
             Ok(stdout) => Ok(stdout),
-            Err((_, stderr)) => Err(self.failed(arguments, &stderr)),
+            Err((_, stderr)) => Err(Self::failed(arguments, &stderr)),
         }
     }
 
@@ -148,7 +148,7 @@ impl Git {
         match self.try_output(arguments)? {
             Ok(stdout) => Ok(Some(stdout)),
             Err((Some(1), _)) => Ok(None),
-            Err((_, stderr)) => Err(self.failed(arguments, &stderr)),
+            Err((_, stderr)) => Err(Self::failed(arguments, &stderr)),
         }
     }
 
@@ -157,7 +157,7 @@ impl Git {
         &self,
         arguments: &[S],
     ) -> Result<Result<Vec<u8>, Refusal>, GitError> {
-        let output = self.run(&mut self.command(arguments), arguments, Vec::new())?;
+        let output = Self::run(&mut self.command(arguments), arguments, Vec::new())?;
         Ok(if output.status.success() {
             Ok(output.stdout)
         } else {
@@ -168,7 +168,6 @@ impl Git {
 
     /// Runs a command to its end, with what it reads. One that took too long is an error.
     pub(super) fn run<S: AsRef<OsStr>>(
-        &self,
         command: &mut Command,
         arguments: &[S],
         input: Vec<u8>,
@@ -199,7 +198,7 @@ impl Git {
         if let Some(feeder) = feeder {
             let _ = feeder.join();
         }
-        self.in_time(&running, arguments)?;
+        Self::in_time(&running, arguments)?;
         Ok(Output {
             status,
             stdout,
@@ -209,7 +208,6 @@ impl Git {
 
     /// The error of a command that was ended since it took too long.
     pub(super) fn in_time<S: AsRef<OsStr>>(
-        &self,
         running: &Running,
         arguments: &[S],
     ) -> Result<(), GitError> {
@@ -228,17 +226,19 @@ impl Git {
         arguments: &[S],
         input: Vec<u8>,
     ) -> Result<Vec<u8>, GitError> {
-        let output = self.run(&mut self.command(arguments), arguments, input)?;
+        let output = Self::run(&mut self.command(arguments), arguments, input)?;
         if output.status.success() {
             Ok(output.stdout)
         } else {
-            Err(self.failed(arguments, String::from_utf8_lossy(&output.stderr).trim()))
+            Err(Self::failed(
+                arguments,
+                String::from_utf8_lossy(&output.stderr).trim(),
+            ))
         }
     }
 
     /// The error for a command that failed.
-    #[allow(clippy::unused_self, reason = "it is asked of the git that failed")]
-    pub(super) fn failed<S: AsRef<OsStr>>(&self, arguments: &[S], stderr: &str) -> GitError {
+    pub(super) fn failed<S: AsRef<OsStr>>(arguments: &[S], stderr: &str) -> GitError {
         if is_out_of_space(stderr) {
             return GitError::no_space();
         }

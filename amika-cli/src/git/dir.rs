@@ -24,6 +24,7 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 const FILE: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY)
     .union(OFlags::CLOEXEC);
 
 /// Names in one directory, at most: what git itself makes has far fewer.
@@ -324,7 +325,7 @@ mod tests {
         std::os::unix::fs::symlink("../secret", inside.join("link")).unwrap();
         rustix::fs::mknodat(
             rustix::fs::CWD,
-            &inside.join("fifo"),
+            inside.join("fifo"),
             FileType::Fifo,
             Mode::RUSR | Mode::WUSR,
             0,

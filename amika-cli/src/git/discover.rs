@@ -133,8 +133,8 @@ fn search(directory: &Path) -> Result<Option<Candidate>, GitError> {
             }
             Err(error) => return Err(GitError::io("read", at)(error)),
         };
-        let stat = dir.stat().map_err(GitError::io("read", at))?;
-        if *device.get_or_insert(stat.st_dev) != stat.st_dev {
+        let here = dir.stat().map_err(GitError::io("read", at))?.st_dev;
+        if *device.get_or_insert(here) != here {
             return Ok(None);
         }
         if let Some(found) = in_directory(dir)? {
@@ -163,18 +163,17 @@ fn in_directory(dir: Dir) -> Result<Option<Candidate>, GitError> {
         Some(FileType::RegularFile) => {
             let link = dir.read(b".git", MAX_LINK).map_err(failed(&dir))?;
             let link = link.unwrap_or_default();
-            let named = link
-                .strip_prefix(b"gitdir: ")
-                .map(|path| line(path))
-                .ok_or_else(|| GitError::NotUnderstood {
+            let named = link.strip_prefix(b"gitdir: ").map(line).ok_or_else(|| {
+                GitError::NotUnderstood {
                     place: dir.place(b".git"),
                     why: "it is a file that does not begin with `gitdir: `".into(),
-                })?;
-            return elsewhere(dir.place(named), dir).map(Some);
+                }
+            })?;
+            return elsewhere(&dir.place(named), dir).map(Some);
         }
         Some(FileType::Symlink) => {
             let place = dir.place(b".git");
-            return elsewhere(place, dir).map(Some);
+            return elsewhere(&place, dir).map(Some);
         }
         _ => {}
     }
@@ -189,9 +188,9 @@ fn in_directory(dir: Dir) -> Result<Option<Candidate>, GitError> {
 }
 
 /// The git directory that a `.git` leads to.
-fn elsewhere(place: PathBuf, tree: Dir) -> Result<Candidate, GitError> {
+fn elsewhere(place: &Path, tree: Dir) -> Result<Candidate, GitError> {
     let missing = || GitError::NotARepository {
-        path: place.clone(),
+        path: place.to_owned(),
     };
     let real = place.canonicalize().map_err(|_| missing())?;
     let git = Dir::open(&real).map_err(|_| missing())?;
@@ -229,54 +228,45 @@ fn complete(candidate: Candidate) -> Result<Found, GitError> {
     };
     let mut is_unclaimed = false;
     let mut work_tree = None;
-    match tree {
-        Some(tree) => {
-            let named = match configured {
-                Some(path) => named_tree(&git, path),
-                None => None,
-            };
-            let is_named = match &named {
-                Some(named) => named.is(&tree).map_err(read_error(&tree))?,
-                None => false,
-            };
-            if is_elsewhere {
-                if is_linked {
-                    if !links_back(&git, &tree)? {
-                        return Err(foreign(&git, &tree));
-                    }
-                } else if !is_named {
-                    let is_dot_git = git.path().file_name() == Some(OsStr::new(".git"));
-                    if configured.is_some() || is_bare || is_dot_git {
-                        return Err(foreign(&git, &tree));
-                    }
-                    is_unclaimed = true;
-                }
-            }
-            if is_bare && !is_named {
-                work_tree = None;
-            } else if configured.is_none() || is_named {
-                work_tree = Some(tree);
-            } else if let Some(named) = named
-                && finds(&named, &git)?
-            {
-                work_tree = Some(named);
-            }
+    if let Some(tree) = tree {
+        let named = configured.and_then(|path| named_tree(&git, path));
+        let is_named = match &named {
+            Some(named) => named.is(&tree).map_err(read_error(&tree))?,
+            None => false,
+        };
+        if is_elsewhere && is_linked && !links_back(&git, &tree)? {
+            return Err(foreign(&git, &tree));
         }
-        None => {
-            let claimed = match configured {
-                Some(path) => named_tree(&git, path),
-                None if is_linked => linked_tree(&git)?,
-                None if git.path().file_name() == Some(OsStr::new(".git")) && !is_bare => {
-                    let parent = git.path().parent().map(Dir::open);
-                    parent.and_then(Result::ok)
-                }
-                None => None,
-            };
-            if let Some(tree) = claimed
-                && finds(&tree, &git)?
-            {
-                work_tree = Some(tree);
+        if is_elsewhere && !is_linked && !is_named {
+            let is_dot_git = git.path().file_name() == Some(OsStr::new(".git"));
+            if configured.is_some() || is_bare || is_dot_git {
+                return Err(foreign(&git, &tree));
             }
+            is_unclaimed = true;
+        }
+        if is_bare && !is_named {
+            // It says that it has none.
+        } else if configured.is_none() || is_named {
+            work_tree = Some(tree);
+        } else if let Some(named) = named
+            && finds(&named, &git)?
+        {
+            work_tree = Some(named);
+        }
+    } else {
+        let claimed = match configured {
+            Some(path) => named_tree(&git, path),
+            None if is_linked => linked_tree(&git)?,
+            None if git.path().file_name() == Some(OsStr::new(".git")) && !is_bare => {
+                let parent = git.path().parent().map(Dir::open);
+                parent.and_then(Result::ok)
+            }
+            None => None,
+        };
+        if let Some(tree) = claimed
+            && finds(&tree, &git)?
+        {
+            work_tree = Some(tree);
         }
     }
     Ok(Found {

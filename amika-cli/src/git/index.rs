@@ -3,12 +3,12 @@
 use std::io;
 use std::time::SystemTime;
 
+use amika_core::git_files::index::{self, Index, InvalidIndex, MAX_FILE, Stat};
 use amika_core::git_files::oid::{ObjectFormat, Oid};
-use amika_core::repo_path::{RepoPath, escaped};
+use amika_core::repo_path::RepoPath;
 
 use super::dir::Dir;
 use super::error::GitError;
-use super::index_file::{self, Parsed};
 
 /// One entry of an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,24 +35,24 @@ pub(super) enum Mode {
 }
 
 impl Mode {
-    /// Takes the number that git has for it.
-    pub(super) fn of(number: u32) -> Option<Self> {
-        Some(match number {
-            0o100_644 => Self::File,
-            0o100_755 => Self::Executable,
-            0o120_000 => Self::Symlink,
-            0o160_000 => Self::Gitlink,
-            _ => return None,
+    /// Takes that of an entry; `None` for a whole directory.
+    fn of(mode: index::Mode) -> Option<Self> {
+        Some(match mode {
+            index::Mode::Regular => Self::File,
+            index::Mode::Executable => Self::Executable,
+            index::Mode::Symlink => Self::Symlink,
+            index::Mode::Gitlink => Self::Gitlink,
+            index::Mode::Tree => return None,
         })
     }
 
-    /// The number that git has for it.
-    pub(super) fn number(self) -> u32 {
+    /// As an index has it.
+    pub(super) fn of_index(self) -> index::Mode {
         match self {
-            Self::File => 0o100_644,
-            Self::Executable => 0o100_755,
-            Self::Symlink => 0o120_000,
-            Self::Gitlink => 0o160_000,
+            Self::File => index::Mode::Regular,
+            Self::Executable => index::Mode::Executable,
+            Self::Symlink => index::Mode::Symlink,
+            Self::Gitlink => index::Mode::Gitlink,
         }
     }
 }
@@ -60,7 +60,7 @@ impl Mode {
 /// A repository's index, as it was when it was read.
 #[derive(Debug)]
 pub(super) struct HostIndex {
-    parsed: Parsed,
+    parsed: Index,
     modified: SystemTime,
 }
 
@@ -83,29 +83,33 @@ impl HostIndex {
             Err(error) => return Err(not_understood(error.to_string())),
         };
         let (file, meta) = file;
-        if meta.len() > index_file::MAX_FILE {
-            return Err(not_understood(format!(
-                "it is larger than {} bytes",
-                index_file::MAX_FILE
-            )));
-        }
-        let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0));
-        let mut limited = io::Read::take(file, index_file::MAX_FILE + 1);
+        // One byte more than it may have says that it has too many.
+        let limit = MAX_FILE as u64 + 1;
+        let mut bytes = Vec::with_capacity(usize::try_from(meta.len().min(limit)).unwrap_or(0));
+        let mut limited = io::Read::take(file, limit);
         io::Read::read_to_end(&mut limited, &mut bytes).map_err(failed())?;
+        let mut unread = None;
         let shared = |oid: Oid| {
             let name = format!("sharedindex.{oid}");
-            git.read(name.as_bytes(), index_file::MAX_FILE)
+            let read = git.read(name.as_bytes(), MAX_FILE as u64);
+            read.unwrap_or_else(|error| {
+                unread = Some(error.to_string());
+                None
+            })
         };
-        let parsed =
-            index_file::parse(&bytes, format, shared).map_err(|error| not_understood(error.0))?;
-        for entry in &parsed.entries {
-            if let Err(error) = RepoPath::new(entry.name().to_vec()) {
-                return Err(GitError::BadPath {
-                    of: "the index",
-                    why: error.to_string(),
+        let parsed = match index::parse(&bytes, format, shared) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                return Err(match (bad_path(&error), unread) {
+                    (true, _) => GitError::BadPath {
+                        of: "the index",
+                        why: error.to_string(),
+                    },
+                    (false, Some(unread)) => not_understood(unread),
+                    (false, None) => not_understood(error.to_string()),
                 });
             }
-        }
+        };
         Ok(Some(Self {
             parsed,
             modified: meta.modified().unwrap_or(SystemTime::UNIX_EPOCH),
@@ -114,26 +118,21 @@ impl HostIndex {
 
     /// The same entries as a file without extensions, which the copy gets.
     pub(super) fn written(&self) -> Vec<u8> {
-        index_file::write(&self.parsed)
+        self.parsed.write()
     }
 
     /// Such a file for git to work with, where it is another: it does not look into the repositories inside,
     /// which it would to compare what they have checked out.
     pub(super) fn for_git(&self) -> Option<Vec<u8>> {
-        if !self
-            .parsed
-            .entries
-            .iter()
-            .any(index_file::Entry::is_gitlink)
-        {
+        let is_link = |entry: &index::Entry| entry.mode == index::Mode::Gitlink;
+        if !self.parsed.entries.iter().any(is_link) {
             return None;
         }
         let mut parsed = self.parsed.clone();
-        let links = parsed.entries.iter_mut();
-        for link in links.filter(|entry| entry.is_gitlink()) {
-            link.assume_valid();
+        for link in parsed.entries.iter_mut().filter(|entry| is_link(entry)) {
+            link.assume_valid = true;
         }
-        Some(index_file::write(&parsed))
+        Some(parsed.write())
     }
 
     /// When it was written; racy entries are told by that.
@@ -143,7 +142,8 @@ impl HostIndex {
 
     /// Whether it holds whole directories as one entry each.
     pub(super) fn is_sparse(&self) -> bool {
-        self.parsed.is_sparse()
+        let mut entries = self.parsed.entries.iter();
+        entries.any(|entry| entry.mode == index::Mode::Tree)
     }
 
     /// The entries in their order; of an unmerged path only the first stage, and of a directory that is one
@@ -154,11 +154,12 @@ impl HostIndex {
             let Some(mode) = Mode::of(one.mode) else {
                 continue;
             };
-            if entries.last().is_none_or(|last| *last.path != *one.path) {
+            let path = one.path.as_bytes();
+            if entries.last().is_none_or(|last| *last.path != *path) {
                 entries.push(Entry {
                     mode,
                     oid: one.oid.to_string().into(),
-                    path: one.path.clone(),
+                    path: path.into(),
                 });
             }
         }
@@ -173,6 +174,7 @@ impl HostIndex {
                 Mode::of(one.mode).is_some_and(|mode| mode != Mode::Gitlink)
                     && one
                         .path
+                        .as_bytes()
                         .strip_suffix(name)
                         .is_some_and(|rest| rest.is_empty() || rest.ends_with(b"/"))
             })
@@ -180,22 +182,34 @@ impl HostIndex {
     }
 }
 
+/// Whether it is a name that is not understood, in the index or in the one that it builds on.
+fn bad_path(error: &InvalidIndex) -> bool {
+    match error {
+        InvalidIndex::Path { .. } => true,
+        InvalidIndex::Shared { why, .. } => bad_path(why),
+        _ => false,
+    }
+}
+
 /// The index of a commit's tree, as `git checkout` would write it but for the stat data.
 pub(super) fn of_tree(entries: &[Entry], format: ObjectFormat) -> Result<Vec<u8>, GitError> {
-    let entries = entries.iter().map(|entry| {
-        let oid = Oid::from_hex(format, entry.oid.as_bytes()).ok_or_else(|| GitError::BadPath {
-            of: "a tree",
-            why: format!("{} has no object", escaped(&entry.path)),
-        })?;
-        Ok(index_file::Entry::new(
-            entry.mode.number(),
-            oid,
-            entry.path.clone(),
-        ))
-    });
-    let entries: Result<Vec<_>, GitError> = entries.collect();
-    Ok(index_file::write(&Parsed {
+    let bad = |why: String| GitError::BadPath { of: "a tree", why };
+    let mut index = Index {
         format,
-        entries: entries?,
-    }))
+        entries: Vec::with_capacity(entries.len()),
+    };
+    for entry in entries {
+        let oid = Oid::from_hex(format, entry.oid.as_bytes());
+        index.entries.push(index::Entry {
+            path: RepoPath::new(entry.path.clone()).map_err(|error| bad(error.to_string()))?,
+            mode: entry.mode.of_index(),
+            oid: oid.ok_or_else(|| bad(format!("{} is no object's name", entry.oid)))?,
+            stage: 0,
+            stat: Stat::default(),
+            assume_valid: false,
+            skip_worktree: false,
+            intent_to_add: false,
+        });
+    }
+    Ok(index.write())
 }

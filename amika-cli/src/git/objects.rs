@@ -325,7 +325,6 @@ fn hexadecimal(text: &str) -> bool {
 /// A running walk from some commits to all that they reach.
 pub(super) struct Walk {
     running: Running,
-    git: Git,
 }
 
 impl Walk {
@@ -350,10 +349,7 @@ impl Walk {
                 let _ = stdin.write_all(tips.as_bytes());
             }
         });
-        Ok(Self {
-            running,
-            git: git.clone(),
-        })
+        Ok(Self { running })
     }
 
     /// Hands over each object that is reached, until `take` wants no more.
@@ -401,11 +397,11 @@ impl Walk {
         }
         let status = self.running.wait().map_err(GitError::NoGit)?;
         let arguments = ["rev-list", "--objects"];
-        self.git.in_time(&self.running, &arguments)?;
+        Git::in_time(&self.running, &arguments)?;
         if status.success() {
             Ok(())
         } else {
-            Err(self.git.failed(&arguments, stderr.trim()))
+            Err(Git::failed(&arguments, stderr.trim()))
         }
     }
 }
@@ -453,8 +449,7 @@ pub(super) fn borrowed(
             files.push((name, entry.path()));
         }
     }
-    // The pack's index last, as git itself has it.
-    files.sort_by_key(|(name, _)| (name.ends_with(".idx"), name.clone()));
+    files.sort();
     Ok(files)
 }
 

@@ -138,7 +138,7 @@ impl<'a> Planner<'a> {
         let committed_tree = commit.map(|commit| commit.tree);
         let prepared = match self.dirty {
             None => self.committed(&location, settings, committed_tree.as_deref())?,
-            Some(ignored) => self.disk(&location, settings, ignored)?,
+            Some(ignored) => Self::disk(&location, settings, ignored)?,
         };
         let Prepared {
             index,
@@ -310,12 +310,7 @@ impl<'a> Planner<'a> {
         })
     }
 
-    fn disk(
-        &self,
-        location: &Location,
-        settings: &Settings,
-        ignored: bool,
-    ) -> Result<Prepared, GitError> {
+    fn disk(location: &Location, settings: &Settings, ignored: bool) -> Result<Prepared, GitError> {
         let index = location.index()?;
         let file = location.generated().index.clone();
         let entries = index.map(HostIndex::entries).unwrap_or_default();

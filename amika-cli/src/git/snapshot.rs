@@ -6,10 +6,10 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
-use super::command::line;
+use super::command::{Git, line};
 use super::error::GitError;
 use super::generated::object_path;
-use super::index::Mode;
+use super::index::{HostIndex, Mode};
 use super::plan::{Plan, Tree};
 use super::refs;
 use super::worktree::{Found, Reader};
@@ -107,14 +107,17 @@ fn work_tree(plan: &Plan, scratch: &Path) -> Result<Option<String>, GitError> {
         } else {
             command.env_remove("GIT_ALTERNATE_OBJECT_DIRECTORIES");
         }
-        git.run(&mut command, arguments, input.to_vec())
+        Git::run(&mut command, arguments, input.to_vec())
     };
     let reading = |arguments: &[&str]| {
         let output = run(git.command(arguments), arguments, b"", true)?;
         if output.status.success() {
             Ok(output.stdout)
         } else {
-            Err(git.failed(arguments, String::from_utf8_lossy(&output.stderr).trim()))
+            Err(Git::failed(
+                arguments,
+                String::from_utf8_lossy(&output.stderr).trim(),
+            ))
         }
     };
     let feed = |arguments: &[&str], input: &[u8], sees_host: bool| -> Result<bool, GitError> {
@@ -124,10 +127,7 @@ fn work_tree(plan: &Plan, scratch: &Path) -> Result<Option<String>, GitError> {
         let output = run(git.command(arguments), arguments, input, sees_host)?;
         Ok(output.status.success())
     };
-    let is_sparse = plan
-        .location
-        .index()?
-        .is_some_and(|index| index.is_sparse());
+    let is_sparse = plan.location.index()?.is_some_and(HostIndex::is_sparse);
     if is_sparse {
         // Its directories are trees of the host, which are to be seen for the files in them.
         reading(&["update-index", "--force-write-index"])?;
@@ -232,7 +232,7 @@ impl Changes {
             let path = path.unwrap_or_default();
             let path = path.strip_prefix(b"/").unwrap_or(path);
             if let Some(commit) = refs::resolve(&child.git, "HEAD")? {
-                let mode = format!("{:o} {commit} 0\t", Mode::Gitlink.number());
+                let mode = format!("{:o} {commit} 0\t", Mode::Gitlink.of_index().bits());
                 self.modules.extend_from_slice(mode.as_bytes());
                 self.modules.extend_from_slice(path);
                 self.modules.push(0);
