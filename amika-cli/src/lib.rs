@@ -124,6 +124,7 @@ pub fn run() -> ExitCode {
     });
     // A thread that waits for standard input may never return.
     runtime.shutdown_background();
+    git::end_all();
     scratch::end();
     finish(&out, result)
 }

@@ -14,6 +14,8 @@ pub mod diagnostic;
 pub mod duration;
 pub mod env;
 #[cfg(feature = "config")]
+pub mod git_files;
+#[cfg(feature = "config")]
 pub mod image;
 #[cfg(feature = "config")]
 pub mod label;
@@ -24,6 +26,10 @@ pub mod name;
 pub mod nearest;
 pub mod port;
 pub mod proof;
+#[cfg(feature = "config")]
+pub mod ref_name;
+#[cfg(feature = "config")]
+pub mod repo_path;
 pub mod service;
 pub mod subnet;
 #[cfg(feature = "config")]

@@ -1,5 +1,7 @@
 //! Tests of the core's public face: rules, properties, and inputs that fuzzing found worth keeping.
 
+#[path = "../fuzz/src/git_promises.rs"]
+mod git_promises;
 #[path = "../fuzz/src/promises.rs"]
 mod promises;
 

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
+use super::generated::shown;
 use crate::error::{CommandError, ExitCode};
 use crate::output::{shell_path, shell_quote};
 
@@ -26,6 +27,66 @@ pub enum GitError {
     DubiousOwnership {
         /// The directory that git names.
         path: PathBuf,
+    },
+    /// What a repository's own files say is not understood, or not allowed.
+    #[error("{} is not understood: {why}", shown(place))]
+    NotUnderstood {
+        /// The file.
+        place: PathBuf,
+        /// What of it.
+        why: String,
+    },
+    /// A git directory lies elsewhere, and does not know the work tree that names it.
+    #[error(
+        "the git directory {} does not belong to {}, which names it",
+        shown(place),
+        shown(tree)
+    )]
+    Foreign {
+        /// The git directory.
+        place: PathBuf,
+        /// What names it.
+        tree: PathBuf,
+    },
+    /// Each pack is held open, and there are too many.
+    #[error("{} has {found} packs, and at most {most} can be copied", shown(place))]
+    TooManyPacks {
+        /// Their directory.
+        place: PathBuf,
+        /// How many there are.
+        found: usize,
+        /// How many may be.
+        most: usize,
+    },
+    /// A path that is not one beneath a work tree.
+    #[error("{of} is not understood: {why}")]
+    BadPath {
+        /// `the index`, `a tree`.
+        of: &'static str,
+        /// The path and the rule that it breaks.
+        why: String,
+    },
+    /// An object is not what its name says.
+    #[error("object {oid} cannot be used: {why}")]
+    Lie {
+        /// Its name.
+        oid: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A tree stands for more files than anybody has.
+    #[error("the tree has more than {limit} files and directories, and no more are copied")]
+    TooManyFiles {
+        /// How many may be.
+        limit: usize,
+    },
+    /// A git command did not end by itself.
+    #[error("`git {command}` did not answer within {seconds} s, and was ended")]
+    Held {
+        /// Its name.
+        command: String,
+        /// How long it was waited for.
+        seconds: u64,
     },
     /// There is no `git` to run.
     #[error("git cannot be run")]
@@ -215,6 +276,15 @@ impl GitError {
                 shell_quote(&path.to_string_lossy())
             ),
             Self::NoGit(_) => "install git and try again".into(),
+            Self::Held { .. } => {
+                "something in the repository holds it: a FIFO in the place of a `.gitignore` or `.gitattributes`, or of a `HEAD`? (`find . -type p` lists them)".into()
+            }
+            Self::Lie { .. } => "`git fsck --full` says what else is broken".into(),
+            Self::TooManyPacks { .. } => "`git gc`, or `git repack -a -d`, makes one of them".into(),
+            Self::Foreign { place, .. } => format!(
+                "to copy that repository name it itself: `--git {}`; a work tree that was moved is made known with `git worktree repair`, another with `git config core.worktree` there",
+                shell_path(&place.to_string_lossy())
+            ),
             Self::NoSuchBranch { name, at_url, near } => match &near[..] {
                 [] => no_near_name(name, *at_url),
                 [one] => format!("did you mean `--branch {}`?", shell_quote(one)),
@@ -250,7 +320,13 @@ impl GitError {
             Self::Failed { stderr, .. } if stderr.contains("index file") => {
                 "the index is damaged: leave --no-clean away, or make it anew from HEAD with `rm .git/index && git reset`".into()
             }
+            Self::NotUnderstood { place, .. } if place.ends_with("index") => {
+                "leave --no-clean away, or make it anew from HEAD with `rm .git/index && git reset`".into()
+            }
             Self::Failed { .. }
+            | Self::NotUnderstood { .. }
+            | Self::BadPath { .. }
+            | Self::TooManyFiles { .. }
             | Self::BadBranchName { .. }
             | Self::Io { .. }
             | Self::Outside { .. }
