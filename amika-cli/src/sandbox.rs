@@ -237,7 +237,11 @@ impl Sandbox {
     pub fn client(&self, engine: &Engine) -> Result<Client> {
         let token = UserKey::load()?.token(self.record.id.as_str());
         let container = &self.container;
-        Ok(Client::new(engine, &container.id, &container.ports, &token))
+        let client = Client::new(engine, &container.id, &container.ports, &token);
+        Ok(match self.trust()? {
+            Trust::Foreign => client.foreign(),
+            Trust::Signed | Trust::Adopted => client,
+        })
     }
 
     /// Whether its container runs.

@@ -69,6 +69,8 @@ pub struct Client {
     published: Option<Transport>,
     relay: Transport,
     key: Key,
+    /// Whether another key than ours is to be expected there.
+    foreign: bool,
     /// How many connections may be closed without an answer before the relay is taken.
     patience: u32,
     state: Arc<State>,
@@ -89,9 +91,18 @@ impl Client {
             published: Transport::published(engine, ports),
             relay: Transport::relay(engine, container),
             key: token.key(),
+            foreign: false,
             patience: 0,
             state: Arc::default(),
         }
+    }
+
+    /// The same for a sandbox that may be another user's, whose amikad has another key: that it cannot prove
+    /// itself to us is nothing to be warned of, and the relay is taken.
+    #[must_use]
+    pub fn foreign(mut self) -> Self {
+        self.foreign = true;
+        self
     }
 
     /// The same for who waits until amikad is up: a port that closes is asked again for a while.
@@ -231,6 +242,7 @@ impl Client {
         if let Transport::Published(address) = published
             && first
             && !expected
+            && !self.foreign
         {
             let problem = ClientError::Impostor(*address);
             crate::output::warn(&format!(

@@ -198,7 +198,8 @@ async fn view_of(
     match container.state {
         ContainerState::Running if ask && is_identified => {
             let token = key.token(record.id.as_str());
-            let client = Client::new(engine, &container.id, &container.ports, &token);
+            // Sandboxes of others are among them.
+            let client = Client::new(engine, &container.id, &container.ports, &token).foreign();
             // From another machine's engine the list is not worth an exec in each.
             if !client.is_relayed() {
                 let mut answer = std::pin::pin!(client.status());
