@@ -36,7 +36,8 @@ pub(crate) fn not_parsed(mut error: clap::Error) -> ExitCode {
                 error.remove(kind);
             }
         }
-        let _ = error.print();
+        // A word of the command line may be somebody else's: pasted, or from a script.
+        crate::output::coloured(&error.render().ansi().to_string());
     }
     ExitCode::from(code)
 }

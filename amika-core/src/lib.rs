@@ -3,6 +3,8 @@
 //! This crate does no I/O and knows no async runtime: paths, clocks, random numbers and probes of
 //! the host come in as arguments, so that every rule can be tested without a container engine.
 
+#[cfg(feature = "config")]
+pub mod archive_name;
 pub mod budget;
 pub mod capability;
 #[cfg(feature = "config")]

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use crate::archive_promises::archive_promises;
 use crate::git_promises::{
     git_config_promises, git_index_promises, git_refs_promises, repo_path_promises,
 };
 use crate::label_promises::label_promises;
 use crate::promises::config_promises;
+use crate::wire_promises::wire_promises;
 
 /// Replays one target's corpus, of at least so many files.
 #[expect(
@@ -52,4 +54,14 @@ fn the_corpus_of_refs_keeps_every_promise() {
 #[test]
 fn the_corpus_of_labels_keeps_every_promise() {
     replay("label_record", label_promises, 30);
+}
+
+#[test]
+fn the_corpus_of_archives_keeps_every_promise() {
+    replay("archive_heads", archive_promises, 12);
+}
+
+#[test]
+fn the_corpus_of_amikads_answers_keeps_every_promise() {
+    replay("wire_json", wire_promises, 12);
 }

@@ -1,6 +1,10 @@
 //! One repository and one sandbox that put what steers a terminal wherever they can, and every command that
 //! shows something of them, on a terminal and as JSON.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use crate::support::{DEBIAN, Stage, docker};
 
 /// Sets the clipboard, makes a link, clears the screen twice (C0 and C1), writes over the line, and turns the
@@ -30,8 +34,37 @@ fn is_inert(what: &[&str], screen: &str) {
     }
 }
 
+/// What was tried, as the schemas name commands.
+#[derive(Default)]
+struct Tried(RefCell<BTreeSet<String>>);
+
+impl Tried {
+    /// Asserts that no command was forgotten.
+    fn is_every_command(&self) {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schema/index.json");
+        let index: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(root).unwrap()).unwrap();
+        // These show nothing of a sandbox, a repository or an image.
+        let own = ["completion", "generate man", "generate schema"];
+        for command in index["success"].as_object().unwrap().keys() {
+            let is_tried = self.0.borrow().contains(command);
+            assert!(
+                is_tried || own.contains(&command.as_str()),
+                "{command} was not tried"
+            );
+        }
+    }
+
+    fn note(&self, args: &[&str]) {
+        let mut tried = self.0.borrow_mut();
+        tried.insert(args[0].to_owned());
+        tried.extend(args.get(1).map(|verb| format!("{} {verb}", args[0])));
+    }
+}
+
 /// Runs a command on a terminal, as text and as JSON.
-fn shown(stage: &Stage, args: &[&str]) -> Vec<String> {
+fn shown(stage: &Stage, tried: &Tried, args: &[&str]) -> Vec<String> {
+    tried.note(args);
     let json: Vec<&str> = args.iter().copied().chain(["-o", "json"]).collect();
     [args.to_vec(), json]
         .into_iter()
@@ -48,6 +81,7 @@ fn shown(stage: &Stage, args: &[&str]) -> Vec<String> {
 #[test]
 fn no_command_passes_on_what_steers_a_terminal() {
     let stage = Stage::new();
+    let tried = Tried::default();
     let config = "[services.\"s\\u001b]52;c;eA==\\u0007\\u009b2J\\u202e\"]\nport = 4838\n\
                   [env]\n\"BAD\\u001b[2J\\u202e\" = \"x\"\n[sandbox]\nimage = \"no\\u009b\\u202e\"\n\
                   [lifecycle]\nsetup_script = \"setup.sh\"\n\"key\\u202e\\u009b\" = 1\n";
@@ -83,7 +117,7 @@ fn no_command_passes_on_what_steers_a_terminal() {
     for extra in [&["--dry-run"][..], &["--no-clean", "--dry-run"], &[]] {
         let all = create(extra);
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
-        let screens = shown(&stage, &all);
+        let screens = shown(&stage, &tried, &all);
         if extra.is_empty() {
             assert!(screens[0].contains("setup"), "{screens:?}");
         }
@@ -110,8 +144,23 @@ fn no_command_passes_on_what_steers_a_terminal() {
         &["sandbox", "create", "--image", &format!("no{PAYLOAD}")],
         &["sandbox", "create", "--git", &format!("{path}/{PAYLOAD}")],
         &["sandbox", "inspect", PAYLOAD],
+        &["config", "get"],
+        &["config", "set", "trusted", PAYLOAD],
+        &["config", "unset", PAYLOAD],
+        &["config", "unset", "trusted"],
+        &["credentials", "list"],
+        &["credentials", "pull", name],
+        &["credentials", "refresh", name],
+        &["events", "--since", "10m", "--until", "1s"],
+        &["image", "build", PAYLOAD],
+        &["image", "prune"],
+        &["sandbox", "adopt", name],
+        &["ls"],
+        &["sandbox", "restart", name],
+        &["volume", "prune", "--sandbox-name", "nobody"],
+        &["volume", "delete", PAYLOAD],
     ] {
-        shown(&stage, args);
+        shown(&stage, &tried, args);
     }
     let volumes = docker(&[
         "volume",
@@ -121,7 +170,7 @@ fn no_command_passes_on_what_steers_a_terminal() {
         &format!("label={}", stage.label()),
     ]);
     for volume in volumes.stdout_text().lines() {
-        shown(&stage, &["volume", "inspect", volume]);
+        shown(&stage, &tried, &["volume", "inspect", volume]);
     }
 
     let running = stage.sandbox(DEBIAN, &["--git", &path, "--no-setup"]);
@@ -145,15 +194,24 @@ fn no_command_passes_on_what_steers_a_terminal() {
         ],
         &["sandbox", "cp", &format!("{name}:."), target],
         &["sandbox", "cp", &format!("{name}:/no/{PAYLOAD}"), target],
+        &["sandbox", "pull", name, "--repo", &path],
+        &["sandbox", "pull", name, PAYLOAD, "--repo", &path],
+        &["sandbox", "open", name],
+        &["sandbox", "prompt", name, PAYLOAD],
+        &["sandbox", "rename", name, PAYLOAD],
         &["sandbox", "stop", name],
+        // It does not run any more.
+        &["sandbox", "connect", name],
     ] {
-        shown(&stage, args);
+        shown(&stage, &tried, args);
     }
 
     let working = stage.sandbox(DEBIAN, &[]);
     working.exec(&["sh", "-c", &files]).output().ended(0, &[]);
-    let screens = shown(&stage, &["sandbox", "delete", &working.name]);
+    let screens = shown(&stage, &tried, &["sandbox", "delete", &working.name]);
     assert!(screens[0].contains("\\u{1b}[2J"), "{screens:?}");
+    shown(&stage, &tried, &["rm", PAYLOAD]);
+    tried.is_every_command();
 }
 
 /// A log has its colours on a terminal, and is byte by byte what was written everywhere else.

@@ -8,7 +8,6 @@ mod beginning;
 mod holes;
 mod inert;
 mod landing;
-mod names;
 mod place;
 mod repack;
 mod unpack;

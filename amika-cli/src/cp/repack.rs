@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use tar::{Archive, EntryType};
 
-use super::names::Names;
 use crate::archive::{Modes, Report, TarOut, at};
+use amika_core::archive_name::Names;
 
 /// Reads an archive to its end and writes the other one, its names in the directory `prefix`.
 ///

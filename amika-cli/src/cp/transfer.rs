@@ -10,7 +10,6 @@ use futures_util::Stream;
 
 use super::beginning::NoArchive;
 use super::landing::{Landing, Source, land};
-use super::names::Names;
 use super::place::Place;
 use super::unpack::Git;
 use super::{beginning, host_side, repack, sandbox_side, unpack};
@@ -20,6 +19,7 @@ use crate::deliver::{self, Fault};
 use crate::engine::{Base, Engine, EngineError, Existing};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::sandbox::Sandbox;
+use amika_core::archive_name::Names;
 
 /// Copies one place to another; `git` says what becomes of git directories out of a sandbox. An archive to standard output is none of its business.
 ///

@@ -17,9 +17,9 @@ use tar::{Archive, Entry, EntryType};
 
 use super::holes;
 use super::inert::{Before, DIRECTORY, Fate, Guard, open_beneath};
-use super::names::{Names, stays_beneath};
 use crate::archive::{Report, at};
 use crate::output::human_size;
+use amika_core::archive_name::{Names, stays_beneath};
 
 /// Directories in each other, at most: each that is open takes a descriptor, of which some systems give
 /// 256.

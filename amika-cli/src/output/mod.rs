@@ -34,6 +34,15 @@ pub fn warn(message: &str) {
     let _ = writeln!(err, "{style}warning:{style:#} {message}");
 }
 
+/// Prints text with colors of its own to standard error; nothing else in it steers a terminal.
+pub fn coloured(text: &str) {
+    let mut filter = LogText::default();
+    let mut inert = filter.of(text.as_bytes());
+    inert.extend(filter.end());
+    // A standard error that cannot be written leaves nobody to tell.
+    let _ = anstream::stderr().lock().write_all(&inert);
+}
+
 /// Where a command's words go.
 #[derive(Clone, Debug)]
 pub struct Printer {
