@@ -70,9 +70,14 @@ fn repository(plan: &Plan, tar: &mut TarWriter<'_>, files: &mut u64) -> io::Resu
             None => Ok(None),
         }
     })?;
-    for oid in &store.loose {
+    for (oid, object) in &store.loose {
         if loose.as_ref().is_none_or(|reached| reached.contains(oid)) {
-            loose_object(plan, oid, tar)?;
+            let place = format!("objects/{}/{}", &oid[..2], &oid[2..]);
+            let place = beneath(&plan.place.git_dir, place.as_bytes());
+            store.read_loose(object, |size, mut content| {
+                tar.file_from(&place, 0o444, plan.mtime, size, &mut content)
+                    .map_err(|error| changed(error, &plan.location.common_dir))
+            })?;
         }
     }
     let mut written: Vec<_> = plan.lfs.values().collect();
@@ -174,19 +179,6 @@ fn borrowed(plan: &Plan, tips: &[String], tar: &mut TarWriter<'_>) -> io::Result
         copy(tar, &place, 0o444, plan.mtime, &path)?;
     }
     Ok(())
-}
-
-/// A loose object, as git was given it.
-fn loose_object(plan: &Plan, oid: &str, tar: &mut TarWriter<'_>) -> io::Result<()> {
-    let place = format!("objects/{}/{}", &oid[..2], &oid[2..]);
-    let path = plan
-        .location
-        .generated()
-        .objects
-        .join(&oid[..2])
-        .join(&oid[2..]);
-    let to = beneath(&plan.place.git_dir, place.as_bytes());
-    copy(tar, &to, 0o444, plan.mtime, &path)
 }
 
 /// Copies a file that this program made, or gave to git.

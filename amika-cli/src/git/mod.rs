@@ -27,6 +27,7 @@ mod extra;
 mod generated;
 mod index;
 mod lfs;
+mod loose;
 mod objects;
 mod plan;
 mod refs;

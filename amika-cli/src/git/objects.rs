@@ -10,7 +10,7 @@
 //! descriptor, and so is what is sent. What the repository borrows from elsewhere (`info/alternates`) git
 //! may read as well, but of it only that goes along which refs reach.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -26,12 +26,15 @@ use super::dir::{At, Dir, give};
 use super::discover::Found;
 use super::error::GitError;
 use super::generated::{Generated, shown};
+use super::loose::{Kept, Packer, Shelf, Taken};
 
 /// Packs of one repository, at most: each is held open.
 const MAX_PACKS: usize = 4000;
-/// Loose objects that are held open, at most; those of few bytes are not, but copied.
+/// Loose objects that are held open, at most; further large ones are copied.
 const MAX_OPEN: usize = 1000;
-/// Bytes of a loose object that is copied at once.
+/// How often the packs are listed while they change.
+const ATTEMPTS: usize = 5;
+/// Bytes of the file of a loose object that is packed.
 const SMALL: u64 = 64 * 1024;
 /// Object directories that borrow from each other, at most; git itself follows five, one after the other.
 const MAX_BORROWED: usize = 64;
@@ -52,10 +55,23 @@ pub(super) struct Stores {
 pub(super) struct Store {
     /// Files of packs, by their names; open, since a `git gc` may remove them at any time.
     pub(super) packs: BTreeMap<String, (PathBuf, File)>,
-    /// The names of loose objects. Sorted, so that directories stay together.
-    pub(super) loose: BTreeSet<String>,
-    /// Large ones of them.
-    open: Vec<File>,
+    /// Loose objects, by their names. Sorted, so that directories stay together.
+    pub(super) loose: BTreeMap<String, Loose>,
+    /// How many of them are open.
+    open: usize,
+    /// Files of small ones.
+    shelf: Option<Shelf>,
+}
+
+/// A loose object.
+#[derive(Debug)]
+pub(super) enum Loose {
+    /// One of few bytes.
+    Kept(Kept),
+    /// One that is open.
+    Open(File),
+    /// One that was copied to where git reads it.
+    Copied(PathBuf),
 }
 
 /// Files that belong to a pack and say something without the host's other files: not `.keep`, not
@@ -101,8 +117,9 @@ impl Stores {
 
 impl Store {
     fn open(objects: &Dir, to: &Path, format: ObjectFormat) -> Result<Self, GitError> {
+        // Loose objects first: what is packed meanwhile is in a pack by the time that they go.
         let mut store = Self::default();
-        store.open_packs(objects, &to.join("pack"))?;
+        let mut packer = Packer::new(&to.join("pack"), format)?;
         let rest = 2 * format.length() - 2;
         let failed = |path: &[u8]| GitError::io("read", objects.place(path));
         for (name, kind) in objects.names().map_err(failed(b""))? {
@@ -116,55 +133,92 @@ impl Store {
                 .dir(name.as_bytes())
                 .map_err(failed(name.as_bytes()))?;
             let Some(directory) = found else { continue };
-            let to = to.join(name);
-            let mut is_made = false;
             for (inner, _) in directory.names().map_err(failed(name.as_bytes()))? {
                 let Some(inner) = text(&inner).filter(|it| it.len() == rest && hexadecimal(it))
                 else {
                     continue;
                 };
-                if !is_made {
-                    make_directory(&to)?;
-                    is_made = true;
+                let oid = format!("{name}{inner}");
+                if let Some(taken) = store.take_loose(&directory, inner, &oid, to, &mut packer)? {
+                    store.loose.insert(oid, taken);
                 }
-                if store.take_loose(&directory, inner, &to.join(inner))? {
-                    store.loose.insert(format!("{name}{inner}"));
-                }
+            }
+        }
+        store.shelf = Some(packer.finish()?);
+        for attempt in 1.. {
+            match store.open_packs(objects, &to.join("pack")) {
+                // A pack that goes has been replaced by another.
+                Err(GitError::Changed { .. }) if attempt < ATTEMPTS => {}
+                Err(error) => return Err(error),
+                Ok(()) => break,
             }
         }
         Ok(store)
     }
 
-    /// Copies a loose object to where git reads it, or gives it to git.
-    fn take_loose(&mut self, from: &Dir, name: &str, to: &Path) -> Result<bool, GitError> {
+    /// Takes a loose object; `None` when it went meanwhile, or is not what its name says.
+    fn take_loose(
+        &mut self,
+        from: &Dir,
+        name: &str,
+        oid: &str,
+        to: &Path,
+        packer: &mut Packer,
+    ) -> Result<Option<Loose>, GitError> {
         let failed = || GitError::io("read", from.place(name.as_bytes()));
         // One that went meanwhile was packed.
         let Some((file, meta)) = from.file(name.as_bytes()).map_err(failed())? else {
-            return Ok(false);
+            return Ok(None);
         };
-        let write = || GitError::io("write", to);
-        if meta.len() > SMALL && self.open.len() < MAX_OPEN {
-            match give(&file, to) {
-                Ok(()) => self.open.push(file),
-                // It was borrowed from elsewhere already.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(write()(error)),
+        let mut content = Vec::new();
+        if meta.len() <= SMALL {
+            content.reserve_exact(usize::try_from(meta.len()).unwrap_or(0) + 1);
+            let mut limited = At::start(&file).take(SMALL + 1);
+            limited.read_to_end(&mut content).map_err(failed())?;
+            match packer.take(oid, &content)? {
+                Taken::Packed(kept) => return Ok(Some(Loose::Kept(kept))),
+                Taken::Damaged => return Ok(None),
+                Taken::Large => {}
             }
-            return Ok(true);
         }
-        let mut content = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0));
-        let most = meta.len().saturating_add(1);
-        At::start(&file)
-            .take(most)
-            .read_to_end(&mut content)
-            .map_err(failed())?;
-        if content.len() as u64 != meta.len() {
-            return Err(GitError::Changed {
-                path: from.place(name.as_bytes()),
-            });
+        let directory = to.join(&oid[..2]);
+        make_directory(&directory)?;
+        let place = directory.join(name);
+        let write = || GitError::io("write", &place);
+        if self.open < MAX_OPEN {
+            return match give(&file, &place) {
+                Ok(()) => {
+                    self.open += 1;
+                    Ok(Some(Loose::Open(file)))
+                }
+                // It was borrowed from elsewhere already.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+                Err(error) => Err(write()(error)),
+            };
         }
-        std::fs::write(to, content).map_err(write())?;
-        Ok(true)
+        let mut copy = File::create(&place).map_err(write())?;
+        io::copy(&mut At::start(&file), &mut copy).map_err(write())?;
+        Ok(Some(Loose::Copied(place)))
+    }
+
+    /// Hands over the file of a loose object, and its size.
+    pub(super) fn read_loose(
+        &self,
+        loose: &Loose,
+        take: impl FnOnce(u64, &mut dyn io::Read) -> io::Result<()>,
+    ) -> io::Result<()> {
+        match (loose, &self.shelf) {
+            (Loose::Kept(kept), Some(files)) => {
+                let content = files.read(*kept)?;
+                take(kept.length, &mut &*content)
+            }
+            (Loose::Kept(_), None) => Err(io::ErrorKind::NotFound.into()),
+            (Loose::Open(file), _) => take(file.metadata()?.len(), &mut At::start(file)),
+            (Loose::Copied(place), _) => {
+                let file = File::open(place)?;
+                take(file.metadata()?.len(), &mut &file)
+            }
+        }
     }
 
     fn open_packs(&mut self, objects: &Dir, to: &Path) -> Result<(), GitError> {
@@ -188,19 +242,26 @@ impl Store {
             });
         }
         for stem in stems {
+            let pack = format!("{stem}.pack");
+            if self.packs.contains_key(&pack) {
+                continue;
+            }
             let files = PACK_FILES.iter().map(|suffix| format!("{stem}.{suffix}"));
-            for name in files
-                .filter(|file| all.contains(file.as_str()))
-                .chain([format!("{stem}.pack")])
-            {
+            let files = files.filter(|file| all.contains(file.as_str()));
+            let mut opened = Vec::new();
+            for name in files.chain([pack]) {
                 let path = directory.place(name.as_bytes());
                 let open = directory.file(name.as_bytes());
-                let Some((file, _)) = open.map_err(GitError::io("read", &path))? else {
-                    return Err(GitError::Changed { path });
-                };
+                match open.map_err(GitError::io("read", &path))? {
+                    Some((file, _)) => opened.push((name, path, file)),
+                    None => return Err(GitError::Changed { path }),
+                }
+            }
+            for (name, path, file) in opened {
                 let place = to.join(&name);
                 match give(&file, &place) {
                     Ok(()) => {}
+                    // It was borrowed from elsewhere already.
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                     Err(error) => return Err(GitError::io("write", place)(error)),
                 }
@@ -376,13 +437,16 @@ impl Walk {
     }
 
     /// Keeps of the loose objects those that are reached. Ends as soon as all of them are.
-    pub(super) fn reached(self, loose: &BTreeSet<String>) -> Result<HashSet<String>, GitError> {
+    pub(super) fn reached(
+        self,
+        loose: &BTreeMap<String, Loose>,
+    ) -> Result<HashSet<String>, GitError> {
         let mut reached = HashSet::new();
         if loose.is_empty() {
             return Ok(reached);
         }
         self.each(|oid| {
-            if loose.contains(oid) {
+            if loose.contains_key(oid) {
                 reached.insert(oid.to_owned());
             }
             reached.len() < loose.len()

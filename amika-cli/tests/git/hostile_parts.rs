@@ -32,13 +32,13 @@ fn ends(path: &Path, mode: Copy) -> Result<Vec<u8>, String> {
     let (tell, told) = mpsc::channel();
     let asked = request(path, mode);
     std::thread::spawn(move || {
-        let made = open(asked).map_err(|error| error.to_string());
-        let made = made.and_then(|repository| {
+        let opened = open(asked).map_err(|error| error.to_string());
+        let ended = opened.and_then(|repository| {
             let _ = block_on(repository.config_toml());
             let _ = block_on(repository.snapshot());
             archive(&repository).map_err(|error| error.to_string())
         });
-        let _ = tell.send(made);
+        let _ = tell.send(ended);
     });
     told.recv_timeout(HUNG).expect("it hangs")
 }
@@ -155,7 +155,9 @@ fn a_fifo_that_the_configuration_names_is_not_waited_for() {
         git(&path, &["config", "core.bare", "false"]);
         let mut config = std::fs::read_to_string(path.join(".git/config")).unwrap();
         let (section, variable) = key.split_once('.').unwrap();
-        config.push_str(&format!("[{section}]\n\t{variable} = {named}\n"));
+        for part in ["[", section, "]\n\t", variable, " = ", named, "\n"] {
+            config.push_str(part);
+        }
         write(&path, ".git/config", config);
         for mode in MODES {
             let ended = ends(&path, mode);
@@ -432,9 +434,10 @@ fn a_few_objects_that_stand_for_millions_of_files_are_refused() {
     let blob = git(&path, &["rev-parse", "HEAD:a.txt"]);
     let mut below = (String::from("100644 blob"), blob);
     for _ in 0..7 {
-        let lines: String = (0..10)
+        let lines: Vec<String> = (0..10)
             .map(|number| format!("{} {}\tf{number}\n", below.0, below.1))
             .collect();
+        let lines = lines.concat();
         let mut child = git_command(&path, &["mktree"])
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped())

@@ -59,7 +59,7 @@ fn calls(logs: &Path) -> Vec<(String, String)> {
             };
             let path = rest.split('"').next().unwrap_or_default();
             if before.contains("execve") && command.is_empty() {
-                command = rest.to_owned();
+                rest.clone_into(&mut command);
             }
             calls.push((format!("{command}: {before}"), path.to_owned()));
         }
