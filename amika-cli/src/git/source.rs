@@ -190,6 +190,14 @@ impl Location {
                 generated::shown(found.git.path()),
             ));
         }
+        let includes_files =
+            own.own("include.path").is_some() || own.own_section("includeif").next().is_some();
+        if includes_files {
+            warnings.push(
+                "what the repository's own configuration includes is not read (`git config --global` may include it)"
+                    .to_owned(),
+            );
+        }
         for key in settings.left_behind() {
             warnings.push(format!(
                 "{key} of the configuration stays behind: it is not UTF-8"

@@ -154,6 +154,9 @@ fn a_file_that_configuration_includes_is_part_of_it() {
         let copied = copy(request(&path, mode));
         assert!(!trap.ran(), "{mode:?}");
         warns_once(&copied, "third");
+        let warnings = &copied.repository.facts().warnings;
+        let is_told = |warning: &String| warning.contains("configuration includes is not read");
+        assert!(warnings.iter().any(is_told), "{warnings:?}");
     }
 }
 
