@@ -275,7 +275,7 @@ impl Sandbox {
                 ExitCode::Conflict,
                 format!("sandbox \"{name}\" is not running"),
             )
-            .hint(format!("`amika sandbox start {name}`, or `amika sandbox connect --rescue {name}` when its setup fails"))),
+            .hint(format!("`amika sandbox start {name}`; or `amika sandbox connect --rescue {name}` when its setup fails"))),
         }
     }
 }

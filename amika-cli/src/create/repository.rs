@@ -11,6 +11,7 @@ use crate::args::sandbox::CreateArgs;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::git::{self, GitError, Kind};
 use crate::output::{Printer, Steps, shell_path};
+use crate::regular_file::{self, Links};
 
 /// What is wrong with a setup script that a link leads to from elsewhere.
 pub const SCRIPT_OUTSIDE: &str = "leads out of the repository by a symbolic link";
@@ -90,6 +91,9 @@ pub async fn open(args: &CreateArgs, out: &Printer, steps: &mut Steps) -> Result
     }
     let overridden = args.no_setup || args.setup_script.is_some();
     let (mut config, script, mut bytes) = read_config(&repository, overridden, out).await?;
+    if let Some(warning) = uncommitted(args, repository.facts(), bytes.as_deref()) {
+        out.warn(warning);
+    }
     if args.no_setup {
         let left_out = leave_setup_out(&mut config);
         if !left_out.is_empty() {
@@ -110,6 +114,32 @@ pub async fn open(args: &CreateArgs, out: &Printer, steps: &mut Steps) -> Result
         origin,
         bytes,
     }))
+}
+
+/// What to say of a configuration in the work tree that is not the committed one, which applies: everybody writes
+/// the file first and commits it later.
+fn uncommitted(
+    args: &CreateArgs,
+    facts: &git::Facts,
+    committed: Option<&[u8]>,
+) -> Option<&'static str> {
+    let root = facts.root.as_ref().filter(|_| facts.is_dirty)?;
+    if copy(args) != git::Copy::Clean || args.branch.is_some() {
+        return None;
+    }
+    let file = root.join(config::PATH);
+    let limit = config::MAX_BYTES as u64;
+    let (found, _) = regular_file::read(&file, Links::Refused, limit).ok()?;
+    match committed {
+        None => Some(
+            ".amika/config.toml is not committed, and so it is not used: commit it, or pass `--no-clean`",
+        ),
+        Some(committed) if committed != found => Some(
+            ".amika/config.toml has changes that are not committed: the committed one is used (`--no-clean` takes \
+             the work tree's)",
+        ),
+        Some(_) => None,
+    }
 }
 
 fn origin(facts: &git::Facts) -> Origin {

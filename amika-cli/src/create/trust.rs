@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use amika_core::config::RepoConfig;
 use amika_core::credential::Agent;
-use amika_core::trust::{Answer, Decision, Question, Trusted, decide};
+use amika_core::trust::{Answer, Decision, Question, Trust, Trusted, decide};
 use amika_core::untrusted::Untrusted;
 use sha2::{Digest as _, Sha256};
 
@@ -34,10 +34,13 @@ pub async fn settle(
     out: &Printer,
 ) -> Result<TrustView> {
     let config = user_config::read(out)?;
-    let setting = match args.trust {
+    let typed = match args.trust {
         Some(trust) => Some(trust),
-        None => user_config::trust_of_environment()?.or(config.trust),
+        None => user_config::trust_of_environment()?,
     };
+    // Who says "never" now means this source too, whatever stands on the list.
+    let is_list_heeded = typed != Some(Trust::Never);
+    let setting = typed.or(config.trust);
     let setting = setting.unwrap_or_else(|| source.origin.default_trust());
     let canonical = source.origin.canonical();
     let agents = sign_ins(request);
@@ -56,7 +59,8 @@ pub async fn settle(
     if decision != Decision::All {
         (script, content) = content_of(source).await?;
         let mut listed = config.trusted.iter();
-        question.remembered = listed.any(|entry| entry.covers(&canonical, content.as_deref()));
+        question.remembered =
+            is_list_heeded && listed.any(|entry| entry.covers(&canonical, content.as_deref()));
         decision = decide(question);
     }
     let shown = Untrusted::new(&source.repository.facts().source).to_string();

@@ -257,6 +257,39 @@ fn never_gives_a_repository_nothing_and_the_flag_wins() {
     let (listed, created) = world.create(&world.path(), &[]);
     created.ended(0, &["sign-ins copied in: claude"]);
     assert!(has_sign_ins(&listed));
+    // What is said now counts more than what was said once.
+    let (refused, created) = world.create(&world.path(), &["--trust=never"]);
+    created.ended(0, &["is not applied"]);
+    assert!(!has_sign_ins(&refused));
+}
+
+#[test]
+fn a_configuration_that_is_not_committed_is_told_of() {
+    let stage = Stage::new();
+    let path = stage.repository("app", &[("file", "x")]);
+    let dry = |args: &[&str]| {
+        let all = [
+            &["create", "--image", DEBIAN, "--git", &path, "--dry-run"][..],
+            args,
+        ]
+        .concat();
+        stage.sandbox_verb(&all)
+    };
+    stage.file("app/.amika/config.toml", "[env]\nA = \"1\"\n");
+    dry(&[]).ended(
+        0,
+        &[".amika/config.toml is not committed, and so it is not used"],
+    );
+    assert!(!dry(&["--no-clean"]).stderr_text().contains("not committed"));
+    let commit = "git add -A && git -c user.name=T -c user.email=t@e.org commit -qm more";
+    stage.shell(commit, &[]).dir(&path).output().ended(0, &[]);
+    stage.file("app/other", "y");
+    assert!(!dry(&[]).stderr_text().contains("not committed"));
+    stage.file("app/.amika/config.toml", "[env]\nA = \"2\"\n");
+    dry(&[]).ended(
+        0,
+        &[".amika/config.toml has changes that are not committed"],
+    );
 }
 
 #[test]

@@ -150,7 +150,7 @@ fn place(text: &str) -> Result<Place, InvalidPlace> {
 /// `amika sandbox pull`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  amika sandbox pull teal-tokyo                 all branches\n  amika sandbox pull teal-tokyo main try-it\n  amika sandbox pull teal-tokyo --repo ~/src/app\n\nBranches become refs/remotes/amika-<NAME>/*, a mirror of those in the sandbox: `git log\nmain..amika-teal-tokyo/main` shows what is new, `git merge` takes it. Branches and work tree of yours\nstay as they are. Only what is committed comes: `cp` copies files. What comes is looked through before\nit is let in, and no git runs in the repository of either side on this machine.\n\nExit codes: 3 no such sandbox, 4 it does not run, has no repository or was made from another one,\n7 what comes is not whole or not a repository's, or this one cannot take it."
+    after_help = "Examples:\n  amika sandbox pull teal-tokyo                 all branches\n  amika sandbox pull teal-tokyo main try-it\n  amika sandbox pull teal-tokyo --repo ~/src/app\n\nBranches become refs/remotes/amika-<NAME>/*, a mirror of those in the sandbox: `git log\nmain..amika-teal-tokyo/main` shows what is new, `git merge` takes it. Branches and work tree of yours\nstay as they are. Only what is committed comes: `cp` copies files. What comes is looked through before\nit is let in, and no git runs in the repository of either side on this machine.\n\nExit codes: 3 no such sandbox, 4 it does not run, has no repository or was made from another one,\n7 here is no repository, what comes is not whole or not a repository's, or this one cannot take it."
 )]
 pub struct PullArgs {
     /// Name of the sandbox.

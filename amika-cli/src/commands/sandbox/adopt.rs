@@ -198,6 +198,8 @@ fn refused(foreign: &[&Sandbox], was_asked: bool) -> CommandError {
         .collect();
     let mut error = CommandError::new(ExitCode::Conflict, "nothing was adopted");
     if !was_asked {
+        error =
+            error.cause("nobody can be asked: standard input is no terminal, or JSON is wanted");
         for sandbox in foreign {
             let says = Claims::of(sandbox).lines();
             let says: Vec<&str> = says.iter().map(|line| line.trim()).collect();
