@@ -5,12 +5,14 @@ mod output;
 mod raw;
 mod session;
 mod signals;
+mod watch;
 
 pub(crate) use input::Input;
 pub(crate) use output::{Output, Target};
 pub(crate) use raw::{RawMode, is_terminal, size};
-pub(crate) use session::{Remote, Streams, run};
+pub(crate) use session::{Remote, Streams, run, run_watched};
 pub(crate) use signals::{Signal, Signals};
+pub(crate) use watch::Watch;
 
 /// Variables that tell a program what kind of terminal it has.
 const DESCRIPTION: [&str; 3] = ["TERM", "COLORTERM", "LANG"];
