@@ -23,12 +23,20 @@ pub(super) fn launch(agent: Agent, ask: bool, args: &[String]) -> Launch {
     match agent {
         Agent::Claude => {
             command.extend(["claude", "--print"]);
-            if !ask && !given(args, &["--permission-mode", "--dangerously-skip-permissions"]) {
+            if !ask
+                && !given(
+                    args,
+                    &["--permission-mode", "--dangerously-skip-permissions"],
+                )
+            {
                 command.push("--dangerously-skip-permissions");
                 // As root it wants to be told that a sandbox is around it.
                 env.push(("IS_SANDBOX", "1"));
             }
-            if !given(args, &["--output-format", "--help", "-h", "--version", "-v"]) {
+            if !given(
+                args,
+                &["--output-format", "--help", "-h", "--version", "-v"],
+            ) {
                 // The only form in which it tells what it was refused.
                 command.extend(["--output-format", "json"]);
                 unwrap = true;
@@ -61,9 +69,8 @@ pub(super) fn launch(agent: Agent, ask: bool, args: &[String]) -> Launch {
             }
         }
     }
-    let own = |words: &[&str]| -> Vec<String> {
-        words.iter().map(|word| (*word).to_owned()).collect()
-    };
+    let own =
+        |words: &[&str]| -> Vec<String> { words.iter().map(|word| (*word).to_owned()).collect() };
     Launch {
         command: [own(&command), args.to_vec(), own(end)].concat(),
         env: env
@@ -121,7 +128,11 @@ mod tests {
             line(Agent::Claude, false, &["--permission-mode=plan", "-c"]),
             "claude --print --output-format json --permission-mode=plan -c"
         );
-        let own = launch(Agent::Claude, false, &["--output-format".into(), "text".into()]);
+        let own = launch(
+            Agent::Claude,
+            false,
+            &["--output-format".into(), "text".into()],
+        );
         assert!(!own.unwrap, "{own:?}");
         assert_eq!(
             own.command.join(" "),
@@ -131,6 +142,9 @@ mod tests {
             line(Agent::Codex, false, &["--sandbox", "workspace-write"]),
             "codex exec --skip-git-repo-check --sandbox workspace-write -"
         );
-        assert_eq!(line(Agent::OpenCode, false, &["--auto"]), "opencode run --auto");
+        assert_eq!(
+            line(Agent::OpenCode, false, &["--auto"]),
+            "opencode run --auto"
+        );
     }
 }

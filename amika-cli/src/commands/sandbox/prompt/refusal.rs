@@ -54,7 +54,9 @@ impl Refusals {
 
     fn line(&mut self, line: &str) {
         let told = if line.starts_with('{') {
-            serde_json::from_str(line).ok().and_then(|event| in_event(&event))
+            serde_json::from_str(line)
+                .ok()
+                .and_then(|event| in_event(&event))
         } else {
             self.in_words(line)
         };
@@ -107,7 +109,12 @@ fn in_event(event: &Value) -> Option<String> {
     let error = event["part"]["state"]["error"].as_str()?;
     let refused = error.starts_with("The user rejected permission")
         || error.starts_with("The user has specified a rule which prevents");
-    refused.then(|| event["part"]["tool"].as_str().unwrap_or("a tool").to_owned())
+    refused.then(|| {
+        event["part"]["tool"]
+            .as_str()
+            .unwrap_or("a tool")
+            .to_owned()
+    })
 }
 
 fn is_denial(line: &str) -> bool {
@@ -153,7 +160,10 @@ impl Watch for Refusals {
     }
 
     fn end(&mut self) -> Bytes {
-        for line in [std::mem::take(&mut self.out.0), std::mem::take(&mut self.err.0)] {
+        for line in [
+            std::mem::take(&mut self.out.0),
+            std::mem::take(&mut self.err.0),
+        ] {
             if !line.is_empty() {
                 self.line(&String::from_utf8_lossy(&line));
             }
@@ -207,16 +217,29 @@ mod tests {
         let (shown, found) = read(false, &[(Target::Stdout, refused)]);
         assert_eq!((shown.as_str(), found.as_deref()), (refused, Some("Write")));
         let plain = "Invalid API key";
-        assert_eq!(read(true, &[(Target::Stdout, plain)]), (plain.to_owned(), None));
+        assert_eq!(
+            read(true, &[(Target::Stdout, plain)]),
+            (plain.to_owned(), None)
+        );
     }
 
     #[test]
     fn opencodes_rejections_count_in_words_and_in_json() {
-        let words = "\u{1b}[93m\u{1b}[1m! \u{1b}[0mpermission requested: edit (w/f); auto-rejecting\n";
-        let (_, found) = read(false, &[(Target::Stderr, &words[..20]), (Target::Stderr, &words[20..])]);
+        let words =
+            "\u{1b}[93m\u{1b}[1m! \u{1b}[0mpermission requested: edit (w/f); auto-rejecting\n";
+        let (_, found) = read(
+            false,
+            &[
+                (Target::Stderr, &words[..20]),
+                (Target::Stderr, &words[20..]),
+            ],
+        );
         assert_eq!(found.as_deref(), Some("edit (w/f)"));
         let json = r#"{"type":"tool_use","part":{"tool":"write","state":{"status":"error","error":"The user rejected permission to use this specific tool call."}}}"#;
-        assert_eq!(read(false, &[(Target::Stdout, json)]).1.as_deref(), Some("write"));
+        assert_eq!(
+            read(false, &[(Target::Stdout, json)]).1.as_deref(),
+            Some("write")
+        );
         let failed = r#"{"type":"tool_use","part":{"tool":"read","state":{"status":"error","error":"File not found"}}}"#;
         assert_eq!(read(false, &[(Target::Stdout, failed)]).1, None);
     }
@@ -231,6 +254,9 @@ mod tests {
         let fine = " succeeded in 0ms:\nls: Permission denied\n";
         assert_eq!(read(false, &[(Target::Stderr, fine)]).1, None);
         let json = r#"{"type":"item.completed","item":{"type":"command_execution","command":"touch f","aggregated_output":"touch: Read-only file system\n","exit_code":1,"status":"failed"}}"#;
-        assert_eq!(read(false, &[(Target::Stdout, json)]).1.as_deref(), Some("touch f"));
+        assert_eq!(
+            read(false, &[(Target::Stdout, json)]).1.as_deref(),
+            Some("touch f")
+        );
     }
 }
