@@ -21,6 +21,11 @@ pub fn data_dir() -> PathBuf {
     xdg("XDG_DATA_HOME", ".local/share")
 }
 
+/// Where the user's settings are: `$XDG_CONFIG_HOME/amika`, else `~/.config/amika`.
+pub fn config_dir() -> PathBuf {
+    xdg("XDG_CONFIG_HOME", ".config")
+}
+
 /// Where Amika keeps what one boot of the machine needs, such as locks: `$XDG_RUNTIME_DIR/amika`,
 /// else the data directory.
 pub fn runtime_dir() -> PathBuf {

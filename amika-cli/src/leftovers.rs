@@ -10,7 +10,7 @@ use amika_core::label::{Kind, SandboxRecord, key};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::engine::{Engine, EngineError, VolumeFacts};
+use crate::engine::{Engine, EngineError, Network, VolumeFacts};
 use crate::error::{ExitCode, Result};
 use crate::lock::FileLock;
 use crate::reassign;
@@ -19,7 +19,7 @@ use crate::sandbox::{self, State};
 /// A leftover.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Leftover {
-    /// `container`, `image` or `volume`; `directory` on this machine.
+    /// `container`, `image`, `network` or `volume`; `directory` on this machine.
     pub kind: String,
     /// Its name.
     pub name: String,
@@ -39,6 +39,7 @@ enum Removal {
     /// Of a sandbox whose ports were being reassigned: undone or finished.
     Reassign(String),
     Image(String),
+    Network(String),
     Volume(String),
     Directory(PathBuf),
 }
@@ -48,18 +49,21 @@ enum Removal {
 /// # Errors
 /// Those of the engine.
 pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
-    // Volumes first: one whose container is made between the two lists is then not in the first.
+    // Volumes and networks first: one whose container is made between the lists is then not in the first.
+    let networks = engine.networks().await?;
     let mut volumes = engine.list_volumes(key::KIND).await?;
     volumes.retain(|volume| crate::may_tidy(&volume.labels));
     let mut found = Vec::new();
     let mut ids = BTreeSet::new();
     let mut containers = Vec::new();
-    for (container, record) in sandbox::list_all(engine).await? {
+    for (container, reading) in sandbox::list_all(engine).await? {
         ids.extend(container.labels.get(key::ID).cloned());
         containers.push(container.clone());
-        let Ok(record) = record else {
+        // What does not tell which sandbox it is may be anybody's.
+        if !reading.is_identified() {
             continue;
-        };
+        }
+        let record = reading.record;
         if !crate::may_tidy(&container.labels) {
             continue;
         }
@@ -129,6 +133,11 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
             removal: Removal::Directory(directory),
         });
     }
+    found.extend(
+        networks
+            .iter()
+            .filter_map(|network| orphaned_network(network, &ids)),
+    );
     found.extend(volumes.iter().filter_map(|volume| orphan(volume, &ids)));
     Ok(found)
 }
@@ -220,6 +229,14 @@ pub async fn remove(engine: &Engine, leftover: &Leftover) -> Result<Removed> {
                 return kept("another process uses it, or it cannot be removed");
             }
         }
+        Removal::Network(id) => match engine.remove_network(id).await {
+            Ok(()) => {}
+            // Somebody put a container of his own on it.
+            Err(EngineError::Refused { message, .. } | EngineError::Conflict(message)) => {
+                return Ok(Removed::Kept(message));
+            }
+            Err(error) => return Err(error.into()),
+        },
         Removal::Volume(name) => match engine.remove_volume(name).await {
             Ok(()) => {}
             Err(EngineError::Conflict(why)) => return Ok(Removed::Kept(why)),
@@ -227,6 +244,24 @@ pub async fn remove(engine: &Engine, leftover: &Leftover) -> Result<Removed> {
         },
     }
     Ok(Removed::Gone)
+}
+
+/// A network of one sandbox that is not there; a shared one is nobody's.
+fn orphaned_network(network: &Network, ids: &BTreeSet<String>) -> Option<Leftover> {
+    let is_ours = network.labels.get(key::KIND).map(String::as_str) == Some(Kind::Network.as_str());
+    let id = network.labels.get(key::ID)?;
+    let lock_is_free = network
+        .labels
+        .get(key::SANDBOX)
+        .is_none_or(|name| FileLock::is_free(&format!("sandbox-{name}")));
+    (is_ours && !ids.contains(id) && lock_is_free && crate::may_tidy(&network.labels)).then(|| {
+        Leftover {
+            kind: "network".into(),
+            name: network.name.clone(),
+            reason: "its sandbox is gone".into(),
+            removal: Removal::Network(network.id.clone()),
+        }
+    })
 }
 
 fn orphan(volume: &VolumeFacts, ids: &BTreeSet<String>) -> Option<Leftover> {

@@ -19,6 +19,7 @@ mod bridge;
 mod browser;
 mod certificates;
 mod commands;
+mod commits;
 mod cp;
 mod create;
 mod creator;
@@ -31,6 +32,7 @@ mod error;
 pub mod git;
 mod host;
 mod host_path;
+mod image_labels;
 mod inject;
 mod interrupt;
 mod leftovers;
@@ -53,9 +55,11 @@ mod seccomp;
 mod setid;
 mod sign_ins;
 mod terminal;
+mod trust;
 mod unreported;
 mod unsaved;
 mod usage;
+mod user_config;
 mod view;
 
 use std::process::ExitCode;
@@ -120,6 +124,7 @@ pub fn run() -> ExitCode {
     });
     // A thread that waits for standard input may never return.
     runtime.shutdown_background();
+    git::end_all();
     scratch::end();
     finish(&out, result)
 }

@@ -71,6 +71,7 @@ pub(crate) async fn remove(engine: &Engine, lost: Vec<Lost>, git_too: bool) -> R
     let mut result = Removed::default();
     for lost in &lost {
         crate::delete::remove_fillers(engine, &lost.id).await?;
+        crate::networks::remove_own(engine, &lost.id).await?;
     }
     for (kind, volume) in lost.into_iter().flat_map(|lost| lost.volumes) {
         if kind.goes_with_sandbox() || (git_too && kind == Kind::Git) {

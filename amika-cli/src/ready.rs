@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use amika_core::wire::{BootRecord, Outcome, Phase, SetupState, Status};
 use futures_util::StreamExt as _;
 
-use crate::daemon::{Client, ClientError, LogPart, Transport, read_boot_record};
+use crate::daemon::{Client, ClientError, LogPart, read_boot_record};
 use crate::engine::{ContainerState, Engine};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::interrupt::Interrupt;
@@ -82,10 +82,10 @@ impl Waiting<'_> {
             }
             found => found?,
         };
-        let mut client = sandbox.client(self.engine)?;
+        let client = sandbox.client(self.engine)?.patient();
         loop {
-            match client.status().await {
-                Ok(status) => match status.phase {
+            if let Ok(status) = client.status().await {
+                match status.phase {
                     Phase::Running if !self.anew && !self.setup_shown => {
                         return Ok(Ready::Running);
                     }
@@ -102,18 +102,11 @@ impl Waiting<'_> {
                     }
                     Phase::Setup => rest_begun = Instant::now(),
                     Phase::Starting | Phase::Stopping | Phase::Exited => {}
-                },
-                // A key of another user or machine: the relay asks for none.
-                Err(ClientError::Refused { status, .. }) if status.as_u16() == 401 => {
-                    let relay = Transport::relay(self.engine, &sandbox.container.id);
-                    client = Client::new(relay, None);
-                    continue;
                 }
-                Err(_) => {
-                    sandbox = self.look_again(&sandbox).await?;
-                    if !sandbox.is_running() {
-                        return self.ended(&sandbox).await;
-                    }
+            } else {
+                sandbox = self.look_again(&sandbox).await?;
+                if !sandbox.is_running() {
+                    return self.ended(&sandbox).await;
                 }
             }
             let limit_reached = match timeout {

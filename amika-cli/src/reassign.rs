@@ -9,7 +9,9 @@
 
 use std::collections::BTreeSet;
 
-use amika_core::label::{Kind, Labels, ResourceRecord, SandboxId, SandboxRecord, key};
+use amika_core::label::{
+    Kind, Labels, ResourceRecord, SandboxId, SandboxRecord, is_under_prefix, key,
+};
 use amika_core::service::{HostPort, MAX_ROUNDS};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -20,6 +22,7 @@ use crate::interrupt::Interrupt;
 use crate::lock::FileLock;
 use crate::ports;
 use crate::sandbox::Sandbox;
+use crate::trust::RecordKey;
 use crate::view::{self, PortView};
 
 /// What the name of the container that takes over ends with, until it has taken over.
@@ -91,9 +94,15 @@ async fn make(engine: &Engine, sandbox: &Sandbox, image: &str, taken: HostPort) 
         creator: Some(crate::creator::this_process()),
         ..sandbox.record.clone()
     };
-    // What other programs wrote on the container stays on it.
+    // What other programs wrote on the container stays on it. A record that is not this user's stays
+    // so: it is signed anew only where it is trusted.
     let mut labels = old.labels.clone();
+    labels.retain(|label, _| !is_under_prefix(label));
     labels.extend(record.to_labels());
+    let key = RecordKey::load()?;
+    if key.trust(old).follows_host_paths() {
+        key.sign(&mut labels);
+    }
     engine
         .commit_container(&old.id, image, &image_labels(sandbox))
         .await?;
@@ -130,6 +139,7 @@ fn image_labels(sandbox: &Sandbox) -> Labels {
         ..SandboxRecord::new(sandbox.record.id.clone())
     };
     let mut labels = creator.to_labels();
+    labels.retain(|_, value| !value.is_empty());
     let image = ResourceRecord {
         id: Some(sandbox.record.id.clone()),
         sandbox: sandbox.name.parse().ok(),
@@ -338,18 +348,11 @@ async fn find(engine: &Engine, name: &str, id: Option<&SandboxId>) -> Result<Opt
         Err(error) if error.is_not_found() => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let label = |key: &str| container.labels.get(key).map(String::as_str);
-    let Ok(record) = SandboxRecord::from_labels(label) else {
-        return Ok(None);
-    };
-    if id.is_some_and(|id| *id != record.id) {
+    let sandbox = Sandbox::of(container);
+    if !sandbox.is_identified() || id.is_some_and(|id| *id != sandbox.record.id) {
         return Ok(None);
     }
-    Ok(Some(Sandbox {
-        name: container.name.clone(),
-        record,
-        container,
-    }))
+    Ok(Some(sandbox))
 }
 
 fn moved(before: &Sandbox, now: &ContainerFacts) -> Vec<Moved> {

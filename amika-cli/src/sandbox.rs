@@ -1,21 +1,25 @@
 //! Sandboxes as the engine has them: finding one by name, listing all, and telling its state.
 
-use amika_core::label::{Kind, SandboxRecord, key};
+use amika_core::label::{Kind, LabelError, Reading, SandboxId, SandboxRecord, key};
 use amika_core::wire::{BootRecord, Outcome, Phase};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::daemon::{Client, Transport, UserKey};
+use crate::daemon::{Client, UserKey};
 use crate::engine::{ContainerFacts, ContainerState, ContainerSummary, Engine};
 use crate::error::{CommandError, ExitCode, Result};
+use crate::output::shell_quote;
+use crate::trust::{RecordKey, Trust};
 
 /// A sandbox.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
     /// Its name, which is the container's.
     pub name: String,
-    /// What its labels say.
+    /// What its labels say. Whether that is to be believed, [`Sandbox::trust`] tells.
     pub record: SandboxRecord,
+    /// Those of its labels that cannot be read, and why; the record is without them.
+    pub problems: Vec<LabelError>,
     /// Its container.
     pub container: ContainerFacts,
 }
@@ -96,7 +100,31 @@ impl Sandbox {
     ///
     /// # Errors
     /// [`ExitCode::NotFound`] when there is none, also when the name is a stranger's container.
+    /// [`ExitCode::Failure`] when its labels do not tell which sandbox it is.
     pub async fn find(engine: &Engine, name: &str) -> Result<Self> {
+        let sandbox = Self::find_any(engine, name).await?;
+        if sandbox.is_identified() {
+            return Ok(sandbox);
+        }
+        let mut error = CommandError::new(
+            ExitCode::Failure,
+            format!("the labels of sandbox \"{name}\" cannot be read"),
+        );
+        for problem in &sandbox.problems {
+            error = error.cause(problem.to_string());
+        }
+        Err(error
+            .hint(format!(
+                "`amika sandbox inspect {name}` shows what can be read of it"
+            ))
+            .hint(format!("`amika sandbox delete {name}` removes it")))
+    }
+
+    /// Finds a sandbox by name, whatever its labels hold.
+    ///
+    /// # Errors
+    /// [`ExitCode::NotFound`] when there is none, also when the name is a stranger's container.
+    pub async fn find_any(engine: &Engine, name: &str) -> Result<Self> {
         match engine.inspect_container(name).await {
             Ok(container) if container.name == name => {
                 let label = |key: &str| container.labels.get(key).map(String::as_str);
@@ -107,25 +135,40 @@ impl Sandbox {
                     )
                     .hint("`amika sandbox list` shows the sandboxes"));
                 }
-                let record = SandboxRecord::from_labels(label).map_err(|error| {
-                    CommandError::new(
-                        ExitCode::Failure,
-                        format!("the labels of sandbox \"{name}\" cannot be read"),
-                    )
-                    .caused_by(&error)
-                    .hint(format!("`docker rm --force {name}` removes its container"))
-                })?;
-                Ok(Self {
-                    name: container.name.clone(),
-                    record,
-                    container,
-                })
+                Ok(Self::of(container))
             }
             // The engine also finds containers by a prefix of their id: that is no name.
             Ok(_) => Err(unknown(engine, name).await),
             Err(error) if error.is_not_found() => Err(unknown(engine, name).await),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The sandbox that a container is, whatever its labels hold.
+    pub fn of(container: ContainerFacts) -> Self {
+        let Reading { record, problems } = read(&container.labels);
+        Self {
+            name: container.name.clone(),
+            record,
+            problems,
+            container,
+        }
+    }
+
+    /// Whether its labels tell which sandbox it is. The record's id is nobody's where they do not.
+    pub fn is_identified(&self) -> bool {
+        // The same rule as for what a list shows.
+        let problems = self.problems.clone();
+        let record = self.record.clone();
+        Reading { record, problems }.is_identified()
+    }
+
+    /// Whose its record is: whether what it says of files of this machine may be followed.
+    ///
+    /// # Errors
+    /// When the user's key cannot be read.
+    pub fn trust(&self) -> Result<Trust> {
+        Ok(RecordKey::load()?.trust(&self.container))
     }
 
     /// Finds a sandbox whose files are there: one that is not [`State::Dead`].
@@ -193,10 +236,12 @@ impl Sandbox {
     /// When the user's key cannot be read.
     pub fn client(&self, engine: &Engine) -> Result<Client> {
         let token = UserKey::load()?.token(self.record.id.as_str());
-        Ok(Client::new(
-            Transport::choose(engine, &self.container),
-            Some(token),
-        ))
+        let container = &self.container;
+        let client = Client::new(engine, &container.id, &container.ports, &token);
+        Ok(match self.trust()? {
+            Trust::Foreign => client.foreign(),
+            Trust::Signed | Trust::Adopted => client,
+        })
     }
 
     /// Whether its container runs.
@@ -235,13 +280,18 @@ impl Sandbox {
     }
 }
 
-/// All sandboxes, by name, as the engine lists them.
+/// Reads a container's labels, whatever they hold. Without a readable id it gets one that nothing else
+/// bears.
+fn read(labels: &std::collections::BTreeMap<String, String>) -> Reading {
+    let label = |key: &str| labels.get(key).map(String::as_str);
+    SandboxRecord::read(label, SandboxId::from_random(rand::random()))
+}
+
+/// All sandboxes, by name, as the engine lists them, with what their labels say.
 ///
-/// A container whose labels cannot be read is listed too: `Err` has its name and the reason. One
-/// that is on its way to take a sandbox's place, or was replaced, is not.
-pub async fn list(
-    engine: &Engine,
-) -> Result<Vec<(ContainerSummary, Result<SandboxRecord, String>)>> {
+/// A container whose labels cannot be read is listed too. One that is on its way to take a sandbox's
+/// place, or was replaced, is not.
+pub async fn list(engine: &Engine) -> Result<Vec<(ContainerSummary, Reading)>> {
     let mut all = list_all(engine).await?;
     let names: std::collections::BTreeSet<String> = all
         .iter()
@@ -255,19 +305,15 @@ pub async fn list(
 }
 
 /// All containers that are a sandbox, or are about to be one.
-pub async fn list_all(
-    engine: &Engine,
-) -> Result<Vec<(ContainerSummary, Result<SandboxRecord, String>)>> {
+pub async fn list_all(engine: &Engine) -> Result<Vec<(ContainerSummary, Reading)>> {
     let filter = format!("{}={}", key::KIND, Kind::Sandbox);
     let mut containers = engine.list_containers(&filter).await?;
     containers.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(containers
         .into_iter()
         .map(|container| {
-            let record =
-                SandboxRecord::from_labels(|key| container.labels.get(key).map(String::as_str))
-                    .map_err(|error| error.to_string());
-            (container, record)
+            let reading = read(&container.labels);
+            (container, reading)
         })
         .collect())
 }
@@ -311,7 +357,8 @@ async fn unknown(engine: &Engine, name: &str) -> CommandError {
             format!("sandbox \"{name}\" is lost: its container was removed, volumes of it are left"),
         )
         .hint(format!(
-            "`amika sandbox delete {name}` removes what is left but for a git volume; `amika volume list` shows it"
+            "`amika sandbox delete {}` removes what is left but for a git volume; `amika volume list` shows it",
+            shell_quote(name)
         ))
         .hint("`amika sandbox create` makes a sandbox of this name again");
     }
@@ -327,7 +374,7 @@ async fn unknown(engine: &Engine, name: &str) -> CommandError {
         Err(_) => Vec::new(),
     };
     match amika_core::nearest::nearest(name, names.iter().map(String::as_str)) {
-        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        Some(near) => error.hint(format!("did you mean `{}`?", shell_quote(near))),
         None => error.hint("`amika sandbox list` shows the sandboxes"),
     }
 }

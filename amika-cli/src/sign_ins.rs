@@ -2,19 +2,22 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use amika_core::contract::path;
 use amika_core::credential::{
-    Agent, Copy, CredentialFile, FILES, MAX_BYTES, Newer, Tokens, compare_tokens, newer,
+    Agent, Copy, CredentialFile, FILES, MAX_BYTES, Newer, Taken, Taking, Tokens, Untaken,
+    compare_tokens, newer, take,
 };
-use amika_core::label::SandboxRecord;
+use amika_core::label::{SandboxId, SandboxRecord};
+use serde::{Deserialize, Serialize};
 
 use crate::create::HostFile;
 use crate::engine::{ArchivedFile, ContainerState, Engine, EngineError};
 use crate::error::Result;
 use crate::output::Printer;
 use crate::sandbox::{self, Sandbox};
+use crate::trust::RecordKey;
 
 /// What stands at one of two places.
 pub enum Side<T> {
@@ -63,10 +66,40 @@ impl Pair {
         Some(newer(&self.file, host, sandbox))
     }
 
+    /// What `pull` would take of the sandbox's; none when there is nothing that can be read.
+    pub fn taken(&self, taking: &Taking<'_>) -> Option<Result<Taken, Untaken>> {
+        let host = match &self.host {
+            Side::Unusable(_) => return None,
+            side => side.file().map(|file| file.content.as_slice()),
+        };
+        let sandbox = self.sandbox.file()?;
+        Some(take(&self.file, host, &sandbox.content, taking))
+    }
+
     /// How the sandbox's refresh tokens stand to this machine's, when both can be read.
     pub fn tokens(&self) -> Option<Tokens> {
         let (host, sandbox) = (self.host.file()?, self.sandbox.file()?);
         Some(compare_tokens(&self.file, &host.content, &sandbox.content))
+    }
+}
+
+/// What holds for taking sign-ins of these files now.
+pub fn taking(pairs: &[Pair], force: bool) -> Taking<'_> {
+    /// Claude Code's settings, in which it keeps the account.
+    const SETTINGS: &str = ".claude.json";
+    let settings = pairs.iter().find(|pair| pair.file.path == SETTINGS);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Taking {
+        now: now.map_or(0, |since| {
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        }),
+        force,
+        host_settings: settings
+            .and_then(|pair| pair.host.file())
+            .map(|file| file.content.as_slice()),
+        sandbox_settings: settings
+            .and_then(|pair| pair.sandbox.file())
+            .map(|file| file.content.as_slice()),
     }
 }
 
@@ -124,18 +157,73 @@ const BUSY: Duration = Duration::from_secs(2);
 /// More than the names of all agents.
 const MAX_ADDED: usize = 4096;
 
+/// What a sandbox's state volume says of the sign-ins that it was given since it was made. Whoever is
+/// root in it can write there: only what is signed was noted by this user's `amika`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Added {
+    agents: BTreeSet<Agent>,
+    #[serde(default)]
+    signature: String,
+}
+
+impl Added {
+    /// The note on these agents.
+    pub fn sign(agents: BTreeSet<Agent>, id: &SandboxId, key: &RecordKey) -> Self {
+        let signature = key.sign_note(id, &names(&agents));
+        Self { agents, signature }
+    }
+
+    /// Reads a file of it: an older amika wrote the agents alone.
+    fn from_file(file: &[u8]) -> Self {
+        serde_json::from_slice(file).unwrap_or_else(|_| Self {
+            agents: serde_json::from_slice(file).unwrap_or_default(),
+            signature: String::new(),
+        })
+    }
+
+    fn is_signed(&self, id: &SandboxId, key: &RecordKey) -> bool {
+        key.signed_note(id, &names(&self.agents), &self.signature)
+    }
+}
+
+fn names(agents: &BTreeSet<Agent>) -> String {
+    let names: Vec<&str> = agents.iter().map(|agent| agent.as_str()).collect();
+    names.join(",")
+}
+
 /// Agents whose sign-ins a sandbox was given: when it was made, as its labels say, or later, as its
 /// state volume does. What cannot be read there is not counted.
 pub async fn agents(engine: &Engine, container: &str, record: &SandboxRecord) -> BTreeSet<Agent> {
     let mut agents: BTreeSet<Agent> = record.credentials.iter().copied().collect();
+    agents.extend(added(engine, container).await.agents);
+    agents
+}
+
+/// Those of [`agents`] that this user gave it, which is not taken from what a sandbox says of itself.
+///
+/// # Errors
+/// When the user's key cannot be read.
+pub async fn agents_given(engine: &Engine, sandbox: &Sandbox) -> Result<BTreeSet<Agent>> {
+    let key = RecordKey::load()?;
+    let mut given = BTreeSet::new();
+    if key.trust(&sandbox.container).follows_host_paths() {
+        given.extend(sandbox.record.credentials.iter().copied());
+    }
+    let added = added(engine, &sandbox.container.id).await;
+    if added.is_signed(&sandbox.record.id, &key) {
+        given.extend(added.agents);
+    }
+    Ok(given)
+}
+
+async fn added(engine: &Engine, container: &str) -> Added {
     let added = engine
         .read_regular_file(container, path::ADDED_CREDENTIALS, MAX_ADDED)
         .await;
-    if let Ok(Some(added)) = added {
-        let added: Vec<Agent> = serde_json::from_slice(&added.content).unwrap_or_default();
-        agents.extend(added);
+    match added {
+        Ok(Some(file)) => Added::from_file(&file.content),
+        Ok(None) | Err(_) => Added::default(),
     }
-    agents
 }
 
 /// Warns when another running sandbox already holds a copy of a sign-in that renews itself.
@@ -154,7 +242,7 @@ pub async fn warn_of_other_copies(
     let others = sandbox::list(engine).await?;
     let running = others.iter().filter_map(|(container, record)| {
         let is_other = container.name != name && container.state == ContainerState::Running;
-        Some((container, record.as_ref().ok().filter(|_| is_other)?))
+        is_other.then_some((container, &record.record))
     });
     let held = futures_util::future::join_all(running.map(async |(container, record)| {
         let labelled = || record.credentials.iter().copied().collect();
@@ -206,6 +294,29 @@ fn other_copies(renewing: &[Agent], held: &[(&str, BTreeSet<Agent>)]) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::UserKey;
+
+    #[test]
+    fn a_note_that_a_sandbox_wrote_itself_gives_it_nothing() {
+        let key = RecordKey::of(&UserKey::of_bytes([1; 32]), "/nowhere".into());
+        let id = SandboxId::from_random([1; 16]);
+        let note = Added::sign([Agent::Codex].into(), &id, &key);
+        let file = serde_json::to_vec(&note).expect("a file");
+        assert_eq!(Added::from_file(&file), note);
+        assert!(note.is_signed(&id, &key));
+        let signature = &note.signature;
+        let forged = format!(r#"{{"agents":["claude","codex"],"signature":"{signature}"}}"#);
+        for file in [
+            forged.as_str(),
+            r#"["claude","codex"]"#,
+            r#"{"agents":["claude","codex"]}"#,
+        ] {
+            let forged = Added::from_file(file.as_bytes());
+            assert_eq!(forged.agents, [Agent::Claude, Agent::Codex].into());
+            assert!(!forged.is_signed(&id, &key), "{file}");
+        }
+        assert_eq!(Added::from_file(b"{"), Added::default());
+    }
 
     #[test]
     fn other_copies_are_one_short_line_whatever_there_is() {

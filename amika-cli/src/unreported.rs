@@ -79,7 +79,7 @@ impl Asked {
     pub fn fingerprint(&self, token: &Token, repository: Option<&Snapshot>) -> String {
         let repository = serde_json::to_vec(&repository).unwrap_or_default();
         let mut digest = Sha256::new();
-        digest.update(token.secret());
+        token.feed(&mut digest);
         digest.update(self.0);
         digest.update(repository);
         hex(&digest.finalize())
@@ -116,6 +116,7 @@ mod tests {
             network: None,
             own_uid: false,
             limits: Flags::default(),
+            cap_add: std::collections::BTreeSet::new(),
             command: Vec::new(),
         };
         merge(&request, &RepoConfig::default(), None).expect("settings")

@@ -1,14 +1,14 @@
 //! A sandbox as commands show it: one type for create, list and inspect.
 
 use amika_core::contract::{AMIKAD_PORT, OPENCODE_PORT};
-use amika_core::label::SandboxRecord;
+use amika_core::label::{LabelError, SandboxRecord};
 use amika_core::port::HostIp;
 use amika_core::wire::{ServiceState, Status};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::engine::{ContainerState, LimitFacts, PublishedPort};
-use crate::output::human_size;
+use crate::output::{Printer, human_size};
 use crate::sandbox::{Sandbox, State};
 
 /// A sandbox.
@@ -16,7 +16,7 @@ use crate::sandbox::{Sandbox, State};
 pub struct SandboxView {
     /// Its name.
     pub name: String,
-    /// Its id.
+    /// Its id; empty where its labels do not tell it.
     pub id: String,
     /// What it does.
     pub state: State,
@@ -36,6 +36,32 @@ pub struct SandboxView {
     pub opencode_url: Option<String>,
 }
 
+/// A text that anybody may have written, escaped and cut.
+pub fn foreign_text(text: &str) -> String {
+    /// Characters that are shown of it.
+    const SHOWN: usize = 200;
+    let mut cut: String = text.chars().take(SHOWN + 1).collect();
+    let is_cut = cut.chars().count() > SHOWN;
+    if is_cut {
+        cut.pop();
+    }
+    let rest = if is_cut { "…" } else { "" };
+    format!("{}{rest}", cut.escape_debug())
+}
+
+/// Warns of labels of a sandbox that cannot be read.
+pub fn warn_of_labels(name: &str, problems: &[LabelError], out: &Printer) {
+    if !problems.is_empty() {
+        out.warn(&format!("sandbox \"{name}\": {}", unreadable(problems)));
+    }
+}
+
+/// What to say of labels that cannot be read.
+pub fn unreadable(problems: &[LabelError]) -> String {
+    let reasons: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    format!("labels cannot be read: {}", reasons.join("; "))
+}
+
 impl SandboxView {
     /// The view of a sandbox in a state.
     pub fn of(sandbox: &Sandbox, state: State) -> Self {
@@ -50,7 +76,11 @@ impl SandboxView {
         };
         Self {
             name: sandbox.name.clone(),
-            id: record.id.to_string(),
+            id: if sandbox.is_identified() {
+                record.id.to_string()
+            } else {
+                String::new()
+            },
             state,
             exit_code: (container.state == ContainerState::Exited).then_some(container.exit_code),
             image: record

@@ -19,6 +19,8 @@ mod read;
 pub mod report;
 mod sandbox;
 mod services;
+pub mod steering;
+pub mod user;
 
 use read::Section;
 
@@ -112,12 +114,14 @@ pub struct Parsed {
     pub warnings: Vec<Diagnostic>,
     /// Names of the sections that are ignored.
     pub ignored: Vec<&'static str>,
+    /// Names of variables that are left out of `[env]`, since a repository may not set them.
+    pub left_out: Vec<String>,
 }
 
 impl Parsed {
     /// Whether all of the file applies.
     pub fn valid(&self) -> bool {
-        self.ignored.is_empty() && self.refused().is_none()
+        self.ignored.is_empty() && self.left_out.is_empty() && self.refused().is_none()
     }
 
     /// Returns the error that stops a create, unless a flag names another setup script.
@@ -204,10 +208,12 @@ fn section<T: Default>(
     let Section {
         mut problems,
         mut remarks,
+        mut left_out,
         ..
     } = section;
     if problems.is_empty() {
         parsed.warnings.append(&mut remarks);
+        parsed.left_out.append(&mut left_out);
         return found.unwrap_or_default();
     }
     // One warning for all that is to be said of a section which does not apply.

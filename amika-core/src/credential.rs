@@ -11,9 +11,13 @@ use crate::mount::{Mount, covering};
 
 #[cfg(feature = "config")]
 mod sign_in;
+#[cfg(feature = "config")]
+mod take;
 
 #[cfg(feature = "config")]
-pub use sign_in::{Copy, Newer, NotASignIn, SignIn, Tokens, compare_tokens, merge, newer};
+pub use sign_in::{Copy, Newer, SignIn, Tokens, compare_tokens, newer};
+#[cfg(feature = "config")]
+pub use take::{Left, OtherAccount, Taken, Taking, Untaken, take};
 
 /// The largest file that is copied, in bytes.
 pub const MAX_BYTES: u64 = 16 << 20;

@@ -6,13 +6,17 @@
 
 use std::collections::BTreeMap;
 
+mod canonical;
 mod id;
+mod image;
 mod record;
 mod resource;
 mod source;
 
+pub use canonical::canonical;
 pub use id::{InvalidSandboxId, SandboxId};
-pub use record::{Creator, Repository, SandboxRecord, SetupScript};
+pub use image::{is_under_prefix, not_an_images};
+pub use record::{Creator, Reading, Repository, SandboxRecord, SetupScript};
 pub use resource::{Kind, ResourceRecord};
 pub use source::RepositorySource;
 
@@ -24,6 +28,8 @@ pub const VERSION: &str = "1";
 
 /// Label keys.
 pub mod key {
+    /// What all keys of Amika begin with. Nobody else's key may.
+    pub const PREFIX: &str = "dev.amika.";
     /// The sandbox's id: on the container and on all that belongs to it.
     pub const ID: &str = "dev.amika.id";
     /// What the resource is, see [`super::Kind`].
@@ -70,6 +76,56 @@ pub mod key {
     pub const CREATED_AT: &str = "dev.amika.created-at";
     /// Name of the test run that the resource belongs to.
     pub const TEST: &str = "dev.amika.test";
+    /// Fingerprint of the recipe that a preset image was built from.
+    pub const RECIPE: &str = "dev.amika.recipe";
+    /// What a base image of presets was made from, where Amika's own script made it.
+    pub const BASE: &str = "dev.amika.base";
+    /// What shows that the labels of a sandbox's container are its maker's own: a keyed digest of
+    /// [`super::canonical`].
+    pub const SIGNATURE: &str = "dev.amika.signature";
+
+    /// All of them.
+    pub const ALL: [&str; 26] = [
+        ID,
+        KIND,
+        VERSION,
+        SANDBOX,
+        SOURCE,
+        CREDENTIALS,
+        COPIED_FILES,
+        REPO_NAME,
+        REPO_SOURCE,
+        REPO_BRANCH,
+        SERVICES,
+        SETUP_HOST_PATH,
+        SETUP_REPO_PATH,
+        CREATOR_HOST,
+        CREATOR_BOOT_ID,
+        CREATOR_PID,
+        CREATOR_STARTED,
+        PRESET,
+        IMAGE,
+        AGENT_CWD,
+        USER,
+        CREATED_AT,
+        TEST,
+        RECIPE,
+        BASE,
+        SIGNATURE,
+    ];
+}
+
+/// How much of a value an error shows, in characters.
+const SHOWN: usize = 80;
+
+/// A value as an error shows it: escaped, and cut where it is long.
+fn shown(value: &str) -> String {
+    let cut = value.char_indices().nth(SHOWN).map(|(at, _)| at);
+    let rest = if cut.is_some() { "…" } else { "" };
+    format!(
+        "{}{rest}",
+        value[..cut.unwrap_or(value.len())].escape_debug()
+    )
 }
 
 /// A label that is missing or cannot be read.
@@ -82,7 +138,7 @@ pub enum LabelError {
         key: &'static str,
     },
     /// A label holds something that its reader does not understand.
-    #[error("label {key} is \"{}\", not {expected}", .value.escape_debug())]
+    #[error("label {key} is \"{}\", not {expected}", shown(.value))]
     Invalid {
         /// The label.
         key: &'static str,
@@ -92,20 +148,25 @@ pub enum LabelError {
         expected: &'static str,
     },
     /// The labels were written by a version of Amika that this one does not know.
-    #[error("label {} is \"{}\": made by a newer amika, this one knows {VERSION}", key::VERSION, .found.escape_debug())]
+    #[error("label {} is \"{}\": made by a newer amika, this one knows {VERSION}", key::VERSION, shown(.found))]
     Version {
         /// The version found.
         found: String,
     },
 }
 
-/// Looks labels up and reads their values.
+/// Looks labels up and reads their values. One that is empty counts as none: it is there only so
+/// that no image can put another in its place.
 #[derive(Clone, Copy)]
 struct Reader<F>(F);
 
 impl<'a, F: Fn(&str) -> Option<&'a str>> Reader<F> {
+    fn get(&self, key: &str) -> Option<&'a str> {
+        (self.0)(key).filter(|value| !value.is_empty())
+    }
+
     fn text(&self, key: &str) -> Option<String> {
-        (self.0)(key).map(str::to_owned)
+        self.get(key).map(str::to_owned)
     }
 
     /// Returns the value read by `read`, nothing when there is no such label, an error when it
@@ -116,7 +177,7 @@ impl<'a, F: Fn(&str) -> Option<&'a str>> Reader<F> {
         expected: &'static str,
         read: impl FnOnce(&str) -> Option<T>,
     ) -> Result<Option<T>, LabelError> {
-        let Some(value) = (self.0)(key) else {
+        let Some(value) = self.get(key) else {
             return Ok(None);
         };
         let invalid = || LabelError::Invalid {
@@ -132,7 +193,7 @@ impl<'a, F: Fn(&str) -> Option<&'a str>> Reader<F> {
     }
 
     fn check_version(&self) -> Result<(), LabelError> {
-        match (self.0)(key::VERSION) {
+        match self.get(key::VERSION) {
             None | Some(VERSION) => Ok(()),
             Some(found) => Err(LabelError::Version {
                 found: found.to_owned(),

@@ -4,6 +4,7 @@
 //! the host come in as arguments, so that every rule can be tested without a container engine.
 
 pub mod budget;
+pub mod capability;
 #[cfg(feature = "config")]
 pub mod config;
 pub mod contract;
@@ -12,6 +13,8 @@ pub mod credential;
 pub mod diagnostic;
 pub mod duration;
 pub mod env;
+#[cfg(feature = "config")]
+pub mod git_files;
 #[cfg(feature = "config")]
 pub mod image;
 #[cfg(feature = "config")]
@@ -22,7 +25,15 @@ pub mod name;
 #[cfg(feature = "config")]
 pub mod nearest;
 pub mod port;
+pub mod proof;
+#[cfg(feature = "config")]
+pub mod ref_name;
+#[cfg(feature = "config")]
+pub mod repo_path;
 pub mod service;
+pub mod subnet;
+#[cfg(feature = "config")]
+pub mod trust;
 pub mod untrusted;
 pub mod volume;
 pub mod wire;

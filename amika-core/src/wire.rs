@@ -262,6 +262,15 @@ pub struct Readiness {
     pub phase: Phase,
 }
 
+/// Answer of `GET /v1/challenge`, by which amikad proves itself; see [`crate::proof`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChallengeAnswer {
+    /// The server's nonce, in hexadecimal digits.
+    pub nonce: String,
+    /// HMAC-SHA-256 over `server` and both nonces, in hexadecimal digits.
+    pub proof: String,
+}
+
 /// Answer of `GET /v1/services/opencode`: how to sign in. Never logged.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenCodeAccess {

@@ -723,15 +723,35 @@ fn names_of_the_environment_are_checked() {
             "A = 2024-01-01",
             "env \"A\" must be a plain value, not a datetime",
         ),
-        (
-            "AMIKA_TOKEN_SHA256 = \"x\"",
-            "environment variable AMIKA_TOKEN_SHA256 is set by Amika",
-        ),
     ] {
         let parsed = parsed(&format!("[env]\n{text}\n"));
         assert_eq!(parsed.ignored, ["env"], "{text}");
         assert_eq!(parsed.warnings[0].problems[0].message, problem);
     }
+}
+
+#[test]
+fn what_steers_programs_is_left_out_and_the_rest_of_the_environment_applies() {
+    let text =
+        "[env]\nA = 1\nBASH_ENV = \"/x\"\nhttps_proxy = []\nAMIKA_TOKEN_SHA256 = \"x\"\nB = 2\n";
+    let parsed = parsed(text);
+    let set: Vec<&str> = parsed.config.env.keys().map(String::as_str).collect();
+    assert_eq!(set, ["A", "B"]);
+    assert_eq!(parsed.ignored, [""; 0]);
+    assert_eq!(
+        parsed.left_out,
+        ["BASH_ENV", "https_proxy", "AMIKA_TOKEN_SHA256"]
+    );
+    assert!(!parsed.valid());
+    assert_eq!(
+        messages(text),
+        [
+            "env \"BASH_ENV\" is left out: it makes shells run commands, or read them otherwise; `--env` may set it",
+            "env \"https_proxy\" is left out: it sends what programs say through another machine; `--env` may set it",
+            "env \"AMIKA_TOKEN_SHA256\" is left out: it is Amika's own",
+        ]
+    );
+    assert_eq!((parsed.warnings[0].line, parsed.warnings[0].column), (3, 1));
 }
 
 #[test]

@@ -1,7 +1,12 @@
 //! Tests of the core's public face: rules, properties, and inputs that fuzzing found worth keeping.
 
+#[path = "../fuzz/src/git_promises.rs"]
+mod git_promises;
 #[path = "../fuzz/src/promises.rs"]
 mod promises;
+
+#[path = "../fuzz/src/label_promises.rs"]
+mod label_promises;
 
 mod config_properties;
 mod config_rules;

@@ -8,6 +8,7 @@ mod args;
 mod boot;
 mod environment;
 mod exec_as;
+mod file_rights;
 mod files;
 mod handover;
 mod http;

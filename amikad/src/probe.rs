@@ -2,9 +2,10 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use amika_core::contract::AMIKAD_PORT;
+use amika_core::contract::{AMIKAD_PORT, path};
 
 /// How long the daemon may take.
 const TIMEOUT: Duration = Duration::from_secs(4);
@@ -22,7 +23,7 @@ pub(crate) fn health(ready: bool) -> i32 {
         match ask(target) {
             Ok(answer) => last = answer,
             Err(error) => {
-                crate::say::say(format!("no answer on port {AMIKAD_PORT}: {error}"));
+                crate::say::say(format!("amikad does not answer: {error}"));
                 return 1;
             }
         }
@@ -39,11 +40,21 @@ fn is_good(answer: &str) -> bool {
     answer.split_ascii_whitespace().nth(1) == Some("200")
 }
 
+/// Asks on the root-only socket, which nobody else can have; who is not root asks on the port.
 fn ask(target: &str) -> std::io::Result<String> {
+    if let Ok(stream) = UnixStream::connect(path::CONTROL_SOCKET) {
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
+        return talk(stream, target);
+    }
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, AMIKAD_PORT));
-    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
+    talk(stream, target)
+}
+
+fn talk(mut stream: impl Read + Write, target: &str) -> std::io::Result<String> {
     write!(
         stream,
         "GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"

@@ -1,4 +1,4 @@
-//! The API token and the OpenCode password: where they come from and how they are compared.
+//! The API token and the OpenCode password: where they come from.
 
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
@@ -8,22 +8,26 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use amika_core::contract::{env, path};
+use amika_core::proof::{Key, unhex};
 use nix::libc;
 use sha2::{Digest, Sha256};
 
 use crate::environment::Environment;
 use crate::say::say;
+use crate::sys;
+
+pub(crate) use amika_core::proof::hex;
 
 /// The secrets of a sandbox, each found or made when first asked for.
 #[derive(Debug)]
 pub(crate) struct Secrets {
-    /// SHA-256 of the token, from the environment.
-    given_hash: Option<[u8; 32]>,
+    /// SHA-256 of the token, from the environment: the key itself.
+    given_key: Option<[u8; 32]>,
     /// The OpenCode password, from the environment.
     given_password: Option<String>,
     /// User name of the OpenCode server.
     pub(crate) opencode_user: String,
-    hash: OnceLock<[u8; 32]>,
+    key: OnceLock<Key>,
     password: OnceLock<String>,
 }
 
@@ -32,8 +36,8 @@ impl Secrets {
     pub(crate) fn from_environment(environment: &Environment) -> Self {
         let text = |name| environment.get(name).and_then(OsStr::to_str);
         let given = text(env::TOKEN_SHA256);
-        let given_hash = given.and_then(parse_hash);
-        if given.is_some() && given_hash.is_none() {
+        let given_key = given.and_then(parse_hash);
+        if given.is_some() && given_key.is_none() {
             say(format!(
                 "{} is no SHA-256 in hexadecimal; ignored",
                 env::TOKEN_SHA256
@@ -41,7 +45,7 @@ impl Secrets {
         }
         let filled = |value: &&str| !value.is_empty();
         Self {
-            given_hash,
+            given_key,
             given_password: text(env::OPENCODE_PASSWORD)
                 .filter(filled)
                 .map(str::to_owned),
@@ -49,31 +53,23 @@ impl Secrets {
                 .filter(filled)
                 .unwrap_or("opencode")
                 .to_owned(),
-            hash: OnceLock::new(),
+            key: OnceLock::new(),
             password: OnceLock::new(),
         }
     }
 
     /// Makes the token now if nobody gave one, so that it can be read from the state directory.
     pub(crate) fn prepare_token(&self) {
-        self.token_hash();
+        self.key();
     }
 
-    /// Whether `token` is the sandbox's; takes the same time whatever is wrong with it.
-    pub(crate) fn admits(&self, token: &[u8]) -> bool {
-        let hash: [u8; 32] = Sha256::digest(token).into();
-        let differences = hash
-            .iter()
-            .zip(self.token_hash())
-            .fold(0, |acc, (a, b)| acc | (a ^ b));
-        std::hint::black_box(differences) == 0
-    }
-
-    fn token_hash(&self) -> &[u8; 32] {
-        self.hash.get_or_init(|| {
-            self.given_hash.unwrap_or_else(|| {
-                Sha256::digest(kept_secret(Path::new(path::TOKEN_FILE), 32, "API token")).into()
-            })
+    /// What a client and amikad prove to each other that they know.
+    pub(crate) fn key(&self) -> &Key {
+        self.key.get_or_init(|| match self.given_key {
+            Some(bytes) => Key::from_bytes(bytes),
+            None => {
+                Key::of_token(kept_secret(Path::new(path::TOKEN_FILE), 32, "API token").as_bytes())
+            }
         })
     }
 
@@ -147,7 +143,10 @@ fn write_secret(file: &Path, secret: &str) -> io::Result<()> {
 /// 32 bytes that nobody can guess.
 pub(crate) fn random_bytes() -> [u8; 32] {
     let mut bytes = [0_u8; 32];
-    let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
+    let read = sys::random(&mut bytes).or_else(|_| {
+        // A kernel or a filter without the call.
+        std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes))
+    });
     if read.is_err() {
         // Without /dev: the kernel's generator answers through its other door as well.
         let uuids =
@@ -157,28 +156,15 @@ pub(crate) fn random_bytes() -> [u8; 32] {
     bytes
 }
 
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
-}
-
+/// The 32 bytes that so many digits are.
 fn parse_hash(text: &str) -> Option<[u8; 32]> {
-    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut hash = [0; 32];
-    for (byte, pair) in hash.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(hash)
+    unhex(text)?.try_into().ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use amika_core::proof::Nonces;
+
     use super::*;
 
     #[test]
@@ -188,9 +174,12 @@ mod tests {
             .into_iter()
             .collect::<Environment>();
         let secrets = Secrets::from_environment(&environment);
-        assert!(secrets.admits(b"secret-token"));
+        let nonces = Nonces::new(vec![1; 16], [2; 32]).unwrap();
+        let proof = Key::of_token(b"secret-token").client_proof(&nonces);
+        assert!(secrets.key().is_clients(&proof, &nonces));
         for wrong in [&b""[..], b"secret-toke", b"secret-token ", b"x"] {
-            assert!(!secrets.admits(wrong));
+            let proof = Key::of_token(wrong).client_proof(&nonces);
+            assert!(!secrets.key().is_clients(&proof, &nonces));
         }
     }
 

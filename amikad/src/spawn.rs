@@ -116,6 +116,10 @@ pub(crate) fn explain_exec(
                 "`{name}` is in no format this machine can execute (a script needs a `#!` line)"
             ),
         ),
+        Some(libc::EPERM) => match crate::file_rights::explain(candidates) {
+            Some(why) => (126, format!("`{name}` cannot be executed: {source}: {why}")),
+            None => (126, format!("`{name}` cannot be executed: {source}")),
+        },
         _ => (126, format!("`{name}` cannot be executed: {source}")),
     }
 }

@@ -76,6 +76,9 @@ impl Row {
 const TABLE: &[Row] = &[
     row("completion", &["bash"], 0).needs_no_engine(),
     row("config check", &["REPO"], 0).needs_no_engine(),
+    row("config set", &["trust", "ask"], 0).needs_no_engine(),
+    row("config get", &["trust"], 0).needs_no_engine(),
+    row("config unset", &["trust"], 0).needs_no_engine(),
     row("credentials list", &[], 0).needs_no_engine(),
     row("generate man", &["DIR"], 0).needs_no_engine(),
     row("generate schema", &["DIR"], 0).needs_no_engine(),
@@ -101,6 +104,9 @@ const TABLE: &[Row] = &[
     row("sandbox cp", &["FILE", "DIR"], 0),
     row("sandbox rename", &["NAME", "NEW"], 0),
     row("sandbox rename", &["NEW", "NAME"], 0),
+    row("sandbox adopt", &["NAME"], 0),
+    // No git is in the image.
+    row("sandbox pull", &["NAME", "--repo", "REPO"], 7),
     row("events", &["--since", "1m", "--until", "1s"], 0).names_nothing(),
     row("sandbox logs", &["NAME"], 0),
     row("sandbox exec", &["NAME", "--", "true"], 0).passes_codes_through(),

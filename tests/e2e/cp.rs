@@ -206,7 +206,8 @@ fn a_stopped_sandbox_is_copied_from_and_to() {
 #[test]
 fn a_sandbox_cannot_reach_out_by_what_is_copied_from_it() {
     let stage = Stage::new();
-    let sandbox = stage.sandbox(DEBIAN, &[]);
+    // One that may make device files is the more dangerous one.
+    let sandbox = stage.sandbox(DEBIAN, &["--cap-add", "MKNOD"]);
     inside(
         &sandbox,
         "mkdir -p /evil/a/b && cd /evil && echo x >file && chmod 6755 file && \
@@ -438,4 +439,92 @@ fn holes_come_out_as_holes() {
         "{}",
         metadata.blocks()
     );
+}
+
+#[test]
+fn a_git_directory_that_comes_out_runs_nothing_on_this_machine() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    let canary = stage.home().join("PWNED");
+    // As git makes it, in the order in which the engine sends it, under three names.
+    let script = format!(
+        r#"for at in proj/.git proj/.git/modules/sub bare; do
+            mkdir -p /w/$at/hooks /w/$at/objects/info /w/$at/refs/heads /w/$at/info && cd /w/$at &&
+            echo 'ref: refs/heads/main' >HEAD &&
+            printf '[core]
+	bare = false
+	fsmonitor = "touch {0}; false"
+[alias]
+	st = !touch {0}
+' >config &&
+            printf '#!/bin/sh
+touch {0}
+' >hooks/post-checkout && chmod +x hooks/post-checkout &&
+            echo /etc >objects/info/alternates || exit 1
+        done; mkdir /w/proj/sub; echo 'gitdir: ../.git/modules/sub' >/w/proj/sub/.git; echo x >/w/proj/file"#,
+        canary.display()
+    );
+    inside(&sandbox, &script);
+    let out = host(&stage, "out");
+    let copied = cp(&stage, &at(&sandbox, "/w"), &out);
+    copied.ended(0, &["3 git directories were made inert", "--as-is"]);
+    let try_git = r#"for at in proj proj/sub proj/.git bare; do
+        (cd "$1/$at" && { git status; git st; } >/dev/null 2>&1); done; test ! -e "$2""#;
+    let canary_path = canary.to_str().unwrap();
+    let tried = stage.shell(try_git, &[&out, canary_path]).output();
+    assert_eq!(tried.code, 0, "{tried:?}");
+    assert!(Path::new(&out).join("proj/file").exists());
+
+    // Into a git directory that is there nothing comes, and around one all but that.
+    let own = stage.home().join("own");
+    std::fs::create_dir(&own).unwrap();
+    let made = stage.shell("git init -q", &[]).dir(&own).output();
+    assert_eq!(made.code, 0, "{made:?}");
+    for (from, to) in [
+        ("/w/proj/.git/config", "own/.git/config"),
+        ("/w/proj/.git/hooks/post-checkout", "own/.git/hooks"),
+    ] {
+        let refused = cp(&stage, &at(&sandbox, from), &host(&stage, to));
+        refused.ended(4, &["is in a git directory of this machine", "--as-is"]);
+    }
+    let around = cp(&stage, &at(&sandbox, "/w/proj/."), &host(&stage, "own"));
+    around.ended(
+        0,
+        &[".git was left out: a git directory of this machine is there"],
+    );
+    assert!(own.join("file").exists());
+    let config = std::fs::read_to_string(own.join(".git/config")).unwrap();
+    assert!(!config.contains("PWNED"), "{config}");
+
+    // As it is, it is said aloud, and is what it was.
+    let as_is = host(&stage, "as-is");
+    let source = at(&sandbox, "/w/proj");
+    let copied = stage.sandbox_verb(&["cp", "--as-is", &source, &as_is]);
+    copied.ended(
+        0,
+        &["as it is: git on this machine will run what its configuration names"],
+    );
+    let tried = stage
+        .shell(
+            "cd \"$1\" && git st; test -e \"$2\"",
+            &[&as_is, canary_path],
+        )
+        .output();
+    assert_eq!(tried.code, 0, "{tried:?}");
+}
+
+#[test]
+fn depth_and_size_of_a_copy_have_bounds() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    inside(
+        &sandbox,
+        "mkdir /deep /wide && cd /deep && for n in $(seq 1500); do mkdir d && cd d || exit 1; done; \
+         truncate -s 3T /wide/sparse",
+    );
+    let deep = cp(&stage, &at(&sandbox, "/deep"), &host(&stage, "deep"));
+    deep.ended(1, &["more than 200 directories"]);
+    assert!(deep.stderr_text().len() < 1000, "{deep:?}");
+    let wide = cp(&stage, &at(&sandbox, "/wide"), &host(&stage, "wide"));
+    wide.ended(1, &["sparse: it has 3.3 TB, holes counted"]);
 }

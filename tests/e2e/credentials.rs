@@ -555,3 +555,49 @@ fn nothing_hostile_comes_back() {
     }
     assert!(!Path::new(&stage.home().join(".claude")).exists());
 }
+
+#[test]
+fn only_renewed_tokens_of_this_machine_s_accounts_come_back() {
+    const CODEX: &str = ".codex/auth.json";
+    const OPENCODE: &str = ".local/share/opencode/auth.json";
+    let stage = Stage::new();
+    let codex = |token: &str, account: &str, key: &str| {
+        format!(
+            r#"{{"OPENAI_API_KEY":{key},"tokens":{{"access_token":"{token}","refresh_token":"r-{token}","account_id":"{account}"}},"last_refresh":"2026-01-0{}T00:00:00Z"}}"#,
+            if token == "old" { 1 } else { 2 }
+        )
+    };
+    put(&stage, CODEX, &codex("old", "acct_1", "null"));
+    let copilot =
+        r#"{"github-copilot":{"type":"oauth","refresh":"r","access":"a","expires":1700000000000}}"#;
+    put(&stage, OPENCODE, copilot);
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    let name = sandbox.name.as_str();
+    let theirs = r#"{"github-copilot":{"type":"oauth","refresh":"evil","access":"evil","expires":1700000000001,"enterpriseUrl":"evil.example"},"openai":{"type":"oauth","refresh":"evil","access":"evil","expires":1700000000001}}"#;
+    let other = codex("evil", "acct_ATTACKER", "\"sk-attacker\"");
+    inside(
+        &sandbox,
+        &format!("cd && echo '{theirs}' >{OPENCODE} && echo '{other}' >{CODEX}"),
+    );
+    // What would be refused is not advised.
+    let told = credentials(&stage, &["status", name]);
+    assert!(!told.stderr_text().contains("credentials pull"), "{told:?}");
+    assert_eq!(state_of(&stage, &sandbox, CODEX), "sandbox_refused");
+    let pulled = credentials(&stage, &["pull", name]);
+    pulled.ended(0, &["another account, acct_ATTACKER", "another server"]);
+    assert_eq!(pulled.stdout_text(), "");
+    assert!(!(host(&stage, CODEX) + &host(&stage, OPENCODE)).contains("evil"));
+
+    // Who insists hears of the account, and gets no key.
+    let forced = credentials(&stage, &["pull", name, "--force"]);
+    forced.ended(
+        0,
+        &["of another account is taken, acct_ATTACKER, and this machine's was acct_1"],
+    );
+    let codex_file = host(&stage, CODEX);
+    assert!(
+        codex_file.contains("r-evil") && !codex_file.contains("sk-attacker"),
+        "{codex_file}"
+    );
+    assert!(!host(&stage, OPENCODE).contains("evil"));
+}

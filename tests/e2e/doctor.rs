@@ -44,6 +44,25 @@ fn a_healthy_machine_is_told_so() {
         "{report}"
     );
     assert_eq!(report["leftovers"], serde_json::json!([]));
+    // What there is to know of the engine is told, and none of it is a failure.
+    let version = docker(&["version", "--format", "{{.Server.Version}}"]).stdout_text();
+    let major: u32 = version.split('.').next().unwrap().parse().unwrap();
+    let check = |name: &str| {
+        let found = checks.iter().find(|check| check["name"] == name);
+        found.unwrap_or_else(|| panic!("{name}: {report}"))
+    };
+    if major < 28 {
+        assert_eq!(check("neighbours")["result"], "warning");
+        let hint = check("neighbours")["hint"].to_string();
+        assert_eq!(hint.matches("iptables -I DOCKER-USER").count(), 2, "{hint}");
+    }
+    let security = docker(&["info", "--format", "{{json .SecurityOptions}}"]).stdout_text();
+    let maps_users = security.contains("rootless") || security.contains("userns");
+    let users = if maps_users { "ok" } else { "warning" };
+    assert_eq!(check("users")["result"], users);
+    let runc = docker(&["info", "--format", "{{.RuncCommit.ID}}"]).stdout_text();
+    let told = check("runc")["message"].to_string();
+    assert!(told.contains(runc.trim()), "{runc}: {told}");
     stage.nothing_was_made();
 }
 

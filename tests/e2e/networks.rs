@@ -116,3 +116,282 @@ fn the_network_of_all_sandboxes_is_made_again_at_start() {
     }
     done(&["sandbox", "delete", "--force", &name]);
 }
+
+/// What `docker network inspect` says of a network.
+fn network_says(network: &str, template: &str) -> String {
+    let said = docker(&["network", "inspect", "--format", template, network]);
+    assert_eq!(said.code, 0, "{said:?}");
+    said.stdout_text().trim().to_owned()
+}
+
+const ADDRESSES: &str = "{{(index .IPAM.Config 0).Subnet}}";
+
+#[test]
+fn networks_of_one_sandbox_are_made_side_by_side_and_go_with_it() {
+    let stage = Stage::new();
+    let sandboxes: Vec<_> = (0..3).map(|_| stage.adopt(stage.name())).collect();
+    let creating: Vec<_> = sandboxes
+        .iter()
+        .map(|sandbox| {
+            let rights = ["--cap-add", "net_admin"];
+            sandbox.create_run(SCRATCH, &rights).start()
+        })
+        .collect();
+    for creating in creating {
+        creating.wait().ended(0, &[]);
+    }
+    let mut addresses = std::collections::BTreeSet::new();
+    for sandbox in &sandboxes {
+        let network = sandbox.engine_says("{{.HostConfig.NetworkMode}}");
+        assert_eq!(network, format!("amika-{}", sandbox.name));
+        let subnet = network_says(&network, ADDRESSES);
+        assert!(subnet.ends_with("/29"), "{subnet}");
+        assert!(
+            subnet.starts_with("172.16.") || subnet.starts_with("10.213."),
+            "{subnet}"
+        );
+        addresses.insert(subnet);
+        let id = sandbox.inspect()["id"].as_str().unwrap().to_owned();
+        let label = "{{index .Labels \"dev.amika.id\"}}";
+        assert_eq!(network_says(&network, label), id);
+    }
+    assert_eq!(addresses.len(), 3, "{addresses:?}");
+    let names: Vec<&str> = sandboxes.iter().map(|it| it.name.as_str()).collect();
+    let mut delete = vec!["delete", "--force"];
+    delete.extend(&names);
+    stage.sandbox_verb(&delete).ended(0, &[]);
+    assert_eq!(stage.networks(), Vec::<String>::new());
+}
+
+#[test]
+fn a_network_of_its_own_is_on_no_addresses_of_another_network() {
+    let stage = Stage::new();
+    // An engine of its own: on the other, sandboxes of other tests have addresses there.
+    let engine = PrivateEngine::start(&stage, &[SCRATCH]);
+    for (name, subnet) in [("low", "172.16.192.0/19"), ("high", "172.16.224.0/19")] {
+        let made = engine.docker(&["network", "create", "--internal", "--subnet", subnet, name]);
+        made.ended(0, &[]);
+    }
+    let name = stage.name();
+    let run = |args: &[&str]| {
+        let run = stage.amika(args).env("DOCKER_HOST", &engine.host());
+        run.output().ended(0, &[]);
+    };
+    let create = ["sandbox", "create", "--no-wait", "--image", SCRATCH];
+    run(&[&create[..], &["--cap-add", "NET_RAW", "--name", &name]].concat());
+    let network = format!("amika-{name}");
+    let told = engine.docker(&["network", "inspect", "--format", ADDRESSES, &network]);
+    let subnet = told.stdout_text();
+    assert!(subnet.starts_with("10.213."), "{told:?}");
+    run(&["sandbox", "delete", "--force", &name]);
+    let left = engine.docker(&["network", "ls", "--format", "{{.Name}}"]);
+    assert!(!left.stdout_text().contains(&network), "{left:?}");
+}
+
+#[test]
+fn a_network_of_its_own_stays_with_a_sandbox_that_is_renamed_moved_and_started() {
+    let stage = Stage::new();
+    let rights = ["--cap-add", "NET_RAW", "--cap-add", "SYS_PTRACE"];
+    let args = [&rights[..], &["--port", "8080"]].concat();
+    let mut sandbox = stage.sandbox(SCRATCH, &args);
+    let first = sandbox.name.clone();
+    let new = stage.name();
+    sandbox.verb("rename", &[&new]).output().ended(0, &[]);
+    sandbox.name.clone_from(&new);
+    let capabilities = |sandbox: &crate::support::Sandbox<'_>| {
+        let view = sandbox.inspect();
+        (view["capabilities"].clone(), view["network"].clone())
+    };
+    let (own, network) = capabilities(&sandbox);
+    let expected = serde_json::json!({"added": ["NET_RAW", "SYS_PTRACE"], "dropped": ["MKNOD"]});
+    assert_eq!(own, expected);
+    assert_eq!(network, format!("amika-{first}"));
+
+    // The name is free again, and so is that of a network, but for the one that is there.
+    let second = stage.adopt(first.clone());
+    second.create(SCRATCH, &rights).ended(0, &[]);
+    let (_, other) = capabilities(&second);
+    let other = other.as_str().unwrap().to_owned();
+    assert!(other.starts_with(&format!("amika-{first}.")), "{other}");
+    second.verb("delete", &["--force"]).output().ended(0, &[]);
+    assert_eq!(stage.networks(), [format!("amika-{first}")]);
+
+    // Made anew on another port, it has what it had.
+    sandbox.verb("stop", &[]).output().ended(0, &[]);
+    let port = "{{(index .HostConfig.PortBindings \"8080/tcp\" 0).HostPort}}";
+    let port: u16 = sandbox.engine_says(port).parse().unwrap();
+    let holder = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let moved = sandbox.verb("start", &["--reassign-ports"]).output();
+    moved.ended(0, &[]);
+    drop(holder);
+    assert_eq!(capabilities(&sandbox), (expected.clone(), network.clone()));
+
+    // Its network went while it was stopped: nothing is missing to a start.
+    sandbox.verb("stop", &[]).output().ended(0, &[]);
+    docker(&["network", "rm", &format!("amika-{first}")]).ended(0, &[]);
+    let doctor = stage.amika(&["doctor", "-o", "json"]).output().json();
+    assert!(
+        !doctor
+            .to_string()
+            .contains(&format!("network create amika-{first}"))
+    );
+    sandbox.verb("start", &[]).output().ended(0, &[]);
+    assert_eq!(capabilities(&sandbox), (expected, network));
+    assert_eq!(stage.networks(), [format!("amika-{first}")]);
+
+    // Whoever removes the container himself leaves the network to doctor.
+    docker(&["rm", "-f", &sandbox.name]).ended(0, &[]);
+    let fixed = stage.amika(&["doctor", "--fix", "-o", "json"]).output();
+    fixed.ended(0, &[]);
+    let removed = fixed.json()["removed"].to_string();
+    assert!(removed.contains(&format!("\"amika-{first}\"")), "{removed}");
+    assert_eq!(stage.networks(), Vec::<String>::new());
+}
+
+#[test]
+fn a_create_that_ends_early_leaves_no_network() {
+    let stage = Stage::new();
+    let rights = ["--cap-add", "NET_RAW"];
+    // The engine refuses a file in the place of a directory, once the network is there.
+    let file = stage.file("file", "text");
+    let mount = format!("{file}:/usr/local/lib:ro");
+    let sandbox = stage.adopt(stage.name());
+    let failed = sandbox.create(
+        crate::support::DEBIAN,
+        &[&rights[..], &["--mount", &mount]].concat(),
+    );
+    assert_ne!(failed.code, 0, "{failed:?}");
+    stage.nothing_was_made();
+
+    // Killed before there is a container, and before it was started.
+    for moment in ["/containers/create", "/start"] {
+        for by_doctor in [true, false] {
+            // What it asked for last is never carried out.
+            let stage = Stage::new();
+            let sandbox = stage.adopt(stage.name());
+            let proxy = stage.engine_proxy();
+            proxy.hold(moment);
+            let creating = sandbox
+                .create_run(SCRATCH, &rights)
+                .env("DOCKER_HOST", &proxy.host())
+                .start();
+            proxy.holds();
+            creating.signal(rustix::process::Signal::KILL);
+            assert_eq!(creating.wait().code, 137);
+            let network = format!("amika-{}", sandbox.name);
+            assert_eq!(stage.networks(), [network.as_str()], "{moment}");
+            if by_doctor {
+                let fixed = stage.amika(&["doctor", "--fix", "-o", "json"]).output();
+                fixed.ended(0, &[]);
+                stage.nothing_was_made();
+            } else {
+                // The next create of that name clears up first, and has the name of the network as well.
+                sandbox.create(SCRATCH, &rights).ended(0, &[]);
+                assert_eq!(sandbox.inspect()["network"], network);
+                assert_eq!(stage.networks(), [network]);
+                sandbox.verb("delete", &["--force"]).output().ended(0, &[]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sandbox_without_a_way_out_is_reached_from_inside() {
+    let stage = Stage::new();
+    // A service of the host that listens everywhere.
+    let host = std::net::TcpListener::bind(("0.0.0.0", 0)).unwrap();
+    let port = host.local_addr().unwrap().port();
+    let neighbour = stage.sandbox(crate::support::DEBIAN, &["--network", "internal"]);
+    let ways: [&[&str]; 3] = [
+        &["--network", "none"],
+        &["--network", "internal"],
+        &["--network", "internal", "--cap-add", "NET_RAW"],
+    ];
+    for way in ways {
+        let sandbox = stage.adopt(stage.name());
+        let args = [way, &["--port", "8080"]].concat();
+        let created = sandbox.create(crate::support::DEBIAN, &args);
+        created.ended(0, &["no port is published", "from inside"]);
+        assert_eq!(
+            created
+                .stderr_text()
+                .matches("no port is published")
+                .count(),
+            1
+        );
+        let inspected = sandbox.inspect();
+        assert_eq!(inspected["status"]["phase"], "running", "{inspected}");
+        assert_eq!(inspected["ports"], serde_json::json!([]));
+        let echo = sandbox.exec(&["echo", "inside"]).output();
+        assert_eq!(echo.stdout_text(), "inside\n");
+        sandbox.verb("logs", &["--amikad"]).output().ended(0, &[]);
+        for verb in ["stop", "start"] {
+            sandbox.verb(verb, &[]).output().ended(0, &[]);
+        }
+
+        // Neither the host, by any address that it has, nor another sandbox, nor the world.
+        let on_network = neighbour
+            .engine_says("{{(index .NetworkSettings.Networks \"amika-internal\").IPAddress}}");
+        let addresses = stage.shell("hostname -I", &[]).output().stdout_text();
+        let mut targets: Vec<(String, u16)> = addresses
+            .split_ascii_whitespace()
+            .filter(|address| address.contains('.'))
+            .map(|address| (address.to_owned(), port))
+            .collect();
+        assert_ne!(targets, []);
+        targets.push((
+            network_says("bridge", "{{(index .IPAM.Config 0).Gateway}}"),
+            port,
+        ));
+        let own = sandbox.engine_says("{{.HostConfig.NetworkMode}}");
+        if own != "none" {
+            let subnet = network_says(&own, ADDRESSES);
+            let (base, _) = subnet.split_once('/').unwrap();
+            let base: std::net::Ipv4Addr = base.parse().unwrap();
+            let gateway = std::net::Ipv4Addr::from_bits(base.to_bits() + 1);
+            targets.push((gateway.to_string(), port));
+        }
+        targets.push((on_network, 60999));
+        targets.push(("169.254.169.254".to_owned(), 80));
+        // All at once: each waits in vain.
+        let script = "for target; do (timeout 3 bash -c \"echo >/dev/tcp/$target\" 2>/dev/null && echo \"reached $target\") & done; wait; echo done";
+        let places: Vec<String> = targets
+            .iter()
+            .map(|(it, port)| format!("{it}/{port}"))
+            .collect();
+        let mut program = vec!["bash", "-c", script, "bash"];
+        program.extend(places.iter().map(String::as_str));
+        let reached = sandbox.exec(&program).output();
+        assert_eq!(reached.stdout_text(), "done\n", "{way:?}: {reached:?}");
+        if own != "none" {
+            // The engine asks no name server on its behalf.
+            assert_eq!(
+                sandbox.engine_says("{{json .HostConfig.Dns}}"),
+                "[\"127.0.0.1\"]"
+            );
+        }
+        sandbox.verb("delete", &["--force"]).output().ended(0, &[]);
+    }
+    // The shared one outlives its sandboxes, as the other does.
+    let settings = "{{.Internal}} {{index .Options \"com.docker.network.bridge.enable_icc\"}}";
+    assert_eq!(network_says("amika-internal", settings), "true false");
+}
+
+#[test]
+fn a_network_that_is_named_is_the_one_and_is_warned_of() {
+    let stage = Stage::new();
+    let network = Network::new(&stage);
+    let sandbox = stage.adopt(stage.name());
+    let args = ["--network", network.0.as_str(), "--cap-add", "ALL"];
+    let warning = format!(
+        "answer for every other container on network \"{}\"",
+        network.0
+    );
+    sandbox.create(SCRATCH, &args).ended(0, &[&warning]);
+    assert_eq!(
+        sandbox.engine_says("{{.HostConfig.NetworkMode}}"),
+        network.0
+    );
+    assert_eq!(stage.networks(), Vec::<String>::new());
+    sandbox.verb("delete", &["--force"]).output().ended(0, &[]);
+}

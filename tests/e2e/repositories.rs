@@ -3,6 +3,7 @@
 
 mod host;
 mod server;
+mod trust;
 mod untouched;
 
 use std::path::{Path, PathBuf};

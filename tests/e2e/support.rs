@@ -252,8 +252,18 @@ impl Stage {
         volumes
     }
 
+    /// Names of the stage's networks.
+    pub(crate) fn networks(&self) -> Vec<String> {
+        let list = ["network", "ls", "--format", "{{.Name}}", "--filter"];
+        let label = format!("label={}", self.label());
+        let args: Vec<&str> = list.iter().copied().chain([label.as_str()]).collect();
+        let text = docker(&args).stdout_text();
+        text.lines().map(str::to_owned).collect()
+    }
+
     /// Asserts that nothing of this stage is on the engine.
     pub(crate) fn nothing_was_made(&self) {
+        assert_eq!(self.networks(), Vec::<String>::new());
         assert_eq!(self.left(), [const { Vec::<String>::new() }; 3]);
     }
 
@@ -276,6 +286,7 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         let [containers, volumes, images] = self.left();
+        let networks = self.networks();
         let remove = |verb: &[&str], what: &[String]| {
             if !what.is_empty() {
                 let args: Vec<&str> = verb
@@ -289,10 +300,11 @@ impl Drop for Stage {
         remove(&["rm", "-f", "-v"], &containers);
         remove(&["volume", "rm", "-f"], &volumes);
         remove(&["rmi", "-f"], &images);
+        remove(&["network", "rm"], &networks);
         if !std::thread::panicking() {
             assert!(
-                containers.is_empty() && volumes.is_empty(),
-                "left behind: containers {containers:?}, volumes {volumes:?}"
+                containers.is_empty() && volumes.is_empty() && networks.is_empty(),
+                "left behind: containers {containers:?}, volumes {volumes:?}, networks {networks:?}"
             );
         }
     }

@@ -8,6 +8,8 @@ use serde::Serialize;
 
 /// How many of the entries that were left out are named.
 const NAMED: usize = 100;
+/// Characters of a path that are shown.
+const LONGEST: usize = 200;
 
 /// What a copy did.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
@@ -20,6 +22,19 @@ pub struct Report {
     pub skipped_count: u64,
     /// The first hundred of them.
     pub skipped: Vec<Skipped>,
+    /// How many git directories out of a sandbox were made inert: git runs nothing that they name.
+    pub inert_count: u64,
+    /// The first hundred of them.
+    pub inert: Vec<Inert>,
+}
+
+/// A git directory that was made inert.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Inert {
+    /// Its path in the copy, as that of what was left out.
+    pub path: String,
+    /// What of it was written anew (`config`) or left out.
+    pub what: Vec<String>,
 }
 
 /// An entry that was left out.
@@ -38,6 +53,18 @@ impl Report {
         self.bytes += bytes;
     }
 
+    /// Notes a git directory that was made inert.
+    pub fn make_inert(&mut self, path: &Path, what: Vec<String>) {
+        self.inert_count += 1;
+        if self.inert.len() < NAMED {
+            let path = match shown(path) {
+                here if here.is_empty() => ".".to_owned(),
+                path => path,
+            };
+            self.inert.push(Inert { path, what });
+        }
+    }
+
     /// Notes an entry that is left out.
     pub fn skip(&mut self, path: &Path, reason: &str) {
         self.skipped_count += 1;
@@ -50,9 +77,14 @@ impl Report {
     }
 }
 
-/// A path that can be shown: names in a sandbox are the sandbox's.
+/// A path that can be shown: names in a sandbox are the sandbox's. A long one is cut.
 pub fn shown(path: &Path) -> String {
-    path.to_string_lossy().escape_debug().to_string()
+    let text = path.to_string_lossy();
+    let mut shown: String = text.escape_debug().take(LONGEST).collect();
+    if text.escape_debug().nth(LONGEST).is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 /// Says of which entry an error is.

@@ -41,7 +41,7 @@ pub enum Agent {
 /// `amika sandbox open`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The address works once and only in the browser that used it first; the password stays in amika.\nIt ends with Ctrl-C, or with the sandbox.\n\nExamples:\n  amika sandbox open teal-tokyo\n  amika sandbox open teal-tokyo --print-url"
+    after_help = "The address works once and only in the browser that used it first; the password stays in amika.\nThe browser is led there by a page that only you can read, since command lines are everybody's to read: it is\nremoved after its use, or 10 s. A browser that may not read it, as one from a snap, takes the printed address.\nIt ends with Ctrl-C, or with the sandbox.\n\nExamples:\n  amika sandbox open teal-tokyo\n  amika sandbox open teal-tokyo --print-url"
 )]
 pub struct OpenArgs {
     /// Name of the sandbox.

@@ -1,14 +1,80 @@
 //! `amika config …`.
 
+use std::fmt;
 use std::path::PathBuf;
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 
-/// Verbs of a repository's configuration.
+/// Verbs of configurations.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Say what `.amika/config.toml` means, and what is wrong with it.
+    /// Say what a repository's `.amika/config.toml` means, and what is wrong with it.
     Check(CheckArgs),
+    /// Show your own settings.
+    Get(GetArgs),
+    /// Change one of your own settings.
+    Set(SetArgs),
+    /// Take one of your own settings back to its default.
+    Unset(UnsetArgs),
+}
+
+/// The user's own settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Key {
+    /// What is done with a repository's configuration and your sign-ins: `auto`, `ask` or `never`.
+    Trust,
+    /// URLs and paths that are not asked about.
+    Trusted,
+}
+
+impl Key {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Trust, Self::Trusted];
+
+    /// Its name in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trust => "trust",
+            Self::Trusted => "trusted",
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// `amika config get`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika config get\n  amika config get trust\n  amika -o json config get | jq -r .file"
+)]
+pub struct GetArgs {
+    /// Only this one, its value alone.
+    pub key: Option<Key>,
+}
+
+/// `amika config set`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika config set trust ask\n  amika config set trusted https://example.com/our/project ~/src\n\nThey stand in $XDG_CONFIG_HOME/amika/config.toml. $AMIKA_TRUST wins over the file, `create --trust` over both."
+)]
+pub struct SetArgs {
+    /// Which one.
+    pub key: Key,
+    /// Its value; several where it is a list, in place of all that is in it.
+    #[arg(value_name = "VALUE", required = true)]
+    pub values: Vec<String>,
+}
+
+/// `amika config unset`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  amika config unset trust")]
+pub struct UnsetArgs {
+    /// Which one.
+    pub key: Key,
 }
 
 /// `amika config check`.

@@ -16,9 +16,11 @@ pub enum Command {
     Status(StatusArgs),
     /// Copy this machine's sign-ins into a sandbox anew; it may run.
     Refresh(RefreshArgs),
-    /// Take sign-ins back that a sandbox renewed or made.
+    /// Take sign-ins back that a sandbox renewed.
     ///
-    /// Only tokens are taken, never settings: those could name programs to run on this machine.
+    /// Only tokens are taken, and only those of the accounts that this machine is signed in to already:
+    /// never settings, API keys, providers or addresses of servers, and no token that is said to run out
+    /// in more than a year.
     Pull(PullArgs),
 }
 
@@ -69,4 +71,7 @@ pub struct PullArgs {
     /// Agents whose sign-ins are taken [default: all].
     #[arg(long, value_name = "claude,codex,opencode")]
     pub credentials: Option<String>,
+    /// Take another account's tokens too; it is named.
+    #[arg(short, long)]
+    pub force: bool,
 }

@@ -70,7 +70,7 @@ pub enum Command {
     /// List the services that sandboxes publish.
     #[command(subcommand)]
     Service(service::Command),
-    /// Check a repository's `.amika/config.toml`.
+    /// Check a repository's `.amika/config.toml`; show and change your own settings.
     #[command(subcommand)]
     Config(config::Command),
     /// Build, list and remove the images that sandboxes are made from.

@@ -8,14 +8,17 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use amika_core::trust::Trust;
 use clap::Subcommand;
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 
 use super::moment::Moment;
 
 mod daily;
 
-pub use daily::{Condition, CpArgs, ListArgs, RenameArgs, RestartArgs, StatsArgs, WaitArgs};
+pub use daily::{
+    Condition, CpArgs, ListArgs, PullArgs, RenameArgs, RestartArgs, StatsArgs, WaitArgs,
+};
 
 /// Verbs of sandboxes.
 #[derive(Debug, Subcommand)]
@@ -49,8 +52,12 @@ pub enum Command {
     Wait(WaitArgs),
     /// Copy files between this machine and sandboxes.
     Cp(CpArgs),
+    /// Bring a sandbox's commits into the repository of this machine that it was made from.
+    Pull(PullArgs),
     /// Show what running sandboxes use: processor, memory, network, disk.
     Stats(StatsArgs),
+    /// Trust the record of a sandbox that your amika did not make: follow the paths that it names.
+    Adopt(AdoptArgs),
     /// Delete sandboxes; their git volumes stay.
     #[command(visible_alias = "rm")]
     Delete(DeleteArgs),
@@ -130,10 +137,13 @@ pub struct CreateArgs {
         help_heading = "Mounts and credentials"
     )]
     pub volume: Vec<String>,
-    /// Agents whose sign-ins are copied in [default: all that are found].
+    /// Agents whose sign-ins are copied in; without a value, all that are found [default: all that are
+    /// found, of a repository by URL once it is trusted].
     #[arg(
         long,
         value_name = "claude,codex,opencode",
+        num_args = 0..=1,
+        default_missing_value = "claude,codex,opencode",
         help_heading = "Mounts and credentials"
     )]
     pub credentials: Option<String>,
@@ -144,6 +154,19 @@ pub struct CreateArgs {
         help_heading = "Mounts and credentials"
     )]
     pub no_credentials: bool,
+    /// Trust the repository this once: its configuration applies and sign-ins go in, unasked. `ask` and
+    /// `never` are the other settings [default: `amika config get trust`].
+    #[arg(
+        long,
+        value_name = "auto|ask|never",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "auto",
+        value_parser = trust(),
+        requires = "git",
+        help_heading = "Mounts and credentials"
+    )]
+    pub trust: Option<Trust>,
 
     /// Script that must exit 0 before CMD starts; runs as root at every start.
     #[arg(
@@ -156,7 +179,7 @@ pub struct CreateArgs {
     /// Skip the script on later starts, as long as it does not change.
     #[arg(long, help_heading = "Setup")]
     pub setup_once: bool,
-    /// No setup script, whatever the repository says.
+    /// No setup script; the repository's image, preset and environment are left out too.
     #[arg(long, help_heading = "Setup")]
     pub no_setup: bool,
 
@@ -186,9 +209,15 @@ pub struct CreateArgs {
     /// Publish the OpenCode web server on --port-host-ip too, not on 127.0.0.1 alone.
     #[arg(long, help_heading = "Network")]
     pub expose_opencode: bool,
-    /// Network to join [default: a bridge on which sandboxes do not reach each other].
+    /// Network to join: `none`, `internal` (nothing but the sandbox itself is reached), or one of the engine
+    /// [default: a bridge on which sandboxes do not reach each other].
     #[arg(long, help_heading = "Network")]
     pub network: Option<String>,
+
+    /// Give a capability such as `NET_RAW`, or `ALL`; docs/isolation.md says what fails without which.
+    /// Repeatable.
+    #[arg(long, value_name = "NAME", help_heading = "Rights")]
+    pub cap_add: Vec<String>,
 
     /// CPUs it may use, such as `1.5`.
     #[arg(long, value_name = "N", help_heading = "Limits")]
@@ -227,6 +256,11 @@ pub struct CreateArgs {
     /// What to run in it, in place of the image's CMD.
     #[arg(last = true, value_name = "CMD")]
     pub command: Vec<String>,
+}
+
+/// Reads a setting of trust.
+fn trust() -> impl TypedValueParser<Value = Trust> {
+    PossibleValuesParser::new(Trust::ALL.map(Trust::as_str)).try_map(|word| word.parse::<Trust>())
 }
 
 /// `amika sandbox logs`.
@@ -380,6 +414,20 @@ pub struct StopArgs {
     /// How long programs may take to end before they are killed, such as `5s` [default: 20 s].
     #[arg(short, long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
+}
+
+/// `amika sandbox adopt`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika sandbox adopt teal-tokyo\n  amika sandbox adopt --force teal-tokyo rose-lima\n\nShows what the record says of this machine, and asks. A sandbox needs it that was made by an older\namika, with sudo, or by somebody else, to have its setup script read from this machine again."
+)]
+pub struct AdoptArgs {
+    /// Names of sandboxes.
+    #[arg(value_name = "NAME", required = true, value_parser = NonEmptyStringValueParser::new())]
+    pub names: Vec<String>,
+    /// Do not ask.
+    #[arg(short, long, visible_alias = "yes")]
+    pub force: bool,
 }
 
 /// `amika sandbox delete`.

@@ -9,10 +9,15 @@ use crate::engine::hex;
 
 /// The rules of one relay.
 pub(super) struct Gate {
-    /// `127.0.0.1:PORT`, the only name it answers to.
-    authority: String,
+    /// `127.0.0.1:PORT`, and the name of the sandbox's own if there is one: it answers to no other.
+    authorities: Vec<String>,
+    /// The key of the address that people see.
     key: String,
-    key_was_used: AtomicBool,
+    /// The key of the one that a browser is started with.
+    handed: String,
+    handed_is_over: AtomicBool,
+    /// Either serves, once in all.
+    was_used: AtomicBool,
     cookie_name: String,
     cookie: String,
 }
@@ -29,11 +34,15 @@ pub(super) enum Verdict {
 }
 
 impl Gate {
-    pub(super) fn new(port: u16) -> Self {
+    /// For a relay on `port`, which answers to `name` as well.
+    pub(super) fn new(port: u16, name: Option<&str>) -> Self {
+        let names = ["127.0.0.1"].into_iter().chain(name);
         Self {
-            authority: format!("127.0.0.1:{port}"),
+            authorities: names.map(|name| format!("{name}:{port}")).collect(),
             key: hex(&rand::random::<[u8; 32]>()),
-            key_was_used: AtomicBool::new(false),
+            handed: hex(&rand::random::<[u8; 32]>()),
+            handed_is_over: AtomicBool::new(false),
+            was_used: AtomicBool::new(false),
             // Browsers keep cookies by host, not by port.
             cookie_name: format!("amika-{port}"),
             cookie: hex(&rand::random::<[u8; 32]>()),
@@ -42,7 +51,18 @@ impl Gate {
 
     /// The address that signs a browser in, once.
     pub(super) fn url(&self) -> String {
-        format!("http://{}/amika/{}", self.authority, self.key)
+        format!("http://{}/amika/{}", self.authorities[0], self.key)
+    }
+
+    /// The same by the key that is handed to a browser, and the sandbox's own name.
+    pub(super) fn handed_url(&self) -> String {
+        let authority = self.authorities.last().unwrap_or(&self.authorities[0]);
+        format!("http://{authority}/amika/{}", self.handed)
+    }
+
+    /// Makes the handed key worthless.
+    pub(super) fn forget_handed(&self) {
+        self.handed_is_over.store(true, Ordering::SeqCst);
     }
 
     /// The `Set-Cookie` of a browser that signed in.
@@ -61,16 +81,27 @@ impl Gate {
                 .and_then(|value: &HeaderValue| value.to_str().ok())
         };
         // A name could be made to lead here by whoever owns it; the number cannot.
-        if text(HOST) != Some(&self.authority) {
+        let host = text(HOST).unwrap_or_default();
+        if !self
+            .authorities
+            .iter()
+            .any(|own| own.eq_ignore_ascii_case(host))
+        {
             return Verdict::Refuse(StatusCode::MISDIRECTED_REQUEST, "this is no such host");
         }
         if let Some(key) = path
             .strip_prefix("/amika/")
             .filter(|_| method == Method::GET)
         {
-            return if !same(key, &self.key) {
+            let handed = same(key, &self.handed);
+            return if !same(key, &self.key) && !handed {
                 Verdict::Refuse(StatusCode::FORBIDDEN, "this address is not valid")
-            } else if self.key_was_used.swap(true, Ordering::SeqCst) {
+            } else if handed && self.handed_is_over.load(Ordering::SeqCst) {
+                Verdict::Refuse(
+                    StatusCode::FORBIDDEN,
+                    "this address is too old; the one that `amika sandbox open` printed still works",
+                )
+            } else if self.was_used.swap(true, Ordering::SeqCst) {
                 Verdict::Refuse(
                     StatusCode::FORBIDDEN,
                     "this address was used already; `amika sandbox open` gives a new one",
@@ -80,7 +111,11 @@ impl Gate {
             };
         }
         let foreign = headers.get(ORIGIN).is_some_and(|origin| {
-            origin.to_str().ok() != Some(&format!("http://{}", self.authority))
+            let own = origin
+                .to_str()
+                .ok()
+                .and_then(|origin| origin.strip_prefix("http://"));
+            !own.is_some_and(|own| own.eq_ignore_ascii_case(host))
         });
         let site = headers.get("sec-fetch-site");
         if foreign || site.is_some_and(|site| site == "cross-site" || site == "same-site") {
@@ -158,7 +193,7 @@ mod tests {
 
     #[test]
     fn only_the_browser_that_signed_in_passes() {
-        let gate = Gate::new(4096);
+        let gate = Gate::new(4096, Some("teal-tokyo.localhost"));
         let host = ("host", "127.0.0.1:4096");
         let url = gate.url();
         let path = url.strip_prefix("http://127.0.0.1:4096").expect("ours");
@@ -179,6 +214,14 @@ mod tests {
             (vec![host, ("cookie", both.as_str())], 200),
             (vec![host, ("cookie", "amika-4096=0")], 401),
             (vec![("host", "localhost:4096"), cookie], 421),
+            (vec![("host", "other.localhost:4096"), cookie], 421),
+            (vec![("host", "teal-tokyo.localhost:4097"), cookie], 421),
+            (vec![("host", "teal-tokyo.localhost"), cookie], 421),
+            (vec![("host", "Teal-Tokyo.localhost:4096"), cookie], 200),
+            (
+                vec![host, cookie, ("origin", "http://teal-tokyo.localhost:4096")],
+                403,
+            ),
             (vec![cookie], 421),
             (vec![host, cookie, ("origin", "http://127.0.0.1:4096")], 200),
             (vec![host, cookie, ("origin", "http://127.0.0.1:4097")], 403),
@@ -192,5 +235,23 @@ mod tests {
         }
         let rest = gate.foreign_cookies(&headers(&[("cookie", &both)]));
         assert_eq!(rest.expect("one is left"), "a=b");
+    }
+
+    #[test]
+    fn one_browser_signs_in_by_either_address_and_the_handed_one_ends() {
+        let host = ("host", "127.0.0.1:4096");
+        let judge = |gate: &Gate, url: &str| {
+            let path = url.split_once(":4096").expect("the port").1;
+            status(&gate.judge(&Method::GET, path, &headers(&[host])))
+        };
+        let gate = Gate::new(4096, None);
+        assert_ne!(gate.url(), gate.handed_url());
+        assert_eq!(judge(&gate, &gate.handed_url()), 303);
+        assert_eq!(judge(&gate, &gate.url()), 403, "one sign-in in all");
+
+        let gate = Gate::new(4096, None);
+        gate.forget_handed();
+        assert_eq!(judge(&gate, &gate.handed_url()), 403, "too late");
+        assert_eq!(judge(&gate, &gate.url()), 303, "the person's own");
     }
 }

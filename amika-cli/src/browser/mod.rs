@@ -2,7 +2,9 @@
 
 mod gate;
 mod launch;
+mod page;
 mod relay;
 
 pub(crate) use launch::open;
+pub(crate) use page::Page;
 pub(crate) use relay::{Relay, Upstream};

@@ -1,7 +1,10 @@
 //! An HTTP server on this machine's loopback that adds the password to what it passes on.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
+use amika_core::contract::OPENCODE_PORT;
 use base64::Engine as _;
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
@@ -15,57 +18,78 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 use super::gate::{Gate, Verdict};
+use crate::daemon::Client;
+
+/// How long the system may take to look a local name up.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);
+/// What a page that came from elsewhere is answered: the next request is of our own page, and so has
+/// the cookie, which a redirect would not.
+const SIGNED_IN: &str = "<!doctype html><meta charset=utf-8><title>OpenCode</title>\
+    <meta http-equiv=refresh content='0; url=/'><a href='/'>OpenCode</a>";
 
 type Body = BoxBody<Bytes, hyper::Error>;
 
 /// Where requests go, and what signs them in.
 pub(crate) struct Upstream {
-    authority: String,
+    client: Client,
     authorization: HeaderValue,
 }
 
 /// A server that listens.
 pub(crate) struct Relay {
     listener: TcpListener,
+    /// The same port of the other loopback address.
+    second: Option<TcpListener>,
     state: Arc<State>,
 }
 
 struct State {
     upstream: Upstream,
     gate: Gate,
+    signed_in: Notify,
     sandbox: String,
 }
 
 impl Upstream {
-    /// OpenCode on a port of this machine.
-    pub(crate) fn new(port: u16, username: &str, password: &str) -> Self {
+    /// OpenCode in the sandbox of `client`: each request goes through a tunnel of an amikad that has just
+    /// proved itself, since whoever has OpenCode's published port would be sent the password.
+    pub(crate) fn new(client: Client, username: &str, password: &str) -> Self {
         let pair = format!("{username}:{password}");
         let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
         let mut authorization = HeaderValue::from_str(&format!("Basic {encoded}"))
             .expect("base64 is made of printable characters");
         authorization.set_sensitive(true);
         Self {
-            authority: format!("127.0.0.1:{port}"),
+            client,
             authorization,
         }
     }
 }
 
 impl Relay {
-    /// Listens on a port that the system chooses.
+    /// Listens on a port that the system chooses, on both loopback addresses where it can.
     ///
     /// # Errors
     /// When there is none.
     pub(crate) async fn listen(upstream: Upstream, sandbox: &str) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let gate = Gate::new(listener.local_addr()?.port());
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let port = listener.local_addr()?.port();
+        // A name may lead to this one first: it must be nobody else's.
+        let second = TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await.ok();
+        let name = match second {
+            Some(_) => own_name(sandbox, port).await,
+            None => None,
+        };
         Ok(Self {
             listener,
+            second,
             state: Arc::new(State {
                 upstream,
-                gate,
+                gate: Gate::new(port, name.as_deref()),
+                signed_in: Notify::new(),
                 sandbox: sandbox.to_owned(),
             }),
         })
@@ -76,29 +100,74 @@ impl Relay {
         self.state.gate.url()
     }
 
-    /// Serves until the listener breaks.
+    /// The same by another key, for the browser that amika starts; [`Relay::forget_handed`] ends it.
+    pub(crate) fn handed_url(&self) -> String {
+        self.state.gate.handed_url()
+    }
+
+    /// Makes the handed address worthless, if it was not used.
+    pub(crate) fn forget_handed(&self) {
+        self.state.gate.forget_handed();
+    }
+
+    /// Returns once a browser has signed in.
+    pub(crate) async fn signed_in(&self) {
+        self.state.signed_in.notified().await;
+    }
+
+    /// Serves until a listener breaks.
     pub(crate) async fn serve(&self) -> std::io::Error {
         loop {
-            let stream = match self.listener.accept().await {
-                Ok((stream, _)) => stream,
-                Err(error) => return error,
+            let accepted = match &self.second {
+                Some(second) => tokio::select! {
+                    accepted = self.listener.accept() => accepted,
+                    accepted = second.accept() => accepted,
+                },
+                None => self.listener.accept().await,
             };
-            let state = Arc::clone(&self.state);
-            tokio::spawn(async move {
-                let service = service_fn(move |request| {
-                    let state = Arc::clone(&state);
-                    async move { Ok::<_, std::convert::Infallible>(state.answer(request).await) }
-                });
-                let served = hyper::server::conn::http1::Builder::new()
-                    .serve_connection(TokioIo::new(stream), service)
-                    .with_upgrades()
-                    .await;
-                if let Err(error) = served {
-                    tracing::debug!(%error, "a connection of the browser broke");
-                }
-            });
+            match accepted {
+                Ok((stream, _)) => self.serve_connection(stream),
+                Err(error) => return error,
+            }
         }
     }
+
+    fn serve_connection(&self, stream: TcpStream) {
+        let state = Arc::clone(&self.state);
+        tokio::spawn(async move {
+            let service = service_fn(move |request| {
+                let state = Arc::clone(&state);
+                async move { Ok::<_, std::convert::Infallible>(state.answer(request).await) }
+            });
+            let served = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades()
+                .await;
+            if let Err(error) = served {
+                tracing::debug!(%error, "a connection of the browser broke");
+            }
+        });
+    }
+}
+
+/// `SANDBOX.localhost`, where that is a host name and leads to this machine for every browser: cookies
+/// are kept by host and not by port, so a page on another port never sees this one's.
+async fn own_name(sandbox: &str, port: u16) -> Option<String> {
+    let label = sandbox.to_ascii_lowercase();
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if label.len() > 63 || label.ends_with('-') || !label.bytes().all(is_letter) {
+        return None;
+    }
+    let name = format!("{label}.localhost");
+    // Chromium and Firefox know such names by themselves; others ask the system.
+    let found = tokio::net::lookup_host((name.as_str(), port));
+    let found: Vec<_> = tokio::time::timeout(LOOKUP_TIMEOUT, found)
+        .await
+        .ok()?
+        .ok()?
+        .collect();
+    let is_ours = !found.is_empty() && found.iter().all(|address| address.ip().is_loopback());
+    is_ours.then_some(name)
 }
 
 impl State {
@@ -118,25 +187,36 @@ impl State {
                     said(StatusCode::BAD_GATEWAY, text)
                 }
             },
-            Verdict::SignIn => self.sign_in(),
+            Verdict::SignIn => {
+                self.signed_in.notify_one();
+                self.sign_in(request.headers().get("sec-fetch-site"))
+            }
             Verdict::Refuse(status, text) => said(status, text.to_owned()),
         }
     }
 
-    fn sign_in(&self) -> Response<Body> {
-        let mut response = said(StatusCode::SEE_OTHER, String::new());
-        let headers = response.headers_mut();
-        headers.insert(LOCATION, HeaderValue::from_static("/"));
+    fn sign_in(&self, site: Option<&HeaderValue>) -> Response<Body> {
+        let mut response = if site.is_none_or(|site| site == "none") {
+            let mut response = said(StatusCode::SEE_OTHER, String::new());
+            let to = HeaderValue::from_static("/");
+            response.headers_mut().insert(LOCATION, to);
+            response
+        } else {
+            let mut response = said(StatusCode::OK, SIGNED_IN.to_owned());
+            let kind = HeaderValue::from_static("text/html; charset=utf-8");
+            response.headers_mut().insert(CONTENT_TYPE, kind);
+            response
+        };
         if let Ok(cookie) = HeaderValue::from_str(&self.gate.set_cookie()) {
-            headers.insert(SET_COOKIE, cookie);
+            response.headers_mut().insert(SET_COOKIE, cookie);
         }
         response
     }
 
     async fn pass(&self, mut request: Request<Incoming>) -> std::io::Result<Response<Body>> {
-        let stream = TcpStream::connect(&self.upstream.authority).await?;
-        stream.set_nodelay(true)?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        let tunnel = self.upstream.client.tunnel(OPENCODE_PORT).await;
+        let tunnel = tunnel.map_err(std::io::Error::other)?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(tunnel)
             .await
             .map_err(std::io::Error::other)?;
         tokio::spawn(connection.with_upgrades());
@@ -173,9 +253,9 @@ impl State {
             headers.insert(COOKIE, cookies);
         }
         headers.insert(AUTHORIZATION, self.upstream.authorization.clone());
-        let authority = &self.upstream.authority;
+        let authority = format!("127.0.0.1:{OPENCODE_PORT}");
         let own = |text: &str| HeaderValue::from_str(text).expect("a number and a port");
-        headers.insert(HOST, own(authority));
+        headers.insert(HOST, own(&authority));
         if headers.contains_key(ORIGIN) {
             headers.insert(ORIGIN, own(&format!("http://{authority}")));
         }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::time::Duration;
 
+use amika_core::capability::Capability;
 use amika_core::label::{Kind, key};
 use clap::CommandFactory as _;
 use clap_complete::engine::{
@@ -107,6 +108,8 @@ fn with_words(command: clap::Command, noun: &str) -> clap::Command {
                 }
                 "condition" => suggest(arg, conditions),
                 "preset" => suggest(arg, presets),
+                "cap_add" => suggest(arg, capabilities),
+                "network" => suggest(arg, networks),
                 _ => arg,
             }
         })
@@ -126,6 +129,21 @@ fn conditions() -> Vec<CompletionCandidate> {
 fn presets() -> Vec<CompletionCandidate> {
     let names = Preset::ALL.iter().map(|preset| preset.name());
     names.map(CompletionCandidate::new).collect()
+}
+
+fn capabilities() -> Vec<CompletionCandidate> {
+    Capability::names().map(CompletionCandidate::new).collect()
+}
+
+/// Amika's own words for networks, and the engine's networks.
+fn networks() -> Vec<CompletionCandidate> {
+    let names = answered(async |engine| Ok(engine.network_names().await?));
+    let words = ["internal".to_owned()];
+    words
+        .into_iter()
+        .chain(names.unwrap_or_default())
+        .map(CompletionCandidate::new)
+        .collect()
 }
 
 /// Files of this machine, and sandboxes with the colon that their paths follow.
@@ -231,6 +249,7 @@ mod tests {
             ),
             ("amika sandbox wait teal-tokyo --for s", &["stopped"]),
             ("amika sandbox create --preset ", &["coder", "coder-dind"]),
+            ("amika sandbox create --cap-add NET_R", &["NET_RAW"]),
             ("amika image build coder-", &["coder-dind"]),
         ] {
             let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();

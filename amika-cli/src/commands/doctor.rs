@@ -1,11 +1,14 @@
 //! `amika doctor`: what is missing, what is left over, and what to do.
 
+mod isolation;
 mod mounts;
 mod shares;
+mod version;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use amika_core::credential::{Agent, Selection};
+use amika_core::label::SandboxId;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -16,8 +19,10 @@ use crate::create;
 use crate::engine::{Endpoint, Engine, SocketRights, SystemFacts};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::leftovers::{self, Leftover, Removed};
-use crate::output::{Page, fill, human_size, room};
+use crate::output::{Page, fill, human_size, room, shell_quote};
 use crate::preset::Preset;
+use crate::sandbox;
+use crate::view::unreadable;
 
 /// Less free space than this is worth a word: a preset image and a build need about as much.
 const LOW_DISK: u64 = 8 * 1_000_000_000;
@@ -48,7 +53,7 @@ pub(super) struct Report {
 /// A leftover that turned out to be none, or could not be removed.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Kept {
-    /// `container`, `image` or `volume`; `directory` on this machine.
+    /// `container`, `image`, `network` or `volume`; `directory` on this machine.
     kind: String,
     /// Its name.
     name: String,
@@ -160,6 +165,10 @@ async fn examine(args: &DoctorArgs, report: &mut Report) -> Result<()> {
         ),
         None,
     );
+    for finding in isolation::look(&engine, &system).await? {
+        let hint = finding.hint.as_deref();
+        report.add(finding.name, finding.result, finding.message, hint);
+    }
     check_disk(&engine, &system, report);
     check_images(&engine, &system, report).await?;
     check_networks(&engine, report).await?;
@@ -167,7 +176,42 @@ async fn examine(args: &DoctorArgs, report: &mut Report) -> Result<()> {
     shares::check_quotas(&system, report);
     mounts::check_root(&engine, &system, report).await?;
     mounts::check_programs(&engine, report).await?;
+    check_labels(&engine, report).await?;
     check_leftovers(&engine, args.fix, report).await
+}
+
+/// Labels of sandboxes that cannot be read, or that another container bears too.
+async fn check_labels(engine: &Engine, report: &mut Report) -> Result<()> {
+    let mut list = sandbox::list(engine).await?;
+    list.retain(|(container, _)| crate::may_tidy(&container.labels));
+    let mut bearers: BTreeMap<&SandboxId, Vec<&str>> = BTreeMap::new();
+    let mut is_well = true;
+    for (container, reading) in &list {
+        let name = &container.name;
+        if reading.is_identified() {
+            bearers.entry(&reading.record.id).or_default().push(name);
+        }
+        if !reading.problems.is_empty() {
+            is_well = false;
+            let message = format!("of sandbox \"{name}\": {}", unreadable(&reading.problems));
+            let hint = format!(
+                "`amika sandbox inspect {name}` shows what can be read, `amika sandbox delete {name}` removes it"
+            );
+            report.add("labels", Outcome::Warning, message, Some(&hint));
+        }
+    }
+    for names in bearers.values().filter(|names| names.len() > 1) {
+        is_well = false;
+        let message = format!("{} say that they are the same sandbox", names.join(" and "));
+        let hint =
+            "`amika sandbox delete` of the one that you do not know takes nothing of the other's";
+        report.add("labels", Outcome::Warning, message, Some(hint));
+    }
+    if is_well {
+        let message = "those of all sandboxes can be read";
+        report.add("labels", Outcome::Ok, message, None);
+    }
+    Ok(())
 }
 
 /// A sandbox does not start without its network.
@@ -182,7 +226,10 @@ async fn check_networks(engine: &Engine, report: &mut Report) -> Result<()> {
             "\"{network}\" was removed, which {} would start on",
             sandboxes.join(", ")
         );
-        let hint = format!("`docker network create {network}` makes it again");
+        let hint = format!(
+            "`docker network create {}` makes it again",
+            shell_quote(&network)
+        );
         report.add("networks", Outcome::Warning, message, Some(&hint));
     }
     Ok(())
@@ -385,7 +432,8 @@ fn write_text(
     }
     for volume in &report.git_volumes {
         let text = format!(
-            "git volume {volume} has no sandbox any more; `amika volume delete {volume}` removes it and the work in it"
+            "git volume {volume} has no sandbox any more; `amika volume delete {}` removes it and the work in it",
+            shell_quote(volume)
         );
         say(out, "  ", &text, 4)?;
     }

@@ -26,7 +26,7 @@ pub(crate) async fn run(command: Command, app: App) -> Result<u8> {
         Command::Service(command) => interruptible(&app, service::run(command, &app))
             .await
             .map(|()| 0),
-        Command::Config(command) => config::run(&command, &app),
+        Command::Config(command) => interruptible(&app, config::run(&command, &app)).await,
         Command::Image(command) => interruptible(&app, image::run(command, &app))
             .await
             .map(|()| 0),

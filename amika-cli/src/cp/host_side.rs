@@ -1,13 +1,15 @@
 //! The side of a copy that is on this machine.
 
 use std::ffi::OsString;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
+use super::inert;
 use super::landing::{Found, Landing, Source};
+use super::unpack::Git;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::host_path;
 
@@ -127,11 +129,13 @@ impl HostTarget {
     /// is the source's own name.
     ///
     /// # Errors
-    /// When the directory cannot be opened.
+    /// When the directory cannot be opened; [`ExitCode::Conflict`] when it is a git directory, or in one,
+    /// and what comes is to be inert.
     pub fn open(
         &self,
         landing: Landing,
         own: Option<OsString>,
+        git: Git,
     ) -> Result<(OwnedFd, Option<OsString>)> {
         let (directory, name) = match landing {
             Landing::Into => (self.path.as_path(), own),
@@ -149,6 +153,18 @@ impl HostTarget {
             )
             .caused_by(&std::io::Error::from(errno))
         })?;
+        if git == Git::Inert && inert::is_within_git(directory, opened.as_fd()) {
+            return Err(CommandError::new(
+                ExitCode::Conflict,
+                format!(
+                    "{} is in a git directory of this machine: git runs what stands there",
+                    directory.display()
+                ),
+            )
+            .hint(
+                "copy to another place and look at it, or pass `--as-is` if you trust what comes",
+            ));
+        }
         Ok((opened, name))
     }
 }

@@ -6,6 +6,7 @@
 
 mod beginning;
 mod holes;
+mod inert;
 mod landing;
 mod names;
 mod place;
@@ -17,5 +18,7 @@ mod host_side;
 mod sandbox_side;
 mod transfer;
 
+pub(crate) use inert::config;
 pub use place::{InvalidPlace, Place};
 pub use transfer::{copy, download};
+pub use unpack::Git;

@@ -5,8 +5,13 @@ use std::os::unix::ffi::OsStringExt as _;
 
 /// A name that no honest archive has: it would lead out of the copy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the archive has an entry \"{}\", which leads out of it", .0.escape_ascii())]
+#[error("the archive has an entry \"{}\", which leads out of it", cut(.0))]
 pub struct Hostile(Vec<u8>);
+
+/// The beginning of a name, as it can be shown.
+fn cut(name: &[u8]) -> String {
+    name.escape_ascii().take(200).map(char::from).collect()
+}
 
 /// A path beneath the copy's root; empty for the root itself.
 pub type Path = Vec<OsString>;

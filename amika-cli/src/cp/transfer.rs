@@ -12,6 +12,7 @@ use super::beginning::NoArchive;
 use super::landing::{Landing, Source, land};
 use super::names::Names;
 use super::place::Place;
+use super::unpack::Git;
 use super::{beginning, host_side, repack, sandbox_side, unpack};
 use crate::archive::{self, Modes, Report, TarOut, Top};
 use crate::bridge::{self, joined};
@@ -20,12 +21,12 @@ use crate::engine::{Base, Engine, EngineError, Existing};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::sandbox::Sandbox;
 
-/// Copies one place to another. An archive to standard output is none of its business.
+/// Copies one place to another; `git` says what becomes of git directories out of a sandbox. An archive to standard output is none of its business.
 ///
 /// # Errors
 /// [`ExitCode::NotFound`] for a source or sandbox that is not there, [`ExitCode::Conflict`] for a
 /// destination that does not take it, [`ExitCode::Usage`] for sides that make no copy.
-pub async fn copy(engine: &Engine, from: &Place, to: &Place) -> Result<Report> {
+pub async fn copy(engine: &Engine, from: &Place, to: &Place, git: Git) -> Result<Report> {
     match (from, to) {
         (Place::Host(from), Place::Sandbox { name, path }) => {
             let source = host_side::source(from)?;
@@ -61,7 +62,7 @@ pub async fn copy(engine: &Engine, from: &Place, to: &Place) -> Result<Report> {
         }
         (Place::Sandbox { name, path }, Place::Host(to)) => {
             let sandbox = Sandbox::find_made(engine, name.as_str()).await?;
-            get(engine, &sandbox, path, to).await
+            get(engine, &sandbox, path, to, git).await
         }
         (Place::Host(_) | Place::Stream, Place::Host(_) | Place::Stream)
         | (Place::Sandbox { .. }, Place::Stream) => Err(CommandError::new(
@@ -155,15 +156,21 @@ async fn put(
     }
 }
 
-async fn get(engine: &Engine, sandbox: &Sandbox, typed: &str, to: &Path) -> Result<Report> {
+async fn get(
+    engine: &Engine,
+    sandbox: &Sandbox,
+    typed: &str,
+    to: &Path,
+    git: Git,
+) -> Result<Report> {
     let source = sandbox_side::source(engine, sandbox, typed).await?;
     let target = host_side::target(to)?;
     let landing = land(source.kind, target.found, target.slash)
         .map_err(|error| refused(&to.display().to_string(), error))?;
-    let (directory, name) = target.open(landing, source.name.map(OsString::from))?;
+    let (directory, name) = target.open(landing, source.name.map(OsString::from), git)?;
     let (reader, pump) = bridge::consume(engine.get_archive(&source.container, &source.path));
     let names = Names::rooted(name);
-    let thread = tokio::task::spawn_blocking(move || unpack::unpack(reader, names, directory));
+    let thread = tokio::task::spawn_blocking(move || unpack::unpack(reader, names, directory, git));
     let (pumped, unpacked) = tokio::join!(pump, thread);
     pumped?;
     joined(unpacked).map_err(|error| broken(&error))

@@ -16,14 +16,16 @@ use rustix::io::Errno;
 use tar::{Archive, Entry, EntryType};
 
 use super::holes;
+use super::inert::{Before, DIRECTORY, Fate, Guard, open_beneath};
 use super::names::{Names, stays_beneath};
 use crate::archive::{Report, at};
+use crate::output::human_size;
 
-/// A directory, never through a link.
-const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
+/// Directories in each other, at most: each that is open takes a descriptor, of which some systems give
+/// 256.
+const DEEPEST: usize = 200;
+/// Entries of a copy, at most.
+const MAX_ENTRIES: u64 = 5_000_000;
 /// A file that is not there yet.
 const NEW_FILE: OFlags = OFlags::WRONLY
     .union(OFlags::CREATE)
@@ -31,40 +33,58 @@ const NEW_FILE: OFlags = OFlags::WRONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
+/// What becomes of git directories in a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Git {
+    /// They are made such that git runs nothing that they name.
+    Inert,
+    /// They stay as they are.
+    AsIs,
+}
+
 /// Reads an archive to its end and unpacks it beneath a directory.
 ///
 /// # Errors
 /// With the entry that could not be unpacked; what came before it stays.
-pub fn unpack(from: impl Read, mut names: Names, root: OwnedFd) -> io::Result<Report> {
+pub fn unpack(from: impl Read, mut names: Names, root: OwnedFd, git: Git) -> io::Result<Report> {
     let mut unpacker = Unpacker {
+        room: room(&root),
         root,
         open: Vec::new(),
+        late: Vec::new(),
+        guard: (git == Git::Inert).then(Guard::new),
+        before: Before::Nothing,
         report: Report::default(),
     };
-    let mut archive = Archive::new(from);
-    for entry in archive.entries()? {
-        let mut entry = entry?;
-        if entry.header().entry_type() == EntryType::XGlobalHeader {
-            continue;
-        }
-        let place = names.place(&entry.path_bytes()).map_err(io::Error::other)?;
-        // The root itself is the user's directory, and stays as it is.
-        let Some((name, parents)) = place.split_last() else {
-            continue;
-        };
-        let path: PathBuf = place.iter().collect();
-        unpacker
-            .entry(&mut entry, &mut names, parents, name, &path)
-            .map_err(at(&path))?;
+    if let Some(guard) = &unpacker.guard {
+        unpacker.before = guard
+            .look(unpacker.root.as_fd(), Path::new(""))
+            .map_err(io::Error::other)?;
     }
-    unpacker.leave(0);
-    Ok(unpacker.report)
+    let result = unpacker.all(from, &mut names);
+    // A copy that broke off is inert as well.
+    unpacker.finish(&names);
+    result.map(|()| unpacker.report)
+}
+
+/// Bytes that are free where a copy goes; none where the file system does not tell.
+fn room(root: &OwnedFd) -> Option<u64> {
+    let found = rustix::fs::fstatvfs(root).ok()?;
+    (found.f_blocks > 0).then(|| found.f_bavail.saturating_mul(found.f_frsize))
 }
 
 struct Unpacker {
     root: OwnedFd,
     /// The directories that lead to the last entry.
     open: Vec<Open>,
+    /// Directories that forbid their owner something, which they do at the end alone.
+    late: Vec<(PathBuf, Last)>,
+    /// What makes git directories inert; none where they stay as they are.
+    guard: Option<Guard>,
+    /// What the root had before.
+    before: Before,
+    /// Bytes that may still come: those of holes count, since reading them takes as long.
+    room: Option<u64>,
     report: Report,
 }
 
@@ -74,6 +94,8 @@ struct Open {
     fd: OwnedFd,
     /// What it gets once it is full, if it was made by this copy.
     last: Option<Last>,
+    /// What it had before.
+    before: Before,
 }
 
 struct Last {
@@ -82,6 +104,65 @@ struct Last {
 }
 
 impl Unpacker {
+    fn all(&mut self, from: impl Read, names: &mut Names) -> io::Result<()> {
+        let mut archive = Archive::new(from);
+        let mut count = 0;
+        for entry in archive.entries()? {
+            let mut entry = entry?;
+            if entry.header().entry_type() == EntryType::XGlobalHeader {
+                continue;
+            }
+            count += 1;
+            if count > MAX_ENTRIES {
+                let message = format!("it has more than {MAX_ENTRIES} entries");
+                return Err(io::Error::other(message));
+            }
+            let place = names.place(&entry.path_bytes()).map_err(io::Error::other)?;
+            // The root itself is the user's directory, and stays as it is.
+            let Some((name, parents)) = place.split_last() else {
+                continue;
+            };
+            let path: PathBuf = place.iter().collect();
+            self.bounded(parents, entry.size()).map_err(at(&path))?;
+            self.entry(&mut entry, names, parents, name, &path)
+                .map_err(at(&path))?;
+        }
+        Ok(())
+    }
+
+    /// Refuses what would take all descriptors, or more time and room than there is.
+    fn bounded(&mut self, parents: &[OsString], size: u64) -> io::Result<()> {
+        if parents.len() >= DEEPEST {
+            let message = format!("it is in more than {DEEPEST} directories, one in the other");
+            return Err(io::Error::other(message));
+        }
+        if let Some(room) = &mut self.room {
+            *room = room.checked_sub(size).ok_or_else(|| {
+                let (size, room) = (human_size(size), human_size(*room));
+                io::Error::new(
+                    io::ErrorKind::StorageFull,
+                    format!("it has {size}, holes counted, and there is room for {room}"),
+                )
+            })?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, names: &Names) {
+        self.leave(0);
+        if let Some(guard) = self.guard.take() {
+            let depth = |above| names.depth(above);
+            guard.finish(self.root.as_fd(), depth, &mut self.report);
+        }
+        // The innermost first: one that may not be entered any more may not be given its mode either.
+        self.late.sort_by(|(one, _), (other, _)| other.cmp(one));
+        for (path, last) in std::mem::take(&mut self.late) {
+            if let Ok(fd) = open_beneath(self.root.as_fd(), &path) {
+                close(&fd, &last);
+            }
+        }
+    }
+
     fn entry<R: Read>(
         &mut self,
         entry: &mut Entry<'_, R>,
@@ -90,12 +171,24 @@ impl Unpacker {
         name: &OsString,
         path: &Path,
     ) -> io::Result<()> {
-        self.enter(parents)?;
+        if !self.enter(parents)? {
+            return Ok(());
+        }
         let header = entry.header();
         let mode = Mode::from_raw_mode(header.mode()? & 0o777);
         let mtime = header.mtime().unwrap_or_default();
+        let is_directory = header.entry_type() == EntryType::Directory;
+        let held = match self.decide(parents, name, is_directory) {
+            Fate::Land => None,
+            Fate::Hold(waiting) => Some(waiting),
+            Fate::Leave(why) => {
+                self.left_out(path, why);
+                return Ok(());
+            }
+        };
+        let name = held.as_ref().unwrap_or(name);
         match header.entry_type() {
-            EntryType::Directory => self.directory(name, mode, mtime),
+            EntryType::Directory => self.directory(name, path, mode, mtime),
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                 self.remove(name)?;
                 let fd = rustix::fs::openat(self.top(), name, NEW_FILE, mode)?;
@@ -149,8 +242,32 @@ impl Unpacker {
             .map_or(self.root.as_fd(), |open| open.fd.as_fd())
     }
 
-    /// Opens the directories that lead to an entry; those that the archive does not name are made.
-    fn enter(&mut self, parents: &[OsString]) -> io::Result<()> {
+    /// What the directory that is open last had before.
+    fn top_before(&self) -> Before {
+        self.open.last().map_or(self.before, |open| open.before)
+    }
+
+    fn decide(&mut self, parents: &[OsString], name: &OsString, is_directory: bool) -> Fate {
+        let before = self.top_before();
+        let top = self.open.last().map_or(&self.root, |open| &open.fd);
+        let Some(guard) = &mut self.guard else {
+            return Fate::Land;
+        };
+        let parents: PathBuf = parents.iter().collect();
+        guard.decide(top.as_fd(), before, &parents, name, is_directory)
+    }
+
+    /// Leaves an entry out, with all that is in it.
+    fn left_out(&mut self, path: &Path, why: &str) {
+        self.report.skip(path, why);
+        if let Some(guard) = &mut self.guard {
+            guard.leave(path.to_owned());
+        }
+    }
+
+    /// Opens the directories that lead to an entry; those that the archive does not name are made. False
+    /// when one of them is left out.
+    fn enter(&mut self, parents: &[OsString]) -> io::Result<bool> {
         let common = self
             .open
             .iter()
@@ -158,17 +275,39 @@ impl Unpacker {
             .take_while(|(open, name)| open.name == **name)
             .count();
         self.leave(common);
-        for name in &parents[common..] {
-            match rustix::fs::mkdirat(self.top(), name, Mode::from_raw_mode(0o777)) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(errno) => return Err(errno.into()),
+        for (depth, name) in parents.iter().enumerate().skip(common) {
+            let path: PathBuf = parents[..=depth].iter().collect();
+            if self
+                .guard
+                .as_ref()
+                .is_some_and(|guard| guard.is_left(&path))
+            {
+                return Ok(false);
             }
-            self.push(name, None)?;
+            if let Fate::Leave(why) = self.decide(&parents[..depth], name, true) {
+                self.left_out(&path, why);
+                return Ok(false);
+            }
+            let is_new = match rustix::fs::mkdirat(self.top(), name, Mode::from_raw_mode(0o777)) {
+                Ok(()) => true,
+                Err(Errno::EXIST) => false,
+                Err(errno) => return Err(errno.into()),
+            };
+            if !self.push(name, &path, is_new, None)? {
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
-    fn push(&mut self, name: &OsString, last: Option<Last>) -> io::Result<()> {
+    /// Opens a directory to fill it; false when it is left out.
+    fn push(
+        &mut self,
+        name: &OsString,
+        path: &Path,
+        is_new: bool,
+        last: Option<Last>,
+    ) -> io::Result<bool> {
         let fd =
             rustix::fs::openat(self.top(), name, DIRECTORY, Mode::empty()).map_err(|errno| {
                 match errno {
@@ -179,39 +318,58 @@ impl Unpacker {
                     errno => errno.into(),
                 }
             })?;
+        let mut before = Before::Nothing;
+        if let Some(guard) = self.guard.as_ref().filter(|_| !is_new) {
+            match guard.look(fd.as_fd(), path) {
+                Ok(found) => before = found,
+                Err(why) => {
+                    self.left_out(path, why);
+                    return Ok(false);
+                }
+            }
+        }
         self.open.push(Open {
             name: name.clone(),
             fd,
             last,
+            before,
         });
-        Ok(())
+        Ok(true)
     }
 
     /// Closes directories until so many are open, and gives each what it gets last: before, its
     /// mode could forbid to fill it, and filling it would change its time.
     fn leave(&mut self, depth: usize) {
         while self.open.len() > depth {
+            let path: PathBuf = self.open.iter().map(|open| &open.name).collect();
             let Some(Open { fd, last, .. }) = self.open.pop() else {
                 return;
             };
-            if let Some(last) = last {
-                // Made with the owner's rights added: those that it should not have are taken.
-                if let Ok(stat) = rustix::fs::fstat(&fd) {
-                    let mode = Mode::from_raw_mode(stat.st_mode) & (last.mode | !Mode::RWXU);
-                    let _ = rustix::fs::fchmod(&fd, mode);
-                }
-                let _ = rustix::fs::futimens(&fd, &times(last.mtime));
+            let Some(last) = last else {
+                continue;
+            };
+            if self.guard.is_some() && !last.mode.contains(Mode::RWXU) {
+                self.late.push((path, last));
+            } else {
+                close(&fd, &last);
             }
         }
     }
 
-    fn directory(&mut self, name: &OsString, mode: Mode, mtime: u64) -> io::Result<()> {
+    fn directory(
+        &mut self,
+        name: &OsString,
+        path: &Path,
+        mode: Mode,
+        mtime: u64,
+    ) -> io::Result<()> {
         match rustix::fs::mkdirat(self.top(), name, mode | Mode::RWXU) {
-            Ok(()) => self.push(name, Some(Last { mode, mtime })),
+            Ok(()) => self.push(name, path, true, Some(Last { mode, mtime })),
             // One that is there is filled, and stays the user's in all else.
-            Err(Errno::EXIST) => self.push(name, None),
+            Err(Errno::EXIST) => self.push(name, path, false, None),
             Err(errno) => Err(errno.into()),
         }
+        .map(|_| ())
     }
 
     /// Removes what stands in an entry's place, unless it is a directory.
@@ -257,6 +415,16 @@ impl Unpacker {
         rustix::fs::linkat(from, last, self.top(), name, AtFlags::empty())?;
         Ok(true)
     }
+}
+
+/// Gives a directory what it gets last.
+fn close(fd: &OwnedFd, last: &Last) {
+    // Made with the owner's rights added: those that it should not have are taken.
+    if let Ok(stat) = rustix::fs::fstat(fd) {
+        let mode = Mode::from_raw_mode(stat.st_mode) & (last.mode | !Mode::RWXU);
+        let _ = rustix::fs::fchmod(fd, mode);
+    }
+    let _ = rustix::fs::futimens(fd, &times(last.mtime));
 }
 
 fn times(mtime: u64) -> Timestamps {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use amika_core::label::{SandboxRecord, key};
+use amika_core::label::{Kind, key};
 use amika_core::service::{Binding, HostPort, MAX_ROUNDS, ResolveError};
 
 use super::copy::copy_all;
@@ -17,10 +17,11 @@ use crate::error::{CommandError, ExitCode, Result};
 use crate::git;
 use crate::inject::Injection;
 use crate::interrupt::Interrupt;
+use crate::networks;
 use crate::output::{Printer, Steps};
 use crate::overlay;
 use crate::ports;
-use crate::sandbox::State;
+use crate::sandbox::{Sandbox, State};
 
 /// Settles host ports anew without those that the engine refused.
 pub type Settle<'a> = dyn Fn(&BTreeSet<HostPort>) -> Result<Vec<Binding>, ResolveError> + Sync + 'a;
@@ -242,11 +243,17 @@ async fn put_as(
 }
 
 /// Makes the container, and the network if it is missing.
-async fn create_container(job: &Job<'_>) -> Result<String> {
-    let (engine, plan) = (job.engine, &job.plan);
-    if plan.own_network {
-        crate::networks::ensure_default(engine).await?;
-    }
+async fn create_container(job: &mut Job<'_>) -> Result<String> {
+    let (engine, plan) = (job.engine, &mut job.plan);
+    let wish = networks::Wish {
+        sandbox: plan.name.clone(),
+        id: plan.record.id.clone(),
+        test: plan.record.test.clone(),
+    };
+    plan.container.network = plan
+        .network
+        .ensure(engine, &plan.container.network, &wish)
+        .await?;
     match engine.create_container(&plan.container).await {
         // Somebody took the name since it was looked at.
         Err(EngineError::Conflict(_)) => {
@@ -275,13 +282,16 @@ pub async fn clear_name(engine: &Engine, name: &str) -> Result<Option<ContainerF
         Err(error) if error.is_not_found() => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    match record_of(&holder) {
-        Some(record) if State::tell(holder.state, &record, None, None) == State::Interrupted => {
-            crate::delete::remove_unfinished(engine, &holder, &record).await?;
+    let sandbox = Sandbox::of(holder);
+    let kind = sandbox.container.labels.get(key::KIND).map(String::as_str);
+    match sandbox.state_of_making() {
+        // What does not tell which sandbox it is may be anybody's work.
+        Some(State::Interrupted) if sandbox.is_identified() => {
+            crate::delete::remove_unfinished(engine, &sandbox.container, &sandbox.record).await?;
             Ok(None)
         }
-        Some(_) => Ok(Some(holder)),
-        None => Err(CommandError::new(
+        _ if kind == Some(Kind::Sandbox.as_str()) => Ok(Some(sandbox.container)),
+        _ => Err(CommandError::new(
             ExitCode::Conflict,
             format!(
                 "the name \"{name}\" is taken by a container that is not amika's; it is left alone"
@@ -322,10 +332,6 @@ pub async fn name_taken(engine: &Engine, name: &str, holder: &ContainerFacts) ->
             "`amika sandbox connect {name}` opens a shell in it; `--replace` makes it anew; or choose another `--name`"
         )),
     }
-}
-
-fn record_of(container: &ContainerFacts) -> Option<SandboxRecord> {
-    SandboxRecord::from_labels(|key| container.labels.get(key).map(String::as_str)).ok()
 }
 
 /// User and group of the agent; a user that the image names by a word is looked up in its files,
@@ -383,6 +389,7 @@ async fn undo(engine: &Engine, plan: &Plan) -> Result<()> {
         Err(error) => return Err(error.into()),
     }
     crate::delete::remove_fillers(engine, plan.record.id.as_str()).await?;
+    networks::remove_own(engine, plan.record.id.as_str()).await?;
     for volume in plan.volumes.iter().chain(&plan.git_volume) {
         engine.remove_freed_volume(volume).await?;
     }

@@ -1,15 +1,20 @@
 //! What `--dry-run` shows of a plan.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
+use amika_core::capability::Capability;
+use amika_core::label::key;
 use amika_core::untrusted::Untrusted;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::plan::Plan;
+use super::taken::TakenView;
 use super::upload::Content;
 use crate::engine::{LimitFacts, MountSpec};
 use crate::git;
+use crate::networks;
 
 /// Characters of a path that are shown: the longest that Linux opens.
 const PATH: usize = 4096;
@@ -22,6 +27,8 @@ pub struct PlanView {
     name: String,
     /// The repository that is cloned in; null without `--git`.
     repository: Option<RepositoryView>,
+    /// What of its configuration holds, and whether it is trusted; null without `--git`.
+    taken: Option<TakenView>,
     /// Image reference.
     image: String,
     /// ENTRYPOINT in place of the image's.
@@ -43,6 +50,12 @@ pub struct PlanView {
     network: String,
     /// What it may use at most.
     limits: LimitFacts,
+    /// Whether that network is made for this sandbox alone.
+    own_network: bool,
+    /// Capabilities beyond the engine's default.
+    cap_added: Vec<String>,
+    /// Capabilities of the engine's default that it does not have.
+    cap_dropped: Vec<String>,
     /// Labels.
     labels: std::collections::BTreeMap<String, String>,
 }
@@ -132,13 +145,14 @@ impl RepositoryView {
 
 impl PlanView {
     /// The view of a plan, with the repository that is cloned in.
-    pub fn of(plan: &Plan, repository: Option<RepositoryView>) -> Self {
+    pub fn of(plan: &Plan, repository: Option<RepositoryView>, taken: Option<TakenView>) -> Self {
         let container = &plan.container;
         Self {
             repository: repository.map(|repository| RepositoryView {
                 target: plan.clone_target.clone(),
                 ..repository
             }),
+            taken,
             name: plan.name.to_string(),
             image: container.image.clone(),
             entrypoint: container.entrypoint.clone(),
@@ -184,7 +198,16 @@ impl PlanView {
                 .collect(),
             network: container.network.clone(),
             limits: LimitFacts::of_spec(&container.limits),
-            labels: container.labels.clone(),
+            own_network: matches!(plan.network, networks::Choice::Own { .. }),
+            cap_added: names(&container.capabilities.added),
+            cap_dropped: names(&container.capabilities.dropped),
+            // Those that are empty are there to say nothing, and the signature says nothing to people.
+            labels: container
+                .labels
+                .iter()
+                .filter(|(key, value)| !value.is_empty() && *key != key::SIGNATURE)
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
         }
     }
 
@@ -197,6 +220,9 @@ impl PlanView {
         writeln!(out, "{:<12}{}", "Name", self.name)?;
         if let Some(repository) = &self.repository {
             repository.write(out)?;
+        }
+        if let Some(taken) = &self.taken {
+            writeln!(out, "{:<12}{}", "Trust", taken.trust.sentence())?;
         }
         writeln!(out, "{:<12}{}", "Image", Untrusted::new(&self.image))?;
         for (label, value) in [
@@ -224,10 +250,24 @@ impl PlanView {
         if let Some(seccomp) = seccomp {
             writeln!(out, "{:<12}{seccomp}", "Seccomp")?;
         }
-        writeln!(out, "{:<12}{}", "Network", Untrusted::new(&self.network))?;
+        let own = if self.own_network { " (its own)" } else { "" };
+        let network = Untrusted::new(&self.network);
+        writeln!(out, "{:<12}{network}{own}", "Network")?;
         writeln!(out, "{:<12}{}", "Limits", crate::view::limits(&self.limits))?;
+        for (label, names) in [
+            ("Cap added", &self.cap_added),
+            ("Cap dropped", &self.cap_dropped),
+        ] {
+            if !names.is_empty() {
+                writeln!(out, "{label:<12}{}", names.join(", "))?;
+            }
+        }
         writeln!(out, "\nNothing was made.")
     }
+}
+
+fn names(capabilities: &BTreeSet<Capability>) -> Vec<String> {
+    capabilities.iter().map(ToString::to_string).collect()
 }
 
 fn mount(mount: &MountSpec) -> String {

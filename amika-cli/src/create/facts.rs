@@ -13,8 +13,10 @@ use crate::daemon::UserKey;
 use crate::engine::{Engine, ImageFacts};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::inject::Injection;
-use crate::output::Steps;
+use crate::networks;
+use crate::output::{Steps, shell_quote};
 use crate::preset;
+use crate::trust::RecordKey;
 
 /// Facts that the plan is made from.
 pub struct Facts {
@@ -34,6 +36,8 @@ pub struct Facts {
     pub injection: Option<Injection>,
     /// SHA-256 of the sandbox's token.
     pub token_sha256: String,
+    /// What the sandbox's record is signed with.
+    pub record_key: RecordKey,
     /// Proxy variables.
     pub proxies: Vec<(String, String)>,
     /// Whether the engine's log driver is the one that grows without bound.
@@ -42,6 +46,8 @@ pub struct Facts {
     pub engine_size: EngineSize,
     /// What was found at the mounts' sources.
     pub sources: Sources,
+    /// The network to be on.
+    pub network: networks::Choice,
     /// Label of the test run that this process belongs to.
     pub test: Option<String>,
 }
@@ -74,6 +80,7 @@ pub async fn gather(
         engine.system()
     );
     let (image_reference, image) = image?;
+    crate::image_labels::refuse(&image_reference, &image.labels)?;
     let image = match &settings.image {
         Image::Preset(_) => image,
         Image::Other(_) => as_made_from(image),
@@ -90,6 +97,7 @@ pub async fn gather(
     }
     let system = system?;
     let sources = mounts::look(engine, settings, &system, &id).await?;
+    let network = networks::choose(engine, settings).await?;
     let certificates = crate::certificates::extra_bundle();
     let brings_daemon = matches!(settings.image, Image::Preset(_));
     let injection =
@@ -103,6 +111,7 @@ pub async fn gather(
         image,
         injection,
         token_sha256,
+        record_key: RecordKey::load()?,
         proxies: crate::proxy::variables(),
         unbounded_log: system.log_driver == "json-file",
         engine_size: EngineSize {
@@ -110,6 +119,7 @@ pub async fn gather(
             memory: system.memory,
         },
         sources,
+        network,
         test: crate::test_run(),
     })
 }
@@ -136,7 +146,7 @@ async fn find_image(
     if missing == MissingImage::Refuse {
         let how = match image {
             Image::Preset(preset) => format!("`amika image build {preset}` builds it"),
-            Image::Other(reference) => format!("`docker pull {reference}`"),
+            Image::Other(reference) => format!("`docker pull {}`", shell_quote(reference)),
         };
         return Err(CommandError::new(
             ExitCode::Image,

@@ -20,6 +20,8 @@ mod repository;
 mod request;
 mod setid;
 mod settings;
+mod taken;
+mod trust;
 mod upload;
 
 pub use apply::{Job, apply, clear_name, interrupted, name_taken, put, unmake};
@@ -41,4 +43,6 @@ pub use request::HostRights;
 pub use request::{Request, Setup, parse_preset, read_script};
 pub use setid::{Filter, filter as setid_filter};
 pub use settings::{Settings, merge, rights_by_configuration};
+pub use taken::{Taken, TakenView};
+pub use trust::settle as settle_trust;
 pub use upload::Upload;

@@ -169,7 +169,8 @@ pub async fn look(
         let is_nested = settings.image == Image::Preset(crate::preset::Preset::CoderDind);
         if !settings.rights.writable_git {
             protect_all(&settings.mounts, &mut sources).await?;
-            let unmountable = protect::unmountable(is_nested, &sources.protected);
+            let can_mount = settings.capabilities().can_mount();
+            let unmountable = protect::unmountable(can_mount, &sources.protected);
             sources.warnings.extend(unmountable);
         }
         if !settings.rights.allow_setid {

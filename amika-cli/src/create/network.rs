@@ -2,6 +2,8 @@
 
 use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
+use crate::networks;
+use crate::output::shell_quote;
 
 /// What docker calls its usual network, which is not listed by this name.
 const DEFAULT: &str = "default";
@@ -15,6 +17,7 @@ const SHOWN: usize = 8;
 /// # Errors
 /// [`ExitCode::Usage`] when there is none of that name; those of the engine.
 pub async fn refuse_missing(engine: &Engine, network: Option<&str>) -> Result<()> {
+    let network = network.filter(|network| !networks::is_made_here(network));
     let Some(network) = network.filter(|network| *network != DEFAULT) else {
         return Ok(());
     };
@@ -51,7 +54,7 @@ fn missing(network: &str, names: &[String]) -> CommandError {
     );
     let known = names.iter().map(String::as_str);
     if let Some(near) = amika_core::nearest::nearest(network, known) {
-        return error.hint(format!("did you mean `--network {near}`?"));
+        return error.hint(format!("did you mean `--network {}`?", shell_quote(near)));
     }
     let error = match names {
         [] => error,

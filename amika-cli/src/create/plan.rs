@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use amika_core::contract::{self, AMIKAD_PORT, OPENCODE_PORT, env, path};
 use amika_core::credential::Agent;
-use amika_core::label::{Kind, Repository, ResourceRecord, SandboxRecord, SetupScript};
+use amika_core::label::{Kind, Labels, Repository, ResourceRecord, SandboxRecord, SetupScript};
 use amika_core::name::SandboxName;
 use amika_core::port::{HostIp, Protocol};
 use amika_core::service::Binding;
@@ -17,7 +17,9 @@ use super::request::{Image, Setup};
 use super::settings::Settings;
 use super::upload::Upload;
 use crate::engine::{ContainerSpec, MountSpec, PortSpec};
-use crate::{inject, networks};
+use crate::inject;
+use crate::networks::Choice;
+use crate::trust::RecordKey;
 
 /// What will be made, in the order of its making.
 #[derive(Clone, Debug)]
@@ -26,10 +28,12 @@ pub struct Plan {
     pub name: SandboxName,
     /// Its record, as the labels hold it.
     pub record: SandboxRecord,
+    /// What the record is signed with.
+    pub record_key: RecordKey,
     /// The container with its volumes.
     pub container: ContainerSpec,
-    /// Whether the network is ours to make.
-    pub own_network: bool,
+    /// The network, which may be ours to make.
+    pub network: Choice,
     /// Volumes that are made with the container and unmade with it.
     pub volumes: Vec<String>,
     /// Volume of the clone; it is unmade when creation fails, and stays when the sandbox goes.
@@ -51,7 +55,7 @@ pub struct Plan {
 impl Plan {
     /// Puts other host ports in place of those that turned out to be taken.
     pub fn rebind(&mut self, bindings: Vec<Binding>, settings: &Settings) {
-        self.container.ports = ports(settings, &bindings);
+        self.container.ports = published(settings, &self.network, &bindings);
         self.bindings = bindings;
     }
 
@@ -59,8 +63,14 @@ impl Plan {
     pub fn add_credentials(&mut self, upload: Upload, agents: Vec<Agent>) {
         self.uploads.push(upload);
         self.record.credentials = agents;
-        self.container.labels = self.record.to_labels();
+        self.container.labels = signed(&self.record, &self.record_key);
     }
+}
+
+fn signed(record: &SandboxRecord, key: &RecordKey) -> Labels {
+    let mut labels = record.to_labels();
+    key.sign(&mut labels);
+    labels
 }
 
 /// Makes the plan. `bindings` are the user's and the services' ports, each with its place on the
@@ -136,18 +146,17 @@ pub fn plan(
         entrypoint,
         cmd,
         env: environment(name, settings, facts, &agent_cwd),
-        labels: record.to_labels(),
+        labels: signed(&record, &facts.record_key),
         // amikad needs root to prepare the home and to become the agent; CMD runs as the image's
         // own user.
         user: (!facts.image.user.is_empty()).then(|| "0:0".to_owned()),
-        ports: ports(settings, &bindings),
+        ports: published(settings, &facts.network, &bindings),
         mounts,
-        network: settings
-            .network
-            .clone()
-            .unwrap_or_else(|| networks::DEFAULT.to_owned()),
         limits: settings.limits,
         seccomp: facts.sources.seccomp.clone(),
+        network: facts.network.name(name.as_str()),
+        dns: facts.network.dns(),
+        capabilities: settings.capabilities(),
         bound_log: facts.unbounded_log,
         nested_engine: settings.image == Image::Preset(crate::preset::Preset::CoderDind),
         // Healthy is a sandbox whose CMD runs: `list` need not ask those.
@@ -156,7 +165,8 @@ pub fn plan(
     Plan {
         name: name.clone(),
         record,
-        own_network: settings.network.is_none(),
+        network: facts.network.clone(),
+        record_key: facts.record_key.clone(),
         container,
         volumes,
         clone_target: git_volume.as_ref().map(|_| agent_cwd.clone()),
@@ -298,7 +308,10 @@ fn environment(
 }
 
 /// The ports to publish: the settled ones, and Amika's own two on a port that the engine chooses.
-pub fn ports(settings: &Settings, bindings: &[Binding]) -> Vec<PortSpec> {
+fn published(settings: &Settings, network: &Choice, bindings: &[Binding]) -> Vec<PortSpec> {
+    if !network.publishes_ports() {
+        return Vec::new();
+    }
     let own = |container_port, host_ip: HostIp| PortSpec {
         host_ip: host_ip.addr().to_string(),
         host_port: None,

@@ -273,10 +273,10 @@ fn named_in(file: &Path, prefix: &str, from: &Path) -> Option<PathBuf> {
 }
 
 /// The warning where an engine runs in the sandbox, for which it has nearly all rights.
-pub fn unmountable(is_nested: bool, protected: &BTreeSet<PathBuf>) -> Option<String> {
-    let is_in_vain = is_nested && !protected.is_empty();
+pub fn unmountable(can_mount: bool, protected: &BTreeSet<PathBuf>) -> Option<String> {
+    let is_in_vain = can_mount && !protected.is_empty();
     is_in_vain.then(|| {
-        "an engine runs in this sandbox: root in it may unmount what keeps .git and its like read-only in rw mounts"
+        "root in this sandbox has SYS_ADMIN and may unmount what keeps .git and its like read-only in rw mounts"
             .to_owned()
     })
 }

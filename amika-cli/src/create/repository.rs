@@ -2,14 +2,15 @@
 
 use std::sync::Mutex;
 
-use amika_core::config::{self, RepoConfig, SetupScript};
+use amika_core::config::{self, ImageChoice, Lifecycle, RepoConfig, SetupScript};
 use amika_core::diagnostic::{Diagnostic, Severity};
 use amika_core::label;
+use amika_core::trust::Origin;
 
 use crate::args::sandbox::CreateArgs;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::git::{self, GitError, Kind};
-use crate::output::{Printer, Steps};
+use crate::output::{Printer, Steps, shell_path};
 
 /// What is wrong with a setup script that a link leads to from elsewhere.
 pub const SCRIPT_OUTSIDE: &str = "leads out of the repository by a symbolic link";
@@ -22,6 +23,10 @@ pub struct Source {
     pub config: RepoConfig,
     /// The configured setup script, once it was found to be usable.
     pub script: Option<String>,
+    /// Where it comes from, as trust goes by it.
+    pub origin: Origin,
+    /// The bytes of the configuration, as far as any of it may apply.
+    pub bytes: Option<Vec<u8>>,
 }
 
 impl Source {
@@ -84,19 +89,66 @@ pub async fn open(args: &CreateArgs, out: &Printer, steps: &mut Steps) -> Result
         out.warn(warning);
     }
     let overridden = args.no_setup || args.setup_script.is_some();
-    let (config, script) = read_config(&repository, overridden, out).await?;
+    let (mut config, script, mut bytes) = read_config(&repository, overridden, out).await?;
+    if args.no_setup {
+        let left_out = leave_setup_out(&mut config);
+        if !left_out.is_empty() {
+            out.note(&format!(
+                "--no-setup leaves out {} of {}",
+                left_out.join(", "),
+                config::PATH
+            ));
+        }
+        // What is trusted under this flag is not trusted without it.
+        bytes = None;
+    }
+    let origin = origin(repository.facts());
     Ok(Some(Source {
         repository,
         config,
         script,
+        origin,
+        bytes,
     }))
+}
+
+fn origin(facts: &git::Facts) -> Origin {
+    match &facts.root {
+        Some(root) => {
+            let root = root.canonicalize().unwrap_or_else(|_| root.clone());
+            Origin::Path(root.display().to_string())
+        }
+        None => Origin::Url(facts.source.clone()),
+    }
+}
+
+/// Takes out of a configuration all by which a repository runs code of its own choosing, and says what
+/// that was beside the script. Services stay: they are ports, and run nothing.
+fn leave_setup_out(config: &mut RepoConfig) -> Vec<&'static str> {
+    let RepoConfig {
+        lifecycle,
+        sandbox,
+        env,
+        services: _,
+    } = config;
+    *lifecycle = Lifecycle::default();
+    let mut left_out = Vec::new();
+    match sandbox.image.take().map(|image| image.value) {
+        Some(ImageChoice::Preset(_)) => left_out.push("preset"),
+        Some(ImageChoice::Image(_)) => left_out.push("image"),
+        None => {}
+    }
+    if !std::mem::take(env).is_empty() {
+        left_out.push("[env]");
+    }
+    left_out
 }
 
 async fn read_config(
     repository: &git::Repository,
     setup_overridden: bool,
     out: &Printer,
-) -> Result<(RepoConfig, Option<String>)> {
+) -> Result<(RepoConfig, Option<String>, Option<Vec<u8>>)> {
     let bytes = match repository.config_toml().await {
         Ok(Some(bytes)) => bytes,
         Ok(None) => {
@@ -106,7 +158,7 @@ async fn read_config(
                     config::PATH
                 ));
             }
-            return Ok((RepoConfig::default(), None));
+            return Ok((RepoConfig::default(), None, None));
         }
         Err(error) => return Err(error.of_configuration()),
     };
@@ -134,7 +186,7 @@ async fn read_config(
             Some(path.value.clone())
         }
     };
-    Ok((parsed.config, script))
+    Ok((parsed.config, script, Some(bytes)))
 }
 
 /// The error of a setup script that cannot be run.
@@ -155,7 +207,10 @@ async fn unusable(
             Kind::File { executable: true } => None,
             Kind::File { executable: false } => Some((
                 "is not executable",
-                format!("`git update-index --chmod=+x {path}`, and commit that"),
+                format!(
+                    "`git update-index --chmod=+x {}`, and commit that",
+                    shell_path(path)
+                ),
             )),
             Kind::Directory => Some(("is a directory", name_another())),
         },
@@ -166,4 +221,26 @@ async fn unusable(
         Err(GitError::Outside { .. }) => Some((SCRIPT_OUTSIDE, name_another())),
         Err(error) => return Err(error.into()),
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_setup_nothing_of_the_file_runs_code() {
+        let text = "[lifecycle]\nsetup_script = \"a\"\n[sandbox]\nimage = \"evil\"\n[sandbox.limits]\ncpus = 1\n\
+                    [env]\nA = 1\n[services.api]\nport = 80\n";
+        let mut config = config::parse(text).unwrap().config;
+        let (limits, services) = (config.sandbox.limits, config.services.clone());
+        assert_eq!(leave_setup_out(&mut config), ["image", "[env]"]);
+        let mut rest = RepoConfig {
+            services,
+            ..RepoConfig::default()
+        };
+        rest.sandbox.limits = limits;
+        assert_eq!(config, rest);
+        assert!(leave_setup_out(&mut config).is_empty());
+    }
 }

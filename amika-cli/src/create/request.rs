@@ -1,11 +1,12 @@
 //! What was asked for: the flags, parsed and checked, before the engine is spoken to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use amika_core::budget;
+use amika_core::capability::Capability;
 use amika_core::credential::Selection;
 use amika_core::limit::InvalidLimit;
 use amika_core::mount::{HostMount, Mount};
@@ -16,6 +17,7 @@ use super::limits::Flags;
 use crate::args::sandbox::CreateArgs;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::host_path;
+use crate::output::shell_path;
 use crate::preset::Preset;
 
 /// Which image.
@@ -85,6 +87,8 @@ pub struct Request {
     pub network: Option<String>,
     /// Whether the agent has a number that nobody else has.
     pub own_uid: bool,
+    /// Capabilities to give.
+    pub cap_add: BTreeSet<Capability>,
     /// Limits.
     pub limits: Flags,
     /// What to run in place of the image's CMD.
@@ -153,6 +157,7 @@ impl Request {
             expose_opencode: args.expose_opencode,
             network: args.network.clone(),
             own_uid: args.own_uid,
+            cap_add: capabilities(&args.cap_add)?,
             limits: limits(args)?,
             command: args.command.clone(),
         })
@@ -212,7 +217,7 @@ pub fn read_script(path: &Path) -> Result<Setup> {
             ExitCode::Usage,
             format!("setup script {shown} is not executable"),
         )
-        .hint(format!("`chmod +x {shown}`")));
+        .hint(format!("`chmod +x {}`", shell_path(&shown.to_string()))));
     }
     let content = std::fs::read(&absolute).map_err(|error| failed(&error))?;
     Ok(Setup::File {
@@ -260,6 +265,21 @@ fn mounts(args: &CreateArgs) -> Result<Vec<Mount>> {
         mounts.push(Mount::Volume(text.parse().map_err(named)?));
     }
     Ok(mounts)
+}
+
+fn capabilities(names: &[String]) -> Result<BTreeSet<Capability>> {
+    let read = |text: &String| {
+        text.parse::<Capability>().map_err(|error| {
+            let bare = text.to_ascii_uppercase();
+            let bare = bare.strip_prefix("CAP_").unwrap_or(&bare);
+            let refused = usage("--cap-add", &error);
+            match amika_core::nearest::nearest(bare, Capability::names()) {
+                Some(near) => refused.hint(format!("did you mean `--cap-add {near}`?")),
+                None => refused.hint("`man 7 capabilities` has them all; `ALL` is all of them"),
+            }
+        })
+    };
+    names.iter().map(read).collect()
 }
 
 fn limits(args: &CreateArgs) -> Result<Flags> {

@@ -1,10 +1,11 @@
 //! What holds in the end: flag over file over default, each setting by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use amika_core::capability::{Capabilities, Capability, Purpose};
 use amika_core::config::{ImageChoice, RepoConfig};
 use amika_core::credential::Selection;
-use amika_core::mount::Mount;
+use amika_core::mount::{Access, Mount};
 use amika_core::port::{HostIp, Publish};
 use amika_core::service::Service;
 
@@ -40,6 +41,8 @@ pub struct Settings {
     /// Limits that were asked for.
     pub wanted: Wanted,
     /// Limits that hold, once [`Settings::fit`] has settled them.
+    /// Capabilities that were asked for. No configuration of a repository gives any.
+    pub cap_add: BTreeSet<Capability>,
     pub limits: Limits,
     /// What is mounted.
     pub mounts: Vec<Mount>,
@@ -52,6 +55,20 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// How its capabilities differ from the engine's default.
+    pub fn capabilities(&self) -> Capabilities {
+        let purpose = if self.image == Image::Preset(Preset::CoderDind) {
+            Purpose::NestedEngine
+        } else {
+            Purpose::Agent
+        };
+        let writes_host_files = self
+            .mounts
+            .iter()
+            .any(|mount| matches!(mount, Mount::Host(mount) if mount.access == Access::Rw));
+        Capabilities::of(purpose, &self.cap_add, writes_host_files)
+    }
+
     /// Settles what the sandbox may use at most; returns what to warn of.
     ///
     /// # Errors
@@ -116,6 +133,7 @@ pub fn merge(request: &Request, config: &RepoConfig, script: Option<String>) -> 
             flags: request.limits,
             file: config.sandbox.limits,
         },
+        cap_add: request.cap_add.clone(),
         limits: Limits::default(),
         mounts: request.mounts.clone(),
         rights: request.rights,

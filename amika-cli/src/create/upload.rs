@@ -1,9 +1,6 @@
 //! Files that are put into a container that does not run: one call for each place they go to.
 
-use std::collections::BTreeSet;
-
 use amika_core::contract::path;
-use amika_core::credential::Agent;
 use amika_core::wire::NextBoot;
 
 /// Whose a file is.
@@ -116,8 +113,8 @@ impl Upload {
     }
 
     /// Agents whose sign-ins were copied in since the sandbox was made.
-    pub fn added_credentials(agents: &BTreeSet<Agent>) -> Self {
-        let json = serde_json::to_vec(agents).unwrap_or_default();
+    pub fn added_credentials(note: &crate::sign_ins::Added) -> Self {
+        let json = serde_json::to_vec(note).unwrap_or_default();
         Self::state(path::ADDED_CREDENTIALS, json)
     }
 

@@ -1,19 +1,28 @@
 //! amikad's HTTP API, as the host uses it.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use amika_core::proof::Key;
 use amika_core::wire::{OpenCodeAccess, Status};
 use bytes::Bytes;
 use futures_util::Stream;
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::BodyExt as _;
+use hyper::http::request::Builder;
+use hyper::upgrade::Upgraded;
 use hyper::{Request, Response, StatusCode, body::Incoming};
-use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 
+use super::connection::{Connection, Doubt, Refusal};
 use super::{Token, Transport};
+use crate::engine::{Engine, PublishedPort};
 
-/// Until an answer's headers are there. A daemon that is up answers within a millisecond.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Until a document is there whole.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+/// From the answer that opens a tunnel to the tunnel.
+const UPGRADE_TIMEOUT: Duration = Duration::from_secs(5);
 /// No document of amikad is larger.
 const DOCUMENT_LIMIT: usize = 1024 * 1024;
 
@@ -23,6 +32,9 @@ pub enum ClientError {
     /// Nothing accepts the connection, or it broke before an answer: not up yet, or gone.
     #[error("amikad does not answer: {0}")]
     Unreachable(String),
+    /// Somebody else has its port: no proof came, and nothing but a nonce went out.
+    #[error("what answers on {0} is not this sandbox's amikad")]
+    Impostor(SocketAddr),
     /// It answered with an error.
     #[error("amikad answered {status}: {message}")]
     Refused {
@@ -47,17 +59,62 @@ pub enum LogPart {
     Since(u64),
 }
 
-/// A client of one sandbox's amikad. Each call is a connection of its own.
+/// So many closed connections in a row, before one that waits for a boot takes another way.
+const CLOSED_LIMIT: u32 = 25;
+
+/// A client of one sandbox's amikad. Each call is a connection of its own: what one connection proved
+/// is worth nothing on the next, where the port may have changed hands.
 #[derive(Clone)]
 pub struct Client {
-    transport: Transport,
-    token: Option<Token>,
+    published: Option<Transport>,
+    relay: Transport,
+    key: Key,
+    /// Whether another key than ours is to be expected there.
+    foreign: bool,
+    /// How many connections may be closed without an answer before the relay is taken.
+    patience: u32,
+    state: Arc<State>,
+}
+
+/// What was seen on the published port.
+#[derive(Debug, Default)]
+struct State {
+    doubted: AtomicBool,
+    closed: AtomicU32,
 }
 
 impl Client {
-    /// A client that goes this way and shows this token; the relay needs none.
-    pub fn new(transport: Transport, token: Option<Token>) -> Self {
-        Self { transport, token }
+    /// A client of the amikad in this container, by its published port where that is this machine's and
+    /// amikad answers there, else by the relay.
+    pub fn new(engine: &Engine, container: &str, ports: &[PublishedPort], token: &Token) -> Self {
+        Self {
+            published: Transport::published(engine, ports),
+            relay: Transport::relay(engine, container),
+            key: token.key(),
+            foreign: false,
+            patience: 0,
+            state: Arc::default(),
+        }
+    }
+
+    /// The same for a sandbox that may be another user's, whose amikad has another key: that it cannot prove
+    /// itself to us is nothing to be warned of, and the relay is taken.
+    #[must_use]
+    pub fn foreign(mut self) -> Self {
+        self.foreign = true;
+        self
+    }
+
+    /// The same for who waits until amikad is up: a port that closes is asked again for a while.
+    #[must_use]
+    pub fn patient(mut self) -> Self {
+        self.patience = CLOSED_LIMIT;
+        self
+    }
+
+    /// Whether the published port is not used any more, since who answers there is in doubt.
+    pub fn is_relayed(&self) -> bool {
+        self.published.is_none() || self.state.doubted.load(Ordering::Relaxed)
     }
 
     /// `GET /v1/status`.
@@ -118,40 +175,87 @@ impl Client {
         serde_json::from_slice(&body).map_err(|error| ClientError::Malformed(error.to_string()))
     }
 
-    async fn request(&self, target: &str) -> Result<Response<Incoming>, ClientError> {
-        let unreachable =
-            |error: &dyn std::fmt::Display| ClientError::Unreachable(error.to_string());
-        let exchange = async {
-            let io = self
-                .transport
-                .open()
-                .await
-                .map_err(|error| unreachable(&error))?;
-            let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(io))
-                .await
-                .map_err(|error| unreachable(&error))?;
-            tokio::spawn(connection);
-            let mut request = Request::get(target).header("Host", "localhost");
-            if let Some(token) = &self.token {
-                request = request.header("Authorization", format!("Bearer {}", token.secret()));
-            }
-            let request = request
-                .body(Empty::<Bytes>::new())
-                .map_err(|error| ClientError::Malformed(error.to_string()))?;
-            sender
-                .send_request(request)
-                .await
-                .map_err(|error| unreachable(&error))
+    /// The bytes of a connection to `port` inside, also where only its loopback has it.
+    ///
+    /// # Errors
+    /// As for any call; [`ClientError::Refused`] with 502 when nothing listens there.
+    pub async fn tunnel(&self, port: u16) -> Result<Upgraded, ClientError> {
+        let target = format!("/v1/ports/{port}/tunnel");
+        let request = || {
+            Request::post(&target)
+                .header("Connection", "Upgrade")
+                .header("Upgrade", "tcp")
         };
-        tokio::time::timeout(ANSWER_TIMEOUT, exchange)
-            .await
-            .map_err(|_| unreachable(&format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())))?
+        let mut response = self.send(request).await?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Err(refused(response).await);
+        }
+        let upgrade = hyper::upgrade::on(&mut response);
+        let upgraded = tokio::time::timeout(UPGRADE_TIMEOUT, upgrade).await;
+        upgraded
+            .map_err(|_| ClientError::Unreachable("the tunnel did not open".into()))?
+            .map_err(|error| ClientError::Unreachable(error.to_string()))
+    }
+
+    async fn request(&self, target: &str) -> Result<Response<Incoming>, ClientError> {
+        self.send(|| Request::get(target)).await
+    }
+
+    async fn send(&self, request: impl Fn() -> Builder) -> Result<Response<Incoming>, ClientError> {
+        let unreachable = ClientError::Unreachable;
+        if let Some(published) = self.published.as_ref().filter(|_| !self.is_relayed()) {
+            match Connection::open(published, Some(&self.key)).await {
+                Ok(mut connection) => {
+                    self.state.closed.store(0, Ordering::Relaxed);
+                    return connection.send(request, Some(&self.key)).await;
+                }
+                Err(Refusal::Unreachable(reason)) => return Err(unreachable(reason)),
+                Err(Refusal::Doubtful(doubt)) => self.consider(doubt, published)?,
+            }
+        }
+        match Connection::open(&self.relay, Some(&self.key)).await {
+            Ok(mut connection) => connection.send(request, Some(&self.key)).await,
+            Err(Refusal::Unreachable(reason)) => Err(unreachable(reason)),
+            Err(Refusal::Doubtful(_)) => Err(unreachable("the relay is not amikad's".into())),
+        }
+    }
+
+    /// What a doubt means for this client; an error where the port may be asked again.
+    fn consider(&self, doubt: Doubt, published: &Transport) -> Result<(), ClientError> {
+        tracing::debug!(?doubt, "amikad did not prove itself");
+        if let Doubt::Closed(reason) = doubt {
+            let closed = self.state.closed.fetch_add(1, Ordering::Relaxed);
+            if closed < self.patience {
+                return Err(ClientError::Unreachable(reason));
+            }
+            // Nobody behind the port is no impostor.
+            return Ok(());
+        }
+        let first = !self.state.doubted.swap(true, Ordering::Relaxed);
+        // 404 and 401 are an older amikad's, 503 one that has no place; the relay is right for all.
+        let plain = [
+            StatusCode::NOT_FOUND,
+            StatusCode::UNAUTHORIZED,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ];
+        let expected = matches!(doubt, Doubt::NoProof(status) if plain.contains(&status));
+        if let Transport::Published(address) = published
+            && first
+            && !expected
+            && !self.foreign
+        {
+            let problem = ClientError::Impostor(*address);
+            crate::output::warn(&format!(
+                "{problem}, or it was made with another key; nothing secret was sent there, and the engine's way is taken"
+            ));
+        }
+        Ok(())
     }
 }
 
 async fn collect(response: Response<Incoming>) -> Result<Bytes, ClientError> {
     let body = http_body_util::Limited::new(response.into_body(), DOCUMENT_LIMIT);
-    let collected = tokio::time::timeout(ANSWER_TIMEOUT, body.collect())
+    let collected = tokio::time::timeout(BODY_TIMEOUT, body.collect())
         .await
         .map_err(|_| ClientError::Unreachable("the answer broke off".into()))?;
     collected
@@ -159,7 +263,7 @@ async fn collect(response: Response<Incoming>) -> Result<Bytes, ClientError> {
         .map_err(|error| ClientError::Unreachable(error.to_string()))
 }
 
-async fn refused(response: Response<Incoming>) -> ClientError {
+pub(super) async fn refused(response: Response<Incoming>) -> ClientError {
     let status = response.status();
     let message = match collect(response).await {
         Ok(body) => serde_json::from_slice::<amika_core::wire::ErrorBody>(&body).map_or_else(

@@ -1,11 +1,12 @@
-//! Talking to amikad in a sandbox: the key to it, the way to it, and its HTTP API.
+//! Talking to amikad in a sandbox: the key to it, the way to it, its proof, and its HTTP API.
 
 mod boot_record;
 mod client;
+mod connection;
 mod token;
 mod transport;
 
 pub use boot_record::read_boot_record;
 pub use client::{Client, ClientError, LogPart};
 pub use token::{Token, UserKey};
-pub use transport::Transport;
+use transport::Transport;

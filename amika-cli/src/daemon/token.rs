@@ -9,6 +9,7 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use amika_core::proof::Key;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
@@ -71,12 +72,27 @@ impl UserKey {
         mac.update(sandbox_id.as_bytes());
         Token(hex(&mac.finalize().into_bytes()))
     }
+
+    /// A key for another purpose: it tells nothing of this one, nor of any token, since no sandbox's
+    /// id is what is digested here.
+    pub fn derive(&self, purpose: &str) -> [u8; 32] {
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
+        mac.update(b"amika key for: ");
+        mac.update(purpose.as_bytes());
+        mac.finalize().into_bytes().into()
+    }
 }
 
 impl Token {
-    /// The token as it is sent.
-    pub fn secret(&self) -> &str {
-        &self.0
+    /// What amikad and its client prove to each other that they know; the token itself stays here.
+    pub fn key(&self) -> Key {
+        Key::of_token(self.0.as_bytes())
+    }
+
+    /// Makes a digest one that only who has the token can make.
+    pub fn feed(&self, digest: &mut Sha256) {
+        digest.update(self.0.as_bytes());
     }
 
     /// Hexadecimal SHA-256 of the token: what the container may know.
@@ -123,7 +139,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temp dir");
         let first = UserKey::load_from(dir.path()).expect("made").token("id");
         let second = UserKey::load_from(dir.path()).expect("read").token("id");
-        assert_eq!(first.secret(), second.secret());
+        assert_eq!(first.0, second.0);
         let mode = dir
             .path()
             .join("key")
@@ -138,8 +154,8 @@ mod tests {
     #[test]
     fn tokens_differ_by_sandbox_and_are_not_their_digest() {
         let key = UserKey([7; KEY_LENGTH]);
-        assert_ne!(key.token("a").secret(), key.token("b").secret());
-        assert_ne!(key.token("a").secret(), key.token("a").sha256());
+        assert_ne!(key.token("a").0, key.token("b").0);
+        assert_ne!(key.token("a").0, key.token("a").sha256());
         assert_eq!(key.token("a").sha256().len(), 64);
     }
 

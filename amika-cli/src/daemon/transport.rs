@@ -2,13 +2,19 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::time::Duration;
 
 use amika_core::contract::{AMIKAD_PORT, path};
 use futures_util::StreamExt as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::engine::{ContainerFacts, Engine, ExecOutput, ExecSpec, PublishedPort};
+use crate::engine::{Engine, ExecOutput, ExecSpec, PublishedPort};
+
+/// Until a port of this machine accepts.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Until the engine has started the relay.
+const RELAY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A byte stream in both directions.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -16,10 +22,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// How to reach one sandbox's amikad.
 #[derive(Clone)]
-pub enum Transport {
-    /// A port of this machine.
+pub(super) enum Transport {
+    /// A port of this machine: whoever answers there has to prove itself.
     Published(SocketAddr),
-    /// `amikad relay` in the container, as root: no token is asked for.
+    /// `amikad relay` in the container, as root, through the engine: no proof is asked for.
     Relay {
         /// The engine that runs the container.
         engine: Engine,
@@ -29,14 +35,8 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// Chooses the way: the published port where it is this machine's, else the relay.
-    pub fn choose(engine: &Engine, container: &ContainerFacts) -> Self {
-        Self::published(engine, &container.ports)
-            .unwrap_or_else(|| Self::relay(engine, &container.id))
-    }
-
     /// The published port, where it is this machine's.
-    pub fn published(engine: &Engine, ports: &[PublishedPort]) -> Option<Self> {
+    pub(super) fn published(engine: &Engine, ports: &[PublishedPort]) -> Option<Self> {
         let port = ports
             .iter()
             .find(|port| port.container_port == AMIKAD_PORT)?;
@@ -45,7 +45,7 @@ impl Transport {
     }
 
     /// The relay, which works wherever exec does.
-    pub fn relay(engine: &Engine, container: &str) -> Self {
+    pub(super) fn relay(engine: &Engine, container: &str) -> Self {
         Self::Relay {
             engine: engine.clone(),
             container: container.to_owned(),
@@ -55,11 +55,14 @@ impl Transport {
     pub(super) async fn open(&self) -> std::io::Result<Pin<Box<dyn Duplex>>> {
         match self {
             Self::Published(address) => {
-                let stream = TcpStream::connect(address).await?;
+                let connecting = TcpStream::connect(address);
+                let stream = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await??;
                 stream.set_nodelay(true)?;
                 Ok(Box::pin(stream))
             }
-            Self::Relay { engine, container } => relay(engine, container).await,
+            Self::Relay { engine, container } => {
+                tokio::time::timeout(RELAY_TIMEOUT, relay(engine, container)).await?
+            }
         }
     }
 }

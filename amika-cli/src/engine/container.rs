@@ -15,7 +15,8 @@ use body::body;
 use facts::facts;
 pub(super) use facts::summary;
 pub use facts::{
-    ContainerFacts, ContainerState, ContainerSummary, LimitFacts, MountFacts, PublishedPort,
+    CapabilityFacts, ContainerFacts, ContainerState, ContainerSummary, LimitFacts, MountFacts,
+    PublishedPort,
 };
 
 use super::removal::until_let_go;

@@ -27,6 +27,8 @@ pub struct ImageFacts {
     pub user: String,
     /// WORKDIR; empty means `/`.
     pub workdir: String,
+    /// Labels, which each container of it gets beside its own.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// An image as a list shows it.
@@ -230,5 +232,6 @@ fn facts(image: bollard::models::ImageInspect) -> ImageFacts {
         cmd: config.cmd.unwrap_or_default(),
         user: config.user.unwrap_or_default(),
         workdir: config.working_dir.unwrap_or_default(),
+        labels: config.labels.unwrap_or_default().into_iter().collect(),
     }
 }

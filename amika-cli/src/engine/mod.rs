@@ -25,7 +25,8 @@ mod volume;
 pub use archive::{ArchivedFile, Base, Existing};
 pub use connect::Engine;
 pub use container::{
-    ContainerFacts, ContainerState, ContainerSummary, LimitFacts, MountFacts, PublishedPort,
+    CapabilityFacts, ContainerFacts, ContainerState, ContainerSummary, LimitFacts, MountFacts,
+    PublishedPort,
 };
 pub use endpoint::Endpoint;
 pub(crate) use endpoint::hex;
@@ -34,7 +35,7 @@ pub use events::{ContainerEvent, EventQuery};
 pub use exec::{ExecOutput, ExecSession, ExecSpec};
 pub use image::{ImageFacts, ImageSummary, RegistryLogin};
 pub use logs::LogQuery;
-pub use network::{JoinedNetwork, Network};
+pub use network::{JoinedNetwork, Network, NetworkSpec};
 pub use path::PathKind;
 pub use socket::SocketRights;
 pub use spec::{ContainerSpec, Limits, MountSpec, PortSpec};

@@ -1,10 +1,14 @@
 //! The bridge network that sandboxes share without reaching each other.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use amika_core::name::can_be_on_an_engine;
-use bollard::models::{EndpointSettings, NetworkCreateRequest, NetworkDisconnectRequest};
+use amika_core::subnet::Subnet;
+use bollard::models::{
+    EndpointSettings, Ipam, IpamConfig, NetworkCreateRequest, NetworkDisconnectRequest,
+};
 
+use super::removal::until_let_go;
 use super::{Engine, EngineError};
 
 /// What is known of a network.
@@ -12,6 +16,21 @@ use super::{Engine, EngineError};
 pub struct NetworkFacts {
     /// Its labels.
     pub labels: HashMap<String, String>,
+    /// Whether nothing outside of it is reached from it.
+    pub internal: bool,
+}
+
+/// A network to be made: a bridge on which containers do not reach each other.
+#[derive(Clone, Debug, Default)]
+pub struct NetworkSpec {
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its addresses; the engine chooses where there are none.
+    pub subnet: Option<Subnet>,
+    /// Whether nothing outside of it is reached from it.
+    pub internal: bool,
 }
 
 /// A network, as a list has it.
@@ -21,6 +40,10 @@ pub struct Network {
     pub name: String,
     /// The engine's id of it.
     pub id: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its addresses, as far as they are of IPv4.
+    pub subnets: Vec<Subnet>,
 }
 
 /// A network that a container was put on.
@@ -61,6 +84,7 @@ impl Engine {
         {
             Ok(network) => Ok(Some(NetworkFacts {
                 labels: network.labels.unwrap_or_default(),
+                internal: network.internal.unwrap_or_default(),
             })),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
@@ -90,6 +114,14 @@ impl Engine {
             .map(|network| Network {
                 name: network.name.unwrap_or_default(),
                 id: network.id.unwrap_or_default(),
+                labels: network.labels.unwrap_or_default().into_iter().collect(),
+                subnets: network
+                    .ipam
+                    .and_then(|ipam| ipam.config)
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|config| config.subnet?.parse().ok())
+                    .collect(),
             })
             .collect())
     }
@@ -115,29 +147,57 @@ impl Engine {
         self.join(container, network, endpoint).await
     }
 
-    /// Makes a bridge on which containers do not reach each other.
+    /// Makes a bridge on which containers do not reach each other. Broken off, it goes on:
+    /// [`Engine::settled`] waits for its end.
     ///
     /// # Errors
     /// [`EngineError::Conflict`] when the name is taken.
-    pub async fn create_isolated_network(
-        &self,
-        name: &str,
-        labels: HashMap<String, String>,
-    ) -> Result<(), EngineError> {
+    pub async fn create_isolated_network(&self, spec: &NetworkSpec) -> Result<(), EngineError> {
+        let option = |name: &str, value: bool| {
+            let name = format!("com.docker.network.bridge.{name}");
+            (name, value.to_string())
+        };
+        let mut options = HashMap::from([option("enable_icc", false)]);
+        if spec.internal {
+            // With an address of the host's on it, all services of the host would be reached there.
+            options.extend([option("inhibit_ipv4", true)]);
+        }
         let request = NetworkCreateRequest {
-            name: name.to_owned(),
+            name: spec.name.clone(),
             driver: Some("bridge".into()),
-            options: Some(HashMap::from([(
-                "com.docker.network.bridge.enable_icc".to_owned(),
-                "false".to_owned(),
-            )])),
-            labels: Some(labels),
+            internal: Some(spec.internal),
+            options: Some(options),
+            ipam: spec.subnet.map(|subnet| Ipam {
+                config: Some(vec![IpamConfig {
+                    subnet: Some(subnet.to_string()),
+                    ..IpamConfig::default()
+                }]),
+                ..Ipam::default()
+            }),
+            labels: Some(spec.labels.clone().into_iter().collect()),
             ..NetworkCreateRequest::default()
         };
-        self.docker
-            .create_network(request)
+        let docker = self.docker.clone();
+        self.unbroken(async move { docker.create_network(request).await })
             .await
             .map(drop)
             .map_err(EngineError::from_bollard)
+    }
+
+    /// Removes a network by id; one that does not exist counts as removed. A container that is going
+    /// may be on it for a moment.
+    ///
+    /// # Errors
+    /// Those of the engine, also when a container is on it.
+    pub async fn remove_network(&self, id: &str) -> Result<(), EngineError> {
+        let may_pass = |refusal: &EngineError| refusal.to_string().contains("active endpoints");
+        until_let_go(may_pass, || async {
+            let removed = self.docker.remove_network(id).await;
+            match removed.map_err(EngineError::from_bollard) {
+                Err(error) if !error.is_not_found() => Err(error),
+                _ => Ok(()),
+            }
+        })
+        .await
     }
 }

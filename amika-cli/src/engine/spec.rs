@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use amika_core::capability::Capabilities;
 use amika_core::limit::{Cpus, Memory};
 use amika_core::port::Protocol;
 
@@ -28,13 +29,17 @@ pub struct ContainerSpec {
     pub mounts: Vec<MountSpec>,
     /// Network to join.
     pub network: String,
+    /// Name servers in place of the host's; none are the host's.
+    pub dns: Vec<String>,
+    /// Capabilities beside the engine's default ones, and those of them that it is not to have.
+    pub capabilities: Capabilities,
     /// Limits on what it may use.
     pub limits: Limits,
     /// Whether the engine's own log driver default would grow without bound.
     pub bound_log: bool,
     /// Seccomp profile in place of the engine's own, as JSON.
     pub seccomp: Option<String>,
-    /// Settings that a nested engine needs, beyond the default capabilities.
+    /// Settings that a nested engine needs, beyond capabilities.
     pub nested_engine: bool,
     /// The health check's command.
     pub healthcheck: Vec<String>,

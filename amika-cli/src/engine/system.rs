@@ -21,6 +21,8 @@ pub struct SystemFacts {
     pub storage_driver: String,
     /// Where the engine keeps its data.
     pub root_dir: String,
+    /// Version, or source revision, of the program that starts containers, where that is runc.
+    pub runc: String,
     /// Default log driver.
     pub log_driver: String,
     /// Whether it runs without root.
@@ -50,6 +52,16 @@ impl Engine {
             Ok(components.iter().any(|part| part.name.contains("Podman")))
         };
         self.is_podman.get_or_try_init(ask).await.copied()
+    }
+
+    /// The version of one of the programs that the engine consists of.
+    pub async fn component(&self, name: &str) -> Result<Option<String>, EngineError> {
+        let version = self.docker.version().await;
+        let components = version.map_err(EngineError::from_bollard)?.components;
+        let mut components = components.into_iter().flatten();
+        Ok(components
+            .find(|part| part.name == name)
+            .map(|part| part.version))
     }
 
     /// Makes sure that there still is an engine, after something broke of which that may be why.
@@ -82,6 +94,7 @@ impl Engine {
             operating_system: info.operating_system.unwrap_or_default(),
             storage_driver: info.driver.unwrap_or_default(),
             root_dir: info.docker_root_dir.unwrap_or_default(),
+            runc: info.runc_commit.and_then(|it| it.id).unwrap_or_default(),
             log_driver: info.logging_driver.unwrap_or_default(),
             rootless: has("name=rootless"),
             user_namespaces: has("name=userns"),

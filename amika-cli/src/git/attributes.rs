@@ -2,11 +2,15 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use amika_core::git_files::oid::ObjectFormat;
+
+use super::blobs::Blobs;
 use super::command::Git;
-use super::config::Settings;
+use super::drivers;
 use super::error::GitError;
 use super::index::{Entry, Mode};
-use super::trust;
+use super::settings::Settings;
+use super::tree;
 
 /// What happens to one file's content at checkout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,10 +27,41 @@ pub(super) struct Conversions {
     /// By position in the list of entries.
     pub(super) of: HashMap<usize, Conversion>,
     /// Names of all filter drivers that attributes use.
-    pub(super) drivers: BTreeSet<String>,
+    pub(super) drivers: BTreeSet<Vec<u8>>,
 }
 
 const ATTRIBUTES: [&str; 5] = ["filter", "ident", "working-tree-encoding", "eol", "text"];
+
+/// Bytes of a file of attributes that git reads.
+const MAX_ATTRIBUTES: u64 = 100 << 20;
+
+/// Whether a path is that of a file of attributes.
+fn is_attributes(entry: &Entry) -> bool {
+    let name = entry.path.strip_suffix(b".gitattributes");
+    name.is_some_and(|rest| rest.is_empty() || rest.ends_with(b"/"))
+        && matches!(entry.mode, Mode::File | Mode::Executable)
+}
+
+/// Holds the files of attributes of a commit to their names: git reads them without.
+pub(super) fn hold(git: &Git, entries: &[Entry], format: ObjectFormat) -> Result<(), GitError> {
+    let mut oids: Vec<&str> = entries
+        .iter()
+        .filter(|entry| is_attributes(entry))
+        .map(|entry| &*entry.oid)
+        .collect();
+    oids.sort_unstable();
+    oids.dedup();
+    if oids.is_empty() {
+        return Ok(());
+    }
+    std::thread::scope(|scope| {
+        let mut blobs = Blobs::start(scope, git, oids.iter().copied())?;
+        for oid in &oids {
+            tree::read(&mut blobs, "blob", oid, format, MAX_ATTRIBUTES)?;
+        }
+        Ok(())
+    })
+}
 
 /// Asks git for the attributes of all files of the index, unless there can be none.
 ///
@@ -43,7 +78,6 @@ pub(super) fn conversions(
         .is_some_and(|value| value != "input")
         && settings.boolean("core.autocrlf") == Some(true)
         || settings.get("core.eol") == Some("crlf");
-    let is_attributes = |entry: &Entry| entry.path.ends_with(b".gitattributes");
     if !crlf && !further && !entries.iter().any(is_attributes) {
         return Ok(Conversions::default());
     }
@@ -64,31 +98,21 @@ pub(super) fn conversions(
         paths.push(0);
     }
     let answers = git.filter(&arguments, paths)?;
-    let mut values = answers
-        .split(|&byte| byte == 0)
-        .skip(2)
-        .step_by(3)
-        .map(String::from_utf8_lossy);
+    let mut values = answers.split(|&byte| byte == 0).skip(2).step_by(3);
     let mut conversions = Conversions::default();
     for (position, _) in files() {
         let mut next = || values.next().unwrap_or_default();
         let attributes = Attributes {
-            filter: &next(),
-            ident: &next(),
-            encoding: &next(),
-            eol: &next(),
-            text: &next(),
+            filter: next(),
+            ident: next(),
+            encoding: next(),
+            eol: next(),
+            text: next(),
         };
         if let Some(driver) = attributes.driver() {
             conversions.drivers.insert(driver.to_owned());
         }
-        let configured = |driver: &str| {
-            let set = |variable: &&str| {
-                let key = format!("filter.{driver}.{variable}");
-                settings.users(&key).is_some()
-            };
-            ["smudge", "process"].iter().any(set) && !trust::is_own(settings, driver)
-        };
+        let configured = |driver: &[u8]| drivers::is_users(settings, driver);
         if let Some(conversion) = attributes.conversion(crlf, configured) {
             conversions.of.insert(position, conversion);
         }
@@ -98,34 +122,34 @@ pub(super) fn conversions(
 
 /// The values as git prints them: `set`, `unset`, `unspecified`, or the value.
 struct Attributes<'a> {
-    filter: &'a str,
-    ident: &'a str,
-    encoding: &'a str,
-    eol: &'a str,
-    text: &'a str,
+    filter: &'a [u8],
+    ident: &'a [u8],
+    encoding: &'a [u8],
+    eol: &'a [u8],
+    text: &'a [u8],
 }
 
 impl Attributes<'_> {
-    fn driver(&self) -> Option<&str> {
+    fn driver(&self) -> Option<&[u8]> {
         valued(self.filter).then_some(self.filter)
     }
 
     /// `crlf`: the configuration turns line ends by itself. Says yes where git would decide by content.
-    fn conversion(&self, crlf: bool, configured: impl Fn(&str) -> bool) -> Option<Conversion> {
-        if self.driver() == Some("lfs") {
+    fn conversion(&self, crlf: bool, configured: impl Fn(&[u8]) -> bool) -> Option<Conversion> {
+        if self.driver() == Some(b"lfs") {
             return Some(Conversion::Lfs);
         }
         let converted = self.driver().is_some_and(configured)
-            || self.ident == "set"
+            || self.ident == b"set"
             || valued(self.encoding)
-            || self.eol == "crlf"
-            || crlf && self.text != "unset";
+            || self.eol == b"crlf"
+            || crlf && self.text != b"unset";
         converted.then_some(Conversion::Checkout)
     }
 }
 
-fn valued(attribute: &str) -> bool {
-    !matches!(attribute, "" | "set" | "unset" | "unspecified")
+fn valued(attribute: &[u8]) -> bool {
+    !matches!(attribute, b"" | b"set" | b"unset" | b"unspecified")
 }
 
 #[cfg(test)]
@@ -134,33 +158,33 @@ mod tests {
     use super::*;
 
     const NONE: Attributes = Attributes {
-        filter: "unspecified",
-        ident: "unspecified",
-        encoding: "unspecified",
-        eol: "unspecified",
-        text: "unspecified",
+        filter: b"unspecified",
+        ident: b"unspecified",
+        encoding: b"unspecified",
+        eol: b"unspecified",
+        text: b"unspecified",
     };
 
     #[test]
     fn only_what_changes_content_is_converted() {
-        let known = |driver: &str| driver == "up";
+        let known = |driver: &[u8]| driver == b"up";
         let is = |attributes: Attributes, crlf| attributes.conversion(crlf, known);
         assert_eq!(is(NONE, false), None);
         assert_eq!(
             is(
                 Attributes {
-                    text: "auto",
+                    text: b"auto",
                     ..NONE
                 },
                 false
             ),
             None
         );
-        assert_eq!(is(Attributes { eol: "lf", ..NONE }, false), None);
+        assert_eq!(is(Attributes { eol: b"lf", ..NONE }, false), None);
         assert_eq!(
             is(
                 Attributes {
-                    filter: "unknown",
+                    filter: b"unknown",
                     ..NONE
                 },
                 false
@@ -170,7 +194,7 @@ mod tests {
         assert_eq!(
             is(
                 Attributes {
-                    filter: "lfs",
+                    filter: b"lfs",
                     ..NONE
                 },
                 false
@@ -179,19 +203,19 @@ mod tests {
         );
         for converted in [
             Attributes {
-                eol: "crlf",
+                eol: b"crlf",
                 ..NONE
             },
             Attributes {
-                ident: "set",
+                ident: b"set",
                 ..NONE
             },
             Attributes {
-                encoding: "UTF-16",
+                encoding: b"UTF-16",
                 ..NONE
             },
             Attributes {
-                filter: "up",
+                filter: b"up",
                 ..NONE
             },
         ] {
@@ -201,7 +225,7 @@ mod tests {
         assert_eq!(
             is(
                 Attributes {
-                    text: "unset",
+                    text: b"unset",
                     ..NONE
                 },
                 true

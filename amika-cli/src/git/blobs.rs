@@ -1,19 +1,24 @@
 //! Contents of objects, streamed from one `git cat-file` in the order asked for.
 
 use std::io::{self, BufRead as _, BufReader, Read, Write as _};
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{ChildStdin, Stdio};
+use std::sync::mpsc::Receiver;
 use std::thread::Scope;
 
+use super::children::{Output, Running};
 use super::command::Git;
 use super::error::GitError;
 
 /// Bytes that are read from git at once, and that its pipe may hold.
 const BUFFER: usize = 1024 * 1024;
 
+const ARGUMENTS: [&str; 3] = ["cat-file", "--batch", "--buffer"];
+
 /// A running `git cat-file`; killed when dropped before its end.
 pub(super) struct Blobs {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
+    // Closed before git is waited for.
+    stdout: BufReader<Output>,
+    running: Running,
 }
 
 /// Why a blob was not to be had.
@@ -33,18 +38,7 @@ impl Blobs {
         git: &Git,
         oids: impl Iterator<Item = &'a str> + Send + 'scope,
     ) -> Result<Self, GitError> {
-        let mut child = git
-            .command(&["cat-file", "--batch", "--buffer"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(GitError::NoGit)?;
-        let stdin = child.stdin.take();
-        let Some(stdout) = child.stdout.take() else {
-            return Err(GitError::NoGit(io::ErrorKind::BrokenPipe.into()));
-        };
-        enlarge(&stdout);
+        let (blobs, stdin) = Self::spawn(git, &ARGUMENTS)?;
         scope.spawn(move || {
             let Some(stdin) = stdin else { return };
             let mut stdin = io::BufWriter::with_capacity(64 * 1024, stdin);
@@ -56,14 +50,56 @@ impl Blobs {
             }
             let _ = stdin.flush();
         });
-        Ok(Self {
-            child,
+        Ok(blobs)
+    }
+
+    /// The same for objects that are asked for by and by: each is answered at once. The sender is to be
+    /// dropped before the scope ends.
+    pub(super) fn answering<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        git: &Git,
+        oids: Receiver<String>,
+    ) -> Result<Self, GitError> {
+        let (blobs, stdin) = Self::spawn(git, &ARGUMENTS[..2])?;
+        scope.spawn(move || {
+            let Some(mut stdin) = stdin else { return };
+            for mut oid in oids {
+                oid.push('\n');
+                if stdin.write_all(oid.as_bytes()).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(blobs)
+    }
+
+    fn spawn(git: &Git, arguments: &[&str]) -> Result<(Self, Option<ChildStdin>), GitError> {
+        let mut running = Running::start(
+            git.command(arguments)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null()),
+        )
+        .map_err(GitError::NoGit)?;
+        let stdin = running.child().stdin.take();
+        let Some(stdout) = running.stdout() else {
+            return Err(GitError::NoGit(io::ErrorKind::BrokenPipe.into()));
+        };
+        enlarge(stdout.pipe());
+        let blobs = Self {
+            running,
             stdout: BufReader::with_capacity(BUFFER, stdout),
-        })
+        };
+        Ok((blobs, stdin))
     }
 
     /// The size of the next object's content, which must then be read whole from [`Blobs::content`].
     pub(super) fn next(&mut self, oid: &str) -> Result<u64, BlobError> {
+        self.next_of("blob", oid)
+    }
+
+    /// The same of an object of another kind.
+    pub(super) fn next_of(&mut self, kind: &str, oid: &str) -> Result<u64, BlobError> {
         let mut header = Vec::new();
         self.stdout
             .read_until(b'\n', &mut header)
@@ -71,11 +107,17 @@ impl Blobs {
         let header = String::from_utf8_lossy(&header);
         let fields: Vec<&str> = header.trim_end().split(' ').collect();
         match fields[..] {
-            [found, "blob", size] if found == oid => size
+            [found, of, size] if found == oid && of == kind => size
                 .parse()
                 .map_err(|_| BlobError::Broken(unexpected(&header))),
             [_, "missing"] => Err(BlobError::Missing),
-            _ => Err(BlobError::Broken(unexpected(&header))),
+            _ => Err(BlobError::Broken(match self.running.ended_after() {
+                Some(seconds) => io::Error::other(GitError::Held {
+                    command: "cat-file".into(),
+                    seconds,
+                }),
+                None => unexpected(&header),
+            })),
         }
     }
 
@@ -106,13 +148,6 @@ impl Blobs {
     pub(super) fn after(&mut self) -> io::Result<()> {
         let mut end = [0];
         self.stdout.read_exact(&mut end)
-    }
-}
-
-impl Drop for Blobs {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -1,11 +1,13 @@
 //! Whether a work tree has anything that its HEAD has not.
 
 use super::error::GitError;
+use super::index::Mode;
 use super::plan::DEPTH;
+use super::refs;
 use super::source::Location;
-use super::submodule;
+use super::workshop::Workshop;
 
-/// LFS files are compared as they are: the filter would write into the host's store.
+/// LFS files are compared as they are: the filter would write into a store.
 const AS_THEY_ARE: [(&str, &str); 3] = [
     ("filter.lfs.clean", ""),
     ("filter.lfs.process", ""),
@@ -13,39 +15,37 @@ const AS_THEY_ARE: [(&str, &str); 3] = [
 ];
 
 /// Whether `git status` would show anything. Git itself does not look into submodules here, since it
-/// would trust their configuration.
-pub(super) fn any(location: &Location) -> Result<bool, GitError> {
-    within(location, 0)
+/// would trust their configuration: each is looked at by itself.
+pub(super) fn any(location: &Location, workshop: &Workshop) -> Result<bool, GitError> {
+    within(location, workshop, 0)
 }
 
-fn within(location: &Location, depth: usize) -> Result<bool, GitError> {
-    let Some(root) = location.work_tree.as_deref() else {
+fn within(location: &Location, workshop: &Workshop, depth: usize) -> Result<bool, GitError> {
+    if location.work_tree.is_none() {
         return Ok(false);
-    };
+    }
+    let index = location.index()?;
     let git = location.git().with_settings(&AS_THEY_ARE);
     let shown = git.output(&[
         "status",
         "--porcelain",
         "-z",
         "--untracked-files=normal",
-        "--ignore-submodules=dirty",
+        "--ignore-submodules=all",
     ])?;
     if !shown.is_empty() || depth == DEPTH {
         return Ok(!shown.is_empty());
     }
-    let mut modules: Vec<Vec<u8>> = Vec::new();
-    git.each_line(&["ls-files", "-s", "-z", "--full-name"], |line| {
-        let tab = line.iter().position(|&byte| byte == b'\t');
-        if let Some(tab) = tab.filter(|_| line.starts_with(b"160000 ")) {
-            modules.push(line[tab + 1..].to_vec());
+    let Some(index) = index else { return Ok(false) };
+    for entry in index.entries() {
+        if entry.mode != Mode::Gitlink {
+            continue;
         }
-        Ok(())
-    })?;
-    for path in modules {
-        if let Some(module) = submodule::at_path(root, &path)
-            && within(&module, depth + 1)?
-        {
-            return Ok(true);
+        if let Some(module) = location.at_path(&entry.path, workshop)? {
+            let head = refs::resolve(&module.git(), "HEAD")?;
+            if head.as_deref() != Some(&*entry.oid) || within(&module, workshop, depth + 1)? {
+                return Ok(true);
+            }
         }
     }
     Ok(false)

@@ -1,23 +1,28 @@
-//! How git is run on the host: without the caller's `GIT_*`, without the network, without a trace in
-//! the repository.
+//! How git is run on the host: on a directory that was generated, without the caller's `GIT_*`, without the
+//! network, without a trace in the repository.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _, Write as _};
+use std::io::{IsTerminal as _, Read, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
+use super::children::Running;
 use super::error::GitError;
-use super::trust::Override;
+use super::generated::object_path;
 
-/// A repository to run git in, and with what.
+/// A setting that takes another's place: key and value.
+type Override = (String, OsString);
+
+/// A generated git directory to run git on, and with what.
 #[derive(Clone, Debug)]
 pub(super) struct Git {
-    cwd: PathBuf,
-    directory: Option<PathBuf>,
+    directory: PathBuf,
     work_tree: Option<PathBuf>,
     index: Option<PathBuf>,
-    /// What holds for this repository alone.
+    /// Where objects are that the repository borrows.
+    borrowed: Option<PathBuf>,
+    /// What holds beside the generated configuration.
     settings: Arc<[Override]>,
 }
 
@@ -38,29 +43,33 @@ const SETTINGS: [&str; 8] = [
 ];
 
 impl Git {
-    /// Git in a directory, which finds the repository by itself.
-    pub(super) fn in_directory(cwd: &Path) -> Self {
+    /// Git on a git directory that this program made, and no other: what a repository has of its own is
+    /// never one.
+    pub(super) fn on(directory: &Path, work_tree: Option<&Path>) -> Self {
         Self {
-            cwd: cwd.to_owned(),
-            directory: None,
-            work_tree: None,
+            directory: directory.to_owned(),
+            work_tree: work_tree.map(Path::to_owned),
             index: None,
+            borrowed: None,
             settings: Arc::default(),
         }
     }
 
-    /// Git for one repository, found before, with the settings that make it safe.
-    pub(super) fn for_repository(
-        git_dir: &Path,
-        work_tree: Option<&Path>,
-        settings: Arc<[Override]>,
-    ) -> Self {
+    /// With further files of the user's configuration.
+    pub(super) fn with_includes(&self, files: &[PathBuf]) -> Self {
+        let further = files.iter();
+        let further = further.map(|file| ("include.path".to_owned(), file.as_os_str().to_owned()));
         Self {
-            cwd: work_tree.unwrap_or(git_dir).to_owned(),
-            directory: Some(git_dir.to_owned()),
-            work_tree: work_tree.map(Path::to_owned),
-            index: None,
-            settings,
+            settings: self.settings.iter().cloned().chain(further).collect(),
+            ..self.clone()
+        }
+    }
+
+    /// With objects that the repository borrows from elsewhere, or without them.
+    pub(super) fn with_borrowed(&self, directory: Option<&Path>) -> Self {
+        Self {
+            borrowed: directory.map(Path::to_owned),
+            ..self.clone()
         }
     }
 
@@ -75,7 +84,6 @@ impl Git {
     /// The same repository with another work tree.
     pub(super) fn with_work_tree(&self, work_tree: &Path) -> Self {
         Self {
-            cwd: work_tree.to_owned(),
             work_tree: Some(work_tree.to_owned()),
             ..self.clone()
         }
@@ -84,7 +92,7 @@ impl Git {
     /// The same repository with further settings.
     pub(super) fn with_settings(&self, settings: &[(&str, &str)]) -> Self {
         let further = settings.iter();
-        let further = further.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let further = further.map(|(key, value)| ((*key).to_owned(), OsString::from(value)));
         Self {
             settings: self.settings.iter().cloned().chain(further).collect(),
             ..self.clone()
@@ -94,12 +102,13 @@ impl Git {
     /// A command with the arguments, ready to be given its streams.
     pub(super) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
         let mut command = local_git();
-        command.current_dir(&self.cwd);
+        command.current_dir(self.cwd());
         for setting in SETTINGS {
             command.arg("-c").arg(setting);
         }
-        if let Some(directory) = &self.directory {
-            command.arg("--git-dir").arg(directory);
+        command.arg("--git-dir").arg(&self.directory);
+        if let Some(borrowed) = &self.borrowed {
+            command.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", object_path(&[borrowed]));
         }
         if let Some(work_tree) = &self.work_tree {
             command.arg("--work-tree").arg(work_tree);
@@ -119,11 +128,15 @@ impl Git {
         command
     }
 
+    fn cwd(&self) -> &Path {
+        self.work_tree.as_deref().unwrap_or(&self.directory)
+    }
+
     /// Standard output of a command that must succeed.
     pub(super) fn output<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<Vec<u8>, GitError> {
         match self.try_output(arguments)? {
             Ok(stdout) => Ok(stdout),
-            Err((_, stderr)) => Err(self.failed(arguments, &stderr)),
+            Err((_, stderr)) => Err(Self::failed(arguments, &stderr)),
         }
     }
 
@@ -135,7 +148,7 @@ impl Git {
         match self.try_output(arguments)? {
             Ok(stdout) => Ok(Some(stdout)),
             Err((Some(1), _)) => Ok(None),
-            Err((_, stderr)) => Err(self.failed(arguments, &stderr)),
+            Err((_, stderr)) => Err(Self::failed(arguments, &stderr)),
         }
     }
 
@@ -144,11 +157,7 @@ impl Git {
         &self,
         arguments: &[S],
     ) -> Result<Result<Vec<u8>, Refusal>, GitError> {
-        let output = self
-            .command(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(GitError::NoGit)?;
+        let output = Self::run(&mut self.command(arguments), arguments, Vec::new())?;
         Ok(if output.status.success() {
             Ok(output.stdout)
         } else {
@@ -157,49 +166,57 @@ impl Git {
         })
     }
 
-    /// Hands each line of a command that must succeed to `take` while it is read: of a large repository
-    /// all of them would be many megabytes. A line ends with a zero byte, which is not part of it.
-    pub(super) fn each_line<S: AsRef<OsStr>>(
-        &self,
+    /// Runs a command to its end, with what it reads. One that took too long is an error.
+    pub(super) fn run<S: AsRef<OsStr>>(
+        command: &mut Command,
         arguments: &[S],
-        mut take: impl FnMut(&[u8]) -> Result<(), GitError>,
-    ) -> Result<(), GitError> {
-        let mut child = self
-            .command(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(GitError::NoGit)?;
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let (taken, said) = std::thread::scope(|scope| {
-            let said = scope.spawn(|| {
-                let mut said = Vec::new();
-                // What could not be read is missing from a message, no more.
-                let _ = stderr.map(|mut stderr| stderr.read_to_end(&mut said));
-                String::from_utf8_lossy(&said).trim().to_owned()
-            });
-            let mut taken = Ok(());
-            let mut line = Vec::new();
-            let mut stdout = stdout.map(BufReader::new);
-            while let (Ok(()), Some(from)) = (&taken, &mut stdout) {
-                line.clear();
-                match from.read_until(0, &mut line) {
-                    Ok(0) => break,
-                    Ok(_) => taken = take(line.strip_suffix(&[0]).unwrap_or(&line)),
-                    Err(error) => taken = Err(GitError::NoGit(error)),
-                }
-            }
-            // Closed before git is waited for, which may have more to say than is wanted.
-            drop(stdout);
-            (taken, said.join().unwrap_or_default())
-        });
-        let status = child.wait().map_err(GitError::NoGit)?;
-        taken?;
-        if status.success() {
-            Ok(())
+        input: Vec<u8>,
+    ) -> Result<Output, GitError> {
+        let stdin = if input.is_empty() {
+            Stdio::null()
         } else {
-            Err(self.failed(arguments, &said))
+            Stdio::piped()
+        };
+        command
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut running = Running::start(command).map_err(GitError::NoGit)?;
+        let child = running.child();
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        // A command that ends early breaks the pipe; its exit code tells why.
+        let feeder = stdin.map(|mut stdin| {
+            std::thread::spawn(move || {
+                let _ = stdin.write_all(&input);
+            })
+        });
+        let complaints = std::thread::spawn(move || read_all(stderr));
+        let stdout = read_all(stdout);
+        let stderr = complaints.join().unwrap_or_default();
+        let status = running.wait().map_err(GitError::NoGit)?;
+        if let Some(feeder) = feeder {
+            let _ = feeder.join();
+        }
+        Self::in_time(&running, arguments)?;
+        Ok(Output {
+            status,
+            stdout,
+            stderr,
+        })
+    }
+
+    /// The error of a command that was ended since it took too long.
+    pub(super) fn in_time<S: AsRef<OsStr>>(
+        running: &Running,
+        arguments: &[S],
+    ) -> Result<(), GitError> {
+        match running.ended_after() {
+            Some(seconds) => Err(GitError::Held {
+                command: name(arguments),
+                seconds,
+            }),
+            None => Ok(()),
         }
     }
 
@@ -209,47 +226,43 @@ impl Git {
         arguments: &[S],
         input: Vec<u8>,
     ) -> Result<Vec<u8>, GitError> {
-        let mut child = self
-            .command(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(GitError::NoGit)?;
-        let mut stdin = child.stdin.take();
-        // A command that ends early breaks the pipe; its exit code tells why.
-        let feeder = std::thread::spawn(move || {
-            if let Some(stdin) = stdin.as_mut() {
-                let _ = stdin.write_all(&input);
-            }
-        });
-        let output = child.wait_with_output().map_err(GitError::NoGit)?;
-        let _ = feeder.join();
+        let output = Self::run(&mut self.command(arguments), arguments, input)?;
         if output.status.success() {
             Ok(output.stdout)
         } else {
-            Err(self.failed(arguments, String::from_utf8_lossy(&output.stderr).trim()))
+            Err(Self::failed(
+                arguments,
+                String::from_utf8_lossy(&output.stderr).trim(),
+            ))
         }
     }
 
     /// The error for a command that failed.
-    pub(super) fn failed<S: AsRef<OsStr>>(&self, arguments: &[S], stderr: &str) -> GitError {
-        if stderr.contains("dubious ownership") {
-            return GitError::DubiousOwnership {
-                path: dubious_path(stderr).unwrap_or_else(|| self.cwd.clone()),
-            };
-        }
+    pub(super) fn failed<S: AsRef<OsStr>>(arguments: &[S], stderr: &str) -> GitError {
         if is_out_of_space(stderr) {
             return GitError::no_space();
         }
-        let command = arguments
-            .first()
-            .map(|name| name.as_ref().to_string_lossy());
         GitError::Failed {
-            command: command.unwrap_or_default().into_owned(),
+            command: name(arguments),
             stderr: stderr.lines().collect::<Vec<_>>().join("; "),
         }
     }
+}
+
+fn name<S: AsRef<OsStr>>(arguments: &[S]) -> String {
+    let name = arguments
+        .first()
+        .map(|name| name.as_ref().to_string_lossy());
+    name.unwrap_or_default().into_owned()
+}
+
+/// What a program writes. What could not be read is missing from it: its exit code tells.
+fn read_all(from: Option<impl Read>) -> Vec<u8> {
+    let mut all = Vec::new();
+    if let Some(mut from) = from {
+        let _ = from.read_to_end(&mut all);
+    }
+    all
 }
 
 /// Whether git failed since it could not write, which it does to temporary files only. Of an index it does
@@ -275,6 +288,7 @@ fn local_git() -> Command {
     command
         .env("GIT_OPTIONAL_LOCKS", "0")
         .env("GIT_NO_LAZY_FETCH", "1")
+        .env("GIT_NO_REPLACE_OBJECTS", "1")
         .env("GIT_ALLOW_PROTOCOL", "none")
         .env("GIT_TERMINAL_PROMPT", "0")
         .env("GIT_ATTR_NOSYSTEM", "1")
@@ -331,14 +345,6 @@ fn belongs_to_a_repository(name: &OsString) -> bool {
     name.starts_with("GIT_") && !KEPT.contains(&name) && !name.starts_with("GIT_HTTP_")
 }
 
-/// The directory in "detected dubious ownership in repository at '/x'".
-fn dubious_path(stderr: &str) -> Option<PathBuf> {
-    let rest = &stderr[stderr.find("repository at '")? + "repository at '".len()..];
-    Some(PathBuf::from(
-        &rest[..rest.find("'\n").or_else(|| rest.rfind('\''))?],
-    ))
-}
-
 /// One line of output without its line end; a path may hold line ends itself.
 pub(super) fn line(mut output: Vec<u8>) -> Vec<u8> {
     if output.last() == Some(&b'\n') {
@@ -357,12 +363,5 @@ mod tests {
         let belongs = |name: &str| belongs_to_a_repository(&OsString::from(name));
         assert!(belongs("GIT_DIR") && belongs("GIT_INDEX_FILE") && belongs("GIT_CONFIG_COUNT"));
         assert!(!belongs("GIT_SSH_COMMAND") && !belongs("GIT_ASKPASS") && !belongs("HOME"));
-    }
-
-    #[test]
-    fn the_owner_error_names_the_directory() {
-        let stderr =
-            "fatal: detected dubious ownership in repository at '/srv/it's'\nTo add an exception";
-        assert_eq!(dubious_path(stderr), Some(PathBuf::from("/srv/it's")));
     }
 }

@@ -2,159 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::command::Git;
-use super::error::GitError;
+use super::drivers;
 use super::rewrite;
-use super::trust;
+use super::settings::Settings;
 use super::url::without_secrets;
-
-/// Settings as git lists them: section and variable lower case, the last value of a key is the one that
-/// counts.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Settings {
-    entries: Vec<Setting>,
-}
-
-#[derive(Clone, Debug)]
-struct Setting {
-    key: String,
-    value: String,
-    /// From the repository's own files, not from the user's or the system's.
-    own: bool,
-}
-
-impl Settings {
-    /// All that git would use in this repository, from all files.
-    pub(super) fn read(git: &Git) -> Result<Self, GitError> {
-        let listed = git.output(&["config", "--list", "--show-scope", "-z"])?;
-        Ok(Self::parse_scoped(&listed))
-    }
-
-    /// Parses what `git config --list --show-scope -z` prints. What amika itself told git is left out.
-    pub(super) fn parse_scoped(listed: &[u8]) -> Self {
-        let parts: Vec<&[u8]> = listed.split(|&byte| byte == 0).collect();
-        let entries = parts
-            .chunks_exact(2)
-            .filter(|pair| pair[0] != b"command")
-            .map(|pair| Setting {
-                own: !matches!(pair[0], b"global" | b"system"),
-                ..Setting::parse(pair[1])
-            })
-            .collect();
-        Self { entries }
-    }
-
-    /// Parses what `git config --list -z` prints of one file.
-    pub(super) fn parse(listed: &[u8]) -> Self {
-        let entries = listed
-            .split(|&byte| byte == 0)
-            .filter(|entry| !entry.is_empty())
-            .map(Setting::parse)
-            .collect();
-        Self { entries }
-    }
-
-    /// The settings of a clone: the user's own, and those of its one remote, `origin`. What `bare` says of
-    /// remotes and branches is only about the temporary copy.
-    pub(super) fn of_clone(bare: &Self, url: &str) -> Self {
-        let temporary = |key: &str| key.starts_with("remote.") || key.starts_with("branch.");
-        let mut entries: Vec<Setting> = bare
-            .entries
-            .iter()
-            .filter(|setting| !temporary(&setting.key))
-            .cloned()
-            .collect();
-        for (variable, value) in [
-            ("url", url),
-            ("fetch", "+refs/heads/*:refs/remotes/origin/*"),
-        ] {
-            entries.push(Setting {
-                key: format!("remote.origin.{variable}"),
-                value: value.to_owned(),
-                own: true,
-            });
-        }
-        Self { entries }
-    }
-
-    /// The value that counts.
-    pub(super) fn get(&self, key: &str) -> Option<&str> {
-        let found = self.entries.iter().rev().find(|one| one.key == key)?;
-        Some(&found.value)
-    }
-
-    /// The value that would count without the repository's own files.
-    pub(super) fn users(&self, key: &str) -> Option<&str> {
-        let mut users = self.entries.iter().rev().filter(|one| !one.own);
-        Some(&users.find(|one| one.key == key)?.value)
-    }
-
-    /// Whether a boolean is on, or off; `None` when unset.
-    pub(super) fn boolean(&self, key: &str) -> Option<bool> {
-        let value = self.get(key)?.to_ascii_lowercase();
-        Some(!matches!(value.as_str(), "false" | "no" | "off" | "0" | ""))
-    }
-
-    /// Subsection, variable and value of all keys of a section that have a subsection.
-    pub(super) fn section<'a>(
-        &'a self,
-        section: &'a str,
-    ) -> impl Iterator<Item = (&'a str, &'a str, &'a str)> {
-        self.entries.iter().filter_map(|one| one.within(section))
-    }
-
-    /// The same of the repository's own files alone.
-    pub(super) fn own_section<'a>(
-        &'a self,
-        section: &'a str,
-    ) -> impl Iterator<Item = (&'a str, &'a str, &'a str)> {
-        let own = self.entries.iter().filter(|one| one.own);
-        own.filter_map(|one| one.within(section))
-    }
-
-    /// The remotes' names and URLs, without secrets.
-    pub(super) fn remotes(&self) -> BTreeMap<String, String> {
-        let mut remotes = BTreeMap::new();
-        for (remote, variable, value) in self.section("remote") {
-            if variable == "url" {
-                remotes.insert(remote.to_owned(), fetch_url(self, value));
-            }
-        }
-        remotes
-    }
-}
-
-impl Setting {
-    /// Parses one entry of a list.
-    fn parse(entry: &[u8]) -> Self {
-        let entry = String::from_utf8_lossy(entry);
-        // A key without a value is a boolean that is on.
-        let (key, value) = entry.split_once('\n').unwrap_or((&entry, "true"));
-        Self {
-            key: key.to_owned(),
-            value: value.to_owned(),
-            own: true,
-        }
-    }
-
-    /// Subsection, variable and value, when the key is one of that section and has a subsection.
-    fn within(&self, section: &str) -> Option<(&str, &str, &str)> {
-        let rest = self.key.strip_prefix(section)?.strip_prefix('.')?;
-        let (subsection, variable) = rest.rsplit_once('.')?;
-        Some((subsection, variable, self.value.as_str()))
-    }
-}
 
 /// What else decides the generated file.
 pub(super) struct Wanted<'a> {
     /// Object names are SHA-256.
     pub(super) sha256: bool,
     /// The work tree, seen from the git directory, where it is not its parent.
-    pub(super) work_tree: Option<String>,
+    pub(super) work_tree: Option<Vec<u8>>,
     /// The file with the user's attributes, seen from the work tree.
-    pub(super) attributes: Option<String>,
+    pub(super) attributes: Option<Vec<u8>>,
     /// Names of the filter drivers that attributes use.
-    pub(super) filters: &'a BTreeSet<String>,
+    pub(super) filters: &'a BTreeSet<Vec<u8>>,
     /// A copy of the host's work tree: what decides how that is read comes too.
     pub(super) dirty: bool,
     /// Names and URLs of the submodules that are filled.
@@ -178,7 +40,7 @@ const SHOWN: [(&str, &[&str]); 2] = [
 ];
 
 /// Writes the file.
-pub(super) fn generate(host: &Settings, wanted: &Wanted) -> String {
+pub(super) fn generate(host: &Settings, wanted: &Wanted) -> Vec<u8> {
     let mut file = File::default();
     let partial = host.get("extensions.partialclone");
     let version = if wanted.sha256 || partial.is_some() {
@@ -191,7 +53,7 @@ pub(super) fn generate(host: &Settings, wanted: &Wanted) -> String {
     file.set("core", "", "bare", "false");
     file.set("core", "", "logallrefupdates", "true");
     if let Some(work_tree) = &wanted.work_tree {
-        file.set("core", "", "worktree", work_tree);
+        file.put("core", b"", "worktree", work_tree);
     }
     // These decide the bytes of a checked-out file.
     let mut core = vec!["autocrlf", "eol"];
@@ -209,7 +71,7 @@ pub(super) fn generate(host: &Settings, wanted: &Wanted) -> String {
         }
     }
     if let Some(attributes) = &wanted.attributes {
-        file.set("core", "", "attributesfile", attributes);
+        file.put("core", b"", "attributesfile", attributes);
     }
     if wanted.dirty {
         for (section, variables) in SHOWN {
@@ -232,7 +94,7 @@ pub(super) fn generate(host: &Settings, wanted: &Wanted) -> String {
         }
     }
     remotes(&mut file, host);
-    for (branch, variable, value) in host.section("branch") {
+    for (branch, variable, value) in texts(host, "branch") {
         match variable {
             "remote" | "pushremote" => {
                 file.set("branch", branch, variable, &fetch_url(host, value));
@@ -249,7 +111,7 @@ pub(super) fn generate(host: &Settings, wanted: &Wanted) -> String {
         file.set("submodule", name, "active", "true");
         file.set("submodule", name, "url", &fetch_url(host, url));
     }
-    for (name, variable, value) in host.section("submodule") {
+    for (name, variable, value) in texts(host, "submodule") {
         if wanted.dirty && variable == "ignore" {
             file.set("submodule", name, variable, value);
         }
@@ -260,8 +122,19 @@ pub(super) fn generate(host: &Settings, wanted: &Wanted) -> String {
     file.text
 }
 
+/// Subsection, variable and value of a section, of those that are text: of the others is a warning.
+fn texts<'a>(
+    host: &'a Settings,
+    section: &'a str,
+) -> impl Iterator<Item = (&'a str, &'a str, &'a str)> {
+    host.section(section).filter_map(|(name, variable, value)| {
+        let (name, value) = (std::str::from_utf8(name), std::str::from_utf8(value));
+        Some((name.ok()?, variable, value.ok()?))
+    })
+}
+
 /// A URL as git on the host understands it, which is not for the sandbox to know how, without secrets.
-fn fetch_url(host: &Settings, url: &str) -> String {
+pub(super) fn fetch_url(host: &Settings, url: &str) -> String {
     without_secrets(&rewrite::fetched(host, url))
 }
 
@@ -270,7 +143,7 @@ fn remotes(file: &mut File, host: &Settings) {
     if let Some(remote) = host.get("remote.pushdefault") {
         file.set("remote", "", "pushdefault", &fetch_url(host, remote));
     }
-    for (remote, variable, value) in host.section("remote") {
+    for (remote, variable, value) in texts(host, "remote") {
         match variable {
             "url" => {
                 file.set("remote", remote, variable, &fetch_url(host, value));
@@ -290,54 +163,80 @@ fn remotes(file: &mut File, host: &Settings) {
 
 /// A filter driver that attributes use: without it every such file would show as changed. `required` stays
 /// behind, so that a program that the sandbox does not have is a message and not the end of `git status`.
-fn filter(file: &mut File, host: &Settings, name: &str) {
-    for variable in trust::PROGRAMS {
-        let set = host.get(&format!("filter.{name}.{variable}"));
-        let lfs = trust::lfs(variable).filter(|_| name == "lfs");
-        if let Some(value) = lfs.or(set) {
-            file.set("filter", name, variable, value);
+fn filter(file: &mut File, host: &Settings, name: &[u8]) {
+    for variable in drivers::PROGRAMS {
+        let set = host.named(&drivers::key(name, variable));
+        let lfs = drivers::lfs(variable).filter(|_| name == b"lfs");
+        if let Some(value) = lfs.map(str::as_bytes).or(set) {
+            file.put("filter", name, variable, value);
         }
     }
 }
 
 /// A configuration file as it is written.
 #[derive(Default)]
-struct File {
-    text: String,
-    header: String,
+pub(super) struct File {
+    pub(super) text: Vec<u8>,
+    header: Vec<u8>,
 }
 
 impl File {
-    fn set(&mut self, section: &str, subsection: &str, variable: &str, value: &str) {
+    /// Adds a setting; `subsection` may be empty.
+    pub(super) fn set(&mut self, section: &str, subsection: &str, variable: &str, value: &str) {
+        self.put(section, subsection.as_bytes(), variable, value.as_bytes());
+    }
+
+    /// The same of bytes.
+    pub(super) fn put(&mut self, section: &str, subsection: &[u8], variable: &str, value: &[u8]) {
         let header = if subsection.is_empty() {
-            format!("[{section}]\n")
+            format!("[{section}]\n").into_bytes()
         } else {
-            format!("[{section} \"{}\"]\n", escape(subsection))
+            let name = escape(subsection);
+            [b"[", section.as_bytes(), b" \"", &name[..], b"\"]\n"].concat()
         };
         if self.header != header {
-            self.text.push_str(&header);
+            self.text.extend_from_slice(&header);
             self.header = header;
         }
-        let value = escape(value).replace('\n', r"\n").replace('\t', r"\t");
-        for part in ["\t", variable, " = \"", &value, "\"\n"] {
-            self.text.push_str(part);
+        let mut plain = Vec::new();
+        for byte in escape(value) {
+            match byte {
+                b'\n' => plain.extend_from_slice(br"\n"),
+                b'\t' => plain.extend_from_slice(br"\t"),
+                byte => plain.push(byte),
+            }
+        }
+        for part in [b"\t", variable.as_bytes(), b" = \"", &plain, b"\"\n"] {
+            self.text.extend_from_slice(part);
         }
     }
 }
 
-fn escape(text: &str) -> String {
-    text.replace('\\', r"\\").replace('"', "\\\"")
+fn escape(text: &[u8]) -> Vec<u8> {
+    let mut escaped = Vec::with_capacity(text.len());
+    for &byte in text {
+        if matches!(byte, b'\\' | b'"') {
+            escaped.push(b'\\');
+        }
+        escaped.push(byte);
+    }
+    escaped
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use super::super::command::Git;
+    use super::super::settings::sample;
     use super::*;
 
     fn generated(listed: &str, filters: &[&str]) -> String {
-        let host = Settings::parse(listed.replace('|', "\0").as_bytes());
-        let filters = filters.iter().map(|name| (*name).to_owned()).collect();
-        generate(
+        let host = sample(listed, true);
+        let filters = filters
+            .iter()
+            .map(|name| name.as_bytes().to_vec())
+            .collect();
+        let file = generate(
             &host,
             &Wanted {
                 sha256: false,
@@ -348,7 +247,8 @@ mod tests {
                 submodules: &BTreeMap::new(),
                 upstream: None,
             },
-        )
+        );
+        String::from_utf8(file).unwrap()
     }
 
     #[test]
@@ -375,7 +275,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("config");
         std::fs::write(&path, file).unwrap();
-        let git = Git::in_directory(directory.path());
+        let git = Git::on(directory.path(), None);
         let file = path.to_str().unwrap();
         let name = git
             .output(&["config", "-f", file, "-z", "user.name"])

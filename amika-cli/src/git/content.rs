@@ -1,13 +1,15 @@
 //! Single files of the tree that the sandbox will hold: are they there, what are they, what do they say.
 
-use std::io::{self, Read as _};
-use std::os::unix::ffi::OsStringExt as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::Read as _;
 use std::path::Path;
 
+use rustix::fs::FileType;
+
+use super::dir::{Dir, kind};
 use super::error::GitError;
 use super::index::{Entry as IndexEntry, Mode};
 use super::plan::{Plan, Tree};
+use super::tree;
 use super::worktree::{Found, Reader};
 
 /// What a path of the repository leads to, symbolic links followed.
@@ -39,6 +41,8 @@ enum Node {
     Symlink(Vec<u8>),
 }
 
+/// The longest target of a symbolic link on Linux.
+const LINK_LIMIT: u64 = 4096;
 /// Links that are followed for one path, as many as Linux would.
 const LINKS: usize = 40;
 
@@ -66,16 +70,17 @@ pub(super) fn read(plan: &Plan, path: &str, limit: u64) -> Result<Option<Vec<u8>
             let Some(found) = find(entries, inner) else {
                 return Ok(None);
             };
-            let size = plan.git.output(&["cat-file", "-s", &found.oid])?;
-            let size: Option<u64> = String::from_utf8_lossy(&size).trim().parse().ok();
-            if size.is_none_or(|size| size > limit) {
-                return Err(too_large());
-            }
-            plan.git.output(&["cat-file", "blob", &found.oid]).map(Some)
+            let content = blob(plan, found, limit);
+            content.map(Some).map_err(|error| match error {
+                GitError::TooLarge { .. } => too_large(),
+                error => error,
+            })
         }
         Tree::Disk { .. } => {
-            let root = plan.location.root();
-            let failed = || GitError::io("read", super::source::join(root, inner));
+            let Some(root) = plan.location.tree() else {
+                return Ok(None);
+            };
+            let failed = || GitError::io("read", root.place(inner));
             let found = Reader::new(root).find(inner).map_err(failed())?;
             let Found::File { file, .. } = found else {
                 return Ok(None);
@@ -95,29 +100,19 @@ pub(super) fn read(plan: &Plan, path: &str, limit: u64) -> Result<Option<Vec<u8>
 /// Looks a path up beneath a directory of this machine, whatever of it is committed. A path that
 /// leaves the directory, even to come back, is refused as it is in a copy.
 pub(super) fn beneath(root: &Path, path: &str) -> Result<Option<Entry>, GitError> {
+    let root = root.canonicalize().map_err(GitError::io("read", root))?;
+    let root = Dir::open(&root).map_err(GitError::io("read", &root))?;
     resolve(path, |path| {
-        let path = super::source::join(root, path);
-        let meta = match path.symlink_metadata() {
-            Ok(meta) => meta,
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) =>
-            {
-                return Ok(Node::Missing);
-            }
-            Err(error) => return Err(GitError::io("read", path)(error)),
+        let failed = || GitError::io("read", root.place(path));
+        let Some(stat) = root.find(path).map_err(failed())? else {
+            return Ok(Node::Missing);
         };
-        Ok(if meta.is_dir() {
-            Node::Directory
-        } else if meta.is_symlink() {
-            let target = path.read_link().map_err(GitError::io("read", path))?;
-            Node::Symlink(target.into_os_string().into_vec())
-        } else {
-            Node::File {
-                executable: meta.permissions().mode() & 0o111 != 0,
-            }
+        Ok(match kind(stat) {
+            FileType::Directory => Node::Directory,
+            FileType::Symlink => Node::Symlink(root.link(path).map_err(failed())?),
+            _ => Node::File {
+                executable: stat.st_mode & 0o111 != 0,
+            },
         })
     })
 }
@@ -161,17 +156,22 @@ fn node(plan: &Plan, path: &[u8]) -> Result<Node, GitError> {
             };
             Ok(match found.mode {
                 Mode::Gitlink => Node::Directory,
-                Mode::Symlink => Node::Symlink(plan.git.output(&["cat-file", "blob", &found.oid])?),
+                Mode::Symlink => Node::Symlink(blob(plan, found, LINK_LIMIT)?),
                 mode => Node::File {
                     executable: mode == Mode::Executable,
                 },
             })
         }
         Tree::Disk { paths, .. } => {
-            let root = plan.location.root();
+            let Some(root) = plan.location.tree() else {
+                return Ok(Node::Missing);
+            };
+            if path.is_empty() {
+                return Ok(Node::Directory);
+            }
             let found = Reader::new(root)
                 .find(path)
-                .map_err(GitError::io("read", super::source::join(root, path)))?;
+                .map_err(GitError::io("read", root.place(path)))?;
             let copied = paths.files.contains_key(path);
             Ok(match found {
                 Found::Directory if has_below(paths.files.keys().map(|path| &path[..]), path) => {
@@ -185,6 +185,12 @@ fn node(plan: &Plan, path: &[u8]) -> Result<Node, GitError> {
             })
         }
     }
+}
+
+/// The content of an entry, held to its name: it decides on the sandbox.
+fn blob(plan: &Plan, entry: &IndexEntry, limit: u64) -> Result<Vec<u8>, GitError> {
+    let git = plan.location.git_in(None);
+    tree::whole(&git, "blob", &entry.oid, plan.location.format(), limit)
 }
 
 fn find<'a>(entries: &'a [IndexEntry], path: &[u8]) -> Option<&'a IndexEntry> {

@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use super::attributes::Conversion;
 use super::blobs::{BlobError, Blobs};
 use super::command::Git;
+use super::dir::At;
 use super::error::GitError;
 use super::index::{Entry, Mode};
-use super::objects::{Store, Walk};
+use super::lfs::Object;
+use super::objects::{self, Walk};
 use super::plan::{Plan, Tree, beneath, components};
 use super::source::join;
 use super::worktree::{Found, Reader, seconds};
@@ -31,12 +33,13 @@ pub(super) fn archive(plan: &Plan, tar: &mut TarWriter<'_>) -> io::Result<u64> {
 }
 
 fn repository(plan: &Plan, tar: &mut TarWriter<'_>, files: &mut u64) -> io::Result<()> {
-    let store = Store::list(&plan.location.common_dir)?;
+    let stores = plan.location.stores();
+    let store = &stores.own;
     // The walk runs beside the writing of what it does not decide.
     let clean = matches!(plan.tree, Tree::Committed { .. });
+    let mut tips: Vec<String> = plan.refs.iter().map(|one| one.oid.clone()).collect();
+    tips.extend(plan.head.commit().map(str::to_owned));
     let walk = if clean && !store.loose.is_empty() {
-        let mut tips: Vec<String> = plan.refs.iter().map(|one| one.oid.clone()).collect();
-        tips.extend(plan.head.commit().map(str::to_owned));
         Some(Walk::start(&plan.git, &tips, plan.partial)?)
     } else {
         None
@@ -44,7 +47,10 @@ fn repository(plan: &Plan, tar: &mut TarWriter<'_>, files: &mut u64) -> io::Resu
     let loose = std::thread::scope(|scope| {
         let loose = walk.map(|walk| scope.spawn(|| walk.reached(&store.loose)));
         git_files(plan, tar)?;
-        packs(plan, &store, tar)?;
+        packs(plan, tar)?;
+        if !stores.borrowed.is_empty() {
+            borrowed(plan, &tips, tar)?;
+        }
         match &plan.tree {
             Tree::Committed {
                 entries,
@@ -64,12 +70,9 @@ fn repository(plan: &Plan, tar: &mut TarWriter<'_>, files: &mut u64) -> io::Resu
             None => Ok(None),
         }
     })?;
-    for (oid, &directory) in &store.loose {
-        if loose
-            .as_ref()
-            .is_none_or(|reached| reached.contains_key(oid))
-        {
-            loose_object(plan, &store, oid, directory, tar)?;
+    for oid in &store.loose {
+        if loose.as_ref().is_none_or(|reached| reached.contains(oid)) {
+            loose_object(plan, oid, tar)?;
         }
     }
     let mut written: Vec<_> = plan.lfs.values().collect();
@@ -77,7 +80,7 @@ fn repository(plan: &Plan, tar: &mut TarWriter<'_>, files: &mut u64) -> io::Resu
     written.dedup_by(|a, b| a.place == b.place);
     for object in written {
         let place = beneath(&plan.place.git_dir, object.place.as_bytes());
-        copy(tar, &place, 0o444, plan.mtime, &object.path, object.size)?;
+        lfs(tar, &place, 0o444, plan.mtime, object)?;
     }
     for child in &plan.children {
         repository(child, tar, files)?;
@@ -99,7 +102,7 @@ fn git_files(plan: &Plan, tar: &mut TarWriter<'_>) -> io::Result<()> {
         tar.directory(&at(directory), mtime)?;
     }
     tar.file(&at("HEAD"), 0o644, mtime, plan.head.file().as_bytes())?;
-    tar.file(&at("config"), 0o644, mtime, plan.config.as_bytes())?;
+    tar.file(&at("config"), 0o644, mtime, &plan.config)?;
     for (name, content) in &plan.made {
         tar.file(&at(name), 0o644, mtime, content)?;
     }
@@ -126,15 +129,13 @@ fn git_files(plan: &Plan, tar: &mut TarWriter<'_>) -> io::Result<()> {
         // Racy entries are told by the index's own age, so it keeps it.
         let age = match &plan.tree {
             Tree::Committed { .. } => mtime,
-            Tree::Disk { .. } => std::fs::metadata(plan.location.git_dir.join("index"))
-                .map_or(mtime, |host| seconds(&host)),
+            Tree::Disk { .. } => seconds(&meta),
         };
         tar.file_from(&at("index"), 0o644, age, meta.len(), &mut file)?;
     }
-    for (name, path) in &plan.extra {
-        if let Ok(meta) = std::fs::symlink_metadata(path) {
-            copy(tar, &at(name), 0o644, seconds(&meta), path, meta.len())?;
-        }
+    for extra in &plan.extra {
+        let place = beneath(&plan.place.git_dir, &extra.name);
+        tar.file(&place, 0o644, extra.mtime, &extra.content)?;
     }
     if plan.place.git_dir != beneath(&plan.place.tree, b".git") {
         let up = "../".repeat(components(&plan.place.tree));
@@ -144,54 +145,76 @@ fn git_files(plan: &Plan, tar: &mut TarWriter<'_>) -> io::Result<()> {
     Ok(())
 }
 
-fn packs(plan: &Plan, store: &Store, tar: &mut TarWriter<'_>) -> io::Result<()> {
-    for (name, (path, file)) in &store.packs {
+fn packs(plan: &Plan, tar: &mut TarWriter<'_>) -> io::Result<()> {
+    for (name, (path, file)) in &plan.location.stores().own.packs {
         let meta = file.metadata()?;
         let place = beneath(
             &plan.place.git_dir,
             format!("objects/pack/{name}").as_bytes(),
         );
-        tar.file_from(&place, 0o444, seconds(&meta), meta.len(), &mut &*file)
-            .map_err(|error| changed(error, path))?;
+        tar.file_from(
+            &place,
+            0o444,
+            seconds(&meta),
+            meta.len(),
+            &mut At::start(file),
+        )
+        .map_err(|error| changed(error, path))?;
     }
     Ok(())
 }
 
-fn loose_object(
-    plan: &Plan,
-    store: &Store,
-    oid: &str,
-    directory: usize,
-    tar: &mut TarWriter<'_>,
-) -> io::Result<()> {
-    let path = store.loose_path(oid, directory);
-    let place = format!("objects/{}/{}", &oid[..2], &oid[2..]);
-    let (mut file, meta) =
-        regular_file::open(&path, Links::Refused).map_err(GitError::io("read", &path))?;
-    let size = meta.len();
-    tar.file_from(
-        &beneath(&plan.place.git_dir, place.as_bytes()),
-        0o444,
-        plan.mtime,
-        size,
-        &mut file,
-    )
-    .map_err(|error| changed(error, &path))
+/// What refs reach of objects that are elsewhere, as one pack.
+fn borrowed(plan: &Plan, tips: &[String], tar: &mut TarWriter<'_>) -> io::Result<()> {
+    for (name, path) in objects::borrowed(&plan.git, tips, plan.partial, &plan.borrowed)? {
+        let place = beneath(
+            &plan.place.git_dir,
+            format!("objects/pack/{name}").as_bytes(),
+        );
+        copy(tar, &place, 0o444, plan.mtime, &path)?;
+    }
+    Ok(())
 }
 
-/// Copies a file of the host of which the size is known.
+/// A loose object, as git was given it.
+fn loose_object(plan: &Plan, oid: &str, tar: &mut TarWriter<'_>) -> io::Result<()> {
+    let place = format!("objects/{}/{}", &oid[..2], &oid[2..]);
+    let path = plan
+        .location
+        .generated()
+        .objects
+        .join(&oid[..2])
+        .join(&oid[2..]);
+    let to = beneath(&plan.place.git_dir, place.as_bytes());
+    copy(tar, &to, 0o444, plan.mtime, &path)
+}
+
+/// Copies a file that this program made, or gave to git.
 fn copy(
     tar: &mut TarWriter<'_>,
     place: &[u8],
     mode: u32,
     mtime: u64,
     path: &Path,
-    size: u64,
 ) -> io::Result<()> {
-    let (mut file, _) =
-        regular_file::open(path, Links::Refused).map_err(GitError::io("read", path))?;
-    tar.file_from(place, mode, mtime, size, &mut file)
+    let file = File::open(path).map_err(GitError::io("read", path))?;
+    let size = file.metadata()?.len();
+    tar.file_from(place, mode, mtime, size, &mut &file)
         .map_err(|error| changed(error, path))
+}
+
+/// A content that the host's LFS store has.
+fn lfs(
+    tar: &mut TarWriter<'_>,
+    place: &[u8],
+    mode: u32,
+    mtime: u64,
+    object: &Object,
+) -> io::Result<()> {
+    let path = object.path();
+    let mut file = object.open().map_err(GitError::io("read", &path))?;
+    tar.file_from(place, mode, mtime, object.size, &mut file)
+        .map_err(|error| changed(error, &path))
 }
 
 /// An early end of a file means that it is not what it was when it was opened.
@@ -243,15 +266,15 @@ fn committed(
             *files += 1;
             if converted.has(position) {
                 let path = converted.file(position)?;
-                let size = std::fs::metadata(&path)
-                    .map_err(GitError::io("read", &path))?
-                    .len();
-                copy(tar, &place, mode, plan.mtime, &path, size)?;
+                let (mut file, meta) = regular_file::open(&path, Links::Refused)
+                    .map_err(GitError::io("read", &path))?;
+                tar.file_from(&place, mode, plan.mtime, meta.len(), &mut file)
+                    .map_err(|error| changed(error, &path))?;
                 continue;
             }
             if !wanted[position] {
                 if let Some(object) = plan.lfs.get(&*entry.oid) {
-                    copy(tar, &place, mode, plan.mtime, &object.path, object.size)?;
+                    lfs(tar, &place, mode, plan.mtime, object)?;
                 }
                 continue;
             }
@@ -385,12 +408,14 @@ fn disk(plan: &Plan, tar: &mut TarWriter<'_>, files: &mut u64) -> io::Result<()>
     else {
         return Ok(());
     };
-    let root = plan.location.root();
+    let Some(root) = plan.location.tree() else {
+        return Ok(());
+    };
     let mut reader = Reader::new(root);
     let mut around: &[u8] = b"";
     for (path, tracked) in &paths.files {
         let place = beneath(&plan.place.tree, path);
-        let full = join(root, path);
+        let full = root.place(path);
         let found = reader.find(path).map_err(GitError::io("read", &full))?;
         if !modes_from_index && !matches!(found, Found::Nothing) {
             directories(plan, &reader, around, path, tar)?;

@@ -3,7 +3,9 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
+use super::generated::shown;
 use crate::error::{CommandError, ExitCode};
+use crate::output::{shell_path, shell_quote};
 
 /// Why a repository could not be read, cloned or used as asked.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,66 @@ pub enum GitError {
     DubiousOwnership {
         /// The directory that git names.
         path: PathBuf,
+    },
+    /// What a repository's own files say is not understood, or not allowed.
+    #[error("{} is not understood: {why}", shown(place))]
+    NotUnderstood {
+        /// The file.
+        place: PathBuf,
+        /// What of it.
+        why: String,
+    },
+    /// A git directory lies elsewhere, and does not know the work tree that names it.
+    #[error(
+        "the git directory {} does not belong to {}, which names it",
+        shown(place),
+        shown(tree)
+    )]
+    Foreign {
+        /// The git directory.
+        place: PathBuf,
+        /// What names it.
+        tree: PathBuf,
+    },
+    /// Each pack is held open, and there are too many.
+    #[error("{} has {found} packs, and at most {most} can be copied", shown(place))]
+    TooManyPacks {
+        /// Their directory.
+        place: PathBuf,
+        /// How many there are.
+        found: usize,
+        /// How many may be.
+        most: usize,
+    },
+    /// A path that is not one beneath a work tree.
+    #[error("{of} is not understood: {why}")]
+    BadPath {
+        /// `the index`, `a tree`.
+        of: &'static str,
+        /// The path and the rule that it breaks.
+        why: String,
+    },
+    /// An object is not what its name says.
+    #[error("object {oid} cannot be used: {why}")]
+    Lie {
+        /// Its name.
+        oid: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A tree stands for more files than anybody has.
+    #[error("the tree has more than {limit} files and directories, and no more are copied")]
+    TooManyFiles {
+        /// How many may be.
+        limit: usize,
+    },
+    /// A git command did not end by itself.
+    #[error("`git {command}` did not answer within {seconds} s, and was ended")]
+    Held {
+        /// Its name.
+        command: String,
+        /// How long it was waited for.
+        seconds: u64,
     },
     /// There is no `git` to run.
     #[error("git cannot be run")]
@@ -207,37 +269,46 @@ impl GitError {
             }),
             Self::NotARepository { path } => format!(
                 "make it one with `git init {}`, or leave --git away and use --mount",
-                shell_word(&path.to_string_lossy())
+                shell_path(&path.to_string_lossy())
             ),
             Self::DubiousOwnership { path } => format!(
                 "if you trust it: `git config --global --add safe.directory {}`",
-                shell_word(&path.to_string_lossy())
+                shell_quote(&path.to_string_lossy())
             ),
             Self::NoGit(_) => "install git and try again".into(),
+            Self::Held { .. } => {
+                "something in the repository holds it: a FIFO in the place of a `.gitignore` or `.gitattributes`, or of a `HEAD`? (`find . -type p` lists them)".into()
+            }
+            Self::Lie { .. } => "`git fsck --full` says what else is broken".into(),
+            Self::TooManyPacks { .. } => "`git gc`, or `git repack -a -d`, makes one of them".into(),
+            Self::Foreign { place, .. } => format!(
+                "to copy that repository name it itself: `--git {}`; a work tree that was moved is made known with `git worktree repair`, another with `git config core.worktree` there",
+                shell_path(&place.to_string_lossy())
+            ),
             Self::NoSuchBranch { name, at_url, near } => match &near[..] {
                 [] => no_near_name(name, *at_url),
-                [one] => format!("did you mean `--branch {}`?", shell_word(one)),
+                [one] => format!("did you mean `--branch {}`?", shell_quote(one)),
                 several => format!("near names: {}", several.join(", ")),
             },
             Self::AmbiguousBranch { name, remotes } => format!(
                 "choose one on the host: `git branch {0} {1}/{0}`",
-                shell_word(name),
-                remotes.first().map_or("origin", String::as_str)
+                shell_quote(name),
+                shell_quote(remotes.first().map_or("origin", String::as_str))
             ),
             Self::BranchExists { same: false, .. } => {
                 "choose another name: a branch cannot be a directory of others as well".into()
             }
             Self::BranchExists { name, .. } => {
-                format!("use it with `--branch {}`, or choose another name", shell_word(name))
+                format!("use it with `--branch {}`, or choose another name", shell_quote(name))
             }
             Self::NoWorkTree { .. } => "leave --no-clean away".into(),
             Self::NotCheckedOut { branch, .. } => format!(
                 "leave --no-clean away, or check it out first: `git switch {}`",
-                shell_word(branch)
+                shell_quote(branch)
             ),
             Self::MissingObject { root, .. } => format!(
                 "in a partial clone, fetch what is missing first: `git -C {} archive HEAD >/dev/null`; else `git fsck` says what is broken",
-                shell_word(&root.to_string_lossy())
+                shell_quote(&root.to_string_lossy())
             ),
             Self::Changed { .. } => "try again when nothing writes to the repository".into(),
             Self::Clone { .. } => {
@@ -249,7 +320,13 @@ impl GitError {
             Self::Failed { stderr, .. } if stderr.contains("index file") => {
                 "the index is damaged: leave --no-clean away, or make it anew from HEAD with `rm .git/index && git reset`".into()
             }
+            Self::NotUnderstood { place, .. } if place.ends_with("index") => {
+                "leave --no-clean away, or make it anew from HEAD with `rm .git/index && git reset`".into()
+            }
             Self::Failed { .. }
+            | Self::NotUnderstood { .. }
+            | Self::BadPath { .. }
+            | Self::TooManyFiles { .. }
             | Self::BadBranchName { .. }
             | Self::Io { .. }
             | Self::Outside { .. }
@@ -265,17 +342,7 @@ fn no_near_name(name: &str, at_url: bool) -> String {
     } else {
         "`git fetch` brings what the remotes have"
     };
-    format!("{look}; `--new-branch {}` makes it", shell_word(name))
-}
-
-/// A word quoted for a shell where it needs it.
-fn shell_word(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
+    format!("{look}; `--new-branch {}` makes it", shell_quote(name))
 }
 
 impl From<GitError> for CommandError {

@@ -1,12 +1,21 @@
 //! What a copy takes along of a git directory beside objects, refs, configuration and index.
 
 use std::ffi::OsStr;
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use amika_core::repo_path::escaped;
+use rustix::fs::FileType;
+
 use super::command::Git;
+use super::dir::{Dir, is_another_kind, kind};
+use super::discover::Found;
 use super::error::GitError;
+use super::generated::{self, MAX_RULES};
+use super::settings::Settings;
 use super::source::Location;
+use super::worktree::seconds;
 use crate::regular_file::{self, Links};
 
 /// A setting that names a file of the user's, and what git takes without it, in `~/.config/git`.
@@ -16,15 +25,112 @@ struct UsersFile {
 }
 
 const EXCLUDES: UsersFile = UsersFile {
-    key: "core.excludesFile",
+    key: "core.excludesfile",
     name: "ignore",
 };
 const ATTRIBUTES: UsersFile = UsersFile {
-    key: "core.attributesFile",
+    key: "core.attributesfile",
     name: "attributes",
 };
-/// Bytes of rules that are taken along.
-const MAX_RULES: u64 = 4 << 20;
+/// Bytes of one file of something in progress.
+const MAX_STATE: u64 = 64 << 20;
+/// Files of things in progress, at most.
+const MAX_FILES: usize = 100_000;
+/// Directories of them, one in the other, at most.
+const MAX_DEPTH: usize = 8;
+
+/// The rules that files of a repository have beside those in its tree; all empty where there are none.
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    /// What the user ignores everywhere.
+    pub(super) users_excludes: Vec<u8>,
+    /// The user's attributes for all repositories.
+    pub(super) users_attributes: Vec<u8>,
+    /// `info/exclude`.
+    pub(super) exclude: Vec<u8>,
+    /// `info/attributes`.
+    pub(super) attributes: Vec<u8>,
+    /// `info/sparse-checkout`.
+    pub(super) sparse: Vec<u8>,
+    /// What stands in the place of the user's attributes since the repository's own configuration names
+    /// a file of its work tree, or one that it may not.
+    pub(super) named_attributes: Option<Vec<u8>>,
+    /// The same of what is ignored.
+    pub(super) named_excludes: Option<Vec<u8>>,
+}
+
+/// Reads them, once.
+pub(super) fn rules(
+    found: &Found,
+    settings: &Settings,
+    warnings: &mut Vec<String>,
+) -> Result<Rules, GitError> {
+    let mut info = |dir: &Dir, name: &str| match dir.read(name.as_bytes(), MAX_RULES) {
+        Ok(content) => Ok(content.unwrap_or_default()),
+        Err(error) if is_another_kind(&error) => {
+            warnings.push(format!("{name} is left out: {error}"));
+            Ok(Vec::new())
+        }
+        Err(error) => Err(GitError::io("read", dir.place(name.as_bytes()))(error)),
+    };
+    let root = found.tree.as_ref().unwrap_or(&found.git);
+    let mut rules = Rules {
+        exclude: info(&found.common, "info/exclude")?,
+        attributes: info(&found.common, "info/attributes")?,
+        sparse: info(&found.git, "info/sparse-checkout")?,
+        ..Rules::default()
+    };
+    for (which, users, named) in [
+        (
+            &ATTRIBUTES,
+            &mut rules.users_attributes,
+            &mut rules.named_attributes,
+        ),
+        (
+            &EXCLUDES,
+            &mut rules.users_excludes,
+            &mut rules.named_excludes,
+        ),
+    ] {
+        if let Some(path) = settings.own(which.key) {
+            let content = of_work_tree(found.tree.as_ref(), path);
+            users.clone_from(&content);
+            *named = Some(content);
+        } else if let Some(file) = users_file(settings, root.path(), which) {
+            // What cannot be read gives none, as for git.
+            let read = regular_file::read(&file, Links::Followed, MAX_RULES);
+            *users = read.map_or_else(|_| Vec::new(), |(content, _)| content);
+        }
+    }
+    Ok(rules)
+}
+
+/// A file that a repository's own configuration names: one of its work tree, and no other. It may have
+/// come from anywhere.
+fn of_work_tree(tree: Option<&Dir>, path: &[u8]) -> Vec<u8> {
+    let Some(tree) = tree else { return Vec::new() };
+    let path = match Path::new(OsStr::from_bytes(path)).strip_prefix(tree.path()) {
+        Ok(inside) => inside.as_os_str().as_bytes(),
+        Err(_) => path,
+    };
+    let path = path.strip_prefix(b"./").unwrap_or(path);
+    let read = tree.read(path, MAX_RULES);
+    read.ok().flatten().unwrap_or_default()
+}
+
+/// The file that a setting of the user's names, or git's default for it.
+fn users_file(settings: &Settings, root: &Path, which: &UsersFile) -> Option<PathBuf> {
+    let Some(path) = settings.users(which.key.as_bytes()) else {
+        let base = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
+        let base = base.or_else(|| Some(std::env::home_dir()?.join(".config")))?;
+        return Some(base.join("git").join(which.name));
+    };
+    match path.strip_prefix(b"~/") {
+        Some(rest) => Some(std::env::home_dir()?.join(OsStr::from_bytes(rest))),
+        None if path.is_empty() => None,
+        None => Some(root.join(OsStr::from_bytes(path))),
+    }
+}
 
 /// State of the host's git directory that a copy of the work tree takes along, so that a merge or a rebase
 /// can go on in it.
@@ -69,27 +175,52 @@ const ROOT_REFS: [&str; 7] = [
     "BISECT_HEAD",
 ];
 
-/// Files that go along, by their names in the git directory. Links in it are not followed: git makes none
-/// there, and one that somebody else made could lead to any file of this machine.
-pub(super) fn files(location: &Location, dirty: bool) -> Vec<(String, PathBuf)> {
+/// A file that goes along.
+#[derive(Clone, Debug)]
+pub(super) struct Extra {
+    /// Its place in the git directory.
+    pub(super) name: Vec<u8>,
+    /// What is in it.
+    pub(super) content: Vec<u8>,
+    /// Unix seconds.
+    pub(super) mtime: u64,
+}
+
+/// Files that go along. Links in the git directory are not followed: git makes none there, and one that
+/// somebody else made could lead to any file of this machine.
+pub(super) fn files(
+    location: &Location,
+    dirty: bool,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Extra>, GitError> {
+    let (git, common) = location.directories();
     let mut extra = Vec::new();
-    for name in ["shallow", "info/attributes"] {
-        extra.push((name.to_owned(), location.common_dir.join(name)));
+    let now = |name: &str| common.find(name.as_bytes()).ok().flatten();
+    let age = |name: &str| now(name).map_or(0, |stat| u64::try_from(stat.st_mtime).unwrap_or(0));
+    let shallow = generated::shallow(common, location.format())?;
+    for (name, content) in [
+        ("shallow", shallow.unwrap_or_default()),
+        ("info/attributes", location.rules().attributes.clone()),
+    ] {
+        if !content.is_empty() {
+            extra.push(Extra {
+                name: name.into(),
+                content,
+                mtime: age(name),
+            });
+        }
     }
     if dirty {
         for name in IN_PROGRESS {
-            let shared = location.common_dir.join(name);
-            let own = location.git_dir.join(name);
-            let path = if name.starts_with("logs/") {
-                shared
+            let from = if name.starts_with("logs/") {
+                common
             } else {
-                own
+                git
             };
-            add_files(&mut extra, name, &path);
+            add_files(&mut extra, warnings, from, name.as_bytes(), 0)?;
         }
     }
-    extra.retain(|(_, path)| path.symlink_metadata().is_ok_and(|meta| meta.is_file()));
-    extra
+    Ok(extra)
 }
 
 /// The same files of a repository that keeps them in a table (`reftable`): their names and contents.
@@ -101,7 +232,7 @@ pub(super) fn from_table(
     location: &Location,
 ) -> Result<Vec<(String, Vec<u8>)>, GitError> {
     let mut files = Vec::new();
-    if !location.common_dir.join("reftable").is_dir() {
+    if !location.has_table() {
         return Ok(files);
     }
     for name in ROOT_REFS {
@@ -157,80 +288,70 @@ fn reflog(listed: &[u8]) -> Vec<u8> {
     log
 }
 
-fn add_files(files: &mut Vec<(String, PathBuf)>, name: &str, path: &Path) {
-    if !path.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
-        files.push((name.to_owned(), path.to_owned()));
-        return;
-    }
-    let Ok(listed) = std::fs::read_dir(path) else {
-        return;
+fn add_files(
+    files: &mut Vec<Extra>,
+    warnings: &mut Vec<String>,
+    from: &Dir,
+    path: &[u8],
+    depth: usize,
+) -> Result<(), GitError> {
+    let failed = || GitError::io("read", from.place(path));
+    let mut left_out = |why: &io::Error| {
+        warnings.push(format!("{} is left out: {why}", escaped(path)));
     };
-    for entry in listed.flatten() {
-        if let Ok(inner) = entry.file_name().into_string() {
-            add_files(files, &format!("{name}/{inner}"), &entry.path());
+    let Some(stat) = from.find(path).map_err(failed())? else {
+        return Ok(());
+    };
+    if kind(stat) == FileType::Directory {
+        if depth == MAX_DEPTH || files.len() > MAX_FILES {
+            return Err(GitError::NotUnderstood {
+                place: from.place(path),
+                why: "there are more files in it than git would put there".into(),
+            });
         }
+        for (name, _) in from.names_in(path).map_err(failed())? {
+            add_files(
+                files,
+                warnings,
+                from,
+                &[path, b"/", &name].concat(),
+                depth + 1,
+            )?;
+        }
+        return Ok(());
     }
+    match from.file(path) {
+        Ok(Some((file, meta))) => {
+            let mut content = Vec::new();
+            let mut limited = io::Read::take(file, MAX_STATE + 1);
+            io::Read::read_to_end(&mut limited, &mut content).map_err(failed())?;
+            if content.len() as u64 > MAX_STATE {
+                return Err(GitError::TooLarge {
+                    path: escaped(path),
+                    limit: MAX_STATE,
+                });
+            }
+            files.push(Extra {
+                name: path.to_vec(),
+                content,
+                mtime: seconds(&meta),
+            });
+        }
+        Ok(None) => {}
+        Err(error) if is_another_kind(&error) => left_out(&error),
+        Err(error) => return Err(failed()(error)),
+    }
+    Ok(())
 }
 
 /// What the host ignores beside `.gitignore`: the user's own file, then the repository's.
-///
-/// # Errors
-/// Those of git.
-pub(super) fn excludes(git: &Git, location: &Location) -> Result<Vec<u8>, GitError> {
-    let users = users_file(git, location.root(), &EXCLUDES)?.map(|file| (file, Links::Followed));
-    let own = (location.common_dir.join("info/exclude"), Links::Refused);
-    let mut rules = Vec::new();
-    for (file, links) in users.into_iter().chain([own]) {
-        if let Ok((content, _)) = regular_file::read(&file, links, MAX_RULES) {
-            rules.extend_from_slice(&content);
-            if !rules.ends_with(b"\n") && !rules.is_empty() {
-                rules.push(b'\n');
-            }
+pub(super) fn excludes(rules: &Rules) -> Vec<u8> {
+    let mut all = Vec::new();
+    for content in [&rules.users_excludes, &rules.exclude] {
+        all.extend_from_slice(content);
+        if !all.ends_with(b"\n") && !all.is_empty() {
+            all.push(b'\n');
         }
     }
-    Ok(rules)
-}
-
-/// The user's own attributes, which hold in each of his repositories; `None` where there are none.
-///
-/// # Errors
-/// Those of git.
-pub(super) fn attributes_file(git: &Git, root: &Path) -> Result<Option<PathBuf>, GitError> {
-    let file = users_file(git, root, &ATTRIBUTES)?;
-    Ok(file.filter(|file| file.metadata().is_ok_and(|meta| meta.is_file())))
-}
-
-/// Reads those attributes. What cannot be read gives none, as for git.
-pub(super) fn attributes(file: Option<&Path>) -> Vec<u8> {
-    let read = file.map(|file| regular_file::read(file, Links::Followed, MAX_RULES));
-    read.and_then(Result::ok)
-        .map_or_else(Vec::new, |(content, _)| content)
-}
-
-/// The file that a setting names, or git's default for it. A repository's own configuration may name a
-/// file of its work tree and no other: it may have come from anywhere.
-fn users_file(git: &Git, root: &Path, which: &UsersFile) -> Result<Option<PathBuf>, GitError> {
-    let asked = [
-        "config",
-        "-z",
-        "--show-scope",
-        "--type=path",
-        "--get",
-        which.key,
-    ];
-    let Some(answer) = git.answer(&asked)? else {
-        let base = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
-        let base = base.or_else(|| Some(std::env::home_dir()?.join(".config")));
-        return Ok(base.map(|base| base.join("git").join(which.name)));
-    };
-    let mut parts = answer.split(|&byte| byte == 0);
-    let (Some(scope), Some(file)) = (parts.next(), parts.next()) else {
-        return Ok(None);
-    };
-    let file = root.join(OsStr::from_bytes(file));
-    if matches!(scope, b"local" | b"worktree") {
-        let real = |path: &Path| path.canonicalize().ok();
-        return Ok(real(&file).filter(|file| real(root).is_some_and(|root| file.starts_with(root))));
-    }
-    Ok(Some(file))
+    all
 }

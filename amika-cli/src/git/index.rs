@@ -1,8 +1,13 @@
-//! The index that goes into the sandbox, and what it lists.
+//! Indexes: the host's, read and checked by us and written anew for git, and the one of a commit.
 
-use std::path::{Path, PathBuf};
+use std::io;
+use std::time::SystemTime;
 
-use super::command::Git;
+use amika_core::git_files::index::{self, Index, InvalidIndex, MAX_FILE, Stat};
+use amika_core::git_files::oid::{ObjectFormat, Oid};
+use amika_core::repo_path::RepoPath;
+
+use super::dir::Dir;
 use super::error::GitError;
 
 /// One entry of an index.
@@ -29,88 +34,182 @@ pub(super) enum Mode {
     Gitlink,
 }
 
-/// Writes the index of a commit's tree to `file`, as `git checkout` would, but for the stat data.
-///
-/// Git checks the paths while it does: `..`, `.git` and their disguises are errors.
-pub(super) fn of_commit(git: &Git, commit: &str, file: &Path) -> Result<(), GitError> {
-    git.with_index(file)
-        .output(&["read-tree", commit])
-        .map(drop)
-}
-
-/// Copies the host's index to `file`; `false` when there is none yet.
-///
-/// Extensions that are tied to the host's directory (split index, untracked cache, file-system monitor)
-/// are taken out of the copy by git itself; entries and their flags stay.
-pub(super) fn of_host(git: &Git, git_dir: &Path, file: &Path) -> Result<bool, GitError> {
-    let host = git_dir.join("index");
-    let content = match std::fs::read(&host) {
-        Ok(content) => content,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(GitError::io("read", host)(error)),
-    };
-    std::fs::write(file, &content).map_err(GitError::io("write", file))?;
-    let has = |name: &[u8; 4]| content.windows(4).any(|window| window == name);
-    if has(b"link") || has(b"UNTR") || has(b"FSMN") {
-        git.with_index(file).output(&[
-            "update-index",
-            "--no-split-index",
-            "--no-untracked-cache",
-            "--no-fsmonitor",
-        ])?;
+impl Mode {
+    /// Takes that of an entry; `None` for a whole directory.
+    fn of(mode: index::Mode) -> Option<Self> {
+        Some(match mode {
+            index::Mode::Regular => Self::File,
+            index::Mode::Executable => Self::Executable,
+            index::Mode::Symlink => Self::Symlink,
+            index::Mode::Gitlink => Self::Gitlink,
+            index::Mode::Tree => return None,
+        })
     }
-    Ok(true)
-}
 
-/// The entries of an index, in its order; of an unmerged path only the first stage.
-pub(super) fn entries(git: &Git) -> Result<Vec<Entry>, GitError> {
-    let mut entries: Vec<Entry> = Vec::new();
-    git.each_line(&["ls-files", "-s", "-z", "--full-name"], |line| {
-        let entry = parse(line).ok_or_else(|| GitError::Output {
-            command: "ls-files",
-            output: String::from_utf8_lossy(line).into_owned(),
-        })?;
-        if entries.last().is_none_or(|last| last.path != entry.path) {
-            entries.push(entry);
+    /// As an index has it.
+    pub(super) fn of_index(self) -> index::Mode {
+        match self {
+            Self::File => index::Mode::Regular,
+            Self::Executable => index::Mode::Executable,
+            Self::Symlink => index::Mode::Symlink,
+            Self::Gitlink => index::Mode::Gitlink,
         }
-        Ok(())
-    })?;
-    Ok(entries)
-}
-
-/// `<mode> <oid> <stage>\t<path>`.
-fn parse(line: &[u8]) -> Option<Entry> {
-    let tab = line.iter().position(|&byte| byte == b'\t')?;
-    let mut fields = std::str::from_utf8(&line[..tab]).ok()?.split(' ');
-    let mode = match fields.next()? {
-        "100644" => Mode::File,
-        "100755" => Mode::Executable,
-        "120000" => Mode::Symlink,
-        "160000" => Mode::Gitlink,
-        _ => return None,
-    };
-    Some(Entry {
-        mode,
-        oid: fields.next()?.into(),
-        path: line[tab + 1..].into(),
-    })
-}
-
-/// Where temporary indexes of one repository lie.
-pub(super) fn temporary(scratch: &Path, number: usize) -> PathBuf {
-    scratch.join(format!("index-{number}"))
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_may_hold_anything_but_a_zero_byte() {
-        let entry = parse(b"100755 0123 0\ta\tb\n\xff c").unwrap();
-        assert_eq!(entry.mode, Mode::Executable);
-        assert_eq!(&*entry.path, b"a\tb\n\xff c");
-        assert_eq!(parse(b"040000 0123 0\tx"), None);
     }
+}
+
+/// A repository's index, as it was when it was read.
+#[derive(Debug)]
+pub(super) struct HostIndex {
+    parsed: Index,
+    modified: SystemTime,
+}
+
+impl HostIndex {
+    /// Reads it, beneath the git directory; `None` when there is none yet.
+    ///
+    /// # Errors
+    /// [`GitError::NotUnderstood`] when it is damaged, [`GitError::BadPath`] when it names what is not
+    /// beneath the work tree.
+    pub(super) fn read(git: &Dir, format: ObjectFormat) -> Result<Option<Self>, GitError> {
+        let place = git.place(b"index");
+        let failed = || GitError::io("read", &place);
+        let not_understood = |why: String| GitError::NotUnderstood {
+            place: place.clone(),
+            why,
+        };
+        let file = match git.file(b"index") {
+            Ok(Some(file)) => file,
+            Ok(None) => return Ok(None),
+            Err(error) => return Err(not_understood(error.to_string())),
+        };
+        let (file, meta) = file;
+        // One byte more than it may have says that it has too many.
+        let limit = MAX_FILE as u64 + 1;
+        let mut bytes = Vec::with_capacity(usize::try_from(meta.len().min(limit)).unwrap_or(0));
+        let mut limited = io::Read::take(file, limit);
+        io::Read::read_to_end(&mut limited, &mut bytes).map_err(failed())?;
+        let mut unread = None;
+        let shared = |oid: Oid| {
+            let name = format!("sharedindex.{oid}");
+            let read = git.read(name.as_bytes(), MAX_FILE as u64);
+            read.unwrap_or_else(|error| {
+                unread = Some(error.to_string());
+                None
+            })
+        };
+        let parsed = match index::parse(&bytes, format, shared) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                return Err(match (bad_path(&error), unread) {
+                    (true, _) => GitError::BadPath {
+                        of: "the index",
+                        why: error.to_string(),
+                    },
+                    (false, Some(unread)) => not_understood(unread),
+                    (false, None) => not_understood(error.to_string()),
+                });
+            }
+        };
+        Ok(Some(Self {
+            parsed,
+            modified: meta.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+        }))
+    }
+
+    /// The same entries as a file without extensions, which the copy gets.
+    pub(super) fn written(&self) -> Vec<u8> {
+        self.parsed.write()
+    }
+
+    /// Such a file for git to work with, where it is another: it does not look into the repositories inside,
+    /// which it would to compare what they have checked out.
+    pub(super) fn for_git(&self) -> Option<Vec<u8>> {
+        let is_link = |entry: &index::Entry| entry.mode == index::Mode::Gitlink;
+        if !self.parsed.entries.iter().any(is_link) {
+            return None;
+        }
+        let mut parsed = self.parsed.clone();
+        for link in parsed.entries.iter_mut().filter(|entry| is_link(entry)) {
+            link.assume_valid = true;
+        }
+        Some(parsed.write())
+    }
+
+    /// When it was written; racy entries are told by that.
+    pub(super) fn modified(&self) -> SystemTime {
+        self.modified
+    }
+
+    /// Whether it holds whole directories as one entry each.
+    pub(super) fn is_sparse(&self) -> bool {
+        let mut entries = self.parsed.entries.iter();
+        entries.any(|entry| entry.mode == index::Mode::Tree)
+    }
+
+    /// The entries in their order; of an unmerged path only the first stage, and of a directory that is one
+    /// entry none: nothing of it is on the disk.
+    pub(super) fn entries(&self) -> Vec<Entry> {
+        let mut entries: Vec<Entry> = Vec::with_capacity(self.parsed.entries.len());
+        for one in &self.parsed.entries {
+            let Some(mode) = Mode::of(one.mode) else {
+                continue;
+            };
+            let path = one.path.as_bytes();
+            if entries.last().is_none_or(|last| *last.path != *path) {
+                entries.push(Entry {
+                    mode,
+                    oid: one.oid.to_string().into(),
+                    path: path.into(),
+                });
+            }
+        }
+        entries
+    }
+
+    /// The objects of all files of one name, wherever they are, of all stages.
+    pub(super) fn objects_named<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = String> + 'a {
+        let entries = self.parsed.entries.iter();
+        entries
+            .filter(move |one| {
+                Mode::of(one.mode).is_some_and(|mode| mode != Mode::Gitlink)
+                    && one
+                        .path
+                        .as_bytes()
+                        .strip_suffix(name)
+                        .is_some_and(|rest| rest.is_empty() || rest.ends_with(b"/"))
+            })
+            .map(|one| one.oid.to_string())
+    }
+}
+
+/// Whether it is a name that is not understood, in the index or in the one that it builds on.
+fn bad_path(error: &InvalidIndex) -> bool {
+    match error {
+        InvalidIndex::Path { .. } => true,
+        InvalidIndex::Shared { why, .. } => bad_path(why),
+        _ => false,
+    }
+}
+
+/// The index of a commit's tree, as `git checkout` would write it but for the stat data.
+pub(super) fn of_tree(entries: &[Entry], format: ObjectFormat) -> Result<Vec<u8>, GitError> {
+    let bad = |why: String| GitError::BadPath { of: "a tree", why };
+    let mut index = Index {
+        format,
+        entries: Vec::with_capacity(entries.len()),
+    };
+    for entry in entries {
+        let oid = Oid::from_hex(format, entry.oid.as_bytes());
+        index.entries.push(index::Entry {
+            path: RepoPath::new(entry.path.clone()).map_err(|error| bad(error.to_string()))?,
+            mode: entry.mode.of_index(),
+            oid: oid.ok_or_else(|| bad(format!("{} is no object's name", entry.oid)))?,
+            stage: 0,
+            stat: Stat::default(),
+            assume_valid: false,
+            skip_worktree: false,
+            intent_to_add: false,
+        });
+    }
+    Ok(index.write())
 }

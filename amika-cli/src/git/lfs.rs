@@ -1,13 +1,19 @@
 //! Files kept in Git LFS: taken from the host's own store, never downloaded.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::blobs::{BlobError, Blobs};
-use super::command::Git;
-use super::config::Settings;
+use super::dir::Dir;
 use super::error::GitError;
 use super::index::Entry;
+use super::settings::Settings;
+use super::source::Location;
 
 /// A pointer is a short text; larger content is no pointer.
 const POINTER_LIMIT: u64 = 1024;
@@ -22,8 +28,8 @@ struct Pointer {
 /// A content that the host has.
 #[derive(Clone, Debug)]
 pub(super) struct Object {
-    /// Where it is on the host.
-    pub(super) path: PathBuf,
+    /// The store that has it, held open.
+    store: Arc<Dir>,
     /// Its place beneath `.git/`.
     pub(super) place: String,
     /// Bytes.
@@ -39,18 +45,61 @@ pub(super) struct Objects {
     pub(super) missing: usize,
 }
 
+impl Object {
+    /// Where it is on the host, for messages.
+    pub(super) fn path(&self) -> PathBuf {
+        self.store.place(self.beneath())
+    }
+
+    /// Opens it, never through a link.
+    pub(super) fn open(&self) -> io::Result<File> {
+        let found = self.store.file(self.beneath())?;
+        found
+            .map(|(file, _)| file)
+            .ok_or(io::ErrorKind::NotFound.into())
+    }
+
+    fn beneath(&self) -> &[u8] {
+        let place = self.place.as_bytes();
+        place.strip_prefix(b"lfs/").unwrap_or(place)
+    }
+}
+
+/// The store: where the user's configuration says, else where the repository's does if that is in its git
+/// directory, else the usual place.
+fn store(location: &Location, settings: &Settings) -> io::Result<Option<Dir>> {
+    let (_, common) = location.directories();
+    if let Some(own) = settings.own("lfs.storage") {
+        let own = match Path::new(OsStr::from_bytes(own)).strip_prefix(common.path()) {
+            Ok(inside) => inside.as_os_str().as_bytes(),
+            Err(_) => own,
+        };
+        return match common.real_dir(own) {
+            // It names another place.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(None),
+            found => found,
+        };
+    }
+    match settings.users(b"lfs.storage") {
+        Some(users) => Ok(Dir::open(&common.place(users)).ok()),
+        None => common.real_dir(b"lfs"),
+    }
+}
+
 /// Finds the contents for pointers among the entries.
 pub(super) fn find(
-    git: &Git,
+    location: &Location,
     settings: &Settings,
-    common_dir: &Path,
     entries: &[&Entry],
 ) -> Result<Objects, GitError> {
     let mut objects = Objects::default();
     if entries.is_empty() {
         return Ok(objects);
     }
-    let store = common_dir.join(settings.get("lfs.storage").unwrap_or("lfs"));
+    let common_dir = &location.common_dir;
+    let git = &location.git_in(None);
+    let store = store(location, settings).map_err(GitError::io("read", common_dir))?;
+    let store = store.map(Arc::new);
     let oids = entries.iter().map(|entry| &*entry.oid);
     std::thread::scope(|scope| {
         let mut blobs = Blobs::start(scope, git, oids)?;
@@ -77,13 +126,17 @@ pub(super) fn find(
                 &pointer.oid[2..4],
                 pointer.oid
             );
-            let path = store.join(&place);
-            if std::fs::metadata(&path).is_ok_and(|found| found.len() == pointer.size) {
-                let place = format!("lfs/{place}");
-                let size = pointer.size;
-                objects
-                    .of
-                    .insert(entry.oid.to_string(), Object { path, place, size });
+            let has = |store: &&Arc<Dir>| {
+                let found = store.file(place.as_bytes());
+                matches!(found, Ok(Some((_, meta))) if meta.len() == pointer.size)
+            };
+            if let Some(store) = store.as_ref().filter(has) {
+                let object = Object {
+                    store: Arc::clone(store),
+                    place: format!("lfs/{place}"),
+                    size: pointer.size,
+                };
+                objects.of.insert(entry.oid.to_string(), object);
             } else if pointer.size > 0 {
                 objects.missing += 1;
             }

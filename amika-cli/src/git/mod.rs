@@ -5,20 +5,26 @@
 //! Request ─▶ source (path or URL) ─▶ refs (which branch) ─▶ plan ─▶ emit ─▶ tar archive
 //! ```
 //!
-//! The host's repository is only read: objects as files, everything else by asking `git`, whose environment
-//! `command` empties. Nothing needs git or a shell in the image, and no path of the repository reaches the
+//! The host's repository is only read, by us: each of its files once, beneath a descriptor and through no
+//! link. `git` is asked as well, but runs on a directory that is generated of what was read (`generated`),
+//! in an environment that `command` empties. Nothing needs git or a shell in the image, and no path of the repository reaches the
 //! engine, so that a remote one does as well.
 
 mod attributes;
 mod blobs;
 mod changes;
+mod children;
 mod clone;
 mod command;
 mod config;
 mod content;
+mod dir;
+mod discover;
+mod drivers;
 mod emit;
 mod error;
 mod extra;
+mod generated;
 mod index;
 mod lfs;
 mod objects;
@@ -26,20 +32,25 @@ mod plan;
 mod refs;
 mod rewrite;
 mod selection;
+mod settings;
 mod size;
 mod snapshot;
 mod source;
 mod submodule;
-mod trust;
+mod table;
+mod tree;
 mod url;
+mod users;
+mod workshop;
 mod worktree;
 mod writer;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+pub use children::end_all;
 pub use clone::{Listener, Said};
 pub use content::{Entry, Kind};
 pub use error::GitError;
@@ -47,11 +58,12 @@ pub use size::Size;
 pub use snapshot::Snapshot;
 pub use writer::Owner;
 
-use config::Settings;
 use plan::{Place, Plan, Planner};
 use refs::Refs;
 use selection::Selection;
+use settings::Settings;
 use source::{Location, Source};
+use workshop::Workshop;
 use writer::TarWriter;
 
 use crate::scratch::Scratch;
@@ -110,7 +122,9 @@ pub struct Repository(Arc<Inner>);
 struct Inner {
     facts: Facts,
     plan: Plan,
-    /// Temporary indexes, and the copy of a URL's repository.
+    /// `.amika/config.toml`, once it was read.
+    config_toml: OnceLock<Option<Vec<u8>>>,
+    /// Generated directories, temporary indexes, and the copy of a URL's repository.
     scratch: Scratch,
 }
 
@@ -143,9 +157,15 @@ pub async fn open(
         return Err(GitError::NoWorkTree { what: "a URL" });
     }
     let git_dir = clone::bare(&address, scratch.path(), listener).await?;
-    let prepared = {
+    let (prepared, workshop) = {
         let (request, git_dir, address) = (request.clone(), git_dir.clone(), address.clone());
-        blocking(move || Prepared::of_url(&request, &git_dir, &address)).await?
+        let place = scratch.path().to_owned();
+        blocking(move || {
+            let workshop = Workshop::new(&place)?;
+            let prepared = Prepared::of_url(&request, &git_dir, &address, &workshop)?;
+            Ok((prepared, workshop))
+        })
+        .await?
     };
     if prepared.uses_lfs
         && let Some(commit) = prepared.selection.head.commit()
@@ -160,7 +180,7 @@ pub async fn open(
             source: url::without_secrets(&address),
             ..prepared.facts()
         };
-        finish(prepared, facts, None, scratch)
+        finish(prepared, facts, None, scratch, &workshop)
     })
     .await
 }
@@ -219,10 +239,15 @@ impl Prepared {
         })
     }
 
-    fn of_url(request: &Request, git_dir: &Path, address: &str) -> Result<Self, GitError> {
-        let location = Location::of(git_dir)?;
+    fn of_url(
+        request: &Request,
+        git_dir: &Path,
+        address: &str,
+        workshop: &Workshop,
+    ) -> Result<Self, GitError> {
+        let location = Location::of_clone(git_dir, workshop)?;
         let git = location.git();
-        let settings = Settings::of_clone(&Settings::read(&git)?, address);
+        let settings = Settings::of_clone(location.settings(), address);
         let refs = Refs::read(&git, false)?.into_clone_of("origin");
         let default = refs.head.branch().map(str::to_owned);
         let mut prepared = match Self::select(request, location, settings, refs) {
@@ -265,7 +290,8 @@ impl Prepared {
 }
 
 fn local(request: &Request, directory: &Path, scratch: Scratch) -> Result<Repository, GitError> {
-    let location = Location::of(directory)?;
+    let workshop = Workshop::new(scratch.path())?;
+    let location = Location::of(directory, &workshop)?;
     let git = location.git();
     let dirty = match request.copy {
         Copy::Clean => None,
@@ -276,7 +302,7 @@ fn local(request: &Request, directory: &Path, scratch: Scratch) -> Result<Reposi
         }
         Copy::Dirty { include_ignored } => Some(include_ignored),
     };
-    let settings = Settings::read(&git)?;
+    let settings = location.settings().clone();
     let refs = Refs::read(&git, dirty.is_some())?;
     if dirty.is_some()
         && let Some(branch) = &request.branch
@@ -288,11 +314,13 @@ fn local(request: &Request, directory: &Path, scratch: Scratch) -> Result<Reposi
         });
     }
     let mut warnings = Vec::new();
-    let is_dirty = match changes::any(&location) {
+    let is_dirty = match changes::any(&location, &workshop) {
         // A clean copy needs no index, nor a work tree.
-        Err(GitError::Failed { stderr, .. }) if dirty.is_none() => {
+        Err(error @ (GitError::Failed { .. } | GitError::NotUnderstood { .. }))
+            if dirty.is_none() =>
+        {
             warnings.push(format!(
-                "whether anything is uncommitted is not known, `git status` fails: {stderr}"
+                "whether anything is uncommitted is not known: {error}"
             ));
             false
         }
@@ -307,7 +335,7 @@ fn local(request: &Request, directory: &Path, scratch: Scratch) -> Result<Reposi
             .warnings
             .push("uncommitted changes stay behind (--no-clean takes them along)".into());
     }
-    finish(prepared, facts, dirty, scratch)
+    finish(prepared, facts, dirty, scratch, &workshop)
 }
 
 fn finish(
@@ -315,15 +343,16 @@ fn finish(
     mut facts: Facts,
     dirty: Option<bool>,
     scratch: Scratch,
+    workshop: &Workshop,
 ) -> Result<Repository, GitError> {
     for variable in ["user.name", "user.email"] {
-        if prepared.settings.get(variable).is_none() {
+        if prepared.settings.bytes(variable).is_none() {
             facts.warnings.push(format!(
                 "git on this machine has no {variable}: `git commit` in the sandbox will ask for it"
             ));
         }
     }
-    let mut planner = Planner::new(scratch.path(), dirty, facts.root.is_none());
+    let mut planner = Planner::new(workshop, dirty, facts.root.is_none());
     let root = Place {
         tree: Vec::new(),
         git_dir: b".git".to_vec(),
@@ -340,6 +369,7 @@ fn finish(
     Ok(Repository(Arc::new(Inner {
         facts,
         plan,
+        config_toml: OnceLock::new(),
         scratch,
     })))
 }
@@ -355,8 +385,22 @@ impl Repository {
     /// # Errors
     /// When it leads out of the repository, or is larger than 1 MiB.
     pub async fn config_toml(&self) -> Result<Option<Vec<u8>>, GitError> {
+        if let Some(read) = self.0.config_toml.get() {
+            return Ok(read.clone());
+        }
         let this = self.clone();
-        blocking(move || content::read(&this.0.plan, CONFIG_TOML, CONFIG_LIMIT)).await
+        let read = blocking(move || content::read(&this.0.plan, CONFIG_TOML, CONFIG_LIMIT)).await?;
+        Ok(self.0.config_toml.get_or_init(|| read).clone())
+    }
+
+    /// The content of a regular file of the copy; `None` when the path leads to none.
+    ///
+    /// # Errors
+    /// [`GitError::Outside`] when it leads out of the repository, [`GitError::TooLarge`] when it has
+    /// more than `limit` bytes.
+    pub async fn file(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, GitError> {
+        let (this, path) = (self.clone(), path.to_owned());
+        blocking(move || content::read(&this.0.plan, &path, limit)).await
     }
 
     /// What a path, relative to the repository's root, leads to; `None` when to nothing.

@@ -5,112 +5,284 @@
 //! a file that was added and taken back, or a stash: of a clean copy only those go along that a ref that
 //! goes along reaches.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+//!
+//! Each is opened here, once, beneath the object directory and through no link: git reads it by that
+//! descriptor, and so is what is sent. What the repository borrows from elsewhere (`info/alternates`) git
+//! may read as well, but of it only that goes along which refs reach.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
+
+use amika_core::git_files::oid::ObjectFormat;
+use rustix::fs::FileType;
 
 use super::blobs::enlarge;
+use super::children::Running;
 use super::command::Git;
+use super::dir::{At, Dir, give};
+use super::discover::Found;
 use super::error::GitError;
-use crate::regular_file::{self, Links};
+use super::generated::{Generated, shown};
 
-/// What the object directories of a repository hold, those of its alternates included.
+/// Packs of one repository, at most: each is held open.
+const MAX_PACKS: usize = 4000;
+/// Loose objects that are held open, at most; those of few bytes are not, but copied.
+const MAX_OPEN: usize = 1000;
+/// Bytes of a loose object that is copied at once.
+const SMALL: u64 = 64 * 1024;
+/// Object directories that borrow from each other, at most; git itself follows five, one after the other.
+const MAX_BORROWED: usize = 64;
+/// Bytes of a list of them.
+const MAX_ALTERNATES: u64 = 1 << 20;
+
+/// All object directories of a repository.
+#[derive(Debug, Default)]
+pub(super) struct Stores {
+    /// Its own.
+    pub(super) own: Store,
+    /// Those that it borrows from.
+    pub(super) borrowed: Vec<Store>,
+}
+
+/// What an object directory holds.
 #[derive(Debug, Default)]
 pub(super) struct Store {
     /// Files of packs, by their names; open, since a `git gc` may remove them at any time.
     pub(super) packs: BTreeMap<String, (PathBuf, File)>,
-    /// Loose objects: the directory of each, by its name. Sorted, so that directories stay together.
-    pub(super) loose: BTreeMap<String, usize>,
-    /// The object directories.
-    pub(super) directories: Vec<PathBuf>,
+    /// The names of loose objects. Sorted, so that directories stay together.
+    pub(super) loose: BTreeSet<String>,
+    /// Large ones of them.
+    open: Vec<File>,
 }
 
 /// Files that belong to a pack and say something without the host's other files: not `.keep`, not
 /// bitmaps, of which git uses one only.
 const PACK_FILES: [&str; 4] = ["idx", "rev", "promisor", "mtimes"];
 
+impl Stores {
+    /// Opens what is there now, and gives it to git.
+    pub(super) fn open(
+        found: &Found,
+        format: ObjectFormat,
+        generated: &Generated,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self, GitError> {
+        raise_open_files();
+        let place = found.common.place(b"objects");
+        let objects = found
+            .common
+            .dir(b"objects")
+            .map_err(GitError::io("read", &place))?
+            .ok_or_else(|| GitError::NotUnderstood {
+                place,
+                why: "it is not there".into(),
+            })?;
+        let mut stores = Self::default();
+        if found.is_unclaimed {
+            let store = Store::open(&objects, &generated.borrowed, format)?;
+            stores.borrowed.push(store);
+        } else {
+            stores.own = Store::open(&objects, &generated.objects, format)?;
+        }
+        for directory in borrowed_directories(objects)? {
+            warnings.push(format!(
+                "objects of {} come along, as far as refs reach them: the repository borrows from there",
+                shown(directory.path())
+            ));
+            let store = Store::open(&directory, &generated.borrowed, format)?;
+            stores.borrowed.push(store);
+        }
+        Ok(stores)
+    }
+}
+
 impl Store {
-    /// Lists what is there now.
-    pub(super) fn list(common_dir: &Path) -> Result<Self, GitError> {
-        let mut store = Self {
-            directories: object_directories(&common_dir.join("objects"))?,
-            ..Self::default()
-        };
-        for number in 0..store.directories.len() {
-            let directory = store.directories[number].clone();
-            store.list_packs(&directory)?;
-            for name in names(&directory)? {
-                if name.len() != 2 || !hexadecimal(&name) {
+    fn open(objects: &Dir, to: &Path, format: ObjectFormat) -> Result<Self, GitError> {
+        let mut store = Self::default();
+        store.open_packs(objects, &to.join("pack"))?;
+        let rest = 2 * format.length() - 2;
+        let failed = |path: &[u8]| GitError::io("read", objects.place(path));
+        for (name, kind) in objects.names().map_err(failed(b""))? {
+            let Some(name) = text(&name).filter(|name| name.len() == 2 && hexadecimal(name)) else {
+                continue;
+            };
+            if kind == FileType::RegularFile {
+                continue;
+            }
+            let found = objects
+                .dir(name.as_bytes())
+                .map_err(failed(name.as_bytes()))?;
+            let Some(directory) = found else { continue };
+            let to = to.join(name);
+            let mut is_made = false;
+            for (inner, _) in directory.names().map_err(failed(name.as_bytes()))? {
+                let Some(inner) = text(&inner).filter(|it| it.len() == rest && hexadecimal(it))
+                else {
                     continue;
+                };
+                if !is_made {
+                    make_directory(&to)?;
+                    is_made = true;
                 }
-                for rest in names(&directory.join(&name))? {
-                    if matches!(rest.len(), 38 | 62) && hexadecimal(&rest) {
-                        store.loose.entry(format!("{name}{rest}")).or_insert(number);
-                    }
+                if store.take_loose(&directory, inner, &to.join(inner))? {
+                    store.loose.insert(format!("{name}{inner}"));
                 }
             }
         }
         Ok(store)
     }
 
-    fn list_packs(&mut self, objects: &Path) -> Result<(), GitError> {
-        let directory = objects.join("pack");
-        let all: HashSet<String> = names(&directory)?.into_iter().collect();
-        for name in &all {
-            let Some(stem) = name.strip_suffix(".pack") else {
-                continue;
-            };
-            if !all.contains(&format!("{stem}.idx")) || self.packs.contains_key(name) {
-                continue;
+    /// Copies a loose object to where git reads it, or gives it to git.
+    fn take_loose(&mut self, from: &Dir, name: &str, to: &Path) -> Result<bool, GitError> {
+        let failed = || GitError::io("read", from.place(name.as_bytes()));
+        // One that went meanwhile was packed.
+        let Some((file, meta)) = from.file(name.as_bytes()).map_err(failed())? else {
+            return Ok(false);
+        };
+        let write = || GitError::io("write", to);
+        if meta.len() > SMALL && self.open.len() < MAX_OPEN {
+            match give(&file, to) {
+                Ok(()) => self.open.push(file),
+                // It was borrowed from elsewhere already.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(write()(error)),
             }
+            return Ok(true);
+        }
+        let mut content = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0));
+        let most = meta.len().saturating_add(1);
+        At::start(&file)
+            .take(most)
+            .read_to_end(&mut content)
+            .map_err(failed())?;
+        if content.len() as u64 != meta.len() {
+            return Err(GitError::Changed {
+                path: from.place(name.as_bytes()),
+            });
+        }
+        std::fs::write(to, content).map_err(write())?;
+        Ok(true)
+    }
+
+    fn open_packs(&mut self, objects: &Dir, to: &Path) -> Result<(), GitError> {
+        let failed = |path: &[u8]| GitError::io("read", objects.place(path));
+        let Some(directory) = objects.dir(b"pack").map_err(failed(b"pack"))? else {
+            return Ok(());
+        };
+        let names = directory.names().map_err(failed(b"pack"))?;
+        let all: HashSet<&str> = names.iter().filter_map(|(name, _)| text(name)).collect();
+        let mut stems: Vec<&str> = all
+            .iter()
+            .filter_map(|name| name.strip_suffix(".pack"))
+            .filter(|stem| all.contains(format!("{stem}.idx").as_str()))
+            .collect();
+        stems.sort_unstable();
+        if stems.len() > MAX_PACKS {
+            return Err(GitError::TooManyPacks {
+                place: directory.path().to_owned(),
+                found: stems.len(),
+                most: MAX_PACKS,
+            });
+        }
+        for stem in stems {
             let files = PACK_FILES.iter().map(|suffix| format!("{stem}.{suffix}"));
-            for file in files
-                .filter(|file| all.contains(file))
-                .chain([name.clone()])
+            for name in files
+                .filter(|file| all.contains(file.as_str()))
+                .chain([format!("{stem}.pack")])
             {
-                let path = directory.join(&file);
-                let (open, _) = regular_file::open(&path, Links::Refused)
-                    .map_err(GitError::io("read", &path))?;
-                self.packs.insert(file, (path, open));
+                let path = directory.place(name.as_bytes());
+                let open = directory.file(name.as_bytes());
+                let Some((file, _)) = open.map_err(GitError::io("read", &path))? else {
+                    return Err(GitError::Changed { path });
+                };
+                let place = to.join(&name);
+                match give(&file, &place) {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                    Err(error) => return Err(GitError::io("write", place)(error)),
+                }
+                self.packs.insert(name, (path, file));
             }
         }
         Ok(())
     }
+}
 
-    /// Where a loose object is.
-    pub(super) fn loose_path(&self, oid: &str, directory: usize) -> PathBuf {
-        self.directories[directory].join(&oid[..2]).join(&oid[2..])
+fn make_directory(place: &Path) -> Result<(), GitError> {
+    match std::fs::create_dir(place) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(GitError::io("write", place)(error))
+        }
+        _ => Ok(()),
     }
 }
 
-/// An object directory and those that it borrows from, the nearest first.
-fn object_directories(objects: &Path) -> Result<Vec<PathBuf>, GitError> {
-    let mut directories = vec![objects.to_owned()];
+fn text(name: &[u8]) -> Option<&str> {
+    std::str::from_utf8(name).ok()
+}
+
+/// Lets this program hold as many files open as the system lets it: one for each file of each pack.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let limit = getrlimit(Resource::Nofile);
+        let _ = setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: limit.maximum,
+                maximum: limit.maximum,
+            },
+        );
+    });
+}
+
+/// The object directories that one borrows from, the nearest first.
+fn borrowed_directories(objects: Dir) -> Result<Vec<Dir>, GitError> {
+    let mut directories = vec![objects];
     let mut next = 0;
     while next < directories.len() {
-        let directory = directories[next].clone();
+        let directory = &directories[next];
         next += 1;
-        let file = directory.join("info/alternates");
-        let listed = match std::fs::read(&file) {
-            Ok(listed) => listed,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(GitError::io("read", file)(error)),
-        };
+        let place = directory.place(b"info/alternates");
+        let listed = directory
+            .read(b"info/alternates", MAX_ALTERNATES)
+            .map_err(GitError::io("read", &place))?
+            .unwrap_or_default();
+        let mut further: Vec<PathBuf> = Vec::new();
         for line in listed.split(|&byte| byte == b'\n') {
             if line.is_empty() || line[0] == b'#' {
                 continue;
             }
-            let borrowed = super::source::join(&directory, &unquoted(line));
             // Git goes on without one that is gone, and so do we.
-            if let Ok(borrowed) = borrowed.canonicalize()
-                && !directories.contains(&borrowed)
-            {
-                directories.push(borrowed);
+            if let Ok(borrowed) = directory.place(&unquoted(line)).canonicalize() {
+                further.push(borrowed);
             }
         }
+        for place in further {
+            let Ok(borrowed) = Dir::open(&place) else {
+                continue;
+            };
+            let mut is_known = false;
+            for known in &directories {
+                is_known |= known.is(&borrowed).map_err(GitError::io("read", &place))?;
+            }
+            if is_known {
+                continue;
+            }
+            if directories.len() > MAX_BORROWED {
+                return Err(GitError::NotUnderstood {
+                    place: directories[0].place(b"info/alternates"),
+                    why: format!("it leads to more than {MAX_BORROWED} object directories"),
+                });
+            }
+            directories.push(borrowed);
+        }
     }
+    directories.remove(0);
     Ok(directories)
 }
 
@@ -145,23 +317,6 @@ fn unquoted(line: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// The names in a directory that are text; none when the directory is not there.
-fn names(directory: &Path) -> Result<Vec<String>, GitError> {
-    let listed = match std::fs::read_dir(directory) {
-        Ok(listed) => listed,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(GitError::io("read", directory)(error)),
-    };
-    let mut names = Vec::new();
-    for entry in listed {
-        let entry = entry.map_err(GitError::io("read", directory))?;
-        if let Ok(name) = entry.file_name().into_string() {
-            names.push(name);
-        }
-    }
-    Ok(names)
-}
-
 fn hexadecimal(text: &str) -> bool {
     text.bytes()
         .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
@@ -169,30 +324,24 @@ fn hexadecimal(text: &str) -> bool {
 
 /// A running walk from some commits to all that they reach.
 pub(super) struct Walk {
-    child: Child,
-    git: Git,
+    running: Running,
 }
 
 impl Walk {
-    /// Starts at these objects. In a partial clone what was promised may be missing.
+    /// Starts at these objects. In a partial clone anything may be missing.
     pub(super) fn start(git: &Git, tips: &[String], partial: bool) -> Result<Self, GitError> {
         let mut arguments = vec!["rev-list", "--objects", "--no-object-names", "--stdin"];
         if partial {
-            arguments.push("--missing=allow-promisor");
+            arguments.push("--missing=allow-any");
         }
-        let mut child = git
-            .command(&arguments)
-            // Replaced objects go along with what replaces them.
-            .env("GIT_NO_REPLACE_OBJECTS", "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(GitError::NoGit)?;
-        if let Some(stdout) = &child.stdout {
-            enlarge(stdout);
-        }
-        let stdin = child.stdin.take();
+        let mut running = Running::start(
+            git.command(&arguments)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped()),
+        )
+        .map_err(GitError::NoGit)?;
+        let stdin = running.child().stdin.take();
         let tips = tips.join("\n") + "\n";
         std::thread::spawn(move || {
             if let Some(mut stdin) = stdin {
@@ -200,60 +349,108 @@ impl Walk {
                 let _ = stdin.write_all(tips.as_bytes());
             }
         });
-        Ok(Self {
-            child,
-            git: git.clone(),
-        })
+        Ok(Self { running })
     }
 
-    /// Keeps of the loose objects those that are reached. Ends as soon as all of them are.
-    pub(super) fn reached(
-        mut self,
-        loose: &BTreeMap<String, usize>,
-    ) -> Result<HashMap<String, usize>, GitError> {
-        let mut reached = HashMap::new();
-        let stdout = self.child.stdout.take();
+    /// Hands over each object that is reached, until `take` wants no more.
+    pub(super) fn each(mut self, mut take: impl FnMut(&str) -> bool) -> Result<(), GitError> {
+        let stdout = self.running.stdout();
+        if let Some(stdout) = &stdout {
+            enlarge(stdout.pipe());
+        }
         let mut lines = stdout.map(|stdout| BufReader::with_capacity(256 * 1024, stdout));
         let mut line = String::new();
-        while reached.len() < loose.len() {
+        loop {
             line.clear();
             let read = match &mut lines {
                 Some(lines) => lines.read_line(&mut line),
                 None => Ok(0),
             };
             if read.map_err(GitError::NoGit)? == 0 {
-                return self.ended(reached);
+                return self.ended();
             }
-            let oid = line.trim_end();
-            if let Some(&directory) = loose.get(oid) {
-                reached.insert(oid.to_owned(), directory);
+            if !take(line.trim_end()) {
+                return Ok(());
             }
         }
+    }
+
+    /// Keeps of the loose objects those that are reached. Ends as soon as all of them are.
+    pub(super) fn reached(self, loose: &BTreeSet<String>) -> Result<HashSet<String>, GitError> {
+        let mut reached = HashSet::new();
+        if loose.is_empty() {
+            return Ok(reached);
+        }
+        self.each(|oid| {
+            if loose.contains(oid) {
+                reached.insert(oid.to_owned());
+            }
+            reached.len() < loose.len()
+        })?;
         Ok(reached)
     }
 
-    fn ended(
-        &mut self,
-        reached: HashMap<String, usize>,
-    ) -> Result<HashMap<String, usize>, GitError> {
+    fn ended(&mut self) -> Result<(), GitError> {
         let mut stderr = String::new();
-        if let Some(mut output) = self.child.stderr.take() {
-            let _ = std::io::Read::read_to_string(&mut output, &mut stderr);
+        if let Some(mut output) = self.running.child().stderr.take() {
+            let _ = output.read_to_string(&mut stderr);
         }
-        let status = self.child.wait().map_err(GitError::NoGit)?;
+        let status = self.running.wait().map_err(GitError::NoGit)?;
+        let arguments = ["rev-list", "--objects"];
+        Git::in_time(&self.running, &arguments)?;
         if status.success() {
-            Ok(reached)
+            Ok(())
         } else {
-            Err(self.git.failed(&["rev-list", "--objects"], stderr.trim()))
+            Err(Git::failed(&arguments, stderr.trim()))
         }
     }
 }
 
-impl Drop for Walk {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+/// Packs what the refs reach of objects that are elsewhere, in a directory of ours: the files of that pack.
+pub(super) fn borrowed(
+    git: &Git,
+    tips: &[String],
+    partial: bool,
+    to: &Path,
+) -> Result<Vec<(String, PathBuf)>, GitError> {
+    let mut reached = Vec::new();
+    Walk::start(git, tips, partial)?.each(|oid| {
+        reached.extend_from_slice(oid.as_bytes());
+        reached.push(b'\n');
+        true
+    })?;
+    // What its own objects are it says without the others.
+    let own = git.with_borrowed(None);
+    let checked = own.filter(&["cat-file", "--batch-check", "--buffer"], reached)?;
+    let mut wanted = Vec::new();
+    for line in checked.split(|&byte| byte == b'\n') {
+        if let Some(oid) = line.strip_suffix(b" missing") {
+            wanted.extend_from_slice(oid);
+            wanted.push(b'\n');
+        }
     }
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    make_directory(to)?;
+    let stem = to.join("pack");
+    let stem = stem.to_string_lossy().into_owned();
+    let mut arguments = vec!["pack-objects", "-q"];
+    if partial {
+        arguments.push("--missing=allow-any");
+    }
+    arguments.push(&stem);
+    git.filter(&arguments, wanted)?;
+    let mut files = Vec::new();
+    let listed = std::fs::read_dir(to).map_err(GitError::io("read", to))?;
+    for entry in listed {
+        let entry = entry.map_err(GitError::io("read", to))?;
+        if let Ok(name) = entry.file_name().into_string() {
+            files.push((name, entry.path()));
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 #[cfg(test)]
@@ -283,9 +480,8 @@ mod tests {
             format!("{}\n", root.join("a").display()),
         )
         .unwrap();
-        assert_eq!(
-            object_directories(&root.join("a")).unwrap(),
-            [root.join("a"), root.join("b")]
-        );
+        let borrowed = borrowed_directories(Dir::open(&root.join("a")).unwrap()).unwrap();
+        let places: Vec<_> = borrowed.iter().map(Dir::path).collect();
+        assert_eq!(places, [root.join("b")]);
     }
 }

@@ -1,21 +1,26 @@
 //! All that is decided about a copy before its first byte is written: one [`Plan`] for a repository, and
 //! one for each repository inside it.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+
+use amika_core::repo_path::escaped;
 
 use super::attributes::{self, Conversions};
 use super::command::Git;
-use super::config::{self, Settings, Wanted};
+use super::config::{self, Wanted};
+use super::drivers;
 use super::error::GitError;
-use super::extra;
-use super::index::{self, Entry, Mode};
+use super::extra::{self, Extra};
+use super::index::{self, Entry, HostIndex, Mode};
 use super::lfs;
 use super::refs::{Head, Ref, Refs};
 use super::selection::Selection;
+use super::settings::Settings;
 use super::source::Location;
 use super::submodule::{self, Submodule};
-use super::trust;
+use super::tree;
+use super::workshop::Workshop;
 use super::worktree::Paths;
 
 /// Where a repository stands in the archive. Both without a slash at the end; empty for the root.
@@ -34,20 +39,24 @@ pub(super) struct Plan {
     pub(super) place: Place,
     pub(super) head: Head,
     pub(super) refs: Vec<Ref>,
-    pub(super) config: String,
+    pub(super) config: Vec<u8>,
     /// The index to put in, once there is one.
     pub(super) index: Option<PathBuf>,
     pub(super) tree: Tree,
     /// Files go through a filter that does not run here.
     pub(super) is_filtered: bool,
     pub(super) lfs: HashMap<String, lfs::Object>,
-    /// Further files of the git directory: their place in it, and where they are.
-    pub(super) extra: Vec<(String, PathBuf)>,
+    /// Further files of the git directory.
+    pub(super) extra: Vec<Extra>,
     /// And those that are put together: their place, and what is in them.
     pub(super) made: Vec<(String, Vec<u8>)>,
     pub(super) partial: bool,
     /// Repositories inside this one.
     pub(super) children: Vec<Plan>,
+    /// The tree of its commit.
+    pub(super) committed_tree: Option<String>,
+    /// Where what is borrowed from elsewhere is packed for a moment.
+    pub(super) borrowed: PathBuf,
     /// Unix seconds, for what has no time of its own.
     pub(super) mtime: u64,
 }
@@ -71,13 +80,12 @@ pub(super) enum Tree {
 
 /// What makes plans.
 pub(super) struct Planner<'a> {
-    pub(super) scratch: &'a Path,
+    pub(super) workshop: &'a Workshop,
     /// `None` for committed state; else whether ignored files come too.
     pub(super) dirty: Option<bool>,
     /// The repository is a copy of a URL's, and nothing more is on this machine.
     pub(super) of_url: bool,
     pub(super) warnings: Vec<String>,
-    numbers: usize,
 }
 
 /// Where the user's attributes stand in a git directory. Not in `info/attributes`, which counts before the
@@ -88,20 +96,21 @@ const USERS_ATTRIBUTES: &str = "info/user-attributes";
 pub(super) const DEPTH: usize = 16;
 
 impl<'a> Planner<'a> {
-    /// A planner that keeps its temporary files in `scratch`.
-    pub(super) fn new(scratch: &'a Path, dirty: Option<bool>, of_url: bool) -> Self {
+    /// A planner that keeps its temporary files in a workshop.
+    pub(super) fn new(workshop: &'a Workshop, dirty: Option<bool>, of_url: bool) -> Self {
         Self {
-            scratch,
+            workshop,
             dirty,
             of_url,
             warnings: Vec::new(),
-            numbers: 0,
         }
     }
 
-    fn number(&mut self) -> usize {
-        self.numbers += 1;
-        self.numbers
+    /// Tells something, once.
+    fn warn(&mut self, warning: String) {
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
     }
 
     /// Plans a repository and all inside it.
@@ -115,15 +124,21 @@ impl<'a> Planner<'a> {
         depth: usize,
     ) -> Result<Plan, GitError> {
         for name in &refs.left_out {
-            self.warnings
-                .push(format!("{name} stays behind: its name is not UTF-8"));
+            self.warn(format!("{name} stays behind: its name is not UTF-8"));
+        }
+        for warning in location.warnings() {
+            self.warn(warning.clone());
         }
         let git = location.git();
-        let index_file = index::temporary(self.scratch, self.number());
-        let mtime = commit_time(&git, selection.head.commit())?;
+        let commit = match selection.head.commit() {
+            Some(oid) => Some(tree::commit(&git, oid, location.format())?),
+            None => None,
+        };
+        let mtime = commit.as_ref().map_or(0, |commit| commit.time);
+        let committed_tree = commit.map(|commit| commit.tree);
         let prepared = match self.dirty {
-            None => self.committed(&location, settings, selection, &index_file)?,
-            Some(ignored) => Self::disk(&location, settings, &index_file, ignored)?,
+            None => self.committed(&location, settings, committed_tree.as_deref())?,
+            Some(ignored) => Self::disk(&location, settings, ignored)?,
         };
         let Prepared {
             index,
@@ -138,7 +153,7 @@ impl<'a> Planner<'a> {
             .filter(|(_, conversion)| **conversion == attributes::Conversion::Lfs)
             .filter_map(|(position, _)| entries.get(*position))
             .collect();
-        let found = lfs::find(&git, settings, &location.common_dir, &lfs_entries)?;
+        let found = lfs::find(&location, settings, &lfs_entries)?;
         if found.missing > 0 && self.dirty.is_none() {
             let files = found.missing;
             self.warnings.push(if self.of_url {
@@ -147,13 +162,13 @@ impl<'a> Planner<'a> {
                 format!("{files} LFS file(s) stay pointers: their content is not on this machine (`git lfs fetch` brings it)")
             });
         }
-        let mut drivers = conversions.drivers.clone();
+        let mut drivers: BTreeSet<Vec<u8>> = conversions.drivers.clone();
         if found.of.is_empty() && self.dirty.is_none() {
-            drivers.remove("lfs");
+            drivers.remove(&b"lfs"[..]);
         }
-        let denied: Vec<String> = drivers
+        let denied: Vec<Vec<u8>> = drivers
             .iter()
-            .filter(|driver| trust::is_own(settings, driver))
+            .filter(|driver| drivers::is_own(settings, driver))
             .cloned()
             .collect();
         for driver in &denied {
@@ -167,7 +182,6 @@ impl<'a> Planner<'a> {
         let children = self.children(
             &location,
             settings,
-            selection,
             &place,
             &entries,
             paths.as_ref(),
@@ -190,11 +204,11 @@ impl<'a> Planner<'a> {
         }
         let upstream = selection.head.branch().zip(selection.upstream.as_ref());
         let below_parent = place.git_dir == beneath(&place.tree, b".git");
-        let attributes = extra::attributes(location.users_attributes.as_deref());
+        let attributes = location.rules().users_attributes.clone();
         // Seen from the root of the work tree, which is where git goes first.
         let to_git_dir = {
             let up = "../".repeat(components(&place.tree));
-            format!("{up}{}", String::from_utf8_lossy(&place.git_dir))
+            [up.as_bytes(), &place.git_dir].concat()
         };
         let config = config::generate(
             settings,
@@ -202,10 +216,10 @@ impl<'a> Planner<'a> {
                 sha256: location.sha256,
                 work_tree: (!below_parent).then(|| {
                     let up = "../".repeat(components(&place.git_dir));
-                    format!("{up}{}", String::from_utf8_lossy(&place.tree))
+                    [up.as_bytes(), &place.tree].concat()
                 }),
                 attributes: (!attributes.is_empty())
-                    .then(|| format!("{to_git_dir}/{USERS_ATTRIBUTES}")),
+                    .then(|| [&to_git_dir[..], b"/", USERS_ATTRIBUTES.as_bytes()].concat()),
                 filters: &drivers,
                 dirty: self.dirty.is_some(),
                 submodules: &filled,
@@ -213,11 +227,15 @@ impl<'a> Planner<'a> {
                     .map(|(branch, (remote, merge))| (branch, remote.as_str(), merge.as_str())),
             },
         );
-        let extra = extra::files(&location, self.dirty.is_some());
+        let mut left_out = Vec::new();
+        let extra = extra::files(&location, self.dirty.is_some(), &mut left_out)?;
+        for warning in left_out {
+            self.warn(warning);
+        }
         let mut made = Vec::new();
         if self.dirty.is_some() {
             made = extra::from_table(&git, &location)?;
-            made.push(("info/exclude".into(), extra::excludes(&git, &location)?));
+            made.push(("info/exclude".into(), extra::excludes(location.rules())));
         }
         made.push((USERS_ATTRIBUTES.into(), attributes));
         made.retain(|(_, content)| !content.is_empty());
@@ -229,7 +247,7 @@ impl<'a> Planner<'a> {
             None => Tree::Committed {
                 entries,
                 conversions,
-                scratch: self.scratch.join(format!("checkout-{}", self.number())),
+                scratch: self.workshop.place("checkout"),
             },
         };
         Ok(Plan {
@@ -244,68 +262,64 @@ impl<'a> Planner<'a> {
             lfs: found.of,
             extra,
             made,
-            partial: settings.get("extensions.partialclone").is_some()
+            partial: settings.bytes("extensions.partialclone").is_some()
                 || settings
                     .section("remote")
                     .any(|(_, variable, _)| variable == "promisor"),
             children,
+            committed_tree,
+            borrowed: self.workshop.place("borrowed"),
             mtime,
             location,
         })
     }
 
     /// Tells, once, of a filter driver that is not run.
-    fn denied(&mut self, driver: &str) {
-        let warning = format!(
+    fn denied(&mut self, driver: &[u8]) {
+        let driver = escaped(driver);
+        self.warn(format!(
             "filter \"{driver}\" is not run on this machine: the repository's own configuration names its program (`git config --global` is for those that you trust)"
-        );
-        if !self.warnings.contains(&warning) {
-            self.warnings.push(warning);
-        }
+        ));
     }
 
     fn committed(
         &self,
         location: &Location,
         settings: &Settings,
-        selection: &Selection,
-        file: &Path,
+        committed_tree: Option<&str>,
     ) -> Result<Prepared, GitError> {
-        let Some(commit) = selection.head.commit() else {
+        let Some(committed_tree) = committed_tree else {
             return Ok(Prepared::default());
         };
+        let entries = tree::entries(&location.git_in(None), committed_tree, location.format())?;
+        let file = self.workshop.place("index");
+        let content = index::of_tree(&entries, location.format())?;
+        std::fs::write(&file, content).map_err(GitError::io("write", &file))?;
         // An empty work tree, so that `.gitattributes` of the commit count and not those on the disk.
-        let empty = self.scratch.join("empty");
+        let empty = self.workshop.scratch().join("empty");
         std::fs::create_dir_all(&empty).map_err(GitError::io("write", &empty))?;
-        let git = location.git_in(Some(&empty)).with_index(file);
-        index::of_commit(&git, commit, file)?;
-        let entries = index::entries(&git)?;
+        let git = location.git_in(Some(&empty)).with_index(&file);
+        attributes::hold(&git, &entries, location.format())?;
         let further = location.has_attributes();
         let conversions = attributes::conversions(&git, settings, &entries, true, further)?;
         Ok(Prepared {
-            index: Some(file.to_owned()),
+            index: Some(file),
             entries,
             conversions,
             paths: None,
         })
     }
 
-    fn disk(
-        location: &Location,
-        settings: &Settings,
-        file: &Path,
-        ignored: bool,
-    ) -> Result<Prepared, GitError> {
-        let host = location.git();
-        let index = index::of_host(&host, &location.git_dir, file)?.then(|| file.to_owned());
-        // Without an index git must see none, not one that appears meanwhile.
-        let git = host.with_index(file);
-        let entries = index::entries(&git)?;
+    fn disk(location: &Location, settings: &Settings, ignored: bool) -> Result<Prepared, GitError> {
+        let index = location.index()?;
+        let file = location.generated().index.clone();
+        let entries = index.map(HostIndex::entries).unwrap_or_default();
+        let git = location.git();
         let further = location.has_attributes();
         let conversions = attributes::conversions(&git, settings, &entries, false, further)?;
         let paths = Paths::list(&git, &entries, ignored)?;
         Ok(Prepared {
-            index,
+            index: index.map(|_| file),
             entries,
             conversions,
             paths: Some(paths),
@@ -320,7 +334,6 @@ impl<'a> Planner<'a> {
         &mut self,
         location: &Location,
         settings: &Settings,
-        selection: &Selection,
         place: &Place,
         entries: &[Entry],
         paths: Option<&Paths>,
@@ -336,17 +349,14 @@ impl<'a> Planner<'a> {
         if gitlinks.is_empty() && embedded.is_empty() {
             return Ok(children);
         }
-        let work_tree = location.work_tree.as_deref();
-        let known = submodule::list(
-            &location.git(),
-            selection.head.commit(),
-            work_tree.filter(|_| paths.is_some()),
-        )?;
+        let known = submodule::list(location, entries, paths.is_some())?;
         for entry in gitlinks {
             let module = known.iter().find(|one| *one.path.as_bytes() == *entry.path);
             let found = match (paths.is_some(), module) {
-                (true, _) => work_tree.and_then(|root| submodule::at_path(root, &entry.path)),
-                (false, Some(module)) => submodule::with_commit(location, module, &entry.oid),
+                (true, _) => location.at_path(&entry.path, self.workshop)?,
+                (false, Some(module)) => {
+                    submodule::with_commit(location, module, &entry.oid, self.workshop)?
+                }
                 (false, None) => None,
             };
             let Some(found) = found.filter(|_| depth < DEPTH) else {
@@ -369,7 +379,7 @@ impl<'a> Planner<'a> {
             children.push(self.child(found, place, Some(at), depth)?);
         }
         for path in embedded {
-            match work_tree.and_then(|root| submodule::at_path(root, path)) {
+            match location.at_path(path, self.workshop)? {
                 Some(found) if depth < DEPTH => {
                     children.push(self.child(found, inside(place, path, None), None, depth)?);
                 }
@@ -390,7 +400,7 @@ impl<'a> Planner<'a> {
         depth: usize,
     ) -> Result<Plan, GitError> {
         let git = location.git();
-        let settings = Settings::read(&git)?;
+        let settings = location.settings().clone();
         let refs = Refs::read(&git, self.dirty.is_some())?;
         let head = match (self.dirty, commit) {
             (None, Some(head)) => head,
@@ -447,16 +457,6 @@ fn registered_url(settings: &Settings, module: &Submodule) -> String {
         .get(&format!("submodule.{}.url", module.name))
         .unwrap_or(&module.url)
         .to_owned()
-}
-
-/// A file, or all files beneath a directory.
-fn commit_time(git: &Git, commit: Option<&str>) -> Result<u64, GitError> {
-    let Some(commit) = commit else { return Ok(0) };
-    let printed = git.output(&["log", "-1", "--no-patch", "--format=%ct", commit])?;
-    Ok(String::from_utf8_lossy(&printed)
-        .trim()
-        .parse()
-        .unwrap_or(0))
 }
 
 #[cfg(test)]

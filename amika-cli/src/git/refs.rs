@@ -133,6 +133,9 @@ impl Refs {
             Some(target) => {
                 let target = String::from_utf8_lossy(&target).trim().to_owned();
                 let name = target.strip_prefix("refs/heads/").unwrap_or(&target);
+                if commit.is_none() {
+                    is_unborn(git)?;
+                }
                 Head::Branch {
                     name: name.to_owned(),
                     commit,
@@ -180,6 +183,17 @@ impl Refs {
             all,
             left_out: self.left_out,
         }
+    }
+}
+
+/// Asserts that HEAD leads to nothing: what it leads to and is no commit is broken, or a lie.
+fn is_unborn(git: &Git) -> Result<(), GitError> {
+    match git.try_output(&["rev-parse", "--verify", "-q", "HEAD"])? {
+        Ok(oid) => Err(GitError::Lie {
+            oid: String::from_utf8_lossy(&oid).trim().to_owned(),
+            why: "HEAD leads to it, and it is no commit, or not there",
+        }),
+        Err(_) => Ok(()),
     }
 }
 

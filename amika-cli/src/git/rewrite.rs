@@ -1,6 +1,6 @@
 //! URLs as git uses them: `url.<base>.insteadOf` and `url.<base>.pushInsteadOf` put in.
 
-use super::config::Settings;
+use super::settings::Settings;
 
 /// The URL that git fetches from, and pushes to where nothing else is said.
 pub(super) fn fetched(settings: &Settings, url: &str) -> String {
@@ -16,6 +16,10 @@ pub(super) fn pushed(settings: &Settings, url: &str) -> Option<String> {
 fn rewritten(settings: &Settings, variable: &str, url: &str) -> Option<String> {
     let mut best: Option<(&str, &str)> = None;
     for (base, name, prefix) in settings.section("url") {
+        let (Ok(base), Ok(prefix)) = (std::str::from_utf8(base), std::str::from_utf8(prefix))
+        else {
+            continue;
+        };
         let longer = best.is_none_or(|(_, other)| prefix.len() > other.len());
         if name == variable && !prefix.is_empty() && longer && url.starts_with(prefix) {
             best = Some((base, prefix));
@@ -33,7 +37,7 @@ mod tests {
     fn the_longest_beginning_counts() {
         let listed = "url.https://example.com/.insteadof\nex:|url.git@example.com:.insteadof\nex:me/|\
              url.ssh://x/.pushinsteadof\nhttps://example.com/";
-        let settings = Settings::parse(listed.replace('|', "\0").as_bytes());
+        let settings = super::super::settings::sample(listed, true);
         assert_eq!(fetched(&settings, "ex:a"), "https://example.com/a");
         assert_eq!(fetched(&settings, "ex:me/a"), "git@example.com:a");
         assert_eq!(fetched(&settings, "other:a"), "other:a");

@@ -17,11 +17,9 @@ pub(super) fn of(plan: &Plan) -> Size {
         Tree::Committed { entries, .. } => entries.len(),
         Tree::Disk { paths, .. } => paths.files.len(),
     };
-    let bytes = std::fs::read_dir(plan.location.common_dir.join("objects/pack"))
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|pack| Some(pack.metadata().ok()?.len()))
+    let packs = plan.location.stores().own.packs.values();
+    let bytes = packs
+        .filter_map(|(_, pack)| Some(pack.metadata().ok()?.len()))
         .sum();
     plan.children
         .iter()

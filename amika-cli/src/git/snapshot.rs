@@ -1,15 +1,18 @@
 //! The state of a repository when its sandbox was made; later work is told from it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Write as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
-use super::command::line;
+use super::command::{Git, line};
 use super::error::GitError;
+use super::generated::object_path;
+use super::index::{HostIndex, Mode};
 use super::plan::{Plan, Tree};
+use super::refs;
+use super::worktree::{Found, Reader};
 
 /// What the repository in the sandbox was at its creation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,14 +46,7 @@ pub(super) fn take(
     source: &str,
     scratch: &Path,
 ) -> Result<Snapshot, GitError> {
-    let committed = match plan.head.commit() {
-        Some(commit) => {
-            let tree = format!("{commit}^{{tree}}");
-            Some(plan.git.output(&["rev-parse", "--verify", &tree])?)
-        }
-        None => None,
-    };
-    let committed = committed.map(|oid| String::from_utf8_lossy(&line(oid)).into_owned());
+    let committed = plan.committed_tree.clone();
     let tree = match plan.tree {
         Tree::Committed { .. } => committed.clone(),
         Tree::Disk { .. } if plan.is_filtered => None,
@@ -85,8 +81,13 @@ pub(super) fn take(
 /// add: `git add` looks into submodules, with what their configuration says.
 fn work_tree(plan: &Plan, scratch: &Path) -> Result<Option<String>, GitError> {
     let index = scratch.join("snapshot-index");
-    if let Some(host) = &plan.index {
-        std::fs::copy(host, &index).map_err(GitError::io("read", host))?;
+    if let Some(read) = plan.location.index()? {
+        let host = plan.location.generated().git_dir.join("index");
+        std::fs::copy(&host, &index).map_err(GitError::io("read", host))?;
+        // Racy entries are told by the index's own age.
+        let copy = std::fs::File::options().write(true).open(&index);
+        copy.and_then(|copy| copy.set_modified(read.modified()))
+            .map_err(GitError::io("write", &index))?;
     }
     let objects = scratch.join("snapshot-objects");
     let lfs = scratch.join("snapshot-lfs");
@@ -97,43 +98,58 @@ fn work_tree(plan: &Plan, scratch: &Path) -> Result<Option<String>, GitError> {
         ("lfs.storage", &lfs.to_string_lossy()),
         ("core.compression", "0"),
     ]);
-    let host = plan.location.common_dir.join("objects");
-    let writing = |arguments: &[&str]| {
-        let mut command = git.command(arguments);
+    let generated = plan.location.generated();
+    let host = object_path(&[&generated.objects, &generated.borrowed]);
+    let run = |mut command: Command, arguments: &[&str], input: &[u8], sees_host: bool| {
         command.env("GIT_OBJECT_DIRECTORY", &objects);
-        command
+        if sees_host {
+            command.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", &host);
+        } else {
+            command.env_remove("GIT_ALTERNATE_OBJECT_DIRECTORIES");
+        }
+        Git::run(&mut command, arguments, input.to_vec())
     };
     let reading = |arguments: &[&str]| {
-        let mut command = writing(arguments);
-        command.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", &host);
-        let output = command.stdin(Stdio::null()).output();
-        let output = output.map_err(GitError::NoGit)?;
+        let output = run(git.command(arguments), arguments, b"", true)?;
         if output.status.success() {
             Ok(output.stdout)
         } else {
-            Err(git.failed(arguments, String::from_utf8_lossy(&output.stderr).trim()))
+            Err(Git::failed(
+                arguments,
+                String::from_utf8_lossy(&output.stderr).trim(),
+            ))
         }
     };
-    if is_sparse(&index)? {
+    let feed = |arguments: &[&str], input: &[u8], sees_host: bool| -> Result<bool, GitError> {
+        if input.is_empty() {
+            return Ok(true);
+        }
+        let output = run(git.command(arguments), arguments, input, sees_host)?;
+        Ok(output.status.success())
+    };
+    let is_sparse = plan.location.index()?.is_some_and(HostIndex::is_sparse);
+    if is_sparse {
         // Its directories are trees of the host, which are to be seen for the files in them.
         reading(&["update-index", "--force-write-index"])?;
     }
-    let changes = Changes::read(reading)?;
-    let mut pack = writing(&["pack-objects", "-q", "--window=0"]);
-    pack.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", &host);
-    pack.arg(packs.join("pack"));
+    let changes = Changes::read(plan, reading)?;
+    let pack = packs.join("pack");
+    let pack = pack.to_string_lossy();
     let update = ["update-index", "-z"];
     let remove = [&update[..], &["--force-remove", "--stdin"]].concat();
     let add = [&update[..], &["--add", "--remove", "--replace", "--stdin"]].concat();
-    let is_whole = (changes.old.is_empty() || feed(pack, &changes.old)?)
-        && feed(writing(&remove), &changes.gone)?
-        && feed(writing(&add), &changes.there)?;
+    let modules = [&update[..], &["--add", "--replace", "--index-info"]].concat();
+    let is_whole = feed(
+        &["pack-objects", "-q", "--window=0", &pack],
+        &changes.old,
+        true,
+    )? && feed(&remove, &changes.gone, false)?
+        && feed(&add, &changes.there, false)?
+        && feed(&modules, &changes.modules, false)?;
     let tree = if is_whole {
         // What did not change is not there, and need not be.
-        let written = writing(&["write-tree", "--missing-ok"])
-            .stdin(Stdio::null())
-            .output()
-            .map_err(GitError::NoGit)?;
+        let arguments = ["write-tree", "--missing-ok"];
+        let written = run(git.command(&arguments), &arguments, b"", false)?;
         written.status.success().then_some(written.stdout)
     } else {
         None
@@ -145,15 +161,6 @@ fn work_tree(plan: &Plan, scratch: &Path) -> Result<Option<String>, GitError> {
     Ok(tree.map(|oid| String::from_utf8_lossy(&line(oid)).into_owned()))
 }
 
-/// Whether an index holds whole directories as one entry each.
-fn is_sparse(index: &Path) -> Result<bool, GitError> {
-    match std::fs::read(index) {
-        Ok(content) => Ok(content.windows(4).any(|window| window == b"sdir")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(GitError::io("read", index)(error)),
-    }
-}
-
 /// What `git add -A` would do, as lists that git reads.
 #[derive(Default)]
 struct Changes {
@@ -161,6 +168,8 @@ struct Changes {
     gone: Vec<u8>,
     /// Paths whose content the disk has.
     there: Vec<u8>,
+    /// Commits of repositories inside, as entries of an index: git is not asked to look into them.
+    modules: Vec<u8>,
     /// Names, one a line, of the blobs that git needs to add those: the old content decides on line
     /// ends, and attributes count although their file is gone.
     old: Vec<u8>,
@@ -169,7 +178,10 @@ struct Changes {
 impl Changes {
     /// `git` runs a command that reads. Of a file as young as the index, git compares the content even
     /// here, through the clean filters, which may write.
-    fn read(git: impl Fn(&[&str]) -> Result<Vec<u8>, GitError>) -> Result<Self, GitError> {
+    fn read(
+        plan: &Plan,
+        git: impl Fn(&[&str]) -> Result<Vec<u8>, GitError>,
+    ) -> Result<Self, GitError> {
         let mut changes = Self::default();
         let mut blobs: BTreeSet<Vec<u8>> = BTreeSet::new();
         let field = |entry: &[u8], number: usize| {
@@ -179,12 +191,12 @@ impl Changes {
             is_oid.then(|| [oid, b"\n"].concat())
         };
         // `:<mode> <mode> <oid> <oid> <status>`, then the path.
-        let differing = git(&["diff-files", "-z", "--raw", "--ignore-submodules=dirty"])?;
+        let differing = git(&["diff-files", "-z", "--raw", "--ignore-submodules=all"])?;
         let mut parts = differing.split(|&byte| byte == 0);
         while let (Some(what), Some(path)) = (parts.next(), parts.next()) {
+            // A submodule's is a commit, which is in another repository.
+            let is_module = what.starts_with(b":160000");
             if what.starts_with(b":1") || what.starts_with(b":0") {
-                // A submodule's is a commit, which is in another repository.
-                let is_module = what.starts_with(b":160000");
                 blobs.extend(field(what, 2).filter(|_| !is_module));
             }
             let list = if what.ends_with(b"D") {
@@ -199,28 +211,50 @@ impl Changes {
         let others = others.split(|&byte| byte == 0);
         for path in others.filter(|path| !path.is_empty()) {
             // With a slash at its end it is a repository.
-            changes
-                .there
-                .extend_from_slice(path.strip_suffix(b"/").unwrap_or(path));
-            changes.there.push(0);
+            if !path.ends_with(b"/") {
+                changes.there.extend_from_slice(path);
+                changes.there.push(0);
+            }
         }
-        let attributes = git(&["ls-files", "-s", "-z", "--", ":(top,glob)**/.gitattributes"])?;
-        let attributes = attributes.split(|&byte| byte == 0);
-        blobs.extend(attributes.filter_map(|entry| field(entry, 1)));
+        changes.modules(plan)?;
+        if let Some(index) = plan.location.index()? {
+            let attributes = index.objects_named(b".gitattributes");
+            blobs.extend(attributes.map(|oid| [oid.as_bytes(), b"\n"].concat()));
+        }
         changes.old = blobs.into_iter().flatten().collect();
         Ok(changes)
     }
-}
 
-/// Runs a command that reads `input` to its end before it writes; whether it succeeded.
-fn feed(mut command: Command, input: &[u8]) -> Result<bool, GitError> {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(GitError::NoGit)?;
-    // One that ends early says by its exit code why.
-    let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input));
-    Ok(child.wait().map_err(GitError::NoGit)?.success())
+    /// Repositories inside: what each that is copied has checked out, and those that are gone.
+    fn modules(&mut self, plan: &Plan) -> Result<(), GitError> {
+        for child in &plan.children {
+            let path = child.place.tree.strip_prefix(&plan.place.tree[..]);
+            let path = path.unwrap_or_default();
+            let path = path.strip_prefix(b"/").unwrap_or(path);
+            if let Some(commit) = refs::resolve(&child.git, "HEAD")? {
+                let mode = format!("{:o} {commit} 0\t", Mode::Gitlink.of_index().bits());
+                self.modules.extend_from_slice(mode.as_bytes());
+                self.modules.extend_from_slice(path);
+                self.modules.push(0);
+            }
+        }
+        let (Some(index), Some(tree)) = (plan.location.index()?, plan.location.tree()) else {
+            return Ok(());
+        };
+        let mut reader = Reader::new(tree);
+        let links = index.entries().into_iter();
+        for entry in links.filter(|entry| entry.mode == Mode::Gitlink) {
+            let found = reader
+                .find(&entry.path)
+                .map_err(GitError::io("read", tree.place(&entry.path)))?;
+            let list = match found {
+                Found::Directory => continue,
+                Found::Nothing => &mut self.gone,
+                Found::Symlink { .. } | Found::File { .. } => &mut self.there,
+            };
+            list.extend_from_slice(&entry.path);
+            list.push(0);
+        }
+        Ok(())
+    }
 }

@@ -1,16 +1,24 @@
 //! Which repository a `--git` value means, and where its parts are on this machine.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::command::{Git, line};
-use super::config::Settings;
+use amika_core::git_files::oid::ObjectFormat;
+
+use super::command::Git;
+use super::dir::Dir;
+use super::discover::{self, Found};
 use super::error::GitError;
-use super::extra;
-use super::trust::{self, Override};
+use super::extra::{self, Rules};
+use super::generated::{self, Format, Generated};
+use super::index::HostIndex;
+use super::objects::Stores;
+use super::settings::Settings;
 use super::url;
+use super::users::Facts;
+use super::workshop::Workshop;
 use crate::host_path;
 
 /// What `--git` names.
@@ -22,21 +30,40 @@ pub(super) enum Source {
     Directory(PathBuf),
 }
 
-/// A repository's parts; all paths absolute.
-#[derive(Clone, Debug)]
+/// A repository that was read: its parts, and the directory that git runs on in its place.
+#[derive(Clone)]
 pub(super) struct Location {
-    /// What belongs to this work tree: HEAD, index. Of a linked work tree, `.git/worktrees/<name>`.
+    /// Where its git directory is, for people. Of a linked work tree, `.git/worktrees/<name>`.
     pub(super) git_dir: PathBuf,
-    /// What all work trees share: objects, refs, config.
+    /// Where the one is that all work trees share.
     pub(super) common_dir: PathBuf,
     /// `None` for a bare repository.
     pub(super) work_tree: Option<PathBuf>,
     /// Object names are SHA-256.
     pub(super) sha256: bool,
-    /// Attributes that the user has for all repositories.
-    pub(super) users_attributes: Option<PathBuf>,
-    /// What keeps git from using what the repository's own configuration names.
-    trusted: Arc<[Override]>,
+    parts: Arc<Parts>,
+}
+
+/// What of a repository was read, once.
+struct Parts {
+    found: Found,
+    format: Format,
+    settings: Settings,
+    rules: Rules,
+    index: Result<Option<HostIndex>, String>,
+    stores: Stores,
+    generated: Generated,
+    includes: Vec<PathBuf>,
+    warnings: Vec<String>,
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Location")
+            .field("git_dir", &self.git_dir)
+            .field("work_tree", &self.work_tree)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Source {
@@ -64,81 +91,130 @@ impl Source {
 
 impl Location {
     /// Finds the repository that contains a directory.
-    pub(super) fn of(directory: &Path) -> Result<Self, GitError> {
-        let git = Git::in_directory(directory);
-        let git_dir = match git.try_output(&["rev-parse", "--absolute-git-dir"])? {
-            Ok(output) => path(output),
-            Err((_, stderr)) if stderr.contains("not a git repository") => {
-                return Err(GitError::NotARepository {
-                    path: directory.to_owned(),
-                });
+    pub(super) fn of(directory: &Path, workshop: &Workshop) -> Result<Self, GitError> {
+        let found = discover::repository(directory, workshop.users())?;
+        Self::read(found, workshop)
+    }
+
+    /// A git directory that amika itself made, without a work tree.
+    pub(super) fn of_clone(git_dir: &Path, workshop: &Workshop) -> Result<Self, GitError> {
+        let git = Dir::open(git_dir).map_err(GitError::io("read", git_dir))?;
+        Self::read(discover::of_git_dir(git)?, workshop)
+    }
+
+    /// The repository that is checked out at a path of this one's work tree; not one around it, and not
+    /// one that a link leads to.
+    pub(super) fn at_path(
+        &self,
+        path: &[u8],
+        workshop: &Workshop,
+    ) -> Result<Option<Self>, GitError> {
+        let Some(tree) = self.tree() else {
+            return Ok(None);
+        };
+        let failed = || GitError::io("read", tree.place(path));
+        let Some(inner) = tree.real_dir(path).map_err(failed())? else {
+            return Ok(None);
+        };
+        let Some(found) = discover::at_root(inner, Some(&self.parts.found.common))? else {
+            return Ok(None);
+        };
+        match &found.tree {
+            Some(root) if root.path() == tree.place(path) => Self::read(found, workshop).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// A submodule's repository that is kept in this one's git directory; `None` where there is none.
+    pub(super) fn module(&self, name: &[u8], workshop: &Workshop) -> Result<Vec<Self>, GitError> {
+        let mut modules = Vec::new();
+        for parent in [&self.parts.found.git, &self.parts.found.common] {
+            let path = [b"modules/", name].concat();
+            let failed = || GitError::io("read", parent.place(&path));
+            if let Some(git) = parent.real_dir(&path).map_err(failed())?
+                && discover::is_git_dir(&git).map_err(failed())?
+            {
+                modules.push(Self::read(discover::of_git_dir(git)?, workshop)?);
             }
-            Err((_, stderr)) => return Err(git.failed(&["rev-parse"], &stderr)),
-        };
-        let flags = git.output(&[
-            "rev-parse",
-            "--is-bare-repository",
-            "--is-inside-work-tree",
-            "--show-object-format",
-        ])?;
-        let flags = String::from_utf8_lossy(&flags);
-        let [bare, inside, format] = flags.lines().collect::<Vec<_>>()[..] else {
-            return Err(GitError::Output {
-                command: "rev-parse",
-                output: flags.into_owned(),
-            });
-        };
-        let common_dir =
-            path(git.output(&["rev-parse", "--path-format=absolute", "--git-common-dir"])?);
-        let work_tree = if bare == "true" {
-            None
-        } else if inside == "true" {
-            Some(path(git.output(&["rev-parse", "--show-toplevel"])?))
-        } else {
-            work_tree_of(&git_dir)?
-        };
-        let work_tree = match work_tree {
-            Some(tree) if belongs(&tree, &git_dir)? => Some(tree),
-            _ => None,
-        };
-        Self {
-            git_dir,
-            common_dir,
-            work_tree,
-            sha256: format == "sha256",
-            users_attributes: None,
-            trusted: Arc::default(),
         }
-        .trusted()
+        Ok(modules)
     }
 
-    /// A repository that is one directory, without a work tree.
-    pub(super) fn of_git_dir(git_dir: PathBuf, sha256: bool) -> Result<Self, GitError> {
-        Self {
-            common_dir: git_dir.clone(),
-            git_dir,
-            work_tree: None,
-            sha256,
-            users_attributes: None,
-            trusted: Arc::default(),
+    /// Reads a repository, once, and makes what git runs on in its place.
+    fn read(found: Found, workshop: &Workshop) -> Result<Self, GitError> {
+        let place = [
+            found.git.path(),
+            found.tree.as_ref().map_or(Path::new(""), Dir::path),
+        ];
+        let place: PathBuf = place
+            .map(Path::as_os_str)
+            .join(std::ffi::OsStr::new("\0"))
+            .into();
+        if let Some(known) = workshop.known(&place) {
+            return Ok(known);
         }
-        .trusted()
-    }
-
-    /// Reads the configuration, by which alone nothing runs, for what must not count.
-    fn trusted(self) -> Result<Self, GitError> {
-        let git = self.git();
-        let attributes = extra::attributes_file(&git, self.root())?;
-        let mut trusted = trust::overrides(&Settings::read(&git)?);
-        let file = attributes.as_deref().unwrap_or(Path::new("/dev/null"));
-        if let Some(file) = file.to_str() {
-            trusted.push(("core.attributesFile".into(), file.to_owned()));
+        let mut warnings = Vec::new();
+        let format = generated::format(&found)?;
+        let own = Settings::of_file(&found.config);
+        let includes = workshop.users().included(&Facts {
+            git_dir: found.git.path(),
+            urls: &own.urls(),
+        });
+        let users = workshop.users_with(&includes)?;
+        let settings = Settings::new(&users, &found.config);
+        let rules = extra::rules(&found, &settings, &mut warnings)?;
+        let index = match HostIndex::read(&found.git, format.objects) {
+            Ok(index) => Ok(index),
+            // A copy of what is committed needs none. What names something outside needs no copy.
+            Err(GitError::NotUnderstood { why, .. }) => Err(why),
+            Err(error) => return Err(error),
+        };
+        let root = workshop.place("git");
+        let generated = generated::make(
+            &root,
+            &generated::Parts {
+                found: &found,
+                format,
+                settings: &settings,
+                rules: &rules,
+                index: index.as_ref().ok().and_then(Option::as_ref),
+            },
+            &mut warnings,
+        )?;
+        let stores = Stores::open(&found, format.objects, &generated, &mut warnings)?;
+        if found.is_unclaimed {
+            let tree = found.tree.as_ref().map_or(found.git.path(), Dir::path);
+            warnings.push(format!(
+                "the git directory of {} is {}, which does not say so itself: of its objects those come along that its refs reach",
+                generated::shown(tree),
+                generated::shown(found.git.path()),
+            ));
         }
-        Ok(Self {
-            users_attributes: attributes,
-            trusted: trusted.into(),
-            ..self
-        })
+        for key in settings.left_behind() {
+            warnings.push(format!(
+                "{key} of the configuration stays behind: it is not UTF-8"
+            ));
+        }
+        let path = |dir: &Dir| dir.path().to_owned();
+        let location = Self {
+            git_dir: path(&found.git),
+            common_dir: path(&found.common),
+            work_tree: found.tree.as_ref().map(path),
+            sha256: format.objects == ObjectFormat::Sha256,
+            parts: Arc::new(Parts {
+                found,
+                format,
+                settings,
+                rules,
+                index,
+                stores,
+                generated,
+                includes,
+                warnings,
+            }),
+        };
+        workshop.keep(&place, &location);
+        Ok(location)
     }
 
     /// Git for this repository.
@@ -148,12 +224,80 @@ impl Location {
 
     /// Git for this repository and another work tree, or none.
     pub(super) fn git_in(&self, work_tree: Option<&Path>) -> Git {
-        Git::for_repository(&self.git_dir, work_tree, Arc::clone(&self.trusted))
+        let Parts {
+            generated,
+            stores,
+            includes,
+            ..
+        } = &*self.parts;
+        let borrows = !stores.borrowed.is_empty();
+        Git::on(&generated.git_dir, work_tree)
+            .with_includes(includes)
+            .with_borrowed(borrows.then_some(generated.borrowed.as_path()))
+    }
+
+    /// The settings that hold in this repository.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.parts.settings
+    }
+
+    /// What a person should know of what was read.
+    pub(super) fn warnings(&self) -> &[String] {
+        &self.parts.warnings
+    }
+
+    /// The root of the work tree, held open.
+    pub(super) fn tree(&self) -> Option<&Dir> {
+        self.parts.found.tree.as_ref()
+    }
+
+    /// The git directory, held open, and the one that all work trees share.
+    pub(super) fn directories(&self) -> (&Dir, &Dir) {
+        (&self.parts.found.git, &self.parts.found.common)
+    }
+
+    /// Its index, as it was when it was read; `None` where there is none.
+    ///
+    /// # Errors
+    /// When it is not understood.
+    pub(super) fn index(&self) -> Result<Option<&HostIndex>, GitError> {
+        match &self.parts.index {
+            Ok(index) => Ok(index.as_ref()),
+            Err(why) => Err(GitError::NotUnderstood {
+                place: self.git_dir.join("index"),
+                why: why.clone(),
+            }),
+        }
+    }
+
+    /// The hash of its objects.
+    pub(super) fn format(&self) -> ObjectFormat {
+        self.parts.format.objects
+    }
+
+    /// Whether its refs are in a table.
+    pub(super) fn has_table(&self) -> bool {
+        self.parts.format.is_table
+    }
+
+    /// The rules that files of it have beside those of the tree.
+    pub(super) fn rules(&self) -> &Rules {
+        &self.parts.rules
+    }
+
+    /// Its objects.
+    pub(super) fn stores(&self) -> &Stores {
+        &self.parts.stores
+    }
+
+    /// What git runs on.
+    pub(super) fn generated(&self) -> &Generated {
+        &self.parts.generated
     }
 
     /// Whether files may have attributes that no file of the tree gives them.
     pub(super) fn has_attributes(&self) -> bool {
-        self.users_attributes.is_some() || self.common_dir.join("info/attributes").exists()
+        !self.parts.rules.users_attributes.is_empty() || !self.parts.rules.attributes.is_empty()
     }
 
     /// What a person calls this repository's place.
@@ -163,56 +307,28 @@ impl Location {
 
     /// The name of its directory; a linked work tree has the name of the repository it belongs to.
     pub(super) fn name(&self) -> String {
-        let linked = self.git_dir != self.common_dir;
-        let directory = match &self.work_tree {
-            Some(work_tree) if !linked => work_tree.as_path(),
-            _ if self
-                .common_dir
-                .file_name()
-                .is_some_and(|name| name == ".git") =>
-            {
-                self.common_dir.parent().unwrap_or(&self.common_dir)
-            }
-            _ => self.common_dir.as_path(),
-        };
-        let name = directory.file_name().unwrap_or_default().to_string_lossy();
-        let bare = self.work_tree.is_none() || linked;
-        url::directory_name(match name.strip_suffix(".git") {
-            Some(stem) if bare && !stem.is_empty() => stem,
-            _ => &name,
-        })
+        name_of(&self.git_dir, &self.common_dir, self.work_tree.as_deref())
     }
 }
 
-/// Whether git, called in the work tree, finds that git directory. A repository's `core.worktree` alone
-/// proves nothing: it may name any directory of this machine.
-fn belongs(work_tree: &Path, git_dir: &Path) -> Result<bool, GitError> {
-    let git = Git::in_directory(work_tree);
-    let found = git.try_output(&["rev-parse", "--absolute-git-dir"])?;
-    Ok(found.is_ok_and(|found| path(found) == git_dir))
-}
-
-/// The work tree that a git directory belongs to, when the call came from inside of that directory.
-fn work_tree_of(git_dir: &Path) -> Result<Option<PathBuf>, GitError> {
-    let git = Git::in_directory(git_dir);
-    if let Some(configured) = git.answer(&["config", "core.worktree"])? {
-        return Ok(Some(git_dir.join(path(configured))));
-    }
-    if let Ok(link) = std::fs::read(git_dir.join("gitdir")) {
-        return Ok(git_dir.join(path(link)).parent().map(Path::to_owned));
-    }
-    Ok(match git_dir.file_name() {
-        Some(name) if name == ".git" => git_dir.parent().map(Path::to_owned),
-        _ => None,
+fn name_of(git_dir: &Path, common_dir: &Path, work_tree: Option<&Path>) -> String {
+    let linked = git_dir != common_dir;
+    let directory = match work_tree {
+        Some(work_tree) if !linked => work_tree,
+        _ if common_dir.file_name().is_some_and(|name| name == ".git") => {
+            common_dir.parent().unwrap_or(common_dir)
+        }
+        _ => common_dir,
+    };
+    let name = directory.file_name().unwrap_or_default().to_string_lossy();
+    let bare = work_tree.is_none() || linked;
+    url::directory_name(match name.strip_suffix(".git") {
+        Some(stem) if bare && !stem.is_empty() => stem,
+        _ => &name,
     })
 }
 
-/// One line of git's output as a path, byte for byte.
-pub(super) fn path(output: Vec<u8>) -> PathBuf {
-    PathBuf::from(OsString::from_vec(line(output)))
-}
-
-/// A path of a tree beneath a directory of this machine.
+/// A path of a tree beneath a directory of this machine, for messages: it is never opened.
 pub(super) fn join(root: &Path, path: &[u8]) -> PathBuf {
     root.join(std::ffi::OsStr::from_bytes(path))
 }
@@ -222,36 +338,21 @@ pub(super) fn join(root: &Path, path: &[u8]) -> PathBuf {
 mod tests {
     use super::*;
 
-    fn location(git_dir: &str, common_dir: &str, work_tree: Option<&str>) -> Location {
-        Location {
-            git_dir: git_dir.into(),
-            common_dir: common_dir.into(),
-            work_tree: work_tree.map(PathBuf::from),
-            sha256: false,
-            users_attributes: None,
-            trusted: Arc::default(),
-        }
-    }
-
     #[test]
     fn the_name_is_the_repositorys_own() {
-        for (location, name) in [
-            (location("/r/a/.git", "/r/a/.git", Some("/r/a")), "a"),
-            (
-                location("/r/a/.git/worktrees/w", "/r/a/.git", Some("/r/w")),
-                "a",
-            ),
-            (location("/r/a.git", "/r/a.git", None), "a"),
-            (
-                location("/r/a.git/worktrees/w", "/r/a.git", Some("/r/w")),
-                "a",
-            ),
-            (
-                location("/r/a.git/.git", "/r/a.git/.git", Some("/r/a.git")),
-                "a.git",
-            ),
+        for (git_dir, common_dir, work_tree, name) in [
+            ("/r/a/.git", "/r/a/.git", Some("/r/a"), "a"),
+            ("/r/a/.git/worktrees/w", "/r/a/.git", Some("/r/w"), "a"),
+            ("/r/a.git", "/r/a.git", None, "a"),
+            ("/r/a.git/worktrees/w", "/r/a.git", Some("/r/w"), "a"),
+            ("/r/a.git/.git", "/r/a.git/.git", Some("/r/a.git"), "a.git"),
         ] {
-            assert_eq!(location.name(), name, "{location:?}");
+            let found = name_of(
+                Path::new(git_dir),
+                Path::new(common_dir),
+                work_tree.map(Path::new),
+            );
+            assert_eq!(found, name, "{git_dir}");
         }
     }
 

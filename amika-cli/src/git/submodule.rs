@@ -1,11 +1,17 @@
 //! Submodules of a tree, and where the host keeps their repositories.
 
-use std::path::{Path, PathBuf};
+use amika_core::git_files::config;
+use amika_core::repo_path::{RepoPath, SubmoduleName, escaped};
 
-use super::command::Git;
-use super::config::Settings;
 use super::error::GitError;
-use super::source::{Location, join};
+use super::index::{Entry, Mode};
+use super::settings::Settings;
+use super::source::Location;
+use super::tree;
+use super::workshop::Workshop;
+
+/// The file that lists them.
+const FILE: &[u8] = b".gitmodules";
 
 /// An entry of `.gitmodules`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,64 +24,68 @@ pub(super) struct Submodule {
     pub(super) url: String,
 }
 
-/// Reads `.gitmodules` of a commit, or of a work tree.
+/// Reads `.gitmodules` of a commit, by its entries, or of the work tree.
 pub(super) fn list(
-    git: &Git,
-    commit: Option<&str>,
-    work_tree: Option<&Path>,
+    location: &Location,
+    entries: &[Entry],
+    on_disk: bool,
 ) -> Result<Vec<Submodule>, GitError> {
-    let listed = match (commit, work_tree) {
-        (_, Some(work_tree)) => {
-            let file = work_tree.join(".gitmodules");
-            if !std::fs::symlink_metadata(&file).is_ok_and(|meta| meta.is_file()) {
-                return Ok(Vec::new());
+    let limit = config::MAX_FILE as u64;
+    let content = match location.tree() {
+        // A link in its place is not followed, as git has it.
+        Some(tree) if on_disk => tree.read(FILE, limit).unwrap_or_default(),
+        None if on_disk => None,
+        _ => {
+            let found = entries.iter().find(|entry| &*entry.path == FILE);
+            match found.filter(|entry| matches!(entry.mode, Mode::File | Mode::Executable)) {
+                Some(entry) => Some(tree::whole(
+                    &location.git(),
+                    "blob",
+                    &entry.oid,
+                    location.format(),
+                    limit,
+                )?),
+                None => None,
             }
-            let file = file.to_string_lossy().into_owned();
-            git.output(&["config", "--no-includes", "-f", &file, "--list", "-z"])?
         }
-        (Some(commit), None) => {
-            let blob = format!("{commit}:.gitmodules");
-            if git.try_output(&["cat-file", "-e", &blob])?.is_err() {
-                return Ok(Vec::new());
-            }
-            git.output(&["config", "--no-includes", "--blob", &blob, "--list", "-z"])?
-        }
-        (None, None) => return Ok(Vec::new()),
     };
-    Ok(parse(&Settings::parse(&listed)))
+    let entries =
+        config::parse(&content.unwrap_or_default()).map_err(|error| GitError::NotUnderstood {
+            place: location.root().join(".gitmodules"),
+            why: error.to_string(),
+        })?;
+    parse(&Settings::of_file(&entries))
 }
 
-fn parse(settings: &Settings) -> Vec<Submodule> {
-    settings
-        .section("submodule")
-        .filter(|(name, variable, _)| *variable == "path" && safe(name))
-        .map(|(name, _, path)| Submodule {
-            name: name.to_owned(),
-            path: path.to_owned(),
+/// Of a name or path that could lead elsewhere nothing is taken, and the copy ends.
+fn parse(settings: &Settings) -> Result<Vec<Submodule>, GitError> {
+    let bad = |why: String| GitError::BadPath {
+        of: ".gitmodules",
+        why,
+    };
+    let text = |bytes: &[u8]| match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(text.to_owned()),
+        Err(_) => Err(bad(format!("\"{}\" is not UTF-8", escaped(bytes)))),
+    };
+    let mut modules = Vec::new();
+    for (name, variable, path) in settings.section("submodule") {
+        if variable != "path" {
+            continue;
+        }
+        SubmoduleName::new(name.to_vec()).map_err(|error| bad(error.to_string()))?;
+        let path = path.strip_suffix(b"/").unwrap_or(path);
+        RepoPath::new(path.to_vec()).map_err(|error| bad(error.to_string()))?;
+        let name = text(name)?;
+        modules.push(Submodule {
+            path: text(path)?,
             url: settings
                 .get(&format!("submodule.{name}.url"))
                 .unwrap_or_default()
                 .to_owned(),
-        })
-        .collect()
-}
-
-/// Whether a name stays beneath `.git/modules/`; the rule of git.
-fn safe(name: &str) -> bool {
-    !name.is_empty()
-        && !name.starts_with('/')
-        && name
-            .split(['/', '\\'])
-            .all(|part| !matches!(part, "" | "." | ".."))
-}
-
-/// The repository that is checked out at a path of the work tree; not one around it.
-pub(super) fn at_path(work_tree: &Path, path: &[u8]) -> Option<Location> {
-    let directory = join(work_tree, path);
-    std::fs::symlink_metadata(directory.join(".git")).ok()?;
-    let found = Location::of(&directory).ok()?;
-    let same = found.work_tree.as_ref()?.canonicalize().ok()? == directory.canonicalize().ok()?;
-    same.then_some(found)
+            name,
+        });
+    }
+    Ok(modules)
 }
 
 /// A repository of the submodule that has the commit, wherever the host keeps it.
@@ -83,26 +93,21 @@ pub(super) fn with_commit(
     parent: &Location,
     submodule: &Submodule,
     commit: &str,
-) -> Option<Location> {
-    let checked_out = parent
-        .work_tree
-        .as_deref()
-        .and_then(|work_tree| at_path(work_tree, submodule.path.as_bytes()));
-    let kept = [&parent.git_dir, &parent.common_dir].map(|directory| {
-        let git_dir: PathBuf = directory.join("modules").join(&submodule.name);
-        let is_there = git_dir.join("HEAD").is_file();
-        is_there
-            .then(|| Location::of_git_dir(git_dir, parent.sha256).ok())
-            .flatten()
-    });
-    checked_out
-        .into_iter()
-        .chain(kept.into_iter().flatten())
-        .find(|location| {
-            let wanted = format!("{commit}^{{tree}}");
-            let git = location.git_in(None);
-            matches!(git.try_output(&["cat-file", "-e", &wanted]), Ok(Ok(_)))
-        })
+    workshop: &Workshop,
+) -> Result<Option<Location>, GitError> {
+    let checked_out = parent.at_path(submodule.path.as_bytes(), workshop)?;
+    let kept = parent.module(submodule.name.as_bytes(), workshop)?;
+    for location in checked_out.into_iter().chain(kept) {
+        if location.sha256 != parent.sha256 {
+            continue;
+        }
+        let wanted = format!("{commit}^{{tree}}");
+        let git = location.git_in(None);
+        if git.try_output(&["cat-file", "-e", &wanted])?.is_ok() {
+            return Ok(Some(location));
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -110,17 +115,31 @@ pub(super) fn with_commit(
 mod tests {
     use super::*;
 
+    fn listed(text: &str) -> Result<Vec<Submodule>, GitError> {
+        parse(&Settings::of_file(&config::parse(text.as_bytes()).unwrap()))
+    }
+
     #[test]
-    fn a_name_cannot_leave_its_directory() {
-        let listed = "submodule.a/b.path\nx|submodule.../e.path\ny|submodule./e.path\nz|submodule.a/b.url\nu";
-        let found = parse(&Settings::parse(listed.replace('|', "\0").as_bytes()));
+    fn a_name_or_path_cannot_leave_its_directory() {
         assert_eq!(
-            found,
+            listed("[submodule \"a/b\"]\n\tpath = x/\n\turl = u\n").unwrap(),
             [Submodule {
                 name: "a/b".into(),
                 path: "x".into(),
                 url: "u".into()
             }]
         );
+        for (name, path) in [
+            ("../e", "y"),
+            ("/e", "y"),
+            ("a/../../e", "y"),
+            ("e", "../y"),
+            ("e", "/y"),
+            ("e", ".git/y"),
+            ("e", "a/.GIT"),
+        ] {
+            let text = format!("[submodule \"{name}\"]\n\tpath = {path}\n");
+            assert!(listed(&text).is_err(), "{text}");
+        }
     }
 }

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+
+use amika_core::repo_path::RepoPath;
+use rustix::fs::FileType;
 
 use super::command::Git;
+use super::dir::{Dir, kind, split};
 use super::error::GitError;
 use super::index::{Entry, Mode};
-use super::source::join;
-use crate::regular_file::{self, Links};
 
 /// What of a file's mode comes along: not that it runs as somebody else.
 const PERMISSIONS: u32 = 0o777;
@@ -40,6 +40,11 @@ impl Paths {
             .split(|&byte| byte == 0)
             .filter(|path| !path.is_empty())
         {
+            let plain = path.strip_suffix(b"/").unwrap_or(path);
+            RepoPath::new(plain).map_err(|error| GitError::BadPath {
+                of: "the work tree",
+                why: error.to_string(),
+            })?;
             match path.strip_suffix(b"/") {
                 Some(directory) => paths.embedded.push(directory.to_vec()),
                 None => {
@@ -81,80 +86,67 @@ pub(super) enum Found {
 /// Reads paths beneath a root, never through a symbolic link on the way: what lies behind one belongs to
 /// the host, not to the repository.
 pub(super) struct Reader<'a> {
-    root: &'a Path,
-    /// The last parent that was looked at, and whether it is a directory all the way.
-    parent: (PathBuf, bool),
+    root: &'a Dir,
+    /// The last directory that was looked into: its path, and what is there.
+    parent: (Vec<u8>, Option<Dir>),
 }
 
 impl<'a> Reader<'a> {
     /// A reader beneath `root`.
-    pub(super) fn new(root: &'a Path) -> Self {
+    pub(super) fn new(root: &'a Dir) -> Self {
         Self {
             root,
-            parent: (root.to_owned(), true),
+            parent: (Vec::new(), None),
         }
     }
 
     /// Looks at one path.
     pub(super) fn find(&mut self, path: &[u8]) -> io::Result<Found> {
-        let full = join(self.root, path);
-        if !self.parent_is_directory(&full) {
+        let (parent, name) = split(path);
+        let Some(within) = self.within(parent)? else {
             return Ok(Found::Nothing);
-        }
-        let meta = match std::fs::symlink_metadata(&full) {
-            Ok(meta) => meta,
-            Err(error) if is_absent(&error) => return Ok(Found::Nothing),
-            Err(error) => return Err(error),
         };
-        if meta.is_dir() {
-            return Ok(Found::Directory);
-        }
-        if meta.is_symlink() {
-            let target = std::fs::read_link(&full)?;
-            return Ok(Found::Symlink {
-                target: target.as_os_str().as_bytes().to_vec(),
-                mtime: seconds(&meta),
-            });
-        }
-        if !meta.is_file() {
+        let Some(stat) = within.stat_of(name)? else {
             return Ok(Found::Nothing);
+        };
+        match kind(stat) {
+            FileType::Directory => Ok(Found::Directory),
+            FileType::Symlink => Ok(Found::Symlink {
+                target: within.link(name)?,
+                mtime: u64::try_from(stat.st_mtime).unwrap_or(0),
+            }),
+            FileType::RegularFile => {
+                // A FIFO or a link that took the file's place since then is not waited for, nor followed.
+                let Some((file, meta)) = within.file(name)? else {
+                    return Ok(Found::Nothing);
+                };
+                Ok(Found::File {
+                    size: meta.len(),
+                    mode: meta.mode() & PERMISSIONS,
+                    mtime: seconds(&meta),
+                    file,
+                })
+            }
+            _ => Ok(Found::Nothing),
         }
-        // A FIFO or a link that took the file's place since then is not waited for, nor followed.
-        let (file, meta) = regular_file::open(&full, Links::Refused)?;
-        Ok(Found::File {
-            size: meta.len(),
-            mode: meta.mode() & PERMISSIONS,
-            mtime: seconds(&meta),
-            file,
-        })
     }
 
     /// The permissions of a directory.
     pub(super) fn directory_mode(&self, path: &[u8]) -> io::Result<u32> {
-        let meta = std::fs::symlink_metadata(join(self.root, path))?;
-        Ok(meta.mode() & PERMISSIONS)
+        let found = self.root.dir(path)?.ok_or(io::ErrorKind::NotFound)?;
+        Ok(found.stat()?.st_mode & PERMISSIONS)
     }
 
-    fn parent_is_directory(&mut self, full: &Path) -> bool {
-        let parent = full.parent().unwrap_or(self.root);
-        if self.parent.0 != parent {
-            let real = parent
-                .ancestors()
-                .take_while(|directory| *directory != self.root)
-                .all(|directory| {
-                    std::fs::symlink_metadata(directory).is_ok_and(|meta| meta.is_dir())
-                });
-            self.parent = (parent.to_owned(), real);
+    /// The directory at a path; `None` where there is none, or a link on the way.
+    fn within(&mut self, path: &[u8]) -> io::Result<Option<&Dir>> {
+        if path.is_empty() {
+            return Ok(Some(self.root));
         }
-        self.parent.1
+        if self.parent.0 != path {
+            self.parent = (path.to_vec(), self.root.real_dir(path)?);
+        }
+        Ok(self.parent.1.as_ref())
     }
-}
-
-fn is_absent(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
 }
 
 /// A modification time that a tar header can hold.
@@ -175,6 +167,7 @@ mod tests {
         std::fs::create_dir(&root).unwrap();
         std::fs::write(directory.path().join("secret/key"), "x").unwrap();
         std::os::unix::fs::symlink("../secret", root.join("dir")).unwrap();
+        let root = Dir::open(&root).unwrap();
         let mut reader = Reader::new(&root);
         assert!(matches!(reader.find(b"dir/key").unwrap(), Found::Nothing));
         assert!(
@@ -192,8 +185,9 @@ mod tests {
             .status()
             .unwrap();
         assert!(made.success());
+        let root = Dir::open(directory.path()).unwrap();
         assert!(matches!(
-            Reader::new(directory.path()).find(b"fifo").unwrap(),
+            Reader::new(&root).find(b"fifo").unwrap(),
             Found::Nothing
         ));
     }

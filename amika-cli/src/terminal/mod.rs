@@ -10,7 +10,7 @@ mod watch;
 pub(crate) use input::Input;
 pub(crate) use output::{Output, Target};
 pub(crate) use raw::{RawMode, is_terminal, size};
-pub(crate) use session::{Remote, Streams, run, run_watched};
+pub(crate) use session::{Remote, Streams, kill, run, run_watched};
 pub(crate) use signals::{Signal, Signals};
 pub(crate) use watch::Watch;
 

@@ -69,7 +69,7 @@ pub(crate) struct Remote {
 impl Remote {
     /// The engine starts it through amikad as root: user, home, directory and environment are
     /// amikad's to set, so that they come out right in an image that knows none of them.
-    fn spec(&self, id: &str) -> ExecSpec {
+    pub(crate) fn spec(&self, id: &str) -> ExecSpec {
         let mut command: Vec<String> = [path::AMIKAD, self.verb, "--id", id]
             .map(str::to_owned)
             .to_vec();
@@ -418,7 +418,7 @@ async fn leave_at(deadline: Option<(tokio::time::Instant, u8)>) -> u8 {
 }
 
 /// Signals a program and all of its process group.
-async fn kill(engine: &Engine, container: &str, id: &str, signal: &str) {
+pub(crate) async fn kill(engine: &Engine, container: &str, id: &str, signal: &str) {
     let spec = ExecSpec {
         command: [path::AMIKAD, "kill", "--id", id, signal]
             .map(str::to_owned)

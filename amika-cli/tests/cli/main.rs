@@ -6,3 +6,5 @@
 )]
 
 mod config_check;
+mod security;
+mod user_settings;

@@ -219,6 +219,93 @@ fn a_bare_repository_among_cloned_files_runs_nothing() {
     assert!(copied.has("docs.git/HEAD"));
 }
 
+/// Names of drivers that are no UTF-8, or look like another after some reading of them.
+const SPELLINGS: [&[u8]; 5] = [
+    b"\xff",
+    b"evil\xed\xa0\x80",
+    b"\xc3",
+    b"A.b=v",
+    b"\xef\xbf\xbd",
+];
+
+/// Adds a driver of that name with each of its programs to a file of configuration.
+fn add_driver(file: &Path, name: &[u8], trap: &Trap) {
+    let mut text = std::fs::read(file).unwrap_or_default();
+    text.extend_from_slice(b"[filter \"");
+    text.extend_from_slice(name);
+    let command = trap.command();
+    text.extend_from_slice(
+        format!("\"]\n\tclean = \"{command}\"\n\tsmudge = \"{command}\"\n").as_bytes(),
+    );
+    text.extend_from_slice(format!("\tprocess = \"{command}\"\n").as_bytes());
+    std::fs::write(file, text).unwrap();
+}
+
+/// Where a driver can be named: the file, seen from the repository, and what else that needs.
+fn add_everywhere(path: &Path, name: &[u8], trap: &Trap) {
+    let git_dir = PathBuf::from(git(path, &["rev-parse", "--absolute-git-dir"]));
+    add_driver(&git_dir.join("config"), name, trap);
+    git(path, &["config", "extensions.worktreeConfig", "true"]);
+    add_driver(&git_dir.join("config.worktree"), name, trap);
+    add_driver(&path.join("included"), name, trap);
+    git(path, &["config", "--add", "include.path", "../included"]);
+}
+
+#[test]
+fn no_spelling_of_a_drivers_name_gets_it_run_from_no_place() {
+    for name in SPELLINGS {
+        let host = Host::new();
+        let trap = Trap::new(&host);
+        let shown = name.escape_ascii();
+        let path = host.simple("repo");
+        let module = host.simple("module");
+        let attributes = [b"*.txt filter=", name, b"\n"].concat();
+        for repository in [&path, &module] {
+            write(repository, ".gitattributes", &attributes);
+            commit_all(repository, "attributes");
+        }
+        let from = module.to_str().unwrap();
+        git(&path, &["submodule", "--quiet", "add", from, "sub"]);
+        // One that is only there, one that is bare among the files, and a linked work tree.
+        git(&path, &["clone", "-q", from, "embedded"]);
+        git(&path, &["clone", "-q", "--bare", from, "bare"]);
+        git(&path, &["add", ".gitmodules", "sub", "bare"]);
+        git(&path, &["commit", "-q", "-m", "inside"]);
+        git(&path, &["worktree", "add", "-q", "--detach", "../linked"]);
+        for inner in ["", "sub", "embedded"] {
+            add_everywhere(&path.join(inner), name, &trap);
+            // As old as the index or older: git would look into it.
+            write(&path.join(inner), "a.txt", "changed\n");
+        }
+        add_driver(&path.join("bare/config"), name, &trap);
+        add_driver(
+            &host.path("repo/.git/worktrees/linked/config.worktree"),
+            name,
+            &trap,
+        );
+        let linked = host.path("linked");
+        write(&linked, "a.txt", "changed\n");
+        trap.ran();
+        for mode in [Copy::Clean, DIRTY, ALL] {
+            for repository in [&path, &linked, &path.join("sub"), &path.join("embedded")] {
+                copy(request(repository, mode));
+                assert!(!trap.ran(), "{shown} {mode:?} {}", repository.display());
+            }
+        }
+        let copied = copy(request(&path.join("bare"), Copy::Clean));
+        assert!(!trap.ran(), "{shown}");
+        assert!(
+            copied
+                .repository
+                .facts()
+                .warnings
+                .iter()
+                .any(|said| said.contains("is not run on this machine")),
+            "{shown}"
+        );
+    }
+}
+
 #[test]
 fn lfs_of_one_repository_is_lfs_and_not_what_it_says() {
     let host = Host::new();

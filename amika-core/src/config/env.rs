@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use toml::de::{DeTable, DeValue};
 
 use super::read::{Section, entries_in_order, quoted};
+use super::steering;
 use crate::budget;
 use crate::env::{check_name, check_value};
 
@@ -20,6 +21,16 @@ pub(super) fn read(section: &mut Section<'_>, table: &DeTable<'_>) -> BTreeMap<S
             break;
         }
         let name = key.get_ref();
+        if let Some(why) = steering::why_not(name) {
+            let own_way = match check_name(name) {
+                Ok(()) => "; `--env` may set it",
+                Err(_) => "",
+            };
+            let message = format!("env {} is left out: it {why}{own_way}", quoted(name));
+            section.remark(key.span(), message);
+            section.left_out.push(key.get_ref().to_string());
+            continue;
+        }
         if let Err(error) = check_name(name) {
             section.problem(key.span(), error.to_string());
             continue;

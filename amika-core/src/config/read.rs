@@ -17,6 +17,8 @@ pub(super) struct Section<'a> {
     pub(super) problems: Vec<Problem>,
     /// What is worth a warning only.
     pub(super) remarks: Vec<Diagnostic>,
+    /// Keys that do not apply, while the section does.
+    pub(super) left_out: Vec<String>,
 }
 
 impl<'a> Section<'a> {
@@ -25,6 +27,7 @@ impl<'a> Section<'a> {
             places,
             problems: Vec::new(),
             remarks: Vec::new(),
+            left_out: Vec::new(),
         }
     }
 

@@ -1,5 +1,4 @@
-//! What a sign-in file says of its age, which of two copies is the newer, and what may be taken out of
-//! a copy that comes from a sandbox.
+//! What a sign-in file says of its age, and which of two copies is the newer.
 //!
 //! Agents renew their sign-ins by themselves, and a refresh token serves once: of two copies, the one
 //! that was renewed last is the one that still works.
@@ -72,7 +71,7 @@ fn to_millis(number: u64) -> u64 {
 
 /// Reads `2026-11-22T08:32:09.123456Z` to the millisecond; other offsets than Z are not written by any
 /// agent.
-fn rfc3339_millis(text: &str) -> Option<u64> {
+pub(super) fn rfc3339_millis(text: &str) -> Option<u64> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
     let number = |text: &str| {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -238,57 +237,6 @@ fn signing_in(file: &CredentialFile, content: &[u8]) -> Option<Map<String, Value
         })
         .collect();
     (!part.is_empty()).then_some(part)
-}
-
-/// A file of a sandbox from which nothing is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotASignIn {
-    /// It holds settings: those can name programs, which would then run on the host.
-    #[error("it holds settings, not a sign-in")]
-    Settings,
-    /// It is no JSON object.
-    #[error("it is no JSON object")]
-    NoObject,
-    /// It holds nothing that signs in.
-    #[error("no sign-in is in it")]
-    Empty,
-}
-
-/// Puts the sign-in of a sandbox's file into the host's: returns the new content of the host's file.
-///
-/// Only what is known to sign in is taken. All else stays the host's: a program in the sandbox may have
-/// written anything, and OpenCode, for one, takes settings from a server that an entry of type
-/// `wellknown` names.
-///
-/// # Errors
-/// When there is nothing to take.
-pub fn merge(
-    file: &CredentialFile,
-    host: Option<&[u8]>,
-    sandbox: &[u8],
-) -> Result<Vec<u8>, NotASignIn> {
-    if !file.is_sign_in() {
-        return Err(NotASignIn::Settings);
-    }
-    let Ok(Value::Object(theirs)) = serde_json::from_slice(sandbox) else {
-        return Err(NotASignIn::NoObject);
-    };
-    let mut ours = match host.map(serde_json::from_slice) {
-        Some(Ok(Value::Object(ours))) => ours,
-        _ => Map::new(),
-    };
-    let mut taken = false;
-    for (key, value) in theirs {
-        if signs_in(file.agent, &key, &value, ours.get(&key)) {
-            taken = true;
-            ours.insert(key, value);
-        }
-    }
-    if !taken {
-        return Err(NotASignIn::Empty);
-    }
-    // A map with string keys always serialises.
-    Ok(serde_json::to_vec_pretty(&ours).unwrap_or_default())
 }
 
 fn signs_in(agent: Agent, key: &str, theirs: &Value, ours: Option<&Value>) -> bool {

@@ -91,9 +91,13 @@ impl SandboxRecord {
         }
     }
 
-    /// Returns the labels of the container.
+    /// Returns the labels of the container. Every key of Amika's is among them, empty where there is
+    /// nothing to tell: what a container has is not taken from its image.
     pub fn to_labels(&self) -> Labels {
-        let mut labels = Labels::new();
+        let mut labels: Labels = key::ALL
+            .into_iter()
+            .map(|key| (key.to_owned(), String::new()))
+            .collect();
         let mut put = |key: &str, value: Option<String>| {
             if let Some(value) = value {
                 labels.insert(key.to_owned(), value);
@@ -148,79 +152,135 @@ impl SandboxRecord {
 
     /// Reads a container's labels; `get` looks one up. Labels it does not know are left alone, and
     /// of those it knows only id and kind must be there.
+    ///
+    /// # Errors
+    /// The first label that cannot be read.
     pub fn from_labels<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Result<Self, LabelError> {
-        let labels = Reader(get);
-        let kind = labels.read(key::KIND, "a kind of resource", |value| value.parse().ok())?;
-        match kind {
-            Some(Kind::Sandbox) => {}
-            Some(other) => {
-                let value = Kind::as_str(other).to_owned();
-                return Err(LabelError::Invalid {
-                    key: key::KIND,
-                    value,
-                    expected: "sandbox",
-                });
-            }
-            None => return Err(LabelError::Missing { key: key::KIND }),
+        let mut reading = Self::read(get, SandboxId::from_random([0; 16]));
+        if reading.problems.is_empty() {
+            Ok(reading.record)
+        } else {
+            Err(reading.problems.remove(0))
         }
-        labels.check_version()?;
-        let id = labels.read(key::ID, "a sandbox id", |value| value.parse().ok())?;
-        Ok(Self {
-            id: id.ok_or(LabelError::Missing { key: key::ID })?,
+    }
+
+    /// Reads what can be read of a container's labels, whatever they hold: a label that cannot be
+    /// read counts as none, and is told of. `stand_in` is the record's id where the labels have none
+    /// that can be read; nothing else may bear it.
+    pub fn read<'a>(get: impl Fn(&str) -> Option<&'a str>, stand_in: SandboxId) -> Reading {
+        let labels = Reader(get);
+        let mut problems = Vec::new();
+        match labels.read(key::KIND, "a kind of resource", |value| value.parse().ok()) {
+            Ok(Some(Kind::Sandbox)) => {}
+            Ok(Some(other)) => problems.push(LabelError::Invalid {
+                key: key::KIND,
+                value: Kind::as_str(other).to_owned(),
+                expected: "sandbox",
+            }),
+            Ok(None) => problems.push(LabelError::Missing { key: key::KIND }),
+            Err(error) => problems.push(error),
+        }
+        problems.extend(labels.check_version().err());
+        let id = match labels.read(key::ID, "a sandbox id", |value| value.parse().ok()) {
+            Ok(Some(id)) => id,
+            Ok(None) => {
+                problems.push(LabelError::Missing { key: key::ID });
+                stand_in
+            }
+            Err(error) => {
+                problems.push(error);
+                stand_in
+            }
+        };
+        let services = labels.read(key::SERVICES, "a list of services", |json| {
+            serde_json::from_str(json).ok()
+        });
+        let copied_files = labels.read(key::COPIED_FILES, "a map of paths", |json| {
+            serde_json::from_str(json).ok()
+        });
+        let record = Self {
+            id,
             repository: labels.text(key::REPO_NAME).map(|name| Repository {
                 name,
                 source: labels.text(key::REPO_SOURCE).map(RepositorySource::from),
                 branch: labels.text(key::REPO_BRANCH),
             }),
-            services: labels
-                .read(key::SERVICES, "a list of services", |json| {
-                    serde_json::from_str(json).ok()
-                })?
-                .unwrap_or_default(),
+            services: or_none(services, &mut problems).unwrap_or_default(),
             setup_script: match labels.text(key::SETUP_HOST_PATH) {
                 Some(path) => Some(SetupScript::Host(path)),
                 None => labels
                     .text(key::SETUP_REPO_PATH)
                     .map(SetupScript::Repository),
             },
-            credentials: (labels.0)(key::CREDENTIALS)
+            credentials: labels
+                .get(key::CREDENTIALS)
                 .into_iter()
                 .flat_map(|names| names.split(','))
                 // An agent that a later version knows is none of ours to judge.
                 .filter_map(|name| name.parse().ok())
                 .collect(),
-            copied_files: labels
-                .read(key::COPIED_FILES, "a map of paths", |json| {
-                    serde_json::from_str(json).ok()
-                })?
-                .unwrap_or_default(),
-            creator: creator(&labels)?,
+            copied_files: or_none(copied_files, &mut problems).unwrap_or_default(),
+            creator: creator(&labels, &mut problems),
             preset: labels.text(key::PRESET),
             image: labels.text(key::IMAGE),
             agent_cwd: labels.text(key::AGENT_CWD),
             user: labels.text(key::USER),
-            created_at: labels.number(key::CREATED_AT)?,
+            created_at: or_none(labels.number(key::CREATED_AT), &mut problems),
             test: labels.text(key::TEST),
+        };
+        Reading { record, problems }
+    }
+}
+
+/// What could be read of a container's labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// What they say; what cannot be read is not in it.
+    pub record: SandboxRecord,
+    /// Which of them cannot be read, and why.
+    pub problems: Vec<LabelError>,
+}
+
+impl Reading {
+    /// Whether it is known which sandbox it is: its kind, its id, and the version of its labels can
+    /// be read. The id of the record means something only then.
+    pub fn is_identified(&self) -> bool {
+        self.problems.iter().all(|problem| {
+            !matches!(
+                problem,
+                LabelError::Version { .. }
+                    | LabelError::Missing { .. }
+                    | LabelError::Invalid {
+                        key: key::KIND | key::ID,
+                        ..
+                    }
+            )
         })
     }
+}
+
+/// Returns what was read; what was not is told of.
+fn or_none<T>(read: Result<Option<T>, LabelError>, problems: &mut Vec<LabelError>) -> Option<T> {
+    read.unwrap_or_else(|error| {
+        problems.push(error);
+        None
+    })
 }
 
 /// Returns the creator, or nothing when one of its labels is not there.
 fn creator<'a, F: Fn(&str) -> Option<&'a str>>(
     labels: &Reader<F>,
-) -> Result<Option<Creator>, LabelError> {
-    let pid = labels.read(key::CREATOR_PID, "a process id", |value| value.parse().ok())?;
-    let started = labels.number(key::CREATOR_STARTED)?;
-    let host = labels.text(key::CREATOR_HOST);
-    let boot_id = labels.text(key::CREATOR_BOOT_ID);
-    Ok((|| {
-        Some(Creator {
-            host: host?,
-            boot_id: boot_id?,
-            pid: pid?,
-            started: started?,
-        })
-    })())
+    problems: &mut Vec<LabelError>,
+) -> Option<Creator> {
+    let pid = labels.read(key::CREATOR_PID, "a process id", |value| value.parse().ok());
+    let pid = or_none(pid, problems);
+    let started = or_none(labels.number(key::CREATOR_STARTED), problems);
+    Some(Creator {
+        host: labels.text(key::CREATOR_HOST)?,
+        boot_id: labels.text(key::CREATOR_BOOT_ID)?,
+        pid: pid?,
+        started: started?,
+    })
 }
 
 #[cfg(test)]
@@ -274,6 +334,7 @@ mod tests {
         let labels = full().to_labels();
         let lines: Vec<String> = labels
             .iter()
+            .filter(|(_, value)| !value.is_empty())
             .map(|(key, value)| format!("{key}={value}"))
             .collect();
         assert_eq!(
@@ -312,6 +373,63 @@ mod tests {
         assert_eq!(read(&record.to_labels()), Ok(record.clone()));
         let bare = SandboxRecord::new(record.id);
         assert_eq!(read(&bare.to_labels()), Ok(bare));
+    }
+
+    #[test]
+    fn every_key_is_written_and_what_is_empty_is_none() {
+        let id = SandboxId::from_random([7; 16]);
+        for record in [SandboxRecord::new(id.clone()), full()] {
+            let labels = record.to_labels();
+            let keys: Vec<&str> = labels.keys().map(String::as_str).collect();
+            let mut all = key::ALL;
+            all.sort_unstable();
+            assert_eq!(keys, all);
+        }
+        let mut labels = SandboxRecord::new(id.clone()).to_labels();
+        // As an older amika wrote them.
+        labels.retain(|_, value| !value.is_empty());
+        assert_eq!(labels.len(), 3);
+        assert_eq!(read(&labels), Ok(SandboxRecord::new(id)));
+    }
+
+    #[test]
+    fn whatever_one_label_holds_the_rest_is_read() {
+        let stand_in = SandboxId::from_random([9; 16]);
+        for (key, identified) in [
+            (key::ID, false),
+            (key::KIND, false),
+            (key::VERSION, false),
+            (key::SERVICES, true),
+            (key::COPIED_FILES, true),
+            (key::CREATOR_PID, true),
+            (key::CREATOR_STARTED, true),
+            (key::CREATED_AT, true),
+        ] {
+            let mut labels = full().to_labels();
+            labels.insert(key.to_owned(), "garbage\n".to_owned());
+            let get = |key: &str| labels.get(key).map(String::as_str);
+            let reading = SandboxRecord::read(get, stand_in.clone());
+            assert_eq!(reading.problems.len(), 1, "{key}");
+            assert_eq!(reading.is_identified(), identified, "{key}");
+            assert_eq!(reading.record.repository, full().repository, "{key}");
+            assert_eq!(reading.record.setup_script, full().setup_script, "{key}");
+            let id = if key == key::ID {
+                &stand_in
+            } else {
+                &full().id
+            };
+            assert_eq!(reading.record.id, *id, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_long_value_is_cut_in_the_error() {
+        let mut labels = full().to_labels();
+        labels.insert(key::CREATED_AT.to_owned(), "é\u{1b}".repeat(100_000));
+        let message = read(&labels).unwrap_err().to_string();
+        assert!(message.len() < 1000, "{}", message.len());
+        assert!(message.contains("…\", not a number"), "{message}");
+        assert!(!message.contains('\u{1b}'), "{message}");
     }
 
     #[test]
@@ -376,6 +494,7 @@ mod tests {
             ),
         ] {
             let mut labels = full().to_labels();
+            assert!(labels.contains_key(key));
             match value {
                 Some(value) => labels.insert(key.to_owned(), value.to_owned()),
                 None => labels.remove(key),
@@ -386,13 +505,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_labels_make_it_panic(value in any::<String>(), index in 0usize..20) {
+        fn no_labels_make_it_panic(changed in proptest::collection::vec((0usize..26, any::<String>()), 0..5)) {
             let mut labels = full().to_labels();
-            let key = labels.keys().nth(index).cloned().unwrap();
-            labels.insert(key, value);
-            if let Ok(record) = read(&labels) {
-                prop_assert_eq!(read(&record.to_labels()), Ok(record));
+            for (index, value) in changed {
+                labels.insert(key::ALL[index].to_owned(), value);
             }
+            let get = |key: &str| labels.get(key).map(String::as_str);
+            let reading = SandboxRecord::read(get, SandboxId::from_random([9; 16]));
+            // What was read stays what it is when it is written and read again.
+            prop_assert_eq!(read(&reading.record.to_labels()), Ok(reading.record));
         }
     }
 }

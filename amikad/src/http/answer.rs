@@ -124,6 +124,18 @@ pub(super) fn streaming(kind: &'static str, receiver: mpsc::Receiver<Bytes>) -> 
     with_type(StatusCode::OK, kind, Body::stream(receiver))
 }
 
+/// 101: what follows is no HTTP but `protocol`.
+pub(super) fn switching(protocol: header::HeaderValue) -> Answer {
+    let mut answer = Response::new(Body {
+        content: Content::Whole(None),
+        busy: None,
+    });
+    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    set(answer.headers_mut(), header::CONNECTION, "Upgrade");
+    answer.headers_mut().insert(header::UPGRADE, protocol);
+    answer
+}
+
 /// The one form of all errors.
 pub(super) fn error(status: StatusCode, code: &str, message: impl Into<String>) -> Answer {
     let detail = ErrorDetail {

@@ -10,8 +10,6 @@ use tokio::task::AbortHandle;
 use super::route::Door;
 use crate::publish::Shared;
 
-/// Connections at a time.
-const CONNECTION_LIMIT: usize = 256;
 /// A connection this young is never evicted: it may be a probe that is about to ask.
 const SAFE_AGE: Duration = Duration::from_millis(100);
 /// How long a connection waits for a place before it is refused.
@@ -23,9 +21,13 @@ const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nr
 /// So many at a time are a burst, after which memory is given back.
 const BURST: usize = 16;
 
-/// The connections at this time.
-#[derive(Debug, Default)]
-pub(super) struct Connections(Mutex<Places>);
+/// The connections of one door at this time.
+#[derive(Debug)]
+pub(super) struct Connections {
+    /// So many at a time.
+    limit: usize,
+    places: Mutex<Places>,
+}
 
 #[derive(Debug, Default)]
 struct Places {
@@ -42,6 +44,14 @@ struct Connection {
 }
 
 impl Connections {
+    /// None yet, and room for `limit`.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            places: Mutex::default(),
+        }
+    }
+
     /// Serves `stream`, unless there are too many already.
     pub(super) async fn admit<S>(&self, mut stream: S, door: Door, shared: &Arc<Shared>)
     where
@@ -52,7 +62,7 @@ impl Connections {
             // A burst: one of those that came with it will soon be old enough to go.
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        if self.lock().taken.len() >= CONNECTION_LIMIT {
+        if self.lock().taken.len() >= self.limit {
             tokio::spawn(async move {
                 let refusal = stream.write_all(BUSY);
                 // A client that does not take it is cut off.
@@ -89,7 +99,7 @@ impl Connections {
             places.taken.shrink_to_fit();
             crate::sys::give_back_memory();
         }
-        if places.taken.len() < CONNECTION_LIMIT {
+        if places.taken.len() < self.limit {
             return true;
         }
         let idle = places.taken.iter().position(|connection| {
@@ -101,6 +111,6 @@ impl Connections {
     }
 
     fn lock(&self) -> MutexGuard<'_, Places> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,16 +1,15 @@
-//! Who may ask: the defence against browsers, and the token.
+//! Who may ask: the defence against browsers.
 //!
 //! A page anywhere on the web can make its visitor's browser send requests to a published port. It
-//! cannot choose `Host`, hide `Origin`, or know the token.
+//! cannot choose `Host`, or hide `Origin`.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::header;
 use hyper::http::request::Parts;
 use hyper::{StatusCode, Version};
 
-use super::answer::{Answer, error, set};
-use crate::secrets::Secrets;
+use super::answer::{Answer, error};
 
 /// Refuses what a browser sends on somebody else's behalf.
 pub(super) fn check_origin(request: &Parts, hostname: &str) -> Option<Answer> {
@@ -86,26 +85,6 @@ fn is_port(text: &str) -> bool {
     }
 }
 
-/// Refuses who does not bring the sandbox's token.
-pub(super) fn check_token(headers: &HeaderMap, secrets: &Secrets) -> Option<Answer> {
-    let mut given = headers.get_all(header::AUTHORIZATION).iter();
-    let admitted = match (given.next().and_then(bearer), given.next()) {
-        (Some(token), None) => secrets.admits(token),
-        _ => false,
-    };
-    (!admitted).then(|| {
-        let message = "the sandbox's token is needed: `Authorization: Bearer TOKEN`";
-        let mut answer = error(StatusCode::UNAUTHORIZED, "unauthorized", message);
-        set(answer.headers_mut(), header::WWW_AUTHENTICATE, "Bearer");
-        answer
-    })
-}
-
-fn bearer(value: &HeaderValue) -> Option<&[u8]> {
-    let (scheme, token) = value.as_bytes().split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,14 +117,5 @@ mod tests {
             assert!(!is_own_name(bad, "teal-tokyo"), "{bad}");
         }
         assert!(!is_own_name("", ""), "no host name is nobody's name");
-    }
-
-    #[test]
-    fn only_bearer_tokens_count() {
-        let token = |text| bearer(&HeaderValue::from_static(text)).map(<[u8]>::to_vec);
-        assert_eq!(token("Bearer abc"), Some(b"abc".to_vec()));
-        assert_eq!(token("bearer abc"), Some(b"abc".to_vec()));
-        assert_eq!(token("Basic abc"), None);
-        assert_eq!(token("Bearer"), None);
     }
 }

@@ -3,23 +3,23 @@
 //! It runs on a thread of its own. Whatever happens to it, CMD goes on.
 
 mod answer;
+mod challenge;
 mod connections;
 mod events;
 mod guard;
 mod health_check;
+mod limit;
+mod listeners;
 mod log_stream;
 mod route;
+mod tunnel;
 
 use std::convert::Infallible;
-use std::fs;
-use std::net::Ipv4Addr;
-use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use amika_core::contract::{AMIKAD_PORT, path};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -27,7 +27,9 @@ use nix::libc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 
+use challenge::Session;
 use connections::Connections;
+pub(crate) use listeners::Listeners;
 
 use crate::publish::{Shared, closed};
 use crate::say::say;
@@ -36,6 +38,10 @@ use crate::say::say;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Size of a request's head.
 const HEADER_LIMIT: usize = 8 << 10;
+/// Connections of the network at a time.
+const NETWORK_LIMIT: usize = 256;
+/// Connections of root's socket at a time.
+const ROOT_LIMIT: usize = 64;
 /// How long the end waits for answers that are under way.
 const DRAIN_LIMIT: Duration = Duration::from_millis(300);
 
@@ -43,12 +49,13 @@ const DRAIN_LIMIT: Duration = Duration::from_millis(300);
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
 /// Starts the thread; without one the sandbox still does its work.
-pub(crate) fn start(shared: &Arc<Shared>) {
+pub(crate) fn start(shared: &Arc<Shared>, mut listeners: Listeners) {
+    listeners.note_problems();
     let shared = shared.clone();
     let serve_for_good = move || {
         // A bug may take the server down; it comes back, but not in a busy loop.
         for _ in 0..100 {
-            let served = catch_unwind(AssertUnwindSafe(|| serve(&shared)));
+            let served = catch_unwind(AssertUnwindSafe(|| serve(&shared, &mut listeners)));
             match served {
                 Ok(Ok(())) => return,
                 Ok(Err(error)) => {
@@ -77,29 +84,32 @@ pub(crate) fn drain(shared: &Shared) {
     }
 }
 
-fn serve(shared: &Arc<Shared>) -> std::io::Result<()> {
+/// Serves for as long as it can; what it leaves in `listeners` serves the next one.
+fn serve(shared: &Arc<Shared>, listeners: &mut Listeners) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        shared.secrets.prepare_token();
-        let connections = Arc::new(Connections::default());
+        let connections = Arc::new(Connections::new(NETWORK_LIMIT));
         tokio::spawn(health_check::watch(shared.clone()));
-        let socket = tokio::spawn(accept_unix(shared.clone(), connections.clone()));
-        loop {
-            match TcpListener::bind((Ipv4Addr::UNSPECIFIED, AMIKAD_PORT)).await {
-                Ok(listener) => accept_tcp(listener, shared, &connections).await,
-                Err(error) => {
-                    say(format!(
-                        "port {AMIKAD_PORT} cannot be had: {error}; going on without it"
-                    ));
-                    // The socket may still serve; a panic there starts all of it again.
-                    let _ = socket.await;
-                    return Ok(());
-                }
+        let socket = match &listeners.socket {
+            Some(socket) => {
+                let copy = socket.try_clone().and_then(UnixListener::from_std)?;
+                Some(tokio::spawn(accept_unix(copy, shared.clone())))
             }
-            say(format!("port {AMIKAD_PORT} was lost; listening again"));
+            None => None,
+        };
+        while let Some(listener) = &listeners.port {
+            // A copy: the port stays ours if this runtime fails.
+            let copy = listener.try_clone().and_then(TcpListener::from_std)?;
+            accept_tcp(copy, shared, &connections).await;
+            listeners.bind_port_again();
         }
+        // The socket may still serve; a panic there starts all of it again.
+        if let Some(socket) = socket {
+            let _ = socket.await;
+        }
+        Ok(())
     })
 }
 
@@ -130,28 +140,9 @@ async fn linger() {
     std::future::pending::<()>().await;
 }
 
-async fn accept_unix(shared: Arc<Shared>, connections: Arc<Connections>) {
-    // Without root, the agent would be whoever owns the socket: it must use the token then.
-    if !nix::unistd::geteuid().is_root() {
-        return;
-    }
-    // Bound elsewhere and moved, so that nobody finds it before its mode is right.
-    let hidden = format!("{}.new", path::CONTROL_SOCKET);
-    let bound = UnixListener::bind(&hidden).and_then(|listener| {
-        fs::set_permissions(&hidden, fs::Permissions::from_mode(0o600))?;
-        fs::rename(&hidden, path::CONTROL_SOCKET)?;
-        Ok(listener)
-    });
-    let listener = match bound {
-        Ok(listener) => listener,
-        Err(error) => {
-            say(format!(
-                "cannot listen on {}: {error}",
-                path::CONTROL_SOCKET
-            ));
-            return;
-        }
-    };
+async fn accept_unix(listener: UnixListener, shared: Arc<Shared>) {
+    // Places of its own: whatever the network does, root gets in.
+    let connections = Connections::new(ROOT_LIMIT);
     loop {
         match listener.accept().await {
             Ok((stream, _)) => connections.admit(stream, route::Door::Root, &shared).await,
@@ -186,11 +177,12 @@ async fn serve_connection<S>(
 {
     let _counted = Counted::new();
     let mut closing = shared.closing.subscribe();
+    let session = Arc::new(Session::new(door));
     let service = service_fn(|request| {
-        let (shared, busy) = (shared.clone(), busy.clone());
+        let (shared, busy, session) = (shared.clone(), busy.clone(), session.clone());
         async move {
             busy.store(true, Ordering::Relaxed);
-            let mut answer = route::answer(request, door, &shared).await;
+            let mut answer = route::answer(request, &session, &shared).await;
             answer.body_mut().mark_idle_at_end(busy);
             Ok::<_, Infallible>(answer)
         }
@@ -201,7 +193,9 @@ async fn serve_connection<S>(
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(HEADER_LIMIT)
         .half_close(true);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let closed = tokio::select! {
         // Broken connections are the client's business.

@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use amika_core::contract::OPENCODE_PORT;
@@ -21,7 +20,9 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::answer::{Answer, error, json, set};
-use super::{events, guard, log_stream};
+use super::challenge::Session;
+use super::limit::{Limit, Permit};
+use super::{events, guard, log_stream, tunnel};
 use crate::publish::{Command, Shared};
 
 /// Size of a request's body.
@@ -31,9 +32,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the loop that reaps may take to answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Log and event streams at a time.
-const STREAM_LIMIT: usize = 128;
-
-static STREAMS: AtomicUsize = AtomicUsize::new(0);
+static STREAMS: Limit = Limit::new("streams", 128);
 
 /// The way a request came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,32 +44,16 @@ pub(super) enum Door {
 }
 
 /// One log or event stream under way.
-#[derive(Debug)]
-pub(super) struct StreamPermit;
-
-impl StreamPermit {
-    fn take() -> Result<Self, Answer> {
-        if STREAMS.fetch_add(1, Ordering::AcqRel) < STREAM_LIMIT {
-            return Ok(Self);
-        }
-        STREAMS.fetch_sub(1, Ordering::AcqRel);
-        let message = "too many streams are open; close some";
-        let mut answer = error(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", message);
-        set(answer.headers_mut(), header::RETRY_AFTER, "1");
-        Err(answer)
-    }
-}
-
-impl Drop for StreamPermit {
-    fn drop(&mut self) {
-        STREAMS.fetch_sub(1, Ordering::AcqRel);
-    }
-}
+pub(super) type StreamPermit = Permit;
 
 /// Answers one request.
-pub(super) async fn answer(request: Request<Incoming>, door: Door, shared: &Arc<Shared>) -> Answer {
+pub(super) async fn answer(
+    request: Request<Incoming>,
+    session: &Session,
+    shared: &Arc<Shared>,
+) -> Answer {
     let (request, body) = request.into_parts();
-    route(&request, body, door, shared)
+    route(&request, body, session, shared)
         .await
         .unwrap_or_else(|refusal| refusal)
 }
@@ -79,9 +62,10 @@ pub(super) async fn answer(request: Request<Incoming>, door: Door, shared: &Arc<
 async fn route(
     request: &Parts,
     body: Incoming,
-    door: Door,
+    session: &Session,
     shared: &Arc<Shared>,
 ) -> Result<Answer, Answer> {
+    let door = session.door;
     if door == Door::Tcp {
         let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         if let Some(refusal) = guard::check_origin(request, hostname.trim()) {
@@ -92,11 +76,13 @@ async fn route(
         return Err(too_large());
     }
     let target = request.uri.path();
-    if door == Door::Tcp
-        && (target == "/v1" || target.starts_with("/v1/"))
-        && let Some(refusal) = guard::check_token(&request.headers, &shared.secrets)
-    {
-        return Err(refusal);
+    // The one route of v1 that asks for no proof: it is how one comes to it.
+    if target == "/v1/challenge" {
+        allow(request, &[Method::GET])?;
+        return session.challenge(request, &shared.secrets);
+    }
+    if target == "/v1" || target.starts_with("/v1/") {
+        session.check(&request.headers, &shared.secrets)?;
     }
     match target {
         "/livez" | "/healthz" => {
@@ -120,11 +106,7 @@ async fn route(
         }
         "/v1/events" => {
             allow(request, &[Method::GET])?;
-            Ok(events::stream(
-                request,
-                shared.clone(),
-                StreamPermit::take()?,
-            ))
+            Ok(events::stream(request, shared.clone(), STREAMS.take(door)?))
         }
         "/v1/services/opencode" => {
             allow(request, &[Method::GET, Method::HEAD])?;
@@ -139,19 +121,25 @@ async fn route(
             allow(request, &[Method::POST])?;
             restart_opencode(request, body, shared).await
         }
-        other => match other.strip_prefix("/v1/logs/") {
-            Some(name) => {
+        other => {
+            if let Some(name) = other.strip_prefix("/v1/logs/") {
                 allow(request, &[Method::GET, Method::HEAD])?;
                 let query = query(request, &["tail", "since", "follow"])?;
-                log_stream::stream(name, request, &query, shared, StreamPermit::take()?)
+                return log_stream::stream(name, request, &query, shared, STREAMS.take(door)?);
             }
-            None => Err(error(
-                StatusCode::NOT_FOUND,
-                "not_found",
-                "there is nothing here",
-            )),
-        },
+            if let Some(port) = tunnel_port(other) {
+                allow(request, &[Method::POST])?;
+                return tunnel::open(port, request, &body, door).await;
+            }
+            let message = "there is nothing here";
+            Err(error(StatusCode::NOT_FOUND, "not_found", message))
+        }
     }
+}
+
+/// The port in `/v1/ports/{port}/tunnel`, as it is written there.
+fn tunnel_port(target: &str) -> Option<&str> {
+    target.strip_prefix("/v1/ports/")?.strip_suffix("/tunnel")
 }
 
 fn allow(request: &Parts, methods: &[Method]) -> Result<(), Answer> {

@@ -113,6 +113,11 @@ impl Script {
                 format!("`{name}` has no `#!` line; begin it with `#!/bin/bash` or another"),
             ),
             Some(libc::EACCES) => (126, self.explain_denied(file)),
+            Some(libc::EPERM) => crate::spawn::explain_exec(
+                file.as_os_str(),
+                std::slice::from_ref(&file.to_owned()),
+                source,
+            ),
             _ => (126, format!("`{name}` cannot be executed: {source}")),
         }
     }

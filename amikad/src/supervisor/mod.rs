@@ -24,6 +24,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::args::Place;
 use crate::boot::Boot;
+use crate::http::Listeners;
 use crate::lifecycle::{Action, Event, Millis, Plan, ServiceAction, State};
 use crate::publish::{Command, Mailbox, Shared, Snapshot};
 use crate::pump::Settler;
@@ -99,6 +100,8 @@ struct Supervisor {
     succeeded: bool,
     setup_tail: Vec<String>,
     http_started: bool,
+    /// What the API is asked on, until its thread has it.
+    listeners: Option<Listeners>,
     exit: Option<i32>,
 }
 
@@ -131,6 +134,9 @@ impl Supervisor {
         let (mailbox, commands) = Mailbox::new(wake.clone());
         let secrets = Secrets::from_environment(&boot.environment);
         let published = snapshot(&state, &facts);
+        // Before the first child, which could have the port otherwise. Who finds it finds the token.
+        secrets.prepare_token();
+        let listeners = Listeners::bind();
         let shared = Arc::new(Shared::new(published.clone(), mailbox, secrets, started));
         Self {
             boot,
@@ -152,6 +158,7 @@ impl Supervisor {
             succeeded: false,
             setup_tail: Vec::new(),
             http_started: false,
+            listeners: Some(listeners),
             exit: None,
         }
     }

@@ -47,7 +47,9 @@ impl Supervisor {
         if self.boot.script.is_none() && self.state.phase == Phase::Running {
             note("no setup script to run");
         }
-        http::start(&self.shared);
+        if let Some(listeners) = self.listeners.take() {
+            http::start(&self.shared, listeners);
+        }
     }
 
     /// The daemon's last act: whoever follows a log gets its end.

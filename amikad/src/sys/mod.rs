@@ -9,12 +9,14 @@
 
 mod spawn;
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 #[cfg(not(test))]
 use std::ffi::{c_char, c_int};
 use std::fs::File;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use nix::libc;
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
@@ -67,6 +69,17 @@ pub(crate) fn kill(pid: i32, signo: i32) -> io::Result<()> {
         Ok(())
     } else {
         Err(io::Error::last_os_error())
+    }
+}
+
+/// Fills `bytes` with numbers that nobody can guess, whatever files there are and may be opened.
+pub(crate) fn random(bytes: &mut [u8; 32]) -> io::Result<()> {
+    // SAFETY: the kernel writes at most as many bytes as there are. Up to 256 come whole or not at all.
+    let filled = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    match filled {
+        32 => Ok(()),
+        -1 => Err(io::Error::last_os_error()),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
     }
 }
 
@@ -185,4 +198,21 @@ pub(crate) fn memory_file(name: &CStr) -> io::Result<File> {
     }
     // SAFETY: the descriptor is fresh and nobody else's.
     Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
+}
+
+/// Bytes of an extended attribute of a file; nothing where it has none, or a very long one.
+pub(crate) fn attribute(file: &Path, name: &CStr) -> Option<Vec<u8>> {
+    let path = CString::new(file.as_os_str().as_bytes()).ok()?;
+    let mut value = vec![0_u8; 256];
+    // SAFETY: both names end with a NUL; the kernel writes at most as many bytes as the buffer has.
+    let length = unsafe {
+        libc::getxattr(
+            path.as_ptr(),
+            name.as_ptr(),
+            value.as_mut_ptr().cast(),
+            value.len(),
+        )
+    };
+    value.truncate(usize::try_from(length).ok()?);
+    Some(value)
 }

@@ -275,27 +275,30 @@ fn relay_half_closes_and_still_brings_the_answer() {
 #[test]
 fn the_socket_is_for_root_only_and_others_need_the_token() {
     let sandbox = sandbox();
-    let agent = |request: &str| {
+    let relay = |words: &[&str], proof: &str| {
         let mut child = sandbox
-            .exec(&["/amikad", "exec-as", "--", "/amikad", "relay"])
+            .exec(words)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(request.as_bytes())
-            .unwrap();
+        let request = format!(
+            "GET /v1/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{proof}\r\n"
+        );
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(request.as_bytes()).unwrap();
+        drop(stdin);
         let output = child.wait_with_output().unwrap();
         parse(&String::from_utf8(output.stdout).unwrap()).status
     };
-    let head = "GET /v1/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
-    assert_eq!(agent(&format!("{head}\r\n")), 401);
+    assert_eq!(relay(&["/amikad", "relay"], ""), 200);
+    let agent = ["/amikad", "exec-as", "--", "/amikad", "relay"];
+    assert_eq!(relay(&agent, ""), 401);
+    let bearer = format!("Authorization: Bearer {TOKEN}\r\n");
     assert_eq!(
-        agent(&format!("{head}Authorization: Bearer {TOKEN}\r\n\r\n")),
-        200
+        relay(&agent, &bearer),
+        401,
+        "it is the port that it came to"
     );
 }
 

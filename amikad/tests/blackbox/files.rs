@@ -1,8 +1,9 @@
 //! What amikad prepares, hands over and leaves.
 
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use crate::support::Builder;
+use crate::support::{Builder, Sandbox, one_answer};
 
 #[test]
 fn what_setup_made_as_root_is_given_to_the_agent() {
@@ -87,11 +88,7 @@ fn a_token_is_made_at_start_when_nobody_gave_one() {
         .permissions()
         .mode();
     assert_eq!(mode & 0o777, 0o600);
-    let header = format!("Authorization: Bearer {token}");
-    assert_eq!(
-        sandbox.request("GET", "/v1/status", &[&header], "").status,
-        200
-    );
+    assert_eq!(status_by(&sandbox, &token), 200);
 }
 
 #[test]
@@ -102,9 +99,13 @@ fn a_token_file_that_others_could_read_is_not_trusted() {
         .start("sleep 60");
     sandbox.connect();
     assert_ne!(sandbox.read("/var/lib/amikad/token"), token);
-    let header = format!("Authorization: Bearer {token}");
-    assert_eq!(
-        sandbox.request("GET", "/v1/status", &[&header], "").status,
-        401
-    );
+    assert_eq!(status_by(&sandbox, &token), 401);
+}
+
+/// What who proves that it knows `token` is answered.
+fn status_by(sandbox: &Sandbox, token: &str) -> u16 {
+    let (mut stream, proof) = sandbox.prove_by(token);
+    let request = format!("GET /v1/status HTTP/1.1\r\nHost: localhost\r\n{proof}\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    one_answer(&mut stream).status
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use crate::support::{Builder, Sandbox, eventually};
+use crate::support::{Builder, PROOF, Sandbox, eventually};
 
 fn owner(sandbox: &Sandbox, path: &str) -> u32 {
     sandbox.path(path).symlink_metadata().unwrap().uid()
@@ -192,10 +192,7 @@ fn a_hundred_megabytes_without_a_line_end_are_output_like_any_other() {
     let events = sandbox.request(
         "GET",
         "/v1/logs/setup?tail=1",
-        &[
-            "Authorization: Bearer blackbox-token",
-            "Accept: text/event-stream",
-        ],
+        &[PROOF, "Accept: text/event-stream"],
         "",
     );
     assert!(events.body.starts_with("id: "), "{}", &events.body[..100]);

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 
-use crate::support::{Builder, Sandbox, TOKEN, eventually, parse};
+use crate::support::{Builder, PROOF, Sandbox, TOKEN, eventually, parse};
 
 /// A setup that waits for a file, and a CMD that waits for another.
 fn waiting() -> Sandbox {
@@ -18,10 +18,6 @@ fn touch(sandbox: &Sandbox, path: &str) {
 
 pub fn idle() -> Sandbox {
     Builder::new().with_token().start_idle()
-}
-
-pub fn bearer() -> String {
-    format!("Authorization: Bearer {TOKEN}")
 }
 
 #[test]
@@ -119,26 +115,22 @@ fn everything_under_v1_needs_the_token() {
     for target in targets {
         for header in [
             "X-None: 1",
-            "Authorization: Bearer wrong",
+            "Authorization: Bearer blackbox-token",
+            "Authorization: Amika 00",
             "Authorization: Basic Og==",
             "Authorization: Bearer ",
         ] {
             let answer = sandbox.request("GET", target, &[header], "");
             assert_eq!(answer.status, 401, "{target} {header}");
             assert!(
-                answer.head.contains("www-authenticate: bearer"),
+                answer.head.contains("www-authenticate: amika"),
                 "{answer:?}"
             );
             assert_eq!(answer.json()["error"]["code"], "unauthorized");
         }
     }
-    let twice = [bearer(), "Authorization: Bearer x".to_owned()];
-    assert_eq!(
-        sandbox
-            .request("GET", "/v1/status", &[&twice[0], &twice[1]], "")
-            .status,
-        401
-    );
+    let twice = [PROOF, "Authorization: Bearer x"];
+    assert_eq!(sandbox.request("GET", "/v1/status", &twice, "").status, 401);
     assert_eq!(sandbox.api("/v1/status").status, 200);
     assert_eq!(
         sandbox.get(&format!("/v1/status?token={TOKEN}")).status,
@@ -165,7 +157,7 @@ fn unknown_paths_and_methods_are_refused() {
         ("GET", "/v1/services/opencode/restart", "allow: post"),
         ("OPTIONS", "/v1/events", "allow: get"),
     ] {
-        let answer = sandbox.request(method, target, &[&bearer()], "");
+        let answer = sandbox.request(method, target, &[PROOF], "");
         assert_eq!(answer.status, 405, "{method} {target}");
         assert!(answer.head.contains(allow), "{answer:?}");
         assert!(!answer.head.contains("access-control"), "{answer:?}");
@@ -215,8 +207,8 @@ fn requests_that_a_foreign_page_could_send_are_refused() {
 #[test]
 fn a_followed_setup_log_comes_as_it_is_written_and_ends_by_itself() {
     let sandbox = waiting();
-    let mut stream = sandbox.connect();
-    write!(stream, "GET /v1/logs/setup?follow=1 HTTP/1.1\r\nHost: localhost\r\n{}\r\nConnection: close\r\n\r\n", bearer()).unwrap();
+    let (mut stream, proof) = sandbox.prove();
+    write!(stream, "GET /v1/logs/setup?follow=1 HTTP/1.1\r\nHost: localhost\r\n{proof}\r\nConnection: close\r\n\r\n").unwrap();
     let mut reader = BufReader::new(stream);
     let mut text = String::new();
     while !text.contains("two\n") {
@@ -245,7 +237,7 @@ fn logs_can_be_asked_for_in_part_and_as_events() {
     assert_eq!(sandbox.api("/v1/logs/setup?since=x").status, 400);
     assert_eq!(sandbox.api("/v1/logs/setup?follow=maybe").status, 400);
     let accept = "Accept: text/event-stream";
-    let events = sandbox.request("GET", "/v1/logs/setup?since=4", &[&bearer(), accept], "");
+    let events = sandbox.request("GET", "/v1/logs/setup?since=4", &[PROOF, accept], "");
     assert!(events.head.contains("content-type: text/event-stream"));
     assert_eq!(events.body, "id: 8\ndata: two\n\n");
     touch(&sandbox, "/tmp/go");
@@ -283,12 +275,11 @@ fn what_was_rotated_away_is_gone_and_says_so() {
 #[test]
 fn events_bring_history_first_then_what_happens_and_end_with_the_daemon() {
     let mut sandbox = waiting();
-    let first = sandbox.connect();
+    let (first, proof) = sandbox.prove();
     let mut first = BufReader::new(first);
     write!(
         first.get_mut(),
-        "GET /v1/events HTTP/1.1\r\nHost: localhost\r\n{}\r\nConnection: close\r\n\r\n",
-        bearer()
+        "GET /v1/events HTTP/1.1\r\nHost: localhost\r\n{proof}\r\nConnection: close\r\n\r\n"
     )
     .unwrap();
     let mut text = String::new();
@@ -333,11 +324,11 @@ fn an_event_stream_resumes_after_the_last_event_seen() {
     let sandbox = Builder::new().with_token().start("sleep 60");
     sandbox.until_status("CMD", |status| status["cmd"]["state"] == "running");
     let ids = |header: &str| {
-        let mut stream = BufReader::new(sandbox.connect());
+        let (stream, proof) = sandbox.prove();
+        let mut stream = BufReader::new(stream);
         write!(
             stream.get_mut(),
-            "GET /v1/events HTTP/1.1\r\nHost: localhost\r\n{}\r\n{header}\r\n\r\n",
-            bearer()
+            "GET /v1/events HTTP/1.1\r\nHost: localhost\r\n{proof}\r\n{header}\r\n\r\n"
         )
         .unwrap();
         let mut line = String::new();
@@ -361,8 +352,7 @@ fn an_event_stream_resumes_after_the_last_event_seen() {
 fn opencode_cannot_be_restarted_where_it_is_off() {
     let sandbox = idle();
     let restart = |headers: &[&str], body| {
-        let token = bearer();
-        let headers: Vec<&str> = std::iter::once(token.as_str())
+        let headers: Vec<&str> = std::iter::once(PROOF)
             .chain(headers.iter().copied())
             .collect();
         sandbox

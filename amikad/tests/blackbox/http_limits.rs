@@ -3,8 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use crate::http::{bearer, idle};
-use crate::support::{eventually, parse};
+use crate::http::idle;
+use crate::support::{PROOF, eventually, parse};
 
 #[test]
 fn heads_and_bodies_have_limits() {
@@ -18,14 +18,14 @@ fn heads_and_bodies_have_limits() {
     let body = "x".repeat((64 << 10) + 1);
     assert_eq!(
         sandbox
-            .request("POST", restart, &[&bearer(), json], &body)
+            .request("POST", restart, &[PROOF, json], &body)
             .status,
         413
     );
     let chunked = format!(
         "POST {restart} HTTP/1.1\r\nHost: localhost\r\n{}\r\n{json}\r\nConnection: close\r\n\
          Transfer-Encoding: chunked\r\n\r\n10001\r\n{}\r\n0\r\n\r\n",
-        bearer(),
+        PROOF,
         "x".repeat(0x10001)
     );
     assert_eq!(parse(&sandbox.talk(&chunked)).status, 413);
@@ -62,13 +62,10 @@ fn probes_are_answered_while_idle_connections_fill_every_place() {
 #[test]
 fn too_many_streams_are_refused() {
     let sandbox = idle();
-    let request = format!(
-        "GET /v1/events HTTP/1.1\r\nHost: localhost\r\n{}\r\n\r\n",
-        bearer()
-    );
     let open: Vec<TcpStream> = (0..128)
         .map(|_| {
-            let mut stream = sandbox.connect();
+            let (mut stream, proof) = sandbox.prove();
+            let request = format!("GET /v1/events HTTP/1.1\r\nHost: localhost\r\n{proof}\r\n\r\n");
             stream.write_all(request.as_bytes()).unwrap();
             let mut first = [0; 12];
             stream.read_exact(&mut first).unwrap();
@@ -88,9 +85,8 @@ fn too_many_streams_are_refused() {
 fn a_body_that_never_comes_is_not_waited_for() {
     let sandbox = idle();
     let head = format!(
-        "POST /v1/services/opencode/restart HTTP/1.1\r\nHost: localhost\r\n{}\r\n\
-         Content-Type: application/json\r\nContent-Length: 9\r\n\r\n",
-        bearer()
+        "POST /v1/services/opencode/restart HTTP/1.1\r\nHost: localhost\r\n{PROOF}\r\n\
+         Content-Type: application/json\r\nContent-Length: 9\r\n\r\n"
     );
     assert_eq!(parse(&sandbox.talk(&head)).status, 400);
 }
@@ -99,20 +95,17 @@ fn a_body_that_never_comes_is_not_waited_for() {
 fn one_connection_too_many_is_told_so() {
     let sandbox = idle();
     let open = |request: &str, rest: &str| {
-        let mut stream = sandbox.connect();
-        let head = format!(
-            "{request} HTTP/1.1\r\nHost: localhost\r\n{}\r\n{rest}\r\n",
-            bearer()
-        );
         // It may be one too many already.
+        let (mut stream, proof) = sandbox.try_prove()?;
+        let head = format!("{request} HTTP/1.1\r\nHost: localhost\r\n{proof}\r\n{rest}\r\n");
         let _ = stream.write_all(head.as_bytes());
-        stream
+        Some(stream)
     };
     let json = "Content-Type: application/json\r\nContent-Length: 9\r\n";
-    let mut hold: Vec<TcpStream> = (0..128).map(|_| open("GET /v1/events", "")).collect();
+    let mut hold: Vec<TcpStream> = (0..128).map_while(|_| open("GET /v1/events", "")).collect();
     // Those that wait for a body give up after a while; more come.
     let refusal = eventually("a refusal", || {
-        hold.extend((0..40).map(|_| open("POST /v1/services/opencode/restart", json)));
+        hold.extend((0..40).map_while(|_| open("POST /v1/services/opencode/restart", json)));
         let answer = sandbox.get("/livez");
         (answer.status == 503).then_some(answer)
     });
@@ -130,7 +123,7 @@ fn requests_no_client_would_send_are_refused_or_read_as_they_are_meant() {
         let text = sandbox.talk(&format!("{line}\r\n{headers}Connection: close\r\n\r\n"));
         text.split(' ').nth(1).map(str::to_owned)
     };
-    let (host, token) = ("Host: localhost\r\n", format!("{}\r\n", bearer()));
+    let (host, token) = ("Host: localhost\r\n", format!("{PROOF}\r\n"));
     let doubled = format!("{host}{token}{token}");
     let both = format!("{host}{token}");
     for (line, headers, code) in [

@@ -7,6 +7,7 @@
     reason = "tests: their names are their documentation, and a panic is how they fail"
 )]
 
+mod challenge;
 mod cmd;
 mod degrade;
 mod exec;
@@ -23,4 +24,5 @@ mod signals;
 mod streams;
 mod support;
 mod terminal;
+mod tunnel;
 mod unpack;

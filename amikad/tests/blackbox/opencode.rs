@@ -2,7 +2,7 @@
 //!
 //! That a real one becomes ready is for the tests with the preset image.
 
-use crate::support::{Builder, Sandbox, TOKEN, eventually};
+use crate::support::{Builder, PROOF, Sandbox, eventually};
 
 const PROGRAM: &str = "/usr/local/bin/opencode";
 
@@ -149,12 +149,11 @@ fn a_restart_ends_its_whole_tree_first() {
     for file in ["/tmp/stubborn", "/tmp/apart"] {
         eventually(file, || sandbox.path(file).exists().then_some(()));
     }
-    let bearer = format!("Authorization: Bearer {TOKEN}");
     let json = "Content-Type: application/json";
     let answer = sandbox.request(
         "POST",
         "/v1/services/opencode/restart",
-        &[&bearer, json],
+        &[PROOF, json],
         "{}",
     );
     assert_eq!(answer.status, 202);

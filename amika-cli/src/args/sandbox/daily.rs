@@ -1,13 +1,16 @@
 //! What may be typed for the verbs of every day: list, restart, rename, wait, cp, stats.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 
+use amika_core::limit::Memory;
 use amika_core::port::{Port, Protocol};
 
 use super::{StartArgs, duration};
+use crate::commits::{BadName, BranchName};
 use crate::cp::{InvalidPlace, Place};
 
 /// `amika sandbox list`.
@@ -126,7 +129,7 @@ impl std::fmt::Display for Condition {
 /// `amika sandbox cp`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  amika sandbox cp notes.md teal-tokyo:docs/            into the agent's directory\n  amika sandbox cp teal-tokyo:target/report.html .\n  amika sandbox cp ./fixtures/. teal-tokyo:/tmp/data    what is in the directory\n  amika sandbox cp teal-tokyo:~/.bashrc rose-lima:~/    from one sandbox to another\n  amika sandbox cp teal-tokyo:src - | tar -t            a tar archive\n  tar -c src | amika sandbox cp - teal-tokyo:/tmp\n\nPaths in a sandbox are relative to the agent's directory, `~` is its home. A destination that is a\ndirectory is copied into, one that is not there becomes the copy, as with `docker cp`. Stopped\nsandboxes are copied from and to as well. What comes into a sandbox belongs to its agent, what comes\nout to you. Out of a sandbox come files, directories and links within the copy; devices, set-user-id\nbits and links that could lead elsewhere are left out, with a warning."
+    after_help = "Examples:\n  amika sandbox cp notes.md teal-tokyo:docs/            into the agent's directory\n  amika sandbox cp teal-tokyo:target/report.html .\n  amika sandbox cp ./fixtures/. teal-tokyo:/tmp/data    what is in the directory\n  amika sandbox cp teal-tokyo:~/.bashrc rose-lima:~/    from one sandbox to another\n  amika sandbox cp teal-tokyo:src - | tar -t            a tar archive\n  tar -c src | amika sandbox cp - teal-tokyo:/tmp\n\nPaths in a sandbox are relative to the agent's directory, `~` is its home. A destination that is a\ndirectory is copied into, one that is not there becomes the copy, as with `docker cp`. Stopped\nsandboxes are copied from and to as well. What comes into a sandbox belongs to its agent, what comes\nout to you. Out of a sandbox come files, directories and links within the copy; devices, set-user-id\nbits and links that could lead elsewhere are left out, with a warning. Git directories are made inert:\ntheir configuration is written anew without what names programs, hooks are left out. A tar archive (`-`)\nis as the sandbox has it: unpack it with care."
 )]
 pub struct CpArgs {
     /// What to copy: PATH, NAME:PATH, or `-` for a tar archive on standard input.
@@ -135,9 +138,36 @@ pub struct CpArgs {
     /// Where to: PATH, NAME:PATH, or `-` for a tar archive on standard output.
     #[arg(value_name = "DESTINATION", value_parser = place)]
     pub destination: Place,
+    /// Copy git directories out of a sandbox as they are: git on this machine will run what they name.
+    #[arg(long)]
+    pub as_is: bool,
 }
 
 fn place(text: &str) -> Result<Place, InvalidPlace> {
+    text.parse()
+}
+
+/// `amika sandbox pull`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika sandbox pull teal-tokyo                 all branches\n  amika sandbox pull teal-tokyo main try-it\n  amika sandbox pull teal-tokyo --repo ~/src/app\n\nBranches become refs/remotes/amika-<NAME>/*, a mirror of those in the sandbox: `git log\nmain..amika-teal-tokyo/main` shows what is new, `git merge` takes it. Branches and work tree of yours\nstay as they are. Only what is committed comes: `cp` copies files. What comes is looked through before\nit is let in, and no git runs in the repository of either side on this machine.\n\nExit codes: 3 no such sandbox, 4 it does not run, has no repository or was made from another one,\n7 what comes is not whole or not a repository's, or this one cannot take it."
+)]
+pub struct PullArgs {
+    /// Name of the sandbox.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub name: String,
+    /// Branches to pull [default: all].
+    #[arg(value_name = "BRANCH", value_parser = branch)]
+    pub branches: Vec<BranchName>,
+    /// The repository of this machine [default: the one that you stand in].
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub repo: Option<PathBuf>,
+    /// Bytes that the sandbox may send, such as `500m`.
+    #[arg(long, value_name = "SIZE", default_value = "4g", value_parser = Memory::from_str)]
+    pub max_size: Memory,
+}
+
+fn branch(text: &str) -> Result<BranchName, BadName> {
     text.parse()
 }
 

@@ -11,6 +11,7 @@ use crate::create::SCRIPT_OUTSIDE;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::git::{self, GitError};
 use crate::host_path;
+use crate::output::shell_path;
 use crate::regular_file::{self, Links};
 
 /// A configuration on disk.
@@ -142,7 +143,7 @@ fn unusable(root: &Path, relative: &str) -> Option<(String, String)> {
     if meta.permissions().mode() & 0o111 == 0 {
         return Some((
             "is not executable".to_owned(),
-            format!("`chmod +x {relative}`, and commit that"),
+            format!("`chmod +x {}`, and commit that", shell_path(relative)),
         ));
     }
     None

@@ -2,6 +2,7 @@
 
 mod check;
 mod file;
+mod user;
 
 use amika_core::config::report::Report;
 
@@ -9,14 +10,23 @@ use super::schema::{Output, document};
 use crate::App;
 use crate::args::config::Command;
 use crate::error::Result;
+use user::SettingsView;
 
 /// What the verbs print with `-o json`.
 pub(super) fn outputs() -> Vec<(&'static str, Output)> {
-    vec![("check", document::<Report>())]
+    vec![
+        ("check", document::<Report>()),
+        ("get", document::<SettingsView>()),
+        ("set", document::<SettingsView>()),
+        ("unset", document::<SettingsView>()),
+    ]
 }
 
-pub(super) fn run(command: &Command, app: &App) -> Result<u8> {
+pub(super) async fn run(command: &Command, app: &App) -> Result<u8> {
     match command {
         Command::Check(args) => check::run(args, app),
+        Command::Get(args) => user::get(args, app),
+        Command::Set(args) => user::set(args, app).await,
+        Command::Unset(args) => user::unset(args, app).await,
     }
 }

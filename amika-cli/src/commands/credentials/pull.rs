@@ -1,13 +1,13 @@
 //! `amika credentials pull`: newer sign-ins of a sandbox, merged into this machine's files.
 //!
-//! What comes out of a sandbox is hostile: only regular files of a bounded size are read, only what is
-//! known to sign in is taken, and this machine's file is replaced as a whole or not at all.
+//! What comes out of a sandbox is hostile: only regular files of a bounded size are read, only renewed tokens
+//! of the account that is there are taken, and this machine's file is replaced as a whole or not at all.
 
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use amika_core::credential::{Newer, Selection, merge};
+use amika_core::credential::{Newer, Selection, Taken, Taking, Untaken};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -42,16 +42,27 @@ pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
     let sandbox = Sandbox::find_made(&engine, &args.name).await?;
     let home = crate::host::home_dir();
     let pairs = sign_ins::read_both(&engine, &sandbox, &home).await?;
+    let taking = sign_ins::taking(&pairs, args.force);
     let mut done = Pulled::default();
     for pair in pairs
         .iter()
         .filter(|pair| pair.file.is_sign_in() && selection.contains(pair.file.agent))
     {
         let path = pair.file.path;
-        match decide(pair) {
+        match decide(pair, &taking) {
             Decision::Nothing => {}
             Decision::Leave(reason) => done.left.push(Left { path, reason }),
-            Decision::Take(content) => {
+            Decision::Take(content, taken) => {
+                for other in &taken.accounts {
+                    app.out.warn(&format!(
+                        "~/{path}: the sign-in to {} of another account is taken, {}, and this machine's was {}",
+                        other.of, other.theirs, other.ours
+                    ));
+                }
+                for left in &taken.left {
+                    let reason = format!("{}: {}", left.of, left.why);
+                    done.left.push(Left { path, reason });
+                }
                 replace(&home.join(path), pair, &content).map_err(|error| {
                     CommandError::new(ExitCode::Failure, format!("~/{path} cannot be replaced"))
                         .caused_by(&error)
@@ -68,8 +79,13 @@ pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
     })?;
     if !app.out.is_json() {
         for left in &done.left {
+            let whole = if done.taken.contains(&left.path) {
+                "was renewed in part"
+            } else {
+                "stays as it is"
+            };
             app.out
-                .note(&format!("~/{} stays as it is: {}", left.path, left.reason));
+                .note(&format!("~/{} {whole}: {}", left.path, left.reason));
         }
         if done.taken.is_empty() && done.left.is_empty() {
             app.out.note("the sandbox has no sign-in");
@@ -79,31 +95,40 @@ pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
 }
 
 enum Decision {
-    Take(Vec<u8>),
+    Take(Vec<u8>, Taken),
     Leave(String),
     Nothing,
 }
 
-fn decide(pair: &Pair) -> Decision {
-    let theirs = match &pair.sandbox {
+fn decide(pair: &Pair, taking: &Taking<'_>) -> Decision {
+    match &pair.sandbox {
         Side::Missing => return Decision::Nothing,
         Side::Unusable(why) => {
             return Decision::Leave(format!("the sandbox's cannot be used: {why}"));
         }
-        Side::File(file) => file,
-    };
+        Side::File(_) => {}
+    }
     if let Side::Unusable(why) = &pair.host {
         return Decision::Leave(format!("it cannot be read: {why}"));
     }
     match pair.newer() {
-        Some(Newer::Same) => return Decision::Leave("both are the same".to_owned()),
+        Some(Newer::Same) => return Decision::Leave(Untaken::Same.to_string()),
         Some(Newer::Host) => return Decision::Leave("it is newer than the sandbox's".to_owned()),
         Some(Newer::Sandbox) | None => {}
     }
-    let ours = pair.host.file().map(|file| file.content.as_slice());
-    match merge(&pair.file, ours, &theirs.content) {
-        Ok(content) => Decision::Take(content),
-        Err(why) => Decision::Leave(format!("the sandbox's cannot be used: {why}")),
+    match pair.taken(taking) {
+        None => Decision::Nothing,
+        Some(Ok(Taken {
+            content: None,
+            left,
+            ..
+        })) => {
+            let reasons = left.iter().map(|left| format!("{}: {}", left.of, left.why));
+            Decision::Leave(reasons.collect::<Vec<_>>().join("; "))
+        }
+        Some(Ok(mut taken)) => Decision::Take(taken.content.take().unwrap_or_default(), taken),
+        Some(Err(Untaken::Same)) => Decision::Leave(Untaken::Same.to_string()),
+        Some(Err(why)) => Decision::Leave(format!("the sandbox's is not taken: {why}")),
     }
 }
 

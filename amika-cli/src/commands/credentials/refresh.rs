@@ -13,7 +13,8 @@ use crate::create::{self, Upload};
 use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::sandbox::Sandbox;
-use crate::sign_ins::{self, Pair};
+use crate::sign_ins::{self, Added, Pair};
+use crate::trust::RecordKey;
 
 /// What `refresh` did.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -28,7 +29,23 @@ pub(super) async fn run(args: &RefreshArgs, app: &App) -> Result<()> {
     let engine = Engine::connect().await?;
     let sandbox = Sandbox::find_made(&engine, &args.name).await?;
     let name = sandbox.name.clone();
-    let given = sign_ins::agents(&engine, &sandbox.container.id, &sandbox.record).await;
+    let is_foreign = !sandbox.trust()?.follows_host_paths();
+    // What the sandbox and its labels say is no reason to copy a sign-in that it was never given.
+    let given = sign_ins::agents_given(&engine, &sandbox).await?;
+    if args.credentials.is_none() {
+        let said = sign_ins::agents(&engine, &sandbox.container.id, &sandbox.record).await;
+        let unproven: BTreeSet<Agent> = said.difference(&given).copied().collect();
+        if given.is_empty() && !unproven.is_empty() {
+            return Err(unproven_error(&name, &unproven, is_foreign));
+        }
+        if !unproven.is_empty() {
+            app.out.warn(&format!(
+                "sandbox \"{name}\" says that it was given the sign-ins of {}, which is not signed with your key: \
+                 they are not copied; `--credentials` names those that are to be",
+                join(&unproven)
+            ));
+        }
+    }
     let selection = super::selection(args.credentials.as_deref(), || {
         Selection::of(given.iter().copied())
     })?;
@@ -62,10 +79,7 @@ pub(super) async fn run(args: &RefreshArgs, app: &App) -> Result<()> {
         } else {
             "this machine has no copy of them"
         })
-        .hint(format!(
-            "`amika credentials pull {name}` takes them; `--force` overwrites them; `--credentials` names the \
-             agents whose sign-ins are to be copied"
-        )));
+        .hint(way_on(&name, &would_lose, &pairs)));
     }
     let plan = CredentialPlan {
         take: found
@@ -93,10 +107,11 @@ pub(super) async fn run(args: &RefreshArgs, app: &App) -> Result<()> {
         .put_archive(&sandbox.container.id, path::HOME, archive)
         .await?;
     let added: BTreeSet<Agent> = (given.into_iter().chain(taken.agents))
-        .filter(|agent| !sandbox.record.credentials.contains(agent))
+        .filter(|agent| is_foreign || !sandbox.record.credentials.contains(agent))
         .collect();
     if !added.is_empty() {
-        let note = Upload::added_credentials(&added);
+        let note = Added::sign(added, &sandbox.record.id, &RecordKey::load()?);
+        let note = Upload::added_credentials(&note);
         let archive = note.archive(owner).map_err(|error| {
             CommandError::new(
                 ExitCode::Failure,
@@ -118,6 +133,49 @@ pub(super) async fn run(args: &RefreshArgs, app: &App) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// The error where only the sandbox itself says which sign-ins it was given.
+fn unproven_error(sandbox: &str, agents: &BTreeSet<Agent>, is_foreign: bool) -> CommandError {
+    let error = CommandError::new(
+        ExitCode::Conflict,
+        format!(
+            "which sign-ins sandbox \"{sandbox}\" was given is not signed with your key: nothing was copied"
+        ),
+    )
+    .cause(format!("it names {}", join(agents)))
+    .hint(format!(
+        "`amika credentials refresh {sandbox} --credentials {}` copies them",
+        join(agents).replace(", ", ",")
+    ));
+    if !is_foreign {
+        return error;
+    }
+    error.hint(format!(
+        "`amika sandbox adopt {sandbox}` trusts its record from now on"
+    ))
+}
+
+fn join(agents: &BTreeSet<Agent>) -> String {
+    let names: Vec<&str> = agents.iter().map(|agent| agent.as_str()).collect();
+    names.join(", ")
+}
+
+/// What to do about newer sign-ins of a sandbox: to pull them only where that would take them.
+fn way_on(name: &str, would_lose: &[&Pair], pairs: &[Pair]) -> String {
+    let taking = sign_ins::taking(pairs, false);
+    let can_be_pulled = would_lose.iter().any(|pair| {
+        let taken = pair.taken(&taking);
+        taken.is_some_and(|taken| taken.is_ok_and(|taken| taken.content.is_some()))
+    });
+    let pull = if can_be_pulled {
+        format!("`amika credentials pull {name}` takes them")
+    } else {
+        format!("`amika credentials status {name}` tells why they cannot be pulled")
+    };
+    format!(
+        "{pull}; `--force` overwrites them; `--credentials` names the agents whose sign-ins are to be copied"
+    )
 }
 
 /// The error where this machine has no sign-in of the agents that are meant; `has` are those it has one of.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use amika_core::credential::{Agent, Newer, SignIn};
+use amika_core::credential::{Agent, Newer, SignIn, Taken, Taking, Untaken};
 use futures_util::{StreamExt as _, stream};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -29,7 +29,7 @@ pub(super) struct PairView {
     state: PairState,
     /// Whether a refresh token is in one of them, so that only the newer works.
     renews_itself: bool,
-    /// Why one side could not be read.
+    /// Why one side could not be read, or is not taken.
     reason: Option<String>,
 }
 
@@ -49,6 +49,8 @@ enum PairState {
     HostNewer,
     /// The sandbox's is newer.
     SandboxNewer,
+    /// The sandbox's is newer, and nothing of it would be taken; the reason says why.
+    SandboxRefused,
     /// A mount decides what the sandbox has.
     Mounted,
     /// One side could not be read.
@@ -56,7 +58,7 @@ enum PairState {
 }
 
 impl PairState {
-    fn of(pair: &Pair) -> Self {
+    fn of(pair: &Pair, taking: &Taking<'_>) -> Self {
         match (&pair.host, &pair.sandbox) {
             _ if pair.mounted => Self::Mounted,
             (Side::Unusable(_), _) | (_, Side::Unusable(_)) => Self::Unusable,
@@ -64,6 +66,13 @@ impl PairState {
             (Side::File(_), Side::Missing) => Self::OnlyHost,
             (Side::Missing, Side::File(_)) => Self::OnlySandbox,
             (Side::File(_), Side::File(_)) => match pair.newer() {
+                Some(Newer::Sandbox) if pair.file.is_sign_in() => match pair.taken(taking) {
+                    Some(Ok(Taken {
+                        content: Some(_), ..
+                    })) => Self::SandboxNewer,
+                    Some(Err(Untaken::Same)) => Self::Same,
+                    _ => Self::SandboxRefused,
+                },
                 Some(Newer::Sandbox) => Self::SandboxNewer,
                 Some(Newer::Host) => Self::HostNewer,
                 Some(Newer::Same) | None => Self::Same,
@@ -76,6 +85,7 @@ impl PairState {
         let order = [
             Self::Unusable,
             Self::SandboxNewer,
+            Self::SandboxRefused,
             Self::HostNewer,
             Self::OnlySandbox,
             Self::OnlyHost,
@@ -97,6 +107,7 @@ impl PairState {
             Self::Same => "the same",
             Self::HostNewer => "this machine's is newer",
             Self::SandboxNewer => "the sandbox's is newer",
+            Self::SandboxRefused => "the sandbox's is not taken",
             Self::Mounted => "a mount is in its place",
             Self::Unusable => "cannot be compared",
         }
@@ -123,7 +134,8 @@ pub(super) async fn run(args: &StatusArgs, app: &App) -> Result<()> {
 async fn one(engine: &Engine, name: &str, app: &App) -> Result<()> {
     let sandbox = Sandbox::find_whole(engine, name).await?;
     let pairs = sign_ins::read_both(engine, &sandbox, &crate::host::home_dir()).await?;
-    let views: Vec<PairView> = pairs.iter().map(view).collect();
+    let taking = sign_ins::taking(&pairs, false);
+    let views: Vec<PairView> = pairs.iter().map(|pair| view(pair, &taking)).collect();
     app.out.result(&views, |out| {
         if views.iter().all(|view| view.state == PairState::Absent) {
             return writeln!(out, "neither this machine nor the sandbox has a sign-in");
@@ -178,9 +190,12 @@ async fn all(engine: &Engine, app: &App) -> Result<()> {
     }
     let views: Vec<SandboxView> = found
         .iter()
-        .map(|(name, pairs)| SandboxView {
-            sandbox: name.clone(),
-            files: pairs.iter().map(view).collect(),
+        .map(|(name, pairs)| {
+            let taking = sign_ins::taking(pairs, false);
+            SandboxView {
+                sandbox: name.clone(),
+                files: pairs.iter().map(|pair| view(pair, &taking)).collect(),
+            }
         })
         .collect();
     app.out.result(&views, |out| {
@@ -200,20 +215,23 @@ async fn all(engine: &Engine, app: &App) -> Result<()> {
 
 /// What of an agent's sign-ins most wants doing something about; settings are none.
 fn told_first(pairs: &[Pair], agent: Agent) -> PairState {
+    let taking = sign_ins::taking(pairs, false);
     let states = pairs
         .iter()
         .filter(|pair| pair.file.agent == agent && pair.file.is_sign_in())
-        .map(PairState::of);
+        .map(|pair| PairState::of(pair, &taking));
     states
         .min_by_key(|state| state.rank())
         .unwrap_or(PairState::Absent)
 }
 
 fn say_who_renewed(name: &str, pairs: &[Pair], app: &App) {
+    let taking = sign_ins::taking(pairs, false);
     // Spent is only what the other side has another token for.
     let agents = |state| {
         let pairs = pairs.iter().filter(|pair| {
-            PairState::of(pair) == state && pair.tokens().is_some_and(|tokens| tokens.differ)
+            PairState::of(pair, &taking) == state
+                && pair.tokens().is_some_and(|tokens| tokens.differ)
         });
         let agents: BTreeSet<Agent> = pairs.map(|pair| pair.file.agent).collect();
         let agents: Vec<String> = agents.iter().map(ToString::to_string).collect();
@@ -233,7 +251,19 @@ fn say_who_renewed(name: &str, pairs: &[Pair], app: &App) {
     }
 }
 
-fn view(pair: &Pair) -> PairView {
+/// Why nothing of a sandbox's sign-in would be taken.
+fn refusal(pair: &Pair, taking: &Taking<'_>) -> Option<String> {
+    match pair.taken(taking)? {
+        Err(why) => Some(why.to_string()),
+        Ok(taken) => taken
+            .left
+            .first()
+            .map(|left| format!("{}: {}", left.of, left.why)),
+    }
+}
+
+fn view(pair: &Pair, taking: &Taking<'_>) -> PairView {
+    let state = PairState::of(pair, taking);
     let contents = [
         pair.host.file().map(|file| &file.content),
         pair.sandbox.file().map(|file| &file.content),
@@ -241,12 +271,13 @@ fn view(pair: &Pair) -> PairView {
     let reason = match (&pair.host, &pair.sandbox) {
         (Side::Unusable(why), _) => Some(format!("this machine's: {why}")),
         (_, Side::Unusable(why)) => Some(format!("the sandbox's: {why}")),
+        _ if state == PairState::SandboxRefused => refusal(pair, taking),
         _ => None,
     };
     PairView {
         path: pair.file.path,
         agent: pair.file.agent,
-        state: PairState::of(pair),
+        state,
         renews_itself: pair.file.is_sign_in()
             && contents
                 .into_iter()

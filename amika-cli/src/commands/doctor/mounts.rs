@@ -60,16 +60,15 @@ pub(super) async fn check_programs(engine: &Engine, report: &mut Report) -> Resu
     }
     let mut is_whole = true;
     let mut found = Vec::new();
-    for (container, record) in sandbox::list_all(engine).await? {
+    for (container, reading) in sandbox::list_all(engine).await? {
         if !crate::may_tidy(&container.labels) {
             continue;
         }
-        // One that goes meanwhile, or whose labels say nothing, is told of elsewhere.
-        let (Ok(record), Ok(facts)) = (record, engine.inspect_container(&container.id).await)
-        else {
+        // One that goes meanwhile is told of elsewhere.
+        let Ok(facts) = engine.inspect_container(&container.id).await else {
             continue;
         };
-        let created_at = record.created_at.unwrap_or_default();
+        let created_at = reading.record.created_at.unwrap_or_default();
         let looked =
             tokio::task::spawn_blocking(move || setid::in_mounts(&facts.mounts, created_at)).await;
         for looked in looked.unwrap_or_default().into_values() {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::App;
 use crate::archive::Report;
 use crate::args::sandbox::CpArgs;
-use crate::cp::{self, Place};
+use crate::cp::{self, Git, Place};
 use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::output::human_size;
@@ -38,13 +38,22 @@ pub(super) async fn run(args: &CpArgs, app: &App) -> Result<u8> {
     if let (Place::Sandbox { name, path }, Place::Stream) = (&args.source, &args.destination) {
         return archive(name, path, app).await;
     }
+    let git = if args.as_is { Git::AsIs } else { Git::Inert };
+    let comes_out = matches!(
+        (&args.source, &args.destination),
+        (Place::Sandbox { .. }, Place::Host(_))
+    );
+    if args.as_is && comes_out {
+        app.out
+            .warn("as it is: git on this machine will run what its configuration names");
+    }
     let engine = Engine::connect().await?;
     let mut steps = app.out.steps_on_terminal();
     steps.begin("copy");
     let copied = Copied {
         source: args.source.to_string(),
         destination: args.destination.to_string(),
-        report: match cp::copy(&engine, &args.source, &args.destination).await {
+        report: match cp::copy(&engine, &args.source, &args.destination, git).await {
             Ok(report) => report,
             Err(error) => {
                 steps.fail("");
@@ -66,6 +75,9 @@ pub(super) async fn run(args: &CpArgs, app: &App) -> Result<u8> {
     if unnamed > 0 {
         app.out.warn(&format!("{unnamed} more were left out"));
     }
+    if let Some(line) = inert(report) {
+        app.out.warn(&line);
+    }
     if !steps.are_shown() {
         app.out.note(&format!("copied {told}"));
     }
@@ -83,6 +95,32 @@ fn with_colon(error: CommandError, args: &CpArgs) -> CommandError {
     } else {
         error
     }
+}
+
+/// What is told of git directories that were made inert.
+fn inert(report: &Report) -> Option<String> {
+    let first = report.inert.first()?;
+    let which = match report.inert_count {
+        1 => format!("git directory {} was made inert", first.path),
+        count => format!("{count} git directories were made inert"),
+    };
+    let what = if first.what.is_empty() {
+        "nothing in it runs".to_owned()
+    } else {
+        let (anew, left): (Vec<&str>, Vec<&str>) = first
+            .what
+            .iter()
+            .map(String::as_str)
+            .partition(|name| *name == "config");
+        let anew = anew
+            .first()
+            .map(|_| "its configuration was written anew".to_owned());
+        let left = (!left.is_empty()).then(|| format!("left out: {}", left.join(", ")));
+        anew.into_iter().chain(left).collect::<Vec<_>>().join(", ")
+    };
+    Some(format!(
+        "{which} ({what}); `--as-is` copies it as the sandbox has it"
+    ))
 }
 
 /// How much came where, for people.

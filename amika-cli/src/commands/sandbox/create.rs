@@ -5,7 +5,8 @@ mod report;
 
 use std::collections::BTreeSet;
 
-use amika_core::config::RepoConfig;
+use amika_core::config::{self, RepoConfig};
+use amika_core::credential::Selection;
 use amika_core::name::SandboxName;
 use amika_core::service::HostPort;
 
@@ -15,12 +16,15 @@ use report::report;
 
 use crate::App;
 use crate::args::sandbox::{ConnectArgs, CreateArgs};
-use crate::create::{self, Job, MissingImage, Plan, Request, Settings, Source, Upload};
+use crate::create::{
+    self, Job, MissingImage, Plan, Request, Settings, Source, Taken, TakenView, Upload,
+};
 use crate::daemon::UserKey;
 use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::lock::FileLock;
-use crate::output::Steps;
+use crate::networks::Choice;
+use crate::output::{Printer, Steps, shell_quote};
 use crate::ports;
 use crate::ready;
 use crate::sandbox::{Sandbox, State};
@@ -51,6 +55,7 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
         engine,
         name,
         lock,
+        taken,
         undo,
     } = made;
     let ready = if args.no_wait {
@@ -74,7 +79,7 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
             (Ok(ready), _) => Some(ready),
         }
     };
-    report(&engine, &name, ready.as_ref(), &steps, app).await?;
+    report(&engine, &name, ready.as_ref(), taken, &steps, app).await?;
     unreported::clear(&lock);
     if args.connect {
         let args = ConnectArgs {
@@ -95,6 +100,7 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
         lock,
         source,
         settings,
+        taken,
         asked,
         facts,
     } = new;
@@ -108,10 +114,17 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
         } = &settings;
         ports::settle(services, publish, *port_host_ip, excluded, local)
     };
-    let bindings = match settle(&BTreeSet::new()) {
-        Ok(bindings) => bindings,
-        Err(error) => return Err(ports::refusal(&engine, &error).await),
+    // No host port is asked for where none can be published.
+    let bindings = match facts
+        .network
+        .publishes_ports()
+        .then(|| settle(&BTreeSet::new()))
+    {
+        None => Vec::new(),
+        Some(Ok(bindings)) => bindings,
+        Some(Err(error)) => return Err(ports::refusal(&engine, &error).await),
     };
+    tell_of_network(&name, &settings, &facts.network, app);
     let repository = source.as_ref().map(Source::label);
     let mut plan = create::plan(&name, &settings, &facts, repository.as_ref(), bindings);
     let home = crate::host::home_dir();
@@ -127,6 +140,9 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
             let renewing = &taken.renewing;
             crate::sign_ins::warn_of_other_copies(&engine, name.as_str(), renewing, &app.out)
                 .await?;
+            let agents: Vec<&str> = taken.agents.iter().map(|agent| agent.as_str()).collect();
+            let agents = agents.join(", ");
+            app.out.note(&format!("  sign-ins copied in: {agents}"));
         }
         plan.add_credentials(taken.upload, taken.agents);
     }
@@ -136,7 +152,7 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
             let facts = source.repository.facts();
             create::RepositoryView::of(facts, copy, args.new_branch.is_some())
         });
-        let view = create::PlanView::of(&plan, repository);
+        let view = create::PlanView::of(&plan, repository, taken);
         app.out.result(&view, |out| view.write(out))?;
         return Ok(None);
     }
@@ -171,8 +187,26 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
         engine,
         name,
         lock,
+        taken,
         undo: Some(plan),
     }))
+}
+
+/// Says what does not go without saying of the network that it will be on.
+fn tell_of_network(name: &SandboxName, settings: &Settings, network: &Choice, app: &App) {
+    if settings.capabilities().can_speak_for_others()
+        && let Some(warning) = network.shared_with_others()
+    {
+        app.out.warn(&warning);
+    }
+    if let Some(note) = network.without_ports(name.as_str()) {
+        // What was asked for by name is missed.
+        if settings.publish.is_empty() && settings.services.is_empty() {
+            app.out.note(&note);
+        } else {
+            app.out.warn(&note);
+        }
+    }
 }
 
 /// Reads the flags and the files that they name. One of these may be a pipe (`--env-file <(…)`), whose
@@ -216,6 +250,8 @@ struct New {
     lock: FileLock,
     source: Option<Source>,
     settings: Settings,
+    /// What of the repository's configuration holds.
+    taken: Option<TakenView>,
     asked: Asked,
     facts: create::Facts,
 }
@@ -225,6 +261,8 @@ struct Made {
     engine: Engine,
     name: SandboxName,
     lock: FileLock,
+    /// What of the repository's configuration holds.
+    taken: Option<TakenView>,
     /// How to unmake it on Ctrl-C; not where somebody may have found it and worked in it.
     undo: Option<Box<Plan>>,
 }
@@ -240,16 +278,30 @@ async fn prepare(
     create::refuse_remote_binds(&request.mounts, engine.is_local())?;
     create::refuse_conflicts(&request.mounts, None)?;
     create::refuse_missing_network(&engine, request.network.as_deref()).await?;
-    let source = create::open_repository(args, &app.out, steps).await?;
+    let mut source = create::open_repository(args, &app.out, steps).await?;
     let clone = source.as_ref().map(Source::label);
     create::refuse_conflicts(
         &request.mounts,
         clone.as_ref().map(|clone| clone.name.as_str()),
     )?;
+    let trust = match &mut source {
+        Some(source) => Some(create::settle_trust(args, request, source, &app.out).await?),
+        None => None,
+    };
     let no_config = RepoConfig::default();
     let config = source.as_ref().map_or(&no_config, |source| &source.config);
     let script = source.as_ref().and_then(|source| source.script.clone());
+    let taken = trust.map(|trust| TakenView {
+        taken: Taken::beside(request, config, script.as_deref()),
+        trust,
+    });
     let mut settings = create::merge(request, config, script)?;
+    if let Some(taken) = &taken {
+        say_what_is_taken(taken, &app.out);
+        if !taken.trust.lets_sign_ins_in() {
+            settings.credentials = Selection::none();
+        }
+    }
     if let Some(warning) = create::rights_by_configuration(request, &settings) {
         app.out.warn(&warning);
     }
@@ -266,6 +318,7 @@ async fn prepare(
             engine,
             name,
             lock,
+            taken,
             undo: None,
         })));
     }
@@ -284,9 +337,21 @@ async fn prepare(
         lock,
         source,
         settings,
+        taken,
         asked,
         facts,
     })))
+}
+
+/// Says what holds of a repository's configuration: whoever cloned it may not know.
+fn say_what_is_taken(taken: &TakenView, out: &Printer) {
+    let lines = taken.taken.lines();
+    if !lines.is_empty() {
+        out.note(&format!("  from the repository's {}:", config::PATH));
+    }
+    for line in lines {
+        out.note(&line);
+    }
 }
 
 /// The name asked for, or a made-up one that is free, with its lock, and the sandbox of this name
@@ -331,7 +396,7 @@ async fn take_name(
 
 /// Deletes the sandbox of the same name, if there is one; its git volume stays.
 async fn replace(engine: &Engine, name: &SandboxName, app: &App) -> Result<()> {
-    let old = match Sandbox::find(engine, name.as_str()).await {
+    let old = match Sandbox::find_any(engine, name.as_str()).await {
         Ok(old) => old,
         Err(error) if error.code == ExitCode::NotFound => return Ok(()),
         Err(error) => return Err(error),
@@ -342,7 +407,8 @@ async fn replace(engine: &Engine, name: &SandboxName, app: &App) -> Result<()> {
         crate::delete::remove(engine, &old.container.id, &old.record, is_unfinished).await?;
     for volume in removed.kept {
         app.out.note(&format!(
-            "the old sandbox's git volume {volume} stays: `amika volume delete {volume}` removes it"
+            "the old sandbox's git volume {volume} stays: `amika volume delete {}` removes it",
+            shell_quote(&volume)
         ));
     }
     Ok(())

@@ -29,7 +29,7 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
         // Others are told by it that this sandbox is on its way out. A create that still waits for
         // setup holds it too: that sandbox may be deleted all the same.
         let lock = FileLock::take_name(name);
-        let sandbox = match nothing_done(app, Sandbox::find(&engine, name), &untouched).await {
+        let sandbox = match nothing_done(app, Sandbox::find_any(&engine, name), &untouched).await {
             Ok(sandbox) => sandbox,
             Err(error) => return delete_lost(&engine, name, args.volumes, error).await,
         };
@@ -84,7 +84,7 @@ async fn confirm(engine: &Engine, names: &[String], git_too: bool, app: &App) ->
     let mut found = Vec::new();
     for name in names {
         // One that is lost has nothing that runs; one that is not there is told of later.
-        if let Ok(sandbox) = Sandbox::find(engine, name).await {
+        if let Ok(sandbox) = Sandbox::find_any(engine, name).await {
             found.push(sandbox);
         }
     }
@@ -93,7 +93,8 @@ async fn confirm(engine: &Engine, names: &[String], git_too: bool, app: &App) ->
     }
     let mut lines = Vec::new();
     for sandbox in &found {
-        let volumes = crate::delete::volumes(engine, &sandbox.record).await?;
+        let volumes =
+            crate::delete::volumes(engine, &sandbox.container.id, &sandbox.record).await?;
         let git = volumes.into_iter().filter(|(kind, _)| *kind == Kind::Git);
         let git: Vec<String> = git.map(|(_, volume)| volume.name).collect();
         lines.push(fate(&sandbox.name, sandbox.is_running(), &git, git_too));

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::App;
 use crate::engine::{ContainerState, Engine};
 use crate::error::{CommandError, Result};
+use crate::output::shell_quote;
 use crate::sandbox::looked_at_again;
 
 /// How many are worked on at once: an engine that is asked for hundreds of starts at once does none
@@ -133,7 +134,10 @@ fn show(all: &[Done], app: &App) -> Result<()> {
     })?;
     if !app.out.is_json() {
         for volume in all.iter().flat_map(|done| &done.kept_volumes) {
-            app.out.note(&format!("git volume {volume} stays: `amika volume delete {volume}` removes it and the work in it"));
+            app.out.note(&format!(
+                "git volume {volume} stays: `amika volume delete {}` removes it and the work in it",
+                shell_quote(volume)
+            ));
         }
     }
     Ok(())

@@ -16,19 +16,24 @@ use beginning::Beginning;
 use crate::App;
 use crate::args::sandbox::NameArgs;
 use crate::daemon::read_boot_record;
-use crate::engine::{Engine, LimitFacts};
+use crate::engine::{CapabilityFacts, Engine, LimitFacts};
 use crate::error::Result;
 use crate::output::human_age;
 use crate::overlay::{self, Role};
 use crate::sandbox::{Sandbox, State};
 use crate::sign_ins;
-use crate::view::{PortView, SandboxView};
+use crate::trust::Trust;
+use crate::view::{self, PortView, SandboxView};
 
 /// What `inspect` shows.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct InspectView {
     #[serde(flatten)]
     sandbox: SandboxView,
+    /// Whose its record is: what it says of paths of this machine is followed unless it is foreign.
+    record: Trust,
+    /// Why labels of it cannot be read; what they would say is left out.
+    unreadable_labels: Vec<String>,
     /// The engine's id of the container.
     container: String,
     /// The user that the agent runs as.
@@ -47,6 +52,8 @@ pub(super) struct InspectView {
     limits: LimitFacts,
     /// Which system calls the kernel takes from it.
     seccomp: Seccomp,
+    /// Its capabilities.
+    capabilities: CapabilityFacts,
     /// What is mounted.
     mounts: Vec<MountView>,
     /// Agents whose sign-ins were copied in, when it was made or by a later `credentials refresh`.
@@ -77,6 +84,8 @@ struct MountView {
     /// What it is for, where it lies over a writable mount: `protects` what is there from being changed, or
     /// `holds_in_place` a directory with something protected in it; null for others.
     over: Option<Role>,
+    /// Whether that is only what a foreign record says.
+    claimed: bool,
 }
 
 /// Which system calls the kernel takes from a sandbox.
@@ -115,8 +124,8 @@ impl Seccomp {
 }
 
 /// The mounts, by target; volumes with what they hold.
-async fn mounts(engine: &Engine, sandbox: &Sandbox) -> Result<Vec<MountView>> {
-    let volumes = crate::delete::volumes(engine, &sandbox.record).await?;
+async fn mounts(engine: &Engine, sandbox: &Sandbox, trust: Trust) -> Result<Vec<MountView>> {
+    let volumes = crate::delete::volumes(engine, &sandbox.container.id, &sandbox.record).await?;
     let mut mounts: Vec<MountView> = sandbox
         .container
         .mounts
@@ -132,6 +141,7 @@ async fn mounts(engine: &Engine, sandbox: &Sandbox) -> Result<Vec<MountView>> {
                 holds: volume.map(|(kind, _)| *kind),
                 copy_of,
                 over: overlay::role(mount, &sandbox.container.mounts),
+                claimed: false,
             }
         })
         .collect();
@@ -144,6 +154,7 @@ async fn mounts(engine: &Engine, sandbox: &Sandbox) -> Result<Vec<MountView>> {
         holds: None,
         copy_of: Some(source.clone()),
         over: None,
+        claimed: !trust.follows_host_paths(),
     }));
     mounts.sort_by(|a, b| a.target.cmp(&b.target));
     Ok(mounts)
@@ -159,11 +170,12 @@ struct OpenCodeView {
 
 pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
     let engine = Engine::connect().await?;
-    let sandbox = Sandbox::find(&engine, &args.name).await?;
+    let sandbox = Sandbox::find_any(&engine, &args.name).await?;
+    let trust = sandbox.trust()?;
     let mut status = None;
     let mut access = None;
     let mut last_boot = None;
-    if sandbox.is_running() {
+    if sandbox.is_running() && sandbox.is_identified() {
         let client = sandbox.client(&engine)?;
         status = client.status().await.ok();
         let off = ServiceState::Off;
@@ -173,7 +185,7 @@ pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
         {
             access = client.opencode_access().await.ok();
         }
-    } else if !sandbox.is_dead() {
+    } else if !sandbox.is_running() && !sandbox.is_dead() {
         last_boot = read_boot_record(&engine, &sandbox.container.id).await?;
     }
     let phase = status.as_ref().map(|status| status.phase);
@@ -185,6 +197,8 @@ pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
     );
     let base = SandboxView::of(&sandbox, state).told_by(status.as_ref());
     let view = InspectView {
+        record: trust,
+        unreadable_labels: sandbox.problems.iter().map(ToString::to_string).collect(),
         container: sandbox.container.id.clone(),
         user: sandbox.record.user.clone(),
         agent_cwd: sandbox.record.agent_cwd.clone(),
@@ -203,7 +217,8 @@ pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
         health: sandbox.container.health.clone(),
         limits: sandbox.container.limits,
         seccomp: Seccomp::of(sandbox.container.seccomp.as_deref()),
-        mounts: mounts(&engine, &sandbox).await?,
+        capabilities: sandbox.container.capabilities.clone(),
+        mounts: mounts(&engine, &sandbox, trust).await?,
         credentials: sign_ins::agents(&engine, &sandbox.container.id, &sandbox.record)
             .await
             .into_iter()
@@ -248,10 +263,18 @@ fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Resu
     }
     line("Directory", view.agent_cwd.as_deref().unwrap_or_default())?;
     line("User", view.user.as_deref().unwrap_or("root"))?;
-    line(
-        "Setup script",
-        view.setup_script.as_deref().unwrap_or_default(),
-    )?;
+    // What anybody may have written is told as such.
+    let is_foreign = !view.record.follows_host_paths();
+    let claimed = |path: &str, is_claimed: bool| {
+        if is_claimed {
+            format!("{} (claimed)", view::foreign_text(path))
+        } else {
+            path.to_owned()
+        }
+    };
+    if let Some(script) = &view.setup_script {
+        line("Setup script", &claimed(script, is_foreign))?;
+    }
     let setup = view
         .status
         .as_ref()
@@ -310,17 +333,37 @@ fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Resu
         };
         line(
             "Mount",
-            &format!("{source} -> {} ({kind}, {mode})", mount.target),
+            &format!(
+                "{} -> {} ({kind}, {mode})",
+                claimed(source, mount.claimed),
+                mount.target
+            ),
         )?;
     }
     line("Limits", &crate::view::limits(&view.limits))?;
     line("Seccomp", view.seccomp.words())?;
+    line("Cap added", &view.capabilities.added.join(", "))?;
+    line("Cap dropped", &view.capabilities.dropped.join(", "))?;
+    line("Record", record_words(view.record))?;
+    for label in &view.unreadable_labels {
+        line("Record", &format!("labels cannot be read: {label}"))?;
+    }
     line("Network", view.network.as_deref().unwrap_or_default())?;
     line("Container", &view.container)
 }
 
 /// Characters of a value that are shown: the longest path that Linux opens.
 const VALUE: usize = 4096;
+/// Whose the record is, for people; nothing where there is nothing to wonder at.
+fn record_words(record: Trust) -> &'static str {
+    match record {
+        Trust::Signed => "",
+        Trust::Adopted => "adopted",
+        Trust::Foreign => {
+            "foreign: not signed with your key, no path of this machine that it names is followed"
+        }
+    }
+}
 
 /// When it was made, and how long ago that is.
 fn created(at: u64) -> String {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use amika_core::contract::path;
-use amika_core::label::{Kind, SandboxRecord, key};
+use amika_core::label::{Kind, Reading, key};
 use futures_util::future::join_all;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::App;
 use crate::args::sandbox::ListArgs;
 use crate::commands::schema::{Output, document};
-use crate::daemon::{Client, Transport, UserKey, read_boot_record};
+use crate::daemon::{Client, UserKey, read_boot_record};
 use crate::engine::{ContainerState, ContainerSummary, Engine, VolumeFacts};
 use crate::error::Result;
 use crate::lost::Lost;
@@ -22,6 +22,8 @@ use crate::view::{self, RepositoryView, SandboxView};
 
 /// A daemon that is up answers within a millisecond; a list does not wait for one that is not.
 const PHASE_TIMEOUT: Duration = Duration::from_millis(300);
+/// How long it may where only the relay is left.
+const RELAY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Exit codes of a sandbox that was stopped: they need no reading of why it ended.
 const STOPPED: [i64; 4] = [0, 130, 137, 143];
 
@@ -120,33 +122,22 @@ async fn rows(
     let (list, volumes) = futures_util::try_join!(sandbox::list(engine), listed)?;
     let gone = lost(engine, &list, &volumes).await?;
     let user_key = UserKey::load()?;
-    let views = list.into_iter().map(|(container, record)| {
+    let views = list.into_iter().map(|(container, reading)| {
         let user_key = &user_key;
+        view::warn_of_labels(&container.name, &reading.problems, &app.out);
         async move {
-            match record {
-                Ok(record) => {
-                    let details = sizes.map(|sizes| Details {
-                        size_bytes: sizes.get(&container.id).copied(),
-                        volumes: own_volumes(&container),
-                    });
-                    // One whose health check succeeded has its setup behind it: asking each of a
-                    // hundred would take longer than the list itself. Only the document says where
-                    // OpenCode is.
-                    let ask = app.out.is_json() || !container.is_healthy();
-                    let sandbox = view_of(engine, user_key, container, &record, ask).await;
-                    Some(Listed { sandbox, details })
-                }
-                Err(reason) => {
-                    app.out.warn(&format!(
-                        "sandbox \"{0}\" is left out: {reason}; `docker rm --force {0}` removes it",
-                        container.name
-                    ));
-                    None
-                }
-            }
+            let details = sizes.map(|sizes| Details {
+                size_bytes: sizes.get(&container.id).copied(),
+                volumes: own_volumes(&container),
+            });
+            // One whose health check succeeded has its setup behind it: asking each of a hundred
+            // would take longer than the list itself. Only the document says where OpenCode is.
+            let ask = app.out.is_json() || !container.is_healthy();
+            let sandbox = view_of(engine, user_key, container, &reading, ask).await;
+            Listed { sandbox, details }
         }
     });
-    let views = join_all(views).await.into_iter().flatten();
+    let views = join_all(views).await.into_iter();
     let gone = gone.iter().map(|lost| Listed {
         sandbox: SandboxView::of_lost(lost),
         details: sizes.map(|_| Details {
@@ -174,7 +165,7 @@ fn own_volumes(container: &ContainerSummary) -> Vec<String> {
 /// Sandboxes of which only volumes are left; a name that is in use again is not among them.
 async fn lost(
     engine: &Engine,
-    list: &[(ContainerSummary, Result<SandboxRecord, String>)],
+    list: &[(ContainerSummary, Reading)],
     volumes: &[VolumeFacts],
 ) -> Result<Vec<Lost>> {
     let label = |container: &ContainerSummary| container.labels.get(key::ID).cloned();
@@ -196,18 +187,30 @@ async fn view_of(
     engine: &Engine,
     key: &UserKey,
     container: ContainerSummary,
-    record: &SandboxRecord,
+    reading: &Reading,
     ask: bool,
 ) -> SandboxView {
+    let record = &reading.record;
+    let is_identified = reading.is_identified();
     let exit_code = exit_code(&container);
     let mut status = None;
     let mut boot = None;
     match container.state {
-        ContainerState::Running if ask => {
-            if let Some(transport) = Transport::published(engine, &container.ports) {
-                let client = Client::new(transport, Some(key.token(record.id.as_str())));
-                let answer = tokio::time::timeout(PHASE_TIMEOUT, client.status()).await;
-                status = answer.ok().and_then(Result::ok);
+        ContainerState::Running if ask && is_identified => {
+            let token = key.token(record.id.as_str());
+            // Sandboxes of others are among them.
+            let client = Client::new(engine, &container.id, &container.ports, &token).foreign();
+            // From another machine's engine the list is not worth an exec in each.
+            if !client.is_relayed() {
+                let mut answer = std::pin::pin!(client.status());
+                let quick = tokio::time::timeout(PHASE_TIMEOUT, answer.as_mut()).await;
+                let told = match quick {
+                    Err(_) if client.is_relayed() => {
+                        tokio::time::timeout(RELAY_TIMEOUT, answer).await
+                    }
+                    told => told,
+                };
+                status = told.ok().and_then(Result::ok);
             }
         }
         ContainerState::Exited if !exit_code.is_some_and(|code| STOPPED.contains(&code)) => {
@@ -218,7 +221,11 @@ async fn view_of(
     let phase = status.as_ref().map(|status| status.phase);
     let view = SandboxView {
         name: container.name,
-        id: record.id.to_string(),
+        id: if is_identified {
+            record.id.to_string()
+        } else {
+            String::new()
+        },
         state: State::tell(container.state, record, phase, boot.as_ref()),
         exit_code,
         image: record.image.clone().unwrap_or(container.image),

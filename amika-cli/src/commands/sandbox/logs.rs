@@ -17,7 +17,7 @@ use lines::Lines;
 use crate::App;
 use crate::args::sandbox::LogsArgs;
 use crate::commands::{follow, interruptible};
-use crate::daemon::{Client, ClientError, LogPart, Transport};
+use crate::daemon::{ClientError, LogPart};
 use crate::engine::{Engine, ExecOutput, LogQuery};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::output::LogText;
@@ -187,7 +187,7 @@ async fn live_log<'a>(
     which: Which,
     args: &LogsArgs,
 ) -> Result<Pieces<'a>> {
-    let mut client = sandbox.client(engine)?;
+    let client = sandbox.client(engine)?;
     let mut tries = 0;
     let log = loop {
         match client
@@ -199,10 +199,6 @@ async fn live_log<'a>(
             .await
         {
             Ok(log) => break log,
-            // A key of another user or machine: the relay asks for none.
-            Err(ClientError::Refused { status, .. }) if status.as_u16() == 401 && tries == 0 => {
-                client = Client::new(Transport::relay(engine, &sandbox.container.id), None);
-            }
             Err(ClientError::Unreachable(_)) if tries < ANSWER_TRIES => {
                 let now = Sandbox::find_whole(engine, &sandbox.name).await?;
                 if let Some(file) = which.file().filter(|_| !now.is_running()) {

@@ -1,5 +1,6 @@
 //! `amika sandbox …`.
 
+mod adopt;
 mod broken_off;
 mod connect;
 mod cp;
@@ -12,6 +13,7 @@ mod list;
 mod logs;
 mod open;
 mod prompt;
+mod pull;
 mod rename;
 mod restart;
 mod start;
@@ -48,10 +50,12 @@ pub(super) fn outputs() -> Vec<(&'static str, Output)> {
         ("rename", document::<rename::Renamed>()),
         ("wait", document::<wait::Waited>()),
         ("cp", document::<cp::Copied>()),
+        ("pull", document::<pull::PulledView>()),
         (
             "stats",
             document_or_lines::<Vec<stats::Sample>, stats::Sample>(),
         ),
+        ("adopt", document::<Vec<adopt::Adopted>>()),
         ("delete", delete_output()),
     ]
 }
@@ -83,6 +87,7 @@ fn names(command: &Command) -> Vec<String> {
         Command::Inspect(args) => vec![args.name.clone()],
         Command::Logs(args) => vec![args.name.clone()],
         Command::Open(args) => vec![args.name.clone()],
+        Command::Pull(args) => vec![args.name.clone()],
         Command::Rename(args) => vec![args.name.clone()],
         Command::Wait(args) => vec![args.name.clone()],
         Command::Stats(args) => args.names.clone(),
@@ -101,6 +106,7 @@ fn names(command: &Command) -> Vec<String> {
         | Command::Start(_)
         | Command::Stop(_)
         | Command::Restart(_)
+        | Command::Adopt(_)
         | Command::Delete(_) => Vec::new(),
     }
 }
@@ -123,7 +129,9 @@ async fn dispatch(command: Command, app: &App) -> Result<u8> {
         Command::Rename(args) => rename::run(&args, app).await.map(|()| 0),
         Command::Wait(args) => wait::run(&args, app).await.map(|()| 0),
         Command::Cp(args) => interruptible(app, cp::run(&args, app)).await,
+        Command::Pull(args) => interruptible(app, pull::run(&args, app)).await.map(|()| 0),
         Command::Stats(args) => stats::run(&args, app).await,
+        Command::Adopt(args) => adopt::run(&args, app).await.map(|()| 0),
         Command::Delete(args) => delete::run(&args, app).await.map(|()| 0),
     }
 }

@@ -1,5 +1,6 @@
 //! `amika sandbox open`: OpenCode in the browser, signed in.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use amika_core::contract::OPENCODE_PORT;
@@ -9,7 +10,7 @@ use serde::Serialize;
 
 use crate::App;
 use crate::args::agent::OpenArgs;
-use crate::browser::{self, Relay, Upstream};
+use crate::browser::{self, Page, Relay, Upstream};
 use crate::daemon::Client;
 use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
@@ -17,6 +18,8 @@ use crate::sandbox::Sandbox;
 
 /// OpenCode takes a few seconds to start.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long a browser has to read its page and to use the address in it.
+const PAGE_LIFE: Duration = Duration::from_secs(10);
 const START_PAUSE: Duration = Duration::from_millis(100);
 
 /// What `open -o json` prints, before it stays.
@@ -41,16 +44,14 @@ pub(super) async fn run(args: &OpenArgs, app: &App) -> Result<()> {
         url: relay.url(),
     };
     app.out.result(&view, |out| writeln!(out, "{}", view.url))?;
-    if !args.print_url {
-        match browser::open(&view.url) {
-            Ok(()) => app.out.note("opened in the browser; Ctrl-C ends it"),
-            Err(error) => app.out.warn(&format!(
-                "{error}: open the address yourself; Ctrl-C ends it"
-            )),
-        }
-    }
+    let page = if args.print_url {
+        None
+    } else {
+        show(&relay, app)
+    };
     tokio::select! {
         error = relay.serve() => Err(CommandError::new(ExitCode::Failure, "the relay ended").caused_by(&error)),
+        never = forget(page, &relay) => match never {},
         ended = engine.wait_container(&sandbox.container.id) => {
             ended?;
             app.out.note(&format!("sandbox \"{name}\" ended"));
@@ -59,6 +60,35 @@ pub(super) async fn run(args: &OpenArgs, app: &App) -> Result<()> {
         // The usual way to end it.
         () = app.interrupt.requested() => Ok(()),
     }
+}
+
+/// Starts the browser with a page that leads it to its address.
+fn show(relay: &Relay, app: &App) -> Option<Page> {
+    let page = Page::write(&relay.handed_url());
+    let shown = page.and_then(|page| browser::open(&page.url()).map(|()| page));
+    match shown {
+        Ok(page) => {
+            app.out.note("opened in the browser; Ctrl-C ends it");
+            Some(page)
+        }
+        Err(error) => {
+            app.out.warn(&format!(
+                "{error}: open the address yourself; Ctrl-C ends it"
+            ));
+            None
+        }
+    }
+}
+
+/// Removes the page and ends its address once a browser has signed in, or should have.
+async fn forget(page: Option<Page>, relay: &Relay) -> Infallible {
+    // With nothing there is nothing to wait for.
+    if page.is_some() {
+        let _ = tokio::time::timeout(PAGE_LIFE, relay.signed_in()).await;
+    }
+    relay.forget_handed();
+    drop(page);
+    std::future::pending().await
 }
 
 async fn prepare(name: &str) -> Result<(Engine, Sandbox, Relay)> {
@@ -93,7 +123,7 @@ async fn prepare(name: &str) -> Result<(Engine, Sandbox, Relay)> {
         .opencode_access()
         .await
         .map_err(|error| no_opencode(name, &error))?;
-    let upstream = Upstream::new(port, &access.username, &access.password);
+    let upstream = Upstream::new(client, &access.username, &access.password);
     let relay = Relay::listen(upstream, name).await.map_err(|error| {
         CommandError::new(
             ExitCode::Failure,

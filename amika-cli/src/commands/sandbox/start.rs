@@ -153,6 +153,11 @@ async fn prepare(
         (Some(Setup::File { content, .. }), _) => {
             uploads.push(Upload::setup_script(content.clone()));
         }
+        (None, Some(SetupScript::Host(path)))
+            if !skip_setup && !sandbox.trust()?.follows_host_paths() =>
+        {
+            app.out.warn(&not_followed(&sandbox.name, path));
+        }
         (None, Some(SetupScript::Host(path))) if !skip_setup => {
             match create::read_script(path.as_ref()) {
                 Ok(Setup::File { content, .. }) => uploads.push(Upload::setup_script(content)),
@@ -175,4 +180,13 @@ async fn prepare(
         create::put(engine, &sandbox.container.id, &upload).await?;
     }
     Ok(())
+}
+
+/// The warning that a script of this machine was not read again.
+fn not_followed(name: &str, path: &str) -> String {
+    format!(
+        "setup script {} is not read again: the record of sandbox \"{name}\", which names it, is not signed \
+         with your key; the sandbox's last copy is used; `amika sandbox adopt {name}` trusts the record",
+        crate::view::foreign_text(path)
+    )
 }

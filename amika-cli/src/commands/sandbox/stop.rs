@@ -23,7 +23,7 @@ pub(super) async fn run(args: &StopArgs, app: &App) -> Result<()> {
     let (engine, names) = nothing_done(app, asked, "nothing was stopped").await?;
     super::each::run(&names, app, async |name| {
         let untouched = format!("sandbox \"{name}\" was not stopped");
-        let sandbox = nothing_done(app, Sandbox::find(&engine, name), &untouched).await?;
+        let sandbox = nothing_done(app, Sandbox::find_any(&engine, name), &untouched).await?;
         sandbox.must_be_made()?;
         crate::unreported::is_known(name);
         one(&engine, &sandbox, grace, app).await?;

@@ -9,7 +9,7 @@ use crate::App;
 use crate::args::service::ListArgs;
 use crate::engine::{ContainerState, ContainerSummary, Engine};
 use crate::error::{CommandError, ExitCode, Result};
-use crate::output::Table;
+use crate::output::{Table, shell_quote};
 use crate::sandbox;
 use crate::view::{self, PortView};
 
@@ -65,18 +65,13 @@ pub(super) async fn run(args: &ListArgs, app: &App) -> Result<()> {
         return Err(unknown(name, names));
     }
     let mut views = Vec::new();
-    for (container, record) in list {
+    for (container, reading) in list {
         let wanted = args.sandbox_name.as_ref();
         if wanted.is_some_and(|name| *name != container.name) {
             continue;
         }
-        match record {
-            Ok(record) => views.extend(services(&container, &record)),
-            Err(reason) => app.out.warn(&format!(
-                "sandbox \"{}\" is left out: {reason}",
-                container.name
-            )),
-        }
+        crate::view::warn_of_labels(&container.name, &reading.problems, &app.out);
+        views.extend(services(&container, &reading.record));
     }
     app.out.result(&views, |out| {
         let mut table = Table::new(["SERVICE", "SANDBOX", "PORTS", "URL"]);
@@ -98,7 +93,7 @@ fn unknown<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> CommandError
         format!("there is no sandbox \"{}\"", Untrusted::new(name)),
     );
     match amika_core::nearest::nearest(name, names) {
-        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        Some(near) => error.hint(format!("did you mean `{}`?", shell_quote(near))),
         None => error.hint("`amika sandbox list` shows the sandboxes"),
     }
 }

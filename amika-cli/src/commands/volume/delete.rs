@@ -8,6 +8,7 @@ use crate::App;
 use crate::args::volume::DeleteArgs;
 use crate::engine::{Engine, EngineError};
 use crate::error::{CommandError, ExitCode, Result};
+use crate::output::shell_quote;
 
 /// What came of one name.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -61,7 +62,8 @@ async fn remove_one(engine: &Engine, name: &str) -> Result<()> {
                 CommandError::new(ExitCode::Conflict, format!("volume \"{name}\" is in use"))
                     .cause(message)
                     .hint(format!(
-                        "`docker ps -a --filter volume={name}` shows by what"
+                        "`docker ps -a --filter {}` shows by what",
+                        shell_quote(&format!("volume={name}"))
                     ))
             }
             other => other.into(),
@@ -123,5 +125,8 @@ fn refuse_used(volume: &view::VolumeView) -> Result<()> {
             volume.used_by.join(", ")
         ),
     )
-    .hint(format!("`amika sandbox delete {user}` first")))
+    .hint(format!(
+        "`amika sandbox delete {}` first",
+        shell_quote(user)
+    )))
 }

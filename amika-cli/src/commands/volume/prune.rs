@@ -10,6 +10,7 @@ use crate::App;
 use crate::args::volume::PruneArgs;
 use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
+use crate::output::shell_quote;
 
 pub(super) async fn run(args: &PruneArgs, app: &App) -> Result<()> {
     let engine = Engine::connect().await?;
@@ -52,10 +53,15 @@ fn refused(names: &[&String], sandbox: Option<&str>) -> CommandError {
     .cause("whether they do cannot be told without running what is in them")
     .hint(format!(
         "`amika volume delete {}` removes them",
-        words.join(" ")
+        words
+            .iter()
+            .map(|word| shell_quote(word))
+            .collect::<Vec<_>>()
+            .join(" ")
     ))
     .hint(match sandbox {
         Some(name) => {
+            let name = shell_quote(name);
             format!(
                 "`amika volume prune --sandbox-name {name} --force` removes all such volumes of it"
             )

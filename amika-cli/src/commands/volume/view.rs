@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::engine::{Engine, VolumeFacts};
 use crate::error::{CommandError, ExitCode, Result};
+use crate::output::shell_quote;
 use crate::sandbox;
 
 /// A volume of Amika.
@@ -65,7 +66,7 @@ pub(super) async fn find(engine: &Engine, name: &str) -> Result<VolumeView> {
             .collect();
         return Err(
             match amika_core::nearest::nearest(name, names.iter().map(String::as_str)) {
-                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                Some(near) => error.hint(format!("did you mean `{}`?", shell_quote(near))),
                 None => error.hint("`amika volume list` shows the volumes"),
             },
         );
@@ -78,7 +79,8 @@ pub(super) async fn find(engine: &Engine, name: &str) -> Result<VolumeView> {
         )
         .hint("`amika volume list` shows amika's")
         .hint(format!(
-            "`docker volume rm {name}` removes it, also one that `--volume` made"
+            "`docker volume rm {}` removes it, also one that `--volume` made",
+            shell_quote(name)
         ))
     })
 }

@@ -7,6 +7,9 @@ use tar::{Builder, EntryType, Header};
 
 use super::*;
 
+mod bounds;
+mod git;
+
 /// An archive of entries with names as they are, honest or not.
 struct Hostile(Builder<Vec<u8>>);
 
@@ -45,7 +48,14 @@ impl Hostile {
         let archive = self.0.into_inner().unwrap();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let root = rustix::fs::open(beneath, flags, Mode::empty()).unwrap();
-        unpack(archive.as_slice(), names, root)
+        unpack(archive.as_slice(), names, root, Git::Inert)
+    }
+
+    fn unpack_as_is(self, names: Names, beneath: &Path) -> io::Result<Report> {
+        let archive = self.0.into_inner().unwrap();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let root = rustix::fs::open(beneath, flags, Mode::empty()).unwrap();
+        unpack(archive.as_slice(), names, root, Git::AsIs)
     }
 }
 

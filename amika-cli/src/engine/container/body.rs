@@ -1,8 +1,9 @@
 //! What the engine is asked for when a container is made.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use amika_core::capability::Capability;
 use amika_core::limit::{Cpus, Memory, OOM_SCORE_ADJ};
 use amika_core::port::Protocol;
 use bollard::models::{
@@ -67,10 +68,17 @@ pub(super) fn body(spec: &ContainerSpec) -> ContainerCreateBody {
         });
     }
     host.security_opt = (spec.seccomp.as_ref()).map(|profile| vec![format!("seccomp={profile}")]);
+    let words = |set: &BTreeSet<Capability>| {
+        let words = set.iter().map(ToString::to_string);
+        (!set.is_empty()).then(|| words.collect())
+    };
+    host.cap_add = words(&spec.capabilities.added);
+    host.cap_drop = words(&spec.capabilities.dropped);
+    if !spec.dns.is_empty() {
+        host.dns = Some(spec.dns.clone());
+    }
     if spec.nested_engine {
-        // What `--privileged` gives, less SYS_RESOURCE, which not every host has to give.
-        host.cap_add = Some(vec!["ALL".into()]);
-        host.cap_drop = Some(vec!["SYS_RESOURCE".into()]);
+        // With all capabilities, what `--privileged` gives.
         host.security_opt = Some(vec![
             "seccomp=unconfined".into(),
             "apparmor=unconfined".into(),

@@ -1,6 +1,6 @@
 //! What the engine tells of a container, in our own types.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use amika_core::port::Protocol;
 use bollard::models::{HostConfig, PortBinding};
@@ -122,6 +122,32 @@ pub struct ContainerFacts {
     pub limits: LimitFacts,
     /// Its seccomp profile where it is not the engine's own: `unconfined`, or JSON.
     pub seccomp: Option<String>,
+    /// Its capabilities.
+    pub capabilities: CapabilityFacts,
+}
+
+/// How a container's capabilities differ from the engine's default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+pub struct CapabilityFacts {
+    /// Given beyond it, without `CAP_`; `ALL` is all.
+    pub added: Vec<String>,
+    /// Taken away.
+    pub dropped: Vec<String>,
+}
+
+impl CapabilityFacts {
+    /// Engines put the prefix before names that came without one.
+    fn of(host: &HostConfig) -> Self {
+        let bare = |names: &Option<Vec<String>>| {
+            let names = names.iter().flatten();
+            let bare = names.map(|name| name.strip_prefix("CAP_").unwrap_or(name).to_owned());
+            bare.collect::<BTreeSet<_>>().into_iter().collect()
+        };
+        Self {
+            added: bare(&host.cap_add),
+            dropped: bare(&host.cap_drop),
+        }
+    }
 }
 
 /// What a container may use at most; none is no limit of its own.
@@ -225,6 +251,7 @@ pub(super) fn facts(answer: bollard::models::ContainerInspectResponse) -> Contai
     ContainerFacts {
         limits: LimitFacts::of(&host),
         seccomp: seccomp(&host),
+        capabilities: CapabilityFacts::of(&host),
         id: answer.id.unwrap_or_default(),
         name: answer
             .name

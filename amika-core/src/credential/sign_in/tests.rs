@@ -10,11 +10,6 @@ fn file(path: &str) -> CredentialFile {
     FILES.into_iter().find(|file| file.path == path).unwrap()
 }
 
-fn merged(path: &str, host: Option<&str>, sandbox: &str) -> Result<Value, NotASignIn> {
-    merge(&file(path), host.map(str::as_bytes), sandbox.as_bytes())
-        .map(|json| serde_json::from_slice(&json).unwrap())
-}
-
 #[test]
 fn each_agent_s_own_words_for_age_are_understood() {
     for (content, freshness, renews_itself) in [
@@ -152,69 +147,15 @@ fn a_token_is_spent_where_the_other_copy_has_another_for_the_same_sign_in() {
     assert!(!tokens.differ && !tokens.only_second);
 }
 
-#[test]
-fn only_what_signs_in_is_taken_from_a_sandbox() {
-    assert_eq!(
-        merged(
-            ".claude/.credentials.json",
-            Some(r#"{"claudeAiOauth":{"accessToken":"old"},"mcpOAuth":{"mine":1}}"#),
-            r#"{"claudeAiOauth":{"accessToken":"new"},"mcpOAuth":{"evil":1},"hooks":{}}"#,
-        ),
-        Ok(serde_json::json!({"claudeAiOauth":{"accessToken":"new"},"mcpOAuth":{"mine":1}}))
-    );
-    assert_eq!(
-        merged(
-            ".codex/auth.json",
-            None,
-            r#"{"tokens":{"access_token":"a"},"last_refresh":"x","notify":["sh"]}"#,
-        ),
-        Ok(serde_json::json!({"tokens":{"access_token":"a"},"last_refresh":"x"}))
-    );
-    assert_eq!(
-        merged(
-            ".local/share/opencode/auth.json",
-            Some(
-                r#"{"a":{"type":"oauth","expires":5},"b":{"type":"oauth","expires":5},"d":{"type":"api","key":"mine"}}"#
-            ),
-            r#"{"a":{"type":"oauth","expires":6},"b":{"type":"oauth","expires":4},
-                "c":{"type":"oauth","expires":1},"d":{"type":"oauth","expires":9},
-                "https://evil.example":{"type":"wellknown","key":"LD_PRELOAD","token":"x"}}"#,
-        ),
-        Ok(serde_json::json!({
-            "a":{"type":"oauth","expires":6},"b":{"type":"oauth","expires":5},
-            "c":{"type":"oauth","expires":1},"d":{"type":"api","key":"mine"}
-        }))
-    );
-}
-
-#[test]
-fn settings_and_nonsense_are_never_taken() {
-    let settings = r#"{"mcpServers":{"x":{"command":"sh"}},"claudeAiOauth":{}}"#;
-    assert_eq!(
-        merged(".claude.json", None, settings),
-        Err(NotASignIn::Settings)
-    );
-    let model = ".local/state/opencode/model.json";
-    assert_eq!(merged(model, None, "{}"), Err(NotASignIn::Settings));
-    for nonsense in ["", "[]", "\"x\"", "{"] {
-        assert_eq!(
-            merged(".codex/auth.json", None, nonsense),
-            Err(NotASignIn::NoObject)
-        );
-    }
-    assert_eq!(
-        merged(".codex/auth.json", None, "{\"x\":1}"),
-        Err(NotASignIn::Empty)
-    );
-}
-
 proptest! {
     #[test]
     fn no_content_makes_it_panic(content in proptest::collection::vec(any::<u8>(), 0..200), text in "\\PC{0,30}") {
         SignIn::read(&content);
         rfc3339_millis(&text);
+        let copy = |content| Copy { content, modified: 0 };
         for file in FILES {
-            let _ = merge(&file, Some(&content), text.as_bytes());
+            let _ = newer(&file, copy(&content), copy(text.as_bytes()));
+            let _ = compare_tokens(&file, &content, text.as_bytes());
         }
     }
 

@@ -4,9 +4,17 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use amika_core::proof::{Key, Nonces, hex, unhex};
 use nix::sched::CloneFlags;
 
 use super::{PATIENCE, Sandbox, TOKEN, eventually};
+
+/// A header of a request that [`Sandbox::talk`] makes good for its connection.
+pub const PROOF: &str = "Authorization: proof-of-this-connection";
+
+/// A challenge with a nonce of the test's own.
+const CHALLENGE: &str =
+    "GET /v1/challenge?nonce=5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /// One HTTP answer.
 #[derive(Debug)]
@@ -44,9 +52,38 @@ impl Sandbox {
         Some(stream)
     }
 
-    /// Sends raw bytes and reads all that comes until the connection ends.
-    pub fn talk(&self, request: &str) -> String {
+    /// A connection on which both sides proved that they know the token, and the header for it.
+    pub fn prove(&self) -> (TcpStream, String) {
+        self.prove_by(TOKEN)
+    }
+
+    /// The same with another token.
+    pub fn prove_by(&self, token: &str) -> (TcpStream, String) {
         let mut stream = self.connect();
+        let key = Key::of_token(token.as_bytes());
+        let nonces = challenge(&mut stream, &key);
+        (stream, authorization(&key.client_proof(&nonces)))
+    }
+
+    /// The same, where the connection may be refused.
+    pub fn try_prove(&self) -> Option<(TcpStream, String)> {
+        let mut stream = self.connect();
+        let key = Key::of_token(TOKEN.as_bytes());
+        stream.write_all(CHALLENGE.as_bytes()).ok()?;
+        let answer = try_answer(&mut stream).filter(|answer| answer.status == 200)?;
+        let nonces = nonces_of(&answer);
+        Some((stream, authorization(&key.client_proof(&nonces))))
+    }
+
+    /// Sends raw bytes and reads all that comes until the connection ends. [`PROOF`] in them is made
+    /// good for the connection.
+    pub fn talk(&self, request: &str) -> String {
+        let (mut stream, request) = if request.contains(PROOF) {
+            let (stream, proof) = self.prove();
+            (stream, request.replace(PROOF, &proof))
+        } else {
+            (self.connect(), request.to_owned())
+        };
         stream.write_all(request.as_bytes()).unwrap();
         let mut all = Vec::new();
         // A server that refuses may reset what it did not read.
@@ -80,18 +117,61 @@ impl Sandbox {
 
     /// GET with the token.
     pub fn api(&self, target: &str) -> Answer {
-        self.request(
-            "GET",
-            target,
-            &[&format!("Authorization: Bearer {TOKEN}")],
-            "",
-        )
+        self.request("GET", target, &[PROOF], "")
     }
 
     /// Waits until a status document fits.
     pub fn until_status(&self, what: &str, fits: impl Fn(&serde_json::Value) -> bool) {
         eventually(what, || fits(&self.api("/v1/status").json()).then_some(()));
     }
+}
+
+/// Sends a challenge, checks the proof, and returns the nonces.
+pub fn challenge(stream: &mut TcpStream, key: &Key) -> Nonces {
+    stream.write_all(CHALLENGE.as_bytes()).unwrap();
+    let answer = one_answer(stream);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let nonces = nonces_of(&answer);
+    let proof = unhex(answer.json()["proof"].as_str().unwrap()).unwrap();
+    // With a wrong key of the test's own there is nothing to check.
+    let right = Key::of_token(TOKEN.as_bytes());
+    if right.is_clients(&key.client_proof(&nonces), &nonces) {
+        assert!(key.is_servers(&proof, &nonces), "{answer:?}");
+    }
+    nonces
+}
+
+fn nonces_of(answer: &Answer) -> Nonces {
+    let server = unhex(answer.json()["nonce"].as_str().unwrap()).unwrap();
+    Nonces::new(vec![0x5a; 16], server.try_into().unwrap()).unwrap()
+}
+
+/// The header that carries a proof.
+pub fn authorization(proof: &[u8]) -> String {
+    format!("Authorization: Amika {}", hex(proof))
+}
+
+/// Reads one answer with a length, and leaves the connection open.
+pub fn one_answer(stream: &mut TcpStream) -> Answer {
+    try_answer(stream).expect("an answer")
+}
+
+fn try_answer(stream: &mut TcpStream) -> Option<Answer> {
+    let mut text = Vec::new();
+    let mut byte = [0];
+    while !text.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).ok()?;
+        text.push(byte[0]);
+    }
+    let head = String::from_utf8(text.clone()).unwrap().to_lowercase();
+    let length = head.split("content-length: ").nth(1);
+    let length = length.map_or(0, |rest| {
+        rest.split("\r\n").next().unwrap().parse().unwrap()
+    });
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).ok()?;
+    text.extend(body);
+    Some(parse(&String::from_utf8(text).unwrap()))
 }
 
 /// Takes an HTTP answer apart.

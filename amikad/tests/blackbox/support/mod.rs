@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-pub use client::parse;
+pub use client::{Answer, PROOF, authorization, challenge, one_answer, parse};
 
 /// How long anything may take on a busy machine before a test calls it stuck.
 pub const PATIENCE: Duration = Duration::from_secs(40);

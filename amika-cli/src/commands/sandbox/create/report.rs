@@ -1,11 +1,13 @@
 //! What `amika sandbox create` prints when it is done.
 
+use amika_core::credential::Agent;
 use amika_core::name::SandboxName;
 use amika_core::wire::ServiceState;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::App;
+use crate::create::TakenView;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::output::Steps;
@@ -18,6 +20,10 @@ use crate::view::SandboxView;
 pub(in crate::commands::sandbox) struct CreatedView {
     #[serde(flatten)]
     sandbox: SandboxView,
+    /// What of the repository's configuration holds, and why; null without `--git`.
+    taken: Option<TakenView>,
+    /// Agents whose sign-ins went in.
+    sign_ins: Vec<Agent>,
     /// How long each step took, in milliseconds.
     steps: Vec<StepView>,
 }
@@ -39,6 +45,7 @@ pub(super) async fn report(
     engine: &Engine,
     name: &SandboxName,
     ready: Option<&Ready>,
+    taken: Option<TakenView>,
     steps: &Steps,
     app: &App,
 ) -> Result<()> {
@@ -54,6 +61,8 @@ pub(super) async fn report(
             opencode_url: opencode_url(engine, &sandbox).await,
             ..SandboxView::of(&sandbox, state)
         },
+        taken,
+        sign_ins: sandbox.record.credentials.clone(),
         steps: steps
             .timings()
             .iter()

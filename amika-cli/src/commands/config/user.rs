@@ -1,0 +1,215 @@
+//! `amika config get|set|unset`: the user's own settings.
+
+use std::path::Path;
+
+use amika_core::config::user::UserConfig;
+use amika_core::trust::{Origin, Trust, Trusted};
+use amika_core::untrusted::Untrusted;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::App;
+use crate::args::config::{GetArgs, Key, SetArgs, UnsetArgs};
+use crate::error::{CommandError, ExitCode, Result};
+use crate::user_config::{self, Change};
+
+/// What `get`, `set` and `unset` print with `-o json`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct SettingsView {
+    /// The file, whether there is one or not.
+    file: String,
+    /// The settings that were asked for.
+    settings: Vec<SettingView>,
+}
+
+/// A setting.
+#[derive(Debug, Serialize, JsonSchema)]
+struct SettingView {
+    /// Its name.
+    key: &'static str,
+    /// What holds; null where nothing is set, and the default holds.
+    value: Option<ValueView>,
+    /// Who says so.
+    origin: OriginView,
+}
+
+/// A value.
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
+enum ValueView {
+    /// A word.
+    Word(String),
+    /// A list.
+    List(Vec<String>),
+}
+
+/// Who says what a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum OriginView {
+    /// Nobody.
+    Default,
+    /// The file.
+    File,
+    /// An environment variable, which wins over the file.
+    Environment,
+}
+
+pub(super) fn get(args: &GetArgs, app: &App) -> Result<u8> {
+    let view = look(args.key, app)?;
+    let alone = args.key.is_some();
+    app.out.result(&view, |out| view.write(alone, out))?;
+    Ok(0)
+}
+
+pub(super) async fn set(args: &SetArgs, app: &App) -> Result<u8> {
+    let only_one = |values: &[String]| match values {
+        [value] => Ok(value.clone()),
+        _ => Err(CommandError::new(
+            ExitCode::Usage,
+            format!("{} takes one value, not {}", args.key, values.len()),
+        )),
+    };
+    match args.key {
+        Key::Trust => {
+            let trust: Trust = only_one(&args.values)?.parse().map_err(usage)?;
+            user_config::change(Change::Trust(Some(trust))).await?;
+            let environment = user_config::trust_of_environment()?;
+            if let Some(other) = environment.filter(|other| *other != trust) {
+                let variable = user_config::TRUST;
+                app.out.warn(&format!(
+                    "{variable} is set to {other} here, and wins over the file"
+                ));
+            }
+        }
+        Key::Trusted => {
+            let entries: Vec<Trusted> = args
+                .values
+                .iter()
+                .map(|value| entry(value))
+                .collect::<Result<_>>()?;
+            user_config::change(Change::Trusted(Some(&entries))).await?;
+        }
+    }
+    told(args.key, app)
+}
+
+pub(super) async fn unset(args: &UnsetArgs, app: &App) -> Result<u8> {
+    let change = match args.key {
+        Key::Trust => Change::Trust(None),
+        Key::Trusted => Change::Trusted(None),
+    };
+    user_config::change(change).await?;
+    told(args.key, app)
+}
+
+/// Prints what holds after a change, for programs alone.
+fn told(key: Key, app: &App) -> Result<u8> {
+    let view = look(Some(key), app)?;
+    app.out.result(&view, |_| Ok(()))?;
+    Ok(0)
+}
+
+fn look(key: Option<Key>, app: &App) -> Result<SettingsView> {
+    let config = user_config::read(&app.out)?;
+    let environment = user_config::trust_of_environment()?;
+    let keys = key.map_or_else(|| Key::ALL.to_vec(), |key| vec![key]);
+    Ok(SettingsView {
+        file: user_config::path().display().to_string(),
+        settings: keys
+            .into_iter()
+            .map(|key| SettingView::of(key, &config, environment))
+            .collect(),
+    })
+}
+
+/// Reads an entry of `trusted`; a path may be relative here.
+fn entry(value: &str) -> Result<Trusted> {
+    let path = Path::new(value);
+    let is_relative = value.starts_with('.') || (path.is_relative() && path.exists());
+    if !(path.is_absolute() || is_relative) || value.contains(' ') && !path.exists() {
+        return value.parse().map_err(usage);
+    }
+    let path = crate::host_path::clean(path);
+    let path = path.canonicalize().unwrap_or(path);
+    let Some(path) = path.to_str() else {
+        return Err(CommandError::new(
+            ExitCode::Usage,
+            format!(
+                "{}: the list takes only paths that are UTF-8",
+                path.display()
+            ),
+        ));
+    };
+    Ok(Trusted {
+        source: Origin::Path(path.to_owned()).canonical(),
+        content: None,
+    })
+}
+
+fn usage(error: impl std::error::Error) -> CommandError {
+    CommandError::new(ExitCode::Usage, error.to_string())
+}
+
+impl SettingView {
+    fn of(key: Key, config: &UserConfig, environment: Option<Trust>) -> Self {
+        let (value, origin) = match key {
+            Key::Trust => {
+                let word = |trust: Trust| Some(ValueView::Word(trust.to_string()));
+                match (environment, config.trust) {
+                    (Some(trust), _) => (word(trust), OriginView::Environment),
+                    (None, Some(trust)) => (word(trust), OriginView::File),
+                    (None, None) => (None, OriginView::Default),
+                }
+            }
+            Key::Trusted if config.trusted.is_empty() => (None, OriginView::Default),
+            Key::Trusted => {
+                let entries = config.trusted.iter().map(ToString::to_string);
+                (Some(ValueView::List(entries.collect())), OriginView::File)
+            }
+        };
+        Self {
+            key: key.as_str(),
+            value,
+            origin,
+        }
+    }
+
+    /// What holds, a line each.
+    fn lines(&self) -> Vec<String> {
+        match (&self.value, self.key) {
+            (Some(ValueView::Word(word)), _) => vec![word.clone()],
+            (Some(ValueView::List(entries)), _) => entries
+                .iter()
+                .map(|entry| Untrusted::new(entry).to_string())
+                .collect(),
+            (None, "trust") => vec!["auto for paths, ask for URLs".to_owned()],
+            (None, _) => Vec::new(),
+        }
+    }
+}
+
+impl SettingsView {
+    /// Writes the values of one setting, or of each with its name and who says so.
+    fn write(&self, alone: bool, out: &mut dyn std::io::Write) -> std::io::Result<()> {
+        for setting in &self.settings {
+            let origin = match setting.origin {
+                OriginView::Default => " (default)",
+                OriginView::File => "",
+                OriginView::Environment => " (environment)",
+            };
+            let mut lines = setting.lines();
+            if lines.is_empty() && !alone {
+                lines.push("none".to_owned());
+            }
+            for line in lines {
+                if alone {
+                    writeln!(out, "{line}")?;
+                } else {
+                    writeln!(out, "{:<9}{line}{origin}", setting.key)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

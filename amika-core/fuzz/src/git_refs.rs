@@ -1,0 +1,9 @@
+//! Fuzz target: any bytes as `packed-refs` or a ref's file.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[expect(dead_code, reason = "the other targets' promises stand there as well")]
+mod git_promises;
+
+fuzz_target!(|bytes: &[u8]| git_promises::git_refs_promises(bytes));

@@ -1,0 +1,9 @@
+//! Fuzz target: any bytes as a path of a repository.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[expect(dead_code, reason = "the other targets' promises stand there as well")]
+mod git_promises;
+
+fuzz_target!(|bytes: &[u8]| git_promises::repo_path_promises(bytes));

@@ -1,0 +1,367 @@
+//! Variables that a repository may not set: what makes programs run, or talk elsewhere.
+//!
+//! A repository's `[env]` is read by every process of its sandbox: the agents with the user's sign-ins,
+//! `git`, and root's shell among them. The user's own `--env` may set anything.
+
+/// Names that `[env]` may not have, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Names, of which each may begin or end with `*`.
+    pub names: &'static [&'static str],
+    /// Names that they mean and that may be set all the same.
+    pub except: &'static [&'static str],
+    /// Whether upper and lower case are one.
+    pub any_case: bool,
+    /// What such a variable does, as the end of a sentence that begins with its name.
+    pub why: &'static str,
+}
+
+impl Rule {
+    const fn new(names: &'static [&'static str], why: &'static str) -> Self {
+        Self {
+            names,
+            except: &[],
+            any_case: false,
+            why,
+        }
+    }
+
+    const fn except(mut self, names: &'static [&'static str]) -> Self {
+        self.except = names;
+        self
+    }
+
+    const fn in_any_case(mut self) -> Self {
+        self.any_case = true;
+        self
+    }
+
+    /// Whether it is about a name.
+    fn is_about(&self, name: &str) -> bool {
+        let means = |patterns: &[&str]| {
+            patterns
+                .iter()
+                .any(|pattern| matches(pattern, name, self.any_case))
+        };
+        means(self.names) && !means(self.except)
+    }
+}
+
+/// All that may not be set. `docs/configuration.md` has the same table.
+pub const RULES: [Rule; 17] = [
+    Rule::new(
+        &["LD_*", "DYLD_*", "GLIBC_TUNABLES", "GCONV_PATH"],
+        "decides what is loaded into every program",
+    ),
+    Rule::new(
+        &[
+            "BASH_ENV",
+            "ENV",
+            "ZDOTDIR",
+            "BASH_FUNC_*",
+            "SHELLOPTS",
+            "BASHOPTS",
+            "PROMPT_COMMAND",
+            "PS0",
+            "PS1",
+            "PS2",
+            "PS4",
+            "IFS",
+            "INPUTRC",
+        ],
+        "makes shells run commands, or read them otherwise",
+    ),
+    Rule::new(
+        &[
+            "NODE_OPTIONS",
+            "NODE_REPL_EXTERNAL_MODULE",
+            "BUN_OPTIONS",
+            "BUN_INSPECT*",
+        ],
+        "makes programs of Node.js and Bun run other code",
+    ),
+    Rule::new(
+        &["npm_config_*"],
+        "decides what npm and npx run and where they load it from",
+    )
+    .in_any_case(),
+    Rule::new(
+        &["PYTHONSTARTUP", "PYTHONHOME", "PYTHONUSERBASE"],
+        "makes Python run other code",
+    ),
+    Rule::new(
+        &[
+            "PERL5OPT",
+            "PERL5DB",
+            "RUBYOPT",
+            "LUA_INIT*",
+            "PHPRC",
+            "PHP_INI_SCAN_DIR",
+        ],
+        "makes Perl, Ruby, Lua or PHP run other code",
+    ),
+    Rule::new(
+        &[
+            "JAVA_TOOL_OPTIONS",
+            "JDK_JAVA_OPTIONS",
+            "_JAVA_OPTIONS",
+            "DOTNET_STARTUP_HOOKS",
+            "CORECLR_*",
+            "COR_*",
+        ],
+        "makes Java or .NET run other code",
+    ),
+    Rule::new(
+        &[
+            "EDITOR",
+            "VISUAL",
+            "PAGER",
+            "MANPAGER",
+            "BROWSER",
+            "SHELL",
+            "LESSOPEN",
+            "LESSCLOSE",
+            "VIMINIT",
+            "EXINIT",
+        ],
+        "names a program that others start",
+    ),
+    Rule::new(
+        &[
+            "SSH_ASKPASS*",
+            "SUDO_ASKPASS",
+            "SSH_AUTH_SOCK",
+            "RSYNC_RSH",
+            "TAR_OPTIONS",
+            "RIPGREP_CONFIG_PATH",
+        ],
+        "makes ssh, sudo, rsync, tar or ripgrep run other programs",
+    ),
+    Rule::new(
+        &[
+            "HOME",
+            "XDG_CONFIG_HOME",
+            "XDG_CONFIG_DIRS",
+            "XDG_DATA_HOME",
+            "XDG_STATE_HOME",
+            "CURL_HOME",
+            "WGETRC",
+        ],
+        "decides whose settings programs read",
+    ),
+    Rule::new(
+        &["*_proxy"],
+        "sends what programs say through another machine",
+    )
+    .in_any_case(),
+    Rule::new(
+        &[
+            "HOSTALIASES",
+            "LOCALDOMAIN",
+            "RES_OPTIONS",
+            "RESOLV_HOST_CONF",
+        ],
+        "decides which machines names lead to",
+    ),
+    Rule::new(
+        &[
+            "SSL_CERT_FILE",
+            "SSL_CERT_DIR",
+            "NODE_EXTRA_CA_CERTS",
+            "NODE_TLS_REJECT_UNAUTHORIZED",
+            "CURL_CA_BUNDLE",
+            "REQUESTS_CA_BUNDLE",
+            "AWS_CA_BUNDLE",
+            "OPENSSL_CONF",
+            "OPENSSL_MODULES",
+            "OPENSSL_ENGINES",
+            "SSLKEYLOGFILE",
+        ],
+        "decides whom encrypted connections trust, or who can read them",
+    ),
+    Rule::new(
+        &["ANTHROPIC_*", "CLAUDE_CODE_*", "CLAUDE_CONFIG_DIR"],
+        "decides whom Claude Code talks to, as whom, and what it runs",
+    )
+    .except(&["ANTHROPIC_MODEL", "ANTHROPIC_SMALL_FAST_MODEL"]),
+    Rule::new(
+        &[
+            "OPENAI_BASE_URL",
+            "OPENAI_API_BASE",
+            "OPENAI_API_HOST",
+            "OPENAI_API_TYPE",
+            "AZURE_OPENAI_*",
+            "CODEX_*",
+            "OPENCODE_*",
+        ],
+        "decides whom Codex and OpenCode talk to, as whom, and what they run",
+    ),
+    Rule::new(
+        &["GIT_*"],
+        "decides what git runs and which repository it is in",
+    )
+    .except(&["GIT_AUTHOR_*", "GIT_COMMITTER_*"]),
+    Rule::new(&["AMIKA_*"], "is Amika's own").except(&["AMIKA_OPENCODE_WEB"]),
+];
+
+/// Why a repository may not set a variable; none where it may.
+pub fn why_not(name: &str) -> Option<&'static str> {
+    let rule = RULES.iter().find(|rule| rule.is_about(name))?;
+    Some(rule.why)
+}
+
+/// Whether a pattern, which may begin or end with `*`, means a name.
+fn matches(pattern: &str, name: &str, any_case: bool) -> bool {
+    let same = |a: &[u8], b: &[u8]| {
+        if any_case {
+            a.eq_ignore_ascii_case(b)
+        } else {
+            a == b
+        }
+    };
+    let name = name.as_bytes();
+    if let Some(start) = pattern.strip_suffix('*') {
+        name.get(..start.len())
+            .is_some_and(|found| same(found, start.as_bytes()))
+    } else if let Some(end) = pattern.strip_prefix('*') {
+        name.len()
+            .checked_sub(end.len())
+            .is_some_and(|at| same(&name[at..], end.as_bytes()))
+    } else {
+        same(name, pattern.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_programs_or_redirects_them_is_refused() {
+        for name in [
+            "LD_PRELOAD",
+            "LD_LIBRARY_PATH",
+            "LD_AUDIT",
+            "DYLD_INSERT_LIBRARIES",
+            "BASH_ENV",
+            "ENV",
+            "BASH_FUNC_ls%%",
+            "PROMPT_COMMAND",
+            "NODE_OPTIONS",
+            "PYTHONSTARTUP",
+            "PERL5OPT",
+            "RUBYOPT",
+            "JAVA_TOOL_OPTIONS",
+            "http_proxy",
+            "HTTPS_PROXY",
+            "All_Proxy",
+            "no_proxy",
+            "FTP_PROXY",
+            "ws_proxy",
+            "npm_config_registry",
+            "NPM_CONFIG_SCRIPT_SHELL",
+            "ANTHROPIC_BASE_URL",
+            "ANTHROPIC_AUTH_TOKEN",
+            "ANTHROPIC_BEDROCK_BASE_URL",
+            "CLAUDE_CODE_USE_BEDROCK",
+            "CLAUDE_CODE_SHELL_PREFIX",
+            "OPENAI_BASE_URL",
+            "OPENAI_API_BASE",
+            "CODEX_HOME",
+            "OPENCODE_SERVER_PASSWORD",
+            "OPENCODE_CONFIG_CONTENT",
+            "GIT_SSH_COMMAND",
+            "GIT_CONFIG_COUNT",
+            "GIT_DIR",
+            "GIT_EXTERNAL_DIFF",
+            "AMIKA_AGENT_CWD",
+            "AMIKA_TOKEN_SHA256",
+            "AMIKA_ANYTHING",
+            "SSL_CERT_FILE",
+            "NODE_EXTRA_CA_CERTS",
+            "HOME",
+            "XDG_CONFIG_HOME",
+        ] {
+            assert!(why_not(name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_ordinary_repositories_set_is_left_alone() {
+        for name in [
+            "PATH",
+            "PYTHONPATH",
+            "RUSTFLAGS",
+            "RUST_BACKTRACE",
+            "JAVA_HOME",
+            "NODE_ENV",
+            "DATABASE_URL",
+            "API_BASE_URL",
+            "GIT_AUTHOR_NAME",
+            "GIT_AUTHOR_EMAIL",
+            "GIT_COMMITTER_DATE",
+            "AMIKA_OPENCODE_WEB",
+            "ANTHROPIC_MODEL",
+            "OPENAI_MODEL",
+            "LDFLAGS",
+            "LD",
+            "ENVIRONMENT",
+            "MY_ENV",
+            "env",
+            "GITHUB_REPOSITORY",
+            "PROXY",
+            "TZ",
+            "LANG",
+            "LC_ALL",
+            "MAKEFLAGS",
+            "GOFLAGS",
+            "CARGO_TARGET_DIR",
+            "PORT",
+            "é_prox",
+            "",
+        ] {
+            assert_eq!(why_not(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_has_one_star_at_an_end() {
+        for rule in RULES {
+            for pattern in rule.names.iter().chain(rule.except) {
+                let inner = pattern.trim_start_matches('*').trim_end_matches('*');
+                assert!(!inner.is_empty() && !inner.contains('*'), "{pattern}");
+                assert!(pattern.len() - inner.len() <= 1, "{pattern}");
+            }
+        }
+    }
+
+    /// The table of the page for people has the names of this one, row by row.
+    #[test]
+    fn the_documents_have_the_same_table() {
+        let page = include_str!("../../../docs/configuration.md");
+        let list = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            names.join(", ")
+        };
+        for rule in RULES {
+            let mut row = list(rule.names);
+            if rule.any_case {
+                row.push_str(", in any case");
+            }
+            if !rule.except.is_empty() {
+                row = format!("{row}, but not {}", list(rule.except));
+            }
+            let row = format!("| {row} | {} |\n", rule.why);
+            assert!(page.contains(&row), "docs/configuration.md lacks\n{row}");
+        }
+        let (_, section) = page
+            .split_once("\n### What `[env]` cannot set\n")
+            .expect("a section");
+        let section = section.split("\n#").next().unwrap_or_default();
+        let rows = section
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .count();
+        assert_eq!(rows, RULES.len(), "rows of docs/configuration.md");
+    }
+}

@@ -1,0 +1,164 @@
+//! The user's own settings: `$XDG_CONFIG_HOME/amika/config.toml`.
+//!
+//! Unlike a repository's file it is the user's: whatever is wrong with it is an error, since what it
+//! says was meant to hold.
+
+use toml::de::{DeTable, DeValue};
+
+use super::read::{Section, quoted};
+use super::syntax_errors;
+use crate::diagnostic::{Diagnostic, Places, Severity};
+use crate::trust::{Trust, Trusted, UnknownTrust};
+
+/// Keys of the file.
+pub const KEYS: [&str; 2] = ["trust", "trusted"];
+
+/// The largest file that is read, in bytes.
+pub const MAX_BYTES: usize = super::MAX_BYTES;
+
+/// What the user set; what is not mentioned is absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserConfig {
+    /// `trust`
+    pub trust: Option<Trust>,
+    /// `trusted`
+    pub trusted: Vec<Trusted>,
+}
+
+/// Reads the text of the file. Besides the settings it returns what looks odd.
+///
+/// # Errors
+/// At least one finding when the text is no TOML, or a value is not what it must be.
+pub fn parse(text: &str) -> Result<(UserConfig, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        return Err(syntax_errors(text, &errors));
+    }
+    let table = document.get_ref();
+    let places = Places::new(text);
+    let mut section = Section::new(&places);
+    section.unknown_keys(table, "your settings", &KEYS);
+    let config = UserConfig {
+        trust: read_trust(&mut section, table),
+        trusted: read_trusted(&mut section, table),
+    };
+    if section.problems.is_empty() {
+        return Ok((config, section.remarks));
+    }
+    let errors = section
+        .problems
+        .into_iter()
+        .map(|problem| Diagnostic::at(Severity::Error, problem.message, &places, problem.span));
+    let mut errors: Vec<Diagnostic> = errors.collect();
+    errors.sort_by_key(|error| error.span.start);
+    Err(errors)
+}
+
+fn read_trust(section: &mut Section<'_>, table: &DeTable<'_>) -> Option<Trust> {
+    let value = table.get("trust")?;
+    match section.string(value, "trust")?.parse() {
+        Ok(trust) => Some(trust),
+        Err(error) => {
+            section.problem(value.span(), UnknownTrust::to_string(&error));
+            None
+        }
+    }
+}
+
+fn read_trusted(section: &mut Section<'_>, table: &DeTable<'_>) -> Vec<Trusted> {
+    let Some(value) = table.get("trusted") else {
+        return Vec::new();
+    };
+    let DeValue::Array(entries) = value.get_ref() else {
+        section.wrong_type(value, "trusted", "an array of strings");
+        return Vec::new();
+    };
+    let mut trusted = Vec::new();
+    for entry in entries {
+        let Some(text) = section.string(entry, "an entry of trusted") else {
+            continue;
+        };
+        match text.parse::<Trusted>() {
+            Ok(found) => trusted.push(found),
+            Err(error) => {
+                let message = format!("entry {} of trusted: {error}", quoted(text));
+                section.problem(entry.span(), message);
+            }
+        }
+    }
+    trusted
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn settings_are_read_and_odd_keys_named() {
+        let text = "# mine\ntrust = \"never\"\ntrusted = [\"https://Example.com/o/r.git\", \"/srv/r\"]\ntrusts = 1\n";
+        let (config, warnings) = parse(text).expect("settings");
+        assert_eq!(config.trust, Some(Trust::Never));
+        let sources: Vec<String> = config.trusted.iter().map(ToString::to_string).collect();
+        assert_eq!(sources, ["example.com/o/r", "/srv/r"]);
+        let warnings: Vec<(&str, usize)> = warnings
+            .iter()
+            .map(|warning| (warning.message.as_str(), warning.line))
+            .collect();
+        assert_eq!(
+            warnings,
+            [(
+                "unknown key \"trusts\" in your settings; did you mean \"trust\"?",
+                4
+            )]
+        );
+        assert_eq!(parse("").expect("nothing").0, UserConfig::default());
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_an_error_with_its_place() {
+        for (text, message, line, column) in [
+            (
+                "\ntrust = \"maybe\"\n",
+                "trust is \"auto\", \"ask\" or \"never\", not \"maybe\"",
+                2,
+                9,
+            ),
+            (
+                "trust = 1\n",
+                "trust must be a string, not an integer",
+                1,
+                9,
+            ),
+            (
+                "trusted = \"/r\"\n",
+                "trusted must be an array of strings, not a string",
+                1,
+                11,
+            ),
+            (
+                "trusted = [1]\n",
+                "an entry of trusted must be a string, not an integer",
+                1,
+                12,
+            ),
+            (
+                "trusted = [\"r\"]\n",
+                "entry \"r\" of trusted: \"r\" is neither a URL nor an absolute path",
+                1,
+                12,
+            ),
+        ] {
+            let errors = parse(text).expect_err("an error");
+            assert_eq!(errors.len(), 1);
+            let found = (errors[0].message.as_str(), errors[0].line, errors[0].column);
+            assert_eq!(found, (message, line, column), "{text}");
+        }
+        assert!(
+            parse("trust = ").expect_err("no TOML")[0]
+                .message
+                .contains("TOML")
+        );
+    }
+}
