@@ -1,7 +1,7 @@
 //! Ctrl-C, SIGTERM and a closed terminal, as something that a command can wait for.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -99,7 +99,8 @@ mod tests {
 
     #[test]
     fn the_kernel_tells_what_is_ignored() {
-        let status = "Name:\tamika\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\nSigCgt:\t0\n";
+        let status =
+            "Name:\tamika\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\nSigCgt:\t0\n";
         assert_eq!(ignored_in(status), (1 << (SIGHUP - 1)) | (1 << 12));
         assert_eq!(ignored_in("Name:\tamika\n"), 0);
     }

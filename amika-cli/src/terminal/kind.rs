@@ -19,8 +19,20 @@ const DESCRIPTION: [&str; 3] = ["TERM", "COLORTERM", "LANG"];
 const USUAL: &str = "xterm-256color";
 /// Names that come with ncurses itself (Debian's `ncurses-base`), or mean no terminal: nothing is looked for.
 const KNOWN: [&str; 14] = [
-    "ansi", "dumb", "linux", "rxvt", "screen", "screen-256color", "tmux", "tmux-256color", "vt100",
-    "vt220", "xterm", USUAL, "xterm-color", "xterm-mono",
+    "ansi",
+    "dumb",
+    "linux",
+    "rxvt",
+    "screen",
+    "screen-256color",
+    "tmux",
+    "tmux-256color",
+    "vt100",
+    "vt220",
+    "xterm",
+    USUAL,
+    "xterm-color",
+    "xterm-mono",
 ];
 /// The longest description that ncurses reads.
 const LONGEST: u64 = 32 * 1024;
@@ -67,7 +79,15 @@ async fn is_known(engine: &Engine, container: &str, user: Option<&str>, term: &s
     };
     let own = own_description(term);
     let given = if own.is_some() { "given" } else { "" };
-    let script = ["sh", "-c", SCRIPT, "terminfo", &letter.to_string(), term, given];
+    let script = [
+        "sh",
+        "-c",
+        SCRIPT,
+        "terminfo",
+        &letter.to_string(),
+        term,
+        given,
+    ];
     let remote = Remote {
         verb: "exec-as",
         user: user.map(str::to_owned),
@@ -114,7 +134,8 @@ fn compiled(dir: &Path, letter: char, term: &str) -> Option<Vec<u8>> {
     let codes = [letter.to_string(), format!("{:x}", u32::from(letter))];
     codes.iter().find_map(|code| {
         let path = dir.join(code).join(term);
-        let is_small = std::fs::metadata(&path).is_ok_and(|file| file.is_file() && file.len() <= LONGEST);
+        let is_small =
+            std::fs::metadata(&path).is_ok_and(|file| file.is_file() && file.len() <= LONGEST);
         let text = is_small.then(|| std::fs::read(&path).ok()).flatten()?;
         // Its magic numbers: with numbers of 16 bits, and of 32.
         matches!(text.get(..2), Some([0x1a, 0x01] | [0x1e, 0x02])).then_some(text)
@@ -129,7 +150,15 @@ mod tests {
     fn a_name_that_is_a_path_is_no_terminals() {
         assert_eq!(letter_of("xterm-ghostty"), Some('x'));
         assert_eq!(letter_of("foot"), Some('f'));
-        for name in ["", "../../etc/passwd", "x/y", ".hidden", "a b", "-x", "x\u{e9}"] {
+        for name in [
+            "",
+            "../../etc/passwd",
+            "x/y",
+            ".hidden",
+            "a b",
+            "-x",
+            "x\u{e9}",
+        ] {
             assert_eq!(letter_of(name), None, "{name}");
         }
     }

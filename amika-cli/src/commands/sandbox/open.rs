@@ -175,7 +175,7 @@ async fn wait_for_opencode(client: &Client, name: &str) -> Result<()> {
             )
             .hint(match opencode.state {
                 ServiceState::Off if !opencode.enabled => {
-                    "AMIKA_OPENCODE_WEB=0 switches it off, for good: make the sandbox anew without that value".to_owned()
+                    "AMIKA_OPENCODE_WEB=0 switches it off for as long as the sandbox is there; one that is made without that value has it".to_owned()
                 }
                 ServiceState::Off => {
                     "the preset images have it; in another image a setup script may install it".to_owned()

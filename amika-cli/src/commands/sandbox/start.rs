@@ -100,7 +100,9 @@ fn refuse_for_running(name: &str, args: &StartArgs) -> Result<()> {
     let script = args.setup_script.as_ref().map(|path| {
         let path = path.to_string_lossy();
         // What a shell would take apart is better typed anew.
-        let plain = path.chars().all(|c| c.is_alphanumeric() || "/._-".contains(c));
+        let plain = path
+            .chars()
+            .all(|c| c.is_alphanumeric() || "/._-".contains(c));
         format!("--setup-script {}", if plain { &path } else { "FILE" })
     });
     let flags: Vec<String> = script

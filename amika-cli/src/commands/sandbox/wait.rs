@@ -93,7 +93,16 @@ async fn wait_ready(engine: &Engine, args: &WaitArgs, app: &App) -> Result<Optio
         .timeout
         .map(|timeout| timeout.saturating_sub(begun.elapsed()));
     let mut steps = app.out.steps();
-    match ready::wait(engine, &args.name, runs.is_none(), left, &mut steps, &app.interrupt).await? {
+    match ready::wait(
+        engine,
+        &args.name,
+        runs.is_none(),
+        left,
+        &mut steps,
+        &app.interrupt,
+    )
+    .await?
+    {
         ready::Ready::Running => Ok(None),
         ready::Ready::Finished => Ok(Some(0)),
     }

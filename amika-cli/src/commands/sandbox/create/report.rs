@@ -60,7 +60,9 @@ pub(super) async fn report(
         Some(Ready::Finished) => State::Stopped,
         None => {
             // Before amikad answers, it is about to begin with setup.
-            let phase = status.as_ref().map_or(Phase::Starting, |status| status.phase);
+            let phase = status
+                .as_ref()
+                .map_or(Phase::Starting, |status| status.phase);
             State::tell(sandbox.container.state, &sandbox.record, Some(phase), None)
         }
     };
