@@ -77,7 +77,10 @@ mod tests {
     #[test]
     fn a_program_that_fails_opened_nothing() {
         let run = |script: &str| {
-            let child = Command::new("sh").args(["-c", script]).spawn();
+            let mut shell = Command::new("sh");
+            // Nobody's output stays open when it outlives the test.
+            shell.args(["-c", script]).stdout(Stdio::null());
+            let child = shell.stderr(Stdio::null()).spawn();
             took(child.expect("a shell"), Duration::from_secs(1))
         };
         // What `xdg-open` ends with where there is no browser.
