@@ -50,13 +50,32 @@ impl ExitCode {
     }
 }
 
+/// Failures that share an exit code with others, and have a word of their own in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// CMD ended with another code than 0, as soon as it was started.
+    CmdExited,
+    /// An agent was refused something, and ended with 0.
+    AgentRefused,
+}
+
+impl Kind {
+    /// The stable word for programs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::CmdExited => "cmd_exited",
+            Self::AgentRefused => "agent_refused",
+        }
+    }
+}
+
 /// A failed command, ready to be shown.
 #[derive(Debug)]
 pub struct CommandError {
     /// Decides the exit code, and the word in JSON unless `kind` does.
     pub code: ExitCode,
     /// The word in JSON, where the exit code has no failure of its own.
-    pub kind: Option<&'static str>,
+    pub kind: Option<Kind>,
     /// What was tried and what was wrong: one sentence, lower case, no full stop.
     pub message: String,
     /// The lines of a file that it is about, with a mark under each place.
@@ -90,10 +109,10 @@ impl CommandError {
         }
     }
 
-    /// Says in a stable word what kind of failure it is, where others have the same exit code.
+    /// Says what kind of failure it is, where others have the same exit code.
     #[must_use]
-    pub fn kind(mut self, word: &'static str) -> Self {
-        self.kind = Some(word);
+    pub fn kind(mut self, kind: Kind) -> Self {
+        self.kind = Some(kind);
         self
     }
 
@@ -153,7 +172,7 @@ impl CommandError {
         let exit_code = details.remove("exit_code").and_then(|code| code.as_i64());
         ErrorDocument {
             error: ErrorView {
-                code: self.kind.unwrap_or(self.code.word()),
+                code: self.kind.map_or(self.code.word(), Kind::word),
                 exit_code: exit_code.unwrap_or(self.code as i64),
                 message: self.message.clone(),
                 excerpt: self.excerpt.clone(),

@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 
 use crate::daemon::{Client, ClientError, LogPart, read_boot_record};
 use crate::engine::{ContainerState, Engine};
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{CommandError, ExitCode, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::output::Steps;
 use crate::sandbox::{Sandbox, deleted_meanwhile};
@@ -50,10 +50,9 @@ pub async fn wait(
         name,
         steps,
         anew,
-        setup_shown: false,
+        told: Told::Nothing,
         setup_read: 0,
         setup_log_ended: false,
-        setup_finished: false,
     };
     tokio::select! {
         result = waiting.run(begun, timeout) => result,
@@ -63,18 +62,26 @@ pub async fn wait(
     }
 }
 
+/// What was told of setup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    /// That it runs, and its output.
+    Beginning,
+    /// How it went.
+    End,
+}
+
 struct Waiting<'a> {
     engine: &'a Engine,
     name: &'a str,
     steps: &'a mut Steps,
     anew: bool,
-    setup_shown: bool,
+    told: Told,
     /// Bytes of setup's output that were shown.
     setup_read: u64,
     /// Whether setup's output is complete: what may follow is the hand-over to the agent.
     setup_log_ended: bool,
-    /// Whether it was told how setup went.
-    setup_finished: bool,
 }
 
 impl Waiting<'_> {
@@ -95,7 +102,9 @@ impl Waiting<'_> {
             if let Ok(status) = client.status().await {
                 match status.phase {
                     Phase::Running => {
-                        if self.anew || self.setup_shown {
+                        // Once: the rest of its output is not asked for again.
+                        if self.told == Told::Beginning || (self.anew && self.told == Told::Nothing)
+                        {
                             self.show_rest(&client, &status).await;
                             self.finish_setup(&status);
                         }
@@ -162,8 +171,8 @@ impl Waiting<'_> {
         begun: Instant,
         timeout: Option<Duration>,
     ) -> Result<()> {
-        if !self.setup_shown {
-            self.setup_shown = true;
+        if self.told == Told::Nothing {
+            self.told = Told::Beginning;
             self.steps.begin("setup");
         }
         let deadline = timeout.map(|timeout| begun + timeout);
@@ -221,8 +230,8 @@ impl Waiting<'_> {
         else {
             return;
         };
-        if !self.setup_shown {
-            self.setup_shown = true;
+        if self.told == Told::Nothing {
+            self.told = Told::Beginning;
             self.steps.begin("setup");
         }
         let mut log = std::pin::pin!(log);
@@ -234,18 +243,19 @@ impl Waiting<'_> {
     }
 
     fn finish_setup(&mut self, status: &Status) {
-        if std::mem::replace(&mut self.setup_finished, true) {
+        if self.told == Told::End {
             return;
         }
+        let begun = std::mem::replace(&mut self.told, Told::End) == Told::Beginning;
         match status.setup.state {
             SetupState::Succeeded => {
-                if !self.setup_shown {
+                if !begun {
                     self.steps.begin("setup");
                 }
                 let took = Duration::from_millis(status.setup.duration_ms.unwrap_or_default());
                 self.steps.finish_after("succeeded", took);
             }
-            _ if self.setup_shown => self.steps.finish(""),
+            _ if begun => self.steps.finish(""),
             _ => {}
         }
     }
@@ -257,7 +267,7 @@ impl Waiting<'_> {
         if let Some(boot) = &boot
             && boot.status.outcome == Some(Outcome::SetupFailed)
         {
-            if !self.setup_shown {
+            if self.told == Told::Nothing {
                 self.steps.begin("setup");
             }
             self.steps.fail("failed");
@@ -265,7 +275,7 @@ impl Waiting<'_> {
         }
         if let Some(boot) = &boot
             && boot.status.setup.state == SetupState::Succeeded
-            && (self.anew || self.setup_shown)
+            && (self.anew || self.told != Told::Nothing)
         {
             self.finish_setup(&boot.status);
         }
@@ -337,7 +347,7 @@ pub fn cmd_exited(name: &str, boot: &BootRecord, code: i64) -> CommandError {
         ExitCode::Failure,
         format!("CMD of sandbox \"{name}\" (`{}`) {how}", Untrusted::new(program)),
     )
-    .kind("cmd_exited")
+    .kind(Kind::CmdExited)
     .detail("sandbox", name)
     .detail("cmd", serde_json::to_value(cmd).unwrap_or_default())
     .hint(format!("`amika sandbox logs {name}` shows what it said"))

@@ -308,7 +308,10 @@ fn a_cmd_that_dies_as_soon_as_it_was_started_is_named_with_its_code() {
         "amika sandbox logs",
         "setup      succeeded",
     ];
-    sandbox.create(DEBIAN, &args).ended(1, &told);
+    let created = sandbox.create(DEBIAN, &args);
+    created.ended(1, &told);
+    let shown = created.stderr_text();
+    assert_eq!(shown.matches("from setup").count(), 1, "{shown}");
     sandbox.verb("start", &[]).output().ended(1, &told);
     sandbox.verb("wait", &[]).output().ended(1, &told[..3]);
     let json = sandbox.verb("start", &["-o", "json"]).output();

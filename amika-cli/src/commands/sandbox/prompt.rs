@@ -15,7 +15,7 @@ use super::exec::{find_running, install_signals, interrupted, own_failure};
 use crate::App;
 use crate::args::agent::{Agent, PromptArgs};
 use crate::engine::Engine;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{CommandError, ExitCode, Kind, Result};
 use crate::sandbox::Sandbox;
 use crate::sign_ins;
 use crate::terminal::{self, Input, Remote, Signals, Streams};
@@ -86,7 +86,7 @@ fn refused(args: &PromptArgs, program: &str, what: &str) -> CommandError {
             Untrusted::new(what)
         ),
     )
-    .kind("agent_refused");
+    .kind(Kind::AgentRefused);
     if args.ask {
         error.hint("nobody can be asked here: leave `--ask` away, or allow it in the agent's own configuration")
     } else {
