@@ -50,11 +50,32 @@ impl ExitCode {
     }
 }
 
+/// Failures that share an exit code with others, and have a word of their own in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// CMD ended with another code than 0, as soon as it was started.
+    CmdExited,
+    /// An agent was refused something, and ended with 0.
+    AgentRefused,
+}
+
+impl Kind {
+    /// The stable word for programs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::CmdExited => "cmd_exited",
+            Self::AgentRefused => "agent_refused",
+        }
+    }
+}
+
 /// A failed command, ready to be shown.
 #[derive(Debug)]
 pub struct CommandError {
-    /// Decides the exit code and the word in JSON.
+    /// Decides the exit code, and the word in JSON unless `kind` does.
     pub code: ExitCode,
+    /// The word in JSON, where the exit code has no failure of its own.
+    pub kind: Option<Kind>,
     /// What was tried and what was wrong: one sentence, lower case, no full stop.
     pub message: String,
     /// The lines of a file that it is about, with a mark under each place.
@@ -78,6 +99,7 @@ impl CommandError {
     pub fn new(code: ExitCode, message: impl Into<String>) -> Self {
         Self {
             code,
+            kind: None,
             message: message.into(),
             excerpt: None,
             causes: Vec::new(),
@@ -85,6 +107,13 @@ impl CommandError {
             details: Map::new(),
             is_engines: false,
         }
+    }
+
+    /// Says what kind of failure it is, where others have the same exit code.
+    #[must_use]
+    pub fn kind(mut self, kind: Kind) -> Self {
+        self.kind = Some(kind);
+        self
     }
 
     /// Adds what to do next.
@@ -136,18 +165,19 @@ impl CommandError {
         self
     }
 
-    /// The document that `-o json` prints: `{"error":{"code","message","causes","hint",…}}`.
+    /// The document that `-o json` prints: `{"error":{"code","message","causes","hint","hints",…}}`.
     pub fn document(&self) -> ErrorDocument {
         let mut details = self.details.clone();
         // `exec` and `connect` end with another code than the error's kind would have.
         let exit_code = details.remove("exit_code").and_then(|code| code.as_i64());
         ErrorDocument {
             error: ErrorView {
-                code: self.code.word(),
+                code: self.kind.map_or(self.code.word(), Kind::word),
                 exit_code: exit_code.unwrap_or(self.code as i64),
                 message: self.message.clone(),
                 excerpt: self.excerpt.clone(),
                 causes: self.causes.clone(),
+                hints: self.hints.clone(),
                 hint: (!self.hints.is_empty()).then(|| self.hints.join("\n")),
                 details,
             },
@@ -181,8 +211,10 @@ struct ErrorView {
     excerpt: Option<Box<str>>,
     /// Why, outermost first.
     causes: Vec<String>,
-    /// What to do next.
+    /// What to do next, in lines: all of `hints`.
     hint: Option<String>,
+    /// What to do next, one entry a way.
+    hints: Vec<String>,
     /// What else is known of this kind of failure.
     #[serde(flatten)]
     details: Map<String, Value>,

@@ -1,7 +1,7 @@
 //! Ctrl-C, SIGTERM and a closed terminal, as something that a command can wait for.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -12,6 +12,26 @@ use tokio::sync::watch;
 /// shutdown) sends SIGKILL soon, after which nothing is said.
 const GRACE: Duration = Duration::from_secs(8);
 
+/// Those of the signals that whoever started this process did not have it ignore. What was ignored stays so
+/// (POSIX, `nohup`), for this process's life: the first answer holds.
+pub fn not_ignored(signals: impl IntoIterator<Item = i32>) -> Vec<i32> {
+    static IGNORED: OnceLock<u64> = OnceLock::new();
+    let ignored = *IGNORED.get_or_init(|| {
+        // Where it cannot be read, none is: they end the command, as they do everywhere else.
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        ignored_in(&status)
+    });
+    let kept = |signal: &i32| ignored & (1 << (signal - 1)) == 0;
+    signals.into_iter().filter(kept).collect()
+}
+
+/// The set of ignored signals in `/proc/PID/status`: bit 0 is signal 1.
+fn ignored_in(status: &str) -> u64 {
+    let set = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok())
+        .unwrap_or(0)
+}
+
 /// Tells how often the user asked for the end.
 #[derive(Clone)]
 pub struct Interrupt {
@@ -21,13 +41,14 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Takes the signals over from now on. `overdue` is called, on a thread of its own, when the command
+    /// Takes the signals over from now on, but for those that were ignored already: `nohup`, and a shell's
+    /// `trap ''`, mean it. `overdue` is called, on a thread of its own, when the command
     /// has not ended some seconds after SIGTERM, whatever it waits for; it is to end the process.
     ///
     /// # Errors
     /// When the system refuses to install the handlers.
     pub fn install(overdue: impl FnOnce() + Send + 'static) -> std::io::Result<Self> {
-        let mut signals = signal_hook_tokio::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        let mut signals = signal_hook_tokio::Signals::new(not_ignored([SIGINT, SIGTERM, SIGHUP]))?;
         let (sender, count) = watch::channel(0);
         tokio::spawn(async move {
             while signals.next().await.is_some() {
@@ -36,7 +57,7 @@ impl Interrupt {
         });
         let handed_over = Arc::new(AtomicBool::new(false));
         // Not on the runtime: a call that blocks it (a file on a dead network disk) is one reason to be late.
-        let mut terminated = signal_hook::iterator::Signals::new([SIGTERM])?;
+        let mut terminated = signal_hook::iterator::Signals::new(not_ignored([SIGTERM]))?;
         let is_anothers = Arc::clone(&handed_over);
         std::thread::Builder::new()
             .name("sigterm".into())
@@ -69,5 +90,18 @@ impl Interrupt {
             // The signal task cannot end before the runtime does.
             std::future::pending::<()>().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_tells_what_is_ignored() {
+        let status =
+            "Name:\tamika\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\nSigCgt:\t0\n";
+        assert_eq!(ignored_in(status), (1 << (SIGHUP - 1)) | (1 << 12));
+        assert_eq!(ignored_in("Name:\tamika\n"), 0);
     }
 }

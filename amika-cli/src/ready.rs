@@ -1,13 +1,14 @@
 //! Waiting until a started sandbox is ready, with setup's output as it comes.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use amika_core::untrusted::Untrusted;
 use amika_core::wire::{BootRecord, Outcome, Phase, SetupState, Status};
 use futures_util::StreamExt as _;
 
 use crate::daemon::{Client, ClientError, LogPart, read_boot_record};
 use crate::engine::{ContainerState, Engine};
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{CommandError, ExitCode, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::output::Steps;
 use crate::sandbox::{Sandbox, deleted_meanwhile};
@@ -17,6 +18,9 @@ const REST: Duration = Duration::from_mins(1);
 /// First pause between two looks; it doubles up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LAST_PAUSE: Duration = Duration::from_millis(100);
+
+/// A CMD that ends sooner after its start did not come up.
+const SETTLING: Duration = Duration::from_millis(500);
 
 /// How the wait ended well.
 pub enum Ready {
@@ -46,7 +50,7 @@ pub async fn wait(
         name,
         steps,
         anew,
-        setup_shown: false,
+        told: Told::Nothing,
         setup_read: 0,
         setup_log_ended: false,
     };
@@ -58,12 +62,22 @@ pub async fn wait(
     }
 }
 
+/// What was told of setup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    /// That it runs, and its output.
+    Beginning,
+    /// How it went.
+    End,
+}
+
 struct Waiting<'a> {
     engine: &'a Engine,
     name: &'a str,
     steps: &'a mut Steps,
     anew: bool,
-    setup_shown: bool,
+    told: Told,
     /// Bytes of setup's output that were shown.
     setup_read: u64,
     /// Whether setup's output is complete: what may follow is the hand-over to the agent.
@@ -75,6 +89,7 @@ impl Waiting<'_> {
         let mut pause = FIRST_PAUSE;
         // Time that setup takes does not count towards the rest's.
         let mut rest_begun = begun;
+        let mut running_since = None;
         let mut sandbox = match Sandbox::find(self.engine, self.name).await {
             // It was there when it was started.
             Err(error) if error.code == ExitCode::NotFound => {
@@ -86,13 +101,18 @@ impl Waiting<'_> {
         loop {
             if let Ok(status) = client.status().await {
                 match status.phase {
-                    Phase::Running if !self.anew && !self.setup_shown => {
-                        return Ok(Ready::Running);
-                    }
                     Phase::Running => {
-                        self.show_rest(&client, &status).await;
-                        self.finish_setup(&status);
-                        return Ok(Ready::Running);
+                        // Once: the rest of its output is not asked for again.
+                        if self.told == Told::Beginning || (self.anew && self.told == Told::Nothing)
+                        {
+                            self.show_rest(&client, &status).await;
+                            self.finish_setup(&status);
+                        }
+                        let since = *running_since.get_or_insert_with(Instant::now);
+                        let no_time = timeout.is_some_and(|timeout| begun.elapsed() >= timeout);
+                        if no_time || since.elapsed() >= SETTLING || is_settled(&status, now()) {
+                            return Ok(Ready::Running);
+                        }
                     }
                     Phase::Setup if !self.setup_log_ended => {
                         self.follow_setup(&client, begun, timeout).await?;
@@ -151,8 +171,8 @@ impl Waiting<'_> {
         begun: Instant,
         timeout: Option<Duration>,
     ) -> Result<()> {
-        if !self.setup_shown {
-            self.setup_shown = true;
+        if self.told == Told::Nothing {
+            self.told = Told::Beginning;
             self.steps.begin("setup");
         }
         let deadline = timeout.map(|timeout| begun + timeout);
@@ -210,8 +230,8 @@ impl Waiting<'_> {
         else {
             return;
         };
-        if !self.setup_shown {
-            self.setup_shown = true;
+        if self.told == Told::Nothing {
+            self.told = Told::Beginning;
             self.steps.begin("setup");
         }
         let mut log = std::pin::pin!(log);
@@ -223,15 +243,19 @@ impl Waiting<'_> {
     }
 
     fn finish_setup(&mut self, status: &Status) {
+        if self.told == Told::End {
+            return;
+        }
+        let begun = std::mem::replace(&mut self.told, Told::End) == Told::Beginning;
         match status.setup.state {
             SetupState::Succeeded => {
-                if !self.setup_shown {
+                if !begun {
                     self.steps.begin("setup");
                 }
                 let took = Duration::from_millis(status.setup.duration_ms.unwrap_or_default());
                 self.steps.finish_after("succeeded", took);
             }
-            _ if self.setup_shown => self.steps.finish(""),
+            _ if begun => self.steps.finish(""),
             _ => {}
         }
     }
@@ -243,27 +267,48 @@ impl Waiting<'_> {
         if let Some(boot) = &boot
             && boot.status.outcome == Some(Outcome::SetupFailed)
         {
-            if !self.setup_shown {
+            if self.told == Told::Nothing {
                 self.steps.begin("setup");
             }
             self.steps.fail("failed");
-            return Err(setup_failed(name, boot));
+            return Err(setup_failed(name, boot, self.unshown(&boot.status)));
+        }
+        if let Some(boot) = &boot
+            && boot.status.setup.state == SetupState::Succeeded
+            && (self.anew || self.told != Told::Nothing)
+        {
+            self.finish_setup(&boot.status);
         }
         let code = sandbox.container.exit_code;
         if sandbox.container.state == ContainerState::Exited && code == 0 {
             return Ok(Ready::Finished);
         }
-        let mut error = CommandError::new(
-            ExitCode::Failure,
-            format!("sandbox \"{name}\" ended with exit code {code} before it was ready"),
-        );
+        let mut error = match &boot {
+            Some(boot) if boot.status.outcome == Some(Outcome::CmdExited) => {
+                cmd_exited(name, boot, code)
+            }
+            _ => CommandError::new(
+                ExitCode::Failure,
+                format!("sandbox \"{name}\" ended with exit code {code} before it was ready"),
+            )
+            .hint(format!("`amika sandbox logs {name}` shows what it said")),
+        };
         if sandbox.container.oom_killed {
             error = error.cause("the kernel ended it for want of memory");
         }
         if !sandbox.container.error.is_empty() {
             error = error.cause(sandbox.container.error.clone());
         }
-        Err(error.hint(format!("`amika sandbox logs {name}` shows what it said")))
+        Err(error)
+    }
+
+    /// How many bytes of setup's output nobody saw on this terminal.
+    fn unshown(&self, status: &Status) -> u64 {
+        if self.steps.are_shown() {
+            status.setup.log_bytes.saturating_sub(self.setup_read)
+        } else {
+            u64::MAX
+        }
     }
 
     fn not_ready(&mut self, waited: Duration) -> CommandError {
@@ -277,8 +322,51 @@ impl Waiting<'_> {
     }
 }
 
-/// The error for a sandbox whose setup script failed: what, where, its last words, and the ways on.
-pub fn setup_failed(name: &str, boot: &BootRecord) -> CommandError {
+/// Whether CMD runs for long enough to have come up, or there is none; `now` as the times in it.
+pub fn is_settled(status: &Status, now: u64) -> bool {
+    let started = status.cmd.pid.and(status.cmd.started_at);
+    // Of clocks that differ, one is another machine's: who looks waits for a while by his own.
+    started.is_none_or(|started| u128::from(now.saturating_sub(started)) >= SETTLING.as_millis())
+}
+
+/// Milliseconds since the Unix epoch.
+pub fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// The error for a sandbox whose CMD ended with another code than 0, as soon as it was started.
+pub fn cmd_exited(name: &str, boot: &BootRecord, code: i64) -> CommandError {
+    let cmd = &boot.status.cmd;
+    let program = cmd.argv0.as_deref().unwrap_or_default();
+    let how = match cmd.signal {
+        Some(signal) => format!("was ended by signal {signal}"),
+        None => format!("ended with exit code {code}"),
+    };
+    CommandError::new(
+        ExitCode::Failure,
+        format!("CMD of sandbox \"{name}\" (`{}`) {how}", Untrusted::new(program)),
+    )
+    .kind(Kind::CmdExited)
+    .detail("sandbox", name)
+    .detail("cmd", serde_json::to_value(cmd).unwrap_or_default())
+    .hint(format!("`amika sandbox logs {name}` shows what it said"))
+    .hint(format!("`amika sandbox start {name}` starts it again; `amika sandbox connect {name} --rescue` opens a shell without it"))
+}
+
+/// The last lines of setup's output that were not shown: all there are, if all of the output was not.
+fn unshown_lines(tail: &[String], mut unshown: u64) -> &[String] {
+    let mut from = tail.len();
+    while from > 0 && unshown > 0 {
+        from -= 1;
+        unshown = unshown.saturating_sub(tail[from].len() as u64 + 1);
+    }
+    &tail[from..]
+}
+
+/// The error for a sandbox whose setup script failed: what, where, the last of its words that nobody saw
+/// yet (`unshown` bytes), and the ways on.
+pub fn setup_failed(name: &str, boot: &BootRecord, unshown: u64) -> CommandError {
     let setup = &boot.status.setup;
     let how = match (setup.signal, setup.exit_code) {
         (Some(signal), _) => format!("was ended by signal {signal}"),
@@ -302,11 +390,9 @@ pub fn setup_failed(name: &str, boot: &BootRecord) -> CommandError {
     {
         error = error.cause(message.clone());
     }
-    if !boot.setup_tail.is_empty() {
-        error = error.cause(format!(
-            "its last output was:\n{}",
-            boot.setup_tail.join("\n")
-        ));
+    let words = unshown_lines(&boot.setup_tail, unshown);
+    if !words.is_empty() {
+        error = error.cause(format!("its last output was:\n{}", words.join("\n")));
     }
     error
         .detail("sandbox", name)
@@ -351,6 +437,16 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_setups_last_words_those_that_were_shown_are_not_said_again() {
+        let tail = ["one", "two", "three"].map(str::to_owned);
+        assert_eq!(unshown_lines(&tail, u64::MAX), tail);
+        assert_eq!(unshown_lines(&tail, 14), tail);
+        assert_eq!(unshown_lines(&tail, 10), &tail[1..]);
+        assert_eq!(unshown_lines(&tail, 6), &tail[2..]);
+        assert_eq!(unshown_lines(&tail, 0), &tail[3..]);
+    }
 
     #[test]
     fn lines_are_cut_across_chunks() {

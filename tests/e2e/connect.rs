@@ -53,6 +53,38 @@ fn a_shell_is_the_agents_on_a_real_terminal() {
 }
 
 #[test]
+fn a_terminal_that_the_image_does_not_know_is_brought_or_called_by_a_name_that_it_knows() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    let told = |terminfo: &str, term: &str| {
+        let env = [("TERM", term), ("TERMINFO", terminfo)];
+        let args = ["sandbox", "connect", sandbox.name.as_str()];
+        let mut terminal = stage.on_terminal_of(80, &env, &args);
+        terminal.types("tput cols && clear && echo TERM=$TERM.; exit\n");
+        let (code, screen) = terminal.end();
+        assert_eq!(code, 0, "{screen:?}");
+        assert!(screen.contains("80"), "{screen:?}");
+        screen
+    };
+    let none = stage.home().join("none").to_str().unwrap().to_owned();
+    for term in ["xterm-ghostty", "foot-of-nobody", "../../etc/passwd"] {
+        assert!(told(&none, term).contains("TERM=xterm-256color."), "{term}");
+    }
+    // What this machine knows of it goes with it.
+    let own = stage.file("own.src", "xterm-ghostty|a test,\n\tuse=xterm-256color,\n");
+    let dir = stage.home().join("terminfo").to_str().unwrap().to_owned();
+    let compiled = stage
+        .shell("tic -x -o \"$1\" \"$2\"", &[&dir, &own])
+        .output();
+    compiled.ended(0, &[]);
+    assert!(told(&dir, "xterm-ghostty").contains("TERM=xterm-ghostty."));
+    let there = sandbox.exec(&["sh", "-c", "ls ~/.terminfo/x"]).output();
+    assert_eq!(there.stdout_text(), "xterm-ghostty\n", "{there:?}");
+    // Now the image knows it: the host need not.
+    assert!(told(&none, "xterm-ghostty").contains("TERM=xterm-ghostty."));
+}
+
+#[test]
 fn keys_go_to_the_sandbox_one_by_one() {
     let stage = Stage::new();
     let sandbox = stage.sandbox(DEBIAN, &[]);

@@ -65,7 +65,13 @@ fn with_no_wait_create_returns_while_setup_runs() {
         "setup.sh",
         "#!/bin/sh\nwhile [ ! -e /tmp/go ]; do sleep 0.1; done\n",
     );
-    let sandbox = stage.sandbox(DEBIAN, &["--no-wait", "--setup-script", &script]);
+    let sandbox = stage.adopt(stage.name());
+    let created = sandbox.create(
+        DEBIAN,
+        &["--no-wait", "--setup-script", &script, "-o", "json"],
+    );
+    created.ended(0, &[]);
+    assert_eq!(created.json()["state"], "setup");
     assert_eq!(sandbox.inspect()["state"], "setup");
     sandbox.docker_exec(&["touch", "/tmp/go"]).ended(0, &[]);
     sandbox.verb("start", &[]).output().ended(0, &[]);
@@ -271,17 +277,65 @@ fn a_cmd_that_ended_with_0_is_a_success_and_another_code_is_none() {
 
     let failed = stage.adopt(stage.name());
     let created = failed.create(DEBIAN, &["--", "sh", "-c", "echo oh no; exit 7"]);
-    // What ends later than it was ready is no matter of create's.
-    if created.code != 0 {
-        created.ended(1, &["exit code 7", "amika sandbox logs"]);
-        assert_eq!(created.stdout, b"");
-    }
+    created.ended(
+        1,
+        &[
+            "CMD of sandbox",
+            "(`sh`)",
+            "exit code 7",
+            "amika sandbox logs",
+        ],
+    );
+    assert_eq!(created.stdout, b"");
     assert_eq!(docker(&["wait", &failed.name]).stdout_text().trim(), "7");
     let absent = stage.adopt(stage.name());
     let created = absent.create(SCRATCH, &["-o", "json", "--", "/no/such/program"]);
     created.ended(1, &[]);
-    assert_eq!(created.json()["error"]["code"], "failure");
+    assert_eq!(created.json()["error"]["code"], "cmd_exited");
     assert_eq!(absent.engine_says("{{.State.ExitCode}}"), "127");
+}
+
+#[test]
+fn a_cmd_that_dies_as_soon_as_it_was_started_is_named_with_its_code() {
+    let stage = Stage::new();
+    let sandbox = stage.adopt(stage.name());
+    let script = stage.script("setup.sh", "#!/bin/sh\necho from setup\n");
+    let dies = ["--", "sh", "-c", "sleep 0.1; echo oh no >&2; exit 5"];
+    let args = [&["--setup-script", script.as_str()][..], &dies].concat();
+    let told = [
+        "CMD of sandbox",
+        "(`sh`) ended with exit code 5",
+        "amika sandbox logs",
+        "setup      succeeded",
+    ];
+    let created = sandbox.create(DEBIAN, &args);
+    created.ended(1, &told);
+    let shown = created.stderr_text();
+    assert_eq!(shown.matches("from setup").count(), 1, "{shown}");
+    sandbox.verb("start", &[]).output().ended(1, &told);
+    sandbox.verb("wait", &[]).output().ended(1, &told[..3]);
+    let json = sandbox.verb("start", &["-o", "json"]).output();
+    json.ended(1, &[]);
+    let error = &json.json()["error"];
+    assert_eq!(error["code"], "cmd_exited", "{error}");
+    assert_eq!(error["cmd"]["exit_code"], 5, "{error}");
+    // While it is started by another: `wait` looks on.
+    sandbox.verb("start", &["--no-wait"]).output().ended(0, &[]);
+    sandbox.verb("wait", &[]).output().ended(1, &told[..3]);
+}
+
+#[test]
+fn an_editor_that_attaches_is_the_agent_whatever_an_image_says() {
+    let stage = Stage::new();
+    let image = stage.image(&format!(
+        "FROM {DEBIAN}\nRUN useradd -u 4711 -m coder\nUSER coder\nLABEL devcontainer.metadata='[{{\"remoteUser\":\"root\"}}]'\n"
+    ));
+    let repository = stage.repository("project", &[("README", "hello\n")]);
+    let sandbox = stage.sandbox(&image, &["--git", &repository]);
+    let label = sandbox.engine_says("{{index .Config.Labels \"devcontainer.metadata\"}}");
+    let told: serde_json::Value = serde_json::from_str(&label).unwrap();
+    let right = serde_json::json!([{"remoteUser": "coder", "workspaceFolder": "/home/amika/workspace/project"}]);
+    assert_eq!(told, right);
 }
 
 #[test]

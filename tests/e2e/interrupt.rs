@@ -143,6 +143,58 @@ fn waiting_for_an_env_file_that_is_a_pipe_can_be_ended() {
 }
 
 #[test]
+fn signals_that_the_caller_ignores_end_nothing() {
+    let stage = Stage::new();
+    let script = stage.script(
+        "setup.sh",
+        "#!/bin/sh\necho from setup\nwhile [ ! -e /tmp/go ]; do sleep 0.1; done\n",
+    );
+    let sandbox = stage.adopt(stage.name());
+    // As `nohup` starts it, and as a shell does that ignores the others too.
+    let ignoring = "trap '' HUP INT QUIT TERM; exec \"$0\" \"$@\"";
+    let args = [
+        "sandbox",
+        "create",
+        "--name",
+        &sandbox.name,
+        "--image",
+        DEBIAN,
+        "--setup-script",
+        &script,
+    ];
+    let creating = stage.shell(ignoring, &args).start();
+    let send = |running: &crate::support::Running| {
+        for signal in [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM] {
+            running.signal(signal);
+        }
+    };
+    creating.warns("from setup");
+    send(&creating);
+    sandbox.docker_exec(&["touch", "/tmp/go"]).ended(0, &[]);
+    creating.wait().ended(0, &["succeeded"]);
+
+    let args = [
+        "sandbox",
+        "exec",
+        &sandbox.name,
+        "--",
+        "sh",
+        "-c",
+        "echo begun; while [ ! -e /tmp/end ]; do sleep 0.1; done; echo done",
+    ];
+    let running = stage.shell(ignoring, &args).start();
+    running.says("begun");
+    send(&running);
+    sandbox.docker_exec(&["touch", "/tmp/end"]).ended(0, &[]);
+    let ended = running.wait();
+    assert_eq!(
+        (ended.code, ended.stdout_text().as_str()),
+        (0, "begun\ndone\n"),
+        "{ended:?}"
+    );
+}
+
+#[test]
 fn ctrl_c_on_a_terminal_ends_create() {
     let stage = Stage::new();
     let script = stage.script("setup.sh", "#!/bin/sh\necho begun\nexec sleep 4321\n");

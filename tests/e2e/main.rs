@@ -10,6 +10,7 @@
 
 mod support;
 
+mod agents;
 mod alone;
 mod bad_input;
 mod capabilities;

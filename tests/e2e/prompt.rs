@@ -2,6 +2,9 @@
 
 use crate::support::{DEBIAN, Stage};
 
+/// What Claude Code is given besides.
+const FLAGS: &str = "--print --dangerously-skip-permissions --output-format json";
+
 #[test]
 fn a_prompt_reaches_the_agent_as_it_is() {
     let stage = Stage::new();
@@ -14,10 +17,10 @@ fn a_prompt_reaches_the_agent_as_it_is() {
     let text = "--help \"$(id)\" `id` 'x' \\ \u{e9}\n\nlast";
     let given = sandbox.verb("prompt", &[text]).output();
     assert_eq!(given.code, 7, "{given:?}");
-    assert_eq!(given.stdout_text(), format!("--print\n{text}"));
+    assert_eq!(given.stdout_text(), format!("{FLAGS}\n{text}"));
 
     let read = sandbox.verb("prompt", &["-"]).input(text).output();
-    assert_eq!(read.stdout_text(), format!("--print\n{text}"), "{read:?}");
+    assert_eq!(read.stdout_text(), format!("{FLAGS}\n{text}"), "{read:?}");
 
     // Longer than an argument may be.
     let long = "0123456789abcdef".repeat(100_000);
@@ -25,7 +28,7 @@ fn a_prompt_reaches_the_agent_as_it_is() {
         .verb("prompt", &["-", "--", "-c"])
         .input(long.clone())
         .output();
-    assert_eq!(read.stdout_text(), format!("--print -c\n{long}"));
+    assert_eq!(read.stdout_text(), format!("{FLAGS} -c\n{long}"));
 
     // Nothing to do is no prompt: the agent is not started.
     for (words, input) in [("-", ""), ("-", " \n\t\n"), ("", ""), (" \n", "")] {

@@ -64,7 +64,13 @@ fn a_failed_script_is_told_with_its_code_line_last_output_and_the_ways_on() {
         ],
     );
     assert_eq!(created.stdout, b"");
+    // It was shown as it came: once is enough.
+    let told = created.stderr_text();
+    assert_eq!(told.matches("line 100").count(), 1, "{told}");
     gated(&sandbox, "3");
+    // Who comes later saw nothing of it.
+    let waited = sandbox.verb("wait", &[]).output();
+    waited.ended(20, &["its last output was", "line 100", "to stderr"]);
     let log = sandbox.verb("logs", &["--setup"]).output();
     log.ended(0, &[]);
     assert!(log.stdout_text().starts_with("line 1\nline 2\n"), "{log:?}");
@@ -92,6 +98,66 @@ fn a_failed_script_is_one_json_document() {
     assert_eq!(error["setup"]["failed_line"], 4);
     assert_eq!(error["setup_tail"], serde_json::json!(["last words"]));
     assert!(error["hint"].as_str().unwrap().contains("--skip-setup"));
+    let hints: Vec<&str> = error["hints"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|hint| hint.as_str().unwrap())
+        .collect();
+    assert_eq!(hints.join("\n"), error["hint"]);
+    assert!(hints.len() > 2, "{hints:?}");
+}
+
+#[test]
+fn of_two_thousand_lines_a_failures_last_words_are_shown_once() {
+    let stage = Stage::new();
+    let script = stage.script(
+        "setup.sh",
+        "#!/bin/sh\necho begun\nwhile [ ! -e /tmp/go ]; do sleep 0.1; done\nfor i in $(seq 2000); do echo line $i; done\nexit 3\n",
+    );
+    let sandbox = stage.adopt(stage.name());
+    let creating = sandbox
+        .create_run(DEBIAN, &["--setup-script", &script])
+        .start();
+    creating.warns("begun");
+    sandbox.docker_exec(&["touch", "/tmp/go"]).ended(0, &[]);
+    let created = creating.wait();
+    created.ended(20, &["line 1\n"]);
+    let told = created.stderr_text();
+    for line in ["line 1\n", "line 1985\n", "line 2000\n"] {
+        assert_eq!(told.matches(line).count(), 1, "{told}");
+    }
+    // Who was shown nothing is told the last of it.
+    let quiet = sandbox.verb("start", &["--quiet"]).output();
+    quiet.ended(20, &["its last output was", "line 2000"]);
+    assert!(!quiet.stderr_text().contains("line 1\n"), "{quiet:?}");
+}
+
+#[test]
+fn what_is_of_a_start_is_refused_where_there_is_none() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    let name = &sandbox.name;
+    let script = stage.script("setup.sh", "#!/bin/sh\ntouch /tmp/ran\n");
+    for flags in [
+        &["--setup-script", script.as_str()][..],
+        &["--skip-setup"],
+        &["--reassign-ports"],
+    ] {
+        let refused = sandbox.verb("start", flags).output();
+        let hint = format!("`amika sandbox restart {name} {}`", flags.join(" "));
+        refused.ended(4, &["runs already", &hint]);
+        assert_eq!(refused.stdout, b"");
+    }
+    assert_ne!(sandbox.exec(&["test", "-e", "/tmp/ran"]).output().code, 0);
+    sandbox
+        .verb("restart", &["--setup-script", &script])
+        .output()
+        .ended(0, &[]);
+    sandbox
+        .exec(&["test", "-e", "/tmp/ran"])
+        .output()
+        .ended(0, &[]);
 }
 
 #[test]

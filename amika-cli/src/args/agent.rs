@@ -6,7 +6,7 @@ use clap::builder::NonEmptyStringValueParser;
 /// `amika sandbox prompt`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  amika sandbox prompt teal-tokyo \"run the tests and mend what fails\"\n  amika sandbox prompt teal-tokyo --agent codex - < task.md\n  amika sandbox prompt teal-tokyo \"upgrade it\" -- --dangerously-skip-permissions\n\nThe exit code is the agent's; 125 when amika failed itself, 127 when the agent is not installed."
+    after_help = "Examples:\n  amika sandbox prompt teal-tokyo \"run the tests and mend what fails\"\n  amika sandbox prompt teal-tokyo --agent codex - < task.md\n  amika sandbox prompt teal-tokyo \"explain it\" --ask\n\nThe sandbox is the boundary: in it the agent may do anything, unless --ask is given.\nThe exit code is the agent's, but 1 when it was refused something; 125 when amika failed itself, 127 when the agent is not installed."
 )]
 pub struct PromptArgs {
     /// Name of the sandbox.
@@ -18,7 +18,10 @@ pub struct PromptArgs {
     /// The agent [default: the first one whose sign-in was copied in, else claude].
     #[arg(long, value_enum)]
     pub agent: Option<Agent>,
-    /// Further arguments of the agent, such as what it may do unasked.
+    /// Let the agent do only what its own settings allow unasked; what it would ask for is refused.
+    #[arg(long)]
+    pub ask: bool,
+    /// Further arguments of the agent; what they say of permissions holds.
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,
 }

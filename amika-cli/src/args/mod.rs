@@ -22,7 +22,7 @@ const EVERYWHERE: &str = "Global options";
 /// Sandboxes for coding agents on a Docker engine.
 ///
 /// Each sandbox is a container with your repository in it, set up as the repository says, the
-/// agents signed in, and ports reachable. Nothing on the host changes.
+/// agents signed in, and ports reachable. Of the host it changes only what is mounted `rw`.
 #[derive(Debug, Parser)]
 #[command(
     name = "amika",

@@ -206,7 +206,7 @@ pub struct CreateArgs {
         help_heading = "Network"
     )]
     pub port_host_ip: String,
-    /// Publish the OpenCode web server on --port-host-ip too, not on 127.0.0.1 alone.
+    /// Publish the OpenCode web server on --port-host-ip in place of 127.0.0.1.
     #[arg(long, help_heading = "Network")]
     pub expose_opencode: bool,
     /// Network to join: `none`, `internal` (nothing but the sandbox itself is reached), or one of the engine
@@ -378,7 +378,7 @@ pub struct StartArgs {
     /// Names of sandboxes.
     #[arg(value_name = "NAME", required_unless_present = "all", value_parser = NonEmptyStringValueParser::new())]
     pub names: Vec<String>,
-    /// All sandboxes.
+    /// All sandboxes that are stopped; with `restart`, all that run.
     #[arg(long, conflicts_with = "names")]
     pub all: bool,
     /// Do not run the setup script this time.

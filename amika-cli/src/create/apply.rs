@@ -97,7 +97,7 @@ pub async fn unmake(
 pub fn interrupted() -> CommandError {
     CommandError::new(
         ExitCode::Interrupted,
-        "interrupted; nothing was left behind",
+        "interrupted; nothing was left behind of the new sandbox",
     )
 }
 

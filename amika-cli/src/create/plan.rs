@@ -70,7 +70,21 @@ impl Plan {
 fn signed(record: &SandboxRecord, key: &RecordKey) -> Labels {
     let mut labels = record.to_labels();
     key.sign(&mut labels);
+    // Over what an image says of itself: an editor that attaches comes in as the agent.
+    labels.insert(DEVCONTAINER.to_owned(), devcontainer(record));
     labels
+}
+
+/// Label in which editors look for how to work in a container: the Dev Containers specification.
+const DEVCONTAINER: &str = "devcontainer.metadata";
+
+/// Who works in the sandbox, and where, as editors want to be told.
+fn devcontainer(record: &SandboxRecord) -> String {
+    let user = record.user.as_deref().unwrap_or("root");
+    // `USER app:staff` names a group too, which is no part of a user's name.
+    let user = user.split(':').next().unwrap_or(user);
+    let folder = record.agent_cwd.as_deref().unwrap_or(path::WORKSPACE);
+    serde_json::json!([{ "remoteUser": user, "workspaceFolder": folder }]).to_string()
 }
 
 /// Makes the plan. `bindings` are the user's and the services' ports, each with its place on the

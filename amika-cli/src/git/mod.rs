@@ -349,7 +349,7 @@ fn finish(
     for variable in ["user.name", "user.email"] {
         if prepared.settings.bytes(variable).is_none() {
             facts.warnings.push(format!(
-                "git on this machine has no {variable}: `git commit` in the sandbox will ask for it"
+                "git on this machine has no {variable}: `git commit` in the sandbox may be refused without it"
             ));
         }
     }

@@ -9,7 +9,8 @@ use futures_util::StreamExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinSet;
 
-use super::{Input, Output, RawMode, Signal, Signals, Target};
+use super::watch::Unwatched;
+use super::{Input, Output, RawMode, Signal, Signals, Target, Watch};
 use crate::engine::{Engine, EngineError, ExecOutput, ExecSession, ExecSpec, hex};
 use crate::error::{CommandError, ExitCode, Result};
 
@@ -117,6 +118,21 @@ pub(crate) async fn run(
     input: Option<Input>,
     signals: &mut Signals,
 ) -> Result<u8> {
+    run_watched(engine, container, remote, input, signals, &mut Unwatched).await
+}
+
+/// As [`run`], with somebody who reads along.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) async fn run_watched(
+    engine: &Engine,
+    container: &str,
+    remote: &Remote,
+    input: Option<Input>,
+    signals: &mut Signals,
+    watch: &mut dyn Watch,
+) -> Result<u8> {
     let id = hex(&rand::random::<[u8; 8]>());
     let spec = remote.spec(&id);
     let _raw = match remote.streams {
@@ -166,7 +182,7 @@ pub(crate) async fn run(
         Some(input) => input,
         None => Input::start().map_err(|error| broken("standard input cannot be read", &error))?,
     };
-    control.attend(session, input, signals).await
+    control.attend(session, input, signals, watch).await
 }
 
 /// What is done to a program from outside while it runs.
@@ -194,6 +210,7 @@ impl Control {
         session: ExecSession,
         input: Input,
         signals: &mut Signals,
+        watch: &mut dyn Watch,
     ) -> Result<u8> {
         let terminal = self.streams == Streams::Terminal;
         let (engine, exec) = (self.engine.clone(), self.exec.clone());
@@ -211,6 +228,7 @@ impl Control {
             session.id,
             session.output,
             unheard,
+            watch,
         ));
         let mut listening = true;
         loop {
@@ -357,6 +375,7 @@ async fn drain(
         Box<dyn futures_util::Stream<Item = Result<ExecOutput, EngineError>> + Send>,
     >,
     unheard: tokio::sync::oneshot::Sender<()>,
+    watch: &mut dyn Watch,
 ) -> Result<u8> {
     let output = Output::start();
     let mut unheard = Some(unheard);
@@ -365,12 +384,19 @@ async fn drain(
             ExecOutput::Stdout(bytes) => (Target::Stdout, bytes),
             ExecOutput::Stderr(bytes) => (Target::Stderr, bytes),
         };
+        let bytes = watch.piece(target, bytes);
         if unheard.is_some()
+            && !bytes.is_empty()
             && output.send(target, bytes).await.is_err()
             && let Some(unheard) = unheard.take()
         {
             let _ = unheard.send(());
         }
+    }
+    let rest = watch.end();
+    if unheard.is_some() && !rest.is_empty() {
+        // Whoever does not read it any more is told by what follows.
+        let _ = output.send(Target::Stdout, rest).await;
     }
     let written = output.finish().await;
     let code = engine.wait_exec(&exec).await.map_err(|error| match error {

@@ -46,12 +46,14 @@ impl Signal {
 pub(crate) struct Signals(signal_hook_tokio::Signals);
 
 impl Signals {
-    /// Takes the signals over.
+    /// Takes the signals over, but for those that were ignored when amika was started.
     ///
     /// # Errors
     /// When the system refuses to install the handlers.
     pub(crate) fn install() -> std::io::Result<Self> {
-        signal_hook_tokio::Signals::new([SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGWINCH]).map(Self)
+        let mut signals = crate::interrupt::not_ignored([SIGINT, SIGQUIT, SIGTERM, SIGHUP]);
+        signals.push(SIGWINCH);
+        signal_hook_tokio::Signals::new(signals).map(Self)
     }
 
     /// The next signal.

@@ -62,11 +62,12 @@ async fn shell(
     } else {
         sandbox.record.user.clone()
     };
+    let env = terminal::description(engine, &sandbox.container.id, user.as_deref()).await;
     let remote = Remote {
         verb: "shell",
         user,
         workdir: None,
-        env: terminal::description(),
+        env,
         command: Vec::new(),
         streams: Streams::Terminal,
     };

@@ -405,6 +405,8 @@ async fn replace(engine: &Engine, name: &SandboxName, app: &App) -> Result<()> {
     let is_unfinished = old.state_of_making() == Some(State::Interrupted);
     let removed =
         crate::delete::remove(engine, &old.container.id, &old.record, is_unfinished).await?;
+    app.out
+        .note(&format!("the old sandbox \"{name}\" is deleted"));
     for volume in removed.kept {
         app.out.note(&format!(
             "the old sandbox's git volume {volume} stays: `amika volume delete {}` removes it",

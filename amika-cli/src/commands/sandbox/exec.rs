@@ -23,21 +23,24 @@ async fn attempt(args: &ExecArgs, app: &App) -> Result<u8> {
     crate::environment::warn_of_unset(&given.unset, &app.out);
     let mut signals = install_signals(app)?;
     let (engine, sandbox) = find_running(&args.name, &mut signals).await?;
+    let container = &sandbox.container.id;
+    let user = args.user.clone().or_else(|| sandbox.record.user.clone());
     let (streams, mut env) = if args.tty {
-        (Streams::Terminal, terminal::description())
+        let described = terminal::description(&engine, container, user.as_deref()).await;
+        (Streams::Terminal, described)
     } else {
         (Streams::Separate, Vec::new())
     };
     env.extend(given.set);
     let remote = Remote {
         verb: "exec-as",
-        user: args.user.clone().or_else(|| sandbox.record.user.clone()),
+        user,
         workdir: args.workdir.clone(),
         env,
         command: args.command.clone(),
         streams,
     };
-    terminal::run(&engine, &sandbox.container.id, &remote, None, &mut signals).await
+    terminal::run(&engine, container, &remote, None, &mut signals).await
 }
 
 /// Finds a sandbox that runs, unless the user breaks off.

@@ -44,14 +44,9 @@ pub(super) async fn run(args: &OpenArgs, app: &App) -> Result<()> {
         url: relay.url(),
     };
     app.out.result(&view, |out| writeln!(out, "{}", view.url))?;
-    let page = if args.print_url {
-        None
-    } else {
-        show(&relay, app)
-    };
     tokio::select! {
         error = relay.serve() => Err(CommandError::new(ExitCode::Failure, "the relay ended").caused_by(&error)),
-        never = forget(page, &relay) => match never {},
+        never = show_and_forget(args, &relay, app) => match never {},
         ended = engine.wait_container(&sandbox.container.id) => {
             ended?;
             app.out.note(&format!("sandbox \"{name}\" ended"));
@@ -63,9 +58,19 @@ pub(super) async fn run(args: &OpenArgs, app: &App) -> Result<()> {
 }
 
 /// Starts the browser with a page that leads it to its address.
-fn show(relay: &Relay, app: &App) -> Option<Page> {
+async fn show(relay: &Relay, app: &App) -> Option<Page> {
     let page = Page::write(&relay.handed_url());
-    let shown = page.and_then(|page| browser::open(&page.url()).map(|()| page));
+    // Beside the relay: it takes a while to know that no browser came up.
+    let open = async |page: Page| {
+        let url = page.url();
+        let opened = tokio::task::spawn_blocking(move || browser::open(&url)).await;
+        opened.map_err(std::io::Error::other)??;
+        Ok(page)
+    };
+    let shown = match page {
+        Ok(page) => open(page).await,
+        Err(error) => Err(error),
+    };
     match shown {
         Ok(page) => {
             app.out.note("opened in the browser; Ctrl-C ends it");
@@ -78,6 +83,16 @@ fn show(relay: &Relay, app: &App) -> Option<Page> {
             None
         }
     }
+}
+
+/// Shows the browser its address, unless the user only wants to read it.
+async fn show_and_forget(args: &OpenArgs, relay: &Relay, app: &App) -> Infallible {
+    let page = if args.print_url {
+        None
+    } else {
+        show(relay, app).await
+    };
+    forget(page, relay).await
 }
 
 /// Removes the page and ends its address once a browser has signed in, or should have.
@@ -160,7 +175,7 @@ async fn wait_for_opencode(client: &Client, name: &str) -> Result<()> {
             )
             .hint(match opencode.state {
                 ServiceState::Off if !opencode.enabled => {
-                    "AMIKA_OPENCODE_WEB=0 switches it off, for good: make the sandbox anew without that value".to_owned()
+                    "AMIKA_OPENCODE_WEB=0 switches it off for as long as the sandbox is there; one that is made without that value has it".to_owned()
                 }
                 ServiceState::Off => {
                     "the preset images have it; in another image a setup script may install it".to_owned()

@@ -3,13 +3,19 @@
 //! The prompt is the agent's standard input: no shell sees it, no argument list holds it, and its
 //! length has no limit.
 
+mod launch;
+mod refusal;
+
 use amika_core::credential;
+use amika_core::untrusted::Untrusted;
+use launch::launch;
+use refusal::Refusals;
 
 use super::exec::{find_running, install_signals, interrupted, own_failure};
 use crate::App;
 use crate::args::agent::{Agent, PromptArgs};
 use crate::engine::Engine;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{CommandError, ExitCode, Kind, Result};
 use crate::sandbox::Sandbox;
 use crate::sign_ins;
 use crate::terminal::{self, Input, Remote, Signals, Streams};
@@ -33,17 +39,27 @@ async fn attempt(args: &PromptArgs, app: &App) -> Result<u8> {
         Some(agent) => agent,
         None => signed_in(&engine, &sandbox).await,
     };
+    let launch = launch(agent, args.ask, &args.args);
     let remote = Remote {
         verb: "exec-as",
         user: sandbox.record.user.clone(),
         workdir: None,
-        env: Vec::new(),
-        command: command(agent, &args.args),
+        env: launch.env,
+        command: launch.command,
         streams: Streams::Separate,
     };
     let input = input(&args.prompt, &mut signals).await?;
     let container = &sandbox.container.id;
-    let code = terminal::run(&engine, container, &remote, Some(input), &mut signals).await?;
+    let mut refusals = Refusals::new(launch.unwrap);
+    let code = terminal::run_watched(
+        &engine,
+        container,
+        &remote,
+        Some(input),
+        &mut signals,
+        &mut refusals,
+    )
+    .await?;
     if code == NOT_FOUND {
         let program = &remote.command[0];
         app.out.note(&format!(
@@ -51,7 +67,31 @@ async fn attempt(args: &PromptArgs, app: &App) -> Result<u8> {
             args.name
         ));
     }
-    Ok(code)
+    match refusals.found() {
+        Some(what) if code == 0 => {
+            app.out.error(&refused(args, &remote.command[0], &what));
+            Ok(ExitCode::Failure as u8)
+        }
+        _ => Ok(code),
+    }
+}
+
+/// The error for an agent that was not let do something, and ended as if all were well.
+fn refused(args: &PromptArgs, program: &str, what: &str) -> CommandError {
+    let error = CommandError::new(
+        ExitCode::Failure,
+        format!(
+            "`{program}` in \"{}\" was refused: {}",
+            args.name,
+            Untrusted::new(what)
+        ),
+    )
+    .kind(Kind::AgentRefused);
+    if args.ask {
+        error.hint("nobody can be asked here: leave `--ask` away, or allow it in the agent's own configuration")
+    } else {
+        error.hint("the agent's own configuration, or an argument of its, refuses it")
+    }
 }
 
 /// What the agent reads. An agent that is given nothing would still be asked for an answer.
@@ -79,23 +119,6 @@ async fn input(prompt: &str, signals: &mut Signals) -> Result<Input> {
 fn nothing_to_do(message: &str) -> CommandError {
     CommandError::new(ExitCode::Usage, message)
         .hint("write what the agent is to do: `amika sandbox prompt NAME \"…\"`, or `-` and standard input")
-}
-
-/// The agent's program in the form that reads a prompt from standard input, answers it, and ends.
-fn command(agent: Agent, args: &[String]) -> Vec<String> {
-    let (words, end): (&[&str], &[&str]) = match agent {
-        Agent::Claude => (&["claude", "--print"], &[]),
-        // The sandbox is what makes a directory without a repository safe to work in.
-        Agent::Codex => (&["codex", "exec", "--skip-git-repo-check"], &["-"]),
-        Agent::OpenCode => (&["opencode", "run"], &[]),
-    };
-    let own = |words: &[&str]| {
-        words
-            .iter()
-            .map(|word| (*word).to_owned())
-            .collect::<Vec<_>>()
-    };
-    [own(words), args.to_vec(), own(end)].concat()
 }
 
 async fn signed_in(engine: &Engine, sandbox: &Sandbox) -> Agent {

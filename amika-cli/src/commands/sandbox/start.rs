@@ -70,6 +70,9 @@ pub(super) async fn one(
         sandbox.must_run()?;
     }
     let anew = !sandbox.is_running();
+    if !anew {
+        refuse_for_running(name, args)?;
+    }
     let moved = if anew {
         start(engine, &sandbox, given, args, app).await?
     } else {
@@ -90,6 +93,35 @@ pub(super) async fn one(
         moved_ports: moved,
         ..Done::new(name, "started")
     })
+}
+
+/// Refuses what is of the next start where there is none.
+fn refuse_for_running(name: &str, args: &StartArgs) -> Result<()> {
+    let script = args.setup_script.as_ref().map(|path| {
+        let path = path.to_string_lossy();
+        // What a shell would take apart is better typed anew.
+        let plain = path
+            .chars()
+            .all(|c| c.is_alphanumeric() || "/._-".contains(c));
+        format!("--setup-script {}", if plain { &path } else { "FILE" })
+    });
+    let flags: Vec<String> = script
+        .into_iter()
+        .chain(args.skip_setup.then(|| "--skip-setup".to_owned()))
+        .chain(args.reassign_ports.then(|| "--reassign-ports".to_owned()))
+        .collect();
+    let Some(first) = flags.first() else {
+        return Ok(());
+    };
+    let flag = first.split(' ').next().unwrap_or_default();
+    Err(CommandError::new(
+        ExitCode::Conflict,
+        format!("sandbox \"{name}\" runs already: {flag} is of a start"),
+    )
+    .hint(format!(
+        "`amika sandbox restart {name} {}` stops it and starts it so",
+        flags.join(" ")
+    )))
 }
 
 /// Starts a stopped sandbox; returns the ports that had to move.

@@ -69,23 +69,40 @@ async fn wait_ready(engine: &Engine, args: &WaitArgs, app: &App) -> Result<Optio
         let boot = read_boot_record(engine, &sandbox.container.id).await?;
         let code = sandbox.container.exit_code;
         return match boot.as_ref().map(|boot| (boot, boot.status.outcome)) {
-            Some((boot, Some(Outcome::SetupFailed))) => Err(ready::setup_failed(&args.name, boot)),
+            Some((boot, Some(Outcome::SetupFailed))) => {
+                Err(ready::setup_failed(&args.name, boot, u64::MAX))
+            }
             // A CMD that already did its work was ready to.
             Some((_, Some(Outcome::CmdExited))) if code == 0 => Ok(Some(code)),
+            Some((boot, Some(Outcome::CmdExited))) => {
+                Err(ready::cmd_exited(&args.name, boot, code))
+            }
             _ => sandbox.must_run().map(|()| None),
         };
     }
     // What setup wrote before the wait began is no news of a sandbox that is ready.
     let status = async { Ok(sandbox.client(engine)?.status().await.ok()) };
     let status = interruptible(app, first_look(args, begun, status)).await?;
-    if status.is_some_and(|status| status.phase == Phase::Running) {
+    let runs = status.filter(|status| status.phase == Phase::Running);
+    if let Some(status) = &runs
+        && ready::is_settled(status, ready::now())
+    {
         return Ok(None);
     }
     let left = args
         .timeout
         .map(|timeout| timeout.saturating_sub(begun.elapsed()));
     let mut steps = app.out.steps();
-    match ready::wait(engine, &args.name, true, left, &mut steps, &app.interrupt).await? {
+    match ready::wait(
+        engine,
+        &args.name,
+        runs.is_none(),
+        left,
+        &mut steps,
+        &app.interrupt,
+    )
+    .await?
+    {
         ready::Ready::Running => Ok(None),
         ready::Ready::Finished => Ok(Some(0)),
     }
@@ -146,7 +163,7 @@ async fn listens(
             ExitCode::Failure,
             format!("sandbox \"{name}\" cannot tell who listens (exit code {code})"),
         )
-        .hint("its amikad is of another version than this amika: make the sandbox anew")),
+        .hint("its amikad is of another version than this amika: `amika sandbox exec` can look for the port")),
         // Nobody yet; or the sandbox ended, before the call or under its hands: the next look
         // tells.
         Ok(_) | Err(EngineError::Conflict(_) | EngineError::NotFound(_)) => Ok(None),

@@ -2,7 +2,7 @@
 
 use amika_core::credential::Agent;
 use amika_core::name::SandboxName;
-use amika_core::wire::ServiceState;
+use amika_core::wire::{Phase, ServiceState, Status};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -51,14 +51,24 @@ pub(super) async fn report(
 ) -> Result<()> {
     let sandbox = Sandbox::find(engine, name.as_str()).await?;
     let name = &sandbox.name;
+    let status = match sandbox.client(engine) {
+        Ok(client) => client.status().await.ok(),
+        Err(_) => None,
+    };
     let state = match ready {
         Some(Ready::Running) => State::Running,
         Some(Ready::Finished) => State::Stopped,
-        None => State::tell(sandbox.container.state, &sandbox.record, None, None),
+        None => {
+            // Before amikad answers, it is about to begin with setup.
+            let phase = status
+                .as_ref()
+                .map_or(Phase::Starting, |status| status.phase);
+            State::tell(sandbox.container.state, &sandbox.record, Some(phase), None)
+        }
     };
     let view = CreatedView {
         sandbox: SandboxView {
-            opencode_url: opencode_url(engine, &sandbox).await,
+            opencode_url: opencode_url(&sandbox, status.as_ref()),
             ..SandboxView::of(&sandbox, state)
         },
         taken,
@@ -102,8 +112,7 @@ pub(super) async fn report(
 }
 
 /// Where OpenCode is found, unless it is off.
-async fn opencode_url(engine: &Engine, sandbox: &Sandbox) -> Option<String> {
-    let status = sandbox.client(engine).ok()?.status().await.ok()?;
-    let off = status.services.opencode.state == ServiceState::Off;
+fn opencode_url(sandbox: &Sandbox, status: Option<&Status>) -> Option<String> {
+    let off = status?.services.opencode.state == ServiceState::Off;
     crate::view::opencode_url(&sandbox.container.ports).filter(|_| !off)
 }
