@@ -20,7 +20,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LAST_PAUSE: Duration = Duration::from_millis(100);
 
 /// A CMD that ends sooner after its start did not come up.
-const SETTLING: Duration = Duration::from_millis(500);
+const SETTLING: Duration = Duration::from_millis(300);
+/// Programs that, called by their name alone, read commands for as long as there is somebody to give them.
+const SHELLS: [&str; 7] = ["sh", "bash", "dash", "ash", "zsh", "fish", "ksh"];
 
 /// How the wait ended well.
 pub enum Ready {
@@ -106,11 +108,14 @@ impl Waiting<'_> {
                         if self.told == Told::Beginning || (self.anew && self.told == Told::Nothing)
                         {
                             self.show_rest(&client, &status).await;
-                            self.finish_setup(&status);
+                            self.finish_setup(&status, &sandbox);
                         }
                         let since = *running_since.get_or_insert_with(Instant::now);
                         let no_time = timeout.is_some_and(|timeout| begun.elapsed() >= timeout);
-                        if no_time || since.elapsed() >= SETTLING || is_settled(&status, now()) {
+                        if no_time
+                            || since.elapsed() >= SETTLING
+                            || is_settled(&status, &sandbox.container.cmd, now())
+                        {
                             return Ok(Ready::Running);
                         }
                     }
@@ -242,8 +247,11 @@ impl Waiting<'_> {
         lines.end(|line| self.steps.line(line));
     }
 
-    fn finish_setup(&mut self, status: &Status) {
-        if self.told == Told::End {
+    fn finish_setup(&mut self, status: &Status, sandbox: &Sandbox) {
+        // A preset's own script does nothing: to say that it succeeded makes people think of one of theirs.
+        let record = &sandbox.record;
+        let is_noop = record.preset.is_some() && record.setup_script.is_none();
+        if self.told == Told::End || (is_noop && self.told == Told::Nothing) {
             return;
         }
         let begun = std::mem::replace(&mut self.told, Told::End) == Told::Beginning;
@@ -277,7 +285,7 @@ impl Waiting<'_> {
             && boot.status.setup.state == SetupState::Succeeded
             && (self.anew || self.told != Told::Nothing)
         {
-            self.finish_setup(&boot.status);
+            self.finish_setup(&boot.status, sandbox);
         }
         let code = sandbox.container.exit_code;
         if sandbox.container.state == ContainerState::Exited && code == 0 {
@@ -322,8 +330,15 @@ impl Waiting<'_> {
     }
 }
 
-/// Whether CMD runs for long enough to have come up, or there is none; `now` as the times in it.
-pub fn is_settled(status: &Status, now: u64) -> bool {
+/// Whether CMD runs for long enough to have come up, or there is none that could fail to: `now` as the times in
+/// `status`. The usual CMD of an image is a shell, for which nobody has to wait.
+pub fn is_settled(status: &Status, cmd: &[String], now: u64) -> bool {
+    if let [program] = cmd {
+        let name = program.rsplit('/').next().unwrap_or_default();
+        if SHELLS.contains(&name) {
+            return true;
+        }
+    }
     let started = status.cmd.pid.and(status.cmd.started_at);
     // Of clocks that differ, one is another machine's: who looks waits for a while by his own.
     started.is_none_or(|started| u128::from(now.saturating_sub(started)) >= SETTLING.as_millis())

@@ -244,6 +244,7 @@ mod tests {
             error: String::new(),
             labels,
             image: String::new(),
+            cmd: Vec::new(),
             ports: Vec::new(),
             port_requests: Vec::new(),
             mounts: Vec::new(),

@@ -85,7 +85,7 @@ async fn wait_ready(engine: &Engine, args: &WaitArgs, app: &App) -> Result<Optio
     let status = interruptible(app, first_look(args, begun, status)).await?;
     let runs = status.filter(|status| status.phase == Phase::Running);
     if let Some(status) = &runs
-        && ready::is_settled(status, ready::now())
+        && ready::is_settled(status, &sandbox.container.cmd, ready::now())
     {
         return Ok(None);
     }

@@ -106,6 +106,8 @@ pub struct ContainerFacts {
     pub labels: BTreeMap<String, String>,
     /// Image reference it was made from.
     pub image: String,
+    /// CMD, the image's or its own.
+    pub cmd: Vec<String>,
     /// Ports as they are bound now, while it runs.
     pub ports: Vec<PublishedPort>,
     /// Ports as they were asked for.
@@ -267,6 +269,7 @@ pub(super) fn facts(answer: bollard::models::ContainerInspectResponse) -> Contai
         error: state.error.unwrap_or_default(),
         labels: config.labels.unwrap_or_default().into_iter().collect(),
         image: config.image.unwrap_or_default(),
+        cmd: config.cmd.unwrap_or_default(),
         ports: published(network.ports.unwrap_or_default()),
         port_requests: published(host.port_bindings.unwrap_or_default()),
         mounts: answer
