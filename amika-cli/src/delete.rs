@@ -171,6 +171,7 @@ mod tests {
             name: name.to_owned(),
             image: String::new(),
             state: ContainerState::Exited,
+            created_at: None,
             status: String::new(),
             labels: [(key::KIND.to_owned(), kind.to_string())].into(),
             ports: Vec::new(),

@@ -44,6 +44,8 @@ pub enum State {
     SetupFailed,
     /// Ended.
     Stopped,
+    /// The engine has a word for it that is not known here, or none: nothing is ever deleted because of it.
+    Unknown,
     /// Its removal failed half-way: it can be deleted, and nothing else.
     Dead,
     /// Its container was removed behind Amika's back; volumes of it are left.
@@ -62,6 +64,7 @@ impl State {
             Self::Paused => "paused",
             Self::SetupFailed => "setup failed",
             Self::Stopped => "stopped",
+            Self::Unknown => "unknown",
             Self::Dead => "dead",
             Self::Lost => "lost",
         }
@@ -85,12 +88,13 @@ impl State {
                 Some(Phase::Running) | None => Self::Running,
             },
             ContainerState::Paused => Self::Paused,
-            ContainerState::Removing => Self::Stopping,
+            ContainerState::Stopping | ContainerState::Removing => Self::Stopping,
             ContainerState::Exited => match last_boot.and_then(|boot| boot.status.outcome) {
                 Some(Outcome::SetupFailed) => Self::SetupFailed,
                 _ => Self::Stopped,
             },
             ContainerState::Dead => Self::Dead,
+            ContainerState::Unknown => Self::Unknown,
         }
     }
 }

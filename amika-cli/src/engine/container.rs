@@ -12,7 +12,7 @@ use bollard::query_parameters::{
 };
 
 use body::body;
-use facts::facts;
+use facts::{each_summary, facts, facts_of};
 pub(super) use facts::summary;
 pub use facts::{
     CapabilityFacts, ContainerFacts, ContainerState, ContainerSummary, LimitFacts, MountFacts,
@@ -22,6 +22,14 @@ pub use facts::{
 use super::removal::until_let_go;
 use super::spec::ContainerSpec;
 use super::{Engine, EngineError};
+
+/// An answer that the client library could not read.
+fn unread(error: &bollard::errors::Error) -> Option<&str> {
+    match error {
+        bollard::errors::Error::JsonDataError { contents, .. } => Some(contents),
+        _ => None,
+    }
+}
 
 impl Engine {
     /// Makes a container and the volumes that it names and that do not exist; returns its id.
@@ -102,11 +110,17 @@ impl Engine {
                 name.escape_debug()
             )));
         }
-        self.docker
+        let answer = self
+            .docker
             .inspect_container(name, None::<InspectContainerOptions>)
-            .await
-            .map(facts)
-            .map_err(EngineError::from_bollard)
+            .await;
+        match answer {
+            Ok(answer) => Ok(facts(answer)),
+            Err(error) => match unread(&error).map(facts_of) {
+                Some(Ok(facts)) => Ok(facts),
+                _ => Err(EngineError::from_bollard(error)),
+            },
+        }
     }
 
     /// Lists all containers that have a label, running or not.
@@ -118,16 +132,21 @@ impl Engine {
             .all(true)
             .filters(&filters)
             .build();
-        let list = self
-            .docker
-            .list_containers(Some(options))
-            .await
-            .map_err(EngineError::from_bollard)?;
-        let mut containers: Vec<ContainerSummary> = list.into_iter().map(summary).collect();
+        let mut containers: Vec<ContainerSummary> =
+            match self.docker.list_containers(Some(options)).await {
+                Ok(list) => list.into_iter().map(summary).collect(),
+                Err(error) => match unread(&error).map(each_summary) {
+                    Some(Ok(list)) => list,
+                    _ => return Err(EngineError::from_bollard(error)),
+                },
+            };
         for container in &mut containers {
-            // The list says so for ever of one whose removal failed; the container itself knows better.
-            if container.state == ContainerState::Removing
-                && let Ok(facts) = self.inspect_container(&container.id).await
+            // The list says so for ever of one whose removal failed, and does not say whether one ever ran; the
+            // container itself knows better.
+            if matches!(
+                container.state,
+                ContainerState::Removing | ContainerState::Unknown
+            ) && let Ok(facts) = self.inspect_container(&container.id).await
             {
                 container.state = facts.state;
             }
