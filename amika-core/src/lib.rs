@@ -18,6 +18,7 @@ pub mod image;
 #[cfg(feature = "config")]
 pub mod label;
 pub mod limit;
+pub mod manifest;
 pub mod mount;
 pub mod name;
 #[cfg(feature = "config")]
@@ -31,3 +32,4 @@ pub mod trust;
 pub mod untrusted;
 pub mod volume;
 pub mod wire;
+pub mod work;

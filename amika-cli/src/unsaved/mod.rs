@@ -1,12 +1,14 @@
 //! Work in a sandbox that would be lost with it, and refusing to lose it.
 //!
-//! A sandbox without a repository keeps what is in its workspace in the home volume, and every sandbox
-//! keeps what was written into its copies of host files and directories; all that goes with it.
+//! One rule: whatever is in a volume that goes is work, less what was copied in, less what the image and setup put
+//! there, and less caches ([`amika_core::work`]). It holds for the volumes of a sandbox whose container is gone, too.
+//! Of a clone it is told in git's words.
 
 mod look;
-mod manifest;
 
-use std::path::{Path, PathBuf};
+
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use amika_core::contract::path;
@@ -14,10 +16,10 @@ use amika_core::label::{Kind, ResourceRecord, key};
 
 pub use look::Hashing;
 use look::{Look, NAMED, Rule, Seen};
-pub use manifest::Manifest;
+pub use amika_core::manifest::Manifest;
 
 use crate::bridge;
-use crate::engine::{ContainerSpec, ContainerState, Engine, EngineError, MountFacts, MountSpec};
+use crate::engine::{ContainerSpec, ContainerState, Engine, EngineError, MountFacts, MountSpec, VolumeFacts};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::output::shell_quote;
 use crate::sandbox::Sandbox;
@@ -40,7 +42,9 @@ pub async fn refuse(engine: &Engine, sandbox: &Sandbox) -> Result<()> {
         return Ok(());
     }
     let mut found = Vec::new();
-    for (look, holder) in places(engine, sandbox).await? {
+    let (container, record) = (&sandbox.container, &sandbox.record);
+    let going = crate::delete::volumes(engine, &container.id, record).await?;
+    for (look, holder) in places(engine, &container.id, &container.mounts, &going).await? {
         let place = look.place.clone();
         let seen = seen(engine, sandbox, look, holder).await?;
         if seen.is_work() || !seen.is_whole {
@@ -111,39 +115,66 @@ fn refusal(name: &str, found: &[(PathBuf, Seen)], has_commits: bool) -> CommandE
 /// What to look at: places in what goes with the sandbox, each with the mount that holds it, if any.
 async fn places<'s>(
     engine: &Engine,
-    sandbox: &'s Sandbox,
+    container: &str,
+    mounts: &'s [MountFacts],
+    going: &[(Kind, VolumeFacts)],
 ) -> Result<Vec<(Look, Option<&'s MountFacts>)>> {
-    let going = crate::delete::volumes(engine, &sandbox.container.id, &sandbox.record).await?;
+    let manifests = manifests(engine, container).await?;
+    Ok(choose(mounts, going, manifests))
+}
+
+/// [`places`], from what the engine and the sandbox's state tell.
+fn choose<'s>(
+    mounts: &'s [MountFacts],
+    going: &[(Kind, VolumeFacts)],
+    manifests: Vec<(String, Manifest)>,
+) -> Vec<(Look, Option<&'s MountFacts>)> {
     let kind = |mount: &MountFacts| {
         let volume = going.iter().find(|(_, volume)| volume.name == mount.source);
         volume.map(|(kind, _)| *kind)
     };
-    let mounts = &sandbox.container.mounts;
-    let mut rules = Vec::new();
-    if !has_clone(sandbox, kind) {
-        rules.push((PathBuf::from(path::WORKSPACE), Rule::Everything));
-    }
-    let manifests = manifests(engine, &sandbox.container.id).await?;
     // As the volume's own labels tell it: a container's could tell a day to come, and hide all work.
-    let made = |copy: &MountFacts| {
-        let volume = going.iter().find(|(_, volume)| volume.name == copy.source);
+    let made = |mount: Option<&MountFacts>| {
+        let is_it = |name: &str| mount.is_some_and(|mount| mount.source == name);
+        let volume = going.iter().find(|(_, volume)| is_it(&volume.name));
         let made = volume.and_then(|(_, volume)| volume.labels.get(key::CREATED_AT)?.parse().ok());
         made.unwrap_or(0_u64) / 1000
     };
+    let (workspace, home) = (PathBuf::from(path::WORKSPACE), PathBuf::from(path::HOME));
+    let (beginnings, copies): (Vec<_>, Vec<_>) = manifests
+        .into_iter()
+        .partition(|(target, _)| target == path::HOME);
+    let mut rules: Vec<(PathBuf, Rule, bool)> = Vec::new();
+    match beginnings.into_iter().next() {
+        Some((_, manifest)) => {
+            let manifest = Arc::new(manifest);
+            let inner = workspace.strip_prefix(&home).unwrap_or(&workspace);
+            let rule = Rule::NotBegun(manifest.clone(), inner.to_owned());
+            rules.push((workspace, rule, false));
+            rules.push((home, Rule::NotBegun(manifest, PathBuf::new()), false));
+        }
+        // An amikad that kept no list of it: what setup made is then work, too.
+        None => {
+            let holder = mounts.iter().find(|mount| mount.target == path::HOME);
+            rules.push((workspace, Rule::Everything, false));
+            rules.push((home, Rule::WrittenSince(made(holder)), false));
+        }
+    }
     for copy in mounts
         .iter()
         .filter(|mount| kind(mount) == Some(Kind::RwCopy))
     {
-        if manifests.iter().all(|(target, _)| *target != copy.target) {
-            rules.push((PathBuf::from(&copy.target), Rule::WrittenSince(made(copy))));
+        if copies.iter().all(|(target, _)| *target != copy.target) {
+            let rule = Rule::WrittenSince(made(Some(copy)));
+            rules.push((PathBuf::from(&copy.target), rule, true));
         }
     }
-    for (target, manifest) in manifests {
-        rules.push((PathBuf::from(target), Rule::NotCopied(manifest)));
+    for (target, manifest) in copies {
+        rules.push((PathBuf::from(target), Rule::NotCopied(manifest), true));
     }
-    let copies: Vec<PathBuf> = rules.iter().map(|(place, _)| place.clone()).collect();
+    let all: Vec<PathBuf> = rules.iter().map(|(place, ..)| place.clone()).collect();
     let mut places = Vec::new();
-    for (place, rule) in rules {
+    for (place, rule, is_copy) in rules {
         let holder = mounts
             .iter()
             .filter(|mount| place.starts_with(&mount.target))
@@ -153,27 +184,18 @@ async fn places<'s>(
         }
         let mounted = mounts.iter().map(|mount| PathBuf::from(&mount.target));
         let beneath = mounted
-            .chain(copies.iter().cloned())
+            .chain(all.iter().cloned())
             .filter(|other| *other != place && other.starts_with(&place))
             .collect();
         let look = Look {
             place,
             beneath,
             rule,
+            is_copy,
         };
         places.push((look, holder));
     }
-    Ok(places)
-}
-
-/// Whether the sandbox's work is in a clone, which stays when it goes. That there is one is not taken
-/// from the container's labels alone: a volume that was made for this sandbox must be at its place.
-fn has_clone(sandbox: &Sandbox, kind: impl Fn(&MountFacts) -> Option<Kind>) -> bool {
-    sandbox.record.repository.as_ref().is_some_and(|clone| {
-        let place = Path::new(path::WORKSPACE).join(&clone.name);
-        let mut mounts = sandbox.container.mounts.iter();
-        mounts.any(|mount| Path::new(&mount.target) == place && kind(mount) == Some(Kind::Git))
-    })
+    places
 }
 
 /// The manifests of the copies, by their place; none of a sandbox that was made before there were any.
@@ -282,7 +304,7 @@ mod tests {
 
     /// Packs what is at a path as the copy of this name.
     fn packed(source: &Path, name: &str) -> (Vec<u8>, Manifest) {
-        let (mut archive, mut manifest) = (Vec::new(), Manifest::begin());
+        let (mut archive, mut manifest) = (Vec::new(), Manifest::begin(crate::host::now_millis() / 1000));
         let tar = TarOut::new(&mut archive, (7, 8), Modes::Kept, "");
         let top = Top::Named(Path::new(name));
         pack_noting(source, top, tar, &mut manifest).expect("an archive");
@@ -309,6 +331,7 @@ mod tests {
             place: "/data".into(),
             beneath: Vec::new(),
             rule: Rule::NotCopied(manifest),
+            is_copy: true,
         };
         let untouched = look.through(archive.as_slice());
         assert!(untouched.is_whole && !untouched.is_work(), "{untouched:?}");
@@ -338,6 +361,7 @@ mod tests {
             place: "/etc/notes.txt".into(),
             beneath: Vec::new(),
             rule: Rule::NotCopied(manifest),
+            is_copy: true,
         };
         let (archive, _) = packed(&file, "notes.txt");
         assert!(!look.through(archive.as_slice()).is_work());
