@@ -215,7 +215,7 @@ pub async fn recover(engine: &Engine, name: &str) -> Result<bool> {
                 .record
                 .creator
                 .as_ref()
-                .is_some_and(crate::creator::is_alive)
+                .is_some_and(crate::creator::may_live)
             {
                 return Err(CommandError::new(
                     ExitCode::Conflict,
@@ -313,7 +313,7 @@ fn is_in_work(labels: &Labels) -> bool {
         record
             .creator
             .as_ref()
-            .is_some_and(crate::creator::is_alive)
+            .is_some_and(crate::creator::may_live)
     })
 }
 

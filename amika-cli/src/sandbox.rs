@@ -79,7 +79,7 @@ impl State {
     ) -> Self {
         match container {
             ContainerState::Created => match &record.creator {
-                Some(creator) if crate::creator::is_alive(creator) => Self::Creating,
+                Some(creator) if crate::creator::may_live(creator) => Self::Creating,
                 _ => Self::Interrupted,
             },
             ContainerState::Running | ContainerState::Restarting => match phase {

@@ -115,7 +115,11 @@ const NOTES: &[&str] = &[
 
 /// Whether a path relative to the home is, or lies in, a cache or a program's notes for itself.
 pub fn is_cache(path: &Path) -> bool {
-    let is_sign_in = || credential::FILES.iter().any(|file| Path::new(file.path) == path);
+    let is_sign_in = || {
+        credential::FILES
+            .iter()
+            .any(|file| Path::new(file.path) == path)
+    };
     NOTES.iter().any(|notes| begins(path, notes)) || is_sign_in()
 }
 

@@ -12,12 +12,12 @@ use bollard::query_parameters::{
 };
 
 use body::body;
-use facts::{each_summary, facts, facts_of};
 pub(super) use facts::summary;
 pub use facts::{
     CapabilityFacts, ContainerFacts, ContainerState, ContainerSummary, LimitFacts, MountFacts,
     PublishedPort,
 };
+use facts::{each_summary, facts, facts_of};
 
 use super::removal::until_let_go;
 use super::spec::ContainerSpec;

@@ -113,9 +113,7 @@ impl Look {
             }
             Rule::Everything => Ok(true),
             _ if kind.is_dir() => Ok(false),
-            Rule::WrittenSince(made) => {
-                Ok(!self.is_cache(inner) && modified(entry)? >= *made)
-            }
+            Rule::WrittenSince(made) => Ok(!self.is_cache(inner) && modified(entry)? >= *made),
             Rule::NotCopied(manifest) => is_new(entry, kind, inner, manifest),
             Rule::NotBegun(manifest, at) => {
                 Ok(!self.is_cache(inner) && is_new(entry, kind, &at.join(inner), manifest)?)

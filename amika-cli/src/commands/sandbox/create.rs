@@ -401,7 +401,7 @@ async fn replace(engine: &Engine, name: &SandboxName, app: &App) -> Result<()> {
         Err(error) if error.code == ExitCode::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    crate::unsaved::refuse(engine, &old).await?;
+    crate::unsaved::refuse(engine, &old, false).await?;
     let is_unfinished = old.state_of_making() == Some(State::Interrupted);
     let removed =
         crate::delete::remove(engine, &old.container.id, &old.record, is_unfinished).await?;

@@ -408,7 +408,9 @@ mod tests {
 
     #[test]
     fn only_the_engines_own_word_and_no_start_mean_that_it_never_ran() {
-        use ContainerState::{Created, Dead, Exited, Paused, Removing, Restarting, Running, Stopping, Unknown};
+        use ContainerState::{
+            Created, Dead, Exited, Paused, Removing, Restarting, Running, Stopping, Unknown,
+        };
         for (word, state) in [
             ("running", Running),
             ("paused", Paused),
@@ -453,7 +455,10 @@ mod tests {
         );
         assert_eq!(list[1].ports.len(), 1);
         assert_eq!(list[3].labels["k"], "x");
-        assert_eq!(list[3].volumes, [("home".to_owned(), "/home/amika".to_owned())]);
+        assert_eq!(
+            list[3].volumes,
+            [("home".to_owned(), "/home/amika".to_owned())]
+        );
         assert!(each_summary("{}").is_err());
         assert!(each_summary(r#"[{"Id":7}]"#).is_err());
     }
@@ -462,9 +467,15 @@ mod tests {
     fn a_container_in_an_unknown_state_is_looked_at_all_the_same() {
         let json = r#"{"Id":"1","Name":"/a","State":{"Status":"melting","StartedAt":"0001-01-01T00:00:00Z"}}"#;
         let facts = facts_of(json).expect("a container");
-        assert_eq!((facts.name.as_str(), facts.state), ("a", ContainerState::Unknown));
+        assert_eq!(
+            (facts.name.as_str(), facts.state),
+            ("a", ContainerState::Unknown)
+        );
         let created = json.replace("melting", "created");
-        assert_eq!(facts_of(&created).expect("one").state, ContainerState::Created);
+        assert_eq!(
+            facts_of(&created).expect("one").state,
+            ContainerState::Created
+        );
         assert!(facts_of(r#"{"Id":7}"#).is_err());
     }
 }
