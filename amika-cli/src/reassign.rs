@@ -208,20 +208,18 @@ pub async fn recover(engine: &Engine, name: &str) -> Result<bool> {
         return Ok(false);
     };
     let current = find(engine, name, Some(&id)).await?;
+    if let Some(next) = &next
+        && !may_be_settled(next.container.state, next.record.creator.as_ref())
+    {
+        return Err(CommandError::new(
+            ExitCode::Conflict,
+            format!("another amika may be working on sandbox \"{name}\""),
+        )
+        .hint("wait for it to end; what never started within a day, `amika doctor --fix --others` tells of"));
+    }
     match (next, current, old) {
         // It never ran: the sandbox is the other one.
         (Some(next), current, old) if next.container.state == ContainerState::Created => {
-            if next
-                .record
-                .creator
-                .as_ref()
-                .is_some_and(crate::creator::may_live)
-            {
-                return Err(CommandError::new(
-                    ExitCode::Conflict,
-                    format!("another amika is working on sandbox \"{name}\""),
-                ));
-            }
             remove(engine, &next).await?;
             drop_unused_images(engine, &id).await;
             if let (None, Some(old)) = (current, old) {
@@ -245,6 +243,16 @@ pub async fn recover(engine: &Engine, name: &str) -> Result<bool> {
         (None, _, None) => return Ok(false),
     }
     Ok(true)
+}
+
+/// Whether it can be told what a container is that was to take a sandbox's place, and nobody is at work on it.
+fn may_be_settled(state: ContainerState, creator: Option<&amika_core::label::Creator>) -> bool {
+    use crate::creator::{Life, life};
+    match (state, creator.map(life)) {
+        (ContainerState::Unknown, _) | (_, Some(Life::Unseen)) => false,
+        (ContainerState::Created, Some(Life::Alive)) => false,
+        _ => true,
+    }
 }
 
 /// The sandbox that a container belongs to which is named so only while ports are reassigned.
@@ -368,6 +376,36 @@ fn moved(before: &Sandbox, now: &ContainerFacts) -> Vec<Moved> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_another_may_be_at_work_on_or_is_unknown_is_left_alone() {
+        let here = crate::creator::this_process();
+        let dead = amika_core::label::Creator {
+            started: here.started + 1,
+            ..here.clone()
+        };
+        let far = amika_core::label::Creator {
+            host: "elsewhere".into(),
+            ..here.clone()
+        };
+        for (state, creator, settled) in [
+            (ContainerState::Created, None, true),
+            (ContainerState::Created, Some(&dead), true),
+            (ContainerState::Created, Some(&here), false),
+            (ContainerState::Created, Some(&far), false),
+            (ContainerState::Running, Some(&here), true),
+            (ContainerState::Running, Some(&dead), true),
+            (ContainerState::Running, Some(&far), false),
+            (ContainerState::Unknown, Some(&dead), false),
+            (ContainerState::Unknown, None, false),
+        ] {
+            assert_eq!(
+                may_be_settled(state, creator),
+                settled,
+                "{state:?} {creator:?}"
+            );
+        }
+    }
 
     #[test]
     fn names_tell_what_was_going_on() {

@@ -378,3 +378,79 @@ async fn unknown(engine: &Engine, name: &str) -> CommandError {
         None => error.hint("`amika sandbox list` shows the sandboxes"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use amika_core::label::Creator;
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn a_state_is_told_from_the_engine_and_nothing_unknown_counts_as_never_started() {
+        let record = |creator: Option<Creator>| SandboxRecord {
+            creator,
+            ..SandboxRecord::new(SandboxId::from_random([7; 16]))
+        };
+        let here = crate::creator::this_process();
+        let dead = Creator {
+            started: here.started + 1,
+            ..here.clone()
+        };
+        let far = Creator {
+            host: "elsewhere".into(),
+            ..here.clone()
+        };
+        for (container, creator, phase, state) in [
+            (ContainerState::Created, None, None, State::Interrupted),
+            (
+                ContainerState::Created,
+                Some(&dead),
+                None,
+                State::Interrupted,
+            ),
+            (ContainerState::Created, Some(&here), None, State::Creating),
+            (ContainerState::Created, Some(&far), None, State::Creating),
+            (ContainerState::Unknown, Some(&dead), None, State::Unknown),
+            (
+                ContainerState::Unknown,
+                None,
+                Some(Phase::Running),
+                State::Unknown,
+            ),
+            (ContainerState::Stopping, Some(&dead), None, State::Stopping),
+            (ContainerState::Removing, Some(&dead), None, State::Stopping),
+            (ContainerState::Paused, Some(&dead), None, State::Paused),
+            (ContainerState::Exited, Some(&dead), None, State::Stopped),
+            (ContainerState::Dead, Some(&dead), None, State::Dead),
+            (ContainerState::Running, None, None, State::Running),
+            (
+                ContainerState::Running,
+                None,
+                Some(Phase::Setup),
+                State::Setup,
+            ),
+            (
+                ContainerState::Running,
+                None,
+                Some(Phase::Starting),
+                State::Setup,
+            ),
+            (
+                ContainerState::Running,
+                None,
+                Some(Phase::Exited),
+                State::Stopping,
+            ),
+            (
+                ContainerState::Restarting,
+                None,
+                Some(Phase::Running),
+                State::Running,
+            ),
+        ] {
+            let told = State::tell(container, &record(creator.cloned()), phase, None);
+            assert_eq!(told, state, "{container:?} {creator:?} {phase:?}");
+        }
+    }
+}

@@ -7,8 +7,9 @@ use std::collections::HashMap;
 
 use amika_core::name::can_be_on_an_engine;
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
-    RemoveContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptions,
+    ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
+    StopContainerOptionsBuilder,
 };
 
 use body::body;
@@ -132,14 +133,7 @@ impl Engine {
             .all(true)
             .filters(&filters)
             .build();
-        let mut containers: Vec<ContainerSummary> =
-            match self.docker.list_containers(Some(options)).await {
-                Ok(list) => list.into_iter().map(summary).collect(),
-                Err(error) => match unread(&error).map(each_summary) {
-                    Some(Ok(list)) => list,
-                    _ => return Err(EngineError::from_bollard(error)),
-                },
-            };
+        let mut containers = self.summaries(options).await?;
         for container in &mut containers {
             // The list says so for ever of one whose removal failed, and does not say whether one ever ran; the
             // container itself knows better.
@@ -152,6 +146,20 @@ impl Engine {
             }
         }
         Ok(containers)
+    }
+
+    /// A list as the engine gives it, each container read by itself.
+    pub(super) async fn summaries(
+        &self,
+        options: ListContainersOptions,
+    ) -> Result<Vec<ContainerSummary>, EngineError> {
+        match self.docker.list_containers(Some(options)).await {
+            Ok(list) => Ok(list.into_iter().map(summary).collect()),
+            Err(error) => match unread(&error).map(each_summary) {
+                Some(Ok(list)) => Ok(list),
+                _ => Err(EngineError::from_bollard(error)),
+            },
+        }
     }
 
     /// Waits until a container does not run; returns its exit code.
