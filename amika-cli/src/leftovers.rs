@@ -424,7 +424,9 @@ fn orphans(
         }
     }
     let mut found = Vec::new();
-    for (id, volumes) in by_id {
+    for (id, mut volumes) in by_id {
+        // The state tells what in the others is work.
+        volumes.sort_by_key(|(kind, _)| *kind == Kind::State);
         let mut names = volumes.iter();
         let name = names.find_map(|(_, volume)| volume.labels.get(key::SANDBOX));
         let left = Arc::new(Left {

@@ -82,7 +82,10 @@ pub(crate) async fn remove(engine: &Engine, lost: Vec<Lost>, git_too: bool) -> R
         crate::delete::remove_fillers(engine, &lost.id).await?;
         crate::networks::remove_own(engine, &lost.id).await?;
     }
-    for (kind, volume) in lost.into_iter().flat_map(|lost| lost.volumes) {
+    let mut volumes: Vec<_> = lost.into_iter().flat_map(|lost| lost.volumes).collect();
+    // The state tells what in the others is work.
+    volumes.sort_by_key(|(kind, _)| *kind == Kind::State);
+    for (kind, volume) in volumes {
         if kind.goes_with_sandbox() || (git_too && kind == Kind::Git) {
             engine.remove_freed_volume(&volume.name).await?;
             result.removed.push(volume.name);

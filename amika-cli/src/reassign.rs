@@ -248,11 +248,12 @@ pub async fn recover(engine: &Engine, name: &str) -> Result<bool> {
 /// Whether it can be told what a container is that was to take a sandbox's place, and nobody is at work on it.
 fn may_be_settled(state: ContainerState, creator: Option<&amika_core::label::Creator>) -> bool {
     use crate::creator::{Life, life};
-    match (state, creator.map(life)) {
-        (ContainerState::Unknown, _) | (_, Some(Life::Unseen)) => false,
-        (ContainerState::Created, Some(Life::Alive)) => false,
-        _ => true,
-    }
+    !matches!(
+        (state, creator.map(life)),
+        (ContainerState::Unknown, _)
+            | (_, Some(Life::Unseen))
+            | (ContainerState::Created, Some(Life::Alive))
+    )
 }
 
 /// The sandbox that a container belongs to which is named so only while ports are reassigned.
@@ -260,21 +261,32 @@ pub fn passing(name: &str) -> Option<&str> {
     name.strip_suffix(NEXT).or_else(|| name.strip_suffix(OLD))
 }
 
-/// Removes the containers of a sandbox that reassignments left, which keep its volumes in use.
+/// Removes the containers of a sandbox that reassignments left, or are making just now, which keep its volumes in use:
+/// one may have got the sandbox's own name meanwhile.
 ///
 /// # Errors
 /// Those of the engine.
-pub async fn remove_containers(engine: &Engine, id: &SandboxId) -> Result<()> {
-    for container in engine.list_containers(&format!("{}={id}", key::ID)).await? {
-        if passing(&container.name).is_none() {
-            continue;
+pub async fn remove_containers(engine: &Engine, id: &SandboxId, name: Option<&str>) -> Result<()> {
+    // One that is made between the list and the removal is in the next list.
+    for _ in 0..MAX_ROUNDS {
+        let mut all = engine.list_containers(&format!("{}={id}", key::ID)).await?;
+        all.retain(|container| takes_place(&container.name, name));
+        if all.is_empty() {
+            break;
         }
-        match engine.remove_container(&container.id).await {
-            Err(error) if !error.is_not_found() => return Err(error.into()),
-            _ => {}
+        for container in all {
+            match engine.remove_container(&container.id).await {
+                Err(error) if !error.is_not_found() => return Err(error.into()),
+                _ => {}
+            }
         }
     }
     Ok(())
+}
+
+/// Whether a container of a sandbox's id that was called `sandbox` and is removed is that sandbox still.
+fn takes_place(container: &str, sandbox: Option<&str>) -> bool {
+    passing(container).is_some() || sandbox == Some(container)
 }
 
 /// Removes the images that hold a sandbox's files and that no container uses any more.
@@ -405,6 +417,14 @@ mod tests {
                 "{state:?} {creator:?}"
             );
         }
+    }
+
+    #[test]
+    fn what_took_a_sandboxs_place_while_it_was_deleted_goes_with_it() {
+        let is = |container| takes_place(container, Some("teal-tokyo"));
+        assert!(is("teal-tokyo") && is("teal-tokyo.reassign") && is("teal-tokyo.replaced"));
+        assert!(!is("copy"));
+        assert!(!takes_place("teal-tokyo", None));
     }
 
     #[test]

@@ -149,7 +149,7 @@ mod tests {
         let load = || UserKey::load_from(dir.path()).expect("a key").token("id").0;
         let tokens: Vec<String> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..16).map(|_| scope.spawn(load)).collect();
-            let ends = threads.into_iter().map(|thread| thread.join());
+            let ends = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
             ends.map(|end| end.expect("no panic")).collect()
         });
         assert!(tokens.iter().all(|token| *token == tokens[0]));

@@ -88,11 +88,12 @@ impl fmt::Display for Counts {
         };
         let mut parts = Vec::new();
         if self.commits > 0 {
-            let mut part = count(self.commits, "commit", "commits");
-            if self.branches > 0 {
-                part += &format!(" on {}", count(self.branches, "branch", "branches"));
-            }
-            parts.push(part + " that no remote has");
+            let commits = count(self.commits, "commit", "commits");
+            let on = match self.branches {
+                0 => String::new(),
+                branches => format!(" on {}", count(branches, "branch", "branches")),
+            };
+            parts.push(format!("{commits}{on} that no remote has"));
         }
         if self.files > 0 {
             parts.push(count(self.files, "changed file", "changed files"));
@@ -182,7 +183,8 @@ impl Began {
         };
         let all = self.refs.values().chain(&self.commit).filter(is_oid);
         let unique: HashSet<&String> = all.collect();
-        unique.into_iter().map(|oid| format!("^{oid}\n")).collect()
+        let lines = unique.into_iter().flat_map(|oid| ["^", oid, "\n"]);
+        lines.collect()
     }
 }
 

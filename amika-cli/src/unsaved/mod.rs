@@ -168,7 +168,14 @@ async fn looked_left(
         .map(|(_, manifest)| manifest.clone())
         .collect();
     let mut found = Vec::new();
-    for (look, _) in choose(&others, volumes, in_home) {
+    // Without its volume there would be that of some image at its place.
+    let has_home = others.iter().any(|mount| mount.target == path::HOME);
+    let places = if has_home {
+        choose(&others, volumes, in_home)
+    } else {
+        Vec::new()
+    };
+    for (look, _) in places {
         // What was mounted in the home is not there now, and its place is empty.
         found.push((look.place.clone(), seen_in(engine, helper, look).await?));
     }
@@ -194,17 +201,16 @@ async fn looked_left(
             .iter()
             .find(|(_, volume)| volume.name == copy.source);
         let made = source.and_then(|(_, volume)| volume.labels.get(key::CREATED_AT)?.parse().ok());
-        let seen = match seen {
-            Some(seen) => seen,
-            None => {
-                let look = Look {
-                    place: PathBuf::from(&copy.target),
-                    beneath: Vec::new(),
-                    rule: Rule::WrittenSince(made.unwrap_or(0_u64) / 1000),
-                    is_copy: true,
-                };
-                seen_in(engine, helper, look).await?
-            }
+        let seen = if let Some(seen) = seen {
+            seen
+        } else {
+            let look = Look {
+                place: PathBuf::from(&copy.target),
+                beneath: Vec::new(),
+                rule: Rule::WrittenSince(made.unwrap_or(0_u64) / 1000),
+                is_copy: true,
+            };
+            seen_in(engine, helper, look).await?
         };
         // The volume's name says more than a place that was made up.
         found.push((PathBuf::from(copy.source), seen));
@@ -331,20 +337,17 @@ fn choose<'s>(
         .into_iter()
         .partition(|(target, _)| target == path::HOME);
     let mut rules: Vec<(PathBuf, Rule, bool)> = Vec::new();
-    match beginnings.into_iter().next() {
-        Some((_, manifest)) => {
-            let manifest = Arc::new(manifest);
-            let inner = workspace.strip_prefix(&home).unwrap_or(&workspace);
-            let rule = Rule::NotBegun(manifest.clone(), inner.to_owned());
-            rules.push((workspace, rule, false));
-            rules.push((home, Rule::NotBegun(manifest, PathBuf::new()), false));
-        }
+    if let Some((_, manifest)) = beginnings.into_iter().next() {
+        let manifest = Arc::new(manifest);
+        let inner = workspace.strip_prefix(&home).unwrap_or(&workspace);
+        let rule = Rule::NotBegun(manifest.clone(), inner.to_owned());
+        rules.push((workspace, rule, false));
+        rules.push((home, Rule::NotBegun(manifest, PathBuf::new()), false));
+    } else {
         // An amikad that kept no list of it: what setup made is then work, too.
-        None => {
-            let holder = mounts.iter().find(|mount| mount.target == path::HOME);
-            rules.push((workspace, Rule::Everything, false));
-            rules.push((home, Rule::WrittenSince(made(holder)), false));
-        }
+        let holder = mounts.iter().find(|mount| mount.target == path::HOME);
+        rules.push((workspace, Rule::Everything, false));
+        rules.push((home, Rule::WrittenSince(made(holder)), false));
     }
     for copy in mounts
         .iter()
