@@ -102,6 +102,10 @@ pub async fn remove(
     git_too: bool,
 ) -> Result<Removed> {
     let Belongings { volumes, is_alone } = belongings(engine, container, record).await?;
+    let name = match engine.inspect_container(container).await {
+        Ok(facts) => Some(facts.name),
+        Err(_) => None,
+    };
     match engine.remove_container(container).await {
         Ok(()) | Err(EngineError::NotFound(_)) => {}
         Err(error) => return Err(error.into()),
@@ -109,7 +113,7 @@ pub async fn remove(
     if is_alone {
         // A create that is under way, or was killed, may have one at a volume.
         remove_fillers(engine, record.id.as_str()).await?;
-        reassign::remove_containers(engine, &record.id).await?;
+        reassign::remove_containers(engine, &record.id, name.as_deref()).await?;
         reassign::drop_unused_images(engine, &record.id).await;
         crate::networks::remove_own(engine, record.id.as_str()).await?;
         if let Ok(key) = RecordKey::load() {
@@ -117,6 +121,9 @@ pub async fn remove(
         }
     }
     let mut result = Removed::default();
+    let mut volumes = volumes;
+    // The state tells what in the others is work: whoever is broken off here must still find that out.
+    volumes.sort_by_key(|(kind, _)| *kind == Kind::State);
     for (kind, volume) in volumes {
         if kind.goes_with_sandbox() || (git_too && kind == Kind::Git) {
             engine.remove_freed_volume(&volume.name).await?;
@@ -171,6 +178,7 @@ mod tests {
             name: name.to_owned(),
             image: String::new(),
             state: ContainerState::Exited,
+            created_at: None,
             status: String::new(),
             labels: [(key::KIND.to_owned(), kind.to_string())].into(),
             ports: Vec::new(),

@@ -80,7 +80,11 @@ impl Injection {
         }
         // The volume is everybody's, also when a test run made it: only the filler is the run's own.
         let labels = ResourceRecord::new(Kind::Amikad).to_labels();
-        let mut filler_labels = labels.clone();
+        let filler_labels = ResourceRecord {
+            creator: Some(crate::creator::this_process()),
+            ..ResourceRecord::new(Kind::Amikad)
+        };
+        let mut filler_labels = filler_labels.to_labels();
         filler_labels.extend(crate::test_run_label());
         let filler = ContainerSpec {
             name: format!("{}-fill-{:08x}", self.name, rand::random::<u32>()),

@@ -3,13 +3,16 @@
 //! Only what bears our labels is looked at. A git volume is never a leftover by itself: it may hold
 //! work, and outlives its sandbox by design.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use amika_core::label::{Kind, SandboxRecord, key};
+use amika_core::label::{Creator, Kind, Labels, SandboxRecord, key};
 use schemars::JsonSchema;
 use serde::Serialize;
+use tokio::sync::OnceCell;
 
+use crate::creator::{self, Life};
 use crate::engine::{Engine, EngineError, Network, VolumeFacts};
 use crate::error::{ExitCode, Result};
 use crate::lock::FileLock;
@@ -25,6 +28,9 @@ pub struct Leftover {
     pub name: String,
     /// Why it is one.
     pub reason: String,
+    /// Whether somebody else may still be at work on it, whom this user cannot see: `--fix` leaves it alone without
+    /// `--others`.
+    pub others: bool,
     #[serde(skip)]
     removal: Removal,
 }
@@ -40,8 +46,95 @@ enum Removal {
     Reassign(String),
     Image(String),
     Network(String),
-    Volume(String),
+    Volume(String, Arc<Left>),
     Directory(PathBuf),
+}
+
+/// Volumes of one sandbox that is gone, which are looked through together, once.
+#[derive(Debug)]
+struct Left {
+    name: String,
+    id: String,
+    volumes: Vec<(Kind, VolumeFacts)>,
+    /// Why they are kept, if they are.
+    verdict: OnceCell<Option<String>>,
+}
+
+impl Left {
+    /// Why these volumes are kept: there is work in them, or nobody can tell.
+    async fn kept(&self, engine: &Engine) -> Result<Option<String>> {
+        let look = async {
+            let volumes = &self.volumes;
+            match crate::unsaved::refuse_left(engine, &self.name, &self.id, volumes, false).await {
+                Ok(()) => Ok(None),
+                Err(error) if error.code == ExitCode::Conflict => Ok(Some(why(&error, &self.name))),
+                Err(error) => Err(error),
+            }
+        };
+        self.verdict.get_or_try_init(|| look).await.cloned()
+    }
+}
+
+/// A refusal in one line, with what removes it all the same.
+fn why(refusal: &crate::error::CommandError, name: &str) -> String {
+    let parts = std::iter::once(&refusal.message).chain(&refusal.causes);
+    let parts: Vec<&str> = parts.map(String::as_str).collect();
+    format!(
+        "{}; `amika sandbox delete --force {name}` removes it all the same",
+        parts.join(": ")
+    )
+}
+
+/// What is not there for so long, in seconds, nobody is making any more.
+const LONGEST_CREATE: u64 = 24 * 3600;
+
+/// Whose an unfinished thing is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Whose {
+    /// Nobody's who lives: this user's, or that of an earlier amika.
+    Left,
+    /// Somebody is at work on it, or may be.
+    InWork,
+    /// Of somebody who cannot be seen from here, and too old to be in work.
+    Others(String),
+}
+
+/// Tells whose a thing is that was made at a moment; both in seconds since the Unix epoch.
+fn whose(
+    creator: Option<&Creator>,
+    made: Option<u64>,
+    now: u64,
+    life: impl Fn(&Creator) -> Life,
+) -> Whose {
+    let Some(creator) = creator else {
+        return Whose::Left;
+    };
+    match (life(creator), made) {
+        (Life::Dead, _) => Whose::Left,
+        (Life::Unseen, Some(made)) if made + LONGEST_CREATE <= now => {
+            let user = creator
+                .uid
+                .map_or_else(String::new, |uid| format!("user {uid} "));
+            let host = amika_core::untrusted::Untrusted::new(&creator.host);
+            let age = (now - made) / 3600;
+            Whose::Others(format!("{user}on {host}, {age} h ago"))
+        }
+        (Life::Alive | Life::Unseen, _) => Whose::InWork,
+    }
+}
+
+/// [`whose`], of a volume or network of ours.
+fn whose_labels(labels: &Labels) -> Whose {
+    let label = |key: &str| labels.get(key).map(String::as_str);
+    let made = label(key::CREATED_AT).and_then(|at| at.parse::<u64>().ok());
+    let now = crate::host::now_millis() / 1000;
+    let creator = Creator::from_labels(label);
+    whose(
+        creator.as_ref(),
+        made.map(|at| at / 1000),
+        now,
+        creator::life,
+    )
 }
 
 /// Finds leftovers. What a live `amika` is working on is none.
@@ -72,22 +165,35 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
                 found.push(Leftover {
                     kind: "container".into(),
                     reason: format!("`start --reassign-ports {sandbox}` was interrupted"),
+                    others: false,
                     removal: Removal::Reassign(sandbox.to_owned()),
                     name: container.name,
                 });
             }
             continue;
         }
-        let reason = match State::tell(container.state, &record, None, None) {
-            State::Interrupted => "its create was interrupted",
-            State::Dead => "the engine removed it half-way and failed",
+        let now = crate::host::now_millis() / 1000;
+        let (reason, others) = match State::tell(container.state, &record, None, None) {
+            State::Interrupted => ("its create was interrupted".to_owned(), false),
+            State::Creating => {
+                let creator = record.creator.as_ref();
+                match whose(creator, container.created_at, now, creator::life) {
+                    Whose::Others(whom) => (format!("it never started: begun by {whom}"), true),
+                    _ => continue,
+                }
+            }
+            State::Dead => (
+                "the engine removed it half-way and failed".to_owned(),
+                false,
+            ),
             _ => continue,
         };
         if FileLock::take_name(&container.name).is_ok() {
             found.push(Leftover {
                 kind: "container".into(),
                 name: container.name,
-                reason: reason.into(),
+                reason,
+                others,
                 removal: Removal::Sandbox {
                     container: container.id,
                     record: Box::new(record),
@@ -108,11 +214,16 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
             .next()
             .unwrap_or_default()
             .to_owned();
-        if FileLock::is_free(&volume) {
+        // It has no life of its own: who made it removes it.
+        let creator = Creator::from_labels(|key| filler.labels.get(key).map(String::as_str));
+        let now = crate::host::now_millis() / 1000;
+        let of = whose(creator.as_ref(), filler.created_at, now, creator::life);
+        if FileLock::is_free(&volume) && of != Whose::InWork {
             found.push(Leftover {
                 kind: "container".into(),
                 name: filler.name,
                 reason: "it filled a volume and was interrupted".into(),
+                others: false,
                 removal: Removal::Container(filler.id),
             });
         }
@@ -121,6 +232,7 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
         found.push(Leftover {
             kind: "image".into(),
             reason: "no sandbox uses it".into(),
+            others: false,
             removal: Removal::Image(image.clone()),
             name: image,
         });
@@ -130,6 +242,7 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
             kind: "directory".into(),
             name: directory.display().to_string(),
             reason: "its create was interrupted".into(),
+            others: false,
             removal: Removal::Directory(directory),
         });
     }
@@ -138,7 +251,9 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
             .iter()
             .filter_map(|network| orphaned_network(network, &ids)),
     );
-    found.extend(volumes.iter().filter_map(|volume| orphan(volume, &ids)));
+    found.extend(orphans(&volumes, &ids, |name| {
+        FileLock::is_free(&format!("sandbox-{name}"))
+    }));
     Ok(found)
 }
 
@@ -199,7 +314,17 @@ pub async fn remove(engine: &Engine, leftover: &Leftover) -> Result<Removed> {
                 State::Interrupted => {
                     crate::delete::remove_unfinished(engine, &container, record).await?;
                 }
+                State::Creating if leftover.others => {
+                    crate::delete::remove_unfinished(engine, &container, record).await?;
+                }
                 State::Dead => {
+                    let sandbox = crate::sandbox::Sandbox::of(container.clone());
+                    match crate::unsaved::refuse(engine, &sandbox, false).await {
+                        Err(error) if error.code == ExitCode::Conflict => {
+                            return Ok(Removed::Kept(why(&error, &leftover.name)));
+                        }
+                        other => other?,
+                    }
                     crate::delete::remove(engine, &container.id, record, false).await?;
                 }
                 // The engine carries out a start whose asker was killed.
@@ -237,11 +362,16 @@ pub async fn remove(engine: &Engine, leftover: &Leftover) -> Result<Removed> {
             }
             Err(error) => return Err(error.into()),
         },
-        Removal::Volume(name) => match engine.remove_volume(name).await {
-            Ok(()) => {}
-            Err(EngineError::Conflict(why)) => return Ok(Removed::Kept(why)),
-            Err(error) => return Err(error.into()),
-        },
+        Removal::Volume(name, left) => {
+            if let Some(why) = left.kept(engine).await? {
+                return Ok(Removed::Kept(why));
+            }
+            match engine.remove_volume(name).await {
+                Ok(()) => {}
+                Err(EngineError::Conflict(why)) => return Ok(Removed::Kept(why)),
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
     Ok(Removed::Gone)
 }
@@ -254,27 +384,150 @@ fn orphaned_network(network: &Network, ids: &BTreeSet<String>) -> Option<Leftove
         .labels
         .get(key::SANDBOX)
         .is_none_or(|name| FileLock::is_free(&format!("sandbox-{name}")));
-    (is_ours && !ids.contains(id) && lock_is_free && crate::may_tidy(&network.labels)).then(|| {
-        Leftover {
-            kind: "network".into(),
-            name: network.name.clone(),
-            reason: "its sandbox is gone".into(),
-            removal: Removal::Network(network.id.clone()),
-        }
+    if !is_ours || ids.contains(id) || !lock_is_free || !crate::may_tidy(&network.labels) {
+        return None;
+    }
+    let (reason, others) = gone(whose_labels(&network.labels))?;
+    Some(Leftover {
+        kind: "network".into(),
+        name: network.name.clone(),
+        reason,
+        others,
+        removal: Removal::Network(network.id.clone()),
     })
 }
 
-fn orphan(volume: &VolumeFacts, ids: &BTreeSet<String>) -> Option<Leftover> {
-    let kind: Kind = volume.labels.get(key::KIND)?.parse().ok()?;
-    let id = volume.labels.get(key::ID)?;
-    let lock_is_free = volume
-        .labels
-        .get(key::SANDBOX)
-        .is_none_or(|name| FileLock::is_free(&format!("sandbox-{name}")));
-    (kind.goes_with_sandbox() && !ids.contains(id) && lock_is_free).then(|| Leftover {
-        kind: "volume".into(),
-        name: volume.name.clone(),
-        reason: "its sandbox is gone".into(),
-        removal: Removal::Volume(volume.name.clone()),
-    })
+/// Why a thing whose sandbox is gone is a leftover, if it is one, and whether it is somebody else's.
+fn gone(of: Whose) -> Option<(String, bool)> {
+    match of {
+        Whose::Left => Some(("its sandbox is gone".to_owned(), false)),
+        Whose::Others(whom) => Some((format!("its sandbox is gone: made by {whom}"), true)),
+        Whose::InWork => None,
+    }
+}
+
+/// The volumes that went with sandboxes of none of these ids.
+fn orphans(
+    volumes: &[VolumeFacts],
+    ids: &BTreeSet<String>,
+    is_free: impl Fn(&str) -> bool,
+) -> Vec<Leftover> {
+    let mut by_id: BTreeMap<&str, Vec<(Kind, &VolumeFacts)>> = BTreeMap::new();
+    for volume in volumes {
+        let label = |key: &str| volume.labels.get(key).map(String::as_str);
+        if let (Some(Ok(kind)), Some(id)) = (label(key::KIND).map(str::parse), label(key::ID))
+            && Kind::goes_with_sandbox(kind)
+            && !ids.contains(id)
+            && label(key::SANDBOX).is_none_or(&is_free)
+        {
+            by_id.entry(id).or_default().push((kind, volume));
+        }
+    }
+    let mut found = Vec::new();
+    for (id, mut volumes) in by_id {
+        // The state tells what in the others is work.
+        volumes.sort_by_key(|(kind, _)| *kind == Kind::State);
+        let mut names = volumes.iter();
+        let name = names.find_map(|(_, volume)| volume.labels.get(key::SANDBOX));
+        let left = Arc::new(Left {
+            name: name.map_or(id, String::as_str).to_owned(),
+            id: id.to_owned(),
+            volumes: volumes
+                .iter()
+                .map(|(kind, volume)| (*kind, (*volume).clone()))
+                .collect(),
+            verdict: OnceCell::new(),
+        });
+        for (_, volume) in volumes {
+            let Some((reason, others)) = gone(whose_labels(&volume.labels)) else {
+                continue;
+            };
+            found.push(Leftover {
+                kind: "volume".into(),
+                name: volume.name.clone(),
+                reason,
+                others,
+                removal: Removal::Volume(volume.name.clone(), Arc::clone(&left)),
+            });
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn creator(uid: u32) -> Creator {
+        Creator {
+            uid: Some(uid),
+            host: "far".into(),
+            pid: u32::MAX,
+            ..creator::this_process()
+        }
+    }
+
+    #[test]
+    fn what_somebody_may_be_at_work_on_is_no_leftover() {
+        let now = 100 * LONGEST_CREATE;
+        let old = Some(now - LONGEST_CREATE - 3600);
+        let others = || Whose::Others("user 7 on far, 25 h ago".to_owned());
+        for (life, made, of) in [
+            (Life::Alive, old, Whose::InWork),
+            (Life::Dead, Some(now), Whose::Left),
+            (Life::Dead, None, Whose::Left),
+            (Life::Unseen, Some(now), Whose::InWork),
+            (Life::Unseen, Some(now - LONGEST_CREATE + 1), Whose::InWork),
+            (Life::Unseen, None, Whose::InWork),
+            (Life::Unseen, Some(now + 1), Whose::InWork),
+            (Life::Unseen, old, others()),
+        ] {
+            assert_eq!(
+                whose(Some(&creator(7)), made, now, |_| life),
+                of,
+                "{life:?} {made:?}"
+            );
+        }
+        assert_eq!(whose(None, None, now, |_| Life::Alive), Whose::Left);
+    }
+
+    #[test]
+    fn volumes_are_orphans_only_without_sandbox_and_without_anybody_at_work() {
+        let now = crate::host::now_millis();
+        let volume = |name: &str, id: &str, kind: Kind, age: u64, creator: Option<Creator>| {
+            let record = amika_core::label::ResourceRecord {
+                sandbox: "teal-tokyo".parse().ok(),
+                created_at: Some(now - age * 3_600_000),
+                creator,
+                ..amika_core::label::ResourceRecord::new(kind)
+            };
+            let mut labels = record.to_labels();
+            labels.insert(key::ID.to_owned(), id.to_owned());
+            VolumeFacts {
+                name: name.to_owned(),
+                labels,
+                driver: "local".to_owned(),
+                mountpoint: String::new(),
+            }
+        };
+        let volumes = [
+            volume("lost", "1", Kind::Home, 0, None),
+            volume("copy", "1", Kind::RwCopy, 0, None),
+            volume("git", "1", Kind::Git, 0, None),
+            volume("there", "2", Kind::Home, 0, None),
+            volume("in-work", "3", Kind::Home, 23, Some(creator(7))),
+            volume("theirs", "4", Kind::State, 25, Some(creator(7))),
+            volume("program", "5", Kind::Amikad, 99, None),
+        ];
+        let ids = BTreeSet::from(["2".to_owned()]);
+        let found = orphans(&volumes, &ids, |_| true);
+        let found: Vec<_> = found
+            .iter()
+            .map(|it| (it.name.as_str(), it.others))
+            .collect();
+        assert_eq!(found, [("lost", false), ("copy", false), ("theirs", true)]);
+        assert!(orphans(&volumes, &ids, |_| false).is_empty());
+    }
 }

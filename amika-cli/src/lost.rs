@@ -22,13 +22,22 @@ pub(crate) struct Lost {
     /// Name of its repository, which the git volume's label tells.
     pub(crate) repository: Option<String>,
     /// Its volumes: one that goes with a sandbox at least.
-    volumes: Vec<(Kind, String)>,
+    volumes: Vec<(Kind, VolumeFacts)>,
 }
 
 impl Lost {
     /// Names of its volumes.
     pub(crate) fn volume_names(&self) -> Vec<String> {
-        self.volumes.iter().map(|(_, name)| name.clone()).collect()
+        let volumes = self.volumes.iter();
+        volumes.map(|(_, volume)| volume.name.clone()).collect()
+    }
+
+    /// Refuses to go on when work would be lost with it, or when that cannot be told.
+    ///
+    /// # Errors
+    /// As [`crate::unsaved::refuse`].
+    pub(crate) async fn refuse(&self, engine: &Engine, git_too: bool) -> Result<()> {
+        crate::unsaved::refuse_left(engine, &self.name, &self.id, &self.volumes, git_too).await
     }
 }
 
@@ -73,12 +82,15 @@ pub(crate) async fn remove(engine: &Engine, lost: Vec<Lost>, git_too: bool) -> R
         crate::delete::remove_fillers(engine, &lost.id).await?;
         crate::networks::remove_own(engine, &lost.id).await?;
     }
-    for (kind, volume) in lost.into_iter().flat_map(|lost| lost.volumes) {
+    let mut volumes: Vec<_> = lost.into_iter().flat_map(|lost| lost.volumes).collect();
+    // The state tells what in the others is work.
+    volumes.sort_by_key(|(kind, _)| *kind == Kind::State);
+    for (kind, volume) in volumes {
         if kind.goes_with_sandbox() || (git_too && kind == Kind::Git) {
-            engine.remove_freed_volume(&volume).await?;
-            result.removed.push(volume);
+            engine.remove_freed_volume(&volume.name).await?;
+            result.removed.push(volume.name);
         } else if kind == Kind::Git {
-            result.kept.push(volume);
+            result.kept.push(volume.name);
         }
     }
     Ok(result)
@@ -107,7 +119,7 @@ pub(crate) fn among(volumes: &[VolumeFacts], ids: &BTreeSet<String>) -> Vec<Lost
             repository: None,
             volumes: Vec::new(),
         });
-        entry.volumes.push((kind, volume.name.clone()));
+        entry.volumes.push((kind, volume.clone()));
         let created = label(key::CREATED_AT).and_then(|text| text.parse().ok());
         entry.created_at = entry.created_at.or(created);
         if entry.repository.is_none() {

@@ -12,7 +12,7 @@ use crate::output::Steps;
 /// When the registry does not have it, does not answer, or wants another sign-in.
 pub async fn pull(engine: &Engine, reference: &str, steps: &mut Steps) -> Result<()> {
     steps.begin("pull");
-    let login = crate::registry::login_for(reference);
+    let login = crate::registry::find_login(reference).await;
     let mut progress = std::pin::pin!(engine.pull_image(reference, login));
     while let Some(item) = progress.next().await {
         match item {

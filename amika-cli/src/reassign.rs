@@ -208,20 +208,18 @@ pub async fn recover(engine: &Engine, name: &str) -> Result<bool> {
         return Ok(false);
     };
     let current = find(engine, name, Some(&id)).await?;
+    if let Some(next) = &next
+        && !may_be_settled(next.container.state, next.record.creator.as_ref())
+    {
+        return Err(CommandError::new(
+            ExitCode::Conflict,
+            format!("another amika may be working on sandbox \"{name}\""),
+        )
+        .hint("wait for it to end; what never started within a day, `amika doctor --fix --others` tells of"));
+    }
     match (next, current, old) {
         // It never ran: the sandbox is the other one.
         (Some(next), current, old) if next.container.state == ContainerState::Created => {
-            if next
-                .record
-                .creator
-                .as_ref()
-                .is_some_and(crate::creator::is_alive)
-            {
-                return Err(CommandError::new(
-                    ExitCode::Conflict,
-                    format!("another amika is working on sandbox \"{name}\""),
-                ));
-            }
             remove(engine, &next).await?;
             drop_unused_images(engine, &id).await;
             if let (None, Some(old)) = (current, old) {
@@ -247,26 +245,48 @@ pub async fn recover(engine: &Engine, name: &str) -> Result<bool> {
     Ok(true)
 }
 
+/// Whether it can be told what a container is that was to take a sandbox's place, and nobody is at work on it.
+fn may_be_settled(state: ContainerState, creator: Option<&amika_core::label::Creator>) -> bool {
+    use crate::creator::{Life, life};
+    !matches!(
+        (state, creator.map(life)),
+        (ContainerState::Unknown, _)
+            | (_, Some(Life::Unseen))
+            | (ContainerState::Created, Some(Life::Alive))
+    )
+}
+
 /// The sandbox that a container belongs to which is named so only while ports are reassigned.
 pub fn passing(name: &str) -> Option<&str> {
     name.strip_suffix(NEXT).or_else(|| name.strip_suffix(OLD))
 }
 
-/// Removes the containers of a sandbox that reassignments left, which keep its volumes in use.
+/// Removes the containers of a sandbox that reassignments left, or are making just now, which keep its volumes in use:
+/// one may have got the sandbox's own name meanwhile.
 ///
 /// # Errors
 /// Those of the engine.
-pub async fn remove_containers(engine: &Engine, id: &SandboxId) -> Result<()> {
-    for container in engine.list_containers(&format!("{}={id}", key::ID)).await? {
-        if passing(&container.name).is_none() {
-            continue;
+pub async fn remove_containers(engine: &Engine, id: &SandboxId, name: Option<&str>) -> Result<()> {
+    // One that is made between the list and the removal is in the next list.
+    for _ in 0..MAX_ROUNDS {
+        let mut all = engine.list_containers(&format!("{}={id}", key::ID)).await?;
+        all.retain(|container| takes_place(&container.name, name));
+        if all.is_empty() {
+            break;
         }
-        match engine.remove_container(&container.id).await {
-            Err(error) if !error.is_not_found() => return Err(error.into()),
-            _ => {}
+        for container in all {
+            match engine.remove_container(&container.id).await {
+                Err(error) if !error.is_not_found() => return Err(error.into()),
+                _ => {}
+            }
         }
     }
     Ok(())
+}
+
+/// Whether a container of a sandbox's id that was called `sandbox` and is removed is that sandbox still.
+fn takes_place(container: &str, sandbox: Option<&str>) -> bool {
+    passing(container).is_some() || sandbox == Some(container)
 }
 
 /// Removes the images that hold a sandbox's files and that no container uses any more.
@@ -313,7 +333,7 @@ fn is_in_work(labels: &Labels) -> bool {
         record
             .creator
             .as_ref()
-            .is_some_and(crate::creator::is_alive)
+            .is_some_and(crate::creator::may_live)
     })
 }
 
@@ -368,6 +388,44 @@ fn moved(before: &Sandbox, now: &ContainerFacts) -> Vec<Moved> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_another_may_be_at_work_on_or_is_unknown_is_left_alone() {
+        let here = crate::creator::this_process();
+        let dead = amika_core::label::Creator {
+            started: here.started + 1,
+            ..here.clone()
+        };
+        let far = amika_core::label::Creator {
+            host: "elsewhere".into(),
+            ..here.clone()
+        };
+        for (state, creator, settled) in [
+            (ContainerState::Created, None, true),
+            (ContainerState::Created, Some(&dead), true),
+            (ContainerState::Created, Some(&here), false),
+            (ContainerState::Created, Some(&far), false),
+            (ContainerState::Running, Some(&here), true),
+            (ContainerState::Running, Some(&dead), true),
+            (ContainerState::Running, Some(&far), false),
+            (ContainerState::Unknown, Some(&dead), false),
+            (ContainerState::Unknown, None, false),
+        ] {
+            assert_eq!(
+                may_be_settled(state, creator),
+                settled,
+                "{state:?} {creator:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_took_a_sandboxs_place_while_it_was_deleted_goes_with_it() {
+        let is = |container| takes_place(container, Some("teal-tokyo"));
+        assert!(is("teal-tokyo") && is("teal-tokyo.reassign") && is("teal-tokyo.replaced"));
+        assert!(!is("copy"));
+        assert!(!takes_place("teal-tokyo", None));
+    }
 
     #[test]
     fn names_tell_what_was_going_on() {

@@ -1,8 +1,9 @@
 //! Sign-ins for registries, from where `docker login` keeps them.
 
 use std::collections::HashMap;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use serde::Deserialize;
@@ -37,15 +38,27 @@ struct HelperAnswer {
     secret: String,
 }
 
+/// How long a helper may take: one that asks its user on a screen waits for him.
+const LONGEST: Duration = Duration::from_mins(2);
+/// Between two looks at whether it ended.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// As [`login_for`], beside whatever else is going on: Ctrl-C is heard while a helper thinks.
+pub async fn find_login(image: &str) -> Option<RegistryLogin> {
+    let image = image.to_owned();
+    let found = tokio::task::spawn_blocking(move || login_for(&image));
+    found.await.ok().flatten()
+}
+
 /// The sign-in for the registry of an image, if docker has one.
 ///
 /// A helper that fails counts as no sign-in: the registry then says what it wants.
-pub fn login_for(image: &str) -> Option<RegistryLogin> {
+fn login_for(image: &str) -> Option<RegistryLogin> {
     let path = crate::host::docker_config_dir().join("config.json");
     let config: Config = serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()?;
     let server = server_of(image);
     let helper = config.helpers.get(&server).or(config.store.as_ref());
-    if let Some(login) = helper.and_then(|helper| ask_helper(helper, &server)) {
+    if let Some(login) = helper.and_then(|helper| ask_helper(helper, &server, LONGEST)) {
         return Some(login);
     }
     from_file(&config, &server)
@@ -101,20 +114,48 @@ fn from_file(config: &Config, server: &str) -> Option<RegistryLogin> {
     })
 }
 
-fn ask_helper(helper: &str, server: &str) -> Option<RegistryLogin> {
-    let mut child = Command::new(format!("docker-credential-{helper}"))
+fn ask_helper(helper: &str, server: &str, longest: Duration) -> Option<RegistryLogin> {
+    ask_program(&format!("docker-credential-{helper}"), server, longest)
+}
+
+fn ask_program(helper: &str, server: &str, longest: Duration) -> Option<RegistryLogin> {
+    let mut child = Command::new(helper)
         .arg("get")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .ok()?;
-    child.stdin.take()?.write_all(server.as_bytes()).ok()?;
-    let output = child.wait_with_output().ok()?;
-    if !output.status.success() {
+    // One that does not read, or whose child holds the pipe, must not hold us up: others wait on its pipes.
+    let (mut stdin, mut stdout) = (child.stdin.take()?, child.stdout.take()?);
+    let question = server.to_owned();
+    std::thread::spawn(move || stdin.write_all(question.as_bytes()));
+    let (sender, said) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut answer = Vec::new();
+        let read = stdout.read_to_end(&mut answer);
+        sender.send(read.map(|_| answer))
+    });
+    let end = Instant::now() + longest;
+    let status = loop {
+        match child.try_wait().ok()? {
+            Some(status) => break status,
+            None if Instant::now() >= end => {
+                tracing::debug!(helper, "the credential helper takes too long");
+                // It may have ended meanwhile.
+                let _ = child.kill();
+                let _ = child.wait();
+                return None;
+            }
+            None => std::thread::sleep(PAUSE),
+        }
+    };
+    if !status.success() {
         return None;
     }
-    let answer: HelperAnswer = serde_json::from_slice(&output.stdout).ok()?;
+    let left = end.saturating_duration_since(Instant::now());
+    let answer = said.recv_timeout(left).ok()?.ok()?;
+    let answer: HelperAnswer = serde_json::from_slice(&answer).ok()?;
     let server = server.to_owned();
     // The helpers' protocol: this user name marks the secret as an identity token.
     Some(if answer.username == "<token>" {
@@ -136,6 +177,24 @@ fn ask_helper(helper: &str, server: &str) -> Option<RegistryLogin> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_helper_that_does_not_answer_is_not_waited_for() {
+        let directory = tempfile::tempdir().expect("a directory");
+        for (name, script) in [
+            ("asleep", "exec sleep 600"),
+            // What it left behind holds its output open.
+            ("haunted", "sleep 600 & exit 0"),
+        ] {
+            let path = directory.path().join(format!("docker-credential-{name}"));
+            std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("written");
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(&path, mode).expect("executable");
+            let program = path.to_str().expect("a path");
+            let login = ask_program(program, "r.example", Duration::from_millis(300));
+            assert!(login.is_none(), "{name}");
+        }
+    }
 
     #[test]
     fn registries_are_told_by_dockers_rule() {

@@ -44,6 +44,8 @@ pub enum State {
     SetupFailed,
     /// Ended.
     Stopped,
+    /// The engine has a word for it that is not known here, or none: nothing is ever deleted because of it.
+    Unknown,
     /// Its removal failed half-way: it can be deleted, and nothing else.
     Dead,
     /// Its container was removed behind Amika's back; volumes of it are left.
@@ -62,6 +64,7 @@ impl State {
             Self::Paused => "paused",
             Self::SetupFailed => "setup failed",
             Self::Stopped => "stopped",
+            Self::Unknown => "unknown",
             Self::Dead => "dead",
             Self::Lost => "lost",
         }
@@ -76,7 +79,7 @@ impl State {
     ) -> Self {
         match container {
             ContainerState::Created => match &record.creator {
-                Some(creator) if crate::creator::is_alive(creator) => Self::Creating,
+                Some(creator) if crate::creator::may_live(creator) => Self::Creating,
                 _ => Self::Interrupted,
             },
             ContainerState::Running | ContainerState::Restarting => match phase {
@@ -85,12 +88,13 @@ impl State {
                 Some(Phase::Running) | None => Self::Running,
             },
             ContainerState::Paused => Self::Paused,
-            ContainerState::Removing => Self::Stopping,
+            ContainerState::Stopping | ContainerState::Removing => Self::Stopping,
             ContainerState::Exited => match last_boot.and_then(|boot| boot.status.outcome) {
                 Some(Outcome::SetupFailed) => Self::SetupFailed,
                 _ => Self::Stopped,
             },
             ContainerState::Dead => Self::Dead,
+            ContainerState::Unknown => Self::Unknown,
         }
     }
 }
@@ -376,5 +380,81 @@ async fn unknown(engine: &Engine, name: &str) -> CommandError {
     match amika_core::nearest::nearest(name, names.iter().map(String::as_str)) {
         Some(near) => error.hint(format!("did you mean `{}`?", shell_quote(near))),
         None => error.hint("`amika sandbox list` shows the sandboxes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use amika_core::label::Creator;
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn a_state_is_told_from_the_engine_and_nothing_unknown_counts_as_never_started() {
+        let record = |creator: Option<Creator>| SandboxRecord {
+            creator,
+            ..SandboxRecord::new(SandboxId::from_random([7; 16]))
+        };
+        let here = crate::creator::this_process();
+        let dead = Creator {
+            started: here.started + 1,
+            ..here.clone()
+        };
+        let far = Creator {
+            host: "elsewhere".into(),
+            ..here.clone()
+        };
+        for (container, creator, phase, state) in [
+            (ContainerState::Created, None, None, State::Interrupted),
+            (
+                ContainerState::Created,
+                Some(&dead),
+                None,
+                State::Interrupted,
+            ),
+            (ContainerState::Created, Some(&here), None, State::Creating),
+            (ContainerState::Created, Some(&far), None, State::Creating),
+            (ContainerState::Unknown, Some(&dead), None, State::Unknown),
+            (
+                ContainerState::Unknown,
+                None,
+                Some(Phase::Running),
+                State::Unknown,
+            ),
+            (ContainerState::Stopping, Some(&dead), None, State::Stopping),
+            (ContainerState::Removing, Some(&dead), None, State::Stopping),
+            (ContainerState::Paused, Some(&dead), None, State::Paused),
+            (ContainerState::Exited, Some(&dead), None, State::Stopped),
+            (ContainerState::Dead, Some(&dead), None, State::Dead),
+            (ContainerState::Running, None, None, State::Running),
+            (
+                ContainerState::Running,
+                None,
+                Some(Phase::Setup),
+                State::Setup,
+            ),
+            (
+                ContainerState::Running,
+                None,
+                Some(Phase::Starting),
+                State::Setup,
+            ),
+            (
+                ContainerState::Running,
+                None,
+                Some(Phase::Exited),
+                State::Stopping,
+            ),
+            (
+                ContainerState::Restarting,
+                None,
+                Some(Phase::Running),
+                State::Running,
+            ),
+        ] {
+            let told = State::tell(container, &record(creator.cloned()), phase, None);
+            assert_eq!(told, state, "{container:?} {creator:?} {phase:?}");
+        }
     }
 }

@@ -81,6 +81,8 @@ pub mod path {
     pub const GIT_SNAPSHOT: &str = "/var/lib/amikad/git-snapshot.json";
     /// Directory of what each copy of host files was made of, by number: later work is told from it.
     pub const COPIES: &str = "/var/lib/amikad/copies";
+    /// Such a list of the home: what the image, `amika` and setup put there.
+    pub const HOME_BEGINNING: &str = "/var/lib/amikad/copies/home";
     /// JSON list of agents whose sign-ins were copied in after the sandbox was made: its labels, which
     /// cannot change, know of the others.
     pub const ADDED_CREDENTIALS: &str = "/var/lib/amikad/added-credentials.json";

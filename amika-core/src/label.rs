@@ -64,6 +64,12 @@ pub mod key {
     pub const CREATOR_PID: &str = "dev.amika.creator.pid";
     /// Start time of that process, as its kernel counts it: tells it from a later one of that id.
     pub const CREATOR_STARTED: &str = "dev.amika.creator.started";
+    /// User id of that process.
+    pub const CREATOR_UID: &str = "dev.amika.creator.uid";
+    /// The space that its process id is of: containers of one machine count by themselves.
+    pub const CREATOR_PID_NAMESPACE: &str = "dev.amika.creator.pid-namespace";
+    /// Digest of that machine's id: two machines may have one host name.
+    pub const CREATOR_MACHINE: &str = "dev.amika.creator.machine";
     /// Name of the preset, where the image is one.
     pub const PRESET: &str = "dev.amika.preset";
     /// Reference of the image, as it was asked for.
@@ -85,7 +91,7 @@ pub mod key {
     pub const SIGNATURE: &str = "dev.amika.signature";
 
     /// All of them.
-    pub const ALL: [&str; 26] = [
+    pub const ALL: [&str; 29] = [
         ID,
         KIND,
         VERSION,
@@ -103,6 +109,9 @@ pub mod key {
         CREATOR_BOOT_ID,
         CREATOR_PID,
         CREATOR_STARTED,
+        CREATOR_UID,
+        CREATOR_PID_NAMESPACE,
+        CREATOR_MACHINE,
         PRESET,
         IMAGE,
         AGENT_CWD,

@@ -22,6 +22,7 @@ pub mod image;
 #[cfg(feature = "config")]
 pub mod label;
 pub mod limit;
+pub mod manifest;
 pub mod mount;
 pub mod name;
 #[cfg(feature = "config")]
@@ -39,3 +40,4 @@ pub mod trust;
 pub mod untrusted;
 pub mod volume;
 pub mod wire;
+pub mod work;

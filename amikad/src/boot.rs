@@ -11,6 +11,7 @@ use amika_core::wire::NextBoot;
 use nix::sys::signal::SigSet;
 
 use crate::args::Place;
+use crate::beginning::Beginning;
 use crate::environment::Environment;
 use crate::files::read_small;
 use crate::mapping;
@@ -47,6 +48,8 @@ pub(crate) struct Boot {
     pub(crate) agent_cwd: PathBuf,
     /// The setup script, if one is to run.
     pub(crate) script: Option<Script>,
+    /// What the home was made of, until setup made it more.
+    pub(crate) beginning: Option<Beginning>,
     /// Signal mask of the container.
     pub(crate) mask: SigSet,
     /// Whether this process is the container's PID 1.
@@ -103,6 +106,11 @@ impl Boot {
         }
         let skip = orders.skip_setup || orders.rescue;
         let script = (!skip).then(|| script_to_run(&environment)).flatten();
+        let is_first = !Path::new(path::BOOT_RECORD).exists();
+        let makes_something = script.as_ref().is_some_and(|script| !script.is_noop());
+        let beginning = (is_first || makes_something)
+            .then(|| Beginning::look(is_first, &mounts))
+            .flatten();
         Ok(Self {
             environment,
             children,
@@ -114,6 +122,7 @@ impl Boot {
             cmd_cwd,
             agent_cwd,
             script,
+            beginning,
             mask,
             is_init: nix::unistd::getpid().as_raw() == 1,
         })

@@ -5,6 +5,7 @@
 #![cfg_attr(not(test), no_main)]
 
 mod args;
+mod beginning;
 mod boot;
 mod environment;
 mod exec_as;

@@ -74,7 +74,7 @@ fn what_is_left_of_a_sandbox_is_offered_to_what_removes_it() {
         eventually("what is left is offered", || offers(words));
     }
     assert!(!offers(&["sandbox", "start", ""]));
-    let deleted = sandbox.verb("delete", &["--volumes"]).output();
+    let deleted = sandbox.verb("delete", &["--volumes", "--force"]).output();
     assert_eq!(deleted.code, 0, "{deleted:?}");
     assert!(!offers(&prune));
 }

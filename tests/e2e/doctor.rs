@@ -293,6 +293,57 @@ fn volumes_of_a_sandbox_that_docker_removed_are_leftovers_but_its_work_is_not() 
 }
 
 #[test]
+fn what_another_machine_may_be_at_work_on_is_left_alone_for_a_day() {
+    let stage = Stage::new();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.unwrap().as_secs();
+    let labels = |id: &str, age: u64| {
+        let mut options = Vec::new();
+        for (key, value) in [
+            ("version", "1".to_owned()),
+            ("id", format!("01234567-89ab-4def-8123-45678900000{id}")),
+            ("created-at", ((now - age * 3600) * 1000).to_string()),
+            ("creator.host", "far.example".to_owned()),
+            ("creator.boot-id", "b".to_owned()),
+            ("creator.pid", "42".to_owned()),
+            ("creator.started", "4711".to_owned()),
+        ] {
+            options.extend(["--label".to_owned(), format!("dev.amika.{key}={value}")]);
+        }
+        options
+    };
+    let volume = |id: &str, age: u64| {
+        let name = stage.name();
+        let mut args = vec!["volume".to_owned(), "create".to_owned()];
+        args.extend(labels(id, age));
+        for label in [stage.label(), "dev.amika.kind=home".to_owned()] {
+            let label = label.trim_start_matches("label=").to_owned();
+            args.extend(["--label".to_owned(), label]);
+        }
+        args.push(name.clone());
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        docker(&args).ended(0, &[]);
+        name
+    };
+    let (young, old) = (volume("1", 23), volume("2", 25));
+    let mut container = labels("3", 25);
+    container.extend(["--label".to_owned(), "dev.amika.kind=sandbox".to_owned()]);
+    let container: Vec<&str> = container.iter().map(String::as_str).collect();
+    let container = stage.stranger(&container, &[DEBIAN]);
+    let fixed = doctor(&stage, &["--fix"]);
+    assert_eq!(fixed["removed"], serde_json::json!([]), "{fixed}");
+    assert_eq!(fixed["kept"][0]["name"], old.as_str(), "{fixed}");
+    let reason = fixed["kept"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("on far.example, 25 h ago"), "{reason}");
+    assert!(reason.contains("--fix --others"), "{reason}");
+    let fixed = doctor(&stage, &["--fix", "--others"]);
+    assert_eq!(fixed["removed"], serde_json::json!([old]), "{fixed}");
+    // By the engine's clock it was made now, whatever its label says.
+    docker(&["container", "inspect", &container.name]).ended(0, &[]);
+    docker(&["volume", "rm", &young]).ended(0, &[]);
+}
+
+#[test]
 fn a_create_under_way_and_a_sandbox_that_runs_are_no_leftovers() {
     let stage = Stage::new();
     let running = stage.sandbox(DEBIAN, &[]);

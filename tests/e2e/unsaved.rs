@@ -220,3 +220,97 @@ fn where_it_cannot_be_told_in_time_nothing_is_deleted() {
     );
     assert_eq!(sandbox.engine_state(), "running");
 }
+
+#[test]
+fn what_is_beside_a_clone_is_work_and_what_setup_and_caches_put_there_is_not() {
+    let stage = Stage::new();
+    let repository = stage.repository("app", &[("file", "x")]);
+    let script = "#!/bin/sh\nmkdir -p ~/bin ~/workspace/tools /home/amika/.cache\necho x >/home/amika/made\n\
+         echo y >/home/amika/workspace/tools/z\n";
+    let setup = stage.file("setup.sh", script);
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&setup, mode).unwrap();
+    let sandbox = stage.sandbox(DEBIAN, &["--setup-script", &setup, "--git", &repository]);
+    run(
+        &sandbox,
+        "mkdir -p .cache/x .claude/projects .npm && echo c >.cache/x/y && echo t >.claude/projects/1.jsonl",
+    );
+    // A start runs setup anew; what was there by then stays what it was.
+    sandbox.verb("restart", &[]).output().ended(0, &[]);
+    let clean = stage.sandbox(DEBIAN, &["--setup-script", &setup, "--git", &repository]);
+    clean.verb("delete", &[]).output().ended(0, &[]);
+    // Its clone stays.
+    let clone = stage.volumes().into_iter();
+    for clone in clone.filter(|volume| volume.contains(&format!("-git-{}-", clean.name))) {
+        crate::support::docker(&["volume", "rm", &clone]).ended(0, &[]);
+    }
+    run(
+        &sandbox,
+        "mkdir -p workspace/lib && touch -d 2001-01-01 workspace/lib/x",
+    );
+    sandbox.verb("restart", &[]).output().ended(0, &[]);
+    kept(&sandbox, "in /home/amika/workspace: lib");
+    let sandbox = stage.sandbox(DEBIAN, &["--git", &repository]);
+    run(&sandbox, "echo x >notes");
+    kept(&sandbox, "in /home/amika: notes");
+}
+
+#[test]
+fn what_is_left_of_a_sandbox_is_looked_through_before_it_goes() {
+    let stage = Stage::new();
+    stage.file("data/a", "a");
+    let mount = format!("{}:/data", stage.home().join("data").display());
+    for script in ["echo x >workspace/notes", "echo b >/data/a"] {
+        let sandbox = stage.sandbox(DEBIAN, &["--mount", &mount]);
+        run(&sandbox, script);
+        crate::support::docker(&["rm", "-f", &sandbox.name]).ended(0, &[]);
+        let volumes = stage.volumes();
+        has(
+            &sandbox.verb("delete", &[]).output(),
+            4,
+            "holds work that would be lost with it",
+        );
+        let fixed = stage.amika(&["doctor", "--fix", "-o", "json"]).output();
+        let kept = fixed.ended(0, &[]).json()["kept"].to_string();
+        assert!(kept.contains("holds work"), "{kept}");
+        assert!(kept.contains("delete --force"), "{kept}");
+        assert_eq!(stage.volumes(), volumes);
+        sandbox.verb("delete", &["--force"]).output().ended(0, &[]);
+        assert!(stage.volumes().is_empty());
+        let sandbox = stage.sandbox(DEBIAN, &["--mount", &mount]);
+        crate::support::docker(&["rm", "-f", &sandbox.name]).ended(0, &[]);
+        sandbox.verb("delete", &[]).output().ended(0, &[]);
+        assert!(stage.volumes().is_empty());
+    }
+}
+
+#[test]
+fn a_clone_that_goes_too_is_told_of_in_gits_words() {
+    let stage = Stage::new();
+    let repository = stage.repository("app", &[("file", "x")]);
+    let sandbox = stage.sandbox(DEBIAN, &["--git", &repository]);
+    let clone = sandbox.exec(&["pwd"]).output().stdout_text();
+    let has_git = sandbox.exec(&["git", "--version"]).output().code == 0;
+    run(&sandbox, &format!("echo x >{}/new", clone.trim()));
+    let words = if has_git {
+        "1 changed file"
+    } else {
+        "cannot be told: there is no git"
+    };
+    let volumes = stage.volumes();
+    for running in [true, false] {
+        if !running {
+            sandbox
+                .verb("stop", &["--timeout", "0s"])
+                .output()
+                .ended(0, &[]);
+        }
+        has(&sandbox.verb("delete", &["--volumes"]).output(), 4, words);
+    }
+    assert_eq!(stage.volumes(), volumes);
+    sandbox
+        .verb("delete", &["--volumes", "--force"])
+        .output()
+        .ended(0, &[]);
+    assert!(stage.volumes().is_empty());
+}

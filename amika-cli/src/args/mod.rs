@@ -110,9 +110,15 @@ pub struct DoctorArgs {
     /// Remove what interrupted commands left behind.
     ///
     /// Containers that were never finished and home, state and copy volumes without their container
-    /// go. A git volume that holds anything stays.
+    /// go, unless there is work in them. A git volume that holds anything stays.
     #[arg(long)]
     pub fix: bool,
+    /// With `--fix`, remove also what others left.
+    ///
+    /// A create of another user, host or container cannot be seen from here, so what it left is kept. With this, what
+    /// was made 24 hours ago and more and never started goes, too.
+    #[arg(long, requires = "fix")]
+    pub others: bool,
 }
 
 /// Whether JSON was asked for, told from arguments that cannot be parsed as a whole.

@@ -177,7 +177,7 @@ async fn examine(args: &DoctorArgs, report: &mut Report) -> Result<()> {
     mounts::check_root(&engine, &system, report).await?;
     mounts::check_programs(&engine, report).await?;
     check_labels(&engine, report).await?;
-    check_leftovers(&engine, args.fix, report).await
+    check_leftovers(&engine, args, report).await
 }
 
 /// Labels of sandboxes that cannot be read, or that another container bears too.
@@ -338,11 +338,22 @@ async fn check_images(engine: &Engine, system: &SystemFacts, report: &mut Report
     Ok(())
 }
 
-async fn check_leftovers(engine: &Engine, fix: bool, report: &mut Report) -> Result<()> {
+async fn check_leftovers(engine: &Engine, args: &DoctorArgs, report: &mut Report) -> Result<()> {
     report.git_volumes = leftovers::git_volumes_without_sandbox(engine).await?;
     for leftover in leftovers::find(engine).await? {
-        if !fix {
+        if !args.fix {
             report.leftovers.push(leftover);
+            continue;
+        }
+        if leftover.others && !args.others {
+            report.kept.push(Kept {
+                kind: leftover.kind,
+                name: leftover.name,
+                reason: format!(
+                    "{}; `amika doctor --fix --others` removes it",
+                    leftover.reason
+                ),
+            });
             continue;
         }
         match leftovers::remove(engine, &leftover).await? {

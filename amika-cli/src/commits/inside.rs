@@ -34,6 +34,12 @@ impl Inside {
         }
     }
 
+    /// The same repository, at the same place of another container.
+    pub fn of_container(mut self, container: &str) -> Self {
+        container.clone_into(&mut self.container);
+        self
+    }
+
     async fn start(&self, arguments: &[&str]) -> Result<(ExecSession, Ending)> {
         let mut command = vec!["git".to_owned()];
         command.extend(arguments.iter().map(|argument| (*argument).to_owned()));

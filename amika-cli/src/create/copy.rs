@@ -114,7 +114,7 @@ fn pack(
         "" => Top::Root,
         name => Top::Named(Path::new(name)),
     };
-    let mut manifest = Manifest::begin();
+    let mut manifest = Manifest::begin(crate::host::now_millis() / 1000);
     let tar = TarOut::new(to, agent, Modes::Kept, "");
     let report = archive::pack_noting(source, top, tar, &mut manifest)?;
     Ok((report, manifest))

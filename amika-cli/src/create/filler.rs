@@ -36,6 +36,7 @@ impl Filler {
     ) -> Result<Self, EngineError> {
         let labels = ResourceRecord {
             id: Some(plan.record.id.clone()),
+            creator: plan.record.creator.clone(),
             test: plan.record.test.clone(),
             ..ResourceRecord::new(Kind::Amikad)
         };

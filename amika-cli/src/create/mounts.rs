@@ -395,6 +395,7 @@ fn plan_host(
             sandbox: Some(name.clone()),
             source: Some(mount.source.clone()),
             created_at: Some(facts.now),
+            creator: Some(facts.creator.clone()),
             test: facts.test.clone(),
             ..ResourceRecord::new(Kind::RwCopy)
         };

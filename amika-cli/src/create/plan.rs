@@ -248,6 +248,7 @@ fn own_volume(
         sandbox: Some(name.clone()),
         repository: repository.map(str::to_owned),
         created_at: Some(facts.now),
+        creator: Some(facts.creator.clone()),
         test: facts.test.clone(),
         ..ResourceRecord::new(kind)
     }

@@ -4,9 +4,8 @@
 //! key; the container is given only the token's SHA-256. So there is nothing to put into the
 //! container, nothing to read back, and nothing in a commit of it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use amika_core::proof::Key;
@@ -111,19 +110,12 @@ fn read_key(mut file: File) -> std::io::Result<UserKey> {
 /// one wins and both read the same key.
 fn make_key(dir: &Path, path: &Path) -> std::io::Result<UserKey> {
     let key: [u8; KEY_LENGTH] = rand::random();
-    let temporary = dir.join(format!(".key-{}", std::process::id()));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)?;
+    // Of a name that nobody else can have: the process's id is another's in another container with this home.
+    let mut file = tempfile::Builder::new().prefix(".key-").tempfile_in(dir)?;
     file.write_all(&key)?;
-    file.sync_all()?;
-    let linked = std::fs::hard_link(&temporary, path);
-    std::fs::remove_file(&temporary)?;
-    match linked {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Err(error) if error.error.kind() != std::io::ErrorKind::AlreadyExists => Err(error.error),
         _ => read_key(File::open(path)?),
     }
 }
@@ -148,6 +140,20 @@ mod tests {
             .permissions()
             .mode();
         assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(dir.path()).expect("the dir").count(), 1);
+    }
+
+    #[test]
+    fn of_many_first_uses_at_once_all_have_one_key() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let load = || UserKey::load_from(dir.path()).expect("a key").token("id").0;
+        let tokens: Vec<String> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..16).map(|_| scope.spawn(load)).collect();
+            let ends = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
+            ends.map(|end| end.expect("no panic")).collect()
+        });
+        assert!(tokens.iter().all(|token| *token == tokens[0]));
+        assert_eq!(tokens[0], load());
         assert_eq!(std::fs::read_dir(dir.path()).expect("the dir").count(), 1);
     }
 

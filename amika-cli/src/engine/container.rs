@@ -7,21 +7,30 @@ use std::collections::HashMap;
 
 use amika_core::name::can_be_on_an_engine;
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
-    RemoveContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptions,
+    ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
+    StopContainerOptionsBuilder,
 };
 
 use body::body;
-use facts::facts;
 pub(super) use facts::summary;
 pub use facts::{
     CapabilityFacts, ContainerFacts, ContainerState, ContainerSummary, LimitFacts, MountFacts,
     PublishedPort,
 };
+use facts::{each_summary, facts, facts_of};
 
 use super::removal::until_let_go;
 use super::spec::ContainerSpec;
 use super::{Engine, EngineError};
+
+/// An answer that the client library could not read.
+fn unread(error: &bollard::errors::Error) -> Option<&str> {
+    match error {
+        bollard::errors::Error::JsonDataError { contents, .. } => Some(contents),
+        _ => None,
+    }
+}
 
 impl Engine {
     /// Makes a container and the volumes that it names and that do not exist; returns its id.
@@ -102,11 +111,17 @@ impl Engine {
                 name.escape_debug()
             )));
         }
-        self.docker
+        let answer = self
+            .docker
             .inspect_container(name, None::<InspectContainerOptions>)
-            .await
-            .map(facts)
-            .map_err(EngineError::from_bollard)
+            .await;
+        match answer {
+            Ok(answer) => Ok(facts(answer)),
+            Err(error) => match unread(&error).map(facts_of) {
+                Some(Ok(facts)) => Ok(facts),
+                _ => Err(EngineError::from_bollard(error)),
+            },
+        }
     }
 
     /// Lists all containers that have a label, running or not.
@@ -118,21 +133,33 @@ impl Engine {
             .all(true)
             .filters(&filters)
             .build();
-        let list = self
-            .docker
-            .list_containers(Some(options))
-            .await
-            .map_err(EngineError::from_bollard)?;
-        let mut containers: Vec<ContainerSummary> = list.into_iter().map(summary).collect();
+        let mut containers = self.summaries(options).await?;
         for container in &mut containers {
-            // The list says so for ever of one whose removal failed; the container itself knows better.
-            if container.state == ContainerState::Removing
-                && let Ok(facts) = self.inspect_container(&container.id).await
+            // The list says so for ever of one whose removal failed, and does not say whether one ever ran; the
+            // container itself knows better.
+            if matches!(
+                container.state,
+                ContainerState::Removing | ContainerState::Unknown
+            ) && let Ok(facts) = self.inspect_container(&container.id).await
             {
                 container.state = facts.state;
             }
         }
         Ok(containers)
+    }
+
+    /// A list as the engine gives it, each container read by itself.
+    pub(super) async fn summaries(
+        &self,
+        options: ListContainersOptions,
+    ) -> Result<Vec<ContainerSummary>, EngineError> {
+        match self.docker.list_containers(Some(options)).await {
+            Ok(list) => Ok(list.into_iter().map(summary).collect()),
+            Err(error) => match unread(&error).map(each_summary) {
+                Some(Ok(list)) => Ok(list),
+                _ => Err(EngineError::from_bollard(error)),
+            },
+        }
     }
 
     /// Waits until a container does not run; returns its exit code.

@@ -120,6 +120,14 @@ impl Engine {
             .collect())
     }
 
+    /// All images by id, youngest first as the engine lists them.
+    pub async fn all_images(&self) -> Result<Vec<String>, EngineError> {
+        let options = ListImagesOptionsBuilder::new().build();
+        let list = self.docker.list_images(Some(options)).await;
+        let list = list.map_err(EngineError::from_bollard)?;
+        Ok(list.into_iter().map(|image| image.id).collect())
+    }
+
     /// Pulls an image, with progress as it comes.
     pub fn pull_image(
         &self,

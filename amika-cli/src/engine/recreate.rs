@@ -15,7 +15,6 @@ use bollard::query_parameters::{
     RenameContainerOptionsBuilder,
 };
 
-use super::container::summary;
 use super::{ContainerSummary, Engine, EngineError, PublishedPort};
 
 impl Engine {
@@ -48,9 +47,10 @@ impl Engine {
         body.labels = Some(labels.clone().into_iter().collect());
         body.host_config.get_or_insert_default().port_bindings = Some(bindings(ports));
         let options = CreateContainerOptionsBuilder::new().name(name).build();
+        // Broken off, the engine would go on, and nobody would know of what it made.
+        let docker = self.docker.clone();
         let id = self
-            .docker
-            .create_container(Some(options), body)
+            .unbroken(async move { docker.create_container(Some(options), body).await })
             .await
             .map(|answer| answer.id)
             .map_err(EngineError::from_bollard)?;
@@ -84,12 +84,7 @@ impl Engine {
     /// Those of the engine.
     pub async fn running_containers(&self) -> Result<Vec<ContainerSummary>, EngineError> {
         let options = ListContainersOptionsBuilder::new().build();
-        let list = self
-            .docker
-            .list_containers(Some(options))
-            .await
-            .map_err(EngineError::from_bollard)?;
-        Ok(list.into_iter().map(summary).collect())
+        self.summaries(options).await
     }
 
     pub(super) async fn raw(

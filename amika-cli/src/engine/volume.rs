@@ -10,7 +10,7 @@ use super::removal::until_let_go;
 use super::{Engine, EngineError};
 
 /// A volume.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VolumeFacts {
     /// Its name.
     pub name: String,

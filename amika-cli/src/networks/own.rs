@@ -79,6 +79,7 @@ pub(super) async fn make(
         id: Some(wish.id.clone()),
         sandbox: Some(wish.sandbox.clone()),
         created_at: Some(crate::host::now_millis()),
+        creator: Some(crate::creator::this_process()),
         test: wish.test.clone(),
         ..ResourceRecord::new(Kind::Network)
     };

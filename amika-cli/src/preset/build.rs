@@ -11,6 +11,7 @@ use crate::amikad::Daemon;
 use crate::certificates;
 use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
+use crate::lock::FileLock;
 use crate::output::Steps;
 
 /// What to build, and how.
@@ -51,6 +52,15 @@ pub async fn ensure(
     let fingerprint = request.preset.fingerprint(daemon.fingerprint());
     let image = request.preset.reference(&fingerprint);
     let preset = request.preset.name().to_owned();
+    if !request.force && engine.inspect_image(&image).await?.is_some() {
+        return Ok(PresetImage {
+            preset,
+            image,
+            built: false,
+        });
+    }
+    // Two first creates side by side: the second waits for the first one's image, and has it.
+    let _lock = FileLock::wait(&format!("preset-{}-{fingerprint}", request.preset.name())).await?;
     if !request.force && engine.inspect_image(&image).await?.is_some() {
         return Ok(PresetImage {
             preset,

@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use amika_core::contract::path;
+use amika_core::work;
 use sha2::{Digest as _, Sha256};
 use tar::{Entry, EntryType};
 
-use super::manifest::Manifest;
+use amika_core::manifest::Manifest;
 
 /// How many things in a place are named; one more is found, to know that there are more.
 pub const NAMED: usize = 5;
@@ -20,6 +23,9 @@ pub enum Rule {
     Everything,
     /// What the copy did not have, as its manifest tells.
     NotCopied(Manifest),
+    /// What the home did not have when setup was done, as its manifest tells, less what is a cache. The place lies at
+    /// this path in the home.
+    NotBegun(Arc<Manifest>, PathBuf),
     /// What was written since that second: of copies that no manifest was made of.
     WrittenSince(u64),
 }
@@ -33,6 +39,8 @@ pub struct Look {
     pub beneath: Vec<PathBuf>,
     /// What counts.
     pub rule: Rule,
+    /// Whether it is a copy of host files.
+    pub is_copy: bool,
 }
 
 /// What was seen there.
@@ -84,6 +92,13 @@ impl Look {
         Ok(())
     }
 
+    /// Whether this is a cache, which only the home has: a copy of a host's files is that of a person.
+    fn is_cache(&self, inner: &Path) -> bool {
+        let place = self.place.join(inner);
+        let in_home = place.strip_prefix(path::HOME);
+        !self.is_copy && in_home.is_ok_and(work::is_cache)
+    }
+
     fn is_work<R: Read>(&self, entry: &mut Entry<'_, R>, inner: &Path) -> io::Result<bool> {
         let place = self.place.join(inner);
         if !inner.as_os_str().is_empty() && self.beneath.iter().any(|at| place.starts_with(at)) {
@@ -98,8 +113,11 @@ impl Look {
             }
             Rule::Everything => Ok(true),
             _ if kind.is_dir() => Ok(false),
-            Rule::WrittenSince(made) => Ok(modified(entry)? >= *made),
+            Rule::WrittenSince(made) => Ok(!self.is_cache(inner) && modified(entry)? >= *made),
             Rule::NotCopied(manifest) => is_new(entry, kind, inner, manifest),
+            Rule::NotBegun(manifest, at) => {
+                Ok(!self.is_cache(inner) && is_new(entry, kind, &at.join(inner), manifest)?)
+            }
         }
     }
 }
@@ -120,8 +138,11 @@ fn is_new<R: Read>(
         return Ok(kind == EntryType::Link);
     }
     let (size, modified) = (entry.size(), modified(entry)?);
+    if manifest.has_file(inner, size, modified, None) {
+        return Ok(false);
+    }
     if !manifest.needs_content(modified) {
-        return Ok(!manifest.has_file(inner, size, modified, None));
+        return Ok(true);
     }
     let mut hash = Hashing::new(entry);
     io::copy(&mut hash, &mut io::sink())?;
@@ -219,6 +240,7 @@ mod tests {
             place: "/home/amika/workspace".into(),
             beneath: beneath.iter().map(PathBuf::from).collect(),
             rule,
+            is_copy: false,
         }
     }
 
@@ -287,7 +309,7 @@ mod tests {
 
     #[test]
     fn of_a_copy_what_it_did_not_have_is_work() {
-        let mut manifest = Manifest::begin();
+        let mut manifest = Manifest::begin(crate::host::now_millis() / 1000);
         let young = u64::from(u32::MAX);
         let content = Sha256::digest(b"ab");
         manifest.add_file(Path::new("d/old"), 2, 9, None);
@@ -317,7 +339,7 @@ mod tests {
 
     #[test]
     fn a_file_that_was_copied_is_told_from_one_that_was_written() {
-        let mut manifest = Manifest::begin();
+        let mut manifest = Manifest::begin(crate::host::now_millis() / 1000);
         manifest.add_file(Path::new(""), 2, 9, None);
         let (_, manifest) = Manifest::from_file(&manifest.into_file("/x")).expect("a manifest");
         let look = look(Rule::NotCopied(manifest), &[]);

@@ -1,62 +1,253 @@
 //! Work in a sandbox that would be lost with it, and refusing to lose it.
 //!
-//! A sandbox without a repository keeps what is in its workspace in the home volume, and every sandbox
-//! keeps what was written into its copies of host files and directories; all that goes with it.
+//! One rule: whatever is in a volume that goes is work, less what was copied in, less what the image and setup put
+//! there, and less caches ([`amika_core::work`]). It holds for the volumes of a sandbox whose container is gone, too.
+//! Of a clone it is told in git's words.
 
+mod git;
 mod look;
-mod manifest;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use amika_core::contract::path;
 use amika_core::label::{Kind, ResourceRecord, key};
 
+pub use amika_core::manifest::Manifest;
 pub use look::Hashing;
 use look::{Look, NAMED, Rule, Seen};
-pub use manifest::Manifest;
 
 use crate::bridge;
-use crate::engine::{ContainerSpec, ContainerState, Engine, EngineError, MountFacts, MountSpec};
+use crate::engine::{
+    ContainerSpec, ContainerState, Engine, EngineError, MountFacts, MountSpec, VolumeFacts,
+};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::output::shell_quote;
 use crate::sandbox::Sandbox;
 
 /// How long a look at one place may take: an engine reads some gigabytes in that time.
 const LONGEST: Duration = Duration::from_secs(10);
+/// Where volumes of copies are put to look at them, each by its number.
+const COPY: &str = "/amika-copy-";
 /// Bytes of manifests that are read: those of sixteen million files.
 const MANIFESTS: usize = 256 << 20;
 
-/// Refuses to go on when work would be lost, or when that cannot be told.
+/// Refuses to go on when work would be lost, or when that cannot be told. With `git_too` the clone goes as well.
 ///
 /// # Errors
 /// [`ExitCode::Conflict`], naming what is there; those of the engine.
-pub async fn refuse(engine: &Engine, sandbox: &Sandbox) -> Result<()> {
-    // Nothing was written in the one, and the other is removed half-way: the engine shows no file of it.
-    if matches!(
-        sandbox.container.state,
-        ContainerState::Created | ContainerState::Dead
-    ) {
-        return Ok(());
-    }
-    let mut found = Vec::new();
-    for (look, holder) in places(engine, sandbox).await? {
-        let place = look.place.clone();
-        let seen = seen(engine, sandbox, look, holder).await?;
-        if seen.is_work() || !seen.is_whole {
-            found.push((place, seen));
+pub async fn refuse(engine: &Engine, sandbox: &Sandbox, git_too: bool) -> Result<()> {
+    let (container, record) = (&sandbox.container, &sandbox.record);
+    match container.state {
+        // Nothing was ever written in it.
+        ContainerState::Created => return Ok(()),
+        // Removed half-way: the engine shows no file of it, and its volumes are all that is left.
+        ContainerState::Dead => {
+            let going = crate::delete::volumes(engine, &container.id, record).await?;
+            return refuse_left(engine, &sandbox.name, record.id.as_str(), &going, git_too).await;
         }
+        _ => {}
     }
-    if found.is_empty() {
+    let going = crate::delete::volumes(engine, &container.id, record).await?;
+    let mut helpers = Helpers::new(engine, sandbox.name.clone(), record.id.as_str());
+    let looked = async {
+        let mut found: Vec<(PathBuf, Seen)> = Vec::new();
+        for (look, holder) in places(engine, &container.id, &container.mounts, &going).await? {
+            let at = match holder {
+                Some(holder) => helpers.alone(&container.image, holder).await?,
+                None => None,
+            };
+            let seen =
+                seen_in(engine, at.as_deref().unwrap_or(&container.id), look.clone()).await?;
+            found.push((look.place, seen));
+        }
+        Ok(found)
+    };
+    let looked: Result<_> = looked.await;
+    helpers.remove().await?;
+    let clones = if git_too {
+        git::of_sandbox(engine, sandbox, &going).await?
+    } else {
+        Vec::new()
+    };
+    let has_commits = record.repository.is_some();
+    told(&sandbox.name, looked?, clones, has_commits)
+}
+
+/// As [`refuse`], of a sandbox of which only these volumes are left.
+///
+/// # Errors
+/// As [`refuse`].
+pub async fn refuse_left(
+    engine: &Engine,
+    name: &str,
+    id: &str,
+    volumes: &[(Kind, VolumeFacts)],
+    git_too: bool,
+) -> Result<()> {
+    let (found, clones) = left(engine, name, id, volumes, git_too).await?;
+    told(name, found, clones, false).map_err(|mut error| {
+        // There is no container to copy it out of.
+        error.hints.retain(|hint| !hint.contains("sandbox cp"));
+        let volumes = volumes.iter().map(|(_, volume)| volume.name.as_str());
+        let volumes: Vec<&str> = volumes.collect();
+        error.hint(format!(
+            "its container is gone; `docker run --rm -it -v VOLUME:/mnt IMAGE` shows what is in a volume of {}",
+            volumes.join(", ")
+        ))
+    })
+}
+
+/// What volumes without a container hold.
+async fn left(
+    engine: &Engine,
+    name: &str,
+    id: &str,
+    volumes: &[(Kind, VolumeFacts)],
+    git_too: bool,
+) -> Result<(Vec<(PathBuf, Seen)>, Vec<git::Clone>)> {
+    let mut found = Vec::new();
+    let going = |(kind, _): &&(Kind, VolumeFacts)| kind.goes_with_sandbox();
+    if volumes.iter().any(|it| going(&it)) {
+        // Each at a place of its own, so that none hides another; the home and the state where they were.
+        let mounts = volumes.iter().filter(going).enumerate();
+        let mounts: Vec<MountFacts> = mounts
+            .map(|(number, (kind, volume))| MountFacts {
+                kind: "volume".into(),
+                source: volume.name.clone(),
+                target: match kind {
+                    Kind::Home => path::HOME.into(),
+                    Kind::State => path::STATE_DIR.into(),
+                    _ => format!("{COPY}{number}"),
+                },
+                writable: false,
+            })
+            .collect();
+        let mut helpers = Helpers::new(engine, name.to_owned(), id);
+        let looked = async {
+            let Some(image) = any_image(engine).await? else {
+                let unknown = Seen::default();
+                return Ok(vec![(PathBuf::from(path::HOME), unknown)]);
+            };
+            let helper = helpers.with(&image, &mounts).await?;
+            looked_left(engine, &helper, &mounts, volumes).await
+        };
+        let looked: Result<_> = looked.await;
+        helpers.remove().await?;
+        found = looked?;
+    }
+    let git = volumes
+        .iter()
+        .filter(|(kind, _)| git_too && *kind == Kind::Git);
+    let git =
+        git.map(|(_, volume)| git::unknown(&volume.name, "the sandbox that it belongs to is gone"));
+    Ok((found, git.collect()))
+}
+
+/// Looks at volumes in a container that has nothing else.
+async fn looked_left(
+    engine: &Engine,
+    helper: &str,
+    mounts: &[MountFacts],
+    volumes: &[(Kind, VolumeFacts)],
+) -> Result<Vec<(PathBuf, Seen)>> {
+    let manifests = manifests(engine, helper).await?;
+    let (in_home, elsewhere): (Vec<_>, Vec<_>) = manifests
+        .into_iter()
+        .partition(|(target, _)| Path::new(target).starts_with(path::HOME));
+    // Where a copy was, its volume does not tell: one that a list has all of is that list's.
+    let (copies, others): (Vec<_>, Vec<_>) = mounts
+        .iter()
+        .cloned()
+        .partition(|mount| mount.target.starts_with(COPY));
+    let all: Vec<Manifest> = in_home
+        .iter()
+        .chain(&elsewhere)
+        .filter(|(target, _)| target != path::HOME)
+        .map(|(_, manifest)| manifest.clone())
+        .collect();
+    let mut found = Vec::new();
+    // Without its volume there would be that of some image at its place.
+    let has_home = others.iter().any(|mount| mount.target == path::HOME);
+    let places = if has_home {
+        choose(&others, volumes, in_home)
+    } else {
+        Vec::new()
+    };
+    for (look, _) in places {
+        // What was mounted in the home is not there now, and its place is empty.
+        found.push((look.place.clone(), seen_in(engine, helper, look).await?));
+    }
+    for copy in copies {
+        let mut seen = None;
+        for manifest in &all {
+            let look = Look {
+                place: PathBuf::from(&copy.target),
+                beneath: Vec::new(),
+                rule: Rule::NotCopied(manifest.clone()),
+                is_copy: true,
+            };
+            let now = seen_in(engine, helper, look).await?;
+            let is_clean = now.is_whole && !now.is_work();
+            if seen.is_none() || is_clean {
+                seen = Some(now);
+            }
+            if is_clean {
+                break;
+            }
+        }
+        let source = volumes
+            .iter()
+            .find(|(_, volume)| volume.name == copy.source);
+        let made = source.and_then(|(_, volume)| volume.labels.get(key::CREATED_AT)?.parse().ok());
+        let seen = if let Some(seen) = seen {
+            seen
+        } else {
+            let look = Look {
+                place: PathBuf::from(&copy.target),
+                beneath: Vec::new(),
+                rule: Rule::WrittenSince(made.unwrap_or(0_u64) / 1000),
+                is_copy: true,
+            };
+            seen_in(engine, helper, look).await?
+        };
+        // The volume's name says more than a place that was made up.
+        found.push((PathBuf::from(copy.source), seen));
+    }
+    Ok(found)
+}
+
+/// An image to make a container of that is never started.
+async fn any_image(engine: &Engine) -> Result<Option<String>> {
+    let images = engine.all_images().await?;
+    Ok(images.into_iter().next())
+}
+
+/// Refuses where something was found, or could not be looked through.
+fn told(
+    name: &str,
+    mut found: Vec<(PathBuf, Seen)>,
+    mut clones: Vec<git::Clone>,
+    has_commits: bool,
+) -> Result<()> {
+    found.retain(|(_, seen)| seen.is_work() || !seen.is_whole);
+    clones.retain(git::Clone::is_in_the_way);
+    if found.is_empty() && clones.is_empty() {
         return Ok(());
     }
-    let has_commits = sandbox.record.repository.is_some();
-    Err(refusal(&sandbox.name, &found, has_commits))
+    Err(refusal(name, &found, &clones, has_commits))
 }
 
 /// The error; `has_commits` tells whether there is a repository to pull from.
-fn refusal(name: &str, found: &[(PathBuf, Seen)], has_commits: bool) -> CommandError {
-    let is_known = found.iter().any(|(_, seen)| seen.is_work());
+fn refusal(
+    name: &str,
+    found: &[(PathBuf, Seen)],
+    clones: &[git::Clone],
+    has_commits: bool,
+) -> CommandError {
+    let is_known =
+        found.iter().any(|(_, seen)| seen.is_work()) || clones.iter().any(git::Clone::is_known);
     let mut error = CommandError::new(
         ExitCode::Conflict,
         if is_known {
@@ -90,6 +281,10 @@ fn refusal(name: &str, found: &[(PathBuf, Seen)], has_commits: bool) -> CommandE
             ));
         }
     }
+    for clone in clones {
+        error = error.cause(clone.to_string());
+        all.push(clone.place.clone());
+    }
     if let Some(from) = from.or_else(|| found.first().map(|(place, _)| place.as_path())) {
         error = error.hint(format!(
             "`amika sandbox cp {} .` copies it out",
@@ -108,42 +303,67 @@ fn refusal(name: &str, found: &[(PathBuf, Seen)], has_commits: bool) -> CommandE
         .detail("work", all)
 }
 
-/// What to look at: places in what goes with the sandbox, each with the mount that holds it, if any.
+/// What to look at: places in what goes with the sandbox, each with the mount that holds it where something else is
+/// mounted beneath.
 async fn places<'s>(
     engine: &Engine,
-    sandbox: &'s Sandbox,
+    container: &str,
+    mounts: &'s [MountFacts],
+    going: &[(Kind, VolumeFacts)],
 ) -> Result<Vec<(Look, Option<&'s MountFacts>)>> {
-    let going = crate::delete::volumes(engine, &sandbox.container.id, &sandbox.record).await?;
+    let manifests = manifests(engine, container).await?;
+    Ok(choose(mounts, going, manifests))
+}
+
+/// [`places`], from what the engine and the sandbox's state tell.
+fn choose<'s>(
+    mounts: &'s [MountFacts],
+    going: &[(Kind, VolumeFacts)],
+    manifests: Vec<(String, Manifest)>,
+) -> Vec<(Look, Option<&'s MountFacts>)> {
     let kind = |mount: &MountFacts| {
         let volume = going.iter().find(|(_, volume)| volume.name == mount.source);
         volume.map(|(kind, _)| *kind)
     };
-    let mounts = &sandbox.container.mounts;
-    let mut rules = Vec::new();
-    if !has_clone(sandbox, kind) {
-        rules.push((PathBuf::from(path::WORKSPACE), Rule::Everything));
-    }
-    let manifests = manifests(engine, &sandbox.container.id).await?;
     // As the volume's own labels tell it: a container's could tell a day to come, and hide all work.
-    let made = |copy: &MountFacts| {
-        let volume = going.iter().find(|(_, volume)| volume.name == copy.source);
+    let made = |mount: Option<&MountFacts>| {
+        let is_it = |name: &str| mount.is_some_and(|mount| mount.source == name);
+        let volume = going.iter().find(|(_, volume)| is_it(&volume.name));
         let made = volume.and_then(|(_, volume)| volume.labels.get(key::CREATED_AT)?.parse().ok());
         made.unwrap_or(0_u64) / 1000
     };
+    let (workspace, home) = (PathBuf::from(path::WORKSPACE), PathBuf::from(path::HOME));
+    let (beginnings, copies): (Vec<_>, Vec<_>) = manifests
+        .into_iter()
+        .partition(|(target, _)| target == path::HOME);
+    let mut rules: Vec<(PathBuf, Rule, bool)> = Vec::new();
+    if let Some((_, manifest)) = beginnings.into_iter().next() {
+        let manifest = Arc::new(manifest);
+        let inner = workspace.strip_prefix(&home).unwrap_or(&workspace);
+        let rule = Rule::NotBegun(manifest.clone(), inner.to_owned());
+        rules.push((workspace, rule, false));
+        rules.push((home, Rule::NotBegun(manifest, PathBuf::new()), false));
+    } else {
+        // An amikad that kept no list of it: what setup made is then work, too.
+        let holder = mounts.iter().find(|mount| mount.target == path::HOME);
+        rules.push((workspace, Rule::Everything, false));
+        rules.push((home, Rule::WrittenSince(made(holder)), false));
+    }
     for copy in mounts
         .iter()
         .filter(|mount| kind(mount) == Some(Kind::RwCopy))
     {
-        if manifests.iter().all(|(target, _)| *target != copy.target) {
-            rules.push((PathBuf::from(&copy.target), Rule::WrittenSince(made(copy))));
+        if copies.iter().all(|(target, _)| *target != copy.target) {
+            let rule = Rule::WrittenSince(made(Some(copy)));
+            rules.push((PathBuf::from(&copy.target), rule, true));
         }
     }
-    for (target, manifest) in manifests {
-        rules.push((PathBuf::from(target), Rule::NotCopied(manifest)));
+    for (target, manifest) in copies {
+        rules.push((PathBuf::from(target), Rule::NotCopied(manifest), true));
     }
-    let copies: Vec<PathBuf> = rules.iter().map(|(place, _)| place.clone()).collect();
+    let all: Vec<PathBuf> = rules.iter().map(|(place, ..)| place.clone()).collect();
     let mut places = Vec::new();
-    for (place, rule) in rules {
+    for (place, rule, is_copy) in rules {
         let holder = mounts
             .iter()
             .filter(|mount| place.starts_with(&mount.target))
@@ -153,27 +373,21 @@ async fn places<'s>(
         }
         let mounted = mounts.iter().map(|mount| PathBuf::from(&mount.target));
         let beneath = mounted
-            .chain(copies.iter().cloned())
+            .chain(all.iter().cloned())
             .filter(|other| *other != place && other.starts_with(&place))
             .collect();
+        let has_mount = mounts.iter().any(|mount| {
+            Path::new(&mount.target) != place && Path::new(&mount.target).starts_with(&place)
+        });
         let look = Look {
             place,
             beneath,
             rule,
+            is_copy,
         };
-        places.push((look, holder));
+        places.push((look, holder.filter(|_| has_mount)));
     }
-    Ok(places)
-}
-
-/// Whether the sandbox's work is in a clone, which stays when it goes. That there is one is not taken
-/// from the container's labels alone: a volume that was made for this sandbox must be at its place.
-fn has_clone(sandbox: &Sandbox, kind: impl Fn(&MountFacts) -> Option<Kind>) -> bool {
-    sandbox.record.repository.as_ref().is_some_and(|clone| {
-        let place = Path::new(path::WORKSPACE).join(&clone.name);
-        let mut mounts = sandbox.container.mounts.iter();
-        mounts.any(|mount| Path::new(&mount.target) == place && kind(mount) == Some(Kind::Git))
-    })
+    places
 }
 
 /// The manifests of the copies, by their place; none of a sandbox that was made before there were any.
@@ -195,59 +409,82 @@ async fn manifests(engine: &Engine, container: &str) -> Result<Vec<(String, Mani
     Ok(manifests)
 }
 
-/// Looks at a place. Where something is mounted beneath it, which may be as large as a host's disk, that
-/// is done in a container that has nothing but the volume.
-async fn seen(
-    engine: &Engine,
-    sandbox: &Sandbox,
-    look: Look,
-    holder: Option<&MountFacts>,
-) -> Result<Seen> {
-    let container = &sandbox.container.id;
-    let Some(holder) = holder.filter(|_| !look.beneath.is_empty()) else {
-        return seen_in(engine, container, look).await;
-    };
-    match engine.create_container(&alone(sandbox, holder)).await {
-        Ok(helper) => {
-            let seen = seen_in(engine, &helper, look).await;
-            match engine.remove_container(&helper).await {
-                Err(error) if !error.is_not_found() => Err(error.into()),
-                _ => seen,
-            }
-        }
-        // Its image may be gone while it lives on.
-        Err(EngineError::NotFound(_)) => seen_in(engine, container, look).await,
-        Err(error) => Err(error.into()),
-    }
+/// Containers that are never started, to look at volumes in: where something is mounted beneath a place, which may be
+/// as large as a host's disk, the place is looked at where that is not. What a killed `amika` leaves of them is found
+/// as that which fills a volume is.
+struct Helpers<'a> {
+    engine: &'a Engine,
+    sandbox: String,
+    id: String,
+    made: Vec<(String, String)>,
 }
 
-/// A container that is never started, with one volume of the sandbox. What a killed `amika` leaves of it
-/// is found as that which fills a volume is.
-fn alone(sandbox: &Sandbox, holder: &MountFacts) -> ContainerSpec {
-    let labels = ResourceRecord {
-        id: Some(sandbox.record.id.clone()),
-        test: sandbox.record.test.clone(),
-        ..ResourceRecord::new(Kind::Amikad)
-    };
-    ContainerSpec {
-        name: format!(
-            "sandbox-{}-fill-{:08x}",
-            sandbox.name,
-            rand::random::<u32>()
-        ),
-        image: sandbox.container.image.clone(),
-        entrypoint: Some(vec![path::AMIKAD.into()]),
-        cmd: Some(vec!["--version".into()]),
-        labels: labels.to_labels(),
-        network: "none".into(),
-        mounts: vec![MountSpec::Volume {
-            name: holder.source.clone(),
-            target: holder.target.clone(),
+impl<'a> Helpers<'a> {
+    fn new(engine: &'a Engine, sandbox: String, id: &str) -> Self {
+        Self {
+            engine,
+            sandbox,
+            id: id.to_owned(),
+            made: Vec::new(),
+        }
+    }
+
+    /// One with this volume alone; none where its image is gone, while the sandbox lives on.
+    async fn alone(&mut self, image: &str, holder: &MountFacts) -> Result<Option<String>> {
+        let mut made = self.made.iter();
+        if let Some((_, helper)) = made.find(|(volume, _)| *volume == holder.source) {
+            return Ok(Some(helper.clone()));
+        }
+        match self.with(image, std::slice::from_ref(holder)).await {
+            Ok(helper) => Ok(Some(helper)),
+            Err(EngineError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// One with these volumes.
+    async fn with(&mut self, image: &str, mounts: &[MountFacts]) -> Result<String, EngineError> {
+        let labels = ResourceRecord {
+            id: self.id.parse().ok(),
+            creator: Some(crate::creator::this_process()),
+            test: crate::test_run(),
+            ..ResourceRecord::new(Kind::Amikad)
+        };
+        let volume = |mount: &MountFacts| MountSpec::Volume {
+            name: mount.source.clone(),
+            target: mount.target.clone(),
             read_only: true,
             labels: std::collections::BTreeMap::new(),
             no_copy: true,
-        }],
-        ..ContainerSpec::default()
+        };
+        let spec = ContainerSpec {
+            name: format!(
+                "sandbox-{}-fill-{:08x}",
+                self.sandbox,
+                rand::random::<u32>()
+            ),
+            image: image.to_owned(),
+            entrypoint: Some(vec![path::AMIKAD.into()]),
+            cmd: Some(vec!["--version".into()]),
+            labels: labels.to_labels(),
+            network: "none".into(),
+            mounts: mounts.iter().map(volume).collect(),
+            ..ContainerSpec::default()
+        };
+        let helper = self.engine.create_container(&spec).await?;
+        let volume = mounts.first().map(|mount| mount.source.clone());
+        self.made.push((volume.unwrap_or_default(), helper.clone()));
+        Ok(helper)
+    }
+
+    async fn remove(self) -> Result<()> {
+        for (_, helper) in self.made {
+            match self.engine.remove_container(&helper).await {
+                Err(error) if !error.is_not_found() => return Err(error.into()),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 
@@ -282,7 +519,10 @@ mod tests {
 
     /// Packs what is at a path as the copy of this name.
     fn packed(source: &Path, name: &str) -> (Vec<u8>, Manifest) {
-        let (mut archive, mut manifest) = (Vec::new(), Manifest::begin());
+        let (mut archive, mut manifest) = (
+            Vec::new(),
+            Manifest::begin(crate::host::now_millis() / 1000),
+        );
         let tar = TarOut::new(&mut archive, (7, 8), Modes::Kept, "");
         let top = Top::Named(Path::new(name));
         pack_noting(source, top, tar, &mut manifest).expect("an archive");
@@ -309,6 +549,7 @@ mod tests {
             place: "/data".into(),
             beneath: Vec::new(),
             rule: Rule::NotCopied(manifest),
+            is_copy: true,
         };
         let untouched = look.through(archive.as_slice());
         assert!(untouched.is_whole && !untouched.is_work(), "{untouched:?}");
@@ -338,6 +579,7 @@ mod tests {
             place: "/etc/notes.txt".into(),
             beneath: Vec::new(),
             rule: Rule::NotCopied(manifest),
+            is_copy: true,
         };
         let (archive, _) = packed(&file, "notes.txt");
         assert!(!look.through(archive.as_slice()).is_work());
@@ -363,6 +605,7 @@ mod tests {
                 ("/d".into(), long),
                 ("/h/w".into(), link),
             ],
+            &[],
             true,
         );
         let text = error.to_json().to_string();
@@ -377,7 +620,7 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
-        let error = refusal("x", &[("/l".into(), seen(&[], None, false))], false);
+        let error = refusal("x", &[("/l".into(), seen(&[], None, false))], &[], false);
         assert!(error.message.contains("may hold work"), "{}", error.message);
         assert!(!error.to_json().to_string().contains("sandbox pull"));
     }

@@ -69,6 +69,32 @@ pub struct Creator {
     pub pid: u32,
     /// The process's start time, in the kernel's own count.
     pub started: u64,
+    /// The user id that it ran as; not told by an earlier version.
+    pub uid: Option<u32>,
+    /// The space that its process id is of; not told by an earlier version, or where it cannot be known.
+    pub pid_namespace: Option<String>,
+    /// Digest of the machine's id; not told by an earlier version, or where it has none.
+    pub machine: Option<String>,
+}
+
+impl Creator {
+    /// The labels that tell of it.
+    pub(super) fn labels(&self) -> [(&'static str, Option<String>); 7] {
+        [
+            (key::CREATOR_HOST, Some(self.host.clone())),
+            (key::CREATOR_BOOT_ID, Some(self.boot_id.clone())),
+            (key::CREATOR_PID, Some(self.pid.to_string())),
+            (key::CREATOR_STARTED, Some(self.started.to_string())),
+            (key::CREATOR_UID, self.uid.map(|uid| uid.to_string())),
+            (key::CREATOR_PID_NAMESPACE, self.pid_namespace.clone()),
+            (key::CREATOR_MACHINE, self.machine.clone()),
+        ]
+    }
+
+    /// Reads the creator off any resource's labels; none where they do not tell of one.
+    pub fn from_labels<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Option<Self> {
+        creator(&Reader(get), &mut Vec::new())
+    }
 }
 
 impl SandboxRecord {
@@ -136,10 +162,9 @@ impl SandboxRecord {
             put(key::COPIED_FILES, json);
         }
         if let Some(creator) = &self.creator {
-            put(key::CREATOR_HOST, Some(creator.host.clone()));
-            put(key::CREATOR_BOOT_ID, Some(creator.boot_id.clone()));
-            put(key::CREATOR_PID, Some(creator.pid.to_string()));
-            put(key::CREATOR_STARTED, Some(creator.started.to_string()));
+            for (key, value) in creator.labels() {
+                put(key, value);
+            }
         }
         put(key::PRESET, self.preset.clone());
         put(key::IMAGE, self.image.clone());
@@ -280,6 +305,12 @@ fn creator<'a, F: Fn(&str) -> Option<&'a str>>(
         boot_id: labels.text(key::CREATOR_BOOT_ID)?,
         pid: pid?,
         started: started?,
+        uid: or_none(
+            labels.read(key::CREATOR_UID, "a user id", |value| value.parse().ok()),
+            problems,
+        ),
+        pid_namespace: labels.text(key::CREATOR_PID_NAMESPACE),
+        machine: labels.text(key::CREATOR_MACHINE),
     })
 }
 
@@ -319,6 +350,9 @@ mod tests {
                 boot_id: "b".to_owned(),
                 pid: 42,
                 started: 4711,
+                uid: Some(1000),
+                pid_namespace: Some("pid:[1]".to_owned()),
+                machine: Some("m".to_owned()),
             }),
             preset: Some("coder".to_owned()),
             image: Some("amika-coder:1".to_owned()),
@@ -345,8 +379,11 @@ mod tests {
                 "dev.amika.created-at=1795336329000",
                 "dev.amika.creator.boot-id=b",
                 "dev.amika.creator.host=box",
+                "dev.amika.creator.machine=m",
                 "dev.amika.creator.pid=42",
+                "dev.amika.creator.pid-namespace=pid:[1]",
                 "dev.amika.creator.started=4711",
+                "dev.amika.creator.uid=1000",
                 "dev.amika.credentials=claude,opencode",
                 "dev.amika.id=07070707-0707-4707-8707-070707070707",
                 "dev.amika.image=amika-coder:1",

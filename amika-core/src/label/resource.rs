@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LabelError, Labels, Reader, SandboxId, VERSION, key};
+use super::{Creator, LabelError, Labels, Reader, SandboxId, VERSION, key};
 use crate::name::SandboxName;
 
 /// What a resource with our labels is.
@@ -96,6 +96,8 @@ pub struct ResourceRecord {
     pub source: Option<String>,
     /// When it was made, in milliseconds since the Unix epoch.
     pub created_at: Option<u64>,
+    /// The process that made it: while its sandbox is not there yet, that process is at work on it.
+    pub creator: Option<Creator>,
     /// Name of the test run that it belongs to.
     pub test: Option<String>,
 }
@@ -110,6 +112,7 @@ impl ResourceRecord {
             repository: None,
             source: None,
             created_at: None,
+            creator: None,
             test: None,
         }
     }
@@ -127,6 +130,7 @@ impl ResourceRecord {
             (key::TEST, self.test.clone()),
         ]
         .into_iter()
+        .chain(self.creator.iter().flat_map(Creator::labels))
         .filter_map(|(key, value)| Some((key.to_owned(), value?)))
         .collect()
     }
@@ -143,6 +147,7 @@ impl ResourceRecord {
             repository: labels.text(key::REPO_NAME),
             source: labels.text(key::SOURCE),
             created_at: labels.number(key::CREATED_AT)?,
+            creator: Creator::from_labels(&labels.0),
             test: labels.text(key::TEST),
         })
     }
@@ -176,6 +181,15 @@ mod tests {
             repository: Some("Hello-World".to_owned()),
             source: Some("/src/data".to_owned()),
             created_at: Some(1),
+            creator: Some(Creator {
+                host: "box".to_owned(),
+                boot_id: "b".to_owned(),
+                pid: 42,
+                started: 4711,
+                uid: None,
+                pid_namespace: None,
+                machine: None,
+            }),
             test: Some("t".to_owned()),
         };
         assert_eq!(read(&volume.to_labels()), Ok(volume));

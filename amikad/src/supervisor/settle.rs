@@ -35,7 +35,13 @@ impl Supervisor {
             log.finish();
         }
         match self.state.setup.state {
-            SetupState::Failed => self.explain_setup_failure(file),
+            SetupState::Failed => {
+                self.explain_setup_failure(file);
+                // What it made until then is its own all the same; nothing waits for it.
+                if let Some(beginning) = self.boot.beginning.take() {
+                    beside(move || beginning.add_setup(&Mounts::read()));
+                }
+            }
             SetupState::Succeeded if self.succeeded => {
                 if let Err(error) = self.remember_success(file) {
                     note(format!("cannot write {}: {error}", path::SETUP_DONE));
@@ -104,10 +110,12 @@ impl Supervisor {
             .script
             .as_ref()
             .is_some_and(setup::Script::is_noop);
-        let Some(identity) = self.boot.agent_identity().filter(|_| !noop).cloned() else {
+        let identity = self.boot.agent_identity().filter(|_| !noop).cloned();
+        let beginning = self.boot.beginning.take().filter(|_| !noop);
+        if identity.is_none() && beginning.is_none() {
             self.queue.push_back(Event::SetupSettled);
             return;
-        };
+        }
         let agent_cwd = self.boot.agent_cwd.clone();
         let mailbox = self.shared.mailbox.clone();
         let work = move || {
@@ -115,11 +123,17 @@ impl Supervisor {
                 let home = Path::new(path::HOME);
                 let mut roots = vec![home];
                 let mounts = Mounts::read();
+                if let Some(beginning) = beginning {
+                    beginning.add_setup(&mounts);
+                }
+                let Some(identity) = &identity else {
+                    return handover::Handed::default();
+                };
                 // Beneath the home and no mount: the first walk meets it.
                 if !agent_cwd.starts_with(home) || mounts.has(&agent_cwd) {
                     roots.push(&agent_cwd);
                 }
-                handover::hand_over(&roots, &identity, &mounts)
+                handover::hand_over(&roots, identity, &mounts)
             };
             if let Ok(handed) = catch_unwind(AssertUnwindSafe(walk)) {
                 note(format!("gave {} files to the agent", handed.changed));
@@ -139,5 +153,17 @@ impl Supervisor {
             say(format!("cannot give setup's files to the agent: {error}"));
             self.queue.push_back(Event::SetupSettled);
         }
+    }
+}
+
+/// Does something that nothing waits for.
+fn beside(work: impl FnOnce() + Send + 'static) {
+    let work = move || {
+        // A panic is told of by its hook, and nothing depends on this.
+        let _ = catch_unwind(AssertUnwindSafe(work));
+    };
+    let thread = std::thread::Builder::new().name("beginning".into());
+    if let Err(error) = thread.spawn(work) {
+        note(format!("cannot keep what setup made: {error}"));
     }
 }

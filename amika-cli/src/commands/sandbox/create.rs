@@ -67,7 +67,9 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
         match (waited, &undo) {
             (Err(error), Some(plan)) if error.code == ExitCode::Interrupted => {
                 let reason = create::interrupted();
-                return Err(create::unmake(&engine, plan, reason, &app.out, interrupt).await);
+                let error = create::unmake(&engine, plan, reason, &app.out, interrupt).await;
+                forget_unmade(&engine, &name, &lock).await;
+                return Err(error);
             }
             (Err(error), _) => {
                 // Else the same create finds it, and tells of it.
@@ -82,6 +84,8 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
     report(&engine, &name, ready.as_ref(), taken, &steps, app).await?;
     unreported::clear(&lock);
     if args.connect {
+        // It is made, and told of: the name is anybody's who works with it while the shell is open.
+        drop(lock);
         let args = ConnectArgs {
             name: name.to_string(),
             rescue: false,
@@ -181,7 +185,10 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
         plan,
         settle: &settle,
     };
-    create::apply(&mut job, &app.out, steps, &app.interrupt).await?;
+    if let Err(error) = create::apply(&mut job, &app.out, steps, &app.interrupt).await {
+        forget_unmade(&engine, &name, &lock).await;
+        return Err(error);
+    }
     let plan = Box::new(job.plan);
     Ok(Some(Made {
         engine,
@@ -190,6 +197,14 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
         taken,
         undo: Some(plan),
     }))
+}
+
+/// Takes the mark away of a sandbox that was unmade: its file would stay for ever.
+async fn forget_unmade(engine: &Engine, name: &SandboxName, lock: &FileLock) {
+    let there = engine.inspect_container(name.as_str()).await;
+    if there.is_err_and(|error| error.is_not_found()) {
+        unreported::clear(lock);
+    }
 }
 
 /// Says what does not go without saying of the network that it will be on.
@@ -401,7 +416,7 @@ async fn replace(engine: &Engine, name: &SandboxName, app: &App) -> Result<()> {
         Err(error) if error.code == ExitCode::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    crate::unsaved::refuse(engine, &old).await?;
+    crate::unsaved::refuse(engine, &old, false).await?;
     let is_unfinished = old.state_of_making() == Some(State::Interrupted);
     let removed =
         crate::delete::remove(engine, &old.container.id, &old.record, is_unfinished).await?;

@@ -31,10 +31,10 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
         let lock = FileLock::take_name(name);
         let sandbox = match nothing_done(app, Sandbox::find_any(&engine, name), &untouched).await {
             Ok(sandbox) => sandbox,
-            Err(error) => return delete_lost(&engine, name, args.volumes, error).await,
+            Err(error) => return delete_lost(&engine, name, args, error).await,
         };
         if !args.force {
-            let checked = crate::unsaved::refuse(&engine, &sandbox);
+            let checked = crate::unsaved::refuse(&engine, &sandbox, args.volumes);
             nothing_done(app, checked, &untouched).await?;
         }
         // The clone of a create that was interrupted is perhaps half there, and nobody worked in it.
@@ -61,7 +61,7 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
 async fn delete_lost(
     engine: &Engine,
     name: &str,
-    git_too: bool,
+    args: &DeleteArgs,
     error: CommandError,
 ) -> Result<Done> {
     if error.code != ExitCode::NotFound {
@@ -71,7 +71,12 @@ async fn delete_lost(
     if lost.is_empty() {
         return Err(error);
     }
-    let removed = lost::remove(engine, lost, git_too).await?;
+    if !args.force {
+        for lost in &lost {
+            lost.refuse(engine, args.volumes).await?;
+        }
+    }
+    let removed = lost::remove(engine, lost, args.volumes).await?;
     Ok(Done {
         kept_volumes: removed.kept,
         ..Done::new(name, "deleted")

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use amika_core::contract::path;
 use amika_core::label::{Kind, Reading, key};
-use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -24,6 +24,8 @@ use crate::view::{self, RepositoryView, SandboxView};
 const PHASE_TIMEOUT: Duration = Duration::from_millis(300);
 /// How long it may where only the relay is left.
 const RELAY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Sandboxes that are asked at once: an engine with thousands is not to be asked of all in one moment.
+const AT_ONCE: usize = 32;
 /// Exit codes of a sandbox that was stopped: they need no reading of why it ended.
 const STOPPED: [i64; 4] = [0, 130, 137, 143];
 
@@ -137,7 +139,11 @@ async fn rows(
             Listed { sandbox, details }
         }
     });
-    let views = join_all(views).await.into_iter();
+    let views = stream::iter(views)
+        .buffered(AT_ONCE)
+        .collect::<Vec<_>>()
+        .await
+        .into_iter();
     let gone = gone.iter().map(|lost| Listed {
         sandbox: SandboxView::of_lost(lost),
         details: sizes.map(|_| Details {

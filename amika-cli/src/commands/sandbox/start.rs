@@ -142,9 +142,35 @@ async fn start(
     if taken.is_none() || args.reassign_ports {
         prepare(engine, sandbox, given, args.skip_setup, app).await?;
     }
-    if taken.is_none() {
-        taken = try_start(engine, sandbox).await?;
+    let started = async {
+        if taken.is_none() {
+            taken = try_start(engine, sandbox).await?;
+        }
+        started(engine, sandbox, taken, args, app).await
+    };
+    let started = started.await;
+    if started.is_err() && args.skip_setup {
+        // The next start is not to follow an order that was given for this one.
+        let usual = Upload::next_boot(&NextBoot::default());
+        if let Err(error) = create::put(engine, &sandbox.container.id, &usual).await {
+            app.out.warn(&format!(
+                "the order to skip setup could not be taken back: the next start of \"{}\" skips it: {}",
+                sandbox.name, error.message
+            ));
+        }
     }
+    started
+}
+
+/// Goes on once it is known which port is taken, if any.
+async fn started(
+    engine: &Engine,
+    sandbox: &Sandbox,
+    taken: Option<HostPort>,
+    args: &StartArgs,
+    app: &App,
+) -> Result<Vec<Moved>> {
+    let requests = &sandbox.container.port_requests;
     match taken {
         None => Ok(Vec::new()),
         Some(taken) if args.reassign_ports => {

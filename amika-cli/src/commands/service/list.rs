@@ -105,9 +105,11 @@ fn services(container: &ContainerSummary, record: &SandboxRecord) -> Vec<Service
         ContainerState::Running | ContainerState::Paused | ContainerState::Restarting => {
             ServiceState::Published
         }
-        ContainerState::Removing | ContainerState::Exited | ContainerState::Dead => {
-            ServiceState::Stopped
-        }
+        ContainerState::Stopping
+        | ContainerState::Removing
+        | ContainerState::Exited
+        | ContainerState::Dead
+        | ContainerState::Unknown => ServiceState::Stopped,
     };
     let published = view::ports(&container.ports, record);
     let view = |service: &amika_core::service::Service| ServiceView {
@@ -191,6 +193,7 @@ mod tests {
             name: "teal-tokyo".into(),
             image: "debian".into(),
             state,
+            created_at: None,
             status: String::new(),
             labels: BTreeMap::new(),
             ports,

@@ -12,7 +12,7 @@ use crate::engine::spec::Limits;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ContainerState {
-    /// Made, never started.
+    /// Made, never started: the engine says so in its own word, and knows no time of a start.
     Created,
     /// Running.
     Running,
@@ -20,25 +20,93 @@ pub enum ContainerState {
     Paused,
     /// Between two runs.
     Restarting,
+    /// Being stopped.
+    Stopping,
     /// On its way out.
     Removing,
     /// Ran and ended.
     Exited,
     /// Cannot be run or removed.
     Dead,
+    /// The engine has no word for it, or one that is not known here. Nothing follows from it.
+    Unknown,
 }
 
 impl ContainerState {
-    fn parse(word: &str) -> Self {
+    /// Reads the engine's word; `has_started` tells whether it ever ran, where that is known. An engine that lost
+    /// sight of a container calls one `created` that ran (Podman after a boot of its machine): that one ended.
+    fn read(word: &str, has_started: Option<bool>) -> Self {
         match word {
+            "created" => match has_started {
+                Some(false) => Self::Created,
+                Some(true) => Self::Exited,
+                None => Self::Unknown,
+            },
             "running" => Self::Running,
             "paused" => Self::Paused,
             "restarting" => Self::Restarting,
+            "stopping" => Self::Stopping,
             "removing" => Self::Removing,
             "exited" => Self::Exited,
             "dead" => Self::Dead,
-            _ => Self::Created,
+            word => {
+                tracing::debug!(word, "a state that is not known");
+                Self::Unknown
+            }
         }
+    }
+}
+
+/// Whether a container ever ran, by the time of its last start: an engine has the year 1 for never.
+fn has_started(at: Option<&str>) -> Option<bool> {
+    at.filter(|at| !at.is_empty())
+        .map(|at| !at.starts_with("0001-01-01T00:00:00"))
+}
+
+/// Whether the client library knows a state's word; it fails on all of an answer with another.
+fn is_known(word: &str) -> bool {
+    serde_json::from_value::<bollard::models::ContainerSummaryStateEnum>(word.into()).is_ok()
+}
+
+/// Reads a list of containers each by itself: what is not known of one says nothing of the others. One that cannot
+/// be read is listed with what there is to tell which it is, since one that is not listed would count as gone.
+///
+/// # Errors
+/// When it is no list, or not even that can be read of one.
+pub(super) fn each_summary(json: &str) -> serde_json::Result<Vec<ContainerSummary>> {
+    use serde_json::{Value, from_value};
+    let entries: Vec<Value> = serde_json::from_str(json)?;
+    let read = |mut entry: Value| {
+        forget_unknown(entry.get_mut("State"));
+        from_value(entry.clone()).or_else(|_| {
+            if let Value::Object(fields) = &mut entry {
+                let of_use = ["Id", "Names", "Image", "Labels", "Mounts"];
+                fields.retain(|field, _| of_use.contains(&field.as_str()));
+            }
+            from_value(entry)
+        })
+    };
+    let entries = entries.into_iter().map(read);
+    entries.map(|entry| entry.map(summary)).collect()
+}
+
+/// Reads what an engine tells of one container, also where its state is not known.
+///
+/// # Errors
+/// When it cannot be read for another reason.
+pub(super) fn facts_of(json: &str) -> serde_json::Result<ContainerFacts> {
+    let mut answer: serde_json::Value = serde_json::from_str(json)?;
+    forget_unknown(answer.pointer_mut("/State/Status"));
+    serde_json::from_value(answer).map(facts)
+}
+
+/// Takes away a word that is not known: without one, the state is unknown.
+fn forget_unknown(word: Option<&mut serde_json::Value>) {
+    if let Some(word) = word
+        && !word.as_str().is_some_and(is_known)
+    {
+        tracing::debug!(%word, "a state that is not known");
+        *word = "".into();
     }
 }
 
@@ -66,6 +134,8 @@ pub struct ContainerSummary {
     pub image: String,
     /// What it does.
     pub state: ContainerState,
+    /// When it was made, in seconds since the Unix epoch, by the engine's clock.
+    pub created_at: Option<u64>,
     /// The engine's sentence, such as `Exited (3) 2 minutes ago`.
     pub status: String,
     /// Its labels.
@@ -219,9 +289,10 @@ pub(in crate::engine) fn summary(item: bollard::models::ContainerSummary) -> Con
         id: item.id.unwrap_or_default(),
         name: name.trim_start_matches('/').to_owned(),
         image: item.image.unwrap_or_default(),
-        state: item.state.map_or(ContainerState::Created, |s| {
-            ContainerState::parse(s.as_ref())
+        state: item.state.map_or(ContainerState::Unknown, |word| {
+            ContainerState::read(word.as_ref(), None)
         }),
+        created_at: item.created.and_then(|at| u64::try_from(at).ok()),
         status: item.status.unwrap_or_default(),
         labels: item.labels.unwrap_or_default().into_iter().collect(),
         ports: ports
@@ -261,8 +332,8 @@ pub(super) fn facts(answer: bollard::models::ContainerInspectResponse) -> Contai
             .trim_start_matches('/')
             .to_owned(),
         hostname: config.hostname,
-        state: state.status.map_or(ContainerState::Created, |word| {
-            ContainerState::parse(word.as_ref())
+        state: state.status.map_or(ContainerState::Unknown, |word| {
+            ContainerState::read(word.as_ref(), has_started(state.started_at.as_deref()))
         }),
         exit_code: state.exit_code.unwrap_or_default(),
         oom_killed: state.oom_killed.unwrap_or_default(),
@@ -329,5 +400,85 @@ fn protocol(word: &str) -> Option<Protocol> {
         "tcp" => Some(Protocol::Tcp),
         "udp" => Some(Protocol::Udp),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn only_the_engines_own_word_and_no_start_mean_that_it_never_ran() {
+        use ContainerState::{
+            Created, Dead, Exited, Paused, Removing, Restarting, Running, Stopping, Unknown,
+        };
+        for (word, state) in [
+            ("running", Running),
+            ("paused", Paused),
+            ("restarting", Restarting),
+            ("stopping", Stopping),
+            ("removing", Removing),
+            ("exited", Exited),
+            ("dead", Dead),
+            ("", Unknown),
+            ("Created", Unknown),
+            ("initialized", Unknown),
+        ] {
+            for started in [None, Some(false), Some(true)] {
+                assert_eq!(ContainerState::read(word, started), state, "{word}");
+            }
+        }
+        assert_eq!(ContainerState::read("created", Some(false)), Created);
+        assert_eq!(ContainerState::read("created", Some(true)), Exited);
+        assert_eq!(ContainerState::read("created", None), Unknown);
+        assert_eq!(has_started(Some("0001-01-01T00:00:00Z")), Some(false));
+        assert_eq!(has_started(Some("2026-11-28T22:00:00.5Z")), Some(true));
+        assert_eq!(has_started(Some("")), None);
+        assert_eq!(has_started(None), None);
+    }
+
+    #[test]
+    fn one_unknown_word_does_not_hide_the_other_containers() {
+        let list = r#"[{"Id":"1","Names":["/a"],"State":"running","Labels":{"k":"v"}},
+            {"Id":"2","Names":["/b"],"State":"melting","Labels":{"k":"w"},"Ports":[{"PrivatePort":1,"PublicPort":2,"IP":"::","Type":"tcp"}]},
+            {"Id":"3","Names":["/c"]},
+            {"Id":"4","Names":["/d"],"State":7,"Labels":{"k":"x"},"Ports":"none","Mounts":[{"Name":"home","Destination":"/home/amika"}]}]"#;
+        let list = each_summary(list).expect("a list");
+        let states: Vec<_> = list.iter().map(|it| (it.name.as_str(), it.state)).collect();
+        assert_eq!(
+            states,
+            [
+                ("a", ContainerState::Running),
+                ("b", ContainerState::Unknown),
+                ("c", ContainerState::Unknown),
+                ("d", ContainerState::Unknown),
+            ]
+        );
+        assert_eq!(list[1].ports.len(), 1);
+        assert_eq!(list[3].labels["k"], "x");
+        assert_eq!(
+            list[3].volumes,
+            [("home".to_owned(), "/home/amika".to_owned())]
+        );
+        assert!(each_summary("{}").is_err());
+        assert!(each_summary(r#"[{"Id":7}]"#).is_err());
+    }
+
+    #[test]
+    fn a_container_in_an_unknown_state_is_looked_at_all_the_same() {
+        let json = r#"{"Id":"1","Name":"/a","State":{"Status":"melting","StartedAt":"0001-01-01T00:00:00Z"}}"#;
+        let facts = facts_of(json).expect("a container");
+        assert_eq!(
+            (facts.name.as_str(), facts.state),
+            ("a", ContainerState::Unknown)
+        );
+        let created = json.replace("melting", "created");
+        assert_eq!(
+            facts_of(&created).expect("one").state,
+            ContainerState::Created
+        );
+        assert!(facts_of(r#"{"Id":7}"#).is_err());
     }
 }

@@ -1,4 +1,6 @@
-//! What a copy of host files was made of, as a digest of each entry: tells what in it is still as it was.
+//! What a place in a sandbox was made of, as a digest of each entry: tells what in it is still as it was.
+//!
+//! `amika` makes one of each copy of host files, and amikad one of the home: of what the image and setup put there.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -31,12 +33,18 @@ struct Head {
 }
 
 impl Manifest {
-    /// That of a copy that is begun now.
-    pub fn begin() -> Self {
+    /// That of a copy that is begun now, in seconds since the Unix epoch.
+    pub fn begin(now: u64) -> Self {
         Self {
-            made: crate::host::now_millis() / 1000,
+            made: now,
             digests: Vec::new(),
         }
+    }
+
+    /// Sorts it, so that it can be asked.
+    pub fn close(&mut self) {
+        self.digests.sort_unstable();
+        self.digests.dedup();
     }
 
     /// Whether the time and size of such a file do not tell whether it was written since, so that its
@@ -72,7 +80,7 @@ impl Manifest {
 
     /// The file of the manifest of a copy at `target`.
     pub fn into_file(mut self, target: &str) -> Vec<u8> {
-        self.digests.sort_unstable();
+        self.close();
         let head = Head {
             version: VERSION,
             target: target.to_owned(),
