@@ -50,7 +50,7 @@ pub(super) async fn run(args: &OpenArgs, app: &App) -> Result<()> {
         show(&relay, app)
     };
     tokio::select! {
-        error = relay.serve() => Err(CommandError::new(ExitCode::Failure, "the relay ended").caused_by(&error)),
+        never = relay.serve() => match never {},
         never = forget(page, &relay) => match never {},
         ended = engine.wait_container(&sandbox.container.id) => {
             ended?;
