@@ -71,7 +71,7 @@ fn private_dir(parent: &Path, user: u32) -> Option<PathBuf> {
     // Whether it was there already is asked below.
     let _ = std::fs::DirBuilder::new().mode(0o700).create(&dir);
     let facts = dir.symlink_metadata().ok()?;
-    (facts.is_dir() && facts.uid() == user && facts.mode() & 0o077 == 0).then_some(dir)
+    (facts.is_dir() && facts.uid() == user && facts.mode() & 0o777 == 0o700).then_some(dir)
 }
 
 fn xdg(variable: &str, fallback: &str) -> PathBuf {
