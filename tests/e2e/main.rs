@@ -25,6 +25,7 @@ mod credentials;
 mod daily;
 mod doctor;
 mod engine;
+mod engines;
 mod events;
 mod exec;
 mod fill;

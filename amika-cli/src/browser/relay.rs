@@ -25,6 +25,8 @@ use crate::daemon::Client;
 
 /// How long the system may take to look a local name up.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);
+/// After a connection could not be taken.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What a page that came from elsewhere is answered: the next request is of our own page, and so has
 /// the cookie, which a redirect would not.
 const SIGNED_IN: &str = "<!doctype html><meta charset=utf-8><title>OpenCode</title>\
@@ -115,8 +117,8 @@ impl Relay {
         self.state.signed_in.notified().await;
     }
 
-    /// Serves until a listener breaks.
-    pub(crate) async fn serve(&self) -> std::io::Error {
+    /// Serves for as long as it is asked to.
+    pub(crate) async fn serve(&self) -> std::convert::Infallible {
         loop {
             let accepted = match &self.second {
                 Some(second) => tokio::select! {
@@ -127,7 +129,12 @@ impl Relay {
             };
             match accepted {
                 Ok((stream, _)) => self.serve_connection(stream),
-                Err(error) => return error,
+                // Too many open files, or a caller that hung up first: both pass. A listener of this
+                // process's own does not break otherwise.
+                Err(error) => {
+                    tracing::debug!(%error, "a connection could not be taken");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
     }

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 use super::connection::{Connection, Doubt, Refusal};
 use super::{Token, Transport};
-use crate::engine::{Engine, PublishedPort};
+use crate::engine::{Engine, PublishedPort, Reach};
 
 /// Until a document is there whole.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -74,6 +74,8 @@ pub struct Client {
     /// How many connections may be closed without an answer before the relay is taken.
     patience: u32,
     state: Arc<State>,
+    /// What is known of the engine's ports, by all clients of it.
+    reach: Reach,
 }
 
 /// What was seen on the published port.
@@ -94,6 +96,7 @@ impl Client {
             foreign: false,
             patience: 0,
             state: Arc::default(),
+            reach: engine.reach().clone(),
         }
     }
 
@@ -114,7 +117,9 @@ impl Client {
 
     /// Whether the published port is not used any more, since who answers there is in doubt.
     pub fn is_relayed(&self) -> bool {
-        self.published.is_none() || self.state.doubted.load(Ordering::Relaxed)
+        self.published.is_none()
+            || self.reach.is_elsewhere()
+            || self.state.doubted.load(Ordering::Relaxed)
     }
 
     /// `GET /v1/status`.
@@ -203,18 +208,31 @@ impl Client {
 
     async fn send(&self, request: impl Fn() -> Builder) -> Result<Response<Incoming>, ClientError> {
         let unreachable = ClientError::Unreachable;
+        let mut nobody = false;
         if let Some(published) = self.published.as_ref().filter(|_| !self.is_relayed()) {
             match Connection::open(published, Some(&self.key)).await {
                 Ok(mut connection) => {
                     self.state.closed.store(0, Ordering::Relaxed);
                     return connection.send(request, Some(&self.key)).await;
                 }
-                Err(Refusal::Unreachable(reason)) => return Err(unreachable(reason)),
+                // Nobody has the port here: amikad is not up yet, or the engine publishes elsewhere, as
+                // where its socket is mounted into a container or forwarded. The relay tells the two
+                // apart.
+                Err(Refusal::Unreachable(reason)) => {
+                    self.consider(Doubt::Closed(reason), published)?;
+                    nobody = true;
+                }
                 Err(Refusal::Doubtful(doubt)) => self.consider(doubt, published)?,
             }
         }
         match Connection::open(&self.relay, Some(&self.key)).await {
-            Ok(mut connection) => connection.send(request, Some(&self.key)).await,
+            Ok(mut connection) => {
+                let answer = connection.send(request, Some(&self.key)).await;
+                if nobody && answer.is_ok() {
+                    self.reach.publishes_elsewhere();
+                }
+                answer
+            }
             Err(Refusal::Unreachable(reason)) => Err(unreachable(reason)),
             Err(Refusal::Doubtful(_)) => Err(unreachable("the relay is not amikad's".into())),
         }

@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
+use std::sync::{Once, OnceLock};
 
 use amika_core::proof::Key;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -26,12 +27,27 @@ pub struct UserKey([u8; KEY_LENGTH]);
 pub struct Token(String);
 
 impl UserKey {
-    /// Reads the user's key, or makes it at first use.
+    /// Reads the user's key, or makes it at first use. Where the home has no place for it, one of this
+    /// boot is taken, else one of this process: sandboxes are then reached through the engine.
     ///
     /// # Errors
-    /// When the file cannot be read or made, or is not a key.
+    /// When there is a file that is not a key.
     pub fn load() -> Result<Self> {
-        Self::load_from(&crate::host::data_dir())
+        static TOLD: Once = Once::new();
+        static OF_THIS_PROCESS: OnceLock<[u8; KEY_LENGTH]> = OnceLock::new();
+        let data = crate::host::data_dir();
+        let error = match Self::load_from(&data) {
+            Err(error) if !is_broken(&data) => error,
+            loaded => return loaded,
+        };
+        TOLD.call_once(|| {
+            crate::output::warn(&format!(
+                "{}; a key that does not stay is used, and what was made with another is reached through the engine",
+                error.message
+            ));
+        });
+        Self::load_from(&crate::host::runtime_dir())
+            .or_else(|_| Ok(Self(*OF_THIS_PROCESS.get_or_init(rand::random))))
     }
 
     fn load_from(dir: &Path) -> Result<Self> {
@@ -98,6 +114,11 @@ impl Token {
     pub fn sha256(&self) -> String {
         hex(&Sha256::digest(self.0.as_bytes()))
     }
+}
+
+/// Whether there is a file in a key's place that can be read and is none.
+fn is_broken(dir: &Path) -> bool {
+    File::open(dir.join("key")).is_ok_and(|file| read_key(file).is_err())
 }
 
 fn read_key(mut file: File) -> std::io::Result<UserKey> {

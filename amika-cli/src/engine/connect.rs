@@ -7,7 +7,7 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 use tokio::sync::{OnceCell, watch};
 
 use super::error::{chain, without_layers};
-use super::{Endpoint, EngineError};
+use super::{Endpoint, EngineError, Reach, reach, ssh};
 
 /// The oldest API that has all that Amika uses: Engine 20.10.
 const OLDEST_API: (usize, usize) = (1, 41);
@@ -26,6 +26,11 @@ pub struct Engine {
     unbroken: Arc<watch::Sender<usize>>,
     /// Whether it is Podman, once it was asked.
     pub(super) is_podman: Arc<OnceCell<bool>>,
+    /// Whether paths, processor and disk of this machine are the engine's.
+    is_local: bool,
+    reach: Reach,
+    /// The way by ssh, which ends with the last clone.
+    _bridge: Option<Arc<ssh::Bridge>>,
 }
 
 /// Counts as under way until it is dropped.
@@ -62,7 +67,23 @@ impl Engine {
             endpoint: endpoint.to_string(),
             reason,
         };
-        let docker = open(&endpoint).map_err(|error| unreachable(chain(&error)))?;
+        let bridge = match endpoint.host.strip_prefix("ssh://") {
+            Some(_) => Some(Arc::new(
+                ssh::Bridge::open(&endpoint.host)
+                    .await
+                    .map_err(unreachable)?,
+            )),
+            None => None,
+        };
+        let way = match &bridge {
+            Some(bridge) => Endpoint {
+                host: bridge.host(),
+                context: None,
+                tls: None,
+            },
+            None => endpoint.clone(),
+        };
+        let docker = open(&way).map_err(|error| unreachable(chain(&error)))?;
         let negotiated = tokio::time::timeout(CONNECT_TIMEOUT, docker.negotiate_version())
             .await
             .map_err(|_| {
@@ -81,9 +102,16 @@ impl Engine {
             tracing::debug!(method = %request.method(), uri = %request.uri().path(), "engine");
             request
         });
+        let is_local = match endpoint.host.strip_prefix("unix://") {
+            Some(path) => reach::is_of_this_machine(path).await,
+            None => endpoint.is_local(),
+        };
         Ok(Self {
             docker,
             endpoint,
+            is_local,
+            reach: Reach::default(),
+            _bridge: bridge,
             unbroken: Arc::new(watch::Sender::new(0)),
             is_podman: Arc::default(),
         })
@@ -127,9 +155,15 @@ impl Engine {
         &self.endpoint
     }
 
-    /// Whether the engine's published ports are this machine's.
+    /// Whether the engine runs on this machine: its paths and its processor are ours, and most likely
+    /// its ports.
     pub fn is_local(&self) -> bool {
-        self.endpoint.is_local()
+        self.is_local
+    }
+
+    /// What was found out of the engine's published ports.
+    pub fn reach(&self) -> &Reach {
+        &self.reach
     }
 }
 

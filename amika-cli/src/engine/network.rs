@@ -11,6 +11,11 @@ use bollard::models::{
 use super::removal::until_let_go;
 use super::{Engine, EngineError};
 
+/// Docker's own network.
+const DEFAULT_BRIDGE: &str = "bridge";
+/// The bridge driver's option for the largest packet, in bytes.
+const MTU: &str = "com.docker.network.driver.mtu";
+
 /// What is known of a network.
 #[derive(Clone, Debug)]
 pub struct NetworkFacts {
@@ -162,6 +167,8 @@ impl Engine {
             // With an address of the host's on it, all services of the host would be reached there.
             options.extend([option("inhibit_ipv4", true)]);
         }
+        // The engine gives it to its own bridge alone, and behind a VPN larger packets vanish.
+        options.extend(self.default_mtu().await?.map(|mtu| (MTU.to_owned(), mtu)));
         let request = NetworkCreateRequest {
             name: spec.name.clone(),
             driver: Some("bridge".into()),
@@ -182,6 +189,17 @@ impl Engine {
             .await
             .map(drop)
             .map_err(EngineError::from_bollard)
+    }
+
+    /// The MTU that the engine was given for its own bridge, if any.
+    async fn default_mtu(&self) -> Result<Option<String>, EngineError> {
+        let bridge = self.docker.inspect_network(DEFAULT_BRIDGE, None).await;
+        match bridge.map_err(EngineError::from_bollard) {
+            Ok(network) => Ok(network.options.and_then(|mut it| it.remove(MTU))),
+            // Podman has none of that name.
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Removes a network by id; one that does not exist counts as removed. A container that is going

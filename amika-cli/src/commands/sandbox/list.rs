@@ -206,10 +206,16 @@ async fn view_of(
             let token = key.token(record.id.as_str());
             // Sandboxes of others are among them.
             let client = Client::new(engine, &container.id, &container.ports, &token).foreign();
-            // From another machine's engine the list is not worth an exec in each.
-            if !client.is_relayed() {
+            // From another machine's engine the list is not worth an exec in each that is up; of another,
+            // only amikad knows whether its setup runs.
+            if !client.is_relayed() || !container.is_healthy() {
                 let mut answer = std::pin::pin!(client.status());
-                let quick = tokio::time::timeout(PHASE_TIMEOUT, answer.as_mut()).await;
+                let limit = if client.is_relayed() {
+                    RELAY_TIMEOUT
+                } else {
+                    PHASE_TIMEOUT
+                };
+                let quick = tokio::time::timeout(limit, answer.as_mut()).await;
                 let told = match quick {
                     Err(_) if client.is_relayed() => {
                         tokio::time::timeout(RELAY_TIMEOUT, answer).await

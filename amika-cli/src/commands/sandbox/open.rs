@@ -45,7 +45,7 @@ pub(super) async fn run(args: &OpenArgs, app: &App) -> Result<()> {
     };
     app.out.result(&view, |out| writeln!(out, "{}", view.url))?;
     tokio::select! {
-        error = relay.serve() => Err(CommandError::new(ExitCode::Failure, "the relay ended").caused_by(&error)),
+        never = relay.serve() => match never {},
         never = show_and_forget(args, &relay, app) => match never {},
         ended = engine.wait_container(&sandbox.container.id) => {
             ended?;

@@ -1,0 +1,93 @@
+//! Engines whose socket is here and who are elsewhere: create, the setup gate, exec and delete work.
+
+use crate::support::{DEBIAN, Run, Sandbox, Stage};
+
+const QUIET: [&str; 2] = ["--env", "AMIKA_OPENCODE_WEB=0"];
+
+/// Makes, asks and removes a sandbox, each by a command that is prepared by `way`.
+fn works(stage: &Stage, way: impl Fn(&Sandbox<'_>, &str) -> Run) {
+    let sandbox = stage.adopt(stage.name());
+    let setup = stage.script("setup.sh", "#!/bin/sh\nsleep 0.3\necho gate >/tmp/gate\n");
+    let name = sandbox.name.as_str();
+    let create = format!(
+        "sandbox create --name {name} --image {DEBIAN} {} --setup-script {setup} -- sleep infinity",
+        QUIET.join(" ")
+    );
+    way(&sandbox, &create).output().ended(0, &["setup"]);
+    let asked = way(&sandbox, &format!("sandbox exec {name} -- cat /tmp/gate")).output();
+    assert_eq!((asked.code, asked.stdout_text().as_str()), (0, "gate\n"));
+    way(
+        &sandbox,
+        &format!("sandbox delete --force --volumes {name}"),
+    )
+    .output()
+    .ended(0, &[]);
+}
+
+/// The host's ports are not reached from there, as from a container with the engine's socket.
+#[test]
+fn an_engine_that_publishes_in_another_network_is_reached_through_the_relay() {
+    let stage = Stage::new();
+    works(&stage, |_, command| {
+        stage.shell(&format!("exec unshare --net \"$0\" {command}"), &[])
+    });
+}
+
+/// The kernel tells that who listens is in no PID namespace of ours; the other files would be meant.
+#[test]
+fn a_socket_whose_engine_is_outside_this_pid_namespace_gives_no_paths_of_this_one() {
+    let stage = Stage::new();
+    let inside = |command: &str| {
+        let script =
+            format!("exec unshare --net --pid --fork --kill-child --mount-proc \"$0\" {command}");
+        stage.shell(&script, &[])
+    };
+    works(&stage, |_, command| inside(command));
+    let bind = format!("sandbox create --image {DEBIAN} --mount /etc:/x:rw");
+    inside(&bind)
+        .output()
+        .ended(2, &["the engine is on another machine", "/etc:/x:rwcopy"]);
+}
+
+/// A stand-in for `ssh` is this machine's shell: what is asked of ssh is what is tested.
+#[test]
+fn an_engine_behind_ssh_is_reached_by_its_dial_stdio() {
+    let stage = Stage::new();
+    stage.script(
+        "bin/ssh",
+        "#!/bin/sh\n\
+         unset DOCKER_HOST\n\
+         case \" $* \" in\n\
+         *nowhere*) echo 'ssh: no such host' >&2; exit 255 ;;\n\
+         *' -M '*) : >\"$2\"; exec sleep 600 ;;\n\
+         *' -- me@far docker system dial-stdio ') exec docker system dial-stdio ;;\n\
+         esac\n\
+         exit 254\n",
+    );
+    let through = |host: &str, command: &str| {
+        let bin = stage.home().join("bin");
+        let script = format!(
+            "PATH={}:$PATH DOCKER_HOST={host} exec \"$0\" {command}",
+            bin.display()
+        );
+        stage.shell(&script, &[])
+    };
+    works(&stage, |_, command| through("ssh://me@far", command));
+    let left = stage.temporary();
+    assert!(left.is_empty(), "{left:?}");
+    through("ssh://nowhere", "ls")
+        .output()
+        .ended(5, &["ssh: no such host", "ssh://nowhere"]);
+}
+
+/// As for cron, `sudo -u` and `su`.
+#[test]
+fn a_home_and_a_runtime_directory_that_are_not_there_are_no_obstacle() {
+    let stage = Stage::new();
+    works(&stage, |_, command| {
+        let script = format!(
+            "unset XDG_DATA_HOME XDG_CONFIG_HOME; HOME=/proc/nope XDG_RUNTIME_DIR=/proc/nope exec \"$0\" {command}"
+        );
+        stage.shell(&script, &[])
+    });
+}
