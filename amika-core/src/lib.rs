@@ -14,6 +14,7 @@ pub mod diagnostic;
 pub mod duration;
 pub mod env;
 #[cfg(feature = "config")]
+pub mod exec_limit;
 pub mod git_files;
 #[cfg(feature = "config")]
 pub mod image;

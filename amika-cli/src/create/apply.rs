@@ -113,7 +113,7 @@ async fn make(job: &mut Job<'_>, out: &Printer, steps: &mut Steps) -> Result<()>
     if let (Some(repository), Some(target)) = (job.repository, &job.plan.clone_target) {
         steps.finish(job.plan.name.as_str());
         steps.begin("clone");
-        let summary = clone(engine, &job.plan, &id, repository, target, agent).await?;
+        let summary = clone(engine, &job.plan, &id, repository, target, agent, out).await?;
         steps.finish(&summary);
         steps.begin("start");
     }
@@ -170,6 +170,7 @@ async fn clone(
     repository: &git::Repository,
     target: &str,
     agent: (u32, u32),
+    out: &Printer,
 ) -> Result<String> {
     let owner = git::Owner {
         uid: agent.0,
@@ -194,7 +195,12 @@ async fn clone(
         )
     };
     let files = match filled {
-        Ok(files) => files,
+        Ok(report) => {
+            if let Some(changes) = report.told_changes() {
+                out.warn(&format!("--no-clean: {changes}"));
+            }
+            report.files
+        }
         // An engine that is gone is one thing, a volume that is full another.
         Err(Fault::Volume(error)) => {
             engine.must_answer().await?;

@@ -164,7 +164,7 @@ mod tests {
         let document = include_str!("../../../docs/security.md");
         let documented: Vec<&str> = document
             .lines()
-            .skip_while(|line| *line != "## What Amika takes from a repository's configuration")
+            .skip_while(|line| *line != "### What Amika takes from a repository's configuration")
             .skip_while(|line| !line.starts_with("|---"))
             .skip(1)
             .take_while(|line| line.starts_with('|'))

@@ -3,7 +3,7 @@
 //! The prompt is the agent's standard input: no shell sees it, no argument list holds it, and its
 //! length has no limit.
 
-use amika_core::credential;
+use amika_core::{credential, exec_limit};
 
 use super::exec::{find_running, install_signals, interrupted, own_failure};
 use crate::App;
@@ -27,6 +27,8 @@ async fn attempt(args: &PromptArgs, app: &App) -> Result<u8> {
     if args.prompt.trim().is_empty() {
         return Err(nothing_to_do("the prompt is empty"));
     }
+    exec_limit::check(&args.args, [])
+        .map_err(|error| CommandError::new(ExitCode::Usage, error.to_string()))?;
     let mut signals = install_signals(app)?;
     let (engine, sandbox) = find_running(&args.name, &mut signals).await?;
     let agent = match args.agent {
