@@ -13,8 +13,8 @@ pub mod credential;
 pub mod diagnostic;
 pub mod duration;
 pub mod env;
-#[cfg(feature = "config")]
 pub mod exec_limit;
+#[cfg(feature = "config")]
 pub mod git_files;
 #[cfg(feature = "config")]
 pub mod image;
