@@ -33,6 +33,7 @@ pub mod ref_name;
 pub mod repo_path;
 pub mod service;
 pub mod subnet;
+pub mod tar_time;
 #[cfg(feature = "config")]
 pub mod trust;
 pub mod untrusted;

@@ -263,10 +263,9 @@ fn has_changed(errno: Errno) -> bool {
     )
 }
 
-fn mtime(stat: &Stat) -> u64 {
-    // Times before 1970 have no place in a header.
+fn mtime(stat: &Stat) -> i64 {
     #[allow(clippy::useless_conversion, reason = "the type is the platform's")]
-    u64::try_from(stat.st_mtime).unwrap_or_default()
+    i64::from(stat.st_mtime)
 }
 
 fn kind(kind: FileType) -> &'static str {

@@ -176,14 +176,22 @@ async fn clone(
         uid: agent.0,
         gid: agent.1,
     };
-    let git::Size { files, bytes } = repository.size();
+    let git::Size {
+        files,
+        bytes,
+        has_odd_time,
+    } = repository.size();
     let source = repository.clone();
     let filled = fill(
         engine,
         plan,
         container,
         target,
-        Expected { files, bytes },
+        Expected {
+            files,
+            bytes,
+            has_odd_time,
+        },
         move |prefix, to| source.write_tar(owner, prefix, to),
     )
     .await;

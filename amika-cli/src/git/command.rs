@@ -132,9 +132,9 @@ impl Git {
         }
         // Not as arguments: a key may hold an equals sign.
         if !self.settings.is_empty() {
-            const PARAMETERS: &str = "GIT_CONFIG_PARAMETERS";
-            let all = environment::parameters(std::env::var_os(PARAMETERS), &self.settings);
-            command.env(PARAMETERS, all);
+            let before = std::env::var_os(environment::PARAMETERS);
+            let all = environment::parameters(before, &self.settings);
+            command.env(environment::PARAMETERS, all);
         }
         command.args(arguments);
         command

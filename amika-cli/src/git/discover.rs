@@ -281,10 +281,12 @@ fn complete(candidate: Candidate) -> Result<Found, GitError> {
         }
         if is_elsewhere && !is_linked && !is_named {
             let is_dot_git = git.path().file_name() == Some(OsStr::new(".git"));
-            if configured.is_some() || is_bare || is_dot_git {
+            // A bare repository in the directory of a project, whose `.git` leads to it, is the project's.
+            let is_projects = is_bare && is_beneath(&git, &tree)?;
+            if configured.is_some() || is_bare && !is_projects || is_dot_git {
                 return Err(foreign(&git, &tree));
             }
-            is_unclaimed = true;
+            is_unclaimed = !is_projects;
         }
         if is_bare && !is_named {
             // It says that it has none.

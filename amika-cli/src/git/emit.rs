@@ -195,7 +195,7 @@ fn copy(
     tar: &mut TarWriter<'_>,
     place: &[u8],
     mode: u32,
-    mtime: u64,
+    mtime: i64,
     path: &Path,
 ) -> io::Result<()> {
     let file = File::open(path).map_err(GitError::io("read", path))?;
@@ -209,7 +209,7 @@ fn lfs(
     tar: &mut TarWriter<'_>,
     place: &[u8],
     mode: u32,
-    mtime: u64,
+    mtime: i64,
     object: &Object,
 ) -> io::Result<()> {
     let path = object.path();

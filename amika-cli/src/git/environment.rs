@@ -143,6 +143,9 @@ pub(super) fn numbered(
     Some(all)
 }
 
+/// Where git has the settings of its own command line.
+pub(super) const PARAMETERS: &str = "GIT_CONFIG_PARAMETERS";
+
 /// `GIT_CONFIG_PARAMETERS` with further settings at its end, which are those that count.
 pub(super) fn parameters(callers: Option<OsString>, settings: &[(String, OsString)]) -> OsString {
     let mut all = callers.unwrap_or_default();

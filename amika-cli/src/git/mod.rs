@@ -32,6 +32,7 @@ mod objects;
 mod plan;
 mod refs;
 mod rewrite;
+mod secret_url;
 mod selection;
 mod settings;
 mod size;
