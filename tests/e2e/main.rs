@@ -12,6 +12,7 @@ mod support;
 
 mod alone;
 mod bad_input;
+mod canaries;
 mod capabilities;
 mod colours;
 mod completion;
