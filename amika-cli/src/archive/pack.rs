@@ -422,7 +422,7 @@ mod tests {
                 let (report, archive) = packed(&root, Top::Root);
                 let found = entries(&archive);
                 let still = found.keys().filter(|path| path.starts_with(b"still/"));
-                if report.is_err() || still.count() != 201 {
+                if report.is_err() || still.count() != 200 {
                     stop.store(true, relaxed);
                     panic!("{report:?}");
                 }
