@@ -112,13 +112,10 @@ impl<W: Write> Packer<'_, W> {
     /// What vanished, or became something else, between the look at its directory and the look at it is
     /// left out, which is how it is now.
     fn pass_over<T>(&mut self, found: Result<T, Errno>, path: &Path) -> Option<T> {
-        match found {
-            Ok(found) => Some(found),
-            Err(_) => {
-                self.report.change(path, live::GONE);
-                None
-            }
+        if found.is_err() {
+            self.report.change(path, live::GONE);
         }
+        found.ok()
     }
 
     /// Adds what has a name in a directory, unless it is one itself, which is told: `host` is where it

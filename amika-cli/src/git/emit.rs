@@ -446,11 +446,10 @@ fn disk(plan: &Plan, tar: &mut TarWriter<'_>, report: &mut Report) -> io::Result
                 }
                 tar.directory(&place, plan.mtime)?;
             }
-            // A directory where a file was lists what it holds by itself.
-            Found::Directory => {}
             // What git knows may have been deleted long ago; others were there a moment ago.
             Found::Nothing if tracked.is_none() => report.change(&shown(path), archive::GONE),
-            Found::Nothing => {}
+            // A directory where a file was lists what it holds by itself.
+            Found::Nothing | Found::Directory => {}
             Found::Symlink { target, mtime } => tar.symlink(&place, &target, mtime)?,
             Found::File {
                 file,

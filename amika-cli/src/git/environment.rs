@@ -87,7 +87,7 @@ fn fate(name: &str) -> Option<Fate> {
         None => name == *pattern,
     };
     let mut rows = TABLE.iter();
-    let row = rows.find(|(names, _)| names.iter().any(|pattern| is(&pattern)));
+    let row = rows.find(|(names, _)| names.iter().any(is));
     row.map(|(_, fate)| *fate)
 }
 

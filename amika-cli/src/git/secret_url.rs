@@ -90,16 +90,8 @@ fn decoded(text: &str) -> Option<String> {
         let byte = hex
             .filter(|hex| *first == b'%' && hex.bytes().all(|digit| digit.is_ascii_hexdigit()))
             .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match byte {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
+        bytes.push(byte.unwrap_or(*first));
+        rest = byte.map_or(after, |_| &after[2..]);
     }
     String::from_utf8(bytes).ok()
 }
