@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use crate::contract::env::{AGENT_CWD, SANDBOX_NAME, SETUP_ONCE, TOKEN_SHA256};
+use crate::exec_limit::{self, Unfit};
 
 /// A variable as it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +103,7 @@ pub fn check_value(name: &str, value: &str) -> Result<(), InvalidEnv> {
             name: name.to_owned(),
         });
     }
-    Ok(())
+    Ok(exec_limit::variable(name, value)?)
 }
 
 /// Why a text sets no variable. Values are never part of a message: they may be secrets.
@@ -125,6 +126,9 @@ pub enum InvalidEnv {
         /// The name.
         name: String,
     },
+    /// No process can be started with it.
+    #[error(transparent)]
+    TooLong(#[from] Unfit),
     /// The value has a NUL byte in it.
     #[error("value of environment variable {name} contains a NUL byte")]
     Nul {
@@ -203,6 +207,16 @@ mod tests {
         ] {
             assert_eq!(text.parse::<EnvVar>().unwrap_err().to_string(), message);
         }
+    }
+
+    #[test]
+    fn what_no_process_can_be_given_is_told_by_name_and_size() {
+        let text = format!("BIG={}", "x".repeat(200_000));
+        let message = "environment variable BIG is too long: with its name it has 200004 bytes, and Linux takes 131071 at most";
+        assert_eq!(text.parse::<EnvVar>().unwrap_err().to_string(), message);
+        let file = format!("A=1\n{text}\n");
+        let found = parse_file(&file).unwrap_err().to_string();
+        assert_eq!(found, format!("line 2: {message}"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod credential;
 pub mod diagnostic;
 pub mod duration;
 pub mod env;
+pub mod exec_limit;
 #[cfg(feature = "config")]
 pub mod git_files;
 #[cfg(feature = "config")]
@@ -35,6 +36,7 @@ pub mod ref_name;
 pub mod repo_path;
 pub mod service;
 pub mod subnet;
+pub mod tar_time;
 #[cfg(feature = "config")]
 pub mod trust;
 pub mod untrusted;

@@ -49,13 +49,13 @@ impl Manifest {
 
     /// Whether the time and size of such a file do not tell whether it was written since, so that its
     /// content has to.
-    pub fn needs_content(&self, modified: u64) -> bool {
-        modified >= self.made
+    pub fn needs_content(&self, modified: i64) -> bool {
+        since_1970(modified) >= self.made
     }
 
     /// Notes a regular file: its path in the copy, bytes, time in seconds since the Unix epoch, and
     /// SHA-256 where [`Manifest::needs_content`] says so.
-    pub fn add_file(&mut self, path: &Path, size: u64, modified: u64, content: Option<&[u8]>) {
+    pub fn add_file(&mut self, path: &Path, size: u64, modified: i64, content: Option<&[u8]>) {
         self.digests.push(of_file(path, size, modified, content));
     }
 
@@ -65,7 +65,7 @@ impl Manifest {
     }
 
     /// Whether the copy had this file.
-    pub fn has_file(&self, path: &Path, size: u64, modified: u64, content: Option<&[u8]>) -> bool {
+    pub fn has_file(&self, path: &Path, size: u64, modified: i64, content: Option<&[u8]>) -> bool {
         self.has(&of_file(path, size, modified, content))
     }
 
@@ -104,8 +104,13 @@ impl Manifest {
     }
 }
 
-fn of_file(path: &Path, size: u64, modified: u64, content: Option<&[u8]>) -> Digest {
-    let numbers = [size.to_le_bytes(), modified.to_le_bytes()];
+/// Engines make 1970 of a time before it.
+fn since_1970(modified: i64) -> u64 {
+    u64::try_from(modified).unwrap_or(0)
+}
+
+fn of_file(path: &Path, size: u64, modified: i64, content: Option<&[u8]>) -> Digest {
+    let numbers = [size.to_le_bytes(), since_1970(modified).to_le_bytes()];
     cut(&[
         if content.is_some() { b"F" } else { b"f" },
         numbers.as_flattened(),

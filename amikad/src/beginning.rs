@@ -36,7 +36,7 @@ const ENTRIES: usize = 1_000_000;
 /// Bytes of a manifest's file that is read back.
 const LIMIT: u64 = 64 << 20;
 /// A file that was written so few seconds ago may be written again in the same second.
-const YOUNG: u64 = 2;
+const YOUNG: i64 = 2;
 /// Bytes of a young file up to which its content is read.
 const READ: u64 = 64 << 20;
 
@@ -110,7 +110,7 @@ struct Entry<'a> {
     data: FileStat,
     at: &'a Dir,
     name: &'a CStr,
-    now: u64,
+    now: i64,
 }
 
 impl Entry<'_> {
@@ -122,8 +122,9 @@ impl Entry<'_> {
         u64::try_from(self.data.st_size).unwrap_or(0)
     }
 
-    fn modified(&self) -> u64 {
-        u64::try_from(self.data.st_mtime).unwrap_or(0)
+    /// Seconds since the Unix epoch; before it, less than 0.
+    fn modified(&self) -> i64 {
+        self.data.st_mtime
     }
 
     fn target(&self) -> Vec<u8> {
@@ -153,7 +154,7 @@ impl Entry<'_> {
             return manifest.add_link(&self.path, &self.target());
         }
         let (size, modified) = (self.size(), self.modified());
-        let young = modified + YOUNG > self.now && size <= READ;
+        let young = modified.saturating_add(YOUNG) > self.now && size <= READ;
         match young.then(|| self.content()) {
             None => manifest.add_file(&self.path, size, modified, None),
             Some(Ok(content)) => manifest.add_file(&self.path, size, modified, Some(&content)),
@@ -177,7 +178,7 @@ struct Walk<'a, F> {
     each: F,
     left: usize,
     device: u64,
-    now: u64,
+    now: i64,
 }
 
 impl<F: FnMut(&Entry<'_>)> Walk<'_, F> {
@@ -200,7 +201,7 @@ impl<F: FnMut(&Entry<'_>)> Walk<'_, F> {
             each,
             left: ENTRIES,
             device: data.st_dev,
-            now: now.map_or(0, |now| now.as_secs()),
+            now: now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX)),
         };
         walk.directory(directory, Path::new(""), 0);
         true

@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use amika_core::contract::{PIPE_NOT_SHARED, VOLUME_FULL};
+use amika_core::tar_time;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, FcntlArg, OFlag, fcntl, openat};
 use nix::sys::stat::{Mode, UtimensatFlags, fchmod, futimens, mkdirat, utimensat};
@@ -106,7 +107,7 @@ struct Tree {
     /// The directories that lead to the last entry, from the root on.
     open: Vec<(Vec<u8>, OwnedFd)>,
     /// When directories were last changed: set last, since filling them changes it.
-    times: BTreeMap<Vec<u8>, u64>,
+    times: BTreeMap<Vec<u8>, i64>,
     piece: Vec<u8>,
 }
 
@@ -117,7 +118,8 @@ impl Tree {
         let kind = header.entry_type();
         let owner = Owner::of(header)?;
         let mode = Mode::from_bits_truncate(header.mode()? & 0o7777);
-        let mtime = header.mtime()?;
+        let mtime = tar_time::parse_field(&header.as_old().mtime)
+            .ok_or_else(|| io::Error::other("its time is no number"))?;
         let Some((name, parents)) = names.split_last() else {
             // The root itself: it is there, and becomes what the archive says.
             owner.give(&self.root)?;
@@ -279,11 +281,11 @@ fn names(path: &[u8]) -> io::Result<Vec<&[u8]>> {
     Ok(names)
 }
 
-fn seconds(mtime: u64) -> TimeSpec {
-    TimeSpec::new(i64::try_from(mtime).unwrap_or(i64::MAX), 0)
+fn seconds(mtime: i64) -> TimeSpec {
+    TimeSpec::new(mtime, 0)
 }
 
-fn set_time(directory: BorrowedFd<'_>, path: &[u8], mtime: u64) -> nix::Result<()> {
+fn set_time(directory: BorrowedFd<'_>, path: &[u8], mtime: i64) -> nix::Result<()> {
     let time = seconds(mtime);
     utimensat(
         directory,

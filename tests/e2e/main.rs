@@ -13,6 +13,7 @@ mod support;
 mod agents;
 mod alone;
 mod bad_input;
+mod canaries;
 mod capabilities;
 mod colours;
 mod completion;

@@ -2,7 +2,7 @@
 //! sandbox holds is what the host has, and the host stays what it was.
 
 mod host;
-mod server;
+pub(crate) mod server;
 mod trust;
 mod untouched;
 

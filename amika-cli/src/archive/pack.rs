@@ -13,6 +13,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use super::live;
 use super::report::{Report, at};
 use super::tar_out::TarOut;
 use crate::unsaved::{Hashing, Manifest};
@@ -96,28 +97,51 @@ struct Packer<'a, W: Write> {
 
 impl<W: Write> Packer<'_, W> {
     fn named(&mut self, source: &Path, name: &Path) -> io::Result<()> {
+        let failed = |errno: Errno| at(source)(errno.into());
         let real = source.canonicalize().map_err(at(source))?;
-        if self.entry(CWD, real.as_os_str(), source, name)? {
-            self.tree(CWD, real.as_os_str(), source, name)?;
+        if self
+            .entry(CWD, real.as_os_str(), source, name)?
+            .map_err(failed)?
+        {
+            self.tree(CWD, real.as_os_str(), source, name)?
+                .map_err(failed)?;
         }
         Ok(())
     }
 
+    /// What vanished, or became something else, between the look at its directory and the look at it is
+    /// left out, which is how it is now.
+    fn pass_over<T>(&mut self, found: Result<T, Errno>, path: &Path) -> Option<T> {
+        if found.is_err() {
+            self.report.change(path, live::GONE);
+        }
+        found.ok()
+    }
+
     /// Adds what has a name in a directory, unless it is one itself, which is told: `host` is where it
-    /// is, `path` its place in the archive.
+    /// is, `path` its place in the archive. The inner error is that it vanished.
     fn entry(
         &mut self,
         parent: BorrowedFd<'_>,
         name: &OsStr,
         host: &Path,
         path: &Path,
-    ) -> io::Result<bool> {
+    ) -> io::Result<Result<bool, Errno>> {
         let failed = |errno: Errno| at(host)(errno.into());
-        let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
+        macro_rules! there {
+            ($found:expr) => {
+                match $found {
+                    Ok(found) => found,
+                    Err(errno) if has_changed(errno) => return Ok(Err(errno)),
+                    Err(errno) => return Err(failed(errno)),
+                }
+            };
+        }
+        let stat = there!(rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW));
         match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => return Ok(true),
+            FileType::Directory => return Ok(Ok(true)),
             FileType::RegularFile => {
-                let (opened, stat) = open(parent, name, OFlags::NOFOLLOW).map_err(failed)?;
+                let (opened, stat) = there!(open(parent, name, OFlags::NOFOLLOW));
                 // It may have become something else since.
                 match FileType::from_raw_mode(stat.st_mode) {
                     FileType::RegularFile => self.file(opened, &stat, host, path)?,
@@ -125,7 +149,7 @@ impl<W: Write> Packer<'_, W> {
                 }
             }
             FileType::Symlink => {
-                let target = rustix::fs::readlinkat(parent, name, Vec::new()).map_err(failed)?;
+                let target = there!(rustix::fs::readlinkat(parent, name, Vec::new()));
                 let target = Path::new(OsStr::from_bytes(target.as_bytes()));
                 self.tar.symlink(path, target, mtime(&stat))?;
                 if let Some(manifest) = &mut self.manifest {
@@ -135,31 +159,40 @@ impl<W: Write> Packer<'_, W> {
             }
             other => self.report.skip(path, kind(other)),
         }
-        Ok(false)
+        Ok(Ok(false))
     }
 
     fn file(&mut self, opened: OwnedFd, stat: &Stat, host: &Path, path: &Path) -> io::Result<()> {
-        let size = u64::try_from(stat.st_size).unwrap_or_default();
+        let announced = u64::try_from(stat.st_size).unwrap_or_default();
         let (mode, modified) = (stat.st_mode, mtime(stat));
-        let opened = File::from(opened);
+        // Its header tells its size before its content comes, and it may be written to meanwhile.
+        let mut content = live::open(File::from(opened), announced).map_err(at(host))?;
+        let size = content.size();
         let Some(manifest) = &mut self.manifest else {
-            let written = self.tar.file(path, mode, modified, size, opened);
+            let written = self.tar.file(path, mode, modified, size, &mut content);
+            written.map_err(at(host))?;
             self.report.file(size);
-            return written.map_err(at(host));
+            if content.was_cut() {
+                self.report.change(path, live::CUT);
+            }
+            return Ok(());
         };
         let inner = path.strip_prefix(self.name).unwrap_or(path);
-        let content = if manifest.needs_content(modified) {
-            let mut hash = Hashing::new(opened);
+        let digest = if manifest.needs_content(modified) {
+            let mut hash = Hashing::new(&mut content);
             let written = self.tar.file(path, mode, modified, size, &mut hash);
             written.map_err(at(host))?;
             Some(hash.finish())
         } else {
-            let written = self.tar.file(path, mode, modified, size, opened);
+            let written = self.tar.file(path, mode, modified, size, &mut content);
             written.map_err(at(host))?;
             None
         };
-        manifest.add_file(inner, size, modified, content.as_deref());
+        manifest.add_file(inner, size, modified, digest.as_deref());
         self.report.file(size);
+        if content.was_cut() {
+            self.report.change(path, live::CUT);
+        }
         Ok(())
     }
 
@@ -170,11 +203,15 @@ impl<W: Write> Packer<'_, W> {
         name: &OsStr,
         host: &Path,
         path: &Path,
-    ) -> io::Result<()> {
-        let (opened, stat) = open(parent, name, OFlags::DIRECTORY | OFlags::NOFOLLOW)
-            .map_err(|errno| at(host)(errno.into()))?;
+    ) -> io::Result<Result<(), Errno>> {
+        let (opened, stat) = match open(parent, name, OFlags::DIRECTORY | OFlags::NOFOLLOW) {
+            Ok(opened) => opened,
+            Err(errno) if has_changed(errno) => return Ok(Err(errno)),
+            Err(errno) => return Err(at(host)(errno.into())),
+        };
         self.tar.directory(path, stat.st_mode, mtime(&stat))?;
-        self.directory(&opened, host, path)
+        self.directory(&opened, host, path)?;
+        Ok(Ok(()))
     }
 
     /// Adds what is in a directory: first what is none itself, then the directories one by one, so that
@@ -183,18 +220,26 @@ impl<W: Write> Packer<'_, W> {
         let failed = |errno: Errno| at(host)(errno.into());
         let mut below = Vec::new();
         for entry in Dir::read_from(directory).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
+            let entry = match entry {
+                Ok(entry) => entry,
+                // A directory that was removed while it is read has nothing more.
+                Err(errno) if has_changed(errno) => break,
+                Err(errno) => return Err(failed(errno)),
+            };
             let name = OsStr::from_bytes(entry.file_name().to_bytes());
             if name == "." || name == ".." {
                 continue;
             }
-            if self.entry(directory.as_fd(), name, &host.join(name), &path.join(name))? {
+            let (host, path) = (host.join(name), path.join(name));
+            let found = self.entry(directory.as_fd(), name, &host, &path)?;
+            if self.pass_over(found, &path) == Some(true) {
                 below.push(name.to_owned());
             }
         }
         for name in below {
             let (host, path) = (host.join(&name), path.join(&name));
-            self.tree(directory.as_fd(), &name, &host, &path)?;
+            let found = self.tree(directory.as_fd(), &name, &host, &path)?;
+            self.pass_over(found, &path);
         }
         Ok(())
     }
@@ -206,10 +251,18 @@ fn open(parent: BorrowedFd<'_>, name: &OsStr, how: OFlags) -> Result<(OwnedFd, S
     Ok((opened, stat))
 }
 
-fn mtime(stat: &Stat) -> u64 {
-    // Times before 1970 have no place in a header.
+/// Whether a name stands for something else than when its directory was read: for nothing, or for another
+/// kind of thing.
+fn has_changed(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO | Errno::STALE | Errno::INVAL
+    )
+}
+
+fn mtime(stat: &Stat) -> i64 {
     #[allow(clippy::useless_conversion, reason = "the type is the platform's")]
-    u64::try_from(stat.st_mtime).unwrap_or_default()
+    i64::from(stat.st_mtime)
 }
 
 fn kind(kind: FileType) -> &'static str {
@@ -335,6 +388,59 @@ mod tests {
             .collect();
         skipped.sort_unstable();
         assert_eq!(skipped, [("pipe", "a named pipe"), ("socket", "a socket")]);
+    }
+
+    #[test]
+    fn what_vanishes_is_left_out_and_told_and_the_rest_is_whole() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = dir.path().to_owned();
+        std::fs::create_dir(root.join("still")).expect("mkdir");
+        for number in 0..200 {
+            std::fs::write(root.join("still").join(number.to_string()), "x").expect("write");
+        }
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        let relaxed = std::sync::atomic::Ordering::Relaxed;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut turn = 0_u32;
+                while !stop.load(relaxed) {
+                    let name = root.join(format!("live-{}", turn % 50));
+                    let _ = std::fs::remove_file(&name);
+                    let _ = std::fs::remove_dir(&name);
+                    let _ = match turn % 3 {
+                        0 => std::fs::create_dir(&name),
+                        1 => std::os::unix::fs::symlink("still", &name),
+                        _ => std::fs::write(&name, vec![b'x'; 70_000]),
+                    };
+                    turn += 1;
+                }
+            });
+            for _ in 0..100 {
+                let (report, archive) = packed(&root, Top::Root);
+                let found = entries(&archive);
+                let still = found.keys().filter(|path| path.starts_with(b"still/"));
+                if report.is_err() || still.count() != 200 {
+                    stop.store(true, relaxed);
+                    panic!("{report:?}");
+                }
+            }
+            stop.store(true, relaxed);
+        });
+        let (parent, gone) = (CWD, root.join("gone"));
+        let mut archive = Vec::new();
+        let mut tar = TarOut::new(&mut archive, (7, 8), Modes::Kept, "");
+        let mut report = Report::default();
+        let mut packer = Packer {
+            tar: &mut tar,
+            report: &mut report,
+            manifest: None,
+            name: Path::new(""),
+        };
+        let found = packer.entry(parent, gone.as_os_str(), &gone, Path::new("gone"));
+        let found = found.expect("no failure");
+        assert_eq!(found, Err(Errno::NOENT));
+        assert_eq!(packer.pass_over(found, Path::new("gone")), None);
+        assert_eq!(report.changed[0].path, "gone");
     }
 
     #[test]

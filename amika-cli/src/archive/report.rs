@@ -8,6 +8,8 @@ use serde::Serialize;
 
 /// How many of the entries that were left out are named.
 const NAMED: usize = 100;
+/// How many of what changed are in a line.
+const TOLD: usize = 5;
 /// Characters of a path that are shown.
 const LONGEST: usize = 200;
 
@@ -22,6 +24,10 @@ pub struct Report {
     pub skipped_count: u64,
     /// The first hundred of them.
     pub skipped: Vec<Skipped>,
+    /// How many entries changed while they were copied.
+    pub changed_count: u64,
+    /// The first hundred of them, and how.
+    pub changed: Vec<Skipped>,
     /// How many git directories out of a sandbox were made inert: git runs nothing that they name.
     pub inert_count: u64,
     /// The first hundred of them.
@@ -37,7 +43,7 @@ pub struct Inert {
     pub what: Vec<String>,
 }
 
-/// An entry that was left out.
+/// An entry that was left out, or changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Skipped {
     /// Its path in the copy; what is no text, or steers terminals, is escaped.
@@ -63,6 +69,40 @@ impl Report {
             };
             self.inert.push(Inert { path, what });
         }
+    }
+
+    /// Notes what changed while it was copied.
+    pub fn change(&mut self, path: &Path, how: &str) {
+        self.changed_count += 1;
+        if self.changed.len() < NAMED {
+            self.changed.push(Skipped {
+                path: shown(path),
+                reason: how.to_owned(),
+            });
+        }
+    }
+
+    /// A line about what changed, which names the first ones; none where nothing did.
+    pub fn told_changes(&self) -> Option<String> {
+        if self.changed_count == 0 {
+            return None;
+        }
+        let named: Vec<String> = self
+            .changed
+            .iter()
+            .take(TOLD)
+            .map(|one| format!("{} ({})", one.path, one.reason))
+            .collect();
+        let more = if self.changed_count > TOLD as u64 {
+            ", …"
+        } else {
+            ""
+        };
+        Some(format!(
+            "{} changed while they were copied: {}{more}",
+            self.changed_count,
+            named.join(", ")
+        ))
     }
 
     /// Notes an entry that is left out.

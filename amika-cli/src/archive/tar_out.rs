@@ -4,6 +4,7 @@ use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use amika_core::tar_time;
 use tar::{Builder, EntryType, Header};
 
 /// Bytes that are written at once.
@@ -42,7 +43,7 @@ impl<W: Write> TarOut<W> {
     }
 
     /// Adds the directory that the archive is unpacked in; only where there is no prefix.
-    pub fn root(&mut self, mode: u32, mtime: u64) -> io::Result<()> {
+    pub fn root(&mut self, mode: u32, mtime: i64) -> io::Result<()> {
         let mut header = self.header(EntryType::Directory, mode, mtime, 0);
         // Docker passes over an entry `.`, and the directory would keep its owner; `/` it takes.
         header.as_old_mut().name[0] = b'/';
@@ -51,7 +52,7 @@ impl<W: Write> TarOut<W> {
     }
 
     /// Adds a directory.
-    pub fn directory(&mut self, path: &Path, mode: u32, mtime: u64) -> io::Result<()> {
+    pub fn directory(&mut self, path: &Path, mode: u32, mtime: i64) -> io::Result<()> {
         let mut header = self.header(EntryType::Directory, mode, mtime, 0);
         self.builder
             .append_data(&mut header, self.prefix.join(path), io::empty())
@@ -65,7 +66,7 @@ impl<W: Write> TarOut<W> {
         &mut self,
         path: &Path,
         mode: u32,
-        mtime: u64,
+        mtime: i64,
         size: u64,
         content: impl Read,
     ) -> io::Result<()> {
@@ -79,7 +80,7 @@ impl<W: Write> TarOut<W> {
     }
 
     /// Adds a symbolic link. Its target is kept byte by byte, which the library would tidy up.
-    pub fn symlink(&mut self, path: &Path, target: &Path, mtime: u64) -> io::Result<()> {
+    pub fn symlink(&mut self, path: &Path, target: &Path, mtime: i64) -> io::Result<()> {
         let target = target.as_os_str().as_bytes();
         if target.len() > LINK_FIELD {
             let size = target.len() as u64 + 1;
@@ -101,7 +102,7 @@ impl<W: Write> TarOut<W> {
         path: &Path,
         target: &Path,
         mode: u32,
-        mtime: u64,
+        mtime: i64,
     ) -> io::Result<()> {
         let mut header = self.header(EntryType::Link, mode, mtime, 0);
         let target = self.prefix.join(target);
@@ -114,7 +115,7 @@ impl<W: Write> TarOut<W> {
         self.builder.into_inner()?.flush()
     }
 
-    fn header(&self, kind: EntryType, mode: u32, mtime: u64, size: u64) -> Header {
+    fn header(&self, kind: EntryType, mode: u32, mtime: i64, size: u64) -> Header {
         let kept = match self.modes {
             Modes::Kept => 0o7777,
             Modes::WithoutBorrowedRights => 0o1777,
@@ -124,7 +125,7 @@ impl<W: Write> TarOut<W> {
         header.set_mode(mode & kept);
         header.set_uid(self.owner.0.into());
         header.set_gid(self.owner.1.into());
-        header.set_mtime(mtime);
+        header.as_old_mut().mtime = tar_time::field(mtime);
         header.set_size(size);
         header
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tar::{Archive, EntryType};
 
-use crate::archive::{Modes, Report, TarOut, at};
+use crate::archive::{Modes, Report, TarOut, at, modified};
 use amika_core::archive_name::Names;
 
 /// Reads an archive to its end and writes the other one, its names in the directory `prefix`.
@@ -35,8 +35,8 @@ pub fn repack(
         if place.is_empty() {
             continue;
         }
-        let header = entry.header();
-        let (mode, mtime) = (header.mode()?, header.mtime().unwrap_or_default());
+        let mtime = modified(&mut entry).unwrap_or_default();
+        let mode = entry.header().mode()?;
         match kind {
             EntryType::Directory => tar.directory(&path, mode, mtime)?,
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {

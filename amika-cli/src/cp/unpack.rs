@@ -17,7 +17,7 @@ use tar::{Archive, Entry, EntryType};
 
 use super::holes;
 use super::inert::{Before, DIRECTORY, Fate, Guard, open_beneath};
-use crate::archive::{Report, at};
+use crate::archive::{Report, at, modified};
 use crate::output::human_size;
 use amika_core::archive_name::{Names, stays_beneath};
 
@@ -100,7 +100,7 @@ struct Open {
 
 struct Last {
     mode: Mode,
-    mtime: u64,
+    mtime: i64,
 }
 
 impl Unpacker {
@@ -174,9 +174,9 @@ impl Unpacker {
         if !self.enter(parents)? {
             return Ok(());
         }
+        let mtime = modified(entry).unwrap_or_default();
         let header = entry.header();
         let mode = Mode::from_raw_mode(header.mode()? & 0o777);
-        let mtime = header.mtime().unwrap_or_default();
         let is_directory = header.entry_type() == EntryType::Directory;
         let held = match self.decide(parents, name, is_directory) {
             Fate::Land => None,
@@ -361,7 +361,7 @@ impl Unpacker {
         name: &OsString,
         path: &Path,
         mode: Mode,
-        mtime: u64,
+        mtime: i64,
     ) -> io::Result<()> {
         match rustix::fs::mkdirat(self.top(), name, mode | Mode::RWXU) {
             Ok(()) => self.push(name, path, true, Some(Last { mode, mtime })),
@@ -427,9 +427,9 @@ fn close(fd: &OwnedFd, last: &Last) {
     let _ = rustix::fs::futimens(fd, &times(last.mtime));
 }
 
-fn times(mtime: u64) -> Timestamps {
+fn times(mtime: i64) -> Timestamps {
     let time = Timespec {
-        tv_sec: i64::try_from(mtime).unwrap_or_default(),
+        tv_sec: mtime,
         tv_nsec: 0,
     };
     Timestamps {

@@ -113,7 +113,7 @@ async fn make(job: &mut Job<'_>, out: &Printer, steps: &mut Steps) -> Result<()>
     if let (Some(repository), Some(target)) = (job.repository, &job.plan.clone_target) {
         steps.finish(job.plan.name.as_str());
         steps.begin("clone");
-        let summary = clone(engine, &job.plan, &id, repository, target, agent).await?;
+        let summary = clone(engine, &job.plan, &id, repository, target, agent, out).await?;
         steps.finish(&summary);
         steps.begin("start");
     }
@@ -170,19 +170,28 @@ async fn clone(
     repository: &git::Repository,
     target: &str,
     agent: (u32, u32),
+    out: &Printer,
 ) -> Result<String> {
     let owner = git::Owner {
         uid: agent.0,
         gid: agent.1,
     };
-    let git::Size { files, bytes } = repository.size();
+    let git::Size {
+        files,
+        bytes,
+        has_odd_time,
+    } = repository.size();
     let source = repository.clone();
     let filled = fill(
         engine,
         plan,
         container,
         target,
-        Expected { files, bytes },
+        Expected {
+            files,
+            bytes,
+            has_odd_time,
+        },
         move |prefix, to| source.write_tar(owner, prefix, to),
     )
     .await;
@@ -194,7 +203,12 @@ async fn clone(
         )
     };
     let files = match filled {
-        Ok(files) => files,
+        Ok(report) => {
+            if let Some(changes) = report.told_changes() {
+                out.warn(&format!("--no-clean: {changes}"));
+            }
+            report.files
+        }
         // An engine that is gone is one thing, a volume that is full another.
         Err(Fault::Volume(error)) => {
             engine.must_answer().await?;

@@ -154,6 +154,9 @@ fn tell(
             names.join(", ")
         ));
     }
+    if let Some(changes) = report.told_changes() {
+        out.warn(&format!("{}: {changes}", copy.flag));
+    }
     Ok(manifest)
 }
 

@@ -6,11 +6,14 @@
 //! share a kernel.
 
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::filler::{Filler, Piped};
 use super::plan::Plan;
 use crate::deliver::{Fault, put};
+use amika_core::tar_time;
+
 use crate::engine::{Base, Engine, Existing, MountSpec};
 
 /// From so many files on, a container that unpacks them is started sooner than the engine would be done.
@@ -25,6 +28,8 @@ pub struct Expected {
     pub files: usize,
     /// Bytes of it, at least.
     pub bytes: u64,
+    /// It has a time before 1970, or one that an engine cannot give to a file: it makes 1970 of it.
+    pub has_odd_time: bool,
 }
 
 impl Expected {
@@ -35,9 +40,13 @@ impl Expected {
         let mut waiting = vec![directory.to_owned()];
         while let Some(directory) = waiting.pop() {
             for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-                match entry.file_type() {
-                    Ok(kind) if kind.is_dir() => waiting.push(entry.path()),
-                    _ => found.bytes += entry.metadata().map_or(0, |meta| meta.len()),
+                let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+                if let Ok(meta) = entry.metadata() {
+                    found.has_odd_time |= tar_time::is_odd(meta.mtime());
+                    found.bytes += if is_directory { 0 } else { meta.len() };
+                }
+                if is_directory {
+                    waiting.push(entry.path());
                 }
                 found.files += 1;
                 if found.is_large() {
@@ -49,7 +58,7 @@ impl Expected {
     }
 
     fn is_large(self) -> bool {
-        self.files >= MANY_FILES || self.bytes >= MANY_BYTES
+        self.has_odd_time || self.files >= MANY_FILES || self.bytes >= MANY_BYTES
     }
 }
 
@@ -120,9 +129,21 @@ mod tests {
 
     #[test]
     fn many_files_or_bytes_make_an_archive_large() {
-        let large = |files, bytes| Expected { files, bytes }.is_large();
+        let large = |files, bytes| {
+            Expected {
+                files,
+                bytes,
+                has_odd_time: false,
+            }
+            .is_large()
+        };
         assert!(!large(MANY_FILES - 1, MANY_BYTES - 1));
         assert!(large(MANY_FILES, 0));
         assert!(large(1, MANY_BYTES));
+        let old = Expected {
+            has_odd_time: true,
+            ..Expected::default()
+        };
+        assert!(old.is_large());
     }
 }

@@ -36,7 +36,7 @@ pub use mounts::{refuse_conflicts, refuse_remote_binds};
 pub use network::refuse_missing as refuse_missing_network;
 pub use owner::find as find_owner;
 pub use owner::find as find_user;
-pub use plan::{Plan, plan};
+pub use plan::{Plan, can_be_executed, plan};
 pub use repository::{SCRIPT_OUTSIDE, Source, copy as repository_copy, open as open_repository};
 #[cfg(test)]
 pub use request::HostRights;

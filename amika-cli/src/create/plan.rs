@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use amika_core::contract::{self, AMIKAD_PORT, OPENCODE_PORT, env, path};
 use amika_core::credential::Agent;
+use amika_core::exec_limit;
 use amika_core::label::{Kind, Labels, Repository, ResourceRecord, SandboxRecord, SetupScript};
 use amika_core::name::SandboxName;
 use amika_core::port::{HostIp, Protocol};
@@ -17,6 +18,7 @@ use super::request::{Image, Setup};
 use super::settings::Settings;
 use super::upload::Upload;
 use crate::engine::{ContainerSpec, MountSpec, PortSpec};
+use crate::error::{CommandError, ExitCode, Result};
 use crate::inject;
 use crate::networks::Choice;
 use crate::trust::RecordKey;
@@ -320,6 +322,29 @@ fn environment(
     all.into_iter()
         .map(|(key, value)| format!("{key}={value}"))
         .collect()
+}
+
+/// Refuses what no process can be started with, before anything is made: the engine would make the container
+/// all the same, and nothing in it would run.
+///
+/// # Errors
+/// [`ExitCode::Usage`], with what is too long; its value may be a secret and is not in it.
+pub fn can_be_executed(plan: &Plan) -> Result<()> {
+    let ContainerSpec {
+        entrypoint,
+        cmd,
+        env,
+        ..
+    } = &plan.container;
+    let command = cmd.as_deref().unwrap_or_default();
+    let entrypoint = entrypoint.as_deref().unwrap_or_default();
+    let variables = env.iter().filter_map(|variable| variable.split_once('='));
+    exec_limit::check(command, variables)
+        .and_then(|()| {
+            let variables = env.iter().filter_map(|variable| variable.split_once('='));
+            exec_limit::check(&[entrypoint, command].concat(), variables)
+        })
+        .map_err(|error| CommandError::new(ExitCode::Usage, error.to_string()))
 }
 
 /// The ports to publish: the settled ones, and Amika's own two on a port that the engine chooses.

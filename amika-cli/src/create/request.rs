@@ -8,6 +8,7 @@ use std::str::FromStr;
 use amika_core::budget;
 use amika_core::capability::Capability;
 use amika_core::credential::Selection;
+use amika_core::exec_limit;
 use amika_core::limit::InvalidLimit;
 use amika_core::mount::{HostMount, Mount};
 use amika_core::name::SandboxName;
@@ -133,6 +134,10 @@ impl Request {
         ] {
             refuse_too_many(flag, found, most)?;
         }
+        let pairs = environment.set.iter();
+        let pairs = pairs.map(|(name, value)| (name.as_str(), value.as_str()));
+        exec_limit::check(&args.command, pairs)
+            .map_err(|error| CommandError::new(ExitCode::Usage, error.to_string()))?;
         Ok(Self {
             name,
             image,

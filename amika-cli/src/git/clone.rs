@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 
 use super::command::{is_out_of_space, network_git};
 use super::error::GitError;
-use super::url;
+use super::{secret_url, url};
 
 /// Receives what git says while it works, as it comes, without secrets.
 pub type Listener<'a> = &'a (dyn Fn(Said<'_>) + Sync);
@@ -65,6 +65,7 @@ pub(super) async fn bare(
 ) -> Result<PathBuf, GitError> {
     let target = directory.join("repository.git");
     let mut command = network_git();
+    let plain = secret_url::take_out(&mut command, address);
     // Away from whatever repository the call came from.
     command
         .current_dir(directory)
@@ -72,7 +73,7 @@ pub(super) async fn bare(
         .args(["clone", "--bare", "--no-local"])
         .args(io::stderr().is_terminal().then_some("--progress"))
         .arg("--")
-        .arg(address)
+        .arg(plain)
         .arg(&target);
     let (success, said) = run(command, address, listener).await?;
     if success {
@@ -127,6 +128,7 @@ pub(super) async fn lfs(
     listener: Listener<'_>,
 ) -> bool {
     let mut command = network_git();
+    secret_url::take_out(&mut command, address);
     command
         .current_dir(git_dir)
         .arg("--git-dir")

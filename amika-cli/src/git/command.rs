@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use super::children::Running;
+use super::environment::{self, Errand};
 use super::error::GitError;
 use super::generated::object_path;
 
@@ -22,7 +23,9 @@ pub(super) struct Git {
     index: Option<PathBuf>,
     /// Where objects are that the repository borrows.
     borrowed: Option<PathBuf>,
-    /// What holds beside the generated configuration.
+    /// Further files of the user's configuration.
+    includes: Arc<[Override]>,
+    /// What holds whatever else is set.
     settings: Arc<[Override]>,
 }
 
@@ -31,7 +34,7 @@ pub(super) type Refusal = (Option<i32>, String);
 
 /// Settings that hold for every command: nothing of the host's runs or caches by itself, and the
 /// temporary index is a plain one, since a split one would be written into the repository.
-const SETTINGS: [&str; 8] = [
+pub(super) const SETTINGS: [&str; 12] = [
     "core.fsmonitor=false",
     "core.hooksPath=/dev/null",
     "core.splitIndex=false",
@@ -40,6 +43,10 @@ const SETTINGS: [&str; 8] = [
     "index.sparse=false",
     "color.ui=false",
     "log.showSignature=false",
+    "core.commitGraph=false",
+    "core.multiPackIndex=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
 ];
 
 impl Git {
@@ -51,6 +58,7 @@ impl Git {
             work_tree: work_tree.map(Path::to_owned),
             index: None,
             borrowed: None,
+            includes: Arc::default(),
             settings: Arc::default(),
         }
     }
@@ -60,7 +68,7 @@ impl Git {
         let further = files.iter();
         let further = further.map(|file| ("include.path".to_owned(), file.as_os_str().to_owned()));
         Self {
-            settings: self.settings.iter().cloned().chain(further).collect(),
+            includes: self.includes.iter().cloned().chain(further).collect(),
             ..self.clone()
         }
     }
@@ -116,13 +124,17 @@ impl Git {
         if let Some(index) = &self.index {
             command.env("GIT_INDEX_FILE", index);
         }
+        // Before what the user's environment says, which counts more than a file.
+        if !self.includes.is_empty()
+            && let Some(all) = environment::numbered(&self.includes, |name| std::env::var_os(name))
+        {
+            command.envs(all);
+        }
         // Not as arguments: a key may hold an equals sign.
         if !self.settings.is_empty() {
-            command.env("GIT_CONFIG_COUNT", self.settings.len().to_string());
-        }
-        for (number, (key, value)) in self.settings.iter().enumerate() {
-            command.env(format!("GIT_CONFIG_KEY_{number}"), key);
-            command.env(format!("GIT_CONFIG_VALUE_{number}"), value);
+            let before = std::env::var_os(environment::PARAMETERS);
+            let all = environment::parameters(before, &self.settings);
+            command.env(environment::PARAMETERS, all);
         }
         command.args(arguments);
         command
@@ -281,68 +293,25 @@ fn is_full(directory: &Path) -> bool {
         .is_ok_and(|found| found.f_bavail.saturating_mul(found.f_frsize) < LITTLE)
 }
 
-/// Git with the environment of no repository and no transport: a lazy fetch of a partial clone would
-/// write into the host's repository.
+/// Git with the environment of no repository and no transport.
 fn local_git() -> Command {
-    let mut command = bare_git();
-    command
-        .env("GIT_OPTIONAL_LOCKS", "0")
-        .env("GIT_NO_LAZY_FETCH", "1")
-        .env("GIT_NO_REPLACE_OBJECTS", "1")
-        .env("GIT_ALLOW_PROTOCOL", "none")
-        .env("GIT_TERMINAL_PROMPT", "0")
-        .env("GIT_ATTR_NOSYSTEM", "1")
-        // LFS content is taken from the repository's own store, never smudged: that would download.
-        .env("GIT_LFS_SKIP_SMUDGE", "1");
+    let mut command = Command::new("git");
+    environment::apply(&mut command, Errand::Local, callers());
     command
 }
 
 /// Git that may use the network and the user's credentials; asks only when there is someone to ask.
 pub(super) fn network_git() -> Command {
-    let mut command = bare_git();
+    let mut command = Command::new("git");
+    environment::apply(&mut command, Errand::Network, callers());
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         command.env("GIT_TERMINAL_PROMPT", "0");
     }
-    command.env("GIT_LFS_SKIP_SMUDGE", "1");
     command
 }
 
-fn bare_git() -> Command {
-    let mut command = Command::new("git");
-    for (name, _) in std::env::vars_os() {
-        if belongs_to_a_repository(&name) {
-            command.env_remove(name);
-        }
-    }
-    command.env("LC_ALL", "C");
-    command
-}
-
-/// What says how to reach a remote and where the user's settings are.
-const KEPT: [&str; 14] = [
-    "GIT_SSH",
-    "GIT_SSH_COMMAND",
-    "GIT_SSH_VARIANT",
-    "GIT_ASKPASS",
-    "GIT_PROXY_COMMAND",
-    "GIT_SSL_NO_VERIFY",
-    "GIT_SSL_CAINFO",
-    "GIT_SSL_CAPATH",
-    "GIT_SSL_CERT",
-    "GIT_SSL_KEY",
-    "GIT_EXEC_PATH",
-    "GIT_CONFIG_GLOBAL",
-    "GIT_CONFIG_SYSTEM",
-    "GIT_CONFIG_NOSYSTEM",
-];
-
-/// Whether a variable ties git to a repository, an index or another way of reading them. What the user
-/// set for transports and configuration files (`GIT_SSH_COMMAND`, `GIT_CONFIG_GLOBAL`, …) stays.
-fn belongs_to_a_repository(name: &OsString) -> bool {
-    let Some(name) = name.to_str() else {
-        return false;
-    };
-    name.starts_with("GIT_") && !KEPT.contains(&name) && !name.starts_with("GIT_HTTP_")
+fn callers() -> impl Iterator<Item = OsString> {
+    std::env::vars_os().map(|(name, _)| name)
 }
 
 /// One line of output without its line end; a path may hold line ends itself.
@@ -351,17 +320,4 @@ pub(super) fn line(mut output: Vec<u8>) -> Vec<u8> {
         output.pop();
     }
     output
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_callers_repository_is_forgotten_and_its_credentials_are_not() {
-        let belongs = |name: &str| belongs_to_a_repository(&OsString::from(name));
-        assert!(belongs("GIT_DIR") && belongs("GIT_INDEX_FILE") && belongs("GIT_CONFIG_COUNT"));
-        assert!(!belongs("GIT_SSH_COMMAND") && !belongs("GIT_ASKPASS") && !belongs("HOME"));
-    }
 }

@@ -120,8 +120,15 @@ fn search(directory: &Path) -> Result<Option<Candidate>, GitError> {
     let start = directory
         .canonicalize()
         .map_err(GitError::io("read", directory))?;
+    let across = crosses_file_systems(std::env::var("GIT_DISCOVERY_ACROSS_FILESYSTEM").ok());
+    let ceilings = std::env::var_os("GIT_CEILING_DIRECTORIES");
+    let ceilings = ceilings.as_deref().map(ceilings_of).unwrap_or_default();
     let mut device = None;
     for at in start.ancestors() {
+        // Not above one, and not in one but where the search begins.
+        if at != start && ceilings.iter().any(|ceiling| ceiling == at) {
+            return Ok(None);
+        }
         let dir = match Dir::open(at) {
             Ok(dir) => dir,
             // A directory that may only be passed through is seen as git sees it.
@@ -134,7 +141,7 @@ fn search(directory: &Path) -> Result<Option<Candidate>, GitError> {
             Err(error) => return Err(GitError::io("read", at)(error)),
         };
         let here = dir.stat().map_err(GitError::io("read", at))?.st_dev;
-        if *device.get_or_insert(here) != here {
+        if *device.get_or_insert(here) != here && !across {
             return Ok(None);
         }
         if let Some(found) = in_directory(dir)? {
@@ -142,6 +149,41 @@ fn search(directory: &Path) -> Result<Option<Candidate>, GitError> {
         }
     }
     Ok(None)
+}
+
+/// Whether a directory's `.git` leads to that git directory.
+pub(super) fn leads_to(directory: &Path, git: &Dir) -> bool {
+    let found = Dir::open(directory)
+        .ok()
+        .and_then(|dir| in_directory(dir).ok());
+    found
+        .flatten()
+        .is_some_and(|found| found.tree.is_some() && found.git.is(git).unwrap_or(false))
+}
+
+/// What `GIT_DISCOVERY_ACROSS_FILESYSTEM` says, as git reads a boolean.
+fn crosses_file_systems(value: Option<String>) -> bool {
+    value.is_some_and(|value| {
+        let value = value.to_ascii_lowercase();
+        matches!(value.as_str(), "true" | "yes" | "on")
+            || value.parse::<i64>().is_ok_and(|number| number != 0)
+    })
+}
+
+/// The directories of `GIT_CEILING_DIRECTORIES`, absolute ones; those after an empty one may be links that
+/// are not followed.
+fn ceilings_of(value: &OsStr) -> Vec<PathBuf> {
+    let mut ceilings = Vec::new();
+    let mut is_followed = true;
+    for path in std::env::split_paths(value) {
+        if path.as_os_str().is_empty() {
+            is_followed = false;
+        } else if path.is_absolute() {
+            let real = is_followed.then(|| path.canonicalize().ok()).flatten();
+            ceilings.push(real.unwrap_or(path));
+        }
+    }
+    ceilings
 }
 
 /// What a directory has: a `.git`, or all of a git directory itself.
@@ -239,10 +281,12 @@ fn complete(candidate: Candidate) -> Result<Found, GitError> {
         }
         if is_elsewhere && !is_linked && !is_named {
             let is_dot_git = git.path().file_name() == Some(OsStr::new(".git"));
-            if configured.is_some() || is_bare || is_dot_git {
+            // A bare repository in the directory of a project, whose `.git` leads to it, is the project's.
+            let is_projects = is_bare && is_beneath(&git, &tree)?;
+            if configured.is_some() || is_bare && !is_projects || is_dot_git {
                 return Err(foreign(&git, &tree));
             }
-            is_unclaimed = true;
+            is_unclaimed = !is_projects;
         }
         if is_bare && !is_named {
             // It says that it has none.
@@ -438,4 +482,35 @@ fn line(content: &[u8]) -> &[u8] {
 
 fn read_error(dir: &Dir) -> impl FnOnce(io::Error) -> GitError + use<> {
     GitError::io("read", dir.path().to_owned())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_search_goes_as_far_as_the_environment_says() {
+        for (value, across) in [
+            (None, false),
+            (Some(""), false),
+            (Some("0"), false),
+            (Some("off"), false),
+            (Some("1"), true),
+            (Some("True"), true),
+        ] {
+            assert_eq!(
+                crosses_file_systems(value.map(str::to_owned)),
+                across,
+                "{value:?}"
+            );
+        }
+        let root = tempfile::tempdir().unwrap();
+        let real = root.path().canonicalize().unwrap().join("real");
+        std::fs::create_dir(&real).unwrap();
+        let link = root.path().join("link");
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let value = format!("{0}:relative::{0}", link.display());
+        assert_eq!(ceilings_of(OsStr::new(&value)), [real, link]);
+    }
 }

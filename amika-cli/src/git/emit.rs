@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::attributes::Conversion;
 use super::blobs::{BlobError, Blobs};
 use super::command::Git;
-use super::dir::At;
+use super::dir::{At, is_another_kind};
 use super::error::GitError;
 use super::index::{Entry, Mode};
 use super::lfs::Object;
@@ -17,6 +17,7 @@ use super::plan::{Plan, Tree, beneath, components};
 use super::source::join;
 use super::worktree::{Found, Reader, seconds};
 use super::writer::TarWriter;
+use crate::archive::{self, Report};
 use crate::regular_file::{self, Links};
 
 /// Files that git converts at once; they lie in a temporary directory until they are written.
@@ -24,15 +25,15 @@ const CONVERTED_AT_ONCE: usize = 256;
 /// The longest target of a symbolic link on Linux.
 const LINK_LIMIT: u64 = 4096;
 
-/// Writes the whole archive; returns how many files the work trees have.
-pub(super) fn archive(plan: &Plan, tar: &mut TarWriter<'_>) -> io::Result<u64> {
+/// Writes the whole archive; returns how many files the work trees have, and what of them changed meanwhile.
+pub(super) fn archive(plan: &Plan, tar: &mut TarWriter<'_>) -> io::Result<Report> {
     tar.directory(b"", plan.mtime)?;
-    let mut files = 0;
-    repository(plan, tar, &mut files)?;
-    Ok(files)
+    let mut report = Report::default();
+    repository(plan, tar, &mut report)?;
+    Ok(report)
 }
 
-fn repository(plan: &Plan, tar: &mut TarWriter<'_>, files: &mut u64) -> io::Result<()> {
+fn repository(plan: &Plan, tar: &mut TarWriter<'_>, report: &mut Report) -> io::Result<()> {
     let stores = plan.location.stores();
     let store = &stores.own;
     // The walk runs beside the writing of what it does not decide.
@@ -58,9 +59,9 @@ fn repository(plan: &Plan, tar: &mut TarWriter<'_>, files: &mut u64) -> io::Resu
                 scratch,
             } => {
                 let converted = Converted::new(plan, entries, &conversions.of, scratch);
-                committed(plan, entries, &conversions.of, converted, tar, files)?;
+                committed(plan, entries, &conversions.of, converted, tar, report)?;
             }
-            Tree::Disk { .. } => disk(plan, tar, files)?,
+            Tree::Disk { .. } => disk(plan, tar, report)?,
         }
         match loose {
             Some(loose) => match loose.join() {
@@ -88,7 +89,7 @@ fn repository(plan: &Plan, tar: &mut TarWriter<'_>, files: &mut u64) -> io::Resu
         lfs(tar, &place, 0o444, plan.mtime, object)?;
     }
     for child in &plan.children {
-        repository(child, tar, files)?;
+        repository(child, tar, report)?;
     }
     Ok(())
 }
@@ -186,7 +187,7 @@ fn copy(
     tar: &mut TarWriter<'_>,
     place: &[u8],
     mode: u32,
-    mtime: u64,
+    mtime: i64,
     path: &Path,
 ) -> io::Result<()> {
     let file = File::open(path).map_err(GitError::io("read", path))?;
@@ -200,7 +201,7 @@ fn lfs(
     tar: &mut TarWriter<'_>,
     place: &[u8],
     mode: u32,
-    mtime: u64,
+    mtime: i64,
     object: &Object,
 ) -> io::Result<()> {
     let path = object.path();
@@ -221,6 +222,17 @@ fn changed(error: io::Error, path: &Path) -> io::Error {
     }
 }
 
+/// Whether something vanished since it was listed, or another kind of thing took its place.
+fn is_gone(error: &io::Error) -> bool {
+    let kinds = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+    kinds.contains(&error.kind()) || is_another_kind(error)
+}
+
+/// A path of the work tree, for a report.
+fn shown(path: &[u8]) -> PathBuf {
+    join(Path::new(""), path)
+}
+
 fn permission(executable: bool) -> u32 {
     if executable { 0o755 } else { 0o644 }
 }
@@ -232,7 +244,7 @@ fn committed(
     conversions: &HashMap<usize, Conversion>,
     mut converted: Converted,
     tar: &mut TarWriter<'_>,
-    files: &mut u64,
+    report: &mut Report,
 ) -> io::Result<()> {
     let from_git = |position: usize, entry: &Entry| match conversions.get(&position) {
         Some(Conversion::Checkout) => false,
@@ -255,7 +267,7 @@ fn committed(
                 tar.directory(&place, plan.mtime)?;
                 continue;
             }
-            *files += 1;
+            report.files += 1;
             if converted.has(position) {
                 let path = converted.file(position)?;
                 let (mut file, meta) = regular_file::open(&path, Links::Refused)
@@ -392,7 +404,10 @@ impl Drop for Converted<'_> {
 }
 
 /// The work tree as it is on the host's disk.
-fn disk(plan: &Plan, tar: &mut TarWriter<'_>, files: &mut u64) -> io::Result<()> {
+///
+/// Programs may be at work in it: what is gone since it was listed is not there, and what is written to
+/// has some state between.
+fn disk(plan: &Plan, tar: &mut TarWriter<'_>, report: &mut Report) -> io::Result<()> {
     let Tree::Disk {
         paths,
         modes_from_index,
@@ -408,7 +423,10 @@ fn disk(plan: &Plan, tar: &mut TarWriter<'_>, files: &mut u64) -> io::Result<()>
     for (path, tracked) in &paths.files {
         let place = beneath(&plan.place.tree, path);
         let full = root.place(path);
-        let found = reader.find(path).map_err(GitError::io("read", &full))?;
+        let found = match reader.find(path) {
+            Err(error) if is_gone(&error) => Found::Nothing,
+            other => other.map_err(GitError::io("read", &full))?,
+        };
         if !modes_from_index && !matches!(found, Found::Nothing) {
             directories(plan, &reader, around, path, tar)?;
             around = path;
@@ -420,16 +438,18 @@ fn disk(plan: &Plan, tar: &mut TarWriter<'_>, files: &mut u64) -> io::Result<()>
                 }
                 tar.directory(&place, plan.mtime)?;
             }
+            // What git knows may have been deleted long ago; others were there a moment ago.
+            Found::Nothing if tracked.is_none() => report.change(&shown(path), archive::GONE),
             // A directory where a file was lists what it holds by itself.
             Found::Nothing | Found::Directory => {}
             Found::Symlink { target, mtime } => tar.symlink(&place, &target, mtime)?,
             Found::File {
-                mut file,
+                file,
                 size,
                 mode,
                 mtime,
             } => {
-                *files += 1;
+                report.files += 1;
                 let mode = match tracked {
                     Some(known) if *modes_from_index => permission(*known == Mode::Executable),
                     None if *modes_from_index => permission(mode & 0o100 != 0),
@@ -437,8 +457,12 @@ fn disk(plan: &Plan, tar: &mut TarWriter<'_>, files: &mut u64) -> io::Result<()>
                     Some(_) => permission(mode & 0o100 != 0) & mode,
                     None => mode,
                 };
-                tar.file_from(&place, mode, mtime, size, &mut file)
-                    .map_err(|error| changed(error, &full))?;
+                let mut content =
+                    archive::open_content(file, size).map_err(GitError::io("read", &full))?;
+                tar.file_from(&place, mode, mtime, content.size(), &mut content)?;
+                if content.was_cut() {
+                    report.change(&shown(path), archive::CUT);
+                }
             }
         }
     }
@@ -466,7 +490,11 @@ fn directories(
     let common = path.iter().zip(before).take_while(|(a, b)| a == b).count();
     let new = (common..path.len()).filter(|&at| path[at] == b'/');
     for directory in new.map(|at| &path[..at]) {
-        let mode = reader.directory_mode(directory);
+        let mode = match reader.directory_mode(directory) {
+            // It went away with what is in it, or became something else.
+            Err(error) if is_gone(&error) => continue,
+            other => other,
+        };
         let mode = mode.map_err(GitError::io("read", join(plan.location.root(), directory)))?;
         tar.set_mode(&beneath(&plan.place.tree, directory), mode);
     }

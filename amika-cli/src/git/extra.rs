@@ -183,7 +183,7 @@ pub(super) struct Extra {
     /// What is in it.
     pub(super) content: Vec<u8>,
     /// Unix seconds.
-    pub(super) mtime: u64,
+    pub(super) mtime: i64,
 }
 
 /// Files that go along. Links in the git directory are not followed: git makes none there, and one that
@@ -196,7 +196,7 @@ pub(super) fn files(
     let (git, common) = location.directories();
     let mut extra = Vec::new();
     let now = |name: &str| common.find(name.as_bytes()).ok().flatten();
-    let age = |name: &str| now(name).map_or(0, |stat| u64::try_from(stat.st_mtime).unwrap_or(0));
+    let age = |name: &str| now(name).map_or(0, |stat| stat.st_mtime);
     let shallow = generated::shallow(common, location.format())?;
     for (name, content) in [
         ("shallow", shallow.unwrap_or_default()),

@@ -22,6 +22,7 @@ mod dir;
 mod discover;
 mod drivers;
 mod emit;
+mod environment;
 mod error;
 mod extra;
 mod generated;
@@ -32,6 +33,7 @@ mod objects;
 mod plan;
 mod refs;
 mod rewrite;
+mod secret_url;
 mod selection;
 mod settings;
 mod size;
@@ -67,6 +69,7 @@ use source::{Location, Source};
 use workshop::Workshop;
 use writer::TarWriter;
 
+use crate::archive::Report;
 use crate::scratch::Scratch;
 
 /// What the flags ask for.
@@ -427,15 +430,21 @@ impl Repository {
     }
 
     /// Writes the finished working copy as a tar archive, to be unpacked so that the (empty) directory
-    /// `prefix` is it, or where it is put without one; returns how many files its work trees have.
+    /// `prefix` is it, or where it is put without one; returns how many files its work trees have, and what
+    /// of them changed meanwhile.
     ///
     /// # Errors
     /// With an archive that has no end, so that it never looks whole.
-    pub fn write_tar(&self, owner: Owner, prefix: &str, to: &mut dyn io::Write) -> io::Result<u64> {
+    pub fn write_tar(
+        &self,
+        owner: Owner,
+        prefix: &str,
+        to: &mut dyn io::Write,
+    ) -> io::Result<Report> {
         let mut tar = TarWriter::new(owner, prefix, to);
-        let files = emit::archive(&self.0.plan, &mut tar)?;
+        let report = emit::archive(&self.0.plan, &mut tar)?;
         tar.finish()?;
-        Ok(files)
+        Ok(report)
     }
 
     /// How much there is to write, as far as that can be told without reading it.

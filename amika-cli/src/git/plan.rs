@@ -58,7 +58,7 @@ pub(super) struct Plan {
     /// Where what is borrowed from elsewhere is packed for a moment.
     pub(super) borrowed: PathBuf,
     /// Unix seconds, for what has no time of its own.
-    pub(super) mtime: u64,
+    pub(super) mtime: i64,
 }
 
 /// The work tree's content.
@@ -134,7 +134,9 @@ impl<'a> Planner<'a> {
             Some(oid) => Some(tree::commit(&git, oid, location.format())?),
             None => None,
         };
-        let mtime = commit.as_ref().map_or(0, |commit| commit.time);
+        let mtime = commit
+            .as_ref()
+            .map_or(0, |commit| i64::try_from(commit.time).unwrap_or(i64::MAX));
         let committed_tree = commit.map(|commit| commit.tree);
         let prepared = match self.dirty {
             None => self.committed(&location, settings, committed_tree.as_deref())?,

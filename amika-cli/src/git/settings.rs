@@ -25,16 +25,20 @@ struct Setting {
 }
 
 impl Settings {
-    /// The user's settings, then the repository's own.
+    /// The settings of the user's files, then the repository's own, then those of the environment.
     pub(super) fn new(users: &Users, own: &[Entry]) -> Self {
-        let users = users.settings().iter().map(|one| Setting {
-            key: one.key.clone(),
-            value: one.value.clone().unwrap_or_else(|| b"true".to_vec()),
-            own: false,
-        });
+        let users = |by_environment: bool| {
+            let some = users.settings().iter();
+            let some = some.filter(move |one| one.is_environments == by_environment);
+            some.map(|one| Setting {
+                key: one.key.clone(),
+                value: one.value.clone().unwrap_or_else(|| b"true".to_vec()),
+                own: false,
+            })
+        };
         let own = own.iter().map(Setting::of_entry);
         Self {
-            entries: users.chain(own).collect(),
+            entries: users(false).chain(own).chain(users(true)).collect(),
         }
     }
 
@@ -90,10 +94,11 @@ impl Settings {
         Some(&users.find(|one| one.key == key)?.value)
     }
 
-    /// The value of the repository's own files alone.
+    /// The value that counts, where it is one of the repository's own files.
     pub(super) fn own(&self, key: &str) -> Option<&[u8]> {
-        let mut own = self.entries.iter().rev().filter(|one| one.own);
-        Some(&own.find(|one| one.key == key.as_bytes())?.value)
+        let mut all = self.entries.iter().rev();
+        let counts = all.find(|one| one.key == key.as_bytes())?;
+        counts.own.then_some(&counts.value)
     }
 
     /// Whether a boolean is on, or off; `None` when unset.

@@ -315,25 +315,49 @@ impl Location {
 
     /// The name of its directory; a linked work tree has the name of the repository it belongs to.
     pub(super) fn name(&self) -> String {
-        name_of(&self.git_dir, &self.common_dir, self.work_tree.as_deref())
+        let around = self.common_dir.parent();
+        let is_project =
+            around.is_some_and(|around| discover::leads_to(around, &self.parts.found.common));
+        name_of(
+            &self.git_dir,
+            &self.common_dir,
+            self.work_tree.as_deref(),
+            is_project,
+        )
     }
 }
 
-fn name_of(git_dir: &Path, common_dir: &Path, work_tree: Option<&Path>) -> String {
+/// Names of directories that say what they are and not what is in them.
+const MEANINGLESS: [&str; 3] = ["bare", "git", "repo"];
+
+/// `is_project`: the directory around the one that all work trees share has a `.git` that leads to it.
+fn name_of(
+    git_dir: &Path,
+    common_dir: &Path,
+    work_tree: Option<&Path>,
+    is_project: bool,
+) -> String {
     let linked = git_dir != common_dir;
-    let directory = match work_tree {
-        Some(work_tree) if !linked => work_tree,
-        _ if common_dir.file_name().is_some_and(|name| name == ".git") => {
-            common_dir.parent().unwrap_or(common_dir)
-        }
-        _ => common_dir,
-    };
-    let name = directory.file_name().unwrap_or_default().to_string_lossy();
-    let bare = work_tree.is_none() || linked;
-    url::directory_name(match name.strip_suffix(".git") {
-        Some(stem) if bare && !stem.is_empty() => stem,
-        _ => &name,
-    })
+    if let Some(work_tree) = work_tree.filter(|_| !linked) {
+        let name = work_tree.file_name().unwrap_or_default();
+        return url::directory_name(&name.to_string_lossy());
+    }
+    let around = common_dir.parent();
+    // `git worktree add` beside a bare repository in a directory of the project's.
+    let is_beside = linked
+        && work_tree.is_some_and(|tree| around.is_some_and(|around| tree.starts_with(around)));
+    let names = common_dir.ancestors().filter_map(Path::file_name);
+    let mut names = names.map(|name| name.to_string_lossy());
+    let mut found = names.next().unwrap_or_default();
+    let stem = url::without_dot_git(&found);
+    // What is hidden is a part of what is around it, as far as anything says so.
+    let is_part = found.starts_with('.') || MEANINGLESS.contains(&stem);
+    if is_project || is_beside && is_part || url::is_hidden_part(&found) {
+        // In turn, as in `.git/.bare`.
+        let around = names.find(|name| !url::is_hidden_part(name));
+        found = around.unwrap_or(found);
+    }
+    url::directory_name(url::without_dot_git(&found).trim_start_matches('.'))
 }
 
 /// A path of a tree beneath a directory of this machine, for messages: it is never opened.
@@ -348,19 +372,42 @@ mod tests {
 
     #[test]
     fn the_name_is_the_repositorys_own() {
-        for (git_dir, common_dir, work_tree, name) in [
-            ("/r/a/.git", "/r/a/.git", Some("/r/a"), "a"),
-            ("/r/a/.git/worktrees/w", "/r/a/.git", Some("/r/w"), "a"),
-            ("/r/a.git", "/r/a.git", None, "a"),
-            ("/r/a.git/worktrees/w", "/r/a.git", Some("/r/w"), "a"),
-            ("/r/a.git/.git", "/r/a.git/.git", Some("/r/a.git"), "a.git"),
+        for (git_dir, work_tree, is_project, name) in [
+            ("/r/a/.git", Some("/r/a"), true, "a"),
+            ("/r/a/.git/worktrees/w", Some("/r/w"), true, "a"),
+            ("/r/a/.git", None, false, "a"),
+            ("/r/a.git", None, false, "a"),
+            ("/r/a.git/worktrees/w", Some("/r/w"), false, "a"),
+            ("/r/a.git/.git", Some("/r/a.git"), true, "a.git"),
+            ("/r/.dotfiles/.git", Some("/r/.dotfiles"), true, ".dotfiles"),
+            // A bare repository with work trees beside it.
+            ("/r/a/.bare", None, true, "a"),
+            ("/r/a/.bare", None, false, "a"),
+            ("/r/a/.bare/worktrees/w", Some("/r/a/w"), true, "a"),
+            ("/r/a/.bare/worktrees/w", Some("/elsewhere/w"), false, "a"),
+            ("/r/a/.bare.git/worktrees/w", Some("/r/a/w"), false, "a"),
+            ("/r/a/.git/.bare/worktrees/w", Some("/r/a/w"), false, "a"),
+            ("/r/a/bare/worktrees/w", Some("/r/a/w"), false, "a"),
+            ("/r/a/bare.git/worktrees/w", Some("/r/a/w"), false, "a"),
+            ("/r/a/git/worktrees/w", Some("/r/a/w"), false, "a"),
+            ("/r/a/anything/worktrees/w", Some("/r/a/w"), true, "a"),
+            ("/r/a/b.git/worktrees/w", Some("/r/a/w"), false, "b"),
+            ("/srv/bare", None, false, "bare"),
+            ("/.bare", None, true, "bare"),
+            ("/home/ada/.dotfiles", None, false, "dotfiles"),
+            ("/r/a/.store/worktrees/w", Some("/r/a/w"), false, "a"),
         ] {
+            let git_dir = Path::new(git_dir);
+            let is_linked = git_dir.parent().unwrap().ends_with("worktrees");
+            let common_dir = git_dir.ancestors().nth(if is_linked { 2 } else { 0 });
+            let git_dir_name = git_dir.display();
             let found = name_of(
-                Path::new(git_dir),
-                Path::new(common_dir),
+                git_dir,
+                common_dir.unwrap(),
                 work_tree.map(Path::new),
+                is_project,
             );
-            assert_eq!(found, name, "{git_dir}");
+            assert_eq!(found, name, "{git_dir_name}");
         }
     }
 

@@ -25,11 +25,31 @@ pub(super) fn repository_name(url: &str) -> String {
         .strip_suffix("/.git")
         .unwrap_or(path)
         .trim_end_matches('/');
-    let last = path.rsplit(['/', ':']).next().unwrap_or(path);
-    let name = last.strip_suffix(".git").unwrap_or(last);
+    let mut parts = path.rsplit(['/', ':']);
+    let last = parts.next().unwrap_or(path);
+    let named = |part: &&str| !is_hidden_part(part) && !part.is_empty();
+    let last = if is_hidden_part(last) {
+        parts.find(named).unwrap_or(last.trim_start_matches('.'))
+    } else {
+        last
+    };
+    let name = without_dot_git(last);
     // Only the host is left of `https://example.com/`: its name does as well.
     let name = name.rsplit('@').next().unwrap_or(name);
     directory_name(name)
+}
+
+/// Whether a directory is the hidden part of a project that has its repository: its name says no more.
+pub(super) fn is_hidden_part(name: &str) -> bool {
+    matches!(name, ".git" | ".bare" | ".repo" | ".bare.git" | ".repo.git")
+}
+
+/// A bare repository's name without the `.git` that it ends with.
+pub(super) fn without_dot_git(name: &str) -> &str {
+    match name.strip_suffix(".git") {
+        Some(stem) if !stem.is_empty() => stem,
+        _ => name,
+    }
 }
 
 /// A name that can be a directory beside others, or `repository`.
@@ -137,6 +157,11 @@ mod tests {
             ("git@example.com:me/a.git", "a"),
             ("host:a", "a"),
             ("file:///srv/a/.git", "a"),
+            ("file:///srv/a/.bare", "a"),
+            ("file:///srv/a/.bare/.git", "a"),
+            ("host:a/.bare.git/", "a"),
+            ("https://example.com/me/.github", ".github"),
+            ("https://example.com/me/.dotfiles.git", ".dotfiles"),
             ("https://u:p@example.com/", "example.com"),
             ("https://example.com/a.git?token=x", "a"),
             ("https://example.com/..", "repository"),

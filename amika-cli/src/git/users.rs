@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
-use super::command::Git;
+use super::command::{Git, SETTINGS};
 use super::error::GitError;
 
 /// One setting of the user's, as git lists it.
@@ -20,6 +20,9 @@ pub(super) struct UsersSetting {
     pub(super) value: Option<Vec<u8>>,
     /// The file that it is in.
     pub(super) file: Option<PathBuf>,
+    /// It comes by the environment (`GIT_CONFIG_COUNT`, `GIT_CONFIG_PARAMETERS`), which counts more than any
+    /// file, also one of the repository's.
+    pub(super) is_environments: bool,
 }
 
 /// All of them.
@@ -49,10 +52,11 @@ impl Users {
         let mut settings = Vec::new();
         for entry in parts.chunks_exact(3) {
             let file = entry[1].strip_prefix(b"file:");
-            // What was said by us has no file; what it includes has one.
+            let said = entry[0] == b"command" && file.is_none();
             let is_users = match entry[0] {
                 b"system" | b"global" => true,
-                b"command" => file.is_some(),
+                // What we say has no file, as what the environment says; what we include has one.
+                b"command" => file.is_some() || !is_ours(entry[2]),
                 _ => false,
             };
             if !is_users {
@@ -66,6 +70,7 @@ impl Users {
                 key: key.to_vec(),
                 value,
                 file: file.map(|file| PathBuf::from(OsStr::from_bytes(file))),
+                is_environments: said,
             });
         }
         Self { settings }
@@ -109,6 +114,19 @@ impl Users {
         }
         files
     }
+}
+
+/// Whether a setting, as git lists it, is one that we give to every command.
+fn is_ours(listed: &[u8]) -> bool {
+    let Ok(listed) = std::str::from_utf8(listed) else {
+        return false;
+    };
+    let (key, value) = listed.split_once('\n').unwrap_or((listed, ""));
+    let is = |ours: &&str| {
+        ours.split_once('=')
+            .is_some_and(|(name, of)| name.eq_ignore_ascii_case(key) && of == value)
+    };
+    SETTINGS.iter().any(is) || key == "include.path"
 }
 
 /// Whether a condition holds for a repository. Branches are git's to tell: it sees them.
@@ -294,11 +312,17 @@ mod tests {
     #[test]
     fn only_what_the_user_wrote_counts() {
         let listed = "global|file:/h/.gitconfig|a.b\nx|local|file:config|a.b\ny|command|command line:|a.b\nz|\
-                      command|file:/h/inc|a.c|";
+                      command|file:/h/inc|a.c|command|command line:|core.fsmonitor\nfalse|";
         let users = Users::parse(listed.replace('|', "\0").as_bytes());
         let keys: Vec<_> = users.settings().iter().map(|one| &one.key[..]).collect();
-        assert_eq!(keys, [b"a.b", b"a.c"]);
-        assert_eq!(users.values("a.b"), [b"x"]);
-        assert_eq!(users.settings()[1].value, None);
+        assert_eq!(keys, [b"a.b", b"a.b", b"a.c"]);
+        assert_eq!(users.values("a.b"), [b"x", b"z"]);
+        let by_environment: Vec<bool> = users
+            .settings()
+            .iter()
+            .map(|one| one.is_environments)
+            .collect();
+        assert_eq!(by_environment, [false, true, false]);
+        assert_eq!(users.settings()[2].value, None);
     }
 }

@@ -68,7 +68,7 @@ pub(super) enum Found {
         /// The target's bytes.
         target: Vec<u8>,
         /// Unix seconds.
-        mtime: u64,
+        mtime: i64,
     },
     /// An open regular file.
     File {
@@ -79,7 +79,7 @@ pub(super) enum Found {
         /// Its permissions.
         mode: u32,
         /// Unix seconds.
-        mtime: u64,
+        mtime: i64,
     },
 }
 
@@ -113,7 +113,7 @@ impl<'a> Reader<'a> {
             FileType::Directory => Ok(Found::Directory),
             FileType::Symlink => Ok(Found::Symlink {
                 target: within.link(name)?,
-                mtime: u64::try_from(stat.st_mtime).unwrap_or(0),
+                mtime: stat.st_mtime,
             }),
             FileType::RegularFile => {
                 // A FIFO or a link that took the file's place since then is not waited for, nor followed.
@@ -149,9 +149,9 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A modification time that a tar header can hold.
-pub(super) fn seconds(meta: &std::fs::Metadata) -> u64 {
-    u64::try_from(meta.mtime()).unwrap_or(0)
+/// When a file was last written, in seconds since 1970.
+pub(super) fn seconds(meta: &std::fs::Metadata) -> i64 {
+    meta.mtime()
 }
 
 #[cfg(test)]

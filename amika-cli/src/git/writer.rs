@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 
+use amika_core::tar_time;
+
 /// Bytes that are written at once.
 const CHUNK: usize = 256 * 1024;
 /// Permissions of a directory of which nothing else is said.
@@ -97,7 +99,7 @@ impl<'a> TarWriter<'a> {
     /// A directory; `path` without a slash at its end, empty for the root.
     ///
     /// The root is named `/`: Docker passes over an entry `.`, and the directory would stay root's.
-    pub(super) fn directory(&mut self, path: &[u8], mtime: u64) -> io::Result<()> {
+    pub(super) fn directory(&mut self, path: &[u8], mtime: i64) -> io::Result<()> {
         let mut name = path.to_vec();
         if !path.is_empty() {
             self.parents(path, mtime)?;
@@ -116,7 +118,7 @@ impl<'a> TarWriter<'a> {
         &mut self,
         path: &[u8],
         mode: u32,
-        mtime: u64,
+        mtime: i64,
         content: &[u8],
     ) -> io::Result<()> {
         self.file_from(path, mode, mtime, content.len() as u64, &mut &*content)
@@ -127,7 +129,7 @@ impl<'a> TarWriter<'a> {
         &mut self,
         path: &[u8],
         mode: u32,
-        mtime: u64,
+        mtime: i64,
         size: u64,
         content: &mut dyn Read,
     ) -> io::Result<()> {
@@ -138,12 +140,12 @@ impl<'a> TarWriter<'a> {
     }
 
     /// A symbolic link, its target as it is.
-    pub(super) fn symlink(&mut self, path: &[u8], target: &[u8], mtime: u64) -> io::Result<()> {
+    pub(super) fn symlink(&mut self, path: &[u8], target: &[u8], mtime: i64) -> io::Result<()> {
         self.parents(path, mtime)?;
         self.header(tar::EntryType::Symlink, path, target, 0o777, 0, mtime)
     }
 
-    fn parents(&mut self, path: &[u8], mtime: u64) -> io::Result<()> {
+    fn parents(&mut self, path: &[u8], mtime: i64) -> io::Result<()> {
         let end = path
             .iter()
             .rposition(|&byte| byte == b'/')
@@ -177,7 +179,7 @@ impl<'a> TarWriter<'a> {
         target: &[u8],
         mode: u32,
         size: u64,
-        mtime: u64,
+        mtime: i64,
     ) -> io::Result<()> {
         let whole;
         let path = match self.prefix.as_slice() {
@@ -206,7 +208,7 @@ impl<'a> TarWriter<'a> {
         header.set_uid(self.owner.uid.into());
         header.set_gid(self.owner.gid.into());
         header.set_size(size);
-        header.set_mtime(mtime);
+        header.as_old_mut().mtime = tar_time::field(mtime);
         header.set_cksum();
         self.to.put(header.as_bytes())
     }

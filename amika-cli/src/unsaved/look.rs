@@ -11,6 +11,7 @@ use amika_core::work;
 use sha2::{Digest as _, Sha256};
 use tar::{Entry, EntryType};
 
+use crate::archive;
 use amika_core::manifest::Manifest;
 
 /// How many things in a place are named; one more is found, to know that there are more.
@@ -113,7 +114,10 @@ impl Look {
             }
             Rule::Everything => Ok(true),
             _ if kind.is_dir() => Ok(false),
-            Rule::WrittenSince(made) => Ok(!self.is_cache(inner) && modified(entry)? >= *made),
+            Rule::WrittenSince(made) => {
+                let made = i64::try_from(*made).unwrap_or(i64::MAX);
+                Ok(!self.is_cache(inner) && archive::modified(entry)? >= made)
+            }
             Rule::NotCopied(manifest) => is_new(entry, kind, inner, manifest),
             Rule::NotBegun(manifest, at) => {
                 Ok(!self.is_cache(inner) && is_new(entry, kind, &at.join(inner), manifest)?)
@@ -137,7 +141,7 @@ fn is_new<R: Read>(
         // A second name for a file is new; a pipe or device holds nothing.
         return Ok(kind == EntryType::Link);
     }
-    let (size, modified) = (entry.size(), modified(entry)?);
+    let (size, modified) = (entry.size(), archive::modified(entry)?);
     if manifest.has_file(inner, size, modified, None) {
         return Ok(false);
     }
@@ -147,22 +151,6 @@ fn is_new<R: Read>(
     let mut hash = Hashing::new(entry);
     io::copy(&mut hash, &mut io::sink())?;
     Ok(!manifest.has_file(inner, size, modified, Some(&hash.finish())))
-}
-
-/// When it was last written, in seconds since the Unix epoch; a time too late for the header's field is in
-/// an extension.
-fn modified<R: Read>(entry: &mut Entry<'_, R>) -> io::Result<u64> {
-    if let Some(extensions) = entry.pax_extensions()? {
-        for extension in extensions.flatten() {
-            if extension.key_bytes() == b"mtime"
-                && let Ok(text) = extension.value()
-                && let Some(Ok(seconds)) = text.split('.').next().map(str::parse)
-            {
-                return Ok(seconds);
-            }
-        }
-    }
-    entry.header().mtime()
 }
 
 fn what<R: Read>(entry: &Entry<'_, R>) -> String {
@@ -310,7 +298,8 @@ mod tests {
     #[test]
     fn of_a_copy_what_it_did_not_have_is_work() {
         let mut manifest = Manifest::begin(crate::host::now_millis() / 1000);
-        let young = u64::from(u32::MAX);
+        let young = i64::from(u32::MAX);
+        let written = u64::from(u32::MAX);
         let content = Sha256::digest(b"ab");
         manifest.add_file(Path::new("d/old"), 2, 9, None);
         manifest.add_file(Path::new("young"), 2, young, Some(&content));
@@ -322,14 +311,14 @@ mod tests {
             ("workspace/d/old", 9, "ab"),
             ("workspace/new/", 200, ""),
             ("workspace/link", 200, "-> target"),
-            ("workspace/young", young, "ab"),
+            ("workspace/young", written, "ab"),
         ];
         assert!(names(&look, &same).is_empty());
         for (changed, name) in [
             (("workspace/d/old", 9, "abc"), "d"),
             (("workspace/d/old", 10, "ab"), "d"),
             (("workspace/d/moved", 9, "ab"), "d"),
-            (("workspace/young", young, "ac"), "young"),
+            (("workspace/young", written, "ac"), "young"),
             (("workspace/link", 200, "-> other"), "link"),
             (("workspace/link", 200, "target"), "link"),
         ] {

@@ -8,9 +8,17 @@ use super::read::{Section, entries_in_order, quoted};
 use super::steering;
 use crate::budget;
 use crate::env::{check_name, check_value};
+use crate::exec_limit;
+
+/// What is left of what a process may be given is the user's own.
+fn too_large() -> String {
+    let most = exec_limit::TOGETHER / 2;
+    format!("the variables are too large together: at most {most} bytes are allowed")
+}
 
 pub(super) fn read(section: &mut Section<'_>, table: &DeTable<'_>) -> BTreeMap<String, String> {
     let mut env = BTreeMap::new();
+    let mut bytes = 0;
     for (number, (key, value)) in entries_in_order(table).into_iter().enumerate() {
         if number == budget::VARIABLES {
             let most = budget::VARIABLES;
@@ -48,7 +56,14 @@ pub(super) fn read(section: &mut Section<'_>, table: &DeTable<'_>) -> BTreeMap<S
             }
         };
         match check_value(name, &text) {
-            Ok(()) => drop(env.insert(name.to_string(), text)),
+            Ok(()) => {
+                bytes += name.len() + 2 + text.len();
+                if bytes > exec_limit::TOGETHER / 2 {
+                    section.problem(value.span(), too_large());
+                    break;
+                }
+                env.insert(name.to_string(), text);
+            }
             Err(error) => section.problem(value.span(), error.to_string()),
         }
     }

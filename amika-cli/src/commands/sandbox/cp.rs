@@ -75,6 +75,9 @@ pub(super) async fn run(args: &CpArgs, app: &App) -> Result<u8> {
     if unnamed > 0 {
         app.out.warn(&format!("{unnamed} more were left out"));
     }
+    if let Some(line) = report.told_changes() {
+        app.out.warn(&line);
+    }
     if let Some(line) = inert(report) {
         app.out.warn(&line);
     }

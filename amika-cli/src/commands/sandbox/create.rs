@@ -131,6 +131,7 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
     tell_of_network(&name, &settings, &facts.network, app);
     let repository = source.as_ref().map(Source::label);
     let mut plan = create::plan(&name, &settings, &facts, repository.as_ref(), bindings);
+    create::can_be_executed(&plan)?;
     let home = crate::host::home_dir();
     let credentials = create::find_credentials(&home, &settings.credentials, &settings.mounts);
     for warning in &facts.sources.warnings {

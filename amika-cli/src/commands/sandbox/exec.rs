@@ -1,5 +1,7 @@
 //! `amika sandbox exec`: a program in a sandbox, with this process's streams, signals and exit code.
 
+use amika_core::exec_limit;
+
 use crate::App;
 use crate::args::sandbox::ExecArgs;
 use crate::engine::Engine;
@@ -21,6 +23,10 @@ async fn attempt(args: &ExecArgs, app: &App) -> Result<u8> {
     }
     let given = crate::environment::read(&args.env, &[])?;
     crate::environment::warn_of_unset(&given.unset, &app.out);
+    let pairs = given.set.iter();
+    let pairs = pairs.map(|(name, value)| (name.as_str(), value.as_str()));
+    exec_limit::check(&args.command, pairs)
+        .map_err(|error| CommandError::new(ExitCode::Usage, error.to_string()))?;
     let mut signals = install_signals(app)?;
     let (engine, sandbox) = find_running(&args.name, &mut signals).await?;
     let container = &sandbox.container.id;

@@ -6,8 +6,8 @@
 mod launch;
 mod refusal;
 
-use amika_core::credential;
 use amika_core::untrusted::Untrusted;
+use amika_core::{credential, exec_limit};
 use launch::launch;
 use refusal::Refusals;
 
@@ -33,6 +33,8 @@ async fn attempt(args: &PromptArgs, app: &App) -> Result<u8> {
     if args.prompt.trim().is_empty() {
         return Err(nothing_to_do("the prompt is empty"));
     }
+    exec_limit::check(&args.args, [])
+        .map_err(|error| CommandError::new(ExitCode::Usage, error.to_string()))?;
     let mut signals = install_signals(app)?;
     let (engine, sandbox) = find_running(&args.name, &mut signals).await?;
     let agent = match args.agent {
