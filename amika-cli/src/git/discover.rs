@@ -54,6 +54,16 @@ pub(super) fn repository(directory: &Path, users: &Users) -> Result<Found, GitEr
         path: directory.to_owned(),
     })?;
     let found = complete(candidate)?;
+    // A file can lead to any repository of this machine, and one that says nowhere whose it is would be
+    // copied for whoever names it: `git init --separate-git-dir` makes such.
+    if found.is_unclaimed
+        && let Some(tree) = &found.tree
+    {
+        return Err(GitError::Foreign {
+            place: found.git.path().to_owned(),
+            tree: tree.path().to_owned(),
+        });
+    }
     is_owned(&found, users)?;
     Ok(found)
 }
