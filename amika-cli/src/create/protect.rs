@@ -15,8 +15,7 @@ use crate::regular_file::{self, Links};
 /// Names that are protected in a mount's own directory, and in each repository beneath it.
 pub const NAMES: [&str; 5] = [".git", ".amika", ".envrc", ".vscode", ".idea"];
 
-/// What of a bare repository, or of a git directory that holds the mount, names programs; the rest may
-/// change, so that it can be pushed to.
+/// What of a git directory that holds the mount names programs; the rest may change, since the mount is in it.
 const IN_GIT_DIRECTORY: [&str; 6] = [
     "config",
     "config.worktree",
@@ -101,7 +100,9 @@ pub fn look(mount: &HostMount) -> Result<Protected> {
             }
         }
         if is_git_directory {
-            in_git_directory(&directory, &mut found.paths);
+            // All of it: what is not there yet (`commondir`, `config.worktree`, `hooks`) names programs as well.
+            found.paths.insert(directory.clone());
+            links(&directory, &mut found.paths);
         }
         if entries > ENTRIES {
             found
