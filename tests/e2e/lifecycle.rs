@@ -239,7 +239,7 @@ fn a_sandbox_whose_removal_failed_is_dead_and_goes_when_asked_again() {
     let stage = Stage::new();
     let (one, two) = (stage.sandbox(DEBIAN, &[]), stage.sandbox(DEBIAN, &[]));
     let immutable = [&one, &two].map(Immutable::in_files_of);
-    // Work is in it when somebody removes it behind our back: no reason to keep what has lost its root.
+    // Work is in it when somebody removes it behind our back: its volumes are all that is left of it.
     one.exec(&["touch", "work"]).output().ended(0, &[]);
     for sandbox in [&one, &two] {
         let removed = docker(&["rm", "--force", &sandbox.name]);
@@ -259,10 +259,12 @@ fn a_sandbox_whose_removal_failed_is_dead_and_goes_when_asked_again() {
     let again = one.create(DEBIAN, &[]);
     again.ended(4, &["already exists", &hint]);
     let refused = one.verb("delete", &[]).output();
-    refused.ended(1, &["failed to remove root filesystem"]);
+    refused.ended(4, &["holds work that would be lost", "work"]);
+    let failed = one.verb("delete", &["--force"]).output();
+    failed.ended(1, &["failed to remove root filesystem"]);
     drop(immutable);
 
-    one.verb("delete", &[]).output().ended(0, &[]);
+    one.verb("delete", &["--force"]).output().ended(0, &[]);
     let found = stage.amika(&["doctor", "--fix"]).output();
     assert!(found.text().contains(&two.name), "{found:?}");
     nothing_is_left(&stage);

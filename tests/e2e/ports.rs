@@ -486,7 +486,12 @@ fn a_reassignment_killed_at_any_moment_is_mended_by_the_next_start() {
         assert!(!of_this.is_empty(), "moment {moments}: {listed}");
         doctor_finds_what_is_left(&stage, &id);
         let started = sandbox.verb("start", &["--reassign-ports"]).output();
-        assert_eq!(started.code, 0, "moment {moments}: {started:?}");
+        // Where all was done before the kill it runs, and there is nothing to reassign.
+        let runs_already = started.code == 4 && started.stderr_text().contains("runs already");
+        assert!(
+            started.code == 0 || runs_already,
+            "moment {moments}: {started:?}"
+        );
         keeps_its_files(&sandbox);
         let filter = format!("label=dev.amika.id={id}");
         let containers = docker(&["ps", "-a", "--filter", &filter, "--format", "{{.Names}}"]);

@@ -190,14 +190,14 @@ fn a_program_and_an_agent_have_the_last_word() {
     let stage = Stage::new();
     // Says that it works, in place of an agent that would need an account.
     let image = stage.image(&format!(
-        "FROM {DEBIAN}\nRUN printf '#!/bin/sh\\necho begun; exec sleep 4321\\n' >/usr/bin/claude && \
-         chmod +x /usr/bin/claude\n"
+        "FROM {DEBIAN}\nRUN printf '#!/bin/sh\\necho begun; exec sleep 4321\\n' >/usr/bin/codex && \
+         chmod +x /usr/bin/codex\n"
     ));
     let sandbox = stage.sandbox(&image, &[]);
     let name = sandbox.name.as_str();
     for command in [
-        &["exec", name, "--", "claude"][..],
-        &["prompt", name, "hello"],
+        &["exec", name, "--", "codex"][..],
+        &["prompt", "--agent", "codex", name, "hello"],
     ] {
         let mut args = vec!["-o", "json", "sandbox"];
         args.extend(command);

@@ -51,7 +51,8 @@ pub(super) async fn one(
     mut steps: Steps,
     app: &App,
 ) -> Result<Done> {
-    if reassign::recover(engine, name).await? {
+    let is_mended = reassign::recover(engine, name).await?;
+    if is_mended {
         app.out.warn(&format!(
             "an earlier `start --reassign-ports {name}` was interrupted; that is mended now"
         ));
@@ -70,7 +71,9 @@ pub(super) async fn one(
         sandbox.must_run()?;
     }
     let anew = !sandbox.is_running();
-    if !anew {
+    // What was asked for then was done just now.
+    let asks_what_is_done = is_mended && args.reassign_ports;
+    if !anew && !asks_what_is_done {
         refuse_for_running(name, args)?;
     }
     let moved = if anew {
