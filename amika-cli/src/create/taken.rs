@@ -9,9 +9,6 @@ use serde::Serialize;
 
 use super::request::Request;
 
-/// The most names that a line lists.
-const MAX_LISTED: usize = 12;
-
 /// What a repository's configuration says, or what of it holds; values of variables are left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Taken {
@@ -126,6 +123,8 @@ impl Taken {
     }
 
     /// A line for each kind of thing, without what would steer a terminal.
+    ///
+    /// Every name is there, however many there are: somebody decides by them.
     pub fn lines(&self) -> Vec<String> {
         let one = |value: &Option<String>| value.iter().cloned().collect::<Vec<_>>();
         [
@@ -139,16 +138,8 @@ impl Taken {
         .into_iter()
         .filter(|(_, values)| !values.is_empty())
         .map(|(label, values)| {
-            let listed: Vec<String> = values
-                .iter()
-                .take(MAX_LISTED)
-                .map(|value| shortened(value))
-                .collect();
-            let more = match values.len().checked_sub(MAX_LISTED) {
-                Some(more @ 1..) => format!(" and {more} more"),
-                _ => String::new(),
-            };
-            format!("    {label:<10}{}{more}", listed.join(", "))
+            let listed: Vec<String> = values.iter().map(|value| shortened(value)).collect();
+            format!("    {label:<10}{}", listed.join(", "))
         })
         .collect()
     }
@@ -241,13 +232,14 @@ mod tests {
     }
 
     #[test]
-    fn long_lists_and_long_words_are_cut() {
+    fn long_lists_are_whole_and_long_words_are_cut() {
         let names: Vec<String> = (10..30).map(|n| format!("V{n} = 1\n")).collect();
         let names = names.concat();
         let long = "x".repeat(500);
         let config = config(&format!("[env]\n{names}[services.{long}]\nport = 1\n"));
         let lines = Taken::of(&config, None).lines();
-        assert!(lines[0].ends_with("V21 and 8 more"), "{lines:?}");
+        assert!(lines[0].contains(" V10, V11, "), "{lines:?}");
+        assert!(lines[0].ends_with(" V28, V29"), "{lines:?}");
         assert!(lines[1].len() < 130, "{lines:?}");
     }
 
