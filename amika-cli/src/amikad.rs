@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::path::PathBuf;
 
+use amika_core::hex::hex;
 use sha2::{Digest as _, Sha256};
 
-use crate::engine::{Engine, hex};
+use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
 
 include!(concat!(env!("OUT_DIR"), "/daemons.rs"));

@@ -69,7 +69,7 @@ fn machine() -> Option<String> {
     let id = id.trim();
     (!id.is_empty()).then(|| {
         let digest = Sha256::digest(format!("amika machine {id}"));
-        crate::engine::hex(&digest[..8])
+        amika_core::hex::hex(&digest[..8])
     })
 }
 

@@ -7,11 +7,12 @@
 use std::sync::Arc;
 
 use amika_core::contract::path;
+use amika_core::hex::hex;
 use amika_core::label::{Kind, ResourceRecord};
 use sha2::{Digest as _, Sha256};
 
 use crate::amikad::Daemon;
-use crate::engine::{ContainerSpec, Engine, EngineError, MountSpec, hex};
+use crate::engine::{ContainerSpec, Engine, EngineError, MountSpec};
 use crate::error::Result;
 
 /// Name of the certificates' file beside the program.

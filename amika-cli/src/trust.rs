@@ -10,6 +10,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use amika_core::hex::{hex, unhex};
 use amika_core::label::{Labels, SandboxId, canonical, key};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use schemars::JsonSchema;
@@ -17,7 +18,7 @@ use serde::Serialize;
 use sha2::Sha256;
 
 use crate::daemon::UserKey;
-use crate::engine::{ContainerFacts, hex};
+use crate::engine::ContainerFacts;
 use crate::error::{CommandError, ExitCode, Result};
 
 /// What the key of signatures is for; another form of signature has another word.
@@ -185,26 +186,10 @@ fn mac(key: &[u8; 32], parts: &[&[u8]]) -> Hmac<Sha256> {
     mac
 }
 
-/// Compares in a time that does not depend on where they differ.
+/// Compares, in the one spelling that is written here, in a time that does not depend on where they differ.
 fn is_hex_of(mac: &Hmac<Sha256>, text: &str) -> bool {
-    unhex(text).is_some_and(|bytes| mac.clone().verify_slice(&bytes).is_ok())
-}
-
-/// The bytes of a text of lower-case hexadecimal digits.
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if !rest.is_empty() {
-        return None;
-    }
-    pairs
-        .iter()
-        .map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?))
-        .collect()
+    let has_capitals = text.bytes().any(|byte| byte.is_ascii_uppercase());
+    !has_capitals && unhex(text).is_some_and(|bytes| mac.clone().verify_slice(&bytes).is_ok())
 }
 
 fn write_note(dir: &Path, note: &Path, text: &str) -> std::io::Result<()> {

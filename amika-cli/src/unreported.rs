@@ -5,13 +5,14 @@
 //! on where that one was ended. A mark without a sandbox of its id says nothing: what unmakes a sandbox
 //! need not care for it.
 
+use amika_core::hex::hex;
 use amika_core::label::{SandboxId, key};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::create::Settings;
 use crate::daemon::Token;
-use crate::engine::{ContainerFacts, ContainerState, hex};
+use crate::engine::{ContainerFacts, ContainerState};
 use crate::git::Snapshot;
 use crate::lock::FileLock;
 

@@ -18,6 +18,7 @@ pub mod env;
 pub mod exec_limit;
 #[cfg(feature = "config")]
 pub mod git_files;
+pub mod hex;
 #[cfg(feature = "config")]
 pub mod image;
 #[cfg(feature = "config")]

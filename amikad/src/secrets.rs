@@ -8,15 +8,14 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use amika_core::contract::{env, path};
-use amika_core::proof::{Key, unhex};
+use amika_core::hex::{hex, unhex};
+use amika_core::proof::Key;
 use nix::libc;
 use sha2::{Digest, Sha256};
 
 use crate::environment::Environment;
 use crate::say::say;
 use crate::sys;
-
-pub(crate) use amika_core::proof::hex;
 
 /// The secrets of a sandbox, each found or made when first asked for.
 #[derive(Debug)]

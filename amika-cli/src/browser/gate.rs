@@ -2,10 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use amika_core::hex::hex;
 use hyper::header::{COOKIE, HOST, HeaderMap, HeaderValue, ORIGIN};
 use hyper::{Method, StatusCode};
-
-use crate::engine::hex;
 
 /// The rules of one relay.
 pub(super) struct Gate {

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use amika_core::proof::hex;
+use amika_core::hex::hex;
 
 /// A page in a directory of our own; both are removed when it is dropped.
 pub(crate) struct Page {

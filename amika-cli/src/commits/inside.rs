@@ -2,11 +2,12 @@
 
 use std::pin::Pin;
 
+use amika_core::hex::hex;
 use futures_util::{Stream, StreamExt as _};
 use tokio::io::AsyncWriteExt as _;
 
 use super::{ANSWER, Piece, Source, Told};
-use crate::engine::{Engine, ExecOutput, ExecSession, hex};
+use crate::engine::{Engine, ExecOutput, ExecSession};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::sandbox::Sandbox;
 use crate::terminal::{Remote, Streams, kill};

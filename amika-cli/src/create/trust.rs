@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use amika_core::config::RepoConfig;
 use amika_core::credential::Agent;
+use amika_core::hex::hex;
 use amika_core::trust::{Answer, Decision, Question, Trust, Trusted, decide};
 use amika_core::untrusted::Untrusted;
 use sha2::{Digest as _, Sha256};
@@ -13,7 +14,6 @@ use super::repository::Source;
 use super::request::Request;
 use super::taken::{Taken, TrustView, beginning};
 use crate::args::sandbox::CreateArgs;
-use crate::engine::hex;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::git::GitError;
 use crate::output::Printer;

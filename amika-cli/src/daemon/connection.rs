@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use amika_core::proof::{Key, Nonces, SCHEME, hex, unhex};
+use amika_core::hex::{hex, unhex};
+use amika_core::proof::{Key, Nonces, SCHEME};
 use amika_core::wire::ChallengeAnswer;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty, Limited};

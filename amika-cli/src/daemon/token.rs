@@ -9,11 +9,11 @@ use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::sync::{Once, OnceLock};
 
+use amika_core::hex::hex;
 use amika_core::proof::Key;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
-use crate::engine::hex;
 use crate::error::{CommandError, ExitCode, Result};
 
 /// Length of the key in bytes.

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use amika_core::hex::hex;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -145,17 +146,6 @@ fn current_context(config_dir: &Path) -> Option<String> {
     let text = std::fs::read_to_string(config_dir.join("config.json")).ok()?;
     let config: DockerConfig = serde_json::from_str(&text).unwrap_or_default();
     config.current_context.filter(|name| !name.is_empty())
-}
-
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 #[cfg(test)]

@@ -31,7 +31,6 @@ pub use container::{
     PublishedPort,
 };
 pub use endpoint::Endpoint;
-pub(crate) use endpoint::hex;
 pub use error::EngineError;
 pub use events::{ContainerEvent, EventQuery};
 pub use exec::{ExecOutput, ExecSession, ExecSpec};

@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
+use amika_core::hex::hex;
 use sha2::{Digest as _, Sha256};
-
-use crate::engine::hex;
 
 include!(concat!(env!("OUT_DIR"), "/recipes.rs"));
 

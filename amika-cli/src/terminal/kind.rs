@@ -7,11 +7,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use amika_core::hex::hex;
 use futures_util::StreamExt as _;
 use tokio::io::AsyncWriteExt as _;
 
 use super::{Remote, Streams};
-use crate::engine::{Engine, hex};
+use crate::engine::Engine;
 
 /// Variables that tell a program what kind of terminal it has.
 const DESCRIPTION: [&str; 3] = ["TERM", "COLORTERM", "LANG"];

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use amika_core::contract::{self, path};
+use amika_core::hex::hex;
 use futures_util::StreamExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinSet;
 
 use super::watch::Unwatched;
 use super::{Input, Output, RawMode, Signal, Signals, Target, Watch};
-use crate::engine::{Engine, EngineError, ExecOutput, ExecSession, ExecSpec, hex};
+use crate::engine::{Engine, EngineError, ExecOutput, ExecSession, ExecSpec};
 use crate::error::{CommandError, ExitCode, Result};
 
 /// Root by numbers: an image need not have a name for it.

@@ -8,7 +8,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use amika_core::proof::{Nonces, SCHEME, hex, unhex};
+use amika_core::hex::{hex, unhex};
+use amika_core::proof::{Nonces, SCHEME};
 use amika_core::wire::ChallengeAnswer;
 use hyper::StatusCode;
 use hyper::header::{self, HeaderMap, HeaderValue};

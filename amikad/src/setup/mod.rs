@@ -179,7 +179,7 @@ pub(crate) fn hash(file: &Path) -> io::Result<String> {
     let mut buffer = [0_u8; 8192];
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(crate::secrets::hex(&hasher.finalize())),
+            0 => return Ok(amika_core::hex::hex(&hasher.finalize())),
             read => hasher.update(&buffer[..read]),
         }
     }

@@ -17,6 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use amika_core::hex::hex;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::signal::SigSet;
@@ -29,7 +30,7 @@ use crate::lifecycle::{Action, Event, Millis, Plan, ServiceAction, State};
 use crate::publish::{Command, Mailbox, Shared, Snapshot};
 use crate::pump::Settler;
 use crate::say::say;
-use crate::secrets::{Secrets, hex, random_bytes};
+use crate::secrets::{Secrets, random_bytes};
 use crate::setup::Tracer;
 use crate::status::{Facts, snapshot};
 use crate::{opencode, sys};

@@ -3,7 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use amika_core::proof::{Key, hex};
+use amika_core::hex::hex;
+use amika_core::proof::Key;
 
 use crate::http::idle;
 use crate::support::{

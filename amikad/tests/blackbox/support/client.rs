@@ -4,7 +4,8 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use amika_core::proof::{Key, Nonces, hex, unhex};
+use amika_core::hex::{hex, unhex};
+use amika_core::proof::{Key, Nonces};
 use nix::sched::CloneFlags;
 
 use super::{PATIENCE, Sandbox, TOKEN, eventually};
