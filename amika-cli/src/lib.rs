@@ -43,6 +43,7 @@ mod output;
 mod overlay;
 mod ports;
 mod preset;
+mod private_file;
 mod proxy;
 mod pull;
 mod ready;

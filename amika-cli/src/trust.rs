@@ -6,9 +6,7 @@
 //! is noted beside the user's key. It is the one thing that is known of a sandbox and not kept by the
 //! engine; without it a sandbox is only trusted less.
 
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use amika_core::hex::{hex, unhex};
 use amika_core::label::{Labels, SandboxId, canonical, key};
@@ -20,6 +18,7 @@ use sha2::Sha256;
 use crate::daemon::UserKey;
 use crate::engine::ContainerFacts;
 use crate::error::{CommandError, ExitCode, Result};
+use crate::private_file;
 
 /// What the key of signatures is for; another form of signature has another word.
 const SIGNING: &str = "sandbox record 1";
@@ -127,7 +126,9 @@ impl RecordKey {
             ));
         };
         let text = hex(&self.adoption(container).finalize().into_bytes());
-        write_note(&self.adopted, &note, &text).map_err(|error| failed(&error))
+        let written = private_file::staged(&note, format!("{text}\n").as_bytes())
+            .and_then(|file| Ok(file.persist(&note)?));
+        written.map(drop).map_err(|error| failed(&error))
     }
 
     /// Signs what is noted of a sandbox in its own files, where whoever is root in it can write.
@@ -192,24 +193,11 @@ fn is_hex_of(mac: &Hmac<Sha256>, text: &str) -> bool {
     !has_capitals && unhex(text).is_some_and(|bytes| mac.clone().verify_slice(&bytes).is_ok())
 }
 
-fn write_note(dir: &Path, note: &Path, text: &str) -> std::io::Result<()> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".")
-        .permissions(std::fs::Permissions::from_mode(0o600))
-        .tempfile_in(dir)?;
-    writeln!(file, "{text}")?;
-    file.as_file().sync_all()?;
-    file.persist(note)?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
 
     use amika_core::label::{SandboxRecord, SetupScript};
 

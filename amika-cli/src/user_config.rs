@@ -1,7 +1,5 @@
 //! The user's own settings, in `$XDG_CONFIG_HOME/amika/config.toml`: read, overridden, and written.
 
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use amika_core::config::user::{self, UserConfig};
@@ -11,6 +9,7 @@ use toml_edit::{Array, DocumentMut, Item, Value};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::lock::FileLock;
 use crate::output::Printer;
+use crate::private_file;
 use crate::regular_file::{self, Links};
 
 /// Environment variable that wins over the file's `trust`.
@@ -159,24 +158,15 @@ fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
         }
         Err(_) => path.to_owned(),
     };
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".amika-")
-        .permissions(std::fs::Permissions::from_mode(0o600))
-        .tempfile_in(directory)?;
-    file.write_all(content)?;
-    file.as_file().sync_all()?;
-    file.persist(&path)?;
+    private_file::staged(&path, content)?.persist(&path)?;
     Ok(())
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use pretty_assertions::assert_eq;
 
     use super::*;

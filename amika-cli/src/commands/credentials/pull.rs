@@ -3,8 +3,6 @@
 //! What comes out of a sandbox is hostile: only regular files of a bounded size are read, only renewed tokens
 //! of the account that is there are taken, and this machine's file is replaced as a whole or not at all.
 
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use amika_core::credential::{Newer, Selection, Taken, Taking, Untaken};
@@ -15,6 +13,7 @@ use crate::App;
 use crate::args::credentials::PullArgs;
 use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
+use crate::private_file;
 use crate::sandbox::Sandbox;
 use crate::sign_ins::{self, Pair, Side};
 
@@ -135,17 +134,7 @@ fn decide(pair: &Pair, taking: &Taking<'_>) -> Decision {
 /// Replaces a file by rename, with mode 0600; a link stays one, and what it leads to is replaced.
 fn replace(path: &Path, pair: &Pair, content: &[u8]) -> std::io::Result<()> {
     let target = resolve(path)?;
-    let directory = target.parent().unwrap_or(Path::new("/"));
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".amika-")
-        .permissions(std::fs::Permissions::from_mode(0o600))
-        .tempfile_in(directory)?;
-    file.write_all(content)?;
-    file.as_file().sync_all()?;
+    let file = private_file::staged(&target, content)?;
     // An agent of this machine may have renewed its sign-in meanwhile: that one must not be lost.
     let now = crate::create::read_credential_file(&target);
     let unchanged = match (&now, pair.host.file()) {
@@ -183,6 +172,8 @@ fn resolve(path: &Path) -> std::io::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use amika_core::credential::FILES;
 
     use super::*;
