@@ -69,11 +69,13 @@ impl EngineError {
         }
     }
 
-    fn from_answer(status: u16, message: String) -> Self {
+    /// Sorts an answer by its status, and by its words where engines answer 500 to what is a state.
+    pub(super) fn from_answer(status: u16, message: String) -> Self {
         if let Some(port) = port_conflict(&message) {
             return Self::PortTaken { message, port };
         }
         match status {
+            500 if is_stopped(&message) => Self::Conflict(message),
             404 => Self::NotFound(message),
             409 => Self::Conflict(message),
             _ => Self::Refused { status, message },
@@ -158,6 +160,18 @@ fn port_conflict(message: &str) -> Option<Option<u16>> {
         })
 }
 
+/// Recognises the engines' words for a container that ended between two calls: the start of a process
+/// that was made while it ran is answered with 500 by engine 20.10, and by the runtime in its own words.
+fn is_stopped(message: &str) -> bool {
+    const PATTERNS: [&str; 4] = [
+        "is not running",
+        "container not running",
+        "cannot exec in a stopped",
+        "cannot exec a container that has stopped",
+    ];
+    PATTERNS.iter().any(|pattern| message.contains(pattern))
+}
+
 /// An error's words without the client library's own layers, which are named first and tell a reader
 /// nothing.
 pub(super) fn without_layers(chain: &str) -> &str {
@@ -204,6 +218,33 @@ mod tests {
         ] {
             assert_eq!(without_layers(chain), shown);
         }
+    }
+
+    #[test]
+    fn a_container_that_ended_meanwhile_is_a_conflict_whatever_the_status() {
+        for (status, message) in [
+            (409, "Container 5c is not running"),
+            (
+                500,
+                "Container 5c is not running: Exited (143) Less than a second ago",
+            ),
+            (
+                500,
+                "OCI runtime exec failed: exec failed: cannot exec in a stopped container: unknown",
+            ),
+            (
+                500,
+                "OCI runtime exec failed: exec failed: unable to start container process: container not running",
+            ),
+        ] {
+            let error = EngineError::from_answer(status, message.to_owned());
+            assert!(matches!(error, EngineError::Conflict(_)), "{error:?}");
+        }
+        let other = EngineError::from_answer(500, "no space left on device".to_owned());
+        assert!(
+            matches!(other, EngineError::Refused { status: 500, .. }),
+            "{other:?}"
+        );
     }
 
     #[test]

@@ -54,11 +54,8 @@ impl Engine {
         if status != StatusCode::SWITCHING_PROTOCOLS {
             let body = response.into_body().collect().await;
             let body = body.map(http_body_util::Collected::to_bytes);
-            let message = String::from_utf8_lossy(&body.unwrap_or_default()).into_owned();
-            return Err(EngineError::Refused {
-                status: status.as_u16(),
-                message,
-            });
+            let message = reason(&body.unwrap_or_default());
+            return Err(EngineError::from_answer(status.as_u16(), message));
         }
         let upgraded = hyper::upgrade::on(response)
             .await
@@ -90,6 +87,18 @@ impl Engine {
             Ok(Box::new(stream) as _)
         }))
     }
+}
+
+/// The engine's words of a refusal: `{"message": …}`, or whatever a proxy before it wrote.
+fn reason(body: &[u8]) -> String {
+    #[derive(serde::Deserialize)]
+    struct Refusal {
+        message: String,
+    }
+    serde_json::from_slice(body).map_or_else(
+        |_| String::from_utf8_lossy(body).into_owned(),
+        |Refusal { message }| message,
+    )
 }
 
 fn pieces(
