@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-const CASES: &str = include_str!("../../../amika-core/tests/cases/services.json");
+const CASES: &str = include_str!("../../../crates/amika-core/tests/cases/services.json");
 const SCRIPT: &str = "scripts/setup.sh";
 
 /// A directory with a configuration and an executable setup script, as a repository has them.

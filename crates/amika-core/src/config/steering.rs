@@ -366,7 +366,7 @@ mod tests {
     /// The table of the page for people has the names of this one, row by row.
     #[test]
     fn the_documents_have_the_same_table() {
-        let page = include_str!("../../../docs/configuration.md");
+        let page = include_str!("../../../../docs/configuration.md");
         let list = |names: &[&str]| {
             let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
             names.join(", ")
