@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use amika_core::hex::hex;
 use sha2::{Digest as _, Sha256};
 
-use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
+use amika_engine::Engine;
 
 include!(concat!(env!("OUT_DIR"), "/daemons.rs"));
 

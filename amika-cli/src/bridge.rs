@@ -8,7 +8,7 @@ use futures_util::{Stream, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 
-use crate::engine::EngineError;
+use amika_engine::EngineError;
 
 /// Bytes in one chunk.
 const CHUNK: usize = 128 * 1024;

@@ -2,12 +2,12 @@
 
 use amika_core::label::{Kind, SandboxRecord, key};
 
-use crate::engine::{
-    ContainerFacts, ContainerState, ContainerSummary, Engine, EngineError, VolumeFacts,
-};
 use crate::error::Result;
 use crate::reassign;
 use crate::trust::RecordKey;
+use amika_engine::{
+    ContainerFacts, ContainerState, ContainerSummary, Engine, EngineError, VolumeFacts,
+};
 
 /// The volumes of a sandbox, with what each is: those whose own labels say so. `container` is the
 /// engine's id of its container.

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::bridge;
-use crate::engine::{Engine, EngineError, Existing};
+use amika_engine::{Engine, EngineError, Existing};
 
 /// Why an archive did not arrive.
 #[derive(Debug)]

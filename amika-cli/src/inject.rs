@@ -12,8 +12,8 @@ use amika_core::label::{Kind, ResourceRecord};
 use sha2::{Digest as _, Sha256};
 
 use crate::amikad::Daemon;
-use crate::engine::{ContainerSpec, Engine, EngineError, MountSpec};
 use crate::error::Result;
+use amika_engine::{ContainerSpec, Engine, EngineError, MountSpec};
 
 /// Name of the certificates' file beside the program.
 pub const CERTIFICATES: &str = "/usr/local/lib/amikad/ca-certificates.crt";

@@ -13,11 +13,11 @@ use serde::Serialize;
 use tokio::sync::OnceCell;
 
 use crate::creator::{self, Life};
-use crate::engine::{Engine, EngineError, Network, VolumeFacts};
 use crate::error::{ExitCode, Result};
 use crate::lock::FileLock;
 use crate::reassign;
 use crate::sandbox::{self, State};
+use amika_engine::{Engine, EngineError, Network, VolumeFacts};
 
 /// A leftover.
 #[derive(Clone, Debug, Serialize, JsonSchema)]

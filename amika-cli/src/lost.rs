@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use amika_core::label::{Kind, key};
 
 use crate::delete::Removed;
-use crate::engine::{Engine, VolumeFacts};
 use crate::error::Result;
 use crate::lock::FileLock;
 use crate::sandbox;
+use amika_engine::{Engine, VolumeFacts};
 
 /// What is left of a sandbox.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,11 +10,11 @@ use amika_core::label::{Kind, ResourceRecord, key};
 pub use own::{Wish, remove as remove_own};
 
 use crate::create::Settings;
-use crate::engine::{Engine, EngineError, JoinedNetwork, Network, NetworkSpec};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::lock::FileLock;
 use crate::output::shell_quote;
 use crate::sandbox::{self, Sandbox};
+use amika_engine::{Engine, EngineError, JoinedNetwork, Network, NetworkSpec};
 
 /// The bridge that sandboxes are on that name none.
 pub const DEFAULT: &str = "amika";

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use amika_core::mount::HostMount;
 use amika_core::untrusted::Untrusted;
 
-use crate::engine::{MountFacts, MountSpec};
 use crate::error::{CommandError, ExitCode, Result};
+use amika_engine::{MountFacts, MountSpec};
 
 /// What is mounted over writable mounts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use amika_core::service::{
     Availability, Binding, HostPort, PortProbe, ResolveError, Service, Unprobed, resolve,
 };
 
-use crate::engine::{Engine, PublishedPort};
 use crate::error::{CommandError, ExitCode};
+use amika_engine::{Engine, PublishedPort};
 
 mod again;
 mod holder;

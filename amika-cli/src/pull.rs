@@ -2,9 +2,9 @@
 
 use futures_util::StreamExt as _;
 
-use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::output::Steps;
+use amika_engine::Engine;
 
 /// Pulls an image with docker's own sign-in.
 ///

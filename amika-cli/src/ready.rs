@@ -7,11 +7,11 @@ use amika_core::wire::{BootRecord, Outcome, Phase, SetupState, Status};
 use futures_util::StreamExt as _;
 
 use crate::daemon::{Client, ClientError, LogPart, read_boot_record};
-use crate::engine::{ContainerState, Engine};
 use crate::error::{CommandError, ExitCode, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::output::Steps;
 use crate::sandbox::{Sandbox, deleted_meanwhile};
+use amika_engine::{ContainerState, Engine};
 
 /// What is waited for besides setup, when the user gives no time.
 const REST: Duration = Duration::from_mins(1);

@@ -16,7 +16,6 @@ use amika_core::service::{HostPort, MAX_ROUNDS};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::engine::{ContainerFacts, ContainerState, ContainerSummary, Engine, EngineError};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::interrupt::Interrupt;
 use crate::lock::FileLock;
@@ -24,6 +23,7 @@ use crate::ports;
 use crate::sandbox::Sandbox;
 use crate::trust::RecordKey;
 use crate::view::{self, PortView};
+use amika_engine::{ContainerFacts, ContainerState, ContainerSummary, Engine, EngineError};
 
 /// What the name of the container that takes over ends with, until it has taken over.
 const NEXT: &str = ".reassign";

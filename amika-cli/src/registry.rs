@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use serde::Deserialize;
 
-use crate::engine::RegistryLogin;
+use amika_engine::RegistryLogin;
 
 /// Docker Hub's name in docker's configuration.
 const HUB: &str = "https://index.docker.io/v1/";

@@ -6,10 +6,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::daemon::{Client, UserKey};
-use crate::engine::{ContainerFacts, ContainerState, ContainerSummary, Engine};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::output::shell_quote;
 use crate::trust::{RecordKey, Trust};
+use amika_engine::{ContainerFacts, ContainerState, ContainerSummary, Engine};
 
 /// A sandbox.
 #[derive(Clone, Debug)]
@@ -329,7 +329,7 @@ pub async fn looked_at_again(error: CommandError, names: &[&str]) -> CommandErro
         return error;
     }
     // Without an engine, what it said before is all there is to tell.
-    let Ok(engine) = Engine::connect().await else {
+    let Ok(engine) = crate::engine::connect().await else {
         return error;
     };
     for name in names {

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 
-use crate::engine::MountFacts;
 use crate::output::Printer;
 use crate::sandbox::Sandbox;
 use crate::{overlay, seccomp};
 use amika_core::untrusted::Untrusted;
+use amika_engine::MountFacts;
 
 /// How long a look takes at most, and how many files it looks at.
 const TIME: Duration = Duration::from_secs(2);

@@ -13,11 +13,11 @@ use amika_core::label::{SandboxId, SandboxRecord};
 use serde::{Deserialize, Serialize};
 
 use crate::create::HostFile;
-use crate::engine::{ArchivedFile, ContainerState, Engine, EngineError};
 use crate::error::Result;
 use crate::output::Printer;
 use crate::sandbox::{self, Sandbox};
 use crate::trust::RecordKey;
+use amika_engine::{ArchivedFile, ContainerState, Engine, EngineError};
 
 /// What stands at one of two places.
 pub enum Side<T> {

@@ -16,9 +16,9 @@ use serde::Serialize;
 use sha2::Sha256;
 
 use crate::daemon::UserKey;
-use crate::engine::ContainerFacts;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::private_file;
+use amika_engine::ContainerFacts;
 
 /// What the key of signatures is for; another form of signature has another word.
 const SIGNING: &str = "sandbox record 1";
@@ -204,7 +204,7 @@ mod tests {
     use sha2::{Digest as _, Sha256};
 
     use super::*;
-    use crate::engine::{ContainerState, LimitFacts};
+    use amika_engine::{ContainerState, LimitFacts};
 
     fn container(labels: Labels) -> ContainerFacts {
         ContainerFacts {
@@ -224,7 +224,7 @@ mod tests {
             network: None,
             networks: Vec::new(),
             health: None,
-            capabilities: crate::engine::CapabilityFacts::default(),
+            capabilities: amika_engine::CapabilityFacts::default(),
             seccomp: None,
             limits: LimitFacts::default(),
         }

@@ -12,9 +12,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::create::Settings;
 use crate::daemon::Token;
-use crate::engine::{ContainerFacts, ContainerState};
 use crate::git::Snapshot;
 use crate::lock::FileLock;
+use amika_engine::{ContainerFacts, ContainerState};
 
 /// What a create leaves for the next one of that name, should it be killed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

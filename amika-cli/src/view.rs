@@ -7,9 +7,9 @@ use amika_core::wire::{ServiceState, Status};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::engine::{ContainerState, LimitFacts, PublishedPort};
 use crate::output::{Printer, human_size};
 use crate::sandbox::{Sandbox, State};
+use amika_engine::{ContainerState, LimitFacts, PublishedPort};
 
 /// A sandbox.
 #[derive(Clone, Debug, Serialize, JsonSchema)]

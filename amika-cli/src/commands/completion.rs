@@ -20,10 +20,10 @@ use serde::Serialize;
 use crate::App;
 use crate::args::Cli;
 use crate::args::completion::CompletionArgs;
-use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::preset::Preset;
 use crate::sandbox;
+use amika_engine::Engine;
 
 /// Holds the shell's name while the script asks for words.
 const VARIABLE: &str = "AMIKA_COMPLETE";
@@ -223,7 +223,7 @@ fn answered<T>(question: impl AsyncFnOnce(Engine) -> Result<T>) -> Option<T> {
         .enable_all()
         .build()
         .ok()?;
-    let asked = async { question(Engine::connect().await?).await };
+    let asked = async { question(crate::engine::connect().await?).await };
     let answer = runtime.block_on(async { tokio::time::timeout(ENGINE_TIMEOUT, asked).await });
     answer.ok()?.ok()
 }

@@ -16,13 +16,13 @@ use crate::App;
 use crate::amikad::Daemon;
 use crate::args::DoctorArgs;
 use crate::create;
-use crate::engine::{Endpoint, Engine, SocketRights, SystemFacts};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::leftovers::{self, Leftover, Removed};
 use crate::output::{Page, fill, human_size, room, shell_quote};
 use crate::preset::Preset;
 use crate::sandbox;
 use crate::view::unreadable;
+use amika_engine::{Engine, SocketRights, SystemFacts};
 
 /// Less free space than this is worth a word: a preset image and a build need about as much.
 const LOW_DISK: u64 = 8 * 1_000_000_000;
@@ -137,7 +137,7 @@ async fn examine(args: &DoctorArgs, report: &mut Report) -> Result<()> {
     report.add("certificates", Outcome::Ok, certificates, None);
     check_credentials(report);
     let has_rights = check_socket(report);
-    let engine = match Engine::connect().await.map_err(CommandError::from) {
+    let engine = match crate::engine::connect().await.map_err(CommandError::from) {
         Ok(engine) => engine,
         Err(mut error) => {
             // The hint of other commands leads here.
@@ -238,7 +238,7 @@ async fn check_networks(engine: &Engine, report: &mut Report) -> Result<()> {
 /// Whether this user may use the engine's socket, as far as that can be told without an engine.
 fn check_socket(report: &mut Report) -> bool {
     // What cannot be made out here is told by the check of the engine.
-    let Ok(endpoint) = Endpoint::current() else {
+    let Ok(endpoint) = crate::engine::endpoint() else {
         return true;
     };
     let (Some(path), Some(rights)) = (endpoint.socket(), endpoint.socket_rights()) else {

@@ -11,8 +11,8 @@ use serde::Serialize;
 use crate::App;
 use crate::args::events::EventsArgs;
 use crate::commands::{follow, interruptible};
-use crate::engine::{ContainerEvent, Engine, EventQuery};
 use crate::error::Result;
+use amika_engine::{ContainerEvent, Engine, EventQuery};
 
 /// What the engine tells of its own and our use of a container, and not of the sandbox: processes
 /// started in it (each health check is one), streams and copies.
@@ -56,7 +56,7 @@ pub(super) struct EventView {
 }
 
 pub(super) async fn run(args: &EventsArgs, app: &App) -> Result<u8> {
-    let engine = interruptible(app, async { Ok(Engine::connect().await?) }).await?;
+    let engine = interruptible(app, async { Ok(crate::engine::connect().await?) }).await?;
     follow(app, tell(&engine, args, app)).await
 }
 

@@ -7,10 +7,10 @@ use futures_util::{Stream, StreamExt as _};
 use tokio::io::AsyncWriteExt as _;
 
 use super::{ANSWER, Piece, Source, Told};
-use crate::engine::{Engine, ExecOutput, ExecSession};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::sandbox::Sandbox;
 use crate::terminal::{Remote, Streams, kill};
+use amika_engine::{Engine, ExecOutput, ExecSession};
 
 /// Bytes of standard error that are kept.
 const MAX_WORDS: usize = 4096;

@@ -5,9 +5,9 @@ use amika_core::contract::AGENT_USER;
 use super::landing::{Found, Landing, Source};
 use super::{place, unseen};
 use crate::create;
-use crate::engine::{Engine, EngineError, PathKind};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::sandbox::Sandbox;
+use amika_engine::{Engine, EngineError, PathKind};
 
 /// No list of users is larger.
 const USERS_LIMIT: usize = 1024 * 1024;

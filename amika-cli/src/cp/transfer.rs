@@ -16,10 +16,10 @@ use super::{beginning, host_side, repack, sandbox_side, unpack};
 use crate::archive::{self, Modes, Report, TarOut, Top};
 use crate::bridge::{self, joined};
 use crate::deliver::{self, Fault};
-use crate::engine::{Base, Engine, EngineError, Existing};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::sandbox::Sandbox;
 use amika_core::archive_name::Names;
+use amika_engine::{Base, Engine, EngineError, Existing};
 
 /// Copies one place to another; `git` says what becomes of git directories out of a sandbox. An archive to standard output is none of its business.
 ///

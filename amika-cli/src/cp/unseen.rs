@@ -1,9 +1,9 @@
 //! Places in a sandbox that the engine neither shows nor changes: what the kernel mounts there at each
 //! start. A copy there would be told as done, and be nowhere.
 
-use crate::engine::MountFacts;
 use crate::error::{CommandError, ExitCode};
 use crate::sandbox::Sandbox;
+use amika_engine::MountFacts;
 
 /// What is mounted in every container.
 const ALWAYS: [&str; 3] = ["/proc", "/sys", "/dev"];

@@ -12,7 +12,6 @@ use super::plan::Plan;
 use super::settings::Settings;
 use super::upload::Upload;
 use crate::deliver::Fault;
-use crate::engine::{ContainerFacts, Engine, EngineError};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::git;
 use crate::inject::Injection;
@@ -22,6 +21,7 @@ use crate::output::{Printer, Steps};
 use crate::overlay;
 use crate::ports;
 use crate::sandbox::{Sandbox, State};
+use amika_engine::{ContainerFacts, Engine, EngineError};
 
 /// Settles host ports anew without those that the engine refused.
 pub type Settle<'a> = dyn Fn(&BTreeSet<HostPort>) -> Result<Vec<Binding>, ResolveError> + Sync + 'a;
@@ -322,24 +322,22 @@ pub async fn name_taken(engine: &Engine, name: &str, holder: &ContainerFacts) ->
         format!("sandbox \"{name}\" already exists"),
     );
     let boot = match holder.state {
-        crate::engine::ContainerState::Exited => {
-            crate::daemon::read_boot_record(engine, &holder.id)
-                .await
-                .ok()
-                .flatten()
-        }
+        amika_engine::ContainerState::Exited => crate::daemon::read_boot_record(engine, &holder.id)
+            .await
+            .ok()
+            .flatten(),
         _ => None,
     };
     match boot.and_then(|boot| boot.status.outcome) {
         Some(amika_core::wire::Outcome::SetupFailed) => error
             .cause("its setup script failed")
             .hint(format!("`amika sandbox start {name}` tries again; `--replace` makes it anew")),
-        _ if holder.state == crate::engine::ContainerState::Dead => error
+        _ if holder.state == amika_engine::ContainerState::Dead => error
             .cause("the engine removed it half-way and failed")
             .hint(format!(
                 "`amika sandbox delete {name}` removes the rest of it but for a git volume"
             )),
-        _ if holder.state == crate::engine::ContainerState::Exited => error.hint(format!(
+        _ if holder.state == amika_engine::ContainerState::Exited => error.hint(format!(
             "`amika sandbox start {name}` starts it; `--replace` makes it anew; or choose another `--name`"
         )),
         _ => error.hint(format!(

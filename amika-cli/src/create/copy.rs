@@ -9,10 +9,10 @@ use super::plan::Plan;
 use super::upload::Upload;
 use crate::archive::{self, Modes, Report, TarOut, Top};
 use crate::deliver::{self, Fault};
-use crate::engine::{Engine, Existing, MountSpec};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::output::Printer;
 use crate::unsaved::Manifest;
+use amika_engine::{Engine, Existing, MountSpec};
 
 /// How many of the files that were left out are named.
 const NAMED: usize = 5;

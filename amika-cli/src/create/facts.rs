@@ -10,13 +10,13 @@ use super::request::Image;
 use super::settings::Settings;
 use crate::amikad::Daemon;
 use crate::daemon::UserKey;
-use crate::engine::{Engine, ImageFacts};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::inject::Injection;
 use crate::networks;
 use crate::output::{Steps, shell_quote};
 use crate::preset;
 use crate::trust::RecordKey;
+use amika_engine::{Engine, ImageFacts};
 
 /// Facts that the plan is made from.
 pub struct Facts {
@@ -184,9 +184,9 @@ fn as_made_from(mut image: ImageFacts) -> ImageFacts {
 }
 
 /// A reference that the engine calls invalid is a bad image, not a bad engine.
-fn invalid_reference(error: crate::engine::EngineError) -> Result<Option<ImageFacts>> {
+fn invalid_reference(error: amika_engine::EngineError) -> Result<Option<ImageFacts>> {
     match error {
-        crate::engine::EngineError::Refused {
+        amika_engine::EngineError::Refused {
             status: 400,
             message,
         } => Err(CommandError::new(

@@ -14,7 +14,7 @@ use super::plan::Plan;
 use crate::deliver::{Fault, put};
 use amika_core::tar_time;
 
-use crate::engine::{Base, Engine, Existing, MountSpec};
+use amika_engine::{Base, Engine, Existing, MountSpec};
 
 /// From so many files on, a container that unpacks them is started sooner than the engine would be done.
 const MANY_FILES: usize = 4000;

@@ -12,7 +12,7 @@ use super::pipe::Pipe;
 use super::plan::Plan;
 use crate::bridge;
 use crate::deliver::Fault;
-use crate::engine::{ContainerSpec, Engine, EngineError, ExecOutput, LogQuery, MountSpec};
+use amika_engine::{ContainerSpec, Engine, EngineError, ExecOutput, LogQuery, MountSpec};
 
 /// Between two looks at whether the pipe is opened.
 const PAUSE: Duration = Duration::from_millis(2);

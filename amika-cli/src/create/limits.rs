@@ -3,8 +3,8 @@
 use amika_core::config;
 use amika_core::limit::{self, Cpus, Limit, Memory, Pids};
 
-use crate::engine::Limits;
 use crate::error::{CommandError, ExitCode, Result};
+use amika_engine::Limits;
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, Default)]

@@ -20,9 +20,9 @@ use super::request::Image;
 use super::setid::{self, Filter};
 use super::settings::Settings;
 use super::upload::{Content, File, Owner, Upload};
-use crate::engine::{Engine, MountSpec, SystemFacts};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::overlay::overlays;
+use amika_engine::{Engine, MountSpec, SystemFacts};
 
 /// The presets' own agent.
 const PRESET_AGENT: u32 = 1000;

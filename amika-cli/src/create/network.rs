@@ -1,9 +1,9 @@
 //! Whether the network that `--network` names can be joined, before anything is made.
 
-use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::networks;
 use crate::output::shell_quote;
+use amika_engine::Engine;
 
 /// What docker calls its usual network, which is not listed by this name.
 const DEFAULT: &str = "default";

@@ -10,8 +10,8 @@ use amika_core::label::SandboxId;
 use sha2::{Digest as _, Sha256};
 
 use super::request::Image;
-use crate::engine::SystemFacts;
 use crate::error::{CommandError, ExitCode, Result};
+use amika_engine::SystemFacts;
 
 /// Above what systemd gives to containers (524288 to 1879048191), below its range for foreign images
 /// (from 2147352576): nobody hands these out.

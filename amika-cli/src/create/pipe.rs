@@ -8,8 +8,8 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
-use crate::engine::MountSpec;
 use crate::scratch::Scratch;
+use amika_engine::MountSpec;
 
 /// Where the pipe's directory is mounted in the container.
 const MOUNTED: &str = "/run/amikad-fill";

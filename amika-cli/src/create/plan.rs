@@ -17,11 +17,11 @@ use super::mounts;
 use super::request::{Image, Setup};
 use super::settings::Settings;
 use super::upload::Upload;
-use crate::engine::{ContainerSpec, MountSpec, PortSpec};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::inject;
 use crate::networks::Choice;
 use crate::trust::RecordKey;
+use amika_engine::{ContainerSpec, MountSpec, PortSpec};
 
 /// What will be made, in the order of its making.
 #[derive(Clone, Debug)]

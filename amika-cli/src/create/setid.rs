@@ -1,7 +1,7 @@
 //! Whether set-user-id programs and devices can be kept off the host, and how.
 
-use crate::engine::SystemFacts;
 use crate::seccomp;
+use amika_engine::SystemFacts;
 
 /// What `create` says where they are.
 pub const FILTERED: &str = "set-user-id programs and devices cannot be made in this sandbox, since root in it is root \

@@ -11,9 +11,9 @@ use amika_core::service::Service;
 
 use super::limits::{self, EngineSize, Wanted};
 use super::request::{HostRights, Image, Request, Setup, parse_preset};
-use crate::engine::Limits;
 use crate::error::Result;
 use crate::preset::Preset;
+use amika_engine::Limits;
 
 /// A sandbox as it will be asked of the engine.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use amika_core::contract::path;
 use amika_core::wire::BootRecord;
 
-use crate::engine::{Engine, EngineError};
+use amika_engine::{Engine, EngineError};
 
 /// The record is a few KiB; a sandbox could write anything there.
 const LIMIT: usize = 256 * 1024;

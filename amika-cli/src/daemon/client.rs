@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 use super::connection::{Connection, Doubt, Refusal};
 use super::{Token, Transport};
-use crate::engine::{Engine, PublishedPort, Reach};
+use amika_engine::{Engine, PublishedPort, Reach};
 
 /// Until a document is there whole.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::engine::{Engine, ExecOutput, ExecSpec, PublishedPort};
+use amika_engine::{Engine, ExecOutput, ExecSpec, PublishedPort};
 
 /// Until a port of this machine accepts.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);

@@ -6,8 +6,8 @@ use amika_core::name::SandboxName;
 use amika_core::subnet::{self, Subnet};
 
 use super::{DEFAULT, INTERNAL};
-use crate::engine::{ContainerFacts, Engine, EngineError, Network, NetworkSpec};
 use crate::error::{CommandError, ExitCode, Result};
+use amika_engine::{ContainerFacts, Engine, EngineError, Network, NetworkSpec};
 
 /// How often the engine may say that chosen addresses are in use.
 const ROUNDS: u32 = 64;

@@ -8,8 +8,8 @@ use amika_core::port::Port;
 use amika_core::service::{HostPort, PortProbe};
 
 use super::{Holder, in_use, is_taken, place, probing};
-use crate::engine::{Engine, PublishedPort};
 use crate::error::{CommandError, ExitCode};
+use amika_engine::{Engine, PublishedPort};
 
 /// How often the operating system is asked for a port that nothing else here has.
 const EPHEMERAL_TRIES: usize = 64;

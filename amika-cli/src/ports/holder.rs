@@ -9,8 +9,8 @@ use amika_core::port::{HostIp, Protocol};
 use amika_core::service::HostPort;
 use serde::Serialize;
 
-use crate::engine::{Engine, PublishedPort};
 use amika_core::untrusted::Untrusted;
+use amika_engine::{Engine, PublishedPort};
 
 /// What has a port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

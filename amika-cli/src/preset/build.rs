@@ -9,10 +9,10 @@ use super::base;
 use super::recipe::{LABEL_PRESET, LABEL_RECIPE, Preset, version_args};
 use crate::amikad::Daemon;
 use crate::certificates;
-use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::lock::FileLock;
 use crate::output::Steps;
+use amika_engine::Engine;
 
 /// What to build, and how.
 #[derive(Clone, Copy, Debug)]

@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use tokio::io::AsyncWriteExt as _;
 
 use super::{Remote, Streams};
-use crate::engine::Engine;
+use amika_engine::Engine;
 
 /// Variables that tell a program what kind of terminal it has.
 const DESCRIPTION: [&str; 3] = ["TERM", "COLORTERM", "LANG"];

@@ -12,8 +12,8 @@ use tokio::task::JoinSet;
 
 use super::watch::Unwatched;
 use super::{Input, Output, RawMode, Signal, Signals, Target, Watch};
-use crate::engine::{Engine, EngineError, ExecOutput, ExecSession, ExecSpec};
 use crate::error::{CommandError, ExitCode, Result};
+use amika_engine::{Engine, EngineError, ExecOutput, ExecSession, ExecSpec};
 
 /// Root by numbers: an image need not have a name for it.
 const ROOT: &str = "0:0";

@@ -12,9 +12,9 @@ use amika_core::label::{Kind, ResourceRecord};
 use serde::Deserialize;
 
 use crate::commits::{Inside, Source, Told, shown};
-use crate::engine::{ContainerSpec, Engine, MountFacts, MountSpec, VolumeFacts};
 use crate::error::Result;
 use crate::sandbox::Sandbox;
+use amika_engine::{ContainerSpec, Engine, MountFacts, MountSpec, VolumeFacts};
 
 /// How long git may count in all.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -316,7 +316,7 @@ impl Helper {
             bound_log: true,
             ..ContainerSpec::default()
         };
-        let failed = |error: crate::engine::EngineError| {
+        let failed = |error: amika_engine::EngineError| {
             format!("the sandbox does not run, and no container can count for it: {error}")
         };
         let id = engine.create_container(&spec).await.map_err(failed)?;

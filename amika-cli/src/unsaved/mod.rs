@@ -19,12 +19,12 @@ pub use look::Hashing;
 use look::{Look, NAMED, Rule, Seen};
 
 use crate::bridge;
-use crate::engine::{
-    ContainerSpec, ContainerState, Engine, EngineError, MountFacts, MountSpec, VolumeFacts,
-};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::output::shell_quote;
 use crate::sandbox::Sandbox;
+use amika_engine::{
+    ContainerSpec, ContainerState, Engine, EngineError, MountFacts, MountSpec, VolumeFacts,
+};
 
 /// How long a look at one place may take: an engine reads some gigabytes in that time.
 const LONGEST: Duration = Duration::from_secs(10);

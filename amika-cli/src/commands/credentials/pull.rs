@@ -11,7 +11,6 @@ use serde::Serialize;
 
 use crate::App;
 use crate::args::credentials::PullArgs;
-use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::private_file;
 use crate::sandbox::Sandbox;
@@ -37,7 +36,7 @@ struct Left {
 
 pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
     let selection = super::selection(args.credentials.as_deref(), Selection::all)?;
-    let engine = Engine::connect().await?;
+    let engine = crate::engine::connect().await?;
     let sandbox = Sandbox::find_made(&engine, &args.name).await?;
     let home = crate::host::home_dir();
     let pairs = sign_ins::read_both(&engine, &sandbox, &home).await?;

@@ -10,11 +10,11 @@ use serde::Serialize;
 use crate::App;
 use crate::args::credentials::RefreshArgs;
 use crate::create::{self, Upload};
-use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::sandbox::Sandbox;
 use crate::sign_ins::{self, Added, Pair};
 use crate::trust::RecordKey;
+use amika_engine::Engine;
 
 /// What `refresh` did.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -26,7 +26,7 @@ pub(super) struct Refreshed {
 }
 
 pub(super) async fn run(args: &RefreshArgs, app: &App) -> Result<()> {
-    let engine = Engine::connect().await?;
+    let engine = crate::engine::connect().await?;
     let sandbox = Sandbox::find_made(&engine, &args.name).await?;
     let name = sandbox.name.clone();
     let is_foreign = !sandbox.trust()?.follows_host_paths();

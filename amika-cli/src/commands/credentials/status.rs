@@ -9,11 +9,11 @@ use serde::Serialize;
 
 use crate::App;
 use crate::args::credentials::StatusArgs;
-use crate::engine::Engine;
 use crate::error::{ExitCode, Result};
 use crate::output::Table;
 use crate::sandbox::{self, Sandbox, looked_at_again};
 use crate::sign_ins::{self, Pair, Side};
+use amika_engine::Engine;
 
 /// How many sandboxes are looked into at once.
 const AT_ONCE: usize = 16;
@@ -124,7 +124,7 @@ pub(super) struct SandboxView {
 }
 
 pub(super) async fn run(args: &StatusArgs, app: &App) -> Result<()> {
-    let engine = Engine::connect().await?;
+    let engine = crate::engine::connect().await?;
     match &args.name {
         Some(name) => one(&engine, name, app).await,
         None => all(&engine, app).await,

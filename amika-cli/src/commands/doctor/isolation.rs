@@ -2,9 +2,9 @@
 
 use super::Outcome;
 use super::version::Version;
-use crate::engine::{Engine, SystemFacts};
 use crate::error::Result;
 use crate::networks;
+use amika_engine::{Engine, SystemFacts};
 
 /// Whether bridged packets pass iptables, without which containers of one bridge reach each other.
 const BRIDGE_FILTER: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";

@@ -1,10 +1,10 @@
 //! What sandboxes may do to this machine through their `rw` mounts.
 
 use super::{Outcome, Report};
-use crate::engine::{Engine, SystemFacts};
 use crate::error::Result;
 use crate::sandbox;
 use crate::{create, setid};
+use amika_engine::{Engine, SystemFacts};
 
 /// Says whether root in a sandbox is root here, and what that means.
 pub(super) async fn check_root(

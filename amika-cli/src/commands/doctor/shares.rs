@@ -3,10 +3,10 @@
 use futures_util::{StreamExt as _, stream};
 
 use super::{Outcome, Report};
-use crate::engine::{ContainerState, Engine, SystemFacts};
 use crate::error::Result;
 use crate::output::human_size;
 use crate::sandbox;
+use amika_engine::{ContainerState, Engine, SystemFacts};
 
 /// Sandboxes that are asked for their limits at the same time.
 const AT_ONCE: usize = 8;

@@ -3,13 +3,12 @@
 use crate::App;
 use crate::args::image::BuildArgs;
 use crate::create::parse_preset;
-use crate::engine::Engine;
 use crate::error::Result;
 use crate::preset::{Request, ensure};
 
 pub(super) async fn run(args: &BuildArgs, app: &App) -> Result<()> {
     let preset = parse_preset(&args.preset)?;
-    let engine = Engine::connect().await?;
+    let engine = crate::engine::connect().await?;
     let mut steps = app.out.steps();
     let request = Request {
         preset,

@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use crate::App;
 use crate::amikad::Daemon;
-use crate::engine::{Engine, ImageSummary};
 use crate::error::Result;
 use crate::output::{Table, human_size};
 use crate::preset::{LABEL_PRESET, LABEL_RECIPE, Preset};
+use amika_engine::{Engine, ImageSummary};
 
 /// A preset image.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -30,7 +30,7 @@ pub(super) struct ImageView {
 }
 
 pub(super) async fn run(app: &App) -> Result<()> {
-    let engine = Engine::connect().await?;
+    let engine = crate::engine::connect().await?;
     let images = views(&engine).await?;
     app.out.result(&images, |out| {
         let mut table = Table::new(["IMAGE", "PRESET", "RECIPE", "SIZE"]);

@@ -6,8 +6,8 @@ use serde::Serialize;
 use super::list::views;
 use crate::App;
 use crate::args::image::PruneArgs;
-use crate::engine::{Engine, EngineError};
 use crate::error::Result;
+use amika_engine::EngineError;
 
 /// What `prune` did.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -19,7 +19,7 @@ pub(super) struct Pruned {
 }
 
 pub(super) async fn run(args: &PruneArgs, app: &App) -> Result<()> {
-    let engine = Engine::connect().await?;
+    let engine = crate::engine::connect().await?;
     let mut pruned = Pruned {
         removed: Vec::new(),
         in_use: Vec::new(),

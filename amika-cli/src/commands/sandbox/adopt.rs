@@ -11,7 +11,6 @@ use serde::Serialize;
 use crate::App;
 use crate::args::sandbox::AdoptArgs;
 use crate::commands::interruptible;
-use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::sandbox::Sandbox;
 use crate::trust::{RecordKey, Trust};
@@ -126,7 +125,7 @@ pub(super) async fn run(args: &AdoptArgs, app: &App) -> Result<()> {
     let key = RecordKey::load()?;
     // All are looked at before one is adopted.
     let found: Vec<(Sandbox, Trust)> = interruptible(app, async {
-        let engine = Engine::connect().await?;
+        let engine = crate::engine::connect().await?;
         let mut found = Vec::new();
         for name in names {
             let sandbox = Sandbox::find_whole(&engine, name).await?;

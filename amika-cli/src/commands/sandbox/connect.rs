@@ -8,11 +8,11 @@ use super::exec::{install_signals, interrupted, own_failure};
 use crate::App;
 use crate::args::sandbox::ConnectArgs;
 use crate::create::{self, Upload};
-use crate::engine::{ContainerState, Engine};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::ready;
 use crate::sandbox::Sandbox;
 use crate::terminal::{self, Remote, Signals, Streams};
+use amika_engine::{ContainerState, Engine};
 
 /// Until amikad answers in a sandbox that runs neither setup nor CMD.
 const RESCUE_TIMEOUT: Duration = Duration::from_mins(1);
@@ -34,7 +34,7 @@ async fn attempt(args: &ConnectArgs, app: &App) -> Result<u8> {
     }
     let mut signals = install_signals(app)?;
     let prepared = async {
-        let engine = Engine::connect().await?;
+        let engine = crate::engine::connect().await?;
         let sandbox = Sandbox::find_made(&engine, name).await?;
         Ok::<_, CommandError>((engine, sandbox))
     };

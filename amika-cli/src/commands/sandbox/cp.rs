@@ -11,7 +11,6 @@ use crate::App;
 use crate::archive::Report;
 use crate::args::sandbox::CpArgs;
 use crate::cp::{self, Git, Place};
-use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::output::human_size;
 use crate::terminal::{Output, Target};
@@ -47,7 +46,7 @@ pub(super) async fn run(args: &CpArgs, app: &App) -> Result<u8> {
         app.out
             .warn("as it is: git on this machine will run what its configuration names");
     }
-    let engine = Engine::connect().await?;
+    let engine = crate::engine::connect().await?;
     let mut steps = app.out.steps_on_terminal();
     steps.begin("copy");
     let copied = Copied {
@@ -152,7 +151,7 @@ async fn archive(name: &SandboxName, path: &str, app: &App) -> Result<u8> {
         return Err(usage("an archive is not written to a terminal")
             .hint("redirect it, such as `> files.tar` or `| tar -t`"));
     }
-    let engine = Engine::connect().await?;
+    let engine = crate::engine::connect().await?;
     let mut pieces = std::pin::pin!(cp::download(&engine, name, path).await?);
     let output = Output::start();
     while let Some(piece) = pieces.next().await {

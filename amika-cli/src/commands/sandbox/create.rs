@@ -20,7 +20,6 @@ use crate::create::{
     self, Job, MissingImage, Plan, Request, Settings, Source, Taken, TakenView, Upload,
 };
 use crate::daemon::UserKey;
-use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::lock::FileLock;
 use crate::networks::Choice;
@@ -29,6 +28,7 @@ use crate::ports;
 use crate::ready;
 use crate::sandbox::{Sandbox, State};
 use crate::unreported::{self, Asked, Mark};
+use amika_engine::Engine;
 
 /// How often a made-up name may turn out to be taken.
 const NAME_TRIES: u32 = 20;
@@ -289,7 +289,7 @@ async fn prepare(
     app: &App,
     steps: &mut Steps,
 ) -> Result<Prepared> {
-    let engine = Engine::connect().await?;
+    let engine = crate::engine::connect().await?;
     let (name, lock, unreported) = take_name(&engine, request, args).await?;
     create::refuse_remote_binds(&request.mounts, engine.is_local())?;
     create::refuse_conflicts(&request.mounts, None)?;

@@ -8,15 +8,15 @@ use super::broken_off::{engine_goes_on, nothing_done};
 use super::each::{self, Done};
 use crate::App;
 use crate::args::sandbox::DeleteArgs;
-use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::lock::FileLock;
 use crate::lost;
 use crate::sandbox::{Sandbox, State};
+use amika_engine::Engine;
 
 pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
     let asked = async {
-        let engine = Engine::connect().await?;
+        let engine = crate::engine::connect().await?;
         let names = each::names(&engine, &args.names, args.all, |_| true).await?;
         if !args.force && !app.out.is_json() && std::io::stdin().is_terminal() {
             confirm(&engine, &names, args.volumes, app).await?;

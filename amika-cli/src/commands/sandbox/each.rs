@@ -6,10 +6,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::App;
-use crate::engine::{ContainerState, Engine};
 use crate::error::{CommandError, Result};
 use crate::output::shell_quote;
 use crate::sandbox::looked_at_again;
+use amika_engine::{ContainerState, Engine};
 
 /// How many are worked on at once: an engine that is asked for hundreds of starts at once does none
 /// of them sooner.

@@ -4,10 +4,10 @@ use amika_core::exec_limit;
 
 use crate::App;
 use crate::args::sandbox::ExecArgs;
-use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::sandbox::{Sandbox, looked_at_again};
 use crate::terminal::{self, Remote, Signal, Signals, Streams};
+use amika_engine::Engine;
 
 pub(super) async fn run(args: &ExecArgs, app: &App) -> Result<u8> {
     own_failure(app, &args.name, attempt(args, app).await).await
@@ -52,7 +52,7 @@ async fn attempt(args: &ExecArgs, app: &App) -> Result<u8> {
 /// Finds a sandbox that runs, unless the user breaks off.
 pub(super) async fn find_running(name: &str, signals: &mut Signals) -> Result<(Engine, Sandbox)> {
     let prepared = async {
-        let engine = Engine::connect().await?;
+        let engine = crate::engine::connect().await?;
         let sandbox = Sandbox::find_whole(&engine, name).await?;
         sandbox.must_run()?;
         Ok((engine, sandbox))

@@ -16,7 +16,6 @@ use beginning::Beginning;
 use crate::App;
 use crate::args::sandbox::NameArgs;
 use crate::daemon::read_boot_record;
-use crate::engine::{CapabilityFacts, Engine, LimitFacts};
 use crate::error::Result;
 use crate::output::human_age;
 use crate::overlay::{self, Role};
@@ -24,6 +23,7 @@ use crate::sandbox::{Sandbox, State};
 use crate::sign_ins;
 use crate::trust::Trust;
 use crate::view::{self, PortView, SandboxView};
+use amika_engine::{CapabilityFacts, Engine, LimitFacts};
 
 /// What `inspect` shows.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -169,7 +169,7 @@ struct OpenCodeView {
 }
 
 pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
-    let engine = Engine::connect().await?;
+    let engine = crate::engine::connect().await?;
     let sandbox = Sandbox::find_any(&engine, &args.name).await?;
     let trust = sandbox.trust()?;
     let mut status = None;

@@ -13,12 +13,12 @@ use crate::App;
 use crate::args::sandbox::ListArgs;
 use crate::commands::schema::{Output, document};
 use crate::daemon::{Client, UserKey, read_boot_record};
-use crate::engine::{ContainerState, ContainerSummary, Engine, VolumeFacts};
 use crate::error::Result;
 use crate::lost::Lost;
 use crate::output::{Table, human_age, human_size};
 use crate::sandbox::{self, State};
 use crate::view::{self, RepositoryView, SandboxView};
+use amika_engine::{ContainerState, ContainerSummary, Engine, VolumeFacts};
 
 /// A daemon that is up answers within a millisecond; a list does not wait for one that is not.
 const PHASE_TIMEOUT: Duration = Duration::from_millis(300);
@@ -54,7 +54,7 @@ pub(super) fn output() -> Output {
 }
 
 pub(super) async fn run(args: &ListArgs, app: &App) -> Result<()> {
-    let engine = Engine::connect().await?;
+    let engine = crate::engine::connect().await?;
     let sizes = if args.long {
         let label = format!("{}={}", key::KIND, Kind::Sandbox);
         Some(engine.container_sizes(&label).await?)

@@ -18,11 +18,11 @@ use crate::App;
 use crate::args::sandbox::LogsArgs;
 use crate::commands::{follow, interruptible};
 use crate::daemon::{ClientError, LogPart};
-use crate::engine::{Engine, ExecOutput, LogQuery};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::output::LogText;
 use crate::sandbox::Sandbox;
 use crate::terminal::{Output, Target};
+use amika_engine::{Engine, ExecOutput, LogQuery};
 
 /// More than amikad keeps of any log; a sandbox could put anything in its place.
 const FILE_LIMIT: usize = 32 * 1024 * 1024;
@@ -75,7 +75,7 @@ pub(super) async fn run(args: &LogsArgs, app: &App) -> Result<u8> {
 }
 
 async fn open<'a>(which: Which, args: &LogsArgs) -> Result<Pieces<'a>> {
-    let engine = Engine::connect().await?;
+    let engine = crate::engine::connect().await?;
     let sandbox = Sandbox::find_made(&engine, &args.name).await?;
     match which.file() {
         None => Ok(container_log(&engine, &sandbox, args)),

@@ -12,9 +12,9 @@ use crate::App;
 use crate::args::agent::OpenArgs;
 use crate::browser::{self, Page, Relay, Upstream};
 use crate::daemon::Client;
-use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::sandbox::Sandbox;
+use amika_engine::Engine;
 
 /// OpenCode takes a few seconds to start.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
@@ -107,7 +107,7 @@ async fn forget(page: Option<Page>, relay: &Relay) -> Infallible {
 }
 
 async fn prepare(name: &str) -> Result<(Engine, Sandbox, Relay)> {
-    let engine = Engine::connect().await?;
+    let engine = crate::engine::connect().await?;
     let sandbox = Sandbox::find_whole(&engine, name).await?;
     sandbox.must_run()?;
     let port = sandbox

@@ -14,11 +14,11 @@ use refusal::Refusals;
 use super::exec::{find_running, install_signals, interrupted, own_failure};
 use crate::App;
 use crate::args::agent::{Agent, PromptArgs};
-use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Kind, Result};
 use crate::sandbox::Sandbox;
 use crate::sign_ins;
 use crate::terminal::{self, Input, Remote, Signals, Streams};
+use amika_engine::Engine;
 
 /// What a program that is not there ends with.
 const NOT_FOUND: u8 = 127;

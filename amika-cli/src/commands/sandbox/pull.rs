@@ -9,7 +9,6 @@ use serde::Serialize;
 use crate::App;
 use crate::args::sandbox::PullArgs;
 use crate::commits::{self, Change, Host, Inside, Pulled, Source as _};
-use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::output::Table;
 use crate::sandbox::Sandbox;
@@ -78,7 +77,7 @@ impl State {
 }
 
 pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
-    let engine = Engine::connect().await?;
+    let engine = crate::engine::connect().await?;
     let sandbox = Sandbox::find_made(&engine, &args.name).await?;
     let name = &sandbox.name;
     let Some(repository) = &sandbox.record.repository else {

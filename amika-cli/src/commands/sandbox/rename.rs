@@ -7,10 +7,10 @@ use serde::Serialize;
 use crate::App;
 use crate::args::sandbox::RenameArgs;
 use crate::commands::interruptible;
-use crate::engine::{Engine, EngineError};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::lock::FileLock;
 use crate::sandbox::Sandbox;
+use amika_engine::EngineError;
 
 /// What `rename` did.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -32,7 +32,7 @@ pub(super) async fn run(args: &RenameArgs, app: &App) -> Result<()> {
         .caused_by(&error as &amika_core::name::InvalidName)
     })?;
     let (engine, sandbox) = interruptible(app, async {
-        let engine = Engine::connect().await?;
+        let engine = crate::engine::connect().await?;
         let sandbox = Sandbox::find_made(&engine, &args.name).await?;
         Ok((engine, sandbox))
     })

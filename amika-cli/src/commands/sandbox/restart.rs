@@ -8,9 +8,9 @@ use crate::App;
 use crate::args::sandbox::RestartArgs;
 use crate::commands::interruptible;
 use crate::create;
-use crate::engine::{ContainerState, Engine};
 use crate::error::{ExitCode, Result};
 use crate::sandbox::Sandbox;
+use amika_engine::ContainerState;
 
 pub(super) async fn run(args: &RestartArgs, app: &App) -> Result<()> {
     let given = args
@@ -23,7 +23,7 @@ pub(super) async fn run(args: &RestartArgs, app: &App) -> Result<()> {
     let running = |state| matches!(state, ContainerState::Running | ContainerState::Restarting);
     // Nothing is under way yet that would have to be unmade.
     let (engine, names) = interruptible(app, async {
-        let engine = Engine::connect().await?;
+        let engine = crate::engine::connect().await?;
         let names = each::names(&engine, &args.start.names, args.start.all, running).await?;
         Ok((engine, names))
     })

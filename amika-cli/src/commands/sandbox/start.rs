@@ -9,13 +9,13 @@ use crate::App;
 use crate::args::sandbox::StartArgs;
 use crate::commands::interruptible;
 use crate::create::{self, Setup, Upload};
-use crate::engine::{ContainerState, Engine, EngineError};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::lock::FileLock;
 use crate::output::Steps;
 use crate::reassign::{self, Moved};
 use crate::sandbox::Sandbox;
 use crate::{ports, ready};
+use amika_engine::{ContainerState, Engine, EngineError};
 
 pub(super) async fn run(args: &StartArgs, app: &App) -> Result<()> {
     let given = args
@@ -26,7 +26,7 @@ pub(super) async fn run(args: &StartArgs, app: &App) -> Result<()> {
     let stopped = |state| state == ContainerState::Exited;
     // Nothing is under way yet that would have to be unmade.
     let (engine, names) = interruptible(app, async {
-        let engine = Engine::connect().await?;
+        let engine = crate::engine::connect().await?;
         let names = each::names(&engine, &args.names, args.all, stopped).await?;
         Ok((engine, names))
     })

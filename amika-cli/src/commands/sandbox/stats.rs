@@ -13,10 +13,10 @@ use tokio::time::MissedTickBehavior;
 use crate::App;
 use crate::args::sandbox::StatsArgs;
 use crate::commands::{follow, interruptible};
-use crate::engine::{ContainerState, Engine, EngineError, Usage};
 use crate::error::Result;
 use crate::output::{Table, human_size};
 use crate::sandbox::{self, Sandbox};
+use amika_engine::{ContainerState, Engine, EngineError, Usage};
 
 /// How often the table is drawn.
 const DRAW: Duration = Duration::from_secs(1);
@@ -41,7 +41,7 @@ type Watched = (String, String);
 
 pub(super) async fn run(args: &StatsArgs, app: &App) -> Result<u8> {
     let (engine, watched) = interruptible(app, async {
-        let engine = Engine::connect().await?;
+        let engine = crate::engine::connect().await?;
         let watched = if args.names.is_empty() {
             running(&engine).await?
         } else {

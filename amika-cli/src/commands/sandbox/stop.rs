@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::broken_off::{engine_goes_on, nothing_done};
 use crate::App;
 use crate::args::sandbox::StopArgs;
-use crate::engine::{ContainerState, Engine};
 use crate::error::Result;
 use crate::sandbox::Sandbox;
+use amika_engine::{ContainerState, Engine};
 
 pub(super) async fn run(args: &StopArgs, app: &App) -> Result<()> {
     let grace = args.timeout.map(grace_seconds);
@@ -16,7 +16,7 @@ pub(super) async fn run(args: &StopArgs, app: &App) -> Result<()> {
         matches!(state, Running | Paused | Restarting)
     };
     let asked = async {
-        let engine = Engine::connect().await?;
+        let engine = crate::engine::connect().await?;
         let names = super::each::names(&engine, &args.names, args.all, running).await?;
         Ok((engine, names))
     };

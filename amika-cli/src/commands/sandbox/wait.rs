@@ -12,11 +12,11 @@ use crate::App;
 use crate::args::sandbox::{Condition, WaitArgs};
 use crate::commands::interruptible;
 use crate::daemon::read_boot_record;
-use crate::engine::{ContainerState, Engine, EngineError, ExecSpec};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::output::human_duration;
 use crate::ready;
 use crate::sandbox::{Sandbox, State};
+use amika_engine::{ContainerState, Engine, EngineError, ExecSpec};
 
 /// First pause between two looks; it doubles up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
@@ -39,7 +39,7 @@ pub(super) struct Waited {
 
 pub(super) async fn run(args: &WaitArgs, app: &App) -> Result<()> {
     let begun = Instant::now();
-    let engine = interruptible(app, async { Ok(Engine::connect().await?) }).await?;
+    let engine = interruptible(app, async { Ok(crate::engine::connect().await?) }).await?;
     let exit_code = match args.condition {
         Condition::Ready => wait_ready(&engine, args, app).await?,
         Condition::Stopped => Some(interruptible(app, wait_stopped(&engine, args, begun)).await?),

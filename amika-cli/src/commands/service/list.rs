@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use crate::App;
 use crate::args::service::ListArgs;
-use crate::engine::{ContainerState, ContainerSummary, Engine};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::output::{Table, shell_quote};
 use crate::sandbox;
 use crate::view::{self, PortView};
+use amika_engine::{ContainerState, ContainerSummary};
 
 /// A service of a sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -56,7 +56,7 @@ struct ServicePortView {
 }
 
 pub(super) async fn run(args: &ListArgs, app: &App) -> Result<()> {
-    let engine = Engine::connect().await?;
+    let engine = crate::engine::connect().await?;
     let list = sandbox::list(&engine).await?;
     if let Some(name) = &args.sandbox_name
         && !list.iter().any(|(container, _)| container.name == *name)
@@ -185,7 +185,7 @@ mod tests {
     use amika_core::service::Service;
 
     use super::*;
-    use crate::engine::PublishedPort;
+    use amika_engine::PublishedPort;
 
     fn sandbox(state: ContainerState, ports: Vec<PublishedPort>) -> ContainerSummary {
         ContainerSummary {

@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use crate::App;
 use crate::args::system::DfArgs;
-use crate::engine::{ContainerState, Engine};
 use crate::error::Result;
 use crate::output::{Table, human_size};
 use crate::{inject, sandbox};
+use amika_engine::{ContainerState, Engine};
 
 /// What all takes.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -67,7 +67,7 @@ struct Item {
 }
 
 pub(super) async fn run(args: &DfArgs, app: &App) -> Result<()> {
-    let engine = Engine::connect().await?;
+    let engine = crate::engine::connect().await?;
     let view = measure(&engine).await?;
     app.out.result(&view, |out| {
         totals(&view.totals).write(out)?;

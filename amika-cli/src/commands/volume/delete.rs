@@ -6,9 +6,9 @@ use serde::Serialize;
 use super::view;
 use crate::App;
 use crate::args::volume::DeleteArgs;
-use crate::engine::{Engine, EngineError};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::output::shell_quote;
+use amika_engine::{Engine, EngineError};
 
 /// What came of one name.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -23,7 +23,7 @@ pub(super) struct Deleted {
 }
 
 pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
-    let engine = Engine::connect().await?;
+    let engine = crate::engine::connect().await?;
     let mut names: Vec<&String> = Vec::new();
     for name in &args.names {
         if !names.contains(&name) {

@@ -5,12 +5,11 @@ use std::io::Write;
 use super::view::{self, VolumeView};
 use crate::App;
 use crate::args::volume::InspectArgs;
-use crate::engine::Engine;
 use crate::error::Result;
 use amika_core::untrusted::Untrusted;
 
 pub(super) async fn run(args: &InspectArgs, app: &App) -> Result<()> {
-    let engine = Engine::connect().await?;
+    let engine = crate::engine::connect().await?;
     let mut volumes = Vec::new();
     for name in &args.names {
         volumes.push(view::find(&engine, name).await?);

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use super::view;
 use crate::App;
-use crate::engine::Engine;
 use crate::error::Result;
 use crate::output::{Table, human_age};
 
 pub(super) async fn run(app: &App) -> Result<()> {
-    let engine = Engine::connect().await?;
+    let engine = crate::engine::connect().await?;
     let volumes = view::all(&engine).await?;
     let now = crate::host::now_millis();
     app.out.result(&volumes, |out| {

@@ -8,12 +8,11 @@ use amika_core::name::SandboxName;
 use super::{delete, view};
 use crate::App;
 use crate::args::volume::PruneArgs;
-use crate::engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::output::shell_quote;
 
 pub(super) async fn run(args: &PruneArgs, app: &App) -> Result<()> {
-    let engine = Engine::connect().await?;
+    let engine = crate::engine::connect().await?;
     let volumes = view::all(&engine).await?;
     let made_for = args.sandbox_name.as_ref().map(SandboxName::as_str);
     let names: Vec<&String> = volumes

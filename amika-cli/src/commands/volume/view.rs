@@ -6,10 +6,10 @@ use amika_core::label::{Kind, ResourceRecord, key};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::engine::{Engine, VolumeFacts};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::output::shell_quote;
 use crate::sandbox;
+use amika_engine::{Engine, VolumeFacts};
 
 /// A volume of Amika.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -5,9 +5,9 @@ use amika_core::wire::Outcome;
 
 use crate::create::{self, Source};
 use crate::daemon::{UserKey, read_boot_record};
-use crate::engine::{ContainerFacts, ContainerState, Engine};
 use crate::error::Result;
 use crate::unreported::{Asked, Mark};
+use amika_engine::{ContainerFacts, ContainerState, Engine};
 
 /// The sandbox of a create that was killed, and what that create left.
 pub(super) struct Unreported {

@@ -8,12 +8,12 @@ use serde::Serialize;
 
 use crate::App;
 use crate::create::TakenView;
-use crate::engine::Engine;
 use crate::error::Result;
 use crate::output::Steps;
 use crate::ready::Ready;
 use crate::sandbox::{Sandbox, State};
 use crate::view::SandboxView;
+use amika_engine::Engine;
 
 /// What `create -o json` prints.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -4,8 +4,8 @@ use amika_core::contract::path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::Engine;
 use crate::sandbox::Sandbox;
+use amika_engine::Engine;
 
 /// A record of so many bytes has tens of thousands of refs.
 const MAX_BYTES: usize = 8 << 20;

@@ -1,7 +1,5 @@
 //! What the engine answers when it refuses, sorted by what a caller can do about it.
 
-use crate::error::{CommandError, ExitCode};
-
 /// A refused or failed engine call.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -85,39 +83,6 @@ impl EngineError {
     /// Whether the engine said that the object does not exist.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound(_))
-    }
-}
-
-impl From<EngineError> for CommandError {
-    fn from(error: EngineError) -> Self {
-        let base = |code| CommandError::new(code, error.to_string());
-        let refused = |code| CommandError {
-            is_engines: true,
-            ..base(code)
-        };
-        match &error {
-            EngineError::Unreachable { reason, .. } => {
-                let error = base(ExitCode::Engine).cause(reason.clone());
-                if reason.contains("ermission denied") {
-                    error.hint("add yourself to the group that owns the socket (`sudo usermod -aG docker $USER`, then log in again), or run with sudo")
-                } else {
-                    error.hint("start the engine, or point DOCKER_HOST or `docker context use` at one; `amika doctor` says what is missing")
-                }
-            }
-            EngineError::Endpoint(_) => {
-                base(ExitCode::Engine).hint("`docker context ls` lists the contexts that exist")
-            }
-            EngineError::TooOld { .. } => {
-                base(ExitCode::Engine).hint("update the engine to 20.10 or later")
-            }
-            EngineError::Broken(_) => {
-                base(ExitCode::Engine).hint("`amika doctor` checks the engine")
-            }
-            EngineError::NotFound(_) => refused(ExitCode::NotFound),
-            EngineError::Conflict(_) => refused(ExitCode::Conflict),
-            EngineError::PortTaken { .. } => base(ExitCode::Conflict),
-            EngineError::Refused { .. } => refused(ExitCode::Failure),
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 use tokio::sync::{OnceCell, watch};
 
 use super::error::{chain, without_layers};
-use super::{Endpoint, EngineError, Reach, reach, ssh};
+use super::{Caller, Endpoint, EngineError, Reach, reach, ssh};
 
 /// The oldest API that has all that Amika uses: Engine 20.10.
 const OLDEST_API: (usize, usize) = (1, 41);
@@ -50,26 +50,18 @@ impl Drop for UnderWay {
 }
 
 impl Engine {
-    /// Connects to the engine that the environment and docker's configuration name.
+    /// Connects to an endpoint.
     ///
     /// # Errors
     /// [`EngineError::Unreachable`], [`EngineError::Endpoint`] or [`EngineError::TooOld`].
-    pub async fn connect() -> Result<Self, EngineError> {
-        Self::connect_to(Endpoint::current()?).await
-    }
-
-    /// Connects to one endpoint.
-    ///
-    /// # Errors
-    /// As [`Engine::connect`].
-    pub async fn connect_to(endpoint: Endpoint) -> Result<Self, EngineError> {
+    pub async fn connect(endpoint: Endpoint, caller: &Caller) -> Result<Self, EngineError> {
         let unreachable = |reason: String| EngineError::Unreachable {
             endpoint: endpoint.to_string(),
             reason,
         };
         let bridge = match endpoint.host.strip_prefix("ssh://") {
             Some(_) => Some(Arc::new(
-                ssh::Bridge::open(&endpoint.host)
+                ssh::Bridge::open(&endpoint.host, caller)
                     .await
                     .map_err(unreachable)?,
             )),
@@ -121,7 +113,7 @@ impl Engine {
     ///
     /// The engine goes on making a container whose maker hung up: only its answer tells when there
     /// is something to unmake.
-    pub(crate) async fn unbroken<T: Send + 'static>(
+    pub async fn unbroken<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> T {

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use amika_core::port::Protocol;
 use bollard::models::{HostConfig, PortBinding};
 
-use crate::engine::network::{JoinedNetwork, joined};
-use crate::engine::spec::Limits;
+use crate::network::{JoinedNetwork, joined};
+use crate::spec::Limits;
 
 /// The engine's word for what a container does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
@@ -277,7 +277,7 @@ pub struct MountFacts {
     pub writable: bool,
 }
 
-pub(in crate::engine) fn summary(item: bollard::models::ContainerSummary) -> ContainerSummary {
+pub(crate) fn summary(item: bollard::models::ContainerSummary) -> ContainerSummary {
     let name = item
         .names
         .unwrap_or_default()

@@ -1,7 +1,7 @@
 //! An engine behind ssh, as docker's own command reaches it: the system's `ssh` runs
 //! `docker system dial-stdio` there, once for each connection, all over one signed-in session.
 
-use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -17,6 +17,15 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Of ssh's words, no more is shown.
 const WORDS_LIMIT: u64 = 4096;
 
+/// What `ssh` needs to know of who calls.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Whether somebody is there to type a passphrase; else `ssh` asks nothing (`BatchMode`).
+    pub can_answer: bool,
+    /// Where a directory for the session may be made, for as long as the connection is wanted.
+    pub temporary: PathBuf,
+}
+
 /// A socket of this process's own, whose connections lead to the engine.
 pub(super) struct Bridge {
     dir: tempfile::TempDir,
@@ -26,16 +35,17 @@ pub(super) struct Bridge {
 
 impl Bridge {
     /// Signs in, and listens. The error is ssh's own words.
-    pub(super) async fn open(host: &str) -> Result<Self, String> {
+    pub(super) async fn open(host: &str, caller: &Caller) -> Result<Self, String> {
         let target = Target::parse(host)?;
         let told = |error: std::io::Error| error.to_string();
         // Directories of this kind are the user's alone.
         let dir = tempfile::Builder::new()
             .prefix("amika-ssh-")
-            .tempdir()
+            .tempdir_in(&caller.temporary)
             .map_err(told)?;
+        let asks = caller.can_answer;
         let mut session = target
-            .ssh(&dir, &["-M", "-N", "-o", "ControlPersist=no"])
+            .ssh(&dir, asks, &["-M", "-N", "-o", "ControlPersist=no"])
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -47,7 +57,7 @@ impl Bridge {
             .map_err(|_| format!("no session within {} s", SESSION_TIMEOUT.as_secs()))??;
         let listener = UnixListener::bind(dir.path().join("engine")).map_err(told)?;
         let dial = move |dir: &tempfile::TempDir| {
-            let mut command = target.ssh(dir, &["-o", "ControlMaster=no"]);
+            let mut command = target.ssh(dir, asks, &["-o", "ControlMaster=no"]);
             command.args(["docker", "system", "dial-stdio"]);
             command
         };
@@ -183,14 +193,13 @@ impl Target {
     }
 
     /// `ssh` to it, over the session in a directory.
-    fn ssh(&self, dir: &tempfile::TempDir, options: &[&str]) -> Command {
+    fn ssh(&self, dir: &tempfile::TempDir, asks: bool, options: &[&str]) -> Command {
         let mut command = Command::new("ssh");
         command.kill_on_drop(true).stdin(Stdio::null());
         command.arg("-S").arg(dir.path().join("session"));
         command.args(["-T", "-o", "ConnectTimeout=30"]);
         command.args(options);
-        if !std::io::stdin().is_terminal() {
-            // Nobody is there to answer.
+        if !asks {
             command.args(["-o", "BatchMode=yes"]);
         }
         if let Some(port) = self.port {

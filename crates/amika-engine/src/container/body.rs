@@ -11,7 +11,7 @@ use bollard::models::{
     Mount, MountType, MountVolumeOptions, PortBinding,
 };
 
-use crate::engine::spec::{ContainerSpec, MountSpec};
+use crate::spec::{ContainerSpec, MountSpec};
 
 /// How often the health check is run.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(30);

@@ -26,15 +26,6 @@ pub struct Endpoint {
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 
 impl Endpoint {
-    /// The endpoint that this process's environment and docker's configuration name.
-    ///
-    /// # Errors
-    /// As [`Endpoint::discover`].
-    pub fn current() -> Result<Self, EngineError> {
-        let env = |key: &str| std::env::var(key).ok();
-        Self::discover(&env, &crate::host::docker_config_dir())
-    }
-
     /// Finds the endpoint from the environment and docker's configuration directory.
     ///
     /// # Errors

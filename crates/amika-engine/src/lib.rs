@@ -1,4 +1,7 @@
-//! The container engine, in our own types: the only module that knows bollard.
+//! The container engine, in our own types: the only crate that knows bollard.
+//!
+//! Nothing here reads the environment: who calls says which endpoint is meant, and where docker's
+//! configuration is.
 
 mod archive;
 mod commit;
@@ -41,6 +44,7 @@ pub use path::PathKind;
 pub use reach::Reach;
 pub use socket::SocketRights;
 pub use spec::{ContainerSpec, Limits, MountSpec, PortSpec};
+pub use ssh::Caller;
 pub use stats::Usage;
 pub use system::SystemFacts;
 pub use volume::VolumeFacts;
