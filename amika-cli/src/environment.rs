@@ -31,7 +31,7 @@ fn read_file(file: &Path) -> Result<Vec<EnvVar>> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| host_path::unreadable(ExitCode::Usage, "--env-file ", file, &error))?;
     parse_file(&text).map_err(|error| {
-        let shown = host_path::clean(file);
+        let shown = amika_host::path::clean(file);
         let message = format!("--env-file {}: {error}", shown.display());
         CommandError::new(ExitCode::Usage, message)
     })

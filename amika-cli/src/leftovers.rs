@@ -237,7 +237,7 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
             name: image,
         });
     }
-    for directory in crate::scratch::left() {
+    for directory in amika_host::scratch::left(&std::env::temp_dir()) {
         found.push(Leftover {
             kind: "directory".into(),
             name: directory.display().to_string(),
@@ -350,7 +350,7 @@ pub async fn remove(engine: &Engine, leftover: &Leftover) -> Result<Removed> {
             Err(error) => return Err(error.into()),
         },
         Removal::Directory(path) => {
-            if !crate::scratch::remove(path) && path.exists() {
+            if !amika_host::scratch::remove(path) && path.exists() {
                 return kept("another process uses it, or it cannot be removed");
             }
         }

@@ -13,7 +13,6 @@
 )]
 
 mod amikad;
-mod archive;
 mod args;
 mod bridge;
 mod browser;
@@ -43,15 +42,12 @@ mod output;
 mod overlay;
 mod ports;
 mod preset;
-mod private_file;
 mod proxy;
 mod pull;
 mod ready;
 mod reassign;
 mod registry;
-mod regular_file;
 mod sandbox;
-mod scratch;
 mod seccomp;
 mod setid;
 mod sign_ins;
@@ -126,7 +122,7 @@ pub fn run() -> ExitCode {
     // A thread that waits for standard input may never return.
     runtime.shutdown_background();
     git::end_all();
-    scratch::end();
+    amika_host::scratch::end();
     finish(&out, result)
 }
 

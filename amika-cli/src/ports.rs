@@ -12,11 +12,10 @@ use amika_engine::{Engine, PublishedPort};
 
 mod again;
 mod holder;
-mod kernel;
 
 pub use again::{choose, refuse_start, requested};
+use amika_host::port_probe::Kernel;
 pub use holder::Holder;
-use kernel::Kernel;
 
 /// Settles the host port of every service and flag. A remote engine's ports cannot be probed.
 ///

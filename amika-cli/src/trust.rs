@@ -17,8 +17,8 @@ use sha2::Sha256;
 
 use crate::daemon::UserKey;
 use crate::error::{CommandError, ExitCode, Result};
-use crate::private_file;
 use amika_engine::ContainerFacts;
+use amika_host::private_file;
 
 /// What the key of signatures is for; another form of signature has another word.
 const SIGNING: &str = "sandbox record 1";

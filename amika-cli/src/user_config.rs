@@ -9,8 +9,8 @@ use toml_edit::{Array, DocumentMut, Item, Value};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::lock::FileLock;
 use crate::output::Printer;
-use crate::private_file;
-use crate::regular_file::{self, Links};
+use amika_host::private_file;
+use amika_host::regular_file::{self, Links};
 
 /// Environment variable that wins over the file's `trust`.
 pub const TRUST: &str = "AMIKA_TRUST";

@@ -11,7 +11,7 @@ use amika_core::label::{Repository, RepositorySource};
 use super::name::Format;
 use crate::cp::config::{self, Setting};
 use crate::error::{CommandError, ExitCode, Result};
-use crate::regular_file::{self, Links};
+use amika_host::regular_file::{self, Links};
 
 /// Git reads no more of a file that leads to a git directory.
 const MAX_POINTER: u64 = 4096;

@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::archive::Report;
 use amika_core::archive_name::stays_beneath;
+use amika_host::archive::Report;
 
 pub(crate) mod config;
 mod remove;

@@ -1,7 +1,7 @@
 //! Copies between this machine and sandboxes: one tar stream, never in memory or on disk as a whole.
 //!
 //! `place` reads what was typed, `landing` decides where it comes to stand, and the way between is
-//! `crate::archive::pack` (files → archive), `repack` (archive → archive) or `unpack` (archive → files),
+//! `amika_host::archive::pack` (files → archive), `repack` (archive → archive) or `unpack` (archive → files),
 //! each on a thread of its own with a bounded channel to the engine (`crate::bridge`).
 
 mod beginning;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use tar::{Archive, EntryType};
 
-use crate::archive::{Modes, Report, TarOut, at, modified};
 use amika_core::archive_name::Names;
+use amika_host::archive::{Modes, Report, TarOut, at, modified};
 
 /// Reads an archive to its end and writes the other one, its names in the directory `prefix`.
 ///

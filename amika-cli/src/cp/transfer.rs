@@ -13,13 +13,13 @@ use super::landing::{Landing, Source, land};
 use super::place::Place;
 use super::unpack::Git;
 use super::{beginning, host_side, repack, sandbox_side, unpack};
-use crate::archive::{self, Modes, Report, TarOut, Top};
 use crate::bridge::{self, joined};
 use crate::deliver::{self, Fault};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::sandbox::Sandbox;
 use amika_core::archive_name::Names;
 use amika_engine::{Base, Engine, EngineError, Existing};
+use amika_host::archive::{self, Modes, Report, TarOut, Top};
 
 /// Copies one place to another; `git` says what becomes of git directories out of a sandbox. An archive to standard output is none of its business.
 ///

@@ -17,9 +17,9 @@ use tar::{Archive, Entry, EntryType};
 
 use super::holes;
 use super::inert::{Before, DIRECTORY, Fate, Guard, open_beneath};
-use crate::archive::{Report, at, modified};
 use crate::output::human_size;
 use amika_core::archive_name::{Names, stays_beneath};
+use amika_host::archive::{Report, at, modified};
 
 /// Directories in each other, at most: each that is open takes a descriptor, of which some systems give
 /// 256.

@@ -7,12 +7,12 @@ use super::apply::put;
 use super::fill::{Expected, fill};
 use super::plan::Plan;
 use super::upload::Upload;
-use crate::archive::{self, Modes, Report, TarOut, Top};
 use crate::deliver::{self, Fault};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::output::Printer;
 use crate::unsaved::Manifest;
 use amika_engine::{Engine, Existing, MountSpec};
+use amika_host::archive::{self, Modes, Report, TarOut, Top};
 
 /// How many of the files that were left out are named.
 const NAMED: usize = 5;

@@ -12,7 +12,7 @@ use amika_core::mount::Mount;
 
 use super::upload::{Content, File, Owner, Upload};
 use crate::output::Printer;
-use crate::regular_file::{self, Links};
+use amika_host::regular_file::{self, Links};
 
 /// Decides what is taken from a home directory.
 pub fn find(home: &Path, selection: &Selection, mounts: &[Mount]) -> CredentialPlan {

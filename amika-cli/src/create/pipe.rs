@@ -8,8 +8,8 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
-use crate::scratch::Scratch;
 use amika_engine::MountSpec;
+use amika_host::scratch::Scratch;
 
 /// Where the pipe's directory is mounted in the container.
 const MOUNTED: &str = "/run/amikad-fill";
@@ -29,7 +29,7 @@ impl Pipe {
     pub fn make() -> Option<Self> {
         let boot_id = std::fs::read_to_string(BOOT_ID).ok()?.trim().to_owned();
         let pipe = Self {
-            scratch: Scratch::new().ok()?,
+            scratch: Scratch::new(&std::env::temp_dir()).ok()?,
             boot_id,
         };
         pipe.make_node().ok()?;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use amika_core::mount::HostMount;
 
 use crate::error::{CommandError, ExitCode, Result};
-use crate::regular_file::{self, Links};
+use amika_host::regular_file::{self, Links};
 
 /// Names that are protected in a mount's own directory, and in each repository beneath it.
 pub const NAMES: [&str; 5] = [".git", ".amika", ".envrc", ".vscode", ".idea"];

@@ -11,7 +11,7 @@ use crate::args::sandbox::CreateArgs;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::git::{self, GitError, Kind};
 use crate::output::{Printer, Steps, shell_path};
-use crate::regular_file::{self, Links};
+use amika_host::regular_file::{self, Links};
 
 /// What is wrong with a setup script that a link leads to from elsewhere.
 pub const SCRIPT_OUTSIDE: &str = "leads out of the repository by a symbolic link";

@@ -204,7 +204,7 @@ pub fn parse_preset(text: &str) -> Result<Preset> {
 /// # Errors
 /// [`ExitCode::Usage`] when it is missing, no file, or not executable.
 pub fn read_script(path: &Path) -> Result<Setup> {
-    let clean = host_path::clean(path);
+    let clean = amika_host::path::clean(path);
     let shown = clean.display();
     let failed = |error: &std::io::Error| {
         host_path::unreadable(ExitCode::Usage, "setup script ", path, error)

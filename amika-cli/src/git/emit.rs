@@ -17,8 +17,8 @@ use super::plan::{Plan, Tree, beneath, components};
 use super::source::join;
 use super::worktree::{Found, Reader, seconds};
 use super::writer::TarWriter;
-use crate::archive::{self, Report};
-use crate::regular_file::{self, Links};
+use amika_host::archive::{self, Report};
+use amika_host::regular_file::{self, Links};
 
 /// Files that git converts at once; they lie in a temporary directory until they are written.
 const CONVERTED_AT_ONCE: usize = 256;

@@ -264,7 +264,7 @@ impl GitError {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::NoSuchPath { path } => crate::host_path::hint(path).unwrap_or_else(|| {
+            Self::NoSuchPath { path } => amika_host::path::hint(path).unwrap_or_else(|| {
                 "name a directory of the repository, or a URL such as `https://example.com/repo.git`".into()
             }),
             Self::NotARepository { path } => format!(

@@ -16,7 +16,7 @@ use super::generated::{self, MAX_RULES};
 use super::settings::Settings;
 use super::source::Location;
 use super::worktree::seconds;
-use crate::regular_file::{self, Links};
+use amika_host::regular_file::{self, Links};
 
 /// A setting that names a file of the user's, and what git takes without it, in `~/.config/git`.
 struct UsersFile {

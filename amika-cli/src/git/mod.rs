@@ -69,8 +69,8 @@ use source::{Location, Source};
 use workshop::Workshop;
 use writer::TarWriter;
 
-use crate::archive::Report;
-use crate::scratch::Scratch;
+use amika_host::archive::Report;
+use amika_host::scratch::Scratch;
 
 /// What the flags ask for.
 #[derive(Clone, Debug, Default)]
@@ -150,7 +150,8 @@ pub async fn open(
     listener: Listener<'_>,
 ) -> Result<Repository, GitError> {
     let source = Source::read(request.spec.as_deref(), cwd)?;
-    let scratch = Scratch::new().map_err(GitError::io("write", std::env::temp_dir()))?;
+    let scratch =
+        Scratch::new(&std::env::temp_dir()).map_err(GitError::io("write", std::env::temp_dir()))?;
     let address = match source {
         Source::Directory(directory) => {
             return blocking(move || local(&request, &directory, scratch)).await;

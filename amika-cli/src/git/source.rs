@@ -19,7 +19,6 @@ use super::settings::Settings;
 use super::url;
 use super::users::Facts;
 use super::workshop::Workshop;
-use crate::host_path;
 
 /// What `--git` names.
 #[derive(Debug, PartialEq, Eq)]
@@ -72,7 +71,7 @@ impl Source {
         let Some(spec) = spec else {
             return Ok(Self::Directory(cwd.to_owned()));
         };
-        let path = host_path::clean(&cwd.join(spec));
+        let path = amika_host::path::clean(&cwd.join(spec));
         match std::fs::metadata(&path) {
             Ok(found) if found.is_dir() => Ok(Self::Directory(path)),
             Ok(_) => Ok(Self::Directory(path.parent().unwrap_or(cwd).to_owned())),

@@ -8,11 +8,10 @@ use std::sync::Arc;
 
 use amika_core::contract::path;
 use amika_core::work;
-use sha2::{Digest as _, Sha256};
 use tar::{Entry, EntryType};
 
-use crate::archive;
 use amika_core::manifest::Manifest;
+use amika_host::archive::{self, Hashing};
 
 /// How many things in a place are named; one more is found, to know that there are more.
 pub const NAMED: usize = 5;
@@ -157,44 +156,16 @@ fn what<R: Read>(entry: &Entry<'_, R>) -> String {
     match entry.link_name_bytes() {
         Some(target) if entry.header().entry_type() == EntryType::Symlink => {
             let target = Path::new(std::ffi::OsStr::from_bytes(&target));
-            format!("a link to {}", crate::archive::shown(target))
+            format!("a link to {}", archive::shown(target))
         }
         _ => "a file with new content".to_owned(),
-    }
-}
-
-/// Passes on what it reads, and takes its SHA-256 meanwhile.
-pub struct Hashing<R> {
-    from: R,
-    hash: Sha256,
-}
-
-impl<R: Read> Hashing<R> {
-    /// Begins.
-    pub fn new(from: R) -> Self {
-        Self {
-            from,
-            hash: Sha256::new(),
-        }
-    }
-
-    /// The SHA-256 of all that was read.
-    pub fn finish(self) -> Vec<u8> {
-        self.hash.finalize().to_vec()
-    }
-}
-
-impl<R: Read> Read for Hashing<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.from.read(buffer)?;
-        self.hash.update(&buffer[..count]);
-        Ok(count)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use pretty_assertions::assert_eq;
+    use sha2::{Digest as _, Sha256};
 
     use super::*;
 

@@ -15,7 +15,6 @@ use amika_core::contract::path;
 use amika_core::label::{Kind, ResourceRecord, key};
 
 pub use amika_core::manifest::Manifest;
-pub use look::Hashing;
 use look::{Look, NAMED, Rule, Seen};
 
 use crate::bridge;
@@ -515,7 +514,7 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::archive::{Modes, TarOut, Top, pack_noting};
+    use amika_host::archive::{Modes, TarOut, Top, pack_noting};
 
     /// Packs what is at a path as the copy of this name.
     fn packed(source: &Path, name: &str) -> (Vec<u8>, Manifest) {

@@ -12,7 +12,7 @@ use crate::error::{CommandError, ExitCode, Result};
 use crate::git::{self, GitError};
 use crate::host_path;
 use crate::output::shell_path;
-use crate::regular_file::{self, Links};
+use amika_host::regular_file::{self, Links};
 
 /// A configuration on disk.
 #[derive(Debug, PartialEq, Eq)]

@@ -130,7 +130,7 @@ fn entry(value: &str) -> Result<Trusted> {
     if !(path.is_absolute() || is_relative) || value.contains(' ') && !path.exists() {
         return value.parse().map_err(usage);
     }
-    let path = crate::host_path::clean(path);
+    let path = amika_host::path::clean(path);
     let path = path.canonicalize().unwrap_or(path);
     let Some(path) = path.to_str() else {
         return Err(CommandError::new(

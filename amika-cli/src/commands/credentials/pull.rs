@@ -12,9 +12,9 @@ use serde::Serialize;
 use crate::App;
 use crate::args::credentials::PullArgs;
 use crate::error::{CommandError, ExitCode, Result};
-use crate::private_file;
 use crate::sandbox::Sandbox;
 use crate::sign_ins::{self, Pair, Side};
+use amika_host::private_file;
 
 /// What `pull` did.
 #[derive(Debug, Default, Serialize, JsonSchema)]

@@ -8,12 +8,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::App;
-use crate::archive::Report;
 use crate::args::sandbox::CpArgs;
 use crate::cp::{self, Git, Place};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::output::human_size;
 use crate::terminal::{Output, Target};
+use amika_host::archive::Report;
 
 /// How many of the entries that were left out are named on standard error.
 const NAMED: usize = 5;

@@ -7,7 +7,7 @@ use amika_core::port::{HostIp, Port, Protocol};
 use amika_core::service::{Availability, HostPort, PortProbe};
 
 /// Asks the kernel by binding.
-pub(super) struct Kernel;
+pub struct Kernel;
 
 impl PortProbe for Kernel {
     fn probe(&mut self, at: HostPort) -> Availability {

@@ -37,19 +37,19 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Makes one, and removes what killed processes of this user left.
+    /// Makes one in a directory, and removes what killed processes of this user left there.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn new() -> io::Result<Self> {
-        for left in left() {
+    pub fn new(parent: &Path) -> io::Result<Self> {
+        for left in left(parent) {
             remove(&left);
         }
         let made = tempfile::Builder::new()
             .prefix(MAKING)
             .rand_bytes(RANDOM)
             .permissions(Permissions::from_mode(0o700))
-            .tempdir()?;
+            .tempdir_in(parent)?;
         let lock = File::open(made.path())?;
         // Where locks do not work nobody can take this one either, and nothing is removed.
         let _ = lock.lock();
@@ -103,18 +103,14 @@ pub fn end() {
     }
 }
 
-/// Temporary directories of this user's that killed processes left.
-pub fn left() -> Vec<PathBuf> {
-    left_in(&std::env::temp_dir())
-}
-
 /// Removes one of those; whether it is gone. One that somebody holds by now stays.
 pub fn remove(path: &Path) -> bool {
     take(path).is_some_and(|_lock| clear(path).is_ok())
 }
 
-/// Those in a directory. What cannot be looked at stays: it is in nobody's way.
-fn left_in(parent: &Path) -> Vec<PathBuf> {
+/// Temporary directories of this user's in a directory, which killed processes left. What cannot be looked
+/// at stays: it is in nobody's way.
+pub fn left(parent: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(parent) else {
         return Vec::new();
     };
@@ -199,14 +195,14 @@ mod tests {
         drop(make(".amika-copy-making-young0", Duration::ZERO));
         let used = make("amika-copy-used00", 2 * LEFT);
         used.lock().expect("locked");
-        let mut found = left_in(parent.path());
+        let mut found = left(parent.path());
         found.sort();
-        let left =
+        let expected =
             [".amika-copy-making-left00", "amika-copy-lEft00"].map(|name| parent.path().join(name));
-        assert_eq!(found, left);
-        assert!(left.iter().all(|path| remove(path) && !path.exists()));
+        assert_eq!(found, expected);
+        assert!(expected.iter().all(|path| remove(path) && !path.exists()));
         assert!(!remove(&parent.path().join("amika-copy-used00")));
-        assert_eq!(left_in(parent.path()), Vec::<PathBuf>::new());
+        assert_eq!(left(parent.path()), Vec::<PathBuf>::new());
     }
 
     #[test]
@@ -233,7 +229,7 @@ mod tests {
         )
         .expect("linked");
         drop(linked);
-        assert_eq!(left_in(parent), Vec::<PathBuf>::new());
+        assert_eq!(left(parent), Vec::<PathBuf>::new());
         for name in ["amika-copy-link00", "amika-copy-mark00"] {
             assert!(!remove(&parent.join(name)), "{name}");
             assert!(parent.join(name).join("file").exists(), "{name}");
@@ -242,7 +238,8 @@ mod tests {
 
     #[test]
     fn it_is_the_users_alone_and_goes_when_dropped() {
-        let scratch = Scratch::new().expect("made");
+        let parent = tempfile::tempdir().expect("a directory");
+        let scratch = Scratch::new(parent.path()).expect("made");
         let path = scratch.path().to_owned();
         let mode = path.metadata().expect("there").mode() & 0o777;
         assert_eq!(mode, 0o700);
@@ -255,7 +252,8 @@ mod tests {
 
     #[test]
     fn what_is_made_is_known_again() {
-        let scratch = Scratch::new().expect("made");
+        let own = tempfile::tempdir().expect("a directory");
+        let scratch = Scratch::new(own.path()).expect("made");
         let parent = tempfile::tempdir().expect("a directory");
         let other = parent
             .path()

@@ -13,10 +13,11 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use super::hashing::Hashing;
 use super::live;
 use super::report::{Report, at};
 use super::tar_out::TarOut;
-use crate::unsaved::{Hashing, Manifest};
+use amika_core::manifest::Manifest;
 
 /// Opens a directory or a file without waiting for a pipe's other end.
 const OPEN: OFlags = OFlags::RDONLY

@@ -1,0 +1,10 @@
+//! This machine: files opened with care, archives of them, temporary directories, ports.
+//!
+//! Nothing here knows an engine, a terminal or an exit code.
+
+pub mod archive;
+pub mod path;
+pub mod port_probe;
+pub mod private_file;
+pub mod regular_file;
+pub mod scratch;
