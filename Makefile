@@ -13,7 +13,7 @@ export AMIKAD_DIR := $(OUT)/amikad
 export AMIKA := $(OUT)/amika
 PREFIX ?= $(HOME)/.local
 
-.PHONY: help demo test build bench scale lint engine base-image preset install schema crash-test browser-test clean-up
+.PHONY: help demo test build bench bench-init scale lint engine base-image preset install schema crash-test browser-test clean-up
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ crash-test: preset ## Break amika off at every request that it makes to the engi
 
 bench: preset ## Print the figures that the project holds itself to, as ratios of one run
 	@scripts/bench "$(AMIKA)"
+
+bench-init: build ## Give amikad, tini, dumb-init and catatonit the same cases; figures of amikad beside the best
+	@scripts/bench-init
 
 scale: preset ## Make 50 sandboxes with 5 services each and measure the list of them
 	@scripts/scale "$(AMIKA)"

@@ -8,6 +8,7 @@
  * probe cat         copies stdin to stdout
  * probe spill N     prints N MiB of lines
  * probe spawn N CMD…   N times: starts CMD and waits for it, with the time in $SPAWNED
+ * probe orphans N   leaves N children of children that end at once, makes a file "done", and waits
  * probe since       prints the microseconds since $SPAWNED: as CMD, how long until its first instruction
  */
 #include <signal.h>
@@ -48,6 +49,22 @@ static int spawn(int times, char **command) {
     return 0;
 }
 
+static int orphans(int count) {
+    for (int i = 0; i < count; i++) {
+        pid_t child = fork();
+        if (child == 0)
+            _exit(fork() < 0);
+        int status;
+        if (child < 0 || waitpid(child, &status, 0) < 0 || status != 0)
+            return 1;
+    }
+    FILE *done = fopen("done", "w");
+    if (!done || fclose(done))
+        return 1;
+    for (;;)
+        pause();
+}
+
 int main(int argc, char **argv) {
     long long begun = nanoseconds();
     const char *verb = argc > 1 ? argv[1] : "wait";
@@ -58,6 +75,8 @@ int main(int argc, char **argv) {
     }
     if (strcmp(verb, "spawn") == 0)
         return argc > 3 ? spawn(atoi(argv[2]), argv + 3) : 2;
+    if (strcmp(verb, "orphans") == 0)
+        return orphans(argc > 2 ? atoi(argv[2]) : 1);
     if (strcmp(verb, "spill") == 0) {
         static char block[1 << 20];
         for (size_t i = 0; i < sizeof block; i++)
