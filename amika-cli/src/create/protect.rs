@@ -6,11 +6,14 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use amika_core::mount::HostMount;
 
 use crate::error::{CommandError, ExitCode, Result};
 use crate::regular_file::{self, Links};
+
+pub mod elsewhere;
 
 /// Names that are protected in a mount's own directory, and in each repository beneath it.
 pub const NAMES: [&str; 5] = [".git", ".amika", ".envrc", ".vscode", ".idea"];
@@ -25,10 +28,10 @@ const IN_GIT_DIRECTORY: [&str; 6] = [
     "worktrees",
 ];
 
-/// Repositories are looked for in so many levels of directories beneath a mount.
-pub const DEPTH: usize = 5;
-/// So many entries of directories are read for one mount.
+/// So many entries of directories are read for one mount, or of one whose links are looked at.
 const ENTRIES: usize = 100_000;
+/// So long one mount is looked through.
+const TIME: Duration = Duration::from_secs(5);
 /// So many repositories are protected in one mount: each takes mounts of its own.
 const REPOSITORIES: usize = 50;
 /// A `.git` file is a line; a path is no longer than this.
@@ -41,6 +44,8 @@ pub struct Protected {
     pub paths: BTreeSet<PathBuf>,
     /// What the user should hear: what stays without protection, and why.
     pub warnings: Vec<String>,
+    /// The `.git` that are files, which name a git directory elsewhere.
+    pub git_files: Vec<PathBuf>,
 }
 
 /// Looks through a writable mount's source, which must be without links.
@@ -49,40 +54,58 @@ pub struct Protected {
 /// [`ExitCode::Usage`] for a link in the place of a protected entry: nothing can be mounted over it, and it
 /// could be replaced.
 pub fn look(mount: &HostMount) -> Result<Protected> {
+    look_until(mount, ENTRIES, Instant::now() + TIME)
+}
+
+/// As [`look`], for so many entries and until then. The nearest come first, however deep they go.
+fn look_until(mount: &HostMount, most: usize, deadline: Instant) -> Result<Protected> {
     let mut found = Protected::default();
     let source = Path::new(&mount.source);
     around(source, &mut found.paths);
     if !source.is_dir() {
         return Ok(found);
     }
-    let mut queue = VecDeque::from([(source.to_owned(), 0)]);
+    let mut queue = VecDeque::from([source.to_owned()]);
     let (mut entries, mut repositories) = (0, 0);
-    while let Some((directory, depth)) = queue.pop_front() {
-        // What cannot be read by this user cannot be gone through; it is no repository of theirs.
-        let Ok(listing) = std::fs::read_dir(&directory) else {
-            continue;
-        };
+    let mut is_root = true;
+    while let Some(directory) = queue.pop_front() {
         let mut here = Listing::of_names(&directory);
-        for entry in listing.flatten() {
-            entries += 1;
-            if entries > ENTRIES {
-                break;
+        let mut end = None;
+        match std::fs::read_dir(&directory) {
+            Ok(listing) => {
+                for entry in listing.flatten() {
+                    entries += 1;
+                    if entries > most {
+                        end = Some("it has too many files to look through");
+                        break;
+                    }
+                    if let Ok(kind) = entry.file_type() {
+                        here.add(entry.path(), kind);
+                    }
+                }
             }
-            if let Ok(kind) = entry.file_type() {
-                here.add(entry.path(), kind);
-            }
+            // What this user cannot enter is no repository of theirs; what they can enter and not list may hold one.
+            Err(_) if directory.join(".").symlink_metadata().is_ok() => found.warnings.push(
+                unseen(mount, "a directory cannot be listed", "in", &directory),
+            ),
+            Err(_) => continue,
         }
-        let is_root = depth == 0;
+        if end.is_none() && Instant::now() > deadline {
+            end = Some("it takes too long to look through");
+        }
         let is_git_directory = is_git_directory(&directory);
         let is_repository = here.has_git || is_git_directory;
         if is_repository && !is_root {
             repositories += 1;
         }
         if repositories > REPOSITORIES {
-            found
-                .warnings
-                .push(unseen(mount, "repositories", &directory));
+            let why = "it has too many repositories";
+            found.warnings.push(unseen(mount, why, "from", &directory));
             break;
+        }
+        let git = directory.join(".git");
+        if here.has_git && git.symlink_metadata().is_ok_and(|meta| meta.is_file()) {
+            found.git_files.push(git);
         }
         if is_root || here.has_git {
             for (path, is_link) in &here.protected {
@@ -104,24 +127,25 @@ pub fn look(mount: &HostMount) -> Result<Protected> {
             found.paths.insert(directory.clone());
             links(&directory, &mut found.paths);
         }
-        if entries > ENTRIES {
-            found
-                .warnings
-                .push(unseen(mount, "files to look through", &directory));
+        if let Some(why) = end {
+            found.warnings.push(unseen(mount, why, "from", &directory));
             break;
         }
-        if depth < DEPTH {
-            queue.extend(here.directories.into_iter().map(|path| (path, depth + 1)));
-        }
+        let objects = is_git_directory.then(|| directory.join("objects"));
+        let beneath = here.directories.into_iter();
+        queue.extend(beneath.filter(|path| Some(path) != objects.as_ref()));
+        is_root = false;
     }
     found.paths.retain(|path| path.to_str().is_some());
     Ok(found)
 }
 
-fn unseen(mount: &HostMount, what: &str, from: &Path) -> String {
+/// The warning that the look ended: `from` a directory on, or just `in` one.
+fn unseen(mount: &HostMount, why: &str, from: &str, place: &Path) -> String {
+    let on = if from == "from" { " on" } else { "" };
     format!(
-        "--mount {mount}: it has too many {what}: from {} on, repositories in it are not protected",
-        from.display()
+        "--mount {mount}: {why}: {from} {}{on}, repositories in it are not protected",
+        place.display()
     )
 }
 
@@ -284,11 +308,10 @@ pub fn unmountable(can_mount: bool, protected: &BTreeSet<PathBuf>) -> Option<Str
 
 /// What to say of a writable mount of a directory.
 pub fn told(mount: &HostMount, protected: &BTreeSet<PathBuf>, is_whole: bool) -> String {
-    let names = "of .git, .amika, .envrc, .vscode and .idea";
     if is_whole {
         return format!(
-            "--mount {mount}: it is read-only in the sandbox, for what is in it counts on this machine; \
-             `--writable-git` makes it writable"
+            "--mount {mount}: read-only in the sandbox, for what is in it counts on this machine; `--writable-git` \
+             lifts it"
         );
     }
     let source = Path::new(&mount.source);
@@ -296,11 +319,16 @@ pub fn told(mount: &HostMount, protected: &BTreeSet<PathBuf>, is_whole: bool) ->
         .iter()
         .filter_map(|path| Some(path.strip_prefix(source).ok()?.display().to_string()))
         .collect();
+    let absent: Vec<&str> = (NAMES.into_iter())
+        .filter(|name| !here.iter().any(|there| there.eq_ignore_ascii_case(name)))
+        .collect();
+    let absent = if absent.is_empty() {
+        String::new()
+    } else {
+        format!("not protected, since not there: {}", absent.join(", "))
+    };
     if here.is_empty() {
-        return format!(
-            "--mount {mount}: {names} nothing is there that could be made read-only; what the sandbox makes of \
-             them counts on this machine"
-        );
+        return format!("--mount {mount}: {absent}");
     }
     let more = here.len().saturating_sub(MOST);
     here.truncate(MOST);
@@ -309,9 +337,13 @@ pub fn told(mount: &HostMount, protected: &BTreeSet<PathBuf>, is_whole: bool) ->
     } else {
         String::new()
     };
+    let rest = if absent.is_empty() {
+        absent
+    } else {
+        format!("; {absent}")
+    };
     format!(
-        "--mount {mount}: read-only in the sandbox: {}{more}; `git commit` there needs `--writable-git`; {names} \
-         what is not there is not protected",
+        "--mount {mount}: read-only in the sandbox: {}{more} (`git commit` needs `--writable-git`){rest}",
         here.join(", ")
     )
 }
