@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 use amika_core::capability::Capability;
+use amika_core::contract::{AMIKAD_PORT, OPENCODE_PORT, env, path};
 use amika_core::label::key;
 use amika_core::untrusted::Untrusted;
 use schemars::JsonSchema;
@@ -225,24 +226,59 @@ impl PlanView {
             writeln!(out, "{:<12}{}", "Trust", taken.trust.sentence())?;
         }
         writeln!(out, "{:<12}{}", "Image", Untrusted::new(&self.image))?;
+        let is_amikads = |words: &Vec<String>| words.first().is_some_and(|it| it == path::AMIKAD);
+        let entrypoint = self.entrypoint.clone().filter(|words| !is_amikads(words));
         for (label, value) in [
-            ("Entrypoint", words(&self.entrypoint)),
+            ("Entrypoint", words(&entrypoint)),
             ("Command", words(&self.cmd)),
         ] {
             if let Some(value) = value {
                 writeln!(out, "{label:<12}{}", Untrusted::new(&value))?;
             }
         }
+        let certificates = crate::inject::certificate_variables();
+        let (own_env, env): (Vec<_>, Vec<_>) = self.env.iter().partition(|name| {
+            (name.starts_with("AMIKA_") && name.as_str() != env::OPENCODE_WEB)
+                || certificates.iter().any(|(key, _)| key == *name)
+        });
+        let (own_ports, ports): (Vec<_>, Vec<_>) = self.ports.iter().partition(|port| {
+            [AMIKAD_PORT, OPENCODE_PORT]
+                .iter()
+                .any(|own| port.ends_with(&format!("->{own}/tcp")))
+        });
+        let is_own = |mount: &&String| {
+            let target = mount.split_once(" -> ").map(|(_, target)| target);
+            let target = target.and_then(|target| target.split(' ').next());
+            target.is_some_and(|it| [path::HOME, path::STATE_DIR, path::AMIKAD_DIR].contains(&it))
+        };
+        let (own_mounts, mounts): (Vec<_>, Vec<_>) = self.mounts.iter().partition(is_own);
         for (label, values) in [
-            ("Environment", &self.env),
-            ("Port", &self.ports),
-            ("Mount", &self.mounts),
-            ("File", &self.files),
+            ("Environment", env),
+            ("Port", ports),
+            ("Mount", mounts),
+            ("File", self.files.iter().collect()),
         ] {
             for value in values {
                 writeln!(out, "{label:<12}{}", Untrusted::new(value).within(2 * PATH))?;
             }
         }
+        // What every sandbox has, and nobody chose.
+        let own = [
+            (own_env.len(), "variable"),
+            (own_ports.len(), "port"),
+            (own_mounts.len(), "volume"),
+        ];
+        let own = own
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} {what}{}", if *count == 1 { "" } else { "s" }));
+        let own: Vec<String> = own.collect();
+        writeln!(
+            out,
+            "{:<12}{} (`-o json` has them)",
+            "Amika's own",
+            own.join(", ")
+        )?;
         let seccomp = match self.seccomp.as_deref() {
             Some("no_setid") => Some("no set-user-id programs, no devices"),
             other => other,
