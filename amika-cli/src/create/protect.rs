@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use amika_core::mount::HostMount;
+use amika_core::untrusted::Untrusted;
 
 use crate::error::{CommandError, ExitCode, Result};
 use crate::regular_file::{self, Links};
@@ -68,6 +69,7 @@ fn look_until(mount: &HostMount, most: usize, deadline: Instant) -> Result<Prote
     let mut queue = VecDeque::from([source.to_owned()]);
     let (mut entries, mut repositories) = (0, 0);
     let mut is_root = true;
+    let mut unlisted = None;
     while let Some(directory) = queue.pop_front() {
         let mut here = Listing::of_names(&directory);
         let mut end = None;
@@ -85,12 +87,12 @@ fn look_until(mount: &HostMount, most: usize, deadline: Instant) -> Result<Prote
                 }
             }
             // What this user cannot enter is no repository of theirs; what they can enter and not list may hold one.
-            Err(_) if directory.join(".").symlink_metadata().is_ok() => found.warnings.push(
-                unseen(mount, "a directory cannot be listed", "in", &directory),
-            ),
+            Err(_) if directory.join(".").symlink_metadata().is_ok() => {
+                unlisted.get_or_insert_with(|| directory.clone());
+            }
             Err(_) => continue,
         }
-        if end.is_none() && Instant::now() > deadline {
+        if end.is_none() && Instant::now() >= deadline {
             end = Some("it takes too long to look through");
         }
         let is_git_directory = is_git_directory(&directory);
@@ -100,7 +102,7 @@ fn look_until(mount: &HostMount, most: usize, deadline: Instant) -> Result<Prote
         }
         if repositories > REPOSITORIES {
             let why = "it has too many repositories";
-            found.warnings.push(unseen(mount, why, "from", &directory));
+            found.warnings.push(unseen(mount, why, &directory));
             break;
         }
         let git = directory.join(".git");
@@ -115,7 +117,7 @@ fn look_until(mount: &HostMount, most: usize, deadline: Instant) -> Result<Prote
                 if *is_link || path.to_str().is_none() {
                     found.warnings.push(format!(
                         "--mount {mount}: {} cannot be protected: it is a link, or its name is not UTF-8",
-                        path.display()
+                        shown(path)
                     ));
                     continue;
                 }
@@ -128,7 +130,7 @@ fn look_until(mount: &HostMount, most: usize, deadline: Instant) -> Result<Prote
             links(&directory, &mut found.paths);
         }
         if let Some(why) = end {
-            found.warnings.push(unseen(mount, why, "from", &directory));
+            found.warnings.push(unseen(mount, why, &directory));
             break;
         }
         let objects = is_git_directory.then(|| directory.join("objects"));
@@ -136,17 +138,29 @@ fn look_until(mount: &HostMount, most: usize, deadline: Instant) -> Result<Prote
         queue.extend(beneath.filter(|path| Some(path) != objects.as_ref()));
         is_root = false;
     }
+    if let Some(directory) = unlisted {
+        found.warnings.push(format!(
+            "--mount {mount}: {} cannot be listed: repositories in it, and in others of the kind, are not protected",
+            shown(&directory)
+        ));
+    }
     found.paths.retain(|path| path.to_str().is_some());
     Ok(found)
 }
 
-/// The warning that the look ended: `from` a directory on, or just `in` one.
-fn unseen(mount: &HostMount, why: &str, from: &str, place: &Path) -> String {
-    let on = if from == "from" { " on" } else { "" };
+/// The warning that the look ended at a directory.
+fn unseen(mount: &HostMount, why: &str, from: &Path) -> String {
     format!(
-        "--mount {mount}: {why}: {from} {}{on}, repositories in it are not protected",
-        place.display()
+        "--mount {mount}: {why}: from {} on, repositories in it are not protected",
+        shown(from)
     )
+}
+
+/// A path that a sandbox may have named, in one line.
+fn shown(path: &Path) -> String {
+    const LONGEST: usize = 4096;
+    let text = path.to_string_lossy();
+    Untrusted::new(&text).within(LONGEST).to_string()
 }
 
 fn refuse_link(mount: &HostMount, path: &Path) -> CommandError {
@@ -317,7 +331,7 @@ pub fn told(mount: &HostMount, protected: &BTreeSet<PathBuf>, is_whole: bool) ->
     let source = Path::new(&mount.source);
     let mut here: Vec<String> = protected
         .iter()
-        .filter_map(|path| Some(path.strip_prefix(source).ok()?.display().to_string()))
+        .filter_map(|path| Some(shown(path.strip_prefix(source).ok()?)))
         .collect();
     let absent: Vec<&str> = (NAMES.into_iter())
         .filter(|name| !here.iter().any(|there| there.eq_ignore_ascii_case(name)))

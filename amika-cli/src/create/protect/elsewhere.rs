@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use amika_core::mount::{HostMount, Mount, covering};
 
-use super::LINE;
+use super::{LINE, shown};
 use crate::regular_file::{self, Links};
 
 /// What to say where git does not work in a mount's repositories, whose `.git` files these are: the git
@@ -25,8 +25,8 @@ pub fn told(mount: &HostMount, git_files: &[PathBuf], mounts: &[Mount]) -> Optio
     Some(format!(
         "--mount {mount}: git does not work in {}{more}: its git directory, {}, is not there in the sandbox; \
          `--git` clones a repository",
-        without_slash(&inside).display(),
-        directory.display()
+        shown(&without_slash(&inside)),
+        shown(&directory)
     ))
 }
 

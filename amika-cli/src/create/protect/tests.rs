@@ -237,7 +237,7 @@ fn a_hostile_tree_is_not_looked_through_for_ever() {
     );
     let place = format!("from {} on", root.join("b/c").display());
     assert!(warning.contains(&place), "{warning}");
-    let late = look_until(&mount(&root), ENTRIES, Instant::now() - TIME).expect("no link");
+    let late = look_until(&mount(&root), ENTRIES, Instant::now()).expect("no link");
     let warning = &late.warnings[0];
     assert!(
         warning.contains("it takes too long to look through"),
@@ -247,6 +247,20 @@ fn a_hostile_tree_is_not_looked_through_for_ever() {
         warning.contains(&format!("from {} on", root.display())),
         "{warning}"
     );
+    // A name of a sandbox's begins no line of its own.
+    let (_directory, root) = tree(&["a\nwarning: all is well/.git/", "b/"]);
+    let cut = look_until(&mount(&root), 2, later).expect("no link");
+    assert!(
+        cut.warnings.iter().all(|line| line.lines().count() == 1),
+        "{cut:?}"
+    );
+    let said = told(
+        &mount(&root),
+        &look(&mount(&root)).expect("no link").paths,
+        false,
+    );
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("a\\nwarning"), "{said}");
     // What all is looked through is told of by nobody.
     assert_eq!(look(&mount(&root)).expect("no link").warnings, [""; 0]);
     // A pipe in the place of a file is not waited for.
