@@ -252,6 +252,8 @@ impl PlanView {
             target.is_some_and(|it| [path::HOME, path::STATE_DIR, path::AMIKAD_DIR].contains(&it))
         };
         let (own_mounts, mounts): (Vec<_>, Vec<_>) = self.mounts.iter().partition(is_own);
+        let (held, mounts): (Vec<_>, Vec<_>) =
+            mounts.iter().partition(|mount| is_held(mount, &mounts));
         for (label, values) in [
             ("Environment", env),
             ("Port", ports),
@@ -261,6 +263,19 @@ impl PlanView {
             for value in values {
                 writeln!(out, "{label:<12}{}", Untrusted::new(value).within(2 * PATH))?;
             }
+        }
+        if !held.is_empty() {
+            let many = if held.len() == 1 {
+                "directory"
+            } else {
+                "directories"
+            };
+            writeln!(
+                out,
+                "{:<12}{} {many} above, held in place",
+                "Mount",
+                held.len()
+            )?;
         }
         // What every sandbox has, and nobody chose.
         let own = [
@@ -306,6 +321,23 @@ fn names(capabilities: &BTreeSet<Capability>) -> Vec<String> {
     capabilities.iter().map(ToString::to_string).collect()
 }
 
+/// Whether a mount is a directory of another one at its own place, writable like that.
+fn is_held(mount: &str, all: &[&String]) -> bool {
+    let Some((source, target)) = mount.split_once(" -> ") else {
+        return false;
+    };
+    !mount.ends_with(READ_ONLY)
+        && all.iter().any(|other| {
+            let beneath = other.split_once(" -> ").and_then(|(outer, place)| {
+                Some((source.strip_prefix(outer)?, target.strip_prefix(place)?))
+            });
+            beneath.is_some_and(|(one, other)| one == other && one.starts_with('/'))
+        })
+}
+
+/// Behind a mount that cannot be written to.
+const READ_ONLY: &str = " (read-only)";
+
 fn mount(mount: &MountSpec) -> String {
     let (source, target, read_only) = match mount {
         MountSpec::Volume {
@@ -322,7 +354,7 @@ fn mount(mount: &MountSpec) -> String {
     };
     format!(
         "{source} -> {target}{}",
-        if *read_only { " (read-only)" } else { "" }
+        if *read_only { READ_ONLY } else { "" }
     )
 }
 
@@ -344,6 +376,21 @@ mod tests {
             is_dirty,
             warnings: Vec::new(),
         }
+    }
+
+    #[test]
+    fn directories_that_are_held_in_place_are_told_from_mounts() {
+        let all = [
+            "/src -> /w",
+            "/src/a -> /w/a",
+            "/src/a/.git -> /w/a/.git (read-only)",
+            "/srcx -> /wx",
+            "/src/b -> /b",
+        ];
+        let all: Vec<String> = all.iter().map(|text| (*text).to_owned()).collect();
+        let all: Vec<&String> = all.iter().collect();
+        let held: Vec<&&String> = all.iter().filter(|mount| is_held(mount, &all)).collect();
+        assert_eq!(held, [&"/src/a -> /w/a"]);
     }
 
     #[test]

@@ -35,6 +35,11 @@ const ENTRIES: usize = 100_000;
 const TIME: Duration = Duration::from_secs(5);
 /// So many repositories are protected in one mount: each takes mounts of its own.
 const REPOSITORIES: usize = 50;
+/// So many directories between the mount and its repositories are held in place: each is a mount, of which a kernel
+/// and an engine take so many.
+const HELD: usize = 500;
+/// So deep they are looked for: the path of a mount has an end.
+const DEPTH: usize = 64;
 /// A `.git` file is a line; a path is no longer than this.
 const LINE: u64 = 4096 + 64;
 
@@ -67,6 +72,8 @@ fn look_until(mount: &HostMount, most: usize, deadline: Instant) -> Result<Prote
         return Ok(found);
     }
     let mut queue = VecDeque::from([source.to_owned()]);
+    let mut held: BTreeSet<PathBuf> = BTreeSet::new();
+    let mut too_deep = None;
     let (mut entries, mut repositories) = (0, 0);
     let mut is_root = true;
     let mut unlisted = None;
@@ -99,8 +106,10 @@ fn look_until(mount: &HostMount, most: usize, deadline: Instant) -> Result<Prote
         let is_repository = here.has_git || is_git_directory;
         if is_repository && !is_root {
             repositories += 1;
+            let between = directory.ancestors().take_while(|above| *above != source);
+            held.extend(between.map(Path::to_owned));
         }
-        if repositories > REPOSITORIES {
+        if repositories > REPOSITORIES || held.len() > HELD {
             let why = "it has too many repositories";
             found.warnings.push(unseen(mount, why, &directory));
             break;
@@ -133,10 +142,20 @@ fn look_until(mount: &HostMount, most: usize, deadline: Instant) -> Result<Prote
             found.warnings.push(unseen(mount, why, &directory));
             break;
         }
+        if directory.iter().count() - source.iter().count() >= DEPTH {
+            if !here.directories.is_empty() {
+                too_deep.get_or_insert_with(|| directory.clone());
+            }
+            continue;
+        }
         let objects = is_git_directory.then(|| directory.join("objects"));
         let beneath = here.directories.into_iter();
         queue.extend(beneath.filter(|path| Some(path) != objects.as_ref()));
         is_root = false;
+    }
+    if let Some(directory) = too_deep {
+        let why = format!("it is deeper than {DEPTH} directories");
+        found.warnings.push(unseen(mount, &why, &directory));
     }
     if let Some(directory) = unlisted {
         found.warnings.push(format!(

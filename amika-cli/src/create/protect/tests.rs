@@ -247,6 +247,22 @@ fn a_hostile_tree_is_not_looked_through_for_ever() {
         warning.contains(&format!("from {} on", root.display())),
         "{warning}"
     );
+    // Depth costs mounts, and their paths have an end.
+    let deep = format!("{}r/.git/", "d/".repeat(100));
+    let (_directory, root) = tree(&[deep.as_str(), "x/.git/"]);
+    let cut = look(&mount(&root)).expect("no link");
+    assert_eq!(cut.paths, BTreeSet::from([root.join("x/.git")]));
+    assert!(
+        cut.warnings[0].contains("deeper than 64 directories"),
+        "{cut:?}"
+    );
+    let many: Vec<String> = (0..30)
+        .map(|n| format!("r{n}/{}.git/", "d/".repeat(40)))
+        .collect();
+    let (_directory, root) = tree(&many.iter().map(String::as_str).collect::<Vec<_>>());
+    let cut = look(&mount(&root)).expect("no link");
+    assert_eq!(cut.paths.len(), HELD / 41, "{cut:?}");
+    assert!(cut.warnings[0].contains("too many repositories"), "{cut:?}");
     // A name of a sandbox's begins no line of its own.
     let (_directory, root) = tree(&["a\nwarning: all is well/.git/", "b/"]);
     let cut = look_until(&mount(&root), 2, later).expect("no link");
