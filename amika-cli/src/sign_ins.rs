@@ -83,7 +83,8 @@ impl Pair {
     }
 }
 
-/// What holds for taking sign-ins of these files now.
+/// What holds for taking sign-ins of these files now, where the user says that tokens whose account nothing
+/// tells are taken.
 pub fn taking(pairs: &[Pair], force: bool) -> Taking<'_> {
     /// Claude Code's settings, in which it keeps the account.
     const SETTINGS: &str = ".claude.json";
@@ -94,6 +95,7 @@ pub fn taking(pairs: &[Pair], force: bool) -> Taking<'_> {
             u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
         }),
         force,
+        unknown: true,
         host_settings: settings
             .and_then(|pair| pair.host.file())
             .map(|file| file.content.as_slice()),

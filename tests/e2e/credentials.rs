@@ -465,7 +465,7 @@ fn the_newer_copy_goes_the_way_it_is_told_to_and_no_other() {
     let link = stage.home().join(CLAUDE);
     fs::rename(&link, stage.home().join("real")).unwrap();
     std::os::unix::fs::symlink("../real", &link).unwrap();
-    let pulled = credentials(&stage, &["pull", name]);
+    let pulled = credentials(&stage, &["pull", name, "--force"]);
     assert_eq!(
         (pulled.code, pulled.stdout_text()),
         (0, format!("~/{CLAUDE}\n")),
@@ -530,6 +530,48 @@ fn a_single_file_copied_over_a_sign_ins_path_stays() {
     let shown = sandbox.verb("inspect", &[]).output().stdout_text();
     let line = format!("{} -> {target} (copy, rw)", source.display());
     assert!(shown.contains(&line), "{shown}");
+}
+
+#[test]
+fn tokens_that_tell_no_account_wait_for_a_word() {
+    const SETTINGS: &str = ".claude.json";
+    let stage = Stage::new();
+    put(&stage, CLAUDE, &claude("mine", 1_700_000_000_000));
+    put(
+        &stage,
+        SETTINGS,
+        r#"{"oauthAccount":{"accountUuid":"ada"}}"#,
+    );
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    let name = sandbox.name.as_str();
+    let theirs = claude("evil", 1_700_000_000_001);
+    // The settings beside it were left as they are, so that all that can be compared is the same.
+    inside(&sandbox, &format!("cd && echo '{theirs}' >{CLAUDE}"));
+    assert_eq!(state_of(&stage, &sandbox, CLAUDE), "sandbox_newer");
+    let told = credentials(&stage, &["status", name]);
+    assert!(told.stdout_text().contains("`pull` asks"), "{told:?}");
+
+    // Nobody can be asked.
+    let pulled = credentials(&stage, &["pull", name]);
+    pulled.ended(
+        0,
+        &[
+            "cannot be seen in its tokens",
+            &format!("pull {name} --force"),
+        ],
+    );
+    assert_eq!(pulled.stdout_text(), "");
+    let json = credentials(&stage, &["pull", name, "-o", "json"]).json();
+    assert_eq!(json["taken"], serde_json::json!([]), "{json}");
+    let answered = |answer: &str| {
+        let mut terminal = stage.on_terminal_of(200, &[], &["credentials", "pull", name]);
+        terminal.shows("Take it? [y/N]").types(answer);
+        assert_eq!(terminal.end().0, 0);
+    };
+    answered("\n");
+    assert_eq!(host(&stage, CLAUDE), claude("mine", 1_700_000_000_000));
+    answered("y\n");
+    assert!(host(&stage, CLAUDE).contains("r-evil"));
 }
 
 #[test]

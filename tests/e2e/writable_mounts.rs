@@ -95,9 +95,8 @@ fn git_of_this_machine_runs_nothing_that_a_sandbox_put_into_a_writable_mount() {
     let (sandbox, created) = of_preset(&stage, &source, &[]);
     let said = created.stderr_text();
     for part in [
-        "read-only in the sandbox: .envrc, .git;",
-        "`git commit` there needs `--writable-git`",
-        "what is not there is not protected",
+        "read-only in the sandbox: .envrc, .git (`git commit` needs `--writable-git`)",
+        "not protected, since not there: .amika, .vscode, .idea",
         "`--allow-setid` lifts it",
     ] {
         assert!(said.contains(part), "{part}: {said}");
@@ -211,6 +210,33 @@ fn git_in_the_sandbox_reads_a_protected_repository_and_says_why_it_cannot_write(
 }
 
 #[test]
+fn it_is_said_where_git_does_not_work_since_its_directory_is_elsewhere() {
+    let stage = Stage::new();
+    let source = stage.repository("src", &[("a.txt", "a\n")]);
+    let add = "git -c safe.directory='*' worktree add -q ../linked -b linked";
+    stage.shell(add, &[]).dir(&source).output().ended(0, &[]);
+    let linked = Path::new(&source).with_file_name("linked");
+    let said = |args: &[&str]| {
+        let created =
+            stage.amika(&[&["sandbox", "create", "--dry-run", "--image", DEBIAN], args].concat());
+        let created = created.output();
+        created.ended(0, &[]);
+        created.stderr_text()
+    };
+    let told = "git does not work in /w: its git directory, ";
+    for access in ["rw", "ro", "rwcopy"] {
+        let text = said(&["--mount", &flag(&linked, &format!("/w:{access}"))]);
+        assert!(text.contains(told), "{access}: {text}");
+    }
+    let alone = flag(&linked, "/w:rw");
+    assert!(said(&["--mount", &alone, "--writable-git"]).contains(told));
+    // At its own place on this machine it is found.
+    let whole = flag(&source, &format!("{source}:ro"));
+    let text = said(&["--mount", &alone, "--mount", &whole]);
+    assert!(!text.contains("git does not work"), "{text}");
+}
+
+#[test]
 fn writable_git_gives_the_repository_to_the_sandbox() {
     let stage = Stage::new();
     let source = stage.repository("src", &[("a.txt", "a\n"), (".envrc", "true\n")]);
@@ -273,8 +299,8 @@ fn a_mount_of_the_git_directory_itself_is_read_only_and_a_link_in_its_place_is_r
         created.ended(
             0,
             &[
-                "it is read-only in the sandbox",
-                "`--writable-git` makes it writable",
+                "read-only in the sandbox, for what is in it counts on this machine",
+                "`--writable-git` lifts it",
             ],
         );
         let tried = sandbox
@@ -422,14 +448,16 @@ fn with_allow_setid_programs_can_be_made_and_are_warned_of() {
         "{found:?}"
     );
     assert_eq!(found[0]["hint"], format!("`{remedy}` ends that"));
-    let root = checks("root");
-    assert!(
-        root[0]["message"]
-            .as_str()
-            .unwrap()
-            .contains("root in sandboxes is root on this machine"),
-        "{root:?}"
-    );
+    let says = |name: &str, words: &str| {
+        let found = checks(name);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0]["message"].as_str().unwrap().contains(words),
+            "{found:?}"
+        );
+    };
+    says("users", "root in a sandbox is root on the engine's machine");
+    says("set-user-id", "cannot be made in `rw` mounts");
     stage.shell(&remedy, &[]).output().ended(0, &[]);
     assert_eq!(checks("rw mounts")[0]["result"], "ok");
     fs::set_permissions(&program, fs::Permissions::from_mode(0o4755)).unwrap();

@@ -71,7 +71,7 @@ pub struct PullArgs {
     /// Agents whose sign-ins are taken [default: all].
     #[arg(long, value_name = "claude,codex,opencode")]
     pub credentials: Option<String>,
-    /// Take another account's tokens too; it is named.
+    /// Take another account's tokens too, and those whose account cannot be told.
     #[arg(short, long)]
     pub force: bool,
 }

@@ -153,13 +153,11 @@ impl HostTarget {
             )
             .caused_by(&std::io::Error::from(errno))
         })?;
-        if git == Git::Inert && inert::is_within_git(directory, opened.as_fd()) {
+        let within = inert::is_within(directory, opened.as_fd());
+        if let Some(within) = within.filter(|_| git == Git::Inert) {
             return Err(CommandError::new(
                 ExitCode::Conflict,
-                format!(
-                    "{} is in a git directory of this machine: git runs what stands there",
-                    directory.display()
-                ),
+                format!("{} is in {within} what stands there", directory.display()),
             )
             .hint(
                 "copy to another place and look at it, or pass `--as-is` if you trust what comes",

@@ -21,6 +21,9 @@ use amika_host::archive::Report;
 
 pub(crate) mod config;
 mod remove;
+mod systems;
+
+pub(super) use systems::is_acted_on;
 
 /// A directory, never through a link.
 pub(super) const DIRECTORY: OFlags = OFlags::RDONLY
@@ -88,6 +91,15 @@ pub(super) enum Before {
     Head,
 }
 
+/// What an entry is, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Directory,
+    /// A symbolic link.
+    Link,
+    Other,
+}
+
 /// What becomes of an entry.
 #[derive(Debug)]
 pub(super) enum Fate {
@@ -96,7 +108,7 @@ pub(super) enum Fate {
     /// It waits under this name until all else is there.
     Hold(OsString),
     /// It is left out, with all in it.
-    Leave(&'static str),
+    Leave(String),
 }
 
 /// What is known of the git directories of a copy while it is unpacked.
@@ -140,6 +152,12 @@ impl Guard {
         if is_git_directory(fd) || is_named(path) {
             return Err("a git directory of this machine is there");
         }
+        if path
+            .file_name()
+            .is_some_and(|name| systems::is_mercurials(&fold(name)))
+        {
+            return Err("a Mercurial repository of this machine is there");
+        }
         Ok(before(fd))
     }
 
@@ -150,26 +168,33 @@ impl Guard {
         before: Before,
         parents: &Path,
         name: &OsStr,
-        is_directory: bool,
+        kind: Kind,
     ) -> Fate {
+        let leave = |why: &str| Fate::Leave(why.to_owned());
         let folded = fold(name);
-        if let Some(why) = other_systems(parents, &folded) {
+        let is_directory = kind == Kind::Directory;
+        if let Some(why) = systems::refused(parents, &folded, is_directory, kind == Kind::Link) {
             return Fate::Leave(why);
         }
         let is_git_name = GIT_NAMES.contains(&folded.as_str());
         if before == Before::Head && is_git_name {
-            return Fate::Leave("it would make a git directory of one that is there");
+            return leave("it would make a git directory of one that is there");
         }
         if before == Before::Parts && folded == "head" {
-            return Fate::Leave("it would make a git directory of one that is there");
+            return leave("it would make a git directory of one that is there");
         }
-        if folded == ".git" {
+        let is_mercurials = systems::is_mercurials(&folded);
+        if folded == ".git" || is_mercurials {
             let path = parents.join(name);
             let key = (parents.to_owned(), name.to_owned());
             let is_own = self.brought.contains(&path) || self.held.contains_key(&key);
             let is_there = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
             if is_there && !is_own {
-                return Fate::Leave("a git directory of this machine is there");
+                return leave(if is_mercurials {
+                    "a Mercurial repository of this machine is there"
+                } else {
+                    "a git directory of this machine is there"
+                });
             }
             if is_directory {
                 self.brought.insert(path);
@@ -256,17 +281,6 @@ impl Guard {
             }
         }
     }
-}
-
-/// What other systems than git run by being there.
-fn other_systems(parents: &Path, folded: &str) -> Option<&'static str> {
-    let is_within = |name: &str| parents.iter().any(|part| fold(part) == name);
-    let is_mercurials = matches!(folded, "hgrc" | "hgrc-not-shared" | "sharedpath");
-    if is_mercurials && is_within(".hg") {
-        return Some("a configuration of Mercurial, which names programs");
-    }
-    let is_jujutsus = folded.ends_with("config.toml") && is_within(".jj");
-    is_jujutsus.then_some("a configuration of Jujutsu, which names programs")
 }
 
 /// Whether git looks for a repository there by its name.
@@ -416,12 +430,14 @@ fn is_there(fd: BorrowedFd<'_>, name: &str) -> bool {
     rustix::fs::statat(fd, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
 }
 
-/// Whether a directory of this machine is a git directory, or in one.
-pub(super) fn is_within_git(directory: &Path, fd: BorrowedFd<'_>) -> bool {
-    let named = directory
-        .canonicalize()
-        .is_ok_and(|path| path.iter().any(|part| fold(part) == ".git"));
-    named || is_beneath_git_directory(fd)
+/// In what a directory of this machine is, or which it is, where what stands there runs.
+pub(super) fn is_within(directory: &Path, fd: BorrowedFd<'_>) -> Option<&'static str> {
+    let path = directory.canonicalize().unwrap_or_default();
+    if path.iter().any(|part| fold(part) == ".git") || is_beneath_git_directory(fd) {
+        return Some("a git directory of this machine: git runs");
+    }
+    systems::is_within(&path)
+        .then_some("what another version control system of this machine keeps for itself: it runs")
 }
 
 fn is_beneath_git_directory(fd: BorrowedFd<'_>) -> bool {

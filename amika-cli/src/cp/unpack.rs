@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use tar::{Archive, Entry, EntryType};
 
 use super::holes;
-use super::inert::{Before, DIRECTORY, Fate, Guard, open_beneath};
+use super::inert::{Before, DIRECTORY, Fate, Guard, Kind, is_acted_on, open_beneath};
 use crate::output::human_size;
 use amika_core::archive_name::{Names, stays_beneath};
 use amika_host::archive::{Report, at, modified};
@@ -177,15 +177,23 @@ impl Unpacker {
         let mtime = modified(entry).unwrap_or_default();
         let header = entry.header();
         let mode = Mode::from_raw_mode(header.mode()? & 0o777);
-        let is_directory = header.entry_type() == EntryType::Directory;
-        let held = match self.decide(parents, name, is_directory) {
+        let kind = match header.entry_type() {
+            EntryType::Directory => Kind::Directory,
+            EntryType::Symlink => Kind::Link,
+            _ => Kind::Other,
+        };
+        let held = match self.decide(parents, name, kind) {
             Fate::Land => None,
             Fate::Hold(waiting) => Some(waiting),
             Fate::Leave(why) => {
-                self.left_out(path, why);
+                self.left_out(path, &why);
                 return Ok(());
             }
         };
+        let within: PathBuf = parents.iter().collect();
+        if kind != Kind::Directory && is_acted_on(&within, name) {
+            self.report.act_on(path);
+        }
         let name = held.as_ref().unwrap_or(name);
         match header.entry_type() {
             EntryType::Directory => self.directory(name, path, mode, mtime),
@@ -247,14 +255,14 @@ impl Unpacker {
         self.open.last().map_or(self.before, |open| open.before)
     }
 
-    fn decide(&mut self, parents: &[OsString], name: &OsString, is_directory: bool) -> Fate {
+    fn decide(&mut self, parents: &[OsString], name: &OsString, kind: Kind) -> Fate {
         let before = self.top_before();
         let top = self.open.last().map_or(&self.root, |open| &open.fd);
         let Some(guard) = &mut self.guard else {
             return Fate::Land;
         };
         let parents: PathBuf = parents.iter().collect();
-        guard.decide(top.as_fd(), before, &parents, name, is_directory)
+        guard.decide(top.as_fd(), before, &parents, name, kind)
     }
 
     /// Leaves an entry out, with all that is in it.
@@ -284,8 +292,8 @@ impl Unpacker {
             {
                 return Ok(false);
             }
-            if let Fate::Leave(why) = self.decide(&parents[..depth], name, true) {
-                self.left_out(&path, why);
+            if let Fate::Leave(why) = self.decide(&parents[..depth], name, Kind::Directory) {
+                self.left_out(&path, &why);
                 return Ok(false);
             }
             let is_new = match rustix::fs::mkdirat(self.top(), name, Mode::from_raw_mode(0o777)) {

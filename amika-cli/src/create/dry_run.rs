@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 use amika_core::capability::Capability;
+use amika_core::contract::{AMIKAD_PORT, OPENCODE_PORT, env, path};
 use amika_core::label::key;
 use amika_core::untrusted::Untrusted;
 use schemars::JsonSchema;
@@ -225,24 +226,74 @@ impl PlanView {
             writeln!(out, "{:<12}{}", "Trust", taken.trust.sentence())?;
         }
         writeln!(out, "{:<12}{}", "Image", Untrusted::new(&self.image))?;
+        let is_amikads = |words: &Vec<String>| words.first().is_some_and(|it| it == path::AMIKAD);
+        let entrypoint = self.entrypoint.clone().filter(|words| !is_amikads(words));
         for (label, value) in [
-            ("Entrypoint", words(&self.entrypoint)),
+            ("Entrypoint", words(&entrypoint)),
             ("Command", words(&self.cmd)),
         ] {
             if let Some(value) = value {
                 writeln!(out, "{label:<12}{}", Untrusted::new(&value))?;
             }
         }
+        let certificates = crate::inject::certificate_variables();
+        let (own_env, env): (Vec<_>, Vec<_>) = self.env.iter().partition(|name| {
+            (name.starts_with("AMIKA_") && name.as_str() != env::OPENCODE_WEB)
+                || certificates.iter().any(|(key, _)| key == *name)
+        });
+        let (own_ports, ports): (Vec<_>, Vec<_>) = self.ports.iter().partition(|port| {
+            [AMIKAD_PORT, OPENCODE_PORT]
+                .iter()
+                .any(|own| port.ends_with(&format!("->{own}/tcp")))
+        });
+        let is_own = |mount: &&String| {
+            let target = mount.split_once(" -> ").map(|(_, target)| target);
+            let target = target.and_then(|target| target.split(' ').next());
+            target.is_some_and(|it| [path::HOME, path::STATE_DIR, path::AMIKAD_DIR].contains(&it))
+        };
+        let (own_mounts, mounts): (Vec<_>, Vec<_>) = self.mounts.iter().partition(is_own);
+        let (held, mounts): (Vec<_>, Vec<_>) =
+            mounts.iter().partition(|mount| is_held(mount, &mounts));
         for (label, values) in [
-            ("Environment", &self.env),
-            ("Port", &self.ports),
-            ("Mount", &self.mounts),
-            ("File", &self.files),
+            ("Environment", env),
+            ("Port", ports),
+            ("Mount", mounts),
+            ("File", self.files.iter().collect()),
         ] {
             for value in values {
                 writeln!(out, "{label:<12}{}", Untrusted::new(value).within(2 * PATH))?;
             }
         }
+        if !held.is_empty() {
+            let many = if held.len() == 1 {
+                "directory"
+            } else {
+                "directories"
+            };
+            writeln!(
+                out,
+                "{:<12}{} {many} above, held in place",
+                "Mount",
+                held.len()
+            )?;
+        }
+        // What every sandbox has, and nobody chose.
+        let own = [
+            (own_env.len(), "variable"),
+            (own_ports.len(), "port"),
+            (own_mounts.len(), "volume"),
+        ];
+        let own = own
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} {what}{}", if *count == 1 { "" } else { "s" }));
+        let own: Vec<String> = own.collect();
+        writeln!(
+            out,
+            "{:<12}{} (`-o json` has them)",
+            "Amika's own",
+            own.join(", ")
+        )?;
         let seccomp = match self.seccomp.as_deref() {
             Some("no_setid") => Some("no set-user-id programs, no devices"),
             other => other,
@@ -270,6 +321,23 @@ fn names(capabilities: &BTreeSet<Capability>) -> Vec<String> {
     capabilities.iter().map(ToString::to_string).collect()
 }
 
+/// Whether a mount is a directory of another one at its own place, writable like that.
+fn is_held(mount: &str, all: &[&String]) -> bool {
+    let Some((source, target)) = mount.split_once(" -> ") else {
+        return false;
+    };
+    !mount.ends_with(READ_ONLY)
+        && all.iter().any(|other| {
+            let beneath = other.split_once(" -> ").and_then(|(outer, place)| {
+                Some((source.strip_prefix(outer)?, target.strip_prefix(place)?))
+            });
+            beneath.is_some_and(|(one, other)| one == other && one.starts_with('/'))
+        })
+}
+
+/// Behind a mount that cannot be written to.
+const READ_ONLY: &str = " (read-only)";
+
 fn mount(mount: &MountSpec) -> String {
     let (source, target, read_only) = match mount {
         MountSpec::Volume {
@@ -286,7 +354,7 @@ fn mount(mount: &MountSpec) -> String {
     };
     format!(
         "{source} -> {target}{}",
-        if *read_only { " (read-only)" } else { "" }
+        if *read_only { READ_ONLY } else { "" }
     )
 }
 
@@ -308,6 +376,21 @@ mod tests {
             is_dirty,
             warnings: Vec::new(),
         }
+    }
+
+    #[test]
+    fn directories_that_are_held_in_place_are_told_from_mounts() {
+        let all = [
+            "/src -> /w",
+            "/src/a -> /w/a",
+            "/src/a/.git -> /w/a/.git (read-only)",
+            "/srcx -> /wx",
+            "/src/b -> /b",
+        ];
+        let all: Vec<String> = all.iter().map(|text| (*text).to_owned()).collect();
+        let all: Vec<&String> = all.iter().collect();
+        let held: Vec<&&String> = all.iter().filter(|mount| is_held(mount, &all)).collect();
+        assert_eq!(held, [&"/src/a -> /w/a"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the user's mounts become (binds, volumes, copies), and who owns what is made in them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -184,6 +184,13 @@ pub async fn look(
             }
         }
     }
+    if settings.rights.writable_git || writable(&settings.mounts).next().is_none() {
+        // Otherwise the look has told of it.
+        let git_files = HashMap::new();
+        sources
+            .notes
+            .extend(without_git(&settings.mounts, &git_files));
+    }
     if settings.own_uid {
         let has_writable = writable(&settings.mounts).next().is_some();
         own_uid::refuse(&settings.image, has_writable, system)?;
@@ -211,11 +218,14 @@ async fn protect_all(mounts: &[Mount], sources: &mut Sources) -> Result<()> {
         CommandError::new(ExitCode::Failure, "the mounts cannot be looked through")
             .caused_by(&stopped)
     })?;
-    for found in found? {
+    let mut git_files = HashMap::new();
+    for (found, mount) in found?.into_iter().zip(&writable) {
         sources.protected.extend(found.paths);
         sources.warnings.extend(found.warnings);
+        git_files.insert(mount.source.clone(), found.git_files);
     }
     let overlays = overlays(writable.iter(), &sources.protected);
+    sources.notes.extend(without_git(mounts, &git_files));
     for mount in &writable {
         let is_whole = overlays.whole.contains(&mount.source);
         let is_directory = sources
@@ -228,6 +238,21 @@ async fn protect_all(mounts: &[Mount], sources: &mut Sources) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// In which mounts git does not work; of one that was not looked through its own directory counts.
+fn without_git(mounts: &[Mount], found: &HashMap<String, Vec<PathBuf>>) -> Vec<String> {
+    let hosts = mounts.iter().filter_map(|mount| match mount {
+        Mount::Host(mount) => Some(mount),
+        Mount::Volume(_) => None,
+    });
+    hosts
+        .filter_map(|mount| {
+            let own = [Path::new(&mount.source).join(".git")];
+            let git_files = found.get(&mount.source).map_or(&own[..], Vec::as_slice);
+            protect::elsewhere::told(mount, git_files, mounts)
+        })
+        .collect()
 }
 
 fn writable(mounts: &[Mount]) -> impl Iterator<Item = &HostMount> {

@@ -6,11 +6,15 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use amika_core::mount::HostMount;
+use amika_core::untrusted::Untrusted;
 
 use crate::error::{CommandError, ExitCode, Result};
 use amika_host::regular_file::{self, Links};
+
+pub mod elsewhere;
 
 /// Names that are protected in a mount's own directory, and in each repository beneath it.
 pub const NAMES: [&str; 5] = [".git", ".amika", ".envrc", ".vscode", ".idea"];
@@ -25,12 +29,17 @@ const IN_GIT_DIRECTORY: [&str; 6] = [
     "worktrees",
 ];
 
-/// Repositories are looked for in so many levels of directories beneath a mount.
-pub const DEPTH: usize = 5;
-/// So many entries of directories are read for one mount.
+/// So many entries of directories are read for one mount, or of one whose links are looked at.
 const ENTRIES: usize = 100_000;
+/// So long one mount is looked through.
+const TIME: Duration = Duration::from_secs(5);
 /// So many repositories are protected in one mount: each takes mounts of its own.
 const REPOSITORIES: usize = 50;
+/// So many directories between the mount and its repositories are held in place: each is a mount, of which a kernel
+/// and an engine take so many.
+const HELD: usize = 500;
+/// So deep they are looked for: the path of a mount has an end.
+const DEPTH: usize = 64;
 /// A `.git` file is a line; a path is no longer than this.
 const LINE: u64 = 4096 + 64;
 
@@ -41,6 +50,8 @@ pub struct Protected {
     pub paths: BTreeSet<PathBuf>,
     /// What the user should hear: what stays without protection, and why.
     pub warnings: Vec<String>,
+    /// The `.git` that are files, which name a git directory elsewhere.
+    pub git_files: Vec<PathBuf>,
 }
 
 /// Looks through a writable mount's source, which must be without links.
@@ -49,40 +60,63 @@ pub struct Protected {
 /// [`ExitCode::Usage`] for a link in the place of a protected entry: nothing can be mounted over it, and it
 /// could be replaced.
 pub fn look(mount: &HostMount) -> Result<Protected> {
+    look_until(mount, ENTRIES, Instant::now() + TIME)
+}
+
+/// As [`look`], for so many entries and until then. The nearest come first, however deep they go.
+fn look_until(mount: &HostMount, most: usize, deadline: Instant) -> Result<Protected> {
     let mut found = Protected::default();
     let source = Path::new(&mount.source);
     around(source, &mut found.paths);
     if !source.is_dir() {
         return Ok(found);
     }
-    let mut queue = VecDeque::from([(source.to_owned(), 0)]);
+    let mut queue = VecDeque::from([source.to_owned()]);
+    let mut held: BTreeSet<PathBuf> = BTreeSet::new();
+    let mut too_deep = None;
     let (mut entries, mut repositories) = (0, 0);
-    while let Some((directory, depth)) = queue.pop_front() {
-        // What cannot be read by this user cannot be gone through; it is no repository of theirs.
-        let Ok(listing) = std::fs::read_dir(&directory) else {
-            continue;
-        };
+    let mut is_root = true;
+    let mut unlisted = None;
+    while let Some(directory) = queue.pop_front() {
         let mut here = Listing::of_names(&directory);
-        for entry in listing.flatten() {
-            entries += 1;
-            if entries > ENTRIES {
-                break;
+        let mut end = None;
+        match std::fs::read_dir(&directory) {
+            Ok(listing) => {
+                for entry in listing.flatten() {
+                    entries += 1;
+                    if entries > most {
+                        end = Some("it has too many files to look through");
+                        break;
+                    }
+                    if let Ok(kind) = entry.file_type() {
+                        here.add(entry.path(), kind);
+                    }
+                }
             }
-            if let Ok(kind) = entry.file_type() {
-                here.add(entry.path(), kind);
+            // What this user cannot enter is no repository of theirs; what they can enter and not list may hold one.
+            Err(_) if directory.join(".").symlink_metadata().is_ok() => {
+                unlisted.get_or_insert_with(|| directory.clone());
             }
+            Err(_) => continue,
         }
-        let is_root = depth == 0;
+        if end.is_none() && Instant::now() >= deadline {
+            end = Some("it takes too long to look through");
+        }
         let is_git_directory = is_git_directory(&directory);
         let is_repository = here.has_git || is_git_directory;
         if is_repository && !is_root {
             repositories += 1;
+            let between = directory.ancestors().take_while(|above| *above != source);
+            held.extend(between.map(Path::to_owned));
         }
-        if repositories > REPOSITORIES {
-            found
-                .warnings
-                .push(unseen(mount, "repositories", &directory));
+        if repositories > REPOSITORIES || held.len() > HELD {
+            let why = "it has too many repositories";
+            found.warnings.push(unseen(mount, why, &directory));
             break;
+        }
+        let git = directory.join(".git");
+        if here.has_git && git.symlink_metadata().is_ok_and(|meta| meta.is_file()) {
+            found.git_files.push(git);
         }
         if is_root || here.has_git {
             for (path, is_link) in &here.protected {
@@ -92,7 +126,7 @@ pub fn look(mount: &HostMount) -> Result<Protected> {
                 if *is_link || path.to_str().is_none() {
                     found.warnings.push(format!(
                         "--mount {mount}: {} cannot be protected: it is a link, or its name is not UTF-8",
-                        path.display()
+                        shown(path)
                     ));
                     continue;
                 }
@@ -104,25 +138,48 @@ pub fn look(mount: &HostMount) -> Result<Protected> {
             found.paths.insert(directory.clone());
             links(&directory, &mut found.paths);
         }
-        if entries > ENTRIES {
-            found
-                .warnings
-                .push(unseen(mount, "files to look through", &directory));
+        if let Some(why) = end {
+            found.warnings.push(unseen(mount, why, &directory));
             break;
         }
-        if depth < DEPTH {
-            queue.extend(here.directories.into_iter().map(|path| (path, depth + 1)));
+        if directory.iter().count() - source.iter().count() >= DEPTH {
+            if !here.directories.is_empty() {
+                too_deep.get_or_insert_with(|| directory.clone());
+            }
+            continue;
         }
+        let objects = is_git_directory.then(|| directory.join("objects"));
+        let beneath = here.directories.into_iter();
+        queue.extend(beneath.filter(|path| Some(path) != objects.as_ref()));
+        is_root = false;
+    }
+    if let Some(directory) = too_deep {
+        let why = format!("it is deeper than {DEPTH} directories");
+        found.warnings.push(unseen(mount, &why, &directory));
+    }
+    if let Some(directory) = unlisted {
+        found.warnings.push(format!(
+            "--mount {mount}: {} cannot be listed: repositories in it, and in others of the kind, are not protected",
+            shown(&directory)
+        ));
     }
     found.paths.retain(|path| path.to_str().is_some());
     Ok(found)
 }
 
-fn unseen(mount: &HostMount, what: &str, from: &Path) -> String {
+/// The warning that the look ended at a directory.
+fn unseen(mount: &HostMount, why: &str, from: &Path) -> String {
     format!(
-        "--mount {mount}: it has too many {what}: from {} on, repositories in it are not protected",
-        from.display()
+        "--mount {mount}: {why}: from {} on, repositories in it are not protected",
+        shown(from)
     )
+}
+
+/// A path that a sandbox may have named, in one line.
+fn shown(path: &Path) -> String {
+    const LONGEST: usize = 4096;
+    let text = path.to_string_lossy();
+    Untrusted::new(&text).within(LONGEST).to_string()
 }
 
 fn refuse_link(mount: &HostMount, path: &Path) -> CommandError {
@@ -284,23 +341,27 @@ pub fn unmountable(can_mount: bool, protected: &BTreeSet<PathBuf>) -> Option<Str
 
 /// What to say of a writable mount of a directory.
 pub fn told(mount: &HostMount, protected: &BTreeSet<PathBuf>, is_whole: bool) -> String {
-    let names = "of .git, .amika, .envrc, .vscode and .idea";
     if is_whole {
         return format!(
-            "--mount {mount}: it is read-only in the sandbox, for what is in it counts on this machine; \
-             `--writable-git` makes it writable"
+            "--mount {mount}: read-only in the sandbox, for what is in it counts on this machine; `--writable-git` \
+             lifts it"
         );
     }
     let source = Path::new(&mount.source);
     let mut here: Vec<String> = protected
         .iter()
-        .filter_map(|path| Some(path.strip_prefix(source).ok()?.display().to_string()))
+        .filter_map(|path| Some(shown(path.strip_prefix(source).ok()?)))
         .collect();
+    let absent: Vec<&str> = (NAMES.into_iter())
+        .filter(|name| !here.iter().any(|there| there.eq_ignore_ascii_case(name)))
+        .collect();
+    let absent = if absent.is_empty() {
+        String::new()
+    } else {
+        format!("not protected, since not there: {}", absent.join(", "))
+    };
     if here.is_empty() {
-        return format!(
-            "--mount {mount}: {names} nothing is there that could be made read-only; what the sandbox makes of \
-             them counts on this machine"
-        );
+        return format!("--mount {mount}: {absent}");
     }
     let more = here.len().saturating_sub(MOST);
     here.truncate(MOST);
@@ -309,9 +370,13 @@ pub fn told(mount: &HostMount, protected: &BTreeSet<PathBuf>, is_whole: bool) ->
     } else {
         String::new()
     };
+    let rest = if absent.is_empty() {
+        absent
+    } else {
+        format!("; {absent}")
+    };
     format!(
-        "--mount {mount}: read-only in the sandbox: {}{more}; `git commit` there needs `--writable-git`; {names} \
-         what is not there is not protected",
+        "--mount {mount}: read-only in the sandbox: {}{more} (`git commit` needs `--writable-git`){rest}",
         here.join(", ")
     )
 }

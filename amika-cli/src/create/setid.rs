@@ -4,8 +4,8 @@ use crate::seccomp;
 use amika_engine::SystemFacts;
 
 /// What `create` says where they are.
-pub const FILTERED: &str = "set-user-id programs and devices cannot be made in this sandbox, since root in it is root \
-     in its rw mounts: installing or upgrading sudo, passwd and the like fails; `--allow-setid` lifts it";
+pub const FILTERED: &str = "set-user-id programs and devices cannot be made in this sandbox: installing or upgrading sudo, \
+     passwd and the like fails; `--allow-setid` lifts it";
 
 /// What keeps them off.
 #[derive(Clone, Debug, PartialEq, Eq)]

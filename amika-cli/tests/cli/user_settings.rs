@@ -63,6 +63,14 @@ fn a_setting_is_written_read_and_taken_back() {
     let home = Home::new();
     let unset = json!({"key": "trust", "value": null, "origin": "default"});
     assert_eq!(home.get("trust"), unset);
+    // The value alone on standard output: what it stands for is said beside it.
+    let (code, out, err) = home.run(&["config", "get", "trust"]);
+    assert_eq!((code, out.as_str()), (0, "default\n"), "{err}");
+    assert!(
+        err.contains("trust is not set: auto for paths, ask for URLs"),
+        "{err}"
+    );
+    assert_eq!(home.run(&["config", "get", "trusted"]).1, "");
     assert!(!home.file().exists());
     assert_eq!(home.run(&["config", "set", "trust", "never"]).0, 0);
     assert_eq!(
@@ -73,6 +81,9 @@ fn a_setting_is_written_read_and_taken_back() {
     let mode = home.file().metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o600);
     assert_eq!(home.run(&["config", "unset", "trust"]).0, 0);
+    assert_eq!(home.get("trust"), unset);
+    assert_eq!(home.run(&["config", "set", "trust", "never"]).0, 0);
+    assert_eq!(home.run(&["config", "set", "trust", "default"]).0, 0);
     assert_eq!(home.get("trust"), unset);
 }
 
@@ -90,7 +101,8 @@ fn sources_are_listed_in_their_one_spelling() {
     ]);
     assert_eq!(code, 0, "{err}");
     let listed = home.run(&["config", "get", "trusted"]).1;
-    assert_eq!(listed, format!("example.com/o/r\n{}\n", here.display()));
+    let written = format!("ssh://git@example.com/~/o/r\n{}\n", here.display());
+    assert_eq!(listed, written);
     let (code, _, err) = home.run(&["config", "set", "trusted", "nothing"]);
     assert_eq!(code, 2, "{err}");
     assert_eq!(home.run(&["config", "get", "trusted"]).1, listed);

@@ -83,9 +83,12 @@ impl Origin {
     }
 }
 
-/// The one spelling of a URL: scheme, user, default port, `.git`, case of the host and trailing slash do
-/// not matter, so that `git@host:o/r.git` and `https://host/o/r` are one. A `file:` URL and a remote
-/// helper's (`helper::…`) keep what they begin with.
+/// The one spelling of a URL. What certainly names the same repository of the same server is one: the case of
+/// scheme and host, the scheme's own port, `.git` and slashes at the end, and whom HTTPS signs in as. What may be
+/// another repository, or another who answers, is another: each scheme (`http:` and `git:` prove no server),
+/// the user of SSH and whether its path begins at his home, other ports, a dot behind the host.
+///
+/// HTTPS is written without its scheme: `host/o/r`. A remote helper's (`helper::…`) keeps its beginning.
 pub fn canonical_url(url: &str) -> String {
     if let Some((helper, rest)) = url.split_once("::")
         && !rest.is_empty()
@@ -94,32 +97,79 @@ pub fn canonical_url(url: &str) -> String {
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || c == '-')
     {
-        return format!("{helper}::{}", canonical_url(rest));
+        // What a helper makes of anything but a URL is its own.
+        let rest = if rest.contains("://") {
+            canonical_url(rest)
+        } else {
+            without_blanks(rest)
+        };
+        return format!("{helper}::{rest}");
     }
-    let (authority, path) = match url.split_once("://") {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("file") => {
-            return without_blanks(&format!("file://{}", bare_path(rest)));
-        }
-        Some((_, rest)) => rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len())),
-        // As scp has it: `[user@]host:path`. A host in brackets has colons of its own.
-        None => {
-            let inside = url.find(']').unwrap_or(0);
-            match url[inside..].find(':') {
-                Some(at) => (&url[..inside + at], &url[inside + at + 1..]),
-                None => return without_blanks(&bare_path(url)),
-            }
-        }
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return without_blanks(&canonical_scp(url));
     };
-    let host = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
+    let scheme = match &*scheme.to_ascii_lowercase() {
+        "git+ssh" | "ssh+git" => "ssh".to_owned(),
+        scheme => scheme.to_owned(),
+    };
+    if scheme == "file" {
+        // `r` and `r.git` may lie beside each other.
+        return without_blanks(&format!("file://{}", rest.trim_end_matches('/')));
+    }
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let path = bare_path(path.strip_prefix('/').unwrap_or(path));
+    let authority = canonical_authority(&scheme, authority);
+    without_blanks(&match &*scheme {
+        "https" => format!("{authority}/{path}"),
+        scheme => format!("{scheme}://{authority}/{path}"),
+    })
+}
+
+/// As scp has it: `[user@]host:path`, where a path without a slash before it begins at the user's home.
+fn canonical_scp(text: &str) -> String {
+    // A host in brackets has colons of its own.
+    let inside = text.find(']').unwrap_or(0);
+    let Some(at) = text[inside..].find(':') else {
+        return bare_path(text);
+    };
+    let (authority, path) = (&text[..inside + at], &text[inside + at + 1..]);
+    let authority = canonical_authority("ssh", authority);
+    let path = match path.strip_prefix('/') {
+        Some(absolute) => bare_path(absolute),
+        None if path.starts_with('~') => bare_path(path),
+        None => format!("~/{}", bare_path(path)),
+    };
+    format!("ssh://{authority}/{path}")
+}
+
+/// User and host without what does not matter, and without a password.
+fn canonical_authority(scheme: &str, authority: &str) -> String {
+    let (user, host) = match authority.rsplit_once('@') {
+        Some((user, host)) => (Some(user), host),
+        None => (None, authority),
+    };
     let host = host.to_ascii_lowercase();
-    let host = ["22", "80", "443", "9418"]
-        .iter()
-        .find_map(|port| host.strip_suffix(port)?.strip_suffix(':'))
+    let own_port = match scheme {
+        "https" => ":443",
+        "http" => ":80",
+        "ssh" => ":22",
+        "git" => ":9418",
+        _ => ":",
+    };
+    let host = host
+        .strip_suffix(own_port)
+        .or_else(|| host.strip_suffix(':'))
         .unwrap_or(&host);
-    let path = bare_path(path.trim_start_matches('/'));
-    without_blanks(&format!("{host}/{path}"))
+    match user {
+        // The server is the same whoever asks, and hosts take a token as the user.
+        Some(_) if matches!(scheme, "https" | "http") => host.to_owned(),
+        // A user with a password is not the user without.
+        Some(user) => match user.split_once(':') {
+            Some((user, _)) => format!("{user}:@{host}"),
+            None => format!("{user}@{host}"),
+        },
+        None => host.to_owned(),
+    }
 }
 
 /// A path without what may stand behind a repository's name.
@@ -341,6 +391,8 @@ impl Answer {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use pretty_assertions::assert_eq;
 
     use super::*;
@@ -352,16 +404,91 @@ mod tests {
             "https://example.com/o/r/",
             "https://example.com/o/r.git",
             "https://example.com/o/r.git/",
+            "https://example.com/o/r/.git",
             "https://example.com:443/o/r",
-            "http://EXAMPLE.com/o/r.git",
+            "https://example.com:/o/r",
+            "HTTPS://EXAMPLE.com/o/r.git",
             "https://me:tok@example.com/o/r",
-            "ssh://git@example.com/o/r.git",
-            "ssh://git@example.com:22/o/r.git",
-            "git@example.com:o/r.git",
-            "example.com:/o/r",
-            "git://example.com/o/r/.git",
         ] {
             assert_eq!(canonical_url(url), "example.com/o/r", "{url}");
+        }
+        for url in [
+            "ssh://git@example.com/~/o/r",
+            "ssh://git@example.com:22/~/o/r.git",
+            "git+ssh://git@EXAMPLE.com/~/o/r",
+            "git@example.com:o/r.git",
+            "git@example.com:~/o/r/",
+        ] {
+            assert_eq!(canonical_url(url), "ssh://git@example.com/~/o/r", "{url}");
+        }
+    }
+
+    /// Each of these names another repository, or can be answered by somebody else.
+    #[test]
+    fn no_spelling_of_another_repository_is_covered() {
+        let urls = [
+            "https://example.com/o/r",
+            "http://example.com/o/r",
+            "http://example.com:443/o/r",
+            "git://example.com/o/r",
+            "ftp://example.com/o/r",
+            "ftps://example.com/o/r",
+            "https://example.com:80/o/r",
+            "https://example.com:22/o/r",
+            "https://example.com:9418/o/r",
+            "https://example.com./o/r",
+            "https://example.com//o/r",
+            "https://example.com/O/r",
+            "https://example.com/o/../o/r",
+            "https://example.com/o/r?x",
+            "https://example.com/o/r#x",
+            "https://example.com/~/o/r",
+            "https://example.com/8443/o/r",
+            "https://example.com:8443/o/r",
+            "example.com:8443/o/r",
+            "ssh://example.com/o/r",
+            "ssh://git@example.com/o/r",
+            "ssh://me@example.com/o/r",
+            "ssh://me:password@example.com/o/r",
+            "ssh://git@example.com:443/o/r",
+            "git@example.com:o/r",
+            "me@example.com:o/r",
+            "example.com:o/r",
+            "example.com:~me/o/r",
+            "file://example.com/o/r",
+            "file:///example.com/o/r",
+            "file:///example.com/o/r.git",
+            "https::https://example.com/o/r",
+            "http::http://example.com/o/r",
+            "ext::example.com/o/r",
+            "ext::example.com/o/r.git",
+        ];
+        let spellings: BTreeSet<String> = urls.iter().map(|url| canonical_url(url)).collect();
+        assert_eq!(spellings.len(), urls.len(), "{spellings:?}");
+        // As they stand in the list they are the same, and nothing else.
+        for url in urls {
+            let written = canonical_url(url);
+            let entry: Trusted = written.parse().expect("an entry");
+            assert!(entry.covers(&written, None), "{entry} for {url}");
+        }
+        // What was written before schemes were told apart is HTTPS.
+        let old: Trusted = "example.com/o/r".parse().expect("an entry");
+        let covered = urls
+            .iter()
+            .filter(|url| old.covers(&canonical_url(url), None));
+        assert_eq!(covered.collect::<Vec<_>>(), [&"https://example.com/o/r"]);
+    }
+
+    #[test]
+    fn no_password_is_in_a_spelling() {
+        for url in [
+            "https://me:secret@example.com/o/r",
+            "http://secret@example.com/o/r",
+            "ssh://me:secret@example.com/o/r",
+            "ftp://me:secret@example.com/o/r",
+            "codecommit::https://me:secret@example.com/o/r",
+        ] {
+            assert!(!canonical_url(url).contains("secret"), "{url}");
         }
     }
 
@@ -370,6 +497,8 @@ mod tests {
         for (url, canonical) in [
             ("https://example.com/o/R", "example.com/o/R"),
             ("https://example.com:8443/o/r", "example.com:8443/o/r"),
+            ("http://Example.com:80/o/r.git", "http://example.com/o/r"),
+            ("git://example.com:9418/o/r", "git://example.com/o/r"),
             (
                 "https://example.com.evil.example/o/r",
                 "example.com.evil.example/o/r",
@@ -383,9 +512,10 @@ mod tests {
                 "https://evil.example?@example.com/o/r",
                 "evil.example/?@example.com/o/r",
             ),
-            ("git@[::1]:o/r.git", "[::1]/o/r"),
-            ("file:///srv/r.git", "file:///srv/r"),
-            ("file:///srv/r/.git", "file:///srv/r"),
+            ("git@[::1]:o/r.git", "ssh://git@[::1]/~/o/r"),
+            ("[git@host:22]:/r.git", "ssh://[git@host:22]/r"),
+            ("file:///srv/r.git/", "file:///srv/r.git"),
+            ("file:///srv/r/.git", "file:///srv/r/.git"),
             (
                 "https://example.com/o/r sha256:00",
                 "example.com/o/r%20sha256:00",
@@ -415,7 +545,11 @@ mod tests {
             ),
             (
                 "git@example.com:o/r".to_owned(),
-                "example.com/o/r".to_owned(),
+                "ssh://git@example.com/~/o/r".to_owned(),
+            ),
+            (
+                "http://example.com/o/r".to_owned(),
+                "http://example.com/o/r".to_owned(),
             ),
             ("file:///srv/r".to_owned(), "file:///srv/r".to_owned()),
             ("/srv/r".to_owned(), "/srv/r".to_owned()),

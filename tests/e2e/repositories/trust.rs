@@ -208,10 +208,8 @@ fn a_yes_is_for_once_and_an_always_until_the_script_changes() {
     assert_eq!(code, 0, "{shown}");
     let listed = settings(world.stage.home());
     assert!(listed.contains("/theirs sha256:"), "{listed}");
-    assert!(
-        !listed.contains(TOKEN) && !listed.contains("http"),
-        "{listed}"
-    );
+    assert!(listed.contains("\"http://127.0.0.1:"), "{listed}");
+    assert!(!listed.contains(TOKEN), "{listed}");
     // Not asked, and not warned; the spelling of the URL does not matter.
     let bare = world.url().trim_end_matches(".git").to_owned() + ".git/";
     let (third, created) = world.create(&bare, &[]);
@@ -227,6 +225,23 @@ fn a_yes_is_for_once_and_an_always_until_the_script_changes() {
     terminal.shows("a = always").types("a\n");
     assert_eq!(terminal.end().0, 0);
     assert_eq!(settings(world.stage.home()).matches("sha256:").count(), 1);
+}
+
+#[test]
+fn what_is_trusted_over_https_is_asked_about_over_http() {
+    let world = World::new();
+    let url = world.url();
+    let (_, place) = url.rsplit_once('@').unwrap();
+    let trusted = |entry: &str| {
+        let set = ["config", "set", "trusted", entry];
+        world.stage.amika(&set).output().ended(0, &[]);
+        let (_guard, told) = world.create(&url, &["--dry-run"]);
+        !told.text().contains("stay behind")
+    };
+    // As entries were written before schemes were told apart.
+    assert!(!trusted(place.trim_end_matches(".git")));
+    assert!(!trusted(&format!("https://{place}")));
+    assert!(trusted(&format!("http://{place}")));
 }
 
 #[test]

@@ -13,6 +13,11 @@ use crate::args::config::{GetArgs, Key, SetArgs, UnsetArgs};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::user_config::{self, Change};
 
+/// The word for a setting that is not set, and may have another value for each source.
+const DEFAULT: &str = "default";
+/// What it stands for.
+const TRUST_BY_DEFAULT: &str = "auto for paths, ask for URLs";
+
 /// What `get`, `set` and `unset` print with `-o json`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct SettingsView {
@@ -59,6 +64,11 @@ pub(super) fn get(args: &GetArgs, app: &App) -> Result<u8> {
     let view = look(args.key, app)?;
     let alone = args.key.is_some();
     app.out.result(&view, |out| view.write(alone, out))?;
+    let is_default = |setting: &SettingView| setting.origin == OriginView::Default;
+    if args.key == Some(Key::Trust) && view.settings.iter().all(is_default) {
+        app.out
+            .note(&format!("trust is not set: {TRUST_BY_DEFAULT}"));
+    }
     Ok(0)
 }
 
@@ -71,6 +81,10 @@ pub(super) async fn set(args: &SetArgs, app: &App) -> Result<u8> {
         )),
     };
     match args.key {
+        // What `get` prints is taken back.
+        Key::Trust if args.values == [DEFAULT] => {
+            user_config::change(Change::Trust(None)).await?;
+        }
         Key::Trust => {
             let trust: Trust = only_one(&args.values)?.parse().map_err(usage)?;
             user_config::change(Change::Trust(Some(trust))).await?;
@@ -183,7 +197,7 @@ impl SettingView {
                 .iter()
                 .map(|entry| Untrusted::new(entry).to_string())
                 .collect(),
-            (None, "trust") => vec!["auto for paths, ask for URLs".to_owned()],
+            (None, "trust") => vec![DEFAULT.to_owned()],
             (None, _) => Vec::new(),
         }
     }
@@ -199,8 +213,12 @@ impl SettingsView {
                 OriginView::Environment => " (environment)",
             };
             let mut lines = setting.lines();
-            if lines.is_empty() && !alone {
-                lines.push("none".to_owned());
+            if !alone && setting.value.is_none() {
+                let meant = match setting.key {
+                    "trust" => TRUST_BY_DEFAULT,
+                    _ => "none",
+                };
+                lines = vec![meant.to_owned()];
             }
             for line in lines {
                 if alone {

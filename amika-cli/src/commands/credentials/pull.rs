@@ -1,8 +1,10 @@
 //! `amika credentials pull`: newer sign-ins of a sandbox, merged into this machine's files.
 //!
 //! What comes out of a sandbox is hostile: only regular files of a bounded size are read, only renewed tokens
-//! of the account that is there are taken, and this machine's file is replaced as a whole or not at all.
+//! of the account that is there are taken, and this machine's file is replaced as a whole or not at all. Where
+//! nothing tells whose they are, the user is asked, or says so before by `--force`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use amika_core::credential::{Newer, Selection, Taken, Taking, Untaken};
@@ -40,12 +42,17 @@ pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
     let sandbox = Sandbox::find_made(&engine, &args.name).await?;
     let home = crate::host::home_dir();
     let pairs = sign_ins::read_both(&engine, &sandbox, &home).await?;
-    let taking = sign_ins::taking(&pairs, args.force);
-    let mut done = Pulled::default();
-    for pair in pairs
+    let mut taking = sign_ins::taking(&pairs, args.force);
+    let chosen: Vec<&Pair> = pairs
         .iter()
         .filter(|pair| pair.file.is_sign_in() && selection.contains(pair.file.agent))
-    {
+        .collect();
+    let unknown = unknown(&chosen, &taking);
+    if !unknown.is_empty() && !args.force {
+        taking.unknown = app.out.can_ask() && ask(&args.name, &unknown, app).await;
+    }
+    let mut done = Pulled::default();
+    for pair in chosen {
         let path = pair.file.path;
         match decide(pair, &taking) {
             Decision::Nothing => {}
@@ -55,6 +62,12 @@ pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
                     app.out.warn(&format!(
                         "~/{path}: the sign-in to {} of another account is taken, {}, and this machine's was {}",
                         other.of, other.theirs, other.ours
+                    ));
+                }
+                if !taken.unknown.is_empty() && args.force {
+                    app.out.warn(&format!(
+                        "~/{path}: whose account the sign-in to {} is cannot be seen in its tokens, and they are taken",
+                        taken.unknown.join(", ")
                     ));
                 }
                 for left in &taken.left {
@@ -88,8 +101,36 @@ pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
         if done.taken.is_empty() && done.left.is_empty() {
             app.out.note("the sandbox has no sign-in");
         }
+        if !unknown.is_empty() && !taking.unknown {
+            app.out.note(&format!(
+                "a sandbox can put tokens of another account in their place, and this machine's agents would then work \
+                 for that: if you trust what ran in it, `amika credentials pull {} --force` takes them",
+                args.name
+            ));
+        }
     }
     Ok(())
+}
+
+/// The sign-ins that would be taken, though nothing tells whose they are.
+fn unknown(chosen: &[&Pair], taking: &Taking<'_>) -> BTreeSet<String> {
+    let decided = chosen.iter().map(|pair| decide(pair, taking));
+    let taken = decided.filter_map(|decision| match decision {
+        Decision::Take(_, taken) => Some(taken.unknown),
+        Decision::Leave(_) | Decision::Nothing => None,
+    });
+    taken.flatten().collect()
+}
+
+/// Asks whether they are taken.
+async fn ask(sandbox: &str, unknown: &BTreeSet<String>, app: &App) -> bool {
+    let names: Vec<&str> = unknown.iter().map(String::as_str).collect();
+    let line = format!(
+        "Whose account the sign-in to {} is cannot be seen in its tokens: a program in \"{sandbox}\" can have put \
+         another's in their place.",
+        names.join(", ")
+    );
+    app.out.confirmed(&[line], "Take it?").await
 }
 
 enum Decision {

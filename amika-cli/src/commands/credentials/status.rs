@@ -29,7 +29,7 @@ pub(super) struct PairView {
     state: PairState,
     /// Whether a refresh token is in one of them, so that only the newer works.
     renews_itself: bool,
-    /// Why one side could not be read, or is not taken.
+    /// Why one side could not be read, or is not taken, or is taken only when the user insists.
     reason: Option<String>,
 }
 
@@ -262,6 +262,14 @@ fn refusal(pair: &Pair, taking: &Taking<'_>) -> Option<String> {
     }
 }
 
+/// What is to be known before a sign-in is taken whose account nothing tells.
+fn unknown(pair: &Pair, taking: &Taking<'_>) -> Option<String> {
+    let is_unknown = pair
+        .taken(taking)
+        .is_some_and(|taken| taken.is_ok_and(|taken| !taken.unknown.is_empty()));
+    is_unknown.then(|| "whose account it is cannot be seen in its tokens: `pull` asks".to_owned())
+}
+
 fn view(pair: &Pair, taking: &Taking<'_>) -> PairView {
     let state = PairState::of(pair, taking);
     let contents = [
@@ -272,6 +280,7 @@ fn view(pair: &Pair, taking: &Taking<'_>) -> PairView {
         (Side::Unusable(why), _) => Some(format!("this machine's: {why}")),
         (_, Side::Unusable(why)) => Some(format!("the sandbox's: {why}")),
         _ if state == PairState::SandboxRefused => refusal(pair, taking),
+        _ if state == PairState::SandboxNewer => unknown(pair, taking),
         _ => None,
     };
     PairView {

@@ -6,49 +6,37 @@ use crate::sandbox;
 use crate::{create, setid};
 use amika_engine::{Engine, SystemFacts};
 
-/// Says whether root in a sandbox is root here, and what that means.
+/// Says what root of a sandbox may leave in its `rw` mounts, where it is root here.
 pub(super) async fn check_root(
     engine: &Engine,
     system: &SystemFacts,
     report: &mut Report,
 ) -> Result<()> {
     let is_podman = engine.is_podman().await?;
-    let (result, message) = told(
-        engine.is_local(),
-        &create::setid_filter(system, is_podman, false),
-    );
-    let hint = "an engine without root, or with `userns-remap`, makes somebody else of it";
-    report.add(
-        "root",
-        result,
-        message,
-        (result == Outcome::Warning).then_some(hint),
-    );
+    let filter = create::setid_filter(system, is_podman, false);
+    if let Some((result, message)) = told(engine.is_local(), &filter) {
+        let hint = "an engine without root, or with `userns-remap`, makes somebody else of it";
+        let hint = (result == Outcome::Warning).then_some(hint);
+        report.add("set-user-id", result, message, hint);
+    }
     Ok(())
 }
 
-fn told(is_local: bool, filter: &create::Filter) -> (Outcome, String) {
-    let is_root = "root in sandboxes is root on this machine, for what both see";
+/// What there is to say beside what root is, which is told of the engine.
+fn told(is_local: bool, filter: &create::Filter) -> Option<(Outcome, String)> {
     match filter {
-        _ if !is_local => (
+        // There are no `rw` mounts of this machine.
+        _ if !is_local => None,
+        create::Filter::NotNeeded => None,
+        create::Filter::Profile(_) => Some((
             Outcome::Ok,
-            "the engine is on another machine: sandboxes have no `rw` mounts of this one".into(),
-        ),
-        create::Filter::NotNeeded => (
-            Outcome::Ok,
-            "root in sandboxes is somebody else on this machine".into(),
-        ),
-        create::Filter::Profile(_) => (
-            Outcome::Ok,
-            format!(
-                "{is_root}: what it makes in `rw` mounts is root's. Set-user-id programs and devices cannot be made \
-                 there, unless with `--allow-setid`"
-            ),
-        ),
-        create::Filter::Impossible(why) => (
+            "such programs, and devices, cannot be made in `rw` mounts, unless with `--allow-setid`"
+                .into(),
+        )),
+        create::Filter::Impossible(why) => Some((
             Outcome::Warning,
-            format!("{is_root}, and may make set-user-id programs in `rw` mounts: {why}"),
-        ),
+            format!("such programs, and devices, can be made in `rw` mounts: {why}"),
+        )),
     }
 }
 
@@ -102,27 +90,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_root_is_is_told_by_where_the_engine_is_and_what_it_can_do() {
+    fn what_root_may_leave_is_told_where_it_is_root_here() {
         let impossible = create::Filter::Impossible("no seccomp".into());
-        for (is_local, filter, result, words) in [
+        let profile = create::Filter::Profile(String::new());
+        for (is_local, filter, expected) in [
+            (true, create::Filter::NotNeeded, None),
             (
                 true,
-                create::Filter::NotNeeded,
-                Outcome::Ok,
-                "somebody else",
+                profile,
+                Some((Outcome::Ok, "cannot be made in `rw` mounts")),
             ),
             (
                 true,
-                create::Filter::Profile(String::new()),
-                Outcome::Ok,
-                "is root on this machine",
+                impossible.clone(),
+                Some((Outcome::Warning, "no seccomp")),
             ),
-            (true, impossible.clone(), Outcome::Warning, "no seccomp"),
-            (false, impossible, Outcome::Ok, "on another machine"),
+            (false, impossible, None),
         ] {
             let told = told(is_local, &filter);
-            assert_eq!(told.0, result);
-            assert!(told.1.contains(words), "{told:?}");
+            let result = told.as_ref().map(|told| told.0);
+            assert_eq!(result, expected.map(|expected| expected.0));
+            let (_, message) = told.unwrap_or((Outcome::Ok, String::new()));
+            assert!(
+                message.contains(expected.map_or("", |expected| expected.1)),
+                "{message}"
+            );
+            // What root is has a line of its own.
+            assert!(!message.contains("root in"), "{message}");
         }
     }
 }

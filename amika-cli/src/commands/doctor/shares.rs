@@ -34,36 +34,44 @@ pub(super) async fn check_memory(
         .await;
     let (result, message) = told(&limits, system.memory);
     let hint = (result == Outcome::Warning)
-        .then_some("stop those that you do not need, or make them with a lower `--memory`");
+        .then_some("`amika sandbox stats` shows what each uses; stop those that you do not need, or make them with a lower `--memory`");
     report.add("memory", result, message, hint);
     Ok(())
 }
 
+/// Each sandbox may have nearly all that there is: only those that run beside each other can use it up.
 fn told(limits: &[Option<u64>], engine: i64) -> (Outcome, String) {
     let engine = u64::try_from(engine).unwrap_or_default();
-    let count = limits.len();
-    if limits.iter().any(Option::is_none) {
-        let message = format!("of {count} running sandboxes, at least one may use all there is");
-        return (Outcome::Warning, message);
-    }
     let sum: u64 = limits.iter().flatten().sum();
-    if sum > engine && engine > 0 {
-        let message = format!(
-            "the limits of {count} running sandboxes add up to {}, and the engine has {}: together they can use it up",
-            human_size(sum),
-            human_size(engine)
-        );
-        return (Outcome::Warning, message);
-    }
-    let message = match count {
-        0 => format!("{}, no sandbox runs", human_size(engine)),
-        _ => format!(
-            "{}, of which running sandboxes may use {}",
-            human_size(engine),
-            human_size(sum)
-        ),
+    let lifted = limits.iter().filter(|limit| limit.is_none()).count();
+    let has = human_size(engine);
+    let may = match lifted {
+        0 => human_size(sum),
+        _ => "all of it".to_owned(),
     };
-    (Outcome::Ok, message)
+    match limits.len() {
+        0 => (Outcome::Ok, format!("{has}, no sandbox runs")),
+        1 => (
+            Outcome::Ok,
+            format!("{has}, of which the sandbox that runs may use {may}"),
+        ),
+        count if lifted > 0 => (
+            Outcome::Warning,
+            format!(
+                "{count} sandboxes run beside each other, and {lifted} of them may use all of the engine's {has}"
+            ),
+        ),
+        count if sum > engine && engine > 0 => (
+            Outcome::Warning,
+            format!(
+                "{count} sandboxes run beside each other, and may use {may} together; the engine has {has}"
+            ),
+        ),
+        count => (
+            Outcome::Ok,
+            format!("{has}, of which {count} running sandboxes may use {may}"),
+        ),
+    }
 }
 
 /// Says with whom the agents share what the kernel counts by user.
@@ -87,12 +95,24 @@ mod tests {
         for (limits, result, words) in [
             (&[][..], Outcome::Ok, "no sandbox runs"),
             (&[Some(3 * GB)], Outcome::Ok, "may use 3.0 GB"),
+            // One alone leaves the machine what its limit leaves it, and who lifted that was asked.
+            (&[Some(5 * GB)], Outcome::Ok, "may use 5.0 GB"),
+            (&[None], Outcome::Ok, "may use all of it"),
+            (
+                &[Some(GB), Some(GB)],
+                Outcome::Ok,
+                "2 running sandboxes may use 2.0 GB",
+            ),
             (
                 &[Some(3 * GB), Some(3 * GB)],
                 Outcome::Warning,
-                "add up to 6.0 GB",
+                "may use 6.0 GB together; the engine has 4.0 GB",
             ),
-            (&[Some(GB), None], Outcome::Warning, "may use all there is"),
+            (
+                &[Some(GB), None],
+                Outcome::Warning,
+                "1 of them may use all of the engine's 4.0 GB",
+            ),
         ] {
             let (found, message) = told(limits, 4_000_000_000);
             assert_eq!(found, result, "{message}");

@@ -80,6 +80,9 @@ pub(super) async fn run(args: &CpArgs, app: &App) -> Result<u8> {
     if let Some(line) = inert(report) {
         app.out.warn(&line);
     }
+    if let Some(line) = report.told_acted_on() {
+        app.out.warn(&line);
+    }
     if !steps.are_shown() {
         app.out.note(&format!("copied {told}"));
     }

@@ -72,18 +72,26 @@ fn what_is_there_of_the_names_is_protected_in_the_mount_itself() {
 }
 
 #[test]
-fn repositories_in_a_mount_are_protected_to_a_depth() {
+fn repositories_in_a_mount_are_protected_however_deep_they_are() {
     let entries = [
         "a/.git/",
         "a/.envrc=",
         "b/.envrc=",
         "c/d/.git=gitdir: x\n",
         "1/2/3/4/5/.git/",
-        "1/2/3/4/5/6/.git/",
+        "1/2/3/4/5/6/7/8/9/10/11/12/.git/",
+        "1/2/3/4/5/6/7/8/9/10/11/12/.envrc=",
     ];
     assert_eq!(
         found(&entries, "."),
-        ["1/2/3/4/5/.git", "a/.envrc", "a/.git", "c/d/.git"]
+        [
+            "1/2/3/4/5/.git",
+            "1/2/3/4/5/6/7/8/9/10/11/12/.envrc",
+            "1/2/3/4/5/6/7/8/9/10/11/12/.git",
+            "a/.envrc",
+            "a/.git",
+            "c/d/.git"
+        ]
     );
 }
 
@@ -215,6 +223,62 @@ fn a_hostile_tree_is_not_looked_through_for_ever() {
         protected.warnings[0].contains("too many repositories"),
         "{protected:?}"
     );
+    // Where the look ends is said, with the place; what is nearer was protected.
+    let (_directory, root) = tree(&["a/.git/", "b/c/1", "b/c/.git/", "b/c/d/e/.git/"]);
+    let later = Instant::now() + TIME;
+    let cut = look_until(&mount(&root), 4, later).expect("no link");
+    assert!(cut.paths.contains(&root.join("a/.git")), "{cut:?}");
+    assert!(!cut.paths.contains(&root.join("b/c/d/e/.git")), "{cut:?}");
+    assert_eq!(cut.warnings.len(), 1, "{cut:?}");
+    let warning = &cut.warnings[0];
+    assert!(
+        warning.contains("too many files to look through"),
+        "{warning}"
+    );
+    let place = format!("from {} on", root.join("b/c").display());
+    assert!(warning.contains(&place), "{warning}");
+    let late = look_until(&mount(&root), ENTRIES, Instant::now()).expect("no link");
+    let warning = &late.warnings[0];
+    assert!(
+        warning.contains("it takes too long to look through"),
+        "{warning}"
+    );
+    assert!(
+        warning.contains(&format!("from {} on", root.display())),
+        "{warning}"
+    );
+    // Depth costs mounts, and their paths have an end.
+    let deep = format!("{}r/.git/", "d/".repeat(100));
+    let (_directory, root) = tree(&[deep.as_str(), "x/.git/"]);
+    let cut = look(&mount(&root)).expect("no link");
+    assert_eq!(cut.paths, BTreeSet::from([root.join("x/.git")]));
+    assert!(
+        cut.warnings[0].contains("deeper than 64 directories"),
+        "{cut:?}"
+    );
+    let many: Vec<String> = (0..30)
+        .map(|n| format!("r{n}/{}.git/", "d/".repeat(40)))
+        .collect();
+    let (_directory, root) = tree(&many.iter().map(String::as_str).collect::<Vec<_>>());
+    let cut = look(&mount(&root)).expect("no link");
+    assert_eq!(cut.paths.len(), HELD / 41, "{cut:?}");
+    assert!(cut.warnings[0].contains("too many repositories"), "{cut:?}");
+    // A name of a sandbox's begins no line of its own.
+    let (_directory, root) = tree(&["a\nwarning: all is well/.git/", "b/"]);
+    let cut = look_until(&mount(&root), 2, later).expect("no link");
+    assert!(
+        cut.warnings.iter().all(|line| line.lines().count() == 1),
+        "{cut:?}"
+    );
+    let said = told(
+        &mount(&root),
+        &look(&mount(&root)).expect("no link").paths,
+        false,
+    );
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("a\\nwarning"), "{said}");
+    // What all is looked through is told of by nobody.
+    assert_eq!(look(&mount(&root)).expect("no link").warnings, [""; 0]);
     // A pipe in the place of a file is not waited for.
     let (_directory, root) = tree(&["x/"]);
     let mode = rustix::fs::Mode::RUSR;
@@ -239,14 +303,26 @@ fn what_is_read_only_is_said_with_the_way_out() {
             &protected(&["/src/.git", "/src/x/.git", "/other"]),
             false
         ),
-        "--mount /src:/data:rw: read-only in the sandbox: .git, x/.git; `git commit` there needs `--writable-git`; of \
-         .git, .amika, .envrc, .vscode and .idea what is not there is not protected"
+        "--mount /src:/data:rw: read-only in the sandbox: .git, x/.git (`git commit` needs `--writable-git`); not \
+         protected, since not there: .amika, .envrc, .vscode, .idea"
     );
+    let all = [
+        "/src/.git",
+        "/src/.amika",
+        "/src/.Envrc",
+        "/src/.vscode",
+        "/src/.idea",
+    ];
+    let said = told(&mount, &protected(&all), false);
     assert!(
-        told(&mount, &protected(&[]), false)
-            .contains("nothing is there that could be made read-only")
+        said.ends_with("(`git commit` needs `--writable-git`)"),
+        "{said}"
     );
-    assert!(told(&mount, &protected(&["/src"]), true).contains("it is read-only in the sandbox"));
+    assert_eq!(
+        told(&mount, &protected(&[]), false),
+        "--mount /src:/data:rw: not protected, since not there: .git, .amika, .envrc, .vscode, .idea"
+    );
+    assert!(told(&mount, &protected(&["/src"]), true).contains("read-only in the sandbox, for"));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! A program in the sandbox may have written anything. So this machine's file keeps its shape, and only the
 //! values of known fields change: tokens and the times at which they run out. Never an API key, a provider or
-//! the address of a server; another account only when the user insists.
+//! the address of a server; another account only when the user insists. Whose a refresh token is nobody can see
+//! in it: where no name that stays this machine's goes with each request, the user has to say so, too.
 
 use serde_json::{Map, Value};
 
@@ -32,6 +33,8 @@ pub struct Taking<'t> {
     pub now: u64,
     /// Whether another account's tokens are taken too.
     pub force: bool,
+    /// Whether tokens are taken whose account cannot be told.
+    pub unknown: bool,
     /// Claude Code's settings of this machine, which name the account.
     pub host_settings: Option<&'t [u8]>,
     /// Those in the sandbox.
@@ -45,6 +48,9 @@ pub struct Taken {
     pub content: Option<Vec<u8>>,
     /// Other accounts whose tokens are in it, which only [`Taking::force`] takes.
     pub accounts: Vec<OtherAccount>,
+    /// The providers or agents whose tokens are in it though nothing tells their account, which only
+    /// [`Taking::unknown`] takes; escaped and cut as those of [`OtherAccount`].
+    pub unknown: Vec<String>,
     /// What could have been taken and is not.
     pub left: Vec<Left>,
 }
@@ -98,6 +104,9 @@ pub enum Untaken {
         /// The sandbox's.
         theirs: String,
     },
+    /// Nothing tells whose it is.
+    #[error("whose account it is cannot be seen in its tokens: `--force` takes it")]
+    UnknownAccount,
     /// A field is missing, or is no token.
     #[error("its \"{0}\" is no token")]
     NoToken(&'static str),
@@ -123,6 +132,8 @@ struct Shape {
     expiries: &'static [&'static str],
     /// They name the account.
     accounts: &'static [&'static str],
+    /// One of these, which goes with each request: tokens of another account do not work beside it.
+    sent: &'static [&'static str],
     /// They name the server, and are equal or both missing.
     servers: &'static [&'static str],
 }
@@ -131,18 +142,21 @@ const CLAUDE: Shape = Shape {
     tokens: &["accessToken", "refreshToken"],
     expiries: &["expiresAt", "refreshTokenExpiresAt"],
     accounts: &["accountUuid", "organizationUuid"],
+    sent: &[],
     servers: &[],
 };
 const CODEX: Shape = Shape {
     tokens: &["id_token", "access_token", "refresh_token"],
     expiries: &[],
     accounts: &["account_id"],
+    sent: &["account_id"],
     servers: &[],
 };
 const OPENCODE: Shape = Shape {
     tokens: &["refresh", "access"],
     expiries: &["expires"],
     accounts: &["accountId"],
+    sent: &["accountId"],
     servers: &["enterpriseUrl", "url", "baseURL"],
 };
 
@@ -214,7 +228,14 @@ impl Taken {
     /// Notes what came of one sign-in; returns what stands in its place now.
     fn note(&mut self, of: &str, result: Result<Renewed, Untaken>) -> Option<Map<String, Value>> {
         match result {
-            Ok(Renewed { part, account }) => {
+            Ok(Renewed {
+                part,
+                account,
+                is_known,
+            }) => {
+                if account.is_none() && !is_known {
+                    self.unknown.push(of.to_owned());
+                }
                 self.accounts
                     .extend(account.map(|(ours, theirs)| OtherAccount {
                         of: of.to_owned(),
@@ -237,6 +258,22 @@ struct Renewed {
     part: Map<String, Value>,
     /// This machine's account and the sandbox's, where they differ.
     account: Option<(String, String)>,
+    /// Whether it is told at all.
+    is_known: bool,
+}
+
+impl Renewed {
+    /// Refuses another account, and one that nothing tells, unless the user insists.
+    fn allowed(self, taking: &Taking<'_>) -> Result<Self, Untaken> {
+        match &self.account {
+            Some((ours, theirs)) if !taking.force => Err(Untaken::OtherAccount {
+                ours: ours.clone(),
+                theirs: theirs.clone(),
+            }),
+            None if !self.is_known && !taking.unknown => Err(Untaken::UnknownAccount),
+            _ => Ok(self),
+        }
+    }
 }
 
 fn opencode(
@@ -250,7 +287,7 @@ fn opencode(
     if expires(theirs) <= expires(ours) {
         return Err(Untaken::NotNewer);
     }
-    Ok(renewed)
+    renewed.allowed(taking)
 }
 
 fn codex(
@@ -272,7 +309,7 @@ fn codex(
     };
     let tokens = renew(&CODEX, mine, other, taking)?;
     let mut part = ours.clone();
-    part.insert("tokens".into(), Value::Object(tokens.part));
+    part.insert("tokens".into(), Value::Object(tokens.part.clone()));
     if ours.get("last_refresh").is_some_and(Value::is_string) {
         const KEY: &str = "last_refresh";
         let time = theirs.get(KEY).and_then(Value::as_str);
@@ -286,10 +323,7 @@ fn codex(
         // As it is read, so that nothing else is in it.
         part.insert(KEY.into(), Value::from(time.unwrap_or_default()));
     }
-    Ok(Renewed {
-        part,
-        account: tokens.account,
-    })
+    Renewed { part, ..tokens }.allowed(taking)
 }
 
 fn claude(
@@ -298,20 +332,20 @@ fn claude(
     taking: &Taking<'_>,
 ) -> Result<Renewed, Untaken> {
     const KEY: &str = "claudeAiOauth";
-    let (part, mut account) = if let Some(Value::Object(mine)) = ours.get(KEY) {
+    let mut renewed = if let Some(Value::Object(mine)) = ours.get(KEY) {
         let Some(Value::Object(other)) = theirs.get(KEY) else {
             return Err(Untaken::Empty);
         };
         let renewed = renew(&CLAUDE, mine, other, taking)?;
         let mut part = ours.clone();
-        part.insert(KEY.into(), Value::Object(renewed.part));
-        (part, renewed.account)
+        part.insert(KEY.into(), Value::Object(renewed.part.clone()));
+        Renewed { part, ..renewed }
     } else {
         // The other file has the same without a name around it.
-        let renewed = renew(&CLAUDE, ours, theirs, taking)?;
-        (renewed.part, renewed.account)
+        renew(&CLAUDE, ours, theirs, taking)?
     };
-    // The tokens say nothing of their account; the settings beside them do.
+    // The tokens say nothing of their account. The settings beside them do, which the sandbox writes as well:
+    // another name there is another account, and the same name proves nothing.
     let uuid = |settings: Option<&[u8]>| {
         let account = object(settings?)?
             .get("oauthAccount")?
@@ -321,12 +355,14 @@ fn claude(
     };
     let (mine, other) = (uuid(taking.host_settings), uuid(taking.sandbox_settings));
     if mine.is_some() && mine != other {
-        account = account.or_else(|| Some((named(mine.as_ref()), named(other.as_ref()))));
+        let names = || (named(mine.as_ref()), named(other.as_ref()));
+        renewed.account = renewed.account.or_else(|| Some(names()));
     }
-    allowed(account, taking).map(|account| Renewed { part, account })
+    renewed.allowed(taking)
 }
 
-/// Puts the tokens of one sign-in into another; its keys stay those of `ours`.
+/// Puts the tokens of one sign-in into another; its keys stay those of `ours`. Whether that may be,
+/// [`Renewed::allowed`] says.
 fn renew(
     shape: &Shape,
     ours: &Map<String, Value>,
@@ -393,18 +429,13 @@ fn renew(
         }
         part.insert((*key).to_owned(), Value::from(at));
     }
-    allowed(account, taking).map(|account| Renewed { part, account })
-}
-
-/// Refuses another account unless the user insists.
-fn allowed(
-    account: Option<(String, String)>,
-    taking: &Taking<'_>,
-) -> Result<Option<(String, String)>, Untaken> {
-    match account {
-        Some((ours, theirs)) if !taking.force => Err(Untaken::OtherAccount { ours, theirs }),
-        account => Ok(account),
-    }
+    let is_name = |value: &Value| value.as_str().is_some_and(|name| !name.is_empty());
+    let is_known = |key: &&str| ours.get(*key).is_some_and(is_name);
+    Ok(Renewed {
+        part,
+        account,
+        is_known: shape.sent.iter().any(is_known),
+    })
 }
 
 /// Compares what two tokens say of themselves; returns the accounts where they differ.

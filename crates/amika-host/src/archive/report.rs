@@ -32,6 +32,10 @@ pub struct Report {
     pub inert_count: u64,
     /// The first hundred of them.
     pub inert: Vec<Inert>,
+    /// How many files came out of a sandbox on which programs of this machine act: direnv, editors, agents.
+    pub acted_on_count: u64,
+    /// The first hundred of them.
+    pub acted_on: Vec<String>,
 }
 
 /// A git directory that was made inert.
@@ -69,6 +73,35 @@ impl Report {
             };
             self.inert.push(Inert { path, what });
         }
+    }
+
+    /// Notes a file on which programs of this machine act.
+    pub fn act_on(&mut self, path: &Path) {
+        self.acted_on_count += 1;
+        if self.acted_on.len() < NAMED {
+            self.acted_on.push(shown(path));
+        }
+    }
+
+    /// A line about what programs of this machine act on, which names the first ones; none where nothing came.
+    pub fn told_acted_on(&self) -> Option<String> {
+        let named: Vec<&str> = self
+            .acted_on
+            .iter()
+            .take(TOLD)
+            .map(String::as_str)
+            .collect();
+        let more = if self.acted_on_count > TOLD as u64 {
+            ", …"
+        } else {
+            ""
+        };
+        (!named.is_empty()).then(|| {
+            format!(
+                "direnv, editors or agents of this machine act on what came out: {}{more}; look at it before you allow that",
+                named.join(", ")
+            )
+        })
     }
 
     /// Notes what changed while it was copied.

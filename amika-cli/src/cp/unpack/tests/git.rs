@@ -432,6 +432,76 @@ fn directories_that_forbid_their_owner_everything_are_inert_too() {
     is_inert(&git);
 }
 
+/// By a link, by a pointer, through a directory that is there, and in every place in which a system looks.
+#[test]
+fn nothing_that_another_system_acts_on_comes_by_a_way_round() {
+    let (_stage, beneath) = stage();
+    std::fs::create_dir_all(beneath.join("own/.hg")).unwrap();
+    let hook = "[hooks]\nupdate = touch PWNED\n";
+    let report = Hostile::new()
+        .file("evil/hgrc", hook)
+        .file("evil/repo/config.toml", hook)
+        .entry(EntryType::Symlink, "link/.hg", "../evil", 0o777, b"")
+        .entry(EntryType::Symlink, "link/.jj", "../evil", 0o777, b"")
+        .entry(EntryType::Link, "hard/.hg/hgrc", "evil/hgrc", 0o644, b"")
+        .file("shared/.hg/sharedpath", "../evil")
+        .entry(
+            EntryType::Symlink,
+            "inner/.hg/store",
+            "../../evil",
+            0o777,
+            b"",
+        )
+        .file("pointer/.jj/repo", "../evil/repo")
+        .file("file/.hg", "x")
+        .file("own/.hg/requires", "x")
+        .file("a/_darcs/prefs/defaults", "ALL posthook touch PWNED")
+        .file("a/.bzr/branch/branch.conf", "x")
+        .file("a/.pijul/config", "[hooks]")
+        .file("a/.svn/wc.db", "x")
+        .file("a/.fslckout", "x")
+        .file("a/CVS/Root", ":fork:/tmp")
+        .file("a/.repo/repo/main.py", "x")
+        .file("a/.sl/config", hook)
+        .file("a/kept", "x")
+        .unpack(Names::kept(), &beneath)
+        .unwrap();
+    let mut left: Vec<PathBuf> = Vec::new();
+    let mut queue = vec![beneath.clone()];
+    while let Some(directory) = queue.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                queue.push(entry.path());
+            } else {
+                left.push(entry.path().strip_prefix(&beneath).unwrap().to_owned());
+            }
+        }
+    }
+    left.sort();
+    let kept = ["a/kept", "evil/hgrc", "evil/repo/config.toml"];
+    assert_eq!(left, kept.map(PathBuf::from), "{report:?}");
+    assert_eq!(report.skipped_count, 16, "{report:?}");
+}
+
+#[test]
+fn what_programs_of_this_machine_act_on_is_told_of() {
+    let (_stage, beneath) = stage();
+    let report = Hostile::new()
+        .file("proj/.envrc", "touch PWNED")
+        .file("proj/.vscode/tasks.json", "{}")
+        .file("proj/main.c", "")
+        .unpack(Names::kept(), &beneath)
+        .unwrap();
+    assert_eq!(report.acted_on, ["proj/.envrc", "proj/.vscode/tasks.json"]);
+    let told = report.told_acted_on().unwrap();
+    assert!(
+        told.contains("proj/.envrc, proj/.vscode/tasks.json"),
+        "{told}"
+    );
+    assert!(beneath.join("proj/.envrc").exists());
+}
+
 #[test]
 fn other_systems_configurations_do_not_come() {
     let (_stage, beneath) = stage();

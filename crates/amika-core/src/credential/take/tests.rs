@@ -26,9 +26,11 @@ fn with(path: &str, host: &Value, sandbox: &Value, how: &Taking<'_>) -> Result<T
     take(&file(path), Some(host.as_bytes()), sandbox.as_bytes(), how)
 }
 
+/// Of somebody who said that tokens are taken whose account nothing tells.
 fn now() -> Taking<'static> {
     Taking {
         now: NOW,
+        unknown: true,
         ..Taking::default()
     }
 }
@@ -449,6 +451,76 @@ fn claude_s_account_is_that_of_its_settings() {
         let found = with(CLAUDE_FILE, &claude("old"), &claude("new"), &force).unwrap();
         assert_eq!(found.accounts.is_empty(), is_taken);
     }
+}
+
+/// A sandbox writes all that is read there: what it says of an account can tell another one, and prove none.
+#[test]
+fn tokens_that_do_not_tell_their_account_are_taken_only_when_asked_for() {
+    let ada = json!({"oauthAccount": {"accountUuid": "ada"}}).to_string();
+    let named = |of: &Value| edited(of, "/claudeAiOauth/accountUuid", json!("ada"));
+    let flat = |token: &str| claude(token)["claudeAiOauth"].clone();
+    let jwt = |token: &str| {
+        json!(jwt(
+            &json!({"iss": "https://a.example", "sub": "ada", "jti": token})
+        ))
+    };
+    let (old, new) = (opencode("old", NOW), opencode("new", NOW + 9));
+    let alone = |of: &str| {
+        let of = codex(of);
+        edited(&of, "/tokens/account_id", json!(null))
+    };
+    for (path, ours, theirs, of) in [
+        (CLAUDE_FILE, claude("old"), claude("new"), "claude"),
+        (
+            CLAUDE_FILE,
+            named(&claude("old")),
+            named(&claude("new")),
+            "claude",
+        ),
+        (
+            ".claude-oauth-credentials.json",
+            flat("old"),
+            flat("new"),
+            "claude",
+        ),
+        (CODEX_FILE, alone("old"), alone("new"), "codex"),
+        (OPENCODE_FILE, json!({"a": old}), json!({"a": new}), "a"),
+        (
+            OPENCODE_FILE,
+            json!({"a": edited(&old, "/access", jwt("1"))}),
+            json!({"a": edited(&new, "/access", jwt("2"))}),
+            "a",
+        ),
+    ] {
+        for settings in [None, Some(ada.as_bytes())] {
+            let asked_for = Taking {
+                host_settings: settings,
+                sandbox_settings: settings,
+                ..now()
+            };
+            let found = with(path, &ours, &theirs, &asked_for).unwrap();
+            assert_eq!(
+                (found.unknown, found.accounts),
+                (vec![of.to_owned()], vec![])
+            );
+            let unasked = Taking {
+                unknown: false,
+                ..asked_for
+            };
+            let found = with(path, &ours, &theirs, &unasked);
+            assert_eq!(found, Err(Untaken::UnknownAccount), "{path}");
+        }
+    }
+    // A name that is sent with each request stays this machine's: another account's tokens do not work beside it.
+    let unasked = Taking {
+        unknown: false,
+        ..now()
+    };
+    let found = with(CODEX_FILE, &codex("old"), &codex("new"), &unasked).unwrap();
+    assert_eq!(found.unknown, [""; 0]);
+    assert!(found.content.is_some());
+    let account = |of: &Value| json!({"a": edited(of, "/accountId", json!("one"))});
+    assert!(with(OPENCODE_FILE, &account(&old), &account(&new), &unasked).is_ok());
 }
 
 #[test]
