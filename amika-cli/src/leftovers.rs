@@ -18,7 +18,7 @@ use crate::error::{ExitCode, Result};
 use crate::inject::{self, Injection};
 use crate::lock::FileLock;
 use crate::reassign;
-use crate::sandbox::{self, State};
+use crate::sandbox::{self, Answer, State};
 
 /// A leftover.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -183,7 +183,7 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
             continue;
         }
         let now = crate::host::now_millis() / 1000;
-        let (reason, others) = match State::tell(container.state, &record, None, None) {
+        let (reason, others) = match State::tell(container.state, &record, Answer::NotAsked, None) {
             State::Interrupted => ("its create was interrupted".to_owned(), false),
             State::Creating => {
                 let creator = record.creator.as_ref();
@@ -347,7 +347,7 @@ pub async fn remove(engine: &Engine, leftover: &Leftover) -> Result<Removed> {
                 Err(error) if error.is_not_found() => return Ok(Removed::Gone),
                 Err(error) => return Err(error.into()),
             };
-            match State::tell(container.state, record, None, None) {
+            match State::tell(container.state, record, Answer::NotAsked, None) {
                 State::Interrupted => {
                     crate::delete::remove_unfinished(engine, &container, record).await?;
                 }

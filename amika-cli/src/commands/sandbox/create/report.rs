@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::output::Steps;
 use crate::ready::Ready;
-use crate::sandbox::{Sandbox, State};
+use crate::sandbox::{Answer, Sandbox, State};
 use crate::view::SandboxView;
 
 /// What `create -o json` prints.
@@ -63,7 +63,8 @@ pub(super) async fn report(
             let phase = status
                 .as_ref()
                 .map_or(Phase::Starting, |status| status.phase);
-            State::tell(sandbox.container.state, &sandbox.record, Some(phase), None)
+            let answer = Answer::Phase(phase);
+            State::tell(sandbox.container.state, &sandbox.record, answer, None)
         }
     };
     let view = CreatedView {
