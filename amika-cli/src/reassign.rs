@@ -103,8 +103,15 @@ async fn make(engine: &Engine, sandbox: &Sandbox, image: &str, taken: HostPort) 
     if key.trust(old).follows_host_paths() {
         key.sign(&mut labels);
     }
+    let (committing, committed, as_image) = (engine.clone(), old.id.clone(), image.to_owned());
+    let image_labels = image_labels(sandbox);
+    // Broken off, it would leave an image that nobody has a name for.
     engine
-        .commit_container(&old.id, image, &image_labels(sandbox))
+        .unbroken(async move {
+            committing
+                .commit_container(&committed, &as_image, &image_labels)
+                .await
+        })
         .await?;
     let next = format!("{}{NEXT}", sandbox.name);
     let mut excluded = BTreeSet::from([taken]);
@@ -175,6 +182,8 @@ async fn swap(engine: &Engine, name: &str, old: &ContainerFacts) -> Result<()> {
 
 /// Undoes what [`make`] did; no volume is touched: all of them are the sandbox's.
 async fn undo(engine: &Engine, name: &str, id: &SandboxId) -> Result<()> {
+    // What was broken off between request and answer is there only when the engine is done with it.
+    engine.settled().await;
     if let Some(next) = find(engine, &format!("{name}{NEXT}"), Some(id)).await? {
         remove(engine, &next).await?;
     }

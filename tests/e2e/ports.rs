@@ -510,3 +510,36 @@ fn a_reassignment_killed_at_any_moment_is_mended_by_the_next_start() {
     // Commit, create, start, two renames and the removal of container and image.
     assert!(moments >= 6, "{moments}");
 }
+
+#[test]
+fn a_sandbox_that_is_deleted_while_its_ports_are_reassigned_is_gone_whole() {
+    // Before the second container is there, before it starts, and while it takes over.
+    for moment in [
+        "/containers/create",
+        "/start",
+        "/rename",
+        "/rename",
+        "DELETE /containers",
+    ] {
+        let stage = Stage::new();
+        let (sandbox, port) = stopped(&stage, &[]);
+        let thief = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let proxy = stage.engine_proxy();
+        proxy.hold(moment);
+        let start = sandbox
+            .verb("start", &["--reassign-ports"])
+            .env("DOCKER_HOST", &proxy.host())
+            .start();
+        proxy.holds();
+        let args = ["--force", "--volumes"];
+        let deleted = sandbox.verb("delete", &args).output();
+        proxy.let_go();
+        let started = start.wait();
+        deleted.ended(0, &[]);
+        assert_ne!(started.code, 0, "{moment}: {started:?}");
+        let left = stage.left();
+        let nothing = [const { Vec::<String>::new() }; 3];
+        assert_eq!(left, nothing, "{moment}: {started:?}");
+        drop(thief);
+    }
+}
