@@ -217,7 +217,16 @@ async fn check_labels(engine: &Engine, report: &mut Report) -> Result<()> {
 /// A sandbox does not start without its network.
 async fn check_networks(engine: &Engine, report: &mut Report) -> Result<()> {
     let gone = crate::networks::gone(engine).await?;
-    if gone.is_empty() {
+    let outdated = crate::networks::outdated(engine).await?;
+    for (network, differs) in &outdated {
+        let message = format!("\"{network}\" has {differs}");
+        let hint = format!(
+            "stop the sandboxes on it, then `docker network rm {}`: it is made again when one starts",
+            shell_quote(network)
+        );
+        report.add("networks", Outcome::Warning, message, Some(&hint));
+    }
+    if gone.is_empty() && outdated.is_empty() {
         let message = "those that sandboxes are on are there, or are made when one starts";
         report.add("networks", Outcome::Ok, message, None);
     }
