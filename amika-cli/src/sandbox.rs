@@ -414,6 +414,7 @@ mod tests {
 
     #[test]
     fn a_state_is_told_from_the_engine_and_nothing_unknown_counts_as_never_started() {
+        use ContainerState as Is;
         let record = |creator: Option<Creator>| SandboxRecord {
             creator,
             ..SandboxRecord::new(SandboxId::from_random([7; 16]))
@@ -429,7 +430,6 @@ mod tests {
         };
         let (unasked, silent) = (Answer::NotAsked, Answer::None);
         let phase = Answer::Phase;
-        use ContainerState as Is;
         for (container, creator, answer, state) in [
             (Is::Created, None, unasked, State::Interrupted),
             (Is::Created, Some(&dead), unasked, State::Interrupted),

@@ -50,7 +50,13 @@ impl PrivateEngine {
 
     /// Starts one whose own network has packets of so many bytes at most, and addresses of IPv6.
     pub(crate) fn start_with_ipv6(stage: &Stage, images: &[&str]) -> Self {
-        let options = &["--mtu=1400", "--ipv6", "--fixed-cidr-v6=fd00:a::/64"];
+        // In its namespace there is no other bridge.
+        let options = &[
+            "--bridge=",
+            "--mtu=1400",
+            "--ipv6",
+            "--fixed-cidr-v6=fd00:a::/64",
+        ];
         Self::start_with(stage, images, options)
     }
 
