@@ -174,13 +174,13 @@ impl Injection {
         };
         let id = engine.create_container(&filler).await?;
         // While the filler has the volume, it cannot be replaced by another one.
-        let filled = async {
+        let making = async {
             self.fill(engine, &id).await?;
             let volume = engine.inspect_volume(&self.name).await?;
             let labels = volume.map_or_else(Labels::new, |volume| volume.labels);
             engine.create_volume(&mark(&self.name), labels).await
         };
-        let result = filled.await;
+        let result = making.await;
         engine.remove_container(&id).await?;
         Ok(result?)
     }

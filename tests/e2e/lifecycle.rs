@@ -71,8 +71,8 @@ fn a_sandbox_whose_amikad_hangs_is_unresponsive_and_not_running() {
         let list = stage.sandbox_verb(&["ls", "-o", "json"]).json();
         let mut list = list.as_array().unwrap().iter();
         let one = list.find(|one| one["name"] == *sandbox.name).unwrap();
-        let state = one["state"].as_str().unwrap().to_owned();
-        (row.split_whitespace().nth(1).unwrap().to_owned(), state)
+        let told = one["state"].as_str().unwrap().to_owned();
+        (row.split_whitespace().nth(1).unwrap().to_owned(), told)
     };
     let each = |state: &str| (state.to_owned(), state.to_owned());
     let frozen = Frozen(sandbox.engine_says("{{.State.Pid}}").trim().to_owned());

@@ -63,9 +63,10 @@ fn serve(client: &UnixStream, shared: &Shared) {
         let mut now = asked.lock().unwrap();
         now.looks += 1;
         changed.notify_all();
-        match now.is_built {
-            true => (200, IMAGE),
-            false => (404, "{\"message\":\"no such image\"}"),
+        if now.is_built {
+            (200, IMAGE)
+        } else {
+            (404, "{\"message\":\"no such image\"}")
         }
     } else {
         (200, IMAGE)
@@ -119,14 +120,14 @@ fn two_first_uses_of_a_preset_build_it_once() {
             .unwrap()
     };
     let both = [build(), build()];
-    let mut built = Vec::new();
+    let mut fresh = Vec::new();
     for one in both {
         let output = one.wait_with_output().unwrap();
         assert!(output.status.success(), "{output:?}");
         let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        built.push(document.to_string().contains("\"built\":true"));
+        fresh.push(document.to_string().contains("\"built\":true"));
     }
-    built.sort_unstable();
-    assert_eq!(built, [false, true]);
+    fresh.sort_unstable();
+    assert_eq!(fresh, [false, true]);
     assert_eq!(asked.0.lock().unwrap().builds, 1);
 }

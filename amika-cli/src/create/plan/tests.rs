@@ -136,7 +136,7 @@ fn what_goes_with_a_sandbox_and_what_stays_is_told_by_its_volumes() {
                     let kind = labels.get(amika_core::label::key::KIND)?;
                     Some((kind.as_str(), target.as_str(), name.as_str()))
                 }
-                _ => None,
+                MountSpec::Bind { .. } => None,
             })
             .collect();
         let kinds: Vec<(&str, &str)> = volumes.iter().map(|it| (it.0, it.1)).collect();
