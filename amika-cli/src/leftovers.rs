@@ -14,9 +14,10 @@ use tokio::sync::OnceCell;
 
 use crate::creator::{self, Life};
 use crate::error::{ExitCode, Result};
+use crate::inject::{self, Injection};
 use crate::lock::FileLock;
 use crate::reassign;
-use crate::sandbox::{self, State};
+use crate::sandbox::{self, Answer, State};
 use amika_engine::{Engine, EngineError, Network, VolumeFacts};
 
 /// A leftover.
@@ -47,6 +48,8 @@ enum Removal {
     Image(String),
     Network(String),
     Volume(String, Arc<Left>),
+    /// One with a program, and its mark.
+    Program(String),
     Directory(PathBuf),
 }
 
@@ -58,6 +61,13 @@ struct Left {
     volumes: Vec<(Kind, VolumeFacts)>,
     /// Why they are kept, if they are.
     verdict: OnceCell<Option<String>>,
+}
+
+impl Leftover {
+    /// Whether no command was interrupted: it was of use, and is not any more.
+    pub fn had_its_time(&self) -> bool {
+        matches!(self.removal, Removal::Program(_))
+    }
 }
 
 impl Left {
@@ -173,7 +183,7 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
             continue;
         }
         let now = crate::host::now_millis() / 1000;
-        let (reason, others) = match State::tell(container.state, &record, None, None) {
+        let (reason, others) = match State::tell(container.state, &record, Answer::NotAsked, None) {
             State::Interrupted => ("its create was interrupted".to_owned(), false),
             State::Creating => {
                 let creator = record.creator.as_ref();
@@ -254,7 +264,34 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
     found.extend(orphans(&volumes, &ids, |name| {
         FileLock::is_free(&format!("sandbox-{name}"))
     }));
+    found.extend(programs(engine, &volumes).await?);
     Ok(found)
+}
+
+/// The volumes with a program of another version, or with other certificates, that no container has.
+async fn programs(engine: &Engine, volumes: &[VolumeFacts]) -> Result<Vec<Leftover>> {
+    let label = format!("{}={}", key::KIND, Kind::Amikad);
+    let mut unused = engine.unused_volumes(&label).await?;
+    // Whoever makes one has no container of it for a moment.
+    unused.retain(|volume| {
+        crate::may_tidy(&volume.labels)
+            && whose_labels(&volume.labels) != Whose::InWork
+            && FileLock::is_free(&volume.name)
+    });
+    // Without a program for this engine none of them is the next create's.
+    let current = Injection::current(engine).await.ok();
+    let there: BTreeSet<&str> = volumes.iter().map(|it| it.name.as_str()).collect();
+    let found = inject::unneeded(&unused, &there, current.as_ref().map(Injection::name));
+    Ok(found
+        .into_iter()
+        .map(|volume| Leftover {
+            kind: "volume".into(),
+            name: volume.name.clone(),
+            reason: "it holds an amikad that no sandbox uses".into(),
+            others: false,
+            removal: Removal::Program(volume.name.clone()),
+        })
+        .collect())
 }
 
 /// Git volumes whose sandbox is gone: kept, and told of.
@@ -310,7 +347,7 @@ pub async fn remove(engine: &Engine, leftover: &Leftover) -> Result<Removed> {
                 Err(error) if error.is_not_found() => return Ok(Removed::Gone),
                 Err(error) => return Err(error.into()),
             };
-            match State::tell(container.state, record, None, None) {
+            match State::tell(container.state, record, Answer::NotAsked, None) {
                 State::Interrupted => {
                     crate::delete::remove_unfinished(engine, &container, record).await?;
                 }
@@ -360,6 +397,12 @@ pub async fn remove(engine: &Engine, leftover: &Leftover) -> Result<Removed> {
             Err(EngineError::Refused { message, .. } | EngineError::Conflict(message)) => {
                 return Ok(Removed::Kept(message));
             }
+            Err(error) => return Err(error.into()),
+        },
+        // In this order: a mark without its volume tells of nothing, whatever is made meanwhile.
+        Removal::Program(name) => match engine.remove_volume(name).await {
+            Ok(()) => engine.remove_volume(&inject::mark(name)).await?,
+            Err(EngineError::Conflict(why)) => return Ok(Removed::Kept(why)),
             Err(error) => return Err(error.into()),
         },
         Removal::Volume(name, left) => {

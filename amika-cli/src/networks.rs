@@ -14,7 +14,7 @@ use crate::error::{CommandError, ExitCode, Result};
 use crate::lock::FileLock;
 use crate::output::shell_quote;
 use crate::sandbox::{self, Sandbox};
-use amika_engine::{Engine, EngineError, JoinedNetwork, Network, NetworkSpec};
+use amika_engine::{Engine, EngineError, JoinedNetwork, Link, Network, NetworkSpec};
 
 /// The bridge that sandboxes are on that name none.
 pub const DEFAULT: &str = "amika";
@@ -266,6 +266,46 @@ pub async fn gone(engine: &Engine) -> Result<BTreeMap<String, Vec<String>>> {
     Ok(gone)
 }
 
+/// Networks of Amika's on which packets travel otherwise than on the engine's own, each with what is different:
+/// the engine was told something else since they were made.
+///
+/// # Errors
+/// Those of the engine.
+pub async fn outdated(engine: &Engine) -> Result<Vec<(String, String)>> {
+    let Some(engines) = engine.default_link().await? else {
+        return Ok(Vec::new());
+    };
+    let ours = engine.networks().await?.into_iter().filter(|network| {
+        network.labels.get(key::KIND).map(String::as_str) == Some(Kind::Network.as_str())
+    });
+    Ok(ours
+        .filter_map(|network| {
+            let differs = difference(&network.link, &engines, network.internal)?;
+            Some((network.name, differs))
+        })
+        .collect())
+}
+
+/// What is different on a network of Amika's from the engine's own, for people.
+fn difference(ours: &Link, engines: &Link, internal: bool) -> Option<String> {
+    /// What the bridge driver takes where it is told nothing.
+    const USUAL: &str = "1500";
+    let mtu = |link: &Link| link.mtu.clone().unwrap_or_else(|| USUAL.to_owned());
+    let mut parts = Vec::new();
+    if mtu(ours) != mtu(engines) {
+        let (ours, engines) = (mtu(ours), mtu(engines));
+        parts.push(format!("an MTU of {ours}, and the engine's own {engines}"));
+    }
+    if !internal && ours.has_ipv6 != engines.has_ipv6 {
+        parts.push(if engines.has_ipv6 {
+            "no IPv6, and the engine's own has it".to_owned()
+        } else {
+            "IPv6, and the engine's own has none".to_owned()
+        });
+    }
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
 /// A network that a container is on and that is not there any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Stale {
@@ -354,12 +394,61 @@ mod tests {
     }
 
     #[test]
+    fn a_network_is_held_against_the_engines_own() {
+        let link = |mtu: Option<&str>, has_ipv6| Link {
+            mtu: mtu.map(str::to_owned),
+            has_ipv6,
+        };
+        let usual = link(None, false);
+        for (ours, engines, internal, told) in [
+            (usual.clone(), usual.clone(), false, &[][..]),
+            // To be told nothing, and to be told what is usual, is the same.
+            (link(Some("1500"), false), usual.clone(), false, &[]),
+            (
+                link(Some("1400"), true),
+                link(Some("1400"), true),
+                false,
+                &[],
+            ),
+            (
+                usual.clone(),
+                link(Some("1400"), false),
+                false,
+                &["of 1500, ", "own 1400"],
+            ),
+            (
+                link(Some("1400"), false),
+                usual.clone(),
+                true,
+                &["of 1400, ", "own 1500"],
+            ),
+            (usual.clone(), link(None, true), false, &["no IPv6"]),
+            (link(None, true), usual.clone(), false, &["has none"]),
+            // Without a way out there is nothing to be reached by it.
+            (usual.clone(), link(None, true), true, &[]),
+            (
+                usual.clone(),
+                link(Some("9000"), true),
+                false,
+                &["own 9000", "no IPv6"],
+            ),
+        ] {
+            let found = difference(&ours, &engines, internal);
+            assert_eq!(found.is_none(), told.is_empty(), "{ours:?} {engines:?}");
+            let found = found.unwrap_or_default();
+            assert!(told.iter().all(|part| found.contains(part)), "{found}");
+        }
+    }
+
+    #[test]
     fn a_network_of_another_id_is_another_network() {
         let network = |name: &str, id: &str| Network {
             name: name.to_owned(),
             id: id.to_owned(),
             labels: BTreeMap::new(),
             subnets: Vec::new(),
+            internal: false,
+            link: Link::default(),
         };
         let networks = [
             network("bridge", "new"),

@@ -24,6 +24,27 @@ const SETTLING: Duration = Duration::from_millis(300);
 /// Programs that, called by their name alone, read commands for as long as there is somebody to give them.
 const SHELLS: [&str; 7] = ["sh", "bash", "dash", "ash", "zsh", "fish", "ksh"];
 
+/// Pauses between two looks, each twice as long as the one before, up to a limit.
+struct Pauses(Duration);
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self(FIRST_PAUSE)
+    }
+}
+
+impl Pauses {
+    fn next(&mut self) -> Duration {
+        let next = (self.0 * 2).min(LAST_PAUSE);
+        std::mem::replace(&mut self.0, next)
+    }
+
+    /// Something new came: the next look is not far.
+    fn begin_anew(&mut self) {
+        *self = Self::default();
+    }
+}
+
 /// How the wait ended well.
 pub enum Ready {
     /// CMD runs.
@@ -88,7 +109,7 @@ struct Waiting<'a> {
 
 impl Waiting<'_> {
     async fn run(&mut self, begun: Instant, timeout: Option<Duration>) -> Result<Ready> {
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses::default();
         // Time that setup takes does not count towards the rest's.
         let mut rest_begun = begun;
         let mut running_since = None;
@@ -120,10 +141,10 @@ impl Waiting<'_> {
                         }
                     }
                     Phase::Setup if !self.setup_log_ended => {
-                        self.follow_setup(&client, begun, timeout).await?;
+                        if self.follow_setup(&client, begun, timeout).await? {
+                            pauses.begin_anew();
+                        }
                         rest_begun = Instant::now();
-                        pause = FIRST_PAUSE;
-                        continue;
                     }
                     Phase::Setup => rest_begun = Instant::now(),
                     Phase::Starting | Phase::Stopping | Phase::Exited => {}
@@ -141,8 +162,7 @@ impl Waiting<'_> {
             if limit_reached {
                 return Err(self.not_ready(begun.elapsed()));
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LAST_PAUSE);
+            tokio::time::sleep(pauses.next()).await;
         }
     }
 
@@ -169,13 +189,13 @@ impl Waiting<'_> {
         }
     }
 
-    /// Shows setup's output until it ends or the connection does.
+    /// Shows setup's output until it ends or the connection does; whether anything came, or it ended.
     async fn follow_setup(
         &mut self,
         client: &Client,
         begun: Instant,
         timeout: Option<Duration>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         if self.told == Told::Nothing {
             self.told = Told::Beginning;
             self.steps.begin("setup");
@@ -189,15 +209,13 @@ impl Waiting<'_> {
             // What was to come next is no longer kept: the end of setup is still told by the status.
             Err(ClientError::Refused { .. }) => {
                 self.setup_log_ended = true;
-                return Ok(());
+                return Ok(true);
             }
-            Err(_) => {
-                tokio::time::sleep(LAST_PAUSE).await;
-                return Ok(());
-            }
+            Err(_) => return Ok(false),
         };
         let mut log = std::pin::pin!(log);
         let mut lines = Lines::default();
+        let before = self.setup_read;
         loop {
             let next = log.next();
             let item = match deadline {
@@ -219,7 +237,7 @@ impl Waiting<'_> {
             lines.push(&bytes, |line| self.steps.line(line));
         }
         lines.end(|line| self.steps.line(line));
-        Ok(())
+        Ok(self.setup_log_ended || self.setup_read > before)
     }
 
     /// Shows what a script wrote that was over before it was looked at.
@@ -452,6 +470,17 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_brings_nothing_new_is_looked_at_ever_less_often() {
+        let mut pauses = Pauses::default();
+        let first: Vec<Duration> = (0..7).map(|_| pauses.next()).collect();
+        assert!(first.is_sorted(), "{first:?}");
+        assert_eq!((first[0], first[6]), (FIRST_PAUSE, LAST_PAUSE));
+        assert_eq!(pauses.next(), LAST_PAUSE);
+        pauses.begin_anew();
+        assert_eq!(pauses.next(), FIRST_PAUSE);
+    }
 
     #[test]
     fn of_setups_last_words_those_that_were_shown_are_not_said_again() {

@@ -103,8 +103,15 @@ async fn make(engine: &Engine, sandbox: &Sandbox, image: &str, taken: HostPort) 
     if key.trust(old).follows_host_paths() {
         key.sign(&mut labels);
     }
+    let (committing, committed, as_image) = (engine.clone(), old.id.clone(), image.to_owned());
+    let image_labels = image_labels(sandbox);
+    // Broken off, it would leave an image that nobody has a name for.
     engine
-        .commit_container(&old.id, image, &image_labels(sandbox))
+        .unbroken(async move {
+            committing
+                .commit_container(&committed, &as_image, &image_labels)
+                .await
+        })
         .await?;
     let next = format!("{}{NEXT}", sandbox.name);
     let mut excluded = BTreeSet::from([taken]);
@@ -175,6 +182,8 @@ async fn swap(engine: &Engine, name: &str, old: &ContainerFacts) -> Result<()> {
 
 /// Undoes what [`make`] did; no volume is touched: all of them are the sandbox's.
 async fn undo(engine: &Engine, name: &str, id: &SandboxId) -> Result<()> {
+    // What was broken off between request and answer is there only when the engine is done with it.
+    engine.settled().await;
     if let Some(next) = find(engine, &format!("{name}{NEXT}"), Some(id)).await? {
         remove(engine, &next).await?;
     }
@@ -217,32 +226,80 @@ pub async fn recover(engine: &Engine, name: &str) -> Result<bool> {
         )
         .hint("wait for it to end; what never started within a day, `amika doctor --fix --others` tells of"));
     }
+    let state = next.as_ref().map(|next| next.container.state);
+    for step in mending(state, current.is_some(), old.is_some()) {
+        let of = |which| match which {
+            Which::Next => next.as_ref(),
+            Which::Current => current.as_ref(),
+            Which::Old => old.as_ref(),
+        };
+        match step {
+            Step::Remove(which) => {
+                if let Some(sandbox) = of(which) {
+                    remove(engine, sandbox).await?;
+                }
+            }
+            Step::Rename(which, to) => {
+                let to = match to {
+                    Which::Next => &next_name,
+                    Which::Current => name,
+                    Which::Old => &old_name,
+                };
+                if let Some(sandbox) = of(which) {
+                    engine.rename_container(&sandbox.container.id, to).await?;
+                }
+            }
+        }
+    }
+    drop_unused_images(engine, &id).await;
+    Ok(true)
+}
+
+/// A container of a sandbox whose ports are reassigned, by the name that it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Which {
+    /// The one that is to take over.
+    Next,
+    /// The one with the sandbox's own name.
+    Current,
+    /// The one that was replaced.
+    Old,
+}
+
+/// A step of mending what was interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Remove(Which),
+    /// Gives the first one the name of the second.
+    Rename(Which, Which),
+}
+
+/// What is to be done where there is a container that was to take over, in that state, and others or not. In
+/// this order: whoever is broken off here leaves what the same rule mends.
+fn mending(next: Option<ContainerState>, current: bool, old: bool) -> Vec<Step> {
+    use Step::{Remove, Rename};
+    use Which::{Current, Next, Old};
     match (next, current, old) {
         // It never ran: the sandbox is the other one.
-        (Some(next), current, old) if next.container.state == ContainerState::Created => {
-            remove(engine, &next).await?;
-            drop_unused_images(engine, &id).await;
-            if let (None, Some(old)) = (current, old) {
-                engine.rename_container(&old.container.id, name).await?;
-            }
-        }
+        (Some(ContainerState::Created), false, true) => vec![Remove(Next), Rename(Old, Current)],
+        (Some(ContainerState::Created), true, true) => vec![Remove(Next), Remove(Old)],
+        (Some(ContainerState::Created), ..) => vec![Remove(Next)],
         // It ran: it is the sandbox.
-        (Some(next), current, old) => {
-            if let Some(current) = &current {
-                engine
-                    .rename_container(&current.container.id, &old_name)
-                    .await?;
-            }
-            engine.rename_container(&next.container.id, name).await?;
-            for replaced in [current, old].into_iter().flatten() {
-                remove(engine, &replaced).await?;
-            }
+        (Some(_), true, true) => vec![
+            Remove(Old),
+            Rename(Current, Old),
+            Rename(Next, Current),
+            Remove(Current),
+        ],
+        (Some(_), true, false) => {
+            vec![Rename(Current, Old), Rename(Next, Current), Remove(Current)]
         }
-        (None, Some(_), Some(old)) => remove(engine, &old).await?,
-        (None, None, Some(old)) => engine.rename_container(&old.container.id, name).await?,
-        (None, _, None) => return Ok(false),
+        (Some(_), false, true) => vec![Rename(Next, Current), Remove(Old)],
+        (Some(_), false, false) => vec![Rename(Next, Current)],
+        (None, true, true) => vec![Remove(Old)],
+        (None, false, true) => vec![Rename(Old, Current)],
+        (None, _, false) => Vec::new(),
     }
-    Ok(true)
 }
 
 /// Whether it can be told what a container is that was to take a sandbox's place, and nobody is at work on it.
@@ -416,6 +473,56 @@ mod tests {
                 settled,
                 "{state:?} {creator:?}"
             );
+        }
+    }
+
+    #[test]
+    fn whatever_was_interrupted_one_sandbox_is_left_with_its_name_and_its_work() {
+        use ContainerState::{Created, Exited, Running};
+        for state in [None, Some(Created), Some(Running), Some(Exited)] {
+            for (current, old) in [(false, false), (false, true), (true, false), (true, true)] {
+                // Which container has which name, by what each was called at first.
+                let mut named = std::collections::BTreeMap::new();
+                for (which, is_there) in [
+                    (Which::Next, state.is_some()),
+                    (Which::Current, current),
+                    (Which::Old, old),
+                ] {
+                    if is_there {
+                        named.insert(which, which);
+                    }
+                }
+                let there = named.len();
+                for step in mending(state, current, old) {
+                    match step {
+                        Step::Remove(which) => {
+                            assert!(named.remove(&which).is_some(), "{step:?}");
+                        }
+                        Step::Rename(which, to) => {
+                            // The engine gives no name twice.
+                            let is_taken = named.values().any(|name| *name == to);
+                            assert!(!is_taken, "{state:?} {current} {old}: {step:?}");
+                            assert!(named.insert(which, to).is_some(), "{step:?}");
+                        }
+                    }
+                }
+                let case = format!("{state:?} {current} {old}");
+                let ran = state.is_some_and(|state| state != Created);
+                let heir = [
+                    (ran, Which::Next),
+                    (current, Which::Current),
+                    (old, Which::Old),
+                ];
+                let heir = heir.iter().find(|(is_there, _)| *is_there);
+                match heir {
+                    Some((_, heir)) => {
+                        let left = std::collections::BTreeMap::from([(*heir, Which::Current)]);
+                        assert_eq!(named, left, "{case}");
+                    }
+                    // Only what never ran: there is no work in it.
+                    None => assert!(named.is_empty() && there <= 1, "{case}"),
+                }
+            }
         }
     }
 

@@ -36,6 +36,8 @@ pub enum State {
     Setup,
     /// CMD runs.
     Running,
+    /// Its container runs, and its amikad does not answer: what it does is not known.
+    Unresponsive,
     /// It is being stopped.
     Stopping,
     /// Frozen by the engine.
@@ -52,6 +54,24 @@ pub enum State {
     Lost,
 }
 
+/// What amikad says of a sandbox whose container runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It was not asked.
+    NotAsked,
+    /// It was asked and is silent, or what answers is not it.
+    None,
+    /// Where it is in its life.
+    Phase(Phase),
+}
+
+impl Answer {
+    /// The answer of one that was asked.
+    pub fn of(status: Option<&amika_core::wire::Status>) -> Self {
+        status.map_or(Self::None, |status| Self::Phase(status.phase))
+    }
+}
+
 impl State {
     /// The word for people.
     pub fn word(self) -> &'static str {
@@ -60,6 +80,7 @@ impl State {
             Self::Interrupted => "creating (interrupted)",
             Self::Setup => "setup",
             Self::Running => "running",
+            Self::Unresponsive => "unresponsive",
             Self::Stopping => "stopping",
             Self::Paused => "paused",
             Self::SetupFailed => "setup failed",
@@ -74,7 +95,7 @@ impl State {
     pub fn tell(
         container: ContainerState,
         record: &SandboxRecord,
-        phase: Option<Phase>,
+        answer: Answer,
         last_boot: Option<&BootRecord>,
     ) -> Self {
         match container {
@@ -82,10 +103,11 @@ impl State {
                 Some(creator) if crate::creator::may_live(creator) => Self::Creating,
                 _ => Self::Interrupted,
             },
-            ContainerState::Running | ContainerState::Restarting => match phase {
-                Some(Phase::Starting | Phase::Setup) => Self::Setup,
-                Some(Phase::Stopping | Phase::Exited) => Self::Stopping,
-                Some(Phase::Running) | None => Self::Running,
+            ContainerState::Running | ContainerState::Restarting => match answer {
+                Answer::Phase(Phase::Starting | Phase::Setup) => Self::Setup,
+                Answer::Phase(Phase::Stopping | Phase::Exited) => Self::Stopping,
+                Answer::Phase(Phase::Running) | Answer::NotAsked => Self::Running,
+                Answer::None => Self::Unresponsive,
             },
             ContainerState::Paused => Self::Paused,
             ContainerState::Stopping | ContainerState::Removing => Self::Stopping,
@@ -206,7 +228,7 @@ impl Sandbox {
 
     /// Whether its create is under way or was interrupted; `None` once it was made.
     pub fn state_of_making(&self) -> Option<State> {
-        let state = State::tell(self.container.state, &self.record, None, None);
+        let state = State::tell(self.container.state, &self.record, Answer::NotAsked, None);
         matches!(state, State::Creating | State::Interrupted).then_some(state)
     }
 
@@ -392,6 +414,7 @@ mod tests {
 
     #[test]
     fn a_state_is_told_from_the_engine_and_nothing_unknown_counts_as_never_started() {
+        use ContainerState as Is;
         let record = |creator: Option<Creator>| SandboxRecord {
             creator,
             ..SandboxRecord::new(SandboxId::from_random([7; 16]))
@@ -405,56 +428,33 @@ mod tests {
             host: "elsewhere".into(),
             ..here.clone()
         };
-        for (container, creator, phase, state) in [
-            (ContainerState::Created, None, None, State::Interrupted),
-            (
-                ContainerState::Created,
-                Some(&dead),
-                None,
-                State::Interrupted,
-            ),
-            (ContainerState::Created, Some(&here), None, State::Creating),
-            (ContainerState::Created, Some(&far), None, State::Creating),
-            (ContainerState::Unknown, Some(&dead), None, State::Unknown),
-            (
-                ContainerState::Unknown,
-                None,
-                Some(Phase::Running),
-                State::Unknown,
-            ),
-            (ContainerState::Stopping, Some(&dead), None, State::Stopping),
-            (ContainerState::Removing, Some(&dead), None, State::Stopping),
-            (ContainerState::Paused, Some(&dead), None, State::Paused),
-            (ContainerState::Exited, Some(&dead), None, State::Stopped),
-            (ContainerState::Dead, Some(&dead), None, State::Dead),
-            (ContainerState::Running, None, None, State::Running),
-            (
-                ContainerState::Running,
-                None,
-                Some(Phase::Setup),
-                State::Setup,
-            ),
-            (
-                ContainerState::Running,
-                None,
-                Some(Phase::Starting),
-                State::Setup,
-            ),
-            (
-                ContainerState::Running,
-                None,
-                Some(Phase::Exited),
-                State::Stopping,
-            ),
-            (
-                ContainerState::Restarting,
-                None,
-                Some(Phase::Running),
-                State::Running,
-            ),
+        let (unasked, silent) = (Answer::NotAsked, Answer::None);
+        let phase = Answer::Phase;
+        for (container, creator, answer, state) in [
+            (Is::Created, None, unasked, State::Interrupted),
+            (Is::Created, Some(&dead), unasked, State::Interrupted),
+            (Is::Created, Some(&here), unasked, State::Creating),
+            (Is::Created, Some(&far), unasked, State::Creating),
+            (Is::Unknown, Some(&dead), unasked, State::Unknown),
+            (Is::Unknown, None, phase(Phase::Running), State::Unknown),
+            (Is::Stopping, Some(&dead), silent, State::Stopping),
+            (Is::Removing, Some(&dead), unasked, State::Stopping),
+            (Is::Paused, Some(&dead), silent, State::Paused),
+            (Is::Exited, Some(&dead), silent, State::Stopped),
+            (Is::Dead, Some(&dead), unasked, State::Dead),
+            (Is::Running, None, unasked, State::Running),
+            // It may run as well as hang: neither is known.
+            (Is::Running, None, silent, State::Unresponsive),
+            (Is::Restarting, None, silent, State::Unresponsive),
+            (Is::Running, None, phase(Phase::Running), State::Running),
+            (Is::Running, None, phase(Phase::Setup), State::Setup),
+            (Is::Running, None, phase(Phase::Starting), State::Setup),
+            (Is::Running, None, phase(Phase::Stopping), State::Stopping),
+            (Is::Running, None, phase(Phase::Exited), State::Stopping),
+            (Is::Restarting, None, phase(Phase::Running), State::Running),
         ] {
-            let told = State::tell(container, &record(creator.cloned()), phase, None);
-            assert_eq!(told, state, "{container:?} {creator:?} {phase:?}");
+            let told = State::tell(container, &record(creator.cloned()), answer, None);
+            assert_eq!(told, state, "{container:?} {creator:?} {answer:?}");
         }
     }
 }

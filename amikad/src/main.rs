@@ -33,6 +33,7 @@ mod spawn;
 mod status;
 mod supervisor;
 mod sys;
+mod times;
 mod unpack;
 mod users;
 
@@ -48,6 +49,7 @@ fn run() -> i32 {
         Ok(Command::Health { ready }) => probe::health(ready),
         Ok(Command::Listening { port, udp }) => listening::listening(port, udp),
         Ok(Command::Unpack(what)) => unpack::unpack(&what),
+        Ok(Command::Times(directory)) => times::times(&directory),
         Ok(Command::Relay) => relay::relay(),
         Ok(Command::ExecAs(exec)) => exec_as::exec_as(&exec),
         Ok(Command::Kill { id, signo }) => exec_as::kill(&id, signo),

@@ -189,6 +189,48 @@ fn trees_arrive_as_they_were() {
 }
 
 #[test]
+fn times_before_1970_and_after_2262_come_along_both_ways() {
+    let stage = Stage::new();
+    let script = "mkdir -p \"$1/sub dir\" && echo x >\"$1/sub dir/old\" && echo x >\"$1/late\" && ln -s old \"$1/sub dir/link\"
+        touch -h -d '1960-01-01 UTC' \"$1/sub dir/old\" \"$1/sub dir/link\" && touch -d '2300-01-01 UTC' \"$1/late\"
+        touch -d '1955-01-01 UTC' \"$1/sub dir\"";
+    let tree = host(&stage, "tree");
+    stage.shell(script, &[&tree]).output().ended(0, &[]);
+    let listed = "cd \"$1\" && find . -mindepth 1 -printf '%P %Ts\\n' | sort";
+    let expected =
+        "late 10413792000\nsub dir -473385600\nsub dir/link -315619200\nsub dir/old -315619200\n";
+    assert_eq!(
+        stage.shell(listed, &[&tree]).output().stdout_text(),
+        expected
+    );
+
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    cp(&stage, &tree, &at(&sandbox, "/srv/copy")).ended(0, &[]);
+    let inside = |path: &str| {
+        sandbox
+            .docker_exec(&["sh", "-c", listed, "sh", path])
+            .stdout_text()
+    };
+    assert_eq!(inside("/srv/copy"), expected);
+    // From one sandbox to another, by an archive, and out again.
+    let other = stage.sandbox(DEBIAN, &[]);
+    cp(&stage, &at(&sandbox, "/srv/copy"), &at(&other, "/srv/")).ended(0, &[]);
+    let found = other.docker_exec(&["sh", "-c", listed, "sh", "/srv/copy"]);
+    assert_eq!(found.stdout_text(), expected);
+    let back = host(&stage, "back");
+    cp(&stage, &at(&other, "/srv/copy"), &back).ended(0, &[]);
+    assert_eq!(
+        stage.shell(listed, &[&back]).output().stdout_text(),
+        expected
+    );
+
+    // Without amikad nobody gives them; it is told.
+    sandbox.verb("stop", &[]).output().ended(0, &[]);
+    let told = cp(&stage, &tree, &at(&sandbox, "/srv/again"));
+    told.ended(0, &["4 of before 1970 or after 2262"]);
+}
+
+#[test]
 fn a_stopped_sandbox_is_copied_from_and_to() {
     let stage = Stage::new();
     let sandbox = stage.sandbox(DEBIAN, &[]);

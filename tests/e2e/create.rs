@@ -519,6 +519,22 @@ fn create_with_connect_ends_in_a_shell() {
 }
 
 #[test]
+fn the_shell_of_create_with_connect_keeps_nobody_from_the_sandbox() {
+    let stage = Stage::new();
+    let (name, next) = (stage.name(), stage.name());
+    let _sandbox = stage.adopt(name.clone());
+    let renamed = stage.adopt(next.clone());
+    let args = ["sandbox", "create", "--name", &name, "--image", DEBIAN];
+    let mut terminal = stage.on_terminal(&[&args[..], &["--connect"]].concat());
+    terminal.shows(":~/workspace#");
+    let rename = stage.sandbox_verb(&["rename", &name, &next]);
+    rename.ended(0, &[]);
+    assert_eq!(renamed.engine_state(), "running");
+    terminal.types("exit 0\r");
+    assert_eq!(terminal.wait(), 0);
+}
+
+#[test]
 fn create_with_connect_makes_nothing_where_no_shell_can_be() {
     let stage = Stage::new();
     let name = stage.name();

@@ -265,3 +265,70 @@ fn opencodes_password_goes_to_nobody_who_has_its_port_or_amikads() {
     learned_nothing(&asked, &["Basic"]);
     assert!(sent.lock().unwrap().is_empty(), "nobody goes to its port");
 }
+
+/// Takes the place of amikad on its socket while setup runs, as root in the sandbox may, and answers as `$1`:
+/// `refuses` everything, or goes on to say that setup runs and `breaks` its log off at once. Counts who asks.
+const USURPER: &str = r#"#!/bin/sh
+cat >/usr/local/bin/usurper <<'END'
+#!/usr/bin/perl
+use IO::Socket::UNIX;
+my ($path, $way) = ('/run/amikad/amikad.sock', $ARGV[0]);
+my $real = IO::Socket::UNIX->new(Peer => $path) or die;
+print $real "GET /v1/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+my $status = join '', <$real>;
+$status =~ s/.*?\r\n\r\n//s;
+unlink $path;
+my $server = IO::Socket::UNIX->new(Local => $path, Listen => 50) or die;
+open my $mark, '>', '/run/usurped';
+my $length = length $status;
+while (my $peer = $server->accept) {
+    my $head = '';
+    while (my $line = <$peer>) { last if $line =~ /^\r?\n$/; $head .= $line; }
+    open my $asked, '>>', '/run/asked';
+    print $asked "once\n";
+    close $asked;
+    if ($way eq 'refuses') { print $peer "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"; }
+    elsif ($head =~ /status/) { print $peer "HTTP/1.1 200 OK\r\nContent-Length: $length\r\n\r\n$status"; }
+    else { print $peer "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"; }
+    close $peer;
+}
+END
+perl /usr/local/bin/usurper "$WAY" >/dev/null 2>&1 &
+while [ ! -e /run/usurped ]; do sleep 0.05; done
+"#;
+
+#[test]
+fn a_wait_ends_in_time_and_asks_calmly_whatever_stands_in_for_amikad() {
+    let stage = Stage::new();
+    let script = stage.script("setup.sh", USURPER);
+    for way in ["refuses", "breaks"] {
+        let variable = format!("WAY={way}");
+        let args = ["--setup-script", &script, "--env", &variable];
+        let sandbox = stage.sandbox(DEBIAN, &[&args[..], &["--", "sleep", "600"]].concat());
+        // The port leads to somebody who knows no challenge, so that the engine's way is taken.
+        let (port, _) = impostor(
+            Some("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"),
+            0,
+        );
+        let engine = engine_with_ports(&stage, &[(published(&sandbox, 60999), port)]);
+        let asked = || {
+            sandbox
+                .docker_exec(&["cat", "/run/asked"])
+                .stdout_text()
+                .lines()
+                .count()
+        };
+        let before = asked();
+        let waited = sandbox
+            .verb("wait", &["--timeout", "2s"])
+            .env("DOCKER_HOST", &engine);
+        waited.output().ended(21, &["not ready"]);
+        // Each look is an exec; without a pause it would be as many as the engine can start.
+        let asked = asked() - before;
+        assert!((1..=60).contains(&asked), "{way}: {asked} times");
+        let logs = sandbox
+            .verb("logs", &["--setup"])
+            .env("DOCKER_HOST", &engine);
+        assert_ne!(logs.output().code, 0, "{way}");
+    }
+}

@@ -5,7 +5,7 @@ mod unfinished;
 
 use rustix::process::Signal;
 
-use crate::support::{DEBIAN, EngineProxy, Sandbox, Stage, eventually};
+use crate::support::{DEBIAN, EngineProxy, Run, Sandbox, Stage, eventually};
 
 /// Interrupts a create that the proxy holds at a request, and asserts that nothing is left.
 fn interrupt_at(request: impl Fn(&Sandbox<'_>) -> String, args: &[&str], signal: Signal) {
@@ -82,26 +82,43 @@ fn sigterm_during_setup_leaves_nothing() {
 /// A service manager, `timeout`, a shutdown: what they end must end, whatever the engine does.
 #[test]
 fn sigterm_ends_a_command_though_the_engine_never_answers() {
-    let stage = Stage::new();
-    let sandbox = stage.sandbox(DEBIAN, &[]);
-    let proxy = stage.engine_proxy();
-    let other = stage.adopt(stage.name());
-    for (request, run) in [
-        ("/exec ", sandbox.exec(&["sleep", "30"])),
-        (&*making(&other), other.create_run(DEBIAN, &[])),
-        ("/stop", sandbox.verb("stop", &[])),
-    ] {
-        proxy.hold(request);
-        let running = run.env("DOCKER_HOST", &proxy.host()).start();
-        proxy.holds();
-        let told = std::time::Instant::now();
-        running.signal(Signal::TERM);
-        let ended = running.wait();
-        assert_eq!(ended.code, 130, "{request}: {ended:?}");
-        assert!(told.elapsed().as_secs() < 10, "{request}: {ended:?}");
-        proxy.let_go();
-    }
-    stage.amika(&["doctor", "--fix"]).output().ended(0, &[]);
+    type Command = for<'s> fn(&Stage, &Sandbox<'s>) -> Run;
+    // Side by side: each is given its time to tidy up.
+    let commands: [(&str, Command); 3] = [
+        ("/exec ", |_, sandbox| sandbox.exec(&["sleep", "30"])),
+        ("/containers/create", |stage, _| {
+            let args = [
+                "sandbox",
+                "create",
+                "--name",
+                &stage.name(),
+                "--image",
+                DEBIAN,
+            ];
+            stage.amika(&args)
+        }),
+        ("/stop", |_, sandbox| sandbox.verb("stop", &[])),
+    ];
+    std::thread::scope(|scope| {
+        for (request, command) in commands {
+            scope.spawn(move || {
+                let stage = Stage::new();
+                let sandbox = stage.sandbox(DEBIAN, &[]);
+                let proxy = stage.engine_proxy();
+                let run = command(&stage, &sandbox);
+                proxy.hold(request);
+                let running = run.env("DOCKER_HOST", &proxy.host()).start();
+                proxy.holds();
+                let told = std::time::Instant::now();
+                running.signal(Signal::TERM);
+                let ended = running.wait();
+                assert_eq!(ended.code, 130, "{request}: {ended:?}");
+                assert!(told.elapsed().as_secs() < 10, "{request}: {ended:?}");
+                proxy.let_go();
+                stage.amika(&["doctor", "--fix"]).output().ended(0, &[]);
+            });
+        }
+    });
 }
 
 #[test]

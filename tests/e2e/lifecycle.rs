@@ -44,6 +44,47 @@ fn a_sandbox_is_listed_and_inspected_in_text_and_json() {
     }
 }
 
+/// A process that the kernel lets run no more, until the guard goes.
+struct Frozen(String);
+
+impl Frozen {
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.0]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "{signal}");
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.signal("-CONT");
+    }
+}
+
+#[test]
+fn a_sandbox_whose_amikad_hangs_is_unresponsive_and_not_running() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    let states = || {
+        let text = stage.sandbox_verb(&["ls"]).stdout_text();
+        let row = text.lines().find(|line| line.starts_with(&sandbox.name));
+        let row = row.map(str::to_owned).unwrap_or_default();
+        let list = stage.sandbox_verb(&["ls", "-o", "json"]).json();
+        let mut list = list.as_array().unwrap().iter();
+        let one = list.find(|one| one["name"] == *sandbox.name).unwrap();
+        let told = one["state"].as_str().unwrap().to_owned();
+        (row.split_whitespace().nth(1).unwrap().to_owned(), told)
+    };
+    let each = |state: &str| (state.to_owned(), state.to_owned());
+    let frozen = Frozen(sandbox.engine_says("{{.State.Pid}}").trim().to_owned());
+    frozen.signal("-STOP");
+    assert_eq!(states(), each("unresponsive"));
+    let inspected = sandbox.inspect();
+    assert_eq!(inspected["state"], "unresponsive", "{inspected}");
+    assert_eq!(inspected["status"], serde_json::Value::Null, "{inspected}");
+    drop(frozen);
+    assert_eq!(states(), each("running"));
+}
+
 #[test]
 fn a_sandbox_that_nobody_limited_cannot_take_the_machine_down() {
     let stage = Stage::new();

@@ -45,6 +45,7 @@ mod networks;
 mod opencode;
 mod plain_docker;
 mod ports;
+mod programs;
 mod prompt;
 mod pull;
 mod repositories;

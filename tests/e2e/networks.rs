@@ -395,3 +395,102 @@ fn a_network_that_is_named_is_the_one_and_is_warned_of() {
     assert_eq!(stage.networks(), Vec::<String>::new());
     sandbox.verb("delete", &["--force"]).output().ended(0, &[]);
 }
+
+#[test]
+fn sandboxes_have_the_mtu_and_ipv6_of_the_engines_own_network() {
+    let stage = Stage::new();
+    let engine = PrivateEngine::start_with_ipv6(&stage, &[SCRATCH]);
+    let on = |args: &[&str]| {
+        stage
+            .amika(args)
+            .env("DOCKER_HOST", &engine.host())
+            .output()
+    };
+    let warned = || {
+        let report = on(&["doctor", "-o", "json"]).json();
+        let checks = report["checks"].as_array().unwrap().iter();
+        let checks = checks.filter(|check| check["name"] == "networks");
+        checks
+            .map(|check| check["message"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    // One that was made before the engine was told so.
+    let label = "dev.amika.kind=network";
+    engine
+        .docker(&["network", "create", "--label", label, "amika"])
+        .ended(0, &[]);
+    let told = warned();
+    assert!(
+        told.contains("MTU of 1500") && told.contains("own 1400"),
+        "{told}"
+    );
+    assert!(told.contains("no IPv6"), "{told}");
+    engine.docker(&["network", "rm", "amika"]).ended(0, &[]);
+
+    let shared = stage.name();
+    let alone = stage.name();
+    on(&["sandbox", "create", "--name", &shared, "--image", SCRATCH]).ended(0, &[]);
+    let args = [
+        "sandbox",
+        "create",
+        "--name",
+        &alone,
+        "--image",
+        SCRATCH,
+        "--cap-add",
+        "NET_RAW",
+    ];
+    on(&args).ended(0, &[]);
+    for (sandbox, network) in [
+        (&shared, "amika".to_owned()),
+        (&alone, format!("amika-{alone}")),
+    ] {
+        let format = "{{.EnableIPv6}} {{index .Options \"com.docker.network.driver.mtu\"}} {{json .IPAM.Config}}";
+        let says = engine
+            .docker(&["network", "inspect", "-f", format, &network])
+            .stdout_text();
+        assert!(
+            says.starts_with("true 1400 ") && says.contains("\"fd"),
+            "{network}: {says}"
+        );
+        let format =
+            "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{.GlobalIPv6Address}}{{end}}";
+        let says = engine
+            .docker(&["inspect", "-f", format, sandbox])
+            .stdout_text();
+        let (ipv4, ipv6) = says.trim().split_once(' ').unwrap();
+        assert!(
+            ipv4.contains('.') && ipv6.starts_with("fd"),
+            "{sandbox}: {says}"
+        );
+    }
+    // Nor is there a way for IPv6 where there is none.
+    let inside = stage.name();
+    let args = [
+        "sandbox",
+        "create",
+        "--name",
+        &inside,
+        "--image",
+        SCRATCH,
+        "--network",
+        "internal",
+    ];
+    on(&args).ended(0, &[]);
+    let says = engine.docker(&[
+        "network",
+        "inspect",
+        "-f",
+        "{{.EnableIPv6}}",
+        "amika-internal",
+    ]);
+    assert_eq!(says.stdout_text().trim(), "false");
+    let told = warned();
+    assert!(!told.contains("MTU") && !told.contains("IPv6"), "{told}");
+    let report = on(&["doctor", "-o", "json"]).json();
+    assert!(
+        report["checks"].to_string().contains("\"ipv6\""),
+        "{report}"
+    );
+}

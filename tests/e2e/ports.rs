@@ -510,3 +510,108 @@ fn a_reassignment_killed_at_any_moment_is_mended_by_the_next_start() {
     // Commit, create, start, two renames and the removal of container and image.
     assert!(moments >= 6, "{moments}");
 }
+
+#[test]
+fn a_sandbox_that_is_deleted_while_its_ports_are_reassigned_is_gone_whole() {
+    // Before the second container is there, before it starts, and while it takes over.
+    for moment in ["/containers/create", "/start", "/rename"] {
+        let stage = Stage::new();
+        let (sandbox, port) = stopped(&stage, &[]);
+        let thief = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let proxy = stage.engine_proxy();
+        proxy.hold(moment);
+        let start = sandbox
+            .verb("start", &["--reassign-ports"])
+            .env("DOCKER_HOST", &proxy.host())
+            .start();
+        proxy.holds();
+        let args = ["--force", "--volumes"];
+        let deleted = sandbox.verb("delete", &args).output();
+        proxy.let_go();
+        let started = start.wait();
+        deleted.ended(0, &[]);
+        assert_ne!(started.code, 0, "{moment}: {started:?}");
+        let left = stage.left();
+        let nothing = [const { Vec::<String>::new() }; 3];
+        assert_eq!(left, nothing, "{moment}: {started:?}");
+        drop(thief);
+    }
+}
+
+#[test]
+fn a_reassignment_that_is_interrupted_leaves_the_sandbox_and_nothing_else() {
+    let stage = Stage::new();
+    let (sandbox, port) = stopped(&stage, &[]);
+    let before = (inspect(&sandbox.name, "{{.Id}}"), stage.left());
+    let thief = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    // The engine goes on with what it was asked for, although nobody waits for its answer.
+    let proxy = stage.engine_proxy();
+    for moment in ["/commit", "/containers/create"] {
+        proxy.hold(moment);
+        let start = sandbox
+            .verb("start", &["--reassign-ports"])
+            .env("DOCKER_HOST", &proxy.host())
+            .start();
+        proxy.holds();
+        start.signal(rustix::process::Signal::INT);
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        proxy.let_go();
+        start.wait().ended(130, &["is as it was"]);
+        let after = (inspect(&sandbox.name, "{{.Id}}"), stage.left());
+        assert_eq!(after, before, "{moment}");
+    }
+    drop(thief);
+}
+
+#[test]
+fn a_start_that_fails_leaves_no_order_for_the_next_one() {
+    let stage = Stage::new();
+    let [port] = free_ports();
+    let script = stage.script("setup.sh", "#!/bin/sh\necho once >>/home/amika/runs\n");
+    let publish = format!("{port}:80");
+    let sandbox = stage.sandbox(DEBIAN, &["--setup-script", &script, "--port", &publish]);
+    sandbox.verb("stop", &[]).output().ended(0, &[]);
+    // Taken after it was looked at: the order to skip setup is there already.
+    let stolen = Arc::new(Mutex::new(Vec::new()));
+    let loot = Arc::clone(&stolen);
+    let proxy = Proxy::start(stage.home(), move |request| {
+        if let Some(container) = started(request) {
+            loot.lock().unwrap().extend(steal(container));
+        }
+        Verdict::Forward
+    });
+    let refused = sandbox.verb("start", &["--skip-setup"]);
+    let refused = refused.env("DOCKER_HOST", &proxy.address()).output();
+    refused.ended(4, &[]);
+    stolen.lock().unwrap().clear();
+    sandbox.verb("start", &[]).output().ended(0, &[]);
+    let runs = sandbox.docker_exec(&["cat", "/home/amika/runs"]);
+    assert_eq!(runs.stdout_text(), "once\nonce\n");
+}
+
+#[test]
+fn a_create_that_failed_leaves_no_lock_file() {
+    let stage = Stage::new();
+    let [port] = free_ports();
+    let runtime = stage.home().join("runtime");
+    std::fs::create_dir(&runtime).unwrap();
+    let stolen = Arc::new(Mutex::new(Vec::new()));
+    let loot = Arc::clone(&stolen);
+    let proxy = Proxy::start(stage.home(), move |request| {
+        if let Some(container) = started(request) {
+            loot.lock().unwrap().extend(steal(container));
+        }
+        Verdict::Forward
+    });
+    let publish = format!("{port}:80");
+    let args = ["sandbox", "create", "--image", DEBIAN, "--port", &publish];
+    let refused = stage.amika(&args).env("DOCKER_HOST", &proxy.address());
+    let refused = refused.env("XDG_RUNTIME_DIR", runtime.to_str().unwrap());
+    refused.output().ended(4, &[]);
+    // It had made the container, under a name of its own making.
+    assert!(!stolen.lock().unwrap().is_empty());
+    stage.nothing_was_made();
+    let locks = std::fs::read_dir(runtime.join("amika/locks")).unwrap();
+    let left: Vec<_> = locks.map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}

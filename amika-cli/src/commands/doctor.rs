@@ -217,7 +217,16 @@ async fn check_labels(engine: &Engine, report: &mut Report) -> Result<()> {
 /// A sandbox does not start without its network.
 async fn check_networks(engine: &Engine, report: &mut Report) -> Result<()> {
     let gone = crate::networks::gone(engine).await?;
-    if gone.is_empty() {
+    let outdated = crate::networks::outdated(engine).await?;
+    for (network, differs) in &outdated {
+        let message = format!("\"{network}\" has {differs}");
+        let hint = format!(
+            "stop the sandboxes on it, then `docker network rm {}`: it is made again when one starts",
+            shell_quote(network)
+        );
+        report.add("networks", Outcome::Warning, message, Some(&hint));
+    }
+    if gone.is_empty() && outdated.is_empty() {
         let message = "those that sandboxes are on are there, or are made when one starts";
         report.add("networks", Outcome::Ok, message, None);
     }
@@ -340,8 +349,11 @@ async fn check_images(engine: &Engine, system: &SystemFacts, report: &mut Report
 
 async fn check_leftovers(engine: &Engine, args: &DoctorArgs, report: &mut Report) -> Result<()> {
     report.git_volumes = leftovers::git_volumes_without_sandbox(engine).await?;
+    // Those that had their time: found, and removed.
+    let mut old = (0, 0);
     for leftover in leftovers::find(engine).await? {
         if !args.fix {
+            old.0 += usize::from(leftover.had_its_time());
             report.leftovers.push(leftover);
             continue;
         }
@@ -357,7 +369,10 @@ async fn check_leftovers(engine: &Engine, args: &DoctorArgs, report: &mut Report
             continue;
         }
         match leftovers::remove(engine, &leftover).await? {
-            Removed::Gone => report.removed.push(leftover.name),
+            Removed::Gone => {
+                old.1 += usize::from(leftover.had_its_time());
+                report.removed.push(leftover.name);
+            }
             Removed::Kept(reason) => report.kept.push(Kept {
                 kind: leftover.kind,
                 name: leftover.name,
@@ -366,19 +381,22 @@ async fn check_leftovers(engine: &Engine, args: &DoctorArgs, report: &mut Report
         }
     }
     let (result, message) = told(
-        report.leftovers.len(),
-        report.removed.len(),
+        report.leftovers.len() - old.0,
+        report.removed.len() - old.1,
         report.kept.len(),
+        old,
     );
     let hint = (!report.leftovers.is_empty()).then_some("`amika doctor --fix` removes them");
     report.add("leftovers", result, message, hint);
     Ok(())
 }
 
-/// What the check says of so many leftovers that are left alone, removed, and still there.
-fn told(found: usize, removed: usize, kept: usize) -> (Outcome, String) {
-    match (found, removed, kept) {
-        (0, 0, 0) => (Outcome::Ok, "nothing that was interrupted".into()),
+/// What the check says of so many leftovers that are left alone, removed, and still there; `old` are those
+/// that had their time, found and removed.
+fn told(found: usize, removed: usize, kept: usize, old: (usize, usize)) -> (Outcome, String) {
+    let (result, interrupted) = match (found, removed, kept) {
+        (0, 0, 0) if old == (0, 0) => (Outcome::Ok, "nothing that was interrupted".into()),
+        (0, 0, 0) => (Outcome::Ok, String::new()),
         (0, removed, 0) => (
             Outcome::Ok,
             format!("{removed} from interrupted commands removed"),
@@ -391,7 +409,16 @@ fn told(found: usize, removed: usize, kept: usize) -> (Outcome, String) {
             Outcome::Warning,
             format!("{found} from interrupted commands"),
         ),
-    }
+    };
+    let unused = match old {
+        (0, 0) => String::new(),
+        (0, removed) => format!("{removed} that no sandbox uses removed"),
+        (found, _) => format!("{found} that no sandbox uses"),
+    };
+    let parts = [interrupted, unused];
+    let parts: Vec<String> = parts.into_iter().filter(|it| !it.is_empty()).collect();
+    let result = if old.0 > 0 { Outcome::Warning } else { result };
+    (result, parts.join(", "))
 }
 
 fn write_text(
@@ -458,20 +485,36 @@ mod tests {
     #[test]
     fn the_check_of_leftovers_agrees_with_the_list_below_it() {
         let (ok, warning) = (Outcome::Ok, Outcome::Warning);
-        for (counts, result, message) in [
-            ((0, 0, 0), ok, "nothing that was interrupted"),
-            ((2, 0, 0), warning, "2 from interrupted commands"),
-            ((0, 1, 0), ok, "1 from interrupted commands removed"),
+        let none = (0, 0);
+        for (counts, old, result, message) in [
+            ((0, 0, 0), none, ok, "nothing that was interrupted"),
+            ((2, 0, 0), none, warning, "2 from interrupted commands"),
+            ((0, 1, 0), none, ok, "1 from interrupted commands removed"),
             (
                 (0, 1, 2),
+                none,
                 warning,
                 "1 from interrupted commands removed, 2 still there",
             ),
+            ((0, 0, 0), (1, 0), warning, "1 that no sandbox uses"),
+            ((0, 0, 0), (0, 3), ok, "3 that no sandbox uses removed"),
+            (
+                (2, 0, 0),
+                (1, 0),
+                warning,
+                "2 from interrupted commands, 1 that no sandbox uses",
+            ),
         ] {
+            let (found, removed, kept) = counts;
             let expected = (result, message.to_owned());
-            assert_eq!(told(counts.0, counts.1, counts.2), expected, "{counts:?}");
+            assert_eq!(
+                told(found, removed, kept, old),
+                expected,
+                "{counts:?} {old:?}"
+            );
         }
     }
+
     #[test]
     fn on_a_narrow_terminal_lines_are_wrapped_beneath_their_beginning() {
         let mut report = Report::default();

@@ -15,6 +15,7 @@ mod unseen;
 
 mod host_side;
 mod sandbox_side;
+mod times;
 mod transfer;
 
 pub(crate) use inert::config;

@@ -66,6 +66,6 @@ pub fn repack(
             _ => report.skip(&path, "of an unknown kind"),
         }
     }
-    tar.finish()?;
+    report.odd_times = tar.finish()?;
     Ok(report)
 }

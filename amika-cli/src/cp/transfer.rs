@@ -12,7 +12,7 @@ use super::beginning::NoArchive;
 use super::landing::{Landing, Source, land};
 use super::place::Place;
 use super::unpack::Git;
-use super::{beginning, host_side, repack, sandbox_side, unpack};
+use super::{beginning, host_side, repack, sandbox_side, times, unpack};
 use crate::bridge::{self, joined};
 use crate::deliver::{self, Fault};
 use crate::error::{CommandError, ExitCode, Result};
@@ -114,7 +114,7 @@ async fn put(
     }
     .map_err(|error| refused(&sandbox_side::shown(sandbox, typed), error))?;
     let owner = sandbox_side::owner(engine, sandbox).await?;
-    match incoming {
+    let (at, mut report) = match incoming {
         Incoming::Host(source) => {
             let own = source.name.as_ref().map(|name| name.to_string_lossy());
             let (directory, name) = target.place(landing, own.map(Into::into));
@@ -129,7 +129,8 @@ async fn put(
                 let name = name.as_deref().map(Path::new);
                 archive::pack(&source.path, name.map_or(Top::Contents, Top::Named), tar)
             });
-            told(sent.await, &sandbox.name)
+            let sent = sent.await;
+            (at, told(sent, &sandbox.name)?)
         }
         Incoming::Stream => {
             let (directory, _) = target.place(landing, None);
@@ -138,7 +139,8 @@ async fn put(
                 let from = beginning::archive(io::stdin().lock())?;
                 repack::repack(from, Names::kept(), owner, &prefix, to)
             });
-            told(sent.await, &sandbox.name)
+            let sent = sent.await;
+            (at, told(sent, &sandbox.name)?)
         }
         Incoming::Sandbox(source) => {
             let (directory, name) = target.place(landing, source.name);
@@ -151,9 +153,12 @@ async fn put(
             });
             let (pumped, sent) = tokio::join!(pump, sent);
             pumped?;
-            told(sent, &sandbox.name)
+            (at, told(sent, &sandbox.name)?)
         }
-    }
+    };
+    let missing = times::give(engine, sandbox, &at, &report.odd_times).await?;
+    report.untimely_count = u64::try_from(missing).unwrap_or(u64::MAX);
+    Ok(report)
 }
 
 async fn get(

@@ -104,9 +104,6 @@ pub fn interrupted() -> CommandError {
 async fn make(job: &mut Job<'_>, out: &Printer, steps: &mut Steps) -> Result<()> {
     let engine = job.engine;
     steps.begin("container");
-    if let Some(injection) = job.injection {
-        injection.ensure(engine, &job.plan.container.image).await?;
-    }
     let mut id = create_container(job).await?;
     let agent = agent(engine, &job.plan, &id).await?;
     put_all(job, &id, agent).await?;
@@ -268,7 +265,7 @@ async fn create_container(job: &mut Job<'_>) -> Result<String> {
         .network
         .ensure(engine, &plan.container.network, &wish)
         .await?;
-    match engine.create_container(&plan.container).await {
+    let id = match engine.create_container(&plan.container).await {
         // Somebody took the name since it was looked at.
         Err(EngineError::Conflict(_)) => {
             if let Some(taken) = clear_name(engine, plan.name.as_str()).await? {
@@ -277,10 +274,15 @@ async fn create_container(job: &mut Job<'_>) -> Result<String> {
             engine
                 .create_container(&plan.container)
                 .await
-                .map_err(refused)
+                .map_err(refused)?
         }
-        other => other.map_err(refused),
+        other => other.map_err(refused)?,
+    };
+    // Not before: as long as no container has it, the volume may be removed as one that nobody uses.
+    if let Some(injection) = job.injection {
+        injection.ensure(engine, &plan.container.image).await?;
     }
+    Ok(id)
 }
 
 /// Makes sure that a name is free; what an interrupted create of that name left is removed. The

@@ -408,3 +408,6 @@ fn owner(is_preset: bool, user: &str) -> Option<(u32, u32)> {
     let (uid, gid) = user.split_once(':').unwrap_or((user, "0"));
     Some((uid.parse().ok()?, gid.parse().ok()?))
 }
+
+#[cfg(test)]
+mod tests;

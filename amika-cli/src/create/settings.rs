@@ -40,9 +40,9 @@ pub struct Settings {
     pub own_uid: bool,
     /// Limits that were asked for.
     pub wanted: Wanted,
-    /// Limits that hold, once [`Settings::fit`] has settled them.
     /// Capabilities that were asked for. No configuration of a repository gives any.
     pub cap_add: BTreeSet<Capability>,
+    /// Limits that hold, once [`Settings::fit`] has settled them.
     pub limits: Limits,
     /// What is mounted.
     pub mounts: Vec<Mount>,
@@ -141,3 +141,6 @@ pub fn merge(request: &Request, config: &RepoConfig, script: Option<String>) -> 
         command: request.command.clone(),
     })
 }
+
+#[cfg(test)]
+pub(in crate::create) mod tests;

@@ -569,6 +569,109 @@ mod tests {
     }
 
     #[test]
+    fn each_place_that_goes_is_looked_at_once_and_nothing_of_the_hosts() {
+        let mount = |kind: &str, source: &str, target: &str| MountFacts {
+            kind: kind.to_owned(),
+            source: source.to_owned(),
+            target: target.to_owned(),
+            writable: true,
+        };
+        let volume = |kind: Kind, name: &str| {
+            let record = amika_core::label::ResourceRecord {
+                created_at: Some(5_000),
+                ..amika_core::label::ResourceRecord::new(kind)
+            };
+            let facts = VolumeFacts {
+                name: name.to_owned(),
+                labels: record.to_labels(),
+                driver: "local".to_owned(),
+                mountpoint: String::new(),
+            };
+            (kind, facts)
+        };
+        let home = || mount("volume", "home", path::HOME);
+        let clone = || mount("volume", "git", "/home/amika/workspace/app");
+        let copy = || mount("volume", "copy", "/data");
+        let bind = |target| mount("bind", "/host", target);
+        let manifest = |place: &str| (place.to_owned(), Manifest::begin(0));
+        let going = [
+            volume(Kind::Home, "home"),
+            volume(Kind::State, "state"),
+            volume(Kind::RwCopy, "copy"),
+        ];
+        let workspace = path::WORKSPACE;
+        let (begun, copied) = ("not begun", "not copied");
+        // Which place by which rule, whether a helper is needed to look beneath a mount, and what is left out.
+        for (mounts, manifests, expected) in [
+            (
+                vec![home()],
+                vec![manifest(path::HOME)],
+                vec![(workspace, begun, false, 0), (path::HOME, begun, false, 1)],
+            ),
+            // Of an amikad that kept no list.
+            (
+                vec![home()],
+                vec![],
+                vec![
+                    (workspace, "everything", false, 0),
+                    (path::HOME, "since 5", false, 1),
+                ],
+            ),
+            (
+                vec![home(), clone(), bind("/home/amika/.cache")],
+                vec![manifest(path::HOME)],
+                vec![(workspace, begun, true, 1), (path::HOME, begun, true, 3)],
+            ),
+            (
+                vec![home(), copy(), bind("/data/in")],
+                vec![manifest(path::HOME), manifest("/data")],
+                vec![
+                    (workspace, begun, false, 0),
+                    (path::HOME, begun, false, 1),
+                    ("/data", copied, true, 1),
+                ],
+            ),
+            // A copy whose list is gone is told by its times.
+            (
+                vec![home(), copy()],
+                vec![manifest(path::HOME)],
+                vec![
+                    (workspace, begun, false, 0),
+                    (path::HOME, begun, false, 1),
+                    ("/data", "since 5", false, 0),
+                ],
+            ),
+            // Where the host's own is mounted there is nothing that goes.
+            (
+                vec![home(), bind(workspace)],
+                vec![manifest(path::HOME)],
+                vec![(path::HOME, begun, true, 2)],
+            ),
+            (vec![bind(path::HOME)], vec![manifest(path::HOME)], vec![]),
+        ] {
+            let found = choose(&mounts, &going, manifests);
+            let found: Vec<(&str, String, bool, usize)> = found
+                .iter()
+                .map(|(look, helper)| {
+                    let rule = match &look.rule {
+                        Rule::Everything => "everything".to_owned(),
+                        Rule::NotCopied(_) => copied.to_owned(),
+                        Rule::NotBegun(..) => begun.to_owned(),
+                        Rule::WrittenSince(second) => format!("since {second}"),
+                    };
+                    let place = look.place.to_str().expect("text");
+                    (place, rule, helper.is_some(), look.beneath.len())
+                })
+                .collect();
+            let expected: Vec<(&str, String, bool, usize)> = expected
+                .into_iter()
+                .map(|(place, rule, helper, count)| (place, rule.to_owned(), helper, count))
+                .collect();
+            assert_eq!(found, expected, "{mounts:?}");
+        }
+    }
+
+    #[test]
     fn a_single_file_is_known_by_its_place() {
         let directory = tempfile::tempdir().expect("a directory");
         let file = directory.path().join("notes");

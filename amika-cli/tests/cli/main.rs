@@ -6,5 +6,6 @@
 )]
 
 mod config_check;
+mod presets;
 mod security;
 mod user_settings;

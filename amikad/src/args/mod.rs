@@ -28,6 +28,8 @@ Usage:
       Signals what `exec-as --id ID` started; exits 3 if it is gone.
   amikad unpack PIPE BOOT_ID DIR
       Unpacks the tar archive that the host writes into PIPE; exits 3 if the host is another kernel.
+  amikad times DIR
+      Gives files beneath DIR the times that standard input tells: SECONDS PATH, each ended by a zero byte.
   amikad --version | --help
 ";
 
@@ -66,6 +68,8 @@ pub(crate) enum Command {
     },
     /// Unpack an archive.
     Unpack(Unpack),
+    /// Give files beneath a directory their times.
+    Times(PathBuf),
     /// Print the version.
     Version,
     /// Print [`HELP`].
@@ -119,6 +123,10 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
         Some("--version" | "-V") => Ok(Command::Version),
         Some("--help" | "-h" | "help") => Ok(Command::Help),
         Some("unpack") => parse_unpack(args),
+        Some("times") => {
+            let directory = args.0.next().ok_or("`times` needs DIR")?;
+            args.end().map(|()| Command::Times(directory.into()))
+        }
         Some("relay") => args.end().map(|()| Command::Relay),
         Some("listening") => parse_listening(args),
         Some("health") => {

@@ -85,6 +85,16 @@ fn exec_as_keeps_the_order_of_its_variables() {
 }
 
 #[test]
+fn times_takes_a_directory() {
+    assert_eq!(
+        parse_words(&["times", "/d"]),
+        Ok(Command::Times("/d".into()))
+    );
+    assert!(parse_words(&["times"]).is_err());
+    assert!(parse_words(&["times", "/d", "more"]).is_err());
+}
+
+#[test]
 fn unpack_takes_three_arguments() {
     assert_eq!(
         parse_words(&["unpack", "/p", "boot", "/d"]),

@@ -1,7 +1,7 @@
-//! Choosing a small IPv4 network that nothing else on a host uses.
+//! Choosing networks that nothing else on a host uses: a small one of IPv4, and one of IPv6.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 /// Where networks of one sandbox are chosen from, in this order. Docker takes none of its own from either,
@@ -106,6 +106,17 @@ pub fn choose(taken: &[Subnet], start: u32) -> Option<Subnet> {
             })
             .find(|subnet| near.iter().all(|taken| !taken.overlaps(*subnet)))
     })
+}
+
+/// The IPv6 network of 64 bits for a bridge, of the addresses that everybody may use within his own site: RFC 4193.
+/// `random` makes it one that nobody else has: its low 40 bits are the global id, the 16 above them the subnet's.
+pub fn unique_local(random: u64) -> String {
+    let [_, subnet @ .., g1, g2, g3, g4, g5] = random.to_be_bytes();
+    let global = [0xfd, g1, g2, g3, g4, g5];
+    let mut bytes = [0; 16];
+    bytes[..6].copy_from_slice(&global);
+    bytes[6..8].copy_from_slice(&subnet);
+    format!("{}/64", Ipv6Addr::from(bytes))
 }
 
 #[cfg(test)]
@@ -238,6 +249,18 @@ mod tests {
                 .inspect(|chosen| assert!(pool.overlaps(*chosen), "{chosen}"))
                 .collect();
             assert_eq!(chosen.len(), 2048);
+        }
+    }
+
+    #[test]
+    fn an_ipv6_network_is_a_local_one_of_its_own() {
+        for (random, network) in [
+            (0, "fd00::/64"),
+            (0xff_ffff_ffff, "fdff:ffff:ffff::/64"),
+            // The highest byte is of no use.
+            (0xee12_3401_0203_0405, "fd01:203:405:1234::/64"),
+        ] {
+            assert_eq!(unique_local(random), network, "{random:x}");
         }
     }
 }

@@ -39,7 +39,7 @@ pub use events::{ContainerEvent, EventQuery};
 pub use exec::{ExecOutput, ExecSession, ExecSpec};
 pub use image::{ImageFacts, ImageSummary, RegistryLogin};
 pub use logs::LogQuery;
-pub use network::{JoinedNetwork, Network, NetworkSpec};
+pub use network::{JoinedNetwork, Link, Network, NetworkSpec};
 pub use path::PathKind;
 pub use reach::Reach;
 pub use socket::SocketRights;

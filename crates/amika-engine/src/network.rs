@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use amika_core::name::can_be_on_an_engine;
-use amika_core::subnet::Subnet;
+use amika_core::subnet::{Subnet, unique_local};
 use bollard::models::{
     EndpointSettings, Ipam, IpamConfig, NetworkCreateRequest, NetworkDisconnectRequest,
 };
@@ -23,6 +23,17 @@ pub struct NetworkFacts {
     pub labels: HashMap<String, String>,
     /// Whether nothing outside of it is reached from it.
     pub internal: bool,
+    /// How packets travel on it.
+    pub link: Link,
+}
+
+/// How packets travel on a network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Link {
+    /// The largest packet, in bytes, as the engine was told; none where it was told nothing.
+    pub mtu: Option<String>,
+    /// Whether containers have addresses of IPv6.
+    pub has_ipv6: bool,
 }
 
 /// A network to be made: a bridge on which containers do not reach each other.
@@ -49,6 +60,10 @@ pub struct Network {
     pub labels: BTreeMap<String, String>,
     /// Its addresses, as far as they are of IPv4.
     pub subnets: Vec<Subnet>,
+    /// Whether nothing outside of it is reached from it.
+    pub internal: bool,
+    /// How packets travel on it.
+    pub link: Link,
 }
 
 /// A network that a container was put on.
@@ -74,6 +89,13 @@ pub(super) fn joined(networks: Option<HashMap<String, EndpointSettings>>) -> Vec
     joined
 }
 
+fn link(options: Option<HashMap<String, String>>, has_ipv6: Option<bool>) -> Link {
+    Link {
+        mtu: options.and_then(|mut options| options.remove(MTU)),
+        has_ipv6: has_ipv6.unwrap_or_default(),
+    }
+}
+
 impl Engine {
     /// Looks at a network; `None` when there is none of that name, or it is one that a path of the engine's
     /// API cannot have.
@@ -90,6 +112,7 @@ impl Engine {
             Ok(network) => Ok(Some(NetworkFacts {
                 labels: network.labels.unwrap_or_default(),
                 internal: network.internal.unwrap_or_default(),
+                link: link(network.options, network.enable_ipv6),
             })),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
@@ -120,6 +143,8 @@ impl Engine {
                 name: network.name.unwrap_or_default(),
                 id: network.id.unwrap_or_default(),
                 labels: network.labels.unwrap_or_default().into_iter().collect(),
+                internal: network.internal.unwrap_or_default(),
+                link: link(network.options, network.enable_ipv6),
                 subnets: network
                     .ipam
                     .and_then(|ipam| ipam.config)
@@ -167,18 +192,28 @@ impl Engine {
             // With an address of the host's on it, all services of the host would be reached there.
             options.extend([option("inhibit_ipv4", true)]);
         }
-        // The engine gives it to its own bridge alone, and behind a VPN larger packets vanish.
-        options.extend(self.default_mtu().await?.map(|mtu| (MTU.to_owned(), mtu)));
+        // What the engine was told, it gives to its own bridge alone: behind a VPN larger packets vanish.
+        let theirs = self.default_link().await?.unwrap_or_default();
+        options.extend(theirs.mtu.map(|mtu| (MTU.to_owned(), mtu)));
+        // Nor has the host an address of IPv6 on one without a way out.
+        let ipv6 = (theirs.has_ipv6 && !spec.internal).then(|| unique_local(rand::random()));
+        let subnets = [spec.subnet.map(|subnet| subnet.to_string()), ipv6.clone()];
+        let config: Vec<IpamConfig> = subnets
+            .into_iter()
+            .flatten()
+            .map(|subnet| IpamConfig {
+                subnet: Some(subnet),
+                ..IpamConfig::default()
+            })
+            .collect();
         let request = NetworkCreateRequest {
             name: spec.name.clone(),
             driver: Some("bridge".into()),
             internal: Some(spec.internal),
             options: Some(options),
-            ipam: spec.subnet.map(|subnet| Ipam {
-                config: Some(vec![IpamConfig {
-                    subnet: Some(subnet.to_string()),
-                    ..IpamConfig::default()
-                }]),
+            enable_ipv6: ipv6.map(|_| true),
+            ipam: (!config.is_empty()).then(|| Ipam {
+                config: Some(config),
                 ..Ipam::default()
             }),
             labels: Some(spec.labels.clone().into_iter().collect()),
@@ -191,15 +226,13 @@ impl Engine {
             .map_err(EngineError::from_bollard)
     }
 
-    /// The MTU that the engine was given for its own bridge, if any.
-    async fn default_mtu(&self) -> Result<Option<String>, EngineError> {
-        let bridge = self.docker.inspect_network(DEFAULT_BRIDGE, None).await;
-        match bridge.map_err(EngineError::from_bollard) {
-            Ok(network) => Ok(network.options.and_then(|mut it| it.remove(MTU))),
-            // Podman has none of that name.
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        }
+    /// How packets travel on the engine's own bridge; none where it has no such, as Podman.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn default_link(&self) -> Result<Option<Link>, EngineError> {
+        let bridge = self.inspect_network(DEFAULT_BRIDGE).await?;
+        Ok(bridge.map(|bridge| bridge.link))
     }
 
     /// Removes a network by id; one that does not exist counts as removed. A container that is going

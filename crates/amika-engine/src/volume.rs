@@ -60,7 +60,22 @@ impl Engine {
 
     /// Lists the volumes that have a label (`key` or `key=value`), by name.
     pub async fn list_volumes(&self, label: &str) -> Result<Vec<VolumeFacts>, EngineError> {
-        let filters = HashMap::from([("label", vec![label])]);
+        self.volumes(HashMap::from([("label", vec![label])])).await
+    }
+
+    /// The same of those that no container has, running or not.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn unused_volumes(&self, label: &str) -> Result<Vec<VolumeFacts>, EngineError> {
+        let filters = [("label", vec![label]), ("dangling", vec!["true"])];
+        self.volumes(HashMap::from(filters)).await
+    }
+
+    async fn volumes(
+        &self,
+        filters: HashMap<&str, Vec<&str>>,
+    ) -> Result<Vec<VolumeFacts>, EngineError> {
         let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
         let answer = self
             .docker

@@ -48,6 +48,18 @@ impl PrivateEngine {
         Self::start_with(stage, images, &["--userns-remap=daemon:daemon"])
     }
 
+    /// Starts one whose own network has packets of so many bytes at most, and addresses of IPv6.
+    pub(crate) fn start_with_ipv6(stage: &Stage, images: &[&str]) -> Self {
+        // In its namespace there is no other bridge.
+        let options = &[
+            "--bridge=",
+            "--mtu=1400",
+            "--ipv6",
+            "--fixed-cidr-v6=fd00:a::/64",
+        ];
+        Self::start_with(stage, images, options)
+    }
+
     fn start_with(stage: &Stage, images: &[&str], options: &'static [&'static str]) -> Self {
         assert!(
             rustix::process::geteuid().is_root(),

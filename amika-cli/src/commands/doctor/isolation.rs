@@ -8,6 +8,10 @@ use amika_engine::{Engine, SystemFacts};
 
 /// Whether bridged packets pass iptables, without which containers of one bridge reach each other.
 const BRIDGE_FILTER: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
+/// The same of IPv6.
+const BRIDGE_FILTER_IPV6: &str = "/proc/sys/net/bridge/bridge-nf-call-ip6tables";
+/// The first engine that keeps IPv6 packets out as those of IPv4, unless it is told not to.
+const FILTERS_IPV6: u32 = 27;
 /// The first engine that lets nobody but this host to a port published on 127.0.0.1.
 const GUARDED: u32 = 28;
 
@@ -80,6 +84,10 @@ struct Facts {
     runc: Option<String>,
     /// Whether bridged packets pass iptables; none where that is not known.
     filters_bridges: Option<bool>,
+    /// Whether sandboxes have addresses of IPv6.
+    has_ipv6: bool,
+    /// Whether bridged packets of IPv6 pass ip6tables; none where that is not known.
+    filters_ipv6_bridges: Option<bool>,
     /// The interface by which this host is reached.
     interface: Option<String>,
 }
@@ -117,7 +125,14 @@ pub(super) async fn look(engine: &Engine, system: &SystemFacts) -> Result<Vec<Fi
         None
     };
     let routes = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
+    let ours = engine.inspect_network(networks::DEFAULT).await?;
+    let filters_ipv6_bridges = std::fs::read_to_string(BRIDGE_FILTER_IPV6)
+        .ok()
+        .filter(|_| engine.is_local() && root.shares_networks())
+        .map(|text| text.trim() != "0");
     let facts = Facts {
+        has_ipv6: ours.is_some_and(|network| network.link.has_ipv6),
+        filters_ipv6_bridges,
         version: system.version.clone(),
         is_podman: engine.is_podman().await?,
         root,
@@ -125,7 +140,7 @@ pub(super) async fn look(engine: &Engine, system: &SystemFacts) -> Result<Vec<Fi
         filters_bridges,
         interface: default_interface(&routes).filter(|_| engine.is_local()),
     };
-    let rules = [neighbours, runc_escapes, bridge_filter];
+    let rules = [neighbours, runc_escapes, bridge_filter, ipv6_filter];
     let findings = rules.into_iter().filter_map(|rule| rule(&facts));
     Ok(findings.chain([users(&facts)]).collect())
 }
@@ -242,6 +257,32 @@ fn bridge_filter(facts: &Facts) -> Option<Finding> {
              (a file in /etc/sysctl.d keeps it)"
                 .into(),
         ),
+    })
+}
+
+/// Whether the engine keeps sandboxes apart by IPv6 too, where they have it.
+fn ipv6_filter(facts: &Facts) -> Option<Finding> {
+    if !facts.has_ipv6 || facts.is_podman {
+        return None;
+    }
+    let is_old = Version::parse(&facts.version)?.major() < FILTERS_IPV6;
+    if !is_old && facts.filters_ipv6_bridges != Some(false) {
+        return None;
+    }
+    let hint = if is_old {
+        "update the engine to 27 or later, or set `\"experimental\": true, \"ip6tables\": true` in \
+         /etc/docker/daemon.json and start it anew; or close them yourself with ip6tables"
+    } else {
+        "`sudo modprobe br_netfilter && sudo sysctl -w net.bridge.bridge-nf-call-ip6tables=1` \
+         (a file in /etc/sysctl.d keeps it)"
+    };
+    Some(Finding {
+        name: "ipv6",
+        result: Outcome::Warning,
+        message: "sandboxes have IPv6, as the engine's own network has, and by it they reach each other's ports \
+                  unless the engine was told to filter it"
+            .into(),
+        hint: Some(hint.into()),
     })
 }
 
@@ -400,6 +441,26 @@ mod tests {
             ..engine("24.0.7")
         };
         assert_eq!(runc_escapes(&odd), None);
+    }
+
+    #[test]
+    fn ipv6_that_passes_no_filter_is_told_where_sandboxes_have_it() {
+        for (version, has_ipv6, filters, expected) in [
+            ("20.10.24", true, Some(true), true),
+            ("26.1.5", true, None, true),
+            ("27.0.0", true, None, false),
+            ("27.0.0", true, Some(true), false),
+            ("28.2.2", true, Some(false), true),
+            ("20.10.24", false, Some(false), false),
+        ] {
+            let facts = Facts {
+                has_ipv6,
+                filters_ipv6_bridges: filters,
+                ..engine(version)
+            };
+            let found = ipv6_filter(&facts);
+            assert_eq!(is_warned(found.as_ref()), expected, "{facts:?}");
+        }
     }
 
     #[test]

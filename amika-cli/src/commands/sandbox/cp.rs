@@ -77,6 +77,12 @@ pub(super) async fn run(args: &CpArgs, app: &App) -> Result<u8> {
     if let Some(line) = report.told_changes() {
         app.out.warn(&line);
     }
+    if report.untimely_count > 0 {
+        app.out.warn(&format!(
+            "{} of before 1970 or after 2262 did not get their time: only in a sandbox that runs they do",
+            report.untimely_count
+        ));
+    }
     if let Some(line) = inert(report) {
         app.out.warn(&line);
     }

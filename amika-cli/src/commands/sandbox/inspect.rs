@@ -19,11 +19,14 @@ use crate::daemon::read_boot_record;
 use crate::error::Result;
 use crate::output::human_age;
 use crate::overlay::{self, Role};
-use crate::sandbox::{Sandbox, State};
+use crate::sandbox::{Answer, Sandbox, State};
 use crate::sign_ins;
 use crate::trust::Trust;
 use crate::view::{self, PortView, SandboxView};
 use amika_engine::{CapabilityFacts, Engine, LimitFacts};
+
+/// A daemon that says nothing for so long, by its port and by the relay, does not answer.
+const LONGEST_ANSWER: Duration = Duration::from_secs(5);
 
 /// What `inspect` shows.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -175,9 +178,12 @@ pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
     let mut status = None;
     let mut access = None;
     let mut last_boot = None;
+    let mut answer = Answer::NotAsked;
     if sandbox.is_running() && sandbox.is_identified() {
         let client = sandbox.client(&engine)?;
-        status = client.status().await.ok();
+        let asked = tokio::time::timeout(LONGEST_ANSWER, client.status());
+        status = asked.await.ok().and_then(Result::ok);
+        answer = Answer::of(status.as_ref());
         let off = ServiceState::Off;
         if status
             .as_ref()
@@ -188,11 +194,10 @@ pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
     } else if !sandbox.is_running() && !sandbox.is_dead() {
         last_boot = read_boot_record(&engine, &sandbox.container.id).await?;
     }
-    let phase = status.as_ref().map(|status| status.phase);
     let state = State::tell(
         sandbox.container.state,
         &sandbox.record,
-        phase,
+        answer,
         last_boot.as_ref(),
     );
     let base = SandboxView::of(&sandbox, state).told_by(status.as_ref());

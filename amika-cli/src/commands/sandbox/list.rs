@@ -1,7 +1,7 @@
 //! `amika sandbox list`.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use amika_core::contract::path;
 use amika_core::label::{Kind, Reading, key};
@@ -16,12 +16,14 @@ use crate::daemon::{Client, UserKey, read_boot_record};
 use crate::error::Result;
 use crate::lost::Lost;
 use crate::output::{Table, human_age, human_size};
-use crate::sandbox::{self, State};
+use crate::sandbox::{self, Answer, State};
 use crate::view::{self, RepositoryView, SandboxView};
 use amika_engine::{ContainerState, ContainerSummary, Engine, VolumeFacts};
 
-/// A daemon that is up answers within a millisecond; a list does not wait for one that is not.
-const PHASE_TIMEOUT: Duration = Duration::from_millis(300);
+/// A daemon that is up answers within a millisecond, on a machine that is busy somewhat later.
+const PHASE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The same once a list took that long already: it does not wait for many that hang, one after the other.
+const LATE_TIMEOUT: Duration = Duration::from_millis(300);
 /// How long it may where only the relay is left.
 const RELAY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Sandboxes that are asked at once: an engine with thousands is not to be asked of all in one moment.
@@ -124,6 +126,7 @@ async fn rows(
     let (list, volumes) = futures_util::try_join!(sandbox::list(engine), listed)?;
     let gone = lost(engine, &list, &volumes).await?;
     let user_key = UserKey::load()?;
+    let begun = Instant::now();
     let views = list.into_iter().map(|(container, reading)| {
         let user_key = &user_key;
         view::warn_of_labels(&container.name, &reading.problems, &app.out);
@@ -135,7 +138,7 @@ async fn rows(
             // One whose health check succeeded has its setup behind it: asking each of a hundred
             // would take longer than the list itself. Only the document says where OpenCode is.
             let ask = app.out.is_json() || !container.is_healthy();
-            let sandbox = view_of(engine, user_key, container, &reading, ask).await;
+            let sandbox = view_of(engine, user_key, container, &reading, ask, begun).await;
             Listed { sandbox, details }
         }
     });
@@ -195,11 +198,13 @@ async fn view_of(
     container: ContainerSummary,
     reading: &Reading,
     ask: bool,
+    begun: Instant,
 ) -> SandboxView {
     let record = &reading.record;
     let is_identified = reading.is_identified();
     let exit_code = exit_code(&container);
     let mut status = None;
+    let mut answer = Answer::NotAsked;
     let mut boot = None;
     match container.state {
         ContainerState::Running if ask && is_identified => {
@@ -209,20 +214,21 @@ async fn view_of(
             // From another machine's engine the list is not worth an exec in each that is up; of another,
             // only amikad knows whether its setup runs.
             if !client.is_relayed() || !container.is_healthy() {
-                let mut answer = std::pin::pin!(client.status());
+                let mut asked = std::pin::pin!(client.status());
                 let limit = if client.is_relayed() {
                     RELAY_TIMEOUT
                 } else {
-                    PHASE_TIMEOUT
+                    patience(begun.elapsed())
                 };
-                let quick = tokio::time::timeout(limit, answer.as_mut()).await;
+                let quick = tokio::time::timeout(limit, asked.as_mut()).await;
                 let told = match quick {
                     Err(_) if client.is_relayed() => {
-                        tokio::time::timeout(RELAY_TIMEOUT, answer).await
+                        tokio::time::timeout(RELAY_TIMEOUT, asked).await
                     }
                     told => told,
                 };
                 status = told.ok().and_then(Result::ok);
+                answer = Answer::of(status.as_ref());
             }
         }
         ContainerState::Exited if !exit_code.is_some_and(|code| STOPPED.contains(&code)) => {
@@ -230,7 +236,6 @@ async fn view_of(
         }
         _ => {}
     }
-    let phase = status.as_ref().map(|status| status.phase);
     let view = SandboxView {
         name: container.name,
         id: if is_identified {
@@ -238,7 +243,7 @@ async fn view_of(
         } else {
             String::new()
         },
-        state: State::tell(container.state, record, phase, boot.as_ref()),
+        state: State::tell(container.state, record, answer, boot.as_ref()),
         exit_code,
         image: record.image.clone().unwrap_or(container.image),
         preset: record.preset.clone(),
@@ -250,8 +255,27 @@ async fn view_of(
     view.told_by(status.as_ref())
 }
 
+/// How long a list that took so long already waits for a daemon on a port of this machine.
+fn patience(took: Duration) -> Duration {
+    PHASE_TIMEOUT.saturating_sub(took).max(LATE_TIMEOUT)
+}
+
 /// The exit code in the engine's sentence: `Exited (3) 2 minutes ago`.
 fn exit_code(container: &ContainerSummary) -> Option<i64> {
     let rest = container.status.strip_prefix("Exited (")?;
     rest.split_once(')')?.0.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_waits_for_all_that_hang_as_for_one() {
+        assert_eq!(patience(Duration::ZERO), PHASE_TIMEOUT);
+        let left = patience(Duration::from_millis(500));
+        assert_eq!(left, Duration::from_millis(500));
+        assert_eq!(patience(PHASE_TIMEOUT), LATE_TIMEOUT);
+        assert_eq!(patience(Duration::from_mins(1)), LATE_TIMEOUT);
+    }
 }

@@ -12,4 +12,4 @@ pub use live::{CUT, GONE, open as open_content};
 pub use pack::{Top, pack, pack_noting};
 pub use report::{Report, at, shown};
 pub use tar_in::modified;
-pub use tar_out::{Modes, TarOut};
+pub use tar_out::{Modes, OddTimes, TarOut};

@@ -84,7 +84,7 @@ fn write<W: Write>(
             packer.directory(&opened, source, Path::new(""))?;
         }
     }
-    tar.finish()?;
+    report.odd_times = tar.finish()?;
     Ok(report)
 }
 

@@ -6,6 +6,8 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::OddTimes;
+
 /// How many of the entries that were left out are named.
 const NAMED: usize = 100;
 /// How many of what changed are in a line.
@@ -36,6 +38,11 @@ pub struct Report {
     pub acted_on_count: u64,
     /// The first hundred of them.
     pub acted_on: Vec<String>,
+    /// How many have another time than their source, since the sandbox does not run: before 1970, or after 2262.
+    pub untimely_count: u64,
+    /// Times that have to be set afterwards.
+    #[serde(skip)]
+    pub odd_times: OddTimes,
 }
 
 /// A git directory that was made inert.

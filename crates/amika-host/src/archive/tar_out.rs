@@ -28,6 +28,30 @@ pub struct TarOut<W: Write> {
     modes: Modes,
     /// What all names begin with.
     prefix: PathBuf,
+    odd_times: OddTimes,
+}
+
+/// Times that an engine does not give to a file, see [`tar_time::is_odd`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OddTimes {
+    /// How many there are.
+    pub count: usize,
+    /// The first of them, by the names in the archive, in seconds since 1970.
+    pub known: Vec<(PathBuf, i64)>,
+}
+
+impl OddTimes {
+    /// So many are kept.
+    const KEPT: usize = 100_000;
+
+    fn note(&mut self, path: PathBuf, seconds: i64) {
+        if tar_time::is_odd(seconds) {
+            self.count += 1;
+            if self.known.len() < Self::KEPT {
+                self.known.push((path, seconds));
+            }
+        }
+    }
 }
 
 impl<W: Write> TarOut<W> {
@@ -39,6 +63,7 @@ impl<W: Write> TarOut<W> {
             owner,
             modes,
             prefix: prefix.into(),
+            odd_times: OddTimes::default(),
         }
     }
 
@@ -54,6 +79,7 @@ impl<W: Write> TarOut<W> {
     /// Adds a directory.
     pub fn directory(&mut self, path: &Path, mode: u32, mtime: i64) -> io::Result<()> {
         let mut header = self.header(EntryType::Directory, mode, mtime, 0);
+        self.odd_times.note(self.prefix.join(path), mtime);
         self.builder
             .append_data(&mut header, self.prefix.join(path), io::empty())
     }
@@ -71,6 +97,7 @@ impl<W: Write> TarOut<W> {
         content: impl Read,
     ) -> io::Result<()> {
         let mut header = self.header(EntryType::Regular, mode, mtime, size);
+        self.odd_times.note(self.prefix.join(path), mtime);
         let exactly = Exactly {
             left: size,
             content,
@@ -89,6 +116,7 @@ impl<W: Write> TarOut<W> {
             long.set_cksum();
             self.builder.append(&long, target.chain(&[0_u8][..]))?;
         }
+        self.odd_times.note(self.prefix.join(path), mtime);
         let mut header = self.header(EntryType::Symlink, 0o777, mtime, 0);
         let field = target.len().min(LINK_FIELD);
         header.as_old_mut().linkname[..field].copy_from_slice(&target[..field]);
@@ -110,9 +138,10 @@ impl<W: Write> TarOut<W> {
             .append_link(&mut header, self.prefix.join(path), target)
     }
 
-    /// Writes the end.
-    pub fn finish(self) -> io::Result<()> {
-        self.builder.into_inner()?.flush()
+    /// Writes the end; returns the times that an engine does not give to files.
+    pub fn finish(self) -> io::Result<OddTimes> {
+        self.builder.into_inner()?.flush()?;
+        Ok(self.odd_times)
     }
 
     fn header(&self, kind: EntryType, mode: u32, mtime: i64, size: u64) -> Header {

@@ -11,7 +11,7 @@ use crate::create::TakenView;
 use crate::error::Result;
 use crate::output::Steps;
 use crate::ready::Ready;
-use crate::sandbox::{Sandbox, State};
+use crate::sandbox::{Answer, Sandbox, State};
 use crate::view::SandboxView;
 use amika_engine::Engine;
 
@@ -63,7 +63,8 @@ pub(super) async fn report(
             let phase = status
                 .as_ref()
                 .map_or(Phase::Starting, |status| status.phase);
-            State::tell(sandbox.container.state, &sandbox.record, Some(phase), None)
+            let answer = Answer::Phase(phase);
+            State::tell(sandbox.container.state, &sandbox.record, answer, None)
         }
     };
     let view = CreatedView {
