@@ -11,6 +11,7 @@ mod health_check;
 mod limit;
 mod listeners;
 mod log_stream;
+mod ports;
 mod route;
 mod tunnel;
 
