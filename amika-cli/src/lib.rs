@@ -29,6 +29,7 @@ mod deliver;
 mod engine;
 mod environment;
 mod error;
+mod forward;
 pub mod git;
 mod host;
 mod host_path;

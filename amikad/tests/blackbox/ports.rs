@@ -22,7 +22,6 @@ kept = [tcp(socket.AF_INET, '127.0.0.1', 3000), tcp(socket.AF_INET, '0.0.0.0', 3
     udp('0.0.0.0', 5353)]
 # One that is connected listens to nobody.
 client = socket.create_connection(('127.0.0.1', 3000))
-if os.getuid() == 0: os.setgroups([]); os.setgid(1000); os.setuid(1000)
 open('/tmp/up', 'w').close()
 import time; time.sleep(600)
 ";
@@ -103,6 +102,10 @@ fn without_the_right_to_look_at_others_the_process_is_found_all_the_same() {
     eventually("the servers", || {
         sandbox.path("/tmp/up").exists().then_some(())
     });
+    let status = std::fs::read_to_string(format!("/proc/{}/status", sandbox.pid())).unwrap();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:\t"));
+    let effective = u64::from_str_radix(effective.unwrap(), 16).unwrap();
+    assert_eq!(effective & (1 << 19), 0, "SYS_PTRACE: {status}");
     let list = sandbox.api("/v1/ports").json();
     assert!(entry(&list, 3000)["pid"].as_i64().unwrap() > 1, "{list}");
 }
