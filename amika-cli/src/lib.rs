@@ -37,6 +37,7 @@ mod image_labels;
 mod inject;
 mod interrupt;
 mod leftovers;
+mod listening;
 mod lock;
 mod lost;
 mod networks;
