@@ -105,7 +105,7 @@ fn ports_are_reached_where_none_is_published() {
     socket.connect(("127.0.0.1", udp)).unwrap();
     for said in [&b"one"[..], b"", &[b'y'; 9000]] {
         socket.send(said).unwrap();
-        let mut heard = [0; 65_536];
+        let mut heard = vec![0; 65_536];
         let count = socket.recv(&mut heard).unwrap();
         assert_eq!(heard[..count], said.to_ascii_uppercase());
     }
@@ -323,18 +323,18 @@ fn who_listens_is_listed_and_a_published_port_that_reaches_nobody_is_told() {
         stage.amika(&all).output()
     };
     let rows = list(&["--all", "-o", "json"]).json();
-    let state = |service: Option<&str>, port: u16| {
+    let heard = |service: Option<&str>, port: u16| {
         let rows = rows.as_array().unwrap();
         let row = rows.iter().find(|row| {
             row["service"].as_str() == service && row["ports"][0]["container_port"] == port
         });
         row.unwrap_or_else(|| panic!("{port}: {rows:?}"))["ports"][0]["listening"].clone()
     };
-    assert_eq!(state(Some("near"), loopback)["state"], "loopback_only");
-    assert_eq!(state(Some("near"), loopback)["program"], "perl");
-    assert_eq!(state(Some("far"), all)["state"], "listening");
-    assert_eq!(state(Some("none"), nobody)["state"], "nothing");
-    assert_eq!(state(None, undeclared)["state"], "loopback_only");
+    assert_eq!(heard(Some("near"), loopback)["state"], "loopback_only");
+    assert_eq!(heard(Some("near"), loopback)["program"], "perl");
+    assert_eq!(heard(Some("far"), all)["state"], "listening");
+    assert_eq!(heard(Some("none"), nobody)["state"], "nothing");
+    assert_eq!(heard(None, undeclared)["state"], "loopback_only");
     let text = list(&["--all"]).stdout_text();
     assert!(
         text.contains("loopback only") && text.contains("nothing"),

@@ -11,7 +11,7 @@ mod wanted;
 mod way;
 
 pub use bind::{Bound, bind, next_free};
-pub use wanted::{Key, wanted};
+pub use wanted::{Key, MOST, wanted};
 pub use way::{Failure, Way};
 
 use std::sync::Arc;

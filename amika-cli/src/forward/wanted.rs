@@ -8,6 +8,9 @@ use amika_core::wire::Listener;
 /// A port of the sandbox.
 pub type Key = (Port, Protocol);
 
+/// So many ports are forwarded at once: a program inside decides how many there are, and each takes one of this machine's.
+pub const MOST: usize = 256;
+
 /// The ports of a list, each with the program that has it. A UDP socket on a number that the kernel chose is a
 /// client's, which waits for an answer, and no server.
 pub fn wanted(list: &[Listener]) -> BTreeMap<Key, Option<String>> {

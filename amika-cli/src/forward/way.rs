@@ -40,7 +40,7 @@ pub enum Failure {
 /// What the sandbox does.
 #[derive(Clone)]
 enum Place {
-    Running(Client),
+    Running(Box<Client>),
     Stopped,
     Gone,
 }
@@ -67,7 +67,7 @@ impl Way {
             name: sandbox.name.clone(),
             id: sandbox.record.id.to_string(),
             container: Mutex::new(sandbox.container.id.clone()),
-            place: watch::Sender::new(Place::Running(client)),
+            place: watch::Sender::new(Place::Running(Box::new(client))),
         })
     }
 
@@ -79,7 +79,7 @@ impl Way {
         let mut tries = 1;
         loop {
             let client = match &*self.place.borrow() {
-                Place::Running(client) => client.clone(),
+                Place::Running(client) => Client::clone(client),
                 Place::Stopped | Place::Gone => return Err(Failure::Stopped),
             };
             match client.tunnel(port.get(), protocol).await {
@@ -104,7 +104,7 @@ impl Way {
         let mut place = self.place.subscribe();
         let settled = place.wait_for(|place| !matches!(place, Place::Stopped));
         match &*settled.await.ok()? {
-            Place::Running(client) => Some(client.clone()),
+            Place::Running(client) => Some(Client::clone(client)),
             Place::Stopped | Place::Gone => None,
         }
     }
@@ -169,7 +169,7 @@ impl Way {
             Some(sandbox) => {
                 self.container().clone_from(&sandbox.container.id);
                 if sandbox.is_running() {
-                    Place::Running(sandbox.client(&self.engine)?.patient())
+                    Place::Running(Box::new(sandbox.client(&self.engine)?.patient()))
                 } else {
                     Place::Stopped
                 }

@@ -117,7 +117,7 @@ mod tests {
         let (web, db) = (listener(3000, 7), listener(5432, 8));
         assert!(told(&[web.clone(), db.clone()], &[db.clone(), web.clone()]).is_empty());
         assert_eq!(
-            told(&[web.clone()], &[db.clone()]),
+            told(std::slice::from_ref(&web), std::slice::from_ref(&db)),
             [(false, 3000), (true, 5432)]
         );
         assert_eq!(

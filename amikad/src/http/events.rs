@@ -44,7 +44,7 @@ async fn write(shared: &Shared, boot: &str, mut next: u64, sender: &mpsc::Sender
     let mut closing = shared.closing.subscribe();
     // Who follows events asks for ports, too: what listens is looked for from now on.
     let mut listening: List = Arc::new([]);
-    let (mut list, mut ports) = ports::follow().await;
+    let (mut latest, mut ports) = ports::follow().await;
     loop {
         published.mark_unchanged();
         let last_round = *closing.borrow();
@@ -72,18 +72,18 @@ data: {data}
             }
         }
         // What changed twice while a client was slow did not change.
-        for change in port_changes(&listening, &list, now()) {
+        for change in port_changes(&listening, &latest, now()) {
             if sender.send(port_event(&change)).await.is_err() {
                 return;
             }
         }
-        listening.clone_from(&list);
+        listening.clone_from(&latest);
         if last_round {
             return;
         }
         tokio::select! {
             _ = published.changed() => {}
-            Ok(()) = ports.changed() => list.clone_from(&ports.borrow_and_update()),
+            Ok(()) = ports.changed() => latest.clone_from(&ports.borrow_and_update()),
             () = closed(&mut closing) => {}
             () = sender.closed() => return,
             () = tokio::time::sleep(PING_INTERVAL) => {

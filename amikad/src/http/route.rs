@@ -110,10 +110,10 @@ async fn route(
         }
         "/v1/ports" => {
             allow(request, &[Method::GET, Method::HEAD])?;
-            match ports::asks_to_follow(&query(request, &["follow"])?, request)? {
-                true => Ok(ports::follow(shared.clone(), STREAMS.take(door)?)),
-                false => Ok(ports::list().await),
+            if ports::asks_to_follow(&query(request, &["follow"])?, request)? {
+                return Ok(ports::follow(shared.clone(), STREAMS.take(door)?));
             }
+            Ok(ports::list().await)
         }
         "/v1/services/opencode" => {
             allow(request, &[Method::GET, Method::HEAD])?;

@@ -1,12 +1,12 @@
 //! Whose a socket is: the process that has a descriptor of it.
 //!
-//! In a default container root may not look at the descriptors of others (no SYS_PTRACE), but each user may at those of
+//! In a default container root may not look at the descriptors of others (no `SYS_PTRACE`), but each user may at those of
 //! their own: so the thread that looks takes on the process's user for files, for as long as it looks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::Path;
 
 use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 
@@ -69,7 +69,10 @@ impl Owner {
             return false;
         };
         let descriptor = format!("/proc/{}/fd/{}", self.pid, self.fd);
-        fs::read_link(descriptor).ok().and_then(inode_of) == Some(inode)
+        fs::read_link(descriptor)
+            .ok()
+            .and_then(|link| inode_of(&link))
+            == Some(inode)
     }
 }
 
@@ -98,7 +101,9 @@ pub(super) fn find(mut wanted: BTreeSet<u64>) -> BTreeMap<u64, Owner> {
             if wanted.is_empty() || left == 0 {
                 break;
             }
-            let inode = fs::read_link(descriptor.path()).ok().and_then(inode_of);
+            let inode = fs::read_link(descriptor.path())
+                .ok()
+                .and_then(|link| inode_of(&link));
             let fd = || descriptor.file_name().to_str()?.parse().ok();
             let (Some(inode), Some(fd)) = (inode, fd()) else {
                 continue;
@@ -119,7 +124,7 @@ pub(super) fn find(mut wanted: BTreeSet<u64>) -> BTreeMap<u64, Owner> {
 }
 
 /// The socket that a descriptor is, by its link `socket:[INODE]`.
-fn inode_of(link: PathBuf) -> Option<u64> {
+fn inode_of(link: &Path) -> Option<u64> {
     let text = link.to_str()?.strip_prefix("socket:[")?;
     text.strip_suffix(']')?.parse().ok()
 }
@@ -172,7 +177,7 @@ mod tests {
     fn the_process_of_a_socket_is_found_and_known_again() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let link = fs::read_link(format!("/proc/self/fd/{}", listener.as_raw_fd())).unwrap();
-        let inode = inode_of(link).unwrap();
+        let inode = inode_of(&link).unwrap();
         let owners = find(BTreeSet::from([inode]));
         let owner = &owners[&inode];
         assert_eq!(owner.pid, std::process::id().cast_signed());
@@ -192,9 +197,9 @@ mod tests {
 
     #[test]
     fn only_sockets_have_an_inode_of_one() {
-        assert_eq!(inode_of("socket:[42]".into()), Some(42));
+        assert_eq!(inode_of("socket:[42]".as_ref()), Some(42));
         for other in ["pipe:[42]", "socket:[x]", "/dev/null", "socket:[42", ""] {
-            assert_eq!(inode_of(other.into()), None);
+            assert_eq!(inode_of(other.as_ref()), None);
         }
     }
 }

@@ -25,7 +25,7 @@ static IS_TURNING: AtomicBool = AtomicBool::new(false);
 /// Looks, on a thread that nobody else waits for: a process may have a hundred thousand descriptors.
 pub(crate) async fn now() -> List {
     let mut looker = LOOKER.clone().lock_owned().await;
-    let looked = tokio::task::spawn_blocking(move || {
+    let look = tokio::task::spawn_blocking(move || {
         let list: List = looker.look().into();
         // Still under the lock: an older list never comes after a newer one.
         LAST.send_if_modified(|last| {
@@ -36,7 +36,7 @@ pub(crate) async fn now() -> List {
         list
     });
     // A look that panicked saw nothing.
-    looked.await.unwrap_or_default()
+    look.await.unwrap_or_default()
 }
 
 /// The list, and each one that differs from the one before. It is looked for as long as the receiver is there.

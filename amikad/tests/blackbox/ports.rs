@@ -103,7 +103,9 @@ fn without_the_right_to_look_at_others_the_process_is_found_all_the_same() {
         sandbox.path("/tmp/up").exists().then_some(())
     });
     let status = std::fs::read_to_string(format!("/proc/{}/status", sandbox.pid())).unwrap();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:\t"));
+    let effective = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:\t"));
     let effective = u64::from_str_radix(effective.unwrap(), 16).unwrap();
     assert_eq!(effective & (1 << 19), 0, "SYS_PTRACE: {status}");
     let list = sandbox.api("/v1/ports").json();
@@ -122,7 +124,7 @@ fn follow(sandbox: &Sandbox, target: &str) -> impl Iterator<Item = (String, Valu
     let lines = BufReader::new(stream).lines();
     lines.map_while(Result::ok).filter_map(move |line| {
         if let Some(name) = line.strip_prefix("event: ") {
-            event = name.to_owned();
+            name.clone_into(&mut event);
         }
         let data = line.strip_prefix("data: ")?;
         Some((event.clone(), serde_json::from_str(data).unwrap()))

@@ -231,12 +231,12 @@ fn datagrams_keep_their_limits() {
         sandbox.path("/tmp/up").exists().then_some(())
     });
     let mut stream = tunnel_of(&sandbox, 5353, "udp").unwrap();
-    for said in [&b"one"[..], b"", b"two", &[b'x'; 60_000]] {
+    for said in [&b"one"[..], b"", b"two", &vec![b'x'; 60_000]] {
         send(&mut stream, 0, said);
         assert_eq!(frame(&mut stream), (0, said.to_ascii_uppercase()));
     }
     // What nobody can be sent is lost, and nothing else.
-    send(&mut stream, 0, &[b'x'; 65_535]);
+    send(&mut stream, 0, &vec![b'x'; 65_535]);
     send(&mut stream, 0, b"still there");
     assert_eq!(frame(&mut stream).1, b"STILL THERE");
     // The other protocol's port is another port.

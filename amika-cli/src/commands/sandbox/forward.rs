@@ -20,7 +20,9 @@ use crate::commands::{follow, interruptible};
 use crate::daemon::{Client, ClientError};
 use crate::engine::{ContainerFacts, Engine};
 use crate::error::{CommandError, ExitCode, Result};
-use crate::forward::{Bound, Complain, Failure, Forwarded, Key, Way, bind, next_free, wanted};
+use crate::forward::{
+    Bound, Complain, Failure, Forwarded, Key, MOST, Way, bind, next_free, wanted,
+};
 use crate::output::{Printer, shell_quote};
 use crate::ports::{Holder, in_use};
 use crate::sandbox::Sandbox;
@@ -71,6 +73,8 @@ enum Event {
     Taken,
     /// With `--all`: nothing listens there any more.
     Closed,
+    /// With `--all`: there are more ports than are forwarded; told once.
+    TooMany,
     /// Somebody came, and could not be brought there; told once for each reason.
     Failed,
     /// The sandbox stopped.
@@ -186,6 +190,20 @@ impl Teller {
     ) -> Result<()> {
         // A reader that left does not end what others use.
         self.out.item(event, human).map(|_| ())
+    }
+
+    /// Says that there are more ports than are forwarded.
+    fn too_many(&self) -> Result<()> {
+        let text = format!("more than {MOST} ports are listened on: the others are not forwarded");
+        if !self.is_new(&text) {
+            return Ok(());
+        }
+        self.out.warn(&text);
+        let event = ForwardEvent {
+            message: Some(text),
+            ..self.event(Event::TooMany)
+        };
+        self.tell(&event, |_| Ok(()))
     }
 
     /// Says why somebody who came was not brought there.
@@ -439,6 +457,10 @@ impl<'a> Session<'a> {
         for (key, program) in wanted {
             if self.found.contains_key(&key) {
                 continue;
+            }
+            if self.found.len() >= MOST {
+                self.tell.too_many()?;
+                break;
             }
             let entry = self.add(key, program, list, must).await?;
             self.found.insert(key, entry);
