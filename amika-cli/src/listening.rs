@@ -168,6 +168,14 @@ mod tests {
     }
 
     #[test]
+    fn a_name_cannot_steer_a_terminal() {
+        let mut hostile = listener(3000, "127.0.0.1", true, false);
+        hostile.program = Some("\u{1b}[31m\nx".into());
+        let told = warning(&[hostile], "teal-tokyo", 3000, Protocol::Tcp).expect("a warning");
+        assert!(!told.contains('\u{1b}') && !told.contains('\n'), "{told}");
+    }
+
+    #[test]
     fn only_who_is_not_reached_is_warned_of_with_what_to_do() {
         let list = [
             listener(3000, "0.0.0.0", false, false),

@@ -112,6 +112,31 @@ fn without_the_right_to_look_at_others_the_process_is_found_all_the_same() {
     assert!(entry(&list, 3000)["pid"].as_i64().unwrap() > 1, "{list}");
 }
 
+#[test]
+fn a_program_with_thousands_of_ports_and_a_name_of_its_own_is_told_within_bounds() {
+    let program = "import resource, socket, sys\n\
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n\
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))\n\
+        open('/proc/self/comm', 'w').write('\\x1b[31m\\n\"x')\n\
+        kept = [socket.create_server(('127.0.0.1', 10000 + number)) for number in range(1500)]\n\
+        open('/tmp/up', 'w').close()\n\
+        import time; time.sleep(600)\n";
+    let sandbox = Builder::new()
+        .with_token()
+        .start_words(&["python3", "-c", program]);
+    eventually("the servers", || {
+        sandbox.path("/tmp/up").exists().then_some(())
+    });
+    let list = sandbox.api("/v1/ports").json();
+    assert_eq!(list.as_array().unwrap().len(), 1000);
+    assert_eq!(
+        entry(&list, 10_000)["program"],
+        "\u{1b}[31m\n\"x",
+        "told as it is, in JSON"
+    );
+    assert_eq!(sandbox.get("/livez").status, 200);
+}
+
 /// An event stream, and its events as they come.
 fn follow(sandbox: &Sandbox, target: &str) -> impl Iterator<Item = (String, Value)> + use<> {
     let (mut stream, proof) = sandbox.prove();

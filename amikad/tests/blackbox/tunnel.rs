@@ -268,3 +268,106 @@ fn an_address_of_its_own_is_reached_too() {
     let stream = tunnel(&sandbox, "8080").unwrap();
     assert_eq!(say(stream, "words"), "hello\nWORDS");
 }
+
+#[test]
+fn a_tunnel_opens_to_nobody_who_may_not_ask_for_one() {
+    let sandbox = serving("open('/tmp/reached', 'w').close()");
+    let target = "/v1/ports/8080/tunnel";
+    let upgrade = ["Connection: Upgrade", "Upgrade: tcp"];
+    let with = |more: &[&str]| {
+        let headers = [&upgrade[..], more].concat();
+        sandbox.request("POST", target, &headers, "").status
+    };
+    assert_eq!(with(&[]), 401);
+    assert_eq!(with(&["Authorization: Amika 00"]), 401);
+    assert_eq!(with(&["Cookie: token=blackbox-token"]), 401);
+    assert_eq!(with(&[PROOF, "Origin: http://evil.example"]), 403);
+    assert_eq!(with(&[PROOF, "Sec-Fetch-Site: cross-site"]), 403);
+    assert_eq!(with(&[PROOF, "Host: evil.example"]), 421);
+    // Two lengths, a length and chunks, a header that goes on in the next line.
+    for smuggled in [
+        "Content-Length: 0\r\nContent-Length: 5",
+        "Content-Length: 5\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked",
+        "Content-Length: 0\r\n 5",
+        "Content-Length: +0",
+        "Upgrade : tcp",
+    ] {
+        let told = sandbox.talk(&format!(
+            "POST {target} HTTP/1.1\r\nHost: localhost\r\n{PROOF}\r\n{UPGRADE}{smuggled}\r\n\r\n0\r\n\r\n"
+        ));
+        assert!(
+            told.is_empty() || told.starts_with("HTTP/1.1 400"),
+            "{smuggled}: {told}"
+        );
+    }
+    assert!(!sandbox.path("/tmp/reached").exists());
+    assert!(tunnel(&sandbox, "8080").is_ok());
+    eventually("the server", || {
+        sandbox.path("/tmp/reached").exists().then_some(())
+    });
+}
+
+#[test]
+fn no_way_of_writing_it_leads_to_amikads_own_port() {
+    let sandbox = idle();
+    for port in [
+        "60999",
+        "060999",
+        "%36%30%39%39%39",
+        "0xEE47",
+        "60999/../3000",
+        "60999;",
+        "60999%00",
+        "126535",
+        "４",
+    ] {
+        assert_eq!(tunnel(&sandbox, port).unwrap_err(), 400, "{port}");
+    }
+    for kind in ["tcp", "TCP", "tcp-frames", "udp"] {
+        let refused = tunnel_of(&sandbox, 60999, kind).unwrap_err();
+        assert_eq!(
+            (refused.status, refused.json()["error"]["code"].as_str()),
+            (400, Some("reserved_port")),
+            "{kind}"
+        );
+    }
+    assert_eq!(tunnel_of(&sandbox, 60998, "tcp").unwrap_err().status, 502);
+}
+
+#[test]
+fn probes_get_in_while_every_tunnel_is_full_and_nobody_reads() {
+    // Says without an end, and reads nothing.
+    let sandbox = serving(
+        "import threading; threading.Thread(target=lambda p: [p.sendall(b'x' * 65536) for _ in iter(int, 1)], args=(peer,), daemon=True).start()",
+    );
+    let full: Vec<TcpStream> = (0..200)
+        .map(|number| tunnel_of(&sandbox, 8080, ["tcp", "tcp-frames"][number % 2]).unwrap())
+        .collect();
+    for _ in 0..20 {
+        assert_eq!(sandbox.get("/livez").status, 200);
+        assert_eq!(sandbox.get("/readyz").status, 200);
+    }
+    assert_eq!(sandbox.api("/v1/ports").status, 200);
+    drop(full);
+    eventually("free places", || tunnel(&sandbox, "8080").ok());
+}
+
+#[test]
+fn a_client_that_vanishes_is_asked_for() {
+    let sandbox = echo("127.0.0.1");
+    let _open = tunnel_of(&sandbox, 8080, "tcp-frames").unwrap();
+    let table = format!("/proc/{}/net/tcp", sandbox.pid());
+    // Ours is 0xEE47, it is established (01), and of its timers keep-alive runs (02), once all that was sent has arrived.
+    eventually("keep-alive", || {
+        let table = std::fs::read_to_string(&table).unwrap();
+        let kept = table.lines().any(|line| {
+            let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+            fields.len() > 5
+                && fields[1].ends_with(":EE47")
+                && fields[3] == "01"
+                && fields[5].starts_with("02:")
+        });
+        kept.then_some(())
+    });
+}
