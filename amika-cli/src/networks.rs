@@ -133,7 +133,7 @@ impl Choice {
             _ => return None,
         };
         Some(format!(
-            "{network} no port is published: services are reached from inside only, as by `amika sandbox exec {sandbox}`"
+            "{network} no port is published: services are reached from inside, as by `amika sandbox exec {sandbox}`, and by `amika forward {sandbox} PORT`"
         ))
     }
 

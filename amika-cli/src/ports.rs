@@ -78,7 +78,7 @@ pub async fn refusal(engine: &Engine, error: &ResolveError) -> CommandError {
 }
 
 /// The error of a host port that something else has.
-fn in_use(host: HostPort, holder: Option<&Holder>) -> CommandError {
+pub fn in_use(host: HostPort, holder: Option<&Holder>) -> CommandError {
     let by = holder.map_or_else(String::new, |holder| format!(" by {holder}"));
     CommandError::new(
         ExitCode::Conflict,

@@ -20,6 +20,7 @@ mod mapping;
 mod mounts;
 mod opencode;
 mod places;
+mod ports;
 mod probe;
 mod process_tree;
 mod publish;

@@ -121,6 +121,9 @@ const TABLE: &[Row] = &[
     row("credentials refresh", &["NAME"], 0),
     row("credentials pull", &["NAME"], 0),
     row("sandbox stop", &["NAME"], 0),
+    // It has no end of its own while the sandbox is there.
+    row("sandbox forward", &["NAME", "3000"], 4),
+    row("forward", &["NAME", "--all"], 4),
     row("sandbox start", &["NAME"], 0),
     row("sandbox restart", &["NAME"], 0),
     row("volume list", &[], 0).names_nothing(),

@@ -30,6 +30,7 @@ mod engines;
 mod events;
 mod exec;
 mod fill;
+mod forward;
 mod hostile_text;
 mod image;
 mod image_any;

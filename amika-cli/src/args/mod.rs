@@ -5,6 +5,7 @@ pub mod completion;
 pub mod config;
 pub mod credentials;
 pub mod events;
+pub mod forward;
 pub mod image;
 pub mod moment;
 pub mod sandbox;
@@ -82,6 +83,8 @@ pub enum Command {
     /// List and remove the volumes that hold repositories and homes.
     #[command(subcommand)]
     Volume(volume::Command),
+    /// Bring ports of a sandbox to this machine: short for `amika sandbox forward`.
+    Forward(forward::ForwardArgs),
     /// Show what happens to sandboxes, as it happens.
     Events(events::EventsArgs),
     /// Show what Amika takes on the engine.

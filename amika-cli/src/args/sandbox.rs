@@ -40,6 +40,8 @@ pub enum Command {
     Prompt(super::agent::PromptArgs),
     /// Open a sandbox's OpenCode in the browser, signed in.
     Open(super::agent::OpenArgs),
+    /// Bring ports of a sandbox to this machine, published or not.
+    Forward(super::forward::ForwardArgs),
     /// Start a stopped sandbox; its setup script runs again.
     Start(StartArgs),
     /// Stop running sandboxes.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amika_core::contract::OPENCODE_PORT;
+use amika_core::tunnel::Upgrade;
 use base64::Engine as _;
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
@@ -221,7 +222,11 @@ impl State {
     }
 
     async fn pass(&self, mut request: Request<Incoming>) -> std::io::Result<Response<Body>> {
-        let tunnel = self.upstream.client.tunnel(OPENCODE_PORT).await;
+        let tunnel = self
+            .upstream
+            .client
+            .tunnel(OPENCODE_PORT, Upgrade::Tcp)
+            .await;
         let tunnel = tunnel.map_err(std::io::Error::other)?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(tunnel)
             .await

@@ -36,6 +36,9 @@ pub(crate) async fn run(command: Command, app: App) -> Result<u8> {
         Command::Volume(command) => interruptible(&app, volume::run(command, &app))
             .await
             .map(|()| 0),
+        Command::Forward(args) => {
+            sandbox::run(crate::args::sandbox::Command::Forward(args), &app).await
+        }
         Command::Events(args) => events::run(&args, &app).await,
         Command::System(command) => interruptible(&app, system::run(command, &app))
             .await

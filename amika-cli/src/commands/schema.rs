@@ -88,6 +88,7 @@ fn outputs() -> BTreeMap<String, Output> {
         })
         .collect();
     all.insert("events".into(), lines::<events::EventView>());
+    all.insert("forward".into(), sandbox::forward_output());
     all.insert("ls".into(), sandbox::list_output());
     all.insert("rm".into(), sandbox::delete_output());
     all.insert("doctor".into(), document::<doctor::Report>());

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use amika_core::proof::Key;
-use amika_core::wire::{OpenCodeAccess, Status};
+use amika_core::tunnel::Upgrade;
+use amika_core::wire::{Listener, OpenCodeAccess, Status};
 use bytes::Bytes;
 use futures_util::Stream;
 use http_body_util::BodyExt as _;
@@ -16,6 +17,7 @@ use hyper::{Request, Response, StatusCode, body::Incoming};
 use serde::de::DeserializeOwned;
 
 use super::connection::{Connection, Doubt, Refusal};
+use super::events::Events;
 use super::{Token, Transport};
 use amika_engine::{Engine, PublishedPort, Reach};
 
@@ -180,20 +182,58 @@ impl Client {
         serde_json::from_slice(&body).map_err(|error| ClientError::Malformed(error.to_string()))
     }
 
-    /// The bytes of a connection to `port` inside, also where only its loopback has it.
+    /// What listens in the sandbox.
+    ///
+    /// # Errors
+    /// As for any call; [`ClientError::Refused`] with 404 by an amikad that does not know.
+    pub async fn ports(&self) -> Result<Vec<Listener>, ClientError> {
+        self.document("/v1/ports").await
+    }
+
+    /// The same, and the whole list anew each time that it changes. It ends when the sandbox does.
+    ///
+    /// # Errors
+    /// As [`Client::ports`].
+    pub async fn follow_ports(
+        &self,
+    ) -> Result<impl Stream<Item = Result<Vec<Listener>, ClientError>> + use<>, ClientError> {
+        let response = self.request("/v1/ports?follow=1").await?;
+        if response.status() != StatusCode::OK {
+            return Err(refused(response).await);
+        }
+        let events = Events::new(response.into_body());
+        Ok(futures_util::stream::unfold(events, async |mut events| {
+            let data = match events.next().await? {
+                Ok(data) => data,
+                Err(error) => return Some((Err(error), events)),
+            };
+            let list = serde_json::from_slice(&data);
+            let list = list.map_err(|error| ClientError::Malformed(error.to_string()));
+            Some((list, events))
+        }))
+    }
+
+    /// The bytes of a connection to `port` inside, also where only its loopback has it; or what else the sandbox
+    /// and we may say to each other of that port.
     ///
     /// # Errors
     /// As for any call; [`ClientError::Refused`] with 502 when nothing listens there.
-    pub async fn tunnel(&self, port: u16) -> Result<Upgraded, ClientError> {
+    pub async fn tunnel(&self, port: u16, protocol: Upgrade) -> Result<Upgraded, ClientError> {
         let target = format!("/v1/ports/{port}/tunnel");
         let request = || {
             Request::post(&target)
                 .header("Connection", "Upgrade")
-                .header("Upgrade", "tcp")
+                .header("Upgrade", protocol.as_str())
         };
         let mut response = self.send(request).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Err(refused(response).await);
+        }
+        let agreed = response.headers().get("upgrade");
+        let agreed = agreed.and_then(|value| Upgrade::parse(value.to_str().ok()?));
+        if agreed != Some(protocol) {
+            let told = "it opens another kind of tunnel than it was asked for; it is older than this amika";
+            return Err(ClientError::Malformed(told.into()));
         }
         let upgrade = hyper::upgrade::on(&mut response);
         let upgraded = tokio::time::timeout(UPGRADE_TIMEOUT, upgrade).await;

@@ -3,6 +3,7 @@
 mod boot_record;
 mod client;
 mod connection;
+mod events;
 mod token;
 mod transport;
 

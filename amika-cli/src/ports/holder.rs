@@ -40,6 +40,14 @@ impl fmt::Display for Holder {
 }
 
 impl Holder {
+    /// Finds what has a port of this machine, wherever the engine is.
+    pub async fn find_here(engine: &Engine, host: HostPort) -> Option<Self> {
+        if engine.is_local() {
+            return Self::find(engine, host).await;
+        }
+        process(Path::new("/proc"), host)
+    }
+
     /// Finds what has a port; nothing when that cannot be seen from here.
     pub async fn find(engine: &Engine, host: HostPort) -> Option<Self> {
         // The container first: the process that listens for it is the engine's, and tells nobody

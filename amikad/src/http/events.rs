@@ -1,8 +1,9 @@
 //! `GET /v1/events`: what changed so far and what changes from now on, without a gap.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use amika_core::wire::{PortChange, port_changes};
 use hyper::body::Bytes;
 use hyper::http::request::Parts;
 use serde_json::json;
@@ -10,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::answer::{Answer, streaming};
 use super::route::StreamPermit;
+use crate::ports::{self, List};
 use crate::publish::{Shared, closed};
 
 /// A sign of life when nothing happens.
@@ -40,6 +42,9 @@ fn resume_after(id: &str, boot: &str) -> Option<u64> {
 async fn write(shared: &Shared, boot: &str, mut next: u64, sender: &mpsc::Sender<Bytes>) {
     let mut published = shared.subscribe();
     let mut closing = shared.closing.subscribe();
+    // Who follows events asks for ports, too: what listens is looked for from now on.
+    let mut listening: List = Arc::new([]);
+    let (mut latest, mut ports) = ports::follow().await;
     loop {
         published.mark_unchanged();
         let last_round = *closing.borrow();
@@ -66,11 +71,19 @@ data: {data}
                 return;
             }
         }
+        // What changed twice while a client was slow did not change.
+        for change in port_changes(&listening, &latest, now()) {
+            if sender.send(port_event(&change)).await.is_err() {
+                return;
+            }
+        }
+        listening.clone_from(&latest);
         if last_round {
             return;
         }
         tokio::select! {
             _ = published.changed() => {}
+            Ok(()) = ports.changed() => latest.clone_from(&ports.borrow_and_update()),
             () = closed(&mut closing) => {}
             () = sender.closed() => return,
             () = tokio::time::sleep(PING_INTERVAL) => {
@@ -80,6 +93,20 @@ data: {data}
             }
         }
     }
+}
+
+/// An event without an id: what listens is not kept, and told anew to who comes again.
+fn port_event(change: &PortChange) -> Bytes {
+    let data = serde_json::to_string(change).unwrap_or_default();
+    format!("event: port\ndata: {data}\n\n").into()
+}
+
+/// Milliseconds since the Unix epoch.
+fn now() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    since_epoch.map_or(0, |time| {
+        u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+    })
 }
 
 #[cfg(test)]

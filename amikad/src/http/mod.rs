@@ -11,6 +11,7 @@ mod health_check;
 mod limit;
 mod listeners;
 mod log_stream;
+mod ports;
 mod route;
 mod tunnel;
 
@@ -24,8 +25,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use nix::libc;
+use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 
 use challenge::Session;
 use connections::Connections;
@@ -42,6 +44,10 @@ const HEADER_LIMIT: usize = 8 << 10;
 const NETWORK_LIMIT: usize = 256;
 /// Connections of root's socket at a time.
 const ROOT_LIMIT: usize = 64;
+/// A client that was silent for so many seconds is asked whether it is there, so often, so many seconds apart.
+const KEEP_ALIVE_IDLE: u32 = 60;
+const KEEP_ALIVE_COUNT: u32 = 4;
+const KEEP_ALIVE_INTERVAL: u32 = 15;
 /// How long the end waits for answers that are under way.
 const DRAIN_LIMIT: Duration = Duration::from_millis(300);
 
@@ -122,7 +128,10 @@ async fn accept_tcp(listener: TcpListener, shared: &Arc<Shared>, connections: &A
             () = closed(&mut closing) => return linger().await,
         };
         match accepted {
-            Ok((stream, _)) => connections.admit(stream, route::Door::Tcp, shared).await,
+            Ok((stream, _)) => {
+                keep_alive(&stream);
+                connections.admit(stream, route::Door::Tcp, shared).await;
+            }
             Err(error) => {
                 // Out of descriptors, most likely: they come back.
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -133,6 +142,16 @@ async fn accept_tcp(listener: TcpListener, shared: &Arc<Shared>, connections: &A
             }
         }
     }
+}
+
+/// Has the kernel ask a silent client whether it is there still: one that vanished without a word, as with its machine, would
+/// keep its tunnel's place for ever.
+fn keep_alive(stream: &TcpStream) {
+    // A kernel that refuses leaves it as it is without.
+    let _ = setsockopt(stream, sockopt::KeepAlive, &true);
+    let _ = setsockopt(stream, sockopt::TcpKeepIdle, &KEEP_ALIVE_IDLE);
+    let _ = setsockopt(stream, sockopt::TcpKeepInterval, &KEEP_ALIVE_INTERVAL);
+    let _ = setsockopt(stream, sockopt::TcpKeepCount, &KEEP_ALIVE_COUNT);
 }
 
 /// Never returns: connections still need the runtime while the daemon drains.

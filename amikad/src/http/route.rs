@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use super::answer::{Answer, error, json, set};
 use super::challenge::Session;
 use super::limit::{Limit, Permit};
-use super::{events, guard, log_stream, tunnel};
+use super::{events, guard, log_stream, ports, tunnel};
 use crate::publish::{Command, Shared};
 
 /// Size of a request's body.
@@ -107,6 +107,13 @@ async fn route(
         "/v1/events" => {
             allow(request, &[Method::GET])?;
             Ok(events::stream(request, shared.clone(), STREAMS.take(door)?))
+        }
+        "/v1/ports" => {
+            allow(request, &[Method::GET, Method::HEAD])?;
+            if ports::asks_to_follow(&query(request, &["follow"])?, request)? {
+                return Ok(ports::follow(shared.clone(), STREAMS.take(door)?));
+            }
+            Ok(ports::list().await)
         }
         "/v1/services/opencode" => {
             allow(request, &[Method::GET, Method::HEAD])?;

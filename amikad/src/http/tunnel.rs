@@ -1,34 +1,39 @@
 //! `POST /v1/ports/{port}/tunnel`: the bytes of a connection to a port inside.
 //!
-//! Also to what listens on the container's loopback only. A tunnel has left the connections of HTTP:
+//! Also to what listens on the container's loopback only, and to datagrams. A tunnel has left the connections of HTTP:
 //! its place is among tunnels, and its task waits for nobody but its own two ends.
 #![allow(
     clippy::result_large_err,
     reason = "a refusal is an answer like any other, made once a request"
 )]
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
+mod connect;
+mod pump;
 
 use amika_core::contract::{OPENCODE_PORT, RESERVED_PORTS};
+use amika_core::tunnel::Upgrade;
 use hyper::StatusCode;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use tokio::net::{TcpStream, UdpSocket};
 
 use super::answer::{Answer, error, set, switching};
 use super::limit::Limit;
 use super::route::Door;
 
-/// What the bytes after the answer are, in `Upgrade`.
-const PROTOCOL: &str = "tcp";
-/// How long the port inside may take to accept.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// What the bytes after the answer may be, in `Upgrade`.
+const PROTOCOLS: &str = "tcp, tcp-frames, udp";
 
 static TUNNELS: Limit = Limit::new("tunnels", 200);
+
+/// What is at the other end.
+enum Inside {
+    Stream(TcpStream),
+    Frames(TcpStream),
+    Datagrams(UdpSocket),
+}
 
 /// Answers a request for a tunnel to `port`, which is text yet.
 pub(super) async fn open(
@@ -42,29 +47,46 @@ pub(super) async fn open(
         let message = "a tunnel's bytes come after the answer; the request has no body";
         return Err(error(StatusCode::BAD_REQUEST, "bad_body", message));
     }
-    let asked = request.headers.contains_key(header::UPGRADE);
-    let Some(upgrade) = request
-        .extensions
-        .get::<OnUpgrade>()
-        .filter(|_| asked)
-        .cloned()
-    else {
-        let message = "`Connection: Upgrade` and `Upgrade: tcp` are needed";
-        let mut answer = error(StatusCode::UPGRADE_REQUIRED, "upgrade_required", message);
-        set(answer.headers_mut(), header::UPGRADE, PROTOCOL);
-        return Err(answer);
-    };
+    let (protocol, upgrade) = asked(request)?;
     let permit = TUNNELS.take(door)?;
-    let inside = connect(port).await?;
+    let inside = match protocol {
+        Upgrade::Tcp => Inside::Stream(connect::stream(port).await?),
+        Upgrade::TcpFrames => Inside::Frames(connect::stream(port).await?),
+        Upgrade::Udp => Inside::Datagrams(connect::datagrams(port).await?),
+    };
     tokio::spawn(async move {
         let _permit = permit;
         // A client that left before it got its answer has nothing to be told.
         let Ok(outside) = upgrade.await else { return };
-        let (mut outside, mut inside) = (TokioIo::new(outside), inside);
-        // An end of one direction is carried over, and the other goes on.
-        let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
+        inside.serve(outside).await;
     });
-    Ok(switching(HeaderValue::from_static(PROTOCOL)))
+    Ok(switching(HeaderValue::from_static(protocol.as_str())))
+}
+
+impl Inside {
+    async fn serve(self, outside: Upgraded) {
+        match self {
+            Self::Stream(stream) => pump::bytes(outside, stream).await,
+            Self::Frames(stream) => pump::frames(outside, stream).await,
+            Self::Datagrams(socket) => pump::datagrams(outside, socket).await,
+        }
+    }
+}
+
+/// What the client wants to speak, and its connection once it may.
+fn asked(request: &Parts) -> Result<(Upgrade, OnUpgrade), Answer> {
+    let protocol = request.headers.get(header::UPGRADE);
+    let protocol = protocol
+        .and_then(|value| value.to_str().ok())
+        .and_then(Upgrade::parse);
+    let upgrade = request.extensions.get::<OnUpgrade>().cloned();
+    protocol.zip(upgrade).ok_or_else(|| {
+        let message =
+            "`Connection: Upgrade` and one of `Upgrade: tcp`, `tcp-frames`, `udp` are needed";
+        let mut answer = error(StatusCode::UPGRADE_REQUIRED, "upgrade_required", message);
+        set(answer.headers_mut(), header::UPGRADE, PROTOCOLS);
+        answer
+    })
 }
 
 /// The port, unless it is none or one of ours that nobody needs to reach.
@@ -80,27 +102,6 @@ fn allowed(text: &str) -> Result<u16, Answer> {
         return Err(error(StatusCode::BAD_REQUEST, "reserved_port", message));
     }
     Ok(port)
-}
-
-/// A connection to `port` on either loopback address.
-async fn connect(port: u16) -> Result<TcpStream, Answer> {
-    let addresses: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
-    let mut reason = "it does not accept".to_owned();
-    for address in addresses {
-        let address = SocketAddr::new(address, port);
-        match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                // Keystrokes are small; without it they wait for each other.
-                let _ = stream.set_nodelay(true);
-                return Ok(stream);
-            }
-            // The first one's says more: a kernel without IPv6 refuses the second for that.
-            Ok(Err(error)) if address.is_ipv4() => reason = error.to_string(),
-            Ok(Err(_)) | Err(_) => {}
-        }
-    }
-    let message = format!("nothing listens on port {port} in the sandbox: {reason}");
-    Err(error(StatusCode::BAD_GATEWAY, "nothing_listens", message))
 }
 
 #[cfg(test)]

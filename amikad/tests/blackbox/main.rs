@@ -20,6 +20,7 @@ mod mapping;
 mod opencode;
 #[cfg(target_arch = "x86_64")]
 mod panics;
+mod ports;
 mod signals;
 mod streams;
 mod support;

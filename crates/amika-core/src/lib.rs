@@ -40,6 +40,7 @@ pub mod subnet;
 pub mod tar_time;
 #[cfg(feature = "config")]
 pub mod trust;
+pub mod tunnel;
 pub mod untrusted;
 pub mod volume;
 pub mod wire;

@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::RESERVED_PORTS;
 
+mod forward;
 mod host_ip;
 mod publish;
 
+pub use forward::Forward;
 pub use host_ip::{HostIp, InvalidHostIp};
 pub use publish::{InvalidPublish, Publish, PublishProblem};
 

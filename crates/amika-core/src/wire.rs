@@ -4,6 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 
+mod listener;
+
+pub use listener::{Listener, PortChange, port_changes};
+
 /// Where a boot stands. Phases only ever advance, in the order of the variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -177,6 +177,11 @@ impl Running {
         self.stdout.bytes.lock().unwrap().len()
     }
 
+    /// What it has written to standard output so far.
+    pub(crate) fn said_text(&self) -> String {
+        self.stdout.text()
+    }
+
     /// Waits until it ended; fails when it does not in time.
     pub(crate) fn wait(mut self) -> Output {
         let status = loop {

@@ -8,6 +8,7 @@ mod create;
 mod delete;
 mod each;
 mod exec;
+mod forward;
 mod inspect;
 mod list;
 mod logs;
@@ -22,7 +23,7 @@ mod stop;
 mod wait;
 
 use super::interruptible;
-use super::schema::{Output, document, document_or_lines, either};
+use super::schema::{Output, document, document_or_lines, either, lines};
 use crate::App;
 use crate::args::sandbox::Command;
 use crate::cp::Place;
@@ -44,6 +45,7 @@ pub(super) fn outputs() -> Vec<(&'static str, Output)> {
         ("connect", Output::Stream(program)),
         ("prompt", Output::Stream("what the agent writes")),
         ("open", document::<open::OpenView>()),
+        ("forward", forward_output()),
         ("start", document::<Vec<each::Done>>()),
         ("stop", document::<Vec<each::Done>>()),
         ("restart", document::<Vec<each::Done>>()),
@@ -63,6 +65,11 @@ pub(super) fn outputs() -> Vec<(&'static str, Output)> {
 /// What `list` prints, by whatever name it is called.
 pub(super) fn list_output() -> Output {
     list::output()
+}
+
+/// What `forward` prints, by whatever name it is called.
+pub(super) fn forward_output() -> Output {
+    lines::<forward::ForwardEvent>()
 }
 
 /// What `delete` prints, by whatever name it is called.
@@ -87,6 +94,7 @@ fn names(command: &Command) -> Vec<String> {
         Command::Inspect(args) => vec![args.name.clone()],
         Command::Logs(args) => vec![args.name.clone()],
         Command::Open(args) => vec![args.name.clone()],
+        Command::Forward(args) => vec![args.name.clone()],
         Command::Pull(args) => vec![args.name.clone()],
         Command::Rename(args) => vec![args.name.clone()],
         Command::Wait(args) => vec![args.name.clone()],
@@ -123,6 +131,7 @@ async fn dispatch(command: Command, app: &App) -> Result<u8> {
         Command::Connect(args) => connect::run(&args, app).await,
         Command::Prompt(args) => prompt::run(&args, app).await,
         Command::Open(args) => open::run(&args, app).await.map(|()| 0),
+        Command::Forward(args) => forward::run(&args, app).await,
         Command::Start(args) => start::run(&args, app).await.map(|()| 0),
         Command::Stop(args) => stop::run(&args, app).await.map(|()| 0),
         Command::Restart(args) => restart::run(&args, app).await.map(|()| 0),

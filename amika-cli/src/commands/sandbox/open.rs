@@ -116,20 +116,20 @@ async fn prepare(name: &str) -> Result<(Engine, Sandbox, Relay)> {
         .iter()
         .find(|port| port.container_port == OPENCODE_PORT)
         .and_then(|port| port.host_port);
-    let Some(port) = port else {
+    if port.is_none() {
         return Err(CommandError::new(
             ExitCode::Failure,
             format!("sandbox \"{name}\" does not publish OpenCode"),
         )
         .hint(format!("`amika sandbox inspect {name}` shows its ports")));
-    };
+    }
     if !engine.is_local() {
         return Err(CommandError::new(
             ExitCode::Failure,
             "the engine is on another machine, and OpenCode is published there",
         )
         .hint(format!(
-            "`ssh -L {port}:127.0.0.1:{port} ENGINE_HOST` brings it to http://127.0.0.1:{port}; `amika sandbox inspect {name}` shows how to sign in"
+            "`amika forward {name} {OPENCODE_PORT}` brings it to http://127.0.0.1:{OPENCODE_PORT}; `amika sandbox inspect {name}` shows how to sign in"
         )));
     }
     let client = sandbox.client(&engine)?;

@@ -91,11 +91,30 @@ pub(super) async fn one(
     }
     if !args.no_wait {
         ready::wait(engine, name, anew, args.timeout, &mut steps, &app.interrupt).await?;
+        say_what_is_not_reached(engine, name, app).await;
     }
     Ok(Done {
         moved_ports: moved,
         ..Done::new(name, "started")
     })
+}
+
+/// Warns of published ports that do not reach who listens on them now.
+async fn say_what_is_not_reached(engine: &Engine, name: &str, app: &App) {
+    // It may be gone, or have done its work: then there is nobody.
+    let Ok(sandbox) = Sandbox::find(engine, name).await else {
+        return;
+    };
+    if !sandbox.is_running() {
+        return;
+    }
+    let Ok(client) = sandbox.client(engine) else {
+        return;
+    };
+    let published = &sandbox.container.ports;
+    for warning in crate::listening::out_of_reach(&client, name, published).await {
+        app.out.warn(&warning);
+    }
 }
 
 /// Refuses what is of the next start where there is none.

@@ -1,23 +1,32 @@
-//! `amika service list`: one question to the engine, whatever the number of sandboxes.
+//! `amika service list`: one question to the engine, whatever the number of sandboxes; with `--all` one more to each that runs.
 
-use amika_core::label::SandboxRecord;
+use std::collections::BTreeSet;
+
+use amika_core::label::{Reading, SandboxRecord};
+use amika_core::port::Protocol;
 use amika_core::untrusted::Untrusted;
+use amika_core::wire::Listener;
+use futures_util::{StreamExt as _, stream};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::App;
 use crate::args::service::ListArgs;
 use crate::error::{CommandError, ExitCode, Result};
+use crate::listening::ListeningView;
 use crate::output::{Table, shell_quote};
-use crate::sandbox;
+use crate::sandbox::{self, Sandbox};
 use crate::view::{self, PortView};
 use amika_engine::{ContainerState, ContainerSummary};
+
+/// So many sandboxes are asked at once.
+const AT_ONCE: usize = 16;
 
 /// A service of a sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(super) struct ServiceView {
-    /// Its name.
-    service: String,
+    /// Its name; null for a port that no service declares, which is listed with `--all`.
+    service: Option<String>,
     /// Name of the sandbox.
     sandbox: String,
     /// Whether it can be reached: the sandbox runs.
@@ -51,6 +60,9 @@ struct ServicePortView {
     host_port: Option<u16>,
     /// Where a browser finds it; none while it is not published.
     url: Option<String>,
+    /// Who listens there, with `--all`; null where the sandbox does not run, or cannot be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listening: Option<ListeningView>,
     #[serde(skip)]
     shown: String,
 }
@@ -64,20 +76,27 @@ pub(super) async fn run(args: &ListArgs, app: &App) -> Result<()> {
         let names = list.iter().map(|(container, _)| container.name.as_str());
         return Err(unknown(name, names));
     }
-    let mut views = Vec::new();
+    let mut wanted_ones = Vec::new();
     for (container, reading) in list {
         let wanted = args.sandbox_name.as_ref();
         if wanted.is_some_and(|name| *name != container.name) {
             continue;
         }
         crate::view::warn_of_labels(&container.name, &reading.problems, &app.out);
-        views.extend(services(&container, &reading.record));
+        wanted_ones.push((container, reading));
     }
+    if args.all {
+        return all(&engine, wanted_ones, app).await;
+    }
+    let views: Vec<ServiceView> = wanted_ones
+        .iter()
+        .flat_map(|(container, reading)| services(container, &reading.record))
+        .collect();
     app.out.result(&views, |out| {
         let mut table = Table::new(["SERVICE", "SANDBOX", "PORTS", "URL"]);
         for view in &views {
             table.row(vec![
-                view.service.clone(),
+                view.service.clone().unwrap_or_default(),
                 view.sandbox.clone(),
                 ports(view),
                 urls(view),
@@ -85,6 +104,114 @@ pub(super) async fn run(args: &ListArgs, app: &App) -> Result<()> {
         }
         table.write(out)
     })
+}
+
+/// As the plain list, with who listens on each port, and with the ports that no service declares.
+async fn all(
+    engine: &Engine,
+    sandboxes: Vec<(ContainerSummary, Reading)>,
+    app: &App,
+) -> Result<()> {
+    let asked = sandboxes.into_iter().map(async |(container, reading)| {
+        let heard = match container.state {
+            ContainerState::Running => Some(ask(engine, &container).await),
+            _ => None,
+        };
+        (container, reading, heard)
+    });
+    let asked: Vec<_> = stream::iter(asked).buffered(AT_ONCE).collect().await;
+    let mut views = Vec::new();
+    for (container, reading, heard) in asked {
+        let mut services = services(&container, &reading.record);
+        match heard {
+            Some(Ok(list)) => hear(&mut services, &container, &reading.record, &list),
+            Some(Err(error)) => app.out.warn(&format!(
+                "what listens in sandbox \"{}\" is not known: {}",
+                Untrusted::new(&container.name),
+                Untrusted::new(&error)
+            )),
+            None => {}
+        }
+        views.extend(services);
+    }
+    app.out.result(&views, |out| {
+        let mut table = Table::new(["SERVICE", "SANDBOX", "PORT", "LISTENING", "URL"]);
+        for view in &views {
+            let service = view.service.clone().unwrap_or_default();
+            if view.ports.is_empty() {
+                let nothing = String::new;
+                table.row(vec![
+                    service,
+                    view.sandbox.clone(),
+                    nothing(),
+                    nothing(),
+                    nothing(),
+                ]);
+                continue;
+            }
+            for port in &view.ports {
+                let heard = port.listening.as_ref().map(ToString::to_string);
+                table.row(vec![
+                    service.clone(),
+                    view.sandbox.clone(),
+                    format!("{}{}", port.shown, remark(view.state)),
+                    heard.unwrap_or_default(),
+                    port.url.clone().unwrap_or_default(),
+                ]);
+            }
+        }
+        table.write(out)
+    })
+}
+
+/// What listens in a sandbox; the error is for people.
+async fn ask(engine: &Engine, container: &ContainerSummary) -> Result<Vec<Listener>, String> {
+    let facts = engine.inspect_container(&container.id).await;
+    let sandbox = Sandbox::of(facts.map_err(|error| error.to_string())?);
+    let client = sandbox.client(engine).map_err(|error| error.message)?;
+    client.ports().await.map_err(|error| error.to_string())
+}
+
+/// Adds to the services of a sandbox who listens, and the ports that are none of theirs.
+fn hear(
+    services: &mut Vec<ServiceView>,
+    container: &ContainerSummary,
+    record: &SandboxRecord,
+    list: &[Listener],
+) {
+    let mut declared = BTreeSet::new();
+    for port in services.iter_mut().flat_map(|service| &mut service.ports) {
+        let protocol = match port.protocol.as_str() {
+            "udp" => Protocol::Udp,
+            _ => Protocol::Tcp,
+        };
+        declared.insert((port.container_port, protocol));
+        port.listening = Some(ListeningView::of(list, port.container_port, protocol));
+    }
+    let published = view::ports(&container.ports, record);
+    for (port, protocol) in crate::forward::wanted(list).into_keys() {
+        let port = port.get();
+        if declared.contains(&(port, protocol)) {
+            continue;
+        }
+        let mut ports: Vec<ServicePortView> = published
+            .iter()
+            .filter(|it| it.container_port == port && it.protocol == protocol.as_str())
+            .map(ServicePortView::published)
+            .collect();
+        if ports.is_empty() {
+            ports.push(ServicePortView::unpublished(port, protocol));
+        }
+        for view in &mut ports {
+            view.listening = Some(ListeningView::of(list, port, protocol));
+        }
+        services.push(ServiceView {
+            service: None,
+            sandbox: container.name.clone(),
+            state: ServiceState::Published,
+            ports,
+        });
+    }
 }
 
 fn unknown<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> CommandError {
@@ -113,7 +240,7 @@ fn services(container: &ContainerSummary, record: &SandboxRecord) -> Vec<Service
     };
     let published = view::ports(&container.ports, record);
     let view = |service: &amika_core::service::Service| ServiceView {
-        service: service.name.clone(),
+        service: Some(service.name.clone()),
         sandbox: container.name.clone(),
         state,
         ports: service
@@ -128,14 +255,8 @@ fn services(container: &ContainerSummary, record: &SandboxRecord) -> Vec<Service
                     .map(ServicePortView::published)
                     .collect();
                 if found.is_empty() {
-                    found.push(ServicePortView {
-                        container_port: port,
-                        protocol: protocol.to_owned(),
-                        host_ip: None,
-                        host_port: None,
-                        url: None,
-                        shown: declared.container.to_string(),
-                    });
+                    let protocol = declared.container.protocol();
+                    found.push(ServicePortView::unpublished(port, protocol));
                 }
                 found
             })
@@ -152,7 +273,20 @@ impl ServicePortView {
             host_ip: Some(port.host_ip.clone()),
             host_port: port.host_port,
             url: port.url.clone(),
+            listening: None,
             shown: port.arrow(),
+        }
+    }
+
+    fn unpublished(port: u16, protocol: Protocol) -> Self {
+        Self {
+            container_port: port,
+            protocol: protocol.as_str().to_owned(),
+            host_ip: None,
+            host_port: None,
+            url: None,
+            listening: None,
+            shown: format!("{port}/{protocol}"),
         }
     }
 }
@@ -163,12 +297,16 @@ fn ports(view: &ServiceView) -> String {
         return String::new();
     }
     let all: Vec<&str> = view.ports.iter().map(|port| port.shown.as_str()).collect();
-    let state = match view.state {
+    format!("{}{}", all.join(","), remark(view.state))
+}
+
+/// Why a port cannot be reached now.
+fn remark(state: ServiceState) -> &'static str {
+    match state {
         ServiceState::Published => "",
         ServiceState::Creating => " (creating)",
         ServiceState::Stopped => " (stopped)",
-    };
-    format!("{}{state}", all.join(","))
+    }
 }
 
 fn urls(view: &ServiceView) -> String {
@@ -252,6 +390,52 @@ mod tests {
                         .to_owned(),
                     "http://localhost:4211 https://localhost:40000".to_owned()
                 )
+            ]
+        );
+    }
+
+    #[test]
+    fn who_listens_is_told_of_declared_ports_and_of_others() {
+        let listener = |port, address: &str| Listener {
+            port,
+            protocol: Protocol::Tcp,
+            address: address.into(),
+            loopback_only: address == "127.0.0.1",
+            ipv6_only: false,
+            ephemeral: false,
+            pid: Some(7),
+            program: Some("node".into()),
+            user: None,
+            since: 0,
+        };
+        let list = [listener(4211, "127.0.0.1"), listener(5432, "0.0.0.0")];
+        let container = sandbox(
+            ContainerState::Running,
+            vec![published(4211, 4211, Protocol::Tcp)],
+        );
+        let mut views = services(&container, &record());
+        hear(&mut views, &container, &record(), &list);
+        let told: Vec<(Option<&str>, &str, String)> = views
+            .iter()
+            .flat_map(|view| {
+                let heard = |port: &ServicePortView| port.listening.as_ref().unwrap().to_string();
+                view.ports
+                    .iter()
+                    .map(move |port| (view.service.as_deref(), port.shown.as_str(), heard(port)))
+            })
+            .collect();
+        let nothing = || "nothing".to_owned();
+        assert_eq!(
+            told,
+            [
+                (
+                    Some("web"),
+                    "127.0.0.1:4211->4211/tcp",
+                    "node (pid 7), loopback only".to_owned()
+                ),
+                (Some("web"), "9872/tcp", nothing()),
+                (Some("web"), "4982/udp", nothing()),
+                (None, "5432/tcp", "node (pid 7)".to_owned()),
             ]
         );
     }

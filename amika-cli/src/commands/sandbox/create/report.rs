@@ -105,8 +105,17 @@ pub(super) async fn report(
                 .note(&format!("  shell     amika sandbox connect {name}"));
         }
         if !engine.is_local() {
-            app.out
-                .note("  the engine is on another machine: addresses above are that machine's");
+            app.out.note(&format!(
+                "  the engine is on another machine: addresses above are that machine's; `amika forward {name} PORT` brings ports here"
+            ));
+        }
+    }
+    if matches!(ready, Some(Ready::Running))
+        && let Ok(client) = sandbox.client(engine)
+    {
+        let published = &sandbox.container.ports;
+        for warning in crate::listening::out_of_reach(&client, name, published).await {
+            app.out.warn(&warning);
         }
     }
     Ok(())

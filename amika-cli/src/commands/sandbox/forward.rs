@@ -1,0 +1,586 @@
+//! `amika forward`: ports of a sandbox on this machine, for as long as it runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use amika_core::port::{Forward, HostIp, Port, Protocol};
+use amika_core::service::HostPort;
+use amika_core::untrusted::Untrusted;
+use amika_core::wire::{Listener, Phase};
+use futures_util::StreamExt as _;
+use schemars::JsonSchema;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::App;
+use crate::args::forward::ForwardArgs;
+use crate::commands::{follow, interruptible};
+use crate::daemon::{Client, ClientError};
+use amika_engine::{ContainerFacts, Engine};
+use crate::error::{CommandError, ExitCode, Result};
+use crate::forward::{
+    Bound, Complain, Failure, Forwarded, Key, MOST, Way, bind, next_free, wanted,
+};
+use crate::output::{Printer, shell_quote};
+use crate::ports::{Holder, in_use};
+use crate::sandbox::Sandbox;
+
+/// Before a sandbox that runs and does not answer is asked again.
+const RETRY: Duration = Duration::from_millis(300);
+/// Ports of a sandbox that starts anew are kept for its servers, until CMD has run for so long.
+const SETTLING: Duration = Duration::from_secs(3);
+
+/// Something that happened to a port that is forwarded, or to the sandbox: a line of `forward -o json`.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(super) struct ForwardEvent {
+    /// When, in milliseconds since the Unix epoch.
+    time: u64,
+    /// What.
+    event: Event,
+    /// The sandbox.
+    sandbox: String,
+    /// Port in the sandbox.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
+    /// `tcp` or `udp`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    protocol: Option<Protocol>,
+    /// Address on this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host_ip: Option<String>,
+    /// Port on this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host_port: Option<u16>,
+    /// The program that has the port inside, where it was seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    program: Option<String>,
+    /// Why, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Event {
+    /// The port is reached at this address from now on.
+    Forwarding,
+    /// With `--all`: the sandbox publishes the port at the same number already.
+    Published,
+    /// With `--all`: the number is taken on this machine.
+    Taken,
+    /// With `--all`: nothing listens there any more.
+    Closed,
+    /// With `--all`: there are more ports than are forwarded; told once.
+    TooMany,
+    /// Somebody came, and could not be brought there; told once for each reason.
+    Failed,
+    /// The sandbox stopped.
+    Stopped,
+    /// It runs again.
+    Started,
+    /// It was deleted: this is the end.
+    Deleted,
+}
+
+pub(super) async fn run(args: &ForwardArgs, app: &App) -> Result<u8> {
+    refuse_twice(&args.ports)?;
+    let mut session = interruptible(app, Session::prepare(args, app)).await?;
+    follow(app, session.serve()).await
+}
+
+/// Refuses ports of this machine that are named twice.
+fn refuse_twice(forwards: &[Forward]) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for forward in forwards {
+        let (local, protocol) = (forward.local, forward.protocol);
+        if !seen.insert((local, protocol)) {
+            return Err(CommandError::new(
+                ExitCode::Usage,
+                format!("port {local}/{protocol} of this machine is named twice"),
+            )
+            .hint(format!("`LOCAL:{}` names another one", forward.port)));
+        }
+    }
+    Ok(())
+}
+
+/// What is printed, each line of text once.
+#[derive(Clone)]
+struct Teller {
+    out: Printer,
+    sandbox: String,
+    told: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl Teller {
+    fn event(&self, event: Event) -> ForwardEvent {
+        ForwardEvent {
+            time: crate::host::now_millis(),
+            event,
+            sandbox: self.sandbox.clone(),
+            port: None,
+            protocol: None,
+            host_ip: None,
+            host_port: None,
+            program: None,
+            message: None,
+        }
+    }
+
+    fn of_port(&self, event: Event, (port, protocol): Key) -> ForwardEvent {
+        ForwardEvent {
+            port: Some(port.get()),
+            protocol: Some(protocol),
+            ..self.event(event)
+        }
+    }
+
+    /// Whether a line was not told before.
+    fn is_new(&self, line: &str) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.insert(line.to_owned())
+    }
+
+    /// Where a port is reached, in a line of the result.
+    fn place(&self, event: Event, key: Key, local: Port, program: Option<&str>) -> Result<()> {
+        let (port, protocol) = key;
+        let host_ip = HostIp::LOCALHOST.addr().to_string();
+        let line = format!("{host_ip}:{local} -> {port}/{protocol}");
+        let by = program.map(|program| format!("  ({})", Untrusted::new(program)));
+        let published = if event == Event::Published {
+            "  (published)"
+        } else {
+            ""
+        };
+        let told = ForwardEvent {
+            host_ip: Some(host_ip),
+            host_port: Some(local.get()),
+            program: program.map(str::to_owned),
+            ..self.of_port(event, key)
+        };
+        let is_new = self.is_new(&line);
+        if !is_new && !self.out.is_json() {
+            self.out
+                .note(&format!("{port}/{protocol} is listened on again"));
+        }
+        self.tell(&told, |out| {
+            if is_new {
+                writeln!(out, "{line}{}{published}", by.unwrap_or_default())
+            } else {
+                Ok(())
+            }
+        })
+    }
+
+    /// Something that people are told beside the result.
+    fn note(&self, event: &ForwardEvent, text: &str) -> Result<()> {
+        if !self.out.is_json() {
+            self.out.note(text);
+        }
+        self.tell(event, |_| Ok(()))
+    }
+
+    fn tell(
+        &self,
+        event: &ForwardEvent,
+        human: impl FnOnce(&mut crate::output::Page<'_>) -> std::io::Result<()>,
+    ) -> Result<()> {
+        // A reader that left does not end what others use.
+        self.out.item(event, human).map(|_| ())
+    }
+
+    /// Says that there are more ports than are forwarded.
+    fn too_many(&self) -> Result<()> {
+        let text = format!("more than {MOST} ports are listened on: the others are not forwarded");
+        if !self.is_new(&text) {
+            return Ok(());
+        }
+        self.out.warn(&text);
+        let event = ForwardEvent {
+            message: Some(text),
+            ..self.event(Event::TooMany)
+        };
+        self.tell(&event, |_| Ok(()))
+    }
+
+    /// Says why somebody who came was not brought there.
+    fn complaint(&self, (port, protocol): Key, failure: &Failure) {
+        let message = match failure {
+            Failure::Stopped => format!("sandbox \"{}\" does not run", self.sandbox),
+            Failure::Nobody(message) | Failure::Other(message) => message.clone(),
+        };
+        if !self.is_new(&format!("{port}/{protocol}: {failure:?}")) {
+            return;
+        }
+        let event = ForwardEvent {
+            message: Some(message.clone()),
+            ..self.of_port(Event::Failed, (port, protocol))
+        };
+        if self.out.is_json() {
+            let _ = self.tell(&event, |_| Ok(()));
+        } else {
+            let message = Untrusted::new(&message);
+            self.out
+                .warn(&format!("{port}/{protocol} was not reached: {message}"));
+        }
+    }
+}
+
+/// One run of the command.
+struct Session<'a> {
+    args: &'a ForwardArgs,
+    engine: Engine,
+    way: Arc<Way>,
+    tell: Teller,
+    complain: Complain,
+    facts: ContainerFacts,
+    /// What was named; one port of the sandbox may be brought to several here.
+    named: Vec<Forwarded>,
+    /// What `--all` has found.
+    found: BTreeMap<Key, Entry>,
+}
+
+/// What became of a port that was found.
+enum Entry {
+    /// It is forwarded for as long as this is there.
+    Served { _served: Forwarded },
+    /// The sandbox publishes it.
+    Published,
+    /// Somebody else has the port of this machine.
+    Taken,
+}
+
+impl<'a> Session<'a> {
+    async fn prepare(args: &'a ForwardArgs, app: &App) -> Result<Self> {
+        let engine = crate::engine::connect().await?;
+        let sandbox = Sandbox::find_whole(&engine, &args.name).await?;
+        sandbox.must_run()?;
+        let tell = Teller {
+            out: app.out.clone(),
+            sandbox: args.name.clone(),
+            told: Arc::default(),
+        };
+        let complain: Complain = {
+            let tell = tell.clone();
+            Arc::new(move |key, failure: &Failure| tell.complaint(key, failure))
+        };
+        let mut session = Self {
+            args,
+            way: Arc::new(Way::new(&engine, &sandbox)?),
+            engine,
+            tell,
+            complain,
+            facts: sandbox.container,
+            named: Vec::new(),
+            found: BTreeMap::new(),
+        };
+        session.begin().await?;
+        Ok(session)
+    }
+
+    /// Takes the ports that were named, all or none.
+    async fn begin(&mut self) -> Result<()> {
+        let mut bound = Vec::new();
+        for forward in &self.args.ports {
+            let taken = self.take(*forward).await?;
+            bound.push((*forward, taken));
+        }
+        let listening = match self.way.running().await {
+            Some(client) => client.ports().await.map_err(|error| self.unknown(&error))?,
+            None => Vec::new(),
+        };
+        let programs = programs(&listening);
+        for (forward, (local, sockets)) in bound {
+            let key = (forward.port, forward.protocol);
+            let program = programs.get(&key).cloned().flatten();
+            self.tell
+                .place(Event::Forwarding, key, local, program.as_deref())?;
+            let served = Forwarded::serve(sockets, forward.port, &self.way, &self.complain);
+            self.named.push(served);
+            if !programs.contains_key(&key)
+                && forward.port.get() != amika_core::contract::OPENCODE_PORT
+            {
+                self.tell.out.note(&nobody_yet(forward, &listening));
+            }
+        }
+        Ok(())
+    }
+
+    /// A port of this machine, or the next free one where that is as good.
+    async fn take(&self, forward: Forward) -> Result<(Port, Bound)> {
+        let (local, protocol) = (forward.local, forward.protocol);
+        let error = match bind(local, protocol) {
+            Ok(bound) => return Ok((local, bound)),
+            Err(error) => error,
+        };
+        let next = next_free(local, protocol);
+        if self.args.any
+            && let Some((other, bound)) = next
+        {
+            return Ok((other, bound));
+        }
+        let host = HostPort {
+            ip: HostIp::LOCALHOST,
+            port: local,
+            protocol,
+        };
+        let refusal = if error.kind() == ErrorKind::AddrInUse {
+            in_use(host, Holder::find_here(&self.engine, host).await.as_ref())
+        } else {
+            CommandError::new(
+                ExitCode::Conflict,
+                format!("port {host} of this machine cannot be had"),
+            )
+            .caused_by(&error)
+        };
+        let Some((free, _)) = next else {
+            return Err(refusal.hint("end programs that hold ports"));
+        };
+        let offered = Forward {
+            local: free,
+            ..forward
+        };
+        let name = shell_quote(&self.args.name);
+        let refusal = refusal.detail("free_port", free.get());
+        Err(if self.args.all {
+            refusal.hint(format!(
+                "`amika forward {name} --all --any` takes others for those that are taken, {free} for this one"
+            ))
+        } else {
+            refusal.hint(format!(
+                "{free} is free: `amika forward {name} {offered}`, or `--any`, which takes the next free one"
+            ))
+        })
+    }
+
+    /// Serves until the sandbox is gone.
+    async fn serve(&mut self) -> Result<()> {
+        let (way, tell) = (Arc::clone(&self.way), self.tell.clone());
+        let name = way.name();
+        let watched = way.watch(|runs| {
+            if runs {
+                tell.note(
+                    &tell.event(Event::Started),
+                    &format!("sandbox \"{name}\" runs again"),
+                )
+            } else {
+                let text = format!(
+                    "sandbox \"{name}\" stopped; its ports stay here for when it is started again"
+                );
+                tell.note(&tell.event(Event::Stopped), &text)
+            }
+        });
+        tokio::select! {
+            ended = watched => {
+                ended?;
+                tell.note(&tell.event(Event::Deleted), &format!("sandbox \"{name}\" was deleted"))
+            }
+            failed = self.all(), if self.args.all => failed,
+        }
+    }
+
+    /// Follows what listens, through stops and starts.
+    async fn all(&mut self) -> Result<()> {
+        let mut is_first = true;
+        loop {
+            let Some(client) = self.way.running().await else {
+                // The end is told by who watches.
+                return std::future::pending().await;
+            };
+            match client.follow_ports().await {
+                Ok(lists) => {
+                    let lists = std::pin::pin!(lists);
+                    self.follow(&client, lists, is_first).await?;
+                    is_first = false;
+                }
+                Err(error @ ClientError::Refused { .. }) => return Err(self.unknown(&error)),
+                Err(_) => {}
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// Follows one boot's lists.
+    async fn follow(
+        &mut self,
+        client: &Client,
+        mut lists: impl futures_util::Stream<Item = Result<Vec<Listener>, ClientError>> + Unpin,
+        is_first: bool,
+    ) -> Result<()> {
+        // Servers need a while to come up: until then, what was forwarded before stays.
+        let mut is_settling = !is_first;
+        let mut ran_since = None;
+        let mut latest = Vec::new();
+        let mut is_first = is_first;
+        loop {
+            tokio::select! {
+                next = lists.next() => {
+                    let Some(Ok(list)) = next else { return Ok(()) };
+                    latest = list;
+                    self.reconcile(&latest, is_settling, is_first).await?;
+                    is_first = false;
+                }
+                () = tokio::time::sleep(RETRY), if is_settling => {
+                    if ran_since.is_none() && runs(client).await {
+                        ran_since = Some(Instant::now());
+                    }
+                    if ran_since.is_some_and(|since| since.elapsed() > SETTLING) {
+                        is_settling = false;
+                        self.reconcile(&latest, false, false).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes the table what the list says; `keep` leaves what is not in it.
+    async fn reconcile(&mut self, list: &[Listener], keep: bool, must: bool) -> Result<()> {
+        let wanted = wanted(list);
+        let gone: Vec<Key> = self
+            .found
+            .keys()
+            .filter(|key| !keep && !wanted.contains_key(key))
+            .copied()
+            .collect();
+        for key in gone {
+            let entry = self.found.remove(&key);
+            if matches!(entry, Some(Entry::Served { .. } | Entry::Published)) {
+                let (port, protocol) = key;
+                let text = format!("{port}/{protocol} is not listened on any more");
+                self.tell
+                    .note(&self.tell.of_port(Event::Closed, key), &text)?;
+            }
+        }
+        for (key, program) in wanted {
+            if self.found.contains_key(&key) {
+                continue;
+            }
+            if self.found.len() >= MOST {
+                self.tell.too_many()?;
+                break;
+            }
+            let entry = self.add(key, program, list, must).await?;
+            self.found.insert(key, entry);
+        }
+        Ok(())
+    }
+
+    async fn add(
+        &self,
+        key: Key,
+        program: Option<String>,
+        list: &[Listener],
+        must: bool,
+    ) -> Result<Entry> {
+        let (port, protocol) = key;
+        let forward = Forward {
+            local: port,
+            port,
+            protocol,
+        };
+        if self.is_published(key, list) {
+            self.tell
+                .place(Event::Published, key, port, program.as_deref())?;
+            return Ok(Entry::Published);
+        }
+        match self.take(forward).await {
+            Ok((local, bound)) => {
+                self.tell
+                    .place(Event::Forwarding, key, local, program.as_deref())?;
+                Ok(Entry::Served {
+                    _served: Forwarded::serve(bound, port, &self.way, &self.complain),
+                })
+            }
+            Err(error) if must => Err(error),
+            Err(error) => {
+                let event = ForwardEvent {
+                    message: Some(error.message.clone()),
+                    ..self.tell.of_port(Event::Taken, key)
+                };
+                let (why, hint) = (&error.message, error.hints.join("; "));
+                let text = format!("{port}/{protocol} is not forwarded: {why}; {hint}");
+                self.tell.note(&event, &text)?;
+                Ok(Entry::Taken)
+            }
+        }
+    }
+
+    /// Whether the sandbox publishes a port here under the same number, and is reached there.
+    fn is_published(&self, (port, protocol): Key, list: &[Listener]) -> bool {
+        let is_here = self.engine.is_local() && !self.engine.reach().is_elsewhere();
+        let is_reached = list.iter().any(|listener| {
+            (listener.port, listener.protocol) == (port.get(), protocol)
+                && listener.can_be_published()
+        });
+        let published = self.facts.port_requests.iter().any(|published| {
+            published.container_port == port.get()
+                && published.protocol == protocol
+                && published.host_port == Some(port.get())
+        });
+        is_here && is_reached && published
+    }
+
+    fn unknown(&self, error: &ClientError) -> CommandError {
+        let name = &self.args.name;
+        let told = CommandError::new(
+            ExitCode::Failure,
+            format!("the amikad of sandbox \"{name}\" does not tell what listens"),
+        )
+        .caused_by(error);
+        match error {
+            ClientError::Refused { status, .. } if status.as_u16() == 404 => told
+                .hint("it is older than this amika: a sandbox that is made now has the newer one"),
+            _ => told.hint(format!("`amika sandbox inspect {name}` shows its state")),
+        }
+    }
+}
+
+/// Whether CMD runs.
+async fn runs(client: &Client) -> bool {
+    let status = client.status().await;
+    status.is_ok_and(|status| status.phase == Phase::Running)
+}
+
+/// Who listens, by port.
+fn programs(list: &[Listener]) -> BTreeMap<Key, Option<String>> {
+    list.iter()
+        .filter_map(|listener| {
+            let port = Port::new(listener.port)?;
+            Some(((port, listener.protocol), listener.program.clone()))
+        })
+        .collect()
+}
+
+/// What is told of a port that nobody has yet.
+fn nobody_yet(forward: Forward, listening: &[Listener]) -> String {
+    let (port, protocol) = (forward.port, forward.protocol);
+    let others: Vec<String> = wanted(listening)
+        .into_keys()
+        .map(|(port, protocol)| format!("{port}/{protocol}"))
+        .collect();
+    let others = if others.is_empty() {
+        "nothing does".to_owned()
+    } else {
+        format!("these do: {}", others.join(", "))
+    };
+    format!("nothing listens on {port}/{protocol} in the sandbox yet; {others}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_of_this_machine_is_named_once() {
+        let read = |texts: &[&str]| -> Vec<Forward> {
+            texts.iter().map(|text| text.parse().expect(text)).collect()
+        };
+        refuse_twice(&read(&["3000", "3001:3000", "3000/udp"])).expect("three ports");
+        let error = refuse_twice(&read(&["3000", "3000:80"])).expect_err("one port");
+        assert_eq!(error.code, ExitCode::Usage);
+        assert!(error.message.contains("3000/tcp"), "{}", error.message);
+    }
+}
