@@ -76,6 +76,7 @@ impl Scratch {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("git");
         command
+            .args(["-c", crate::git::NO_BARE])
             .args(arguments)
             .current_dir(self.directory.path())
             .env_clear()

@@ -34,7 +34,7 @@ pub(super) type Refusal = (Option<i32>, String);
 
 /// Settings that hold for every command: nothing of the host's runs or caches by itself, and the
 /// temporary index is a plain one, since a split one would be written into the repository.
-pub(super) const SETTINGS: [&str; 12] = [
+pub(super) const SETTINGS: [&str; 15] = [
     "core.fsmonitor=false",
     "core.hooksPath=/dev/null",
     "core.splitIndex=false",
@@ -47,6 +47,21 @@ pub(super) const SETTINGS: [&str; 12] = [
     "core.multiPackIndex=false",
     "gc.auto=0",
     "maintenance.auto=false",
+    // Files of a work tree that git would read by itself.
+    "diff.orderFile=/dev/null",
+    "log.mailmap=false",
+    NO_BARE,
+];
+
+/// No git, and no program that it starts, takes a directory for a repository that nobody named.
+pub(crate) const NO_BARE: &str = "safe.bareRepository=explicit";
+/// A repository of this machine is read by us: git's own transport would run a git in it. And git is given no
+/// descriptors that it could speak to one by.
+const NO_FILES: [&str; 4] = [
+    "-c",
+    "protocol.file.allow=never",
+    "-c",
+    "protocol.fd.allow=never",
 ];
 
 impl Git {
@@ -307,6 +322,14 @@ pub(super) fn network_git() -> Command {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         command.env("GIT_TERMINAL_PROMPT", "0");
     }
+    // It counts more than any setting.
+    if let Some(protocols) = std::env::var_os(environment::PROTOCOLS) {
+        command.env(
+            environment::PROTOCOLS,
+            environment::without_files(&protocols),
+        );
+    }
+    command.args(["-c", NO_BARE]).args(NO_FILES);
     command
 }
 
@@ -320,4 +343,19 @@ pub(super) fn line(mut output: Vec<u8>) -> Vec<u8> {
         output.pop();
     }
     output
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_git_is_told_to_take_no_directory_for_a_repository_that_nobody_named() {
+        let local = Git::on(Path::new("/generated"), None).command(&["status"]);
+        for command in [local, network_git()] {
+            let arguments: Vec<&OsStr> = command.get_args().collect();
+            let is_told = arguments.windows(2).any(|pair| pair == ["-c", NO_BARE]);
+            assert!(is_told, "{arguments:?}");
+        }
+    }
 }

@@ -91,6 +91,19 @@ fn fate(name: &str) -> Option<Fate> {
     row.map(|(_, fate)| *fate)
 }
 
+/// Where git has the protocols that it may use, whatever is configured.
+pub(super) const PROTOCOLS: &str = "GIT_ALLOW_PROTOCOL";
+
+/// A list of protocols without those that read repositories of this machine.
+pub(super) fn without_files(protocols: &OsStr) -> OsString {
+    use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+    let all = protocols.as_bytes().split(|&byte| byte == b':');
+    let kept: Vec<&[u8]> = all
+        .filter(|name| ![&b"file"[..], b"fd"].contains(name))
+        .collect();
+    OsString::from_vec(kept.join(&b':'))
+}
+
 /// Gives a command its environment, of what the caller has.
 pub(super) fn apply(
     command: &mut Command,
@@ -287,6 +300,19 @@ mod tests {
                     "{name}"
                 ),
             }
+        }
+    }
+
+    #[test]
+    fn no_list_of_protocols_has_those_for_files_of_this_machine() {
+        for (listed, left) in [
+            ("file", ""),
+            ("https:file:ssh", "https:ssh"),
+            ("https:file:fd", "https"),
+            ("profile:ssh", "profile:ssh"),
+            ("", ""),
+        ] {
+            assert_eq!(without_files(OsStr::new(listed)), left, "{listed}");
         }
     }
 

@@ -65,13 +65,19 @@ pub(super) fn rules(
     settings: &Settings,
     warnings: &mut Vec<String>,
 ) -> Result<Rules, GitError> {
-    let mut info = |dir: &Dir, name: &str| match dir.read(name.as_bytes(), MAX_RULES) {
-        Ok(content) => Ok(content.unwrap_or_default()),
-        Err(error) if is_another_kind(&error) => {
-            warnings.push(format!("{name} is left out: {error}"));
-            Ok(Vec::new())
+    let mut info = |dir: &Dir, name: &str| {
+        // Nobody who clones it gets them.
+        if found.is_served {
+            return Ok(Vec::new());
         }
-        Err(error) => Err(GitError::io("read", dir.place(name.as_bytes()))(error)),
+        match dir.read(name.as_bytes(), MAX_RULES) {
+            Ok(content) => Ok(content.unwrap_or_default()),
+            Err(error) if is_another_kind(&error) => {
+                warnings.push(format!("{name} is left out: {error}"));
+                Ok(Vec::new())
+            }
+            Err(error) => Err(GitError::io("read", dir.place(name.as_bytes()))(error)),
+        }
     };
     let root = found.tree.as_ref().unwrap_or(&found.git);
     let mut rules = Rules {

@@ -356,6 +356,8 @@ impl<'a> Planner<'a> {
             let module = known.iter().find(|one| *one.path.as_bytes() == *entry.path);
             let found = match (paths.is_some(), module) {
                 (true, _) => location.at_path(&entry.path, self.workshop)?,
+                // What it has of them in its git directory is not cloned.
+                (false, _) if self.of_url => None,
                 (false, Some(module)) => {
                     submodule::with_commit(location, module, &entry.oid, self.workshop)?
                 }

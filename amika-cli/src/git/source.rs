@@ -96,6 +96,21 @@ impl Location {
         Self::read(found, workshop)
     }
 
+    /// The repository of this machine that a URL leads to, as whoever clones it would have it.
+    pub(super) fn served(path: &Path, url: &str, workshop: &Workshop) -> Result<Self, GitError> {
+        let found = match discover::served(path, workshop.users()) {
+            Err(GitError::NotARepository { path }) => {
+                return Err(GitError::Clone {
+                    url: url::without_secrets(url),
+                    stderr: format!("{} is no git repository", generated::shown(&path)),
+                    causes: Vec::new(),
+                });
+            }
+            found => found?,
+        };
+        Self::read(found, workshop)
+    }
+
     /// A git directory that amika itself made, without a work tree.
     pub(super) fn of_clone(git_dir: &Path, workshop: &Workshop) -> Result<Self, GitError> {
         let git = Dir::open(git_dir).map_err(GitError::io("read", git_dir))?;
@@ -163,11 +178,15 @@ impl Location {
         let users = workshop.users_with(&includes)?;
         let settings = Settings::new(&users, &found.config);
         let rules = extra::rules(&found, &settings, &mut warnings)?;
-        let index = match HostIndex::read(&found.git, format.objects) {
-            Ok(index) => Ok(index),
-            // A copy of what is committed needs none. What names something outside needs no copy.
-            Err(GitError::NotUnderstood { why, .. }) => Err(why),
-            Err(error) => return Err(error),
+        let index = if found.is_served {
+            Ok(None)
+        } else {
+            match HostIndex::read(&found.git, format.objects) {
+                Ok(index) => Ok(index),
+                // A copy of what is committed needs none. What names something outside needs no copy.
+                Err(GitError::NotUnderstood { why, .. }) => Err(why),
+                Err(error) => return Err(error),
+            }
         };
         let root = workshop.place("git");
         let generated = generated::make(
