@@ -83,7 +83,7 @@ impl Scratch {
             .envs(
                 ["PATH", "GIT_EXEC_PATH", "TMPDIR", "LD_LIBRARY_PATH"]
                     .iter()
-                    .filter_map(|name| Some((*name, std::env::var_os(name)?))),
+                    .filter_map(|name| Some((*name, crate::git::absolute_variable(name)?))),
             )
             .env("GIT_DIR", self.directory.path())
             .env("GIT_CONFIG_NOSYSTEM", "1")

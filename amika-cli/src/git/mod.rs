@@ -25,6 +25,7 @@ mod emit;
 mod environment;
 mod error;
 mod extra;
+mod fetch;
 mod generated;
 mod index;
 mod lfs;
@@ -32,6 +33,7 @@ mod local_url;
 mod loose;
 mod objects;
 mod plan;
+mod programs;
 mod refs;
 mod rewrite;
 mod secret_url;
@@ -45,6 +47,7 @@ mod table;
 mod tree;
 mod url;
 mod users;
+mod waits;
 mod workshop;
 mod worktree;
 mod writer;
@@ -58,6 +61,7 @@ pub use children::end_all;
 pub use clone::{Listener, Said};
 pub(crate) use command::NO_BARE;
 pub use content::{Entry, Kind};
+pub(crate) use environment::absolute_variable;
 pub use error::GitError;
 pub use size::Size;
 pub use snapshot::Snapshot;
@@ -217,7 +221,7 @@ async fn cloned(
         && let Some(commit) = prepared.selection.head.commit()
     {
         // What could not be had is counted, and warned of, when the copy is planned.
-        clone::lfs(address, &git_dir, commit, listener).await;
+        clone::lfs(address, &git_dir, workshop.nowhere(), commit, listener).await;
     }
     Ok((prepared, workshop))
 }
@@ -298,10 +302,17 @@ impl Prepared {
             prepared.selection.upstream = Some(("origin".into(), format!("refs/heads/{branch}")));
         }
         if let Some(commit) = prepared.selection.head.commit() {
+            let names_here = |of: &str| {
+                let name = format!("{of}:{}", lfs::CONFIGURATION);
+                let found = git.try_output(&["cat-file", "blob", &name])?;
+                Ok::<_, GitError>(found.is_ok_and(|text| !lfs::is_of_other_machines(&text)))
+            };
             let attributes = format!("{commit}:.gitattributes");
             let found = git.try_output(&["cat-file", "blob", &attributes])?;
-            prepared.uses_lfs =
-                found.is_ok_and(|text| text.windows(10).any(|part| part == b"filter=lfs"));
+            prepared.uses_lfs = found.is_ok_and(|text| text.windows(10).any(|part| part == b"filter=lfs"))
+                    // Git-lfs reads the one of HEAD here.
+                    && !names_here("HEAD")?
+                    && !names_here(commit)?;
         }
         Ok(prepared)
     }

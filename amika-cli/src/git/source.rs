@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use amika_core::git_files::oid::ObjectFormat;
 
-use super::command::Git;
+use super::command::{Git, Override};
 use super::dir::Dir;
 use super::discover::{self, Found};
 use super::error::GitError;
@@ -15,6 +15,7 @@ use super::extra::{self, Rules};
 use super::generated::{self, Format, Generated};
 use super::index::HostIndex;
 use super::objects::Stores;
+use super::programs;
 use super::settings::Settings;
 use super::url;
 use super::users::Facts;
@@ -54,6 +55,10 @@ struct Parts {
     stores: Stores,
     generated: Generated,
     includes: Vec<PathBuf>,
+    /// Settings by which nothing is run or read that the user's configuration names relative to the repository.
+    programs: Vec<Override>,
+    /// An empty directory.
+    nowhere: PathBuf,
     warnings: Vec<String>,
 }
 
@@ -200,6 +205,8 @@ impl Location {
             },
             &mut warnings,
         )?;
+        let mut programs = programs::settings(&settings);
+        programs.extend(generated::named_rules(&root, &rules));
         let stores = Stores::open(&found, format.objects, &generated, &mut warnings)?;
         if found.is_unclaimed {
             let tree = found.tree.as_ref().map_or(found.git.path(), Dir::path);
@@ -237,6 +244,8 @@ impl Location {
                 stores,
                 generated,
                 includes,
+                programs,
+                nowhere: workshop.nowhere().to_owned(),
                 warnings,
             }),
         };
@@ -255,11 +264,14 @@ impl Location {
             generated,
             stores,
             includes,
+            programs,
+            nowhere,
             ..
         } = &*self.parts;
         let borrows = !stores.borrowed.is_empty();
         Git::on(&generated.git_dir, work_tree)
             .with_includes(includes)
+            .with_programs(programs, nowhere)
             .with_borrowed(borrows.then_some(generated.borrowed.as_path()))
     }
 

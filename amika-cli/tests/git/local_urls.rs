@@ -8,7 +8,7 @@ use pretty_assertions::assert_eq;
 
 use crate::support::*;
 use crate::traced::as_git;
-use crate::urls::url_request;
+use crate::urls::{Server, url_request};
 
 const SECRET: &str = "this is nobody else's business";
 
@@ -308,4 +308,35 @@ fn submodules_and_lfs_of_it_are_read_by_nobody_else() {
     std::fs::remove_dir_all(path.join(".git/modules")).unwrap();
     std::fs::remove_dir_all(path.join("sub")).unwrap();
     assert!(!copy(request(&path, Copy::Clean)).has("sub/a.txt"));
+}
+
+#[test]
+fn no_repository_names_another_of_this_machine_as_its_lfs_server() {
+    let host = Host::new();
+    let private = host.empty("private", &[]);
+    git(&private, &["lfs", "install", "--local", "--skip-repo"]);
+    git(&private, &["lfs", "track", "--", "*.bin"]);
+    write(&private, "secret.bin", SECRET);
+    commit_all(&private, "private");
+    let path = host.empty("repo", &[]);
+    let pointer = git(&private, &["cat-file", "blob", "HEAD:secret.bin"]);
+    write(&path, ".gitattributes", "*.bin filter=lfs\n");
+    write(&path, "a.bin", pointer + "\n");
+    let named = format!("[lfs]\n\turl = file://{}\n", private.display());
+    write(&path, ".lfsconfig", named);
+    commit_all(&path, "first");
+    git(
+        &host.path(""),
+        &["clone", "-q", "--bare", "repo", "served.git"],
+    );
+    git(&host.path("served.git"), &["update-server-info"]);
+    let server = Server::start(host.path("served.git"));
+    for url in [
+        format!("http://me:s3cretTOKEN@127.0.0.1:{}/served.git", server.port),
+        format!("file://{}", path.display()),
+    ] {
+        let copied = copy(url_request(&url, None, None));
+        assert!(copied.read("a.bin").starts_with("version https://git-lfs"));
+        is_without_secret(&copied);
+    }
 }
