@@ -114,15 +114,15 @@ const PLACES: [&str; 6] = [
 
 /// What becomes of a variable that would make git, or a program that it starts, look in the directory that it
 /// runs in: that may be a repository's, and then what is found there is the repository's too. `None` for a
-/// variable that stays as it is; else its value, if it has one.
-pub(super) fn absolute(name: &OsStr, value: &OsStr) -> Option<Option<OsString>> {
+/// variable that stays as it is; empty for one that is hidden: an empty list is the directory itself.
+pub(super) fn absolute(name: &OsStr, value: &OsStr) -> Option<OsString> {
     use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
     let name = name.to_str()?;
     let bytes = value.as_bytes();
     let is_absolute = |path: &&[u8]| path.starts_with(b"/");
     if PLACES.contains(&name) {
         let is_kept = bytes.is_empty() || is_absolute(&bytes);
-        return (!is_kept).then_some(None);
+        return (!is_kept).then(OsString::new);
     }
     let is_library = LIBRARIES.contains(&name);
     if !is_library && !LISTS.contains(&name) {
@@ -136,15 +136,15 @@ pub(super) fn absolute(name: &OsStr, value: &OsStr) -> Option<Option<OsString>> 
     if left == bytes && !left.is_empty() {
         return None;
     }
-    // An empty one is the directory itself.
-    Some((!left.is_empty()).then(|| OsString::from_vec(left)))
+    Some(OsString::from_vec(left))
 }
 
 /// The value of a variable of the caller's for another git, without what would be looked for in the directory that
 /// it runs in.
 pub(crate) fn absolute_variable(name: &str) -> Option<OsString> {
     let value = std::env::var_os(name)?;
-    absolute(OsStr::new(name), &value).unwrap_or(Some(value))
+    let value = absolute(OsStr::new(name), &value).unwrap_or(value);
+    (!value.is_empty()).then_some(value)
 }
 
 /// Takes out of a command's environment what would be looked for in the directory that it runs in.
@@ -154,8 +154,8 @@ pub(super) fn hide_relative(
 ) {
     for (name, value) in callers {
         match absolute(&name, &value) {
-            Some(Some(value)) => command.env(name, value),
-            Some(None) => command.env_remove(name),
+            Some(value) if value.is_empty() => command.env_remove(name),
+            Some(value) => command.env(name, value),
             None => continue,
         };
     }
@@ -389,7 +389,8 @@ mod tests {
             ("TMPDIR", "tmp", None),
         ] {
             let found = absolute(OsStr::new(name), OsStr::new(value));
-            assert_eq!(found, Some(left.map(OsString::from)), "{name}={value}");
+            let left = left.unwrap_or_default();
+            assert_eq!(found, Some(OsString::from(left)), "{name}={value}");
         }
         for (name, value) in [
             ("PATH", "/usr/bin:/bin"),

@@ -46,7 +46,7 @@ pub(super) struct Fetch {
     pub(super) child: Child,
     mark: String,
     /// Kept open until it is over.
-    _guard: Option<Guard>,
+    guard: Option<Guard>,
     is_over: bool,
 }
 
@@ -82,7 +82,7 @@ impl Fetch {
         Ok(Self {
             child,
             mark,
-            _guard: guard,
+            guard,
             is_over: false,
         })
     }
@@ -90,6 +90,7 @@ impl Fetch {
     /// It ended by itself.
     pub(super) fn is_over(&mut self) {
         self.is_over = true;
+        drop(self.guard.take());
         change(|all| all.retain(|one| *one != self.mark));
     }
 
@@ -324,7 +325,7 @@ mod tests {
         let mut fetch = start(PROGRAMS);
         let mark = fetch.mark.clone();
         wait_for(|| of(&mark).len() >= 5);
-        let guard = fetch._guard.as_mut().unwrap();
+        let guard = fetch.guard.as_mut().unwrap();
         // As when this program is killed.
         drop(guard.stdin.take());
         guard.child.wait().unwrap();

@@ -109,16 +109,12 @@ pub(super) fn is_of_other_machines(configuration: &[u8]) -> bool {
         let Ok(value) = std::str::from_utf8(value) else {
             return false;
         };
-        match value.split_once("://") {
-            Some((scheme, _)) => {
-                let known = ["http", "https", "ssh", "git+ssh", "ssh+git", "git"];
-                known.contains(&scheme.to_ascii_lowercase().as_str())
-            }
-            None => {
-                let is_scheme = value.to_ascii_lowercase().starts_with("file:");
-                !is_scheme && local_url::path(value).is_none()
-            }
+        if let Some((scheme, _)) = value.split_once("://") {
+            let known = ["http", "https", "ssh", "git+ssh", "ssh+git", "git"];
+            return known.contains(&scheme.to_ascii_lowercase().as_str());
         }
+        let is_scheme = value.to_ascii_lowercase().starts_with("file:");
+        !is_scheme && local_url::path(value).is_none()
     })
 }
 

@@ -108,7 +108,6 @@ fn words(command: &[u8]) -> Vec<Word> {
             (Some(by), byte) if by == byte => quote = None,
             (Some(b'\''), byte) => word.get_or_insert_default().push(byte),
             (_, b'\\') => word.get_or_insert_default().extend(bytes.next()),
-            (Some(_), byte) => word.get_or_insert_default().push(byte),
             (None, b'\'' | b'"') => {
                 quote = Some(byte);
                 word.get_or_insert_default();
@@ -118,7 +117,7 @@ fn words(command: &[u8]) -> Vec<Word> {
                 words.extend(word.take().map(Word::Text));
                 words.push(Word::Operator);
             }
-            (None, byte) => word.get_or_insert_default().push(byte),
+            (_, byte) => word.get_or_insert_default().push(byte),
         }
     }
     words.extend(word.map(Word::Text));

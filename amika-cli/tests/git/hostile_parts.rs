@@ -111,12 +111,17 @@ fn a_fifo_in_any_place_is_not_waited_for() {
         "embedded/.git/config",
         "embedded/.git/index",
     ];
+    let first = Host::new();
+    let template = &full(&first);
     std::thread::scope(|scope| {
         for half in places.chunks(places.len().div_ceil(3)) {
             scope.spawn(move || {
                 for place in half {
                     let host = Host::new();
-                    let path = full(&host);
+                    let path = host.path("repo");
+                    let mut copy = std::process::Command::new("cp");
+                    let made = copy.arg("-a").arg(template).arg(&path).status();
+                    assert!(made.unwrap().success());
                     let at = match *place {
                         "PACK.idx" => pack(&path, "idx"),
                         "PACK.pack" => pack(&path, "pack"),

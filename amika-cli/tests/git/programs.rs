@@ -444,7 +444,9 @@ fn no_repository_supplies_a_program_that_the_users_configuration_names() {
     let mut attributes = String::new();
     for driver in drivers {
         write(&path, format!("{driver}.txt"), "text\n");
-        attributes.push_str(&format!("{driver}.txt filter={driver}\n"));
+        for part in [driver, ".txt filter=", driver, "\n"] {
+            attributes.push_str(part);
+        }
     }
     write(&path, ".gitattributes", attributes);
     commit_all(&path, "filters");
