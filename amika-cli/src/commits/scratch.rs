@@ -76,13 +76,14 @@ impl Scratch {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("git");
         command
+            .args(["-c", crate::git::NO_BARE])
             .args(arguments)
             .current_dir(self.directory.path())
             .env_clear()
             .envs(
                 ["PATH", "GIT_EXEC_PATH", "TMPDIR", "LD_LIBRARY_PATH"]
                     .iter()
-                    .filter_map(|name| Some((*name, std::env::var_os(name)?))),
+                    .filter_map(|name| Some((*name, crate::git::absolute_variable(name)?))),
             )
             .env("GIT_DIR", self.directory.path())
             .env("GIT_CONFIG_NOSYSTEM", "1")

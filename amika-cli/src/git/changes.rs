@@ -5,6 +5,7 @@ use super::index::Mode;
 use super::plan::DEPTH;
 use super::refs;
 use super::source::Location;
+use super::waits;
 use super::workshop::Workshop;
 
 /// LFS files are compared as they are: the filter would write into a store.
@@ -21,10 +22,11 @@ pub(super) fn any(location: &Location, workshop: &Workshop) -> Result<bool, GitE
 }
 
 fn within(location: &Location, workshop: &Workshop, depth: usize) -> Result<bool, GitError> {
-    if location.work_tree.is_none() {
+    let Some(tree) = location.tree() else {
         return Ok(false);
-    }
+    };
     let index = location.index()?;
+    waits::none_in(tree, index)?;
     let git = location.git().with_settings(&AS_THEY_ARE);
     let shown = git.output(&[
         "status",

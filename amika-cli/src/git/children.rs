@@ -3,7 +3,7 @@
 //! A repository can make git wait for ever: a FIFO in the place of a `.gitignore` is enough. All the numbers
 //! of how long git may take are here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdout, Command, ExitStatus};
@@ -13,15 +13,20 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
+use super::fetch;
+
 /// How long a git that answers a question may take in all, whatever it does.
 const QUESTION: Duration = Duration::from_mins(10);
 /// How long a git may take no processor time, and wait for nothing of this machine's disks, before it answers;
 /// and how long one that is read from may say nothing.
 const IDLE: Duration = Duration::from_mins(1);
-/// How long one may be stuck in opening a FIFO that nobody writes to.
+/// How long a program of the user's may be stuck in opening a FIFO that nobody writes to. Git itself opens none
+/// but by mistake, and is ended when it is seen at that twice.
 const HELD: Duration = Duration::from_secs(3);
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(500);
+/// Between two looks at whether git opens a FIFO.
+const GLANCE: Duration = Duration::from_millis(50);
+/// Glances from one look at all that its group does to the next.
+const GLANCES: u32 = 10;
 /// How long a program has from TERM to KILL.
 const GRACE: Duration = Duration::from_millis(500);
 /// Where the machine does not say how much memory it has.
@@ -124,6 +129,17 @@ impl Running {
     }
 }
 
+impl Watched {
+    /// Ends it for taking too long, with all that it started.
+    fn end(&self, pid: i32) {
+        if running(|all| all.contains_key(&pid)) {
+            let run = self.begun.elapsed().as_secs().max(1);
+            self.ended_after.store(run, Ordering::Relaxed);
+            end_group(pid);
+        }
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         if self.is_over {
@@ -166,6 +182,7 @@ pub fn end_all() {
     for pid in all.keys() {
         end_group(*pid);
     }
+    fetch::end_all();
 }
 
 /// A process that was not waited for yet, by whose id its group is known.
@@ -245,13 +262,28 @@ struct Seen {
 /// Looks after those that run, for as long as this program lives.
 fn watch() {
     let mut seen: BTreeMap<i32, Seen> = BTreeMap::new();
-    loop {
-        std::thread::sleep(LOOK);
+    let mut stuck: BTreeSet<i32> = BTreeSet::new();
+    for glance in (0..GLANCES).cycle() {
+        std::thread::sleep(GLANCE);
         let all: Vec<(i32, Arc<Watched>)> = running(|all| {
             all.iter()
                 .map(|(pid, one)| (*pid, Arc::clone(one)))
                 .collect()
         });
+        let now_stuck: BTreeSet<i32> = all
+            .iter()
+            .map(|(pid, _)| *pid)
+            .filter(|pid| opens_a_fifo(*pid))
+            .collect();
+        for (pid, watched) in &all {
+            if now_stuck.contains(pid) && stuck.contains(pid) {
+                watched.end(*pid);
+            }
+        }
+        stuck = now_stuck;
+        if glance != 0 {
+            continue;
+        }
         seen.retain(|pid, _| all.iter().any(|(other, _)| other == pid));
         for (pid, watched) in all {
             let run = watched.begun.elapsed();
@@ -285,11 +317,8 @@ fn watch() {
             } else {
                 is_idle || run >= QUESTION
             };
-            if (is_held || too_long) && running(|all| all.contains_key(&pid)) {
-                watched
-                    .ended_after
-                    .store(run.as_secs().max(1), Ordering::Relaxed);
-                end_group(pid);
+            if is_held || too_long {
+                watched.end(pid);
             }
         }
     }
@@ -297,7 +326,7 @@ fn watch() {
 
 /// Lets a git have half of the machine's memory for itself. Files that it maps, as it does packs, do not
 /// count. Where the system refuses, there is no bound.
-fn bound_memory(pid: u32) {
+pub(super) fn bound_memory(pid: u32) {
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{Resource, Rlimit};

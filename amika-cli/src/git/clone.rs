@@ -6,11 +6,12 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use tokio::io::AsyncReadExt as _;
-use tokio::process::{Child, Command};
+use tokio::process::ChildStderr;
 
 use super::command::{is_out_of_space, network_git};
 use super::error::GitError;
-use super::{secret_url, url};
+use super::fetch::{Fetch, SILENT};
+use super::{secret_url, url, workshop};
 
 /// Receives what git says while it works, as it comes, without secrets.
 pub type Listener<'a> = &'a (dyn Fn(Said<'_>) + Sync);
@@ -30,33 +31,6 @@ const LAST_WORDS: usize = 4096;
 const MAX_LINE: usize = 16 * 1024;
 /// How often a percentage is shown.
 const PROGRESS: Duration = Duration::from_millis(100);
-/// How long git may take to clean up after itself when it is told to stop.
-const GRACE: Duration = Duration::from_secs(5);
-
-/// A running git that is stopped, and waited for, when dropped before its end.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let Some(pid) = self.0.id().and_then(|pid| i32::try_from(pid).ok()) else {
-            return;
-        };
-        // TERM, not KILL: git then stops its own helpers, which would write on into a directory that is
-        // being removed.
-        if let Some(pid) = rustix::process::Pid::from_raw(pid) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        }
-        let deadline = Instant::now() + GRACE;
-        while matches!(self.0.try_wait(), Ok(None)) {
-            if Instant::now() > deadline {
-                let _ = self.0.start_kill();
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
 /// Clones into `<directory>/repository.git` and returns that path.
 pub(super) async fn bare(
     address: &str,
@@ -68,7 +42,7 @@ pub(super) async fn bare(
     let plain = secret_url::take_out(&mut command, address);
     // Away from whatever repository the call came from.
     command
-        .current_dir(directory)
+        .current_dir(workshop::nowhere(directory)?)
         .args(["-c", "core.hooksPath=/dev/null", "-c", "init.templateDir="])
         .args(["clone", "--bare", "--no-local"])
         .args(io::stderr().is_terminal().then_some("--progress"))
@@ -124,65 +98,87 @@ fn reasons(said: &str) -> (String, Vec<String>) {
 pub(super) async fn lfs(
     address: &str,
     git_dir: &Path,
+    nowhere: &Path,
     commit: &str,
     listener: Listener<'_>,
 ) -> bool {
     let mut command = network_git();
     secret_url::take_out(&mut command, address);
     command
-        .current_dir(git_dir)
+        .current_dir(nowhere)
         .arg("--git-dir")
         .arg(git_dir)
         .args(["lfs", "fetch", "origin", commit]);
     matches!(run(command, address, listener).await, Ok((true, _)))
 }
 
-/// Runs git to its end: whether it succeeded, and its last words.
+/// Runs git to its end: whether it succeeded, and its last words. One that does nothing is ended, since nothing
+/// else would: a server may hold a connection for ever.
 async fn run(
-    command: std::process::Command,
+    mut command: std::process::Command,
     address: &str,
     listener: Listener<'_>,
 ) -> Result<(bool, String), GitError> {
-    let mut command = Command::from(command);
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
-    let mut running = Running(command.spawn().map_err(GitError::NoGit)?);
-    let stderr = running.0.stderr.take();
+    let mut fetch = Fetch::start(command).map_err(GitError::NoGit)?;
+    let stderr = fetch.child.stderr.take();
+    let silent = fetch.silent(SILENT);
+    let to_its_end = async {
+        let said = listen(stderr, address, listener).await?;
+        let status = fetch.child.wait().await.map_err(gone)?;
+        fetch.is_over();
+        Ok((status.success(), said))
+    };
+    tokio::select! {
+        ended = to_its_end => ended,
+        () = silent => {
+            let minutes = SILENT.as_secs() / 60;
+            Ok((false, format!("fatal: nothing came or went for {minutes} minutes, and it was ended")))
+        }
+    }
+}
+
+/// Passes on what git says, and keeps the last of it.
+async fn listen(
+    stderr: Option<ChildStderr>,
+    address: &str,
+    listener: Listener<'_>,
+) -> Result<String, GitError> {
     let mut lines = Lines::default();
     let mut said = String::new();
     let mut shown: Option<Instant> = None;
-    if let Some(mut stderr) = stderr {
-        let mut buffer = vec![0; LAST_WORDS];
-        loop {
-            let read = stderr.read(&mut buffer).await.map_err(gone)?;
-            let end = read == 0;
-            for line in lines.of(&buffer[..read], end) {
-                let text = url::redact(&line.text, address);
-                if line.is_progress() {
-                    if shown.is_none_or(|shown| shown.elapsed() >= PROGRESS) {
-                        shown = Some(Instant::now());
-                        listener(Said::Progress(&text));
-                    }
-                    continue;
+    let Some(mut stderr) = stderr else {
+        return Ok(said);
+    };
+    let mut buffer = vec![0; LAST_WORDS];
+    loop {
+        let read = stderr.read(&mut buffer).await.map_err(gone)?;
+        let end = read == 0;
+        for line in lines.of(&buffer[..read], end) {
+            let text = url::redact(&line.text, address);
+            if line.is_progress() {
+                if shown.is_none_or(|shown| shown.elapsed() >= PROGRESS) {
+                    shown = Some(Instant::now());
+                    listener(Said::Progress(&text));
                 }
-                listener(Said::Line(&text));
-                said.push_str(&text);
-                said.push('\n');
+                continue;
             }
-            if end {
-                break;
-            }
-            let over = said.len().saturating_sub(LAST_WORDS);
-            let cut = (over..said.len())
-                .find(|at| said.is_char_boundary(*at))
-                .unwrap_or(0);
-            said.drain(..cut);
+            listener(Said::Line(&text));
+            said.push_str(&text);
+            said.push('\n');
         }
+        if end {
+            return Ok(said);
+        }
+        let over = said.len().saturating_sub(LAST_WORDS);
+        let cut = (over..said.len())
+            .find(|at| said.is_char_boundary(*at))
+            .unwrap_or(0);
+        said.drain(..cut);
     }
-    let status = running.0.wait().await.map_err(gone)?;
-    Ok((status.success(), said))
 }
 
 /// A line that git wrote.

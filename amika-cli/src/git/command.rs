@@ -11,9 +11,10 @@ use super::children::Running;
 use super::environment::{self, Errand};
 use super::error::GitError;
 use super::generated::object_path;
+use super::{programs, waits};
 
 /// A setting that takes another's place: key and value.
-type Override = (String, OsString);
+pub(super) type Override = (OsString, OsString);
 
 /// A generated git directory to run git on, and with what.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub(super) struct Git {
     includes: Arc<[Override]>,
     /// What holds whatever else is set.
     settings: Arc<[Override]>,
+    /// An empty directory, in which programs of the user's run.
+    nowhere: Option<PathBuf>,
 }
 
 /// Exit code and stderr of a command that failed.
@@ -34,7 +37,7 @@ pub(super) type Refusal = (Option<i32>, String);
 
 /// Settings that hold for every command: nothing of the host's runs or caches by itself, and the
 /// temporary index is a plain one, since a split one would be written into the repository.
-pub(super) const SETTINGS: [&str; 12] = [
+pub(super) const SETTINGS: [&str; 15] = [
     "core.fsmonitor=false",
     "core.hooksPath=/dev/null",
     "core.splitIndex=false",
@@ -47,6 +50,21 @@ pub(super) const SETTINGS: [&str; 12] = [
     "core.multiPackIndex=false",
     "gc.auto=0",
     "maintenance.auto=false",
+    // Files of a work tree that git would read by itself.
+    "diff.orderFile=/dev/null",
+    "log.mailmap=false",
+    NO_BARE,
+];
+
+/// No git, and no program that it starts, takes a directory for a repository that nobody named.
+pub(crate) const NO_BARE: &str = "safe.bareRepository=explicit";
+/// A repository of this machine is read by us: git's own transport would run a git in it. And git is given no
+/// descriptors that it could speak to one by.
+const NO_FILES: [&str; 4] = [
+    "-c",
+    "protocol.file.allow=never",
+    "-c",
+    "protocol.fd.allow=never",
 ];
 
 impl Git {
@@ -60,13 +78,14 @@ impl Git {
             borrowed: None,
             includes: Arc::default(),
             settings: Arc::default(),
+            nowhere: None,
         }
     }
 
     /// With further files of the user's configuration.
     pub(super) fn with_includes(&self, files: &[PathBuf]) -> Self {
         let further = files.iter();
-        let further = further.map(|file| ("include.path".to_owned(), file.as_os_str().to_owned()));
+        let further = further.map(|file| ("include.path".into(), file.as_os_str().to_owned()));
         Self {
             includes: self.includes.iter().cloned().chain(further).collect(),
             ..self.clone()
@@ -100,9 +119,19 @@ impl Git {
     /// The same repository with further settings.
     pub(super) fn with_settings(&self, settings: &[(&str, &str)]) -> Self {
         let further = settings.iter();
-        let further = further.map(|(key, value)| ((*key).to_owned(), OsString::from(value)));
+        let further = further.map(|(key, value)| (OsString::from(key), OsString::from(value)));
         Self {
             settings: self.settings.iter().cloned().chain(further).collect(),
+            ..self.clone()
+        }
+    }
+
+    /// The same repository with settings of the user's that were made safe, by which programs run in an empty
+    /// directory.
+    pub(super) fn with_programs(&self, settings: &[Override], nowhere: &Path) -> Self {
+        Self {
+            settings: self.settings.iter().chain(settings).cloned().collect(),
+            nowhere: Some(nowhere.to_owned()),
             ..self.clone()
         }
     }
@@ -111,6 +140,9 @@ impl Git {
     pub(super) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
         let mut command = local_git();
         command.current_dir(self.cwd());
+        if let Some(nowhere) = &self.nowhere {
+            command.env(programs::NOWHERE, nowhere);
+        }
         for setting in SETTINGS {
             command.arg("-c").arg(setting);
         }
@@ -140,8 +172,14 @@ impl Git {
         command
     }
 
+    /// Where git begins. Not in the work tree, whose files are the repository's: git goes there by itself where
+    /// it has to, and by then has found its programs.
     fn cwd(&self) -> &Path {
-        self.work_tree.as_deref().unwrap_or(&self.directory)
+        match &self.work_tree {
+            // Nothing of a path before the work tree is in it, so that git takes no part of it for meant.
+            Some(_) => Path::new("/"),
+            None => &self.directory,
+        }
     }
 
     /// Standard output of a command that must succeed.
@@ -210,7 +248,10 @@ impl Git {
         if let Some(feeder) = feeder {
             let _ = feeder.join();
         }
-        Self::in_time(&running, arguments)?;
+        if let Err(error) = Self::in_time(&running, arguments) {
+            let tree = waits::work_tree(command);
+            return Err(tree.and_then(|tree| waits::holder(&tree)).unwrap_or(error));
+        }
         Ok(Output {
             status,
             stdout,
@@ -297,6 +338,7 @@ fn is_full(directory: &Path) -> bool {
 fn local_git() -> Command {
     let mut command = Command::new("git");
     environment::apply(&mut command, Errand::Local, callers());
+    environment::hide_relative(&mut command, std::env::vars_os());
     command
 }
 
@@ -304,9 +346,18 @@ fn local_git() -> Command {
 pub(super) fn network_git() -> Command {
     let mut command = Command::new("git");
     environment::apply(&mut command, Errand::Network, callers());
+    environment::hide_relative(&mut command, std::env::vars_os());
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         command.env("GIT_TERMINAL_PROMPT", "0");
     }
+    // It counts more than any setting.
+    if let Some(protocols) = std::env::var_os(environment::PROTOCOLS) {
+        command.env(
+            environment::PROTOCOLS,
+            environment::without_files(&protocols),
+        );
+    }
+    command.args(["-c", NO_BARE]).args(NO_FILES);
     command
 }
 
@@ -320,4 +371,19 @@ pub(super) fn line(mut output: Vec<u8>) -> Vec<u8> {
         output.pop();
     }
     output
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_git_is_told_to_take_no_directory_for_a_repository_that_nobody_named() {
+        let local = Git::on(Path::new("/generated"), None).command(&["status"]);
+        for command in [local, network_git()] {
+            let arguments: Vec<&OsStr> = command.get_args().collect();
+            let is_told = arguments.windows(2).any(|pair| pair == ["-c", NO_BARE]);
+            assert!(is_told, "{arguments:?}");
+        }
+    }
 }

@@ -34,6 +34,9 @@ pub(super) struct Found {
     pub(super) config: Vec<Entry>,
     /// Nothing says that this git directory belongs to this work tree, or that it belongs to another.
     pub(super) is_unclaimed: bool,
+    /// It is read for a URL: as for whoever clones it, of its objects those come that refs reach, and of its
+    /// configuration its format alone.
+    pub(super) is_served: bool,
 }
 
 /// A git directory and how it was come to.
@@ -53,6 +56,52 @@ pub(super) fn repository(directory: &Path, users: &Users) -> Result<Found, GitEr
     let candidate = search(directory)?.ok_or_else(|| GitError::NotARepository {
         path: directory.to_owned(),
     })?;
+    claimed(candidate, users)
+}
+
+/// The repository that a URL of this machine leads to: at that very place, as git finds it, and without its
+/// work tree.
+///
+/// # Errors
+/// As [`repository`].
+pub(super) fn served(path: &Path, users: &Users) -> Result<Found, GitError> {
+    let mut with_suffix = path.as_os_str().to_owned();
+    with_suffix.push(".git");
+    for place in [path, Path::new(&with_suffix)] {
+        let Ok(real) = place.canonicalize() else {
+            continue;
+        };
+        let at = match std::fs::metadata(&real) {
+            Ok(found) if found.is_dir() => real.as_path(),
+            // The file of a linked work tree, named itself.
+            Ok(_) if real.file_name() == Some(OsStr::new(".git")) => match real.parent() {
+                Some(parent) => parent,
+                None => continue,
+            },
+            _ => continue,
+        };
+        let dir = Dir::open(at).map_err(GitError::io("read", at))?;
+        if let Some(candidate) = in_directory(dir)? {
+            let mut found = claimed(candidate, users)?;
+            found.tree = None;
+            found.is_served = true;
+            found.config.retain(is_format);
+            return Ok(found);
+        }
+    }
+    Err(GitError::NotARepository {
+        path: path.to_owned(),
+    })
+}
+
+/// Whether an entry says how a repository is to be read, or where in its git directory its LFS content is.
+fn is_format(entry: &Entry) -> bool {
+    let is_extension = entry.section == b"extensions" && !entry.is("extensions", "partialclone");
+    is_extension || entry.is("core", "repositoryformatversion") || entry.is("lfs", "storage")
+}
+
+/// The parts of what was found, where they are this user's to read.
+fn claimed(candidate: Candidate, users: &Users) -> Result<Found, GitError> {
     let found = complete(candidate)?;
     // A file can lead to any repository of this machine, and one that says nowhere whose it is would be
     // copied for whoever names it: `git init --separate-git-dir` makes such.
@@ -99,6 +148,7 @@ pub(super) fn of_git_dir(git: Dir) -> Result<Found, GitError> {
         tree: None,
         config,
         is_unclaimed: false,
+        is_served: false,
     })
 }
 
@@ -329,6 +379,7 @@ fn complete(candidate: Candidate) -> Result<Found, GitError> {
         tree: work_tree,
         config,
         is_unclaimed,
+        is_served: false,
     })
 }
 

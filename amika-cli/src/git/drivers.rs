@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::programs;
 use super::settings::Settings;
 
 /// What a filter driver can run.
@@ -36,7 +37,16 @@ pub(super) fn is_own(settings: &Settings, driver: &[u8]) -> bool {
 /// Whether the user's configuration has a program that makes files of objects.
 pub(super) fn is_users(settings: &Settings, driver: &[u8]) -> bool {
     let set = |variable: &&str| settings.users(&key(driver, variable)).is_some();
-    ["smudge", "process"].iter().any(set) && !is_own(settings, driver)
+    ["smudge", "process"].iter().any(set)
+        && !is_own(settings, driver)
+        && relative(settings, driver).is_none()
+}
+
+/// The program of the user's that would be looked for in the repository: the driver does not run for it.
+pub(super) fn relative(settings: &Settings, driver: &[u8]) -> Option<String> {
+    let programs = PROGRAMS.iter();
+    let mut programs = programs.filter_map(|variable| settings.users(&key(driver, variable)));
+    programs.find_map(programs::relative)
 }
 
 /// Drivers of the user's that the repository would have run otherwise: they do not run for it.

@@ -91,6 +91,89 @@ fn fate(name: &str) -> Option<Fate> {
     row.map(|(_, fate)| *fate)
 }
 
+/// Lists of directories in which programs and their parts are looked for.
+const LISTS: [&str; 6] = [
+    "PATH",
+    "LD_LIBRARY_PATH",
+    "LD_AUDIT",
+    "GCONV_PATH",
+    "DYLD_LIBRARY_PATH",
+    "DYLD_FALLBACK_LIBRARY_PATH",
+];
+/// Libraries: one without a slash is looked for in those directories.
+const LIBRARIES: [&str; 2] = ["LD_PRELOAD", "DYLD_INSERT_LIBRARIES"];
+/// Places of git's programs, of configuration, and of temporary files.
+const PLACES: [&str; 6] = [
+    "GIT_EXEC_PATH",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_SYSTEM",
+    "HOME",
+    "XDG_CONFIG_HOME",
+    "TMPDIR",
+];
+
+/// What becomes of a variable that would make git, or a program that it starts, look in the directory that it
+/// runs in: that may be a repository's, and then what is found there is the repository's too. `None` for a
+/// variable that stays as it is; empty for one that is hidden: an empty list is the directory itself.
+pub(super) fn absolute(name: &OsStr, value: &OsStr) -> Option<OsString> {
+    use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+    let name = name.to_str()?;
+    let bytes = value.as_bytes();
+    let is_absolute = |path: &&[u8]| path.starts_with(b"/");
+    if PLACES.contains(&name) {
+        let is_kept = bytes.is_empty() || is_absolute(&bytes);
+        return (!is_kept).then(OsString::new);
+    }
+    let is_library = LIBRARIES.contains(&name);
+    if !is_library && !LISTS.contains(&name) {
+        return None;
+    }
+    let separates = |byte: &u8| *byte == b':' || is_library && *byte == b' ';
+    let is_plain = |path: &&[u8]| is_library && !path.is_empty() && !path.contains(&b'/');
+    let all = bytes.split(separates);
+    let kept: Vec<&[u8]> = all.filter(|it| is_absolute(it) || is_plain(it)).collect();
+    let left = kept.join(&b':');
+    if left == bytes && !left.is_empty() {
+        return None;
+    }
+    Some(OsString::from_vec(left))
+}
+
+/// The value of a variable of the caller's for another git, without what would be looked for in the directory that
+/// it runs in.
+pub(crate) fn absolute_variable(name: &str) -> Option<OsString> {
+    let value = std::env::var_os(name)?;
+    let value = absolute(OsStr::new(name), &value).unwrap_or(value);
+    (!value.is_empty()).then_some(value)
+}
+
+/// Takes out of a command's environment what would be looked for in the directory that it runs in.
+pub(super) fn hide_relative(
+    command: &mut Command,
+    callers: impl IntoIterator<Item = (OsString, OsString)>,
+) {
+    for (name, value) in callers {
+        match absolute(&name, &value) {
+            Some(value) if value.is_empty() => command.env_remove(name),
+            Some(value) => command.env(name, value),
+            None => continue,
+        };
+    }
+}
+
+/// Where git has the protocols that it may use, whatever is configured.
+pub(super) const PROTOCOLS: &str = "GIT_ALLOW_PROTOCOL";
+
+/// A list of protocols without those that read repositories of this machine.
+pub(super) fn without_files(protocols: &OsStr) -> OsString {
+    use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+    let all = protocols.as_bytes().split(|&byte| byte == b':');
+    let kept: Vec<&[u8]> = all
+        .filter(|name| ![&b"file"[..], b"fd"].contains(name))
+        .collect();
+    OsString::from_vec(kept.join(&b':'))
+}
+
 /// Gives a command its environment, of what the caller has.
 pub(super) fn apply(
     command: &mut Command,
@@ -116,7 +199,7 @@ pub(super) fn apply(
 /// `GIT_CONFIG_COUNT` with its keys and values: what comes first, then the user's. `None` where the user's
 /// are not as git wants them: it says so itself.
 pub(super) fn numbered(
-    first: &[(String, OsString)],
+    first: &[(OsString, OsString)],
     callers: impl Fn(&str) -> Option<OsString>,
 ) -> Option<Vec<(String, OsString)>> {
     let count = match callers("GIT_CONFIG_COUNT") {
@@ -124,10 +207,7 @@ pub(super) fn numbered(
         Some(count) if count.is_empty() => 0,
         Some(count) => count.to_str()?.trim().parse::<u32>().ok()?,
     };
-    let mut settings: Vec<(OsString, OsString)> = first
-        .iter()
-        .map(|(key, value)| (OsString::from(key), value.clone()))
-        .collect();
+    let mut settings = first.to_vec();
     for number in 0..count {
         let one = |what: &str| callers(&format!("GIT_CONFIG_{what}_{number}"));
         settings.push((one("KEY")?, one("VALUE")?));
@@ -147,13 +227,13 @@ pub(super) fn numbered(
 pub(super) const PARAMETERS: &str = "GIT_CONFIG_PARAMETERS";
 
 /// `GIT_CONFIG_PARAMETERS` with further settings at its end, which are those that count.
-pub(super) fn parameters(callers: Option<OsString>, settings: &[(String, OsString)]) -> OsString {
+pub(super) fn parameters(callers: Option<OsString>, settings: &[(OsString, OsString)]) -> OsString {
     let mut all = callers.unwrap_or_default();
     for (key, value) in settings {
         if !all.is_empty() {
             all.push(" ");
         }
-        all.push(quoted(OsStr::new(key)));
+        all.push(quoted(key));
         all.push("=");
         all.push(quoted(value));
     }
@@ -291,6 +371,57 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_looked_for_in_the_directory_that_git_runs_in() {
+        for (name, value, left) in [
+            ("PATH", ".:/usr/bin:bin::/bin:", Some("/usr/bin:/bin")),
+            ("PATH", "./bin", None),
+            ("PATH", "", None),
+            ("LD_LIBRARY_PATH", ":/opt/lib", Some("/opt/lib")),
+            ("GCONV_PATH", "x", None),
+            (
+                "LD_PRELOAD",
+                "libx.so ./liby.so:/z.so",
+                Some("libx.so:/z.so"),
+            ),
+            ("GIT_EXEC_PATH", "libexec", None),
+            ("GIT_CONFIG_GLOBAL", ".gitconfig", None),
+            ("HOME", ".", None),
+            ("TMPDIR", "tmp", None),
+        ] {
+            let found = absolute(OsStr::new(name), OsStr::new(value));
+            let left = left.unwrap_or_default();
+            assert_eq!(found, Some(OsString::from(left)), "{name}={value}");
+        }
+        for (name, value) in [
+            ("PATH", "/usr/bin:/bin"),
+            ("LD_PRELOAD", "libx.so:/z.so"),
+            ("GIT_CONFIG_GLOBAL", ""),
+            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+            ("HOME", "/home/ada"),
+            ("GIT_TRACE", "1"),
+        ] {
+            let found = absolute(OsStr::new(name), OsStr::new(value));
+            assert_eq!(found, None, "{name}={value}");
+        }
+        let mut command = Command::new("git");
+        hide_relative(&mut command, [("HOME".into(), "x".into())]);
+        assert_eq!(command.get_envs().next(), Some((OsStr::new("HOME"), None)));
+    }
+
+    #[test]
+    fn no_list_of_protocols_has_those_for_files_of_this_machine() {
+        for (listed, left) in [
+            ("file", ""),
+            ("https:file:ssh", "https:ssh"),
+            ("https:file:fd", "https"),
+            ("profile:ssh", "profile:ssh"),
+            ("", ""),
+        ] {
+            assert_eq!(without_files(OsStr::new(listed)), left, "{listed}");
+        }
+    }
+
+    #[test]
     fn numbered_settings_of_ours_come_before_the_users() {
         let environment = BTreeMap::from([
             ("GIT_CONFIG_COUNT", "1"),
@@ -298,7 +429,7 @@ mod tests {
             ("GIT_CONFIG_VALUE_0", "x=y"),
         ]);
         let users = |name: &str| environment.get(name).map(OsString::from);
-        let ours = [("include.path".to_owned(), OsString::from("/x"))];
+        let ours = [("include.path".into(), OsString::from("/x"))];
         let all = numbered(&ours, users).unwrap();
         let all: Vec<String> = all
             .into_iter()
@@ -320,7 +451,7 @@ mod tests {
 
     #[test]
     fn settings_of_ours_come_after_the_users_parameters_whatever_is_in_them() {
-        let ours = [("filter.a=b's!.clean".to_owned(), OsString::from("it's"))];
+        let ours = [("filter.a=b's!.clean".into(), OsString::from("it's"))];
         let mut git = Command::new("git");
         git.env(
             "GIT_CONFIG_PARAMETERS",

@@ -88,6 +88,14 @@ pub enum GitError {
         /// How long it was waited for.
         seconds: u64,
     },
+    /// Git would never end, since something stands in the place of a file that it reads.
+    #[error("{} is {what}, and git would wait for it", shown(place))]
+    Waits {
+        /// Where it is.
+        place: PathBuf,
+        /// `a FIFO`, `a device`.
+        what: &'static str,
+    },
     /// There is no `git` to run.
     #[error("git cannot be run")]
     NoGit(#[source] std::io::Error),
@@ -279,6 +287,7 @@ impl GitError {
             Self::Held { .. } => {
                 "something in the repository holds it: a FIFO in the place of a `.gitignore` or `.gitattributes`, or of a `HEAD`? (`find . -type p` lists them)".into()
             }
+            Self::Waits { .. } => "remove it, or put a regular file in its place".into(),
             Self::Lie { .. } => "`git fsck --full` says what else is broken".into(),
             Self::TooManyPacks { .. } => "`git gc`, or `git repack -a -d`, makes one of them".into(),
             Self::Foreign { place, .. } => format!(

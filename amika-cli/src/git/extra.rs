@@ -65,15 +65,20 @@ pub(super) fn rules(
     settings: &Settings,
     warnings: &mut Vec<String>,
 ) -> Result<Rules, GitError> {
-    let mut info = |dir: &Dir, name: &str| match dir.read(name.as_bytes(), MAX_RULES) {
-        Ok(content) => Ok(content.unwrap_or_default()),
-        Err(error) if is_another_kind(&error) => {
-            warnings.push(format!("{name} is left out: {error}"));
-            Ok(Vec::new())
+    let mut info = |dir: &Dir, name: &str| {
+        // Nobody who clones it gets them.
+        if found.is_served {
+            return Ok(Vec::new());
         }
-        Err(error) => Err(GitError::io("read", dir.place(name.as_bytes()))(error)),
+        match dir.read(name.as_bytes(), MAX_RULES) {
+            Ok(content) => Ok(content.unwrap_or_default()),
+            Err(error) if is_another_kind(&error) => {
+                warnings.push(format!("{name} is left out: {error}"));
+                Ok(Vec::new())
+            }
+            Err(error) => Err(GitError::io("read", dir.place(name.as_bytes()))(error)),
+        }
     };
-    let root = found.tree.as_ref().unwrap_or(&found.git);
     let mut rules = Rules {
         exclude: info(&found.common, "info/exclude")?,
         attributes: info(&found.common, "info/attributes")?,
@@ -92,11 +97,15 @@ pub(super) fn rules(
             &mut rules.named_excludes,
         ),
     ] {
-        if let Some(path) = settings.own(which.key) {
+        // A relative one is the repository's file, whoever names it.
+        let relative = settings.users(which.key.as_bytes());
+        let relative = relative.filter(|path| !path.is_empty() && !path.starts_with(b"/"));
+        let relative = relative.filter(|path| !path.starts_with(b"~"));
+        if let Some(path) = settings.own(which.key).or(relative) {
             let content = of_work_tree(found.tree.as_ref(), path);
             users.clone_from(&content);
             *named = Some(content);
-        } else if let Some(file) = users_file(settings, root.path(), which) {
+        } else if let Some(file) = users_file(settings, which) {
             // What cannot be read gives none, as for git.
             let read = regular_file::read(&file, Links::Followed, MAX_RULES);
             *users = read.map_or_else(|_| Vec::new(), |(content, _)| content);
@@ -119,7 +128,7 @@ fn of_work_tree(tree: Option<&Dir>, path: &[u8]) -> Vec<u8> {
 }
 
 /// The file that a setting of the user's names, or git's default for it.
-fn users_file(settings: &Settings, root: &Path, which: &UsersFile) -> Option<PathBuf> {
+fn users_file(settings: &Settings, which: &UsersFile) -> Option<PathBuf> {
     let Some(path) = settings.users(which.key.as_bytes()) else {
         let base = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
         let base = base.or_else(|| Some(std::env::home_dir()?.join(".config")))?;
@@ -127,8 +136,9 @@ fn users_file(settings: &Settings, root: &Path, which: &UsersFile) -> Option<Pat
     };
     match path.strip_prefix(b"~/") {
         Some(rest) => Some(std::env::home_dir()?.join(OsStr::from_bytes(rest))),
-        None if path.is_empty() => None,
-        None => Some(root.join(OsStr::from_bytes(path))),
+        None => path
+            .starts_with(b"/")
+            .then(|| PathBuf::from(OsStr::from_bytes(path))),
     }
 }
 

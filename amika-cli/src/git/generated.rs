@@ -206,7 +206,7 @@ pub(super) fn make(
     ] {
         make_directory(&root.join(directory))?;
     }
-    let file = config_file(found, *format, settings, rules, root)?;
+    let file = config_file(found, *format, settings)?;
     write(&root.join("config"), &file)?;
     if generated.git_dir == *root {
         write(&root.join("HEAD"), &head(&found.git, *format)?)?;
@@ -270,13 +270,26 @@ pub(super) fn make(
 const NAMED_ATTRIBUTES: &str = "named-attributes";
 const NAMED_EXCLUDES: &str = "named-excludes";
 
-fn config_file(
-    found: &Found,
-    format: Format,
-    settings: &Settings,
-    rules: &Rules,
-    root: &Path,
-) -> Result<Vec<u8>, GitError> {
+/// The settings by which git reads those, whatever else names others: a relative name in the user's configuration
+/// would be one of the repository's files.
+pub(super) fn named_rules(root: &Path, rules: &Rules) -> Vec<(OsString, OsString)> {
+    let mut settings = Vec::new();
+    for (key, name, content) in [
+        (
+            "core.attributesfile",
+            NAMED_ATTRIBUTES,
+            &rules.named_attributes,
+        ),
+        ("core.excludesfile", NAMED_EXCLUDES, &rules.named_excludes),
+    ] {
+        if content.is_some() {
+            settings.push((key.into(), root.join(name).into_os_string()));
+        }
+    }
+    settings
+}
+
+fn config_file(found: &Found, format: Format, settings: &Settings) -> Result<Vec<u8>, GitError> {
     let mut file = File::default();
     let is_new = format.is_table || format.objects == ObjectFormat::Sha256;
     let version = if is_new { "1" } else { "0" };
@@ -297,15 +310,6 @@ fn config_file(
     })?;
     for (section, variable, value) in FIXED {
         file.set(section, "", variable, value);
-    }
-    for (variable, name, content) in [
-        ("attributesfile", NAMED_ATTRIBUTES, &rules.named_attributes),
-        ("excludesfile", NAMED_EXCLUDES, &rules.named_excludes),
-    ] {
-        if content.is_some() {
-            let place = root.join(name);
-            file.put("core", b"", variable, place.as_os_str().as_bytes());
-        }
     }
     let off = drivers::taken_back(settings);
     for driver in &off {

@@ -12,6 +12,7 @@ use super::blobs::{BlobError, Blobs};
 use super::dir::Dir;
 use super::error::GitError;
 use super::index::Entry;
+use super::local_url;
 use super::settings::Settings;
 use super::source::Location;
 
@@ -81,9 +82,40 @@ fn store(location: &Location, settings: &Settings) -> io::Result<Option<Dir>> {
         };
     }
     match settings.users(b"lfs.storage") {
+        // It is the repository's, whoever names it.
+        Some(users) if !users.starts_with(b"/") => match common.real_dir(users) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(None),
+            found => found,
+        },
         Some(users) => Ok(Dir::open(&common.place(users)).ok()),
         None => common.real_dir(b"lfs"),
     }
+}
+
+/// The file by which a repository says where its LFS server is.
+pub(super) const CONFIGURATION: &str = ".lfsconfig";
+
+/// Whether all servers that such a file names are on other machines, as far as it names any: git-lfs would fetch from
+/// another repository of this one as well, by running git in it.
+pub(super) fn is_of_other_machines(configuration: &[u8]) -> bool {
+    let Ok(entries) = amika_core::git_files::config::parse(configuration) else {
+        return false;
+    };
+    entries.iter().all(|entry| {
+        if ![&b"url"[..], b"pushurl", b"lfsurl", b"lfspushurl"].contains(&&entry.variable[..]) {
+            return true;
+        }
+        let value = entry.value.as_deref().unwrap_or_default();
+        let Ok(value) = std::str::from_utf8(value) else {
+            return false;
+        };
+        if let Some((scheme, _)) = value.split_once("://") {
+            let known = ["http", "https", "ssh", "git+ssh", "ssh+git", "git"];
+            return known.contains(&scheme.to_ascii_lowercase().as_str());
+        }
+        let is_scheme = value.to_ascii_lowercase().starts_with("file:");
+        !is_scheme && local_url::path(value).is_none()
+    })
 }
 
 /// Finds the contents for pointers among the entries.
@@ -170,6 +202,33 @@ fn parse(content: &[u8]) -> Option<Pointer> {
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_on_this_machine_is_told() {
+        for (text, is_other) in [
+            ("", true),
+            (
+                "[lfs]\n\turl = https://example.com/lfs\n\tfetchinclude = /a\n",
+                true,
+            ),
+            ("[lfs]\n\turl = git@example.com:a/b\n", true),
+            (
+                "[remote \"origin\"]\n\tlfsurl = ssh://example.com/a\n",
+                true,
+            ),
+            ("[lfs]\n\turl = file:///home/ada/private\n", false),
+            ("[lfs]\n\turl = FILE:///home/ada/private\n", false),
+            ("[lfs]\n\turl = file:/home/ada/private\n", false),
+            ("[lfs]\n\turl = /home/ada/private\n", false),
+            ("[lfs]\n\turl = ../private\n", false),
+            ("[lfs]\n\turl\n", false),
+            ("[remote \"origin\"]\n\tlfsurl = file:///x\n", false),
+            ("[lfs]\n\tpushurl = file:///x\n", false),
+            ("[lfs\n", false),
+        ] {
+            assert_eq!(is_of_other_machines(text.as_bytes()), is_other, "{text}");
+        }
+    }
 
     #[test]
     fn a_pointer_is_read_and_nothing_else_is_one() {

@@ -25,12 +25,15 @@ mod emit;
 mod environment;
 mod error;
 mod extra;
+mod fetch;
 mod generated;
 mod index;
 mod lfs;
+mod local_url;
 mod loose;
 mod objects;
 mod plan;
+mod programs;
 mod refs;
 mod rewrite;
 mod secret_url;
@@ -44,6 +47,7 @@ mod table;
 mod tree;
 mod url;
 mod users;
+mod waits;
 mod workshop;
 mod worktree;
 mod writer;
@@ -55,7 +59,9 @@ use std::sync::{Arc, OnceLock};
 
 pub use children::end_all;
 pub use clone::{Listener, Said};
+pub(crate) use command::NO_BARE;
 pub use content::{Entry, Kind};
+pub(crate) use environment::absolute_variable;
 pub use error::GitError;
 pub use size::Size;
 pub use snapshot::Snapshot;
@@ -140,7 +146,7 @@ const CONFIG_LIMIT: u64 = 1024 * 1024;
 /// Finds the repository, decides what its copy holds, and checks all that can be checked by then.
 ///
 /// A URL is cloned into a temporary directory first, which goes with the returned value, or when the
-/// future is dropped. Nothing is written into a repository of the host.
+/// future is dropped; one that leads to this machine is read as a path is. Nothing is written into a repository of the host.
 ///
 /// # Errors
 /// [`GitError`], which converts into a command's error with exit code and hint.
@@ -161,23 +167,27 @@ pub async fn open(
     if request.copy != Copy::Clean {
         return Err(GitError::NoWorkTree { what: "a URL" });
     }
-    let git_dir = clone::bare(&address, scratch.path(), listener).await?;
     let (prepared, workshop) = {
-        let (request, git_dir, address) = (request.clone(), git_dir.clone(), address.clone());
+        let (request, address, cwd) = (request.clone(), address.clone(), cwd.to_owned());
         let place = scratch.path().to_owned();
         blocking(move || {
             let workshop = Workshop::new(&place)?;
-            let prepared = Prepared::of_url(&request, &git_dir, &address, &workshop)?;
+            let users = Settings::new(workshop.users(), &[]);
+            let prepared = match local_url::path(&rewrite::fetched(&users, &address)) {
+                Some(path) => {
+                    let location = Location::served(&cwd.join(path), &address, &workshop)?;
+                    Some(Prepared::of_url(&request, location, &address)?)
+                }
+                None => None,
+            };
             Ok((prepared, workshop))
         })
         .await?
     };
-    if prepared.uses_lfs
-        && let Some(commit) = prepared.selection.head.commit()
-    {
-        // What could not be had is counted, and warned of, when the copy is planned.
-        clone::lfs(&address, &git_dir, commit, listener).await;
-    }
+    let (prepared, workshop) = match prepared {
+        Some(prepared) => (prepared, workshop),
+        None => cloned(request, &address, scratch.path(), workshop, listener).await?,
+    };
     blocking(move || {
         let facts = Facts {
             name: url::repository_name(&address),
@@ -188,6 +198,33 @@ pub async fn open(
         finish(prepared, facts, None, scratch, &workshop)
     })
     .await
+}
+
+/// Fetches a repository of another machine.
+async fn cloned(
+    request: Request,
+    address: &str,
+    scratch: &Path,
+    workshop: Workshop,
+    listener: Listener<'_>,
+) -> Result<(Prepared, Workshop), GitError> {
+    let git_dir = clone::bare(address, scratch, listener).await?;
+    let (prepared, workshop) = {
+        let (git_dir, address) = (git_dir.clone(), address.to_owned());
+        blocking(move || {
+            let location = Location::of_clone(&git_dir, &workshop)?;
+            let prepared = Prepared::of_url(&request, location, &address)?;
+            Ok((prepared, workshop))
+        })
+        .await?
+    };
+    if prepared.uses_lfs
+        && let Some(commit) = prepared.selection.head.commit()
+    {
+        // What could not be had is counted, and warned of, when the copy is planned.
+        clone::lfs(address, &git_dir, workshop.nowhere(), commit, listener).await;
+    }
+    Ok((prepared, workshop))
 }
 
 /// What a path, relative to a repository's root on this machine, leads to; `None` when to nothing.
@@ -244,13 +281,7 @@ impl Prepared {
         })
     }
 
-    fn of_url(
-        request: &Request,
-        git_dir: &Path,
-        address: &str,
-        workshop: &Workshop,
-    ) -> Result<Self, GitError> {
-        let location = Location::of_clone(git_dir, workshop)?;
+    fn of_url(request: &Request, location: Location, address: &str) -> Result<Self, GitError> {
         let git = location.git();
         let settings = Settings::of_clone(location.settings(), address);
         let refs = Refs::read(&git, false)?.into_clone_of("origin");
@@ -272,10 +303,17 @@ impl Prepared {
             prepared.selection.upstream = Some(("origin".into(), format!("refs/heads/{branch}")));
         }
         if let Some(commit) = prepared.selection.head.commit() {
+            let names_here = |of: &str| {
+                let name = format!("{of}:{}", lfs::CONFIGURATION);
+                let found = git.try_output(&["cat-file", "blob", &name])?;
+                Ok::<_, GitError>(found.is_ok_and(|text| !lfs::is_of_other_machines(&text)))
+            };
             let attributes = format!("{commit}:.gitattributes");
             let found = git.try_output(&["cat-file", "blob", &attributes])?;
-            prepared.uses_lfs =
-                found.is_ok_and(|text| text.windows(10).any(|part| part == b"filter=lfs"));
+            prepared.uses_lfs = found.is_ok_and(|text| text.windows(10).any(|part| part == b"filter=lfs"))
+                    // Git-lfs reads the one of HEAD here.
+                    && !names_here("HEAD")?
+                    && !names_here(commit)?;
         }
         Ok(prepared)
     }

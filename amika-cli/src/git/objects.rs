@@ -97,7 +97,7 @@ impl Stores {
                 why: "it is not there".into(),
             })?;
         let mut stores = Self::default();
-        if found.is_unclaimed {
+        if found.is_unclaimed || found.is_served {
             let store = Store::open(&objects, &generated.borrowed, format)?;
             stores.borrowed.push(store);
         } else {

@@ -20,6 +20,7 @@ use super::settings::Settings;
 use super::source::Location;
 use super::submodule::{self, Submodule};
 use super::tree;
+use super::waits;
 use super::workshop::Workshop;
 use super::worktree::Paths;
 
@@ -170,11 +171,13 @@ impl<'a> Planner<'a> {
         }
         let denied: Vec<Vec<u8>> = drivers
             .iter()
-            .filter(|driver| drivers::is_own(settings, driver))
+            .filter(|driver| {
+                drivers::is_own(settings, driver) || drivers::relative(settings, driver).is_some()
+            })
             .cloned()
             .collect();
         for driver in &denied {
-            self.denied(driver);
+            self.denied(settings, driver);
             if self.dirty.is_none() {
                 drivers.remove(driver);
             }
@@ -277,10 +280,18 @@ impl<'a> Planner<'a> {
     }
 
     /// Tells, once, of a filter driver that is not run.
-    fn denied(&mut self, driver: &[u8]) {
-        let driver = escaped(driver);
+    fn denied(&mut self, settings: &Settings, driver: &[u8]) {
+        let program = drivers::relative(settings, driver);
+        let driver_name = escaped(driver);
+        let why = match program.filter(|_| !drivers::is_own(settings, driver)) {
+            Some(program) => format!(
+                "your configuration has it run {}, which would be one of the repository's (give its whole path)",
+                escaped(program.as_bytes())
+            ),
+            None => "the repository's own configuration names its program (`git config --global` is for those that you trust)".to_owned(),
+        };
         self.warn(format!(
-            "filter \"{driver}\" is not run on this machine: the repository's own configuration names its program (`git config --global` is for those that you trust)"
+            "filter \"{driver_name}\" is not run on this machine: {why}"
         ));
     }
 
@@ -314,6 +325,9 @@ impl<'a> Planner<'a> {
 
     fn disk(location: &Location, settings: &Settings, ignored: bool) -> Result<Prepared, GitError> {
         let index = location.index()?;
+        if let Some(tree) = location.tree() {
+            waits::none_in(tree, index)?;
+        }
         let file = location.generated().index.clone();
         let entries = index.map(HostIndex::entries).unwrap_or_default();
         let git = location.git();
@@ -356,6 +370,8 @@ impl<'a> Planner<'a> {
             let module = known.iter().find(|one| *one.path.as_bytes() == *entry.path);
             let found = match (paths.is_some(), module) {
                 (true, _) => location.at_path(&entry.path, self.workshop)?,
+                // What it has of them in its git directory is not cloned.
+                (false, _) if self.of_url => None,
                 (false, Some(module)) => {
                     submodule::with_commit(location, module, &entry.oid, self.workshop)?
                 }

@@ -47,7 +47,7 @@ pub(super) fn take_out(command: &mut Command, url: &str) -> String {
     }
     let settings: Vec<_> = settings
         .into_iter()
-        .map(|(key, value)| (key, value.into()))
+        .map(|(key, value)| (key.into(), value.into()))
         .collect();
     let before = std::env::var_os(environment::PARAMETERS);
     let all = environment::parameters(before, &settings);

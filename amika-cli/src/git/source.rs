@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use amika_core::git_files::oid::ObjectFormat;
 
-use super::command::Git;
+use super::command::{Git, Override};
 use super::dir::Dir;
 use super::discover::{self, Found};
 use super::error::GitError;
@@ -15,6 +15,7 @@ use super::extra::{self, Rules};
 use super::generated::{self, Format, Generated};
 use super::index::HostIndex;
 use super::objects::Stores;
+use super::programs;
 use super::settings::Settings;
 use super::url;
 use super::users::Facts;
@@ -53,6 +54,10 @@ struct Parts {
     stores: Stores,
     generated: Generated,
     includes: Vec<PathBuf>,
+    /// Settings by which nothing is run or read that the user's configuration names relative to the repository.
+    programs: Vec<Override>,
+    /// An empty directory.
+    nowhere: PathBuf,
     warnings: Vec<String>,
 }
 
@@ -92,6 +97,21 @@ impl Location {
     /// Finds the repository that contains a directory.
     pub(super) fn of(directory: &Path, workshop: &Workshop) -> Result<Self, GitError> {
         let found = discover::repository(directory, workshop.users())?;
+        Self::read(found, workshop)
+    }
+
+    /// The repository of this machine that a URL leads to, as whoever clones it would have it.
+    pub(super) fn served(path: &Path, url: &str, workshop: &Workshop) -> Result<Self, GitError> {
+        let found = match discover::served(path, workshop.users()) {
+            Err(GitError::NotARepository { path }) => {
+                return Err(GitError::Clone {
+                    url: url::without_secrets(url),
+                    stderr: format!("{} is no git repository", generated::shown(&path)),
+                    causes: Vec::new(),
+                });
+            }
+            found => found?,
+        };
         Self::read(found, workshop)
     }
 
@@ -162,11 +182,15 @@ impl Location {
         let users = workshop.users_with(&includes)?;
         let settings = Settings::new(&users, &found.config);
         let rules = extra::rules(&found, &settings, &mut warnings)?;
-        let index = match HostIndex::read(&found.git, format.objects) {
-            Ok(index) => Ok(index),
-            // A copy of what is committed needs none. What names something outside needs no copy.
-            Err(GitError::NotUnderstood { why, .. }) => Err(why),
-            Err(error) => return Err(error),
+        let index = if found.is_served {
+            Ok(None)
+        } else {
+            match HostIndex::read(&found.git, format.objects) {
+                Ok(index) => Ok(index),
+                // A copy of what is committed needs none. What names something outside needs no copy.
+                Err(GitError::NotUnderstood { why, .. }) => Err(why),
+                Err(error) => return Err(error),
+            }
         };
         let root = workshop.place("git");
         let generated = generated::make(
@@ -180,6 +204,8 @@ impl Location {
             },
             &mut warnings,
         )?;
+        let mut programs = programs::settings(&settings);
+        programs.extend(generated::named_rules(&root, &rules));
         let stores = Stores::open(&found, format.objects, &generated, &mut warnings)?;
         if found.is_unclaimed {
             let tree = found.tree.as_ref().map_or(found.git.path(), Dir::path);
@@ -217,6 +243,8 @@ impl Location {
                 stores,
                 generated,
                 includes,
+                programs,
+                nowhere: workshop.nowhere().to_owned(),
                 warnings,
             }),
         };
@@ -235,11 +263,14 @@ impl Location {
             generated,
             stores,
             includes,
+            programs,
+            nowhere,
             ..
         } = &*self.parts;
         let borrows = !stores.borrowed.is_empty();
         Git::on(&generated.git_dir, work_tree)
             .with_includes(includes)
+            .with_programs(programs, nowhere)
             .with_borrowed(borrows.then_some(generated.borrowed.as_path()))
     }
 

@@ -14,10 +14,18 @@ use super::users::Users;
 /// Room to work in.
 pub(super) struct Workshop {
     scratch: PathBuf,
+    nowhere: PathBuf,
     users: Users,
     numbers: AtomicUsize,
     /// By their places: nothing is read twice.
     known: Mutex<HashMap<PathBuf, Location>>,
+}
+
+/// Makes the empty directory of a temporary one.
+pub(super) fn nowhere(scratch: &Path) -> Result<PathBuf, GitError> {
+    let place = scratch.join("nowhere");
+    std::fs::create_dir_all(&place).map_err(GitError::io("write", &place))?;
+    Ok(place)
 }
 
 impl Workshop {
@@ -33,8 +41,10 @@ impl Workshop {
             let file = empty.join(name);
             std::fs::write(&file, content).map_err(GitError::io("write", &file))?;
         }
+        let nowhere = nowhere(scratch)?;
         Ok(Self {
             scratch: scratch.to_owned(),
+            nowhere,
             users: Users::read(&Git::on(&empty, None))?,
             numbers: AtomicUsize::new(0),
             known: Mutex::default(),
@@ -44,6 +54,11 @@ impl Workshop {
     /// The temporary directory.
     pub(super) fn scratch(&self) -> &Path {
         &self.scratch
+    }
+
+    /// An empty directory, in which programs of the user's run.
+    pub(super) fn nowhere(&self) -> &Path {
+        &self.nowhere
     }
 
     /// The user's configuration, as far as it holds everywhere.

@@ -104,16 +104,24 @@ fn a_fifo_in_any_place_is_not_waited_for() {
         ".gitattributes",
         ".amika/config.toml",
         "src/.gitignore",
+        "src/.gitattributes",
+        "new/deep/.gitignore",
         "embedded/.git/HEAD",
+        "embedded/.git/commondir",
         "embedded/.git/config",
         "embedded/.git/index",
     ];
+    let first = Host::new();
+    let template = &full(&first);
     std::thread::scope(|scope| {
         for half in places.chunks(places.len().div_ceil(3)) {
             scope.spawn(move || {
                 for place in half {
                     let host = Host::new();
-                    let path = full(&host);
+                    let path = host.path("repo");
+                    let mut copy = std::process::Command::new("cp");
+                    let made = copy.arg("-a").arg(template).arg(&path).status();
+                    assert!(made.unwrap().success());
                     let at = match *place {
                         "PACK.idx" => pack(&path, "idx"),
                         "PACK.pack" => pack(&path, "pack"),
@@ -129,11 +137,35 @@ fn a_fifo_in_any_place_is_not_waited_for() {
                         // What git itself has to open it cannot do without.
                         let is_gits = place.ends_with("ignore") || *place == "LOOSE";
                         assert!(!is_gits || ended.is_err(), "{place} {mode:?}");
+                        // What git waited for is named, and is not only guessed at.
+                        if let Err(said) = ended {
+                            let is_named = said.contains(at.to_str().unwrap());
+                            let is_of_tree = *place != "LOOSE" && is_gits;
+                            assert!(is_named || !is_of_tree, "{place} {mode:?}: {said}");
+                            let is_guessed = said.contains("did not answer");
+                            assert!(!is_guessed, "{place} {mode:?}: {said}");
+                        }
                     }
                 }
             });
         }
     });
+}
+
+#[test]
+fn what_git_passes_over_is_passed_over() {
+    let host = Host::new();
+    let path = full(&host);
+    std::fs::remove_file(path.join(".gitignore")).unwrap();
+    std::fs::remove_file(path.join(".gitattributes")).unwrap();
+    let _listener = std::os::unix::net::UnixListener::bind(path.join(".gitignore")).unwrap();
+    symlink("/dev/zero", path.join(".gitattributes")).unwrap();
+    fifo(&path.join("pipe"));
+    symlink("../pipe", path.join("src/.gitignore")).unwrap();
+    for mode in MODES {
+        let ended = ends(&path, mode);
+        assert!(ended.is_ok(), "{mode:?}: {ended:?}");
+    }
 }
 
 #[test]
@@ -503,6 +535,21 @@ fn a_format_that_is_not_known_is_refused_by_name() {
             );
             assert!(refused.to_string().contains(named), "{text}: {refused}");
         }
+    }
+}
+
+#[test]
+fn a_mail_map_of_a_repository_with_a_table_of_refs_is_not_waited_for() {
+    let host = Host::new();
+    let path = host.empty("repo", &["--ref-format=reftable"]);
+    write(&path, "a.txt", "one\n");
+    commit_all(&path, "first");
+    write(&path, "a.txt", "stashed\n");
+    git(&path, &["stash", "-q"]);
+    fifo(&path.join(".mailmap"));
+    for mode in MODES {
+        let ended = ends(&path, mode);
+        assert!(ended.is_ok(), "{mode:?}: {ended:?}");
     }
 }
 

@@ -14,6 +14,7 @@ mod failures;
 mod hostile;
 mod hostile_index;
 mod hostile_parts;
+mod local_urls;
 mod modules;
 mod programs;
 mod shapes;

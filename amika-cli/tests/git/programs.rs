@@ -371,3 +371,168 @@ fn the_users_own_filters_run() {
     warns_once(&copied, "up");
     assert_eq!(copied.read("a.txt"), "one\n");
 }
+
+/// Runs a test once more as a user with this configuration, and with programs looked for where git runs too.
+fn is_user_who_runs(test: &str, config: &str) -> bool {
+    const MARK: &str = "AMIKA_TEST_RELATIVE";
+    if std::env::var_os(MARK).is_some() {
+        return true;
+    }
+    let home = tempfile::tempdir().unwrap();
+    write(home.path(), ".gitconfig", config);
+    let path = std::env::var("PATH").unwrap();
+    let ended = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env("HOME", home.path())
+        .env_remove("XDG_CONFIG_HOME")
+        .env_remove("GIT_CONFIG_GLOBAL")
+        .env("PATH", format!(".::bin:{path}"))
+        .env(MARK, "yes")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ended.stdout);
+    assert!(
+        ended.status.success() && said.contains("1 passed"),
+        "{said}{}",
+        String::from_utf8_lossy(&ended.stderr)
+    );
+    false
+}
+
+#[test]
+fn no_repository_supplies_a_program_that_the_users_configuration_names() {
+    let config = "[filter \"dot\"]\n\tsmudge = ./tools/run\n\tclean = ./tools/run\n\
+        [filter \"sub\"]\n\tclean = tools/run\n\tsmudge = cat | tools/run\n\trequired\n\
+        [filter \"process\"]\n\tprocess = env X=/y tools/run\n\
+        [filter \"script\"]\n\tclean = sh tools/run\n\tsmudge = sh tools/run\n\
+        [filter \"source\"]\n\tclean = . tools/run\n\tsmudge = . ./tools/run\n\
+        [filter \"module\"]\n\tclean = python3 -m tools\n\tsmudge = python3 -m tools\n\
+        [filter \"path\"]\n\tclean = run\n\tsmudge = run\n\
+        [filter \"lfs\"]\n\tprocess = git-lfs filter-process\n\tclean = git-lfs clean -- %f\n\
+        [core]\n\tfsmonitor = ./tools/run\n\tpager = tools/run\n\thooksPath = tools\n\
+        [diff]\n\texternal = tools/run\n\
+        [credential]\n\thelper = ./tools/run\n[user]\n\tname = Me\n\temail = m@example.com\n";
+    let this = "programs::no_repository_supplies_a_program_that_the_users_configuration_names";
+    if !is_user_who_runs(this, config) {
+        return;
+    }
+    let host = Host::new();
+    let trap = Trap::new(&host);
+    let path = host.simple("repo");
+    let script = format!("#!/bin/sh\necho ran >>'{}'\n", trap.file.display());
+    let python = format!("import sys\nopen({:?}, 'w')\n", trap.file);
+    for name in [
+        "tools/run",
+        "run",
+        "bin/run",
+        "git",
+        "bin/git",
+        "git-lfs",
+        "sh",
+        "cat",
+        "tools/post-checkout",
+        "tools/post-index-change",
+    ] {
+        write(&path, name, &script);
+        make_executable(&path.join(name));
+    }
+    write(&path, "tools/__main__.py", &python);
+    write(&path, "tools.py", &python);
+    let drivers = [
+        "dot", "sub", "process", "script", "source", "module", "path", "lfs",
+    ];
+    let mut attributes = String::new();
+    for driver in drivers {
+        write(&path, format!("{driver}.txt"), "text\n");
+        for part in [driver, ".txt filter=", driver, "\n"] {
+            attributes.push_str(part);
+        }
+    }
+    write(&path, ".gitattributes", attributes);
+    commit_all(&path, "filters");
+    for driver in drivers {
+        write(&path, format!("{driver}.txt"), "changed\n");
+    }
+    git(&path, &["clone", "-q", "--bare", ".", "../bare.git"]);
+    trap.ran();
+    let bare = host.path("bare.git");
+    for (place, mode) in [
+        (&path, Copy::Clean),
+        (&path, DIRTY),
+        (&path, ALL),
+        (&bare, Copy::Clean),
+    ] {
+        let copied = copy(request(place, mode));
+        assert!(!trap.ran(), "{mode:?}");
+        for driver in ["dot", "sub", "process", "source"] {
+            warns_once(&copied, driver);
+        }
+        let warnings = &copied.repository.facts().warnings;
+        let is_named = |said: &String| said.contains("./tools/run") && said.contains("whole path");
+        assert!(warnings.iter().any(is_named), "{warnings:?}");
+    }
+}
+
+#[test]
+fn the_users_filters_run_in_an_empty_directory_of_this_machine() {
+    let config = "[filter \"where\"]\n\tsmudge = \"cat; ls -A; git rev-parse --is-inside-git-dir\"\n\
+        [filter \"name\"]\n\tsmudge = \"cat; echo %f 100%%\"\n[user]\n\tname = Me\n\temail = m@example.com\n";
+    let this = "programs::the_users_filters_run_in_an_empty_directory_of_this_machine";
+    if !is_user_with(this, &[(".gitconfig", config)]) {
+        return;
+    }
+    let host = Host::new();
+    let path = host.simple("repo");
+    write(
+        &path,
+        ".gitattributes",
+        "a.txt filter=where\n*/b.txt filter=name\n",
+    );
+    commit_all(&path, "filters");
+    let copied = copy(request(&path, Copy::Clean));
+    assert_eq!(copied.read("a.txt"), "one\nfalse\n");
+    assert_eq!(copied.read("src/b.txt"), "two\nsrc/b.txt 100%\n");
+}
+
+#[test]
+fn rules_that_the_users_configuration_names_in_the_repository_lead_nowhere() {
+    let config = "[core]\n\texcludesFile = .rules\n\tattributesFile = sub/.attributes\n\
+        [diff]\n\torderFile = .order\n[lfs]\n\tstorage = store\n[user]\n\tname = Me\n\temail = m@example.com\n";
+    let this = "programs::rules_that_the_users_configuration_names_in_the_repository_lead_nowhere";
+    if !is_user_with(this, &[(".gitconfig", config)]) {
+        return;
+    }
+    let host = Host::new();
+    let path = host.simple("repo");
+    write(&host.path("private"), "secret", "this is nobody else's\n");
+    write(&path, "untracked", "x");
+    let secret = host.path("private/secret");
+    std::os::unix::fs::symlink(&secret, path.join(".rules")).unwrap();
+    std::os::unix::fs::symlink(host.path("private"), path.join("sub")).unwrap();
+    for name in [".rules-fifo", ".order"] {
+        let made = std::process::Command::new("mkfifo")
+            .arg(path.join(name))
+            .status();
+        assert!(made.unwrap().success());
+    }
+    let is_clean = |copied: &Copied| {
+        let found = std::process::Command::new("grep")
+            .args(["-r", "this is nobody else's"])
+            .arg(copied.path())
+            .output()
+            .unwrap();
+        assert_eq!(found.status.code(), Some(1), "{found:?}");
+    };
+    for mode in [Copy::Clean, DIRTY, ALL] {
+        is_clean(&copy(request(&path, mode)));
+    }
+    std::fs::remove_file(path.join(".rules")).unwrap();
+    std::fs::rename(path.join(".rules-fifo"), path.join(".rules")).unwrap();
+    for mode in [Copy::Clean, DIRTY, ALL] {
+        is_clean(&copy(request(&path, mode)));
+    }
+    // A plain file of the work tree counts, as for git.
+    std::fs::remove_file(path.join(".rules")).unwrap();
+    write(&path, ".rules", "untracked\n");
+    assert!(!copy(request(&path, DIRTY)).has("untracked"));
+}

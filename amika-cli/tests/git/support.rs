@@ -37,6 +37,8 @@ pub(crate) fn git_command(directory: &Path, arguments: &[&str]) -> Command {
         .env_remove("XDG_CONFIG_HOME")
         .env("GIT_OPTIONAL_LOCKS", "0")
         .env("LC_ALL", "C")
+        // Not what a test looks for where it is.
+        .env("PATH", absolute_path())
         .args([
             "-c",
             "protocol.file.allow=always",
@@ -47,6 +49,13 @@ pub(crate) fn git_command(directory: &Path, arguments: &[&str]) -> Command {
         .args(["-c", "user.name=Me", "-c", "user.email=me@example.com"])
         .args(arguments);
     command
+}
+
+/// The directories of `PATH` that are the same wherever a program runs.
+fn absolute_path() -> std::ffi::OsString {
+    let path = std::env::var_os("PATH").expect("a path");
+    let all = std::env::split_paths(&path).filter(|one| one.is_absolute());
+    std::env::join_paths(all).expect("a path")
 }
 
 /// Runs git as the user of [`is_user_with`] does.

@@ -7,24 +7,31 @@ use std::process::Command;
 use amika_cli::git::Copy;
 
 use crate::support::*;
+use crate::urls::{Server, url_request};
 
 const LOGS: &str = "AMIKA_TEST_TRACES";
 
 /// Runs this test once more in a process for which `git` is one that is traced when amika calls it, which
 /// always names a git directory; where the traces are, in that process.
 fn traces(test: &str) -> Option<PathBuf> {
+    as_git(
+        test,
+        "for word; do\n  if [ \"$word\" = --git-dir ]; then\n    \
+         exec strace -f -qq -s 4096 -e trace=open,openat,openat2,execve,execveat \
+         -o \"$AMIKA_TEST_TRACES/$$\" REAL \"$@\"\n  fi\ndone\nexec REAL \"$@\"\n",
+    )
+}
+
+/// Runs this test once more in a process for which `git` is a script, in which `REAL` is the real one; where
+/// it puts what it notes, in that process.
+pub(crate) fn as_git(test: &str, script: &str) -> Option<PathBuf> {
     if let Some(logs) = std::env::var_os(LOGS) {
         return Some(logs.into());
     }
     let directory = tempfile::tempdir().expect("temporary directory");
     let real = Command::new("sh").args(["-c", "command -v git"]).output();
     let real = String::from_utf8(real.expect("runs").stdout).expect("text");
-    let script = format!(
-        "#!/bin/sh\nfor word; do\n  if [ \"$word\" = --git-dir ]; then\n    \
-         exec strace -f -qq -s 4096 -e trace=open,openat,openat2,execve,execveat \
-         -o \"${LOGS}/$$\" {0} \"$@\"\n  fi\ndone\nexec {0} \"$@\"\n",
-        real.trim()
-    );
+    let script = format!("#!/bin/sh\n{}", script.replace("REAL", real.trim()));
     write(directory.path(), "bin/git", script);
     make_executable(&directory.path().join("bin/git"));
     std::fs::create_dir(directory.path().join("logs")).expect("directory");
@@ -138,4 +145,46 @@ fn git_opens_nothing_of_a_repositorys_own_git_directory_and_runs_nothing_but_its
                 .any(|part| part == ".git" || part == "modules");
         assert!(!is_own, "{call}{name}");
     }
+}
+
+#[test]
+fn every_git_is_told_to_find_no_bare_repository() {
+    let this = "traced::every_git_is_told_to_find_no_bare_repository";
+    // The words of each call, and whether its settings have it.
+    let script = "case \" $* \" in\n  *' safe.bareRepository=explicit '*) ;;\n  *) \
+        echo \"$*\" >>\"$AMIKA_TEST_TRACES/without\" ;;\nesac\n\
+        echo \"$*\" >>\"$AMIKA_TEST_TRACES/all\"\nexec REAL \"$@\"\n";
+    let Some(logs) = as_git(this, script) else {
+        return;
+    };
+    let host = Host::new();
+    let path = host.simple("repo");
+    git(
+        &host.path(""),
+        &["clone", "-q", "--bare", "repo", "served.git"],
+    );
+    git(&host.path("served.git"), &["update-server-info"]);
+    let _ = std::fs::remove_file(logs.join("all"));
+    let _ = std::fs::remove_file(logs.join("without"));
+    for mode in [Copy::Clean, ALL] {
+        let repository = open(request(&path, mode)).unwrap();
+        block_on(repository.snapshot()).unwrap();
+        archive(&repository).unwrap();
+    }
+    let server = Server::start(host.path("served.git"));
+    for url in [
+        format!("file://{}", path.display()),
+        format!("http://me:s3cretTOKEN@127.0.0.1:{}/served.git", server.port),
+    ] {
+        archive(&open(url_request(&url, None, None)).unwrap()).unwrap();
+    }
+    let all = std::fs::read_to_string(logs.join("all")).unwrap();
+    for kind in [" status ", " cat-file ", " clone "] {
+        assert!(all.contains(kind), "{kind}: {all}");
+    }
+    assert!(
+        !logs.join("without").exists(),
+        "{}",
+        std::fs::read_to_string(logs.join("without")).unwrap()
+    );
 }

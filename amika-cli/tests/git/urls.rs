@@ -5,7 +5,7 @@ use pretty_assertions::assert_eq;
 
 use crate::support::*;
 
-fn url_request(url: &str, branch: Option<&str>, new: Option<&str>) -> Request {
+pub(crate) fn url_request(url: &str, branch: Option<&str>, new: Option<&str>) -> Request {
     Request {
         spec: Some(url.to_owned()),
         branch: branch.map(str::to_owned),
@@ -141,13 +141,13 @@ fn a_token_in_the_url_reaches_the_server_and_not_the_copy() {
 }
 
 /// A web server for the files of one bare repository that insists on the password.
-struct Server {
-    port: u16,
+pub(crate) struct Server {
+    pub(crate) port: u16,
     authorised: std::sync::Arc<std::sync::atomic::AtomicBool>,
 }
 
 impl Server {
-    fn start(root: std::path::PathBuf) -> Self {
+    pub(crate) fn start(root: std::path::PathBuf) -> Self {
         use std::io::{BufRead as _, BufReader, Write as _};
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
