@@ -24,6 +24,17 @@ fn works(stage: &Stage, way: impl Fn(&Sandbox<'_>, &str) -> Run) {
     .ended(0, &[]);
 }
 
+/// The one of all that is asked of every engine at each change (`scripts/test-engines`).
+#[test]
+fn every_engine_makes_a_sandbox_with_a_gate_runs_programs_and_removes_it() {
+    let stage = Stage::new();
+    works(&stage, |_, command| {
+        let words: Vec<&str> = command.split(' ').collect();
+        stage.amika(&words)
+    });
+    stage.nothing_was_made();
+}
+
 /// The host's ports are not reached from there, as from a container with the engine's socket.
 #[test]
 fn an_engine_that_publishes_in_another_network_is_reached_through_the_relay() {

@@ -2,6 +2,7 @@
 
 mod body;
 mod facts;
+mod missing;
 
 use std::collections::HashMap;
 
@@ -39,6 +40,23 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Conflict`] when the name is taken, [`EngineError::NotFound`] without image.
     pub async fn create_container(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
+        let mut spec = spec.clone();
+        loop {
+            let refusal = match self.create_once(&spec).await {
+                Err(EngineError::Refused { status, message }) if status == 400 => message,
+                done => return done,
+            };
+            let Some(missing) = missing::capability(&refusal, &spec.capabilities.dropped) else {
+                return Err(EngineError::Refused {
+                    status: 400,
+                    message: refusal,
+                });
+            };
+            spec.capabilities.dropped.remove(&missing);
+        }
+    }
+
+    async fn create_once(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
         let options = CreateContainerOptionsBuilder::new()
             .name(&spec.name)
             .build();
