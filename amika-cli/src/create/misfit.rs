@@ -44,12 +44,14 @@ pub fn explain(
 
 /// Whether the engine's words are about a mount at this target. Engine 20.10, runc 1.1:
 /// `error mounting "/s" to rootfs at "/target": …`, `mount /s:/…/merged/target, flags: 0x5000: not a
-/// directory`, `cannot overwrite directory "/target" with non-directory "/"`.
+/// directory`, `cannot overwrite directory "/target" with non-directory "/"`. Of an image in containerd's
+/// store: `mkdir target: not a directory`.
 fn is_about(message: &str, target: &str) -> bool {
     [
         format!("to rootfs at \"{target}\""),
         format!("{target}, flags"),
         format!("{target}\" with non-directory"),
+        format!("mkdir {}: not a directory", target.trim_start_matches('/')),
     ]
     .iter()
     .any(|words| message.contains(words))
@@ -92,6 +94,7 @@ mod tests {
              directory: unknown",
             "mount /var/lib/docker/volumes/v/_data:/var/lib/docker/overlay2/7/merged/etc/passwd, flags: 0x5000: \
              not a directory",
+            "mkdir etc/passwd: not a directory",
         ] {
             let hints = vec!["give it another target".to_owned()];
             assert_eq!(

@@ -22,7 +22,7 @@ pub use facts::{
 use facts::{each_summary, facts, facts_of};
 
 use super::removal::until_let_go;
-use super::spec::ContainerSpec;
+use super::spec::{ContainerSpec, MountSpec};
 use super::{Engine, EngineError};
 
 /// An answer that the client library could not read.
@@ -41,6 +41,7 @@ impl Engine {
     /// [`EngineError::Conflict`] when the name is taken, [`EngineError::NotFound`] without image.
     pub async fn create_container(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
         let mut spec = spec.clone();
+        self.label_volumes(&spec).await?;
         loop {
             let refusal = match self.create_once(&spec).await {
                 Err(EngineError::Refused { status, message }) if status == 400 => message,
@@ -54,6 +55,22 @@ impl Engine {
             };
             spec.capabilities.dropped.remove(&missing);
         }
+    }
+
+    /// Makes the volumes that the container's own making would leave without their labels: Podman takes no heed of
+    /// those of a mount.
+    async fn label_volumes(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
+        for mount in &spec.mounts {
+            if let MountSpec::Volume { name, labels, .. } = mount
+                && !labels.is_empty()
+                && self.is_podman().await?
+            {
+                let (engine, name, labels) = (self.clone(), name.clone(), labels.clone());
+                self.unbroken(async move { engine.create_volume(&name, labels).await })
+                    .await?;
+            }
+        }
+        Ok(())
     }
 
     async fn create_once(&self, spec: &ContainerSpec) -> Result<String, EngineError> {

@@ -100,11 +100,13 @@ pub(super) fn facts_of(json: &str) -> serde_json::Result<ContainerFacts> {
     serde_json::from_value(answer).map(facts)
 }
 
-/// Takes away a word that is not known: without one, the state is unknown.
+/// Takes away a word that is not known: without one, the state is unknown. Podman calls one `stopped` that ended
+/// and that it has not cleaned up after yet.
 fn forget_unknown(word: Option<&mut serde_json::Value>) {
-    if let Some(word) = word
-        && !word.as_str().is_some_and(is_known)
-    {
+    let Some(word) = word else { return };
+    if word == "stopped" {
+        *word = "exited".into();
+    } else if !word.as_str().is_some_and(is_known) {
         tracing::debug!(%word, "a state that is not known");
         *word = "".into();
     }

@@ -29,13 +29,19 @@ mod tests {
         };
         let dropped = BTreeSet::from([Capability::SYS_RESOURCE, Capability::MKNOD]);
         for (refusal, expected) in [
-            (told("SYS_RESOURCE", "CapDrop"), Some(Capability::SYS_RESOURCE)),
+            (
+                told("SYS_RESOURCE", "CapDrop"),
+                Some(Capability::SYS_RESOURCE),
+            ),
             (told("MKNOD", "CapDrop"), Some(Capability::MKNOD)),
             // Not one that was dropped, not one that there is, and what is wanted is not left out.
             (told("NET_RAW", "CapDrop"), None),
             (told("NONSENSE", "CapDrop"), None),
             (told("SYS_RESOURCE", "CapAdd"), None),
-            ("invalid CapDrop: unknown capability: \"CAP_X\"".into(), None),
+            (
+                "invalid CapDrop: unknown capability: \"CAP_X\"".into(),
+                None,
+            ),
             ("invalid CapDrop: capability not supported".into(), None),
         ] {
             assert_eq!(capability(&refusal, &dropped), expected, "{refusal}");
