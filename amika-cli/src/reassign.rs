@@ -103,9 +103,26 @@ async fn make(engine: &Engine, sandbox: &Sandbox, image: &str, taken: HostPort) 
     if key.trust(old).follows_host_paths() {
         key.sign(&mut labels);
     }
-    engine
+    if let Err(error) = engine
         .commit_container(&old.id, image, &image_labels(sandbox))
-        .await?;
+        .await
+    {
+        let is_podman = engine.is_podman().await?;
+        let error = CommandError::from(error);
+        return Err(if is_podman {
+            CommandError::new(
+                error.code,
+                format!(
+                    "sandbox \"{}\" stays as it is: Podman makes no image of its files without the values of its environment",
+                    sandbox.name
+                ),
+            )
+            .cause(error.message)
+            .hint("end the program that has the port, then start the sandbox; `amika sandbox create --replace` makes it anew")
+        } else {
+            error
+        });
+    }
     let next = format!("{}{NEXT}", sandbox.name);
     let mut excluded = BTreeSet::from([taken]);
     for _ in 0..MAX_ROUNDS {

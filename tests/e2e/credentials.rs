@@ -224,7 +224,9 @@ fn secrets_show_nowhere_but_in_the_sandboxs_home_and_state() {
     );
     for command in [
         // The layers may be compressed.
-        format!("mkdir layers && docker save {image} | tar -xC layers && find layers -type f -exec zcat -f {{}} +; status=$?; rm -rf layers; (exit $status)"),
+        format!(
+            "mkdir layers && docker save {image} | tar -xC layers && find layers -type f -exec zcat -f {{}} +; status=$?; rm -rf layers; (exit $status)"
+        ),
         format!("docker export {}", sandbox.name),
     ] {
         for (text, shows) in secrets
@@ -232,7 +234,9 @@ fn secrets_show_nowhere_but_in_the_sandboxs_home_and_state() {
             .into_iter()
             .chain([(control, true)])
         {
-            let script = format!("set -o pipefail; ({command}) | grep -aFc -- \"$1\"; exit ${{PIPESTATUS[0]}}");
+            let script = format!(
+                "set -o pipefail; ({command}) | grep -aFc -- \"$1\"; exit ${{PIPESTATUS[0]}}"
+            );
             let found = stage
                 .shell(&script, &[text])
                 .dir(stage.home())

@@ -1,5 +1,7 @@
 //! Engines whose socket is here and who are elsewhere: create, the setup gate, exec and delete work.
 
+mod cannot;
+
 use crate::support::{DEBIAN, Run, Sandbox, Stage};
 
 const QUIET: [&str; 2] = ["--env", "AMIKA_OPENCODE_WEB=0"];

@@ -11,6 +11,7 @@ use super::misfit;
 use super::plan::Plan;
 use super::settings::Settings;
 use super::upload::Upload;
+use super::volume_root;
 use crate::deliver::Fault;
 use crate::engine::{ContainerFacts, Engine, EngineError};
 use crate::error::{CommandError, ExitCode, Result};
@@ -109,6 +110,7 @@ async fn make(job: &mut Job<'_>, out: &Printer, steps: &mut Steps) -> Result<()>
     }
     let mut id = create_container(job).await?;
     let agent = agent(engine, &job.plan, &id).await?;
+    volume_root::prepare(engine, &job.plan, &id, agent).await?;
     put_all(job, &id, agent).await?;
     if let (Some(repository), Some(target)) = (job.repository, &job.plan.clone_target) {
         steps.finish(job.plan.name.as_str());
@@ -145,6 +147,7 @@ async fn make(job: &mut Job<'_>, out: &Printer, steps: &mut Steps) -> Result<()>
         }
         engine.remove_container(&id).await?;
         id = create_container(job).await?;
+        volume_root::prepare(engine, &job.plan, &id, agent).await?;
         put_all(job, &id, agent).await?;
         copy_all(engine, &job.plan, &id, agent, true, out).await?;
     }

@@ -25,6 +25,9 @@ use super::removal::until_let_go;
 use super::spec::{ContainerSpec, MountSpec};
 use super::{Engine, EngineError};
 
+/// The default network, by Podman's own name and by Docker's.
+const PODMANS_DEFAULT: [&str; 2] = ["podman", "bridge"];
+
 /// An answer that the client library could not read.
 fn unread(error: &bollard::errors::Error) -> Option<&str> {
     match error {
@@ -150,13 +153,23 @@ impl Engine {
             .docker
             .inspect_container(name, None::<InspectContainerOptions>)
             .await;
-        match answer {
-            Ok(answer) => Ok(facts(answer)),
+        let mut facts = match answer {
+            Ok(answer) => facts(answer),
             Err(error) => match unread(&error).map(facts_of) {
-                Some(Ok(facts)) => Ok(facts),
-                _ => Err(EngineError::from_bollard(error)),
+                Some(Ok(facts)) => facts,
+                _ => return Err(EngineError::from_bollard(error)),
             },
+        };
+        // Podman calls each network that it manages so.
+        if let ("bridge", [only]) = (
+            facts.network.as_deref().unwrap_or_default(),
+            facts.networks.as_slice(),
+        ) && !PODMANS_DEFAULT.contains(&only.name.as_str())
+            && self.is_podman().await?
+        {
+            facts.network = Some(only.name.clone());
         }
+        Ok(facts)
     }
 
     /// Lists all containers that have a label, running or not.
@@ -178,6 +191,14 @@ impl Engine {
             ) && let Ok(facts) = self.inspect_container(&container.id).await
             {
                 container.state = facts.state;
+            }
+        }
+        // Podman lists one port of several that follow each other.
+        if containers.iter().any(|it| !it.ports.is_empty()) && self.is_podman().await? {
+            for container in &mut containers {
+                if let Ok(facts) = self.inspect_container(&container.id).await {
+                    container.ports = facts.ports;
+                }
             }
         }
         Ok(containers)
