@@ -3,6 +3,19 @@
 
 use crate::support::{DEBIAN, Sandbox, Stage, docker};
 
+/// The engines' words in the table, as they are asserted below.
+pub(super) const WORDS: [&str; 6] = [
+    LAYERS,
+    "none: its address on that network is reached",
+    "Operation not permitted",
+    "Permission denied",
+    CAP_DROP,
+    "connection refused",
+];
+
+const LAYERS: &str = "Some layer tarfiles are missing in the tarball";
+const CAP_DROP: &str = "invalid CapDrop: capability not supported by your kernel or not available in the current environment";
+
 /// A sandbox with a service whose port was taken by another program while it was stopped cannot have others there.
 fn new_ports_are_refused_and_the_sandbox_stays() {
     let stage = Stage::new();
@@ -13,9 +26,7 @@ fn new_ports_are_refused_and_the_sandbox_stays() {
     sandbox.verb("stop", &[]).output().ended(0, &[]);
     let _thief = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
     let refused = sandbox.verb("start", &["--reassign-ports"]).output();
-    let own_words = "Some layer tarfiles are missing in the tarball";
-    let told = ["stays as it is", own_words, "--replace"];
-    refused.ended(1, &told);
+    refused.ended(1, &["stays as it is", LAYERS, "--replace"]);
     assert_eq!(sandbox.engine_says("{{.Id}}"), id);
     assert_eq!(stage.containers().len(), 1);
 }
@@ -140,7 +151,7 @@ mod docker_26 {
         if told.code == 0 {
             docker(&["rm", &name]).ended(0, &[]);
         } else {
-            told.ended(1, &["invalid CapDrop: capability not supported"]);
+            told.ended(1, &[CAP_DROP]);
         }
         let sandbox = stage.sandbox(DEBIAN, &["--cap-add", "ALL", "--", "sleep", "infinity"]);
         let has = "echo $((0x$(grep CapBnd /proc/1/status | cut -f 2) >> 24 & 1))";
