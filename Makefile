@@ -13,7 +13,7 @@ export AMIKAD_DIR := $(OUT)/amikad
 export AMIKA := $(OUT)/amika
 PREFIX ?= $(HOME)/.local
 
-.PHONY: help demo test build bench bench-init scale lint engine base-image preset install schema crash-test browser-test clean-up
+.PHONY: help demo test engines build bench bench-init scale lint engine base-image preset install schema crash-test browser-test clean-up
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -25,6 +25,12 @@ test: preset ## Run all tests: unit, the daemon alone, end to end on a real engi
 	@scripts/test-deps
 	@scripts/test-images
 	@scripts/run-tests
+	@scripts/test-engines --quick
+
+engines: build engine ## Run what touches an engine on Docker 20.10 and 26.1, Podman 4.3 and 5.4, by ssh and more (an hour)
+	@scripts/test-deps
+	@scripts/test-images
+	@scripts/test-engines
 
 build: ## Build amikad (static) and amika with it inside, into target/amika-dist
 	@scripts/build "$(ARCH)" "$(OUT)"

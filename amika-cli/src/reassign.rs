@@ -106,13 +106,30 @@ async fn make(engine: &Engine, sandbox: &Sandbox, image: &str, taken: HostPort) 
     let (committing, committed, as_image) = (engine.clone(), old.id.clone(), image.to_owned());
     let image_labels = image_labels(sandbox);
     // Broken off, it would leave an image that nobody has a name for.
-    engine
+    let made = engine
         .unbroken(async move {
             committing
                 .commit_container(&committed, &as_image, &image_labels)
                 .await
         })
-        .await?;
+        .await;
+    if let Err(error) = made {
+        let is_podman = engine.is_podman().await?;
+        let error = CommandError::from(error);
+        return Err(if is_podman {
+            CommandError::new(
+                error.code,
+                format!(
+                    "sandbox \"{}\" stays as it is: Podman makes no image of its files without the values of its environment",
+                    sandbox.name
+                ),
+            )
+            .cause(error.message)
+            .hint("end the program that has the port, then start the sandbox; `amika sandbox create --replace` makes it anew")
+        } else {
+            error
+        });
+    }
     let next = format!("{}{NEXT}", sandbox.name);
     let mut excluded = BTreeSet::from([taken]);
     for _ in 0..MAX_ROUNDS {

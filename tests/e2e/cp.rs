@@ -302,7 +302,9 @@ fn archives_go_through_standard_input_and_output() {
             &[&sandbox.name],
         )
         .output();
-    assert_eq!(names.stdout_text(), "dir/\ndir/file\n", "{names:?}");
+    // Not every engine has a slash behind a directory.
+    let listed = names.stdout_text().replace("dir/\n", "dir\n");
+    assert_eq!(listed, "dir\ndir/file\n", "{names:?}");
 
     let into = stage
         .shell(

@@ -223,7 +223,10 @@ fn secrets_show_nowhere_but_in_the_sandboxs_home_and_state() {
         0
     );
     for command in [
-        format!("docker save {image}"),
+        // The layers may be compressed.
+        format!(
+            "mkdir layers && docker save {image} | tar -xC layers && find layers -type f -exec zcat -f {{}} +; status=$?; rm -rf layers; (exit $status)"
+        ),
         format!("docker export {}", sandbox.name),
     ] {
         for (text, shows) in secrets
@@ -231,9 +234,12 @@ fn secrets_show_nowhere_but_in_the_sandboxs_home_and_state() {
             .into_iter()
             .chain([(control, true)])
         {
-            let script = format!("{command} | grep -aFc -- \"$1\"; exit ${{PIPESTATUS[0]}}");
+            let script = format!(
+                "set -o pipefail; ({command}) | grep -aFc -- \"$1\"; exit ${{PIPESTATUS[0]}}"
+            );
             let found = stage
                 .shell(&script, &[text])
+                .dir(stage.home())
                 .limit(Duration::from_mins(3))
                 .output();
             assert_eq!(found.code, 0, "{command}: {found:?}");

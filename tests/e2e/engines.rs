@@ -1,5 +1,7 @@
 //! Engines whose socket is here and who are elsewhere: create, the setup gate, exec and delete work.
 
+mod cannot;
+
 use crate::support::{DEBIAN, Run, Sandbox, Stage};
 
 const QUIET: [&str; 2] = ["--env", "AMIKA_OPENCODE_WEB=0"];
@@ -22,6 +24,37 @@ fn works(stage: &Stage, way: impl Fn(&Sandbox<'_>, &str) -> Run) {
     )
     .output()
     .ended(0, &[]);
+}
+
+/// Few enough that it can still be said which engines Amika runs on.
+const MOST_ROWS: usize = 10;
+
+#[test]
+fn what_engines_cannot_do_is_what_the_table_says_and_it_is_short() {
+    let text = include_str!("../../docs/engines.md");
+    let (_, table) = text.split_once("## What an engine cannot do").unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| "));
+    // Below the head of the table.
+    let words = rows
+        .skip(1)
+        .map(|row| row.split(" | ").nth(2).unwrap().replace('`', ""));
+    let words: Vec<String> = words.collect();
+    assert!(words.len() <= MOST_ROWS, "{words:?}");
+    assert_eq!(words.len(), cannot::WORDS.len(), "{words:?}");
+    for (told, asserted) in words.iter().zip(cannot::WORDS) {
+        assert!(told.starts_with(asserted), "{told} | {asserted}");
+    }
+}
+
+/// The one of all that is asked of every engine at each change (`scripts/test-engines`).
+#[test]
+fn every_engine_makes_a_sandbox_with_a_gate_runs_programs_and_removes_it() {
+    let stage = Stage::new();
+    works(&stage, |_, command| {
+        let words: Vec<&str> = command.split(' ').collect();
+        stage.amika(&words)
+    });
+    stage.nothing_was_made();
 }
 
 /// The host's ports are not reached from there, as from a container with the engine's socket.

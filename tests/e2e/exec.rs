@@ -271,7 +271,8 @@ fn a_variable_of_exec_is_in_no_argument_list_and_no_event() {
         &container,
     ]);
     let events = events.text();
-    assert!(events.contains("exec_create"), "{events}");
+    // Podman's word is `exec`.
+    assert!(events.contains(" container exec"), "{events}");
     assert!(!events.contains("canary-4711"), "{events}");
 }
 

@@ -25,9 +25,18 @@ fn repository(stage: &Stage, name: &str, files: &str) -> String {
 
 /// Whether the engine was asked to unpack something other than amikad's own files.
 fn put(requests: &[String]) -> bool {
+    // At the root for Docker. For Podman, which is asked for volumes one by one, in the volume.
+    let is_podman = requests
+        .iter()
+        .any(|line| line.contains(" /volumes/create"));
+    let path = if is_podman {
+        "?path=%2Fhome%2F"
+    } else {
+        "?path=%2F "
+    };
     requests
         .iter()
-        .any(|line| line.starts_with("PUT ") && line.contains("?path=%2F "))
+        .any(|line| line.starts_with("PUT ") && line.contains(path))
 }
 
 /// What a sandbox has of [`repository`]: how many files, whose, and what two of them are.

@@ -86,14 +86,14 @@ fn a_copy_has_everything_as_it_is_and_changes_nothing_on_the_host() {
         .exec(&[
             "sh",
             "-c",
-            "cd /data && stat -c '%n %a %u:%g %s' . file sparse && readlink link out && ls -b sub && \
+            "cd /data && stat -c '%n %a %u:%g' . && stat -c '%n %a %u:%g %s' file sparse && readlink link out && ls -b sub && \
              echo changed >file && rm -r sub && touch new && id -u",
         ])
         .output();
     assert_eq!(
         seen.stdout_text(),
         format!(
-            ". {:o} 1234:55 4096\nfile 751 1234:55 5\nsparse 644 1234:55 5242880\n./sub//x\n../../out\n\
+            ". {:o} 1234:55\nfile 751 1234:55 5\nsparse 644 1234:55 5242880\n./sub//x\n../../out\n\
              odd\\ \\n\\377\n1234\n",
             source.metadata().unwrap().mode() & 0o777
         ),
@@ -238,12 +238,18 @@ fn what_does_not_fit_the_image_is_told_by_its_flag_and_leaves_nothing() {
     let stage = Stage::new();
     let source = directory(&stage, "src");
     let file = source.join("file");
-    let a_directory = "the source is a directory, and /etc/passwd in the image is a file";
+    let a_directory = "the source is a directory, and /etc/debian_version in the image is a file";
     let a_file = "the source is a file, and /opt in the image is a directory";
     let into = format!("`--mount {}:/opt/file` puts it into", file.display());
     for (mount, words) in [
-        (flag(&source, "/etc/passwd:ro"), [a_directory, "hint: "]),
-        (flag(&source, "/etc/passwd"), [a_directory, "hint: "]),
+        (
+            flag(&source, "/etc/debian_version:ro"),
+            [a_directory, "hint: "],
+        ),
+        (
+            flag(&source, "/etc/debian_version"),
+            [a_directory, "hint: "],
+        ),
         (flag(&file, "/opt:ro"), [a_file, "/opt/file:ro`"]),
         (flag(&file, "/opt"), [a_file, &into]),
     ] {

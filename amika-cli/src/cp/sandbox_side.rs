@@ -46,8 +46,7 @@ pub async fn source(engine: &Engine, sandbox: &Sandbox, typed: &str) -> Result<S
     let named_path = path.clone();
     let kind = match kind {
         Some(PathKind::Directory) => {
-            // Named so, entries begin with `./` and not with a name of the engine's choice.
-            path = format!("{}/.", path.trim_end_matches("/.").trim_end_matches('/'));
+            path = of_directory(&path, engine.is_podman().await?);
             if contents {
                 Source::Contents
             } else {
@@ -73,6 +72,19 @@ pub async fn source(engine: &Engine, sandbox: &Sandbox, typed: &str) -> Result<S
         kind,
         name: place::split(&absolute).1,
     })
+}
+
+/// How a directory is asked for, so that its archive begins with an entry for it.
+///
+/// Docker's then begins with `./`, and not with a name of the engine's choice. Podman's has no such entry, but one of the
+/// directory's name where it is asked for by that.
+fn of_directory(path: &str, is_podman: bool) -> String {
+    let bare = path.trim_end_matches("/.").trim_end_matches('/');
+    if is_podman && !bare.is_empty() {
+        bare.to_owned()
+    } else {
+        format!("{bare}/.")
+    }
 }
 
 /// Where a copy into a sandbox may go.

@@ -11,6 +11,7 @@ use super::misfit;
 use super::plan::Plan;
 use super::settings::Settings;
 use super::upload::Upload;
+use super::volume_root;
 use crate::deliver::Fault;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::git;
@@ -106,6 +107,7 @@ async fn make(job: &mut Job<'_>, out: &Printer, steps: &mut Steps) -> Result<()>
     steps.begin("container");
     let mut id = create_container(job).await?;
     let agent = agent(engine, &job.plan, &id).await?;
+    volume_root::prepare(engine, &job.plan, &id, agent).await?;
     put_all(job, &id, agent).await?;
     if let (Some(repository), Some(target)) = (job.repository, &job.plan.clone_target) {
         steps.finish(job.plan.name.as_str());
@@ -142,6 +144,7 @@ async fn make(job: &mut Job<'_>, out: &Printer, steps: &mut Steps) -> Result<()>
         }
         engine.remove_container(&id).await?;
         id = create_container(job).await?;
+        volume_root::prepare(engine, &job.plan, &id, agent).await?;
         put_all(job, &id, agent).await?;
         copy_all(engine, &job.plan, &id, agent, true, out).await?;
     }

@@ -176,18 +176,31 @@ async fn give_empty_volume(
     let is_empty = head
         .get(512..)
         .is_none_or(|rest| rest.iter().all(|byte| *byte == 0));
-    let is_roots = tar::Archive::new(head.as_slice())
-        .entries()
-        .ok()
-        .and_then(|mut entries| entries.next()?.ok()?.header().uid().ok())
-        == Some(0);
-    if !is_empty || !is_roots {
+    if !is_empty {
+        return Ok(());
+    }
+    let is_roots = match first_owner(&head) {
+        Some(0) => true,
+        None => false,
+        // An engine that maps users tells root's number of its own side.
+        owner => {
+            let root = engine.archive_head(container, "/", ENOUGH).await?;
+            owner == root.as_deref().and_then(first_owner)
+        }
+    };
+    if !is_roots {
         return Ok(());
     }
     let archive = empty_root(agent).map_err(|error| {
         CommandError::new(ExitCode::Failure, "a directory cannot be packed").caused_by(&error)
     })?;
     Ok(engine.put_archive(container, target, archive).await?)
+}
+
+/// Whose the first entry of an archive is.
+fn first_owner(head: &[u8]) -> Option<u64> {
+    let mut archive = tar::Archive::new(head);
+    archive.entries().ok()?.next()?.ok()?.header().uid().ok()
 }
 
 /// An archive of an empty root directory that belongs to the agent.

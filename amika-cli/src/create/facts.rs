@@ -186,13 +186,15 @@ fn as_made_from(mut image: ImageFacts) -> ImageFacts {
 /// A reference that the engine calls invalid is a bad image, not a bad engine.
 fn invalid_reference(error: amika_engine::EngineError) -> Result<Option<ImageFacts>> {
     match error {
-        amika_engine::EngineError::Refused {
-            status: 400,
-            message,
-        } => Err(CommandError::new(
-            ExitCode::Image,
-            format!("the image's name is no reference: {message}"),
-        )),
+        // Of any other reason Docker says so with 400, Podman of this with 500.
+        amika_engine::EngineError::Refused { status, message }
+            if status == 400 || message.contains("invalid reference format") =>
+        {
+            Err(CommandError::new(
+                ExitCode::Image,
+                format!("the image's name is no reference: {message}"),
+            ))
+        }
         other => Err(other.into()),
     }
 }

@@ -20,7 +20,7 @@ pub fn explain(
         return error;
     };
     let target = mount.target();
-    let is_misfit = ["not a directory", "with non-directory"]
+    let is_misfit = ["not a directory", "Not a directory", "with non-directory"]
         .iter()
         .any(|words| error.message.contains(words));
     if !is_misfit {
@@ -44,12 +44,16 @@ pub fn explain(
 
 /// Whether the engine's words are about a mount at this target. Engine 20.10, runc 1.1:
 /// `error mounting "/s" to rootfs at "/target": …`, `mount /s:/…/merged/target, flags: 0x5000: not a
-/// directory`, `cannot overwrite directory "/target" with non-directory "/"`.
+/// directory`, `cannot overwrite directory "/target" with non-directory "/"`. Of an image in containerd's
+/// store: `mkdir target: not a directory`. crun, which Podman has: "mount `/s` to `target`: Not a directory".
 fn is_about(message: &str, target: &str) -> bool {
+    let bare = target.trim_start_matches('/');
     [
         format!("to rootfs at \"{target}\""),
         format!("{target}, flags"),
         format!("{target}\" with non-directory"),
+        format!("mkdir {bare}: not a directory"),
+        format!("to `{bare}`: "),
     ]
     .iter()
     .any(|words| message.contains(words))
@@ -92,6 +96,8 @@ mod tests {
              directory: unknown",
             "mount /var/lib/docker/volumes/v/_data:/var/lib/docker/overlay2/7/merged/etc/passwd, flags: 0x5000: \
              not a directory",
+            "mkdir etc/passwd: not a directory",
+            "crun: mount `/s/d` to `etc/passwd`: Not a directory: OCI runtime error",
         ] {
             let hints = vec!["give it another target".to_owned()];
             assert_eq!(

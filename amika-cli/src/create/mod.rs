@@ -23,6 +23,7 @@ mod settings;
 mod taken;
 mod trust;
 mod upload;
+mod volume_root;
 
 pub use apply::{Job, apply, clear_name, interrupted, name_taken, put, unmake};
 pub use credentials::{

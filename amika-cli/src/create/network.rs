@@ -7,8 +7,8 @@ use amika_engine::Engine;
 
 /// What docker calls its usual network, which is not listed by this name.
 const DEFAULT: &str = "default";
-/// Ways to a network, not networks, that Podman has; an argument may follow a colon.
-const PODMANS: [&str; 4] = ["slirp4netns", "pasta", "private", "ns"];
+/// Ways to a network, not networks, that Podman has; an argument may follow a colon. Docker lists two of them as networks.
+const PODMANS: [&str; 6] = ["slirp4netns", "pasta", "private", "ns", "none", "host"];
 /// How many networks an error names.
 const SHOWN: usize = 8;
 

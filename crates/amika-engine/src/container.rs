@@ -2,6 +2,7 @@
 
 mod body;
 mod facts;
+mod missing;
 
 use std::collections::HashMap;
 
@@ -21,8 +22,11 @@ pub use facts::{
 use facts::{each_summary, facts, facts_of};
 
 use super::removal::until_let_go;
-use super::spec::ContainerSpec;
+use super::spec::{ContainerSpec, MountSpec};
 use super::{Engine, EngineError};
+
+/// The default network, by Podman's own name and by Docker's.
+const PODMANS_DEFAULT: [&str; 2] = ["podman", "bridge"];
 
 /// An answer that the client library could not read.
 fn unread(error: &bollard::errors::Error) -> Option<&str> {
@@ -39,6 +43,40 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Conflict`] when the name is taken, [`EngineError::NotFound`] without image.
     pub async fn create_container(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
+        let mut spec = spec.clone();
+        self.label_volumes(&spec).await?;
+        loop {
+            let refusal = match self.create_once(&spec).await {
+                Err(EngineError::Refused { status, message }) if status == 400 => message,
+                done => return done,
+            };
+            let Some(missing) = missing::capability(&refusal, &spec.capabilities.dropped) else {
+                return Err(EngineError::Refused {
+                    status: 400,
+                    message: refusal,
+                });
+            };
+            spec.capabilities.dropped.remove(&missing);
+        }
+    }
+
+    /// Makes the volumes that the container's own making would leave without their labels: Podman takes no heed of
+    /// those of a mount.
+    async fn label_volumes(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
+        for mount in &spec.mounts {
+            if let MountSpec::Volume { name, labels, .. } = mount
+                && !labels.is_empty()
+                && self.is_podman().await?
+            {
+                let (engine, name, labels) = (self.clone(), name.clone(), labels.clone());
+                self.unbroken(async move { engine.create_volume(&name, labels).await })
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn create_once(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
         let options = CreateContainerOptionsBuilder::new()
             .name(&spec.name)
             .build();
@@ -115,13 +153,23 @@ impl Engine {
             .docker
             .inspect_container(name, None::<InspectContainerOptions>)
             .await;
-        match answer {
-            Ok(answer) => Ok(facts(answer)),
+        let mut facts = match answer {
+            Ok(answer) => facts(answer),
             Err(error) => match unread(&error).map(facts_of) {
-                Some(Ok(facts)) => Ok(facts),
-                _ => Err(EngineError::from_bollard(error)),
+                Some(Ok(facts)) => facts,
+                _ => return Err(EngineError::from_bollard(error)),
             },
+        };
+        // Podman calls each network that it manages so.
+        if let ("bridge", [only]) = (
+            facts.network.as_deref().unwrap_or_default(),
+            facts.networks.as_slice(),
+        ) && !PODMANS_DEFAULT.contains(&only.name.as_str())
+            && self.is_podman().await?
+        {
+            facts.network = Some(only.name.clone());
         }
+        Ok(facts)
     }
 
     /// Lists all containers that have a label, running or not.
@@ -143,6 +191,14 @@ impl Engine {
             ) && let Ok(facts) = self.inspect_container(&container.id).await
             {
                 container.state = facts.state;
+            }
+        }
+        // Podman lists one port of several that follow each other.
+        if containers.iter().any(|it| !it.ports.is_empty()) && self.is_podman().await? {
+            for container in &mut containers {
+                if let Ok(facts) = self.inspect_container(&container.id).await {
+                    container.ports = facts.ports;
+                }
             }
         }
         Ok(containers)

@@ -74,6 +74,8 @@ impl EngineError {
         }
         match status {
             500 if is_stopped(&message) => Self::Conflict(message),
+            // Podman's answer to a name that is taken.
+            500 if message.contains("that name is already in use") => Self::Conflict(message),
             404 => Self::NotFound(message),
             409 => Self::Conflict(message),
             _ => Self::Refused { status, message },

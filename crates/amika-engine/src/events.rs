@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use bollard::query_parameters::EventsOptionsBuilder;
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{Stream, StreamExt as _, TryFutureExt as _, TryStreamExt as _};
 
 use super::{Engine, EngineError};
 
@@ -38,21 +38,24 @@ impl Engine {
         query: EventQuery,
     ) -> impl Stream<Item = Result<ContainerEvent, EngineError>> + Send + use<> {
         let filters = HashMap::from([("type", vec!["container"]), ("label", vec![label])]);
-        let mut options = EventsOptionsBuilder::new().filters(&filters);
-        let text = |time: Duration| format!("{}.{:09}", time.as_secs(), time.subsec_nanos());
-        let since = query.since.map(text);
-        let until = query.until.map(text);
-        if let Some(since) = &since {
-            options = options.since(since);
-        }
-        if let Some(until) = &until {
-            options = options.until(until);
-        }
-        let docker = self.docker.clone();
-        docker
-            .events(Some(options.build()))
+        let options = EventsOptionsBuilder::new().filters(&filters);
+        let engine = self.clone();
+        let asked = async move {
+            let [since, until] = period(query, engine.is_podman().await?);
+            let mut options = options;
+            if let Some(since) = &since {
+                options = options.since(since);
+            }
+            if let Some(until) = &until {
+                options = options.until(until);
+            }
+            let events = engine.docker.events(Some(options.build()));
+            Ok::<_, EngineError>(events.map_err(EngineError::from_bollard))
+        };
+        asked
+            .try_flatten_stream()
             .map(|item| {
-                let item = item.map_err(EngineError::from_bollard)?;
+                let item = item?;
                 let actor = item.actor.unwrap_or_default();
                 Ok(ContainerEvent {
                     time: item
@@ -60,11 +63,66 @@ impl Engine {
                         .map(|nanoseconds| nanoseconds / 1_000_000)
                         .or_else(|| item.time.map(|seconds| seconds * 1000))
                         .unwrap_or_default(),
-                    action: item.action.unwrap_or_default(),
+                    action: in_dockers_word(item.action.unwrap_or_default()),
                     container: actor.id.unwrap_or_default(),
                     attributes: actor.attributes.unwrap_or_default().into_iter().collect(),
                 })
             })
             .boxed()
+    }
+}
+
+/// Begin and end as the engine is told them. Podman reads whole seconds alone, and shows nothing for others.
+fn period(query: EventQuery, is_podman: bool) -> [Option<String>; 2] {
+    let exact = |time: Duration| format!("{}.{:09}", time.as_secs(), time.subsec_nanos());
+    if is_podman {
+        let end = |time: Duration| time.as_secs() + u64::from(time.subsec_nanos() > 0);
+        [
+            query.since.map(|time| time.as_secs().to_string()),
+            query.until.map(|time| end(time).to_string()),
+        ]
+    } else {
+        [query.since.map(exact), query.until.map(exact)]
+    }
+}
+
+/// Podman's word for the end of a container is another one.
+fn in_dockers_word(action: String) -> String {
+    if action == "remove" {
+        "destroy".to_owned()
+    } else {
+        action
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_period_is_told_in_nanoseconds_and_to_podman_in_the_seconds_around_it() {
+        let query = EventQuery {
+            since: Some(Duration::from_millis(1_500)),
+            until: Some(Duration::from_millis(2_001)),
+        };
+        let told = |is_podman| period(query, is_podman).map(Option::unwrap);
+        assert_eq!(told(false), ["1.500000000", "2.001000000"]);
+        assert_eq!(told(true), ["1", "3"]);
+        let whole = EventQuery {
+            until: Some(Duration::from_secs(2)),
+            ..EventQuery::default()
+        };
+        assert_eq!(period(whole, true), [None, Some("2".to_owned())]);
+    }
+
+    #[test]
+    fn the_end_of_a_container_has_one_word() {
+        for (word, expected) in [
+            ("remove", "destroy"),
+            ("destroy", "destroy"),
+            ("die", "die"),
+        ] {
+            assert_eq!(in_dockers_word(word.to_owned()), expected);
+        }
     }
 }

@@ -45,7 +45,8 @@ pub(super) fn body(spec: &ContainerSpec) -> ContainerCreateBody {
         // The engine would give as much swap again: a sandbox that fills it takes the host's disk down.
         memory_swap: spec.limits.memory.map(Memory::bytes),
         oom_score_adj: Some(OOM_SCORE_ADJ),
-        pids_limit: spec.limits.pids,
+        // 0 is none; left out, Podman has a limit of its own.
+        pids_limit: Some(spec.limits.pids.unwrap_or_default()),
         // The kernel's ephemeral range reaches 60999: without this an outgoing connection could
         // take the port of OpenCode or amikad before they bind it.
         sysctls: Some(HashMap::from([(

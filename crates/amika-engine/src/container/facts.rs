@@ -100,11 +100,13 @@ pub(super) fn facts_of(json: &str) -> serde_json::Result<ContainerFacts> {
     serde_json::from_value(answer).map(facts)
 }
 
-/// Takes away a word that is not known: without one, the state is unknown.
+/// Takes away a word that is not known: without one, the state is unknown. Podman calls one `stopped` that ended
+/// and that it has not cleaned up after yet.
 fn forget_unknown(word: Option<&mut serde_json::Value>) {
-    if let Some(word) = word
-        && !word.as_str().is_some_and(is_known)
-    {
+    let Some(word) = word else { return };
+    if word == "stopped" {
+        *word = "exited".into();
+    } else if !word.as_str().is_some_and(is_known) {
         tracing::debug!(%word, "a state that is not known");
         *word = "".into();
     }
@@ -321,6 +323,7 @@ pub(super) fn facts(answer: bollard::models::ContainerInspectResponse) -> Contai
     let config = answer.config.unwrap_or_default();
     let network = answer.network_settings.unwrap_or_default();
     let host = answer.host_config.unwrap_or_default();
+    let is_up = state.running.unwrap_or_default() || state.paused.unwrap_or_default();
     ContainerFacts {
         limits: LimitFacts::of(&host),
         seccomp: seccomp(&host),
@@ -341,7 +344,8 @@ pub(super) fn facts(answer: bollard::models::ContainerInspectResponse) -> Contai
         labels: config.labels.unwrap_or_default().into_iter().collect(),
         image: config.image.unwrap_or_default(),
         cmd: config.cmd.unwrap_or_default(),
-        ports: published(network.ports.unwrap_or_default()),
+        // Podman tells them of one that does not run as well.
+        ports: published(network.ports.filter(|_| is_up).unwrap_or_default()),
         port_requests: published(host.port_bindings.unwrap_or_default()),
         mounts: answer
             .mounts
