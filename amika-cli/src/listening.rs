@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::daemon::Client;
-use amika_engine::PublishedPort;
 use crate::output::shell_quote;
+use amika_engine::PublishedPort;
 
 /// Whether anybody listens on a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use super::copy::What;
 use super::plan::Plan;
-use amika_host::archive::{Modes, TarOut};
-use amika_engine::Engine;
 use crate::error::{CommandError, ExitCode, Result};
+use amika_engine::Engine;
+use amika_host::archive::{Modes, TarOut};
 
 /// Without another: as the engine makes directories.
 const MODE: u32 = 0o755;

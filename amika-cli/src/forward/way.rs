@@ -14,9 +14,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::daemon::{Client, ClientError};
-use amika_engine::{Engine, EventQuery};
 use crate::error::Result;
 use crate::sandbox::Sandbox;
+use amika_engine::{Engine, EventQuery};
 
 /// How often a sandbox that is said to run is asked again, and the pause between.
 const TRIES: u32 = 4;

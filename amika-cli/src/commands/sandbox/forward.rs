@@ -18,7 +18,6 @@ use crate::App;
 use crate::args::forward::ForwardArgs;
 use crate::commands::{follow, interruptible};
 use crate::daemon::{Client, ClientError};
-use amika_engine::{ContainerFacts, Engine};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::forward::{
     Bound, Complain, Failure, Forwarded, Key, MOST, Way, bind, next_free, wanted,
@@ -26,6 +25,7 @@ use crate::forward::{
 use crate::output::{Printer, shell_quote};
 use crate::ports::{Holder, in_use};
 use crate::sandbox::Sandbox;
+use amika_engine::{ContainerFacts, Engine};
 
 /// Before a sandbox that runs and does not answer is asked again.
 const RETRY: Duration = Duration::from_millis(300);

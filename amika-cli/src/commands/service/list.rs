@@ -17,7 +17,7 @@ use crate::listening::ListeningView;
 use crate::output::{Table, shell_quote};
 use crate::sandbox::{self, Sandbox};
 use crate::view::{self, PortView};
-use amika_engine::{ContainerState, ContainerSummary};
+use amika_engine::{ContainerState, ContainerSummary, Engine};
 
 /// So many sandboxes are asked at once.
 const AT_ONCE: usize = 16;
