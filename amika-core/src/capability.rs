@@ -66,6 +66,8 @@ impl Capability {
     pub const SETFCAP: Self = Self("SETFCAP");
     /// Set-group-id bits for groups that one is not in; such bits outlast a write.
     pub const FSETID: Self = Self("FSETID");
+    /// Mounts, namespaces, and much else.
+    pub const SYS_ADMIN: Self = Self("SYS_ADMIN");
     /// Limits beyond their limits; not every host has it to give.
     pub const SYS_RESOURCE: Self = Self("SYS_RESOURCE");
 
@@ -128,7 +130,8 @@ impl FromStr for Capability {
 pub enum Purpose {
     /// An agent at work.
     Agent,
-    /// An agent with a container engine of its own, which needs nearly all rights.
+    /// An agent with a container engine of its own: that mounts and makes networks, and what it starts gets what
+    /// an engine gives by itself, which it can only give if it has it.
     NestedEngine,
 }
 
@@ -146,14 +149,16 @@ impl Capabilities {
     ///
     /// `NET_RAW` makes one sandbox answer for another on their network, `MKNOD` makes device files.
     /// `SETFCAP` and `FSETID` put rights on files that count on the host as well, where its files can be
-    /// written. All go, unless they are asked for.
+    /// written. All go, unless they are asked for, or an engine inside has to give them to its containers.
     pub fn of(purpose: Purpose, asked: &BTreeSet<Capability>, writes_host_files: bool) -> Self {
         let mut added = asked.clone();
         if purpose == Purpose::NestedEngine {
-            added.insert(Capability::ALL);
+            added.extend([Capability::SYS_ADMIN, Capability::NET_ADMIN]);
         }
         let dropped: &[Capability] = if added.contains(&Capability::ALL) {
             &[Capability::SYS_RESOURCE]
+        } else if purpose == Purpose::NestedEngine {
+            &[]
         } else if writes_host_files {
             &[
                 Capability::NET_RAW,
@@ -270,14 +275,21 @@ mod tests {
                 &["ALL", "SYS_RESOURCE"],
                 &[],
             ),
-            (NestedEngine, &[], false, &["ALL"], &["SYS_RESOURCE"]),
-            (NestedEngine, &[], true, &["ALL"], &["SYS_RESOURCE"]),
+            (NestedEngine, &[], false, &["NET_ADMIN", "SYS_ADMIN"], &[]),
+            (NestedEngine, &[], true, &["NET_ADMIN", "SYS_ADMIN"], &[]),
             (
                 NestedEngine,
                 &["SYS_RESOURCE"],
                 false,
-                &["ALL", "SYS_RESOURCE"],
+                &["NET_ADMIN", "SYS_ADMIN", "SYS_RESOURCE"],
                 &[],
+            ),
+            (
+                NestedEngine,
+                &["ALL"],
+                false,
+                &["ALL", "NET_ADMIN", "SYS_ADMIN"],
+                &["SYS_RESOURCE"],
             ),
         ] {
             let expected = Capabilities {

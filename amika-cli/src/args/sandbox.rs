@@ -278,6 +278,9 @@ pub struct LogsArgs {
     /// Output of the OpenCode web server.
     #[arg(long, group = "which")]
     pub opencode: bool,
+    /// Output of the Docker Engine inside (preset `coder-dind`).
+    #[arg(long, group = "which")]
+    pub dockerd: bool,
     /// The daemon's own log.
     #[arg(long, group = "which")]
     pub amikad: bool,
@@ -291,7 +294,7 @@ pub struct LogsArgs {
     #[arg(short = 'n', long, value_name = "LINES|all", value_parser = Tail::from_str)]
     pub tail: Option<Tail>,
     /// Only what was written in the last while, such as `10m`, or since a time (RFC 3339, a date, Unix seconds);
-    /// not for --setup, --opencode, --amikad.
+    /// not for --setup, --opencode, --dockerd, --amikad.
     #[arg(long, value_name = "TIME", value_parser = Moment::from_str, conflicts_with = "which")]
     pub since: Option<Moment>,
 }
