@@ -49,6 +49,24 @@ const NAMES: [&str; 41] = [
     "CHECKPOINT_RESTORE",
 ];
 
+/// What an engine gives a container by itself, as Docker has it.
+const DEFAULT: [&str; 14] = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "NET_BIND_SERVICE",
+    "NET_RAW",
+    "SYS_CHROOT",
+    "MKNOD",
+    "AUDIT_WRITE",
+    "SETFCAP",
+];
+
 /// A capability, or all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Capability(&'static str);
@@ -176,6 +194,26 @@ impl Capabilities {
         }
     }
 
+    /// Those of a privileged container: all, whatever else is asked for.
+    pub fn privileged() -> Self {
+        Self {
+            added: BTreeSet::from([Capability::ALL]),
+            dropped: BTreeSet::new(),
+        }
+    }
+
+    /// Those of them that whoever has only `bound` cannot give.
+    pub fn missing_from(&self, bound: &[Capability]) -> Vec<Capability> {
+        let all = self.added.contains(&Capability::ALL);
+        let default = |name: &&str| all || DEFAULT.contains(name);
+        NAMES
+            .into_iter()
+            .filter(|name| default(name) || self.added.contains(&Capability(name)))
+            .map(Capability)
+            .filter(|one| !self.dropped.contains(one) && !bound.contains(one))
+            .collect()
+    }
+
     /// Whether root in the sandbox may mount and unmount: `SYS_ADMIN`, by its own name or as one of all.
     pub fn can_mount(&self) -> bool {
         let has = |wanted: &str| self.added.iter().any(|one| one.as_str() == wanted);
@@ -299,6 +337,32 @@ mod tests {
             let found = Capabilities::of(purpose, &set(asked), writes_host_files);
             assert_eq!(found, expected, "{purpose:?} {asked:?} {writes_host_files}");
         }
+    }
+
+    #[test]
+    fn what_somebody_cannot_give_is_told() {
+        let all = Capability::of_mask(u64::MAX);
+        let without = |names: &[&str]| -> Vec<Capability> {
+            let kept = all.iter().filter(|one| !names.contains(&one.as_str()));
+            kept.copied().collect()
+        };
+        let of = |purpose, asked: &[&str], bound: &[&str]| {
+            let missing =
+                Capabilities::of(purpose, &set(asked), false).missing_from(&without(bound));
+            let names = missing.into_iter().map(Capability::as_str);
+            names.collect::<Vec<_>>()
+        };
+        let none: [&str; 0] = [];
+        let engine = Purpose::NestedEngine;
+        assert_eq!(of(engine, &[], &[]), none);
+        assert_eq!(of(engine, &[], &["SYS_RESOURCE", "SYS_TIME"]), none);
+        assert_eq!(of(engine, &[], &["SYS_ADMIN", "SYS_TIME"]), ["SYS_ADMIN"]);
+        assert_eq!(of(engine, &[], &["MKNOD"]), ["MKNOD"]);
+        let resource = ["SYS_RESOURCE"];
+        assert_eq!(of(engine, &resource, &resource), resource);
+        assert_eq!(of(Purpose::Agent, &["ALL"], &["SYS_TIME"]), ["SYS_TIME"]);
+        assert_eq!(of(Purpose::Agent, &["ALL"], &resource), none);
+        assert_eq!(of(Purpose::Agent, &[], &["MKNOD", "SYS_ADMIN"]), none);
     }
 
     #[test]

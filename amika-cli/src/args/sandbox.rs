@@ -218,6 +218,10 @@ pub struct CreateArgs {
     /// Repeatable.
     #[arg(long, value_name = "NAME", help_heading = "Rights")]
     pub cap_add: Vec<String>,
+    /// Run the container of the preset `coder-dind` privileged: with all of the host's devices and all
+    /// capabilities. What is started with `docker run --privileged` inside needs it, nothing else does.
+    #[arg(long, help_heading = "Rights")]
+    pub privileged: bool,
 
     /// CPUs it may use, such as `1.5`.
     #[arg(long, value_name = "N", help_heading = "Limits")]

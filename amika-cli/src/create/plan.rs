@@ -21,7 +21,6 @@ use crate::engine::{ContainerSpec, MountSpec, PortSpec};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::inject;
 use crate::networks::Choice;
-use crate::preset::Preset;
 use crate::trust::RecordKey;
 
 /// What will be made, in the order of its making.
@@ -124,7 +123,7 @@ pub fn plan(
         volume::home(name, facts.stamp),
         volume::state(name, facts.stamp),
     ];
-    let nested_engine = settings.image == Image::Preset(Preset::CoderDind);
+    let nested_engine = settings.has_nested_engine();
     // Unless the user has one for it.
     if nested_engine
         && !(settings.mounts.iter()).any(|mount| mount.target().as_str() == path::DOCKER_DIR)
@@ -186,6 +185,7 @@ pub fn plan(
         capabilities: settings.capabilities(),
         bound_log: facts.unbounded_log,
         nested_engine,
+        privileged: settings.privileged,
         // Healthy is a sandbox whose CMD runs: `list` need not ask those.
         healthcheck: vec![path::AMIKAD.into(), "health".into(), "--ready".into()],
     };

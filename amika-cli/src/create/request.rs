@@ -90,6 +90,8 @@ pub struct Request {
     pub own_uid: bool,
     /// Capabilities to give.
     pub cap_add: BTreeSet<Capability>,
+    /// Whether the container is to be privileged.
+    pub privileged: bool,
     /// Limits.
     pub limits: Flags,
     /// What to run in place of the image's CMD.
@@ -163,6 +165,7 @@ impl Request {
             network: args.network.clone(),
             own_uid: args.own_uid,
             cap_add: capabilities(&args.cap_add)?,
+            privileged: args.privileged,
             limits: limits(args)?,
             command: args.command.clone(),
         })

@@ -12,7 +12,7 @@ use amika_core::service::Service;
 use super::limits::{self, EngineSize, Wanted};
 use super::request::{HostRights, Image, Request, Setup, parse_preset};
 use crate::engine::Limits;
-use crate::error::Result;
+use crate::error::{CommandError, ExitCode, Result};
 use crate::preset::Preset;
 
 /// A sandbox as it will be asked of the engine.
@@ -43,6 +43,8 @@ pub struct Settings {
     /// Limits that hold, once [`Settings::fit`] has settled them.
     /// Capabilities that were asked for. No configuration of a repository gives any.
     pub cap_add: BTreeSet<Capability>,
+    /// Whether the container is privileged, as the user asked. No configuration of a repository makes it so.
+    pub privileged: bool,
     pub limits: Limits,
     /// What is mounted.
     pub mounts: Vec<Mount>,
@@ -55,13 +57,21 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether an engine of its own runs in it.
+    pub fn has_nested_engine(&self) -> bool {
+        self.image == Image::Preset(Preset::CoderDind)
+    }
+
     /// How its capabilities differ from the engine's default.
     pub fn capabilities(&self) -> Capabilities {
-        let purpose = if self.image == Image::Preset(Preset::CoderDind) {
+        let purpose = if self.has_nested_engine() {
             Purpose::NestedEngine
         } else {
             Purpose::Agent
         };
+        if self.privileged {
+            return Capabilities::privileged();
+        }
         let writes_host_files = self
             .mounts
             .iter()
@@ -84,7 +94,7 @@ impl Settings {
 /// clones it may not know.
 pub fn rights_by_configuration(request: &Request, settings: &Settings) -> Option<String> {
     let is_asked_for = request.image.is_some();
-    let has_rights = settings.image == Image::Preset(Preset::CoderDind);
+    let has_rights = settings.has_nested_engine();
     (has_rights && !is_asked_for).then(|| {
         format!(
             "{} chooses the preset {}, whose programs have nearly all rights of root on the engine's \
@@ -111,6 +121,13 @@ pub fn merge(request: &Request, config: &RepoConfig, script: Option<String>) -> 
         (None, Some(ImageChoice::Preset(preset))) => Image::Preset(parse_preset(preset)?),
         (None, None) => Image::Preset(Preset::Coder),
     };
+    if request.privileged && image != Image::Preset(Preset::CoderDind) {
+        return Err(CommandError::new(
+            ExitCode::Usage,
+            format!("`--privileged` is for the preset {}", Preset::CoderDind),
+        )
+        .hint("give the capabilities that are needed by their names: `--cap-add NAME`"));
+    }
     let setup = match (&request.setup, script) {
         (Some(setup), _) => setup.clone(),
         (None, Some(path)) => Setup::Repository(path),
@@ -134,6 +151,7 @@ pub fn merge(request: &Request, config: &RepoConfig, script: Option<String>) -> 
             file: config.sandbox.limits,
         },
         cap_add: request.cap_add.clone(),
+        privileged: request.privileged,
         limits: Limits::default(),
         mounts: request.mounts.clone(),
         rights: request.rights,

@@ -128,7 +128,7 @@ impl Service {
             // A restart may have begun: the earlier deadline stays.
             self.kill_at.get_or_insert(now + self.grace);
             actions.push(ServiceAction::Signal(15));
-        } else if self.installed {
+        } else if self.installed && self.state != ServiceState::Failed {
             self.state = ServiceState::Stopped;
         }
     }
