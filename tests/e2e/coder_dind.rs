@@ -225,8 +225,17 @@ fn where_a_right_is_missing_it_is_named_and_nothing_is_left() {
     dind_preset(&stage);
     // An engine that gives something else than it was asked for.
     let proxy = stage.engine_proxy();
-    for (right, other) in [("SYS_ADMIN", "SYS_PACCT"), ("NET_ADMIN", "SYS_PACCT")] {
-        proxy.replace(right, other);
+    for (right, asked, given) in [
+        ("SYS_ADMIN", "SYS_ADMIN", "SYS_PACCT"),
+        ("NET_ADMIN", "NET_ADMIN", "SYS_PACCT"),
+        (
+            "seccomp=unconfined",
+            "seccomp=unconfined",
+            "label=level:s0:c10",
+        ),
+        ("systempaths=unconfined", "ReadonlyPaths", "OtherROfPaths"),
+    ] {
+        proxy.replace(asked, given);
         let name = stage.name();
         let created = create_with_certificates(&stage, &name, &[])
             .env("DOCKER_HOST", &proxy.host())

@@ -18,6 +18,8 @@ use crate::sandbox::Sandbox;
 const NEEDED: &str = "SYS_ADMIN and NET_ADMIN, no seccomp filter and no masked paths";
 /// From one look at the engine inside to the next.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How often it is asked again where it does not answer.
+const TRIES: u32 = 10;
 /// Lines of its log that are shown where it did not come up, and how much of each.
 const LINES: usize = 5;
 const LENGTH: usize = 400;
@@ -148,8 +150,17 @@ async fn look(engine: &Engine, name: &str) -> Option<CommandError> {
         let is_failed = service.enabled && service.state == ServiceState::Failed;
         return is_failed.then(|| did_not_start(name, service, &[]));
     }
-    let client = sandbox.client(engine).ok()?;
-    let status = client.status().await.ok()?;
+    let client = sandbox.client(engine).ok()?.patient();
+    let mut status = client.status().await;
+    // It answered before, and a busy machine may keep it from doing so at once.
+    for _ in 0..TRIES {
+        if status.is_ok() {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+        status = client.status().await;
+    }
+    let status = status.ok()?;
     let service = status.services.get(DOCKERD)?;
     let is_down = matches!(service.state, ServiceState::Failed | ServiceState::Backoff);
     // One that was up and died later is started again.

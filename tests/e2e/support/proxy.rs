@@ -79,7 +79,7 @@ impl EngineProxy {
         self
     }
 
-    /// Puts a word in the place of another one of the same length.
+    /// Puts a word in the place of another one of the same length in what a container is to be.
     pub(crate) fn replace(&self, word: &str, by: &str) -> &Self {
         assert_eq!(word.len(), by.len());
         self.shared.state.lock().unwrap().replace = Some((word.into(), by.into()));
@@ -141,8 +141,12 @@ impl Shared {
 }
 
 impl Shared {
-    /// A request is read in one piece, as far as words in it matter.
+    /// What a container is to be is read in one piece. Files go through here too, amikad among them.
     fn put_other_words(&self, chunk: &mut [u8]) {
+        let marker = b"\"HostConfig\"";
+        if !chunk.windows(marker.len()).any(|window| window == marker) {
+            return;
+        }
         let state = self.state.lock().unwrap();
         let Some((word, by)) = &state.replace else {
             return;
