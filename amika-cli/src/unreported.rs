@@ -118,7 +118,6 @@ mod tests {
             own_uid: false,
             limits: Flags::default(),
             cap_add: std::collections::BTreeSet::new(),
-            privileged: false,
             command: Vec::new(),
         };
         merge(&request, &RepoConfig::default(), None).expect("settings")

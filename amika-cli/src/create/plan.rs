@@ -185,7 +185,7 @@ pub fn plan(
         capabilities: settings.capabilities(),
         bound_log: facts.unbounded_log,
         nested_engine,
-        privileged: settings.privileged,
+        privileged: settings.rights.privileged,
         // Healthy is a sandbox whose CMD runs: `list` need not ask those.
         healthcheck: vec![path::AMIKAD.into(), "health".into(), "--ready".into()],
     };

@@ -42,14 +42,14 @@ pub fn explain(
     let missing = bound.map(|bound| wanted.missing_from(bound));
     let missing = missing.filter(|missing| !missing.is_empty());
     // Where nobody can look, it is one of those that not every container has.
-    let named = missing.unwrap_or_else(|| wanted.added.iter().copied().collect());
-    let names: Vec<&str> = named.iter().map(|one| one.as_str()).collect();
+    let rights = missing.unwrap_or_else(|| wanted.added.iter().copied().collect());
+    let names: Vec<&str> = rights.iter().map(|one| one.as_str()).collect();
     let what = if names.is_empty() {
         "the capabilities that every container has".to_owned()
     } else {
         names.join(", ")
     };
-    let mut told = CommandError::new(
+    let mut refusal = CommandError::new(
         ExitCode::Failure,
         format!(
             "sandbox \"{}\" cannot be started: the engine has no right to give it {what}",
@@ -60,24 +60,24 @@ pub fn explain(
     .cause(message.to_owned())
     .detail("missing", names);
     if spec.privileged {
-        told = told.hint(format!(
+        refusal = refusal.hint(format!(
             "leave `--privileged` out: the preset {} works with {NEEDED}, which it is given without it",
             Preset::CoderDind
         ));
     } else if spec.nested_engine {
         let needed = [Capability::SYS_ADMIN, Capability::NET_ADMIN];
-        told = if named.iter().any(|one| needed.contains(one)) {
-            told.hint(format!(
+        refusal = if rights.iter().any(|one| needed.contains(one)) {
+            refusal.hint(format!(
                 "an engine inside needs {NEEDED}; `--preset {}` is the same without one",
                 Preset::Coder
             ))
         } else {
-            told.hint("leave the `--cap-add` that asks for it out")
+            refusal.hint("leave the `--cap-add` that asks for it out")
         };
     } else {
-        told = told.hint("leave the `--cap-add` that asks for it out");
+        refusal = refusal.hint("leave the `--cap-add` that asks for it out");
     }
-    Ok(told)
+    Ok(refusal)
 }
 
 /// Whether an engine's words are about capabilities. runc 1.1: `unable to apply caps: operation not permitted`;

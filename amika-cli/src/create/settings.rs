@@ -43,12 +43,10 @@ pub struct Settings {
     /// Limits that hold, once [`Settings::fit`] has settled them.
     /// Capabilities that were asked for. No configuration of a repository gives any.
     pub cap_add: BTreeSet<Capability>,
-    /// Whether the container is privileged, as the user asked. No configuration of a repository makes it so.
-    pub privileged: bool,
     pub limits: Limits,
     /// What is mounted.
     pub mounts: Vec<Mount>,
-    /// What the sandbox may do to the host by its writable mounts.
+    /// What the sandbox may do to the host beyond what others may.
     pub rights: HostRights,
     /// Whose sign-ins are copied in.
     pub credentials: Selection,
@@ -69,7 +67,7 @@ impl Settings {
         } else {
             Purpose::Agent
         };
-        if self.privileged {
+        if self.rights.privileged {
             return Capabilities::privileged();
         }
         let writes_host_files = self
@@ -121,7 +119,7 @@ pub fn merge(request: &Request, config: &RepoConfig, script: Option<String>) -> 
         (None, Some(ImageChoice::Preset(preset))) => Image::Preset(parse_preset(preset)?),
         (None, None) => Image::Preset(Preset::Coder),
     };
-    if request.privileged && image != Image::Preset(Preset::CoderDind) {
+    if request.rights.privileged && image != Image::Preset(Preset::CoderDind) {
         return Err(CommandError::new(
             ExitCode::Usage,
             format!("`--privileged` is for the preset {}", Preset::CoderDind),
@@ -151,7 +149,6 @@ pub fn merge(request: &Request, config: &RepoConfig, script: Option<String>) -> 
             file: config.sandbox.limits,
         },
         cap_add: request.cap_add.clone(),
-        privileged: request.privileged,
         limits: Limits::default(),
         mounts: request.mounts.clone(),
         rights: request.rights,

@@ -54,7 +54,7 @@ impl EngineProxy {
                     pass(client, engine, |chunk| {
                         shared.put_other_words(chunk);
                         shared.see(chunk);
-                    })
+                    });
                 });
                 std::thread::spawn(move || pass(answers.0, answers.1, |_| {}));
             }
