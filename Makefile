@@ -60,8 +60,9 @@ engine: ## Make sure that a Docker Engine answers
 base-image: engine ## Make sure that a Debian base image is there
 	@scripts/base-image
 
-preset: base-image build ## Build the preset image `coder`, unless it is there
+preset: base-image build ## Build the preset images `coder` and `coder-dind`, unless they are there
 	@"$(AMIKA)" image build coder
+	@"$(AMIKA)" image build coder-dind
 
 install: build ## Copy amika, its manual and completions to ~/.local (PREFIX=… for another place)
 	@scripts/install "$(AMIKA)" "$(PREFIX)"

@@ -57,6 +57,8 @@ pub enum Kind {
     CmdExited,
     /// An agent was refused something, and ended with 0.
     AgentRefused,
+    /// The engine could not give a sandbox a right that it needs or was to have.
+    RightMissing,
 }
 
 impl Kind {
@@ -65,6 +67,7 @@ impl Kind {
         match self {
             Self::CmdExited => "cmd_exited",
             Self::AgentRefused => "agent_refused",
+            Self::RightMissing => "right_missing",
         }
     }
 }

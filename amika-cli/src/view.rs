@@ -1,5 +1,6 @@
 //! A sandbox as commands show it: one type for create, list and inspect.
 
+use amika_core::contract::service::OPENCODE;
 use amika_core::contract::{AMIKAD_PORT, OPENCODE_PORT};
 use amika_core::label::{LabelError, SandboxRecord};
 use amika_core::port::HostIp;
@@ -98,7 +99,7 @@ impl SandboxView {
     /// The view with what amikad says, if it could be asked: where a port is published and OpenCode is
     /// off, nothing answers.
     pub fn told_by(self, status: Option<&Status>) -> Self {
-        let is_off = |status: &Status| status.services.opencode.state == ServiceState::Off;
+        let is_off = |status: &Status| status.services.state(OPENCODE) == ServiceState::Off;
         let opencode_url = self.opencode_url.filter(|_| !status.is_some_and(is_off));
         Self {
             opencode_url,

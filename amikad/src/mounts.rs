@@ -43,6 +43,15 @@ impl Mounts {
         self.0.iter().any(|mount| mount.point == path)
     }
 
+    /// Where something is mounted, of `path` and what is below it.
+    pub(crate) fn at_or_below(&self, path: &Path) -> Vec<PathBuf> {
+        let points = self.0.iter().map(|mount| &mount.point);
+        points
+            .filter(|point| point.starts_with(path))
+            .cloned()
+            .collect()
+    }
+
     /// Whether `path` lies on what an engine brought in from the host: anything but the
     /// container's own root, a tmpfs, and a named volume.
     pub(crate) fn is_from_host(&self, path: &Path) -> bool {

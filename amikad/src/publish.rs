@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 use crate::lifecycle::Millis;
 use crate::logs::Log;
 use crate::secrets::Secrets;
+use crate::service::{COUNT, ServiceId};
 
 /// So many changes are kept for clients that come late.
 const HISTORY: usize = 256;
@@ -21,10 +22,12 @@ const HISTORY: usize = 256;
 pub(crate) enum Command {
     /// Answer, to show that the loop that reaps still turns.
     Ping(oneshot::Sender<()>),
-    /// Start the OpenCode server again.
-    RestartOpenCode,
-    /// What a health check of this OpenCode process found.
+    /// Start this service again.
+    RestartService(ServiceId),
+    /// What a probe of a service found.
     Probed {
+        /// The service.
+        service: ServiceId,
         /// The process that was meant.
         pid: i32,
         /// Whether it is healthy.
@@ -65,8 +68,8 @@ pub(crate) struct Snapshot {
     pub(crate) status: Status,
     /// When setup was started, while it runs.
     pub(crate) setup_since: Option<Millis>,
-    /// When OpenCode is started next.
-    pub(crate) retry_at: Option<Millis>,
+    /// When each service is started next.
+    pub(crate) retry_at: [Option<Millis>; COUNT],
 }
 
 /// The logs, as far as they exist.
@@ -74,8 +77,8 @@ pub(crate) struct Snapshot {
 pub(crate) struct Logs {
     /// Setup's output; none before the script starts, or without one.
     pub(crate) setup: Option<Arc<Log>>,
-    /// The OpenCode server's output.
-    pub(crate) opencode: Option<Arc<Log>>,
+    /// The output of each service that was started.
+    pub(crate) services: [Option<Arc<Log>>; COUNT],
     /// The daemon's own words.
     pub(crate) amikad: Option<Arc<Log>>,
 }
@@ -172,7 +175,12 @@ impl Shared {
         if let Some(since) = setup_since {
             status.setup.duration_ms = Some(now.saturating_sub(since));
         }
-        status.services.opencode.next_retry_ms = retry_at.map(|at| at.saturating_sub(now));
+        for id in ServiceId::all() {
+            if let Some(service) = status.services.0.get_mut(id.spec().name) {
+                let at = retry_at[id.index()];
+                service.next_retry_ms = at.map(|at| at.saturating_sub(now));
+            }
+        }
         if let Some(log) = self.logs().setup {
             status.setup.log_bytes = log.total();
             status.setup.log_truncated = log.truncated();
@@ -216,7 +224,9 @@ pub(crate) async fn closed(closing: &mut watch::Receiver<bool>) {
 
 #[cfg(test)]
 mod tests {
-    use amika_core::wire::{Changed, CmdState, Phase, ServiceState, SetupState};
+    use std::collections::BTreeMap;
+
+    use amika_core::wire::{Changed, CmdState, Phase, SetupState};
 
     use super::*;
 
@@ -232,7 +242,7 @@ mod tests {
                 outcome: None,
                 setup: SetupState::Absent,
                 cmd: CmdState::Running,
-                opencode: ServiceState::Off,
+                services: BTreeMap::new(),
             });
         }
         assert_eq!(history.from(0).unwrap().seq, 10, "ten are lost");

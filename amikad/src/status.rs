@@ -1,10 +1,13 @@
 //! The daemon's state as the wire types have it.
 
-use amika_core::contract::{API_VERSION, OPENCODE_PORT};
-use amika_core::wire::{Change, Changed, Cmd, OpenCode, Services, Setup, Status};
+use std::collections::BTreeMap;
+
+use amika_core::contract::API_VERSION;
+use amika_core::wire::{Change, Changed, Cmd, Service, ServiceState, Services, Setup, Status};
 
 use crate::lifecycle::{Millis, State};
 use crate::publish::Snapshot;
+use crate::service::ServiceId;
 use crate::sys::End;
 
 /// What the state machine does not know.
@@ -32,7 +35,6 @@ pub(crate) fn snapshot(state: &State, facts: &Facts) -> Snapshot {
         .started_at
         .zip(setup.ended_at)
         .map(|(from, to)| to - from);
-    let opencode = &state.opencode;
     let status = Status {
         api: API_VERSION,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -64,18 +66,7 @@ pub(crate) fn snapshot(state: &State, facts: &Facts) -> Snapshot {
             signal: signal(state.cmd.end),
             started_at: state.cmd.started_at.map(at),
         },
-        services: Services {
-            opencode: OpenCode {
-                enabled: opencode.enabled,
-                installed: opencode.installed,
-                state: opencode.state,
-                port: OPENCODE_PORT,
-                pid: opencode.pid,
-                restarts: opencode.restarts,
-                last_exit: opencode.last_exit.clone(),
-                next_retry_ms: None,
-            },
-        },
+        services: services(state),
         reaped_orphans: facts.orphans,
         stop_signal: state.stop_signal,
     };
@@ -83,8 +74,26 @@ pub(crate) fn snapshot(state: &State, facts: &Facts) -> Snapshot {
     Snapshot {
         status,
         setup_since,
-        retry_at: opencode.retry_at,
+        retry_at: state.services.each_ref().map(|service| service.retry_at),
     }
+}
+
+fn services(state: &State) -> Services {
+    let services = ServiceId::all().map(|id| {
+        let (service, spec) = (&state.services[id.index()], id.spec());
+        let shown = Service {
+            enabled: service.enabled,
+            installed: service.installed,
+            state: service.state,
+            port: spec.port,
+            pid: service.pid,
+            restarts: service.restarts,
+            last_exit: service.last_exit.clone(),
+            next_retry_ms: None,
+        };
+        (spec.name.to_owned(), shown)
+    });
+    Services(services.collect())
 }
 
 /// What changed from `old` to `new`, in the order of a boot.
@@ -96,12 +105,18 @@ pub(crate) fn changes(old: &Status, new: &Status, at: u64) -> Vec<Change> {
         ),
         (Changed::Setup, old.setup.state != new.setup.state),
         (Changed::Cmd, old.cmd.state != new.cmd.state),
-        (
-            Changed::Opencode,
-            old.services.opencode.state != new.services.opencode.state,
-        ),
     ];
-    let changed = differs.into_iter().filter(|(_, differs)| *differs);
+    let services: BTreeMap<String, ServiceState> = (new.services.0.iter())
+        .map(|(name, service)| (name.clone(), service.state))
+        .collect();
+    let differing = services.iter().map(|(name, state)| {
+        let differs = old.services.state(name) != *state;
+        (Changed::Service(name.clone()), differs)
+    });
+    let changed = differs
+        .into_iter()
+        .chain(differing)
+        .filter(|(_, differs)| *differs);
     changed
         .map(|(changed, _)| Change {
             seq: 0,
@@ -111,7 +126,7 @@ pub(crate) fn changes(old: &Status, new: &Status, at: u64) -> Vec<Change> {
             outcome: new.outcome,
             setup: new.setup.state,
             cmd: new.cmd.state,
-            opencode: new.services.opencode.state,
+            services: services.clone(),
         })
         .collect()
 }

@@ -15,6 +15,7 @@ mod alone;
 mod bad_input;
 mod canaries;
 mod capabilities;
+mod coder_dind;
 mod colours;
 mod completion;
 mod connect;

@@ -464,6 +464,15 @@ pub(crate) fn preset(stage: &Stage) -> String {
     built.stdout_text().trim().to_owned()
 }
 
+/// The preset image `coder-dind`; as [`preset`].
+pub(crate) fn dind_preset(stage: &Stage) -> String {
+    preset(stage);
+    let building = stage.amika(&["image", "build", "coder-dind"]).limit(BUILD);
+    let built = building.without_env("AMIKA_TEST_RUN").output();
+    assert_eq!(built.code, 0, "{built:?}");
+    built.stdout_text().trim().to_owned()
+}
+
 /// Where locks stand, for all tests of a user.
 pub(crate) fn runtime_dir() -> PathBuf {
     let user = rustix::process::getuid().as_raw();

@@ -220,6 +220,10 @@ pub struct CreateArgs {
     /// Repeatable.
     #[arg(long, value_name = "NAME", help_heading = "Rights")]
     pub cap_add: Vec<String>,
+    /// Run the container of the preset `coder-dind` privileged: with all of the host's devices and all
+    /// capabilities. What is started with `docker run --privileged` inside needs it, nothing else does.
+    #[arg(long, help_heading = "Rights")]
+    pub privileged: bool,
 
     /// CPUs it may use, such as `1.5`.
     #[arg(long, value_name = "N", help_heading = "Limits")]
@@ -280,6 +284,9 @@ pub struct LogsArgs {
     /// Output of the OpenCode web server.
     #[arg(long, group = "which")]
     pub opencode: bool,
+    /// Output of the Docker Engine inside (preset `coder-dind`).
+    #[arg(long, group = "which")]
+    pub dockerd: bool,
     /// The daemon's own log.
     #[arg(long, group = "which")]
     pub amikad: bool,
@@ -293,7 +300,7 @@ pub struct LogsArgs {
     #[arg(short = 'n', long, value_name = "LINES|all", value_parser = Tail::from_str)]
     pub tail: Option<Tail>,
     /// Only what was written in the last while, such as `10m`, or since a time (RFC 3339, a date, Unix seconds);
-    /// not for --setup, --opencode, --amikad.
+    /// not for --setup, --opencode, --dockerd, --amikad.
     #[arg(long, value_name = "TIME", value_parser = Moment::from_str, conflicts_with = "which")]
     pub since: Option<Moment>,
 }

@@ -9,6 +9,7 @@ use super::copy::copy_all;
 use super::fill::{Expected, fill};
 use super::misfit;
 use super::plan::Plan;
+use super::rights;
 use super::settings::Settings;
 use super::upload::Upload;
 use super::volume_root;
@@ -132,7 +133,7 @@ async fn make(job: &mut Job<'_>, out: &Printer, steps: &mut Steps) -> Result<()>
                 port
             }
             other => {
-                other.map_err(start_failed)?;
+                other.map_err(|error| start_failed(error, job))?;
                 steps.finish(job.plan.name.as_str());
                 return Ok(());
             }
@@ -431,7 +432,12 @@ fn refused(error: EngineError) -> CommandError {
     }
 }
 
-fn start_failed(error: EngineError) -> CommandError {
+fn start_failed(error: EngineError, job: &Job<'_>) -> CommandError {
+    let bound = job.engine.is_local().then(rights::bound_here).flatten();
+    let error = match rights::explain(error, &job.plan.container, bound.as_deref()) {
+        Ok(told) => return told,
+        Err(other) => other,
+    };
     let port_taken = matches!(error, EngineError::PortTaken { .. });
     let error = CommandError::from(error);
     if port_taken {

@@ -57,6 +57,8 @@ pub struct PlanView {
     cap_added: Vec<String>,
     /// Capabilities of the engine's default that it does not have.
     cap_dropped: Vec<String>,
+    /// Whether it is privileged: it has the host's devices too.
+    privileged: bool,
     /// Labels.
     labels: std::collections::BTreeMap<String, String>,
 }
@@ -202,6 +204,7 @@ impl PlanView {
             own_network: matches!(plan.network, networks::Choice::Own { .. }),
             cap_added: names(&container.capabilities.added),
             cap_dropped: names(&container.capabilities.dropped),
+            privileged: container.privileged,
             // Those that are empty are there to say nothing, and the signature says nothing to people.
             labels: container
                 .labels
@@ -305,6 +308,9 @@ impl PlanView {
         let network = Untrusted::new(&self.network);
         writeln!(out, "{:<12}{network}{own}", "Network")?;
         writeln!(out, "{:<12}{}", "Limits", crate::view::limits(&self.limits))?;
+        if self.privileged {
+            writeln!(out, "{:<12}yes", "Privileged")?;
+        }
         for (label, names) in [
             ("Cap added", &self.cap_added),
             ("Cap dropped", &self.cap_dropped),

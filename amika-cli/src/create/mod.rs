@@ -18,6 +18,7 @@ mod plan;
 mod protect;
 mod repository;
 mod request;
+mod rights;
 mod setid;
 mod settings;
 mod taken;
@@ -42,6 +43,7 @@ pub use repository::{SCRIPT_OUTSIDE, Source, copy as repository_copy, open as op
 #[cfg(test)]
 pub use request::HostRights;
 pub use request::{Request, Setup, parse_preset, read_script};
+pub use rights::wait_with_inner_engine;
 pub use setid::{Filter, filter as setid_filter};
 pub use settings::{Settings, merge, rights_by_configuration};
 pub use taken::{Taken, TakenView};

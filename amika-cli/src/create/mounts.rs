@@ -166,7 +166,7 @@ pub async fn look(
         let is_podman = engine.is_podman().await?;
         let obstacle = obstacle(&settings.image, system, is_podman);
         (sources.agent, sources.warnings) = owners(&settings.mounts, &sources.paths, obstacle);
-        let is_nested = settings.image == Image::Preset(crate::preset::Preset::CoderDind);
+        let is_nested = settings.has_nested_engine();
         if !settings.rights.writable_git {
             protect_all(&settings.mounts, &mut sources).await?;
             let can_mount = settings.capabilities().can_mount();

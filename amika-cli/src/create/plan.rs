@@ -123,6 +123,16 @@ pub fn plan(
         volume::home(name, facts.stamp),
         volume::state(name, facts.stamp),
     ];
+    let nested_engine = settings.has_nested_engine();
+    // Unless the user has one for it.
+    if nested_engine
+        && !(settings.mounts.iter()).any(|mount| mount.target().as_str() == path::DOCKER_DIR)
+    {
+        let volume = volume::docker(name, facts.stamp);
+        let (kind, at) = (Kind::Docker, path::DOCKER_DIR);
+        mounts.push(own_volume(volume.clone(), kind, at, name, None, facts));
+        volumes.push(volume);
+    }
     let mut git_volume = None;
     if let Some(repository) = repository {
         let repo = &repository.name;
@@ -174,7 +184,8 @@ pub fn plan(
         dns: facts.network.dns(),
         capabilities: settings.capabilities(),
         bound_log: facts.unbounded_log,
-        nested_engine: settings.image == Image::Preset(crate::preset::Preset::CoderDind),
+        nested_engine,
+        privileged: settings.rights.privileged,
         // Healthy is a sandbox whose CMD runs: `list` need not ask those.
         healthcheck: vec![path::AMIKAD.into(), "health".into(), "--ready".into()],
     };

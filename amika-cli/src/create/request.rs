@@ -48,13 +48,15 @@ pub enum Setup {
     Repository(String),
 }
 
-/// What a sandbox may do to the host by its writable mounts, where a flag allows it.
+/// What a sandbox may do to the host, where a flag allows it. No configuration of a repository does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HostRights {
-    /// Change what the host runs by itself, `.git` first.
+    /// Change what the host runs by itself in its writable mounts, `.git` first.
     pub writable_git: bool,
-    /// Make set-user-id programs and devices.
+    /// Make set-user-id programs and devices in its writable mounts.
     pub allow_setid: bool,
+    /// All: its container is privileged, and has the host's devices.
+    pub privileged: bool,
 }
 
 /// A sandbox as the flags ask for it; absent means that the repository's configuration decides.
@@ -149,6 +151,7 @@ impl Request {
             rights: HostRights {
                 writable_git: args.writable_git,
                 allow_setid: args.allow_setid,
+                privileged: args.privileged,
             },
             credentials: match &args.credentials {
                 _ if args.no_credentials => Selection::none(),

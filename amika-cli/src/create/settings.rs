@@ -11,7 +11,7 @@ use amika_core::service::Service;
 
 use super::limits::{self, EngineSize, Wanted};
 use super::request::{HostRights, Image, Request, Setup, parse_preset};
-use crate::error::Result;
+use crate::error::{CommandError, ExitCode, Result};
 use crate::preset::Preset;
 use amika_engine::Limits;
 
@@ -46,7 +46,7 @@ pub struct Settings {
     pub limits: Limits,
     /// What is mounted.
     pub mounts: Vec<Mount>,
-    /// What the sandbox may do to the host by its writable mounts.
+    /// What the sandbox may do to the host beyond what others may.
     pub rights: HostRights,
     /// Whose sign-ins are copied in.
     pub credentials: Selection,
@@ -55,13 +55,21 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether an engine of its own runs in it.
+    pub fn has_nested_engine(&self) -> bool {
+        self.image == Image::Preset(Preset::CoderDind)
+    }
+
     /// How its capabilities differ from the engine's default.
     pub fn capabilities(&self) -> Capabilities {
-        let purpose = if self.image == Image::Preset(Preset::CoderDind) {
+        let purpose = if self.has_nested_engine() {
             Purpose::NestedEngine
         } else {
             Purpose::Agent
         };
+        if self.rights.privileged {
+            return Capabilities::privileged();
+        }
         let writes_host_files = self
             .mounts
             .iter()
@@ -84,7 +92,7 @@ impl Settings {
 /// clones it may not know.
 pub fn rights_by_configuration(request: &Request, settings: &Settings) -> Option<String> {
     let is_asked_for = request.image.is_some();
-    let has_rights = settings.image == Image::Preset(Preset::CoderDind);
+    let has_rights = settings.has_nested_engine();
     (has_rights && !is_asked_for).then(|| {
         format!(
             "{} chooses the preset {}, whose programs have nearly all rights of root on the engine's \
@@ -111,6 +119,13 @@ pub fn merge(request: &Request, config: &RepoConfig, script: Option<String>) -> 
         (None, Some(ImageChoice::Preset(preset))) => Image::Preset(parse_preset(preset)?),
         (None, None) => Image::Preset(Preset::Coder),
     };
+    if request.rights.privileged && image != Image::Preset(Preset::CoderDind) {
+        return Err(CommandError::new(
+            ExitCode::Usage,
+            format!("`--privileged` is for the preset {}", Preset::CoderDind),
+        )
+        .hint("give the capabilities that are needed by their names: `--cap-add NAME`"));
+    }
     let setup = match (&request.setup, script) {
         (Some(setup), _) => setup.clone(),
         (None, Some(path)) => Setup::Repository(path),

@@ -134,7 +134,7 @@ impl Client {
         self.document("/v1/services/opencode").await
     }
 
-    /// A log as it is: `name` is `setup`, `opencode` or `amikad`; it ends by itself when the log
+    /// A log as it is: `name` is `setup`, `amikad` or a service's; it ends by itself when the log
     /// is finished, or at once without `follow`.
     pub async fn log(
         &self,

@@ -107,7 +107,9 @@ async fn left(
     git_too: bool,
 ) -> Result<(Vec<(PathBuf, Seen)>, Vec<git::Clone>)> {
     let mut found = Vec::new();
-    let going = |(kind, _): &&(Kind, VolumeFacts)| kind.goes_with_sandbox();
+    // What an engine inside keeps is made by commands, as a cache is: nobody is asked about it.
+    let going =
+        |(kind, _): &&(Kind, VolumeFacts)| kind.goes_with_sandbox() && *kind != Kind::Docker;
     if volumes.iter().any(|it| going(&it)) {
         // Each at a place of its own, so that none hides another; the home and the state where they were.
         let mounts = volumes.iter().filter(going).enumerate();

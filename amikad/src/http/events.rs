@@ -55,7 +55,7 @@ async fn write(shared: &Shared, boot: &str, mut next: u64, sender: &mpsc::Sender
                 0 => String::new(),
                 lost => format!("event: lost\ndata: {}\n\n", json!({ "lost": lost })),
             };
-            let name = serde_json::to_value(change.changed).unwrap_or_default();
+            let name = serde_json::to_value(&change.changed).unwrap_or_default();
             let name = name.as_str().unwrap_or("change").to_owned();
             let data = serde_json::to_string(&change).unwrap_or_default();
             let seq = change.seq;

@@ -1,39 +1,37 @@
-//! Whether the OpenCode server is up: asks its `/global/health`, with the password.
-//!
-//! While it starts it may accept a connection and stay silent for seconds, and with a password set
-//! it answers any other path with HTML and 200: only JSON in time counts.
+//! Whether each service is up: asks as its [`Probe`] says.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amika_core::contract::OPENCODE_PORT;
 use amika_core::wire::ServiceState;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::{Request, header};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 
 use crate::publish::{Command, Shared};
+use crate::service::{Endpoint, Probe, ServiceId};
 
-/// From one check to the next while the server is not ready.
-const INTERVAL: Duration = Duration::from_secs(1);
-/// The same once it is: only to notice that it hangs.
+/// From one check to the next once the service is up: only to notice that it hangs.
 const READY_INTERVAL: Duration = Duration::from_secs(10);
 /// How long one check may take.
 const TIMEOUT: Duration = Duration::from_millis(900);
 
-/// Checks the server for as long as there is one; sleeps without a timer while there is none.
-pub(super) async fn watch(shared: Arc<Shared>) {
+/// Checks the service for as long as it runs; sleeps without a timer while it does not.
+pub(super) async fn watch(id: ServiceId, shared: Arc<Shared>) {
+    let (name, probe) = (id.spec().name, &id.spec().probe);
     let mut published = shared.subscribe();
     loop {
         published.mark_unchanged();
-        let opencode = shared.status().services.opencode;
-        let interval = match (opencode.state, opencode.pid) {
-            (ServiceState::Starting, Some(_)) => INTERVAL,
-            (ServiceState::Ready, Some(_)) => READY_INTERVAL,
+        let service = shared.status().services.get(name).cloned();
+        let service = service.unwrap_or_default();
+        let (interval, pid) = match (service.state, service.pid) {
+            (ServiceState::Starting, Some(pid)) => (probe.interval, pid),
+            (ServiceState::Ready, Some(pid)) => (READY_INTERVAL, pid),
             _ => {
                 if published.changed().await.is_err() {
                     return;
@@ -41,19 +39,23 @@ pub(super) async fn watch(shared: Arc<Shared>) {
                 continue;
             }
         };
-        let Some(pid) = opencode.pid else { continue };
-        if !outlives(pid, interval, &shared, &mut published).await {
+        if !outlives(name, pid, interval, &shared, &mut published).await {
             continue;
         }
-        let healthy = tokio::time::timeout(TIMEOUT, check(&shared)).await == Ok(Some(()));
-        if healthy != (opencode.state == ServiceState::Ready) {
-            shared.mailbox.send(Command::Probed { pid, healthy });
+        let healthy = tokio::time::timeout(TIMEOUT, check(probe, &shared)).await == Ok(Some(()));
+        if healthy != (service.state == ServiceState::Ready) {
+            shared.mailbox.send(Command::Probed {
+                service: id,
+                pid,
+                healthy,
+            });
         }
     }
 }
 
-/// Waits for `interval`; false as soon as the server is not `pid` any more.
+/// Waits for `interval`; false as soon as the service is not `pid` any more.
 async fn outlives(
+    name: &str,
     pid: i32,
     interval: Duration,
     shared: &Shared,
@@ -64,7 +66,7 @@ async fn outlives(
         tokio::select! {
             () = &mut interval => return true,
             _ = published.changed() => {
-                if shared.status().services.opencode.pid != Some(pid) {
+                if shared.status().services.get(name).and_then(|service| service.pid) != Some(pid) {
                     return false;
                 }
             }
@@ -72,26 +74,36 @@ async fn outlives(
     }
 }
 
-/// One check; none unless the answer is a JSON object that says so.
-async fn check(shared: &Shared) -> Option<()> {
-    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, OPENCODE_PORT))
-        .await
-        .ok()?;
+/// One check; none unless the answer says that the service is up.
+async fn check(probe: &Probe, shared: &Shared) -> Option<()> {
+    match probe.at {
+        Endpoint::Port(port) => {
+            let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()?;
+            ask(stream, probe, shared).await
+        }
+        Endpoint::Socket(path) => {
+            let stream = UnixStream::connect(path).await.ok()?;
+            ask(stream, probe, shared).await
+        }
+    }
+}
+
+async fn ask(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    probe: &Probe,
+    shared: &Shared,
+) -> Option<()> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .ok()?;
     let talk = async {
-        let secrets = &shared.secrets;
-        let pair = format!("{}:{}", secrets.opencode_user, secrets.opencode_password());
-        let request = Request::get("/global/health")
+        let mut request = Request::get(probe.path)
             .header(header::HOST, "127.0.0.1")
-            .header(
-                header::AUTHORIZATION,
-                format!("Basic {}", base64(pair.as_bytes())),
-            )
-            .header(header::CONNECTION, "close")
-            .body(Empty::<Bytes>::new())
-            .ok()?;
+            .header(header::CONNECTION, "close");
+        if let Some(authorization) = probe.authorization {
+            request = request.header(header::AUTHORIZATION, authorization(&shared.secrets));
+        }
+        let request = request.body(Empty::<Bytes>::new()).ok()?;
         let response = sender.send_request(request).await.ok()?;
         if !response.status().is_success() {
             return None;
@@ -100,56 +112,12 @@ async fn check(shared: &Shared) -> Option<()> {
             .collect()
             .await
             .ok()?;
-        let document: serde_json::Value = serde_json::from_slice(&body.to_bytes()).ok()?;
-        let unhealthy = document.get("healthy") == Some(&false.into());
-        (document.is_object() && !unhealthy).then_some(())
+        (probe.is_up)(&body.to_bytes()).then_some(())
     };
     let mut talk = std::pin::pin!(talk);
     tokio::select! {
         result = &mut talk => result,
         // The connection ends first when the server closes it; the answer may be in already.
         _ = connection => talk.await,
-    }
-}
-
-/// RFC 4648, with padding.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let group = chunk
-            .iter()
-            .fold(0_u32, |group, byte| group << 8 | u32::from(*byte));
-        let group = group << (8 * (3 - chunk.len()));
-        for position in 0..4 {
-            let digit = DIGITS[(group >> (18 - 6 * position) & 63) as usize];
-            text.push(if position > chunk.len() {
-                '='
-            } else {
-                char::from(digit)
-            });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::base64;
-
-    #[test]
-    fn base64_matches_the_vectors_of_the_rfc() {
-        let vectors = [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("fooba", "Zm9vYmE="),
-            ("foobar", "Zm9vYmFy"),
-        ];
-        for (plain, coded) in vectors {
-            assert_eq!(base64(plain.as_bytes()), coded);
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! `GET /v1/logs/{setup,opencode,amikad}`: a log's text, from an offset or its end, and onwards.
+//! `GET /v1/logs/{setup,amikad,SERVICE}`: a log's text, from an offset or its end, and onwards.
 #![allow(
     clippy::result_large_err,
     reason = "a refusal is an answer like any other, made once a request"
@@ -16,11 +16,50 @@ use super::answer::{Answer, error, streaming};
 use super::route::StreamPermit;
 use crate::logs::{Found, Log, gap_note};
 use crate::publish::{Logs, Shared, closed};
+use crate::service::ServiceId;
 
 /// Read at a time.
 const CHUNK: usize = 16 << 10;
 /// A line longer than this is cut in an event stream.
 const LINE_LIMIT: usize = 64 << 10;
+
+/// One of the logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    Setup,
+    Amikad,
+    Service(ServiceId),
+}
+
+impl Which {
+    fn of_name(name: &str) -> Option<Self> {
+        match name {
+            "setup" => Some(Self::Setup),
+            "amikad" => Some(Self::Amikad),
+            service => ServiceId::of_name(service).map(Self::Service),
+        }
+    }
+
+    /// The log, if there is one by now.
+    fn pick(self, logs: Logs) -> Option<Arc<Log>> {
+        match self {
+            Self::Setup => logs.setup,
+            Self::Amikad => logs.amikad,
+            Self::Service(id) => logs.services.into_iter().nth(id.index()).flatten(),
+        }
+    }
+}
+
+fn unknown_log() -> Answer {
+    let services: Vec<String> = ServiceId::all()
+        .map(|id| format!("`{}`", id.spec().name))
+        .collect();
+    let message = format!(
+        "there are the logs `setup`, `amikad`, {}",
+        services.join(", ")
+    );
+    error(StatusCode::NOT_FOUND, "unknown_log", message)
+}
 
 /// Answers with the log `name`.
 pub(super) fn stream(
@@ -30,21 +69,15 @@ pub(super) fn stream(
     shared: &Arc<Shared>,
     permit: StreamPermit,
 ) -> Result<Answer, Answer> {
-    let pick: fn(Logs) -> Option<Arc<Log>> = match name {
-        "setup" => |logs| logs.setup,
-        "opencode" => |logs| logs.opencode,
-        "amikad" => |logs| logs.amikad,
-        _ => {
-            let message = "there are the logs `setup`, `opencode` and `amikad`";
-            return Err(error(StatusCode::NOT_FOUND, "unknown_log", message));
-        }
+    let Some(which) = Which::of_name(name) else {
+        return Err(unknown_log());
     };
     let follow = match query.get("follow").map(String::as_str) {
         None | Some("0" | "false") => false,
         Some("1" | "true") => true,
         Some(_) => return Err(bad_number("follow")),
     };
-    let log = pick(shared.logs());
+    let log = which.pick(shared.logs());
     let offset = start_offset(query, log.as_deref())?;
     let events = request.headers.get(header::ACCEPT).is_some_and(|accept| {
         accept
@@ -59,13 +92,13 @@ pub(super) fn stream(
             line: events.then(Vec::new),
         };
         // Setup's log is there from the start or never; the others may yet come.
-        let may_come = follow && name != "setup";
+        let may_come = follow && which != Which::Setup;
         let closing = shared.closing.subscribe();
         let shared = shared.clone();
         tokio::spawn(async move {
             let _permit = permit;
             let log = match log {
-                None if may_come => appear(pick, &shared).await,
+                None if may_come => appear(which, &shared).await,
                 log => log,
             };
             if let Some(log) = log {
@@ -109,11 +142,11 @@ fn bad_number(key: &str) -> Answer {
 }
 
 /// Waits for a log that is not there yet; none if the daemon exits before it is.
-async fn appear(pick: fn(Logs) -> Option<Arc<Log>>, shared: &Shared) -> Option<Arc<Log>> {
+async fn appear(which: Which, shared: &Shared) -> Option<Arc<Log>> {
     let mut published = shared.subscribe();
     let mut closing = shared.closing.subscribe();
     loop {
-        if let Some(log) = pick(shared.logs()) {
+        if let Some(log) = which.pick(shared.logs()) {
             return Some(log);
         }
         tokio::select! {

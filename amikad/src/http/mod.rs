@@ -35,6 +35,7 @@ pub(crate) use listeners::Listeners;
 
 use crate::publish::{Shared, closed};
 use crate::say::say;
+use crate::service::ServiceId;
 
 /// How long a request's head may take.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -97,7 +98,9 @@ fn serve(shared: &Arc<Shared>, listeners: &mut Listeners) -> std::io::Result<()>
         .build()?;
     runtime.block_on(async {
         let connections = Arc::new(Connections::new(NETWORK_LIMIT));
-        tokio::spawn(health_check::watch(shared.clone()));
+        for id in ServiceId::all() {
+            tokio::spawn(health_check::watch(id, shared.clone()));
+        }
         let socket = match &listeners.socket {
             Some(socket) => {
                 let copy = socket.try_clone().and_then(UnixListener::from_std)?;

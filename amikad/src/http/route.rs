@@ -24,6 +24,7 @@ use super::challenge::Session;
 use super::limit::{Limit, Permit};
 use super::{events, guard, log_stream, ports, tunnel};
 use crate::publish::{Command, Shared};
+use crate::service::ServiceId;
 
 /// Size of a request's body.
 const BODY_LIMIT: usize = 64 << 10;
@@ -124,15 +125,15 @@ async fn route(
             };
             Ok(json(StatusCode::OK, &access))
         }
-        "/v1/services/opencode/restart" => {
-            allow(request, &[Method::POST])?;
-            restart_opencode(request, body, shared).await
-        }
         other => {
             if let Some(name) = other.strip_prefix("/v1/logs/") {
                 allow(request, &[Method::GET, Method::HEAD])?;
                 let query = query(request, &["tail", "since", "follow"])?;
                 return log_stream::stream(name, request, &query, shared, STREAMS.take(door)?);
+            }
+            if let Some(id) = service_to_restart(other) {
+                allow(request, &[Method::POST])?;
+                return restart(id, request, body, shared).await;
             }
             if let Some(port) = tunnel_port(other) {
                 allow(request, &[Method::POST])?;
@@ -142,6 +143,14 @@ async fn route(
             Err(error(StatusCode::NOT_FOUND, "not_found", message))
         }
     }
+}
+
+/// The service in `/v1/services/{name}/restart`.
+fn service_to_restart(target: &str) -> Option<ServiceId> {
+    let name = target
+        .strip_prefix("/v1/services/")?
+        .strip_suffix("/restart")?;
+    ServiceId::of_name(name)
 }
 
 /// The port in `/v1/ports/{port}/tunnel`, as it is written there.
@@ -229,9 +238,15 @@ fn is_ready(query: &HashMap<String, String>, status: &Status) -> Result<bool, An
     let running = status.phase == Phase::Running && status.cmd.state == CmdState::Running;
     match query.get("require").map(String::as_str) {
         None => Ok(running),
-        Some("opencode") => Ok(running && status.services.opencode.state == ServiceState::Ready),
+        Some(name) if status.services.get(name).is_some() => {
+            Ok(running && status.services.state(name) == ServiceState::Ready)
+        }
         Some(other) => {
-            let message = format!("`require={other}`: only `opencode` can be required");
+            let names: Vec<&str> = status.services.0.keys().map(String::as_str).collect();
+            let message = format!(
+                "`require={other}`: what can be required is {}",
+                names.join(", ")
+            );
             Err(error(StatusCode::BAD_REQUEST, "bad_query", message))
         }
     }
@@ -250,7 +265,8 @@ fn readiness(ready: bool, status: &Status) -> Answer {
     answer
 }
 
-async fn restart_opencode(
+async fn restart(
+    id: ServiceId,
     request: &Parts,
     body: Incoming,
     shared: &Shared,
@@ -274,11 +290,16 @@ async fn restart_opencode(
         ));
     }
     let status = shared.status();
-    let opencode = &status.services.opencode;
-    if !opencode.enabled || !opencode.installed || status.phase >= Phase::Stopping {
-        let message = "the OpenCode server is off in this sandbox, or the sandbox is stopping";
+    let spec = id.spec();
+    let can_start = (status.services.get(spec.name))
+        .is_some_and(|service| service.enabled && service.installed);
+    if !can_start || status.phase >= Phase::Stopping {
+        let message = format!(
+            "{} is off in this sandbox, or the sandbox is stopping",
+            spec.title
+        );
         return Err(error(StatusCode::CONFLICT, "off", message));
     }
-    shared.mailbox.send(Command::RestartOpenCode);
+    shared.mailbox.send(Command::RestartService(id));
     Ok(json(StatusCode::ACCEPTED, &json!({ "restarting": true })))
 }

@@ -64,7 +64,7 @@ impl State {
         }
     }
 
-    /// Remembers the first request to stop, and lets the OpenCode server go at the same time.
+    /// Remembers the first request to stop, and lets the services go at the same time.
     pub(super) fn latch_stop(&mut self, signo: i32, now: Millis, actions: &mut Vec<Action>) {
         if self.stop_signal.is_some() {
             return;
@@ -72,7 +72,7 @@ impl State {
         self.stop_signal = Some(signo);
         self.outcome = Some(Outcome::Signalled);
         self.advance(Phase::Stopping, now);
-        self.with_opencode(actions, |opencode, todo| opencode.stop(now, todo));
+        self.with_services(actions, |service, todo| service.stop(now, todo));
         actions.push(Action::Record);
     }
 
@@ -92,7 +92,7 @@ impl State {
         self.ending = Ending::Sidecars;
         self.advance(Phase::Stopping, now);
         actions.push(Action::Record);
-        self.with_opencode(actions, |opencode, todo| opencode.stop(now, todo));
+        self.with_services(actions, |service, todo| service.stop(now, todo));
     }
 
     pub(super) fn tick(&mut self, now: Millis, actions: &mut Vec<Action>) {
@@ -100,7 +100,7 @@ impl State {
             self.setup.kill_at = None;
             actions.push(Action::SignalSetup(SIGKILL));
         }
-        self.with_opencode(actions, |opencode, todo| opencode.tick(now, todo));
+        self.with_services(actions, |service, todo| service.tick(now, todo));
         match self.ending {
             Ending::Leftovers { kill_at } if kill_at <= now => {
                 self.ending = Ending::Killed {

@@ -1,6 +1,7 @@
 //! What happens to a boot, and what is to be done about it.
 
-use super::{ServiceAction, ServiceEvent};
+use super::{Millis, ServiceAction, ServiceEvent};
+use crate::service::{self, ServiceId};
 use crate::sys::End;
 
 /// Something that happened.
@@ -36,8 +37,8 @@ pub(crate) enum Event {
     },
     /// CMD ended.
     CmdEnded(End),
-    /// Something about the OpenCode server.
-    OpenCode(ServiceEvent),
+    /// Something about a service.
+    Service(ServiceId, ServiceEvent),
     /// A signal came for the container.
     Signal(i32),
     /// No process but amikad is left.
@@ -63,8 +64,8 @@ pub(crate) enum Action {
     SignalSetup(i32),
     /// Send a signal to CMD.
     SignalCmd(i32),
-    /// Do something about the OpenCode server.
-    OpenCode(ServiceAction),
+    /// Do something about a service.
+    Service(ServiceId, ServiceAction),
     /// Send a signal to every process that is left; answered by `Alone` when there is none.
     SignalAll(i32),
     /// Write the boot record.
@@ -80,8 +81,19 @@ pub(crate) struct Plan {
     pub(crate) setup: bool,
     /// There is a CMD; without one the sandbox stays up.
     pub(crate) cmd: bool,
-    /// The OpenCode server may be started.
-    pub(crate) opencode: bool,
+    /// What is to be known of each service.
+    pub(crate) services: [ServicePlan; service::COUNT],
     /// Seed of the jitter.
     pub(crate) seed: u64,
+}
+
+/// What the state machine knows of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ServicePlan {
+    /// It may be started.
+    pub(crate) is_enabled: bool,
+    /// For how long setup and CMD wait for it at most; none for those that they do not need.
+    pub(crate) awaited: Option<Millis>,
+    /// From TERM to KILL.
+    pub(crate) grace: Millis,
 }

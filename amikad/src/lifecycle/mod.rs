@@ -13,9 +13,10 @@ mod tests;
 
 use amika_core::wire::{CmdState, Outcome, Phase, SetupState};
 
-pub(crate) use event::{Action, Event, Plan};
+pub(crate) use event::{Action, Event, Plan, ServicePlan};
 pub(crate) use service::{Service, ServiceAction, ServiceEvent};
 
+use crate::service::{COUNT, ServiceId};
 use crate::sys::End;
 
 /// Milliseconds since the daemon's start.
@@ -31,7 +32,7 @@ const SIGTERM: i32 = 15;
 enum Ending {
     /// Not begun.
     No,
-    /// The OpenCode server is being ended.
+    /// The services are being ended.
     Sidecars,
     /// What else is left was sent TERM.
     Leftovers { kill_at: Millis },
@@ -88,12 +89,14 @@ pub(crate) struct State {
     pub(crate) setup: SetupProgress,
     /// CMD.
     pub(crate) cmd: CmdProgress,
-    /// The OpenCode server.
-    pub(crate) opencode: Service,
+    /// The services.
+    pub(crate) services: [Service; COUNT],
     /// What the container exits with, once known.
     pub(crate) exit_code: Option<i32>,
     plan: Plan,
     ending: Ending,
+    /// Until when setup and CMD wait for the services that they may need.
+    awaiting_until: Option<Millis>,
 }
 
 impl State {
@@ -106,10 +109,13 @@ impl State {
             stop_signal: None,
             setup: SetupProgress::default(),
             cmd: CmdProgress::default(),
-            opencode: Service::new(plan.opencode, plan.seed),
+            services: plan
+                .services
+                .map(|service| Service::new(service, plan.seed)),
             exit_code: None,
             plan,
             ending: Ending::No,
+            awaiting_until: None,
         }
     }
 
@@ -138,9 +144,9 @@ impl State {
             }
             Event::CmdRefused { code } => self.cmd_ended(End::Code(code), now, &mut actions),
             Event::CmdEnded(end) => self.cmd_ended(end, now, &mut actions),
-            Event::OpenCode(event) => {
-                self.with_opencode(&mut actions, |opencode, todo| {
-                    opencode.step(event, now, todo);
+            Event::Service(id, event) => {
+                self.with_service(id, &mut actions, |service, todo| {
+                    service.step(event, now, todo);
                 });
             }
             Event::Signal(signo) => self.signal(signo, now, &mut actions),
@@ -154,7 +160,9 @@ impl State {
             }
             Event::Tick => self.tick(now, &mut actions),
         }
-        if self.ending == Ending::Sidecars && self.opencode.pid.is_none() {
+        self.stop_awaiting(now, &mut actions);
+        let none_lives = self.services.iter().all(|service| service.pid.is_none());
+        if self.ending == Ending::Sidecars && none_lives {
             self.ending = Ending::Leftovers {
                 kill_at: now + LEFTOVER_GRACE,
             };
@@ -170,8 +178,10 @@ impl State {
             Ending::Killed { give_up_at } => Some(give_up_at),
             Ending::No | Ending::Sidecars | Ending::Done => None,
         };
-        [ending, self.setup.kill_at, self.opencode.deadline()]
+        let services = self.services.iter().map(Service::deadline);
+        [ending, self.setup.kill_at, self.awaiting_until]
             .into_iter()
+            .chain(services)
             .flatten()
             .min()
     }
@@ -192,21 +202,74 @@ impl State {
         }
     }
 
-    fn with_opencode(
+    fn with_service(
         &mut self,
+        id: ServiceId,
         actions: &mut Vec<Action>,
         change: impl FnOnce(&mut Service, &mut Vec<ServiceAction>),
     ) {
         let mut todo = Vec::new();
-        change(&mut self.opencode, &mut todo);
-        actions.extend(todo.into_iter().map(Action::OpenCode));
+        change(&mut self.services[id.index()], &mut todo);
+        actions.extend(todo.into_iter().map(|action| Action::Service(id, action)));
     }
 
+    /// Does the same to each service.
+    fn with_services(
+        &mut self,
+        actions: &mut Vec<Action>,
+        mut change: impl FnMut(&mut Service, &mut Vec<ServiceAction>),
+    ) {
+        for id in ServiceId::all() {
+            self.with_service(id, actions, &mut change);
+        }
+    }
+
+    /// Starts what setup and CMD may need, and waits for it; where there is nothing of that kind, goes on.
     fn boot(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        let mut longest = None;
+        for id in ServiceId::all() {
+            let plan = self.plan.services[id.index()];
+            if plan.awaited.is_some() && plan.is_enabled {
+                longest = longest.max(plan.awaited);
+                self.with_service(id, actions, Service::ensure_started);
+            }
+        }
+        match longest {
+            Some(longest) => {
+                self.awaiting_until = Some(now + longest);
+                actions.push(Action::Record);
+            }
+            None => self.begin(now, actions),
+        }
+    }
+
+    /// Goes on once the services that were waited for are up, or it is known that they are not, or that took too
+    /// long. None of them decides whether CMD runs.
+    fn stop_awaiting(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        let Some(until) = self.awaiting_until else {
+            return;
+        };
+        let mut awaited = ServiceId::all().filter(|id| {
+            let plan = self.plan.services[id.index()];
+            plan.awaited.is_some() && plan.is_enabled
+        });
+        let is_over = self.ending != Ending::No || self.stop_signal.is_some();
+        let is_decided = awaited.all(|id| self.services[id.index()].is_decided());
+        if !is_over && !is_decided && now < until {
+            return;
+        }
+        self.awaiting_until = None;
+        if !is_over {
+            self.begin(now, actions);
+        }
+    }
+
+    /// Starts setup or, without one, what comes after it.
+    fn begin(&mut self, now: Millis, actions: &mut Vec<Action>) {
         if self.plan.setup {
             self.advance(Phase::Setup, now);
             actions.push(Action::StartSetup);
-            self.with_opencode(actions, Service::ensure_started);
+            self.with_services(actions, Service::ensure_started);
             actions.push(Action::Record);
         } else {
             self.open_gate(now, actions);
@@ -224,7 +287,7 @@ impl State {
             actions.push(Action::Record);
         }
         // Here for the first time without setup; again after one, which may have installed it.
-        self.with_opencode(actions, Service::ensure_started);
+        self.with_services(actions, Service::ensure_started);
     }
 
     fn setup_ended(&mut self, end: End, now: Millis, actions: &mut Vec<Action>) {

@@ -1,8 +1,8 @@
-//! When the OpenCode web server is started, started again, or given up.
+//! When a service is started, started again, or given up.
 
 use amika_core::wire::ServiceState;
 
-use super::Millis;
+use super::{Millis, ServicePlan};
 use crate::sys::End;
 
 /// First pause after a death; doubles with each fast one.
@@ -13,8 +13,6 @@ const LONGEST_PAUSE: Millis = 30_000;
 const LONG_LIFE: Millis = 60_000;
 /// So many fast deaths in a row, and it is left alone.
 const FAST_DEATHS: u32 = 10;
-/// From TERM to KILL.
-pub(crate) const GRACE: Millis = 3_000;
 
 /// What happened to the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +26,9 @@ pub(crate) enum ServiceEvent {
     },
     /// It is installed but could not be started; says why.
     Refused(String),
-    /// Its health check answered, or no longer does.
+    /// It is installed, and something that time does not change keeps it from being started; says what.
+    Unable(String),
+    /// Its probe was answered, or no longer is.
     Healthy(bool),
     /// Its process ended.
     Ended(End),
@@ -77,13 +77,16 @@ pub(crate) struct Service {
     fast_deaths: u32,
     kill_at: Option<Millis>,
     random: u64,
+    grace: Millis,
+    /// Whether a start was asked for that was not answered yet.
+    asked: bool,
 }
 
 impl Service {
     /// A server that was not started yet; `seed` makes the jitter.
-    pub(crate) fn new(enabled: bool, seed: u64) -> Self {
+    pub(crate) fn new(plan: ServicePlan, seed: u64) -> Self {
         Self {
-            enabled,
+            enabled: plan.is_enabled,
             installed: false,
             state: ServiceState::Off,
             pid: None,
@@ -95,14 +98,23 @@ impl Service {
             fast_deaths: 0,
             kill_at: None,
             random: seed | 1,
+            grace: plan.grace,
+            asked: false,
         }
     }
 
     /// Starts it unless that was done, or it is switched off.
     pub(crate) fn ensure_started(&mut self, actions: &mut Vec<ServiceAction>) {
-        if self.enabled && !self.installed && self.wish == Wish::Live && self.pid.is_none() {
+        let is_new = !self.installed && !self.asked;
+        if self.enabled && is_new && self.wish == Wish::Live && self.pid.is_none() {
+            self.asked = true;
             actions.push(ServiceAction::Start);
         }
+    }
+
+    /// Whether it is known by now if it came up.
+    pub(crate) fn is_decided(&self) -> bool {
+        !self.asked && self.state != ServiceState::Starting
     }
 
     /// Ends it for good.
@@ -114,9 +126,9 @@ impl Service {
         self.retry_at = None;
         if self.pid.is_some() {
             // A restart may have begun: the earlier deadline stays.
-            self.kill_at.get_or_insert(now + GRACE);
+            self.kill_at.get_or_insert(now + self.grace);
             actions.push(ServiceAction::Signal(15));
-        } else if self.installed {
+        } else if self.installed && self.state != ServiceState::Failed {
             self.state = ServiceState::Stopped;
         }
     }
@@ -128,6 +140,11 @@ impl Service {
         now: Millis,
         actions: &mut Vec<ServiceAction>,
     ) {
+        let is_answer = !matches!(
+            event,
+            ServiceEvent::Healthy(_) | ServiceEvent::Ended(_) | ServiceEvent::RestartAsked
+        );
+        self.asked &= !is_answer;
         match event {
             ServiceEvent::Missing => self.state = ServiceState::Off,
             ServiceEvent::Started { pid } => {
@@ -141,6 +158,11 @@ impl Service {
                 self.installed = true;
                 self.started_at = now;
                 self.died(why, now, actions);
+            }
+            ServiceEvent::Unable(why) => {
+                self.installed = true;
+                self.state = ServiceState::Failed;
+                self.last_exit = Some(why);
             }
             ServiceEvent::Healthy(healthy) if self.pid.is_some() && self.wish == Wish::Live => {
                 self.state = if healthy {
@@ -175,14 +197,14 @@ impl Service {
     }
 
     fn restart(&mut self, now: Millis, actions: &mut Vec<ServiceAction>) {
-        if !self.enabled || !self.installed || self.wish != Wish::Live {
+        if !self.enabled || !self.installed || self.asked || self.wish != Wish::Live {
             return;
         }
         self.fast_deaths = 0;
         if self.pid.is_some() {
             self.wish = Wish::Restart;
             self.state = ServiceState::Starting;
-            self.kill_at = Some(now + GRACE);
+            self.kill_at = Some(now + self.grace);
             actions.push(ServiceAction::Signal(15));
         } else {
             self.start_again(actions);
@@ -191,6 +213,7 @@ impl Service {
 
     fn start_again(&mut self, actions: &mut Vec<ServiceAction>) {
         self.retry_at = None;
+        self.asked = true;
         self.restarts += 1;
         self.state = ServiceState::Starting;
         actions.push(ServiceAction::Start);

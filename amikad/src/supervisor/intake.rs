@@ -4,6 +4,7 @@ use super::Supervisor;
 use crate::lifecycle::{Event, ServiceEvent};
 use crate::publish::Command;
 use crate::say::note;
+use crate::service::ServiceId;
 use crate::sys;
 
 const SIGPIPE: i32 = 13;
@@ -35,12 +36,14 @@ impl Supervisor {
             } else if role == self.cmd_pid {
                 self.cmd_pid = None;
                 self.queue.push_back(Event::CmdEnded(end));
-            } else if role == self.opencode_pid {
-                self.opencode_pid = None;
-                note(format!("OpenCode ended: {end}"));
+            } else if let Some(id) =
+                ServiceId::all().find(|id| role == self.service_pids[id.index()])
+            {
+                self.service_pids[id.index()] = None;
+                note(format!("{} ended: {end}", id.spec().title));
                 // The sweep after the event: an end that was reaped must be told, whatever else fails.
                 self.queue
-                    .push_back(Event::OpenCode(ServiceEvent::Ended(end)));
+                    .push_back(Event::Service(id, ServiceEvent::Ended(end)));
                 self.survive(|_| Self::sweep(pid));
             } else {
                 self.facts.orphans += 1;
@@ -52,13 +55,17 @@ impl Supervisor {
         match command {
             // Whoever asked may have gone.
             Command::Ping(answer) => drop(answer.send(())),
-            Command::RestartOpenCode => {
+            Command::RestartService(id) => {
                 self.queue
-                    .push_back(Event::OpenCode(ServiceEvent::RestartAsked));
+                    .push_back(Event::Service(id, ServiceEvent::RestartAsked));
             }
-            Command::Probed { pid, healthy } if self.opencode_pid == Some(pid) => {
+            Command::Probed {
+                service,
+                pid,
+                healthy,
+            } if self.service_pids[service.index()] == Some(pid) => {
                 self.queue
-                    .push_back(Event::OpenCode(ServiceEvent::Healthy(healthy)));
+                    .push_back(Event::Service(service, ServiceEvent::Healthy(healthy)));
             }
             Command::Probed { .. } => {}
             Command::OutputSettled => {

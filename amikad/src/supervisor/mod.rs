@@ -5,6 +5,7 @@
 //! started, failures are said and survived.
 
 mod intake;
+mod services;
 mod settle;
 mod show;
 mod signal;
@@ -26,14 +27,14 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use crate::args::Place;
 use crate::boot::Boot;
 use crate::http::Listeners;
-use crate::lifecycle::{Action, Event, Millis, Plan, ServiceAction, State};
+use crate::lifecycle::{Action, Event, Millis, Plan, ServiceAction, ServiceEvent, State};
 use crate::publish::{Command, Mailbox, Shared, Snapshot};
 use crate::pump::Settler;
 use crate::say::say;
 use crate::secrets::{Secrets, random_bytes};
 use crate::setup::Tracer;
 use crate::status::{Facts, snapshot};
-use crate::{opencode, sys};
+use crate::{service, sys};
 
 const SIGCONT: i32 = 18;
 
@@ -92,7 +93,7 @@ struct Supervisor {
     queue: VecDeque<Event>,
     setup_pid: Option<i32>,
     cmd_pid: Option<i32>,
-    opencode_pid: Option<i32>,
+    service_pids: [Option<i32>; service::COUNT],
     pump: Option<Settler>,
     output_done: bool,
     tracer: Option<Tracer>,
@@ -114,7 +115,7 @@ impl Supervisor {
         let plan = Plan {
             setup: boot.script.is_some(),
             cmd: !boot.cmd.is_empty(),
-            opencode: opencode::is_enabled(&boot.environment),
+            services: service::plans(&boot.environment),
             seed: u64::from_ne_bytes(seed),
         };
         let state = State::new(plan);
@@ -151,7 +152,7 @@ impl Supervisor {
             queue: VecDeque::from([Event::Boot]),
             setup_pid: None,
             cmd_pid: None,
-            opencode_pid: None,
+            service_pids: [None; service::COUNT],
             pump: None,
             output_done: false,
             tracer: None,
@@ -281,9 +282,9 @@ impl Supervisor {
                     let _ = sys::kill(pid, signo);
                 }
             }
-            Action::OpenCode(ServiceAction::Start) => self.start_opencode(),
-            Action::OpenCode(ServiceAction::Signal(signo)) => self.signal_opencode(signo),
-            Action::OpenCode(ServiceAction::Sweep) => {}
+            Action::Service(id, ServiceAction::Start) => self.start_service(id),
+            Action::Service(id, ServiceAction::Signal(signo)) => self.signal_service(id, signo),
+            Action::Service(_, ServiceAction::Sweep) => {}
             Action::SignalAll(signo) => self.signal_all(signo),
             Action::Record => self.record(),
             Action::Exit(code) => self.exit = Some(code),
@@ -301,6 +302,15 @@ impl Supervisor {
             (Action::SettleSetup { .. }, ..) => Some(Event::SetupSettled),
             (Action::StartCmd, _, Some(pid)) => Some(Event::CmdStarted { pid }),
             (Action::StartCmd, _, None) => Some(Event::CmdRefused { code: 70 }),
+            (Action::Service(id, ServiceAction::Start), ..) => {
+                let answer = match self.service_pids[id.index()] {
+                    Some(pid) => ServiceEvent::Started { pid },
+                    None => {
+                        ServiceEvent::Refused("amikad failed to start it; this is a bug".into())
+                    }
+                };
+                Some(Event::Service(id, answer))
+            }
             _ => None,
         }
     }

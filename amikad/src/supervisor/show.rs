@@ -55,10 +55,8 @@ impl Supervisor {
     /// The daemon's last act: whoever follows a log gets its end.
     pub(super) fn close(&self) {
         let logs = self.shared.logs();
-        for log in [logs.setup, logs.opencode, logs.amikad]
-            .into_iter()
-            .flatten()
-        {
+        let own = [logs.setup, logs.amikad];
+        for log in own.into_iter().chain(logs.services).flatten() {
             log.finish();
         }
         self.shared.closing.send_replace(true);
@@ -68,13 +66,13 @@ impl Supervisor {
 
 /// What a change is in the log, with the words of the API: `setup is succeeded`.
 fn sentence(change: &Change) -> String {
-    let state = match change.changed {
+    let state = match &change.changed {
         Changed::Phase => word(change.phase),
         Changed::Setup => word(change.setup),
         Changed::Cmd => word(change.cmd),
-        Changed::Opencode => word(change.opencode),
+        Changed::Service(name) => word(change.services.get(name)),
     };
-    format!("{} is {state}", word(change.changed))
+    format!("{} is {state}", word(&change.changed))
 }
 
 /// A value's word in JSON.

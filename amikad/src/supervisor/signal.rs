@@ -17,26 +17,6 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn signal_opencode(&self, signo: i32) {
-        let Some(leader) = self.opencode_pid else {
-            return;
-        };
-        for pid in process_tree::of_leader(leader) {
-            // Those that end on their own meanwhile need no signal.
-            let _ = sys::kill(pid, signo);
-        }
-    }
-
-    /// Kills what a dead OpenCode server left of its session.
-    pub(super) fn sweep(leader: i32) {
-        for pid in process_tree::of_leader(leader) {
-            if pid != leader {
-                // As above.
-                let _ = sys::kill(pid, 9);
-            }
-        }
-    }
-
     pub(super) fn signal_all(&mut self, signo: i32) {
         let wake = |pid| {
             // A stopped process acts on nothing but KILL.

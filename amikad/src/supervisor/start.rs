@@ -1,22 +1,22 @@
-//! How the setup script, CMD and the OpenCode server are started.
+//! How the setup script and CMD are started.
 
 use std::ffi::OsString;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use amika_core::contract::{OPENCODE_PORT, path};
+use amika_core::contract::path;
 
 use super::Supervisor;
 use crate::boot::nearest_directory;
-use crate::lifecycle::{Event, ServiceEvent};
+use crate::lifecycle::Event;
 use crate::logs::{Bounds, Log};
 use crate::publish::Command;
+use crate::record;
 use crate::say::say;
 use crate::setup::{self, Tracer};
 use crate::spawn::{Launch, explain};
 use crate::sys::{Group, Stdio, Step};
-use crate::{opencode, record};
 
 impl Supervisor {
     pub(super) fn start_setup(&mut self) {
@@ -128,71 +128,5 @@ impl Supervisor {
             }
         };
         self.queue.push_front(event);
-    }
-
-    pub(super) fn start_opencode(&mut self) {
-        let agent = self.boot.agent_environment();
-        let Some(program) = opencode::find(&agent) else {
-            self.queue.push_back(Event::OpenCode(ServiceEvent::Missing));
-            return;
-        };
-        let log = self.shared.logs().opencode.unwrap_or_else(|| {
-            let bounds = Bounds {
-                head: 0,
-                ring: 4 << 20,
-            };
-            let log = Arc::new(Log::create(Path::new(path::OPENCODE_LOG), bounds));
-            self.shared
-                .set_logs(|logs| logs.opencode = Some(log.clone()));
-            log
-        });
-        let environment = opencode::environment(&agent, self.shared.secrets.opencode_password());
-        let port = OPENCODE_PORT.to_string();
-        if let Err(error) = std::fs::write(path::OPENCODE_PORT_FILE, &port) {
-            say(format!(
-                "cannot write {}: {error}",
-                path::OPENCODE_PORT_FILE
-            ));
-        }
-        let argv = opencode::command_line(&program);
-        let cwd = nearest_directory(&self.boot.agent_cwd, &environment);
-        let started = crate::pump::pipe()
-            .map_err(|error| error.to_string())
-            .and_then(|(reader, writer)| {
-                let launch = Launch {
-                    candidates: vec![program.clone()],
-                    argv: &argv,
-                    env: &environment,
-                    cwd: Some(&cwd),
-                    identity: self.boot.agent_identity(),
-                    stdio: Stdio::Captured(writer.as_raw_fd()),
-                    group: Group::Session,
-                    mask: self.boot.mask,
-                };
-                let pid = launch.spawn().map_err(|error| {
-                    explain(
-                        program.as_os_str(),
-                        Some(&cwd),
-                        std::slice::from_ref(&program),
-                        &error,
-                    )
-                    .1
-                })?;
-                if let Err(error) = crate::pump::start(reader, log, false, || ()) {
-                    say(format!("cannot keep OpenCode's output: {error}"));
-                }
-                Ok(pid)
-            });
-        let event = match started {
-            Ok(pid) => {
-                self.opencode_pid = Some(pid);
-                ServiceEvent::Started { pid }
-            }
-            Err(message) => {
-                say(format!("OpenCode: {message}"));
-                ServiceEvent::Refused(message)
-            }
-        };
-        self.queue.push_back(Event::OpenCode(event));
     }
 }

@@ -7,6 +7,7 @@
     reason = "fork, exec, wait and raw signals have no safe form; see each use"
 )]
 
+mod keyring;
 mod spawn;
 
 use std::ffi::{CStr, CString};
@@ -21,6 +22,7 @@ use std::path::Path;
 use nix::libc;
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 
+pub(crate) use keyring::keyrings_are_filtered;
 pub(crate) use spawn::{Group, Program, SpawnError, Stdio, Step, exec, spawn};
 
 /// The program's entry.

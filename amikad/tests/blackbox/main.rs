@@ -10,6 +10,7 @@
 mod challenge;
 mod cmd;
 mod degrade;
+mod dockerd;
 mod exec;
 mod files;
 mod gate;

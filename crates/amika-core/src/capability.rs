@@ -49,6 +49,24 @@ const NAMES: [&str; 41] = [
     "CHECKPOINT_RESTORE",
 ];
 
+/// What an engine gives a container by itself, as Docker has it.
+const DEFAULT: [&str; 14] = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "NET_BIND_SERVICE",
+    "NET_RAW",
+    "SYS_CHROOT",
+    "MKNOD",
+    "AUDIT_WRITE",
+    "SETFCAP",
+];
+
 /// A capability, or all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Capability(&'static str);
@@ -66,6 +84,8 @@ impl Capability {
     pub const SETFCAP: Self = Self("SETFCAP");
     /// Set-group-id bits for groups that one is not in; such bits outlast a write.
     pub const FSETID: Self = Self("FSETID");
+    /// Mounts, namespaces, and much else.
+    pub const SYS_ADMIN: Self = Self("SYS_ADMIN");
     /// Limits beyond their limits; not every host has it to give.
     pub const SYS_RESOURCE: Self = Self("SYS_RESOURCE");
 
@@ -128,7 +148,8 @@ impl FromStr for Capability {
 pub enum Purpose {
     /// An agent at work.
     Agent,
-    /// An agent with a container engine of its own, which needs nearly all rights.
+    /// An agent with a container engine of its own: that mounts and makes networks, and what it starts gets what
+    /// an engine gives by itself, which it can only give if it has it.
     NestedEngine,
 }
 
@@ -146,14 +167,16 @@ impl Capabilities {
     ///
     /// `NET_RAW` makes one sandbox answer for another on their network, `MKNOD` makes device files.
     /// `SETFCAP` and `FSETID` put rights on files that count on the host as well, where its files can be
-    /// written. All go, unless they are asked for.
+    /// written. All go, unless they are asked for, or an engine inside has to give them to its containers.
     pub fn of(purpose: Purpose, asked: &BTreeSet<Capability>, writes_host_files: bool) -> Self {
         let mut added = asked.clone();
         if purpose == Purpose::NestedEngine {
-            added.insert(Capability::ALL);
+            added.extend([Capability::SYS_ADMIN, Capability::NET_ADMIN]);
         }
         let dropped: &[Capability] = if added.contains(&Capability::ALL) {
             &[Capability::SYS_RESOURCE]
+        } else if purpose == Purpose::NestedEngine {
+            &[]
         } else if writes_host_files {
             &[
                 Capability::NET_RAW,
@@ -169,6 +192,26 @@ impl Capabilities {
             dropped: dropped.filter(|it| !asked.contains(it)).collect(),
             added,
         }
+    }
+
+    /// Those of a privileged container: all, whatever else is asked for.
+    pub fn privileged() -> Self {
+        Self {
+            added: BTreeSet::from([Capability::ALL]),
+            dropped: BTreeSet::new(),
+        }
+    }
+
+    /// Those of them that whoever has only `bound` cannot give.
+    pub fn missing_from(&self, bound: &[Capability]) -> Vec<Capability> {
+        let all = self.added.contains(&Capability::ALL);
+        let default = |name: &&str| all || DEFAULT.contains(name);
+        NAMES
+            .into_iter()
+            .filter(|name| default(name) || self.added.contains(&Capability(name)))
+            .map(Capability)
+            .filter(|one| !self.dropped.contains(one) && !bound.contains(one))
+            .collect()
     }
 
     /// Whether root in the sandbox may mount and unmount: `SYS_ADMIN`, by its own name or as one of all.
@@ -270,14 +313,21 @@ mod tests {
                 &["ALL", "SYS_RESOURCE"],
                 &[],
             ),
-            (NestedEngine, &[], false, &["ALL"], &["SYS_RESOURCE"]),
-            (NestedEngine, &[], true, &["ALL"], &["SYS_RESOURCE"]),
+            (NestedEngine, &[], false, &["NET_ADMIN", "SYS_ADMIN"], &[]),
+            (NestedEngine, &[], true, &["NET_ADMIN", "SYS_ADMIN"], &[]),
             (
                 NestedEngine,
                 &["SYS_RESOURCE"],
                 false,
-                &["ALL", "SYS_RESOURCE"],
+                &["NET_ADMIN", "SYS_ADMIN", "SYS_RESOURCE"],
                 &[],
+            ),
+            (
+                NestedEngine,
+                &["ALL"],
+                false,
+                &["ALL", "NET_ADMIN", "SYS_ADMIN"],
+                &["SYS_RESOURCE"],
             ),
         ] {
             let expected = Capabilities {
@@ -287,6 +337,32 @@ mod tests {
             let found = Capabilities::of(purpose, &set(asked), writes_host_files);
             assert_eq!(found, expected, "{purpose:?} {asked:?} {writes_host_files}");
         }
+    }
+
+    #[test]
+    fn what_somebody_cannot_give_is_told() {
+        let all = Capability::of_mask(u64::MAX);
+        let without = |names: &[&str]| -> Vec<Capability> {
+            let kept = all.iter().filter(|one| !names.contains(&one.as_str()));
+            kept.copied().collect()
+        };
+        let of = |purpose, asked: &[&str], bound: &[&str]| {
+            let missing =
+                Capabilities::of(purpose, &set(asked), false).missing_from(&without(bound));
+            let names = missing.into_iter().map(Capability::as_str);
+            names.collect::<Vec<_>>()
+        };
+        let none: [&str; 0] = [];
+        let engine = Purpose::NestedEngine;
+        assert_eq!(of(engine, &[], &[]), none);
+        assert_eq!(of(engine, &[], &["SYS_RESOURCE", "SYS_TIME"]), none);
+        assert_eq!(of(engine, &[], &["SYS_ADMIN", "SYS_TIME"]), ["SYS_ADMIN"]);
+        assert_eq!(of(engine, &[], &["MKNOD"]), ["MKNOD"]);
+        let resource = ["SYS_RESOURCE"];
+        assert_eq!(of(engine, &resource, &resource), resource);
+        assert_eq!(of(Purpose::Agent, &["ALL"], &["SYS_TIME"]), ["SYS_TIME"]);
+        assert_eq!(of(Purpose::Agent, &["ALL"], &resource), none);
+        assert_eq!(of(Purpose::Agent, &[], &["MKNOD", "SYS_ADMIN"]), none);
     }
 
     #[test]

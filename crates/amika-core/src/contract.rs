@@ -34,6 +34,14 @@ pub const PIPE_NOT_SHARED: i32 = 3;
 /// either.
 pub const VOLUME_FULL: i32 = 4;
 
+/// Names of the services that amikad keeps up.
+pub mod service {
+    /// The OpenCode web server.
+    pub const OPENCODE: &str = "opencode";
+    /// The Docker Engine inside a sandbox of the preset `coder-dind`.
+    pub const DOCKERD: &str = "dockerd";
+}
+
 /// Absolute paths in the container.
 pub mod path {
     /// Home of the agent user.
@@ -64,9 +72,13 @@ pub mod path {
     pub const SETUP_LOG: &str = "/var/log/amikad/setup.log";
     /// Output of the OpenCode web server.
     pub const OPENCODE_LOG: &str = "/var/log/amikad/opencode-web.log";
+    /// Output of the Docker Engine inside.
+    pub const DOCKERD_LOG: &str = "/var/log/amikad/dockerd.log";
     /// The daemon's own log.
     pub const AMIKAD_LOG: &str = "/var/log/amikad/amikad.log";
 
+    /// Images, containers and volumes of the Docker Engine inside; a volume in sandboxes made by `amika`.
+    pub const DOCKER_DIR: &str = "/var/lib/docker";
     /// What outlives a boot; a volume in sandboxes made by `amika`.
     pub const STATE_DIR: &str = "/var/lib/amikad";
     /// The API token, made at start when the environment names none.
@@ -96,6 +108,8 @@ pub mod env {
     pub const AGENT_CWD: &str = "AMIKA_AGENT_CWD";
     /// `0` switches the OpenCode web server off.
     pub const OPENCODE_WEB: &str = "AMIKA_OPENCODE_WEB";
+    /// `1` lets amikad start a Docker Engine inside; images that bring one for it set this.
+    pub const DOCKERD: &str = "AMIKA_DOCKERD";
     /// Name of the sandbox.
     pub const SANDBOX_NAME: &str = "AMIKA_SANDBOX_NAME";
     /// Hexadecimal SHA-256 of the API token; removed from the environment of all children.

@@ -88,6 +88,11 @@ pub fn state(sandbox: &SandboxName, stamp: Stamp) -> String {
     format!("amika-state-{sandbox}-{stamp}")
 }
 
+/// Returns the name of the volume of the Docker Engine inside.
+pub fn docker(sandbox: &SandboxName, stamp: Stamp) -> String {
+    format!("amika-docker-{sandbox}-{stamp}")
+}
+
 /// Returns the name of the volume that holds a copy of a host directory. `index` is the mount's
 /// place among the sandbox's copies, so that two of one create never share a name.
 pub fn rwcopy(sandbox: &SandboxName, index: usize, stamp: Stamp) -> String {
@@ -130,6 +135,10 @@ mod tests {
         assert_eq!(
             state(&name, stamp),
             "amika-state-teal-tokyo-202611220832090a1b"
+        );
+        assert_eq!(
+            docker(&name, stamp),
+            "amika-docker-teal-tokyo-202611220832090a1b"
         );
         assert_eq!(
             rwcopy(&name, 2, stamp),

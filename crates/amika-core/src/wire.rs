@@ -2,6 +2,8 @@
 //!
 //! Times are milliseconds since the Unix epoch, durations are milliseconds; both fit a JSON number.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 mod listener;
@@ -133,18 +135,18 @@ pub enum ServiceState {
     Stopped,
 }
 
-/// The OpenCode web server.
+/// A supervised service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct OpenCode {
+pub struct Service {
     /// Whether the environment allows it.
     pub enabled: bool,
-    /// Whether an `opencode` program was found.
+    /// Whether its program was found.
     pub installed: bool,
     /// Its state.
     pub state: ServiceState,
-    /// The container port it listens on.
-    pub port: u16,
+    /// The container port it listens on; none where it has only a socket.
+    pub port: Option<u16>,
     /// Its process id in the container.
     pub pid: Option<i32>,
     /// How often it was started again.
@@ -155,12 +157,23 @@ pub struct OpenCode {
     pub next_retry_ms: Option<u64>,
 }
 
-/// Supervised services by name.
+/// Supervised services by name; [`crate::contract::service`] has the names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Services {
-    /// The OpenCode web server.
-    pub opencode: OpenCode,
+#[serde(transparent)]
+pub struct Services(pub BTreeMap<String, Service>);
+
+impl Services {
+    /// The service of this name, if amikad knows it.
+    pub fn get(&self, name: &str) -> Option<&Service> {
+        self.0.get(name)
+    }
+
+    /// Its state; [`ServiceState::Off`] where amikad does not know it.
+    pub fn state(&self, name: &str) -> ServiceState {
+        self.get(name)
+            .map_or(ServiceState::Off, |service| service.state)
+    }
 }
 
 /// Answer of `GET /v1/status`.
@@ -221,7 +234,7 @@ pub struct NextBoot {
 }
 
 /// What changed in a [`Change`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Changed {
@@ -231,8 +244,9 @@ pub enum Changed {
     Setup,
     /// [`Cmd::state`].
     Cmd,
-    /// [`OpenCode::state`].
-    Opencode,
+    /// [`Service::state`] of the service of this name.
+    #[serde(untagged)]
+    Service(String),
 }
 
 /// One event of `GET /v1/events`: something changed, and this is how everything stands since.
@@ -253,8 +267,9 @@ pub struct Change {
     pub setup: SetupState,
     /// CMD.
     pub cmd: CmdState,
-    /// The OpenCode web server.
-    pub opencode: ServiceState,
+    /// Each supervised service, under its name.
+    #[serde(flatten)]
+    pub services: BTreeMap<String, ServiceState>,
 }
 
 /// Body of the unauthenticated `/readyz` and `/startupz` while they answer 503.

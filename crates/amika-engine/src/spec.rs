@@ -41,6 +41,8 @@ pub struct ContainerSpec {
     pub seccomp: Option<String>,
     /// Settings that a nested engine needs, beyond capabilities.
     pub nested_engine: bool,
+    /// Whether it is privileged, which gives more than all capabilities.
+    pub privileged: bool,
     /// The health check's command.
     pub healthcheck: Vec<String>,
 }

@@ -28,6 +28,8 @@ struct State {
     /// How many bytes go to the engine before the next ones are held.
     hold_after: Option<usize>,
     held: bool,
+    /// What stands for what on the way to the engine.
+    replace: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl EngineProxy {
@@ -48,7 +50,12 @@ impl EngineProxy {
                 };
                 let answers = (engine.try_clone().unwrap(), client.try_clone().unwrap());
                 let shared = Arc::clone(&accepting);
-                std::thread::spawn(move || pass(client, engine, |chunk| shared.see(chunk)));
+                std::thread::spawn(move || {
+                    pass(client, engine, |chunk| {
+                        shared.put_other_words(chunk);
+                        shared.see(chunk);
+                    });
+                });
                 std::thread::spawn(move || pass(answers.0, answers.1, |_| {}));
             }
         });
@@ -69,6 +76,13 @@ impl EngineProxy {
     /// Holds what comes after so many bytes to the engine, whatever requests they are of.
     pub(crate) fn hold_after(&self, bytes: usize) -> &Self {
         self.shared.state.lock().unwrap().hold_after = Some(bytes);
+        self
+    }
+
+    /// Puts a word in the place of another one of the same length in what a container is to be.
+    pub(crate) fn replace(&self, word: &str, by: &str) -> &Self {
+        assert_eq!(word.len(), by.len());
+        self.shared.state.lock().unwrap().replace = Some((word.into(), by.into()));
         self
     }
 
@@ -127,6 +141,23 @@ impl Shared {
 }
 
 impl Shared {
+    /// What a container is to be is read in one piece. Files go through here too, amikad among them.
+    fn put_other_words(&self, chunk: &mut [u8]) {
+        let marker = b"\"HostConfig\"";
+        if !chunk.windows(marker.len()).any(|window| window == marker) {
+            return;
+        }
+        let state = self.state.lock().unwrap();
+        let Some((word, by)) = &state.replace else {
+            return;
+        };
+        for at in 0..chunk.len().saturating_sub(word.len() - 1) {
+            if chunk[at..].starts_with(word) {
+                chunk[at..at + by.len()].copy_from_slice(by);
+            }
+        }
+    }
+
     /// Counts bytes down to where they are held.
     fn count(&self, bytes: usize) {
         let mut state = self.state.lock().unwrap();
@@ -144,10 +175,10 @@ impl Shared {
     }
 }
 
-fn pass(mut from: UnixStream, mut to: UnixStream, see: impl Fn(&[u8])) {
+fn pass(mut from: UnixStream, mut to: UnixStream, see: impl Fn(&mut [u8])) {
     let mut buffer = vec![0; 256 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
-        see(&buffer[..count]);
+        see(&mut buffer[..count]);
         if to.write_all(&buffer[..count]).is_err() {
             break;
         }

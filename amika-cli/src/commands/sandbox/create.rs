@@ -20,7 +20,7 @@ use crate::create::{
     self, Job, MissingImage, Plan, Request, Settings, Source, Taken, TakenView, Upload,
 };
 use crate::daemon::UserKey;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{CommandError, ExitCode, Kind, Result};
 use crate::lock::FileLock;
 use crate::networks::Choice;
 use crate::output::{Printer, Steps, shell_quote};
@@ -57,14 +57,25 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
         lock,
         taken,
         undo,
+        nested_engine,
     } = made;
     let ready = if args.no_wait {
         None
     } else {
         let (timeout, interrupt) = (args.timeout, &app.interrupt);
-        let waited =
-            ready::wait(&engine, name.as_str(), true, timeout, &mut steps, interrupt).await;
+        let wait = ready::wait(&engine, name.as_str(), true, timeout, &mut steps, interrupt);
+        let waited = if nested_engine {
+            create::wait_with_inner_engine(&engine, name.as_str(), wait).await
+        } else {
+            wait.await
+        };
         match (waited, &undo) {
+            // Without its engine it is not what was asked for.
+            (Err(error), Some(plan)) if error.kind == Some(Kind::RightMissing) => {
+                let error = create::unmake(&engine, plan, error, &app.out, interrupt).await;
+                forget_unmade(&engine, &name, &lock).await;
+                return Err(error);
+            }
             (Err(error), Some(plan)) if error.code == ExitCode::Interrupted => {
                 let reason = create::interrupted();
                 let error = create::unmake(&engine, plan, reason, &app.out, interrupt).await;
@@ -191,12 +202,14 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
         return Err(error);
     }
     let plan = Box::new(job.plan);
+    let nested_engine = plan.container.nested_engine;
     Ok(Some(Made {
         engine,
         name,
         lock,
         taken,
         undo: Some(plan),
+        nested_engine,
     }))
 }
 
@@ -281,6 +294,8 @@ struct Made {
     taken: Option<TakenView>,
     /// How to unmake it on Ctrl-C; not where somebody may have found it and worked in it.
     undo: Option<Box<Plan>>,
+    /// Whether it has an engine of its own.
+    nested_engine: bool,
 }
 
 async fn prepare(
@@ -336,6 +351,7 @@ async fn prepare(
             lock,
             taken,
             undo: None,
+            nested_engine: settings.has_nested_engine(),
         })));
     }
     let missing = if args.dry_run {

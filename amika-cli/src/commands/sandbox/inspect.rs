@@ -4,6 +4,7 @@ mod beginning;
 
 use std::time::Duration;
 
+use amika_core::contract::service::{DOCKERD, OPENCODE};
 use amika_core::credential::Agent;
 use amika_core::label::{Kind, key};
 use amika_core::untrusted::Untrusted;
@@ -187,7 +188,7 @@ pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
         let off = ServiceState::Off;
         if status
             .as_ref()
-            .is_some_and(|status| status.services.opencode.state != off)
+            .is_some_and(|status| status.services.state(OPENCODE) != off)
         {
             access = client.opencode_access().await.ok();
         }
@@ -304,7 +305,8 @@ fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Resu
             .unwrap_or_default();
         line("Port", &format!("{}{service}{url}", PortView::arrow(port)))?;
     }
-    let server = view.status.as_ref().map(|status| &status.services.opencode);
+    let services = view.status.as_ref().map(|status| &status.services);
+    let server = services.and_then(|services| services.get(OPENCODE));
     match (&view.opencode, server) {
         (Some(opencode), _) => {
             line("OpenCode", opencode.url.as_deref().unwrap_or_default())?;
@@ -318,6 +320,17 @@ fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Resu
         }
         (None, Some(server)) => line("OpenCode", &word(&server.state))?,
         (None, None) => {}
+    }
+    if let Some(engine) = services.and_then(|services| services.get(DOCKERD))
+        && engine.enabled
+    {
+        let why = (engine.last_exit.as_ref()).filter(|_| engine.state != ServiceState::Ready);
+        let why = why.map(|why| format!(" ({})", Untrusted::new(why)));
+        let state = word(&engine.state);
+        line(
+            "Docker inside",
+            &format!("{state}{}", why.unwrap_or_default()),
+        )?;
     }
     let agents: Vec<&str> = view
         .credentials

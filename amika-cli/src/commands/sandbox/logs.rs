@@ -6,7 +6,7 @@ use std::io::IsTerminal as _;
 use std::pin::Pin;
 use std::time::Duration;
 
-use amika_core::contract::path;
+use amika_core::contract::{path, service};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use schemars::JsonSchema;
@@ -39,6 +39,8 @@ enum Which {
     Setup,
     /// The `OpenCode` web server's.
     OpenCode,
+    /// The Docker Engine's inside.
+    Dockerd,
     /// The daemon's own.
     Amikad,
 }
@@ -48,7 +50,7 @@ enum Which {
 pub(super) struct LogsView {
     /// The sandbox.
     sandbox: String,
-    /// `container`, `setup`, `opencode` or `amikad`.
+    /// `container`, `setup`, `opencode`, `dockerd` or `amikad`.
     log: &'static str,
     /// Its lines, oldest first; what is not UTF-8 is replaced.
     #[schemars(with = "Vec<String>")]
@@ -108,12 +110,15 @@ async fn show(which: Which, args: &LogsArgs, pieces: Pieces<'_>, app: &App) -> R
 
 impl Which {
     fn of(args: &LogsArgs) -> Self {
-        match (args.setup, args.opencode, args.amikad) {
-            (true, ..) => Self::Setup,
-            (_, true, _) => Self::OpenCode,
-            (.., true) => Self::Amikad,
-            _ => Self::Container,
-        }
+        // At most one of them.
+        let asked = [
+            (args.setup, Self::Setup),
+            (args.opencode, Self::OpenCode),
+            (args.dockerd, Self::Dockerd),
+            (args.amikad, Self::Amikad),
+        ];
+        let asked = asked.into_iter().find(|(is_asked, _)| *is_asked);
+        asked.map_or(Self::Container, |(_, which)| which)
     }
 
     /// Its name, also in amikad's API.
@@ -121,7 +126,8 @@ impl Which {
         match self {
             Self::Container => "container",
             Self::Setup => "setup",
-            Self::OpenCode => "opencode",
+            Self::OpenCode => service::OPENCODE,
+            Self::Dockerd => service::DOCKERD,
             Self::Amikad => "amikad",
         }
     }
@@ -131,6 +137,7 @@ impl Which {
             Self::Container => None,
             Self::Setup => Some(path::SETUP_LOG),
             Self::OpenCode => Some(path::OPENCODE_LOG),
+            Self::Dockerd => Some(path::DOCKERD_LOG),
             Self::Amikad => Some(path::AMIKAD_LOG),
         }
     }
@@ -139,6 +146,9 @@ impl Which {
         match self {
             Self::Setup => "no setup script ran at its last start, or it wrote nothing",
             Self::OpenCode => "OpenCode is not installed, switched off, or wrote nothing",
+            Self::Dockerd => {
+                "no Docker Engine was started in it: only the preset coder-dind has one"
+            }
             Self::Container | Self::Amikad => "nothing was written",
         }
     }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use amika_core::contract::OPENCODE_PORT;
+use amika_core::contract::{OPENCODE_PORT, service};
 use amika_core::wire::ServiceState;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -156,7 +156,11 @@ async fn wait_for_opencode(client: &Client, name: &str) -> Result<()> {
             .status()
             .await
             .map_err(|error| no_opencode(name, &error))?;
-        let opencode = status.services.opencode;
+        let opencode = status
+            .services
+            .get(service::OPENCODE)
+            .cloned()
+            .unwrap_or_default();
         let error = match opencode.state {
             ServiceState::Ready => return Ok(()),
             ServiceState::Off if !opencode.enabled => Some("switched off"),

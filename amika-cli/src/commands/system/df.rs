@@ -47,6 +47,7 @@ enum Group {
     Home,
     State,
     RwCopy,
+    Docker,
     Amikad,
 }
 
@@ -146,13 +147,14 @@ async fn measure(engine: &Engine) -> Result<DiskView> {
 }
 
 impl Group {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Images,
         Self::Sandboxes,
         Self::Git,
         Self::Home,
         Self::State,
         Self::RwCopy,
+        Self::Docker,
         Self::Amikad,
     ];
 
@@ -163,6 +165,7 @@ impl Group {
             Kind::Home => Some(Self::Home),
             Kind::State => Some(Self::State),
             Kind::RwCopy => Some(Self::RwCopy),
+            Kind::Docker => Some(Self::Docker),
             Kind::Amikad => Some(Self::Amikad),
             Kind::Sandbox | Kind::Network | Kind::Image => None,
         }
@@ -177,6 +180,7 @@ impl Group {
             Self::Home => "home volumes",
             Self::State => "state volumes",
             Self::RwCopy => "copies of directories",
+            Self::Docker => "volumes of engines inside",
             Self::Amikad => "amikad volumes",
         }
     }

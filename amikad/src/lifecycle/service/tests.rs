@@ -1,4 +1,4 @@
-//! When the OpenCode server is started again, and when no more.
+//! When a service is started again, and when no more.
 
 use super::*;
 
@@ -8,8 +8,19 @@ fn step(service: &mut Service, event: ServiceEvent, now: Millis) -> Vec<ServiceA
     actions
 }
 
+const GRACE: Millis = 3_000;
+
+fn new() -> Service {
+    let plan = ServicePlan {
+        is_enabled: true,
+        awaited: None,
+        grace: GRACE,
+    };
+    Service::new(plan, 7)
+}
+
 fn running() -> Service {
-    let mut service = Service::new(true, 7);
+    let mut service = new();
     step(&mut service, ServiceEvent::Started { pid: 9 }, 0);
     service
 }
@@ -77,4 +88,45 @@ fn nothing_is_started_once_it_was_told_to_end() {
     service.ensure_started(&mut actions);
     assert_eq!(actions, []);
     assert_eq!(service.state, ServiceState::Stopped);
+}
+
+#[test]
+fn two_restarts_at_once_start_one() {
+    let mut service = running();
+    step(&mut service, ServiceEvent::Ended(End::Code(1)), 0);
+    let actions = step(&mut service, ServiceEvent::RestartAsked, 1);
+    assert_eq!(actions, [ServiceAction::Start]);
+    assert_eq!(step(&mut service, ServiceEvent::RestartAsked, 1), []);
+    step(&mut service, ServiceEvent::Started { pid: 10 }, 2);
+    assert_eq!(service.pid, Some(10));
+}
+
+#[test]
+fn what_time_does_not_change_is_not_tried_again_by_itself() {
+    let mut service = new();
+    let why = "no right to it".to_owned();
+    step(&mut service, ServiceEvent::Unable(why), 0);
+    assert_eq!(service.state, ServiceState::Failed);
+    assert_eq!(service.last_exit.as_deref(), Some("no right to it"));
+    assert_eq!(service.deadline(), None);
+    let actions = step(&mut service, ServiceEvent::RestartAsked, 1);
+    assert_eq!(actions, [ServiceAction::Start]);
+}
+
+#[test]
+fn the_grace_is_the_services_own() {
+    let plan = ServicePlan {
+        is_enabled: true,
+        awaited: None,
+        grace: 15_000,
+    };
+    let mut service = Service::new(plan, 7);
+    step(&mut service, ServiceEvent::Started { pid: 9 }, 0);
+    let mut actions = Vec::new();
+    service.stop(100, &mut actions);
+    assert_eq!(service.deadline(), Some(15_100));
+    service.tick(15_099, &mut actions);
+    assert_eq!(actions, [ServiceAction::Signal(15)]);
+    service.tick(15_100, &mut actions);
+    assert_eq!(actions.last(), Some(&ServiceAction::Signal(9)));
 }

@@ -23,6 +23,8 @@ pub enum Kind {
     State,
     /// A volume with a copy of a host directory; goes with the sandbox.
     RwCopy,
+    /// The volume of the Docker Engine inside a sandbox; goes with the sandbox.
+    Docker,
     /// A volume that holds amikad's program, shared by many sandboxes.
     Amikad,
     /// The network of sandboxes.
@@ -33,12 +35,13 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Sandbox,
         Self::Git,
         Self::Home,
         Self::State,
         Self::RwCopy,
+        Self::Docker,
         Self::Amikad,
         Self::Network,
         Self::Image,
@@ -52,6 +55,7 @@ impl Kind {
             Self::Home => "home",
             Self::State => "state",
             Self::RwCopy => "rwcopy",
+            Self::Docker => "docker",
             Self::Amikad => "amikad",
             Self::Network => "network",
             Self::Image => "image",
@@ -60,7 +64,7 @@ impl Kind {
 
     /// Whether the resource is a volume that is deleted together with its sandbox.
     pub fn goes_with_sandbox(self) -> bool {
-        matches!(self, Self::Home | Self::State | Self::RwCopy)
+        matches!(self, Self::Home | Self::State | Self::RwCopy | Self::Docker)
     }
 }
 
@@ -212,6 +216,6 @@ mod tests {
             .into_iter()
             .filter(|kind| kind.goes_with_sandbox())
             .collect();
-        assert_eq!(going, [Kind::Home, Kind::State, Kind::RwCopy]);
+        assert_eq!(going, [Kind::Home, Kind::State, Kind::RwCopy, Kind::Docker]);
     }
 }

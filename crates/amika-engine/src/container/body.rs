@@ -44,7 +44,8 @@ pub(super) fn body(spec: &ContainerSpec) -> ContainerCreateBody {
         memory: spec.limits.memory.map(Memory::bytes),
         // The engine would give as much swap again: a sandbox that fills it takes the host's disk down.
         memory_swap: spec.limits.memory.map(Memory::bytes),
-        oom_score_adj: Some(OOM_SCORE_ADJ),
+        // A score that the host gave cannot be lowered inside, and an engine inside gives its containers 0.
+        oom_score_adj: (!spec.nested_engine).then_some(OOM_SCORE_ADJ),
         // 0 is none; left out, Podman has a limit of its own.
         pids_limit: Some(spec.limits.pids.unwrap_or_default()),
         // The kernel's ephemeral range reaches 60999: without this an outgoing connection could
@@ -79,7 +80,6 @@ pub(super) fn body(spec: &ContainerSpec) -> ContainerCreateBody {
         host.dns = Some(spec.dns.clone());
     }
     if spec.nested_engine {
-        // With all capabilities, what `--privileged` gives.
         host.security_opt = Some(vec![
             "seccomp=unconfined".into(),
             "apparmor=unconfined".into(),
@@ -87,6 +87,7 @@ pub(super) fn body(spec: &ContainerSpec) -> ContainerCreateBody {
         // `systempaths=unconfined` is the docker command's word for empty lists.
         host.masked_paths = Some(Vec::new());
         host.readonly_paths = Some(Vec::new());
+        host.privileged = Some(spec.privileged);
         host.cgroupns_mode = Some(HostConfigCgroupnsModeEnum::PRIVATE);
     }
     let exposed: Vec<String> = bindings.keys().cloned().collect();
@@ -155,5 +156,58 @@ fn mount(spec: &MountSpec) -> Mount {
             read_only: Some(*read_only),
             ..Mount::default()
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use amika_core::capability::{Capabilities, Purpose};
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn host(spec: &ContainerSpec) -> serde_json::Value {
+        serde_json::to_value(body(spec).host_config.unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_engine_inside_gets_the_least_rights_that_work() {
+        let capabilities = Capabilities::of(Purpose::NestedEngine, &BTreeSet::new(), false);
+        let found = host(&ContainerSpec {
+            nested_engine: true,
+            capabilities: capabilities.clone(),
+            ..ContainerSpec::default()
+        });
+        assert_eq!(
+            found["CapAdd"],
+            serde_json::json!(["NET_ADMIN", "SYS_ADMIN"])
+        );
+        assert_eq!(found["CapDrop"], serde_json::Value::Null);
+        assert_eq!(found["Privileged"], serde_json::json!(false));
+        let unconfined = ["seccomp=unconfined", "apparmor=unconfined"];
+        assert_eq!(found["SecurityOpt"], serde_json::json!(unconfined));
+        for paths in ["MaskedPaths", "ReadonlyPaths"] {
+            assert_eq!(found[paths], serde_json::json!([]), "{paths}");
+        }
+        assert_eq!(found["CgroupnsMode"], "private");
+        assert_eq!(found["OomScoreAdj"], serde_json::Value::Null);
+        let other = host(&ContainerSpec::default());
+        for key in ["SecurityOpt", "MaskedPaths", "Privileged", "CgroupnsMode"] {
+            assert_eq!(other[key], serde_json::Value::Null, "{key}");
+        }
+        assert_eq!(other["OomScoreAdj"], OOM_SCORE_ADJ);
+    }
+
+    #[test]
+    fn a_privileged_one_is_asked_for_as_such() {
+        let found = host(&ContainerSpec {
+            nested_engine: true,
+            privileged: true,
+            capabilities: Capabilities::privileged(),
+            ..ContainerSpec::default()
+        });
+        assert_eq!(found["Privileged"], serde_json::json!(true));
+        assert_eq!(found["CapAdd"], serde_json::json!(["ALL"]));
+        assert_eq!(found["CapDrop"], serde_json::Value::Null);
     }
 }

@@ -1,5 +1,6 @@
 //! What `amika sandbox create` prints when it is done.
 
+use amika_core::contract::service;
 use amika_core::credential::Agent;
 use amika_core::name::SandboxName;
 use amika_core::wire::{Phase, ServiceState, Status};
@@ -123,6 +124,6 @@ pub(super) async fn report(
 
 /// Where OpenCode is found, unless it is off.
 fn opencode_url(sandbox: &Sandbox, status: Option<&Status>) -> Option<String> {
-    let off = status?.services.opencode.state == ServiceState::Off;
+    let off = status?.services.state(service::OPENCODE) == ServiceState::Off;
     crate::view::opencode_url(&sandbox.container.ports).filter(|_| !off)
 }
