@@ -2,7 +2,11 @@
 //!
 //! Times are milliseconds since the Unix epoch, durations are milliseconds; both fit a JSON number.
 
+mod activity;
+
 use serde::{Deserialize, Serialize};
+
+pub use activity::{Activity, Exec, OutOfMemory, Reason};
 
 /// Where a boot stands. Phases only ever advance, in the order of the variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -189,6 +193,9 @@ pub struct Status {
     pub reaped_orphans: u64,
     /// Number of the signal that asked for the end.
     pub stop_signal: Option<i32>,
+    /// What the kernel ended for want of memory.
+    #[serde(default)]
+    pub out_of_memory: OutOfMemory,
 }
 
 /// What a boot leaves in the state directory, rewritten at every transition.
@@ -229,6 +236,8 @@ pub enum Changed {
     Cmd,
     /// [`OpenCode::state`].
     Opencode,
+    /// [`Status::out_of_memory`]: the kernel ended processes for want of memory.
+    OutOfMemory,
 }
 
 /// One event of `GET /v1/events`: something changed, and this is how everything stands since.
@@ -251,6 +260,9 @@ pub struct Change {
     pub cmd: CmdState,
     /// The OpenCode web server.
     pub opencode: ServiceState,
+    /// Processes ended for want of memory so far.
+    #[serde(default)]
+    pub out_of_memory_kills: u64,
 }
 
 /// Body of the unauthenticated `/readyz` and `/startupz` while they answer 503.

@@ -1,7 +1,7 @@
 //! The daemon's state as the wire types have it.
 
 use amika_core::contract::{API_VERSION, OPENCODE_PORT};
-use amika_core::wire::{Change, Changed, Cmd, OpenCode, Services, Setup, Status};
+use amika_core::wire::{Change, Changed, Cmd, OpenCode, OutOfMemory, Services, Setup, Status};
 
 use crate::lifecycle::{Millis, State};
 use crate::publish::Snapshot;
@@ -78,6 +78,8 @@ pub(crate) fn snapshot(state: &State, facts: &Facts) -> Snapshot {
         },
         reaped_orphans: facts.orphans,
         stop_signal: state.stop_signal,
+        // Known to whoever publishes it.
+        out_of_memory: OutOfMemory::default(),
     };
     let setup_since = setup.started_at.filter(|_| setup.ended_at.is_none());
     Snapshot {
@@ -112,6 +114,7 @@ pub(crate) fn changes(old: &Status, new: &Status, at: u64) -> Vec<Change> {
             setup: new.setup.state,
             cmd: new.cmd.state,
             opencode: new.services.opencode.state,
+            out_of_memory_kills: new.out_of_memory.kills,
         })
         .collect()
 }

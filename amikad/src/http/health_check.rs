@@ -72,8 +72,18 @@ async fn outlives(
     }
 }
 
+/// Size of an answer that is still read.
+const ANSWER_LIMIT: usize = 1 << 20;
+
 /// One check; none unless the answer is a JSON object that says so.
 async fn check(shared: &Shared) -> Option<()> {
+    let document = ask(shared, "/global/health").await?;
+    let unhealthy = document.get("healthy") == Some(&false.into());
+    (document.is_object() && !unhealthy).then_some(())
+}
+
+/// What the server answers to a GET, with the password; none unless it is a success in JSON.
+pub(super) async fn ask(shared: &Shared, target: &str) -> Option<serde_json::Value> {
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, OPENCODE_PORT))
         .await
         .ok()?;
@@ -83,7 +93,7 @@ async fn check(shared: &Shared) -> Option<()> {
     let talk = async {
         let secrets = &shared.secrets;
         let pair = format!("{}:{}", secrets.opencode_user, secrets.opencode_password());
-        let request = Request::get("/global/health")
+        let request = Request::get(target)
             .header(header::HOST, "127.0.0.1")
             .header(
                 header::AUTHORIZATION,
@@ -96,13 +106,11 @@ async fn check(shared: &Shared) -> Option<()> {
         if !response.status().is_success() {
             return None;
         }
-        let body = Limited::new(response.into_body(), 64 << 10)
+        let body = Limited::new(response.into_body(), ANSWER_LIMIT)
             .collect()
             .await
             .ok()?;
-        let document: serde_json::Value = serde_json::from_slice(&body.to_bytes()).ok()?;
-        let unhealthy = document.get("healthy") == Some(&false.into());
-        (document.is_object() && !unhealthy).then_some(())
+        serde_json::from_slice(&body.to_bytes()).ok()
     };
     let mut talk = std::pin::pin!(talk);
     tokio::select! {

@@ -13,6 +13,7 @@ mod listeners;
 mod log_stream;
 mod route;
 mod tunnel;
+mod turns;
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,7 +31,9 @@ use tokio::net::{TcpListener, UnixListener};
 use challenge::Session;
 use connections::Connections;
 pub(crate) use listeners::Listeners;
+pub(crate) use turns::is_busy as opencode_is_busy;
 
+use crate::activity;
 use crate::publish::{Shared, closed};
 use crate::say::say;
 
@@ -92,6 +95,7 @@ fn serve(shared: &Arc<Shared>, listeners: &mut Listeners) -> std::io::Result<()>
     runtime.block_on(async {
         let connections = Arc::new(Connections::new(NETWORK_LIMIT));
         tokio::spawn(health_check::watch(shared.clone()));
+        tokio::spawn(activity::watch(shared.clone()));
         let socket = match &listeners.socket {
             Some(socket) => {
                 let copy = socket.try_clone().and_then(UnixListener::from_std)?;
@@ -122,7 +126,10 @@ async fn accept_tcp(listener: TcpListener, shared: &Arc<Shared>, connections: &A
             () = closed(&mut closing) => return linger().await,
         };
         match accepted {
-            Ok((stream, _)) => connections.admit(stream, route::Door::Tcp, shared).await,
+            Ok((stream, _)) => {
+                let stream = activity::Own::new(stream);
+                connections.admit(stream, route::Door::Tcp, shared).await;
+            }
             Err(error) => {
                 // Out of descriptors, most likely: they come back.
                 tokio::time::sleep(Duration::from_millis(50)).await;

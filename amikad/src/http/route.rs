@@ -24,6 +24,7 @@ use super::challenge::Session;
 use super::limit::{Limit, Permit};
 use super::{events, guard, log_stream, tunnel};
 use crate::publish::{Command, Shared};
+use crate::{activity, exec_note};
 
 /// Size of a request's body.
 const BODY_LIMIT: usize = 64 << 10;
@@ -102,11 +103,22 @@ async fn route(
         }
         "/v1/status" => {
             allow(request, &[Method::GET, Method::HEAD])?;
+            shared.look_at_memory();
             Ok(json(StatusCode::OK, &shared.status()))
+        }
+        "/v1/activity" => {
+            allow(request, &[Method::GET, Method::HEAD])?;
+            query(request, &[])?;
+            Ok(json(StatusCode::OK, &activity::report(shared).await))
         }
         "/v1/events" => {
             allow(request, &[Method::GET])?;
             Ok(events::stream(request, shared.clone(), STREAMS.take(door)?))
+        }
+        "/v1/activity/input" => {
+            allow(request, &[Method::POST])?;
+            shared.activity.typed();
+            Ok(json(StatusCode::ACCEPTED, &json!({ "noted": true })))
         }
         "/v1/services/opencode" => {
             allow(request, &[Method::GET, Method::HEAD])?;
@@ -126,6 +138,15 @@ async fn route(
                 allow(request, &[Method::GET, Method::HEAD])?;
                 let query = query(request, &["tail", "since", "follow"])?;
                 return log_stream::stream(name, request, &query, shared, STREAMS.take(door)?);
+            }
+            if let Some(id) = other.strip_prefix("/v1/execs/") {
+                allow(request, &[Method::GET, Method::HEAD])?;
+                shared.look_at_memory();
+                let message = "nothing was started under that id, or it is long gone";
+                let found = exec_note::find(id);
+                return found
+                    .map(|exec| json(StatusCode::OK, &exec))
+                    .ok_or_else(|| error(StatusCode::NOT_FOUND, "not_found", message));
             }
             if let Some(port) = tunnel_port(other) {
                 allow(request, &[Method::POST])?;

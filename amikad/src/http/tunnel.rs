@@ -22,6 +22,7 @@ use tokio::net::TcpStream;
 use super::answer::{Answer, error, set, switching};
 use super::limit::Limit;
 use super::route::Door;
+use crate::activity;
 
 /// What the bytes after the answer are, in `Upgrade`.
 const PROTOCOL: &str = "tcp";
@@ -60,7 +61,8 @@ pub(super) async fn open(
         let _permit = permit;
         // A client that left before it got its answer has nothing to be told.
         let Ok(outside) = upgrade.await else { return };
-        let (mut outside, mut inside) = (TokioIo::new(outside), inside);
+        let outside = activity::Inward::new(TokioIo::new(outside), port);
+        let (mut outside, mut inside) = (outside, inside);
         // An end of one direction is carried over, and the other goes on.
         let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
     });
