@@ -13,7 +13,7 @@ export AMIKAD_DIR := $(OUT)/amikad
 export AMIKA := $(OUT)/amika
 PREFIX ?= $(HOME)/.local
 
-.PHONY: help demo test engines build bench bench-init scale lint engine base-image preset install schema crash-test browser-test clean-up
+.PHONY: help demo test engines build bench bench-init scale lint engine base-image preset install schema crash-test browser-test idle-test clean-up
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -37,6 +37,9 @@ build: ## Build amikad (static) and amika with it inside, into target/amika-dist
 
 browser-test: preset ## Sign in to a sandbox's OpenCode in a real Chromium
 	@scripts/browser-test
+
+idle-test: preset ## Show that what is left open keeps no sandbox active, in a real Chromium (minutes)
+	@scripts/idle-test
 
 crash-test: preset ## Break amika off at every request that it makes to the engine (minutes)
 	@scripts/test-images

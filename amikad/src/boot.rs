@@ -14,6 +14,7 @@ use crate::args::Place;
 use crate::beginning::Beginning;
 use crate::environment::Environment;
 use crate::files::read_small;
+use crate::limits::Limits;
 use crate::mapping;
 use crate::mounts::Mounts;
 use crate::places::{make_directory, make_home};
@@ -96,6 +97,7 @@ impl Boot {
         let mut children = environment.clone();
         children.remove_secrets();
         children.trust_repositories();
+        Limits::read().tell(&mut children);
         if Path::new(path::HOME).is_dir() {
             children.set_agent_home(own.home.as_deref());
         }

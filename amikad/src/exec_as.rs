@@ -4,7 +4,6 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +12,8 @@ use amika_core::contract::{env, path};
 use crate::args::ExecAs;
 use crate::boot::{choose_agent, nearest_directory};
 use crate::environment::{Environment, c_string};
+use crate::exec_note::{self, Note};
+use crate::limits::Limits;
 use crate::say::say;
 use crate::spawn::explain_exec;
 use crate::sys;
@@ -41,7 +42,7 @@ pub(crate) fn exec_as(exec: &ExecAs) -> i32 {
         // Without a terminal, a session of its own, so that `kill` reaches all of it. With one,
         // the engine made this process its leader already.
         let _ = nix::unistd::setsid();
-        if let Err(error) = register(id) {
+        if let Err(error) = exec_note::write(id) {
             say(format!(
                 "cannot note process {id} in {}: {error}",
                 path::EXEC_DIR
@@ -49,6 +50,7 @@ pub(crate) fn exec_as(exec: &ExecAs) -> i32 {
             return OWN_FAILURE;
         }
     }
+    crate::spawn::raise_own_oom_score();
     let changes = uid != user.identity.uid || exec.place.user.is_some() && uid == 0;
     if changes && let Err(error) = user.identity.assume() {
         let name = user
@@ -90,6 +92,7 @@ fn environment(exec: &ExecAs, own: &User, user: &User) -> Environment {
     let chosen = environment.take_chosen();
     environment.remove_secrets();
     environment.trust_repositories();
+    Limits::read().tell(&mut environment);
     if Path::new(path::HOME).is_dir() {
         environment.set_agent_home(own.home.as_deref());
     }
@@ -107,6 +110,8 @@ fn environment(exec: &ExecAs, own: &User, user: &User) -> Environment {
             environment.set(key, value);
         }
     }
+    // Ours alone: what the program starts is its affair.
+    environment.remove(env::EXEC_TURN);
     environment
 }
 
@@ -152,53 +157,6 @@ fn is_no_shell(shell: &Path) -> bool {
     )
 }
 
-/// Notes this process under `id`: number and start time, which together never come again.
-fn register(id: &str) -> io::Result<()> {
-    forget_the_gone();
-    let pid = std::process::id();
-    let start = start_time(pid).ok_or(io::ErrorKind::NotFound)?;
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    let file = Path::new(path::EXEC_DIR).join(id);
-    if let Some(directory) = file.parent() {
-        fs::create_dir_all(directory)?;
-    }
-    io::Write::write_all(
-        &mut options.open(file)?,
-        format!("{pid} {start}\n").as_bytes(),
-    )
-}
-
-/// Removes the notes of processes that ended: nobody else learns of their end.
-fn forget_the_gone() {
-    for entry in fs::read_dir(path::EXEC_DIR).into_iter().flatten().flatten() {
-        let file = entry.path();
-        // Empty: about to be written by its process.
-        let text = fs::read_to_string(&file).unwrap_or_default();
-        if !text.is_empty() && registered(&text).is_none() {
-            let _ = fs::remove_file(file);
-        }
-    }
-}
-
-/// The process a note means, if it still lives.
-fn registered(note: &str) -> Option<u32> {
-    let (pid, start) = note.trim().split_once(' ')?;
-    let pid = pid.parse().ok()?;
-    (start_time(pid)? == start.parse::<u64>().ok()?).then_some(pid)
-}
-
-/// When a process started, in ticks since the machine's boot; none if it ended.
-fn start_time(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let fields = stat.get(stat.rfind(')')? + 1..)?;
-    let mut fields = fields.split_ascii_whitespace();
-    let state = fields.next()?;
-    // Field 22 of proc(5), counted from the state, which is field 3.
-    let ticks = fields.nth(18)?.parse().ok()?;
-    (state != "Z" && state != "X").then_some(ticks)
-}
-
 /// Signals the process group of what `exec-as --id` started; 3 if it is gone.
 pub(crate) fn kill(id: &str, signo: i32) -> i32 {
     let file = Path::new(path::EXEC_DIR).join(id);
@@ -210,7 +168,7 @@ pub(crate) fn kill(id: &str, signo: i32) -> i32 {
             return 1;
         }
     };
-    let Some(pid) = registered(&note).and_then(|pid| i32::try_from(pid).ok()) else {
+    let Some(pid) = Note::read(&note).and_then(Note::living) else {
         let _ = fs::remove_file(&file);
         return GONE;
     };

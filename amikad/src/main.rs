@@ -4,20 +4,25 @@
 //! `lifecycle`, which decides, and carries out what it says; `http` shows all of it to the host.
 #![cfg_attr(not(test), no_main)]
 
+mod activity;
 mod args;
 mod beginning;
 mod boot;
+mod cgroup;
 mod environment;
 mod exec_as;
+mod exec_note;
 mod file_rights;
 mod files;
 mod handover;
 mod http;
 mod lifecycle;
+mod limits;
 mod listening;
 mod logs;
 mod mapping;
 mod mounts;
+mod out_of_memory;
 mod places;
 mod ports;
 mod probe;

@@ -5,12 +5,15 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use amika_core::wire::{Change, Status};
+use amika_core::wire::{Change, Changed, OutOfMemory, Status};
 use nix::sys::eventfd::EventFd;
 use tokio::sync::{oneshot, watch};
 
+use crate::activity::Meter;
 use crate::lifecycle::Millis;
 use crate::logs::Log;
+use crate::out_of_memory::Watch;
+use crate::say::note;
 use crate::secrets::Secrets;
 use crate::service::{COUNT, ServiceId};
 
@@ -125,6 +128,10 @@ pub(crate) struct Shared {
     pub(crate) secrets: Secrets,
     /// The daemon's start.
     pub(crate) started: Instant,
+    /// Whether anything goes on in the sandbox.
+    pub(crate) activity: Meter,
+    /// What the kernel ended for want of memory.
+    memory: Watch,
 }
 
 impl Shared {
@@ -144,7 +151,31 @@ impl Shared {
             mailbox,
             secrets,
             started,
+            activity: Meter::default(),
+            memory: Watch::begin(),
         }
+    }
+
+    /// Looks whether the kernel ended processes for want of memory, and tells of it if so. Cheap: one small file.
+    pub(crate) fn look_at_memory(&self) -> OutOfMemory {
+        let (now, more) = self.memory.look();
+        if more > 0 {
+            note(crate::out_of_memory::sentence(more));
+            let status = &lock(&self.snapshot).status.clone();
+            lock(&self.history).push(Change {
+                seq: 0,
+                at: now.last_at.unwrap_or_default(),
+                changed: Changed::OutOfMemory,
+                phase: status.phase,
+                outcome: status.outcome,
+                setup: status.setup.state,
+                cmd: status.cmd.state,
+                services: crate::status::states(&status.services),
+                out_of_memory_kills: now.kills,
+            });
+            self.version.send_modify(|version| *version += 1);
+        }
+        now
     }
 
     /// Milliseconds since the daemon's start.
@@ -172,6 +203,7 @@ impl Shared {
         } = lock(&self.snapshot).clone();
         let now = self.now();
         status.uptime_ms = now;
+        status.out_of_memory = self.memory.known();
         if let Some(since) = setup_since {
             status.setup.duration_ms = Some(now.saturating_sub(since));
         }
@@ -243,6 +275,7 @@ mod tests {
                 setup: SetupState::Absent,
                 cmd: CmdState::Running,
                 services: BTreeMap::new(),
+                out_of_memory_kills: 0,
             });
         }
         assert_eq!(history.from(0).unwrap().seq, 10, "ten are lost");

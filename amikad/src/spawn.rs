@@ -53,9 +53,28 @@ impl Launch<'_> {
 
 /// The score that makes the kernel end a child rather than amikad when memory is short.
 fn raised_oom_score() -> Option<String> {
-    let own = std::fs::read_to_string("/proc/self/oom_score_adj").ok()?;
-    let own: i32 = own.trim().parse().ok()?;
-    Some((own + 300).min(1000).to_string())
+    Some(above(oom_score("self")?).to_string())
+}
+
+/// Gives this process, which the engine started beside amikad, the score that amikad's children have.
+pub(crate) fn raise_own_oom_score() {
+    let (Some(own), Some(amikads)) = (oom_score("self"), oom_score("1")) else {
+        return;
+    };
+    // Whoever is above it already was raised by its parent, or by somebody who wants it so.
+    if own < above(amikads) {
+        // Raising is always allowed; where /proc is read-only it stays as it is.
+        let _ = std::fs::write("/proc/self/oom_score_adj", above(amikads).to_string());
+    }
+}
+
+fn oom_score(process: &str) -> Option<i32> {
+    let score = std::fs::read_to_string(format!("/proc/{process}/oom_score_adj")).ok()?;
+    score.trim().parse().ok()
+}
+
+fn above(score: i32) -> i32 {
+    (score + 300).min(1000)
 }
 
 /// Exit code and sentence for a program that could not be started: 127 not found, 126 found but

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use amika_core::contract::API_VERSION;
-use amika_core::wire::{Change, Changed, Cmd, Service, ServiceState, Services, Setup, Status};
+use amika_core::wire::{
+    Change, Changed, Cmd, OutOfMemory, Service, ServiceState, Services, Setup, Status,
+};
 
 use crate::lifecycle::{Millis, State};
 use crate::publish::Snapshot;
@@ -69,6 +71,8 @@ pub(crate) fn snapshot(state: &State, facts: &Facts) -> Snapshot {
         services: services(state),
         reaped_orphans: facts.orphans,
         stop_signal: state.stop_signal,
+        // Known to whoever publishes it.
+        out_of_memory: OutOfMemory::default(),
     };
     let setup_since = setup.started_at.filter(|_| setup.ended_at.is_none());
     Snapshot {
@@ -106,9 +110,7 @@ pub(crate) fn changes(old: &Status, new: &Status, at: u64) -> Vec<Change> {
         (Changed::Setup, old.setup.state != new.setup.state),
         (Changed::Cmd, old.cmd.state != new.cmd.state),
     ];
-    let services: BTreeMap<String, ServiceState> = (new.services.0.iter())
-        .map(|(name, service)| (name.clone(), service.state))
-        .collect();
+    let services = states(&new.services);
     let differing = services.iter().map(|(name, state)| {
         let differs = old.services.state(name) != *state;
         (Changed::Service(name.clone()), differs)
@@ -127,7 +129,16 @@ pub(crate) fn changes(old: &Status, new: &Status, at: u64) -> Vec<Change> {
             setup: new.setup.state,
             cmd: new.cmd.state,
             services: services.clone(),
+            out_of_memory_kills: new.out_of_memory.kills,
         })
+        .collect()
+}
+
+/// How each service stands, under its name.
+pub(crate) fn states(services: &Services) -> BTreeMap<String, ServiceState> {
+    let states = services.0.iter();
+    states
+        .map(|(name, service)| (name.clone(), service.state))
         .collect()
 }
 

@@ -10,6 +10,7 @@
 
 mod support;
 
+mod activity;
 mod agents;
 mod alone;
 mod bad_input;
@@ -39,6 +40,7 @@ mod impostor;
 mod interrupt;
 mod labels;
 mod lifecycle;
+mod limits;
 mod logs;
 mod mounts;
 mod names;

@@ -9,10 +9,10 @@ use amika_core::wire::{Service, ServiceState};
 use futures_util::StreamExt as _;
 
 use crate::daemon::{Client, LogPart, read_boot_record};
-use amika_engine::{ContainerSpec, Engine, EngineError};
 use crate::error::{CommandError, ExitCode, Kind, Result};
 use crate::preset::Preset;
 use crate::sandbox::Sandbox;
+use amika_engine::{ContainerSpec, Engine, EngineError};
 
 /// What an engine inside must have, for people.
 const NEEDED: &str = "SYS_ADMIN and NET_ADMIN, no seccomp filter and no masked paths";

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use amika_core::proof::Key;
 use amika_core::tunnel::Upgrade;
-use amika_core::wire::{Listener, OpenCodeAccess, Status};
+use amika_core::wire::{Activity, Exec, Listener, OpenCodeAccess, Status};
 use bytes::Bytes;
 use futures_util::Stream;
 use http_body_util::BodyExt as _;
@@ -127,6 +127,25 @@ impl Client {
     /// `GET /v1/status`.
     pub async fn status(&self) -> Result<Status, ClientError> {
         self.document("/v1/status").await
+    }
+
+    /// Whether anything goes on in the sandbox; it is measured from the first such question on.
+    pub async fn activity(&self) -> Result<Activity, ClientError> {
+        self.document("/v1/activity").await
+    }
+
+    /// Tells that somebody wrote to the standard input of a program in the sandbox.
+    pub async fn tell_input(&self) -> Result<(), ClientError> {
+        let response = self.send(|| Request::post("/v1/activity/input")).await?;
+        if response.status() == StatusCode::ACCEPTED {
+            return Ok(());
+        }
+        Err(refused(response).await)
+    }
+
+    /// What is known of a program that was started with this id.
+    pub async fn exec(&self, id: &str) -> Result<Exec, ClientError> {
+        self.document(&format!("/v1/execs/{id}")).await
     }
 
     /// How to sign in to OpenCode.

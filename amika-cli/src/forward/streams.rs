@@ -36,7 +36,7 @@ async fn one(stream: TcpStream, to: To) {
     // Keystrokes are small; without it they wait for each other.
     let _ = stream.set_nodelay(true);
     match to.open(Upgrade::TcpFrames).await {
-        Some(tunnel) => amika_tunnel::carry(stream, tunnel).await,
+        Some(tunnel) => amika_tunnel::carry(stream, tunnel, |_| {}).await,
         // Nobody there is a refusal, as far as a connection that was taken can be refused.
         None => drop(stream.set_zero_linger()),
     }

@@ -12,6 +12,6 @@ pub(crate) use input::Input;
 pub(crate) use kind::description;
 pub(crate) use output::{Output, Target};
 pub(crate) use raw::{RawMode, is_terminal, size};
-pub(crate) use session::{Remote, Streams, kill, run, run_watched};
+pub(crate) use session::{Known, Remote, Streams, kill, run, run_as};
 pub(crate) use signals::{Signal, Signals};
-pub(crate) use watch::Watch;
+pub(crate) use watch::{Unwatched, Watch};

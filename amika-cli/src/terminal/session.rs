@@ -12,7 +12,9 @@ use tokio::task::JoinSet;
 
 use super::watch::Unwatched;
 use super::{Input, Output, RawMode, Signal, Signals, Target, Watch};
+use crate::daemon::Client;
 use crate::error::{CommandError, ExitCode, Result};
+use crate::sandbox::Sandbox;
 use amika_engine::{Engine, EngineError, ExecOutput, ExecSession, ExecSpec};
 
 /// Root by numbers: an image need not have a name for it.
@@ -31,6 +33,8 @@ const FIRST_RESIZE: Duration = Duration::from_secs(2);
 const HANG_UP_GRACE: Duration = Duration::from_secs(2);
 /// How long the engine may take to take a signal that is to end the program.
 const DELIVERY: Duration = Duration::from_secs(8);
+/// How often amikad is told that somebody writes: it takes a sample every 10 s.
+const TELL_INTERVAL: Duration = Duration::from_secs(4);
 /// Exit code of what SIGTERM ended, as shells have it.
 const TERMINATED: u8 = 143;
 /// Signals for a program that nobody listens to any more, with the time that each is given. SIGPIPE
@@ -119,23 +123,61 @@ pub(crate) async fn run(
     input: Option<Input>,
     signals: &mut Signals,
 ) -> Result<u8> {
-    run_watched(engine, container, remote, input, signals, &mut Unwatched).await
+    {
+        let known = Known {
+            id: new_id(),
+            amikad: None,
+        };
+        run_as(
+            engine,
+            container,
+            &known,
+            remote,
+            input,
+            signals,
+            &mut Unwatched,
+        )
+        .await
+    }
 }
 
-/// As [`run`], with somebody who reads along.
+/// What amikad knows of a program, and is told.
+pub(crate) struct Known {
+    /// Its id of the program.
+    pub(crate) id: String,
+    /// Who is told that somebody writes to the program, where it is worth telling: on a terminal the kernel does.
+    pub(crate) amikad: Option<Client>,
+}
+
+impl Known {
+    /// A program in this sandbox, under a new id.
+    pub(crate) fn new(engine: &Engine, sandbox: &Sandbox) -> Self {
+        Self {
+            id: new_id(),
+            // Without a key of ours nobody can be told, and the program runs all the same.
+            amikad: sandbox.client(engine).ok(),
+        }
+    }
+}
+
+fn new_id() -> String {
+    hex(&rand::random::<[u8; 8]>())
+}
+
+/// As [`run`], with amikad and somebody who reads along.
 ///
 /// # Errors
 /// As [`run`].
-pub(crate) async fn run_watched(
+pub(crate) async fn run_as(
     engine: &Engine,
     container: &str,
+    known: &Known,
     remote: &Remote,
     input: Option<Input>,
     signals: &mut Signals,
     watch: &mut dyn Watch,
 ) -> Result<u8> {
-    let id = hex(&rand::random::<[u8; 8]>());
-    let spec = remote.spec(&id);
+    let spec = remote.spec(&known.id);
     let _raw = match remote.streams {
         Streams::Terminal => Some(
             RawMode::enter()
@@ -168,7 +210,7 @@ pub(crate) async fn run_watched(
     let mut control = Control {
         engine: engine.clone(),
         container: container.to_owned(),
-        id,
+        id: known.id.clone(),
         exec: session.id.clone(),
         streams: remote.streams,
         interrupts: 0,
@@ -183,7 +225,11 @@ pub(crate) async fn run_watched(
         Some(input) => input,
         None => Input::start().map_err(|error| broken("standard input cannot be read", &error))?,
     };
-    control.attend(session, input, signals, watch).await
+    let teller = known
+        .amikad
+        .clone()
+        .filter(|_| remote.streams == Streams::Separate);
+    control.attend(session, input, teller, signals, watch).await
 }
 
 /// What is done to a program from outside while it runs.
@@ -210,6 +256,7 @@ impl Control {
         mut self,
         session: ExecSession,
         input: Input,
+        teller: Option<Client>,
         signals: &mut Signals,
         watch: &mut dyn Watch,
     ) -> Result<u8> {
@@ -221,7 +268,7 @@ impl Control {
                 // was typed ahead waits, so that no command sees a terminal without a size.
                 let _ = tokio::time::timeout(FIRST_RESIZE, resize(engine, exec)).await;
             }
-            feed(input, session.input).await;
+            feed(input, session.input, teller).await;
         });
         let (unheard, mut nobody_listens) = tokio::sync::oneshot::channel();
         let mut ending = std::pin::pin!(drain(
@@ -356,9 +403,26 @@ async fn resize(engine: Engine, exec: String) {
     }
 }
 
-/// Passes standard input on, and its end.
-async fn feed(mut input: Input, mut remote: std::pin::Pin<Box<dyn tokio::io::AsyncWrite + Send>>) {
+/// Passes standard input on, and its end; tells amikad now and then that there was some.
+async fn feed(
+    mut input: Input,
+    mut remote: std::pin::Pin<Box<dyn tokio::io::AsyncWrite + Send>>,
+    teller: Option<Client>,
+) {
+    let mut told: Option<tokio::time::Instant> = None;
     while let Some(bytes) = input.next().await {
+        if let Some(amikad) = &teller
+            && told.is_none_or(|at| at.elapsed() > TELL_INTERVAL)
+        {
+            told = Some(tokio::time::Instant::now());
+            let amikad = amikad.clone();
+            // Beside it: no byte waits for that.
+            tokio::spawn(async move {
+                if let Err(error) = amikad.tell_input().await {
+                    tracing::debug!(%error, "amikad is not told of input");
+                }
+            });
+        }
         // A program that closed its input has had enough; it may still have much to say.
         if remote.write_all(&bytes).await.is_err() || remote.flush().await.is_err() {
             return;

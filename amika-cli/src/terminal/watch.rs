@@ -19,6 +19,6 @@ pub(crate) trait Watch: Send {
 }
 
 /// Looks at nothing.
-pub(super) struct Unwatched;
+pub(crate) struct Unwatched;
 
 impl Watch for Unwatched {}

@@ -1,7 +1,7 @@
 //! `GET /v1/events`: what changed so far and what changes from now on, without a gap.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use amika_core::wire::{PortChange, port_changes};
 use hyper::body::Bytes;
@@ -16,6 +16,8 @@ use crate::publish::{Shared, closed};
 
 /// A sign of life when nothing happens.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
+/// How often memory is looked at while somebody follows: the kernel does not call.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Answers with the event stream.
 pub(super) fn stream(request: &Parts, shared: Arc<Shared>, permit: StreamPermit) -> Answer {
@@ -42,11 +44,13 @@ fn resume_after(id: &str, boot: &str) -> Option<u64> {
 async fn write(shared: &Shared, boot: &str, mut next: u64, sender: &mpsc::Sender<Bytes>) {
     let mut published = shared.subscribe();
     let mut closing = shared.closing.subscribe();
+    let mut quiet_since = Instant::now();
     // Who follows events asks for ports, too: what listens is looked for from now on.
     let mut listening: List = Arc::new([]);
     let (mut latest, mut ports) = ports::follow().await;
     loop {
         published.mark_unchanged();
+        shared.look_at_memory();
         let last_round = *closing.borrow();
         // A slow client waits here, alone: what it misses meanwhile is counted and told.
         while let Some(change) = shared.change_from(next) {
@@ -67,6 +71,7 @@ data: {data}
 "
             );
             next = change.seq + 1;
+            quiet_since = Instant::now();
             if sender.send(text.into()).await.is_err() {
                 return;
             }
@@ -86,7 +91,11 @@ data: {data}
             Ok(()) = ports.changed() => latest.clone_from(&ports.borrow_and_update()),
             () = closed(&mut closing) => {}
             () = sender.closed() => return,
-            () = tokio::time::sleep(PING_INTERVAL) => {
+            () = tokio::time::sleep(LOOK_INTERVAL) => {
+                if quiet_since.elapsed() < PING_INTERVAL {
+                    continue;
+                }
+                quiet_since = Instant::now();
                 if sender.send(Bytes::from_static(b": ping\n\n")).await.is_err() {
                     return;
                 }

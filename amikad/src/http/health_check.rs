@@ -74,30 +74,40 @@ async fn outlives(
     }
 }
 
+/// Size of an answer that is still read.
+const ANSWER_LIMIT: usize = 1 << 20;
+
 /// One check; none unless the answer says that the service is up.
 async fn check(probe: &Probe, shared: &Shared) -> Option<()> {
+    let answer = ask(probe, probe.path, shared).await?;
+    (probe.is_up)(&answer).then_some(())
+}
+
+/// What a service answers to a GET of `target`; none unless it is a success.
+pub(super) async fn ask(probe: &Probe, target: &str, shared: &Shared) -> Option<Bytes> {
     match probe.at {
         Endpoint::Port(port) => {
             let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()?;
-            ask(stream, probe, shared).await
+            get(stream, probe, target, shared).await
         }
         Endpoint::Socket(path) => {
             let stream = UnixStream::connect(path).await.ok()?;
-            ask(stream, probe, shared).await
+            get(stream, probe, target, shared).await
         }
     }
 }
 
-async fn ask(
+async fn get(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     probe: &Probe,
+    target: &str,
     shared: &Shared,
-) -> Option<()> {
+) -> Option<Bytes> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .ok()?;
     let talk = async {
-        let mut request = Request::get(probe.path)
+        let mut request = Request::get(target)
             .header(header::HOST, "127.0.0.1")
             .header(header::CONNECTION, "close");
         if let Some(authorization) = probe.authorization {
@@ -108,11 +118,11 @@ async fn ask(
         if !response.status().is_success() {
             return None;
         }
-        let body = Limited::new(response.into_body(), 64 << 10)
+        let body = Limited::new(response.into_body(), ANSWER_LIMIT)
             .collect()
             .await
             .ok()?;
-        (probe.is_up)(&body.to_bytes()).then_some(())
+        Some(body.to_bytes())
     };
     let mut talk = std::pin::pin!(talk);
     tokio::select! {

@@ -14,6 +14,7 @@ mod log_stream;
 mod ports;
 mod route;
 mod tunnel;
+mod turns;
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,7 +33,9 @@ use tokio::net::{TcpListener, TcpStream, UnixListener};
 use challenge::Session;
 use connections::Connections;
 pub(crate) use listeners::Listeners;
+pub(crate) use turns::is_busy as opencode_is_busy;
 
+use crate::activity;
 use crate::publish::{Shared, closed};
 use crate::say::say;
 use crate::service::ServiceId;
@@ -101,6 +104,7 @@ fn serve(shared: &Arc<Shared>, listeners: &mut Listeners) -> std::io::Result<()>
         for id in ServiceId::all() {
             tokio::spawn(health_check::watch(id, shared.clone()));
         }
+        tokio::spawn(activity::watch(shared.clone()));
         let socket = match &listeners.socket {
             Some(socket) => {
                 let copy = socket.try_clone().and_then(UnixListener::from_std)?;
@@ -133,6 +137,7 @@ async fn accept_tcp(listener: TcpListener, shared: &Arc<Shared>, connections: &A
         match accepted {
             Ok((stream, _)) => {
                 keep_alive(&stream);
+                let stream = activity::Own::new(stream);
                 connections.admit(stream, route::Door::Tcp, shared).await;
             }
             Err(error) => {

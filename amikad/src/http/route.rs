@@ -25,6 +25,7 @@ use super::limit::{Limit, Permit};
 use super::{events, guard, log_stream, ports, tunnel};
 use crate::publish::{Command, Shared};
 use crate::service::ServiceId;
+use crate::{activity, exec_note};
 
 /// Size of a request's body.
 const BODY_LIMIT: usize = 64 << 10;
@@ -103,11 +104,22 @@ async fn route(
         }
         "/v1/status" => {
             allow(request, &[Method::GET, Method::HEAD])?;
+            shared.look_at_memory();
             Ok(json(StatusCode::OK, &shared.status()))
+        }
+        "/v1/activity" => {
+            allow(request, &[Method::GET, Method::HEAD])?;
+            query(request, &[])?;
+            Ok(json(StatusCode::OK, &activity::report(shared).await))
         }
         "/v1/events" => {
             allow(request, &[Method::GET])?;
             Ok(events::stream(request, shared.clone(), STREAMS.take(door)?))
+        }
+        "/v1/activity/input" => {
+            allow(request, &[Method::POST])?;
+            shared.activity.typed();
+            Ok(json(StatusCode::ACCEPTED, &json!({ "noted": true })))
         }
         "/v1/ports" => {
             allow(request, &[Method::GET, Method::HEAD])?;
@@ -134,6 +146,15 @@ async fn route(
             if let Some(id) = service_to_restart(other) {
                 allow(request, &[Method::POST])?;
                 return restart(id, request, body, shared).await;
+            }
+            if let Some(id) = other.strip_prefix("/v1/execs/") {
+                allow(request, &[Method::GET, Method::HEAD])?;
+                shared.look_at_memory();
+                let message = "nothing was started under that id, or it is long gone";
+                let found = exec_note::find(id);
+                return found
+                    .map(|exec| json(StatusCode::OK, &exec))
+                    .ok_or_else(|| error(StatusCode::NOT_FOUND, "not_found", message));
             }
             if let Some(port) = tunnel_port(other) {
                 allow(request, &[Method::POST])?;

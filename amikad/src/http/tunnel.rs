@@ -22,6 +22,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use super::answer::{Answer, error, set, switching};
 use super::limit::Limit;
 use super::route::Door;
+use crate::activity;
 
 /// What the bytes after the answer may be, in `Upgrade`.
 const PROTOCOLS: &str = "tcp, tcp-frames, udp";
@@ -58,17 +59,20 @@ pub(super) async fn open(
         let _permit = permit;
         // A client that left before it got its answer has nothing to be told.
         let Ok(outside) = upgrade.await else { return };
-        inside.serve(outside).await;
+        inside
+            .serve(outside, &mut activity::Inward::new(port))
+            .await;
     });
     Ok(switching(HeaderValue::from_static(protocol.as_str())))
 }
 
 impl Inside {
-    async fn serve(self, outside: Upgraded) {
+    /// What comes from outside is shown to `inward`.
+    async fn serve(self, outside: Upgraded, inward: &mut activity::Inward) {
         match self {
-            Self::Stream(stream) => pump::bytes(outside, stream).await,
-            Self::Frames(stream) => pump::frames(outside, stream).await,
-            Self::Datagrams(socket) => pump::datagrams(outside, socket).await,
+            Self::Stream(stream) => pump::bytes(outside, stream, inward).await,
+            Self::Frames(stream) => pump::frames(outside, stream, inward).await,
+            Self::Datagrams(socket) => pump::datagrams(outside, socket, inward).await,
         }
     }
 }

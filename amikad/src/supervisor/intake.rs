@@ -5,8 +5,9 @@ use crate::lifecycle::{Event, ServiceEvent};
 use crate::publish::Command;
 use crate::say::note;
 use crate::service::ServiceId;
-use crate::sys;
+use crate::sys::{self, End};
 
+const SIGKILL: i32 = 9;
 const SIGPIPE: i32 = 13;
 const SIGCHLD: i32 = 17;
 const SIGTTIN: i32 = 21;
@@ -29,6 +30,10 @@ impl Supervisor {
 
     pub(super) fn reap(&mut self) {
         while let Some((pid, end)) = sys::reap() {
+            if end == End::Signal(SIGKILL) {
+                // The kernel's own way to end a process for want of memory.
+                self.survive(|this| this.shared.look_at_memory());
+            }
             let role = Some(pid);
             if role == self.setup_pid {
                 self.setup_pid = None;

@@ -18,6 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use amika_core::contract::env;
 use amika_core::hex::hex;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -140,6 +141,13 @@ impl Supervisor {
         secrets.prepare_token();
         let listeners = Listeners::bind();
         let shared = Arc::new(Shared::new(published.clone(), mailbox, secrets, started));
+        if boot
+            .environment
+            .get(env::ACTIVITY)
+            .is_some_and(|value| value == "1")
+        {
+            shared.activity.ask();
+        }
         Self {
             boot,
             state,

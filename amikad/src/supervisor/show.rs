@@ -13,6 +13,7 @@ impl Supervisor {
     pub(super) fn record(&mut self) {
         let mut status = snapshot(&self.state, &self.facts).status;
         status.uptime_ms = self.shared.now();
+        status.out_of_memory = self.shared.look_at_memory();
         if let Some(log) = self.shared.logs().setup {
             status.setup.log_bytes = log.total();
             status.setup.log_truncated = log.truncated();
@@ -71,6 +72,7 @@ fn sentence(change: &Change) -> String {
         Changed::Setup => word(change.setup),
         Changed::Cmd => word(change.cmd),
         Changed::Service(name) => word(change.services.get(name)),
+        Changed::OutOfMemory => change.out_of_memory_kills.to_string(),
     };
     format!("{} is {state}", word(&change.changed))
 }

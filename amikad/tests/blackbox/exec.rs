@@ -169,7 +169,7 @@ fn kill_reaches_the_whole_group_of_an_exec_and_knows_when_it_is_gone() {
 #[test]
 fn a_process_that_took_the_number_is_never_signalled() {
     let sandbox = sandbox();
-    let script = "echo \"1 12345\" > /run/amikad/exec/stale";
+    let script = "echo \"1 12345 0 program\" > /run/amikad/exec/stale";
     assert_eq!(output(&sandbox, &["sh", "-c", script]).0, 0);
     assert_eq!(
         output(&sandbox, &["/amikad", "kill", "--id", "stale", "KILL"]).0,

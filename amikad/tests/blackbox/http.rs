@@ -94,6 +94,7 @@ fn status_has_the_documented_shape_and_no_arguments() {
         "uptime_ms",
         "reaped_orphans",
         "stop_signal",
+        "out_of_memory",
     ] {
         assert!(status.get(key).is_some(), "{key}");
     }
@@ -108,6 +109,9 @@ fn everything_under_v1_needs_the_token() {
         "/v1/logs/setup",
         "/v1/services/opencode",
         "/v1/services/opencode/restart",
+        "/v1/activity",
+        "/v1/activity/input",
+        "/v1/execs/x",
         "/v1/nonsense",
         "/v1",
         "/v1/",

@@ -7,6 +7,7 @@
     reason = "tests: their names are their documentation, and a panic is how they fail"
 )]
 
+mod activity;
 mod challenge;
 mod cmd;
 mod degrade;

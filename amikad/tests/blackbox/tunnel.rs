@@ -31,7 +31,7 @@ fn echo(address: &str) -> Sandbox {
 }
 
 /// A tunnel, unless it is refused.
-fn tunnel(sandbox: &Sandbox, port: &str) -> Result<TcpStream, u16> {
+pub fn tunnel(sandbox: &Sandbox, port: &str) -> Result<TcpStream, u16> {
     let (mut stream, proof) = sandbox.prove();
     let request = format!(
         "POST /v1/ports/{port}/tunnel HTTP/1.1\r\nHost: localhost\r\n{proof}\r\n{UPGRADE}\r\n"

@@ -125,6 +125,11 @@ pub mod env {
     /// which no name has: their values win over what amikad sets. They come as the process's environment
     /// and not as arguments, which anybody in the sandbox can read, and which the engine puts into its events.
     pub const EXEC_ENV: &str = "AMIKA_EXEC_ENV";
+    /// `1` on a program that `amikad exec-as` runs: it is an agent's turn, and the sandbox is active for as long as
+    /// it runs.
+    pub const EXEC_TURN: &str = "AMIKA_EXEC_TURN";
+    /// `1` measures from the start on whether the sandbox is active; else measuring begins when somebody asks.
+    pub const ACTIVITY: &str = "AMIKA_ACTIVITY";
     /// Password of the OpenCode web server; given to that process alone.
     pub const OPENCODE_PASSWORD: &str = "OPENCODE_SERVER_PASSWORD";
 }

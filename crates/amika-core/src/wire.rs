@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+mod activity;
 mod listener;
 
+pub use activity::{Activity, Exec, OutOfMemory, Reason};
 pub use listener::{Listener, PortChange, port_changes};
 
 /// Where a boot stands. Phases only ever advance, in the order of the variants.
@@ -206,6 +208,9 @@ pub struct Status {
     pub reaped_orphans: u64,
     /// Number of the signal that asked for the end.
     pub stop_signal: Option<i32>,
+    /// What the kernel ended for want of memory.
+    #[serde(default)]
+    pub out_of_memory: OutOfMemory,
 }
 
 /// What a boot leaves in the state directory, rewritten at every transition.
@@ -244,6 +249,8 @@ pub enum Changed {
     Setup,
     /// [`Cmd::state`].
     Cmd,
+    /// [`Status::out_of_memory`]: the kernel ended processes for want of memory.
+    OutOfMemory,
     /// [`Service::state`] of the service of this name.
     #[serde(untagged)]
     Service(String),
@@ -267,6 +274,9 @@ pub struct Change {
     pub setup: SetupState,
     /// CMD.
     pub cmd: CmdState,
+    /// Processes ended for want of memory so far.
+    #[serde(default)]
+    pub out_of_memory_kills: u64,
     /// Each supervised service, under its name.
     #[serde(flatten)]
     pub services: BTreeMap<String, ServiceState>,

@@ -24,15 +24,15 @@ enum Over {
 }
 
 /// Carries `connection` over `tunnel` until both directions are over, or one side broke: an end of one direction
-/// leaves the other open, a reset is a reset on the other side.
-pub async fn carry<T>(mut connection: TcpStream, tunnel: T)
+/// leaves the other open, a reset is a reset on the other side. What comes out of the tunnel is shown to `seen`.
+pub async fn carry<T>(mut connection: TcpStream, tunnel: T, seen: impl FnMut(&[u8]))
 where
     T: AsyncRead + AsyncWrite,
 {
     let (from_tunnel, mut to_tunnel) = split(tunnel);
     let is_whole = {
         let (from_here, to_here) = connection.split();
-        both(from_here, to_here, from_tunnel, &mut to_tunnel).await
+        both(from_here, to_here, from_tunnel, &mut to_tunnel, seen).await
     };
     if !is_whole {
         // Dropped with this, it is a reset and no end.
@@ -47,8 +47,9 @@ async fn both(
     to_here: WriteHalf<'_>,
     from_tunnel: impl AsyncRead + Unpin,
     to_tunnel: &mut (impl AsyncWrite + Unpin),
+    seen: impl FnMut(&[u8]),
 ) -> bool {
-    let mut incoming = std::pin::pin!(incoming(from_tunnel, to_here));
+    let mut incoming = std::pin::pin!(incoming(from_tunnel, to_here, seen));
     let (out, back) = {
         let mut outgoing = std::pin::pin!(outgoing(from_here, to_tunnel));
         tokio::select! {
@@ -97,12 +98,17 @@ async fn outgoing(mut from: ReadHalf<'_>, to: &mut (impl AsyncWrite + Unpin)) ->
 }
 
 /// From the tunnel into this side's connection.
-async fn incoming(from: impl AsyncRead + Unpin, mut to: WriteHalf<'_>) -> Over {
+async fn incoming(
+    from: impl AsyncRead + Unpin,
+    mut to: WriteHalf<'_>,
+    mut seen: impl FnMut(&[u8]),
+) -> Over {
     let mut from = BufReader::with_capacity(CHUNK, from);
     let mut content = Vec::new();
     loop {
         match read_frame(&mut from, &mut content).await {
             Ok(Kind::Data) => {
+                seen(&content);
                 if to.write_all(&content).await.is_err() {
                     return Over::Broken;
                 }
@@ -141,8 +147,8 @@ mod tests {
         let (client, outside) = connected().await;
         let (inside, server) = connected().await;
         let (one, other): (DuplexStream, DuplexStream) = tokio::io::duplex(1024);
-        tokio::spawn(carry(outside, one));
-        tokio::spawn(carry(inside, other));
+        tokio::spawn(carry(outside, one, |_| {}));
+        tokio::spawn(carry(inside, other, |_| {}));
         (client, server)
     }
 
@@ -223,7 +229,7 @@ mod tests {
         for nonsense in [&b""[..], b"GET", b"\x00\x00\x05abc", b"\x01\x00\x01x"] {
             let (mut client, outside) = connected().await;
             let (one, mut other) = tokio::io::duplex(1024);
-            let carried = tokio::spawn(carry(outside, one));
+            let carried = tokio::spawn(carry(outside, one, |_| {}));
             other.write_all(nonsense).await.unwrap();
             drop(other);
             assert!(all(&mut client).await.is_err(), "{nonsense:?}");

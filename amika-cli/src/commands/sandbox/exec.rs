@@ -2,11 +2,12 @@
 
 use amika_core::exec_limit;
 
+use super::out_of_memory;
 use crate::App;
 use crate::args::sandbox::ExecArgs;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::sandbox::{Sandbox, looked_at_again};
-use crate::terminal::{self, Remote, Signal, Signals, Streams};
+use crate::terminal::{self, Known, Remote, Signal, Signals, Streams, Unwatched};
 use amika_engine::Engine;
 
 pub(super) async fn run(args: &ExecArgs, app: &App) -> Result<u8> {
@@ -46,7 +47,19 @@ async fn attempt(args: &ExecArgs, app: &App) -> Result<u8> {
         command: args.command.clone(),
         streams,
     };
-    terminal::run(&engine, container, &remote, None, &mut signals).await
+    let known = Known::new(&engine, &sandbox);
+    let code = terminal::run_as(
+        &engine,
+        container,
+        &known,
+        &remote,
+        None,
+        &mut signals,
+        &mut Unwatched,
+    )
+    .await?;
+    out_of_memory::tell(&engine, &sandbox, &known.id, code, app).await;
+    Ok(code)
 }
 
 /// Finds a sandbox that runs, unless the user breaks off.

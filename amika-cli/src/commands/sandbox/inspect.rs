@@ -8,7 +8,7 @@ use amika_core::contract::service::{DOCKERD, OPENCODE};
 use amika_core::credential::Agent;
 use amika_core::label::{Kind, key};
 use amika_core::untrusted::Untrusted;
-use amika_core::wire::{BootRecord, ServiceState, Status};
+use amika_core::wire::{Activity, BootRecord, OutOfMemory, Reason, ServiceState, Status};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -64,6 +64,8 @@ pub(super) struct InspectView {
     credentials: Vec<Agent>,
     /// How to sign in to OpenCode; none while it does not run.
     opencode: Option<OpenCodeView>,
+    /// Whether anything goes on in it, measured from the first such question on; none when it does not run.
+    activity: Option<Activity>,
     /// What amikad says now; none when it does not run.
     status: Option<Status>,
     /// How the last boot went, when it does not run.
@@ -178,6 +180,7 @@ pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
     let trust = sandbox.trust()?;
     let mut status = None;
     let mut access = None;
+    let mut activity = None;
     let mut last_boot = None;
     let mut answer = Answer::NotAsked;
     if sandbox.is_running() && sandbox.is_identified() {
@@ -185,6 +188,11 @@ pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
         let asked = tokio::time::timeout(LONGEST_ANSWER, client.status());
         status = asked.await.ok().and_then(Result::ok);
         answer = Answer::of(status.as_ref());
+        if status.is_some() {
+            // An amikad of an earlier version knows no such question.
+            let asked = tokio::time::timeout(LONGEST_ANSWER, client.activity());
+            activity = asked.await.ok().and_then(Result::ok);
+        }
         let off = ServiceState::Off;
         if status
             .as_ref()
@@ -234,6 +242,7 @@ pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
             username: access.username,
             password: access.password,
         }),
+        activity,
         status,
         last_boot,
         sandbox: base,
@@ -281,17 +290,27 @@ fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Resu
     if let Some(script) = &view.setup_script {
         line("Setup script", &claimed(script, is_foreign))?;
     }
-    let setup = view
+    let told = view
         .status
         .as_ref()
         .or(view.last_boot.as_ref().map(|boot| &boot.status));
-    if let Some(setup) = setup.map(|status| &status.setup) {
+    if let Some(setup) = told.map(|status| &status.setup) {
         let code = setup
             .exit_code
             .map(|code| format!(" (exit code {code})"))
             .unwrap_or_default();
         line("Setup", &format!("{}{code}", word(&setup.state)))?;
     }
+    line(
+        "Activity",
+        &view
+            .activity
+            .as_ref()
+            .map(activity_words)
+            .unwrap_or_default(),
+    )?;
+    let memory = told.map(|status| status.out_of_memory).unwrap_or_default();
+    line("Out of memory", &memory_words(memory))?;
     for port in &base.ports {
         let url = port
             .url
@@ -383,7 +402,41 @@ fn record_words(record: Trust) -> &'static str {
     }
 }
 
-/// When it was made, and how long ago that is.
+/// Whether it is at work, for people.
+fn activity_words(activity: &Activity) -> String {
+    if activity.active_because.is_empty() {
+        let idle = human_age(Duration::from_millis(activity.idle_ms));
+        return format!("idle for {idle}");
+    }
+    let reasons = activity.active_because.iter();
+    let reasons: Vec<&str> = reasons.copied().map(reason_words).collect();
+    format!("active: {}", reasons.join(", "))
+}
+
+fn reason_words(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Setup => "setup runs",
+        Reason::Turn => "an agent is at work",
+        Reason::Input => "somebody types",
+        Reason::Request => "somebody uses OpenCode",
+        Reason::Tunnel => "a forwarded port is used",
+        Reason::Cpu => "programs use the processor",
+        Reason::Network => "programs use the network",
+    }
+}
+
+/// What the kernel ended for want of memory, for people; nothing where it ended nothing.
+fn memory_words(memory: OutOfMemory) -> String {
+    let what = match memory.kills {
+        0 => return String::new(),
+        1 => "a process".to_owned(),
+        kills => format!("{kills} processes"),
+    };
+    let last = memory.last_at.map(created).unwrap_or_default();
+    format!("the kernel ended {what} in this boot, last at {last}")
+}
+
+/// When something was, and how long ago that is.
 fn created(at: u64) -> String {
     let time = i64::try_from(at)
         .ok()
@@ -407,6 +460,36 @@ fn word(value: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_goes_on_is_told_in_words() {
+        let activity = |idle_ms, because: &[Reason]| Activity {
+            last_active_at: 0,
+            idle_ms,
+            active_because: because.to_vec(),
+        };
+        assert_eq!(activity_words(&activity(185_000, &[])), "idle for 3m 05s");
+        assert_eq!(
+            activity_words(&activity(0, &[Reason::Turn, Reason::Cpu])),
+            "active: an agent is at work, programs use the processor"
+        );
+    }
+
+    #[test]
+    fn want_of_memory_is_told_where_there_was_one() {
+        let memory = |kills| OutOfMemory {
+            kills,
+            last_at: Some(1_795_336_329_001),
+        };
+        assert_eq!(memory_words(memory(0)), "");
+        let told = memory_words(memory(2));
+        assert!(
+            told.starts_with(
+                "the kernel ended 2 processes in this boot, last at 2026-11-22T08:32:09Z ("
+            ),
+            "{told}"
+        );
+    }
 
     #[test]
     fn the_time_of_making_is_told_with_its_age() {

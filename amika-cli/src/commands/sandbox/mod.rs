@@ -13,6 +13,7 @@ mod inspect;
 mod list;
 mod logs;
 mod open;
+mod out_of_memory;
 mod prompt;
 mod pull;
 mod rename;

@@ -7,17 +7,18 @@ mod launch;
 mod refusal;
 
 use amika_core::untrusted::Untrusted;
-use amika_core::{credential, exec_limit};
+use amika_core::{contract, credential, exec_limit};
 use launch::launch;
 use refusal::Refusals;
 
 use super::exec::{find_running, install_signals, interrupted, own_failure};
+use super::out_of_memory;
 use crate::App;
 use crate::args::agent::{Agent, PromptArgs};
 use crate::error::{CommandError, ExitCode, Kind, Result};
 use crate::sandbox::Sandbox;
 use crate::sign_ins;
-use crate::terminal::{self, Input, Remote, Signals, Streams};
+use crate::terminal::{self, Input, Known, Remote, Signals, Streams};
 use amika_engine::Engine;
 
 /// What a program that is not there ends with.
@@ -42,26 +43,31 @@ async fn attempt(args: &PromptArgs, app: &App) -> Result<u8> {
         None => signed_in(&engine, &sandbox).await,
     };
     let launch = launch(agent, args.ask, &args.args);
+    // amikad keeps it for itself: while a turn runs the sandbox is at work, however quiet it is.
+    let turn = (contract::env::EXEC_TURN.to_owned(), "1".to_owned());
     let remote = Remote {
         verb: "exec-as",
         user: sandbox.record.user.clone(),
         workdir: None,
-        env: launch.env,
+        env: [launch.env, vec![turn]].concat(),
         command: launch.command,
         streams: Streams::Separate,
     };
     let input = input(&args.prompt, &mut signals).await?;
     let container = &sandbox.container.id;
     let mut refusals = Refusals::new(launch.unwrap);
-    let code = terminal::run_watched(
+    let known = Known::new(&engine, &sandbox);
+    let code = terminal::run_as(
         &engine,
         container,
+        &known,
         &remote,
         Some(input),
         &mut signals,
         &mut refusals,
     )
     .await?;
+    out_of_memory::tell(&engine, &sandbox, &known.id, code, app).await;
     if code == NOT_FOUND {
         let program = &remote.command[0];
         app.out.note(&format!(
