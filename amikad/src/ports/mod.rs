@@ -2,7 +2,7 @@
 //!
 //! Nothing is connected to, so nobody notices being looked at. `diag` asks the kernel for sockets that wait and no
 //! others, `tables` reads them where that is not to be had, `owner` finds the process, `look` makes the list,
-//! and `watch` looks once a second for as long as somebody follows it.
+//! and `watch` looks at each tick for as long as somebody follows it.
 
 mod diag;
 mod look;

@@ -1,4 +1,4 @@
-//! Looks for who asks: once, or once a second for all who follow together. Nobody follows, nobody looks.
+//! Looks for who asks: once, or at each tick for all who follow together. Nobody follows, nobody looks.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -9,8 +9,8 @@ use tokio::sync::{Mutex, watch};
 
 use super::look::Looker;
 
-/// From one look to the next.
-const TICK: Duration = Duration::from_secs(1);
+/// From one look to the next: what begins to listen is known within that time, half of it at the median.
+const TICK: Duration = Duration::from_millis(800);
 
 /// What listens, by port.
 pub(crate) type List = Arc<[Listener]>;
@@ -19,7 +19,7 @@ pub(crate) type List = Arc<[Listener]>;
 static LOOKER: LazyLock<Arc<Mutex<Looker>>> = LazyLock::new(Arc::default);
 /// The list of the last look.
 static LAST: LazyLock<watch::Sender<List>> = LazyLock::new(|| watch::Sender::new(Arc::new([])));
-/// Whether there is a task that looks once a second.
+/// Whether there is a task that looks at each tick.
 static IS_TURNING: AtomicBool = AtomicBool::new(false);
 
 /// Looks, on a thread that nobody else waits for: a process may have a hundred thousand descriptors.
