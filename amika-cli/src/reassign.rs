@@ -392,6 +392,7 @@ pub async fn unused_images(
     let images = images(engine, key::ID).await?;
     Ok(images
         .into_iter()
+        .filter(|(_, labels)| crate::may_tidy(labels))
         .filter(|(image, labels)| !used.contains(image.as_str()) && !is_in_work(labels))
         .map(|(image, _)| image)
         .collect())
