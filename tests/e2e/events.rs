@@ -65,9 +65,12 @@ fn a_sandboxs_life_is_told_as_it_happens() {
         .iter()
         .find(|event| event["event"] == "rename")
         .unwrap();
-    assert_eq!(
-        (&rename["old_name"], &rename["sandbox"]),
-        (&name.into(), &new_name.clone().into())
+    assert_eq!(rename["sandbox"], new_name);
+    // Podman does not say what it was.
+    let old_name = &rename["old_name"];
+    assert!(
+        *old_name == name || (old_name.is_null() && words.contains(&"init")),
+        "{rename}"
     );
 
     let text = stage

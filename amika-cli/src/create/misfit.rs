@@ -20,9 +20,14 @@ pub fn explain(
         return error;
     };
     let target = mount.target();
-    let is_misfit = ["not a directory", "Not a directory", "with non-directory"]
-        .iter()
-        .any(|words| error.message.contains(words));
+    let is_misfit = [
+        "not a directory",
+        "Not a directory",
+        "with non-directory",
+        "file exists",
+    ]
+    .iter()
+    .any(|words| error.message.contains(words));
     if !is_misfit {
         return CommandError::new(error.code, format!("{mount}: the engine cannot mount it"))
             .cause(error.message)
@@ -45,7 +50,8 @@ pub fn explain(
 /// Whether the engine's words are about a mount at this target. Engine 20.10, runc 1.1:
 /// `error mounting "/s" to rootfs at "/target": …`, `mount /s:/…/merged/target, flags: 0x5000: not a
 /// directory`, `cannot overwrite directory "/target" with non-directory "/"`. Of an image in containerd's
-/// store: `mkdir target: not a directory`. crun, which Podman has: "mount `/s` to `target`: Not a directory".
+/// store: `mkdir target: not a directory`. crun, which Podman has: "mount `/s` to `target`: Not a directory". Podman of
+/// what is put there: `mkdir /target: file exists`, `open /target: file exists`.
 fn is_about(message: &str, target: &str) -> bool {
     let bare = target.trim_start_matches('/');
     [
@@ -54,6 +60,8 @@ fn is_about(message: &str, target: &str) -> bool {
         format!("{target}\" with non-directory"),
         format!("mkdir {bare}: not a directory"),
         format!("to `{bare}`: "),
+        format!("mkdir {target}: file exists"),
+        format!("open {target}: file exists"),
     ]
     .iter()
     .any(|words| message.contains(words))
@@ -97,6 +105,7 @@ mod tests {
             "mount /var/lib/docker/volumes/v/_data:/var/lib/docker/overlay2/7/merged/etc/passwd, flags: 0x5000: \
              not a directory",
             "mkdir etc/passwd: not a directory",
+            "copier: put: error creating \"/etc/passwd\": mkdir /etc/passwd: file exists",
             "crun: mount `/s/d` to `etc/passwd`: Not a directory: OCI runtime error",
         ] {
             let hints = vec!["give it another target".to_owned()];

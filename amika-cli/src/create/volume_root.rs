@@ -4,10 +4,12 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use bytes::Bytes;
+
 use super::copy::What;
 use super::plan::Plan;
 use crate::error::{CommandError, ExitCode, Result};
-use amika_engine::Engine;
+use amika_engine::{Engine, Existing};
 use amika_host::archive::{Modes, TarOut};
 
 /// Without another: as the engine makes directories.
@@ -32,8 +34,11 @@ pub async fn prepare(
     let archive = archive(&directories, agent).map_err(|error| {
         CommandError::new(ExitCode::Failure, "a directory cannot be packed").caused_by(&error)
     })?;
-    // Put at the root, it lands beneath the volumes.
-    Ok(engine.put_archive(container, "/", archive).await?)
+    // Put at the root, it lands beneath the volumes. A file of the image makes way for no directory.
+    let archive = futures_util::stream::once(async { Ok(Bytes::from(archive)) });
+    Ok(engine
+        .put_archive_stream(container, "/", Existing::KeptInKind, archive)
+        .await?)
 }
 
 /// The places of volumes that are the agent's, with their modes.

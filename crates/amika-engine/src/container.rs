@@ -47,7 +47,10 @@ impl Engine {
         self.label_volumes(&spec).await?;
         loop {
             let refusal = match self.create_once(&spec).await {
-                Err(EngineError::Refused { status, message }) if status == 400 => message,
+                Err(EngineError::Refused {
+                    status: 400,
+                    message,
+                }) => message,
                 done => return done,
             };
             let Some(missing) = missing::capability(&refusal, &spec.capabilities.dropped) else {

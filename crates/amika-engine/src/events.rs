@@ -86,12 +86,13 @@ fn period(query: EventQuery, is_podman: bool) -> [Option<String>; 2] {
     }
 }
 
-/// Podman's word for the end of a container is another one.
+/// Podman has other words for some of what happens.
 fn in_dockers_word(action: String) -> String {
-    if action == "remove" {
-        "destroy".to_owned()
-    } else {
-        action
+    match action.as_str() {
+        "remove" => "destroy".to_owned(),
+        "exec" => "exec_start".to_owned(),
+        "exec_died" => "exec_die".to_owned(),
+        _ => action,
     }
 }
 
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_container_has_one_word() {
+    fn what_happens_has_one_word() {
         for (word, expected) in [
             ("remove", "destroy"),
             ("destroy", "destroy"),

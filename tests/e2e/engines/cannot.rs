@@ -76,7 +76,7 @@ fn mounts_are_refused_and_the_relay_is_used() {
     assert_eq!(refusal.kind(), std::io::ErrorKind::ConnectionRefused);
     let found = sandbox.exec(&["ls", "-d", "/x"]).output();
     assert_eq!(found.stdout_text(), "/x\n", "{found:?}");
-    sandbox.verb("wait", &["ready"]).output().ended(0, &[]);
+    sandbox.verb("wait", &[]).output().ended(0, &[]);
 }
 
 fn root_cannot(sandbox: &Sandbox<'_>, script: &str, words: &str) {
