@@ -152,9 +152,14 @@ fn state_in(list: &Value, name: &str) -> Option<String> {
 /// Volumes of the stage by kind.
 fn volumes(stage: &Stage, kind: &str) -> Vec<String> {
     let own = format!("label={}", stage.label());
-    let kind = format!("label=dev.amika.kind={kind}");
-    let list = docker(&["volume", "ls", "-q", "--filter", &own, "--filter", &kind]);
-    list.stdout_text().lines().map(str::to_owned).collect()
+    let format = r#"{{.Name}} {{.Label "dev.amika.kind"}}"#;
+    // Of two filters for labels Podman wants one to hold.
+    let list = docker(&["volume", "ls", "--filter", &own, "--format", format]);
+    let text = list.stdout_text();
+    let rows = text.lines().filter_map(|row| row.split_once(' '));
+    rows.filter(|(_, its)| *its == kind)
+        .map(|(name, _)| name.to_owned())
+        .collect()
 }
 
 /// Whether nothing is left but what goes with the sandboxes that there are.
@@ -418,6 +423,8 @@ fn the_first_create_of_all_survives_its_end_at_any_request() {
         ));
         injected()
     };
+    // On a new engine another test would make the usual ones meanwhile.
+    drop(stage.sandbox(DEBIAN, &[]));
     let before = injected();
     let rehearsal = Line::new(stage.home(), None);
     done(&create(Some(&rehearsal)));

@@ -68,8 +68,12 @@ fn a_sandboxs_life_is_told_as_it_happens() {
     assert_eq!(rename["sandbox"], new_name);
     // Podman does not say what it was.
     let old_name = &rename["old_name"];
+    let components = "{{range .Server.Components}}{{.Name}} {{end}}";
+    let is_podman = docker(&["version", "--format", components])
+        .stdout_text()
+        .contains("Podman");
     assert!(
-        *old_name == name || (old_name.is_null() && words.contains(&"init")),
+        *old_name == name || (is_podman && old_name.is_null()),
         "{rename}"
     );
 
