@@ -16,8 +16,16 @@ const PAYLOAD: &str =
 const NAME: &str = "x\u{1b}[2J\u{7}\u{9b}2J\u{202e}y";
 const BRANCH: &str = "b\u{9b}2J\u{202e}z";
 
+/// A name with a line of its own.
+const LINES: &str = "n\nhint: run evil";
+
 /// Fails when any of it reached the terminal.
 fn is_inert(what: &[&str], screen: &str) {
+    let is_own = |line: &str| line.trim_start().starts_with("hint: run evil");
+    assert!(
+        !screen.lines().any(is_own),
+        "{what:?} lets a line through: {screen:?}"
+    );
     for part in [
         "\u{1b}]",
         "\u{1b}[2J",
@@ -175,8 +183,9 @@ fn no_command_passes_on_what_steers_a_terminal() {
 
     let running = stage.sandbox(DEBIAN, &["--git", &path, "--no-setup"]);
     let name = running.name.as_str();
-    let files =
-        format!("touch \"$(printf '{NAME}')\"; mkdir -p \"d$(printf '{NAME}')/e\"; ls >/dev/null");
+    let files = format!(
+        "touch \"$(printf '{NAME}')\" \"$(printf '{LINES}')\"; mkdir -p \"d$(printf '{NAME}')/e\"; ls >/dev/null"
+    );
     running.exec(&["sh", "-c", &files]).output().ended(0, &[]);
     let target = stage.home().join("out");
     let target = target.to_str().unwrap();
@@ -197,6 +206,8 @@ fn no_command_passes_on_what_steers_a_terminal() {
         &["sandbox", "pull", name, "--repo", &path],
         &["sandbox", "pull", name, PAYLOAD, "--repo", &path],
         &["sandbox", "open", name],
+        &["forward", name, PAYLOAD],
+        &["sandbox", "forward", name, PAYLOAD],
         &["sandbox", "prompt", name, PAYLOAD],
         &["sandbox", "rename", name, PAYLOAD],
         &["sandbox", "stop", name],

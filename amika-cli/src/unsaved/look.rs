@@ -55,6 +55,20 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// Adds a name of the place, in which `inner` is work. Of one that is hidden it is told what is in it: by itself
+    /// `.config` says nothing.
+    fn note(&mut self, first: &str, inner: &Path) {
+        let is_known = |name: &String| Path::new(name).starts_with(first);
+        if self.names.iter().any(is_known) {
+            return;
+        }
+        self.names.insert(if first.starts_with('.') {
+            inner.to_string_lossy().into_owned()
+        } else {
+            first.to_owned()
+        });
+    }
+
     /// Whether there is work.
     pub fn is_work(&self) -> bool {
         self.itself.is_some() || !self.names.is_empty()
@@ -81,7 +95,7 @@ impl Look {
             match inner.components().next() {
                 Some(first) => {
                     let first = first.as_os_str().to_string_lossy();
-                    seen.names.insert(first.into_owned());
+                    seen.note(&first, &inner);
                 }
                 None => seen.itself = Some(what(&entry)),
             }
@@ -119,10 +133,46 @@ impl Look {
             }
             Rule::NotCopied(manifest) => is_new(entry, kind, inner, manifest),
             Rule::NotBegun(manifest, at) => {
-                Ok(!self.is_cache(inner) && is_new(entry, kind, &at.join(inner), manifest)?)
+                let in_home = at.join(inner);
+                Ok(!self.is_cache(inner)
+                    && match settings(entry, kind, &in_home)? {
+                        Some(content) => is_set(entry, &content, &in_home, manifest)?,
+                        None => is_new(entry, kind, &in_home, manifest)?,
+                    })
             }
         }
     }
+}
+
+/// The content of settings that a program makes by itself, where this is such a file.
+fn settings<R: Read>(
+    entry: &mut Entry<'_, R>,
+    kind: EntryType,
+    in_home: &Path,
+) -> io::Result<Option<Vec<u8>>> {
+    let is_small = entry.size() <= work::EMPTY_SETTINGS_LIMIT;
+    if !kind.is_file() || !is_small || !work::may_be_empty_settings(in_home) {
+        return Ok(None);
+    }
+    let mut content = Vec::new();
+    entry.read_to_end(&mut content)?;
+    Ok(Some(content))
+}
+
+/// Whether such settings are somebody's.
+fn is_set<R: Read>(
+    entry: &mut Entry<'_, R>,
+    content: &[u8],
+    in_home: &Path,
+    manifest: &Manifest,
+) -> io::Result<bool> {
+    if work::are_empty_settings(content) {
+        return Ok(false);
+    }
+    let mut hash = Hashing::new(content);
+    io::copy(&mut hash, &mut io::sink())?;
+    let modified = archive::modified(entry)?;
+    Ok(!manifest.has_file(in_home, entry.size(), modified, Some(&hash.finish())))
 }
 
 /// Whether a copy did not have this.

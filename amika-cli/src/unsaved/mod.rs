@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use amika_core::contract::path;
 use amika_core::label::{Kind, ResourceRecord, key};
+use amika_core::untrusted::Untrusted;
 
 pub use amika_core::manifest::Manifest;
 use look::{Look, NAMED, Rule, Seen};
@@ -267,9 +268,12 @@ fn refusal(
             // A link alone is not what it leads to.
             from = from.or_else(|| place.parent());
         } else if seen.is_work() {
-            let mut names: Vec<&str> = seen.names.iter().take(NAMED).map(String::as_str).collect();
+            // The sandbox chose them.
+            let mut names: Vec<String> = (seen.names.iter().take(NAMED))
+                .map(|name| Untrusted::new(name).to_string())
+                .collect();
             if seen.names.len() > NAMED {
-                names.push("…");
+                names.push("…".to_owned());
             }
             error = error.cause(format!("in {shown}: {}", names.join(", ")));
             let names = seen.names.iter();

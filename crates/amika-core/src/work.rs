@@ -101,6 +101,7 @@ const NOTES: &[&str] = &[
     ".codex/sessions",
     ".codex/shell_snapshots",
     ".codex/skills/.system",
+    ".codex/thread-writer-locks",
     ".codex/tmp",
     ".codex/vendor_imports",
     ".codex/version.json",
@@ -111,7 +112,41 @@ const NOTES: &[&str] = &[
     ".config/opencode/package-lock.json",
     ".local/share/opencode",
     ".opencode/node_modules",
+    // Of buildx: which builder is in use, and what was built.
+    ".docker/buildx",
 ];
+
+/// Settings that a program makes at its first start, beneath the home, and that are work once somebody set anything.
+const EMPTY_SETTINGS: &[&str] = &[
+    ".config/opencode/opencode.json",
+    ".config/opencode/opencode.jsonc",
+];
+
+/// The most bytes that settings without a setting have.
+pub const EMPTY_SETTINGS_LIMIT: u64 = 256;
+
+/// Whether a path relative to the home is that of settings which a program makes by itself: what is in them decides.
+pub fn may_be_empty_settings(path: &Path) -> bool {
+    EMPTY_SETTINGS
+        .iter()
+        .any(|settings| Path::new(settings) == path)
+}
+
+/// Whether settings set nothing: an object in JSON with no member but `$schema`.
+pub fn are_empty_settings(content: &[u8]) -> bool {
+    let text: String = String::from_utf8_lossy(content)
+        .chars()
+        .filter(|c| !c.is_whitespace())
+        .collect();
+    let inner = text.strip_prefix('{').and_then(|it| it.strip_suffix('}'));
+    inner.is_some_and(|inner| {
+        let inner = inner.strip_suffix(',').unwrap_or(inner);
+        let schema = inner
+            .strip_prefix("\"$schema\":\"")
+            .and_then(|rest| rest.strip_suffix('"'));
+        inner.is_empty() || schema.is_some_and(|url| !url.contains(['"', '\\']))
+    })
+}
 
 /// Whether a path relative to the home is, or lies in, a cache or a program's notes for itself.
 pub fn is_cache(path: &Path) -> bool {
@@ -174,12 +209,41 @@ mod tests {
             ".codex/sessions/2026/x.jsonl",
             ".codex/state_5.sqlite-wal",
             ".codex/auth.json",
+            ".codex/thread-writer-locks/.coordination.lock",
+            ".docker/buildx/current",
             ".bash_history",
             ".vscode-server/bin/x",
             ".ssh/known_hosts.old",
         ] {
             assert!(is_cache(Path::new(path)), "{path}");
         }
+    }
+
+    #[test]
+    fn settings_are_work_once_anything_is_set() {
+        for empty in [
+            "{}",
+            "{ \"$schema\": \"https://opencode.ai/config.json\" }",
+            "{\n  \"$schema\": \"https://opencode.ai/config.json\",\n}\n",
+        ] {
+            assert!(are_empty_settings(empty.as_bytes()), "{empty}");
+        }
+        for set in [
+            "",
+            "{",
+            "// mine\n{}",
+            "{\"model\": \"x\"}",
+            "{\"$schema\": \"https://x/y\", \"model\": \"x\"}",
+            "[]",
+        ] {
+            assert!(!are_empty_settings(set.as_bytes()), "{set}");
+        }
+        assert!(may_be_empty_settings(Path::new(
+            ".config/opencode/opencode.jsonc"
+        )));
+        assert!(!may_be_empty_settings(Path::new(
+            ".config/opencode/agent/a.md"
+        )));
     }
 
     #[test]
