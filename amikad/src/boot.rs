@@ -86,6 +86,17 @@ impl Boot {
         let identity = changes_user.then_some(&agent.identity);
         make_home(identity, &mounts);
         let agent_cwd = environment.agent_cwd();
+        if let Some(named) = environment.get(env::AGENT_CWD)
+            && !named.is_empty()
+            && Path::new(named) != agent_cwd
+        {
+            say(format!(
+                "{} is `{}`, which is no path from `/` without `..`; using {}",
+                env::AGENT_CWD,
+                named.display(),
+                agent_cwd.display()
+            ));
+        }
         make_directory(&agent_cwd, identity, &mounts);
         let cmd_cwd = match (&place.workdir, chosen_directory()) {
             (Some(workdir), _) => PathBuf::from(workdir),
@@ -223,10 +234,10 @@ fn script_to_run(environment: &Environment) -> Option<Script> {
         .is_some_and(|value| value == "1");
     if once
         && let (Ok(done), Ok(hash)) = (
-            fs::read_to_string(path::SETUP_DONE),
+            read_small(Path::new(path::SETUP_DONE), ORDERS_LIMIT),
             crate::setup::hash(file),
         )
-        && done.trim() == hash
+        && done.trim_ascii() == hash.as_bytes()
     {
         say("setup.sh already succeeded in this sandbox; skipped");
         return None;

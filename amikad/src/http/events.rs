@@ -7,6 +7,7 @@ use hyper::body::Bytes;
 use hyper::http::request::Parts;
 use serde_json::json;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::answer::{Answer, streaming};
 use super::route::StreamPermit;
@@ -40,6 +41,9 @@ fn resume_after(id: &str, boot: &str) -> Option<u64> {
 async fn write(shared: &Shared, boot: &str, mut next: u64, sender: &mpsc::Sender<Bytes>) {
     let mut published = shared.subscribe();
     let mut closing = shared.closing.subscribe();
+    // Of its own: what is published and is no change of a state (orphans reaped) puts it off for ever otherwise.
+    let mut ping = interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
+    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         published.mark_unchanged();
         let last_round = *closing.borrow();
@@ -54,17 +58,12 @@ async fn write(shared: &Shared, boot: &str, mut next: u64, sender: &mpsc::Sender
             let name = name.as_str().unwrap_or("change").to_owned();
             let data = serde_json::to_string(&change).unwrap_or_default();
             let seq = change.seq;
-            let text = format!(
-                "{lost}id: {boot}-{seq}
-event: {name}
-data: {data}
-
-"
-            );
+            let text = format!("{lost}id: {boot}-{seq}\nevent: {name}\ndata: {data}\n\n");
             next = change.seq + 1;
             if sender.send(text.into()).await.is_err() {
                 return;
             }
+            ping.reset();
         }
         if last_round {
             return;
@@ -73,7 +72,7 @@ data: {data}
             _ = published.changed() => {}
             () = closed(&mut closing) => {}
             () = sender.closed() => return,
-            () = tokio::time::sleep(PING_INTERVAL) => {
+            _ = ping.tick() => {
                 if sender.send(Bytes::from_static(b": ping\n\n")).await.is_err() {
                     return;
                 }

@@ -300,3 +300,22 @@ fn the_failed_line_is_told_for_bash_and_the_script_notices_nothing() {
         }
     }
 }
+
+#[test]
+fn a_script_that_cannot_be_looked_at_keeps_cmd_from_starting() {
+    let setup = "rm -r /usr/local/etc/amikad/setup; ";
+    for lay in [
+        // ELOOP, and ENAMETOOLONG.
+        "ln -s setup /usr/local/etc/amikad/setup".to_owned(),
+        format!("ln -s /{} /usr/local/etc/amikad/setup", "x".repeat(300)),
+    ] {
+        let script = format!("{setup}{lay}; exec \"$@\"");
+        let mut sandbox = Builder::new()
+            .wrapped(&["sh", "-c", &script, "sh"])
+            .start("echo cmd");
+        let end = sandbox.wait();
+        assert_eq!((end.code, end.stdout.as_str()), (126, ""), "{lay}: {end:?}");
+        assert!(end.stderr.contains("CMD was not started"), "{lay}: {end:?}");
+        assert_eq!(sandbox.record()["outcome"], "setup_failed");
+    }
+}

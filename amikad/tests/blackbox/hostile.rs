@@ -221,3 +221,52 @@ fn odd_accounts_are_read_as_far_as_they_go() {
         assert_eq!(id(nobody), (125, String::new()), "{nobody}");
     }
 }
+
+#[test]
+fn a_directory_with_a_way_up_is_not_taken_and_gives_nothing_away() {
+    let climbing = "/home/amika/../../srv/x/../..";
+    let mut sandbox = prepared("mkdir /srv")
+        .env("AMIKA_AGENT_CWD", climbing)
+        .start("pwd");
+    let end = sandbox.wait();
+    assert_eq!(end.stdout, "/home/amika/workspace\n", "{end:?}");
+    assert!(end.stderr.contains("without `..`"), "{end:?}");
+    for path in ["/", "/home", "/srv"] {
+        assert_eq!(owner(&sandbox, path), 0, "{path}");
+    }
+    let mut refused = Builder::new()
+        .options(&["--workdir", climbing])
+        .start("pwd");
+    let end = refused.wait();
+    assert_eq!((end.code, end.stdout.as_str()), (2, ""), "{end:?}");
+    assert!(end.stderr.contains("without `..`"), "{end:?}");
+}
+
+#[test]
+fn a_pipe_in_the_place_of_amikads_own_files_holds_up_nothing() {
+    let mut sandbox = prepared(
+        "mkdir -p /var/lib/amikad; cd /var/lib/amikad; mkfifo setup-done boot.new setup-done.new",
+    )
+    .env("AMIKA_SETUP_ONCE", "1")
+    .setup("#!/bin/sh\necho setup\n")
+    .start("echo cmd");
+    let end = sandbox.wait();
+    assert_eq!(
+        (end.code, end.stdout.as_str()),
+        (0, "setup\ncmd\n"),
+        "{end:?}"
+    );
+    assert_eq!(sandbox.record()["container_exit_code"], 0);
+    assert_eq!(sandbox.read("/var/lib/amikad/setup-done").len(), 64);
+}
+
+#[test]
+fn a_link_in_the_place_of_a_file_that_is_about_to_be_written_is_not_written_through() {
+    let mut sandbox = prepared(
+        "mkdir -p /var/lib/amikad; echo kept > /etc/kept; ln -s /etc/kept /var/lib/amikad/boot.new",
+    )
+    .start("exit 3");
+    assert_eq!(sandbox.wait().code, 3);
+    assert_eq!(sandbox.read("/etc/kept"), "kept\n");
+    assert_eq!(sandbox.record()["container_exit_code"], 3);
+}
