@@ -10,14 +10,20 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::answer::{Answer, streaming};
+use super::left::Left;
 use super::route::StreamPermit;
 use crate::publish::{Shared, closed};
 
 /// A sign of life when nothing happens.
-const PING_INTERVAL: Duration = Duration::from_secs(15);
+pub(super) const PING_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Answers with the event stream.
-pub(super) fn stream(request: &Parts, shared: Arc<Shared>, permit: StreamPermit) -> Answer {
+pub(super) fn stream(
+    request: &Parts,
+    shared: Arc<Shared>,
+    permit: StreamPermit,
+    mut left: Left,
+) -> Answer {
     let last = request
         .headers
         .get("last-event-id")
@@ -27,7 +33,10 @@ pub(super) fn stream(request: &Parts, shared: Arc<Shared>, permit: StreamPermit)
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         let _permit = permit;
-        write(&shared, &boot, next, &sender).await;
+        tokio::select! {
+            () = write(&shared, &boot, next, &sender) => {}
+            () = left.left() => {}
+        }
     });
     streaming("text/event-stream", receiver)
 }

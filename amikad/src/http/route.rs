@@ -106,7 +106,8 @@ async fn route(
         }
         "/v1/events" => {
             allow(request, &[Method::GET])?;
-            Ok(events::stream(request, shared.clone(), STREAMS.take(door)?))
+            let (permit, left) = (STREAMS.take(door)?, session.left.clone());
+            Ok(events::stream(request, shared.clone(), permit, left))
         }
         "/v1/services/opencode" => {
             allow(request, &[Method::GET, Method::HEAD])?;
@@ -125,7 +126,8 @@ async fn route(
             if let Some(name) = other.strip_prefix("/v1/logs/") {
                 allow(request, &[Method::GET, Method::HEAD])?;
                 let query = query(request, &["tail", "since", "follow"])?;
-                return log_stream::stream(name, request, &query, shared, STREAMS.take(door)?);
+                let (permit, left) = (STREAMS.take(door)?, session.left.clone());
+                return log_stream::stream(name, request, &query, shared, permit, left);
             }
             if let Some(port) = tunnel_port(other) {
                 allow(request, &[Method::POST])?;
