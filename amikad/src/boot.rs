@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,7 @@ use crate::environment::Environment;
 use crate::files::read_small;
 use crate::mapping;
 use crate::mounts::Mounts;
+use crate::opencode;
 use crate::places::{make_directory, make_home};
 use crate::say::{say, say_once};
 use crate::setup::Script;
@@ -48,12 +50,16 @@ pub(crate) struct Boot {
     pub(crate) agent_cwd: PathBuf,
     /// The setup script, if one is to run.
     pub(crate) script: Option<Script>,
+    /// Where it is.
+    pub(crate) script_file: PathBuf,
+    /// Where it is to be started, open until then: what is there may be exchanged for a link meanwhile.
+    pub(crate) setup_directory: Option<OwnedFd>,
+    /// The OpenCode server's program, if it is installed.
+    pub(crate) opencode: Option<PathBuf>,
     /// What the home was made of, until setup made it more.
     pub(crate) beginning: Option<Beginning>,
     /// Signal mask of the container.
     pub(crate) mask: SigSet,
-    /// Whether this process is the container's PID 1.
-    pub(crate) is_init: bool,
 }
 
 impl Boot {
@@ -78,10 +84,6 @@ impl Boot {
                 .as_ref()
                 .is_some_and(|user| uid == 0 && user.contains(':'));
         let mounts = Mounts::read();
-        clear_run_directory(&mounts);
-        for directory in [path::STATE_DIR, path::LOG_DIR] {
-            make_directory(Path::new(directory), None, &mounts);
-        }
         let orders = take_orders();
         let identity = changes_user.then_some(&agent.identity);
         make_home(identity, &mounts);
@@ -122,7 +124,8 @@ impl Boot {
         let beginning = (is_first || makes_something)
             .then(|| Beginning::look(is_first, &mounts))
             .flatten();
-        Ok(Self {
+        let script_file = crate::setup::real_path(Path::new(path::SETUP_SCRIPT));
+        let mut this = Self {
             environment,
             children,
             agent,
@@ -133,10 +136,16 @@ impl Boot {
             cmd_cwd,
             agent_cwd,
             script,
+            script_file,
+            setup_directory: None,
+            opencode: None,
             beginning,
             mask,
-            is_init: nix::unistd::getpid().as_raw() == 1,
-        })
+        };
+        if opencode::is_enabled(&this.environment) {
+            this.opencode = opencode::find(&this.agent_environment());
+        }
+        Ok(this)
     }
 
     /// Takes over the groups that the agent has by now: setup may have given it some (`usermod -aG docker`), and
@@ -245,12 +254,24 @@ fn script_to_run(environment: &Environment) -> Option<Script> {
     Some(script)
 }
 
+/// Makes amikad's own directories, before anything is kept in them. Nothing of the agent's is looked at.
+pub(crate) fn make_own_directories() {
+    let mounts = Mounts::read();
+    clear_run_directory(&mounts);
+    for directory in [path::STATE_DIR, path::LOG_DIR] {
+        make_directory(Path::new(directory), None, &mounts);
+    }
+}
+
 /// Empties `/run/amikad`: nothing of an earlier boot survives. All of it is best effort.
 fn clear_run_directory(mounts: &Mounts) {
     let run = Path::new(path::RUN_DIR);
     make_directory(run, None, mounts);
     for entry in fs::read_dir(run).into_iter().flatten().flatten() {
         let target = entry.path();
+        if target == Path::new(path::LOCK) {
+            continue;
+        }
         let directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
         let removed = if directory {
             fs::remove_dir_all(&target)

@@ -1,6 +1,7 @@
 //! What the supervisor lets the HTTP side see, and how the HTTP side asks it for something.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -9,9 +10,11 @@ use amika_core::wire::{Change, Status};
 use nix::sys::eventfd::EventFd;
 use tokio::sync::{oneshot, watch};
 
+use crate::boot::Boot;
 use crate::lifecycle::Millis;
 use crate::logs::Log;
 use crate::secrets::Secrets;
+use crate::sys::Step;
 
 /// So many changes are kept for clients that come late.
 const HISTORY: usize = 256;
@@ -30,10 +33,42 @@ pub(crate) enum Command {
         /// Whether it is healthy.
         healthy: bool,
     },
+    /// The boot is prepared, or cannot be what it was asked to be; says why.
+    Prepared(Box<Result<Boot, String>>),
+    /// Setup could not be run.
+    SetupRefused(Refusal),
+    /// CMD could not be run, at this step.
+    CmdRefused(Refusal, Step),
+    /// The OpenCode server could not be run.
+    OpenCodeRefused(Refusal),
     /// Setup's output was written out.
     OutputSettled,
-    /// Setup's files were handed to the agent.
-    HandedOver,
+    /// What follows setup is done.
+    Settled(Settled),
+}
+
+/// Why a program could not be run.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// The exit code that says so.
+    pub(crate) code: i32,
+    /// A sentence.
+    pub(crate) message: String,
+    /// The program of that name that there is now, where one is looked for again.
+    pub(crate) program: Option<PathBuf>,
+}
+
+/// What was found out after setup ended.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    /// The last lines of its output, if it failed.
+    pub(crate) tail: Vec<String>,
+    /// The line of the script that failed.
+    pub(crate) failed_line: Option<u32>,
+    /// Why it failed, for people.
+    pub(crate) message: Option<String>,
+    /// The OpenCode server's program, which setup may have installed.
+    pub(crate) opencode: Option<PathBuf>,
 }
 
 /// The way to the supervisor.

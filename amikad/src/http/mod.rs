@@ -56,7 +56,6 @@ static OPEN: AtomicUsize = AtomicUsize::new(0);
 
 /// Starts the thread; without one the sandbox still does its work.
 pub(crate) fn start(shared: &Arc<Shared>, mut listeners: Listeners) {
-    listeners.note_problems();
     let shared = shared.clone();
     let serve_for_good = move || {
         // A bug may take the server down; it comes back, but not in a busy loop.

@@ -1,10 +1,16 @@
-//! What happened: signals, ends of children, and requests, each turned into an event.
+//! What happened: signals, news of children, and requests, each turned into an event.
 
-use super::Supervisor;
-use crate::lifecycle::{Event, ServiceEvent};
-use crate::publish::Command;
-use crate::say::note;
-use crate::sys;
+use amika_core::contract::{OPENCODE_PORT, path};
+
+use super::children::{Attempt, News, Role};
+use super::{Supervisor, beside};
+use crate::lifecycle::{Event, Plan, ServiceEvent};
+use crate::opencode;
+use crate::publish::{Command, Refusal};
+use crate::record;
+use crate::say::{note, say};
+use crate::spawn::explain;
+use crate::sys::{SpawnError, Step};
 
 const SIGPIPE: i32 = 13;
 const SIGCHLD: i32 = 17;
@@ -26,26 +32,97 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn reap(&mut self) {
-        while let Some((pid, end)) = sys::reap() {
-            let role = Some(pid);
-            if role == self.setup_pid {
-                self.setup_pid = None;
-                self.queue.push_back(Event::SetupEnded(end));
-            } else if role == self.cmd_pid {
-                self.cmd_pid = None;
-                self.queue.push_back(Event::CmdEnded(end));
-            } else if role == self.opencode_pid {
-                self.opencode_pid = None;
-                note(format!("OpenCode ended: {end}"));
-                // The sweep after the event: an end that was reaped must be told, whatever else fails.
-                self.queue
-                    .push_back(Event::OpenCode(ServiceEvent::Ended(end)));
-                self.survive(|_| Self::sweep(pid));
-            } else {
-                self.facts.orphans += 1;
+    /// Takes in which programs began, and which children ended.
+    pub(super) fn take_news(&mut self) {
+        let mut news = Vec::new();
+        self.children.look(&mut news);
+        self.children.reap(&mut news);
+        for one in news {
+            match one {
+                News::Began(role, attempt, directory) => self.began(role, &attempt, directory),
+                News::Refused(role, attempt, error) => self.explain_refusal(role, attempt, error),
+                News::Ended(Role::Setup, end) => self.queue.push_back(Event::SetupEnded(end)),
+                News::Ended(Role::Cmd, end) => self.queue.push_back(Event::CmdEnded(end)),
+                News::Ended(Role::OpenCode, end) => {
+                    note(format!("OpenCode ended: {end}"));
+                    if let Some(pump) = self.opencode_pump.take() {
+                        pump.settle();
+                    }
+                    self.queue
+                        .push_back(Event::OpenCode(ServiceEvent::Ended(end)));
+                }
+                News::Orphan => self.facts.orphans += 1,
             }
         }
+    }
+
+    fn began(&mut self, role: Role, attempt: &Attempt, directory: Option<usize>) {
+        if let Some(index @ 1..) = directory
+            && let (Some(wanted), Some(found)) =
+                (attempt.directories.first(), attempt.directories.get(index))
+        {
+            let (wanted, found) = (wanted.display(), found.display());
+            say(format!("{wanted} is no directory; starting in {found}"));
+        }
+        match role {
+            Role::Setup => {}
+            Role::Cmd => self.queue.push_back(Event::CmdBegan),
+            Role::OpenCode => {
+                let port = OPENCODE_PORT.to_string();
+                if let Err(error) = std::fs::write(path::OPENCODE_PORT_FILE, port) {
+                    let file = path::OPENCODE_PORT_FILE;
+                    say(format!("cannot write {file}: {error}"));
+                }
+            }
+        }
+    }
+
+    /// Finds out why a program could not be run, beside the loop: that looks at the same places, which may hang now.
+    pub(super) fn explain_refusal(&mut self, role: Role, attempt: Attempt, error: SpawnError) {
+        let step = error.step;
+        let boot = self.boot.as_ref();
+        let script = boot
+            .and_then(|boot| boot.script.clone())
+            .filter(|_| role == Role::Setup);
+        let agent = boot.map(crate::boot::Boot::agent_environment);
+        let agent = agent.filter(|_| role == Role::OpenCode);
+        let mailbox = self.shared.mailbox.clone();
+        let work = move || {
+            let directory = attempt.directories.first();
+            let at = |path: &std::path::PathBuf| match directory {
+                Some(directory) => directory.join(path),
+                None => path.clone(),
+            };
+            let candidates: Vec<_> = attempt.candidates.iter().map(at).collect();
+            let (code, message) = match (&script, step, candidates.first()) {
+                (Some(script), Step::Exec, Some(file)) => {
+                    script.explain_refusal(file, &error.source)
+                }
+                _ => explain(
+                    &attempt.program,
+                    directory.map(std::path::PathBuf::as_path),
+                    &candidates,
+                    &error,
+                ),
+            };
+            Refusal {
+                code,
+                message,
+                program: agent.and_then(|agent| opencode::find(&agent)),
+            }
+        };
+        let failed = || Refusal {
+            code: 70,
+            message: "it could not be started, and why could not be found out".to_owned(),
+            program: None,
+        };
+        beside::answer("explain", work, failed, move |refusal| {
+            mailbox.send(match role {
+                Role::Setup => Command::SetupRefused(refusal),
+                Role::Cmd => Command::CmdRefused(refusal, step),
+                Role::OpenCode => Command::OpenCodeRefused(refusal),
+            });
+        });
     }
 
     pub(super) fn obey(&mut self, command: Command) {
@@ -56,17 +133,78 @@ impl Supervisor {
                 self.queue
                     .push_back(Event::OpenCode(ServiceEvent::RestartAsked));
             }
-            Command::Probed { pid, healthy } if self.opencode_pid == Some(pid) => {
+            Command::Probed { pid, healthy } if self.children.pid(Role::OpenCode) == Some(pid) => {
                 self.queue
                     .push_back(Event::OpenCode(ServiceEvent::Healthy(healthy)));
             }
             Command::Probed { .. } => {}
+            Command::Prepared(prepared) => match *prepared {
+                Ok(boot) => {
+                    self.state.plan(Plan {
+                        setup: boot.script.is_some(),
+                        cmd: !boot.cmd.is_empty(),
+                        opencode: opencode::is_enabled(&boot.environment),
+                        seed: self.seed,
+                    });
+                    if boot.script.is_none() {
+                        note("no setup script to run");
+                    }
+                    self.opencode.clone_from(&boot.opencode);
+                    self.facts.argv0 = boot
+                        .cmd
+                        .first()
+                        .map(|name| name.to_string_lossy().into_owned());
+                    self.boot = Some(boot);
+                    self.queue.push_back(Event::Boot);
+                }
+                Err(problem) => {
+                    say(problem);
+                    self.exit = Some(70);
+                }
+            },
+            Command::SetupRefused(Refusal { code, message, .. }) => {
+                self.queue.push_back(Event::SetupRefused { code, message });
+            }
+            Command::CmdRefused(refusal, step) => self.cmd_refused(&refusal, step),
+            Command::OpenCodeRefused(Refusal {
+                message, program, ..
+            }) => {
+                self.opencode = program;
+                self.queue
+                    .push_back(Event::OpenCode(if self.opencode.is_none() {
+                        ServiceEvent::Missing
+                    } else {
+                        say(format!("OpenCode: {message}"));
+                        ServiceEvent::Refused(message)
+                    }));
+            }
             Command::OutputSettled => {
                 // It may come before the end of the script that closed its output.
                 self.output_done = true;
                 self.settle_output();
             }
-            Command::HandedOver => self.queue.push_back(Event::SetupSettled),
+            Command::Settled(settled) => self.settled(settled),
         }
+    }
+
+    fn cmd_refused(&mut self, refusal: &Refusal, step: Step) {
+        // Only root of little rights fails there. It still may run what was not to be somebody's by name.
+        if step == Step::Identity
+            && let Some(boot) = &mut self.boot
+            && !boot.agent_was_named
+            && boot.changes_user
+        {
+            say("not permitted to become the agent user; CMD runs as root");
+            boot.changes_user = false;
+            if self.state.stop_signal.is_none() {
+                let answer = self.start_cmd();
+                self.step(answer);
+                return;
+            }
+        }
+        say(&refusal.message);
+        record::write_termination_log(&refusal.message);
+        self.queue
+            .push_back(Event::CmdRefused { code: refusal.code });
     }
 }

@@ -17,11 +17,15 @@ use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::libc;
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 
-pub(crate) use spawn::{Group, Program, SpawnError, Stdio, Step, exec, spawn};
+pub(crate) use spawn::{Group, Program, Report, SpawnError, Stdio, Step, exec, spawn};
+
+/// Whether the container was given SIGCHLD ignored, and its children are to have it so.
+static CHLD_WAS_IGNORED: AtomicBool = AtomicBool::new(false);
 
 /// The program's entry.
 ///
@@ -60,6 +64,14 @@ pub(crate) fn block_all_signals() -> SigSet {
         Some(&mut before),
     );
     before
+}
+
+/// Makes ends of children known: dispositions outlive exec, and where SIGCHLD is ignored the kernel reaps by itself,
+/// see waitpid(2). Children get it back as it was.
+pub(crate) fn hear_of_children() {
+    // SAFETY: SIG_DFL is no function; nothing of ours runs in a handler.
+    let before = unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+    CHLD_WAS_IGNORED.store(before == libc::SIG_IGN, Ordering::Relaxed);
 }
 
 /// Sends signal `signo` to `pid` with the meaning that kill(2) gives negative numbers.
