@@ -22,6 +22,7 @@ mod opencode;
 mod panics;
 mod signals;
 mod streams;
+mod stubborn;
 mod support;
 mod terminal;
 mod tunnel;
