@@ -18,7 +18,7 @@ use crate::files::read_small;
 use crate::mapping;
 use crate::mounts::Mounts;
 use crate::opencode;
-use crate::places::{make_directory, make_home};
+use crate::places::{make_directory, make_home, open_nearest};
 use crate::say::{say, say_once};
 use crate::setup::Script;
 use crate::sys::Identity;
@@ -99,7 +99,7 @@ impl Boot {
                 agent_cwd.display()
             ));
         }
-        make_directory(&agent_cwd, identity, &mounts);
+        let open_cwd = make_directory(&agent_cwd, identity, &mounts);
         let cmd_cwd = match (&place.workdir, chosen_directory()) {
             (Some(workdir), _) => PathBuf::from(workdir),
             (None, Some(chosen)) => chosen,
@@ -124,6 +124,10 @@ impl Boot {
         let beginning = (is_first || makes_something)
             .then(|| Beginning::look(is_first, &mounts))
             .flatten();
+        let setup_directory = script
+            .is_some()
+            .then(|| open_nearest(&agent_cwd, open_cwd, identity))
+            .flatten();
         let script_file = crate::setup::real_path(Path::new(path::SETUP_SCRIPT));
         let mut this = Self {
             environment,
@@ -137,7 +141,7 @@ impl Boot {
             agent_cwd,
             script,
             script_file,
-            setup_directory: None,
+            setup_directory,
             opencode: None,
             beginning,
             mask,

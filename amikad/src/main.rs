@@ -35,6 +35,7 @@ mod supervisor;
 mod sys;
 mod unpack;
 mod users;
+mod walk;
 
 use std::io::Write;
 

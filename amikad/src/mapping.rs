@@ -6,18 +6,22 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use amika_core::contract::{AGENT_USER, env, path};
+use nix::sys::stat::fstat;
 
 use crate::environment::Environment;
 use crate::handover;
 use crate::mounts::Mounts;
+use crate::places::give;
 use crate::say::say;
 use crate::sys::Identity;
 use crate::users::Accounts;
+use crate::walk::reach;
 
 /// Gives the agent the numbers that the environment asks for; returns the accounts that hold then.
 /// Only for root, and only for the presets' agent.
@@ -76,24 +80,24 @@ fn number(environment: &Environment, name: &str) -> Option<u32> {
 
 /// The agent's home follows, once: its root changes last, and tells whether it did.
 fn bring_home(old: &Identity, new: &Identity) {
-    let home = Path::new(path::HOME);
     let mounts = Mounts::read();
+    let Ok(home) = reach(Path::new(path::HOME), Some(old)) else {
+        return;
+    };
     // What belongs to root is given to the agent anyway.
-    let moves = home
-        .symlink_metadata()
-        .is_ok_and(|data| data.is_dir() && data.uid() == old.uid && data.uid() != new.uid);
-    if !moves || mounts.is_from_host(home) {
+    let moves = fstat(&home).is_ok_and(|data| data.st_uid == old.uid && data.st_uid != new.uid);
+    if !moves || mounts.is_from_host(home.as_fd()) {
         // An image that was remade has its own numbers again, and a home that followed already.
         return;
     }
-    let handed = handover::pass_on(home, old.uid, new, &mounts);
+    let handed = handover::pass_on(&home, old.uid, new);
     if handed.failed > 0 {
         say(format!(
             "{} files of the home could not be given to uid {}",
             handed.failed, new.uid
         ));
     }
-    if let Err(error) = std::os::unix::fs::lchown(home, Some(new.uid), Some(new.gid)) {
+    if let Err(error) = give(home.as_fd(), new) {
         say(format!("cannot give {} to the agent: {error}", path::HOME));
     }
 }

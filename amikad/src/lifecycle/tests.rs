@@ -331,6 +331,21 @@ fn two_requests_for_a_restart_at_once_start_one_server() {
     assert_eq!(ask(), []);
 }
 
+/// Which process an event is about, if it is about one.
+fn about(event: &Event) -> u8 {
+    match event {
+        Event::SetupStarted { .. } | Event::SetupRefused { .. } | Event::SetupEnded(_) => 1,
+        Event::CmdStarted { .. }
+        | Event::CmdBegan
+        | Event::CmdRefused { .. }
+        | Event::CmdEnded(_) => 2,
+        Event::OpenCode(_) => 3,
+        Event::SetupSettled => 4,
+        Event::Boot => 5,
+        Event::Signal(_) | Event::Alone | Event::Tick => 6,
+    }
+}
+
 /// Which processes live.
 #[derive(Clone, Copy, Debug)]
 struct World {
@@ -412,9 +427,15 @@ impl Run {
                 }
                 Action::OpenCode(ServiceAction::Start) => {
                     assert!(!self.lives.opencode, "two servers");
-                    self.lives.opencode = true;
-                    let started = ServiceEvent::Started { pid: 30 };
-                    self.pending.push(Event::OpenCode(started));
+                    let answer = match self.now / 10 % 5 {
+                        0 => ServiceEvent::Missing,
+                        1 => ServiceEvent::Refused("no".to_owned()),
+                        _ => {
+                            self.lives.opencode = true;
+                            ServiceEvent::Started { pid: 30 }
+                        }
+                    };
+                    self.pending.push(Event::OpenCode(answer));
                 }
                 Action::OpenCode(ServiceAction::Signal(9)) if self.lives.opencode => {
                     self.lives.opencode = false;
@@ -440,15 +461,21 @@ impl Run {
 
     fn act(&mut self, choice: u8) {
         self.now += u64::from(choice) * 10;
-        let high = usize::from(choice / 12);
-        match choice % 12 {
+        let high = usize::from(choice / 11);
+        match choice % 11 {
             0..=3 if !self.pending.is_empty() => {
-                let event = self.pending.remove(high % self.pending.len());
+                let about = about(&self.pending[high % self.pending.len()]);
+                // In any order, but nobody ends before it is there.
+                let first = self
+                    .pending
+                    .iter()
+                    .position(|event| self::about(event) == about);
+                let event = self.pending.remove(first.unwrap());
                 self.feed(event);
             }
             4 if self.lives.setup => {
                 self.lives.setup = false;
-                let code = i32::from(choice / 12 % 2);
+                let code = i32::from(choice / 11 % 2);
                 self.setup_ok = code == 0;
                 self.pending.push(Event::SetupEnded(End::Code(code)));
             }
@@ -464,7 +491,6 @@ impl Run {
             7 => self.feed(Event::Signal([TERM, 2, 10, 28][high % 4])),
             8 => self.feed(Event::OpenCode(ServiceEvent::RestartAsked)),
             9 => self.feed(Event::OpenCode(ServiceEvent::Healthy(choice > 100))),
-            10 if high == 0 => self.feed(Event::OpenCode(ServiceEvent::Missing)),
             _ => self.feed(Event::Tick),
         }
     }

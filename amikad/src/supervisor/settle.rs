@@ -1,5 +1,6 @@
 //! Between setup's end and what follows: its output, its failure explained, its files handed over.
 
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,11 +12,12 @@ use crate::beginning::Beginning;
 use crate::environment::Environment;
 use crate::lifecycle::Event;
 use crate::logs::Log;
-use crate::mounts::Mounts;
+use crate::mounts::{Mounts, id_of};
 use crate::publish::{Command, Settled};
 use crate::say::{note, say};
 use crate::setup::{Script, Tracer};
 use crate::sys::{End, Identity};
+use crate::walk::reach;
 use crate::{handover, opencode, record, setup};
 
 impl Supervisor {
@@ -170,12 +172,14 @@ impl After {
         let Some(identity) = &self.identity else {
             return;
         };
-        let home = Path::new(path::HOME);
-        let mut roots = vec![home];
+        // Open before the first is walked, which takes its time: what names mean may change meanwhile.
+        let open = |root| reach(root, Some(identity)).ok();
+        let roots = [Path::new(path::HOME), &self.agent_cwd].map(open);
+        let mount = |root: &Option<OwnedFd>| root.as_ref().and_then(|root| id_of(root.as_fd()));
+        let is_met = self.agent_cwd.starts_with(path::HOME) && mount(&roots[0]) == mount(&roots[1]);
+        let [home, cwd] = roots;
         // Beneath the home and no mount: the first walk meets it.
-        if !self.agent_cwd.starts_with(home) || mounts.has(&self.agent_cwd) {
-            roots.push(&self.agent_cwd);
-        }
+        let roots: Vec<OwnedFd> = home.into_iter().chain(cwd.filter(|_| !is_met)).collect();
         let handed = handover::hand_over(&roots, identity, &mounts);
         note(format!("gave {} files to the agent", handed.changed));
         if handed.failed > 0 {

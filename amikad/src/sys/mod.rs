@@ -14,7 +14,7 @@ use std::ffi::{CStr, CString};
 use std::ffi::{c_char, c_int};
 use std::fs::File;
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -210,6 +210,28 @@ pub(crate) fn memory_file(name: &CStr) -> io::Result<File> {
     }
     // SAFETY: the descriptor is fresh and nobody else's.
     Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
+}
+
+/// The id of the mount that `name` in directory `at` lies on, without following a link; of what `at` itself is where the
+/// name is empty. Nothing on kernels before 5.8, which do not tell.
+pub(crate) fn mount_id(at: BorrowedFd<'_>, name: &CStr) -> io::Result<Option<u64>> {
+    // SAFETY: all-zero bytes are a valid value of this structure of numbers.
+    let mut data: libc::statx = unsafe { std::mem::zeroed() };
+    let flags = libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT;
+    // SAFETY: the name ends with a NUL, and the kernel writes one structure to where there is one.
+    let result = unsafe {
+        libc::statx(
+            at.as_raw_fd(),
+            name.as_ptr(),
+            flags,
+            libc::STATX_MNT_ID,
+            &raw mut data,
+        )
+    };
+    match result {
+        0 => Ok((data.stx_mask & libc::STATX_MNT_ID != 0).then_some(data.stx_mnt_id)),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Bytes of an extended attribute of a file; nothing where it has none, or a very long one.
