@@ -2,7 +2,7 @@
 //!
 //! Follow a boot: `boot` prepares the container, `supervisor` turns what happens into events for
 //! `lifecycle`, which decides, and carries out what it says; `http` shows all of it to the host.
-#![cfg_attr(not(test), no_main)]
+#![cfg_attr(not(any(test, fuzzing)), no_main)]
 
 mod args;
 mod beginning;
@@ -22,6 +22,8 @@ mod opencode;
 mod places;
 mod probe;
 mod process_tree;
+#[cfg(any(test, fuzzing))]
+pub mod promises;
 mod publish;
 mod pump;
 mod record;

@@ -20,7 +20,7 @@ use crate::mounts::Mounts;
 use crate::places::give;
 use crate::say::say;
 use crate::sys::Identity;
-use crate::users::Accounts;
+use crate::users::{Accounts, parse_id};
 use crate::walk::reach;
 
 /// Gives the agent the numbers that the environment asks for; returns the accounts that hold then.
@@ -104,9 +104,18 @@ fn bring_home(old: &Identity, new: &Identity) {
 
 /// Puts a number into the agent's line of `/etc/passwd` or `/etc/group`, and the line before all
 /// others with that number: who looks a number up takes the first, and `sudo` must find the agent.
-fn renumber(text: &str, field: usize, number: u32, second: Option<(usize, u32)>) -> String {
+pub(crate) fn renumber(
+    text: &str,
+    field: usize,
+    number: u32,
+    second: Option<(usize, u32)>,
+) -> String {
     let name_of = |line: &str| line.split(':').next().map(str::to_owned);
-    let is_agent = |line: &&str| name_of(line).as_deref() == Some(AGENT_USER);
+    // A line that is broken is nobody's, as for whoever looks the agent up.
+    let has = |line: &str, field| line.split(':').nth(field).and_then(parse_id).is_some();
+    let is_whole =
+        |line: &str| has(line, field) && second.is_none_or(|(field, _)| has(line, field));
+    let is_agent = |line: &&str| name_of(line).as_deref() == Some(AGENT_USER) && is_whole(line);
     let Some(agent) = text.lines().find(is_agent) else {
         return text.to_owned();
     };
@@ -181,6 +190,17 @@ mod tests {
         assert_eq!(accounts.by_uid(33).name.as_deref(), Some("amika"));
         assert_eq!(accounts.by_uid(33).identity.gid, 50);
         assert!(accounts.group.starts_with("root:x:0:\namika:x:50:\nstaff:"));
+    }
+
+    #[test]
+    fn a_broken_line_of_the_agents_name_does_not_cost_the_agent() {
+        let passwd = format!("amika:x:\namika:x:a:b::/:/\n{PASSWD}");
+        let accounts = Accounts {
+            passwd: renumber(&passwd, 2, 4242, Some((3, 77))),
+            group: String::new(),
+        };
+        assert_eq!(accounts.resolve("amika").unwrap().identity.uid, 4242);
+        assert_eq!(accounts.by_uid(4242).name.as_deref(), Some("amika"));
     }
 
     #[test]

@@ -78,6 +78,13 @@ impl Mount {
     }
 }
 
+/// The numbers and points of the mounts in a text.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn points(text: &str) -> Vec<(u64, PathBuf)> {
+    let mounts = Mounts::parse(text).0.into_iter();
+    mounts.map(|mount| (mount.id, mount.point)).collect()
+}
+
 /// Opens something to ask about it only.
 const PATH: OFlag = OFlag::O_PATH
     .union(OFlag::O_NOFOLLOW)

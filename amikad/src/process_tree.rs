@@ -49,11 +49,15 @@ fn add_descendants(processes: &[Process], found: &mut Vec<i32>) {
     }
 }
 
-struct Process {
+/// One process.
+pub(crate) struct Process {
     pid: i32,
-    parent: i32,
-    group: i32,
-    session: i32,
+    /// Its parent's id.
+    pub(crate) parent: i32,
+    /// Its process group.
+    pub(crate) group: i32,
+    /// Its session.
+    pub(crate) session: i32,
 }
 
 fn processes() -> Vec<Process> {
@@ -64,7 +68,7 @@ fn processes() -> Vec<Process> {
 }
 
 /// What `/proc/PID/stat` says of a process that lives.
-fn parse_stat(pid: i32, stat: &str) -> Option<Process> {
+pub(crate) fn parse_stat(pid: i32, stat: &str) -> Option<Process> {
     // The name in parentheses may hold anything, parentheses too.
     let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
     let state = fields.next()?;
@@ -85,7 +89,7 @@ fn marked_with(pid: i32) -> Option<u64> {
 }
 
 /// The hard limit of file locks in the text of `/proc/PID/limits`.
-fn parse_limits(limits: &str) -> Option<u64> {
+pub(crate) fn parse_limits(limits: &str) -> Option<u64> {
     let line = limits
         .lines()
         .find_map(|line| line.strip_prefix("Max file locks"))?;

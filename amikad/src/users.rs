@@ -155,7 +155,7 @@ impl Accounts {
 ///
 /// 2^32-1 is none: to the kernel it means "leave it as it is", so that whoever asked to become that
 /// user would stay root.
-fn parse_id(text: &str) -> Option<u32> {
+pub(crate) fn parse_id(text: &str) -> Option<u32> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|id| digits && *id != u32::MAX)
 }

@@ -33,6 +33,8 @@ use tokio::net::{TcpListener, UnixListener};
 
 use challenge::Session;
 use connections::Connections;
+#[cfg(any(test, fuzzing))]
+pub(crate) use guard::is_own_name;
 use left::Left;
 pub(crate) use listeners::Listeners;
 use stall::Stalling;

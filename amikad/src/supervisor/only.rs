@@ -8,9 +8,7 @@ use nix::libc;
 
 /// Held by the daemon for as long as it lives.
 #[derive(Debug)]
-pub(super) struct Claim(
-    #[expect(dead_code, reason = "its being open is what counts")] Option<File>,
-);
+pub(super) struct Claim(#[allow(dead_code, reason = "its being open is what counts")] Option<File>);
 
 /// Claims the sandbox; the error says that there is a daemon already. Where no lock can be had, a second one cannot
 /// be told from the first.

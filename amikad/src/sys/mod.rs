@@ -10,7 +10,7 @@
 mod spawn;
 
 use std::ffi::{CStr, CString};
-#[cfg(not(test))]
+#[cfg(not(any(test, fuzzing)))]
 use std::ffi::{c_char, c_int};
 use std::fs::File;
 use std::io;
@@ -33,7 +33,7 @@ static CHLD_WAS_IGNORED: AtomicBool = AtomicBool::new(false);
 /// dispositions as the container was given them.
 // SAFETY: the C runtime calls `main` once; no other symbol of that name is linked, since the crate
 // is `no_main` outside its unit tests.
-#[cfg(not(test))]
+#[cfg(not(any(test, fuzzing)))]
 #[unsafe(no_mangle)]
 extern "C" fn main(_argc: c_int, _argv: *const *const c_char) -> c_int {
     // A panic may not unwind into C. 70 is amikad's code for failures of its own.
