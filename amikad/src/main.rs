@@ -46,7 +46,8 @@ use args::Command;
 /// Does what the arguments ask for; returns the exit code.
 fn run() -> i32 {
     sys::fill_standard_descriptors();
-    match args::parse(std::env::args_os().skip(1)) {
+    say::listen();
+    let code = match args::parse(std::env::args_os().skip(1)) {
         Ok(Command::Run { place, cmd }) => supervisor::run(&place, cmd),
         Ok(Command::Health { ready }) => probe::health(ready),
         Ok(Command::Listening { port, udp }) => listening::listening(port, udp),
@@ -60,7 +61,9 @@ fn run() -> i32 {
             say::say(format!("{problem}; see `amikad --help`"));
             2
         }
-    }
+    };
+    say::finish();
+    code
 }
 
 /// Prints `text`; a reader that left early is no failure.

@@ -21,7 +21,7 @@ const SIGPWR: i32 = 30;
 const SIGHALT: i32 = 37;
 
 /// Whether a signal asks for the end while there is no CMD to decide.
-pub(super) fn asks_to_stop(signo: i32) -> bool {
+pub(crate) fn asks_to_stop(signo: i32) -> bool {
     matches!(
         signo,
         SIGHUP | SIGINT | SIGQUIT | SIGTERM | SIGPWR | SIGHALT

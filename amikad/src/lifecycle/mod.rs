@@ -14,6 +14,7 @@ mod tests;
 
 use amika_core::wire::{CmdState, Outcome, Phase, SetupState};
 
+pub(crate) use ending::asks_to_stop;
 pub(crate) use event::{Action, Event, Plan};
 pub(crate) use service::{Service, ServiceAction, ServiceEvent};
 

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
+use tracing::info;
+
 use super::SIGCONT;
 use crate::process_tree;
 use crate::spawn::Launch;
@@ -99,6 +101,7 @@ impl Children {
         launch.mark = (role == Role::OpenCode).then_some(mark);
         match launch.spawn() {
             Ok((pid, report)) => {
+                info!(?role, pid, "started");
                 self.list.push(Child {
                     pid,
                     role,

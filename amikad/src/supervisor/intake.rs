@@ -1,10 +1,11 @@
 //! What happened: signals, news of children, and requests, each turned into an event.
 
 use amika_core::contract::{OPENCODE_PORT, path};
+use tracing::info;
 
 use super::children::{Attempt, News, Role};
 use super::{Supervisor, beside};
-use crate::lifecycle::{Event, Plan, ServiceEvent};
+use crate::lifecycle::{Event, Plan, ServiceEvent, asks_to_stop};
 use crate::opencode;
 use crate::publish::{Command, Refusal};
 use crate::record;
@@ -20,14 +21,20 @@ const SIGTTOU: i32 = 22;
 impl Supervisor {
     pub(super) fn receive_signals(&mut self) {
         let own = u32::try_from(nix::unistd::getpid().as_raw()).unwrap_or(1);
-        while let Ok(Some(info)) = self.signals.read_signal() {
-            let signo = i32::try_from(info.ssi_signo).unwrap_or(0);
+        while let Ok(Some(signal)) = self.signals.read_signal() {
+            let signo = i32::try_from(signal.ssi_signo).unwrap_or(0);
             match signo {
                 // 4 to 8, 11 and 31: faults sent from outside, which CMD did not commit.
                 SIGCHLD | SIGTTIN | SIGTTOU | 4..=8 | 11 | 31 => {}
                 // From our own writes to a pipe without a reader.
-                SIGPIPE if info.ssi_pid == own => {}
-                signo => self.queue.push_back(Event::Signal(signo)),
+                SIGPIPE if signal.ssi_pid == own => {}
+                signo => {
+                    // Not those that a terminal or a timer sends by the dozen.
+                    if asks_to_stop(signo) {
+                        info!(signo, from = signal.ssi_pid, "asked to stop");
+                    }
+                    self.queue.push_back(Event::Signal(signo));
+                }
             }
         }
     }
@@ -38,13 +45,15 @@ impl Supervisor {
         self.children.look(&mut news);
         self.children.reap(&mut news);
         for one in news {
+            if let News::Ended(role, end) = &one {
+                info!(?role, %end, "ended");
+            }
             match one {
                 News::Began(role, attempt, directory) => self.began(role, &attempt, directory),
                 News::Refused(role, attempt, error) => self.explain_refusal(role, attempt, error),
                 News::Ended(Role::Setup, end) => self.queue.push_back(Event::SetupEnded(end)),
                 News::Ended(Role::Cmd, end) => self.queue.push_back(Event::CmdEnded(end)),
                 News::Ended(Role::OpenCode, end) => {
-                    note(format!("OpenCode ended: {end}"));
                     if let Some(pump) = self.opencode_pump.take() {
                         pump.settle();
                     }

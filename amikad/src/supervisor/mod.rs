@@ -34,7 +34,7 @@ use crate::http::Listeners;
 use crate::lifecycle::{Action, Event, Millis, Plan, ServiceAction, ServiceEvent, State};
 use crate::publish::{Command, Mailbox, Shared, Snapshot};
 use crate::pump::Settler;
-use crate::say::{open_log, say, say_once};
+use crate::say::{go_on, has_more_to_say, open_log, say, say_once};
 use crate::secrets::{Secrets, random_bytes};
 use crate::setup::Tracer;
 use crate::status::{Facts, Stamps, snapshot};
@@ -248,6 +248,7 @@ impl Supervisor {
             self.step(event);
         }
         self.publish();
+        go_on();
     }
 
     /// Gives `event` to the state machine and carries out what it says. What an action comes to is given to it before
@@ -323,6 +324,10 @@ impl Supervisor {
             .chain(self.children.reports())
             .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
             .collect();
+        let stderr = std::io::stderr();
+        if has_more_to_say() {
+            fds.push(PollFd::new(stderr.as_fd(), PollFlags::POLLOUT));
+        }
         // An error here (ENOMEM) shows as an early wake-up, which does no harm.
         let _ = poll(&mut fds, timeout);
     }

@@ -25,5 +25,6 @@ mod streams;
 mod stubborn;
 mod support;
 mod terminal;
+mod told;
 mod tunnel;
 mod unpack;
