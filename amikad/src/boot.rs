@@ -52,6 +52,8 @@ pub(crate) struct Boot {
     pub(crate) script: Option<Script>,
     /// Where it is.
     pub(crate) script_file: PathBuf,
+    /// SHA-256 of what is about to run, where its success is to be remembered: it may change meanwhile.
+    pub(crate) script_hash: Option<String>,
     /// Where it is to be started, open until then: what is there may be exchanged for a link meanwhile.
     pub(crate) setup_directory: Option<OwnedFd>,
     /// The OpenCode server's program, if it is installed.
@@ -129,6 +131,10 @@ impl Boot {
             .then(|| open_nearest(&agent_cwd, open_cwd, identity))
             .flatten();
         let script_file = crate::setup::real_path(Path::new(path::SETUP_SCRIPT));
+        let once = environment.get(env::SETUP_ONCE);
+        let script_hash = once
+            .filter(|value| script.is_some() && *value == "1")
+            .and_then(|_| crate::setup::hash(Path::new(path::SETUP_SCRIPT)).ok());
         let mut this = Self {
             environment,
             children,
@@ -141,6 +147,7 @@ impl Boot {
             agent_cwd,
             script,
             script_file,
+            script_hash,
             setup_directory,
             opencode: None,
             beginning,

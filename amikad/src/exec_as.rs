@@ -165,19 +165,26 @@ fn register(id: &str) -> io::Result<()> {
     if let Some(directory) = file.parent() {
         fs::create_dir_all(directory)?;
     }
-    io::Write::write_all(
-        &mut options.open(file)?,
-        format!("{pid} {start}\n").as_bytes(),
-    )
+    // Written aside, so that nobody finds a note that says nothing yet. A link takes no place that is taken.
+    let aside = file.with_extension(pid.to_string());
+    let _ = fs::remove_file(&aside);
+    let note = format!("{pid} {start}\n");
+    let linked = options
+        .open(&aside)
+        .and_then(|mut written| io::Write::write_all(&mut written, note.as_bytes()))
+        .and_then(|()| fs::hard_link(&aside, &file));
+    // Gone with the next boot where it cannot go now.
+    let _ = fs::remove_file(&aside);
+    linked
 }
 
 /// Removes the notes of processes that ended: nobody else learns of their end.
 fn forget_the_gone() {
     for entry in fs::read_dir(path::EXEC_DIR).into_iter().flatten().flatten() {
         let file = entry.path();
-        // Empty: about to be written by its process.
         let text = fs::read_to_string(&file).unwrap_or_default();
-        if !text.is_empty() && registered(&text).is_none() {
+        // One with a dot is about to be linked into its place by its process.
+        if file.extension().is_none() && registered(&text).is_none() {
             let _ = fs::remove_file(file);
         }
     }

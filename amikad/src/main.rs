@@ -45,10 +45,19 @@ use args::Command;
 
 /// Does what the arguments ask for; returns the exit code.
 fn run() -> i32 {
+    // First of all: what comes to a PID 1 that neither blocks nor handles it is dropped by the kernel.
+    let is_init = nix::unistd::getpid().as_raw() == 1;
+    let mask = is_init.then(sys::block_all_signals);
     sys::fill_standard_descriptors();
     say::listen();
-    let code = match args::parse(std::env::args_os().skip(1)) {
-        Ok(Command::Run { place, cmd }) => supervisor::run(&place, cmd),
+    let command = args::parse(std::env::args_os().skip(1));
+    if !matches!(command, Ok(Command::Run { .. }))
+        && let Some(mask) = &mask
+    {
+        sys::take_signals(mask);
+    }
+    let code = match command {
+        Ok(Command::Run { place, cmd }) => supervisor::run(&place, cmd, mask),
         Ok(Command::Health { ready }) => probe::health(ready),
         Ok(Command::Listening { port, udp }) => listening::listening(port, udp),
         Ok(Command::Unpack(what)) => unpack::unpack(&what),

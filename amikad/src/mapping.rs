@@ -20,7 +20,7 @@ use crate::mounts::Mounts;
 use crate::places::give;
 use crate::say::say;
 use crate::sys::Identity;
-use crate::users::{Accounts, parse_id};
+use crate::users::{Accounts, bytes_of, parse_id};
 use crate::walk::reach;
 
 /// Gives the agent the numbers that the environment asks for; returns the accounts that hold then.
@@ -155,7 +155,7 @@ fn replace(file: &Path, text: &str) -> io::Result<()> {
         .create_new(true)
         .mode(0o600)
         .open(&new)?;
-    written.write_all(text.as_bytes())?;
+    written.write_all(&bytes_of(text))?;
     written.set_permissions(fs::Permissions::from_mode(data.mode() & 0o7777))?;
     written.sync_all()?;
     fs::rename(&new, file)

@@ -1,5 +1,6 @@
 //! What holds for every text that amikad reads and others write: shared by the fuzz targets, by the test that replays
 //! their corpus, and by the property tests. Each panics when a promise is broken.
+#![allow(clippy::missing_panics_doc, reason = "that is what they are for")]
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

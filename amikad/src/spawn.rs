@@ -140,6 +140,8 @@ pub(crate) fn explain_exec(
                 "`{name}` is in no format this machine can execute (a script needs a `#!` line)"
             ),
         ),
+        // The limit of a user's processes, checked at exec (execve(2)): nothing about the program.
+        Some(libc::EAGAIN | libc::ENOMEM) => (70, format!("cannot run `{name}` now: {source}")),
         Some(libc::EPERM) => match crate::file_rights::explain(candidates) {
             Some(why) => (126, format!("`{name}` cannot be executed: {source}: {why}")),
             None => (126, format!("`{name}` cannot be executed: {source}")),

@@ -23,7 +23,7 @@ pub(crate) const O_PATH_DIRECTORY: OFlag = OFlag::O_PATH
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_CLOEXEC);
 
-/// Links that are followed on one way, as the kernel has it (path_resolution(7)).
+/// Links that are followed on one way, as the kernel has it (`path_resolution(7)`).
 const MOST_LINKS: u32 = 40;
 
 /// Reaches `directory`, whose links may be `agent`'s. Without an agent, links are whoever's.

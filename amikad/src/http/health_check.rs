@@ -22,6 +22,8 @@ use crate::publish::{Command, Shared};
 const INTERVAL: Duration = Duration::from_secs(1);
 /// The same once it is: only to notice that it hangs.
 const READY_INTERVAL: Duration = Duration::from_secs(10);
+/// So many checks in a row must fail before a server that was ready is not.
+const PATIENCE: u32 = 3;
 /// How long one check may take.
 const TIMEOUT: Duration = Duration::from_millis(900);
 
@@ -45,8 +47,18 @@ pub(super) async fn watch(shared: Arc<Shared>) {
         if !outlives(pid, interval, &shared, &mut published).await {
             continue;
         }
-        let healthy = tokio::time::timeout(TIMEOUT, check(&shared)).await == Ok(Some(()));
-        if healthy != (opencode.state == ServiceState::Ready) {
+        let is_ready = opencode.state == ServiceState::Ready;
+        let mut healthy = false;
+        // One slow answer of a server that was up says that it is busy.
+        let mut left = if is_ready { PATIENCE } else { 1 };
+        while left > 0 {
+            healthy = tokio::time::timeout(TIMEOUT, check(&shared)).await == Ok(Some(()));
+            left -= 1;
+            if healthy || left > 0 && !outlives(pid, INTERVAL, &shared, &mut published).await {
+                break;
+            }
+        }
+        if healthy != is_ready {
             shared.mailbox.send(Command::Probed { pid, healthy });
         }
     }

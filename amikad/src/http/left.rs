@@ -41,7 +41,7 @@ impl Left {
         {
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

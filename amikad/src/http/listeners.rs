@@ -27,7 +27,8 @@ pub(crate) struct Listeners {
 impl Listeners {
     /// Takes both; what comes waits until the thread serves it.
     pub(crate) fn bind() -> Self {
-        let (port, socket) = (bind_port(), bind_socket());
+        // The socket first: whoever reaches the port finds it as well.
+        let (socket, port) = (bind_socket(), bind_port());
         let problems = [port.as_ref().err(), socket.as_ref().err()];
         problems.into_iter().flatten().for_each(say);
         Self {

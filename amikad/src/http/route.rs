@@ -211,12 +211,19 @@ async fn liveness(shared: &Shared) -> Answer {
     error(StatusCode::SERVICE_UNAVAILABLE, "stuck", message)
 }
 
-/// Setup exited 0; or there was none, and CMD was let go.
+/// Setup exited 0, whatever came after it; or there was none, and CMD was let go.
 fn has_started(status: &Status) -> bool {
-    match status.setup.state {
+    let setup = &status.setup;
+    has_started_with(setup.state, setup.exit_code, status.cmd.state)
+}
+
+fn has_started_with(setup: SetupState, exit_code: Option<i32>, cmd: CmdState) -> bool {
+    match setup {
         SetupState::Succeeded => true,
-        SetupState::Absent => status.cmd.state != CmdState::Pending,
-        SetupState::Running | SetupState::Failed | SetupState::Cancelled => false,
+        SetupState::Absent => cmd != CmdState::Pending,
+        // A stop that came while what setup made was handed over changes nothing of what setup did.
+        SetupState::Cancelled => exit_code == Some(0),
+        SetupState::Running | SetupState::Failed => false,
     }
 }
 
@@ -276,4 +283,30 @@ async fn restart_opencode(
     }
     shared.mailbox.send(Command::RestartOpenCode);
     Ok(json(StatusCode::ACCEPTED, &json!({ "restarting": true })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_started_has_started_for_good() {
+        use CmdState::{Exited, Pending, Running};
+        use SetupState as Setup;
+        for (setup, code, cmd, started) in [
+            (Setup::Absent, None, Pending, false),
+            (Setup::Absent, None, Running, true),
+            (Setup::Absent, None, Exited, true),
+            (Setup::Running, None, Pending, false),
+            (Setup::Failed, Some(1), Pending, false),
+            (Setup::Succeeded, Some(0), Pending, true),
+            // A stop between setup's success and CMD.
+            (Setup::Cancelled, Some(0), Pending, true),
+            (Setup::Cancelled, Some(3), Pending, false),
+            (Setup::Cancelled, None, Pending, false),
+        ] {
+            let is = has_started_with(setup, code, cmd);
+            assert_eq!(is, started, "{setup:?} {code:?} {cmd:?}");
+        }
+    }
 }

@@ -137,7 +137,7 @@ mod tests {
             let reader = tokio::spawn(async move {
                 let mut piece = [0; 16];
                 for _ in 0..4 {
-                    sleep(PATIENCE - Duration::from_secs(1)).await;
+                    sleep(PATIENCE.mul_f32(0.9)).await;
                     far.read_exact(&mut piece).await.unwrap();
                 }
             });

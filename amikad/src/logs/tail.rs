@@ -3,7 +3,7 @@
 use super::{Found, Log};
 
 /// Looked through at a time. The log is locked for no longer: whoever writes to it may be the loop that reaps.
-const PIECE: u64 = 4096;
+const PIECE: usize = 4096;
 
 impl Log {
     /// Offset at which the last `lines` lines begin, as far as they are kept without a gap.
@@ -14,10 +14,10 @@ impl Log {
         }
         let mut end = total;
         let mut newlines = 0;
-        let mut buffer = [0_u8; PIECE as usize];
+        let mut buffer = [0_u8; PIECE];
         loop {
             // Never across the gap. What is kept may begin later by now.
-            let start = end.saturating_sub(PIECE).max(self.kept_from(end));
+            let start = end.saturating_sub(PIECE as u64).max(self.kept_from(end));
             let length = usize::try_from(end.saturating_sub(start)).unwrap_or(0);
             let piece = &mut buffer[..length];
             if length == 0 || !self.fill(start, piece) {
@@ -65,7 +65,7 @@ impl Log {
             .tail_offset(lines)
             .max(total.saturating_sub(limit as u64));
         let mut text = Vec::new();
-        let mut buffer = [0_u8; PIECE as usize];
+        let mut buffer = [0_u8; PIECE];
         while let Found::Bytes(read) = self.read(offset, &mut buffer) {
             text.extend_from_slice(&buffer[..read]);
             offset += read as u64;

@@ -1,6 +1,5 @@
 //! What happened: signals, news of children, and requests, each turned into an event.
 
-use amika_core::contract::{OPENCODE_PORT, path};
 use tracing::info;
 
 use super::children::{Attempt, News, Role};
@@ -73,16 +72,8 @@ impl Supervisor {
             let (wanted, found) = (wanted.display(), found.display());
             say(format!("{wanted} is no directory; starting in {found}"));
         }
-        match role {
-            Role::Setup => {}
-            Role::Cmd => self.queue.push_back(Event::CmdBegan),
-            Role::OpenCode => {
-                let port = OPENCODE_PORT.to_string();
-                if let Err(error) = std::fs::write(path::OPENCODE_PORT_FILE, port) {
-                    let file = path::OPENCODE_PORT_FILE;
-                    say(format!("cannot write {file}: {error}"));
-                }
-            }
+        if role == Role::Cmd {
+            self.queue.push_back(Event::CmdBegan);
         }
     }
 

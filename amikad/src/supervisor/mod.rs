@@ -54,11 +54,12 @@ const RETRY_PAUSE: Millis = 10;
 /// How long the preparation may take before the API is served without waiting for it.
 const PREPARE_PATIENCE: Millis = 100;
 
-/// Is the container's entrypoint; returns its exit code.
-pub(crate) fn run(place: &Place, cmd: Vec<OsString>) -> i32 {
+/// Is the container's entrypoint; returns its exit code. `mask` is what the container was given, where signals are
+/// blocked already.
+pub(crate) fn run(place: &Place, cmd: Vec<OsString>, mask: Option<SigSet>) -> i32 {
     let started = Instant::now();
-    // Before anything else: from here on no signal is lost, and no thread can take one.
-    let mask = sys::block_all_signals();
+    // From here on no signal is lost, and no thread can take one.
+    let mask = mask.unwrap_or_else(sys::block_all_signals);
     sys::hear_of_children();
     let signals = match SignalFd::with_flags(
         &SigSet::all(),

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use amika_core::contract::{env, path};
+use amika_core::contract::path;
 use amika_core::wire::SetupState;
 
 use super::{Supervisor, beside};
@@ -18,7 +18,7 @@ use crate::say::{note, say};
 use crate::setup::{Script, Tracer};
 use crate::sys::{End, Identity};
 use crate::walk::reach;
-use crate::{handover, opencode, record, setup};
+use crate::{handover, opencode, record};
 
 impl Supervisor {
     /// Setup ended and its output is written out, as far as that could be waited for: does what follows, beside the
@@ -38,7 +38,7 @@ impl Supervisor {
             log: self.shared.logs().setup,
             tracer: self.tracer.take(),
             script: boot.script.clone(),
-            environment: boot.environment.clone(),
+            script_hash: boot.script_hash.take(),
             agent: boot.agent_environment(),
             identity: boot.agent_identity().cloned(),
             beginning: boot.beginning.take(),
@@ -81,7 +81,7 @@ struct After {
     log: Option<Arc<Log>>,
     tracer: Option<Tracer>,
     script: Option<Script>,
-    environment: Environment,
+    script_hash: Option<String>,
     agent: Environment,
     identity: Option<Identity>,
     beginning: Option<Beginning>,
@@ -152,9 +152,7 @@ impl After {
     }
 
     fn remember_success(&self) -> std::io::Result<()> {
-        let once = self.environment.get(env::SETUP_ONCE);
-        if once.is_some_and(|value| value == "1") {
-            let hash = setup::hash(Path::new(path::SETUP_SCRIPT))?;
+        if let Some(hash) = &self.script_hash {
             record::write_atomically(Path::new(path::SETUP_DONE), hash.as_bytes())?;
         }
         Ok(())

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use amika_core::contract::path;
+use amika_core::contract::{OPENCODE_PORT, path};
 
 use super::Supervisor;
 use super::children::Role;
@@ -130,6 +130,13 @@ impl Supervisor {
                 .set_logs(|logs| logs.opencode = Some(log.clone()));
             log
         });
+        let port = OPENCODE_PORT.to_string();
+        if let Err(error) = std::fs::write(path::OPENCODE_PORT_FILE, port) {
+            say(format!(
+                "cannot write {}: {error}",
+                path::OPENCODE_PORT_FILE
+            ));
+        }
         let agent = boot.agent_environment();
         let environment = opencode::environment(&agent, self.shared.secrets.opencode_password());
         // The pump first: without one the server would die of what it writes.

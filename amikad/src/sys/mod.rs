@@ -66,6 +66,12 @@ pub(crate) fn block_all_signals() -> SigSet {
     before
 }
 
+/// Gives this thread a mask that it had before.
+pub(crate) fn take_signals(mask: &SigSet) {
+    // As above.
+    let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(mask), None);
+}
+
 /// Makes ends of children known: dispositions outlive exec, and where SIGCHLD is ignored the kernel reaps by itself,
 /// see waitpid(2). Children get it back as it was.
 pub(crate) fn hear_of_children() {

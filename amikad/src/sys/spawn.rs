@@ -238,7 +238,7 @@ unsafe fn run_child(
         }
         // From here on a signal ends it: what comes next may take for ever.
         libc::pthread_sigmask(libc::SIG_SETMASK, program.mask.as_ref(), ptr::null_mut());
-        if !program.at.is_some_and(|at| libc::fchdir(at) == 0) {
+        if program.at.is_none_or(|at| libc::fchdir(at) != 0) {
             enter_first(&program.directories, failure);
         }
         exec_first(&program.candidates, argv, envp);

@@ -319,3 +319,24 @@ fn a_script_that_cannot_be_looked_at_keeps_cmd_from_starting() {
         assert_eq!(sandbox.record()["outcome"], "setup_failed");
     }
 }
+
+#[test]
+fn what_is_remembered_of_a_setup_that_succeeded_is_what_ran() {
+    let changing = "#!/bin/sh\necho '#!/bin/false' > /tmp/other\ncp /tmp/other /var/script.new\n\
+                    chmod +x /var/script.new; mv /var/script.new /var/script\n";
+    let mut sandbox = Builder::new()
+        .program("/var/script", changing)
+        .link("/var/script", SETUP)
+        .env("AMIKA_SETUP_ONCE", "1")
+        .start("true");
+    assert_eq!(sandbox.wait().code, 0);
+    let done = sandbox.read("/var/lib/amikad/setup-done");
+    let ran = sandbox.path("/tmp/ran");
+    std::fs::write(&ran, changing).unwrap();
+    let sum = std::process::Command::new("sha256sum")
+        .arg(&ran)
+        .output()
+        .unwrap();
+    let sum = String::from_utf8(sum.stdout).unwrap();
+    assert_eq!(Some(done.as_str()), sum.split(' ').next());
+}
