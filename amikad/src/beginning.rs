@@ -25,7 +25,7 @@ use nix::libc;
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
 use sha2::{Digest, Sha256};
 
-use crate::mounts::Mounts;
+use crate::mounts::{Mounts, id_at, id_of};
 use crate::record::write_atomically;
 use crate::say::note;
 
@@ -173,32 +173,32 @@ impl Entry<'_> {
     }
 }
 
-struct Walk<'a, F> {
-    mounts: &'a Mounts,
+struct Walk<F> {
     each: F,
+    mount: u64,
     left: usize,
     device: u64,
     now: i64,
 }
 
-impl<F: FnMut(&Entry<'_>)> Walk<'_, F> {
+impl<F: FnMut(&Entry<'_>)> Walk<F> {
     /// Shows each regular file and link of the home that is no cache and on no mount; whether there is a home.
     fn through(mounts: &Mounts, each: F) -> bool {
         let home = Path::new(path::HOME);
-        if mounts.is_from_host(home) {
-            return false;
-        }
         let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let Ok(directory) = Dir::open(home, flags, Mode::empty()) else {
             return false;
         };
-        let Ok(data) = fstat(&directory) else {
+        let (Ok(data), Some(mount)) = (fstat(&directory), id_of(directory.as_fd())) else {
             return false;
         };
+        if mounts.is_from_host(directory.as_fd()) {
+            return false;
+        }
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let mut walk = Walk {
-            mounts,
             each,
+            mount,
             left: ENTRIES,
             device: data.st_dev,
             now: now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX)),
@@ -221,7 +221,7 @@ impl<F: FnMut(&Entry<'_>)> Walk<'_, F> {
             let Ok(data) = fstatat(&directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) else {
                 continue;
             };
-            let mounted = || self.mounts.has(&Path::new(path::HOME).join(&path));
+            let mounted = || id_at(directory.as_fd(), name) != Some(self.mount);
             if data.st_dev != self.device || mounted() {
                 continue;
             }

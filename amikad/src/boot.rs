@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -17,8 +18,9 @@ use crate::files::read_small;
 use crate::limits::Limits;
 use crate::mapping;
 use crate::mounts::Mounts;
-use crate::places::{make_directory, make_home};
+use crate::places::{make_directory, make_home, open_nearest};
 use crate::say::{say, say_once};
+use crate::service::{self, COUNT, RunAs, ServiceId};
 use crate::setup::Script;
 use crate::sys::Identity;
 use crate::users::{Accounts, User};
@@ -49,12 +51,18 @@ pub(crate) struct Boot {
     pub(crate) agent_cwd: PathBuf,
     /// The setup script, if one is to run.
     pub(crate) script: Option<Script>,
+    /// Where it is.
+    pub(crate) script_file: PathBuf,
+    /// SHA-256 of what is about to run, where its success is to be remembered: it may change meanwhile.
+    pub(crate) script_hash: Option<String>,
+    /// Where it is to be started, open until then: what is there may be exchanged for a link meanwhile.
+    pub(crate) setup_directory: Option<OwnedFd>,
+    /// The services' programs, as far as they are on and installed.
+    pub(crate) programs: [Option<PathBuf>; COUNT],
     /// What the home was made of, until setup made it more.
     pub(crate) beginning: Option<Beginning>,
     /// Signal mask of the container.
     pub(crate) mask: SigSet,
-    /// Whether this process is the container's PID 1.
-    pub(crate) is_init: bool,
 }
 
 impl Boot {
@@ -79,15 +87,22 @@ impl Boot {
                 .as_ref()
                 .is_some_and(|user| uid == 0 && user.contains(':'));
         let mounts = Mounts::read();
-        clear_run_directory(&mounts);
-        for directory in [path::STATE_DIR, path::LOG_DIR] {
-            make_directory(Path::new(directory), None, &mounts);
-        }
         let orders = take_orders();
         let identity = changes_user.then_some(&agent.identity);
         make_home(identity, &mounts);
         let agent_cwd = environment.agent_cwd();
-        make_directory(&agent_cwd, identity, &mounts);
+        if let Some(named) = environment.get(env::AGENT_CWD)
+            && !named.is_empty()
+            && Path::new(named) != agent_cwd
+        {
+            say(format!(
+                "{} is `{}`, which is no path from `/` without `..`; using {}",
+                env::AGENT_CWD,
+                named.display(),
+                agent_cwd.display()
+            ));
+        }
+        let open_cwd = make_directory(&agent_cwd, identity, &mounts);
         let cmd_cwd = match (&place.workdir, chosen_directory()) {
             (Some(workdir), _) => PathBuf::from(workdir),
             (None, Some(chosen)) => chosen,
@@ -113,7 +128,16 @@ impl Boot {
         let beginning = (is_first || makes_something)
             .then(|| Beginning::look(is_first, &mounts))
             .flatten();
-        Ok(Self {
+        let setup_directory = script
+            .is_some()
+            .then(|| open_nearest(&agent_cwd, open_cwd, identity))
+            .flatten();
+        let script_file = crate::setup::real_path(Path::new(path::SETUP_SCRIPT));
+        let once = environment.get(env::SETUP_ONCE);
+        let script_hash = once
+            .filter(|value| script.is_some() && *value == "1")
+            .and_then(|_| crate::setup::hash(Path::new(path::SETUP_SCRIPT)).ok());
+        let mut this = Self {
             environment,
             children,
             agent,
@@ -124,10 +148,33 @@ impl Boot {
             cmd_cwd,
             agent_cwd,
             script,
+            script_file,
+            script_hash,
+            setup_directory,
+            programs: [const { None }; COUNT],
             beginning,
             mask,
-            is_init: nix::unistd::getpid().as_raw() == 1,
-        })
+        };
+        this.programs = service::find_all(&this.service_environments());
+        Ok(this)
+    }
+
+    /// The environment of a service, but for what only it is given.
+    pub(crate) fn service_environment(&self, id: ServiceId) -> Environment {
+        match id.spec().user {
+            RunAs::Agent => self.agent_environment(),
+            RunAs::Own => self.children.clone(),
+        }
+    }
+
+    /// The same for all of them; none for those that are off.
+    pub(crate) fn service_environments(&self) -> [Option<Environment>; COUNT] {
+        let mut environments = [const { None }; COUNT];
+        for id in ServiceId::all() {
+            let is_enabled = (id.spec().is_enabled)(&self.environment);
+            environments[id.index()] = is_enabled.then(|| self.service_environment(id));
+        }
+        environments
     }
 
     /// Takes over the groups that the agent has by now: setup may have given it some (`usermod -aG docker`), and
@@ -225,15 +272,24 @@ fn script_to_run(environment: &Environment) -> Option<Script> {
         .is_some_and(|value| value == "1");
     if once
         && let (Ok(done), Ok(hash)) = (
-            fs::read_to_string(path::SETUP_DONE),
+            read_small(Path::new(path::SETUP_DONE), ORDERS_LIMIT),
             crate::setup::hash(file),
         )
-        && done.trim() == hash
+        && done.trim_ascii() == hash.as_bytes()
     {
         say("setup.sh already succeeded in this sandbox; skipped");
         return None;
     }
     Some(script)
+}
+
+/// Makes amikad's own directories, before anything is kept in them. Nothing of the agent's is looked at.
+pub(crate) fn make_own_directories() {
+    let mounts = Mounts::read();
+    clear_run_directory(&mounts);
+    for directory in [path::STATE_DIR, path::LOG_DIR] {
+        make_directory(Path::new(directory), None, &mounts);
+    }
 }
 
 /// Empties `/run/amikad`: nothing of an earlier boot survives. All of it is best effort.
@@ -242,6 +298,9 @@ fn clear_run_directory(mounts: &Mounts) {
     make_directory(run, None, mounts);
     for entry in fs::read_dir(run).into_iter().flatten().flatten() {
         let target = entry.path();
+        if target == Path::new(path::LOCK) {
+            continue;
+        }
         let directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
         let removed = if directory {
             fs::remove_dir_all(&target)

@@ -5,7 +5,7 @@
 
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use amika_core::contract::{env, path};
 
@@ -82,10 +82,10 @@ impl Environment {
             .collect()
     }
 
-    /// The agent's working directory.
+    /// The agent's working directory: what the environment names, if that is a whole path without `..`.
     pub(crate) fn agent_cwd(&self) -> PathBuf {
-        match self.get(env::AGENT_CWD) {
-            Some(cwd) if cwd.as_bytes().starts_with(b"/") => cwd.into(),
+        match self.get(env::AGENT_CWD).map(Path::new) {
+            Some(cwd) if cwd.is_absolute() && !climbs(cwd) => cwd.into(),
             _ => path::WORKSPACE.into(),
         }
     }
@@ -113,12 +113,22 @@ impl Environment {
     pub(crate) fn trust_repositories(&mut self) {
         let count = self.get("GIT_CONFIG_COUNT").and_then(OsStr::to_str);
         let count: u32 = count.and_then(|count| count.parse().ok()).unwrap_or(0);
-        let is_there = (0..count).any(|n| {
-            let is = |what: &str, wanted: &str| {
-                self.get(&format!("GIT_CONFIG_{what}_{n}"))
-                    .is_some_and(|value| value == wanted)
-            };
-            is("KEY", "safe.directory") && is("VALUE", "*")
+        // Git takes no more than an int holds, and says so itself.
+        if count >= i32::MAX.unsigned_abs() {
+            return;
+        }
+        // By what is there, and not by a count that anybody may have written.
+        let is_there = self.0.iter().any(|(key, value)| {
+            let number = key
+                .to_str()
+                .and_then(|key| key.strip_prefix("GIT_CONFIG_KEY_"));
+            let number = number.and_then(|number| number.parse::<u32>().ok());
+            number
+                .filter(|number| *number < count)
+                .is_some_and(|number| {
+                    let mine = format!("GIT_CONFIG_VALUE_{number}");
+                    value == "safe.directory" && self.get(&mine).is_some_and(|value| value == "*")
+                })
         });
         if is_there {
             return;
@@ -148,6 +158,13 @@ impl FromIterator<(OsString, OsString)> for Environment {
     fn from_iter<I: IntoIterator<Item = (OsString, OsString)>>(variables: I) -> Self {
         Self(variables.into_iter().collect())
     }
+}
+
+/// Whether a path has a `..`, by which it may mean another place than it seems to: what is made and given away on
+/// the way to it is not to be found out.
+pub(crate) fn climbs(path: &Path) -> bool {
+    path.components()
+        .any(|component| component == Component::ParentDir)
 }
 
 /// `text` for exec; what stands after a NUL, which no argument can hold, is dropped.
@@ -189,6 +206,20 @@ mod tests {
     }
 
     #[test]
+    fn a_count_of_settings_that_nobody_wrote_costs_no_time_and_wraps_nowhere() {
+        for (count, then) in [
+            ("2000000000", "2000000001"),
+            ("2147483647", "2147483647"),
+            ("4294967295", "4294967295"),
+            ("4294967296", "1"),
+        ] {
+            let mut env = environment(&[("GIT_CONFIG_COUNT", count)]);
+            env.trust_repositories();
+            assert_eq!(env.get("GIT_CONFIG_COUNT").unwrap(), then);
+        }
+    }
+
+    #[test]
     fn home_is_the_agents_unless_somebody_chose_one() {
         for given in [None, Some("/root"), Some("/"), Some(""), Some("/home/node")] {
             let mut env = Environment::default();
@@ -213,10 +244,24 @@ mod tests {
     }
 
     #[test]
-    fn a_relative_agent_directory_is_not_taken() {
-        assert_eq!(
-            environment(&[(env::AGENT_CWD, "x")]).agent_cwd(),
-            Path::new(path::WORKSPACE)
-        );
+    fn an_agent_directory_that_is_relative_or_climbs_is_not_taken() {
+        for refused in [
+            "x",
+            "",
+            "/home/amika/..",
+            "/home/amika/../..",
+            "/a/../b",
+            "/..",
+        ] {
+            assert_eq!(
+                environment(&[(env::AGENT_CWD, refused)]).agent_cwd(),
+                Path::new(path::WORKSPACE),
+                "{refused}"
+            );
+        }
+        for taken in ["/", "/a/..b", "/a/b..", "/a/./b"] {
+            let env = environment(&[(env::AGENT_CWD, taken)]);
+            assert_eq!(env.agent_cwd(), Path::new(taken));
+        }
     }
 }

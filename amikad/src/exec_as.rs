@@ -121,6 +121,8 @@ fn execute(candidates: &[PathBuf], argv: &[OsString], environment: &Environment)
         .map(|path| c_string(path.as_os_str()))
         .collect();
     let argv: Vec<_> = argv.iter().map(|arg| c_string(arg)).collect();
+    // What was said is this program's.
+    crate::say::finish();
     sys::exec(&candidates, &argv, &environment.to_c_strings())
 }
 

@@ -67,7 +67,16 @@ pub(crate) fn write(id: &str) -> io::Result<()> {
     }
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
-    options.open(&file)?.write_all(note.text().as_bytes())
+    // Written aside, so that nobody finds a note that says nothing yet. A link takes no place that is taken.
+    let aside = file.with_extension(pid.to_string());
+    let _ = fs::remove_file(&aside);
+    let linked = options
+        .open(&aside)
+        .and_then(|mut written| written.write_all(note.text().as_bytes()))
+        .and_then(|()| fs::hard_link(&aside, &file));
+    // Gone with the next boot where it cannot go now.
+    let _ = fs::remove_file(&aside);
+    linked
 }
 
 /// Whether an agent's turn runs among them.

@@ -4,16 +4,14 @@
 //! already run, and a directory swapped for a link must not lead root astray.
 
 use std::collections::HashMap;
-use std::ffi::{CStr, OsStr};
-use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::ffi::CStr;
+use std::os::fd::{AsFd, OwnedFd};
 
 use nix::dir::Dir;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
 
-use crate::mounts::Mounts;
+use crate::mounts::{Mounts, id_at, id_of};
 use crate::places::give;
 use crate::sys::Identity;
 
@@ -29,14 +27,13 @@ pub(crate) struct Handed {
     pub(crate) failed: u64,
 }
 
-/// Gives what root owns beneath `roots` to `agent`: links themselves, on the same device only,
-/// never what is a mount of its own, and no root that came from the host.
-pub(crate) fn hand_over(roots: &[&Path], agent: &Identity, mounts: &Mounts) -> Handed {
+/// Gives what root owns beneath `roots` to `agent`, and the roots themselves: links as such, on the same mount only, and
+/// no root that came from the host.
+pub(crate) fn hand_over(roots: &[OwnedFd], agent: &Identity, mounts: &Mounts) -> Handed {
     let protected = std::fs::read("/proc/sys/fs/protected_hardlinks");
     let mut walk = Walk {
         from: 0,
         agent,
-        mounts,
         links: match protected {
             Ok(text) if text.starts_with(b"1") => Links::Counted(HashMap::new()),
             _ => Links::Distrusted,
@@ -44,41 +41,27 @@ pub(crate) fn hand_over(roots: &[&Path], agent: &Identity, mounts: &Mounts) -> H
         handed: Handed::default(),
     };
     for root in roots {
-        if mounts.is_from_host(root) {
+        if mounts.is_from_host(root.as_fd()) {
             continue;
         }
-        let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let Ok(directory) = Dir::open(*root, flags, Mode::empty()) else {
-            continue;
-        };
-        let Ok(data) = fstat(&directory) else {
-            continue;
-        };
-        if data.st_uid == 0 && give(directory.as_fd(), agent).is_ok() {
+        if fstat(root).is_ok_and(|data| data.st_uid == 0) && give(root.as_fd(), agent).is_ok() {
             walk.handed.changed += 1;
         }
-        walk.directory(directory, root, data.st_dev, 0);
+        walk.root(root);
     }
     walk.handed
 }
 
 /// Gives what `from` owns beneath `root`, not the root itself, to `agent`; as [`hand_over`] in all
 /// else. For a time when nothing of the agent's runs yet.
-pub(crate) fn pass_on(root: &Path, from: u32, agent: &Identity, mounts: &Mounts) -> Handed {
+pub(crate) fn pass_on(root: &OwnedFd, from: u32, agent: &Identity) -> Handed {
     let mut walk = Walk {
         from,
         agent,
-        mounts,
         links: Links::Trusted,
         handed: Handed::default(),
     };
-    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let opened = Dir::open(root, flags, Mode::empty())
-        .and_then(|directory| Ok((fstat(&directory)?.st_dev, directory)));
-    match opened {
-        Ok((device, directory)) => walk.directory(directory, root, device, 0),
-        Err(_) => walk.handed.failed += 1,
-    }
+    walk.root(root);
     walk.handed
 }
 
@@ -88,7 +71,7 @@ enum Links {
     Trusted,
     /// With a name elsewhere it is somebody else's file as well, such as one of `/etc` that was
     /// linked into the home: it changes hands once all its names were met. By file: how many were.
-    Counted(HashMap<u64, u64>),
+    Counted(HashMap<(u64, u64), u64>),
     /// Where anybody may link to anybody's files, a name could be moved ahead of the walk and be
     /// counted twice: none changes hands.
     Distrusted,
@@ -104,7 +87,7 @@ impl Links {
             Self::Trusted => true,
             Self::Distrusted => false,
             Self::Counted(seen) => {
-                let seen = seen.entry(data.st_ino).or_default();
+                let seen = seen.entry((data.st_dev, data.st_ino)).or_default();
                 *seen += 1;
                 *seen >= data.st_nlink
             }
@@ -116,51 +99,61 @@ struct Walk<'a> {
     /// Whose files change hands.
     from: u32,
     agent: &'a Identity,
-    mounts: &'a Mounts,
     links: Links,
     handed: Handed,
 }
 
 impl Walk<'_> {
-    /// `path` serves to recognise mounts, and for nothing else.
-    fn directory(&mut self, mut directory: Dir, path: &Path, device: u64, depth: usize) {
+    fn root(&mut self, root: &OwnedFd) {
+        let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let opened = Dir::openat(root, c".", flags, Mode::empty());
+        match (opened, id_of(root.as_fd())) {
+            (Ok(directory), Some(mount)) => self.directory(directory, mount, 0),
+            _ => self.handed.failed += 1,
+        }
+    }
+
+    /// Walks a directory that lies on `mount`.
+    fn directory(&mut self, mut directory: Dir, mount: u64, depth: usize) {
+        let Ok(at) = directory.as_fd().try_clone_to_owned() else {
+            self.handed.failed += 1;
+            return;
+        };
         let mut below = Vec::new();
-        let entries = directory.iter().collect::<Vec<_>>();
-        for entry in entries.into_iter().flatten() {
+        for entry in directory.iter().flatten() {
             let name = entry.file_name();
             if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
             }
-            let Ok(data) = fstatat(&directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) else {
+            let Ok(data) = fstatat(&at, name, AtFlags::AT_SYMLINK_NOFOLLOW) else {
                 continue;
             };
-            if data.st_dev != device {
-                continue;
-            }
             let is_directory = is_directory(&data);
             // A mount point may be a single file, too.
-            let child = || path.join(OsStr::from_bytes(name.to_bytes()));
-            if (is_directory || data.st_uid == self.from) && self.mounts.has(&child()) {
+            let concerns = is_directory || data.st_uid == self.from;
+            if !concerns || id_at(at.as_fd(), name) != Some(mount) {
                 continue;
             }
             if data.st_uid == self.from {
-                self.entry(&directory, name, device);
+                self.entry(&at, name, mount);
             }
             if is_directory {
                 below.push(name.to_owned());
             }
         }
+        // One descriptor for each level is enough.
+        drop(at);
         for name in below {
-            self.descend(&directory, &name, path, device, depth);
+            self.descend(&directory, &name, mount, depth);
         }
     }
 
     /// Gives one entry, by a descriptor: the name may mean something else by now.
-    fn entry(&mut self, directory: &Dir, name: &CStr, device: u64) {
+    fn entry(&mut self, directory: &OwnedFd, name: &CStr, mount: u64) {
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let given = openat(directory, name, flags, Mode::empty()).and_then(|file| {
             let data = fstat(&file)?;
-            let still = data.st_uid == self.from && data.st_dev == device;
+            let still = data.st_uid == self.from && id_of(file.as_fd()) == Some(mount);
             if !still || !self.links.allow(&data) {
                 return Ok(false);
             }
@@ -172,15 +165,12 @@ impl Walk<'_> {
         }
     }
 
-    fn descend(&mut self, parent: &Dir, name: &CStr, path: &Path, device: u64, depth: usize) {
+    fn descend(&mut self, parent: &Dir, name: &CStr, mount: u64, depth: usize) {
         let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let opened = Dir::openat(parent.as_fd(), name, flags, Mode::empty());
         match opened {
-            Ok(opened)
-                if depth < DEPTH && fstat(&opened).is_ok_and(|data| data.st_dev == device) =>
-            {
-                let path = path.join(OsStr::from_bytes(name.to_bytes()));
-                self.directory(opened, &path, device, depth + 1);
+            Ok(opened) if depth < DEPTH && id_of(opened.as_fd()) == Some(mount) => {
+                self.directory(opened, mount, depth + 1);
             }
             _ => self.handed.failed += 1,
         }

@@ -23,7 +23,7 @@ pub(crate) fn listening(port: u16, udp: bool) -> i32 {
 
 /// Whether a table has a socket on that port in that state: `local_address` is the second field,
 /// with the port behind its colon in hexadecimal, the state the fourth; proc(5).
-fn has_listener(table: &str, port: u16, state: &str) -> bool {
+pub(crate) fn has_listener(table: &str, port: u16, state: &str) -> bool {
     table.lines().skip(1).any(|line| {
         let mut fields = line.split_ascii_whitespace().skip(1);
         let local = fields.next().and_then(|local| local.rsplit_once(':'));

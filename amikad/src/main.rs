@@ -2,7 +2,7 @@
 //!
 //! Follow a boot: `boot` prepares the container, `supervisor` turns what happens into events for
 //! `lifecycle`, which decides, and carries out what it says; `http` shows all of it to the host.
-#![cfg_attr(not(test), no_main)]
+#![cfg_attr(not(any(test, fuzzing)), no_main)]
 
 mod activity;
 mod args;
@@ -27,6 +27,8 @@ mod places;
 mod ports;
 mod probe;
 mod process_tree;
+#[cfg(any(test, fuzzing))]
+pub mod promises;
 mod publish;
 mod pump;
 mod record;
@@ -42,6 +44,7 @@ mod sys;
 mod times;
 mod unpack;
 mod users;
+mod walk;
 
 use std::io::Write;
 
@@ -49,9 +52,19 @@ use args::Command;
 
 /// Does what the arguments ask for; returns the exit code.
 fn run() -> i32 {
+    // First of all: what comes to a PID 1 that neither blocks nor handles it is dropped by the kernel.
+    let is_init = nix::unistd::getpid().as_raw() == 1;
+    let mask = is_init.then(sys::block_all_signals);
     sys::fill_standard_descriptors();
-    match args::parse(std::env::args_os().skip(1)) {
-        Ok(Command::Run { place, cmd }) => supervisor::run(&place, cmd),
+    say::listen();
+    let command = args::parse(std::env::args_os().skip(1));
+    if !matches!(command, Ok(Command::Run { .. }))
+        && let Some(mask) = &mask
+    {
+        sys::take_signals(mask);
+    }
+    let code = match command {
+        Ok(Command::Run { place, cmd }) => supervisor::run(&place, cmd, mask),
         Ok(Command::Health { ready }) => probe::health(ready),
         Ok(Command::Listening { port, udp }) => listening::listening(port, udp),
         Ok(Command::Unpack(what)) => unpack::unpack(&what),
@@ -65,7 +78,9 @@ fn run() -> i32 {
             say::say(format!("{problem}; see `amikad --help`"));
             2
         }
-    }
+    };
+    say::finish();
+    code
 }
 
 /// Prints `text`; a reader that left early is no failure.

@@ -6,18 +6,22 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use amika_core::contract::{AGENT_USER, env, path};
+use nix::sys::stat::fstat;
 
 use crate::environment::Environment;
 use crate::handover;
 use crate::mounts::Mounts;
+use crate::places::give;
 use crate::say::say;
 use crate::sys::Identity;
-use crate::users::Accounts;
+use crate::users::{Accounts, bytes_of, parse_id};
+use crate::walk::reach;
 
 /// Gives the agent the numbers that the environment asks for; returns the accounts that hold then.
 /// Only for root, and only for the presets' agent.
@@ -76,33 +80,42 @@ fn number(environment: &Environment, name: &str) -> Option<u32> {
 
 /// The agent's home follows, once: its root changes last, and tells whether it did.
 fn bring_home(old: &Identity, new: &Identity) {
-    let home = Path::new(path::HOME);
     let mounts = Mounts::read();
+    let Ok(home) = reach(Path::new(path::HOME), Some(old)) else {
+        return;
+    };
     // What belongs to root is given to the agent anyway.
-    let moves = home
-        .symlink_metadata()
-        .is_ok_and(|data| data.is_dir() && data.uid() == old.uid && data.uid() != new.uid);
-    if !moves || mounts.is_from_host(home) {
+    let moves = fstat(&home).is_ok_and(|data| data.st_uid == old.uid && data.st_uid != new.uid);
+    if !moves || mounts.is_from_host(home.as_fd()) {
         // An image that was remade has its own numbers again, and a home that followed already.
         return;
     }
-    let handed = handover::pass_on(home, old.uid, new, &mounts);
+    let handed = handover::pass_on(&home, old.uid, new);
     if handed.failed > 0 {
         say(format!(
             "{} files of the home could not be given to uid {}",
             handed.failed, new.uid
         ));
     }
-    if let Err(error) = std::os::unix::fs::lchown(home, Some(new.uid), Some(new.gid)) {
+    if let Err(error) = give(home.as_fd(), new) {
         say(format!("cannot give {} to the agent: {error}", path::HOME));
     }
 }
 
 /// Puts a number into the agent's line of `/etc/passwd` or `/etc/group`, and the line before all
 /// others with that number: who looks a number up takes the first, and `sudo` must find the agent.
-fn renumber(text: &str, field: usize, number: u32, second: Option<(usize, u32)>) -> String {
+pub(crate) fn renumber(
+    text: &str,
+    field: usize,
+    number: u32,
+    second: Option<(usize, u32)>,
+) -> String {
     let name_of = |line: &str| line.split(':').next().map(str::to_owned);
-    let is_agent = |line: &&str| name_of(line).as_deref() == Some(AGENT_USER);
+    // A line that is broken is nobody's, as for whoever looks the agent up.
+    let has = |line: &str, field| line.split(':').nth(field).and_then(parse_id).is_some();
+    let is_whole =
+        |line: &str| has(line, field) && second.is_none_or(|(field, _)| has(line, field));
+    let is_agent = |line: &&str| name_of(line).as_deref() == Some(AGENT_USER) && is_whole(line);
     let Some(agent) = text.lines().find(is_agent) else {
         return text.to_owned();
     };
@@ -142,7 +155,7 @@ fn replace(file: &Path, text: &str) -> io::Result<()> {
         .create_new(true)
         .mode(0o600)
         .open(&new)?;
-    written.write_all(text.as_bytes())?;
+    written.write_all(&bytes_of(text))?;
     written.set_permissions(fs::Permissions::from_mode(data.mode() & 0o7777))?;
     written.sync_all()?;
     fs::rename(&new, file)
@@ -177,6 +190,17 @@ mod tests {
         assert_eq!(accounts.by_uid(33).name.as_deref(), Some("amika"));
         assert_eq!(accounts.by_uid(33).identity.gid, 50);
         assert!(accounts.group.starts_with("root:x:0:\namika:x:50:\nstaff:"));
+    }
+
+    #[test]
+    fn a_broken_line_of_the_agents_name_does_not_cost_the_agent() {
+        let passwd = format!("amika:x:\namika:x:a:b::/:/\n{PASSWD}");
+        let accounts = Accounts {
+            passwd: renumber(&passwd, 2, 4242, Some((3, 77))),
+            group: String::new(),
+        };
+        assert_eq!(accounts.resolve("amika").unwrap().identity.uid, 4242);
+        assert_eq!(accounts.by_uid(4242).name.as_deref(), Some("amika"));
     }
 
     #[test]

@@ -1,8 +1,15 @@
-//! Which directories are mounts from the host: reads the text of `/proc/self/mountinfo`.
+//! Which files lie on mounts from the host: reads the text of `/proc/self/mountinfo`.
+//!
+//! A file's mount is told by the kernel, by number, from an open descriptor: a path may lead through links, so that its
+//! text is not where the mount stands in the list.
 
-use std::ffi::OsString;
+use std::ffi::{CStr, OsString};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
 
 /// The mounts of this container.
 #[derive(Clone, Debug, Default)]
@@ -10,6 +17,8 @@ pub(crate) struct Mounts(Vec<Mount>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Mount {
+    /// Its number, as the kernel tells it of a file.
+    id: u64,
     /// The directory within its file system that is mounted.
     root: PathBuf,
     /// Where it is mounted.
@@ -28,8 +37,11 @@ impl Mounts {
     fn parse(text: &str) -> Self {
         let mounts = text.lines().filter_map(|line| {
             let (fields, source) = line.split_once(" - ")?;
-            let mut fields = fields.split(' ').skip(3);
+            let mut fields = fields.split(' ');
+            let id = fields.next()?.parse().ok()?;
+            let mut fields = fields.skip(2);
             Some(Mount {
+                id,
                 root: unescape(fields.next()?),
                 point: unescape(fields.next()?),
                 kind: source.split(' ').next()?.to_owned(),
@@ -38,9 +50,16 @@ impl Mounts {
         Self(mounts.collect())
     }
 
-    /// Whether something is mounted right at `path`.
-    pub(crate) fn has(&self, path: &Path) -> bool {
-        self.0.iter().any(|mount| mount.point == path)
+    /// Whether what `file` means lies on what an engine brought in from the host: anything but the container's own root,
+    /// a tmpfs, and a named volume. What cannot be told counts as the host's.
+    pub(crate) fn is_from_host(&self, file: BorrowedFd<'_>) -> bool {
+        let Some(id) = id_of(file) else { return true };
+        match self.0.iter().find(|mount| mount.id == id) {
+            Some(mount) => mount.is_from_host(),
+            // A list that was not to be had: the root's own files are ours.
+            None => nix::fcntl::open("/", PATH, Mode::empty())
+                .map_or(true, |root| id_of(root.as_fd()) != Some(id)),
+        }
     }
 
     /// Where something is mounted, of `path` and what is below it.
@@ -51,18 +70,13 @@ impl Mounts {
             .cloned()
             .collect()
     }
+}
 
-    /// Whether `path` lies on what an engine brought in from the host: anything but the
-    /// container's own root, a tmpfs, and a named volume.
-    pub(crate) fn is_from_host(&self, path: &Path) -> bool {
-        // The last of the longest: a later mount hides an earlier one at the same place.
-        let covering = self.0.iter().filter(|mount| path.starts_with(&mount.point));
-        let Some(mount) = covering.max_by_key(|mount| mount.point.as_os_str().len()) else {
-            return false;
-        };
-        let root = mount.root.as_path();
-        let own_root = mount.point == Path::new("/");
-        let whole_tmpfs = mount.kind == "tmpfs" && root == Path::new("/");
+impl Mount {
+    fn is_from_host(&self) -> bool {
+        let root = self.root.as_path();
+        let own_root = self.point == Path::new("/");
+        let whole_tmpfs = self.kind == "tmpfs" && root == Path::new("/");
         // Docker: …/volumes/NAME/_data, Podman: the same below its own storage.
         let volume = root.file_name().is_some_and(|name| name == "_data")
             && root
@@ -71,6 +85,40 @@ impl Mounts {
                 .is_some_and(|dir| dir.ends_with("volumes"));
         !(own_root || whole_tmpfs || volume)
     }
+}
+
+/// The numbers and points of the mounts in a text.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn points(text: &str) -> Vec<(u64, PathBuf)> {
+    let mounts = Mounts::parse(text).0.into_iter();
+    mounts.map(|mount| (mount.id, mount.point)).collect()
+}
+
+/// Opens something to ask about it only.
+const PATH: OFlag = OFlag::O_PATH
+    .union(OFlag::O_NOFOLLOW)
+    .union(OFlag::O_CLOEXEC);
+
+/// The number of the mount that what `file` means lies on.
+pub(crate) fn id_of(file: BorrowedFd<'_>) -> Option<u64> {
+    if let Ok(Some(id)) = crate::sys::mount_id(file, c"") {
+        return Some(id);
+    }
+    // Before Linux 5.8, and where a filter has no such call: proc(5).
+    let info = format!("/proc/self/fdinfo/{}", file.as_raw_fd());
+    let text = std::fs::read_to_string(info).ok()?;
+    let id = text.lines().find_map(|line| line.strip_prefix("mnt_id:"))?;
+    id.trim().parse().ok()
+}
+
+/// The number of the mount that `name` in directory `at` lies on: another than the directory's own where something is
+/// mounted right there.
+pub(crate) fn id_at(at: BorrowedFd<'_>, name: &CStr) -> Option<u64> {
+    if let Ok(Some(id)) = crate::sys::mount_id(at, name) {
+        return Some(id);
+    }
+    let file = openat(at, name, PATH, Mode::empty()).ok()?;
+    id_of(file.as_fd())
 }
 
 /// The kernel writes blanks, tabs, line ends and backslashes as three octal digits.
@@ -110,22 +158,49 @@ mod tests {
     #[test]
     fn volumes_are_ours_and_directories_of_the_host_are_not() {
         let mounts = Mounts::parse(TEXT);
-        for (path, from_host) in [
-            ("/etc", false),
-            ("/home/amika/x", false),
-            ("/home/amika/workspace/src/deep", true),
-            ("/home/amika/workspace/srcs", false),
-            ("/home/amika/.cache", false),
-            ("/home/amika/shm", true),
-            ("/home/amika/odd", true),
-        ] {
-            assert_eq!(mounts.is_from_host(Path::new(path)), from_host, "{path}");
-        }
+        let from_host: Vec<(u64, bool)> = mounts
+            .0
+            .iter()
+            .map(|mount| (mount.id, mount.is_from_host()))
+            .collect();
+        assert_eq!(
+            from_host,
+            [
+                (100, false),
+                (101, false),
+                (102, true),
+                (103, false),
+                (104, true),
+                (105, true)
+            ]
+        );
         assert_eq!(mounts.0[2].root, Path::new("/home/ada/my src"));
+        assert_eq!(mounts.0[2].point, Path::new("/home/amika/workspace/src"));
+    }
+
+    #[test]
+    fn a_descriptor_tells_its_mount_and_one_that_is_not_listed_is_the_hosts() {
+        let id = |path: &str| {
+            let file = std::fs::File::open(path).unwrap();
+            id_of(file.as_fd()).unwrap()
+        };
+        assert_ne!(id("/"), id("/proc"));
+        let root = std::fs::File::open("/").unwrap();
+        assert_eq!(id_at(root.as_fd(), c"proc"), Some(id("/proc")));
+        let nothing = Mounts::default();
+        assert!(!nothing.is_from_host(root.as_fd()));
+        let proc = std::fs::File::open("/proc").unwrap();
+        assert!(nothing.is_from_host(proc.as_fd()));
+        let listed = Mounts::read();
+        assert!(listed.0.iter().any(|mount| mount.id == id("/proc")));
     }
 
     #[test]
     fn garbage_is_no_mount() {
-        assert!(Mounts::parse("nonsense\n1 2 3 - x\n").0.is_empty());
+        assert!(
+            Mounts::parse("nonsense\n1 2 3 - x\nx 1 0:5 / / rw - ext4 a rw\n")
+                .0
+                .is_empty()
+        );
     }
 }

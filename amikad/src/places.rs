@@ -9,11 +9,10 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use amika_core::contract::path;
-use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, open, openat};
+use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::libc;
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat, mkdirat};
 use nix::unistd::{Gid, Uid, fchownat, symlinkat};
@@ -21,83 +20,50 @@ use nix::unistd::{Gid, Uid, fchownat, symlinkat};
 use crate::mounts::Mounts;
 use crate::say::{say, say_once};
 use crate::sys::Identity;
-
-/// Opens a directory to go on from, whether or not it may be listed.
-const WAY: OFlag = OFlag::O_PATH
-    .union(OFlag::O_DIRECTORY)
-    .union(OFlag::O_NOFOLLOW)
-    .union(OFlag::O_CLOEXEC);
+use crate::walk::{O_PATH_DIRECTORY, reach, reach_or_make};
 
 /// Makes `directory` with what is missing above it. What is made is given to `owner`; so is what
 /// root owns from the home downwards, where engines make mount points as root.
-pub(crate) fn make_directory(directory: &Path, owner: Option<&Identity>, mounts: &Mounts) {
-    let made = go(directory, owner, mounts);
-    // Where the agent led the way by a link of its own, the directory is as good.
-    if let Err(error) = made
-        && !directory.is_dir()
-    {
-        say_once(format!("cannot make {}: {error}", directory.display()));
+pub(crate) fn make_directory(
+    directory: &Path,
+    owner: Option<&Identity>,
+    mounts: &Mounts,
+) -> Option<OwnedFd> {
+    match reach_or_make(directory, owner, mounts) {
+        Ok(at) => Some(at),
+        Err(error) => {
+            // Where the agent led the way by a link of its own, the directory is as good, for the agent.
+            if !directory.is_dir() {
+                say_once(format!("cannot make {}: {error}", directory.display()));
+            }
+            None
+        }
     }
+}
+
+/// `wanted`, open, or the nearest directory above it that root may go to; with a word if it is not `wanted`.
+pub(crate) fn open_nearest(
+    wanted: &Path,
+    open: Option<OwnedFd>,
+    owner: Option<&Identity>,
+) -> Option<OwnedFd> {
+    if open.is_some() {
+        return open;
+    }
+    let mut above = wanted.ancestors().skip(1);
+    let (found, at) = above.find_map(|above| Some((above, reach(above, owner).ok()?)))?;
+    let (wanted, found) = (wanted.display(), found.display());
+    say(format!("{wanted} is no directory; starting in {found}"));
+    Some(at)
 }
 
 /// Makes the home, and fills its gaps from the skeleton.
 pub(crate) fn make_home(owner: Option<&Identity>, mounts: &Mounts) {
     let home = Path::new(path::HOME);
-    make_directory(home, owner, mounts);
-    if let Ok(at) = open(home, WAY, Mode::empty()) {
+    if let Some(at) = make_directory(home, owner, mounts) {
         let filling = Filling { owner, mounts };
         filling.fill(Path::new(path::SKELETON), at.as_fd(), home);
     }
-}
-
-fn go(directory: &Path, owner: Option<&Identity>, mounts: &Mounts) -> io::Result<()> {
-    let mut at = open("/", WAY, Mode::empty())?;
-    let mut walked = PathBuf::from("/");
-    for component in directory.components() {
-        let name = match component {
-            Component::Normal(name) => name,
-            Component::ParentDir => OsStr::new(".."),
-            Component::RootDir | Component::CurDir | Component::Prefix(_) => continue,
-        };
-        walked.push(name);
-        let (next, made) = enter(&at, name, owner)?;
-        if let Some(owner) = owner
-            && (made || walked.starts_with(path::HOME) && !mounts.is_from_host(&walked))
-            && fstat(&next)?.st_uid == 0
-            && let Err(error) = give(next.as_fd(), owner)
-        {
-            say(format!(
-                "cannot give {} to the agent: {error}",
-                walked.display()
-            ));
-        }
-        at = next;
-    }
-    Ok(())
-}
-
-/// Opens directory `name`, made if missing; whether it was.
-fn enter(at: &OwnedFd, name: &OsStr, owner: Option<&Identity>) -> io::Result<(OwnedFd, bool)> {
-    match openat(at, name, WAY, Mode::empty()) {
-        Ok(next) => Ok((next, false)),
-        Err(Errno::ENOENT) => {
-            match mkdirat(at, name, Mode::from_bits_truncate(0o755)) {
-                Ok(()) | Err(Errno::EEXIST) => {}
-                Err(error) => return Err(error.into()),
-            }
-            Ok((openat(at, name, WAY, Mode::empty())?, true))
-        }
-        // Not a directory, or a link. In a directory of the agent's the link is the agent's, too.
-        Err(Errno::ENOTDIR) if owner.is_none_or(|owner| owned_by_another(at, owner)) => {
-            let follow = WAY.difference(OFlag::O_NOFOLLOW);
-            Ok((openat(at, name, follow, Mode::empty())?, false))
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn owned_by_another(at: &OwnedFd, owner: &Identity) -> bool {
-    fstat(at).is_ok_and(|data| data.st_uid != owner.uid)
 }
 
 /// Makes what `at` means the agent's.
@@ -113,10 +79,10 @@ struct Filling<'a> {
 }
 
 impl Filling<'_> {
-    /// `path` is what `target` is called, to recognise mounts by.
+    /// `path` is what `target` is called, to say so.
     fn fill(&self, source: &Path, target: BorrowedFd<'_>, path: &Path) {
         // What the host brought in is the host's: nothing is missing there.
-        if self.mounts.is_from_host(path) {
+        if self.mounts.is_from_host(target) {
             return;
         }
         for entry in fs::read_dir(source).into_iter().flatten().flatten() {
@@ -155,7 +121,7 @@ impl Filling<'_> {
         if missing {
             mkdirat(target, name, Mode::S_IRWXU)?;
         }
-        let flags = WAY.difference(OFlag::O_PATH);
+        let flags = O_PATH_DIRECTORY.difference(OFlag::O_PATH);
         let directory = openat(target, name, flags, Mode::empty())?;
         if missing {
             fchmod(&directory, mode_of(from)?)?;

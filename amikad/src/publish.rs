@@ -1,6 +1,8 @@
 //! What the supervisor lets the HTTP side see, and how the HTTP side asks it for something.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -10,12 +12,14 @@ use nix::sys::eventfd::EventFd;
 use tokio::sync::{oneshot, watch};
 
 use crate::activity::Meter;
+use crate::boot::Boot;
 use crate::lifecycle::Millis;
 use crate::logs::Log;
 use crate::out_of_memory::Watch;
 use crate::say::note;
 use crate::secrets::Secrets;
 use crate::service::{COUNT, ServiceId};
+use crate::sys::Step;
 
 /// So many changes are kept for clients that come late.
 const HISTORY: usize = 256;
@@ -36,10 +40,42 @@ pub(crate) enum Command {
         /// Whether it is healthy.
         healthy: bool,
     },
+    /// The boot is prepared, or cannot be what it was asked to be; says why.
+    Prepared(Box<Result<Boot, String>>),
+    /// Setup could not be run.
+    SetupRefused(Refusal),
+    /// CMD could not be run, at this step.
+    CmdRefused(Refusal, Step),
+    /// A service could not be run.
+    ServiceRefused(ServiceId, Refusal),
     /// Setup's output was written out.
     OutputSettled,
-    /// Setup's files were handed to the agent.
-    HandedOver,
+    /// What follows setup is done.
+    Settled(Settled),
+}
+
+/// Why a program could not be run.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// The exit code that says so.
+    pub(crate) code: i32,
+    /// A sentence.
+    pub(crate) message: String,
+    /// The program of that name that there is now, where one is looked for again.
+    pub(crate) program: Option<PathBuf>,
+}
+
+/// What was found out after setup ended.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    /// The last lines of its output, if it failed.
+    pub(crate) tail: Vec<String>,
+    /// The line of the script that failed.
+    pub(crate) failed_line: Option<u32>,
+    /// Why it failed, for people.
+    pub(crate) message: Option<String>,
+    /// The services' programs, which setup may have installed.
+    pub(crate) programs: [Option<PathBuf>; COUNT],
 }
 
 /// The way to the supervisor.
@@ -132,6 +168,9 @@ pub(crate) struct Shared {
     pub(crate) activity: Meter,
     /// What the kernel ended for want of memory.
     memory: Watch,
+    /// Children reaped that were not the daemon's own. Not published: they may come by the thousand, and nobody waits
+    /// for one.
+    orphans: AtomicU64,
 }
 
 impl Shared {
@@ -153,6 +192,7 @@ impl Shared {
             started,
             activity: Meter::default(),
             memory: Watch::begin(),
+            orphans: AtomicU64::new(0),
         }
     }
 
@@ -204,6 +244,7 @@ impl Shared {
         let now = self.now();
         status.uptime_ms = now;
         status.out_of_memory = self.memory.known();
+        status.reaped_orphans = self.orphans();
         if let Some(since) = setup_since {
             status.setup.duration_ms = Some(now.saturating_sub(since));
         }
@@ -218,6 +259,16 @@ impl Shared {
             status.setup.log_truncated = log.truncated();
         }
         status
+    }
+
+    /// Adds children reaped that were not the daemon's own.
+    pub(crate) fn count_orphans(&self, more: u64) {
+        self.orphans.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// How many there were.
+    pub(crate) fn orphans(&self) -> u64 {
+        self.orphans.load(Ordering::Relaxed)
     }
 
     /// The logs.

@@ -18,6 +18,9 @@ use crate::logs::Log;
 /// So much of setup's output goes to the container's log; engines write that slowly.
 pub(crate) const ECHO_LIMIT: u64 = 10 << 20;
 
+/// How long a pipe is still read that nobody speaks into, once its program ended.
+const LAST_WORDS: u16 = 500;
+
 /// Asks a pump to report once it has moved what is in the pipe.
 #[derive(Clone, Debug)]
 pub(crate) struct Settler {
@@ -44,7 +47,8 @@ pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Starts a pump; `settled` is called once, when it was asked to settle and the pipe was found
-/// empty, or when the last writer closed the pipe.
+/// empty, or when the last writer closed the pipe. One that echoes goes on after that, since what setup left running
+/// speaks on; any other ends soon, whoever still holds the pipe: each start of a service has a pump of its own.
 pub(crate) fn start(
     reader: OwnedFd,
     log: Arc<Log>,
@@ -62,6 +66,7 @@ pub(crate) fn start(
         echo: echo.then_some(ECHO_LIMIT),
         settler: settler.clone(),
         settled: Some(settled),
+        goes_on: echo,
     };
     std::thread::Builder::new()
         .name("pump".into())
@@ -77,6 +82,8 @@ struct Pump<F> {
     echo: Option<u64>,
     settler: Settler,
     settled: Option<F>,
+    /// Whether it goes on once it settled.
+    goes_on: bool,
 }
 
 impl<F: FnOnce()> Pump<F> {
@@ -91,10 +98,13 @@ impl<F: FnOnce()> Pump<F> {
                 }
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => {
-                    if self.settler.asked.load(Ordering::Acquire) {
+                    let asked = self.settler.asked.load(Ordering::Acquire);
+                    if asked {
                         self.settle();
                     }
-                    self.wait();
+                    if !self.wait(asked && !self.goes_on) {
+                        break;
+                    }
                 }
                 Err(_) => break,
             }
@@ -108,13 +118,19 @@ impl<F: FnOnce()> Pump<F> {
         }
     }
 
-    fn wait(&self) {
+    /// Waits for more; when it is about to end, not for long. Whether there may be more.
+    fn wait(&self, ends: bool) -> bool {
         let mut fds = vec![PollFd::new(self.reader.as_fd(), PollFlags::POLLIN)];
         if self.settled.is_some() {
             fds.push(PollFd::new(self.settler.wake.as_fd(), PollFlags::POLLIN));
         }
+        let timeout = if ends {
+            LAST_WORDS.into()
+        } else {
+            PollTimeout::NONE
+        };
         // A failure shows again in the next read.
-        let _ = poll(&mut fds, PollTimeout::NONE);
+        poll(&mut fds, timeout) != Ok(0)
     }
 
     fn echo(&mut self, bytes: &[u8]) {

@@ -27,7 +27,18 @@ pub(crate) fn write(record: &BootRecord) -> io::Result<()> {
 /// Writes `bytes` beside `file` and renames them into place.
 pub(crate) fn write_atomically(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = file.with_extension("new");
-    let written = fs::write(&new, bytes).and_then(|()| fs::rename(&new, file));
+    let write = || {
+        // Whatever stands there, of a boot that was broken off or a FIFO that would hold us up, is not opened.
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut options = fs::OpenOptions::new();
+        // O_EXCL follows no link.
+        options.write(true).create_new(true);
+        options.open(&new)?.write_all(bytes)
+    };
+    let written = write().and_then(|()| fs::rename(&new, file));
     if written.is_err() {
         // Nothing half-written stays; that this may fail too changes nothing.
         let _ = fs::remove_file(&new);

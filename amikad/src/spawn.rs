@@ -2,13 +2,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use nix::libc;
 use nix::sys::signal::SigSet;
 
 use crate::environment::{Environment, c_string};
-use crate::sys::{Group, Identity, Program, SpawnError, Stdio, Step};
+use crate::sys::{Group, Identity, Program, Report, SpawnError, Stdio, Step};
 
 /// Something to start.
 pub(crate) struct Launch<'a> {
@@ -18,8 +19,10 @@ pub(crate) struct Launch<'a> {
     pub(crate) argv: &'a [OsString],
     /// Environment.
     pub(crate) env: &'a Environment,
-    /// Directory to start in.
-    pub(crate) cwd: Option<&'a Path>,
+    /// Directories to start in: the first that is there.
+    pub(crate) directories: &'a [PathBuf],
+    /// An open directory to start in, before all of those.
+    pub(crate) at: Option<BorrowedFd<'a>>,
     /// User to become, unless that changes nothing.
     pub(crate) identity: Option<&'a Identity>,
     /// Standard streams.
@@ -28,11 +31,13 @@ pub(crate) struct Launch<'a> {
     pub(crate) group: Group,
     /// Signal mask of the container.
     pub(crate) mask: SigSet,
+    /// A number that the process and all that come of it are known by.
+    pub(crate) mark: Option<u64>,
 }
 
 impl Launch<'_> {
-    /// Starts it.
-    pub(crate) fn spawn(&self) -> Result<i32, SpawnError> {
+    /// Makes its process.
+    pub(crate) fn spawn(&self) -> Result<(i32, Report), SpawnError> {
         crate::sys::spawn(&Program {
             candidates: self
                 .candidates
@@ -41,14 +46,33 @@ impl Launch<'_> {
                 .collect(),
             argv: self.argv.iter().map(|arg| c_string(arg)).collect(),
             envp: self.env.to_c_strings(),
-            cwd: self.cwd.map(|cwd| c_string(cwd.as_os_str())),
+            directories: self
+                .directories
+                .iter()
+                .map(|path| c_string(path.as_os_str()))
+                .collect(),
+            at: self.at.map(|at| at.as_raw_fd()),
             identity: self.identity.cloned(),
             stdio: self.stdio,
             group: self.group,
             mask: self.mask,
             oom_score_adj: raised_oom_score().map(|score| c_string(OsStr::new(&score))),
+            mark: self.mark,
         })
     }
+}
+
+/// Where to start a program for which `wanted` was chosen: there, else in the nearest directory above it, else in
+/// HOME, else in `/`.
+pub(crate) fn directories(wanted: &Path, environment: &Environment) -> Vec<PathBuf> {
+    let above = wanted
+        .ancestors()
+        .skip(1)
+        .filter(|above| *above != Path::new("/") && !above.as_os_str().is_empty());
+    let home = environment.get("HOME").map(Path::new);
+    let last = home.into_iter().chain([Path::new("/")]);
+    let all = std::iter::once(wanted).chain(above).chain(last);
+    all.map(Path::to_owned).collect()
 }
 
 /// The score that makes the kernel end a child rather than amikad when memory is short.
@@ -135,6 +159,8 @@ pub(crate) fn explain_exec(
                 "`{name}` is in no format this machine can execute (a script needs a `#!` line)"
             ),
         ),
+        // The limit of a user's processes, checked at exec (execve(2)): nothing about the program.
+        Some(libc::EAGAIN | libc::ENOMEM) => (70, format!("cannot run `{name}` now: {source}")),
         Some(libc::EPERM) => match crate::file_rights::explain(candidates) {
             Some(why) => (126, format!("`{name}` cannot be executed: {source}: {why}")),
             None => (126, format!("`{name}` cannot be executed: {source}")),

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use amika_core::contract::API_VERSION;
 use amika_core::wire::{
-    Change, Changed, Cmd, OutOfMemory, Service, ServiceState, Services, Setup, Status,
+    Change, Changed, Cmd, OutOfMemory, Phase, Service, ServiceState, Services, Setup, Status,
 };
 
-use crate::lifecycle::{Millis, State};
+use crate::lifecycle::State;
 use crate::publish::Snapshot;
 use crate::service::ServiceId;
 use crate::sys::End;
@@ -15,8 +15,8 @@ use crate::sys::End;
 /// What the state machine does not know.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
-    /// The daemon's start, in milliseconds since the Unix epoch.
-    pub(crate) epoch: u64,
+    /// When things happened, by the clock on the wall.
+    pub(crate) stamps: Stamps,
     /// A random id of this boot.
     pub(crate) boot_id: String,
     /// The program of CMD as it was named.
@@ -25,13 +25,49 @@ pub(crate) struct Facts {
     pub(crate) failed_line: Option<u32>,
     /// Why setup failed, for people.
     pub(crate) setup_message: Option<String>,
-    /// Children reaped that were not the daemon's own.
-    pub(crate) orphans: u64,
+}
+
+/// When things happened, in milliseconds since the Unix epoch.
+///
+/// Read from the clock on the wall at that very moment: the monotonic one, by which graces are measured, stands still
+/// while the machine sleeps.
+#[derive(Clone, Debug)]
+pub(crate) struct Stamps {
+    phase: Phase,
+    since: u64,
+    setup_started: Option<u64>,
+    cmd_started: Option<u64>,
+}
+
+impl Stamps {
+    /// A boot that begins now.
+    pub(crate) fn new(now: u64) -> Self {
+        Self {
+            phase: Phase::Starting,
+            since: now,
+            setup_started: None,
+            cmd_started: None,
+        }
+    }
+
+    /// Notes what `state` shows for the first time.
+    pub(crate) fn observe(&mut self, state: &State, now: u64) {
+        if state.phase != self.phase {
+            self.phase = state.phase;
+            self.since = now;
+        }
+        if state.setup.started_at.is_some() {
+            self.setup_started.get_or_insert(now);
+        }
+        if state.cmd.started_at.is_some() {
+            self.cmd_started.get_or_insert(now);
+        }
+    }
 }
 
 /// The state to publish.
 pub(crate) fn snapshot(state: &State, facts: &Facts) -> Snapshot {
-    let at = |millis: Millis| facts.epoch + millis;
+    let stamps = &facts.stamps;
     let setup = &state.setup;
     let duration = setup
         .started_at
@@ -44,7 +80,7 @@ pub(crate) fn snapshot(state: &State, facts: &Facts) -> Snapshot {
         boot_id: facts.boot_id.clone(),
         phase: state.phase,
         outcome: state.outcome,
-        since: at(state.since),
+        since: stamps.since,
         uptime_ms: 0,
         setup: Setup {
             state: setup.state,
@@ -55,7 +91,7 @@ pub(crate) fn snapshot(state: &State, facts: &Facts) -> Snapshot {
                 .setup_message
                 .clone()
                 .or_else(|| setup.message.clone()),
-            started_at: setup.started_at.map(at),
+            started_at: stamps.setup_started,
             duration_ms: duration,
             log_bytes: 0,
             log_truncated: false,
@@ -66,12 +102,12 @@ pub(crate) fn snapshot(state: &State, facts: &Facts) -> Snapshot {
             argv0: facts.argv0.clone(),
             exit_code: exit_code(state.cmd.end),
             signal: signal(state.cmd.end),
-            started_at: state.cmd.started_at.map(at),
+            started_at: stamps.cmd_started,
         },
         services: services(state),
-        reaped_orphans: facts.orphans,
         stop_signal: state.stop_signal,
         // Known to whoever publishes it.
+        reaped_orphans: 0,
         out_of_memory: OutOfMemory::default(),
     };
     let setup_since = setup.started_at.filter(|_| setup.ended_at.is_none());
@@ -153,5 +189,45 @@ fn signal(end: Option<End>) -> Option<i32> {
     match end {
         Some(End::Signal(signo)) => Some(signo),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::Environment;
+    use crate::lifecycle::{Event, Plan};
+
+    #[test]
+    fn stamps_are_the_walls_and_graces_are_not() {
+        let off = ("AMIKA_OPENCODE_WEB".into(), "0".into());
+        let environment: Environment = [off].into_iter().collect();
+        let mut state = State::new(Plan {
+            setup: true,
+            cmd: true,
+            services: crate::service::plans(&environment),
+            seed: 1,
+        });
+        let mut stamps = Stamps::new(1_000);
+        let mut step = |event, now, wall| {
+            state.step(event, now);
+            stamps.observe(&state, wall);
+            (
+                stamps.since,
+                stamps.setup_started,
+                stamps.cmd_started,
+                state.deadline(),
+            )
+        };
+        assert_eq!(step(Event::Boot, 5, 2_000), (2_000, None, None, None));
+        let started = step(Event::SetupStarted { pid: 10 }, 6, 2_001);
+        assert_eq!(started, (2_000, Some(2_001), None, None));
+        // A night in which the machine slept, and then somebody set the clock back.
+        let stopped = step(Event::Signal(15), 7, 90_000_000);
+        assert_eq!(stopped, (90_000_000, Some(2_001), None, Some(4_007)));
+        assert_eq!(
+            step(Event::Tick, 8, 3),
+            (90_000_000, Some(2_001), None, Some(4_007))
+        );
     }
 }

@@ -28,6 +28,11 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 const BUFFER: usize = 1 << 20;
 /// Bytes that the pipe shall hold: the more, the fewer switches between the two programs.
 const PIPE: i32 = 1 << 20;
+/// Opens a directory; never through a link.
+const DIRECTORY: OFlag = OFlag::O_RDONLY
+    .union(OFlag::O_DIRECTORY)
+    .union(OFlag::O_NOFOLLOW)
+    .union(OFlag::O_CLOEXEC);
 /// A piece of a file.
 const PIECE: usize = 64 << 10;
 
@@ -162,15 +167,16 @@ impl Tree {
             }
             EntryType::Link => {
                 let target = entry.link_name_bytes().unwrap_or_default();
-                let target = self::names(&target)?.join(&b'/');
+                let names = self::names(&target)?;
+                let Some((last, parents)) = names.split_last() else {
+                    return Err(io::Error::other("a hard link to nothing"));
+                };
+                let mut directory = self.root.as_fd().try_clone_to_owned()?;
+                for parent in parents {
+                    directory = openat(&directory, *parent, DIRECTORY, Mode::empty())?;
+                }
                 self.replace(name, |top| {
-                    linkat(
-                        &self.root,
-                        target.as_slice(),
-                        top,
-                        *name,
-                        LinkatFlags::empty(),
-                    )
+                    linkat(&directory, *last, top, *name, LinkatFlags::empty())
                 })
             }
             other => Err(io::Error::other(format!(
@@ -202,8 +208,7 @@ impl Tree {
 
     /// Opens a directory of the last one; never through a link.
     fn push(&mut self, name: &[u8]) -> io::Result<()> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let directory = openat(self.top(), name, flags, Mode::empty())?;
+        let directory = openat(self.top(), name, DIRECTORY, Mode::empty())?;
         self.open.push((name.to_vec(), directory));
         Ok(())
     }

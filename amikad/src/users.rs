@@ -61,7 +61,7 @@ impl Accounts {
     pub(crate) fn read() -> Self {
         let text = |path| {
             crate::files::read_small(Path::new(path), 16 << 20)
-                .map(|b| String::from_utf8_lossy(&b).into_owned())
+                .map(text_of)
                 .unwrap_or_default()
         };
         Self {
@@ -151,11 +151,46 @@ impl Accounts {
     }
 }
 
+/// The text of a file, with a character for each byte that is no UTF-8: those are put back by [`bytes_of`].
+fn text_of(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| {
+        let bytes = error.into_bytes();
+        let chunks = bytes.utf8_chunks();
+        chunks.fold(String::new(), |mut text, chunk| {
+            text.push_str(chunk.valid());
+            let stand_ins = chunk
+                .invalid()
+                .iter()
+                .filter_map(|byte| char::from_u32(STAND_INS + u32::from(*byte)));
+            text.extend(stand_ins);
+            text
+        })
+    })
+}
+
+/// The bytes of a text of [`text_of`].
+pub(crate) fn bytes_of(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    for character in text.chars() {
+        match u32::from(character)
+            .checked_sub(STAND_INS)
+            .map(u8::try_from)
+        {
+            Some(Ok(byte)) => bytes.push(byte),
+            _ => bytes.extend(character.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    bytes
+}
+
+/// Characters for private use (plane 16), of which the first 256 stand for bytes.
+const STAND_INS: u32 = 0x10_0000;
+
 /// A user or group id in decimal digits.
 ///
 /// 2^32-1 is none: to the kernel it means "leave it as it is", so that whoever asked to become that
 /// user would stay root.
-fn parse_id(text: &str) -> Option<u32> {
+pub(crate) fn parse_id(text: &str) -> Option<u32> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|id| digits && *id != u32::MAX)
 }
@@ -203,6 +238,17 @@ mod tests {
         );
         assert_eq!(user.home, Some("/home/amika".into()));
         assert_eq!(user.shell, Some("/usr/bin/zsh".into()));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_come_back_as_they_were() {
+        for bytes in [
+            &b"ada:x:1:1:J\xf6rg \xff\xfe:/:/bin/sh\n"[..],
+            b"plain\n",
+            "J\u{f6}rg".as_bytes(),
+        ] {
+            assert_eq!(bytes_of(&text_of(bytes.to_vec())), bytes);
+        }
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::environment::climbs;
 
 /// Text of `--help`.
 pub(crate) const HELP: &str = "\
@@ -251,6 +253,14 @@ fn parse_run(mut args: Cursor) -> Result<Command, String> {
     let mut place = Place::default();
     while args.place(&mut place)? {}
     args.no_option()?;
+    if let Some(workdir) = &place.workdir
+        && climbs(Path::new(workdir))
+    {
+        let workdir = workdir.display();
+        return Err(format!(
+            "`--workdir {workdir}`: a path without `..` is needed"
+        ));
+    }
     Ok(Command::Run {
         place,
         cmd: args.rest(),

@@ -16,6 +16,7 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 
 use super::answer::{Answer, error, json, set};
+use super::left::Left;
 use super::route::Door;
 use crate::secrets::{Secrets, random_bytes};
 
@@ -24,15 +25,18 @@ use crate::secrets::{Secrets, random_bytes};
 pub(super) struct Session {
     /// The way it came in.
     pub(super) door: Door,
+    /// Tells when the client left.
+    pub(super) left: Left,
     /// Those of the last challenge on it.
     nonces: Mutex<Option<Nonces>>,
 }
 
 impl Session {
     /// A connection on which nothing was proved yet.
-    pub(super) fn new(door: Door) -> Self {
+    pub(super) fn new(door: Door, left: Left) -> Self {
         Self {
             door,
+            left,
             nonces: Mutex::new(None),
         }
     }

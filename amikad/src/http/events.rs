@@ -1,26 +1,33 @@
 //! `GET /v1/events`: what changed so far and what changes from now on, without a gap.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use amika_core::wire::{PortChange, port_changes};
 use hyper::body::Bytes;
 use hyper::http::request::Parts;
 use serde_json::json;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::answer::{Answer, streaming};
+use super::left::Left;
 use super::route::StreamPermit;
 use crate::ports::{self, List};
 use crate::publish::{Shared, closed};
 
 /// A sign of life when nothing happens.
-const PING_INTERVAL: Duration = Duration::from_secs(15);
+pub(super) const PING_INTERVAL: Duration = Duration::from_secs(15);
 /// How often memory is looked at while somebody follows: the kernel does not call.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Answers with the event stream.
-pub(super) fn stream(request: &Parts, shared: Arc<Shared>, permit: StreamPermit) -> Answer {
+pub(super) fn stream(
+    request: &Parts,
+    shared: Arc<Shared>,
+    permit: StreamPermit,
+    mut left: Left,
+) -> Answer {
     let last = request
         .headers
         .get("last-event-id")
@@ -30,7 +37,10 @@ pub(super) fn stream(request: &Parts, shared: Arc<Shared>, permit: StreamPermit)
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         let _permit = permit;
-        write(&shared, &boot, next, &sender).await;
+        tokio::select! {
+            () = write(&shared, &boot, next, &sender) => {}
+            () = left.left() => {}
+        }
     });
     streaming("text/event-stream", receiver)
 }
@@ -44,10 +54,14 @@ fn resume_after(id: &str, boot: &str) -> Option<u64> {
 async fn write(shared: &Shared, boot: &str, mut next: u64, sender: &mpsc::Sender<Bytes>) {
     let mut published = shared.subscribe();
     let mut closing = shared.closing.subscribe();
-    let mut quiet_since = Instant::now();
     // Who follows events asks for ports, too: what listens is looked for from now on.
     let mut listening: List = Arc::new([]);
     let (mut latest, mut ports) = ports::follow().await;
+    // Clocks of their own: what is published and is no change of a state puts them off for ever otherwise.
+    let mut ping = interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
+    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut look = interval_at(Instant::now() + LOOK_INTERVAL, LOOK_INTERVAL);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         published.mark_unchanged();
         shared.look_at_memory();
@@ -63,18 +77,12 @@ async fn write(shared: &Shared, boot: &str, mut next: u64, sender: &mpsc::Sender
             let name = name.as_str().unwrap_or("change").to_owned();
             let data = serde_json::to_string(&change).unwrap_or_default();
             let seq = change.seq;
-            let text = format!(
-                "{lost}id: {boot}-{seq}
-event: {name}
-data: {data}
-
-"
-            );
+            let text = format!("{lost}id: {boot}-{seq}\nevent: {name}\ndata: {data}\n\n");
             next = change.seq + 1;
-            quiet_since = Instant::now();
             if sender.send(text.into()).await.is_err() {
                 return;
             }
+            ping.reset();
         }
         // What changed twice while a client was slow did not change.
         for change in port_changes(&listening, &latest, now()) {
@@ -91,11 +99,8 @@ data: {data}
             Ok(()) = ports.changed() => latest.clone_from(&ports.borrow_and_update()),
             () = closed(&mut closing) => {}
             () = sender.closed() => return,
-            () = tokio::time::sleep(LOOK_INTERVAL) => {
-                if quiet_since.elapsed() < PING_INTERVAL {
-                    continue;
-                }
-                quiet_since = Instant::now();
+            _ = look.tick() => {}
+            _ = ping.tick() => {
                 if sender.send(Bytes::from_static(b": ping\n\n")).await.is_err() {
                     return;
                 }

@@ -62,7 +62,7 @@ pub(super) fn check_origin(request: &Parts, hostname: &str) -> Option<Answer> {
 }
 
 /// Whether `authority` (a host, perhaps with a port) is an address, `localhost`, or `hostname`.
-fn is_own_name(authority: &str, hostname: &str) -> bool {
+pub(crate) fn is_own_name(authority: &str, hostname: &str) -> bool {
     if let Some(rest) = authority.strip_prefix('[') {
         return rest
             .split_once(']')

@@ -18,6 +18,10 @@ use crate::service::{Endpoint, Probe, ServiceId};
 
 /// From one check to the next once the service is up: only to notice that it hangs.
 const READY_INTERVAL: Duration = Duration::from_secs(10);
+/// From one check to the next of a service that was up and did not answer.
+const DOUBT_INTERVAL: Duration = Duration::from_secs(1);
+/// So many checks in a row must fail before a service that was up is not.
+const PATIENCE: u32 = 3;
 /// How long one check may take.
 const TIMEOUT: Duration = Duration::from_millis(900);
 
@@ -42,8 +46,21 @@ pub(super) async fn watch(id: ServiceId, shared: Arc<Shared>) {
         if !outlives(name, pid, interval, &shared, &mut published).await {
             continue;
         }
-        let healthy = tokio::time::timeout(TIMEOUT, check(probe, &shared)).await == Ok(Some(()));
-        if healthy != (service.state == ServiceState::Ready) {
+        let is_ready = service.state == ServiceState::Ready;
+        let mut healthy = false;
+        // One slow answer of a service that was up says that it is busy.
+        let mut left = if is_ready { PATIENCE } else { 1 };
+        while left > 0 {
+            healthy = tokio::time::timeout(TIMEOUT, check(probe, &shared)).await == Ok(Some(()));
+            left -= 1;
+            let is_asked_again = !healthy && left > 0;
+            if !is_asked_again
+                || !outlives(name, pid, DOUBT_INTERVAL, &shared, &mut published).await
+            {
+                break;
+            }
+        }
+        if healthy != is_ready {
             shared.mailbox.send(Command::Probed {
                 service: id,
                 pid,

@@ -10,7 +10,7 @@ use std::os::unix::net::UnixListener;
 use amika_core::contract::{AMIKAD_PORT, path};
 use nix::sys::socket::{Backlog, listen};
 
-use crate::say::{note, say};
+use crate::say::say;
 
 /// Connections that wait to be accepted: until the thread runs, and in a burst.
 const BACKLOG: i32 = 1024;
@@ -22,30 +22,18 @@ pub(crate) struct Listeners {
     pub(super) port: Option<TcpListener>,
     /// Root's socket.
     pub(super) socket: Option<UnixListener>,
-    /// What was said of them when there was no log yet.
-    problems: Vec<String>,
 }
 
 impl Listeners {
     /// Takes both; what comes waits until the thread serves it.
     pub(crate) fn bind() -> Self {
-        let (port, socket) = (bind_port(), bind_socket());
+        // The socket first: whoever reaches the port finds it as well.
+        let (socket, port) = (bind_socket(), bind_port());
         let problems = [port.as_ref().err(), socket.as_ref().err()];
-        let problems: Vec<String> = problems.into_iter().flatten().cloned().collect();
-        for problem in &problems {
-            say(problem);
-        }
+        problems.into_iter().flatten().for_each(say);
         Self {
             port: port.ok(),
             socket: socket.ok().flatten(),
-            problems,
-        }
-    }
-
-    /// Puts what was said into the log, which is there by now.
-    pub(super) fn note_problems(&mut self) {
-        for problem in self.problems.drain(..) {
-            note(problem);
         }
     }
 

@@ -11,8 +11,11 @@ use hyper::body::Bytes;
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode, header};
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::answer::{Answer, error, streaming};
+use super::events::PING_INTERVAL;
+use super::left::Left;
 use super::route::StreamPermit;
 use crate::logs::{Found, Log, gap_note};
 use crate::publish::{Logs, Shared, closed};
@@ -68,6 +71,7 @@ pub(super) fn stream(
     query: &HashMap<String, String>,
     shared: &Arc<Shared>,
     permit: StreamPermit,
+    mut left: Left,
 ) -> Result<Answer, Answer> {
     let Some(which) = Which::of_name(name) else {
         return Err(unknown_log());
@@ -98,12 +102,16 @@ pub(super) fn stream(
         tokio::spawn(async move {
             let _permit = permit;
             let log = match log {
-                None if may_come => appear(which, &shared).await,
+                None if may_come => tokio::select! {
+                    log = appear(which, &shared) => log,
+                    () = writer.sender.closed() => None,
+                    () = left.left() => None,
+                },
                 log => log,
             };
             if let Some(log) = log {
                 // The error says that the client left.
-                let _ = writer.write(&log, follow, closing).await;
+                let _ = writer.write(&log, follow, closing, left).await;
             }
         });
     }
@@ -156,8 +164,8 @@ async fn appear(which: Which, shared: &Shared) -> Option<Arc<Log>> {
     }
 }
 
-/// The client left.
-struct Left;
+/// The client takes nothing any more.
+struct ClientGone;
 
 struct Writer {
     sender: mpsc::Sender<Bytes>,
@@ -172,9 +180,13 @@ impl Writer {
         log: &Log,
         follow: bool,
         mut closing: watch::Receiver<bool>,
-    ) -> Result<(), Left> {
+        mut left: Left,
+    ) -> Result<(), ClientGone> {
         let mut changed = log.subscribe();
         let mut buffer = vec![0_u8; CHUNK];
+        let mut follow = follow;
+        let mut ping = interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             changed.mark_unchanged();
             // In this order: what was added before the end is read before the end is believed.
@@ -186,12 +198,17 @@ impl Writer {
             tokio::select! {
                 _ = changed.changed() => {}
                 () = closed(&mut closing) => {}
-                () = self.sender.closed() => return Err(Left),
+                () = self.sender.closed() => return Err(ClientGone),
+                // What is there by now may still be asked for; what comes is not.
+                () = left.left() => follow = false,
+                _ = ping.tick(), if self.line.is_some() => {
+                    self.send(Bytes::from_static(b": ping\n\n")).await?;
+                }
             }
         }
     }
 
-    async fn drain(&mut self, log: &Log, buffer: &mut [u8]) -> Result<(), Left> {
+    async fn drain(&mut self, log: &Log, buffer: &mut [u8]) -> Result<(), ClientGone> {
         loop {
             match log.read(self.offset, buffer) {
                 Found::Bytes(read) => {
@@ -208,7 +225,7 @@ impl Writer {
         }
     }
 
-    async fn text(&mut self, bytes: &[u8]) -> Result<(), Left> {
+    async fn text(&mut self, bytes: &[u8]) -> Result<(), ClientGone> {
         let Some(line) = &mut self.line else {
             return self.send(Bytes::copy_from_slice(bytes)).await;
         };
@@ -224,7 +241,7 @@ impl Writer {
         self.send(event(&lines, id).into()).await
     }
 
-    async fn end(mut self) -> Result<(), Left> {
+    async fn end(mut self) -> Result<(), ClientGone> {
         if let Some(line) = self.line.take().filter(|line| !line.is_empty()) {
             let id = self.offset;
             self.send(event(&line, id).into()).await?;
@@ -233,8 +250,8 @@ impl Writer {
         Ok(())
     }
 
-    async fn send(&self, bytes: Bytes) -> Result<(), Left> {
-        self.sender.send(bytes).await.map_err(|_| Left)
+    async fn send(&self, bytes: Bytes) -> Result<(), ClientGone> {
+        self.sender.send(bytes).await.map_err(|_| ClientGone)
     }
 }
 

@@ -8,20 +8,24 @@ mod connections;
 mod events;
 mod guard;
 mod health_check;
+mod left;
 mod limit;
 mod listeners;
 mod log_stream;
 mod ports;
 mod route;
+mod stall;
 mod tunnel;
 mod turns;
 
 use std::convert::Infallible;
+use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use hyper::StatusCode;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -32,7 +36,11 @@ use tokio::net::{TcpListener, TcpStream, UnixListener};
 
 use challenge::Session;
 use connections::Connections;
+#[cfg(any(test, fuzzing))]
+pub(crate) use guard::is_own_name;
+use left::Left;
 pub(crate) use listeners::Listeners;
+use stall::Stalling;
 pub(crate) use turns::is_busy as opencode_is_busy;
 
 use crate::activity;
@@ -60,7 +68,6 @@ static OPEN: AtomicUsize = AtomicUsize::new(0);
 
 /// Starts the thread; without one the sandbox still does its work.
 pub(crate) fn start(shared: &Arc<Shared>, mut listeners: Listeners) {
-    listeners.note_problems();
     let shared = shared.clone();
     let serve_for_good = move || {
         // A bug may take the server down; it comes back, but not in a busy loop.
@@ -138,7 +145,10 @@ async fn accept_tcp(listener: TcpListener, shared: &Arc<Shared>, connections: &A
             Ok((stream, _)) => {
                 keep_alive(&stream);
                 let stream = activity::Own::new(stream);
-                connections.admit(stream, route::Door::Tcp, shared).await;
+                let left = Left::unknown();
+                connections
+                    .admit(stream, route::Door::Tcp, left, shared)
+                    .await;
             }
             Err(error) => {
                 // Out of descriptors, most likely: they come back.
@@ -169,10 +179,16 @@ async fn linger() {
 
 async fn accept_unix(listener: UnixListener, shared: Arc<Shared>) {
     // Places of its own: whatever the network does, root gets in.
-    let connections = Connections::new(ROOT_LIMIT);
+    let connections = Arc::new(Connections::new(ROOT_LIMIT));
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => connections.admit(stream, route::Door::Root, &shared).await,
+            Ok((stream, _)) => {
+                let copy = stream.as_fd().try_clone_to_owned();
+                let left = copy.and_then(Left::watch).unwrap_or(Left::unknown());
+                connections
+                    .admit(stream, route::Door::Root, left, &shared)
+                    .await;
+            }
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
@@ -197,6 +213,7 @@ impl Drop for Counted {
 async fn serve_connection<S>(
     stream: S,
     door: route::Door,
+    left: Left,
     shared: Arc<Shared>,
     busy: Arc<AtomicBool>,
 ) where
@@ -204,13 +221,19 @@ async fn serve_connection<S>(
 {
     let _counted = Counted::new();
     let mut closing = shared.closing.subscribe();
-    let session = Arc::new(Session::new(door));
+    let session = Arc::new(Session::new(door, left));
+    let upgraded = Arc::new(AtomicBool::new(false));
+    let stream = Stalling::new(stream, upgraded.clone());
     let service = service_fn(|request| {
         let (shared, busy, session) = (shared.clone(), busy.clone(), session.clone());
+        let upgraded = upgraded.clone();
         async move {
             busy.store(true, Ordering::Relaxed);
             let mut answer = route::answer(request, &session, &shared).await;
             answer.body_mut().mark_idle_at_end(busy);
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                upgraded.store(true, Ordering::Relaxed);
+            }
             Ok::<_, Infallible>(answer)
         }
     });
@@ -219,7 +242,8 @@ async fn serve_connection<S>(
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(HEADER_LIMIT)
-        .half_close(true);
+        // Over the network nobody needs it: who closes his half has left, and hyper looks only where it is off.
+        .half_close(door == route::Door::Root);
     let connection = builder
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();

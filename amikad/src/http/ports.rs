@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hyper::body::Bytes;
 use hyper::http::request::Parts;
@@ -14,12 +13,11 @@ use hyper::{StatusCode, header};
 use tokio::sync::mpsc;
 
 use super::answer::{Answer, error, json, streaming};
+use super::events::PING_INTERVAL;
+use super::left::Left;
 use super::route::StreamPermit;
 use crate::ports::{self, List};
 use crate::publish::{Shared, closed};
-
-/// A sign of life when nothing happens.
-const PING_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Whether the list is to be followed: `?follow=1`, or an `Accept` of server-sent events.
 pub(super) fn asks_to_follow(
@@ -47,11 +45,14 @@ pub(super) async fn list() -> Answer {
 }
 
 /// What listens now, and the list anew each time that it changes.
-pub(super) fn follow(shared: Arc<Shared>, permit: StreamPermit) -> Answer {
+pub(super) fn follow(shared: Arc<Shared>, permit: StreamPermit, mut left: Left) -> Answer {
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         let _permit = permit;
-        write(&shared, &sender).await;
+        tokio::select! {
+            () = write(&shared, &sender) => {}
+            () = left.left() => {}
+        }
     });
     streaming("text/event-stream", receiver)
 }

@@ -114,7 +114,8 @@ async fn route(
         }
         "/v1/events" => {
             allow(request, &[Method::GET])?;
-            Ok(events::stream(request, shared.clone(), STREAMS.take(door)?))
+            let (permit, left) = (STREAMS.take(door)?, session.left.clone());
+            Ok(events::stream(request, shared.clone(), permit, left))
         }
         "/v1/activity/input" => {
             allow(request, &[Method::POST])?;
@@ -124,7 +125,8 @@ async fn route(
         "/v1/ports" => {
             allow(request, &[Method::GET, Method::HEAD])?;
             if ports::asks_to_follow(&query(request, &["follow"])?, request)? {
-                return Ok(ports::follow(shared.clone(), STREAMS.take(door)?));
+                let (permit, left) = (STREAMS.take(door)?, session.left.clone());
+                return Ok(ports::follow(shared.clone(), permit, left));
             }
             Ok(ports::list().await)
         }
@@ -141,7 +143,8 @@ async fn route(
             if let Some(name) = other.strip_prefix("/v1/logs/") {
                 allow(request, &[Method::GET, Method::HEAD])?;
                 let query = query(request, &["tail", "since", "follow"])?;
-                return log_stream::stream(name, request, &query, shared, STREAMS.take(door)?);
+                let (permit, left) = (STREAMS.take(door)?, session.left.clone());
+                return log_stream::stream(name, request, &query, shared, permit, left);
             }
             if let Some(id) = service_to_restart(other) {
                 allow(request, &[Method::POST])?;
@@ -246,12 +249,19 @@ async fn liveness(shared: &Shared) -> Answer {
     error(StatusCode::SERVICE_UNAVAILABLE, "stuck", message)
 }
 
-/// Setup exited 0; or there was none, and CMD was let go.
+/// Setup exited 0, whatever came after it; or there was none, and CMD was let go.
 fn has_started(status: &Status) -> bool {
-    match status.setup.state {
+    let setup = &status.setup;
+    has_started_with(setup.state, setup.exit_code, status.cmd.state)
+}
+
+fn has_started_with(setup: SetupState, exit_code: Option<i32>, cmd: CmdState) -> bool {
+    match setup {
         SetupState::Succeeded => true,
-        SetupState::Absent => status.cmd.state != CmdState::Pending,
-        SetupState::Running | SetupState::Failed | SetupState::Cancelled => false,
+        SetupState::Absent => cmd != CmdState::Pending,
+        // A stop that came while what setup made was handed over changes nothing of what setup did.
+        SetupState::Cancelled => exit_code == Some(0),
+        SetupState::Running | SetupState::Failed => false,
     }
 }
 
@@ -323,4 +333,30 @@ async fn restart(
     }
     shared.mailbox.send(Command::RestartService(id));
     Ok(json(StatusCode::ACCEPTED, &json!({ "restarting": true })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_started_has_started_for_good() {
+        use CmdState::{Exited, Pending, Running};
+        use SetupState as Setup;
+        for (setup, code, cmd, started) in [
+            (Setup::Absent, None, Pending, false),
+            (Setup::Absent, None, Running, true),
+            (Setup::Absent, None, Exited, true),
+            (Setup::Running, None, Pending, false),
+            (Setup::Failed, Some(1), Pending, false),
+            (Setup::Succeeded, Some(0), Pending, true),
+            // A stop between setup's success and CMD.
+            (Setup::Cancelled, Some(0), Pending, true),
+            (Setup::Cancelled, Some(3), Pending, false),
+            (Setup::Cancelled, None, Pending, false),
+        ] {
+            let is = has_started_with(setup, code, cmd);
+            assert_eq!(is, started, "{setup:?} {code:?} {cmd:?}");
+        }
+    }
 }

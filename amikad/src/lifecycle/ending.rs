@@ -3,12 +3,13 @@
 
 use amika_core::wire::{CmdState, Outcome, Phase, SetupState};
 
-use super::{Action, Ending, Millis, SIGTERM, State};
+use super::{Action, EARLY_SIGNALS, Ending, Millis, SIGTERM, State};
+use crate::sys::End;
 
 /// From the signal that stops setup to KILL.
-const SETUP_GRACE: Millis = 4_000;
+pub(super) const SETUP_GRACE: Millis = 4_000;
 /// How long the kernel may take to end what was killed.
-const KILL_GRACE: Millis = 1_000;
+pub(super) const KILL_GRACE: Millis = 1_000;
 
 const SIGHUP: i32 = 1;
 const SIGINT: i32 = 2;
@@ -20,7 +21,7 @@ const SIGPWR: i32 = 30;
 const SIGHALT: i32 = 37;
 
 /// Whether a signal asks for the end while there is no CMD to decide.
-pub(super) fn asks_to_stop(signo: i32) -> bool {
+pub(crate) fn asks_to_stop(signo: i32) -> bool {
     matches!(
         signo,
         SIGHUP | SIGINT | SIGQUIT | SIGTERM | SIGPWR | SIGHALT
@@ -29,12 +30,21 @@ pub(super) fn asks_to_stop(signo: i32) -> bool {
 
 impl State {
     pub(super) fn signal(&mut self, signo: i32, now: Millis, actions: &mut Vec<Action>) {
-        let cmd_lives = self.cmd.state == CmdState::Running && self.cmd.pid.is_some();
-        if cmd_lives {
+        let cmd_runs = self.cmd.state == CmdState::Running && self.cmd.pid.is_some();
+        if cmd_runs {
             // CMD decides what a signal means; only TERM is an order for the sidecars as well.
             actions.push(Action::SignalCmd(signo));
             if signo == SIGTERM {
                 self.latch_stop(signo, now, actions);
+            }
+            return;
+        }
+        if self.cmd.state == CmdState::Pending && self.cmd.pid.is_some() {
+            // Its program does not run yet: what it could handle then would end it now.
+            if asks_to_stop(signo) {
+                self.stop_cmd(signo, now, actions);
+            } else {
+                self.keep_for_cmd(signo);
             }
             return;
         }
@@ -50,6 +60,9 @@ impl State {
             actions.push(Action::SignalSetup(signo));
         }
         if !asks_to_stop(signo) {
+            if !setup_lives {
+                self.keep_for_cmd(signo);
+            }
             return;
         }
         self.latch_stop(signo, now, actions);
@@ -62,6 +75,22 @@ impl State {
             }
             self.end(Outcome::Signalled, code, now, actions);
         }
+    }
+
+    /// Keeps a signal until CMD runs, if it ever does.
+    fn keep_for_cmd(&mut self, signo: i32) {
+        let will_run =
+            self.plan.cmd && self.stop_signal.is_none() && self.cmd.state == CmdState::Pending;
+        if will_run && self.cmd.early.len() < EARLY_SIGNALS {
+            self.cmd.early.push(signo);
+        }
+    }
+
+    /// Ends a CMD whose program does not run yet.
+    pub(super) fn stop_cmd(&mut self, signo: i32, now: Millis, actions: &mut Vec<Action>) {
+        actions.push(Action::SignalCmd(signo));
+        self.latch_stop(signo, now, actions);
+        self.cmd.kill_at.get_or_insert(now + SETUP_GRACE);
     }
 
     /// Remembers the first request to stop, and lets the services go at the same time.
@@ -96,9 +125,23 @@ impl State {
     }
 
     pub(super) fn tick(&mut self, now: Millis, actions: &mut Vec<Action>) {
-        if self.setup.kill_at.is_some_and(|at| at <= now) {
-            self.setup.kill_at = None;
+        let is_due = |at: &mut Option<Millis>| at.take_if(|at| *at <= now).is_some();
+        if is_due(&mut self.setup.kill_at) {
+            self.setup.give_up_at = Some(now + KILL_GRACE);
             actions.push(Action::SignalSetup(SIGKILL));
+        }
+        if is_due(&mut self.cmd.kill_at) {
+            self.cmd.give_up_at = Some(now + KILL_GRACE);
+            actions.push(Action::SignalCmd(SIGKILL));
+        }
+        if is_due(&mut self.setup.give_up_at) {
+            self.setup_ended(End::Signal(SIGKILL), now, actions);
+        }
+        if is_due(&mut self.cmd.give_up_at) {
+            self.cmd_ended(End::Signal(SIGKILL), now, actions);
+        }
+        if is_due(&mut self.setup.settle_by) {
+            self.setup_settled(now, actions);
         }
         self.with_services(actions, |service, todo| service.tick(now, todo));
         match self.ending {

@@ -9,12 +9,12 @@ use crate::sys::End;
 pub(crate) enum Event {
     /// The daemon is up.
     Boot,
-    /// The setup script runs.
+    /// The setup script's process is there.
     SetupStarted {
         /// Its process id.
         pid: i32,
     },
-    /// The setup script could not be started.
+    /// The setup script could not be run; its process, if there was one, is gone.
     SetupRefused {
         /// Exit code that says so.
         code: i32,
@@ -25,12 +25,14 @@ pub(crate) enum Event {
     SetupEnded(End),
     /// Its output was written out and, after success, its files were handed to the agent.
     SetupSettled,
-    /// CMD runs.
+    /// CMD's process is there; its program does not run yet.
     CmdStarted {
         /// Its process id.
         pid: i32,
     },
-    /// CMD could not be started.
+    /// CMD's program runs.
+    CmdBegan,
+    /// CMD could not be run; its process, if there was one, is gone.
     CmdRefused {
         /// Exit code that says so.
         code: i32,
@@ -50,15 +52,12 @@ pub(crate) enum Event {
 /// Something to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Start the setup script; answered by `SetupStarted` or `SetupRefused`.
+    /// Start the setup script; answered by `SetupStarted` or `SetupRefused`. The latter may follow the former.
     StartSetup,
     /// Write out setup's output and, after success, hand its files to the agent; answered by
     /// `SetupSettled`.
-    SettleSetup {
-        /// Whether the script exited 0 and no stop was asked for.
-        succeeded: bool,
-    },
-    /// Start CMD; answered by `CmdStarted` or `CmdRefused`.
+    SettleSetup,
+    /// Start CMD; answered by `CmdStarted` or `CmdRefused`. `CmdBegan` or the latter follow the former.
     StartCmd,
     /// Send a signal to setup's process group.
     SignalSetup(i32),

@@ -3,7 +3,8 @@
 //! The supervisor turns what the kernel tells into an [`Event`], gives it to [`State::step`], and
 //! carries out the [`Action`]s in order. Two rules hold whatever comes: CMD is never started once
 //! setup failed or a stop was asked for, and every boot that was told to stop ends in
-//! [`Action::Exit`].
+//! [`Action::Exit`], even if nothing but time comes any more: whatever is waited for on the way there
+//! has a deadline, but for a CMD that runs, for which the engine has its own.
 
 mod ending;
 mod event;
@@ -13,6 +14,7 @@ mod tests;
 
 use amika_core::wire::{CmdState, Outcome, Phase, SetupState};
 
+pub(crate) use ending::asks_to_stop;
 pub(crate) use event::{Action, Event, Plan, ServicePlan};
 pub(crate) use service::{Service, ServiceAction, ServiceEvent};
 
@@ -24,6 +26,10 @@ pub(crate) type Millis = u64;
 
 /// From TERM to KILL for whatever is left at the end.
 const LEFTOVER_GRACE: Millis = 2_000;
+/// How long the end of a boot waits for what is written of a setup that failed or was stopped.
+const SETTLE_GRACE: Millis = 5_000;
+/// So many signals are kept for a CMD that does not run yet.
+const EARLY_SIGNALS: usize = 64;
 
 const SIGTERM: i32 = 15;
 
@@ -58,7 +64,11 @@ pub(crate) struct SetupProgress {
     /// When it ended.
     pub(crate) ended_at: Option<Millis>,
     settling: bool,
+    /// When to go on although nobody says that it settled.
+    settle_by: Option<Millis>,
     kill_at: Option<Millis>,
+    /// When to go on although it was killed and did not end.
+    give_up_at: Option<Millis>,
 }
 
 /// CMD in this boot.
@@ -72,6 +82,12 @@ pub(crate) struct CmdProgress {
     pub(crate) end: Option<End>,
     /// When it was started.
     pub(crate) started_at: Option<Millis>,
+    /// Signals that came before it ran.
+    early: Vec<i32>,
+    /// When to kill it, where it was told to stop and its program does not run yet.
+    kill_at: Option<Millis>,
+    /// When to go on although it was killed and did not end.
+    give_up_at: Option<Millis>,
 }
 
 /// The whole state of a boot.
@@ -94,6 +110,7 @@ pub(crate) struct State {
     /// What the container exits with, once known.
     pub(crate) exit_code: Option<i32>,
     plan: Plan,
+    booted: bool,
     ending: Ending,
     /// Until when setup and CMD wait for the services that they may need.
     awaiting_until: Option<Millis>,
@@ -114,9 +131,28 @@ impl State {
                 .map(|service| Service::new(service, plan.seed)),
             exit_code: None,
             plan,
+            booted: false,
             ending: Ending::No,
             awaiting_until: None,
         }
+    }
+
+    /// Says what this boot is to do, which may be known late: at [`Event::Boot`] it must be.
+    pub(crate) fn plan(&mut self, plan: Plan) {
+        self.plan = plan;
+        for (service, plan_of_it) in self.services.iter_mut().zip(plan.services) {
+            if !service.is_ending() {
+                *service = Service::new(plan_of_it, plan.seed);
+            }
+        }
+    }
+
+    /// Whether CMD is still to be started.
+    pub(crate) fn wants_cmd(&self) -> bool {
+        self.cmd.state == CmdState::Pending
+            && self.cmd.pid.is_none()
+            && self.stop_signal.is_none()
+            && self.ending == Ending::No
     }
 
     /// Takes one event and says what to do about it.
@@ -124,10 +160,16 @@ impl State {
         let mut actions = Vec::new();
         match event {
             Event::Boot => self.boot(now, &mut actions),
-            Event::SetupStarted { pid } => {
+            // Its end may be known already.
+            Event::SetupStarted { pid } if self.setup.ended_at.is_none() => {
                 self.setup.pid = Some(pid);
                 self.setup.state = SetupState::Running;
                 self.setup.started_at = Some(now);
+                if let Some(signo) = self.stop_signal {
+                    // It was told to stop before it was there.
+                    actions.push(Action::SignalSetup(signo));
+                    self.setup.kill_at = Some(now + ending::SETUP_GRACE);
+                }
             }
             Event::SetupRefused { code, message } => {
                 self.setup.message = Some(message);
@@ -135,12 +177,25 @@ impl State {
             }
             Event::SetupEnded(end) => self.setup_ended(end, now, &mut actions),
             Event::SetupSettled => self.setup_settled(now, &mut actions),
+            Event::SetupStarted { .. } => {}
             Event::CmdStarted { pid } => {
                 self.cmd.pid = Some(pid);
-                self.cmd.started_at = Some(now);
-                self.cmd.state = CmdState::Running;
-                self.advance(Phase::Running, now);
-                actions.push(Action::Record);
+                if let Some(signo) = self.stop_signal {
+                    self.stop_cmd(signo, now, &mut actions);
+                }
+            }
+            Event::CmdBegan => {
+                if self.cmd.pid.is_some() && self.cmd.state == CmdState::Pending {
+                    self.cmd.started_at = Some(now);
+                    self.cmd.state = CmdState::Running;
+                    // From here on the engine decides how long it may take.
+                    self.cmd.kill_at = None;
+                    self.cmd.give_up_at = None;
+                    self.advance(Phase::Running, now);
+                    let early = std::mem::take(&mut self.cmd.early);
+                    actions.extend(early.into_iter().map(Action::SignalCmd));
+                    actions.push(Action::Record);
+                }
             }
             Event::CmdRefused { code } => self.cmd_ended(End::Code(code), now, &mut actions),
             Event::CmdEnded(end) => self.cmd_ended(end, now, &mut actions),
@@ -176,12 +231,16 @@ impl State {
         let ending = match self.ending {
             Ending::Leftovers { kill_at } => Some(kill_at),
             Ending::Killed { give_up_at } => Some(give_up_at),
-            Ending::No | Ending::Sidecars | Ending::Done => None,
+            Ending::No | Ending::Sidecars => None,
+            Ending::Done => return None,
         };
-        let services = self.services.iter().map(Service::deadline);
-        [ending, self.setup.kill_at, self.awaiting_until]
-            .into_iter()
-            .chain(services)
+        let (setup, cmd) = (&self.setup, &self.cmd);
+        let of_setup = [setup.settle_by, setup.kill_at, setup.give_up_at];
+        let of_services = self.services.iter().map(Service::deadline);
+        let own = [ending, cmd.kill_at, cmd.give_up_at, self.awaiting_until];
+        own.into_iter()
+            .chain(of_setup)
+            .chain(of_services)
             .flatten()
             .min()
     }
@@ -226,6 +285,9 @@ impl State {
 
     /// Starts what setup and CMD may need, and waits for it; where there is nothing of that kind, goes on.
     fn boot(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        if std::mem::replace(&mut self.booted, true) || self.ending != Ending::No {
+            return;
+        }
         let mut longest = None;
         for id in ServiceId::all() {
             let plan = self.plan.services[id.index()];
@@ -291,8 +353,12 @@ impl State {
     }
 
     fn setup_ended(&mut self, end: End, now: Millis, actions: &mut Vec<Action>) {
+        if self.setup.ended_at.is_some() {
+            return;
+        }
         self.setup.pid = None;
         self.setup.kill_at = None;
+        self.setup.give_up_at = None;
         self.setup.end = Some(end);
         self.setup.ended_at = Some(now);
         self.setup.settling = true;
@@ -301,11 +367,14 @@ impl State {
             (None, End::Code(0)) => SetupState::Succeeded,
             (None, _) => SetupState::Failed,
         };
-        let succeeded = self.setup.state == SetupState::Succeeded;
-        actions.push(Action::SettleSetup { succeeded });
+        if self.setup.state != SetupState::Succeeded {
+            self.setup.settle_by = Some(now + SETTLE_GRACE);
+        }
+        actions.push(Action::SettleSetup);
     }
 
     fn setup_settled(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        self.setup.settle_by = None;
         if !std::mem::take(&mut self.setup.settling) || self.ending != Ending::No {
             return;
         }
@@ -320,13 +389,24 @@ impl State {
     }
 
     fn cmd_ended(&mut self, end: End, now: Millis, actions: &mut Vec<Action>) {
+        if self.cmd.state == CmdState::Exited {
+            return;
+        }
+        let has_run = self.cmd.state == CmdState::Running;
         self.cmd.state = CmdState::Exited;
         self.cmd.end = Some(end);
+        self.cmd.kill_at = None;
+        self.cmd.give_up_at = None;
         let outcome = if self.stop_signal.is_some() {
             Outcome::Signalled
         } else {
             Outcome::CmdExited
         };
-        self.end(outcome, end.exit_code(), now, actions);
+        let code = match self.stop_signal {
+            // However its process went: it was ended before there was a CMD.
+            Some(signo) if !has_run => 128 + signo,
+            _ => end.exit_code(),
+        };
+        self.end(outcome, code, now, actions);
     }
 }

@@ -76,10 +76,12 @@ pub(crate) struct Service {
     started_at: Millis,
     fast_deaths: u32,
     kill_at: Option<Millis>,
-    random: u64,
-    grace: Millis,
+    /// When it counts as gone although it was killed and did not end.
+    give_up_at: Option<Millis>,
     /// Whether a start was asked for that was not answered yet.
     asked: bool,
+    random: u64,
+    grace: Millis,
 }
 
 impl Service {
@@ -97,16 +99,17 @@ impl Service {
             started_at: 0,
             fast_deaths: 0,
             kill_at: None,
+            give_up_at: None,
+            asked: false,
             random: seed | 1,
             grace: plan.grace,
-            asked: false,
         }
     }
 
     /// Starts it unless that was done, or it is switched off.
     pub(crate) fn ensure_started(&mut self, actions: &mut Vec<ServiceAction>) {
-        let is_new = !self.installed && !self.asked;
-        if self.enabled && is_new && self.wish == Wish::Live && self.pid.is_none() {
+        let is_new = !self.installed && !self.asked && self.pid.is_none();
+        if self.enabled && is_new && self.wish == Wish::Live {
             self.asked = true;
             actions.push(ServiceAction::Start);
         }
@@ -115,6 +118,11 @@ impl Service {
     /// Whether it is known by now if it came up.
     pub(crate) fn is_decided(&self) -> bool {
         !self.asked && self.state != ServiceState::Starting
+    }
+
+    /// Whether it was told to end for good.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.wish == Wish::End
     }
 
     /// Ends it for good.
@@ -140,19 +148,27 @@ impl Service {
         now: Millis,
         actions: &mut Vec<ServiceAction>,
     ) {
-        let is_answer = !matches!(
-            event,
-            ServiceEvent::Healthy(_) | ServiceEvent::Ended(_) | ServiceEvent::RestartAsked
-        );
-        self.asked &= !is_answer;
         match event {
-            ServiceEvent::Missing => self.state = ServiceState::Off,
+            ServiceEvent::Missing => {
+                self.asked = false;
+                self.pid = None;
+                self.installed = false;
+                self.kill_at = None;
+                self.give_up_at = None;
+                self.state = ServiceState::Off;
+            }
             ServiceEvent::Started { pid } => {
+                self.asked = false;
                 self.installed = true;
                 self.pid = Some(pid);
                 self.started_at = now;
                 self.state = ServiceState::Starting;
                 self.retry_at = None;
+                if self.wish == Wish::End {
+                    // It was told to before it was there.
+                    self.kill_at = Some(now + self.grace);
+                    actions.push(ServiceAction::Signal(15));
+                }
             }
             ServiceEvent::Refused(why) => {
                 self.installed = true;
@@ -160,6 +176,7 @@ impl Service {
                 self.died(why, now, actions);
             }
             ServiceEvent::Unable(why) => {
+                self.asked = false;
                 self.installed = true;
                 self.state = ServiceState::Failed;
                 self.last_exit = Some(why);
@@ -182,9 +199,14 @@ impl Service {
 
     /// Does what is due at `now`.
     pub(crate) fn tick(&mut self, now: Millis, actions: &mut Vec<ServiceAction>) {
-        if self.kill_at.is_some_and(|at| at <= now) {
-            self.kill_at = None;
+        if self.kill_at.take_if(|at| *at <= now).is_some() {
             actions.push(ServiceAction::Signal(9));
+            if self.wish == Wish::End {
+                self.give_up_at = Some(now + super::ending::KILL_GRACE);
+            }
+        }
+        if self.give_up_at.take_if(|at| *at <= now).is_some() {
+            self.died("it cannot be ended".to_owned(), now, actions);
         }
         if self.retry_at.is_some_and(|at| at <= now) {
             self.start_again(actions);
@@ -193,11 +215,15 @@ impl Service {
 
     /// When [`Service::tick`] has something to do.
     pub(crate) fn deadline(&self) -> Option<Millis> {
-        [self.kill_at, self.retry_at].into_iter().flatten().min()
+        [self.kill_at, self.give_up_at, self.retry_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn restart(&mut self, now: Millis, actions: &mut Vec<ServiceAction>) {
-        if !self.enabled || !self.installed || self.asked || self.wish != Wish::Live {
+        // One that is being started is as new as it gets.
+        if !self.enabled || !self.installed || self.wish != Wish::Live || self.asked {
             return;
         }
         self.fast_deaths = 0;
@@ -213,15 +239,17 @@ impl Service {
 
     fn start_again(&mut self, actions: &mut Vec<ServiceAction>) {
         self.retry_at = None;
-        self.asked = true;
         self.restarts += 1;
         self.state = ServiceState::Starting;
+        self.asked = true;
         actions.push(ServiceAction::Start);
     }
 
     fn died(&mut self, how: String, now: Millis, actions: &mut Vec<ServiceAction>) {
         self.pid = None;
+        self.asked = false;
         self.kill_at = None;
+        self.give_up_at = None;
         self.last_exit = Some(how);
         match std::mem::replace(&mut self.wish, Wish::Live) {
             Wish::End => {

@@ -95,6 +95,15 @@ impl Log {
         self.changed.send_replace(());
     }
 
+    /// Adds `bytes`, unless somebody has the log just now.
+    pub(crate) fn try_append(&self, bytes: &[u8]) {
+        if let Ok(mut inner) = self.inner.try_lock() {
+            inner.append(bytes, self.bounds);
+            drop(inner);
+            self.changed.send_replace(());
+        }
+    }
+
     /// Says that the stream is over: followers end. Later bytes are still kept.
     pub(crate) fn finish(&self) {
         let mut inner = self.lock();

@@ -83,3 +83,11 @@ fn a_directory_that_cannot_be_written_moves_the_log_to_memory() {
     log.append(b"kept");
     assert_eq!(whole(&log), b"kept");
 }
+
+#[test]
+fn no_line_of_a_log_that_went_round_is_none() {
+    let log = Log::create(&scratch("none"), SMALL);
+    log.append(&b"line\n".repeat(20));
+    assert_eq!(log.tail_offset(0), 100);
+    assert_eq!(log.tail(2, 1000), ["line", "line"]);
+}

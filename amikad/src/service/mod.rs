@@ -147,6 +147,11 @@ pub(crate) fn find(program: &str, environment: &Environment) -> Option<PathBuf> 
         })
 }
 
+/// The programs of all of them, each in its environment; none where it is off or not installed.
+pub(crate) fn find_all(environments: &[Option<Environment>; COUNT]) -> [Option<PathBuf>; COUNT] {
+    std::array::from_fn(|number| find(SERVICES[number].program, environments[number].as_ref()?))
+}
+
 /// RFC 4648, with padding.
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -46,9 +46,14 @@ pub(crate) struct Shebang<'a> {
 }
 
 impl Script {
-    /// Looks at the script; none if there is none. A link to nowhere is one that cannot run.
+    /// Looks at the script; none if there is none. A link to nowhere is one that cannot run, and so is what cannot
+    /// be looked at: the gate opens only where it is known that nothing stands in it.
     pub(crate) fn find(file: &Path) -> Option<Self> {
-        file.symlink_metadata().ok()?;
+        if let Err(error) = file.symlink_metadata()
+            && matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR))
+        {
+            return None;
+        }
         // A directory, a FIFO, or an unreadable file: exec will say so.
         let head = read_head(file, 4096).unwrap_or_default();
         Some(Self { head })

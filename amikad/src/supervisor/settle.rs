@@ -1,78 +1,142 @@
 //! Between setup's end and what follows: its output, its failure explained, its files handed over.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 
-use amika_core::contract::{env, path};
+use amika_core::contract::path;
 use amika_core::wire::SetupState;
 
-use super::Supervisor;
+use super::{Supervisor, beside};
+use crate::beginning::Beginning;
+use crate::environment::Environment;
 use crate::lifecycle::Event;
-use crate::mounts::Mounts;
-use crate::publish::Command;
+use crate::logs::Log;
+use crate::mounts::{Mounts, id_of};
+use crate::publish::{Command, Settled};
 use crate::say::{note, say};
-use crate::sys::End;
-use crate::{handover, record, setup};
+use crate::setup::{Script, Tracer};
+use crate::sys::{End, Identity};
+use crate::walk::reach;
+use crate::{handover, record, service};
 
 impl Supervisor {
-    /// Goes on with what follows setup, which must happen even if explaining or handing over fails.
+    /// Setup ended and its output is written out, as far as that could be waited for: does what follows, beside the
+    /// loop.
     pub(super) fn settle_output(&mut self) {
-        if self.survive(Self::output_settled).is_none() {
-            self.queue.push_back(Event::SetupSettled);
-        }
-    }
-
-    /// Setup ended and its output is written out, as far as that could be waited for.
-    fn output_settled(&mut self) {
         if self.settle_by.take().is_none() {
             return;
         }
-        let file = Path::new(path::SETUP_SCRIPT);
-        if let Some(log) = self.shared.logs().setup {
-            if self.state.setup.state == SetupState::Failed {
-                self.setup_tail = log.tail(20, 8 << 10);
-            }
-            log.finish();
-        }
-        match self.state.setup.state {
-            SetupState::Failed => {
-                self.explain_setup_failure(file);
-                // What it made until then is its own all the same; nothing waits for it.
-                if let Some(beginning) = self.boot.beginning.take() {
-                    beside(move || beginning.add_setup(&Mounts::read()));
-                }
-            }
-            SetupState::Succeeded if self.succeeded => {
-                if let Err(error) = self.remember_success(file) {
-                    note(format!("cannot write {}: {error}", path::SETUP_DONE));
-                }
-                self.hand_over();
-                return;
-            }
-            _ => {}
+        let Some(boot) = &mut self.boot else {
+            self.queue.push_back(Event::SetupSettled);
+            return;
+        };
+        let after = After {
+            state: self.state.setup.state,
+            end: self.state.setup.end.unwrap_or(End::Code(1)),
+            refused: self.state.setup.message.clone(),
+            log: self.shared.logs().setup,
+            tracer: self.tracer.take(),
+            script: boot.script.clone(),
+            script_hash: boot.script_hash.take(),
+            environments: boot.service_environments(),
+            identity: boot.agent_identity().cloned(),
+            beginning: boot.beginning.take(),
+            agent_cwd: boot.agent_cwd.clone(),
+        };
+        // Setup may have put another in its place.
+        boot.setup_directory = None;
+        let mailbox = self.shared.mailbox.clone();
+        beside::answer(
+            "settle",
+            move || after.settle(),
+            Settled::default,
+            move |settled| {
+                mailbox.send(Command::Settled(settled));
+            },
+        );
+    }
+
+    pub(super) fn settled(&mut self, settled: Settled) {
+        let Settled {
+            tail,
+            failed_line,
+            message,
+            programs,
+        } = settled;
+        self.setup_tail = tail;
+        self.facts.failed_line = failed_line;
+        self.facts.setup_message = message;
+        for (known, found) in self.programs.iter_mut().zip(programs) {
+            *known = found.or(known.take());
         }
         self.queue.push_back(Event::SetupSettled);
     }
+}
 
-    fn explain_setup_failure(&mut self, file: &Path) {
-        let end = self.state.setup.end.unwrap_or(End::Code(1));
-        let refused = self.state.setup.message.clone();
-        if refused.is_none() {
-            self.facts.failed_line = self
+/// All that follows setup, and what it needs.
+struct After {
+    state: SetupState,
+    end: End,
+    /// Why it could not be run.
+    refused: Option<String>,
+    log: Option<Arc<Log>>,
+    tracer: Option<Tracer>,
+    script: Option<Script>,
+    script_hash: Option<String>,
+    /// In which the services' programs are looked for; none for those that are off.
+    environments: [Option<Environment>; service::COUNT],
+    identity: Option<Identity>,
+    beginning: Option<Beginning>,
+    agent_cwd: std::path::PathBuf,
+}
+
+impl After {
+    fn settle(mut self) -> Settled {
+        let mut settled = Settled::default();
+        if let Some(log) = &self.log {
+            if self.state == SetupState::Failed {
+                settled.tail = log.tail(20, 8 << 10);
+            }
+            log.finish();
+        }
+        match self.state {
+            SetupState::Failed => {
+                self.explain(&mut settled);
+                // What it made until then is its own all the same; nothing waits for it.
+                if let Some(beginning) = self.beginning.take() {
+                    let keep = move || beginning.add_setup(&Mounts::read());
+                    beside::answer("beginning", keep, || (), |()| ());
+                }
+            }
+            SetupState::Succeeded => {
+                if let Err(error) = self.remember_success() {
+                    note(format!("cannot write {}: {error}", path::SETUP_DONE));
+                }
+                self.hand_over();
+                settled.programs = service::find_all(&self.environments);
+            }
+            _ => {}
+        }
+        settled
+    }
+
+    fn explain(&mut self, settled: &mut Settled) {
+        let file = Path::new(path::SETUP_SCRIPT);
+        let end = self.end;
+        if self.refused.is_none() {
+            settled.failed_line = self
                 .tracer
                 .as_ref()
-                .and_then(|tracer| tracer.failed_line(&self.setup_tail));
+                .and_then(|tracer| tracer.failed_line(&settled.tail));
         }
         let hint = self
-            .boot
             .script
             .as_ref()
             .and_then(|script| script.hint(file, end.exit_code()));
-        let why = refused.unwrap_or_else(|| {
-            let line = self
-                .facts
-                .failed_line
-                .map(|line| format!(" at line {line}"));
+        let why = self.refused.take().unwrap_or_else(|| {
+            let line = settled.failed_line;
+            let line = line.map(|line| format!(" at line {line}"));
             let hint = hint.map(|hint| format!(": {hint}"));
             let how = match end {
                 End::Code(code) => format!("exited with {code}"),
@@ -87,83 +151,43 @@ impl Supervisor {
         let message = format!("setup failed: {why}; CMD was not started");
         say(&message);
         record::write_termination_log(&message);
-        self.facts.setup_message = Some(why);
+        settled.message = Some(why);
     }
 
-    fn remember_success(&self, file: &Path) -> std::io::Result<()> {
-        if self
-            .boot
-            .environment
-            .get(env::SETUP_ONCE)
-            .is_some_and(|value| value == "1")
-        {
-            let hash = setup::hash(file)?;
+    fn remember_success(&self) -> std::io::Result<()> {
+        if let Some(hash) = &self.script_hash {
             record::write_atomically(Path::new(path::SETUP_DONE), hash.as_bytes())?;
         }
         Ok(())
     }
 
-    /// Gives the agent what setup made, beside the loop: it may be a lot.
+    /// Gives the agent what setup made.
     fn hand_over(&mut self) {
-        let noop = self
-            .boot
-            .script
-            .as_ref()
-            .is_some_and(setup::Script::is_noop);
-        let identity = self.boot.agent_identity().filter(|_| !noop).cloned();
-        let beginning = self.boot.beginning.take().filter(|_| !noop);
-        if identity.is_none() && beginning.is_none() {
-            self.queue.push_back(Event::SetupSettled);
+        if self.script.as_ref().is_some_and(Script::is_noop) {
             return;
         }
-        let agent_cwd = self.boot.agent_cwd.clone();
-        let mailbox = self.shared.mailbox.clone();
-        let work = move || {
-            let walk = || {
-                let home = Path::new(path::HOME);
-                let mut roots = vec![home];
-                let mounts = Mounts::read();
-                if let Some(beginning) = beginning {
-                    beginning.add_setup(&mounts);
-                }
-                let Some(identity) = &identity else {
-                    return handover::Handed::default();
-                };
-                // Beneath the home and no mount: the first walk meets it.
-                if !agent_cwd.starts_with(home) || mounts.has(&agent_cwd) {
-                    roots.push(&agent_cwd);
-                }
-                handover::hand_over(&roots, identity, &mounts)
-            };
-            if let Ok(handed) = catch_unwind(AssertUnwindSafe(walk)) {
-                note(format!("gave {} files to the agent", handed.changed));
-                if handed.failed > 0 {
-                    say(format!(
-                        "{} files could not be given to the agent",
-                        handed.failed
-                    ));
-                }
-            }
-            mailbox.send(Command::HandedOver);
-        };
-        if let Err(error) = std::thread::Builder::new()
-            .name("handover".into())
-            .spawn(work)
-        {
-            say(format!("cannot give setup's files to the agent: {error}"));
-            self.queue.push_back(Event::SetupSettled);
+        let mounts = Mounts::read();
+        if let Some(beginning) = self.beginning.take() {
+            beginning.add_setup(&mounts);
         }
-    }
-}
-
-/// Does something that nothing waits for.
-fn beside(work: impl FnOnce() + Send + 'static) {
-    let work = move || {
-        // A panic is told of by its hook, and nothing depends on this.
-        let _ = catch_unwind(AssertUnwindSafe(work));
-    };
-    let thread = std::thread::Builder::new().name("beginning".into());
-    if let Err(error) = thread.spawn(work) {
-        note(format!("cannot keep what setup made: {error}"));
+        let Some(identity) = &self.identity else {
+            return;
+        };
+        // Open before the first is walked, which takes its time: what names mean may change meanwhile.
+        let open = |root| reach(root, Some(identity)).ok();
+        let roots = [Path::new(path::HOME), &self.agent_cwd].map(open);
+        let mount = |root: &Option<OwnedFd>| root.as_ref().and_then(|root| id_of(root.as_fd()));
+        let is_met = self.agent_cwd.starts_with(path::HOME) && mount(&roots[0]) == mount(&roots[1]);
+        let [home, cwd] = roots;
+        // Beneath the home and no mount: the first walk meets it.
+        let roots: Vec<OwnedFd> = home.into_iter().chain(cwd.filter(|_| !is_met)).collect();
+        let handed = handover::hand_over(&roots, identity, &mounts);
+        note(format!("gave {} files to the agent", handed.changed));
+        if handed.failed > 0 {
+            say(format!(
+                "{} files could not be given to the agent",
+                handed.failed
+            ));
+        }
     }
 }

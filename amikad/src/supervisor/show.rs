@@ -1,19 +1,26 @@
 //! How the boot stands, for whoever looks: the boot record, the HTTP side, and the logs' ends.
 
+use std::sync::mpsc;
+use std::time::Duration;
+
 use amika_core::contract::path;
-use amika_core::wire::{BootRecord, Change, Changed, Phase};
+use amika_core::wire::{BootRecord, Change, Changed};
 use serde::Serialize;
 
-use super::Supervisor;
+use super::{Supervisor, beside, wall_clock};
 use crate::say::note;
 use crate::status::{changes, snapshot};
 use crate::{http, record};
+
+/// How long the last copies of logs may take.
+const FINISH_LIMIT: Duration = Duration::from_secs(2);
 
 impl Supervisor {
     pub(super) fn record(&mut self) {
         let mut status = snapshot(&self.state, &self.facts).status;
         status.uptime_ms = self.shared.now();
         status.out_of_memory = self.shared.look_at_memory();
+        status.reaped_orphans = self.shared.orphans();
         if let Some(log) = self.shared.logs().setup {
             status.setup.log_bytes = log.total();
             status.setup.log_truncated = log.truncated();
@@ -33,8 +40,7 @@ impl Supervisor {
         if new == self.published {
             return;
         }
-        let at = self.facts.epoch + self.shared.now();
-        let changes = changes(&self.published.status, &new.status, at);
+        let changes = changes(&self.published.status, &new.status, wall_clock());
         for change in &changes {
             note(sentence(change));
         }
@@ -43,11 +49,6 @@ impl Supervisor {
     }
 
     pub(super) fn start_http(&mut self) {
-        let log = crate::say::open_log();
-        self.shared.set_logs(|logs| logs.amikad = Some(log));
-        if self.boot.script.is_none() && self.state.phase == Phase::Running {
-            note("no setup script to run");
-        }
         if let Some(listeners) = self.listeners.take() {
             http::start(&self.shared, listeners);
         }
@@ -56,10 +57,23 @@ impl Supervisor {
     /// The daemon's last act: whoever follows a log gets its end.
     pub(super) fn close(&self) {
         let logs = self.shared.logs();
-        let own = [logs.setup, logs.amikad];
-        for log in own.into_iter().chain(logs.services).flatten() {
-            log.finish();
-        }
+        let (done, all_done) = mpsc::channel();
+        let finish = move || {
+            let own = [logs.setup, logs.amikad];
+            let all = own.into_iter().chain(logs.services);
+            all.flatten().for_each(|log| log.finish());
+        };
+        beside::answer(
+            "close",
+            finish,
+            || (),
+            move |()| {
+                // Nobody waits any more where that took too long.
+                let _ = done.send(());
+            },
+        );
+        // A disk that hangs may not hold up the end.
+        let _ = all_done.recv_timeout(FINISH_LIMIT);
         self.shared.closing.send_replace(true);
         http::drain(&self.shared);
     }

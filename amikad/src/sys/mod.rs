@@ -11,19 +11,23 @@ mod keyring;
 mod spawn;
 
 use std::ffi::{CStr, CString};
-#[cfg(not(test))]
+#[cfg(not(any(test, fuzzing)))]
 use std::ffi::{c_char, c_int};
 use std::fs::File;
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::libc;
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 
 pub(crate) use keyring::keyrings_are_filtered;
-pub(crate) use spawn::{Group, Program, SpawnError, Stdio, Step, exec, spawn};
+pub(crate) use spawn::{Group, Program, Report, SpawnError, Stdio, Step, exec, spawn};
+
+/// Whether the container was given SIGCHLD ignored, and its children are to have it so.
+static CHLD_WAS_IGNORED: AtomicBool = AtomicBool::new(false);
 
 /// The program's entry.
 ///
@@ -31,7 +35,7 @@ pub(crate) use spawn::{Group, Program, SpawnError, Stdio, Step, exec, spawn};
 /// dispositions as the container was given them.
 // SAFETY: the C runtime calls `main` once; no other symbol of that name is linked, since the crate
 // is `no_main` outside its unit tests.
-#[cfg(not(test))]
+#[cfg(not(any(test, fuzzing)))]
 #[unsafe(no_mangle)]
 extern "C" fn main(_argc: c_int, _argv: *const *const c_char) -> c_int {
     // A panic may not unwind into C. 70 is amikad's code for failures of its own.
@@ -62,6 +66,20 @@ pub(crate) fn block_all_signals() -> SigSet {
         Some(&mut before),
     );
     before
+}
+
+/// Gives this thread a mask that it had before.
+pub(crate) fn take_signals(mask: &SigSet) {
+    // As above.
+    let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(mask), None);
+}
+
+/// Makes ends of children known: dispositions outlive exec, and where SIGCHLD is ignored the kernel reaps by itself,
+/// see waitpid(2). Children get it back as it was.
+pub(crate) fn hear_of_children() {
+    // SAFETY: SIG_DFL is no function; nothing of ours runs in a handler.
+    let before = unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+    CHLD_WAS_IGNORED.store(before == libc::SIG_IGN, Ordering::Relaxed);
 }
 
 /// Sends signal `signo` to `pid` with the meaning that kill(2) gives negative numbers.
@@ -200,6 +218,28 @@ pub(crate) fn memory_file(name: &CStr) -> io::Result<File> {
     }
     // SAFETY: the descriptor is fresh and nobody else's.
     Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
+}
+
+/// The id of the mount that `name` in directory `at` lies on, without following a link; of what `at` itself is where the
+/// name is empty. Nothing on kernels before 5.8, which do not tell.
+pub(crate) fn mount_id(at: BorrowedFd<'_>, name: &CStr) -> io::Result<Option<u64>> {
+    // SAFETY: all-zero bytes are a valid value of this structure of numbers.
+    let mut data: libc::statx = unsafe { std::mem::zeroed() };
+    let flags = libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT;
+    // SAFETY: the name ends with a NUL, and the kernel writes one structure to where there is one.
+    let result = unsafe {
+        libc::statx(
+            at.as_raw_fd(),
+            name.as_ptr(),
+            flags,
+            libc::STATX_MNT_ID,
+            &raw mut data,
+        )
+    };
+    match result {
+        0 => Ok((data.stx_mask & libc::STATX_MNT_ID != 0).then_some(data.stx_mnt_id)),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Bytes of an extended attribute of a file; nothing where it has none, or a very long one.

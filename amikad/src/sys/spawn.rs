@@ -3,9 +3,11 @@
 use std::ffi::{CString, c_char};
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::ptr;
+use std::sync::atomic::Ordering;
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::sys::signal::SigSet;
 
@@ -23,8 +25,6 @@ pub(crate) enum Stdio {
 /// What becomes of the child's process group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Group {
-    /// A group of its own.
-    Own,
     /// A group of its own, which is given the terminal on stdin if there is one.
     Foreground,
     /// A session of its own.
@@ -41,8 +41,10 @@ pub(crate) struct Program {
     pub(crate) argv: Vec<CString>,
     /// Environment.
     pub(crate) envp: Vec<CString>,
-    /// Directory to start in.
-    pub(crate) cwd: Option<CString>,
+    /// Directories to start in: the first that is there.
+    pub(crate) directories: Vec<CString>,
+    /// An open directory to start in, before all of those.
+    pub(crate) at: Option<RawFd>,
     /// User to become.
     pub(crate) identity: Option<Identity>,
     /// Standard streams.
@@ -53,6 +55,8 @@ pub(crate) struct Program {
     pub(crate) mask: SigSet,
     /// Text for `/proc/self/oom_score_adj`, best effort.
     pub(crate) oom_score_adj: Option<CString>,
+    /// A number that the process and all that come of it are known by.
+    pub(crate) mark: Option<u64>,
 }
 
 /// The step at which a child could not go on.
@@ -88,16 +92,65 @@ fn pointers(strings: &[CString]) -> Vec<*const c_char> {
         .collect()
 }
 
-/// Starts `program`; returns its process id once the program itself runs.
+/// How the beginning of a child went, told through a pipe that its exec closes. Nobody waits for it: a directory or a
+/// file system that hangs holds up the child alone.
+#[derive(Debug)]
+pub(crate) struct Report {
+    reader: File,
+    /// Which of [`Program::directories`] it was, once told.
+    directory: Option<usize>,
+}
+
+/// What a report says once it is whole: the place of the directory that it started in among those that were named, or
+/// why the program does not run. That child is about to exit.
+pub(crate) type Began = Result<Option<usize>, SpawnError>;
+
+impl Report {
+    /// What it says; nothing as long as the program has not begun.
+    pub(crate) fn take(&mut self) -> Option<Began> {
+        loop {
+            let mut record = [0_u8; 8];
+            match self.reader.read(&mut record) {
+                Ok(8) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // Its end, by exec or by death.
+                _ => return Some(Ok(self.directory)),
+            }
+            let [a, b, c, d, step, index, ..] = record;
+            let step = match step {
+                1 => Step::Stdio,
+                2 => Step::Identity,
+                3 => Step::Chdir,
+                4 => Step::Exec,
+                _ => {
+                    self.directory = Some(usize::from(index));
+                    continue;
+                }
+            };
+            let source = io::Error::from_raw_os_error(i32::from_ne_bytes([a, b, c, d]));
+            return Some(Err(SpawnError { step, source }));
+        }
+    }
+}
+
+impl AsFd for Report {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.reader.as_fd()
+    }
+}
+
+/// Makes the process of `program`; returns its id, and what tells how it goes on.
 ///
-/// All signals must be blocked in the calling thread: the child gets its mask back as its last act.
-pub(crate) fn spawn(program: &Program) -> Result<i32, SpawnError> {
+/// All signals must be blocked in the calling thread: the child takes its mask before it touches what may hang.
+pub(crate) fn spawn(program: &Program) -> Result<(i32, Report), SpawnError> {
     let at_fork = |source| SpawnError {
         step: Step::Fork,
         source,
     };
     let (failure_reader, failure_writer) =
-        nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|e| at_fork(e.into()))?;
+        nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| at_fork(e.into()))?;
+    fcntl(&failure_reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|e| at_fork(e.into()))?;
     let argv = pointers(&program.argv);
     let envp = pointers(&program.envp);
     // SAFETY: the child runs `run_child` alone, which makes nothing but async-signal-safe calls on
@@ -116,23 +169,11 @@ pub(crate) fn spawn(program: &Program) -> Result<i32, SpawnError> {
         // SAFETY: integers only; EACCES after the child's exec is fine.
         unsafe { libc::setpgid(pid, pid) };
     }
-    let mut report = [0_u8; 8];
-    let told = File::from(failure_reader).read_exact(&mut report).is_ok();
-    if !told {
-        return Ok(pid);
-    }
-    let mut status = 0;
-    // SAFETY: `pid` is our child and about to exit; no other code waits meanwhile.
-    unsafe { libc::waitpid(pid, &raw mut status, 0) };
-    let [a, b, c, d, step, ..] = report;
-    let step = match step {
-        1 => Step::Stdio,
-        2 => Step::Identity,
-        3 => Step::Chdir,
-        _ => Step::Exec,
+    let report = Report {
+        reader: File::from(failure_reader),
+        directory: None,
     };
-    let source = io::Error::from_raw_os_error(i32::from_ne_bytes([a, b, c, d]));
-    Err(SpawnError { step, source })
+    Ok((pid, report))
 }
 
 /// The child between fork and exec.
@@ -149,9 +190,6 @@ unsafe fn run_child(
     // the parent prepared.
     unsafe {
         match program.group {
-            Group::Own => {
-                libc::setpgid(0, 0);
-            }
             Group::Foreground => {
                 libc::setpgid(0, 0);
                 // TTOU is blocked, so this does not stop us; without a terminal it fails (ENOTTY,
@@ -182,19 +220,58 @@ unsafe fn run_child(
                 libc::close(fd);
             }
         }
+        if let Some(mark) = program.mark {
+            let limit = libc::rlimit {
+                rlim_cur: mark,
+                rlim_max: mark,
+            };
+            // Refused where a smaller one was given to the container; then the tree alone tells.
+            libc::setrlimit(libc::RLIMIT_LOCKS, &raw const limit);
+        }
         if let Some(identity) = &program.identity
             && identity.assume().is_err()
         {
             fail(failure, 2);
         }
-        if let Some(cwd) = &program.cwd
-            && libc::chdir(cwd.as_ptr()) == -1
-        {
-            fail(failure, 3);
+        if super::CHLD_WAS_IGNORED.load(Ordering::Relaxed) {
+            libc::signal(libc::SIGCHLD, libc::SIG_IGN);
         }
+        // From here on a signal ends it: what comes next may take for ever.
         libc::pthread_sigmask(libc::SIG_SETMASK, program.mask.as_ref(), ptr::null_mut());
+        if program.at.is_none_or(|at| libc::fchdir(at) != 0) {
+            enter_first(&program.directories, failure);
+        }
         exec_first(&program.candidates, argv, envp);
         fail(failure, 4)
+    }
+}
+
+/// Enters the first of `directories` that is there, and tells which one it was.
+///
+/// # Safety
+/// Only to be called in a forked child.
+unsafe fn enter_first(directories: &[CString], failure: RawFd) {
+    for (index, directory) in directories.iter().enumerate() {
+        // SAFETY: the path ends with a NUL; write and errno as in `fail`.
+        unsafe {
+            if libc::chdir(directory.as_ptr()) == 0 {
+                let index = u8::try_from(index).unwrap_or(u8::MAX);
+                let report = [0, 0, 0, 0, 5, index, 0, 0];
+                libc::write(failure, report.as_ptr().cast(), report.len());
+                return;
+            }
+            let is_missing = matches!(
+                *libc::__errno_location(),
+                libc::ENOENT | libc::ENOTDIR | libc::ELOOP
+            );
+            if !is_missing {
+                fail(failure, 3);
+            }
+        }
+    }
+    if !directories.is_empty() {
+        // SAFETY: as the caller promises.
+        unsafe { fail(failure, 3) }
     }
 }
 
@@ -228,7 +305,8 @@ unsafe fn exec_first(candidates: &[CString], argv: &[*const c_char], envp: &[*co
             *libc::__errno_location()
         };
         match errno {
-            libc::ENOENT | libc::ENOTDIR => {}
+            // As execvp(3): such a place in PATH is passed over.
+            libc::ENOENT | libc::ENOTDIR | libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT => {}
             libc::EACCES => denied = true,
             _ => return,
         }

@@ -99,8 +99,13 @@ fn an_engine_inside_counts_by_what_it_runs_and_not_by_itself() {
                    sh -c 'while :; do :; done' & wait\n";
     let sandbox = Builder::new()
         .with_token()
+        .env("AMIKA_DOCKERD", "1")
         .program("/usr/local/bin/dockerd", program)
-        .start_words(&["/usr/local/bin/dockerd"]);
+        .start_idle();
+    eventually("the engine", || {
+        let status = sandbox.api("/v1/status").json();
+        status["services"]["dockerd"]["pid"].as_i64()
+    });
     assert_eq!(reasons(&sandbox), [""; 0]);
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(reasons(&sandbox), [""; 0]);

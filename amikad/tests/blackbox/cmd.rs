@@ -246,6 +246,8 @@ fn a_daemon_with_nothing_to_do_sleeps() {
         .setup("#!/bin/sh\nexit 0\n")
         .start("until [ -e /tmp/go ]; do sleep 0.02; done; sleep 3; touch /tmp/up; sleep 60");
     assert_eq!(sandbox.get("/livez").status, 200);
+    // Setup is over, and what followed it.
+    sandbox.until_phase("running");
     let tasks = format!("/proc/{}/task", sandbox.pid());
     let wakes = || -> u64 {
         let threads = std::fs::read_dir(&tasks).unwrap();

@@ -72,6 +72,24 @@ fn its_state_its_log_and_its_restart_are_those_of_a_service() {
 }
 
 #[test]
+fn what_a_dead_one_left_behind_is_ended_wherever_it_went() {
+    // As containerd and its shims do: a session of their own, and a parent that is gone.
+    let program = "#!/bin/sh\n[ -e /tmp/left ] && exec sleep 600\n\
+                   (setsid sh -c 'echo $$ >/tmp/new; mv /tmp/new /tmp/left; exec sleep 600' &)\n\
+                   until [ -e /tmp/left ]; do sleep 0.05; done\nexit 1\n";
+    let sandbox = with_engine().program(PROGRAM, program).start_idle();
+    eventually("the next one", || {
+        let status = dockerd(&sandbox);
+        (status["restarts"] == 1 && status["pid"].is_i64()).then_some(())
+    });
+    let left = sandbox.read("/tmp/left");
+    eventually("what was left to be gone", || {
+        let alive = sandbox.exec(&["kill", "-0", left.trim()]).status().unwrap();
+        (!alive.success()).then_some(())
+    });
+}
+
+#[test]
 fn one_that_never_comes_up_decides_nothing() {
     let mut sandbox = with_engine()
         .program(PROGRAM, "#!/bin/sh\necho no >&2\nexit 1\n")

@@ -10,7 +10,7 @@ fn sandbox() -> Sandbox {
         .with_token()
         .env("OPENCODE_SERVER_PASSWORD", "canary")
         .start_idle();
-    sandbox.connect();
+    sandbox.until_phase("running");
     sandbox
 }
 

@@ -300,3 +300,43 @@ fn the_failed_line_is_told_for_bash_and_the_script_notices_nothing() {
         }
     }
 }
+
+#[test]
+fn a_script_that_cannot_be_looked_at_keeps_cmd_from_starting() {
+    let setup = "rm -r /usr/local/etc/amikad/setup; ";
+    for lay in [
+        // ELOOP, and ENAMETOOLONG.
+        "ln -s setup /usr/local/etc/amikad/setup".to_owned(),
+        format!("ln -s /{} /usr/local/etc/amikad/setup", "x".repeat(300)),
+    ] {
+        let script = format!("{setup}{lay}; exec \"$@\"");
+        let mut sandbox = Builder::new()
+            .wrapped(&["sh", "-c", &script, "sh"])
+            .start("echo cmd");
+        let end = sandbox.wait();
+        assert_eq!((end.code, end.stdout.as_str()), (126, ""), "{lay}: {end:?}");
+        assert!(end.stderr.contains("CMD was not started"), "{lay}: {end:?}");
+        assert_eq!(sandbox.record()["outcome"], "setup_failed");
+    }
+}
+
+#[test]
+fn what_is_remembered_of_a_setup_that_succeeded_is_what_ran() {
+    let changing = "#!/bin/sh\necho '#!/bin/false' > /tmp/other\ncp /tmp/other /var/script.new\n\
+                    chmod +x /var/script.new; mv /var/script.new /var/script\n";
+    let mut sandbox = Builder::new()
+        .program("/var/script", changing)
+        .link("/var/script", SETUP)
+        .env("AMIKA_SETUP_ONCE", "1")
+        .start("true");
+    assert_eq!(sandbox.wait().code, 0);
+    let done = sandbox.read("/var/lib/amikad/setup-done");
+    let ran = sandbox.path("/tmp/ran");
+    std::fs::write(&ran, changing).unwrap();
+    let sum = std::process::Command::new("sha256sum")
+        .arg(&ran)
+        .output()
+        .unwrap();
+    let sum = String::from_utf8(sum.stdout).unwrap();
+    assert_eq!(Some(done.as_str()), sum.split(' ').next());
+}

@@ -145,11 +145,12 @@ fn full_disks_cost_logs_and_records_and_nothing_else() {
 }
 
 #[test]
-fn a_setup_that_leaves_its_process_group_is_stopped_all_the_same() {
-    // It leaves a child behind in its own group and joins that of another; both ignore the signal.
+fn a_setup_that_would_leave_its_process_group_is_stopped_all_the_same() {
+    // It leads a session, which no process can leave for another group; its children can, and ignore the signal.
     let script = "#!/usr/bin/env python3\nimport os, signal, time\ndef child():\n pid = os.fork()\n \
                   if pid: return pid\n signal.signal(15, signal.SIG_IGN); time.sleep(600)\n\
-                  child(); other = child(); os.setpgid(other, other); os.setpgid(0, other)\n\
+                  child(); other = child(); os.setpgid(other, other)\ntry: os.setpgid(0, other)\n\
+                  except PermissionError: pass\n\
                   open('/tmp/up', 'w').close(); time.sleep(600)\n";
     let mut sandbox = Builder::new().setup(script).start("echo cmd");
     eventually("setup", || sandbox.path("/tmp/up").exists().then_some(()));
@@ -220,4 +221,122 @@ fn odd_accounts_are_read_as_far_as_they_go() {
     for nobody in ["evil", "4294967295", "0:4294967295", "+0", ""] {
         assert_eq!(id(nobody), (125, String::new()), "{nobody}");
     }
+}
+
+#[test]
+fn a_directory_with_a_way_up_is_not_taken_and_gives_nothing_away() {
+    let climbing = "/home/amika/../../srv/x/../..";
+    let mut sandbox = prepared("mkdir /srv")
+        .env("AMIKA_AGENT_CWD", climbing)
+        .start("pwd");
+    let end = sandbox.wait();
+    assert_eq!(end.stdout, "/home/amika/workspace\n", "{end:?}");
+    assert!(end.stderr.contains("without `..`"), "{end:?}");
+    for path in ["/", "/home", "/srv"] {
+        assert_eq!(owner(&sandbox, path), 0, "{path}");
+    }
+    let mut refused = Builder::new()
+        .options(&["--workdir", climbing])
+        .start("pwd");
+    let end = refused.wait();
+    assert_eq!((end.code, end.stdout.as_str()), (2, ""), "{end:?}");
+    assert!(end.stderr.contains("without `..`"), "{end:?}");
+}
+
+#[test]
+fn a_pipe_in_the_place_of_amikads_own_files_holds_up_nothing() {
+    let mut sandbox = prepared(
+        "mkdir -p /var/lib/amikad; cd /var/lib/amikad; mkfifo setup-done boot.new setup-done.new",
+    )
+    .env("AMIKA_SETUP_ONCE", "1")
+    .setup("#!/bin/sh\necho setup\n")
+    .start("echo cmd");
+    let end = sandbox.wait();
+    assert_eq!(
+        (end.code, end.stdout.as_str()),
+        (0, "setup\ncmd\n"),
+        "{end:?}"
+    );
+    assert_eq!(sandbox.record()["container_exit_code"], 0);
+    assert_eq!(sandbox.read("/var/lib/amikad/setup-done").len(), 64);
+}
+
+#[test]
+fn a_link_in_the_place_of_a_file_that_is_about_to_be_written_is_not_written_through() {
+    let mut sandbox = prepared(
+        "mkdir -p /var/lib/amikad; echo kept > /etc/kept; ln -s /etc/kept /var/lib/amikad/boot.new",
+    )
+    .start("exit 3");
+    assert_eq!(sandbox.wait().code, 3);
+    assert_eq!(sandbox.read("/etc/kept"), "kept\n");
+    assert_eq!(sandbox.record()["container_exit_code"], 3);
+}
+
+#[test]
+fn a_way_to_the_agents_directory_that_leads_elsewhere_gives_nothing_away_and_setup_does_not_run_there()
+ {
+    let mut sandbox = prepared(
+        "mkdir -p /etc/cron.d /agent; touch /etc/cron.d/job; ln -s /etc /agent/x; chown -h 1000 /agent /agent/x",
+    )
+    .env("AMIKA_AGENT_CWD", "/agent/x/cron.d")
+    .setup("#!/bin/sh\npwd -P; : > here\n")
+    .start("true");
+    let end = sandbox.wait();
+    assert_eq!((end.code, end.stdout.as_str()), (0, "/agent\n"), "{end:?}");
+    assert!(end.stderr.contains("starting in /agent"), "{end:?}");
+    for path in ["/etc", "/etc/cron.d", "/etc/cron.d/job"] {
+        assert_eq!(owner(&sandbox, path), 0, "{path}");
+    }
+    assert!(!sandbox.path("/etc/cron.d/here").exists());
+}
+
+#[test]
+fn a_link_of_roots_that_the_agent_could_have_moved_there_is_not_followed() {
+    for make in [
+        "mkdir -m 777 /agent",
+        "mkdir -m 775 /agent; chgrp 900 /agent; chmod 775 /agent",
+    ] {
+        let mut sandbox = prepared(&format!("{make}; mkdir /etc/cron.d; ln -s /etc /agent/x"))
+            .env("AMIKA_AGENT_CWD", "/agent/x/cron.d")
+            .setup("#!/bin/sh\n: > /tmp/ran\n")
+            .start("true");
+        let end = sandbox.wait();
+        assert_eq!(end.code, 0, "{end:?}");
+        assert_eq!(owner(&sandbox, "/etc/cron.d"), 0, "{make}");
+    }
+}
+
+#[test]
+fn what_a_host_brought_in_stays_its_own_where_the_home_is_reached_through_a_link() {
+    let mut sandbox = prepared(
+        "rmdir /home; mkdir -p /var/home/amika/src /host; touch /host/file /var/home/amika/single; \
+         ln -s var/home /home; mount --bind /host /var/home/amika/src; \
+         mount --bind /host/file /var/home/amika/single",
+    )
+    .env("AMIKA_AGENT_CWD", "/home/amika/src")
+    .setup("#!/bin/sh\ntouch /home/amika/src/by-setup /home/amika/own\n")
+    .start("stat -c '%n %u' ~ ~/own ~/src ~/src/file ~/src/by-setup ~/single");
+    let end = sandbox.wait();
+    assert_eq!(
+        end.stdout,
+        "/home/amika 1000\n/home/amika/own 1000\n/home/amika/src 0\n/home/amika/src/file 0\n\
+         /home/amika/src/by-setup 0\n/home/amika/single 0\n",
+        "{end:?}"
+    );
+    for path in ["/host", "/host/file", "/host/by-setup"] {
+        assert_eq!(owner(&sandbox, path), 0, "{path}");
+    }
+}
+
+#[test]
+fn another_number_for_the_agent_changes_nothing_of_the_hosts_behind_a_link_either() {
+    let mut sandbox = prepared(
+        "rmdir /home; mkdir -p /var/home/amika/src /host; touch /host/file /var/home/amika/own; \
+         chown -R 1000 /var/home/amika /host; ln -s var/home /home; mount --bind /host /var/home/amika/src",
+    )
+    .env("AMIKA_AGENT_UID", "4242")
+    .start("stat -c '%u' ~ ~/own ~/src/file");
+    let end = sandbox.wait();
+    assert_eq!(end.stdout, "4242\n4242\n1000\n", "{end:?}");
+    assert_eq!(owner(&sandbox, "/host"), 1000);
 }

@@ -23,6 +23,10 @@ pub fn idle() -> Sandbox {
 #[test]
 fn probes_tell_the_phase_and_nothing_else() {
     let sandbox = waiting();
+    // It answers before the boot is prepared, too.
+    eventually("setup", || {
+        sandbox.get("/livez").body.contains("setup").then_some(())
+    });
     for target in ["/livez", "/healthz"] {
         let answer = sandbox.get(target);
         assert_eq!(

@@ -2,9 +2,10 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 
 use crate::http::idle;
-use crate::support::{PROOF, eventually, parse};
+use crate::support::{PATIENCE, PROOF, eventually, parse};
 
 #[test]
 fn heads_and_bodies_have_limits() {
@@ -79,6 +80,61 @@ fn too_many_streams_are_refused() {
     eventually("a free place", || {
         (sandbox.api("/v1/logs/setup").status == 200).then_some(())
     });
+}
+
+/// Asks for a stream and reads the first line of the answer.
+fn begin(stream: &mut (impl Read + Write), target: &str, proof: &str) -> String {
+    let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{proof}\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).unwrap();
+    String::from_utf8(first.to_vec()).unwrap()
+}
+
+#[test]
+fn followers_of_quiet_logs_that_left_free_their_places() {
+    let sandbox = idle();
+    // More than there are places for. Nothing is logged meanwhile that could show that they left.
+    for number in 0..300 {
+        let target = if number % 2 == 0 {
+            "/v1/logs/amikad?follow=1&tail=0"
+        } else {
+            // One that is not there yet, and never will be.
+            "/v1/logs/opencode?follow=1"
+        };
+        eventually("a place", || {
+            let (mut stream, proof) = sandbox.prove();
+            (begin(&mut stream, target, &proof) == "HTTP/1.1 200").then_some(())
+        });
+    }
+}
+
+#[test]
+fn followers_through_roots_socket_that_left_free_their_places_too() {
+    let sandbox = idle();
+    let connect = || {
+        let socket = sandbox.path("/run/amikad/amikad.sock");
+        let stream = eventually("the socket", || UnixStream::connect(&socket).ok());
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    };
+    for number in 0..300 {
+        let target = [
+            "/v1/logs/amikad?follow=1",
+            "/v1/events",
+            "/v1/logs/opencode?follow=1",
+        ][number % 3];
+        eventually("a place", || {
+            let mut stream = connect();
+            let is_good = begin(&mut stream, target, "X: y") == "HTTP/1.1 200";
+            // As the relay does when its input ends; its other half it closes when the daemon has.
+            stream.shutdown(std::net::Shutdown::Write).unwrap();
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest).unwrap();
+            let is_whole = target != "/v1/logs/amikad?follow=1" || rest.ends_with(b"0\r\n\r\n");
+            (is_good && is_whole).then_some(())
+        });
+    }
 }
 
 #[test]

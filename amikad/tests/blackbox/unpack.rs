@@ -170,15 +170,28 @@ fn nothing_is_written_outside_the_directory() {
             .append_link(&mut link, "hard", "../outside/../x")
             .unwrap();
     };
-    let mut archives = [(); 3].map(|()| Builder::new(Vec::new()));
+    // The target of a hard link, through a link of the archive's own: the file outside would have a name inside.
+    let secret = root.path().join("secret");
+    fs::write(&secret, "x").unwrap();
+    let hard_through_link = |archive: &mut Builder<Vec<u8>>| {
+        let mut link = header(EntryType::Symlink, 0o777, 0, 0);
+        archive.append_link(&mut link, "up", "..").unwrap();
+        let mut link = header(EntryType::Link, 0o644, 0, 0);
+        archive
+            .append_link(&mut link, "taken", "up/secret")
+            .unwrap();
+    };
+    let mut archives = [(); 4].map(|()| Builder::new(Vec::new()));
     through_link(&mut archives[0]);
     by_name(&mut archives[1]);
     hard(&mut archives[2]);
+    hard_through_link(&mut archives[3]);
     for (number, archive) in archives.into_iter().enumerate() {
         let output = unpack(&archive.into_inner().unwrap(), &inside);
         assert_eq!(output.status.code(), Some(1), "{number}: {output:?}");
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 0, "{number}");
     }
+    assert_eq!(fs::metadata(&secret).unwrap().nlink(), 1);
 }
 
 #[test]

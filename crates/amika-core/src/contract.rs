@@ -63,6 +63,8 @@ pub mod path {
     pub const OPENCODE_PORT_FILE: &str = "/run/amikad/opencode-web.port";
     /// Root-only socket that speaks the HTTP API without a token.
     pub const CONTROL_SOCKET: &str = "/run/amikad/amikad.sock";
+    /// Held by the daemon for as long as it lives, so that there is one.
+    pub const LOCK: &str = "/run/amikad/lock";
     /// One file for each process started by `amikad exec-as --id`, named by the id.
     pub const EXEC_DIR: &str = "/run/amikad/exec";
 

@@ -44,7 +44,7 @@ impl fmt::Display for Stamp {
 ///
 /// The algorithm is `civil_from_days` of Howard Hinnant's "chrono-compatible low-level date
 /// algorithms", for days that are not negative.
-fn civil_from_days(days: u64) -> (u64, u64, u64) {
+pub fn civil_from_days(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era =

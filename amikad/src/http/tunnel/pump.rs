@@ -11,6 +11,7 @@ use tokio::io::{AsyncWriteExt as _, copy_bidirectional_with_sizes, split};
 use tokio::net::{TcpStream, UdpSocket};
 
 use crate::activity::{Inward, Own, Watched};
+use crate::http::stall::Stalling;
 
 /// Bytes on their way in each direction.
 const BUFFER: usize = 32 << 10;
@@ -20,9 +21,9 @@ const SILENCE: Duration = Duration::from_mins(5);
 /// Bytes as they are. An end of one direction is carried over, and the other goes on.
 pub(super) async fn bytes(outside: Upgraded, mut inside: TcpStream, inward: &mut Inward) {
     // The connection itself, where it is one: a reset can then be one on the other side.
-    match outside.downcast::<TokioIo<Own>>() {
+    match outside.downcast::<TokioIo<Stalling<Own>>>() {
         Ok(parts) => {
-            let mut outside = parts.io.into_inner();
+            let mut outside = parts.io.into_inner().into_inner();
             inward.count(&parts.read_buf);
             let begun = inside.write_all(&parts.read_buf).await.is_ok();
             let mut watched = Watched::new(&mut outside, inward);
