@@ -558,6 +558,12 @@ fn a_start_keeps_the_protection_and_follows_no_link_that_stands_there_now() {
     fs::remove_file(&envrc).unwrap();
     fs::write(&envrc, "true\n").unwrap();
     sandbox.verb("start", &[]).output().ended(0, &[]);
+    // What could not be started again is not stopped.
+    fs::remove_file(&envrc).unwrap();
+    let restarted = sandbox.verb("restart", &[]).output();
+    restarted.ended(4, &[&format!("{} is gone", envrc.display())]);
+    sandbox.exec(&["true"]).output().ended(0, &[]);
+    fs::write(&envrc, "").unwrap();
     assert_eq!(
         docker(&["inspect", "-f", "{{.State.Running}}", &sandbox.name]).stdout_text(),
         "true\n"

@@ -32,6 +32,10 @@ pub(super) async fn run(args: &RestartArgs, app: &App) -> Result<()> {
         let untouched = format!("sandbox \"{name}\" was not restarted");
         let found = Sandbox::find_whole(&engine, name);
         let sandbox = nothing_done(app, found, &untouched).await?;
+        if engine.is_local() {
+            // What could not be started again is not stopped.
+            crate::overlay::refuse(name, &sandbox.container.mounts)?;
+        }
         if sandbox.is_running() || sandbox.container.state == ContainerState::Paused {
             let stopped = stop::one(&engine, &sandbox, grace, app).await;
             let again = format!("`amika sandbox start {name}` starts it once it is stopped");
