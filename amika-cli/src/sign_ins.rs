@@ -10,6 +10,7 @@ use amika_core::credential::{
     compare_tokens, newer, take,
 };
 use amika_core::label::{SandboxId, SandboxRecord};
+use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
 use crate::create::HostFile;
@@ -158,6 +159,8 @@ fn is_mounted(sandbox: &Sandbox, target: &str) -> bool {
 const BUSY: Duration = Duration::from_secs(2);
 /// More than the names of all agents.
 const MAX_ADDED: usize = 4096;
+/// So many sandboxes are asked at once.
+const AT_ONCE: usize = 16;
 
 /// What a sandbox's state volume says of the sign-ins that it was given since it was made. Whoever is
 /// root in it can write there: only what is signed was noted by this user's `amika`.
@@ -228,10 +231,11 @@ async fn added(engine: &Engine, container: &str) -> Added {
     }
 }
 
-/// Warns when another running sandbox already holds a copy of a sign-in that renews itself.
+/// Warns when another running sandbox of this user already holds a copy of a sign-in that renews itself. What others'
+/// sandboxes hold are others' sign-ins.
 ///
 /// # Errors
-/// Those of the engine.
+/// Those of the engine; when the user's key cannot be read.
 pub async fn warn_of_other_copies(
     engine: &Engine,
     name: &str,
@@ -241,12 +245,14 @@ pub async fn warn_of_other_copies(
     if renewing.is_empty() {
         return Ok(());
     }
+    let key = RecordKey::load()?;
     let others = sandbox::list(engine).await?;
     let running = others.iter().filter_map(|(container, record)| {
         let is_other = container.name != name && container.state == ContainerState::Running;
-        is_other.then_some((container, &record.record))
+        let is_own = || key.has_signed(&container.labels);
+        (is_other && is_own()).then_some((container, &record.record))
     });
-    let held = futures_util::future::join_all(running.map(async |(container, record)| {
+    let held = stream::iter(running.map(async |(container, record)| {
         let labelled = || record.credentials.iter().copied().collect();
         let all_known = renewing
             .iter()
@@ -260,6 +266,8 @@ pub async fn warn_of_other_copies(
         };
         (container.name.as_str(), agents)
     }))
+    .buffered(AT_ONCE)
+    .collect::<Vec<_>>()
     .await;
     if let Some(warning) = other_copies(renewing, &held) {
         out.warn(&warning);

@@ -90,11 +90,16 @@ impl RecordKey {
         labels.insert(key::SIGNATURE.to_owned(), signature);
     }
 
+    /// Whether this user's key signed the labels of a container.
+    pub fn has_signed(&self, labels: &Labels) -> bool {
+        let signature = labels.get(key::SIGNATURE).map_or("", String::as_str);
+        is_hex_of(&mac(&self.signing, &[&encode(labels)]), signature)
+    }
+
     /// Whose the record of a container is.
     pub fn trust(&self, container: &ContainerFacts) -> Trust {
         let labels = &container.labels;
-        let signature = labels.get(key::SIGNATURE).map_or("", String::as_str);
-        if is_hex_of(&mac(&self.signing, &[&encode(labels)]), signature) {
+        if self.has_signed(labels) {
             return Trust::Signed;
         }
         let noted = self.note_of(labels).and_then(|note| {
