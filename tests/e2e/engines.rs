@@ -2,7 +2,10 @@
 
 mod cannot;
 
-use crate::support::{DEBIAN, Run, Sandbox, Stage};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use crate::support::{DEBIAN, Run, Sandbox, Stage, eventually};
 
 const QUIET: [&str; 2] = ["--env", "AMIKA_OPENCODE_WEB=0"];
 
@@ -80,6 +83,53 @@ fn a_socket_whose_engine_is_outside_this_pid_namespace_gives_no_paths_of_this_on
     inside(&bind)
         .output()
         .ended(2, &["the engine is on another machine", "/etc:/x:rwcopy"]);
+}
+
+/// Neither a published port nor an engine of this machine is needed: it goes the way that `exec` goes.
+#[test]
+fn open_reaches_opencode_that_is_published_nowhere_and_whose_engine_is_elsewhere() {
+    let stage = Stage::new();
+    let setup = stage.script("setup.sh", crate::impostor::SETUP);
+    let args = ["--network", "none", "--setup-script", &setup];
+    let sandbox = stage.sandbox(DEBIAN, &[&args[..], &["--", "sleep", "600"]].concat());
+    let script = format!(
+        "exec unshare --pid --fork --kill-child --mount-proc \"$0\" sandbox open --print-url {}",
+        sandbox.name
+    );
+    let running = stage.shell(&script, &[]).start();
+    eventually("the address is told", || {
+        running.said_text().contains("/amika/")
+    });
+    let told = running.said_text();
+    let address = told
+        .split_whitespace()
+        .find(|word| word.contains("/amika/"));
+    let (authority, path) = address
+        .and_then(|address| address.strip_prefix("http://"))
+        .and_then(|rest| rest.split_once('/'))
+        .unwrap();
+    let get = |path: &str, header: &str| {
+        // The name in it is the browser's; it listens on loopback.
+        let port = authority.rsplit_once(':').unwrap().1.parse().unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        write!(
+            stream,
+            "GET /{path} HTTP/1.1\r\nHost: {authority}\r\n{header}Connection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let signed = get(path, "Sec-Fetch-Site: cross-site\r\n");
+    let cookie = signed
+        .lines()
+        .find_map(|line| line.strip_prefix("set-cookie: "))
+        .and_then(|pair| pair.split(';').next())
+        .unwrap();
+    let page = get("", &format!("Cookie: {cookie}\r\n"));
+    assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
+    assert!(page.contains("healthy"), "it is the sandbox's own: {page}");
 }
 
 /// A stand-in for `ssh` is this machine's shell: what is asked of ssh is what is tested.
