@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use rustix::process::Signal;
+
 use crate::support::{DEBIAN, Output, Stage, docker};
 
 /// Each way has a canary of its own, so that a failure names it.
@@ -100,10 +102,10 @@ fn a_secret_is_in_no_argument_list_label_event_or_log() {
     );
     let sandbox = stage.adopt(stage.name());
     let name = sandbox.name.as_str();
-    let mut said: Vec<(String, Output)> = Vec::new();
+    let mut said: Vec<(String, i32, Output)> = Vec::new();
     // Values come by this shell, as people are told to give them: a flag's own value is in the list of
     // the program that was called.
-    let mut run = |args: &[&str]| {
+    let mut run = |code: i32, args: &[&str]| {
         let mut command = stage.amika(&[&["--debug"], args].concat());
         for (name, value) in [
             ("BY_NAME", FLAG),
@@ -113,7 +115,7 @@ fn a_secret_is_in_no_argument_list_label_event_or_log() {
             command = command.env(name, value);
         }
         let output = command.output();
-        said.push((args.join(" ").replace(URL, "…"), output));
+        said.push((args.join(" ").replace(URL, "…"), code, output));
     };
     let secrets = [
         "--env",
@@ -126,36 +128,84 @@ fn a_secret_is_in_no_argument_list_label_event_or_log() {
     let create = [
         "sandbox", "create", "--name", name, "--image", DEBIAN, "--git", &url,
     ];
-    run(&[&create[..], &secrets[..], &["--dry-run"]].concat());
-    run(&[
+    run(0, &[&create[..], &secrets[..], &["--dry-run"]].concat());
+    let whole = [
         &create[..],
         &secrets[..],
-        &["--credentials", "claude,codex"],
+        &["--credentials", "claude,codex", "--port", "8080"],
     ]
-    .concat());
+    .concat();
+    run(0, &whole);
+    run(0, &[&whole[..], &["--replace"]].concat());
     let host_file = stage.file("copied", "x");
     let inside = format!("{name}:/tmp/copied");
     let back = stage.home().join("back");
-    for args in [
-        &["sandbox", "ls"][..],
-        &["sandbox", "inspect", name],
-        &["sandbox", "inspect", name, "-o", "json"],
-        &["sandbox", "exec", "--env", "OF_EXEC", name, "--", "true"],
-        &["sandbox", "cp", &host_file, &inside],
-        &["sandbox", "cp", &inside, back.to_str().unwrap()],
-        &["sandbox", "logs", name],
-        &["sandbox", "wait", name],
-        &["credentials", "ls"],
-        &["credentials", "push", name],
-        &["service", "ls"],
-        &["volume", "ls"],
-        &["sandbox", "stop", name],
-        &["sandbox", "start", name],
-        &["sandbox", "restart", name],
-        &["doctor"],
+    let volumes = stage.volumes();
+    let inspect_volumes: Vec<&str> = ["volume", "inspect"]
+        .into_iter()
+        .chain(volumes.iter().map(String::as_str))
+        .collect();
+    let renamed = stage.adopt(stage.name());
+    let other = renamed.name.as_str();
+    // What was made from its address is its clone.
+    let clone = stage.home().join("served");
+    let clone = clone.to_str().unwrap();
+    let address = forge.url("", "served/.git");
+    let origin = format!("git -C {clone} remote add origin {address}");
+    stage.shell(&origin, &[]).output().ended(0, &[]);
+    for (code, args) in [
+        (0, &["sandbox", "ls"][..]),
+        (0, &["sandbox", "inspect", name]),
+        (0, &["sandbox", "inspect", name, "-o", "json"]),
+        (
+            0,
+            &["sandbox", "exec", "--env", "OF_EXEC", name, "--", "true"],
+        ),
+        (0, &["sandbox", "cp", &host_file, &inside]),
+        (0, &["sandbox", "cp", &inside, back.to_str().unwrap()]),
+        (0, &["sandbox", "logs", name]),
+        (0, &["sandbox", "logs", "--setup", name]),
+        (0, &["sandbox", "logs", "--amikad", name]),
+        (0, &["sandbox", "wait", name]),
+        (0, &["sandbox", "stats", "--no-stream", name]),
+        (0, &["sandbox", "adopt", "--force", name]),
+        // It has no git either.
+        (7, &["sandbox", "pull", name, "--repo", clone]),
+        // The image has no agent and no OpenCode.
+        (127, &["sandbox", "prompt", name, "do it"]),
+        (1, &["sandbox", "open", "--print-url", name]),
+        (0, &["credentials", "ls"]),
+        (0, &["credentials", "status", name]),
+        (0, &["credentials", "refresh", name]),
+        (0, &["credentials", "pull", name]),
+        (0, &["service", "list"]),
+        (0, &["volume", "ls"]),
+        (0, &inspect_volumes),
+        (0, &["system", "df"]),
+        (0, &["events", "--since", "10m", "--until", "0"]),
+        (0, &["sandbox", "rename", name, other]),
+        (0, &["sandbox", "rename", other, name]),
+        (0, &["sandbox", "stop", name]),
+        (0, &["sandbox", "start", name]),
+        (0, &["sandbox", "restart", name]),
+        (0, &["sandbox", "stop", name]),
+        (0, &["sandbox", "start", "--reassign-ports", name]),
     ] {
-        run(args);
+        run(code, args);
     }
+    // What it finds is the whole engine's, with the sandboxes of others.
+    let doctor = stage.amika(&["--debug", "doctor"]).output();
+    assert!((0..=1).contains(&doctor.code), "{doctor:?}");
+    // It stays until it is ended.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let forwarding = stage
+        .amika(&["--debug", "forward", name, &format!("{port}:8080")])
+        .env("BY_NAME", FLAG)
+        .start();
+    forwarding.says(&port.to_string()).signal(Signal::INT);
+    let forwarded = forwarding.wait();
     let inspected: Vec<(String, String)> = [
         docker(&["inspect", "--format", "{{json .Config.Labels}} {{json .Args}} {{json .Config.Cmd}} {{json .Config.Entrypoint}} {{json .HostConfig}} {{json .Mounts}}", name]),
         docker(&["logs", name]),
@@ -170,27 +220,32 @@ fn a_secret_is_in_no_argument_list_label_event_or_log() {
     .map(|(number, text)| (format!("what the engine says ({number})"), text))
     .collect();
     let environment = docker(&["inspect", "--format", "{{json .Config.Env}}", name]).text();
-    run(&["sandbox", "delete", "--force", "--volumes", name]);
+    run(0, &["sandbox", "delete", "--force", "--volumes", name]);
+    // The clone of the one that was replaced stayed.
+    let kept = stage.volumes();
+    let delete: Vec<&str> = ["volume", "delete"]
+        .into_iter()
+        .chain(kept.iter().map(String::as_str))
+        .collect();
+    run(0, &delete);
     let failing = forge.url(&format!("me:{URL}@"), "missing.git");
-    run(&[
-        "sandbox", "create", "--name", name, "--image", DEBIAN, "--git", &failing,
-    ]);
-    run(&[
-        "sandbox",
-        "create",
-        "--name",
-        name,
-        "--image",
-        "registry.invalid/a",
-    ]);
+    let create = ["sandbox", "create", "--name", name, "--image"];
+    run(7, &[&create[..], &[DEBIAN, "--git", &failing]].concat());
+    run(6, &[&create[..], &["registry.invalid/a"]].concat());
     let until = time();
     let lists = watch.end();
 
-    let ended: Vec<i32> = said.iter().map(|(_, output)| output.code).collect();
-    assert_eq!(ended[..2], [0, 0], "{said:?}");
-    for (command, output) in &said {
+    assert_eq!(forwarded.code, 130, "{forwarded:?}");
+    let unexpected: Vec<_> = said
+        .iter()
+        .filter(|(_, code, output)| output.code != *code)
+        .collect();
+    assert!(unexpected.is_empty(), "{unexpected:?}");
+    for (command, _, output) in &said {
         has_none(command, &output.text(), &[]);
     }
+    has_none("doctor", &doctor.text(), &[]);
+    has_none("forward", &forwarded.text(), &[]);
     for (what, text) in &inspected {
         has_none(what, text, &[]);
     }

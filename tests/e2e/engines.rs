@@ -2,7 +2,10 @@
 
 mod cannot;
 
-use crate::support::{DEBIAN, Run, Sandbox, Stage};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use crate::support::{DEBIAN, Run, Sandbox, Stage, eventually};
 
 const QUIET: [&str; 2] = ["--env", "AMIKA_OPENCODE_WEB=0"];
 
@@ -35,15 +38,35 @@ fn what_engines_cannot_do_is_what_the_table_says_and_it_is_short() {
     let (_, table) = text.split_once("## What an engine cannot do").unwrap();
     let rows = table.lines().filter(|line| line.starts_with("| "));
     // Below the head of the table.
-    let words = rows
-        .skip(1)
-        .map(|row| row.split(" | ").nth(2).unwrap().replace('`', ""));
-    let words: Vec<String> = words.collect();
-    assert!(words.len() <= MOST_ROWS, "{words:?}");
+    let rows: Vec<Vec<&str>> = rows.skip(1).map(|row| row.split(" | ").collect()).collect();
+    let words: Vec<String> = rows.iter().map(|row| row[2].replace('`', "")).collect();
     assert_eq!(words.len(), cannot::WORDS.len(), "{words:?}");
     for (told, asserted) in words.iter().zip(cannot::WORDS) {
         assert!(told.starts_with(asserted), "{told} | {asserted}");
     }
+
+    // What tests are not run for is either one of the rows or counts as another.
+    let mut counted = rows.len();
+    let left_out = include_str!("../engines/left-out");
+    let (_, blocks) = left_out.split_once("\n\n").unwrap();
+    for block in blocks.split("\n\n") {
+        let (reason, tests) = block.split_once('\n').unwrap();
+        assert!(
+            tests.lines().all(|line| !line.starts_with('#')),
+            "one reason for each block: {block}"
+        );
+        let (kind, what) = reason.split_once(": ").unwrap();
+        match kind {
+            "# Tests" => {}
+            "# Row" => assert!(rows.iter().any(|row| row[1].starts_with(what)), "{what}"),
+            "# Engine" => {
+                assert!(table.contains(&format!("- {what}")), "{what}");
+                counted += 1;
+            }
+            _ => panic!("no reason: {block}"),
+        }
+    }
+    assert!(counted <= MOST_ROWS, "{counted}");
 }
 
 /// The one of all that is asked of every engine at each change (`scripts/test-engines`).
@@ -80,6 +103,53 @@ fn a_socket_whose_engine_is_outside_this_pid_namespace_gives_no_paths_of_this_on
     inside(&bind)
         .output()
         .ended(2, &["the engine is on another machine", "/etc:/x:rwcopy"]);
+}
+
+/// Neither a published port nor an engine of this machine is needed: it goes the way that `exec` goes.
+#[test]
+fn open_reaches_opencode_that_is_published_nowhere_and_whose_engine_is_elsewhere() {
+    let stage = Stage::new();
+    let setup = stage.script("setup.sh", crate::impostor::SETUP);
+    let args = ["--network", "none", "--setup-script", &setup];
+    let sandbox = stage.sandbox(DEBIAN, &[&args[..], &["--", "sleep", "600"]].concat());
+    let script = format!(
+        "exec unshare --pid --fork --kill-child --mount-proc \"$0\" sandbox open --print-url {}",
+        sandbox.name
+    );
+    let running = stage.shell(&script, &[]).start();
+    eventually("the address is told", || {
+        running.said_text().contains("/amika/")
+    });
+    let told = running.said_text();
+    let address = told
+        .split_whitespace()
+        .find(|word| word.contains("/amika/"));
+    let (authority, path) = address
+        .and_then(|address| address.strip_prefix("http://"))
+        .and_then(|rest| rest.split_once('/'))
+        .unwrap();
+    let get = |path: &str, header: &str| {
+        // The name in it is the browser's; it listens on loopback.
+        let port = authority.rsplit_once(':').unwrap().1.parse().unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        write!(
+            stream,
+            "GET /{path} HTTP/1.1\r\nHost: {authority}\r\n{header}Connection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let signed = get(path, "Sec-Fetch-Site: cross-site\r\n");
+    let cookie = signed
+        .lines()
+        .find_map(|line| line.strip_prefix("set-cookie: "))
+        .and_then(|pair| pair.split(';').next())
+        .unwrap();
+    let page = get("", &format!("Cookie: {cookie}\r\n"));
+    assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
+    assert!(page.contains("healthy"), "it is the sandbox's own: {page}");
 }
 
 /// A stand-in for `ssh` is this machine's shell: what is asked of ssh is what is tested.

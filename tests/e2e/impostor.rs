@@ -14,7 +14,7 @@ use crate::support::{DEBIAN, Run, Sandbox, Stage, engine_socket, eventually};
 type Record = Arc<Mutex<Vec<u8>>>;
 
 /// Stands in for `OpenCode`, which other images lack: answers all with the head that it was sent.
-const SETUP: &str = r#"#!/bin/sh
+pub(crate) const SETUP: &str = r#"#!/bin/sh
 cat >/usr/local/bin/opencode <<'END'
 #!/usr/bin/perl
 use IO::Socket::INET;

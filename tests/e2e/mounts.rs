@@ -473,10 +473,10 @@ fn an_image_without_a_shell_gets_copies_too() {
 }
 
 #[test]
-fn an_engine_on_another_machine_gets_copies_and_no_binds() {
+fn an_engine_behind_a_forwarded_port_gets_copies_and_no_binds() {
     let stage = Stage::new();
     let source = directory(&stage, "src");
-    let host = format!("tcp://127.0.0.2:{}", engine_by_tcp());
+    let host = format!("tcp://127.0.0.1:{}", engine_by_tcp());
     let sandbox = stage.adopt(stage.name());
     for mode in ["ro", "rw"] {
         let bind = flag(&source, &format!("/data:{mode}"));
@@ -497,9 +497,9 @@ fn an_engine_on_another_machine_gets_copies_and_no_binds() {
     );
 }
 
-/// The engine's socket on a port of an address that does not count as this machine's.
+/// The engine's socket on a port of this machine, as `ssh -L` and `socat` have one of another machine's engine there.
 fn engine_by_tcp() -> u16 {
-    let listener = TcpListener::bind("127.0.0.2:0").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         for client in listener.incoming() {

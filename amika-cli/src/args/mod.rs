@@ -23,7 +23,8 @@ const EVERYWHERE: &str = "Global options";
 /// Sandboxes for coding agents on a Docker engine.
 ///
 /// Each sandbox is a container with your repository in it, set up as the repository says, the
-/// agents signed in, and ports reachable. Of the host it changes only what is mounted `rw`.
+/// agents signed in, and ports reachable. Of the host it changes what you hand it: directories
+/// mounted `rw`, and the sign-ins and commits that you `pull`.
 #[derive(Debug, Parser)]
 #[command(
     name = "amika",

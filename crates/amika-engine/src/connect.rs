@@ -94,10 +94,7 @@ impl Engine {
             tracing::debug!(method = %request.method(), uri = %request.uri().path(), "engine");
             request
         });
-        let is_local = match endpoint.host.strip_prefix("unix://") {
-            Some(path) => reach::is_of_this_machine(path).await,
-            None => endpoint.is_local(),
-        };
+        let is_local = reach::is_of_this_machine(&endpoint).await;
         Ok(Self {
             docker,
             endpoint,

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::EngineError;
+use super::listener::LoopbackPort;
 
 /// Where an engine listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,22 +83,13 @@ impl Endpoint {
         })
     }
 
-    /// Whether the engine runs on this machine, so that its published ports are ours.
-    pub fn is_local(&self) -> bool {
-        if self.host.starts_with("unix://") || self.host.starts_with("npipe://") {
-            return true;
-        }
-        let authority = self
-            .host
-            .split_once("://")
-            .map_or(self.host.as_str(), |(_, rest)| rest);
-        let authority = authority.split('/').next().unwrap_or_default();
-        !self.host.starts_with("ssh://")
-            && ["localhost", "127.0.0.1", "[::1]"].iter().any(|local| {
-                authority
-                    .strip_prefix(local)
-                    .is_some_and(|p| p.is_empty() || p.starts_with(':'))
-            })
+    /// The port of this machine's loopback that it names, whoever listens there.
+    pub(super) fn loopback(&self) -> Option<LoopbackPort> {
+        let (scheme, rest) = self.host.split_once("://")?;
+        ["tcp", "http", "https"]
+            .contains(&scheme)
+            .then(|| LoopbackPort::parse(rest.split('/').next()?))
+            .flatten()
     }
 }
 
@@ -186,7 +178,7 @@ mod tests {
         .expect("temp dir is writable");
         let endpoint = discover(&[], dir.path()).expect("found");
         assert_eq!(endpoint.host, "ssh://me@far");
-        assert!(!endpoint.is_local());
+        assert_eq!(endpoint.loopback(), None);
     }
 
     #[test]
@@ -219,26 +211,26 @@ mod tests {
     }
 
     #[test]
-    fn loopback_and_sockets_are_local() {
+    fn a_port_of_loopback_is_asked_who_listens_and_nothing_else_is() {
         let endpoint = |host: &str| Endpoint {
             host: host.into(),
             context: None,
             tls: None,
         };
         for host in [
-            "unix:///run/docker.sock",
             "tcp://127.0.0.1:2375",
-            "tcp://localhost",
-            "tcp://[::1]:2375",
+            "http://localhost:2375/",
+            "https://[::1]:2376",
         ] {
-            assert!(endpoint(host).is_local(), "{host}");
+            assert!(endpoint(host).loopback().is_some(), "{host}");
         }
         for host in [
+            "unix:///run/docker.sock",
             "tcp://10.0.0.1:2375",
-            "ssh://localhost",
+            "ssh://localhost:22",
             "tcp://localhost.example:1",
         ] {
-            assert!(!endpoint(host).is_local(), "{host}");
+            assert_eq!(endpoint(host).loopback(), None, "{host}");
         }
     }
 }

@@ -13,6 +13,7 @@ mod error;
 mod events;
 mod exec;
 mod image;
+mod listener;
 mod logs;
 mod network;
 mod path;

@@ -5,8 +5,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::net::UnixStream;
 
+use super::Endpoint;
+
 /// Programs that pass a socket on from somewhere else.
-const FORWARDERS: [&str; 3] = ["ssh", "sshd", "sshd-session"];
+const FORWARDERS: [&str; 12] = [
+    "ssh",
+    "sshd",
+    "sshd-session",
+    "autossh",
+    "dbclient",
+    "dropbear",
+    "socat",
+    "nc",
+    "ncat",
+    "docker-proxy",
+    "kubectl",
+    "haproxy",
+];
 
 /// Whether an engine's published ports are this machine's, as all clients of the engine found out.
 #[derive(Clone, Debug, Default)]
@@ -24,9 +39,25 @@ impl Reach {
     }
 }
 
+/// Whether the engine runs on this machine: its paths and its processor are ours.
+pub(super) async fn is_of_this_machine(endpoint: &Endpoint) -> bool {
+    if let Some(path) = endpoint.host.strip_prefix("unix://") {
+        return listens_here(path).await;
+    }
+    if endpoint.host.starts_with("npipe://") {
+        return true;
+    }
+    let Some(port) = endpoint.loopback() else {
+        return false;
+    };
+    // It reads a file of each process.
+    let asked = tokio::task::spawn_blocking(move || port.is_an_engines());
+    asked.await.unwrap_or(false)
+}
+
 /// Whether who listens on a socket is a program of this machine, as far as can be seen, and not one that
 /// passes it on. In doubt it is, as docker's own command has it.
-pub(super) async fn is_of_this_machine(path: &str) -> bool {
+async fn listens_here(path: &str) -> bool {
     let Ok(Ok(peer)) = UnixStream::connect(path).await.map(|it| it.peer_cred()) else {
         return true;
     };
@@ -55,6 +86,8 @@ mod tests {
             (812, Some("ssh"), false),
             (812, Some("sshd"), false),
             (812, Some("sshd-session"), false),
+            (812, Some("socat"), false),
+            (812, Some("docker-proxy"), false),
         ] {
             assert_eq!(is_here(pid, command), expected, "{pid} {command:?}");
         }
@@ -65,6 +98,6 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("socket");
         let _listener = tokio::net::UnixListener::bind(&path).expect("bound");
-        assert!(is_of_this_machine(path.to_str().expect("text")).await);
+        assert!(listens_here(path.to_str().expect("text")).await);
     }
 }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use amika_core::contract::{OPENCODE_PORT, service};
+use amika_core::contract::service;
 use amika_core::wire::ServiceState;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -110,28 +110,7 @@ async fn prepare(name: &str) -> Result<(Engine, Sandbox, Relay)> {
     let engine = crate::engine::connect().await?;
     let sandbox = Sandbox::find_whole(&engine, name).await?;
     sandbox.must_run()?;
-    let port = sandbox
-        .container
-        .ports
-        .iter()
-        .find(|port| port.container_port == OPENCODE_PORT)
-        .and_then(|port| port.host_port);
-    if port.is_none() {
-        return Err(CommandError::new(
-            ExitCode::Failure,
-            format!("sandbox \"{name}\" does not publish OpenCode"),
-        )
-        .hint(format!("`amika sandbox inspect {name}` shows its ports")));
-    }
-    if !engine.is_local() {
-        return Err(CommandError::new(
-            ExitCode::Failure,
-            "the engine is on another machine, and OpenCode is published there",
-        )
-        .hint(format!(
-            "`amika forward {name} {OPENCODE_PORT}` brings it to http://127.0.0.1:{OPENCODE_PORT}; `amika sandbox inspect {name}` shows how to sign in"
-        )));
-    }
+    // Through amikad, as the relay goes too: neither a published port nor an engine of this machine is needed.
     let client = sandbox.client(&engine)?;
     wait_for_opencode(&client, name).await?;
     let access = client
