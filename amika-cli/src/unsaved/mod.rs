@@ -22,7 +22,8 @@ use crate::error::{CommandError, ExitCode, Result};
 use crate::output::shell_quote;
 use crate::sandbox::Sandbox;
 use amika_engine::{
-    ContainerSpec, ContainerState, Engine, EngineError, MountFacts, MountSpec, VolumeFacts,
+    ContainerFacts, ContainerSpec, ContainerState, Engine, EngineError, MountFacts, MountSpec,
+    VolumeFacts,
 };
 
 /// How long a look at one place may take: an engine reads some gigabytes in that time.
@@ -52,7 +53,15 @@ pub async fn refuse(engine: &Engine, sandbox: &Sandbox, git_too: bool) -> Result
     let mut helpers = Helpers::new(engine, sandbox.name.clone(), record.id.as_str());
     let looked = async {
         let mut found: Vec<(PathBuf, Seen)> = Vec::new();
-        for (look, holder) in places(engine, &container.id, &container.mounts, &going).await? {
+        let mut of_image = Vec::new();
+        for (place, rule) in image_volumes(engine, container, &going, &mut helpers).await? {
+            match rule {
+                Some(rule) => of_image.push((place, rule)),
+                None => found.push((place, Seen::default())),
+            }
+        }
+        let manifests = manifests(engine, &container.id).await?;
+        for (look, holder) in choose(&container.mounts, &going, of_image, manifests) {
             let at = match holder {
                 Some(holder) => helpers.alone(&container.image, holder).await?,
                 None => None,
@@ -172,7 +181,7 @@ async fn looked_left(
     // Without its volume there would be that of some image at its place.
     let has_home = others.iter().any(|mount| mount.target == path::HOME);
     let places = if has_home {
-        choose(&others, volumes, in_home)
+        choose(&others, volumes, Vec::new(), in_home)
     } else {
         Vec::new()
     };
@@ -304,22 +313,76 @@ fn refusal(
         .detail("work", all)
 }
 
-/// What to look at: places in what goes with the sandbox, each with the mount that holds it where something else is
-/// mounted beneath.
-async fn places<'s>(
-    engine: &Engine,
-    container: &str,
-    mounts: &'s [MountFacts],
-    going: &[(Kind, VolumeFacts)],
-) -> Result<Vec<(Look, Option<&'s MountFacts>)>> {
-    let manifests = manifests(engine, container).await?;
-    Ok(choose(mounts, going, manifests))
+/// When the sandbox was made, in seconds since the Unix epoch, as its volumes tell; 0 where none does.
+fn made(going: &[(Kind, VolumeFacts)]) -> u64 {
+    let created = going
+        .iter()
+        .filter_map(|(_, volume)| volume.labels.get(key::CREATED_AT)?.parse::<u64>().ok());
+    created.min().unwrap_or(0) / 1000
 }
 
-/// [`places`], from what the engine and the sandbox's state tell.
+/// The volumes that nobody asked for but the image, which go with the container: where each is, and what in it is work,
+/// which is what the image does not have there. None where that cannot be told.
+async fn image_volumes(
+    engine: &Engine,
+    container: &ContainerFacts,
+    going: &[(Kind, VolumeFacts)],
+    helpers: &mut Helpers<'_>,
+) -> Result<Vec<(PathBuf, Option<Rule>)>> {
+    let anonymous = &container.anonymous_volumes;
+    let mounts = container.mounts.iter();
+    let mounts = mounts.filter(|mount| mount.writable && anonymous.contains(&mount.source));
+    let places: Vec<&str> = mounts.map(|mount| mount.target.as_str()).collect();
+    if places.is_empty() {
+        return Ok(Vec::new());
+    }
+    let since = made(going);
+    // The engine fills one of a new container as it filled the sandbox's; Podman does so only at a start.
+    let like_new = if engine.is_podman().await? {
+        None
+    } else {
+        match helpers.with(&container.image_id, &[]).await {
+            Ok(helper) => Some(helper),
+            Err(EngineError::NotFound(_)) => None,
+            Err(error) => return Err(error.into()),
+        }
+    };
+    let mut rules = Vec::new();
+    for place in places {
+        let rule = match &like_new {
+            None => Some(Rule::WrittenSince(since)),
+            Some(helper) => list_of(engine, helper, place, since)
+                .await?
+                .map(|list| Rule::NotBegun(Arc::new(list), PathBuf::new())),
+        };
+        rules.push((PathBuf::from(place), rule));
+    }
+    Ok(rules)
+}
+
+/// The list of a place in a container; none where it could not be read in time.
+async fn list_of(
+    engine: &Engine,
+    container: &str,
+    place: &str,
+    since: u64,
+) -> Result<Option<Manifest>> {
+    let (reader, pump) = bridge::consume(engine.get_archive(container, place));
+    let thread = tokio::task::spawn_blocking(move || look::list(reader, since));
+    let pumped = tokio::time::timeout(LONGEST, pump).await;
+    let listed = bridge::joined(thread.await);
+    match pumped {
+        Ok(Err(error)) => Err(error.into()),
+        Ok(Ok(())) | Err(_) => Ok(listed.ok()),
+    }
+}
+
+/// What to look at: places in what goes with the sandbox, each with the mount that holds it where something else is
+/// mounted beneath. `of_image` are the volumes that the image asked for.
 fn choose<'s>(
     mounts: &'s [MountFacts],
     going: &[(Kind, VolumeFacts)],
+    of_image: Vec<(PathBuf, Rule)>,
     manifests: Vec<(String, Manifest)>,
 ) -> Vec<(Look, Option<&'s MountFacts>)> {
     let kind = |mount: &MountFacts| {
@@ -362,6 +425,10 @@ fn choose<'s>(
     for (target, manifest) in copies {
         rules.push((PathBuf::from(target), Rule::NotCopied(manifest), true));
     }
+    let images: Vec<PathBuf> = of_image.iter().map(|(place, _)| place.clone()).collect();
+    let is_images = |mount: &MountFacts| images.iter().any(|it| *it == Path::new(&mount.target));
+    let of_image = of_image.into_iter();
+    rules.extend(of_image.map(|(place, rule)| (place, rule, false)));
     let all: Vec<PathBuf> = rules.iter().map(|(place, ..)| place.clone()).collect();
     let mut places = Vec::new();
     for (place, rule, is_copy) in rules {
@@ -369,7 +436,10 @@ fn choose<'s>(
             .iter()
             .filter(|mount| place.starts_with(&mount.target))
             .max_by_key(|mount| mount.target.len());
-        if holder.is_some_and(|mount| !kind(mount).is_some_and(Kind::goes_with_sandbox)) {
+        let goes = |mount: &MountFacts| {
+            is_images(mount) || kind(mount).is_some_and(Kind::goes_with_sandbox)
+        };
+        if holder.is_some_and(|mount| !goes(mount)) {
             continue;
         }
         let mounted = mounts.iter().map(|mount| PathBuf::from(&mount.target));
@@ -650,8 +720,32 @@ mod tests {
                 vec![(path::HOME, begun, true, 2)],
             ),
             (vec![bind(path::HOME)], vec![manifest(path::HOME)], vec![]),
+            // What the image asked for goes as well, and a file that was copied into it.
+            (
+                vec![
+                    home(),
+                    mount("volume", "images", "/image"),
+                    mount("volume", "mine", "/mine"),
+                    mount("volume", "images", "/home/amika/workspace/image"),
+                ],
+                vec![
+                    manifest(path::HOME),
+                    manifest("/image/x"),
+                    manifest("/mine/x"),
+                ],
+                vec![
+                    (workspace, begun, true, 2),
+                    (path::HOME, begun, true, 3),
+                    ("/image/x", copied, false, 0),
+                    ("/image", "since 7", false, 1),
+                    ("/home/amika/workspace/image", "since 7", false, 0),
+                ],
+            ),
         ] {
-            let found = choose(&mounts, &going, manifests);
+            let of_image = mounts.iter().filter(|mount| mount.source == "images");
+            let of_image =
+                of_image.map(|mount| (PathBuf::from(&mount.target), Rule::WrittenSince(7)));
+            let found = choose(&mounts, &going, of_image.collect(), manifests);
             let found: Vec<(&str, String, bool, usize)> = found
                 .iter()
                 .map(|(look, helper)| {
