@@ -348,9 +348,24 @@ fn a_clone_that_goes_too_is_told_of_in_gits_words() {
                 .output()
                 .ended(0, &[]);
         }
-        has(&sandbox.verb("delete", &["--volumes"]).output(), 4, words);
+        let refused = sandbox.verb("delete", &["--volumes"]).output();
+        has(&refused, 4, words);
+        has(
+            &refused,
+            4,
+            &format!("delete --force --volumes {}`", sandbox.name),
+        );
     }
     assert_eq!(stage.volumes(), volumes);
+    // Of a lost one the clone is named only where it goes.
+    sandbox.verb("start", &[]).output().ended(0, &[]);
+    run(&sandbox, "echo x >notes");
+    crate::support::docker(&["rm", "-f", &sandbox.name]).ended(0, &[]);
+    let clone = format!("-git-{}-", sandbox.name);
+    let stays = sandbox.verb("delete", &[]).output();
+    has(&stays, 4, "shows what is in a volume of");
+    assert!(!stays.stderr_text().contains(&clone), "{stays:?}");
+    has(&sandbox.verb("delete", &["--volumes"]).output(), 4, &clone);
     sandbox
         .verb("delete", &["--volumes", "--force"])
         .output()

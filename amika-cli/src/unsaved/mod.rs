@@ -80,7 +80,7 @@ pub async fn refuse(engine: &Engine, sandbox: &Sandbox, git_too: bool) -> Result
         Vec::new()
     };
     let has_commits = record.repository.is_some();
-    told(&sandbox.name, looked?, clones, has_commits)
+    told(&sandbox.name, looked?, clones, has_commits, git_too)
 }
 
 /// As [`refuse`], of a sandbox of which only these volumes are left.
@@ -95,11 +95,13 @@ pub async fn refuse_left(
     git_too: bool,
 ) -> Result<()> {
     let (found, clones) = left(engine, name, id, volumes, git_too).await?;
-    told(name, found, clones, false).map_err(|mut error| {
+    told(name, found, clones, false, git_too).map_err(|mut error| {
         // There is no container to copy it out of.
         error.hints.retain(|hint| !hint.contains("sandbox cp"));
-        let volumes = volumes.iter().map(|(_, volume)| volume.name.as_str());
-        let volumes: Vec<&str> = volumes.collect();
+        // One that stays can be looked into at any time.
+        let goes = |kind: Kind| kind.goes_with_sandbox() || (git_too && kind == Kind::Git);
+        let volumes = volumes.iter().filter(|(kind, _)| goes(*kind));
+        let volumes: Vec<&str> = volumes.map(|(_, volume)| volume.name.as_str()).collect();
         error.hint(format!(
             "its container is gone; `docker run --rm -it -v VOLUME:/mnt IMAGE` shows what is in a volume of {}",
             volumes.join(", ")
@@ -240,21 +242,23 @@ fn told(
     mut found: Vec<(PathBuf, Seen)>,
     mut clones: Vec<git::Clone>,
     has_commits: bool,
+    git_too: bool,
 ) -> Result<()> {
     found.retain(|(_, seen)| seen.is_work() || !seen.is_whole);
     clones.retain(git::Clone::is_in_the_way);
     if found.is_empty() && clones.is_empty() {
         return Ok(());
     }
-    Err(refusal(name, &found, &clones, has_commits))
+    Err(refusal(name, &found, &clones, has_commits, git_too))
 }
 
-/// The error; `has_commits` tells whether there is a repository to pull from.
+/// The error; `has_commits` tells whether there is a repository to pull from, and `git_too` whether the clone was to go.
 fn refusal(
     name: &str,
     found: &[(PathBuf, Seen)],
     clones: &[git::Clone],
     has_commits: bool,
+    git_too: bool,
 ) -> CommandError {
     let is_known =
         found.iter().any(|(_, seen)| seen.is_work()) || clones.iter().any(git::Clone::is_known);
@@ -306,9 +310,10 @@ fn refusal(
             "`amika sandbox pull {name}` brings its commits into the repository that it was made from"
         ));
     }
+    let volumes = if git_too { " --volumes" } else { "" };
     error
         .hint(format!(
-            "`amika sandbox delete --force {name}` deletes it all the same"
+            "`amika sandbox delete --force{volumes} {name}` deletes it all the same"
         ))
         .detail("work", all)
 }
@@ -805,6 +810,7 @@ mod tests {
             ],
             &[],
             true,
+            false,
         );
         let text = error.to_json().to_string();
         for part in [
@@ -818,7 +824,13 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
-        let error = refusal("x", &[("/l".into(), seen(&[], None, false))], &[], false);
+        let unknown = [("/l".into(), seen(&[], None, false))];
+        let error = refusal("x", &unknown, &[], false, true);
+        let text = error.to_json().to_string();
+        assert!(
+            text.contains("`amika sandbox delete --force --volumes x`"),
+            "{text}"
+        );
         assert!(error.message.contains("may hold work"), "{}", error.message);
         assert!(!error.to_json().to_string().contains("sandbox pull"));
     }
