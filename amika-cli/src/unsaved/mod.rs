@@ -138,11 +138,10 @@ async fn left(
             .collect();
         let mut helpers = Helpers::new(engine, name.to_owned(), id);
         let looked = async {
-            let Some(image) = any_image(engine).await? else {
+            let Some(helper) = helpers.of_any_image(&mounts).await? else {
                 let unknown = Seen::default();
                 return Ok(vec![(PathBuf::from(path::HOME), unknown)]);
             };
-            let helper = helpers.with(&image, &mounts).await?;
             looked_left(engine, &helper, &mounts, volumes).await
         };
         let looked: Result<_> = looked.await;
@@ -228,12 +227,6 @@ async fn looked_left(
         found.push((PathBuf::from(copy.source), seen));
     }
     Ok(found)
-}
-
-/// An image to make a container of that is never started.
-async fn any_image(engine: &Engine) -> Result<Option<String>> {
-    let images = engine.all_images().await?;
-    Ok(images.into_iter().next())
 }
 
 /// Refuses where something was found, or could not be looked through.
@@ -516,6 +509,19 @@ impl<'a> Helpers<'a> {
             Err(EngineError::NotFound(_)) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// One with these volumes, of whichever image there is; none without any.
+    async fn of_any_image(&mut self, mounts: &[MountFacts]) -> Result<Option<String>> {
+        for image in self.engine.all_images().await? {
+            match self.with(&image, mounts).await {
+                Ok(helper) => return Ok(Some(helper)),
+                // Somebody removed it since.
+                Err(EngineError::NotFound(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(None)
     }
 
     /// One with these volumes.
