@@ -222,6 +222,8 @@ mod tests {
             error: String::new(),
             labels,
             image: String::new(),
+            image_id: String::new(),
+            anonymous_volumes: std::collections::BTreeSet::new(),
             cmd: Vec::new(),
             ports: Vec::new(),
             port_requests: Vec::new(),

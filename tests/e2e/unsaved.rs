@@ -131,6 +131,49 @@ fn what_a_copy_did_not_have_is_work_however_old_it_looks() {
 }
 
 #[test]
+fn what_an_image_keeps_in_volumes_of_its_own_is_work_once_it_is_written() {
+    let stage = Stage::new();
+    let inner = "/home/amika/workspace/kept";
+    let cache = "/home/amika/.cache/tool";
+    let image = stage.image(&format!(
+        "FROM {DEBIAN}\nUSER root\nRUN for d in /data {inner} {cache}; do mkdir -p $d && echo x >$d/file && \
+         ln $d/file $d/second && ln -s file $d/link && chmod -R a+rwX $d; done\nVOLUME /data {inner} {cache}\n"
+    ));
+    let sandbox = stage.sandbox(&image, &[]);
+    run(
+        &sandbox,
+        &format!("cat /data/* {inner}/* && echo x >{cache}/new"),
+    );
+    sandbox.verb("restart", &[]).output().ended(0, &[]);
+    sandbox.verb("delete", &[]).output().ended(0, &[]);
+    for (script, words) in [
+        ("echo x >/data/new", "in /data: new".to_owned()),
+        (
+            "touch -d 2001-01-01 x && cp -p x /data/x",
+            "in /data: x".to_owned(),
+        ),
+        ("echo more >>/data/file", "in /data: file".to_owned()),
+        (
+            &format!("mkdir {inner}/deep && echo x >{inner}/deep/x"),
+            format!("in {inner}: deep"),
+        ),
+    ] {
+        let sandbox = stage.sandbox(&image, &[]);
+        run(&sandbox, script);
+        kept(&sandbox, &words);
+        has(&sandbox.create(&image, &["--replace"]), 4, &words);
+        sandbox.verb("delete", &["--force"]).output().ended(0, &[]);
+    }
+    // A volume of the user's in its place stays, and is nobody's to ask about.
+    let name = format!("{}-data", image.replace('/', "-"));
+    let sandbox = stage.sandbox(&image, &["--volume", &format!("{name}:/data")]);
+    run(&sandbox, "echo x >/data/new");
+    let deleted = sandbox.verb("delete", &[]).output();
+    crate::support::docker(&["volume", "rm", &name]).ended(0, &[]);
+    deleted.ended(0, &[]);
+}
+
+#[test]
 fn copies_of_an_earlier_amika_are_told_by_their_times() {
     let stage = Stage::new();
     let file = stage.file("data/file", "x");
@@ -305,9 +348,24 @@ fn a_clone_that_goes_too_is_told_of_in_gits_words() {
                 .output()
                 .ended(0, &[]);
         }
-        has(&sandbox.verb("delete", &["--volumes"]).output(), 4, words);
+        let refused = sandbox.verb("delete", &["--volumes"]).output();
+        has(&refused, 4, words);
+        has(
+            &refused,
+            4,
+            &format!("delete --force --volumes {}`", sandbox.name),
+        );
     }
     assert_eq!(stage.volumes(), volumes);
+    // Of a lost one the clone is named only where it goes.
+    sandbox.verb("start", &[]).output().ended(0, &[]);
+    run(&sandbox, "echo x >notes");
+    crate::support::docker(&["rm", "-f", &sandbox.name]).ended(0, &[]);
+    let clone = format!("-git-{}-", sandbox.name);
+    let stays = sandbox.verb("delete", &[]).output();
+    has(&stays, 4, "shows what is in a volume of");
+    assert!(!stays.stderr_text().contains(&clone), "{stays:?}");
+    has(&sandbox.verb("delete", &["--volumes"]).output(), 4, &clone);
     sandbox
         .verb("delete", &["--volumes", "--force"])
         .output()

@@ -6,7 +6,7 @@ use amika_core::label::{Kind, key};
 use amika_core::service::{Binding, HostPort, MAX_ROUNDS, ResolveError};
 
 use super::copy::copy_all;
-use super::fill::{Expected, fill};
+use super::fill::{Expected, Filled, fill};
 use super::misfit;
 use super::plan::Plan;
 use super::rights;
@@ -204,7 +204,13 @@ async fn clone(
         )
     };
     let files = match filled {
-        Ok(report) => {
+        Ok(Filled {
+            value: report,
+            keeps_odd_times,
+        }) => {
+            if has_odd_time && !keeps_odd_times {
+                out.warn("the clone: files of before 1970 or after 2262 did not get their time, and have one of 1970");
+            }
             if let Some(changes) = report.told_changes() {
                 out.warn(&format!("--no-clean: {changes}"));
             }

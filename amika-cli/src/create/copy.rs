@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::apply::put;
-use super::fill::{Expected, fill};
+use super::fill::{Expected, Filled, fill, untimely};
 use super::plan::Plan;
 use super::upload::Upload;
 use crate::deliver::{self, Fault};
@@ -68,6 +68,7 @@ pub async fn copy_all(
                 .await;
                 (source, sent)
             }
+            // Outside of volumes nothing but the engine unpacks.
             What::File(source) => {
                 let (at, name) = place(&plan.container.mounts, &copy.target);
                 let sent = deliver::put(engine, container, at, Existing::KeptInKind, {
@@ -75,6 +76,10 @@ pub async fn copy_all(
                     move |to: &mut dyn Write| pack(&source, &name, agent, to)
                 })
                 .await;
+                let sent = sent.map(|value| Filled {
+                    value,
+                    keeps_odd_times: false,
+                });
                 (source, sent)
             }
             What::EmptyVolume if !again => {
@@ -124,10 +129,13 @@ fn pack(
 fn tell(
     copy: &Copy,
     source: &Path,
-    sent: Result<(Report, Manifest), Fault>,
+    sent: Result<Filled<(Report, Manifest)>, Fault>,
     out: &Printer,
 ) -> Result<Manifest> {
-    let (report, manifest) = match sent {
+    let Filled {
+        value: (report, manifest),
+        keeps_odd_times,
+    } = match sent {
         Ok(made) => made,
         Err(Fault::Volume(error)) => return Err(error.into()),
         Err(Fault::Source(error)) => {
@@ -153,6 +161,10 @@ fn tell(
             report.skipped_count,
             names.join(", ")
         ));
+    }
+    if report.odd_times.count > 0 && !keeps_odd_times {
+        let words = untimely(report.odd_times.count);
+        out.warn(&format!("{}: {words}", copy.flag));
     }
     if let Some(changes) = report.told_changes() {
         out.warn(&format!("{}: {changes}", copy.flag));

@@ -62,6 +62,19 @@ impl Expected {
     }
 }
 
+/// What came of filling a volume.
+pub struct Filled<T> {
+    /// What the writer of the archive returned.
+    pub value: T,
+    /// Whether the files have times that no engine gives them: amikad unpacked it.
+    pub keeps_odd_times: bool,
+}
+
+/// The warning that so many files did not get their times.
+pub fn untimely(count: usize) -> String {
+    format!("{count} of before 1970 or after 2262 did not get their time, and have one of 1970")
+}
+
 /// Fills the volume at `target` with the archive that `write` writes, each name of which it begins with
 /// the prefix that it is told.
 ///
@@ -74,7 +87,13 @@ pub async fn fill<T: Send + 'static>(
     target: &str,
     expected: Expected,
     write: impl FnOnce(&str, &mut dyn Write) -> io::Result<T> + Send + 'static,
-) -> Result<T, Fault> {
+) -> Result<Filled<T>, Fault> {
+    let by = |keeps_odd_times| {
+        move |value| Filled {
+            value,
+            keeps_odd_times,
+        }
+    };
     let volume = plan
         .container
         .mounts
@@ -85,7 +104,8 @@ pub async fn fill<T: Send + 'static>(
         && engine.is_local()
         && let Some(piped) = Piped::open(engine, plan, volume).await?
     {
-        return piped.write(engine, move |to| write("", to)).await;
+        let written = piped.write(engine, move |to| write("", to)).await;
+        return written.map(by(true));
     }
     let Base { at, prefix } = engine.base(target).await?;
     let write = move |to: &mut dyn Write| write(&prefix, to);
@@ -96,9 +116,10 @@ pub async fn fill<T: Send + 'static>(
         let filler = Filler::make(engine, plan, volume, None).await?;
         let result = put(engine, filler.id(), &at, Existing::Replaced, write).await;
         filler.remove(engine).await?;
-        return result;
+        return result.map(by(false));
     }
-    put(engine, container, &at, Existing::Replaced, write).await
+    let put = put(engine, container, &at, Existing::Replaced, write).await;
+    put.map(by(false))
 }
 
 fn has_mount_beneath(mounts: &[MountSpec], target: &str) -> bool {

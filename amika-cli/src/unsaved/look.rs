@@ -187,8 +187,8 @@ fn is_new<R: Read>(
         return Ok(!manifest.has_link(inner, &target));
     }
     if !kind.is_file() {
-        // A second name for a file is new; a pipe or device holds nothing.
-        return Ok(kind == EntryType::Link);
+        // A second name for a file is new, unless the image has it; a pipe or device holds nothing.
+        return Ok(kind == EntryType::Link && !manifest.has_link(inner, &second_name(entry)));
     }
     let (size, modified) = (entry.size(), archive::modified(entry)?);
     if manifest.has_file(inner, size, modified, None) {
@@ -200,6 +200,46 @@ fn is_new<R: Read>(
     let mut hash = Hashing::new(entry);
     io::copy(&mut hash, &mut io::sink())?;
     Ok(!manifest.has_file(inner, size, modified, Some(&hash.finish())))
+}
+
+/// How a list has the first name of a file that has two: no symbolic link leads to such a target.
+fn second_name<R: Read>(entry: &Entry<'_, R>) -> Vec<u8> {
+    let first = entry.link_name_bytes().unwrap_or_default();
+    [b"\0", &*first].concat()
+}
+
+/// The list of what is in an archive of a place, as the engine makes it; whatever is written from that second on, since
+/// 1970, is told by its content.
+///
+/// # Errors
+/// When the archive breaks off.
+pub fn list(archive: impl Read, since: u64) -> io::Result<Manifest> {
+    let mut manifest = Manifest::begin(since);
+    for entry in tar::Archive::new(archive).entries()? {
+        let mut entry = entry?;
+        let inner: PathBuf = entry.path()?.components().skip(1).collect();
+        match entry.header().entry_type() {
+            EntryType::Symlink => {
+                let target = entry.link_name_bytes().unwrap_or_default().into_owned();
+                manifest.add_link(&inner, &target);
+            }
+            EntryType::Link => manifest.add_link(&inner, &second_name(&entry)),
+            kind if kind.is_file() => {
+                let (size, modified) = (entry.size(), archive::modified(&mut entry)?);
+                let content = if manifest.needs_content(modified) {
+                    let mut hash = Hashing::new(&mut entry);
+                    io::copy(&mut hash, &mut io::sink())?;
+                    Some(hash.finish())
+                } else {
+                    None
+                };
+                manifest.add_file(&inner, size, modified, content.as_deref());
+            }
+            _ => {}
+        }
+    }
+    manifest.close();
+    Ok(manifest)
 }
 
 fn what<R: Read>(entry: &Entry<'_, R>) -> String {
@@ -356,6 +396,47 @@ mod tests {
         assert!(names(&look, &[("workspace", 9, "ab")]).is_empty());
         let seen = look.through(archive(&[("workspace", 10, "ab")]).as_slice());
         assert_eq!(seen.itself.as_deref(), Some("a file with new content"));
+    }
+
+    #[test]
+    fn what_an_image_has_in_its_volume_is_no_work_and_the_rest_is() {
+        let hard = |name: &str, first: &str| {
+            let mut archive = tar::Builder::new(Vec::new());
+            let mut header = tar::Header::new_gnu();
+            header.set_size(0);
+            header.set_mtime(9);
+            header.set_entry_type(EntryType::Link);
+            archive
+                .append_link(&mut header, name, first)
+                .expect("an entry");
+            archive.into_inner().expect("an archive")
+        };
+        let entries = [
+            ("workspace/", 9, ""),
+            ("workspace/d/old", 9, "ab"),
+            ("workspace/young", 100, "ab"),
+            ("workspace/link", 9, "-> target"),
+        ];
+        let of = |archive: Vec<u8>| {
+            let manifest = list(archive.as_slice(), 100).expect("a list");
+            look(Rule::NotBegun(Arc::new(manifest), PathBuf::new()), &[])
+        };
+        let look = of(archive(&entries));
+        assert!(names(&look, &entries).is_empty());
+        for (changed, name) in [
+            (("workspace/forged", 1, "x"), "forged"),
+            (("workspace/d/old", 10, "ab"), "d"),
+            (("workspace/young", 100, "ac"), "young"),
+            (("workspace/link", 9, "-> other"), "link"),
+        ] {
+            assert_eq!(names(&look, &[changed]), [name], "{changed:?}");
+        }
+        let look = of(hard("workspace/b", "workspace/a"));
+        let seen = |name, first| look.through(hard(name, first).as_slice()).is_work();
+        assert!(!seen("workspace/b", "workspace/a"));
+        assert!(seen("workspace/b", "workspace/c") && seen("workspace/c", "workspace/a"));
+        let cut = &archive(&entries)[..1500];
+        assert!(list(cut, 100).is_err());
     }
 
     #[test]

@@ -23,7 +23,8 @@ use crate::error::{CommandError, ExitCode, Result};
 use crate::output::shell_quote;
 use crate::sandbox::Sandbox;
 use amika_engine::{
-    ContainerSpec, ContainerState, Engine, EngineError, MountFacts, MountSpec, VolumeFacts,
+    ContainerFacts, ContainerSpec, ContainerState, Engine, EngineError, MountFacts, MountSpec,
+    VolumeFacts,
 };
 
 /// How long a look at one place may take: an engine reads some gigabytes in that time.
@@ -53,7 +54,15 @@ pub async fn refuse(engine: &Engine, sandbox: &Sandbox, git_too: bool) -> Result
     let mut helpers = Helpers::new(engine, sandbox.name.clone(), record.id.as_str());
     let looked = async {
         let mut found: Vec<(PathBuf, Seen)> = Vec::new();
-        for (look, holder) in places(engine, &container.id, &container.mounts, &going).await? {
+        let mut of_image = Vec::new();
+        for (place, rule) in image_volumes(engine, container, &going, &mut helpers).await? {
+            match rule {
+                Some(rule) => of_image.push((place, rule)),
+                None => found.push((place, Seen::default())),
+            }
+        }
+        let manifests = manifests(engine, &container.id).await?;
+        for (look, holder) in choose(&container.mounts, &going, of_image, manifests) {
             let at = match holder {
                 Some(holder) => helpers.alone(&container.image, holder).await?,
                 None => None,
@@ -72,7 +81,7 @@ pub async fn refuse(engine: &Engine, sandbox: &Sandbox, git_too: bool) -> Result
         Vec::new()
     };
     let has_commits = record.repository.is_some();
-    told(&sandbox.name, looked?, clones, has_commits)
+    told(&sandbox.name, looked?, clones, has_commits, git_too)
 }
 
 /// As [`refuse`], of a sandbox of which only these volumes are left.
@@ -87,11 +96,13 @@ pub async fn refuse_left(
     git_too: bool,
 ) -> Result<()> {
     let (found, clones) = left(engine, name, id, volumes, git_too).await?;
-    told(name, found, clones, false).map_err(|mut error| {
+    told(name, found, clones, false, git_too).map_err(|mut error| {
         // There is no container to copy it out of.
         error.hints.retain(|hint| !hint.contains("sandbox cp"));
-        let volumes = volumes.iter().map(|(_, volume)| volume.name.as_str());
-        let volumes: Vec<&str> = volumes.collect();
+        // One that stays can be looked into at any time.
+        let goes = |kind: Kind| kind.goes_with_sandbox() || (git_too && kind == Kind::Git);
+        let volumes = volumes.iter().filter(|(kind, _)| goes(*kind));
+        let volumes: Vec<&str> = volumes.map(|(_, volume)| volume.name.as_str()).collect();
         error.hint(format!(
             "its container is gone; `docker run --rm -it -v VOLUME:/mnt IMAGE` shows what is in a volume of {}",
             volumes.join(", ")
@@ -128,11 +139,10 @@ async fn left(
             .collect();
         let mut helpers = Helpers::new(engine, name.to_owned(), id);
         let looked = async {
-            let Some(image) = any_image(engine).await? else {
+            let Some(helper) = helpers.of_any_image(&mounts).await? else {
                 let unknown = Seen::default();
                 return Ok(vec![(PathBuf::from(path::HOME), unknown)]);
             };
-            let helper = helpers.with(&image, &mounts).await?;
             looked_left(engine, &helper, &mounts, volumes).await
         };
         let looked: Result<_> = looked.await;
@@ -173,7 +183,7 @@ async fn looked_left(
     // Without its volume there would be that of some image at its place.
     let has_home = others.iter().any(|mount| mount.target == path::HOME);
     let places = if has_home {
-        choose(&others, volumes, in_home)
+        choose(&others, volumes, Vec::new(), in_home)
     } else {
         Vec::new()
     };
@@ -220,33 +230,29 @@ async fn looked_left(
     Ok(found)
 }
 
-/// An image to make a container of that is never started.
-async fn any_image(engine: &Engine) -> Result<Option<String>> {
-    let images = engine.all_images().await?;
-    Ok(images.into_iter().next())
-}
-
 /// Refuses where something was found, or could not be looked through.
 fn told(
     name: &str,
     mut found: Vec<(PathBuf, Seen)>,
     mut clones: Vec<git::Clone>,
     has_commits: bool,
+    git_too: bool,
 ) -> Result<()> {
     found.retain(|(_, seen)| seen.is_work() || !seen.is_whole);
     clones.retain(git::Clone::is_in_the_way);
     if found.is_empty() && clones.is_empty() {
         return Ok(());
     }
-    Err(refusal(name, &found, &clones, has_commits))
+    Err(refusal(name, &found, &clones, has_commits, git_too))
 }
 
-/// The error; `has_commits` tells whether there is a repository to pull from.
+/// The error; `has_commits` tells whether there is a repository to pull from, and `git_too` whether the clone was to go.
 fn refusal(
     name: &str,
     found: &[(PathBuf, Seen)],
     clones: &[git::Clone],
     has_commits: bool,
+    git_too: bool,
 ) -> CommandError {
     let is_known =
         found.iter().any(|(_, seen)| seen.is_work()) || clones.iter().any(git::Clone::is_known);
@@ -301,29 +307,84 @@ fn refusal(
             "`amika sandbox pull {name}` brings its commits into the repository that it was made from"
         ));
     }
+    let volumes = if git_too { " --volumes" } else { "" };
     error
         .hint(format!(
-            "`amika sandbox delete --force {name}` deletes it all the same"
+            "`amika sandbox delete --force{volumes} {name}` deletes it all the same"
         ))
         .detail("work", all)
 }
 
-/// What to look at: places in what goes with the sandbox, each with the mount that holds it where something else is
-/// mounted beneath.
-async fn places<'s>(
-    engine: &Engine,
-    container: &str,
-    mounts: &'s [MountFacts],
-    going: &[(Kind, VolumeFacts)],
-) -> Result<Vec<(Look, Option<&'s MountFacts>)>> {
-    let manifests = manifests(engine, container).await?;
-    Ok(choose(mounts, going, manifests))
+/// When the sandbox was made, in seconds since the Unix epoch, as its volumes tell; 0 where none does.
+fn made(going: &[(Kind, VolumeFacts)]) -> u64 {
+    let created = going
+        .iter()
+        .filter_map(|(_, volume)| volume.labels.get(key::CREATED_AT)?.parse::<u64>().ok());
+    created.min().unwrap_or(0) / 1000
 }
 
-/// [`places`], from what the engine and the sandbox's state tell.
+/// The volumes that nobody asked for but the image, which go with the container: where each is, and what in it is work,
+/// which is what the image does not have there. None where that cannot be told.
+async fn image_volumes(
+    engine: &Engine,
+    container: &ContainerFacts,
+    going: &[(Kind, VolumeFacts)],
+    helpers: &mut Helpers<'_>,
+) -> Result<Vec<(PathBuf, Option<Rule>)>> {
+    let anonymous = &container.anonymous_volumes;
+    let mounts = container.mounts.iter();
+    let mounts = mounts.filter(|mount| mount.writable && anonymous.contains(&mount.source));
+    let places: Vec<&str> = mounts.map(|mount| mount.target.as_str()).collect();
+    if places.is_empty() {
+        return Ok(Vec::new());
+    }
+    let since = made(going);
+    // The engine fills one of a new container as it filled the sandbox's; Podman does so only at a start.
+    let like_new = if engine.is_podman().await? {
+        None
+    } else {
+        match helpers.with(&container.image_id, &[]).await {
+            Ok(helper) => Some(helper),
+            Err(EngineError::NotFound(_)) => None,
+            Err(error) => return Err(error.into()),
+        }
+    };
+    let mut rules = Vec::new();
+    for place in places {
+        let rule = match &like_new {
+            None => Some(Rule::WrittenSince(since)),
+            Some(helper) => list_of(engine, helper, place, since)
+                .await?
+                .map(|list| Rule::NotBegun(Arc::new(list), PathBuf::new())),
+        };
+        rules.push((PathBuf::from(place), rule));
+    }
+    Ok(rules)
+}
+
+/// The list of a place in a container; none where it could not be read in time.
+async fn list_of(
+    engine: &Engine,
+    container: &str,
+    place: &str,
+    since: u64,
+) -> Result<Option<Manifest>> {
+    let (reader, pump) = bridge::consume(engine.get_archive(container, place));
+    let thread = tokio::task::spawn_blocking(move || look::list(reader, since));
+    let pumped = tokio::time::timeout(LONGEST, pump).await;
+    let listed = bridge::joined(thread.await);
+    match pumped {
+        Ok(Err(error)) => Err(error.into()),
+        Ok(Ok(())) | Err(_) => Ok(listed.ok()),
+    }
+}
+
+/// What to look at: places in what goes with the sandbox, each with the mount that holds it where something else is
+/// mounted beneath. `of_image` are the volumes that the image asked for.
 fn choose<'s>(
     mounts: &'s [MountFacts],
     going: &[(Kind, VolumeFacts)],
+    of_image: Vec<(PathBuf, Rule)>,
     manifests: Vec<(String, Manifest)>,
 ) -> Vec<(Look, Option<&'s MountFacts>)> {
     let kind = |mount: &MountFacts| {
@@ -366,6 +427,10 @@ fn choose<'s>(
     for (target, manifest) in copies {
         rules.push((PathBuf::from(target), Rule::NotCopied(manifest), true));
     }
+    let images: Vec<PathBuf> = of_image.iter().map(|(place, _)| place.clone()).collect();
+    let is_images = |mount: &MountFacts| images.iter().any(|it| *it == Path::new(&mount.target));
+    let of_image = of_image.into_iter();
+    rules.extend(of_image.map(|(place, rule)| (place, rule, false)));
     let all: Vec<PathBuf> = rules.iter().map(|(place, ..)| place.clone()).collect();
     let mut places = Vec::new();
     for (place, rule, is_copy) in rules {
@@ -373,7 +438,10 @@ fn choose<'s>(
             .iter()
             .filter(|mount| place.starts_with(&mount.target))
             .max_by_key(|mount| mount.target.len());
-        if holder.is_some_and(|mount| !kind(mount).is_some_and(Kind::goes_with_sandbox)) {
+        let goes = |mount: &MountFacts| {
+            is_images(mount) || kind(mount).is_some_and(Kind::goes_with_sandbox)
+        };
+        if holder.is_some_and(|mount| !goes(mount)) {
             continue;
         }
         let mounted = mounts.iter().map(|mount| PathBuf::from(&mount.target));
@@ -445,6 +513,19 @@ impl<'a> Helpers<'a> {
             Err(EngineError::NotFound(_)) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// One with these volumes, of whichever image there is; none without any.
+    async fn of_any_image(&mut self, mounts: &[MountFacts]) -> Result<Option<String>> {
+        for image in self.engine.all_images().await? {
+            match self.with(&image, mounts).await {
+                Ok(helper) => return Ok(Some(helper)),
+                // Somebody removed it since.
+                Err(EngineError::NotFound(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(None)
     }
 
     /// One with these volumes.
@@ -654,8 +735,32 @@ mod tests {
                 vec![(path::HOME, begun, true, 2)],
             ),
             (vec![bind(path::HOME)], vec![manifest(path::HOME)], vec![]),
+            // What the image asked for goes as well, and a file that was copied into it.
+            (
+                vec![
+                    home(),
+                    mount("volume", "images", "/image"),
+                    mount("volume", "mine", "/mine"),
+                    mount("volume", "images", "/home/amika/workspace/image"),
+                ],
+                vec![
+                    manifest(path::HOME),
+                    manifest("/image/x"),
+                    manifest("/mine/x"),
+                ],
+                vec![
+                    (workspace, begun, true, 2),
+                    (path::HOME, begun, true, 3),
+                    ("/image/x", copied, false, 0),
+                    ("/image", "since 7", false, 1),
+                    ("/home/amika/workspace/image", "since 7", false, 0),
+                ],
+            ),
         ] {
-            let found = choose(&mounts, &going, manifests);
+            let of_image = mounts.iter().filter(|mount| mount.source == "images");
+            let of_image =
+                of_image.map(|mount| (PathBuf::from(&mount.target), Rule::WrittenSince(7)));
+            let found = choose(&mounts, &going, of_image.collect(), manifests);
             let found: Vec<(&str, String, bool, usize)> = found
                 .iter()
                 .map(|(look, helper)| {
@@ -715,6 +820,7 @@ mod tests {
             ],
             &[],
             true,
+            false,
         );
         let text = error.to_json().to_string();
         for part in [
@@ -728,7 +834,13 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
-        let error = refusal("x", &[("/l".into(), seen(&[], None, false))], &[], false);
+        let unknown = [("/l".into(), seen(&[], None, false))];
+        let error = refusal("x", &unknown, &[], false, true);
+        let text = error.to_json().to_string();
+        assert!(
+            text.contains("`amika sandbox delete --force --volumes x`"),
+            "{text}"
+        );
         assert!(error.message.contains("may hold work"), "{}", error.message);
         assert!(!error.to_json().to_string().contains("sandbox pull"));
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use amika_core::port::Protocol;
-use bollard::models::{HostConfig, PortBinding};
+use bollard::models::{HostConfig, MountPoint, PortBinding};
 
 use crate::network::{JoinedNetwork, joined};
 use crate::spec::Limits;
@@ -178,6 +178,8 @@ pub struct ContainerFacts {
     pub labels: BTreeMap<String, String>,
     /// Image reference it was made from.
     pub image: String,
+    /// The engine's id of that image: another may bear the reference by now.
+    pub image_id: String,
     /// CMD, the image's or its own.
     pub cmd: Vec<String>,
     /// Ports as they are bound now, while it runs.
@@ -186,6 +188,8 @@ pub struct ContainerFacts {
     pub port_requests: Vec<PublishedPort>,
     /// Mounts: kind, name or source, target, writable.
     pub mounts: Vec<MountFacts>,
+    /// Names of those of its volumes that nobody asked for but its image (`VOLUME`): they go with it.
+    pub anonymous_volumes: BTreeSet<String>,
     /// The network that it was made for.
     pub network: Option<String>,
     /// The networks that it was put on.
@@ -325,6 +329,8 @@ pub(super) fn facts(answer: bollard::models::ContainerInspectResponse) -> Contai
     let host = answer.host_config.unwrap_or_default();
     let is_up = state.running.unwrap_or_default() || state.paused.unwrap_or_default();
     ContainerFacts {
+        anonymous_volumes: anonymous(&host, answer.mounts.as_deref().unwrap_or_default()),
+        image_id: answer.image.unwrap_or_default(),
         limits: LimitFacts::of(&host),
         seccomp: seccomp(&host),
         capabilities: CapabilityFacts::of(&host),
@@ -365,6 +371,23 @@ pub(super) fn facts(answer: bollard::models::ContainerInspectResponse) -> Contai
             .and_then(|health| health.status)
             .map(|word| word.to_string()),
     }
+}
+
+/// The volumes that have no name but the engine's own, 64 hexadecimal digits, and that no mount asks for.
+/// Podman tells all volumes as binds, so that binds say nothing of who asked.
+fn anonymous(host: &HostConfig, mounts: &[MountPoint]) -> BTreeSet<String> {
+    let is_asked_for = |volume: &str| {
+        let mut asked = host.mounts.iter().flatten();
+        asked.any(|mount| mount.source.as_deref() == Some(volume))
+    };
+    let is_engines = |name: &str| name.len() == 64 && name.bytes().all(|it| it.is_ascii_hexdigit());
+    let volumes = mounts
+        .iter()
+        .filter(|mount| mount.typ.as_deref() == Some("volume"));
+    volumes
+        .filter_map(|mount| mount.name.clone())
+        .filter(|name| is_engines(name) && !is_asked_for(name))
+        .collect()
 }
 
 /// The engine takes `seccomp:` as well.
@@ -484,5 +507,32 @@ mod tests {
             ContainerState::Created
         );
         assert!(facts_of(r#"{"Id":7}"#).is_err());
+    }
+
+    #[test]
+    fn volumes_that_only_the_image_asked_for_are_told_from_named_ones() {
+        let own = "a".repeat(64);
+        let asked_for = "b".repeat(64);
+        let mount = |typ: &str, name: &str| MountPoint {
+            typ: Some(typ.to_owned()),
+            name: Some(name.to_owned()),
+            ..MountPoint::default()
+        };
+        let mounts = [
+            mount("volume", &own),
+            mount("volume", &asked_for),
+            mount("volume", "pip-cache"),
+            mount("bind", &"c".repeat(64)),
+        ];
+        let host = HostConfig {
+            mounts: Some(vec![bollard::models::Mount {
+                source: Some(asked_for),
+                ..bollard::models::Mount::default()
+            }]),
+            // As Podman tells them.
+            binds: Some(vec![format!("{own}:/data:rprivate")]),
+            ..HostConfig::default()
+        };
+        assert_eq!(anonymous(&host, &mounts), BTreeSet::from([own]));
     }
 }
