@@ -306,7 +306,9 @@ impl Prepared {
             let names_here = |of: &str| {
                 let name = format!("{of}:{}", lfs::CONFIGURATION);
                 let found = git.try_output(&["cat-file", "blob", &name])?;
-                Ok::<_, GitError>(found.is_ok_and(|text| !lfs::is_of_other_machines(&text)))
+                Ok::<_, GitError>(
+                    found.is_ok_and(|text| !lfs::is_of_other_machines(&text, &prepared.settings)),
+                )
             };
             let attributes = format!("{commit}:.gitattributes");
             let found = git.try_output(&["cat-file", "blob", &attributes])?;
