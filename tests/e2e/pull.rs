@@ -122,8 +122,8 @@ fn another_repository_than_the_one_that_is_named_is_never_written_into() {
     let (app, sandbox) = made(&stage);
     let name = sandbox.name.as_str();
     inside(&sandbox, "echo two >file; git commit -qam two");
-    let state = "find .git -type f -exec sha256sum {} + | sort; git for-each-ref";
-    let before = git(&stage, &app, state);
+    let files = "find .git -type f -exec sha256sum {} + | sort; git for-each-ref";
+    let before = git(&stage, &app, files);
     let other = stage.home().join("other");
     std::fs::create_dir_all(&other).unwrap();
     for script in [
@@ -134,7 +134,7 @@ fn another_repository_than_the_one_that_is_named_is_never_written_into() {
         git(&stage, &other, &format!("rm -rf .git; {script}"));
         let refused = pull(&stage, &other, &[name]);
         refused.ended(7, &["does not belong to", "--repo"]);
-        assert_eq!(git(&stage, &app, state), before, "{script}");
+        assert_eq!(git(&stage, &app, files), before, "{script}");
     }
     // A work tree of its own is one that it knows.
     git(&stage, &app, "git worktree add -q ../linked");
