@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::support::{DEBIAN, Output, Sandbox, Stage, preset};
+use crate::support::{DEBIAN, Output, Sandbox, Stage, docker, preset};
 
 /// A stage with a repository, and a sandbox that was made from it.
 fn made(stage: &Stage) -> (PathBuf, Sandbox<'_>) {
@@ -114,6 +114,55 @@ fn commits_come_as_refs_and_nothing_else_changes() {
     pull(&stage, stage.home(), &[name]).ended(7, &["is not in a git repository", "--repo"]);
     sandbox.verb("stop", &[]).output().ended(0, &[]);
     pull(&stage, &app, &[name]).ended(4, &["is not running", "sandbox start"]);
+}
+
+#[test]
+fn another_repository_than_the_one_that_is_named_is_never_written_into() {
+    let stage = Stage::new();
+    let (app, sandbox) = made(&stage);
+    let name = sandbox.name.as_str();
+    inside(&sandbox, "echo two >file; git commit -qam two");
+    let files = "find .git -type f -exec sha256sum {} + | sort; git for-each-ref";
+    let before = git(&stage, &app, files);
+    let other = stage.home().join("other");
+    std::fs::create_dir_all(&other).unwrap();
+    for script in [
+        "echo 'gitdir: ../app/.git' >.git",
+        "ln -s ../app/.git .git",
+        "mkdir .git; echo 'ref: refs/heads/main' >.git/HEAD; echo ../../app/.git >.git/commondir",
+    ] {
+        git(&stage, &other, &format!("rm -rf .git; {script}"));
+        let refused = pull(&stage, &other, &[name]);
+        refused.ended(7, &["does not belong to", "--repo"]);
+        assert_eq!(git(&stage, &app, files), before, "{script}");
+    }
+    // A work tree of its own is one that it knows.
+    git(&stage, &app, "git worktree add -q ../linked");
+    pull(&stage, &stage.home().join("linked"), &[name]).ended(0, &[]);
+    git(
+        &stage,
+        &app,
+        &format!("git rev-parse amika-{name}/main; git fsck --strict"),
+    );
+    // What another user owns is pulled into where `safe.directory` says so.
+    let path = app.to_str().unwrap();
+    let mount = format!("{path}:/app");
+    let chown = [
+        "run",
+        "--rm",
+        "-v",
+        &mount,
+        DEBIAN,
+        "chown",
+        "4321",
+        "/app/.git",
+    ];
+    docker(&chown).ended(0, &[]);
+    inside(&sandbox, "echo three >file; git commit -qam three");
+    pull(&stage, &app, &[name]).ended(7, &["another user owns it", "safe.directory"]);
+    let trust = format!("git config --global --add safe.directory '{path}'");
+    git(&stage, stage.home(), &trust);
+    pull(&stage, &app, &[name]).ended(0, &[]);
 }
 
 #[test]

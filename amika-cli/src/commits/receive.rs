@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use std::io;
 
 use futures_util::StreamExt as _;
+use rustix::fs::{AtFlags, CWD};
+use rustix::io::Errno;
 use tokio::io::AsyncWriteExt as _;
 
 use super::host::Host;
@@ -36,7 +38,7 @@ pub(super) async fn receive<S: Source>(
     branches: &[&Branch],
     max_size: u64,
 ) -> Result<Received> {
-    let scratch = Scratch::new(host)?;
+    let scratch = Scratch::of(host).await?;
     let tips: Vec<&Oid> = branches.iter().map(|branch| &branch.tip).collect();
     let haves: Vec<&Oid> = existing.all().take(MAX_HAVES).collect();
     let all = tips.iter().chain(&haves).copied();
@@ -75,9 +77,9 @@ impl Received {
     /// # Errors
     /// When it cannot be written to.
     pub(super) fn keep(&self) -> Result<()> {
-        let (from, to) = (self.scratch.packs(), self.scratch.host_packs());
+        let from = self.scratch.packs();
         let moved = (|| {
-            std::fs::create_dir_all(&to)?;
+            let to = self.scratch.host_packs()?;
             let names: Result<Vec<_>, io::Error> = std::fs::read_dir(&from)?
                 .map(|entry| entry.map(|entry| entry.file_name()))
                 .collect();
@@ -85,22 +87,23 @@ impl Received {
             // Git looks for indexes: they come last.
             names.sort_by_key(|name| name.to_string_lossy().ends_with(".idx"));
             for name in names {
-                if !is_file(&from.join(&name)) {
+                let here = from.join(&name);
+                if !is_file(&here) {
                     continue;
                 }
-                match std::fs::hard_link(from.join(&name), to.join(&name)) {
+                match rustix::fs::linkat(CWD, &here, &to, &name, AtFlags::empty()) {
                     // The same content has the same name.
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                    Err(_) => std::fs::rename(from.join(&name), to.join(&name))?,
-                    Ok(()) => {}
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(_) => rustix::fs::renameat(CWD, &here, &to, &name)?,
                 }
             }
             Ok::<(), io::Error>(())
         })();
         moved.map_err(|error| {
+            let place = self.scratch.place_of_packs();
             CommandError::new(
                 ExitCode::Repository,
-                format!("{} cannot be written to", to.display()),
+                format!("{} cannot be written to", place.display()),
             )
             .caused_by(&error)
         })
@@ -289,7 +292,7 @@ async fn are_whole(scratch: &Scratch, tips: &[&Oid], haves: &[&Oid], host: &Host
         "the sandbox did not send all that its commits lead to",
         &output,
     );
-    if host.shallow.is_some() {
+    if host.repository.shallow().is_some() {
         error = error.hint("this repository is shallow: `git fetch --unshallow` here may help");
     }
     Err(error.hint(

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::host::{Host, optional};
+use super::host::Host;
 use super::name::{Branch, BranchName, Format, Oid};
 use crate::error::{CommandError, ExitCode, Result};
 
@@ -45,13 +45,13 @@ impl Existing {
     pub(super) fn read(host: &Host, directory: &str) -> Result<Self> {
         let mut refs = BTreeMap::new();
         let read = (|| {
-            let packed = optional(&host.common.join("packed-refs"), MAX_PACKED)?;
+            let packed = host.repository.read("packed-refs", MAX_PACKED)?;
             for line in packed.unwrap_or_default().split(|byte| *byte == b'\n') {
                 if let Some((oid, name)) = packed_ref(line, host.format) {
                     refs.insert(name.to_owned(), Some(oid));
                 }
             }
-            let top = rustix::fs::open(&host.common, DIRECTORY, Mode::empty())?;
+            let top = host.repository.directory()?;
             loose(&top, Path::new("refs"), host.format, &mut refs, 0)
         })();
         read.map_err(|error: io::Error| {
@@ -214,8 +214,10 @@ pub(super) fn write(host: &Host, directory: &str, branches: &[&Branch]) -> Resul
         .caused_by(error)
         .hint("the commits are there, and no ref leads to them yet; pull again once it can be written")
     };
-    let top = rustix::fs::open(&host.common, DIRECTORY, Mode::empty())
-        .map_err(|errno| failed(&errno.into()))?;
+    let top = host
+        .repository
+        .directory()
+        .map_err(|error| failed(&error))?;
     let mut locks = Vec::new();
     for branch in branches {
         let lock = Lock::take(&top, directory, branch).map_err(|error| failed(&error))?;
@@ -302,7 +304,7 @@ impl Drop for Lock<'_> {
 }
 
 /// Opens a directory name by name, through no link.
-fn open(top: &OwnedFd, path: &[Vec<u8>], make: bool) -> io::Result<OwnedFd> {
+pub(super) fn open(top: &OwnedFd, path: &[Vec<u8>], make: bool) -> io::Result<OwnedFd> {
     let mut at = top.try_clone()?;
     for part in path {
         let part = OsStr::from_bytes(part);

@@ -1,7 +1,9 @@
 //! A git directory of ours, beside a repository's objects: its configuration, refs and index are of our
-//! making, and of the repository it knows the objects alone.
+//! making, and of the repository it knows the objects alone, by the files that we opened. What else is in the
+//! object store (a commit graph, an index of several packs, another's place) git does not see.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -9,10 +11,15 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 
-use super::host::Host;
+use super::host::{Host, refused};
 use super::name::Format;
-use super::shown;
+use super::{refs, shown};
 use crate::error::{CommandError, ExitCode, Result};
+use crate::git::Objects;
+
+/// Where the repository's own objects are, for git, and those that it borrows from others.
+const OWN: &str = "own";
+const BORROWED: &str = "borrowed";
 
 /// Memory that git may take for data, in bytes; what it maps of packs is not counted.
 #[cfg(target_os = "linux")]
@@ -22,16 +29,31 @@ const MAX_MEMORY: u64 = 4 << 30;
 /// name.
 pub(super) struct Scratch {
     directory: tempfile::TempDir,
-    objects: PathBuf,
+    host: Host,
+    /// What the links in it lead to.
+    _objects: Objects,
 }
 
 impl Scratch {
     /// Makes one.
     ///
     /// # Errors
-    /// When nothing can be written beside the repository's objects.
-    pub(super) fn new(host: &Host) -> Result<Self> {
-        let objects = host.common.join("objects");
+    /// When nothing can be written beside the repository's objects, or they cannot be read.
+    pub(super) async fn of(host: &Host) -> Result<Self> {
+        let host = host.clone();
+        // Reading the objects takes its time.
+        match tokio::task::spawn_blocking(move || Self::new(host)).await {
+            Ok(made) => made,
+            Err(stopped) => Err(CommandError::new(
+                ExitCode::Failure,
+                "the repository's objects were not read to the end",
+            )
+            .caused_by(&stopped)),
+        }
+    }
+
+    fn new(host: Host) -> Result<Self> {
+        let objects = host.repository.place().join("objects");
         let made = (|| {
             if !objects.symlink_metadata()?.is_dir() {
                 return Err(io::Error::other("it is not a directory"));
@@ -45,9 +67,12 @@ impl Scratch {
             }
             std::fs::write(at("HEAD"), "ref: refs/heads/none\n")?;
             std::fs::write(at("config"), configuration(host.format))?;
-            // Relative, so that no path needs quoting: from its objects to those that it is in.
-            std::fs::write(at("objects/info/alternates"), "../..\n")?;
-            if let Some(shallow) = &host.shallow {
+            // Relative, so that no path needs quoting: from its objects to those that it is given.
+            std::fs::write(
+                at("objects/info/alternates"),
+                format!("../{OWN}\n../{BORROWED}\n"),
+            )?;
+            if let Some(shallow) = host.repository.shallow() {
                 std::fs::write(at("shallow"), shallow)?;
             }
             Ok(directory)
@@ -59,7 +84,14 @@ impl Scratch {
             )
             .caused_by(&error)
         })?;
-        Ok(Self { directory, objects })
+        let at = |name: &str| directory.path().join(name);
+        let given = host.repository.objects(&at(OWN), &at(BORROWED));
+        let given = given.map_err(refused)?;
+        Ok(Self {
+            directory,
+            host,
+            _objects: given,
+        })
     }
 
     /// Where packs come to stand.
@@ -67,9 +99,18 @@ impl Scratch {
         self.directory.path().join("objects/pack")
     }
 
-    /// Where packs of the repository are.
-    pub(super) fn host_packs(&self) -> PathBuf {
-        self.objects.join("pack")
+    /// The directory of the repository's packs, which may be made.
+    ///
+    /// # Errors
+    /// When something else is in its place, a link too.
+    pub(super) fn host_packs(&self) -> io::Result<OwnedFd> {
+        let path = [b"objects".to_vec(), b"pack".to_vec()];
+        refs::open(&self.host.repository.directory()?, &path, true)
+    }
+
+    /// Where that is, for messages.
+    pub(super) fn place_of_packs(&self) -> PathBuf {
+        self.host.repository.place().join("objects/pack")
     }
 
     /// Git in it, in a process group of its own.
@@ -234,6 +275,7 @@ fn configuration(format: Format) -> String {
     let version = u8::from(format == Format::Sha256);
     let mut text = format!(
         "[core]\n\trepositoryformatversion = {version}\n\tbare = true\n\tbigFileThreshold = 32m\n\
+         \tcommitGraph = false\n\tmultiPackIndex = false\n\tfsmonitor = false\n\thooksPath = /dev/null\n\
          [gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n[pack]\n\tthreads = 2\n"
     );
     if format == Format::Sha256 {

@@ -9,6 +9,8 @@ use futures_util::StreamExt as _;
 
 use super::*;
 
+mod hostile;
+
 const MAX: u64 = 64 << 20;
 
 /// Git, as a user calls it.
@@ -549,7 +551,7 @@ fn repositories_that_cannot_take_it_are_refused_with_the_way_round() {
             "[core]\n\trepositoryformatversion = 1\n[extensions]\n\tobjectFormat = md5\n",
             "md5",
         ),
-        ("[core\n", "cannot be understood"),
+        ("[core\n", "is not understood"),
     ] {
         std::fs::write(&config, text).unwrap();
         let error = Host::find(&stage.at("host")).unwrap_err();

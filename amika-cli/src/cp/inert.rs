@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use amika_core::archive_name::stays_beneath;
 use amika_host::archive::Report;
 
-pub(crate) mod config;
+mod config;
 mod remove;
 mod systems;
 

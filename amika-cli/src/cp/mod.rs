@@ -18,7 +18,6 @@ mod sandbox_side;
 mod times;
 mod transfer;
 
-pub(crate) use inert::config;
 pub use place::{InvalidPlace, Place};
 pub use transfer::{copy, download};
 pub use unpack::Git;

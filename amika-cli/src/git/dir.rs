@@ -7,7 +7,7 @@
 use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -222,6 +222,12 @@ impl Dir {
     /// The names in a directory beneath it; none when that is not there.
     pub(super) fn names_in(&self, path: &[u8]) -> io::Result<Vec<(Vec<u8>, FileType)>> {
         self.dir(path)?.map_or(Ok(Vec::new()), |dir| dir.names())
+    }
+}
+
+impl AsFd for Dir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 

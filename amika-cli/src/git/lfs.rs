@@ -13,6 +13,7 @@ use super::dir::Dir;
 use super::error::GitError;
 use super::index::Entry;
 use super::local_url;
+use super::rewrite;
 use super::settings::Settings;
 use super::source::Location;
 
@@ -95,27 +96,47 @@ fn store(location: &Location, settings: &Settings) -> io::Result<Option<Dir>> {
 /// The file by which a repository says where its LFS server is.
 pub(super) const CONFIGURATION: &str = ".lfsconfig";
 
+/// How often what `insteadOf` made of a URL is looked at again: git-lfs rewrites some of them twice.
+const REWRITES: usize = 4;
+
 /// Whether all servers that such a file names are on other machines, as far as it names any: git-lfs would fetch from
-/// another repository of this one as well, by running git in it.
-pub(super) fn is_of_other_machines(configuration: &[u8]) -> bool {
+/// another repository of this one as well, by running git in it. What counts is what the user's `insteadOf` makes of
+/// a URL.
+pub(super) fn is_of_other_machines(configuration: &[u8], settings: &Settings) -> bool {
     let Ok(entries) = amika_core::git_files::config::parse(configuration) else {
         return false;
     };
     entries.iter().all(|entry| {
+        // What it includes is not known.
+        if [&b"include"[..], b"includeif"].contains(&&entry.section[..]) {
+            return false;
+        }
         if ![&b"url"[..], b"pushurl", b"lfsurl", b"lfspushurl"].contains(&&entry.variable[..]) {
             return true;
         }
         let value = entry.value.as_deref().unwrap_or_default();
-        let Ok(value) = std::str::from_utf8(value) else {
-            return false;
-        };
-        if let Some((scheme, _)) = value.split_once("://") {
-            let known = ["http", "https", "ssh", "git+ssh", "ssh+git", "git"];
-            return known.contains(&scheme.to_ascii_lowercase().as_str());
-        }
-        let is_scheme = value.to_ascii_lowercase().starts_with("file:");
-        !is_scheme && local_url::path(value).is_none()
+        std::str::from_utf8(value).is_ok_and(|url| is_elsewhere(url, settings, REWRITES))
     })
+}
+
+/// Whether a URL, and all that may be made of it, leads to another machine.
+fn is_elsewhere(url: &str, settings: &Settings, rewrites: usize) -> bool {
+    is_remote(url)
+        && (rewrites == 0
+            || rewrite::all(settings, url).iter().all(|made| {
+                // One that makes a URL of itself is no further one.
+                made == url || is_elsewhere(made, settings, rewrites - 1)
+            }))
+}
+
+/// Whether a URL, as it is, leads to another machine.
+fn is_remote(url: &str) -> bool {
+    if let Some((scheme, _)) = url.split_once("://") {
+        let known = ["http", "https", "ssh", "git+ssh", "ssh+git", "git"];
+        return known.contains(&scheme.to_ascii_lowercase().as_str());
+    }
+    let is_scheme = url.trim_start().to_ascii_lowercase().starts_with("file:");
+    !is_scheme && !url.contains("::") && local_url::path(url).is_none()
 }
 
 /// Finds the contents for pointers among the entries.
@@ -224,9 +245,48 @@ mod tests {
             ("[lfs]\n\turl\n", false),
             ("[remote \"origin\"]\n\tlfsurl = file:///x\n", false),
             ("[lfs]\n\tpushurl = file:///x\n", false),
+            ("[lfs]\n\turl = x::/home/ada/private\n", false),
+            ("[include]\n\tpath = /home/ada/private\n", false),
             ("[lfs\n", false),
         ] {
-            assert_eq!(is_of_other_machines(text.as_bytes()), is_other, "{text}");
+            let found = is_of_other_machines(text.as_bytes(), &Settings::default());
+            assert_eq!(found, is_other, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_insteadof_makes_of_a_server_is_told() {
+        let listed = "url.file:///home/ada/.insteadof\nhttps://corp.invalid/|\
+             url./home/ada/.insteadof\ngit@corp.invalid:|\
+             url.https://corp.invalid/.insteadof\ncorp:|\
+             url.file:///pushed/.pushinsteadof\nhttps://push.invalid/|\
+             url.https://mirror.invalid/.insteadof\nhttps://public.invalid/|\
+             url.https://loop.invalid/.insteadof\nhttps://loop.invalid/|\
+             url.https://same.invalid/.insteadof\nhttps://two.invalid/|\
+             url.file:///two/.insteadof\nhttps://two.invalid/";
+        for own in [true, false] {
+            let settings = super::super::settings::sample(listed, own);
+            for (url, is_other) in [
+                ("https://example.com/lfs", true),
+                ("https://public.invalid/a", true),
+                ("https://loop.invalid/a", true),
+                ("https://corp.invalid/private", false),
+                ("git@corp.invalid:private", false),
+                ("corp:private", false),
+                ("https://push.invalid/private", false),
+                // Which of two equal ones counts, git and git-lfs need not agree on.
+                ("https://two.invalid/private", false),
+            ] {
+                for key in [
+                    "lfs]\n\turl",
+                    "lfs]\n\tpushurl",
+                    "remote \"origin\"]\n\tlfsurl",
+                ] {
+                    let text = format!("[{key} = {url}\n");
+                    let found = is_of_other_machines(text.as_bytes(), &settings);
+                    assert_eq!(found, is_other, "{text}");
+                }
+            }
         }
     }
 

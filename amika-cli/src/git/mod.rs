@@ -34,6 +34,7 @@ mod loose;
 mod objects;
 mod plan;
 mod programs;
+mod receiver;
 mod refs;
 mod rewrite;
 mod secret_url;
@@ -63,6 +64,7 @@ pub(crate) use command::NO_BARE;
 pub use content::{Entry, Kind};
 pub(crate) use environment::absolute_variable;
 pub use error::GitError;
+pub(crate) use receiver::{Objects, Receiver};
 pub use size::Size;
 pub use snapshot::Snapshot;
 pub use writer::Owner;
@@ -306,7 +308,9 @@ impl Prepared {
             let names_here = |of: &str| {
                 let name = format!("{of}:{}", lfs::CONFIGURATION);
                 let found = git.try_output(&["cat-file", "blob", &name])?;
-                Ok::<_, GitError>(found.is_ok_and(|text| !lfs::is_of_other_machines(&text)))
+                Ok::<_, GitError>(
+                    found.is_ok_and(|text| !lfs::is_of_other_machines(&text, &prepared.settings)),
+                )
             };
             let attributes = format!("{commit}:.gitattributes");
             let found = git.try_output(&["cat-file", "blob", &attributes])?;

@@ -12,6 +12,18 @@ pub(super) fn pushed(settings: &Settings, url: &str) -> Option<String> {
     rewritten(settings, "pushinsteadof", url)
 }
 
+/// All that any of these settings makes of a URL, whichever of them counts: not every program has git's rules.
+pub(super) fn all(settings: &Settings, url: &str) -> Vec<String> {
+    let made = settings.section("url").filter_map(|(base, name, prefix)| {
+        let base = std::str::from_utf8(base).ok()?;
+        let prefix = std::str::from_utf8(prefix).ok()?;
+        let rest = url.strip_prefix(prefix)?;
+        let is_one = ["insteadof", "pushinsteadof"].contains(&name) && !prefix.is_empty();
+        is_one.then(|| format!("{base}{rest}"))
+    });
+    made.collect()
+}
+
 /// By the longest beginning that a setting names; of equal ones, as git does, by the first.
 fn rewritten(settings: &Settings, variable: &str, url: &str) -> Option<String> {
     let mut best: Option<(&str, &str)> = None;

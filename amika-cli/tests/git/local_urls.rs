@@ -313,31 +313,67 @@ fn submodules_and_lfs_of_it_are_read_by_nobody_else() {
 
 #[test]
 fn no_repository_names_another_of_this_machine_as_its_lfs_server() {
+    let this = "local_urls::no_repository_names_another_of_this_machine_as_its_lfs_server";
+    if let Some(path) = std::env::var_os("AMIKA_TEST_HOSTILE") {
+        let path = PathBuf::from(path);
+        let server = Server::start(path.join("served.git"));
+        for url in [
+            format!("http://me:s3cretTOKEN@127.0.0.1:{}/served.git", server.port),
+            format!("file://{}", path.join("repo").display()),
+        ] {
+            let copied = copy(url_request(&url, None, None));
+            assert!(copied.read("a.bin").starts_with("version https://git-lfs"));
+            is_without_secret(&copied);
+        }
+        return;
+    }
     let host = Host::new();
     let private = host.empty("private", &[]);
     git(&private, &["lfs", "install", "--local", "--skip-repo"]);
     git(&private, &["lfs", "track", "--", "*.bin"]);
     write(&private, "secret.bin", SECRET);
     commit_all(&private, "private");
-    let path = host.empty("repo", &[]);
     let pointer = git(&private, &["cat-file", "blob", "HEAD:secret.bin"]);
-    write(&path, ".gitattributes", "*.bin filter=lfs\n");
-    write(&path, "a.bin", pointer + "\n");
-    let named = format!("[lfs]\n\turl = file://{}\n", private.display());
-    write(&path, ".lfsconfig", named);
-    commit_all(&path, "first");
-    git(
-        &host.path(""),
-        &["clone", "-q", "--bare", "repo", "served.git"],
+    // What is no URL of this machine may become one by the user's own configuration.
+    let root = host.path("");
+    let root = root.to_str().unwrap().trim_end_matches('/');
+    let home = tempfile::tempdir().unwrap();
+    let config = format!(
+        "[user]\n\tname = Me\n\temail = me@example.com\n\
+         [url \"file://{root}/\"]\n\tinsteadOf = https://corp.invalid/\n\tinsteadOf = git@corp.invalid:\n\
+         [url \"{root}/\"]\n\tinsteadOf = https://paths.invalid/\n\
+         [url \"https://corp.invalid/\"]\n\tinsteadOf = corp:\n"
     );
-    git(&host.path("served.git"), &["update-server-info"]);
-    let server = Server::start(host.path("served.git"));
-    for url in [
-        format!("http://me:s3cretTOKEN@127.0.0.1:{}/served.git", server.port),
-        format!("file://{}", path.display()),
-    ] {
-        let copied = copy(url_request(&url, None, None));
-        assert!(copied.read("a.bin").starts_with("version https://git-lfs"));
-        is_without_secret(&copied);
+    write(home.path(), ".gitconfig", config);
+    for (number, named) in [
+        format!("[lfs]\n\turl = file://{root}/private\n"),
+        "[lfs]\n\turl = https://corp.invalid/private\n".into(),
+        "[lfs]\n\turl = git@corp.invalid:private\n".into(),
+        "[lfs]\n\turl = https://paths.invalid/private\n".into(),
+        "[lfs]\n\turl = corp:private\n".into(),
+        "[remote \"origin\"]\n\tlfsurl = https://corp.invalid/private\n".into(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let parts = format!("hostile-{number}");
+        let path = host.empty(&format!("{parts}/repo"), &[]);
+        write(&path, ".gitattributes", "*.bin filter=lfs\n");
+        write(&path, "a.bin", format!("{pointer}\n"));
+        write(&path, ".lfsconfig", &named);
+        commit_all(&path, "first");
+        let served = host.path(&format!("{parts}/served.git"));
+        let served = served.to_str().unwrap();
+        git(&path, &["clone", "-q", "--bare", ".", served]);
+        git(Path::new(served), &["update-server-info"]);
+        let ended = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", this, "--nocapture"])
+            .env("HOME", home.path())
+            .env_remove("GIT_CONFIG_GLOBAL")
+            .env_remove("XDG_CONFIG_HOME")
+            .env("AMIKA_TEST_HOSTILE", host.path(&parts))
+            .output()
+            .unwrap();
+        assert!(ended.status.success(), "{named}: {ended:?}");
     }
 }
