@@ -173,6 +173,8 @@ impl State {
             }
             Event::SetupRefused { code, message } => {
                 self.setup.message = Some(message);
+                // There was a process, but the script never began.
+                self.setup.started_at = None;
                 self.setup_ended(End::Code(code), now, &mut actions);
             }
             Event::SetupEnded(end) => self.setup_ended(end, now, &mut actions),

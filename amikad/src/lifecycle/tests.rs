@@ -101,6 +101,22 @@ fn a_failed_setup_ends_the_boot_with_its_code() {
 }
 
 #[test]
+fn a_setup_script_that_could_not_be_run_never_began() {
+    let mut state = in_setup();
+    assert!(state.setup.started_at.is_some());
+    let refused = Event::SetupRefused {
+        code: 127,
+        message: "it is for `/bin/bash`".to_owned(),
+    };
+    state.step(refused, 20);
+    assert_eq!(state.setup.started_at, None);
+    assert_eq!(
+        state.setup.message.as_deref(),
+        Some("it is for `/bin/bash`")
+    );
+}
+
+#[test]
 fn a_stop_during_setup_is_latched_even_if_setup_exits_0() {
     let mut state = in_setup();
     assert_eq!(
