@@ -56,8 +56,10 @@ impl Stamps {
             self.phase = state.phase;
             self.since = now;
         }
-        if state.setup.started_at.is_some() {
-            self.setup_started.get_or_insert(now);
+        match state.setup.started_at {
+            Some(_) => self.setup_started = self.setup_started.or(Some(now)),
+            // It never began after all: it was refused.
+            None => self.setup_started = None,
         }
         if state.cmd.started_at.is_some() {
             self.cmd_started.get_or_insert(now);
@@ -229,5 +231,10 @@ mod tests {
             step(Event::Tick, 8, 3),
             (90_000_000, Some(2_001), None, Some(4_007))
         );
+        let refused = Event::SetupRefused {
+            code: 126,
+            message: "no".to_owned(),
+        };
+        assert_eq!(step(refused, 9, 4).1, None, "it never began");
     }
 }
