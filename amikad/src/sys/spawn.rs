@@ -6,12 +6,18 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::sys::signal::SigSet;
 
 use super::Identity;
+
+/// A thread that gave its answer a moment ago still has a place among the user's processes, where these are limited:
+/// so often, and with such pauses, a fork that found none is tried again. The loop that reaps waits for it.
+const FORK_TRIES: u32 = 10;
+const FORK_PAUSE: Duration = Duration::from_millis(1);
 
 /// Where a child's standard streams come from.
 #[derive(Clone, Copy, Debug)]
@@ -153,12 +159,21 @@ pub(crate) fn spawn(program: &Program) -> Result<(i32, Report), SpawnError> {
     fcntl(&failure_reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|e| at_fork(e.into()))?;
     let argv = pointers(&program.argv);
     let envp = pointers(&program.envp);
-    // SAFETY: the child runs `run_child` alone, which makes nothing but async-signal-safe calls on
-    // memory prepared above, and never returns.
-    let pid = unsafe { libc::fork() };
-    if pid == -1 {
-        return Err(at_fork(io::Error::last_os_error()));
-    }
+    let mut tries = 0;
+    let pid = loop {
+        // SAFETY: the child runs `run_child` alone, which makes nothing but async-signal-safe calls on
+        // memory prepared above, and never returns.
+        let pid = unsafe { libc::fork() };
+        if pid != -1 {
+            break pid;
+        }
+        let error = io::Error::last_os_error();
+        if error.raw_os_error() != Some(libc::EAGAIN) || tries == FORK_TRIES {
+            return Err(at_fork(error));
+        }
+        tries += 1;
+        std::thread::sleep(FORK_PAUSE);
+    };
     if pid == 0 {
         // SAFETY: as above; the arrays outlive the call.
         unsafe { run_child(program, &argv, &envp, failure_writer.as_raw_fd()) }
