@@ -94,9 +94,10 @@ mod tests {
     use amika_core::config::RepoConfig;
     use amika_core::credential::Selection;
     use amika_core::port::HostIp;
+    use amika_core::settings::{AskedLimits, Layer};
 
     use super::*;
-    use crate::create::{Flags, HostRights, Request, merge};
+    use crate::create::{HostRights, Request, merge};
     use crate::daemon::UserKey;
     use crate::git::Copy;
 
@@ -116,11 +117,11 @@ mod tests {
             expose_opencode: false,
             network: None,
             own_uid: false,
-            limits: Flags::default(),
+            limits: AskedLimits::default(),
             cap_add: std::collections::BTreeSet::new(),
             command: Vec::new(),
         };
-        merge(&request, &RepoConfig::default(), None).expect("settings")
+        merge(&request, Layer::silent(), &RepoConfig::default(), None).expect("settings")
     }
 
     fn snapshot(commit: &str) -> Snapshot {

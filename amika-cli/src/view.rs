@@ -4,6 +4,7 @@ use amika_core::contract::service::OPENCODE;
 use amika_core::contract::{AMIKAD_PORT, OPENCODE_PORT};
 use amika_core::label::{LabelError, SandboxRecord};
 use amika_core::port::HostIp;
+use amika_core::settings::LimitOrigins;
 use amika_core::wire::{ServiceState, Status};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -248,16 +249,29 @@ impl RepositoryView {
     }
 }
 
-/// What a sandbox may use at most, in one line.
-pub fn limits(limits: &LimitFacts) -> String {
+/// What a sandbox may use at most, in one line; with who decided each limit, where that is known.
+pub fn limits(limits: &LimitFacts, origins: Option<LimitOrigins>) -> String {
     let parts = [
-        limits.cpus.map(|cpus| format!("{cpus} CPUs")),
-        limits
-            .memory_bytes
-            .map(|bytes| format!("{} memory", human_size(bytes))),
-        limits.pids.map(|pids| format!("{pids} processes")),
+        (
+            limits.cpus.map(|cpus| format!("{cpus} CPUs")),
+            origins.map(|origins| origins.cpus),
+        ),
+        (
+            limits
+                .memory_bytes
+                .map(|bytes| format!("{} memory", human_size(bytes))),
+            origins.map(|origins| origins.memory),
+        ),
+        (
+            limits.pids.map(|pids| format!("{pids} processes")),
+            origins.map(|origins| origins.pids),
+        ),
     ];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let parts = parts.into_iter().filter_map(|(part, origin)| {
+        let origin = origin.map(|origin| format!(" ({origin})"));
+        Some(part? + &origin.unwrap_or_default())
+    });
+    let parts: Vec<String> = parts.collect();
     if parts.is_empty() {
         return "none".to_owned();
     }
@@ -266,6 +280,8 @@ pub fn limits(limits: &LimitFacts) -> String {
 
 #[cfg(test)]
 mod tests {
+    use amika_core::settings::Origin;
+
     use super::*;
 
     #[test]
@@ -275,12 +291,21 @@ mod tests {
             memory_bytes: Some(2_000_000_000),
             pids: Some(300),
         };
-        assert_eq!(limits(&all), "1.5 CPUs, 2.0 GB memory, 300 processes");
+        assert_eq!(limits(&all, None), "1.5 CPUs, 2.0 GB memory, 300 processes");
+        let origins = LimitOrigins {
+            cpus: Origin::Request,
+            memory: Origin::File,
+            pids: Origin::Default,
+        };
+        assert_eq!(
+            limits(&all, Some(origins)),
+            "1.5 CPUs (requested), 2.0 GB memory (.amika/config.toml), 300 processes (default)"
+        );
         let one = LimitFacts {
             pids: Some(300),
             ..LimitFacts::default()
         };
-        assert_eq!(limits(&one), "300 processes");
-        assert_eq!(limits(&LimitFacts::default()), "none");
+        assert_eq!(limits(&one, None), "300 processes");
+        assert_eq!(limits(&LimitFacts::default(), None), "none");
     }
 }

@@ -5,7 +5,8 @@ use std::io::Write;
 
 use amika_core::capability::Capability;
 use amika_core::contract::{AMIKAD_PORT, OPENCODE_PORT, env, path};
-use amika_core::label::key;
+use amika_core::label::{SetupScript, key};
+use amika_core::settings::Origins;
 use amika_core::untrusted::Untrusted;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -36,8 +37,12 @@ pub struct PlanView {
     entrypoint: Option<Vec<String>>,
     /// CMD in place of the image's.
     cmd: Option<Vec<String>>,
+    /// The setup script: a path of this machine, or one in the repository; null for the image's own.
+    setup_script: Option<String>,
     /// Names of environment variables.
     env: Vec<String>,
+    /// Names of the declared services.
+    services: Vec<String>,
     /// Published ports.
     ports: Vec<String>,
     /// Mounts.
@@ -51,6 +56,8 @@ pub struct PlanView {
     network: String,
     /// What it may use at most.
     limits: LimitFacts,
+    /// Who decided what flags, saved settings, the repository's file or the default decide.
+    origins: Origins,
     /// Whether that network is made for this sandbox alone.
     own_network: bool,
     /// Capabilities beyond the engine's default.
@@ -160,6 +167,16 @@ impl PlanView {
             image: container.image.clone(),
             entrypoint: container.entrypoint.clone(),
             cmd: container.cmd.clone(),
+            setup_script: match &plan.record.setup_script {
+                Some(SetupScript::Host(path) | SetupScript::Repository(path)) => Some(path.clone()),
+                None => None,
+            },
+            services: plan
+                .record
+                .services
+                .iter()
+                .map(|service| service.name.clone())
+                .collect(),
             env: container
                 .env
                 .iter()
@@ -201,6 +218,7 @@ impl PlanView {
                 .collect(),
             network: container.network.clone(),
             limits: LimitFacts::of_spec(&container.limits),
+            origins: plan.record.origins.clone().unwrap_or_default(),
             own_network: matches!(plan.network, networks::Choice::Own { .. }),
             cap_added: names(&container.capabilities.added),
             cap_dropped: names(&container.capabilities.dropped),
@@ -228,7 +246,23 @@ impl PlanView {
         if let Some(taken) = &self.taken {
             writeln!(out, "{:<12}{}", "Trust", taken.trust.sentence())?;
         }
-        writeln!(out, "{:<12}{}", "Image", Untrusted::new(&self.image))?;
+        let origins = &self.origins;
+        writeln!(
+            out,
+            "{:<12}{} ({})",
+            "Image",
+            Untrusted::new(&self.image),
+            origins.image
+        )?;
+        if let Some(script) = &self.setup_script {
+            writeln!(
+                out,
+                "{:<12}{} ({})",
+                "Setup",
+                Untrusted::new(script).within(PATH),
+                origins.setup_script
+            )?;
+        }
         let is_amikads = |words: &Vec<String>| words.first().is_some_and(|it| it == path::AMIKAD);
         let entrypoint = self.entrypoint.clone().filter(|words| !is_amikads(words));
         for (label, value) in [
@@ -257,8 +291,28 @@ impl PlanView {
         let (own_mounts, mounts): (Vec<_>, Vec<_>) = self.mounts.iter().partition(is_own);
         let (held, mounts): (Vec<_>, Vec<_>) =
             mounts.iter().partition(|mount| is_held(mount, &mounts));
+        for name in env {
+            let origin = origins.env.get(name);
+            let origin = origin.map(|origin| format!(" ({origin})"));
+            let name = Untrusted::new(name).within(PATH);
+            let origin = origin.unwrap_or_default();
+            writeln!(out, "{:<12}{name}{origin}", "Environment")?;
+        }
+        if !self.services.is_empty() {
+            let services: Vec<String> = self
+                .services
+                .iter()
+                .map(|name| Untrusted::new(name).to_string())
+                .collect();
+            writeln!(
+                out,
+                "{:<12}{} ({})",
+                "Services",
+                services.join(", "),
+                origins.services
+            )?;
+        }
         for (label, values) in [
-            ("Environment", env),
             ("Port", ports),
             ("Mount", mounts),
             ("File", self.files.iter().collect()),
@@ -307,7 +361,8 @@ impl PlanView {
         let own = if self.own_network { " (its own)" } else { "" };
         let network = Untrusted::new(&self.network);
         writeln!(out, "{:<12}{network}{own}", "Network")?;
-        writeln!(out, "{:<12}{}", "Limits", crate::view::limits(&self.limits))?;
+        let limits = crate::view::limits(&self.limits, Some(origins.limits));
+        writeln!(out, "{:<12}{limits}", "Limits")?;
         if self.privileged {
             writeln!(out, "{:<12}yes", "Privileged")?;
         }

@@ -1,30 +1,11 @@
-//! What a sandbox may use at most: a flag over the repository's file over the default.
+//! What a sandbox may use at most: what was asked for, within what the engine has.
 
 use amika_core::config;
-use amika_core::limit::{self, Cpus, Limit, Memory, Pids};
+use amika_core::limit::{self, Cpus, Limit, Pids};
+use amika_core::settings::{LimitOrigins, Origin, ResolvedLimits, Sourced};
 
 use crate::error::{CommandError, ExitCode, Result};
 use amika_engine::Limits;
-
-/// What was asked for.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Wanted {
-    /// By flags.
-    pub flags: Flags,
-    /// By the repository's file.
-    pub file: config::Limits,
-}
-
-/// What the flags ask for; absent where there is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Flags {
-    /// `--cpus`
-    pub cpus: Option<Cpus>,
-    /// `--memory`
-    pub memory: Option<Limit<Memory>>,
-    /// `--pids`
-    pub pids: Option<Limit<Pids>>,
-}
 
 /// What the engine has.
 #[derive(Clone, Copy, Debug)]
@@ -35,38 +16,67 @@ pub struct EngineSize {
     pub memory: i64,
 }
 
-/// Settles what holds, and says what to warn of.
+/// What holds, and who decided it.
+#[derive(Debug)]
+pub struct Settled {
+    /// What is asked of the engine.
+    pub limits: Limits,
+    /// Who decided each.
+    pub origins: LimitOrigins,
+    /// What to warn of.
+    pub warnings: Vec<String>,
+}
+
+/// Settles what holds.
 ///
-/// A file cannot raise a limit above the default, since whoever wrote it may be unknown: only a flag can.
+/// A repository's file cannot raise a limit above the default, since whoever wrote it may be unknown.
 ///
 /// # Errors
 /// [`ExitCode::Usage`] where a flag asks for more processors than there are.
-pub fn settle(wanted: &Wanted, engine: EngineSize) -> Result<(Limits, Vec<String>)> {
+pub fn settle(asked: &ResolvedLimits, engine: EngineSize) -> Result<Settled> {
     let mut warnings = Vec::new();
     let default = limit::default_memory(engine.memory);
-    let memory = match (wanted.flags.memory, wanted.file.memory) {
-        (Some(asked), _) => asked.value(),
-        (None, Some(asked)) if default.is_some_and(|most| asked > most) => {
-            warnings.extend(default.map(|most| cut("memory", asked, most)));
-            default
+    let memory = within("memory", asked.memory, default, &mut warnings);
+    let most = Pids::new(limit::DEFAULT_PIDS);
+    let pids = within("pids", asked.pids, most, &mut warnings);
+    let cpus = cpus(asked.cpus, engine.cpus, &mut warnings)?;
+    Ok(Settled {
+        limits: Limits {
+            cpus: cpus.map(|cpus| cpus.value),
+            memory: memory.value,
+            pids: pids.value.map(Pids::get),
+        },
+        origins: LimitOrigins {
+            cpus: cpus.map(|cpus| cpus.origin).unwrap_or_default(),
+            memory: memory.origin,
+            pids: pids.origin,
+        },
+        warnings,
+    })
+}
+
+/// What was asked for, or the default; the default too where a file asks for more.
+fn within<T: Copy + PartialOrd + std::fmt::Display>(
+    key: &str,
+    asked: Option<Sourced<Limit<T>>>,
+    default: Option<T>,
+    warnings: &mut Vec<String>,
+) -> Sourced<Option<T>> {
+    let by_default = Sourced {
+        value: default,
+        origin: Origin::Default,
+    };
+    let Some(Sourced { value, origin }) = asked else {
+        return by_default;
+    };
+    let value = value.value();
+    match (value, default) {
+        (Some(asked), Some(most)) if origin == Origin::File && asked > most => {
+            warnings.push(cut(key, asked, most));
+            by_default
         }
-        (None, Some(asked)) => Some(asked),
-        (None, None) => default,
-    };
-    let pids = match (wanted.flags.pids, wanted.file.pids) {
-        (Some(asked), _) => asked.value().map(Pids::get),
-        (None, Some(asked)) if asked > limit::DEFAULT_PIDS => {
-            warnings.push(cut("pids", asked, limit::DEFAULT_PIDS));
-            Some(limit::DEFAULT_PIDS)
-        }
-        (None, asked) => Some(asked.unwrap_or(limit::DEFAULT_PIDS)),
-    };
-    let limits = Limits {
-        cpus: cpus(wanted, engine.cpus, &mut warnings)?,
-        memory,
-        pids,
-    };
-    Ok((limits, warnings))
+        _ => Sourced { value, origin },
+    }
 }
 
 fn cut(key: &str, asked: impl std::fmt::Display, most: impl std::fmt::Display) -> String {
@@ -77,16 +87,24 @@ fn cut(key: &str, asked: impl std::fmt::Display, most: impl std::fmt::Display) -
     )
 }
 
-/// Leaves a file's limit on processors away where the engine has no more than that: it would refuse the
-/// limit, and keeps to what it has without one.
-fn cpus(wanted: &Wanted, engine: i64, warnings: &mut Vec<String>) -> Result<Option<Cpus>> {
-    let Some(cpus) = wanted.flags.cpus.or(wanted.file.cpus) else {
+/// Leaves a limit on processors out where the engine has no more than that: it would refuse the limit, and
+/// keeps to what it has without one. Whoever asks for it by a flag is told instead.
+fn cpus(
+    asked: Option<Sourced<Cpus>>,
+    engine: i64,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Sourced<Cpus>>> {
+    let Some(Sourced {
+        value: cpus,
+        origin,
+    }) = asked
+    else {
         return Ok(None);
     };
     if engine < 1 || cpus.nano() <= engine.saturating_mul(1_000_000_000) {
-        return Ok(Some(cpus));
+        return Ok(asked);
     }
-    if wanted.flags.cpus.is_some() {
+    if origin == Origin::Request {
         return Err(CommandError::new(
             ExitCode::Usage,
             format!("--cpus {cpus}: the engine has {engine}"),
@@ -94,8 +112,7 @@ fn cpus(wanted: &Wanted, engine: i64, warnings: &mut Vec<String>) -> Result<Opti
         .hint(format!("name at most {engine}, or leave the limit out")));
     }
     warnings.push(format!(
-        "{}: sandbox.limits.cpus is {cpus}, and the engine has {engine}: no limit is set",
-        config::PATH
+        "{origin}: sandbox.limits.cpus is {cpus}, and the engine has {engine}: no limit is set"
     ));
     Ok(None)
 }
@@ -103,6 +120,7 @@ fn cpus(wanted: &Wanted, engine: i64, warnings: &mut Vec<String>) -> Result<Opti
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use amika_core::limit::Memory;
     use pretty_assertions::assert_eq;
 
     use super::*;
@@ -112,74 +130,94 @@ mod tests {
         memory: 16 << 30,
     };
 
-    fn memory(text: &str) -> Memory {
-        text.parse().unwrap()
-    }
-
-    fn flags(memory: Option<&str>, pids: Option<&str>) -> Flags {
-        Flags {
+    /// Limits on memory and processes, as somebody asks for them.
+    fn asked(origin: Origin, memory: Option<&str>, pids: Option<&str>) -> ResolvedLimits {
+        ResolvedLimits {
             cpus: None,
-            memory: memory.map(|text| text.parse().unwrap()),
-            pids: pids.map(|text| text.parse().unwrap()),
+            memory: memory.map(|text| Sourced {
+                value: text.parse().unwrap(),
+                origin,
+            }),
+            pids: pids.map(|text| Sourced {
+                value: text.parse().unwrap(),
+                origin,
+            }),
         }
     }
 
     #[test]
-    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
-        let file = |memory: Option<&str>, pids| config::Limits {
-            cpus: None,
-            memory: memory.map(self::memory),
-            pids,
-        };
-        for (wanted, holds, warned) in [
+    fn what_was_asked_for_holds_and_a_file_raises_nothing() {
+        let memory = |text: &str| text.parse::<Memory>().unwrap();
+        let (request, saved, file, default) = (
+            Origin::Request,
+            Origin::Saved,
+            Origin::File,
+            Origin::Default,
+        );
+        for (asked, limits, origin, warned) in [
             (
-                flags(None, None),
-                (file(None, None)),
-                (Some("12g"), Some(4096), 0),
+                asked(file, None, None),
+                (Some("12g"), Some(4096)),
+                default,
+                0,
             ),
             (
-                flags(None, None),
-                file(Some("4g"), Some(100)),
-                (Some("4g"), Some(100), 0),
+                asked(file, Some("4g"), Some("100")),
+                (Some("4g"), Some(100)),
+                file,
+                0,
             ),
             (
-                flags(Some("1g"), Some("7")),
-                file(Some("4g"), Some(100)),
-                (Some("1g"), Some(7), 0),
-            ),
-            // A file cannot raise them, a flag can.
-            (
-                flags(None, None),
-                file(Some("15g"), Some(5000)),
-                (Some("12g"), Some(4096), 2),
+                asked(request, Some("1g"), Some("7")),
+                (Some("1g"), Some(7)),
+                request,
+                0,
             ),
             (
-                flags(Some("15g"), Some("5000")),
-                file(Some("15g"), Some(5000)),
-                (Some("15g"), Some(5000), 0),
+                asked(file, Some("15g"), Some("5000")),
+                (Some("12g"), Some(4096)),
+                default,
+                2,
             ),
             (
-                flags(Some("unlimited"), Some("unlimited")),
-                file(Some("4g"), Some(1)),
-                (None, None, 0),
+                asked(saved, Some("15g"), Some("5000")),
+                (Some("15g"), Some(5000)),
+                saved,
+                0,
             ),
-        ]
-        .map(|(flags, file, (memory, pids, warned))| {
-            (Wanted { flags, file }, (memory, pids), warned)
-        }) {
-            let (limits, warnings) = settle(&wanted, ENGINE).unwrap();
+            (
+                asked(request, Some("15g"), Some("5000")),
+                (Some("15g"), Some(5000)),
+                request,
+                0,
+            ),
+            (
+                asked(request, Some("unlimited"), Some("unlimited")),
+                (None, None),
+                request,
+                0,
+            ),
+        ] {
+            let settled = settle(&asked, ENGINE).unwrap();
+            let origins = settled.origins;
             assert_eq!(
-                (limits.memory, limits.pids, warnings.len()),
-                (holds.0.map(memory), holds.1, warned),
-                "{wanted:?}: {warnings:?}"
+                (
+                    settled.limits.memory,
+                    settled.limits.pids,
+                    settled.warnings.len()
+                ),
+                (limits.0.map(memory), limits.1, warned),
+                "{asked:?}: {:?}",
+                settled.warnings
             );
+            assert_eq!([origins.memory, origins.pids], [origin; 2], "{asked:?}");
         }
     }
 
     #[test]
     fn an_engine_that_tells_nothing_gets_the_limit_of_processes_alone() {
         let engine = EngineSize { cpus: 0, memory: 0 };
-        let (limits, _) = settle(&Wanted::default(), engine).unwrap();
+        let limits = settle(&ResolvedLimits::default(), engine).unwrap().limits;
         assert_eq!(
             (limits.cpus, limits.memory, limits.pids),
             (None, None, Some(4096))
@@ -188,23 +226,26 @@ mod tests {
 
     #[test]
     fn more_processors_than_there_are_is_an_error_of_a_flag_and_a_warning_of_a_file() {
-        let three: Cpus = "3".parse().unwrap();
-        let by_flag = Wanted {
-            flags: Flags {
-                cpus: Some(three),
-                ..Flags::default()
-            },
-            ..Wanted::default()
+        let three = |origin| ResolvedLimits {
+            cpus: Some(Sourced {
+                value: "3".parse().unwrap(),
+                origin,
+            }),
+            ..ResolvedLimits::default()
         };
-        assert_eq!(settle(&by_flag, ENGINE).unwrap_err().code, ExitCode::Usage);
-        let by_file = Wanted {
-            file: config::Limits {
-                cpus: Some(three),
-                ..config::Limits::default()
-            },
-            ..Wanted::default()
-        };
-        let (limits, warnings) = settle(&by_file, ENGINE).unwrap();
-        assert_eq!((limits.cpus, warnings.len()), (None, 1));
+        let refused = settle(&three(Origin::Request), ENGINE).unwrap_err();
+        assert_eq!(refused.code, ExitCode::Usage);
+        for (origin, named) in [
+            (Origin::File, ".amika/config.toml: "),
+            (Origin::Saved, "saved settings: "),
+        ] {
+            let settled = settle(&three(origin), ENGINE).unwrap();
+            assert_eq!((settled.limits.cpus, settled.warnings.len()), (None, 1));
+            assert!(
+                settled.warnings[0].starts_with(named),
+                "{:?}",
+                settled.warnings
+            );
+        }
     }
 }

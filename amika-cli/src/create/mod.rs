@@ -32,8 +32,6 @@ pub use credentials::{
 };
 pub use dry_run::{PlanView, RepositoryView};
 pub use facts::{Facts, MissingImage, gather};
-#[cfg(test)]
-pub use limits::Flags;
 pub use mounts::{refuse_conflicts, refuse_remote_binds};
 pub use network::refuse_missing as refuse_missing_network;
 pub use owner::find as find_owner;

@@ -225,6 +225,7 @@ fn record(
     SandboxRecord {
         repository: repository.cloned(),
         services: settings.services.clone(),
+        origins: Some(settings.origins.clone()),
         setup_script: match &settings.setup {
             Setup::File { path, .. } => Some(SetupScript::Host(path.display().to_string())),
             Setup::Repository(path) => Some(SetupScript::Repository(path.clone())),

@@ -13,8 +13,8 @@ use amika_core::limit::InvalidLimit;
 use amika_core::mount::{HostMount, Mount};
 use amika_core::name::SandboxName;
 use amika_core::port::{HostIp, Publish};
+use amika_core::settings::AskedLimits;
 
-use super::limits::Flags;
 use crate::args::sandbox::CreateArgs;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::host_path;
@@ -93,7 +93,7 @@ pub struct Request {
     /// Capabilities to give.
     pub cap_add: BTreeSet<Capability>,
     /// Limits.
-    pub limits: Flags,
+    pub limits: AskedLimits,
     /// What to run in place of the image's CMD.
     pub command: Vec<String>,
 }
@@ -290,7 +290,7 @@ fn capabilities(names: &[String]) -> Result<BTreeSet<Capability>> {
     names.iter().map(read).collect()
 }
 
-fn limits(args: &CreateArgs) -> Result<Flags> {
+fn limits(args: &CreateArgs) -> Result<AskedLimits> {
     fn read<T: FromStr<Err = InvalidLimit>>(
         flag: &str,
         text: Option<&String>,
@@ -298,7 +298,7 @@ fn limits(args: &CreateArgs) -> Result<Flags> {
         text.map(|text| text.parse().map_err(|error| usage(flag, &error)))
             .transpose()
     }
-    Ok(Flags {
+    Ok(AskedLimits {
         cpus: read("--cpus", args.cpus.as_ref())?,
         memory: read("--memory", args.memory.as_ref())?,
         pids: read("--pids", args.pids.as_ref())?,

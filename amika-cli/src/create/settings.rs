@@ -1,15 +1,17 @@
-//! What holds in the end: flag over file over default, each setting by itself.
+//! What holds in the end: flag over saved settings over file over default, each setting by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use amika_core::capability::{Capabilities, Capability, Purpose};
 use amika_core::config::{ImageChoice, RepoConfig};
 use amika_core::credential::Selection;
+use amika_core::limit::{Limit, Pids};
 use amika_core::mount::{Access, Mount};
 use amika_core::port::{HostIp, Publish};
 use amika_core::service::Service;
+use amika_core::settings::{self, AskedLimits, Layer, Origin, Origins, ResolvedLimits};
 
-use super::limits::{self, EngineSize, Wanted};
+use super::limits::{self, EngineSize};
 use super::request::{HostRights, Image, Request, Setup, parse_preset};
 use crate::error::{CommandError, ExitCode, Result};
 use crate::preset::Preset;
@@ -39,7 +41,7 @@ pub struct Settings {
     /// Whether the agent has a number that nobody else has.
     pub own_uid: bool,
     /// Limits that were asked for.
-    pub wanted: Wanted,
+    pub asked: ResolvedLimits,
     /// Capabilities that were asked for. No configuration of a repository gives any.
     pub cap_add: BTreeSet<Capability>,
     /// Limits that hold, once [`Settings::fit`] has settled them.
@@ -52,6 +54,8 @@ pub struct Settings {
     pub credentials: Selection,
     /// What to run in place of the image's CMD.
     pub command: Vec<String>,
+    /// Who decided what several may decide.
+    pub origins: Origins,
 }
 
 impl Settings {
@@ -82,18 +86,18 @@ impl Settings {
     /// # Errors
     /// [`crate::error::ExitCode::Usage`] where a flag asks for more than the engine has.
     pub fn fit(&mut self, engine: EngineSize) -> Result<Vec<String>> {
-        let (limits, warnings) = limits::settle(&self.wanted, engine)?;
-        self.limits = limits;
-        Ok(warnings)
+        let settled = limits::settle(&self.asked, engine)?;
+        self.limits = settled.limits;
+        self.origins.limits = settled.origins;
+        Ok(settled.warnings)
     }
 }
 
 /// Says what rights a repository's configuration gives to its sandbox that no flag asked for: whoever
 /// clones it may not know.
-pub fn rights_by_configuration(request: &Request, settings: &Settings) -> Option<String> {
-    let is_asked_for = request.image.is_some();
-    let has_rights = settings.has_nested_engine();
-    (has_rights && !is_asked_for).then(|| {
+pub fn rights_by_configuration(settings: &Settings) -> Option<String> {
+    let is_of_file = settings.origins.image == Origin::File;
+    (settings.has_nested_engine() && is_of_file).then(|| {
         format!(
             "{} chooses the preset {}, whose programs have nearly all rights of root on the engine's \
              kernel; if you do not trust this repository, pass `--preset {}`",
@@ -104,20 +108,67 @@ pub fn rights_by_configuration(request: &Request, settings: &Settings) -> Option
     })
 }
 
-/// Joins the flags with the repository's configuration. `script` is the configured setup script's
-/// path once it was found to be usable.
+/// A layer of settings as this program knows them. A preset that does not exist is refused only where it
+/// would decide.
+pub type SettingsLayer = Layer<Result<Image>, Setup>;
+
+/// What the flags say.
+fn asked_for(request: &Request) -> SettingsLayer {
+    Layer {
+        image: request.image.clone().map(Ok),
+        setup_script: request.setup.clone(),
+        env: request.env.clone(),
+        services: None,
+        limits: request.limits,
+    }
+}
+
+/// What a repository's configuration says.
+fn of_file(config: &RepoConfig, script: Option<String>) -> SettingsLayer {
+    let limits = config.sandbox.limits;
+    let image = config.sandbox.image.as_ref().map(|image| &image.value);
+    Layer {
+        image: image.map(|image| match image {
+            ImageChoice::Image(image) => Ok(Image::Other(image.clone())),
+            ImageChoice::Preset(preset) => parse_preset(preset).map(Image::Preset),
+        }),
+        setup_script: script.map(Setup::Repository),
+        env: config.env.clone(),
+        services: (!config.services.is_empty()).then(|| config.services.clone()),
+        limits: AskedLimits {
+            cpus: limits.cpus,
+            memory: limits.memory.map(Limit::At),
+            pids: limits.pids.and_then(Pids::new).map(Limit::At),
+        },
+    }
+}
+
+/// Joins the flags with what is saved for the repository and with its configuration. `script` is the
+/// configured setup script's path once it was found to be usable.
 ///
 /// # Errors
-/// When the configuration names a preset that does not exist.
-pub fn merge(request: &Request, config: &RepoConfig, script: Option<String>) -> Result<Settings> {
-    let image = match (
-        &request.image,
-        config.sandbox.image.as_ref().map(|image| &image.value),
-    ) {
-        (Some(image), _) => image.clone(),
-        (None, Some(ImageChoice::Image(image))) => Image::Other(image.clone()),
-        (None, Some(ImageChoice::Preset(preset))) => Image::Preset(parse_preset(preset)?),
-        (None, None) => Image::Preset(Preset::Coder),
+/// When the preset that is to hold does not exist, and for flags that do not go with the image.
+pub fn merge(
+    request: &Request,
+    saved: SettingsLayer,
+    config: &RepoConfig,
+    script: Option<String>,
+) -> Result<Settings> {
+    let resolved = settings::resolve(asked_for(request), saved, of_file(config, script));
+    let origins = Origins {
+        image: origin(resolved.image.as_ref()),
+        setup_script: origin(resolved.setup_script.as_ref()),
+        env: resolved
+            .env
+            .iter()
+            .map(|(name, value)| (name.clone(), value.origin))
+            .collect(),
+        services: resolved.services.origin,
+        ..Origins::default()
+    };
+    let image = match resolved.image {
+        Some(image) => image.value?,
+        None => Image::Preset(Preset::Coder),
     };
     if request.rights.privileged && image != Image::Preset(Preset::CoderDind) {
         return Err(CommandError::new(
@@ -126,35 +177,35 @@ pub fn merge(request: &Request, config: &RepoConfig, script: Option<String>) -> 
         )
         .hint("give the capabilities that are needed by their names: `--cap-add NAME`"));
     }
-    let setup = match (&request.setup, script) {
-        (Some(setup), _) => setup.clone(),
-        (None, Some(path)) => Setup::Repository(path),
-        (None, None) => Setup::Image,
-    };
-    let mut env = config.env.clone();
-    env.extend(request.env.clone());
+    let setup = resolved.setup_script.map(|setup| setup.value);
     Ok(Settings {
         image,
-        setup,
+        setup: setup.unwrap_or(Setup::Image),
         setup_once: request.setup_once,
-        env,
+        env: resolved
+            .env
+            .into_iter()
+            .map(|(name, value)| (name, value.value))
+            .collect(),
         publish: request.publish.clone(),
-        services: config.services.clone(),
+        services: resolved.services.value,
         port_host_ip: request.port_host_ip,
         expose_opencode: request.expose_opencode,
         network: request.network.clone(),
         own_uid: request.own_uid,
-        wanted: Wanted {
-            flags: request.limits,
-            file: config.sandbox.limits,
-        },
+        asked: resolved.limits,
         cap_add: request.cap_add.clone(),
         limits: Limits::default(),
         mounts: request.mounts.clone(),
         rights: request.rights,
         credentials: request.credentials.clone(),
         command: request.command.clone(),
+        origins,
     })
+}
+
+fn origin<T>(decided: Option<&settings::Sourced<T>>) -> Origin {
+    decided.map(|it| it.origin).unwrap_or_default()
 }
 
 #[cfg(test)]

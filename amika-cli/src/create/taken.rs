@@ -2,12 +2,13 @@
 
 use amika_core::config::{ImageChoice, RepoConfig};
 use amika_core::service::Service;
+use amika_core::settings::{Origin, Sourced};
 use amika_core::trust::{Decision, Trust};
 use amika_core::untrusted::Untrusted;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::request::Request;
+use super::settings::Settings;
 
 /// What a repository's configuration says, or what of it holds; values of variables are left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -103,18 +104,26 @@ impl Taken {
         }
     }
 
-    /// What of a configuration holds: flags win over it.
-    pub fn beside(request: &Request, config: &RepoConfig, script: Option<&str>) -> Self {
+    /// What of a configuration decides: flags and saved settings win over it.
+    pub fn beside(settings: &Settings, config: &RepoConfig, script: Option<&str>) -> Self {
+        let origins = &settings.origins;
         let mut config = config.clone();
-        if request.image.is_some() {
+        if origins.image != Origin::File {
             config.sandbox.image = None;
         }
-        let (limits, flags) = (&mut config.sandbox.limits, &request.limits);
-        limits.cpus = limits.cpus.filter(|_| flags.cpus.is_none());
-        limits.memory = limits.memory.filter(|_| flags.memory.is_none());
-        limits.pids = limits.pids.filter(|_| flags.pids.is_none());
-        config.env.retain(|name, _| !request.env.contains_key(name));
-        Self::of(&config, script.filter(|_| request.setup.is_none()))
+        let (limits, asked) = (&mut config.sandbox.limits, &settings.asked);
+        limits.cpus = limits.cpus.filter(|_| is_of_file(asked.cpus));
+        limits.memory = limits.memory.filter(|_| is_of_file(asked.memory));
+        limits.pids = limits.pids.filter(|_| is_of_file(asked.pids));
+        let is_files = |name: &String| origins.env.get(name) == Some(&Origin::File);
+        config.env.retain(|name, _| is_files(name));
+        if origins.services != Origin::File {
+            config.services.clear();
+        }
+        Self::of(
+            &config,
+            script.filter(|_| origins.setup_script == Origin::File),
+        )
     }
 
     /// Whether it is nothing at all.
@@ -143,6 +152,10 @@ impl Taken {
         })
         .collect()
     }
+}
+
+fn is_of_file<T>(asked: Option<Sourced<T>>) -> bool {
+    asked.is_some_and(|asked| asked.origin == Origin::File)
 }
 
 /// A service with its ports.

@@ -36,6 +36,8 @@ pub mod ref_name;
 #[cfg(feature = "config")]
 pub mod repo_path;
 pub mod service;
+#[cfg(feature = "config")]
+pub mod settings;
 pub mod subnet;
 pub mod tar_time;
 #[cfg(feature = "config")]

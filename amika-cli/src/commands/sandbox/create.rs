@@ -9,6 +9,7 @@ use amika_core::config::{self, RepoConfig};
 use amika_core::credential::Selection;
 use amika_core::name::SandboxName;
 use amika_core::service::HostPort;
+use amika_core::settings::Layer;
 
 use adoption::Unreported;
 pub(super) use report::CreatedView;
@@ -322,18 +323,19 @@ async fn prepare(
     let no_config = RepoConfig::default();
     let config = source.as_ref().map_or(&no_config, |source| &source.config);
     let script = source.as_ref().and_then(|source| source.script.clone());
+    // Saved settings are a server's: for a command there are none.
+    let mut settings = create::merge(request, Layer::silent(), config, script.clone())?;
     let taken = trust.map(|trust| TakenView {
-        taken: Taken::beside(request, config, script.as_deref()),
+        taken: Taken::beside(&settings, config, script.as_deref()),
         trust,
     });
-    let mut settings = create::merge(request, config, script)?;
     if let Some(taken) = &taken {
         say_what_is_taken(taken, &app.out);
         if !taken.trust.lets_sign_ins_in() {
             settings.credentials = Selection::none();
         }
     }
-    if let Some(warning) = create::rights_by_configuration(request, &settings) {
+    if let Some(warning) = create::rights_by_configuration(&settings) {
         app.out.warn(&warning);
     }
     let asked = Asked::of(&settings, create::repository_copy(args));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use amika_core::contract::service::{DOCKERD, OPENCODE};
 use amika_core::credential::Agent;
 use amika_core::label::{Kind, key};
+use amika_core::settings::{Origin, Origins};
 use amika_core::untrusted::Untrusted;
 use amika_core::wire::{Activity, BootRecord, OutOfMemory, Reason, ServiceState, Status};
 use schemars::JsonSchema;
@@ -52,8 +53,13 @@ pub(super) struct InspectView {
     network: Option<String>,
     /// The health check's word.
     health: Option<String>,
+    /// Names of the declared services.
+    services: Vec<String>,
     /// What it may use at most.
     limits: LimitFacts,
+    /// Who decided what flags, saved settings, the repository's file or the default decide; null where it was made
+    /// by a version that did not record it.
+    origins: Option<Origins>,
     /// Which system calls the kernel takes from it.
     seccomp: Seccomp,
     /// Its capabilities.
@@ -229,7 +235,11 @@ pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
         began_with: Beginning::of(&engine, &sandbox).await,
         network: sandbox.container.network.clone(),
         health: sandbox.container.health.clone(),
+        services: (sandbox.record.services.iter())
+            .map(|service| service.name.clone())
+            .collect(),
         limits: sandbox.container.limits,
+        origins: sandbox.record.origins.clone(),
         seccomp: Seccomp::of(sandbox.container.seccomp.as_deref()),
         capabilities: sandbox.container.capabilities.clone(),
         mounts: mounts(&engine, &sandbox, trust).await?,
@@ -265,7 +275,13 @@ fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Resu
         line("Exit code", &code.to_string())?;
     }
     line("Created", &base.created_at.map(created).unwrap_or_default())?;
-    line("Image", &base.image)?;
+    let origins = view.origins.as_ref();
+    let decided = |origin: Option<Origin>| {
+        let origin = origin.map(|origin| format!(" ({origin})"));
+        origin.unwrap_or_default()
+    };
+    let origin = decided(origins.map(|origins| origins.image));
+    line("Image", &format!("{}{origin}", base.image))?;
     if let Some(repository) = &base.repository {
         line("Repository", &repository.name)?;
         line("  from", repository.source.as_deref().unwrap_or_default())?;
@@ -288,7 +304,9 @@ fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Resu
         }
     };
     if let Some(script) = &view.setup_script {
-        line("Setup script", &claimed(script, is_foreign))?;
+        let origin = decided(origins.map(|origins| origins.setup_script));
+        let script = claimed(script, is_foreign);
+        line("Setup script", &format!("{script}{origin}"))?;
     }
     let told = view
         .status
@@ -377,7 +395,18 @@ fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Resu
             ),
         )?;
     }
-    line("Limits", &crate::view::limits(&view.limits))?;
+    if !view.services.is_empty() {
+        let origin = decided(origins.map(|origins| origins.services));
+        let names: Vec<String> = (view.services.iter())
+            .map(|name| Untrusted::new(name).to_string())
+            .collect();
+        line("Services", &format!("{}{origin}", names.join(", ")))?;
+    }
+    for (name, origin) in origins.iter().flat_map(|origins| &origins.env) {
+        line("Variable", &format!("{name} ({origin})"))?;
+    }
+    let limits = origins.map(|origins| origins.limits);
+    line("Limits", &crate::view::limits(&view.limits, limits))?;
     line("Seccomp", view.seccomp.words())?;
     line("Cap added", &view.capabilities.added.join(", "))?;
     line("Cap dropped", &view.capabilities.dropped.join(", "))?;

@@ -39,7 +39,13 @@ fn facts(image: ImageFacts) -> Facts {
 }
 
 fn planned(request: &Request, image: ImageFacts, repository: Option<&Repository>) -> Plan {
-    let settings = merge(request, &RepoConfig::default(), None).expect("settings");
+    let settings = merge(
+        request,
+        amika_core::settings::Layer::silent(),
+        &RepoConfig::default(),
+        None,
+    )
+    .expect("settings");
     plan(&name(), &settings, &facts(image), repository, Vec::new())
 }
 

@@ -1,7 +1,6 @@
 use amika_core::config;
 use pretty_assertions::assert_eq;
 
-use super::super::limits::Flags;
 use super::*;
 
 /// A request by which nothing was asked for.
@@ -21,7 +20,7 @@ pub(in crate::create) fn request() -> Request {
         expose_opencode: false,
         network: None,
         own_uid: false,
-        limits: Flags::default(),
+        limits: AskedLimits::default(),
         cap_add: BTreeSet::new(),
         command: Vec::new(),
     }
@@ -51,10 +50,10 @@ fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
             image: flag,
             ..request()
         };
-        let settings = merge(&request, &file(text), None).expect("settings");
+        let settings = merge(&request, Layer::silent(), &file(text), None).expect("settings");
         assert_eq!(settings.image, expected, "{text}");
         // Nobody is given the rights of an engine unawares.
-        let is_told = rights_by_configuration(&request, &settings).is_some();
+        let is_told = rights_by_configuration(&settings).is_some();
         assert_eq!(is_told, request.image.is_none() && text == dind, "{text}");
     }
     let script = || Some("setup.sh".to_owned());
@@ -67,7 +66,13 @@ fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
             setup: flag,
             ..request()
         };
-        let settings = merge(&request, &RepoConfig::default(), configured).expect("settings");
+        let settings = merge(
+            &request,
+            Layer::silent(),
+            &RepoConfig::default(),
+            configured,
+        )
+        .expect("settings");
         assert_eq!(settings.setup, expected);
     }
 }
@@ -79,7 +84,9 @@ fn variables_are_joined_and_a_flags_value_wins() {
         ..request()
     };
     let config = file("[env]\nA = \"file\"\nB = \"file\"\n");
-    let env = merge(&request, &config, None).expect("settings").env;
+    let env = merge(&request, Layer::silent(), &config, None)
+        .expect("settings")
+        .env;
     let env: Vec<(&str, &str)> = env.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
     assert_eq!(env, [("A", "flag"), ("B", "file"), ("C", "flag")]);
 }
@@ -90,7 +97,7 @@ fn what_reaches_the_host_comes_from_flags_alone() {
     let config = config::parse(text)
         .map(|parsed| parsed.config)
         .unwrap_or_default();
-    let settings = merge(&request(), &config, None).expect("settings");
+    let settings = merge(&request(), Layer::silent(), &config, None).expect("settings");
     assert_eq!(settings.network, None);
     assert!(settings.cap_add.is_empty() && settings.mounts.is_empty());
     assert!(settings.publish.is_empty() && !settings.expose_opencode);
