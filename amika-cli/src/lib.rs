@@ -30,6 +30,7 @@ mod environment;
 mod error;
 mod forward;
 pub mod git;
+mod git_error;
 mod host;
 mod host_path;
 mod image_labels;

@@ -190,7 +190,7 @@ async fn read_config(
             }
             return Ok((RepoConfig::default(), None, None));
         }
-        Err(error) => return Err(error.of_configuration()),
+        Err(error) => return Err(crate::git_error::of_configuration(error)),
     };
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let parsed = config::parse_bytes(&bytes)

@@ -151,7 +151,7 @@ const CONFIG_LIMIT: u64 = 1024 * 1024;
 /// future is dropped; one that leads to this machine is read as a path is. Nothing is written into a repository of the host.
 ///
 /// # Errors
-/// [`GitError`], which converts into a command's error with exit code and hint.
+/// [`GitError`].
 pub async fn open(
     request: Request,
     cwd: &Path,

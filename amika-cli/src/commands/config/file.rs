@@ -82,7 +82,7 @@ impl File {
             && self.path == root.join(config::PATH)
             && let Err(error) = git::entry_beneath(root, config::PATH)
         {
-            return Err(error.of_configuration());
+            return Err(crate::git_error::of_configuration(error));
         }
         read_regular(&self.path).map_err(|error| {
             let failed = failed().caused_by(&error);
