@@ -1,8 +1,8 @@
 //! What a repository that cannot be read or copied is to a command: its exit code, and what to do about it.
 
 use crate::error::{CommandError, ExitCode};
-use crate::git::GitError;
 use crate::output::{shell_path, shell_quote};
+use amika_git::GitError;
 
 /// The error of a repository whose configuration cannot be read: what stands in the file's place is
 /// the user's to mend.

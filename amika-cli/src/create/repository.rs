@@ -9,8 +9,8 @@ use amika_core::trust::Origin;
 
 use crate::args::sandbox::CreateArgs;
 use crate::error::{CommandError, ExitCode, Result};
-use crate::git::{self, GitError, Kind};
 use crate::output::{Printer, Steps, shell_path};
+use amika_git::{self as git, GitError, Kind};
 use amika_host::regular_file::{self, Links};
 
 /// What is wrong with a setup script that a link leads to from elsewhere.

@@ -9,9 +9,9 @@ use amika_core::diagnostic::{Diagnostic, Severity};
 
 use crate::create::SCRIPT_OUTSIDE;
 use crate::error::{CommandError, ExitCode, Result};
-use crate::git::{self, GitError};
 use crate::host_path;
 use crate::output::shell_path;
+use amika_git::{self as git, GitError};
 use amika_host::regular_file::{self, Links};
 
 /// A configuration on disk.

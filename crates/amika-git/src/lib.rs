@@ -60,11 +60,11 @@ use std::sync::{Arc, OnceLock};
 
 pub use children::end_all;
 pub use clone::{Listener, Said};
-pub(crate) use command::NO_BARE;
+pub use command::NO_BARE;
 pub use content::{Entry, Kind};
-pub(crate) use environment::absolute_variable;
+pub use environment::absolute_variable;
 pub use error::GitError;
-pub(crate) use receiver::{Objects, Receiver};
+pub use receiver::{Objects, Receiver};
 pub use size::Size;
 pub use snapshot::Snapshot;
 pub use writer::Owner;
