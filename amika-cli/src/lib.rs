@@ -63,6 +63,7 @@ mod view;
 
 use std::process::ExitCode;
 
+use amika_host::machine::Machine;
 use clap::Parser as _;
 
 use crate::error::CommandError;
@@ -76,6 +77,7 @@ const TEST_RUN: &str = "AMIKA_TEST_RUN";
 struct App {
     out: Printer,
     interrupt: Interrupt,
+    machine: Machine,
 }
 
 /// Runs the program.
@@ -117,6 +119,7 @@ pub fn run() -> ExitCode {
             App {
                 out: out.clone(),
                 interrupt,
+                machine: Machine::of_process(),
             },
         )
         .await

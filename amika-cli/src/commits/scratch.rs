@@ -115,6 +115,7 @@ impl Scratch {
 
     /// Git in it, in a process group of its own.
     fn command(&self, arguments: &[&str]) -> Command {
+        let machine = self.host.repository.machine();
         let mut command = Command::new("git");
         command
             .args(["-c", amika_git::NO_BARE])
@@ -124,7 +125,7 @@ impl Scratch {
             .envs(
                 ["PATH", "GIT_EXEC_PATH", "TMPDIR", "LD_LIBRARY_PATH"]
                     .iter()
-                    .filter_map(|name| Some((*name, amika_git::absolute_variable(name)?))),
+                    .filter_map(|name| Some((*name, amika_git::absolute_variable(machine, name)?))),
             )
             .env("GIT_DIR", self.directory.path())
             .env("GIT_CONFIG_NOSYSTEM", "1")

@@ -78,6 +78,7 @@ use workshop::Workshop;
 use writer::TarWriter;
 
 use amika_host::archive::Report;
+use amika_host::machine::Machine;
 use amika_host::scratch::Scratch;
 
 /// What the flags ask for.
@@ -132,6 +133,7 @@ pub struct Facts {
 pub struct Repository(Arc<Inner>);
 
 struct Inner {
+    machine: Machine,
     facts: Facts,
     plan: Plan,
     /// `.amika/config.toml`, once it was read.
@@ -153,16 +155,28 @@ const CONFIG_LIMIT: u64 = 1024 * 1024;
 /// # Errors
 /// [`GitError`].
 pub async fn open(
+    machine: &Machine,
+    request: Request,
+    cwd: &Path,
+    listener: Listener<'_>,
+) -> Result<Repository, GitError> {
+    let opened = open_untold(machine, request, cwd, listener).await;
+    opened.map_err(|error| error.told(machine.temporary()))
+}
+
+async fn open_untold(
+    machine: &Machine,
     request: Request,
     cwd: &Path,
     listener: Listener<'_>,
 ) -> Result<Repository, GitError> {
     let source = Source::read(request.spec.as_deref(), cwd)?;
-    let scratch =
-        Scratch::new(&std::env::temp_dir()).map_err(GitError::io("write", std::env::temp_dir()))?;
+    let temporary = machine.temporary();
+    let scratch = Scratch::new(temporary).map_err(GitError::io("write", temporary))?;
     let address = match source {
         Source::Directory(directory) => {
-            return blocking(move || local(&request, &directory, scratch)).await;
+            let machine = machine.clone();
+            return blocking(move || local(&machine, &request, &directory, scratch)).await;
         }
         Source::Url(address) => address,
     };
@@ -171,9 +185,9 @@ pub async fn open(
     }
     let (prepared, workshop) = {
         let (request, address, cwd) = (request.clone(), address.clone(), cwd.to_owned());
-        let place = scratch.path().to_owned();
+        let (machine, place) = (machine.clone(), scratch.path().to_owned());
         blocking(move || {
-            let workshop = Workshop::new(&place)?;
+            let workshop = Workshop::new(&machine, &place)?;
             let users = Settings::new(workshop.users(), &[]);
             let prepared = match local_url::path(&rewrite::fetched(&users, &address)) {
                 Some(path) => {
@@ -210,7 +224,8 @@ async fn cloned(
     workshop: Workshop,
     listener: Listener<'_>,
 ) -> Result<(Prepared, Workshop), GitError> {
-    let git_dir = clone::bare(address, scratch, listener).await?;
+    let machine = workshop.machine().clone();
+    let git_dir = clone::bare(&machine, address, scratch, listener).await?;
     let (prepared, workshop) = {
         let (git_dir, address) = (git_dir.clone(), address.to_owned());
         blocking(move || {
@@ -224,7 +239,8 @@ async fn cloned(
         && let Some(commit) = prepared.selection.head.commit()
     {
         // What could not be had is counted, and warned of, when the copy is planned.
-        clone::lfs(address, &git_dir, workshop.nowhere(), commit, listener).await;
+        let nowhere = workshop.nowhere();
+        clone::lfs(&machine, address, &git_dir, nowhere, commit, listener).await;
     }
     Ok((prepared, workshop))
 }
@@ -336,8 +352,13 @@ impl Prepared {
     }
 }
 
-fn local(request: &Request, directory: &Path, scratch: Scratch) -> Result<Repository, GitError> {
-    let workshop = Workshop::new(scratch.path())?;
+fn local(
+    machine: &Machine,
+    request: &Request,
+    directory: &Path,
+    scratch: Scratch,
+) -> Result<Repository, GitError> {
+    let workshop = Workshop::new(machine, scratch.path())?;
     let location = Location::of(directory, &workshop)?;
     let git = location.git();
     let dirty = match request.copy {
@@ -361,7 +382,8 @@ fn local(request: &Request, directory: &Path, scratch: Scratch) -> Result<Reposi
         });
     }
     let mut warnings = Vec::new();
-    let is_dirty = match changes::any(&location, &workshop) {
+    let changed = changes::any(&location, &workshop);
+    let is_dirty = match changed.map_err(|error| error.told(machine.temporary())) {
         // A clean copy needs no index, nor a work tree.
         Err(error @ (GitError::Failed { .. } | GitError::NotUnderstood { .. }))
             if dirty.is_none() =>
@@ -414,6 +436,7 @@ fn finish(
     )?;
     facts.warnings.append(&mut planner.warnings);
     Ok(Repository(Arc::new(Inner {
+        machine: workshop.machine().clone(),
         facts,
         plan,
         config_toml: OnceLock::new(),
@@ -422,6 +445,23 @@ fn finish(
 }
 
 impl Repository {
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, GitError> + Send + 'static,
+    ) -> Result<T, GitError> {
+        let this = self.clone();
+        let done = blocking(move || work(&this.0)).await;
+        done.map_err(|error| error.told(self.0.machine.temporary()))
+    }
+
+    /// An error of writing the archive, which may be one of ours.
+    fn told(&self, error: io::Error) -> io::Error {
+        match error.downcast::<GitError>() {
+            Ok(ours) => ours.told(self.0.machine.temporary()).into(),
+            Err(error) => error,
+        }
+    }
+
     /// What is known of the copy.
     pub fn facts(&self) -> &Facts {
         &self.0.facts
@@ -435,8 +475,9 @@ impl Repository {
         if let Some(read) = self.0.config_toml.get() {
             return Ok(read.clone());
         }
-        let this = self.clone();
-        let read = blocking(move || content::read(&this.0.plan, CONFIG_TOML, CONFIG_LIMIT)).await?;
+        let read = self
+            .blocking(|inner| content::read(&inner.plan, CONFIG_TOML, CONFIG_LIMIT))
+            .await?;
         Ok(self.0.config_toml.get_or_init(|| read).clone())
     }
 
@@ -446,8 +487,9 @@ impl Repository {
     /// [`GitError::Outside`] when it leads out of the repository, [`GitError::TooLarge`] when it has
     /// more than `limit` bytes.
     pub async fn file(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, GitError> {
-        let (this, path) = (self.clone(), path.to_owned());
-        blocking(move || content::read(&this.0.plan, &path, limit)).await
+        let path = path.to_owned();
+        self.blocking(move |inner| content::read(&inner.plan, &path, limit))
+            .await
     }
 
     /// What a path, relative to the repository's root, leads to; `None` when to nothing.
@@ -455,8 +497,9 @@ impl Repository {
     /// # Errors
     /// [`GitError::Outside`] when it leads out of the repository.
     pub async fn entry(&self, path: &str) -> Result<Option<Entry>, GitError> {
-        let (this, path) = (self.clone(), path.to_owned());
-        blocking(move || content::entry(&this.0.plan, &path)).await
+        let path = path.to_owned();
+        self.blocking(move |inner| content::entry(&inner.plan, &path))
+            .await
     }
 
     /// The state to record in the sandbox.
@@ -464,10 +507,9 @@ impl Repository {
     /// # Errors
     /// When git fails.
     pub async fn snapshot(&self) -> Result<Snapshot, GitError> {
-        let this = self.clone();
-        blocking(move || {
-            let Facts { name, source, .. } = &this.0.facts;
-            snapshot::take(&this.0.plan, name, source, this.0.scratch.path())
+        self.blocking(|inner| {
+            let Facts { name, source, .. } = &inner.facts;
+            snapshot::take(&inner.plan, name, source, inner.scratch.path())
         })
         .await
     }
@@ -485,7 +527,7 @@ impl Repository {
         to: &mut dyn io::Write,
     ) -> io::Result<Report> {
         let mut tar = TarWriter::new(owner, prefix, to);
-        let report = emit::archive(&self.0.plan, &mut tar)?;
+        let report = emit::archive(&self.0.plan, &mut tar).map_err(|error| self.told(error))?;
         tar.finish()?;
         Ok(report)
     }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use amika_core::git_files::oid::ObjectFormat;
 
+use amika_host::machine::Machine;
+
 use super::discover::{self, Found};
 use super::error::GitError;
 use super::generated::{self, Format, Generated};
@@ -39,10 +41,15 @@ impl Receiver {
     ///
     /// # Errors
     /// When there is none, it is another user's, its parts do not belong together, or it is not understood.
-    pub fn find(start: &Path) -> Result<Self, GitError> {
-        let temporary = std::env::temp_dir();
-        let scratch = Scratch::new(&temporary).map_err(GitError::io("write", temporary))?;
-        let workshop = Workshop::new(scratch.path())?;
+    pub fn find(machine: &Machine, start: &Path) -> Result<Self, GitError> {
+        let found = Self::find_untold(machine, start);
+        found.map_err(|error| error.told(machine.temporary()))
+    }
+
+    fn find_untold(machine: &Machine, start: &Path) -> Result<Self, GitError> {
+        let temporary = machine.temporary();
+        let scratch = Scratch::new(temporary).map_err(GitError::io("write", temporary))?;
+        let workshop = Workshop::new(machine, scratch.path())?;
         let found = discover::repository(start, workshop.users())?;
         let format = generated::format(&found)?;
         let shallow = generated::shallow(&found.common, format.objects)?;
@@ -52,6 +59,11 @@ impl Receiver {
             shallow,
             users: workshop.users().clone(),
         })))
+    }
+
+    /// What the process was given that it was found by.
+    pub fn machine(&self) -> &Machine {
+        self.0.users.machine()
     }
 
     /// What is shown of it: its work tree, or the git directory of one without.
@@ -137,7 +149,8 @@ impl Receiver {
         };
         let Inner { found, format, .. } = &*self.0;
         // What it borrows is told when a copy is made: here nothing of it goes anywhere.
-        let stores = Stores::open(found, format.objects, &places, &mut Vec::new())?;
+        let stores = Stores::open(found, format.objects, &places, &mut Vec::new());
+        let stores = stores.map_err(|error| error.told(self.machine().temporary()))?;
         Ok(Objects { _stores: stores })
     }
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use amika_host::machine::Machine;
+
 use super::command::Git;
 use super::error::GitError;
 use super::source::Location;
@@ -13,6 +15,7 @@ use super::users::Users;
 
 /// Room to work in.
 pub(super) struct Workshop {
+    machine: Machine,
     scratch: PathBuf,
     nowhere: PathBuf,
     users: Users,
@@ -30,7 +33,7 @@ pub(super) fn nowhere(scratch: &Path) -> Result<PathBuf, GitError> {
 
 impl Workshop {
     /// Makes one in a temporary directory, and reads the user's configuration.
-    pub(super) fn new(scratch: &Path) -> Result<Self, GitError> {
+    pub(super) fn new(machine: &Machine, scratch: &Path) -> Result<Self, GitError> {
         let empty = scratch.join("users.git");
         for directory in ["objects", "refs"] {
             let directory = empty.join(directory);
@@ -43,12 +46,18 @@ impl Workshop {
         }
         let nowhere = nowhere(scratch)?;
         Ok(Self {
+            machine: machine.clone(),
             scratch: scratch.to_owned(),
             nowhere,
-            users: Users::read(&Git::on(&empty, None))?,
+            users: Users::read(machine, &Git::on(machine, &empty, None))?,
             numbers: AtomicUsize::new(0),
             known: Mutex::default(),
         })
+    }
+
+    /// What the process was given.
+    pub(super) fn machine(&self) -> &Machine {
+        &self.machine
     }
 
     /// The temporary directory.
@@ -71,8 +80,8 @@ impl Workshop {
         if includes.is_empty() {
             return Ok(self.users.clone());
         }
-        let git = Git::on(&self.scratch.join("users.git"), None);
-        Users::read(&git.with_includes(includes))
+        let git = Git::on(&self.machine, &self.scratch.join("users.git"), None);
+        Users::read(&self.machine, &git.with_includes(includes))
     }
 
     /// A name that nothing in the temporary directory has yet.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use amika_git::{self as git, Copy, GitError, Owner, Repository, Request};
+use amika_host::machine::Machine;
 use sha2::{Digest as _, Sha256};
 
 pub(crate) const DIRTY: Copy = Copy::Dirty {
@@ -190,7 +191,12 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 pub(crate) fn open(request: Request) -> Result<Repository, GitError> {
-    runtime().block_on(git::open(request, Path::new("/"), &|_| {}))
+    runtime().block_on(git::open(
+        &Machine::of_process(),
+        request,
+        Path::new("/"),
+        &|_| {},
+    ))
 }
 
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
