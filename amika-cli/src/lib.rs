@@ -29,7 +29,7 @@ mod engine;
 mod environment;
 mod error;
 mod forward;
-pub mod git;
+mod git_error;
 mod host;
 mod host_path;
 mod image_labels;
@@ -63,6 +63,7 @@ mod view;
 
 use std::process::ExitCode;
 
+use amika_host::machine::Machine;
 use clap::Parser as _;
 
 use crate::error::CommandError;
@@ -76,6 +77,7 @@ const TEST_RUN: &str = "AMIKA_TEST_RUN";
 struct App {
     out: Printer,
     interrupt: Interrupt,
+    machine: Machine,
 }
 
 /// Runs the program.
@@ -117,13 +119,14 @@ pub fn run() -> ExitCode {
             App {
                 out: out.clone(),
                 interrupt,
+                machine: Machine::of_process(),
             },
         )
         .await
     });
     // A thread that waits for standard input may never return.
     runtime.shutdown_background();
-    git::end_all();
+    amika_git::end_all();
     amika_host::scratch::end();
     finish(&out, result)
 }

@@ -6,8 +6,9 @@ use amika_core::label::{Repository, RepositorySource};
 
 use super::name::Format;
 use crate::error::{CommandError, ExitCode, Result};
-use crate::git::{GitError, Receiver};
 use crate::output::shell_path;
+use amika_git::{GitError, Receiver};
+use amika_host::machine::Machine;
 
 /// A repository of this machine.
 #[derive(Clone, Debug)]
@@ -30,8 +31,8 @@ impl Host {
     /// # Errors
     /// [`ExitCode::Repository`] when there is none, one that cannot be written to from here, or one whose parts
     /// belong to another.
-    pub fn find(start: &Path) -> Result<Self> {
-        let repository = Receiver::find(start).map_err(refused)?;
+    pub fn find(machine: &Machine, start: &Path) -> Result<Self> {
+        let repository = Receiver::find(machine, start).map_err(refused)?;
         let top = repository.root().to_owned();
         if repository
             .has_table()

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::process::Command;
 
 use amika_core::label::Repository;
+use amika_host::machine::Machine;
 use futures_util::StreamExt as _;
 
 use super::*;
@@ -65,7 +66,7 @@ impl Stage {
     }
 
     fn host(&self) -> Host {
-        Host::find(&self.at("host")).unwrap()
+        Host::find(&Machine::of_process(), &self.at("host")).unwrap()
     }
 
     fn agent(&self) -> Agent {
@@ -283,13 +284,13 @@ fn every_kind_of_repository_is_pulled_into() {
         &host,
         &["worktree", "add", "-q", "../linked", "-b", "linked"],
     );
-    let linked = Host::find(&stage.at("linked")).unwrap();
+    let linked = Host::find(&Machine::of_process(), &stage.at("linked")).unwrap();
     pull_into(&linked, &stage.agent(), &[], MAX).unwrap();
     assert_eq!(stage.host_ref("amika-box/main"), tip);
 
     git(&stage.at("."), &["clone", "-q", "--bare", "host", "bare"]);
     pull_into(
-        &Host::find(&stage.at("bare/objects")).unwrap(),
+        &Host::find(&Machine::of_process(), &stage.at("bare/objects")).unwrap(),
         &stage.agent(),
         &[],
         MAX,
@@ -317,7 +318,13 @@ fn every_kind_of_repository_is_pulled_into() {
         repository: stage.at("inside"),
         ..stage.agent()
     };
-    pull_into(&Host::find(&stage.at("shallow")).unwrap(), &agent, &[], MAX).unwrap();
+    pull_into(
+        &Host::find(&Machine::of_process(), &stage.at("shallow")).unwrap(),
+        &agent,
+        &[],
+        MAX,
+    )
+    .unwrap();
     assert_eq!(
         git(&stage.at("shallow"), &["rev-parse", "amika-box/main"]),
         tip
@@ -538,7 +545,9 @@ fn two_names_that_are_one_file_are_told_apart() {
 fn repositories_that_cannot_take_it_are_refused_with_the_way_round() {
     let stage = Stage::new(&[]);
     assert_eq!(
-        Host::find(&stage.at(".")).unwrap_err().code,
+        Host::find(&Machine::of_process(), &stage.at("."))
+            .unwrap_err()
+            .code,
         ExitCode::Repository
     );
     let config = stage.at("host/.git/config");
@@ -554,14 +563,16 @@ fn repositories_that_cannot_take_it_are_refused_with_the_way_round() {
         ("[core\n", "is not understood"),
     ] {
         std::fs::write(&config, text).unwrap();
-        let error = Host::find(&stage.at("host")).unwrap_err();
+        let error = Host::find(&Machine::of_process(), &stage.at("host")).unwrap_err();
         assert!(error.message.contains(part), "{error:?}");
     }
     std::fs::remove_file(&config).unwrap();
     let pipe = Command::new("mkfifo").arg(&config).status().unwrap();
     assert!(pipe.success());
     assert_eq!(
-        Host::find(&stage.at("host")).unwrap_err().code,
+        Host::find(&Machine::of_process(), &stage.at("host"))
+            .unwrap_err()
+            .code,
         ExitCode::Repository
     );
 }
@@ -593,7 +604,9 @@ fn the_repository_is_the_one_that_the_sandbox_was_made_from() {
         ("host", &made_from("/nowhere"), false),
         ("host", &made_from("."), false),
     ] {
-        let checked = Host::find(&stage.at(name)).unwrap().must_be_of("box", of);
+        let checked = Host::find(&Machine::of_process(), &stage.at(name))
+            .unwrap()
+            .must_be_of("box", of);
         assert_eq!(checked.is_ok(), is, "{name} {of:?}: {checked:?}");
     }
 }

@@ -9,8 +9,9 @@ use amika_core::trust::Origin;
 
 use crate::args::sandbox::CreateArgs;
 use crate::error::{CommandError, ExitCode, Result};
-use crate::git::{self, GitError, Kind};
 use crate::output::{Printer, Steps, shell_path};
+use amika_git::{self as git, GitError, Kind};
+use amika_host::machine::Machine;
 use amika_host::regular_file::{self, Links};
 
 /// What is wrong with a setup script that a link leads to from elsewhere.
@@ -58,7 +59,12 @@ pub fn copy(args: &CreateArgs) -> git::Copy {
 /// # Errors
 /// [`ExitCode::Repository`] when it cannot be read, [`ExitCode::Usage`] when its configuration is
 /// no TOML, or names a setup script that cannot be used and no flag names another.
-pub async fn open(args: &CreateArgs, out: &Printer, steps: &mut Steps) -> Result<Option<Source>> {
+pub async fn open(
+    args: &CreateArgs,
+    machine: &Machine,
+    out: &Printer,
+    steps: &mut Steps,
+) -> Result<Option<Source>> {
     let Some(spec) = &args.git else {
         return Ok(None);
     };
@@ -68,7 +74,7 @@ pub async fn open(args: &CreateArgs, out: &Printer, steps: &mut Steps) -> Result
         new_branch: args.new_branch.clone(),
         copy: copy(args),
     };
-    let cwd = std::env::current_dir().map_err(|error| {
+    let cwd = machine.directory().map_err(|error| {
         CommandError::new(ExitCode::Repository, "the current directory cannot be read")
             .caused_by(&error)
     })?;
@@ -82,7 +88,7 @@ pub async fn open(args: &CreateArgs, out: &Printer, steps: &mut Steps) -> Result
             }
         }
     };
-    let repository = git::open(request, &cwd, &show).await?;
+    let repository = git::open(machine, request, cwd, &show).await?;
     if let Ok(mut steps) = shared.lock() {
         steps.finish(&repository.facts().source);
     }
@@ -190,7 +196,7 @@ async fn read_config(
             }
             return Ok((RepoConfig::default(), None, None));
         }
-        Err(error) => return Err(error.of_configuration()),
+        Err(error) => return Err(crate::git_error::of_configuration(error)),
     };
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let parsed = config::parse_bytes(&bytes)

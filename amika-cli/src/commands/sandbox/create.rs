@@ -310,7 +310,7 @@ async fn prepare(
     create::refuse_remote_binds(&request.mounts, engine.is_local())?;
     create::refuse_conflicts(&request.mounts, None)?;
     create::refuse_missing_network(&engine, request.network.as_deref()).await?;
-    let mut source = create::open_repository(args, &app.out, steps).await?;
+    let mut source = create::open_repository(args, &app.machine, &app.out, steps).await?;
     let clone = source.as_ref().map(Source::label);
     create::refuse_conflicts(
         &request.mounts,

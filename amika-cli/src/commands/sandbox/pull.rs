@@ -99,7 +99,7 @@ pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
         ));
     }
     let start = args.repo.as_deref().unwrap_or(Path::new("."));
-    let host = Host::find(start)?;
+    let host = Host::find(&app.machine, start)?;
     host.must_be_of(name, repository)?;
     sandbox.must_run()?;
     let inside = Inside::new(

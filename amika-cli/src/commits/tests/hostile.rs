@@ -83,8 +83,8 @@ fn nothing_is_written_into_a_repository_that_another_names() {
         make(&stage);
         let victims = ["host", "linked", "apart", "bare.git"];
         let before = victims.map(|victim| all_of(&stage.at(victim)));
-        let pulled =
-            Host::find(&stage.at("pr")).and_then(|host| pull_into(&host, &stage.agent(), &[], MAX));
+        let pulled = Host::find(&Machine::of_process(), &stage.at("pr"))
+            .and_then(|host| pull_into(&host, &stage.agent(), &[], MAX));
         let error = pulled.expect_err(form);
         assert_eq!(error.code, ExitCode::Repository, "{form}: {error:?}");
         assert!(!error.hints.iter().any(|hint| hint.contains("--git")));
@@ -99,12 +99,12 @@ fn a_repository_that_knows_its_work_tree_elsewhere_is_pulled_into() {
     let tip = stage.commit("box", "second");
     let root = stage.at(".");
     git(&root, &["init", "-q", "--separate-git-dir=apart", "tree"]);
-    let refused = Host::find(&stage.at("tree")).unwrap_err();
+    let refused = Host::find(&Machine::of_process(), &stage.at("tree")).unwrap_err();
     assert!(refused.hints[0].contains("core.worktree"), "{refused:?}");
     let worktree = stage.at("tree");
     let worktree = worktree.to_str().unwrap();
     git(&stage.at("tree"), &["config", "core.worktree", worktree]);
-    let host = Host::find(&stage.at("tree")).unwrap();
+    let host = Host::find(&Machine::of_process(), &stage.at("tree")).unwrap();
     assert_eq!(host.top, stage.at("tree"));
     pull_into(&host, &stage.agent(), &[], MAX).unwrap();
     assert_eq!(
@@ -119,7 +119,7 @@ fn a_repository_that_knows_its_work_tree_elsewhere_is_pulled_into() {
     let allowed = [&["-c", "protocol.file.allow=always"][..], &add].concat();
     git(&stage.at("host"), &allowed);
     let tip = stage.commit("box", "third");
-    let host = Host::find(&stage.at("host/sub")).unwrap();
+    let host = Host::find(&Machine::of_process(), &stage.at("host/sub")).unwrap();
     assert_eq!(host.top, stage.at("host/sub"));
     pull_into(&host, &stage.agent(), &[], MAX).unwrap();
     let sub = stage.at("host/sub");
@@ -142,7 +142,7 @@ fn a_repository_that_git_would_not_take_is_refused() {
         ),
     ] {
         std::fs::write(stage.at("host/.git/config"), format!("{config}{more}")).unwrap();
-        let error = Host::find(&stage.at("host")).unwrap_err();
+        let error = Host::find(&Machine::of_process(), &stage.at("host")).unwrap_err();
         assert_eq!(error.code, ExitCode::Repository);
         assert!(error.message.contains(part), "{error:?}");
     }
@@ -188,7 +188,7 @@ fn a_fifo_in_any_place_of_the_repository_is_not_waited_for() {
         std::fs::create_dir_all(at.parent().unwrap()).unwrap();
         assert!(Command::new("mkfifo").arg(&at).status().unwrap().success());
         let before = all_names(&common);
-        let pulled = Host::find(&stage.at("host"))
+        let pulled = Host::find(&Machine::of_process(), &stage.at("host"))
             .and_then(|host| pull_into(&host, &stage.agent(), &[], MAX));
         assert_eq!(pulled.is_err(), is_refused, "{place}: {pulled:?}");
         if let Err(error) = pulled {
@@ -221,7 +221,7 @@ fn what_the_repository_borrows_counts_and_stays_as_it_is() {
     );
     let before = all_of(&stage.at("host"));
     let tip = stage.commit("box", "second");
-    let host = Host::find(&stage.at("shared")).unwrap();
+    let host = Host::find(&Machine::of_process(), &stage.at("shared")).unwrap();
     pull_into(&host, &stage.agent(), &[], MAX).unwrap();
     let shared = stage.at("shared");
     assert_eq!(git(&shared, &["rev-parse", "amika-box/main"]), tip);
