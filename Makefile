@@ -54,7 +54,7 @@ bench-init: build ## Give amikad, tini, dumb-init and catatonit the same cases; 
 scale: preset ## Make 50 sandboxes with 5 services each and measure the list of them
 	@scripts/scale "$(AMIKA)"
 
-lint: ## Formatting, clippy, licences, shell scripts
+lint: ## Formatting, clippy, licences, shell scripts, the picture of the crates
 	@scripts/lint
 
 engine: ## Make sure that a Docker Engine answers
