@@ -55,6 +55,7 @@ mod pull;
 mod repositories;
 mod services;
 mod setup;
+mod texts;
 mod unsaved;
 mod volumes;
 mod wait;

@@ -177,7 +177,7 @@ impl Request {
 /// # Errors
 /// [`ExitCode::Usage`], with the nearest name that would do.
 pub fn parse_name(text: &str) -> Result<SandboxName> {
-    text.parse().map_err(|error| usage("--name", &error))
+    SandboxName::for_new(text).map_err(|error| usage("--name", &error))
 }
 
 /// Reads a preset's name.

@@ -24,7 +24,7 @@ pub(super) struct Renamed {
 }
 
 pub(super) async fn run(args: &RenameArgs, app: &App) -> Result<()> {
-    let new: SandboxName = args.new_name.parse().map_err(|error| {
+    let new = SandboxName::for_new(&args.new_name).map_err(|error| {
         CommandError::new(
             ExitCode::Usage,
             format!("\"{}\" cannot be a sandbox's name", args.new_name),
