@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt as _;
 
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::output::Steps;
 use amika_engine::Engine;
 
@@ -27,8 +27,8 @@ pub async fn pull(engine: &Engine, reference: &str, steps: &mut Steps) -> Result
             Ok(_) => {}
             Err(error) => {
                 steps.fail(reference);
-                return Err(CommandError::new(
-                    ExitCode::Image,
+                return Err(Error::new(
+                    Kind::Image,
                     format!("image `{reference}` is not on the engine and cannot be pulled"),
                 )
                 .caused_by(&error)

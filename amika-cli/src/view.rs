@@ -8,8 +8,9 @@ use amika_core::wire::{ServiceState, Status};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::output::{Printer, human_size};
+use crate::output::Printer;
 use crate::sandbox::{Sandbox, State};
+use amika_core::text::human_size;
 use amika_engine::{ContainerState, LimitFacts, PublishedPort};
 
 /// A sandbox.

@@ -3,7 +3,7 @@
 use amika_core::config;
 use amika_core::limit::{self, Cpus, Limit, Memory, Pids};
 
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use amika_engine::Limits;
 
 /// What was asked for.
@@ -40,7 +40,7 @@ pub struct EngineSize {
 /// A file cannot raise a limit above the default, since whoever wrote it may be unknown: only a flag can.
 ///
 /// # Errors
-/// [`ExitCode::Usage`] where a flag asks for more processors than there are.
+/// [`Kind::Invalid`] where a flag asks for more processors than there are.
 pub fn settle(wanted: &Wanted, engine: EngineSize) -> Result<(Limits, Vec<String>)> {
     let mut warnings = Vec::new();
     let default = limit::default_memory(engine.memory);
@@ -87,8 +87,8 @@ fn cpus(wanted: &Wanted, engine: i64, warnings: &mut Vec<String>) -> Result<Opti
         return Ok(Some(cpus));
     }
     if wanted.flags.cpus.is_some() {
-        return Err(CommandError::new(
-            ExitCode::Usage,
+        return Err(Error::new(
+            Kind::Invalid,
             format!("--cpus {cpus}: the engine has {engine}"),
         )
         .hint(format!("name at most {engine}, or leave the limit out")));
@@ -196,7 +196,7 @@ mod tests {
             },
             ..Wanted::default()
         };
-        assert_eq!(settle(&by_flag, ENGINE).unwrap_err().code, ExitCode::Usage);
+        assert_eq!(settle(&by_flag, ENGINE).unwrap_err().kind, Kind::Invalid);
         let by_file = Wanted {
             file: config::Limits {
                 cpus: Some(three),

@@ -8,8 +8,9 @@ use amika_core::label;
 use amika_core::trust::Origin;
 
 use crate::args::sandbox::CreateArgs;
-use crate::error::{CommandError, ExitCode, Result};
-use crate::output::{Printer, Steps, shell_path};
+use crate::error::{self, Error, Result};
+use crate::output::{Printer, Steps};
+use amika_core::text::shell_path;
 use amika_git::{self as git, GitError, Kind};
 use amika_host::machine::Machine;
 use amika_host::regular_file::{self, Links};
@@ -57,7 +58,7 @@ pub fn copy(args: &CreateArgs) -> git::Copy {
 /// Opens the repository that `--git` names, and reads its configuration.
 ///
 /// # Errors
-/// [`ExitCode::Repository`] when it cannot be read, [`ExitCode::Usage`] when its configuration is
+/// [`error::Kind::Repository`] when it cannot be read, [`error::Kind::Invalid`] when its configuration is
 /// no TOML, or names a setup script that cannot be used and no flag names another.
 pub async fn open(
     args: &CreateArgs,
@@ -75,8 +76,11 @@ pub async fn open(
         copy: copy(args),
     };
     let cwd = machine.directory().map_err(|error| {
-        CommandError::new(ExitCode::Repository, "the current directory cannot be read")
-            .caused_by(&error)
+        Error::new(
+            error::Kind::Repository,
+            "the current directory cannot be read",
+        )
+        .caused_by(&error)
     })?;
     steps.begin("repository");
     let shared = Mutex::new(steps);
@@ -196,7 +200,7 @@ async fn read_config(
             }
             return Ok((RepoConfig::default(), None, None));
         }
-        Err(error) => return Err(crate::git_error::of_configuration(error)),
+        Err(error) => return Err(amika_sandbox::git_error::of_configuration(error)),
     };
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let parsed = config::parse_bytes(&bytes)
@@ -226,7 +230,7 @@ async fn read_config(
 }
 
 /// The error of a setup script that cannot be run.
-fn script_refused(text: &str, problem: &Diagnostic) -> CommandError {
+fn script_refused(text: &str, problem: &Diagnostic) -> Error {
     crate::output::diagnostic::refusal(config::PATH, text, std::slice::from_ref(problem)).hint(
         "mend it in the repository and commit it, or pass `--setup-script FILE` or `--no-setup`",
     )

@@ -11,7 +11,7 @@ use amika_core::service::Service;
 
 use super::limits::{self, EngineSize, Wanted};
 use super::request::{HostRights, Image, Request, Setup, parse_preset};
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::preset::Preset;
 use amika_engine::Limits;
 
@@ -80,7 +80,7 @@ impl Settings {
     /// Settles what the sandbox may use at most; returns what to warn of.
     ///
     /// # Errors
-    /// [`crate::error::ExitCode::Usage`] where a flag asks for more than the engine has.
+    /// [`crate::error::Kind::Invalid`] where a flag asks for more than the engine has.
     pub fn fit(&mut self, engine: EngineSize) -> Result<Vec<String>> {
         let (limits, warnings) = limits::settle(&self.wanted, engine)?;
         self.limits = limits;
@@ -120,8 +120,8 @@ pub fn merge(request: &Request, config: &RepoConfig, script: Option<String>) -> 
         (None, None) => Image::Preset(Preset::Coder),
     };
     if request.rights.privileged && image != Image::Preset(Preset::CoderDind) {
-        return Err(CommandError::new(
-            ExitCode::Usage,
+        return Err(Error::new(
+            Kind::Invalid,
             format!("`--privileged` is for the preset {}", Preset::CoderDind),
         )
         .hint("give the capabilities that are needed by their names: `--cap-add NAME`"));

@@ -5,7 +5,7 @@ use amika_core::untrusted::Untrusted;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use super::page::indented;
-use crate::error::{CommandError, ExitCode};
+use crate::error::{Error, Kind};
 
 /// Characters of a path that are shown: the longest that Linux opens.
 const PATH_SHOWN: usize = 4096;
@@ -18,16 +18,16 @@ pub(super) fn render(path: &str, text: &str, diagnostic: &Diagnostic, colours: b
 
 /// The error of a file that cannot be used. What is wrong first is the error's own sentence, with the
 /// place; the lines that it is about stand below, and further findings after them.
-pub(crate) fn refusal(path: &str, text: &str, problems: &[Diagnostic]) -> CommandError {
+pub(crate) fn refusal(path: &str, text: &str, problems: &[Diagnostic]) -> Error {
     let Some((first, others)) = problems.split_first() else {
-        return CommandError::new(ExitCode::Usage, format!("{path} cannot be used"));
+        return Error::new(Kind::Invalid, format!("{path} cannot be used"));
     };
     let shown = Untrusted::new(path).within(PATH_SHOWN);
     let message = format!("{shown}:{}:{}: {}", first.line, first.column, first.message);
     let untitled = Group::with_level(level(first));
     let mut excerpts = vec![draw(untitled, path, text, first, false)];
     excerpts.extend(others.iter().map(|other| render(path, text, other, false)));
-    CommandError::new(ExitCode::Usage, message)
+    Error::new(Kind::Invalid, message)
         .excerpt(excerpts.join("\n"))
         .detail("line", first.line)
         .detail("column", first.column)

@@ -5,11 +5,11 @@ use std::fmt;
 use anstyle::AnsiColor;
 
 use super::page::indented;
-use crate::error::CommandError;
+use crate::error::Error;
 
 /// Displays an error as `error:`, `caused by:` and `hint:` lines.
 pub(super) struct Rendered<'a> {
-    pub(super) error: &'a CommandError,
+    pub(super) error: &'a Error,
     /// Whether what to do next is said, too.
     pub(super) hints: bool,
 }
@@ -37,11 +37,11 @@ impl fmt::Display for Rendered<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ExitCode;
+    use crate::error::Kind;
 
     #[test]
     fn hints_can_be_left_out_and_causes_cannot() {
-        let error = CommandError::new(ExitCode::Failure, "it failed")
+        let error = Error::new(Kind::Failure, "it failed")
             .cause("a reason")
             .hint("try again");
         let render = |hints| {

@@ -3,11 +3,12 @@
 mod ask;
 pub(crate) mod diagnostic;
 mod error;
+mod failure;
+mod fill;
 mod log_text;
 mod page;
 mod progress;
 mod table;
-mod text;
 
 use std::io::{IsTerminal as _, Write};
 use std::sync::Arc;
@@ -16,14 +17,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use amika_core::diagnostic::Diagnostic;
 use serde::Serialize;
 
-use crate::error::{CommandError, Result};
+use crate::error::{Error, Result};
 
+pub use failure::{ErrorDocument, exit_code, to_json as error_json};
+pub use fill::fill;
 pub use log_text::LogText;
 pub use page::Page;
 pub use progress::Steps;
 pub use table::Table;
 pub use table::room;
-pub use text::{fill, human_age, human_duration, human_size, shell_path, shell_quote};
 
 /// Says something that must not be overlooked, for who has no printer: quiet or not, it is the same.
 pub fn warn(message: &str) {
@@ -180,15 +182,15 @@ impl Printer {
 
     /// Prints a failed command; a quiet one without hints for people, of which a program's document
     /// keeps its own.
-    pub fn error(&self, error: &CommandError) {
+    pub fn error(&self, error: &Error) {
         if self.json {
             let mut out = std::io::stdout().lock();
             let mut page = Page::json(&mut out);
             // A standard output that cannot be written leaves nobody to tell.
             let _ = if self.lines.load(Ordering::Relaxed) {
-                writeln!(page, "{}", error.to_json())
+                writeln!(page, "{}", error_json(error))
             } else {
-                writeln!(page, "{:#}", error.to_json())
+                writeln!(page, "{:#}", error_json(error))
             };
         }
         let _ = write!(
@@ -223,8 +225,8 @@ fn forgive_broken_pipe(error: &std::io::Error) -> Result<()> {
     if error.kind() == std::io::ErrorKind::BrokenPipe {
         return Ok(());
     }
-    Err(CommandError::new(
-        crate::error::ExitCode::Failure,
+    Err(Error::new(
+        crate::error::Kind::Failure,
         "standard output cannot be written",
     )
     .caused_by(error))

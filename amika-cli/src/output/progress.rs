@@ -7,7 +7,7 @@ use amika_core::untrusted::{Untrusted, steers};
 use anstyle::AnsiColor;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use super::human_duration;
+use amika_core::text::human_duration;
 
 /// Characters of a program's line that are shown while it runs; its log has all of it.
 const LINE: usize = 2_000;

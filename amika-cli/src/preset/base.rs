@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt as _;
 
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::output::Steps;
 use amika_engine::Engine;
 
@@ -35,8 +35,8 @@ pub(super) async fn find(
     let mut progress = std::pin::pin!(engine.pull_image(FROM_REGISTRY, None));
     while let Some(item) = progress.next().await {
         if let Err(error) = item {
-            return Err(CommandError::new(
-                ExitCode::Image,
+            return Err(Error::new(
+                Kind::Image,
                 format!("no base image: `{FROM_REGISTRY}` cannot be pulled, and there is no local `{LOCAL}`"),
             )
             .caused_by(&error)

@@ -39,6 +39,8 @@ pub mod service;
 pub mod subnet;
 pub mod tar_time;
 #[cfg(feature = "config")]
+pub mod text;
+#[cfg(feature = "config")]
 pub mod trust;
 pub mod tunnel;
 pub mod untrusted;
