@@ -3,8 +3,8 @@
 use futures_util::StreamExt as _;
 
 use crate::error::{Error, Kind, Result};
-use crate::output::Steps;
 use amika_engine::Engine;
+use amika_sandbox::progress::Steps;
 
 /// Pulls an image with docker's own sign-in.
 ///

@@ -8,10 +8,10 @@ use futures_util::StreamExt as _;
 
 use crate::daemon::{Client, ClientError, LogPart, read_boot_record};
 use crate::error::{Error, Kind, Result};
-use crate::interrupt::Interrupt;
-use crate::output::Steps;
 use crate::sandbox::{Sandbox, deleted_meanwhile};
 use amika_engine::{ContainerState, Engine};
+use amika_sandbox::cancel::Cancel;
+use amika_sandbox::progress::Steps;
 
 /// What is waited for besides setup, when the user gives no time.
 const REST: Duration = Duration::from_mins(1);
@@ -65,7 +65,7 @@ pub async fn wait(
     anew: bool,
     timeout: Option<Duration>,
     steps: &mut Steps,
-    interrupt: &Interrupt,
+    cancel: &Cancel,
 ) -> Result<Ready> {
     let begun = Instant::now();
     let mut waiting = Waiting {
@@ -79,7 +79,7 @@ pub async fn wait(
     };
     tokio::select! {
         result = waiting.run(begun, timeout) => result,
-        () = interrupt.requested() => {
+        () = cancel.requested() => {
             Err(Error::new(Kind::Canceled, format!("interrupted; sandbox \"{name}\" goes on by itself")))
         }
     }

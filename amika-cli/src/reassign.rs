@@ -17,13 +17,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::{self, Error, Result};
-use crate::interrupt::Interrupt;
 use crate::lock::FileLock;
 use crate::ports;
 use crate::sandbox::Sandbox;
 use crate::trust::RecordKey;
 use crate::view::{self, PortView};
 use amika_engine::{ContainerFacts, ContainerState, ContainerSummary, Engine, EngineError};
+use amika_sandbox::cancel::Cancel;
 
 /// What the name of the container that takes over ends with, until it has taken over.
 const NEXT: &str = ".reassign";
@@ -51,7 +51,7 @@ pub async fn start(
     engine: &Engine,
     sandbox: &Sandbox,
     taken: HostPort,
-    interrupt: &Interrupt,
+    cancel: &Cancel,
 ) -> Result<Vec<Moved>> {
     let name = &sandbox.name;
     let image = format!(
@@ -61,7 +61,7 @@ pub async fn start(
     );
     let made = tokio::select! {
         made = make(engine, sandbox, &image, taken) => made,
-        () = interrupt.requested() => Err(Error::new(
+        () = cancel.requested() => Err(Error::new(
             error::Kind::Canceled,
             format!("interrupted; sandbox \"{name}\" is as it was"),
         )),

@@ -8,9 +8,9 @@ use toml_edit::{Array, DocumentMut, Item, Value};
 
 use crate::error::{Error, Kind, Result};
 use crate::lock::FileLock;
-use crate::output::Printer;
 use amika_host::private_file;
 use amika_host::regular_file::{self, Links};
+use amika_sandbox::progress::Progress;
 
 /// Environment variable that wins over the file's `trust`.
 pub const TRUST: &str = "AMIKA_TRUST";
@@ -24,12 +24,12 @@ pub fn path() -> PathBuf {
 ///
 /// # Errors
 /// [`Kind::Invalid`] with the place of what is wrong, and for a file that cannot be read.
-pub fn read(out: &Printer) -> Result<UserConfig> {
+pub fn read(out: &dyn Progress) -> Result<UserConfig> {
     let path = path();
     let text = text(&path)?;
     let (config, warnings) = parse(&path, &text)?;
     for warning in &warnings {
-        out.diagnostic(&path.display().to_string(), &text, warning);
+        out.finding(&path.display().to_string(), &text, warning);
     }
     Ok(config)
 }
@@ -96,7 +96,7 @@ type Parsed = (UserConfig, Vec<amika_core::diagnostic::Diagnostic>);
 
 fn parse(path: &Path, text: &str) -> Result<Parsed> {
     user::parse(text).map_err(|problems| {
-        crate::output::diagnostic::refusal(&path.display().to_string(), text, &problems)
+        amika_sandbox::finding::refusal(&path.display().to_string(), text, &problems)
             .hint("these are your own settings: mend the file")
     })
 }

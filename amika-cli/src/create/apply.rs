@@ -16,14 +16,14 @@ use super::volume_root;
 use crate::deliver::Fault;
 use crate::error::{self, Error, Result};
 use crate::inject::Injection;
-use crate::interrupt::Interrupt;
 use crate::networks;
-use crate::output::{Printer, Steps};
 use crate::overlay;
 use crate::ports;
 use crate::sandbox::{Sandbox, State};
 use amika_engine::{ContainerFacts, Engine, EngineError};
 use amika_git as git;
+use amika_sandbox::cancel::Cancel;
+use amika_sandbox::progress::{Progress, Steps};
 
 /// Settles host ports anew without those that the engine refused.
 pub type Settle<'a> = dyn Fn(&BTreeSet<HostPort>) -> Result<Vec<Binding>, ResolveError> + Sync + 'a;
@@ -51,13 +51,13 @@ pub struct Job<'a> {
 /// Those of the steps; [`error::Kind::Canceled`].
 pub async fn apply(
     job: &mut Job<'_>,
-    out: &Printer,
+    out: &dyn Progress,
     steps: &mut Steps,
-    interrupt: &Interrupt,
+    cancel: &Cancel,
 ) -> Result<()> {
     let result = tokio::select! {
         result = make(job, out, steps) => result,
-        () = interrupt.requested() => Err(interrupted()),
+        () = cancel.requested() => Err(interrupted()),
     };
     match result {
         Ok(()) => Ok(()),
@@ -65,7 +65,7 @@ pub async fn apply(
             steps.fail("");
             let is_directory = |source: &str| std::path::Path::new(source).is_dir();
             let error = misfit::explain(error, &job.settings.mounts, is_directory);
-            Err(unmake(job.engine, &job.plan, error, out, interrupt).await)
+            Err(unmake(job.engine, &job.plan, error, out, cancel).await)
         }
     }
 }
@@ -75,8 +75,8 @@ pub async fn unmake(
     engine: &Engine,
     plan: &Plan,
     reason: Error,
-    out: &Printer,
-    interrupt: &Interrupt,
+    out: &dyn Progress,
+    cancel: &Cancel,
 ) -> Error {
     if reason.kind == error::Kind::Canceled {
         out.note("interrupted: removing what was made …");
@@ -89,7 +89,7 @@ pub async fn unmake(
                 .cause(format!("what was made could not be removed: {}", left.message))
                 .hint(rest),
         },
-        () = interrupt.requested_times(3) => {
+        () = cancel.requested_times(3) => {
             Error::new(error::Kind::Canceled, "interrupted while removing what was made").hint(rest)
         }
     }
@@ -103,7 +103,7 @@ pub fn interrupted() -> Error {
     )
 }
 
-async fn make(job: &mut Job<'_>, out: &Printer, steps: &mut Steps) -> Result<()> {
+async fn make(job: &mut Job<'_>, out: &dyn Progress, steps: &mut Steps) -> Result<()> {
     let engine = job.engine;
     steps.begin("container");
     let mut id = create_container(job).await?;
@@ -171,7 +171,7 @@ async fn clone(
     repository: &git::Repository,
     target: &str,
     agent: (u32, u32),
-    out: &Printer,
+    out: &dyn Progress,
 ) -> Result<String> {
     let owner = git::Owner {
         uid: agent.0,

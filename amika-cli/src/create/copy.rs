@@ -9,10 +9,10 @@ use super::plan::Plan;
 use super::upload::Upload;
 use crate::deliver::{self, Fault};
 use crate::error::{Error, Kind, Result};
-use crate::output::Printer;
 use crate::unsaved::Manifest;
 use amika_engine::{Engine, Existing, MountSpec};
 use amika_host::archive::{self, Modes, Report, TarOut, Top};
+use amika_sandbox::progress::Progress;
 
 /// How many of the files that were left out are named.
 const NAMED: usize = 5;
@@ -49,7 +49,7 @@ pub async fn copy_all(
     container: &str,
     agent: (u32, u32),
     again: bool,
-    out: &Printer,
+    out: &dyn Progress,
 ) -> Result<()> {
     for (number, copy) in plan.copies.iter().enumerate() {
         let (source, sent) = match &copy.what {
@@ -130,7 +130,7 @@ fn tell(
     copy: &Copy,
     source: &Path,
     sent: Result<Filled<(Report, Manifest)>, Fault>,
-    out: &Printer,
+    out: &dyn Progress,
 ) -> Result<Manifest> {
     let Filled {
         value: (report, manifest),

@@ -13,11 +13,11 @@ use crate::daemon::UserKey;
 use crate::error::{Error, Kind, Result};
 use crate::inject::Injection;
 use crate::networks;
-use crate::output::Steps;
 use crate::preset;
 use crate::trust::RecordKey;
 use amika_core::text::shell_quote;
 use amika_engine::{Engine, ImageFacts};
+use amika_sandbox::progress::Steps;
 
 /// Facts that the plan is made from.
 pub struct Facts {

@@ -9,11 +9,11 @@ use amika_core::trust::Origin;
 
 use crate::args::sandbox::CreateArgs;
 use crate::error::{self, Error, Result};
-use crate::output::{Printer, Steps};
 use amika_core::text::shell_path;
 use amika_git::{self as git, GitError, Kind};
 use amika_host::machine::Machine;
 use amika_host::regular_file::{self, Links};
+use amika_sandbox::progress::{Progress, Steps};
 
 /// What is wrong with a setup script that a link leads to from elsewhere.
 pub const SCRIPT_OUTSIDE: &str = "leads out of the repository by a symbolic link";
@@ -63,7 +63,7 @@ pub fn copy(args: &CreateArgs) -> git::Copy {
 pub async fn open(
     args: &CreateArgs,
     machine: &Machine,
-    out: &Printer,
+    out: &dyn Progress,
     steps: &mut Steps,
 ) -> Result<Option<Source>> {
     let Some(spec) = &args.git else {
@@ -187,7 +187,7 @@ fn leave_setup_out(config: &mut RepoConfig) -> Vec<&'static str> {
 async fn read_config(
     repository: &git::Repository,
     setup_overridden: bool,
-    out: &Printer,
+    out: &dyn Progress,
 ) -> Result<(RepoConfig, Option<String>, Option<Vec<u8>>)> {
     let bytes = match repository.config_toml().await {
         Ok(Some(bytes)) => bytes,
@@ -204,12 +204,12 @@ async fn read_config(
     };
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let parsed = config::parse_bytes(&bytes)
-        .map_err(|problems| crate::output::diagnostic::refusal(config::PATH, &text, &problems))?;
+        .map_err(|problems| amika_sandbox::finding::refusal(config::PATH, &text, &problems))?;
     let setup = &parsed.config.lifecycle.setup_script;
     for warning in &parsed.warnings {
         // A refused script is the error below, or nobody's concern when a flag names another.
         if !matches!(setup, Some(SetupScript::Refused(problem)) if problem == warning) {
-            out.diagnostic(config::PATH, &text, warning);
+            out.finding(config::PATH, &text, warning);
         }
     }
     let script = match setup {
@@ -231,7 +231,7 @@ async fn read_config(
 
 /// The error of a setup script that cannot be run.
 fn script_refused(text: &str, problem: &Diagnostic) -> Error {
-    crate::output::diagnostic::refusal(config::PATH, text, std::slice::from_ref(problem)).hint(
+    amika_sandbox::finding::refusal(config::PATH, text, std::slice::from_ref(problem)).hint(
         "mend it in the repository and commit it, or pass `--setup-script FILE` or `--no-setup`",
     )
 }

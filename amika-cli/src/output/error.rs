@@ -4,6 +4,7 @@ use std::fmt;
 
 use anstyle::AnsiColor;
 
+use super::diagnostic;
 use super::page::indented;
 use crate::error::Error;
 
@@ -20,8 +21,8 @@ impl fmt::Display for Rendered<'_> {
         let cyan = AnsiColor::Cyan.on_default().bold();
         let message = indented(&self.error.message, "error: ".len());
         writeln!(f, "{red}error:{red:#} {message}")?;
-        if let Some(excerpt) = &self.error.excerpt {
-            writeln!(f, "{}", indented(excerpt, 0))?;
+        if let Some(findings) = &self.error.findings {
+            writeln!(f, "{}", indented(&diagnostic::excerpt(findings), 0))?;
         }
         for cause in &self.error.causes {
             writeln!(f, "  caused by: {}", indented(cause, 4))?;

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::diagnostic;
 use crate::error::{Error, Kind};
 
 /// What a command exits with; `docs/errors.md` lists them.
@@ -34,7 +35,7 @@ pub fn document(error: &Error) -> ErrorDocument {
             code: error.kind.word(),
             exit_code: other.unwrap_or_else(|| exit_code(error.kind).into()),
             message: error.message.clone(),
-            excerpt: error.excerpt.clone(),
+            excerpt: error.findings.as_deref().map(diagnostic::excerpt),
             causes: error.causes.clone(),
             hints: error.hints.clone(),
             hint: (!error.hints.is_empty()).then(|| error.hints.join("\n")),
@@ -66,7 +67,7 @@ struct ErrorView {
     message: String,
     /// The lines of a file that it is about, with a mark under each place.
     #[serde(skip_serializing_if = "Option::is_none")]
-    excerpt: Option<Box<str>>,
+    excerpt: Option<String>,
     /// Why, outermost first.
     causes: Vec<String>,
     /// What to do next, in lines: all of `hints`.

@@ -1,7 +1,7 @@
 //! The only module that prints: results to standard output, everything else to standard error.
 
 mod ask;
-pub(crate) mod diagnostic;
+mod diagnostic;
 mod error;
 mod failure;
 mod fill;
@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use amika_core::diagnostic::Diagnostic;
+use amika_sandbox::progress::{Event, Progress, Steps};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
@@ -23,7 +24,7 @@ pub use failure::{ErrorDocument, exit_code, to_json as error_json};
 pub use fill::fill;
 pub use log_text::LogText;
 pub use page::Page;
-pub use progress::Steps;
+use progress::Drawn;
 pub use table::Table;
 pub use table::room;
 
@@ -34,6 +35,20 @@ pub fn warn(message: &str) {
     let message = page::indented(message, "warning: ".len());
     // A standard error that cannot be written leaves nobody to tell.
     let _ = writeln!(err, "{style}warning:{style:#} {message}");
+}
+
+/// Says what may help next, but to who wants to hear none of it.
+fn note(message: &str, quiet: bool) {
+    if !quiet {
+        let message = page::indented(message, 2);
+        let _ = writeln!(anstream::stderr().lock(), "{message}");
+    }
+}
+
+/// Shows a finding in a file.
+fn finding(path: &str, text: &str, finding: &Diagnostic) {
+    let rendered = diagnostic::render(path, text, finding, true);
+    let _ = writeln!(anstream::stderr().lock(), "{rendered}");
 }
 
 /// Prints text with colors of its own to standard error; nothing else in it steers a terminal.
@@ -163,16 +178,12 @@ impl Printer {
 
     /// Shows a finding in a file.
     pub fn diagnostic(&self, path: &str, text: &str, finding: &Diagnostic) {
-        let rendered = diagnostic::render(path, text, finding, true);
-        let _ = writeln!(anstream::stderr().lock(), "{rendered}");
+        self::finding(path, text, finding);
     }
 
     /// Says what may help next.
     pub fn note(&self, message: &str) {
-        if !self.quiet {
-            let message = page::indented(message, 2);
-            let _ = writeln!(anstream::stderr().lock(), "{message}");
-        }
+        note(message, self.quiet);
     }
 
     /// Asks who sits at the terminal, after these lines: whether the answer is yes.
@@ -205,19 +216,43 @@ impl Printer {
 
     /// Steps of a longer command, shown as they are taken.
     pub fn steps(&self) -> Steps {
-        Steps::new(self.quiet, None)
+        self.drawn(self.quiet, None)
     }
 
     /// Steps of one of several names that are worked on side by side: each line says of which.
     pub fn steps_of(&self, name: &str, names: &[String]) -> Steps {
         let several = names.iter().any(|other| other != name);
-        Steps::new(self.quiet, several.then(|| name.to_owned()))
+        self.drawn(self.quiet, several.then(|| name.to_owned()))
     }
 
     /// Steps of a command that most often is quick: only who looks on is shown them.
     pub fn steps_on_terminal(&self) -> Steps {
         let looks_on = std::io::stderr().is_terminal();
-        Steps::new(self.quiet || self.json || !looks_on, None)
+        self.drawn(self.quiet || self.json || !looks_on, None)
+    }
+
+    fn drawn(&self, quiet: bool, of: Option<String>) -> Steps {
+        Steps::new(Arc::new(Drawn::new(quiet, of)))
+    }
+}
+
+/// Without steps: whoever takes them draws them ([`Printer::steps`]).
+impl Progress for Printer {
+    fn tell(&self, event: Event<'_>) {
+        match event {
+            Event::Warning(message) => warn(message),
+            Event::Note(message) => note(message, self.quiet),
+            Event::Finding {
+                path,
+                text,
+                finding,
+            } => self.diagnostic(path, text, finding),
+            Event::Begun { .. } | Event::Line(_) | Event::Progress(_) | Event::Ended { .. } => {}
+        }
+    }
+
+    fn shows_steps(&self) -> bool {
+        false
     }
 }
 

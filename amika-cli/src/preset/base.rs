@@ -3,8 +3,8 @@
 use futures_util::StreamExt as _;
 
 use crate::error::{Error, Kind, Result};
-use crate::output::Steps;
 use amika_engine::Engine;
+use amika_sandbox::progress::Steps;
 
 /// What is used where a registry answers.
 const FROM_REGISTRY: &str = "debian:trixie-slim";

@@ -11,8 +11,8 @@ use crate::amikad::Daemon;
 use crate::certificates;
 use crate::error::{self, Error, Result};
 use crate::lock::FileLock;
-use crate::output::Steps;
 use amika_engine::Engine;
+use amika_sandbox::progress::Steps;
 
 /// What to build, and how.
 #[derive(Clone, Copy, Debug)]

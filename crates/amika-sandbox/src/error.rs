@@ -1,5 +1,6 @@
 //! What an operation failed with: its kind, the sentence, its causes, and what to do next.
 
+use amika_core::diagnostic::Diagnostic;
 use serde_json::{Map, Value};
 
 /// Kinds of failure. A door has an exit code, or another number, for each.
@@ -64,8 +65,8 @@ pub struct Error {
     pub kind: Kind,
     /// What was tried and what was wrong: one sentence, lower case, no full stop.
     pub message: String,
-    /// The lines of a file that it is about, with a mark under each place.
-    pub excerpt: Option<Box<str>>,
+    /// The file that it is about, and the places in it.
+    pub findings: Option<Box<Findings>>,
     /// Why, outermost first.
     pub causes: Vec<String>,
     /// What to do next, one entry a way; what can be pasted stands in backticks.
@@ -77,6 +78,17 @@ pub struct Error {
     pub is_engines: bool,
 }
 
+/// A file, and what is wrong in it.
+#[derive(Clone, Debug)]
+pub struct Findings {
+    /// The file.
+    pub path: String,
+    /// What is in it.
+    pub text: String,
+    /// The places, that of the error's own sentence first.
+    pub problems: Vec<Diagnostic>,
+}
+
 /// What operations return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -86,7 +98,7 @@ impl Error {
         Self {
             kind,
             message: message.into(),
-            excerpt: None,
+            findings: None,
             causes: Vec::new(),
             hints: Vec::new(),
             details: Map::new(),
@@ -101,10 +113,10 @@ impl Error {
         self
     }
 
-    /// Adds the lines of a file that it is about.
+    /// Adds the file that it is about.
     #[must_use]
-    pub fn excerpt(mut self, excerpt: impl Into<Box<str>>) -> Self {
-        self.excerpt = Some(excerpt.into());
+    pub fn findings(mut self, findings: Findings) -> Self {
+        self.findings = Some(Box::new(findings));
         self
     }
 

@@ -3,6 +3,9 @@
 //! Nothing here knows a command line, a terminal or an exit code. What a door has to say of a failure it makes
 //! of [`error::Error`].
 
+pub mod cancel;
 mod engine_error;
 pub mod error;
+pub mod finding;
 pub mod git_error;
+pub mod progress;

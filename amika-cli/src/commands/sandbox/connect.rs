@@ -103,7 +103,15 @@ async fn rescue(
     let result = async {
         let mut steps = app.out.steps();
         let timeout = Some(RESCUE_TIMEOUT);
-        ready::wait(engine, name, true, timeout, &mut steps, &app.interrupt).await?;
+        ready::wait(
+            engine,
+            name,
+            true,
+            timeout,
+            &mut steps,
+            app.interrupt.cancel(),
+        )
+        .await?;
         shell(args, engine, sandbox, signals).await
     }
     .await;

@@ -23,13 +23,14 @@ use crate::daemon::UserKey;
 use crate::error::{Error, Kind, Result};
 use crate::lock::FileLock;
 use crate::networks::Choice;
-use crate::output::{Printer, Steps};
+use crate::output::Printer;
 use crate::ports;
 use crate::ready;
 use crate::sandbox::{Sandbox, State};
 use crate::unreported::{self, Asked, Mark};
 use amika_core::text::shell_quote;
 use amika_engine::Engine;
+use amika_sandbox::progress::Steps;
 
 /// How often a made-up name may turn out to be taken.
 const NAME_TRIES: u32 = 20;
@@ -63,7 +64,7 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
     let ready = if args.no_wait {
         None
     } else {
-        let (timeout, interrupt) = (args.timeout, &app.interrupt);
+        let (timeout, interrupt) = (args.timeout, app.interrupt.cancel());
         let wait = ready::wait(&engine, name.as_str(), true, timeout, &mut steps, interrupt);
         let waited = if nested_engine {
             create::wait_with_inner_engine(&engine, name.as_str(), wait).await
@@ -198,7 +199,7 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
         plan,
         settle: &settle,
     };
-    if let Err(error) = create::apply(&mut job, &app.out, steps, &app.interrupt).await {
+    if let Err(error) = create::apply(&mut job, &app.out, steps, app.interrupt.cancel()).await {
         forget_unmade(&engine, &name, &lock).await;
         return Err(error);
     }

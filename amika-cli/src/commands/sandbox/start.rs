@@ -11,11 +11,11 @@ use crate::commands::interruptible;
 use crate::create::{self, Setup, Upload};
 use crate::error::{Error, Kind, Result};
 use crate::lock::FileLock;
-use crate::output::Steps;
 use crate::reassign::{self, Moved};
 use crate::sandbox::Sandbox;
 use crate::{ports, ready};
 use amika_engine::{ContainerState, Engine, EngineError};
+use amika_sandbox::progress::Steps;
 
 pub(super) async fn run(args: &StartArgs, app: &App) -> Result<()> {
     let given = args
@@ -90,7 +90,15 @@ pub(super) async fn one(
         ));
     }
     if !args.no_wait {
-        ready::wait(engine, name, anew, args.timeout, &mut steps, &app.interrupt).await?;
+        ready::wait(
+            engine,
+            name,
+            anew,
+            args.timeout,
+            &mut steps,
+            app.interrupt.cancel(),
+        )
+        .await?;
         say_what_is_not_reached(engine, name, app).await;
     }
     Ok(Done {
@@ -197,7 +205,7 @@ async fn started(
         None => Ok(Vec::new()),
         Some(taken) if args.reassign_ports => {
             let _lock = FileLock::take_name(&sandbox.name)?;
-            reassign::start(engine, sandbox, taken, &app.interrupt).await
+            reassign::start(engine, sandbox, taken, app.interrupt.cancel()).await
         }
         Some(taken) => {
             Err(ports::refuse_start(engine, &sandbox.name, &sandbox.record, requests, taken).await)

@@ -99,7 +99,7 @@ async fn wait_ready(engine: &Engine, args: &WaitArgs, app: &App) -> Result<Optio
         runs.is_none(),
         left,
         &mut steps,
-        &app.interrupt,
+        app.interrupt.cancel(),
     )
     .await?
     {
