@@ -27,9 +27,7 @@ mod delete;
 mod deliver;
 mod engine;
 mod environment;
-mod error;
 mod forward;
-mod git_error;
 mod host;
 mod host_path;
 mod image_labels;
@@ -61,12 +59,13 @@ mod usage;
 mod user_config;
 mod view;
 
+use amika_sandbox::error;
 use std::process::ExitCode;
 
 use amika_host::machine::Machine;
 use clap::Parser as _;
 
-use crate::error::CommandError;
+use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::output::Printer;
 
@@ -100,8 +99,7 @@ pub fn run() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             let error =
-                CommandError::new(error::ExitCode::Failure, "the runtime cannot be started")
-                    .caused_by(&error);
+                Error::new(error::Kind::Failure, "the runtime cannot be started").caused_by(&error);
             return finish(&out, Err(error));
         }
     };
@@ -111,8 +109,7 @@ pub fn run() -> ExitCode {
             move || end_at_once(&out)
         };
         let interrupt = Interrupt::install(overdue).map_err(|error| {
-            CommandError::new(error::ExitCode::Failure, "signals cannot be caught")
-                .caused_by(&error)
+            Error::new(error::Kind::Failure, "signals cannot be caught").caused_by(&error)
         })?;
         commands::run(
             cli.command,
@@ -136,20 +133,20 @@ fn finish(out: &Printer, result: error::Result<u8>) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             out.error(&error);
-            ExitCode::from(error.code as u8)
+            ExitCode::from(output::exit_code(error.kind))
         }
     }
 }
 
 /// Ends a command that was told to end and does not: what it waits for does not answer.
 fn end_at_once(out: &Printer) {
-    let error = CommandError::new(
-        error::ExitCode::Interrupted,
+    let error = Error::new(
+        error::Kind::Canceled,
         "ended by SIGTERM before all was tidied up: something that it waits for does not answer",
     )
     .hint("`amika doctor --fix` removes what is left");
     out.error(&error);
-    std::process::exit(i32::from(error.code as u8));
+    std::process::exit(i32::from(output::exit_code(error.kind)));
 }
 
 fn start_tracing() {

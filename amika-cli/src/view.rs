@@ -9,9 +9,10 @@ use amika_core::wire::{ServiceState, Status};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::output::{Printer, human_size};
 use crate::sandbox::{Sandbox, State};
+use amika_core::text::human_size;
 use amika_engine::{ContainerState, LimitFacts, PublishedPort};
+use amika_sandbox::progress::Progress;
 
 /// A sandbox.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -52,7 +53,7 @@ pub fn foreign_text(text: &str) -> String {
 }
 
 /// Warns of labels of a sandbox that cannot be read.
-pub fn warn_of_labels(name: &str, problems: &[LabelError], out: &Printer) {
+pub fn warn_of_labels(name: &str, problems: &[LabelError], out: &dyn Progress) {
     if !problems.is_empty() {
         out.warn(&format!("sandbox \"{name}\": {}", unreadable(problems)));
     }

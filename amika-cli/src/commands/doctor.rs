@@ -16,12 +16,13 @@ use crate::App;
 use crate::amikad::Daemon;
 use crate::args::DoctorArgs;
 use crate::create;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::leftovers::{self, Leftover, Removed};
-use crate::output::{Page, fill, human_size, room, shell_quote};
+use crate::output::{Page, fill, room};
 use crate::preset::Preset;
 use crate::sandbox;
 use crate::view::unreadable;
+use amika_core::text::{human_size, shell_quote};
 use amika_engine::{Engine, SocketRights, SystemFacts};
 
 /// Less free space than this is worth a word: a preset image and a build need about as much.
@@ -93,7 +94,7 @@ impl Report {
         });
     }
 
-    fn fail(&mut self, name: &str, error: &CommandError) {
+    fn fail(&mut self, name: &str, error: &Error) {
         let message = std::iter::once(&error.message)
             .chain(&error.causes)
             .cloned()
@@ -112,7 +113,7 @@ pub(super) async fn run(args: &DoctorArgs, app: &App) -> Result<()> {
         .any(|check| check.result == Outcome::Failed);
     let error = match failure {
         Some(error) => error,
-        None if failed => CommandError::new(ExitCode::Failure, "something is missing"),
+        None if failed => Error::new(Kind::Failure, "something is missing"),
         None => {
             return app
                 .out
@@ -125,7 +126,7 @@ pub(super) async fn run(args: &DoctorArgs, app: &App) -> Result<()> {
     app.out
         .result(&report, |out| write_text(&report, args.fix, room(), out))?;
     // The checks above have said why and what to do.
-    Err(CommandError::new(error.code, error.message))
+    Err(Error::new(error.kind, error.message))
 }
 
 async fn examine(args: &DoctorArgs, report: &mut Report) -> Result<()> {
@@ -137,11 +138,11 @@ async fn examine(args: &DoctorArgs, report: &mut Report) -> Result<()> {
     report.add("certificates", Outcome::Ok, certificates, None);
     check_credentials(report);
     let has_rights = check_socket(report);
-    let engine = match crate::engine::connect().await.map_err(CommandError::from) {
+    let engine = match crate::engine::connect().await.map_err(Error::from) {
         Ok(engine) => engine,
         Err(mut error) => {
             // The hint of other commands leads here.
-            if error.code == ExitCode::Engine {
+            if error.kind == Kind::EngineUnreachable {
                 error.hints = if has_rights {
                     vec![NO_ENGINE.into()]
                 } else {

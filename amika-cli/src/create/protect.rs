@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use amika_core::mount::HostMount;
 use amika_core::untrusted::Untrusted;
 
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use amika_host::regular_file::{self, Links};
 
 pub mod elsewhere;
@@ -57,7 +57,7 @@ pub struct Protected {
 /// Looks through a writable mount's source, which must be without links.
 ///
 /// # Errors
-/// [`ExitCode::Usage`] for a link in the place of a protected entry: nothing can be mounted over it, and it
+/// [`Kind::Invalid`] for a link in the place of a protected entry: nothing can be mounted over it, and it
 /// could be replaced.
 pub fn look(mount: &HostMount) -> Result<Protected> {
     look_until(mount, ENTRIES, Instant::now() + TIME)
@@ -182,10 +182,10 @@ fn shown(path: &Path) -> String {
     Untrusted::new(&text).within(LONGEST).to_string()
 }
 
-fn refuse_link(mount: &HostMount, path: &Path) -> CommandError {
+fn refuse_link(mount: &HostMount, path: &Path) -> Error {
     let HostMount { source, target, .. } = mount;
-    CommandError::new(
-        ExitCode::Usage,
+    Error::new(
+        Kind::Invalid,
         format!(
             "--mount {mount}: {} is a link, which cannot be made read-only",
             path.display()

@@ -14,7 +14,7 @@ use super::repository::Source;
 use super::request::Request;
 use super::taken::{Taken, TrustView, beginning};
 use crate::args::sandbox::CreateArgs;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::output::Printer;
 use crate::user_config::{self, Change};
 use amika_git::GitError;
@@ -26,7 +26,7 @@ const SCRIPT_LIMIT: u64 = 16 << 20;
 /// not for a dry run. A configuration that does not hold is taken out of the source.
 ///
 /// # Errors
-/// [`ExitCode::Usage`] for broken settings, [`ExitCode::Failure`] where the answer is no.
+/// [`Kind::Invalid`] for broken settings, [`Kind::Failure`] where the answer is no.
 pub async fn settle(
     args: &CreateArgs,
     request: &Request,
@@ -83,8 +83,8 @@ pub async fn settle(
                 Answer::Yes => {}
                 Answer::Always => remember(canonical.clone(), content, out).await,
                 Answer::No => {
-                    return Err(CommandError::new(
-                        ExitCode::Failure,
+                    return Err(Error::new(
+                        Kind::Failure,
                         format!("nothing was made: {shown} is not trusted"),
                     )
                     .hint(

@@ -4,12 +4,13 @@ use std::fmt;
 
 use anstyle::AnsiColor;
 
+use super::diagnostic;
 use super::page::indented;
-use crate::error::CommandError;
+use crate::error::Error;
 
 /// Displays an error as `error:`, `caused by:` and `hint:` lines.
 pub(super) struct Rendered<'a> {
-    pub(super) error: &'a CommandError,
+    pub(super) error: &'a Error,
     /// Whether what to do next is said, too.
     pub(super) hints: bool,
 }
@@ -20,8 +21,8 @@ impl fmt::Display for Rendered<'_> {
         let cyan = AnsiColor::Cyan.on_default().bold();
         let message = indented(&self.error.message, "error: ".len());
         writeln!(f, "{red}error:{red:#} {message}")?;
-        if let Some(excerpt) = &self.error.excerpt {
-            writeln!(f, "{}", indented(excerpt, 0))?;
+        if let Some(findings) = &self.error.findings {
+            writeln!(f, "{}", indented(&diagnostic::excerpt(findings), 0))?;
         }
         for cause in &self.error.causes {
             writeln!(f, "  caused by: {}", indented(cause, 4))?;
@@ -37,11 +38,11 @@ impl fmt::Display for Rendered<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ExitCode;
+    use crate::error::Kind;
 
     #[test]
     fn hints_can_be_left_out_and_causes_cannot() {
-        let error = CommandError::new(ExitCode::Failure, "it failed")
+        let error = Error::new(Kind::Failure, "it failed")
             .cause("a reason")
             .hint("try again");
         let render = |hints| {

@@ -1,29 +1,32 @@
 //! The only module that prints: results to standard output, everything else to standard error.
 
 mod ask;
-pub(crate) mod diagnostic;
+mod diagnostic;
 mod error;
+mod failure;
+mod fill;
 mod log_text;
 mod page;
 mod progress;
 mod table;
-mod text;
 
 use std::io::{IsTerminal as _, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use amika_core::diagnostic::Diagnostic;
+use amika_sandbox::progress::{Event, Progress, Steps};
 use serde::Serialize;
 
-use crate::error::{CommandError, Result};
+use crate::error::{Error, Result};
 
+pub use failure::{ErrorDocument, exit_code, to_json as error_json};
+pub use fill::fill;
 pub use log_text::LogText;
 pub use page::Page;
-pub use progress::Steps;
+use progress::Drawn;
 pub use table::Table;
 pub use table::room;
-pub use text::{fill, human_age, human_duration, human_size, shell_path, shell_quote};
 
 /// Says something that must not be overlooked, for who has no printer: quiet or not, it is the same.
 pub fn warn(message: &str) {
@@ -32,6 +35,20 @@ pub fn warn(message: &str) {
     let message = page::indented(message, "warning: ".len());
     // A standard error that cannot be written leaves nobody to tell.
     let _ = writeln!(err, "{style}warning:{style:#} {message}");
+}
+
+/// Says what may help next, but to who wants to hear none of it.
+fn note(message: &str, quiet: bool) {
+    if !quiet {
+        let message = page::indented(message, 2);
+        let _ = writeln!(anstream::stderr().lock(), "{message}");
+    }
+}
+
+/// Shows a finding in a file.
+fn finding(path: &str, text: &str, finding: &Diagnostic) {
+    let rendered = diagnostic::render(path, text, finding, true);
+    let _ = writeln!(anstream::stderr().lock(), "{rendered}");
 }
 
 /// Prints text with colors of its own to standard error; nothing else in it steers a terminal.
@@ -161,16 +178,12 @@ impl Printer {
 
     /// Shows a finding in a file.
     pub fn diagnostic(&self, path: &str, text: &str, finding: &Diagnostic) {
-        let rendered = diagnostic::render(path, text, finding, true);
-        let _ = writeln!(anstream::stderr().lock(), "{rendered}");
+        self::finding(path, text, finding);
     }
 
     /// Says what may help next.
     pub fn note(&self, message: &str) {
-        if !self.quiet {
-            let message = page::indented(message, 2);
-            let _ = writeln!(anstream::stderr().lock(), "{message}");
-        }
+        note(message, self.quiet);
     }
 
     /// Asks who sits at the terminal, after these lines: whether the answer is yes.
@@ -180,15 +193,15 @@ impl Printer {
 
     /// Prints a failed command; a quiet one without hints for people, of which a program's document
     /// keeps its own.
-    pub fn error(&self, error: &CommandError) {
+    pub fn error(&self, error: &Error) {
         if self.json {
             let mut out = std::io::stdout().lock();
             let mut page = Page::json(&mut out);
             // A standard output that cannot be written leaves nobody to tell.
             let _ = if self.lines.load(Ordering::Relaxed) {
-                writeln!(page, "{}", error.to_json())
+                writeln!(page, "{}", error_json(error))
             } else {
-                writeln!(page, "{:#}", error.to_json())
+                writeln!(page, "{:#}", error_json(error))
             };
         }
         let _ = write!(
@@ -203,19 +216,43 @@ impl Printer {
 
     /// Steps of a longer command, shown as they are taken.
     pub fn steps(&self) -> Steps {
-        Steps::new(self.quiet, None)
+        self.drawn(self.quiet, None)
     }
 
     /// Steps of one of several names that are worked on side by side: each line says of which.
     pub fn steps_of(&self, name: &str, names: &[String]) -> Steps {
         let several = names.iter().any(|other| other != name);
-        Steps::new(self.quiet, several.then(|| name.to_owned()))
+        self.drawn(self.quiet, several.then(|| name.to_owned()))
     }
 
     /// Steps of a command that most often is quick: only who looks on is shown them.
     pub fn steps_on_terminal(&self) -> Steps {
         let looks_on = std::io::stderr().is_terminal();
-        Steps::new(self.quiet || self.json || !looks_on, None)
+        self.drawn(self.quiet || self.json || !looks_on, None)
+    }
+
+    fn drawn(&self, quiet: bool, of: Option<String>) -> Steps {
+        Steps::new(Arc::new(Drawn::new(quiet, of)))
+    }
+}
+
+/// Without steps: whoever takes them draws them ([`Printer::steps`]).
+impl Progress for Printer {
+    fn tell(&self, event: Event<'_>) {
+        match event {
+            Event::Warning(message) => warn(message),
+            Event::Note(message) => note(message, self.quiet),
+            Event::Finding {
+                path,
+                text,
+                finding,
+            } => self.diagnostic(path, text, finding),
+            Event::Begun { .. } | Event::Line(_) | Event::Progress(_) | Event::Ended { .. } => {}
+        }
+    }
+
+    fn shows_steps(&self) -> bool {
+        false
     }
 }
 
@@ -223,8 +260,8 @@ fn forgive_broken_pipe(error: &std::io::Error) -> Result<()> {
     if error.kind() == std::io::ErrorKind::BrokenPipe {
         return Ok(());
     }
-    Err(CommandError::new(
-        crate::error::ExitCode::Failure,
+    Err(Error::new(
+        crate::error::Kind::Failure,
         "standard output cannot be written",
     )
     .caused_by(error))

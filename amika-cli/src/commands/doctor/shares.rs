@@ -4,8 +4,8 @@ use futures_util::{StreamExt as _, stream};
 
 use super::{Outcome, Report};
 use crate::error::Result;
-use crate::output::human_size;
 use crate::sandbox;
+use amika_core::text::human_size;
 use amika_engine::{ContainerState, Engine, SystemFacts};
 
 /// Sandboxes that are asked for their limits at the same time.

@@ -10,9 +10,9 @@ use serde::Serialize;
 use crate::App;
 use crate::args::sandbox::CpArgs;
 use crate::cp::{self, Git, Place};
-use crate::error::{CommandError, ExitCode, Result};
-use crate::output::human_size;
+use crate::error::{Error, Kind, Result};
 use crate::terminal::{Output, Target};
+use amika_core::text::human_size;
 use amika_host::archive::Report;
 
 /// How many of the entries that were left out are named on standard error.
@@ -96,10 +96,10 @@ pub(super) async fn run(args: &CpArgs, app: &App) -> Result<u8> {
 }
 
 /// A file of this machine with a colon in its name is taken for a place in a sandbox.
-fn with_colon(error: CommandError, args: &CpArgs) -> CommandError {
+fn with_colon(error: Error, args: &CpArgs) -> Error {
     let typed = args.source.to_string();
     let is_meant = matches!(args.source, Place::Sandbox { .. })
-        && error.code == ExitCode::NotFound
+        && error.kind == Kind::NotFound
         && std::path::Path::new(&typed).exists();
     if is_meant {
         error.hint(format!("a file of this machine is written `./{typed}`"))
@@ -149,7 +149,7 @@ fn told(copied: &Copied) -> String {
 
 /// Writes the archive to standard output, as the engine makes it.
 async fn archive(name: &SandboxName, path: &str, app: &App) -> Result<u8> {
-    let usage = |message: &str| CommandError::new(ExitCode::Usage, message);
+    let usage = |message: &str| Error::new(Kind::Invalid, message);
     if app.out.is_json() {
         return Err(
             usage("standard output is the archive, and cannot be JSON too")
@@ -169,7 +169,7 @@ async fn archive(name: &SandboxName, path: &str, app: &App) -> Result<u8> {
         }
     }
     let left = output.finish().await.map_err(|error| {
-        CommandError::new(ExitCode::Failure, "standard output cannot be written").caused_by(&error)
+        Error::new(Kind::Failure, "standard output cannot be written").caused_by(&error)
     })?;
     Ok(if left { READER_LEFT } else { 0 })
 }

@@ -8,7 +8,7 @@ use super::broken_off::{engine_goes_on, nothing_done};
 use super::each::{self, Done};
 use crate::App;
 use crate::args::sandbox::DeleteArgs;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{self, Error, Result};
 use crate::lock::FileLock;
 use crate::lost;
 use crate::sandbox::{Sandbox, State};
@@ -58,13 +58,8 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
 
 /// What is left of a sandbox without a container goes like the sandbox; where there is nothing, the
 /// error stands.
-async fn delete_lost(
-    engine: &Engine,
-    name: &str,
-    args: &DeleteArgs,
-    error: CommandError,
-) -> Result<Done> {
-    if error.code != ExitCode::NotFound {
+async fn delete_lost(engine: &Engine, name: &str, args: &DeleteArgs, error: Error) -> Result<Done> {
+    if error.kind != error::Kind::NotFound {
         return Err(error);
     }
     let lost = lost::of(engine, name).await?;
@@ -107,7 +102,7 @@ async fn confirm(engine: &Engine, names: &[String], git_too: bool, app: &App) ->
     if app.out.confirmed(&lines, "Delete?").await {
         return Ok(());
     }
-    Err(CommandError::new(ExitCode::Conflict, "nothing was deleted")
+    Err(Error::new(error::Kind::Conflict, "nothing was deleted")
         .hint("answer y, or pass `--force`"))
 }
 

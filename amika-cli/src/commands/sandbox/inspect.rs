@@ -19,12 +19,12 @@ use crate::App;
 use crate::args::sandbox::NameArgs;
 use crate::daemon::read_boot_record;
 use crate::error::Result;
-use crate::output::human_age;
 use crate::overlay::{self, Role};
 use crate::sandbox::{Answer, Sandbox, State};
 use crate::sign_ins;
 use crate::trust::Trust;
 use crate::view::{self, PortView, SandboxView};
+use amika_core::text::human_age;
 use amika_engine::{CapabilityFacts, Engine, LimitFacts};
 
 /// A daemon that says nothing for so long, by its port and by the relay, does not answer.

@@ -18,7 +18,7 @@ use crate::App;
 use crate::args::sandbox::LogsArgs;
 use crate::commands::{follow, interruptible};
 use crate::daemon::{ClientError, LogPart};
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::output::LogText;
 use crate::sandbox::Sandbox;
 use crate::terminal::{Output, Target};
@@ -61,8 +61,8 @@ type Pieces<'a> = Pin<Box<dyn Stream<Item = Result<(Target, Bytes)>> + Send + 'a
 
 pub(super) async fn run(args: &LogsArgs, app: &App) -> Result<u8> {
     if args.follow && app.out.is_json() {
-        return Err(CommandError::new(
-            ExitCode::Usage,
+        return Err(Error::new(
+            Kind::Invalid,
             "`--follow` has no end, and JSON is one document",
         )
         .hint("leave `--follow` or `-o json` out"));
@@ -237,10 +237,10 @@ async fn live_log<'a>(
     })))
 }
 
-fn no_answer(sandbox: &Sandbox, error: &ClientError) -> CommandError {
+fn no_answer(sandbox: &Sandbox, error: &ClientError) -> Error {
     let name = &sandbox.name;
-    CommandError::new(
-        ExitCode::Failure,
+    Error::new(
+        Kind::Failure,
         format!("the log of sandbox \"{name}\" cannot be read"),
     )
     .caused_by(error)
@@ -277,7 +277,7 @@ async fn pass_on(mut pieces: Pieces<'_>, raw: bool) -> Result<bool> {
         let _ = output.send(target, text.end().into()).await;
     }
     output.finish().await.map_err(|error| {
-        CommandError::new(ExitCode::Failure, "the log cannot be written").caused_by(&error)
+        Error::new(Kind::Failure, "the log cannot be written").caused_by(&error)
     })?;
     Ok(any)
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::App;
-use crate::output::{human_size, shell_quote};
 use crate::sandbox::Sandbox;
+use amika_core::text::{human_size, shell_quote};
 use amika_engine::Engine;
 
 /// The least exit code that is looked into: 1 is how programs say no.

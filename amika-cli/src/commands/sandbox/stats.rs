@@ -14,8 +14,9 @@ use crate::App;
 use crate::args::sandbox::StatsArgs;
 use crate::commands::{follow, interruptible};
 use crate::error::Result;
-use crate::output::{Table, human_size};
+use crate::output::Table;
 use crate::sandbox::{self, Sandbox};
+use amika_core::text::human_size;
 use amika_engine::{ContainerState, Engine, EngineError, Usage};
 
 /// How often the table is drawn.

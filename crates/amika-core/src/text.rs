@@ -1,10 +1,9 @@
-//! Sizes and times as people read them.
+//! Sizes and times as people read them, and words as a shell does.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use amika_core::untrusted::steers;
-use unicode_width::UnicodeWidthStr as _;
+use crate::untrusted::steers;
 
 /// `0.3 s`, `12.0 s`, `3m 05s`, `2h 10m`, `5d 3h`.
 pub fn human_duration(duration: Duration) -> String {
@@ -78,38 +77,6 @@ pub fn human_size(bytes: u64) -> String {
     }
 }
 
-/// A text in lines that are no wider than this, broken at blanks: between the words of a command in
-/// backticks only if the command does not fit in a line. A word that does not fit stays whole, so that
-/// it can be copied.
-pub fn fill(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    let mut put = |word: &str| match lines.last_mut() {
-        Some(line) if line.width() + 1 + word.width() <= width => {
-            line.push(' ');
-            line.push_str(word);
-        }
-        _ => lines.push(word.to_owned()),
-    };
-    for piece in pieces(text) {
-        if piece.width() <= width {
-            put(piece);
-        } else {
-            piece.split(' ').for_each(&mut put);
-        }
-    }
-    lines
-}
-
-/// The words of a text; what stands in backticks is one of them.
-fn pieces(text: &str) -> Vec<&str> {
-    let mut quoted = false;
-    let split = |c: char| {
-        quoted ^= c == '`';
-        c == ' ' && !quoted
-    };
-    text.split(split).filter(|word| !word.is_empty()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,28 +93,6 @@ mod tests {
         ];
         for (bytes, text) in cases {
             assert_eq!(human_size(bytes), text);
-        }
-    }
-
-    #[test]
-    fn texts_are_broken_at_blanks_and_commands_kept_whole() {
-        for (text, width, lines) in [
-            ("a bc  def", 4, &["a bc", "def"][..]),
-            ("", 4, &[]),
-            (
-                "say `amika ls -l` now",
-                13,
-                &["say", "`amika ls -l`", "now"],
-            ),
-            (
-                "say `amika ls -l` now",
-                8,
-                &["say", "`amika", "ls -l`", "now"],
-            ),
-            ("a-long-word b", 4, &["a-long-word", "b"]),
-            ("zürich 京京 x", 11, &["zürich 京京", "x"]),
-        ] {
-            assert_eq!(fill(text, width), lines, "{text}");
         }
     }
 
@@ -171,6 +116,7 @@ mod tests {
         ] {
             let quoted = shell_quote(word);
             assert!(!quoted.chars().any(steers), "{quoted:?}");
+            #[allow(clippy::disallowed_types, reason = "the shell itself is asked")]
             let said = std::process::Command::new("bash")
                 .args(["-c", &format!("printf %s {quoted}")])
                 .output()
