@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::output::Lines;
+
 /// Exit codes of `amika`; see `docs/errors.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitCode {
@@ -82,9 +84,11 @@ pub struct CommandError {
     /// What was tried and what was wrong: one sentence, lower case, no full stop.
     pub message: String,
     /// The lines of a file that it is about, with a mark under each place.
-    pub excerpt: Option<Box<str>>,
+    pub excerpt: Option<Lines>,
     /// Why, outermost first.
     pub causes: Vec<String>,
+    /// The last lines that a program wrote, where they tell why.
+    pub last_output: Option<Lines>,
     /// What to do next; commands stand in backticks and can be pasted.
     pub hints: Vec<String>,
     /// Further members of the JSON error.
@@ -106,6 +110,7 @@ impl CommandError {
             message: message.into(),
             excerpt: None,
             causes: Vec::new(),
+            last_output: None,
             hints: Vec::new(),
             details: Map::new(),
             is_engines: false,
@@ -128,8 +133,8 @@ impl CommandError {
 
     /// Adds the lines of a file that it is about.
     #[must_use]
-    pub fn excerpt(mut self, excerpt: impl Into<Box<str>>) -> Self {
-        self.excerpt = Some(excerpt.into());
+    pub fn excerpt(mut self, excerpt: Lines) -> Self {
+        self.excerpt = Some(excerpt);
         self
     }
 
@@ -137,6 +142,13 @@ impl CommandError {
     #[must_use]
     pub fn cause(mut self, cause: impl Into<String>) -> Self {
         self.causes.push(cause.into());
+        self
+    }
+
+    /// Adds the last lines that a program wrote, as one more cause behind the others; none add none.
+    #[must_use]
+    pub fn last_output(mut self, lines: Lines) -> Self {
+        self.last_output = (!lines.is_empty()).then_some(lines);
         self
     }
 
@@ -172,14 +184,17 @@ impl CommandError {
     pub fn document(&self) -> ErrorDocument {
         let mut details = self.details.clone();
         // `exec` and `connect` end with another code than the error's kind would have.
+        let last_output = self.last_output.as_ref();
+        let last_output =
+            last_output.map(|lines| format!("its last output was:\n{}", lines.text()));
         let exit_code = details.remove("exit_code").and_then(|code| code.as_i64());
         ErrorDocument {
             error: ErrorView {
                 code: self.kind.map_or(self.code.word(), Kind::word),
                 exit_code: exit_code.unwrap_or(self.code as i64),
                 message: self.message.clone(),
-                excerpt: self.excerpt.clone(),
-                causes: self.causes.clone(),
+                excerpt: self.excerpt.as_ref().map(|lines| lines.text().into()),
+                causes: self.causes.iter().cloned().chain(last_output).collect(),
                 hints: self.hints.clone(),
                 hint: (!self.hints.is_empty()).then(|| self.hints.join("\n")),
                 details,

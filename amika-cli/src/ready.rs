@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 use crate::daemon::{Client, ClientError, LogPart, read_boot_record};
 use crate::error::{CommandError, ExitCode, Kind, Result};
 use crate::interrupt::Interrupt;
-use crate::output::Steps;
+use crate::output::{self, Steps};
 use crate::sandbox::{Sandbox, deleted_meanwhile};
 use amika_engine::{ContainerState, Engine};
 
@@ -424,10 +424,8 @@ pub fn setup_failed(name: &str, boot: &BootRecord, unshown: u64) -> CommandError
         error = error.cause(message.clone());
     }
     let words = unshown_lines(&boot.setup_tail, unshown);
-    if !words.is_empty() {
-        error = error.cause(format!("its last output was:\n{}", words.join("\n")));
-    }
     error
+        .last_output(output::Lines::new(words))
         .detail("sandbox", name)
         .detail("setup", serde_json::to_value(setup).unwrap_or_default())
         .detail("setup_tail", boot.setup_tail.clone())

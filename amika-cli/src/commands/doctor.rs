@@ -429,11 +429,11 @@ fn write_text(
 ) -> std::io::Result<()> {
     use anstyle::AnsiColor;
     let say = |out: &mut Page<'_>, indent: &str, text: &str, hanging: usize| {
-        let lines = text.lines().flat_map(|line| match room {
-            Some(room) => fill(line, room.saturating_sub(hanging)),
-            None => vec![line.to_owned()],
-        });
-        for (at, line) in lines.enumerate() {
+        let lines = match room {
+            Some(room) => fill(text, room.saturating_sub(hanging)),
+            None => vec![text.to_owned()],
+        };
+        for (at, line) in lines.iter().enumerate() {
             if at == 0 {
                 writeln!(out, "{indent}{line}")?;
             } else {
@@ -451,7 +451,7 @@ fn write_text(
         out.styled(style, mark)?;
         let title = format!(" {:<13} ", check.name);
         say(out, &title, &check.message, MESSAGE)?;
-        if let Some(hint) = &check.hint {
+        for hint in check.hint.iter().flat_map(|hint| hint.lines()) {
             say(out, &" ".repeat(MESSAGE), hint, MESSAGE)?;
         }
     }

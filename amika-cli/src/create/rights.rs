@@ -10,6 +10,7 @@ use futures_util::StreamExt as _;
 
 use crate::daemon::{Client, LogPart, read_boot_record};
 use crate::error::{CommandError, ExitCode, Kind, Result};
+use crate::output::Lines;
 use crate::preset::Preset;
 use crate::sandbox::Sandbox;
 use amika_engine::{ContainerSpec, Engine, EngineError};
@@ -173,15 +174,13 @@ async fn look(engine: &Engine, name: &str) -> Option<CommandError> {
 
 fn did_not_start(name: &str, service: &Service, lines: &[String]) -> CommandError {
     let why = service.last_exit.as_deref().unwrap_or_default();
-    let mut error = CommandError::new(
+    let error = CommandError::new(
         ExitCode::Failure,
         format!("the Docker Engine inside sandbox \"{name}\" did not start"),
     )
     .kind(Kind::RightMissing)
-    .cause(Untrusted::new(why).within(LENGTH).to_string());
-    if !lines.is_empty() {
-        error = error.cause(format!("its last output was:\n{}", lines.join("\n")));
-    }
+    .cause(Untrusted::new(why).within(LENGTH).to_string())
+    .last_output(Lines::new(lines));
     error
         .hint(format!(
             "it needs {NEEDED}; an engine that maps root to another user, or a security module, may keep them back"

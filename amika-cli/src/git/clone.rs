@@ -38,6 +38,8 @@ pub(super) async fn bare(
     listener: Listener<'_>,
 ) -> Result<PathBuf, GitError> {
     let target = directory.join("repository.git");
+    #[allow(clippy::disallowed_methods, reason = "looks, and writes nothing")]
+    let looks_on = io::stderr().is_terminal();
     let mut command = network_git();
     let plain = secret_url::take_out(&mut command, address);
     // Away from whatever repository the call came from.
@@ -45,7 +47,7 @@ pub(super) async fn bare(
         .current_dir(workshop::nowhere(directory)?)
         .args(["-c", "core.hooksPath=/dev/null", "-c", "init.templateDir="])
         .args(["clone", "--bare", "--no-local"])
-        .args(io::stderr().is_terminal().then_some("--progress"))
+        .args(looks_on.then_some("--progress"))
         .arg("--")
         .arg(plain)
         .arg(&target);

@@ -347,7 +347,9 @@ pub(super) fn network_git() -> Command {
     let mut command = Command::new("git");
     environment::apply(&mut command, Errand::Network, callers());
     environment::hide_relative(&mut command, std::env::vars_os());
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+    #[allow(clippy::disallowed_methods, reason = "looks, and writes nothing")]
+    let can_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    if !can_ask {
         command.env("GIT_TERMINAL_PROMPT", "0");
     }
     // It counts more than any setting.

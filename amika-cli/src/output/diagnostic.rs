@@ -4,7 +4,8 @@ use amika_core::diagnostic::{Diagnostic, Severity};
 use amika_core::untrusted::Untrusted;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-use super::page::indented;
+use super::Lines;
+use super::page::one_line;
 use crate::error::{CommandError, ExitCode};
 
 /// Characters of a path that are shown: the longest that Linux opens.
@@ -12,7 +13,7 @@ const PATH_SHOWN: usize = 4096;
 
 /// Renders a finding with the lines of the text that it is about.
 pub(super) fn render(path: &str, text: &str, diagnostic: &Diagnostic, colours: bool) -> String {
-    let title = level(diagnostic).primary_title(indented(&diagnostic.message, 0));
+    let title = level(diagnostic).primary_title(Lines::laid_out(&diagnostic.message).shown(0));
     draw(Group::with_title(title), path, text, diagnostic, colours)
 }
 
@@ -28,7 +29,7 @@ pub(crate) fn refusal(path: &str, text: &str, problems: &[Diagnostic]) -> Comman
     let mut excerpts = vec![draw(untitled, path, text, first, false)];
     excerpts.extend(others.iter().map(|other| render(path, text, other, false)));
     CommandError::new(ExitCode::Usage, message)
-        .excerpt(excerpts.join("\n"))
+        .excerpt(Lines::laid_out(&excerpts.join("\n")))
         .detail("line", first.line)
         .detail("column", first.column)
 }
@@ -55,7 +56,7 @@ fn draw<'a>(
     let annotation = AnnotationKind::Primary.span(span).label(label);
     let mut group = group.element(Snippet::source(text).path(path).annotation(annotation));
     if let Some(help) = &diagnostic.help {
-        group = group.element(Level::HELP.message(indented(help, 0)));
+        group = group.element(Level::HELP.message(one_line(help)));
     }
     let renderer = if colours {
         Renderer::styled()

@@ -4,7 +4,7 @@ use std::fmt;
 
 use anstyle::AnsiColor;
 
-use super::page::indented;
+use super::page::one_line;
 use crate::error::CommandError;
 
 /// Displays an error as `error:`, `caused by:` and `hint:` lines.
@@ -18,16 +18,20 @@ impl fmt::Display for Rendered<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let red = AnsiColor::Red.on_default().bold();
         let cyan = AnsiColor::Cyan.on_default().bold();
-        let message = indented(&self.error.message, "error: ".len());
+        let message = one_line(self.error.message.trim_end());
         writeln!(f, "{red}error:{red:#} {message}")?;
         if let Some(excerpt) = &self.error.excerpt {
-            writeln!(f, "{}", indented(excerpt, 0))?;
+            writeln!(f, "{}", excerpt.shown(0))?;
         }
         for cause in &self.error.causes {
-            writeln!(f, "  caused by: {}", indented(cause, 4))?;
+            writeln!(f, "  caused by: {}", one_line(cause.trim_end()))?;
+        }
+        if let Some(lines) = &self.error.last_output {
+            let lines = lines.shown(4);
+            writeln!(f, "  caused by: its last output was:\n    {lines}")?;
         }
         for hint in self.error.hints.iter().filter(|_| self.hints) {
-            let hint = indented(hint, "hint: ".len());
+            let hint = one_line(hint.trim_end());
             writeln!(f, "{cyan}hint:{cyan:#} {hint}")?;
         }
         Ok(())

@@ -1,8 +1,18 @@
 //! The only module that prints: results to standard output, everything else to standard error.
+//!
+//! All text is taken for somebody else's: a line of people's output is made by [`Page`], a document by `json`,
+//! and neither lets through what steers a terminal. What has more than one line is [`Lines`]. The lints keep
+//! every other module from the two streams, but for `terminal`, which passes the bytes of a program on.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "it is what the two streams are kept for"
+)]
 
 mod ask;
 pub(crate) mod diagnostic;
 mod error;
+mod json;
+mod lines;
 mod log_text;
 mod page;
 mod progress;
@@ -18,6 +28,7 @@ use serde::Serialize;
 
 use crate::error::{CommandError, Result};
 
+pub use lines::Lines;
 pub use log_text::LogText;
 pub use page::Page;
 pub use progress::Steps;
@@ -29,7 +40,7 @@ pub use text::{fill, human_age, human_duration, human_size, shell_path, shell_qu
 pub fn warn(message: &str) {
     let style = anstyle::AnsiColor::Yellow.on_default().bold();
     let mut err = anstream::stderr().lock();
-    let message = page::indented(message, "warning: ".len());
+    let message = page::one_line(message.trim_end());
     // A standard error that cannot be written leaves nobody to tell.
     let _ = writeln!(err, "{style}warning:{style:#} {message}");
 }
@@ -41,6 +52,30 @@ pub fn coloured(text: &str) {
     inert.extend(filter.end());
     // A standard error that cannot be written leaves nobody to tell.
     let _ = anstream::stderr().lock().write_all(&inert);
+}
+
+/// Whether standard output is a terminal.
+pub fn is_shown() -> bool {
+    std::io::stdout().is_terminal()
+}
+
+/// Whether standard error is a terminal.
+pub fn are_warnings_shown() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// Where `--debug` writes: in what libraries trace may stand anything.
+pub struct Traces;
+
+impl Write for Traces {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        coloured(&String::from_utf8_lossy(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Where a command's words go.
@@ -82,7 +117,7 @@ impl Printer {
     ) -> Result<()> {
         let mut out = anstream::stdout().lock();
         let written = if self.json {
-            let mut page = Page::json(&mut out);
+            let mut page = json::Json::new(&mut out);
             serde_json::to_writer_pretty(&mut page, value)
                 .map_err(std::io::Error::from)
                 .and_then(|()| writeln!(page))
@@ -107,7 +142,7 @@ impl Printer {
         let mut out = anstream::stdout().lock();
         let written = if self.json {
             self.lines.store(true, Ordering::Relaxed);
-            let mut page = Page::json(&mut out);
+            let mut page = json::Json::new(&mut out);
             serde_json::to_writer(&mut page, value)
                 .map_err(std::io::Error::from)
                 .and_then(|()| writeln!(page))
@@ -151,12 +186,9 @@ impl Printer {
         !self.json && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
     }
 
-    /// Asks; the answer is typed behind it.
-    pub fn ask(&self, question: &str) {
-        let mut err = anstream::stderr().lock();
-        let mut page = Page::text(&mut err);
-        let _ = write!(page, "{question}");
-        let _ = page.flush();
+    /// Asks after these lines; the answer is typed behind the question.
+    pub fn ask(&self, lines: &[String], question: &str) {
+        ask::ask(lines, question);
     }
 
     /// Shows a finding in a file.
@@ -168,7 +200,7 @@ impl Printer {
     /// Says what may help next.
     pub fn note(&self, message: &str) {
         if !self.quiet {
-            let message = page::indented(message, 2);
+            let message = page::one_line(message.trim_end());
             let _ = writeln!(anstream::stderr().lock(), "{message}");
         }
     }
@@ -183,7 +215,7 @@ impl Printer {
     pub fn error(&self, error: &CommandError) {
         if self.json {
             let mut out = std::io::stdout().lock();
-            let mut page = Page::json(&mut out);
+            let mut page = json::Json::new(&mut out);
             // A standard output that cannot be written leaves nobody to tell.
             let _ = if self.lines.load(Ordering::Relaxed) {
                 writeln!(page, "{}", error.to_json())

@@ -8,6 +8,7 @@ use anstyle::AnsiColor;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::human_duration;
+use super::page::one_line;
 
 /// Characters of a program's line that are shown while it runs; its log has all of it.
 const LINE: usize = 2_000;
@@ -62,8 +63,8 @@ impl Steps {
     /// What a step is called where it is shown.
     pub fn title(&self, step: &str) -> String {
         match &self.of {
-            Some(of) => format!("{of}: {step}"),
-            None => step.to_owned(),
+            Some(of) => one_line(&format!("{of}: {step}")),
+            None => one_line(step),
         }
     }
 
@@ -101,7 +102,7 @@ impl Steps {
             }
         }
         let dim = anstyle::Style::new().dimmed();
-        let of = self.of.as_deref().map(|of| format!("{of} "));
+        let of = self.of.as_deref().map(|of| one_line(&format!("{of} ")));
         let of = of.unwrap_or_default();
         let _ = writeln!(err, "  {of}{dim}│{dim:#} {}", sanitize(text));
     }

@@ -11,7 +11,7 @@ use crate::amikad::Daemon;
 use crate::certificates;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::lock::FileLock;
-use crate::output::Steps;
+use crate::output::{Lines, Steps};
 use amika_engine::Engine;
 
 /// What to build, and how.
@@ -142,7 +142,7 @@ async fn build(
                 steps.fail("could not be built");
                 return Err(CommandError::new(ExitCode::Image, format!("the image `{preset}` could not be built"))
                     .cause(error.to_string())
-                    .cause(tail.join("\n"))
+                    .last_output(Lines::new(tail))
                     .hint("the engine keeps the steps that succeeded: run `amika image build` again after mending the cause"));
             }
         }

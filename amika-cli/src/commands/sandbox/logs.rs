@@ -2,7 +2,6 @@
 
 mod lines;
 
-use std::io::IsTerminal as _;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -254,8 +253,8 @@ fn no_answer(sandbox: &Sandbox, error: &ClientError) -> CommandError {
 async fn pass_on(mut pieces: Pieces<'_>, raw: bool) -> Result<bool> {
     let output = Output::start();
     let is_tame = [
-        !raw && std::io::stdout().is_terminal(),
-        !raw && std::io::stderr().is_terminal(),
+        !raw && crate::output::is_shown(),
+        !raw && crate::output::are_warnings_shown(),
     ];
     let mut texts = [LogText::default(), LogText::default()];
     let mut any = false;
