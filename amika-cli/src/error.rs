@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::output::Lines;
+use crate::output::{Lines, plain_words};
 
 /// Exit codes of `amika`; see `docs/errors.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,14 +192,19 @@ impl CommandError {
             error: ErrorView {
                 code: self.kind.map_or(self.code.word(), Kind::word),
                 exit_code: exit_code.unwrap_or(self.code as i64),
-                message: self.message.clone(),
+                message: plain_words(&self.message),
                 excerpt: self.excerpt.as_ref().map(|lines| lines.text().into()),
-                causes: self.causes.iter().cloned().chain(last_output).collect(),
+                causes: self.causes().chain(last_output).collect(),
                 hints: self.hints.clone(),
                 hint: (!self.hints.is_empty()).then(|| self.hints.join("\n")),
                 details,
             },
         }
+    }
+
+    /// Why, as it is said.
+    pub fn causes(&self) -> impl Iterator<Item = String> {
+        self.causes.iter().map(|cause| plain_words(cause))
     }
 
     /// [`CommandError::document`] as JSON.

@@ -8,7 +8,7 @@ use amika_core::wire::{ServiceState, Status};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::output::{Printer, human_size};
+use crate::output::{Printer, human_memory};
 use crate::sandbox::{Sandbox, State};
 use amika_engine::{ContainerState, LimitFacts, PublishedPort};
 
@@ -254,7 +254,7 @@ pub fn limits(limits: &LimitFacts) -> String {
         limits.cpus.map(|cpus| format!("{cpus} CPUs")),
         limits
             .memory_bytes
-            .map(|bytes| format!("{} memory", human_size(bytes))),
+            .map(|bytes| format!("{} memory", human_memory(bytes))),
         limits.pids.map(|pids| format!("{pids} processes")),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
@@ -272,10 +272,10 @@ mod tests {
     fn limits_are_told_where_there_are_some() {
         let all = LimitFacts {
             cpus: Some(1.5),
-            memory_bytes: Some(2_000_000_000),
+            memory_bytes: Some(2 << 30),
             pids: Some(300),
         };
-        assert_eq!(limits(&all), "1.5 CPUs, 2.0 GB memory, 300 processes");
+        assert_eq!(limits(&all), "1.5 CPUs, 2 GiB memory, 300 processes");
         let one = LimitFacts {
             pids: Some(300),
             ..LimitFacts::default()

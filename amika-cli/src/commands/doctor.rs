@@ -18,7 +18,7 @@ use crate::args::DoctorArgs;
 use crate::create;
 use crate::error::{CommandError, ExitCode, Result};
 use crate::leftovers::{self, Leftover, Removed};
-use crate::output::{Page, fill, human_size, room, shell_quote};
+use crate::output::{Page, fill, human_size, plain_words, room, shell_quote};
 use crate::preset::Preset;
 use crate::sandbox;
 use crate::view::unreadable;
@@ -88,7 +88,7 @@ impl Report {
         self.checks.push(Check {
             name: name.to_owned(),
             result,
-            message: message.into(),
+            message: plain_words(&message.into()),
             hint: hint.map(str::to_owned),
         });
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use anstyle::AnsiColor;
 
 use super::page::one_line;
+use super::plain_words;
 use crate::error::CommandError;
 
 /// Displays an error as `error:`, `caused by:` and `hint:` lines.
@@ -18,12 +19,12 @@ impl fmt::Display for Rendered<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let red = AnsiColor::Red.on_default().bold();
         let cyan = AnsiColor::Cyan.on_default().bold();
-        let message = one_line(self.error.message.trim_end());
+        let message = one_line(plain_words(&self.error.message).trim_end());
         writeln!(f, "{red}error:{red:#} {message}")?;
         if let Some(excerpt) = &self.error.excerpt {
             writeln!(f, "{}", excerpt.shown(0))?;
         }
-        for cause in &self.error.causes {
+        for cause in self.error.causes() {
             writeln!(f, "  caused by: {}", one_line(cause.trim_end()))?;
         }
         if let Some(lines) = &self.error.last_output {
@@ -42,6 +43,30 @@ impl fmt::Display for Rendered<'_> {
 mod tests {
     use super::*;
     use crate::error::ExitCode;
+
+    /// The one place where errors are said holds all of them to it, as text and as JSON.
+    #[test]
+    fn no_error_is_told_by_its_number() {
+        let missing = || std::io::Error::from_raw_os_error(2);
+        let error = CommandError::new(ExitCode::Failure, format!("/a: {}", missing()))
+            .caused_by(&missing())
+            .hint("try again");
+        let text = anstream::adapter::strip_str(
+            &Rendered {
+                error: &error,
+                hints: true,
+            }
+            .to_string(),
+        )
+        .to_string();
+        assert_eq!(
+            text,
+            "error: /a: no such file or directory\n  caused by: no such file or directory\nhint: try again\n"
+        );
+        let json = error.to_json();
+        assert_eq!(json["error"]["message"], "/a: no such file or directory");
+        assert_eq!(json["error"]["causes"][0], "no such file or directory");
+    }
 
     #[test]
     fn hints_can_be_left_out_and_causes_cannot() {

@@ -34,13 +34,15 @@ pub use page::Page;
 pub use progress::Steps;
 pub use table::Table;
 pub use table::room;
-pub use text::{fill, human_age, human_duration, human_size, shell_path, shell_quote};
+pub use text::{
+    fill, human_age, human_duration, human_memory, human_size, plain_words, shell_path, shell_quote,
+};
 
 /// Says something that must not be overlooked, for who has no printer: quiet or not, it is the same.
 pub fn warn(message: &str) {
     let style = anstyle::AnsiColor::Yellow.on_default().bold();
     let mut err = anstream::stderr().lock();
-    let message = page::one_line(message.trim_end());
+    let message = page::one_line(plain_words(message).trim_end());
     // A standard error that cannot be written leaves nobody to tell.
     let _ = writeln!(err, "{style}warning:{style:#} {message}");
 }
@@ -200,7 +202,7 @@ impl Printer {
     /// Says what may help next.
     pub fn note(&self, message: &str) {
         if !self.quiet {
-            let message = page::one_line(message.trim_end());
+            let message = page::one_line(plain_words(message).trim_end());
             let _ = writeln!(anstream::stderr().lock(), "{message}");
         }
     }
