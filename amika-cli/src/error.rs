@@ -84,11 +84,11 @@ pub struct CommandError {
     /// What was tried and what was wrong: one sentence, lower case, no full stop.
     pub message: String,
     /// The lines of a file that it is about, with a mark under each place.
-    pub excerpt: Option<Lines>,
+    pub excerpt: Option<Box<Lines>>,
     /// Why, outermost first.
     pub causes: Vec<String>,
     /// The last lines that a program wrote, where they tell why.
-    pub last_output: Option<Lines>,
+    pub last_output: Option<Box<Lines>>,
     /// What to do next; commands stand in backticks and can be pasted.
     pub hints: Vec<String>,
     /// Further members of the JSON error.
@@ -134,7 +134,7 @@ impl CommandError {
     /// Adds the lines of a file that it is about.
     #[must_use]
     pub fn excerpt(mut self, excerpt: Lines) -> Self {
-        self.excerpt = Some(excerpt);
+        self.excerpt = Some(Box::new(excerpt));
         self
     }
 
@@ -148,7 +148,7 @@ impl CommandError {
     /// Adds the last lines that a program wrote, as one more cause behind the others; none add none.
     #[must_use]
     pub fn last_output(mut self, lines: Lines) -> Self {
-        self.last_output = (!lines.is_empty()).then_some(lines);
+        self.last_output = (!lines.is_empty()).then(|| Box::new(lines));
         self
     }
 

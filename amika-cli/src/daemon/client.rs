@@ -366,13 +366,11 @@ async fn next_frame(
         Err(error) => return Some(Err(ClientError::Unreachable(error.to_string()))),
     };
     let length = frame.data_ref().map_or(0, Bytes::len);
-    match bounds.bytes.checked_sub(length) {
-        Some(left) => bounds.bytes = left,
-        None => {
-            let told = "the log is longer than any that amikad keeps";
-            return Some(Err(ClientError::Malformed(told.into())));
-        }
-    }
+    let Some(left) = bounds.bytes.checked_sub(length) else {
+        let told = "the log is longer than any that amikad keeps";
+        return Some(Err(ClientError::Malformed(told.into())));
+    };
+    bounds.bytes = left;
     Some(Ok(frame))
 }
 
