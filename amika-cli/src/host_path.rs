@@ -6,6 +6,7 @@ use std::path::Path;
 use amika_host::path::{clean, hint};
 
 use crate::error::{Error, Kind};
+use amika_core::text::shell_path;
 
 /// The error of a path that could not be read. `what` stands before it in the message, with what
 /// parts it from the path: `setup script `.
@@ -22,9 +23,13 @@ pub fn unreadable(kind: Kind, what: &str, path: &Path, error: &std::io::Error) -
         "does not exist"
     };
     let refusal = Error::new(kind, format!("{what}{} {why}", shown.display()));
-    match hint(&shown) {
-        Some(hint) => refusal.hint(hint),
-        None => refusal,
+    match (hint(&shown), shown.parent()) {
+        (Some(hint), _) => refusal.hint(hint),
+        (None, Some(parent)) => {
+            let parent = shell_path(&parent.display().to_string());
+            refusal.hint(format!("`ls -A {parent}` shows what is there"))
+        }
+        (None, None) => refusal,
     }
 }
 
@@ -65,7 +70,10 @@ mod tests {
                 "data/x/yyyy",
                 format!("of this path, {} exists", at("data")),
             ),
-            ("quite-else", String::new()),
+            (
+                "quite-else",
+                format!("`ls -A {}` shows what is there", root.display()),
+            ),
         ] {
             let clean = path.trim_start_matches("./");
             assert_eq!(told(path), (missing(clean), hint), "{path}");

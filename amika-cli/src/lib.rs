@@ -7,6 +7,7 @@
     unreachable_pub,
     reason = "the program's modules are private as a whole; `pub` marks what one offers the others"
 )]
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 #![allow(
     clippy::large_futures,
     reason = "a command's future is made once a run: its size costs nothing worth a box"
@@ -153,7 +154,7 @@ fn start_tracing() {
     use tracing_subscriber::filter::LevelFilter;
     tracing_subscriber::fmt()
         .with_max_level(LevelFilter::DEBUG)
-        .with_writer(std::io::stderr)
+        .with_writer(|| output::Traces)
         .with_target(true)
         .init();
 }

@@ -423,10 +423,8 @@ pub fn setup_failed(name: &str, boot: &BootRecord, unshown: u64) -> Error {
         error = error.cause(message.clone());
     }
     let words = unshown_lines(&boot.setup_tail, unshown);
-    if !words.is_empty() {
-        error = error.cause(format!("its last output was:\n{}", words.join("\n")));
-    }
     error
+        .last_output(words)
         .detail("sandbox", name)
         .detail("setup", serde_json::to_value(setup).unwrap_or_default())
         .detail("setup_tail", boot.setup_tail.clone())

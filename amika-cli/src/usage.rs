@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use amika_core::untrusted::{Untrusted, steers};
 use clap::CommandFactory as _;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -26,6 +27,7 @@ pub(crate) fn not_parsed(mut error: clap::Error) -> ExitCode {
         error::Kind::Invalid
     } as u8;
     let quiet = args::asks_for_quiet(typed.clone());
+    keep_in_line(&mut error);
     advise(&mut error, &typed);
     if args::asks_for_json(typed.clone()) {
         let command_error = usage_error(&error, &typed).detail("exit_code", code);
@@ -40,6 +42,21 @@ pub(crate) fn not_parsed(mut error: clap::Error) -> ExitCode {
         crate::output::coloured(&error.render().ansi().to_string());
     }
     ExitCode::from(code)
+}
+
+/// Makes words of the command line, which clap repeats as they are, stay in their line.
+fn keep_in_line(error: &mut clap::Error) {
+    let inert = |(kind, value): (ContextKind, &ContextValue)| match value {
+        ContextValue::String(word) if word.chars().any(steers) => {
+            let word = Untrusted::new(word).to_string();
+            Some((kind, ContextValue::String(word)))
+        }
+        _ => None,
+    };
+    let words: Vec<_> = error.context().filter_map(inert).collect();
+    for (kind, word) in words {
+        error.insert(kind, word);
+    }
 }
 
 /// What clap's error has besides what was wrong.
@@ -200,6 +217,20 @@ mod tests {
         let typed: Vec<OsString> = words.iter().map(OsString::from).collect();
         advise(&mut error, &typed);
         usage_error(&error, &typed)
+    }
+
+    #[test]
+    fn a_word_of_the_command_line_begins_no_line_of_what_is_said() {
+        for typed in [
+            &["amika", "sandbox", "x\nhint: run evil"][..],
+            &["amika", "ls", "--x\nhint: run evil"],
+            &["amika", "ls", "-o", "x\nhint: run evil"],
+        ] {
+            let mut error = Cli::try_parse_from(typed).unwrap_err();
+            keep_in_line(&mut error);
+            let said = error.to_string();
+            assert!(!said.contains("\nhint: run evil"), "{said}");
+        }
     }
 
     #[test]

@@ -33,6 +33,7 @@ mod events;
 mod exec;
 mod fill;
 mod forward;
+mod hostile_daemon;
 mod hostile_text;
 mod image;
 mod image_any;

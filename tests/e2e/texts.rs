@@ -30,9 +30,15 @@ const VARYING: &[(&str, &str)] = &[
     // What depends on the machine that the tests run on.
     (r"(. certificates ).*", "$1 <as this machine has them>"),
     (r"(. engine  ).* at <engine>, API.*", "$1 <as it is>"),
-    (r"engine \S+ is older than 28", "engine <version> is older than 28"),
+    (
+        r"engine \S+ is older than 28",
+        "engine <version> is older than 28",
+    ),
     (r"-i \S+ -m", "-i <interface> -m"),
-    (r"\(\S+ is where they come in", "(<interface> is where they come in"),
+    (
+        r"\(\S+ is where they come in",
+        "(<interface> is where they come in",
+    ),
     (r"(. runc  +)\S+ is older", "$1<version> is older"),
     (r"e2e-\d+-[a-z0-9]+", "<run>"),
 ];
@@ -174,7 +180,14 @@ fn tables_plans_and_failures_read_as_they_were_seen() {
     reader.reads("error_not_found_volume", 3, &["volume", "inspect", "nope"]);
     reader.reads("error_conflict_name", 4, &create);
     let port = [
-        "sandbox", "create", "--image", DEBIAN, "--port", "4897:1", "--name", "blue-bern",
+        "sandbox",
+        "create",
+        "--image",
+        DEBIAN,
+        "--port",
+        "4897:1",
+        "--name",
+        "blue-bern",
     ];
     reader.reads("error_conflict_port", 4, &port);
     reader.reads(

@@ -22,7 +22,7 @@ use crate::output::{Page, fill, room};
 use crate::preset::Preset;
 use crate::sandbox;
 use crate::view::unreadable;
-use amika_core::text::{human_size, shell_quote};
+use amika_core::text::{human_size, plain_words, shell_quote};
 use amika_engine::{Engine, SocketRights, SystemFacts};
 
 /// Less free space than this is worth a word: a preset image and a build need about as much.
@@ -89,7 +89,7 @@ impl Report {
         self.checks.push(Check {
             name: name.to_owned(),
             result,
-            message: message.into(),
+            message: plain_words(&message.into()),
             hint: hint.map(str::to_owned),
         });
     }
@@ -430,11 +430,11 @@ fn write_text(
 ) -> std::io::Result<()> {
     use anstyle::AnsiColor;
     let say = |out: &mut Page<'_>, indent: &str, text: &str, hanging: usize| {
-        let lines = text.lines().flat_map(|line| match room {
-            Some(room) => fill(line, room.saturating_sub(hanging)),
-            None => vec![line.to_owned()],
-        });
-        for (at, line) in lines.enumerate() {
+        let lines = match room {
+            Some(room) => fill(text, room.saturating_sub(hanging)),
+            None => vec![text.to_owned()],
+        };
+        for (at, line) in lines.iter().enumerate() {
             if at == 0 {
                 writeln!(out, "{indent}{line}")?;
             } else {
@@ -452,7 +452,7 @@ fn write_text(
         out.styled(style, mark)?;
         let title = format!(" {:<13} ", check.name);
         say(out, &title, &check.message, MESSAGE)?;
-        if let Some(hint) = &check.hint {
+        for hint in check.hint.iter().flat_map(|hint| hint.lines()) {
             say(out, &" ".repeat(MESSAGE), hint, MESSAGE)?;
         }
     }

@@ -195,7 +195,8 @@ fn invalid_reference(error: amika_engine::EngineError) -> Result<Option<ImageFac
             Err(Error::new(
                 Kind::Image,
                 format!("the image's name is no reference: {message}"),
-            ))
+            )
+            .hint("it is `[REGISTRY/]NAME[:TAG]` in lower case, such as `debian:trixie`; `docker image ls` lists what is there"))
         }
         other => Err(other.into()),
     }

@@ -309,14 +309,18 @@ fn in_git_directory(directory: &Path, paths: &mut BTreeSet<PathBuf>) {
 
 /// What the links of a directory lead to: what is written there is read here.
 fn links(directory: &Path, paths: &mut BTreeSet<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(directory) else {
-        return;
+    let entries: Vec<PathBuf> = match std::fs::read_dir(directory) {
+        Ok(entries) => {
+            let entries = entries.take(ENTRIES).flatten();
+            entries.map(|entry| entry.path()).collect()
+        }
+        // What may be entered and not listed has what names programs in it all the same.
+        Err(_) => IN_GIT_DIRECTORY.map(|name| directory.join(name)).into(),
     };
     let links = entries
-        .take(ENTRIES)
-        .flatten()
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()))
-        .filter_map(|entry| entry.path().canonicalize().ok())
+        .into_iter()
+        .filter(|path| path.is_symlink())
+        .filter_map(|path| path.canonicalize().ok())
         // A link upwards is no reason to protect the whole mount.
         .filter(|target| !directory.starts_with(target));
     paths.extend(links);

@@ -251,7 +251,8 @@ fn mounts(args: &CreateArgs) -> Result<Vec<Mount>> {
             let source = Path::new(&mount.source);
             let refusal =
                 host_path::unreadable(Kind::Invalid, "--mount source ", source, &error);
-            if refusal.hints.is_empty() && error.kind() == std::io::ErrorKind::NotFound {
+            let is_alike = amika_host::path::hint(&amika_host::path::clean(source)).is_some();
+            if !is_alike && error.kind() == std::io::ErrorKind::NotFound {
                 let target = &mount.target;
                 return refusal.hint(format!(
                     "name a file or directory of this machine; `--volume NAME:{target}` mounts a volume"

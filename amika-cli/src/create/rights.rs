@@ -175,14 +175,12 @@ async fn look(engine: &Engine, name: &str) -> Option<Error> {
 
 fn did_not_start(name: &str, service: &Service, lines: &[String]) -> Error {
     let why = service.last_exit.as_deref().unwrap_or_default();
-    let mut error = Error::new(
+    let error = Error::new(
         Kind::RightMissing,
         format!("the Docker Engine inside sandbox \"{name}\" did not start"),
     )
-    .cause(Untrusted::new(why).within(LENGTH).to_string());
-    if !lines.is_empty() {
-        error = error.cause(format!("its last output was:\n{}", lines.join("\n")));
-    }
+    .cause(Untrusted::new(why).within(LENGTH).to_string())
+    .last_output(lines);
     error
         .hint(format!(
             "it needs {NEEDED}; an engine that maps root to another user, or a security module, may keep them back"

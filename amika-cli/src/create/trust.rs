@@ -78,8 +78,8 @@ pub async fn settle(
                 "is not trusted yet"
             };
             let headline = format!("{shown} {why}.");
-            let text = question_text(&headline, &asked, script.as_deref(), &agents);
-            match ask(out, text).await {
+            let lines = question_text(&headline, &asked, script.as_deref(), &agents);
+            match ask(out, &lines).await {
                 Answer::Yes => {}
                 Answer::Always => remember(canonical.clone(), content, out).await,
                 Answer::No => {
@@ -157,7 +157,7 @@ fn question_text(
     asked: &Taken,
     script: Option<&[u8]>,
     agents: &BTreeSet<Agent>,
-) -> String {
+) -> Vec<String> {
     let mut lines = vec![headline.to_owned()];
     if !asked.is_empty() {
         lines.push("  its .amika/config.toml asks for:".to_owned());
@@ -176,12 +176,14 @@ fn question_text(
     if !agents.is_empty() {
         lines.push(format!("  sign-ins that would go in: {}", names(agents)));
     }
-    lines.push("Trust it? [y = yes, N = no, a = always, until this changes] ".to_owned());
-    lines.join("\n")
+    lines
 }
 
-async fn ask(out: &Printer, text: String) -> Answer {
-    out.ask(&text);
+async fn ask(out: &Printer, lines: &[String]) -> Answer {
+    out.ask(
+        lines,
+        "Trust it? [y = yes, N = no, a = always, until this changes] ",
+    );
     let answer = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
         std::io::stdin().read_line(&mut line).map(|_| line)
@@ -267,14 +269,13 @@ mod tests {
         let agents = BTreeSet::from([Agent::Claude, Agent::Codex]);
         let text = question_text("It is new.", &taken, Some(b"#!/bin/sh\nid\n"), &agents);
         assert_eq!(
-            text,
+            text.join("\n"),
             "It is new.\n  its .amika/config.toml asks for:\n    script    setup.sh\n\
              \x20             which runs as root at every start, and begins with\n\
              \x20             │ #!/bin/sh\n              │ id\n    variables A\n\
-             \x20 sign-ins that would go in: claude, codex\n\
-             Trust it? [y = yes, N = no, a = always, until this changes] "
+             \x20 sign-ins that would go in: claude, codex"
         );
         let text = question_text("It is new.", &Taken::default(), None, &agents);
-        assert!(!text.contains("config.toml"), "{text}");
+        assert!(!text.concat().contains("config.toml"), "{text:?}");
     }
 }

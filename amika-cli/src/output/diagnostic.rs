@@ -4,18 +4,19 @@ use amika_core::diagnostic::{Diagnostic, Severity};
 use amika_core::untrusted::Untrusted;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-use super::page::indented;
+use super::Lines;
+use super::page::one_line;
 use amika_sandbox::error::Findings;
 use amika_sandbox::finding::PATH_SHOWN;
 
 /// Renders a finding with the lines of the text that it is about.
 pub(super) fn render(path: &str, text: &str, diagnostic: &Diagnostic, colours: bool) -> String {
-    let title = level(diagnostic).primary_title(indented(&diagnostic.message, 0));
+    let title = level(diagnostic).primary_title(Lines::laid_out(&diagnostic.message).shown(0));
     draw(Group::with_title(title), path, text, diagnostic, colours)
 }
 
 /// The lines that an error is about, without what its own sentence says; further findings after them.
-pub(super) fn excerpt(findings: &Findings) -> String {
+pub(super) fn excerpt(findings: &Findings) -> Lines {
     let Findings {
         path,
         text,
@@ -31,7 +32,7 @@ pub(super) fn excerpt(findings: &Findings) -> String {
         ),
         _ => render(path, text, problem, false),
     });
-    each.collect::<Vec<_>>().join("\n")
+    Lines::laid_out(&each.collect::<Vec<_>>().join("\n"))
 }
 
 fn level(diagnostic: &Diagnostic) -> Level<'static> {
@@ -56,7 +57,7 @@ fn draw<'a>(
     let annotation = AnnotationKind::Primary.span(span).label(label);
     let mut group = group.element(Snippet::source(text).path(path).annotation(annotation));
     if let Some(help) = &diagnostic.help {
-        group = group.element(Level::HELP.message(indented(help, 0)));
+        group = group.element(Level::HELP.message(one_line(help)));
     }
     let renderer = if colours {
         Renderer::styled()

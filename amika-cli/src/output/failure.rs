@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::diagnostic;
 use crate::error::{Error, Kind};
+use amika_core::text::plain_words;
 
 /// What a command exits with; `docs/errors.md` lists them.
 pub fn exit_code(kind: Kind) -> u8 {
@@ -34,14 +35,28 @@ pub fn document(error: &Error) -> ErrorDocument {
         error: ErrorView {
             code: error.kind.word(),
             exit_code: other.unwrap_or_else(|| exit_code(error.kind).into()),
-            message: error.message.clone(),
-            excerpt: error.findings.as_deref().map(diagnostic::excerpt),
-            causes: error.causes.clone(),
+            message: plain_words(&error.message),
+            excerpt: error
+                .findings
+                .as_deref()
+                .map(|findings| diagnostic::excerpt(findings).text()),
+            causes: causes(error).chain(last_output(error)).collect(),
             hints: error.hints.clone(),
             hint: (!error.hints.is_empty()).then(|| error.hints.join("\n")),
             details,
         },
     }
+}
+
+/// Why it failed, as it is said.
+pub(super) fn causes(error: &Error) -> impl Iterator<Item = String> {
+    error.causes.iter().map(|cause| plain_words(cause))
+}
+
+/// The last lines that a program wrote, as one more cause.
+fn last_output(error: &Error) -> Option<String> {
+    (!error.last_output.is_empty())
+        .then(|| format!("its last output was:\n{}", error.last_output.join("\n")))
 }
 
 /// [`document`] as JSON.

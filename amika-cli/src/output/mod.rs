@@ -1,10 +1,20 @@
 //! The only module that prints: results to standard output, everything else to standard error.
+//!
+//! All text is taken for somebody else's: a line of people's output is made by [`Page`], a document by `json`,
+//! and neither lets through what steers a terminal. What has more than one line is [`Lines`]. The lints keep
+//! every other module from the two streams, but for `terminal`, which passes the bytes of a program on.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "it is what the two streams are kept for"
+)]
 
 mod ask;
 mod diagnostic;
 mod error;
 mod failure;
 mod fill;
+mod json;
+mod lines;
 mod log_text;
 mod page;
 mod progress;
@@ -15,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use amika_core::diagnostic::Diagnostic;
+use amika_core::text::plain_words;
 use amika_sandbox::progress::{Event, Progress, Steps};
 use serde::Serialize;
 
@@ -22,6 +33,7 @@ use crate::error::{Error, Result};
 
 pub use failure::{ErrorDocument, exit_code, to_json as error_json};
 pub use fill::fill;
+pub use lines::Lines;
 pub use log_text::LogText;
 pub use page::Page;
 use progress::Drawn;
@@ -32,7 +44,7 @@ pub use table::room;
 pub fn warn(message: &str) {
     let style = anstyle::AnsiColor::Yellow.on_default().bold();
     let mut err = anstream::stderr().lock();
-    let message = page::indented(message, "warning: ".len());
+    let message = page::one_line(plain_words(message).trim_end());
     // A standard error that cannot be written leaves nobody to tell.
     let _ = writeln!(err, "{style}warning:{style:#} {message}");
 }
@@ -40,7 +52,7 @@ pub fn warn(message: &str) {
 /// Says what may help next, but to who wants to hear none of it.
 fn note(message: &str, quiet: bool) {
     if !quiet {
-        let message = page::indented(message, 2);
+        let message = page::one_line(plain_words(message).trim_end());
         let _ = writeln!(anstream::stderr().lock(), "{message}");
     }
 }
@@ -58,6 +70,30 @@ pub fn coloured(text: &str) {
     inert.extend(filter.end());
     // A standard error that cannot be written leaves nobody to tell.
     let _ = anstream::stderr().lock().write_all(&inert);
+}
+
+/// Whether standard output is a terminal.
+pub fn is_shown() -> bool {
+    std::io::stdout().is_terminal()
+}
+
+/// Whether standard error is a terminal.
+pub fn are_warnings_shown() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// Where `--debug` writes: in what libraries trace may stand anything.
+pub struct Traces;
+
+impl Write for Traces {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        coloured(&String::from_utf8_lossy(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Where a command's words go.
@@ -99,7 +135,7 @@ impl Printer {
     ) -> Result<()> {
         let mut out = anstream::stdout().lock();
         let written = if self.json {
-            let mut page = Page::json(&mut out);
+            let mut page = json::Json::new(&mut out);
             serde_json::to_writer_pretty(&mut page, value)
                 .map_err(std::io::Error::from)
                 .and_then(|()| writeln!(page))
@@ -124,7 +160,7 @@ impl Printer {
         let mut out = anstream::stdout().lock();
         let written = if self.json {
             self.lines.store(true, Ordering::Relaxed);
-            let mut page = Page::json(&mut out);
+            let mut page = json::Json::new(&mut out);
             serde_json::to_writer(&mut page, value)
                 .map_err(std::io::Error::from)
                 .and_then(|()| writeln!(page))
@@ -168,12 +204,9 @@ impl Printer {
         !self.json && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
     }
 
-    /// Asks; the answer is typed behind it.
-    pub fn ask(&self, question: &str) {
-        let mut err = anstream::stderr().lock();
-        let mut page = Page::text(&mut err);
-        let _ = write!(page, "{question}");
-        let _ = page.flush();
+    /// Asks after these lines; the answer is typed behind the question.
+    pub fn ask(&self, lines: &[String], question: &str) {
+        ask::ask(lines, question);
     }
 
     /// Shows a finding in a file.
@@ -196,7 +229,7 @@ impl Printer {
     pub fn error(&self, error: &Error) {
         if self.json {
             let mut out = std::io::stdout().lock();
-            let mut page = Page::json(&mut out);
+            let mut page = json::Json::new(&mut out);
             // A standard output that cannot be written leaves nobody to tell.
             let _ = if self.lines.load(Ordering::Relaxed) {
                 writeln!(page, "{}", error_json(error))

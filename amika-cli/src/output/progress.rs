@@ -9,6 +9,7 @@ use amika_sandbox::progress::{Event, Progress};
 use anstyle::AnsiColor;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
+use super::page::one_line;
 use amika_core::text::human_duration;
 
 /// Characters of a program's line that are shown while it runs; its log has all of it.
@@ -84,7 +85,7 @@ impl Drawn {
             }
         }
         let dim = anstyle::Style::new().dimmed();
-        let of = self.of.as_deref().map(|of| format!("{of} "));
+        let of = self.of.as_deref().map(|of| one_line(&format!("{of} ")));
         let of = of.unwrap_or_default();
         let _ = writeln!(err, "  {of}{dim}│{dim:#} {}", sanitize(text));
     }

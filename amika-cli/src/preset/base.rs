@@ -41,8 +41,9 @@ pub(super) async fn find(
             )
             .caused_by(&error)
             .hint(format!(
-                "make one from Debian's packages: `mmdebstrap --variant=minbase trixie - | docker import - {LOCAL}`\nor name a Debian trixie or Ubuntu image that is here: `amika image build --base IMAGE`"
-            )));
+                "make one from Debian's packages: `mmdebstrap --variant=minbase trixie - | docker import - {LOCAL}`"
+            ))
+            .hint("or name a Debian trixie or Ubuntu image that is here: `amika image build --base IMAGE`"));
         }
     }
     Ok(FROM_REGISTRY.to_owned())

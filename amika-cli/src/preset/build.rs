@@ -142,7 +142,7 @@ async fn build(
                 steps.fail("could not be built");
                 return Err(Error::new(error::Kind::Image, format!("the image `{preset}` could not be built"))
                     .cause(error.to_string())
-                    .cause(tail.join("\n"))
+                    .last_output(tail)
                     .hint("the engine keeps the steps that succeeded: run `amika image build` again after mending the cause"));
             }
         }

@@ -60,20 +60,67 @@ pub fn shell_path(path: &str) -> String {
     shell_quote(path)
 }
 
-/// `512 B`, `1.5 MB`: powers of 1000, as docker prints sizes.
+/// A sentence of ours without the numbers that the standard library puts behind the system's words: `no such file or
+/// directory` for `No such file or directory (os error 2)`.
+pub fn plain_words(text: &str) -> String {
+    const MARK: &str = " (os error ";
+    let mut rest = text;
+    let mut plain = String::with_capacity(text.len());
+    while let Some((before, behind)) = rest.split_once(MARK) {
+        let digits = behind.bytes().take_while(u8::is_ascii_digit).count();
+        let number = behind[..digits].parse().ok();
+        let end = behind[digits..].strip_prefix(')');
+        let (Some(number), Some(end)) = (number, end) else {
+            plain.push_str(before);
+            plain.push_str(MARK);
+            rest = behind;
+            continue;
+        };
+        let words = std::io::Error::from_raw_os_error(number).to_string();
+        let words = words.split(MARK).next().unwrap_or_default();
+        match before.strip_suffix(words) {
+            Some(begin) => {
+                plain.push_str(begin);
+                plain.push_str(&words.to_lowercase());
+            }
+            None => plain.push_str(before),
+        }
+        rest = end;
+    }
+    plain + rest
+}
+
+/// `512 B`, `1.5 MB`: powers of 1000, as docker prints sizes of files and images.
 pub fn human_size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    in_units(bytes, 1000.0, UNITS)
+}
+
+/// `48 MiB`, `1.5 GiB`: powers of 1024, as docker reads and prints memory; a whole number of a unit is shown as such.
+pub fn human_memory(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let unit = UNITS.iter().zip(0_u32..5).rev();
+    for (unit, power) in unit.filter(|(_, power)| *power > 0) {
+        let of_one = 1024_u64.pow(power);
+        if bytes >= of_one && bytes.is_multiple_of(of_one) && bytes / of_one < 10_000 {
+            return format!("{} {unit}", bytes / of_one);
+        }
+    }
+    in_units(bytes, 1024.0, UNITS)
+}
+
+fn in_units(bytes: u64, base: f64, units: [&str; 5]) -> String {
     #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
     let mut size = bytes as f64;
     let mut unit = 0;
-    while size >= 999.5 && unit + 1 < UNITS.len() {
-        size /= 1000.0;
+    while size >= 999.5 && unit + 1 < units.len() {
+        size /= base;
         unit += 1;
     }
     match unit {
         0 => format!("{bytes} B"),
-        _ if size < 99.95 => format!("{size:.1} {}", UNITS[unit]),
-        _ => format!("{size:.0} {}", UNITS[unit]),
+        _ if size < 99.95 => format!("{size:.1} {}", units[unit]),
+        _ => format!("{size:.0} {}", units[unit]),
     }
 }
 
@@ -93,6 +140,45 @@ mod tests {
         ];
         for (bytes, text) in cases {
             assert_eq!(human_size(bytes), text);
+        }
+    }
+
+    #[test]
+    fn memory_is_told_in_the_units_that_it_is_given_in() {
+        let cases = [
+            (0, "0 B"),
+            (512 << 20, "512 MiB"),
+            (48 << 20, "48 MiB"),
+            (2 << 30, "2 GiB"),
+            (1536 << 20, "1536 MiB"),
+            (1_500_000, "1.4 MiB"),
+            (2_000_000_000, "1.9 GiB"),
+            (12_582_913 << 10, "12.0 GiB"),
+        ];
+        for (bytes, text) in cases {
+            assert_eq!(human_memory(bytes), text);
+        }
+    }
+
+    #[test]
+    fn the_systems_words_come_without_its_numbers() {
+        for number in [1, 2, 13, 20, 28, 98, 111] {
+            let error = std::io::Error::from_raw_os_error(number);
+            let words = error.to_string();
+            let words = words.split(" (").next().unwrap_or_default().to_lowercase();
+            let said = plain_words(&format!("/a: {error}: {error}"));
+            assert_eq!(said, format!("/a: {words}: {words}"));
+        }
+        for (text, plain) in [
+            ("", ""),
+            ("odd words (os error 2)", "odd words"),
+            (
+                "a file (os error x) (os error 13",
+                "a file (os error x) (os error 13",
+            ),
+            ("(os error 2)", "(os error 2)"),
+        ] {
+            assert_eq!(plain_words(text), plain);
         }
     }
 

@@ -69,6 +69,8 @@ pub struct Error {
     pub findings: Option<Box<Findings>>,
     /// Why, outermost first.
     pub causes: Vec<String>,
+    /// The last lines that a program wrote, where they tell why.
+    pub last_output: Vec<String>,
     /// What to do next, one entry a way; what can be pasted stands in backticks.
     pub hints: Vec<String>,
     /// What else is known, for programs.
@@ -100,6 +102,7 @@ impl Error {
             message: message.into(),
             findings: None,
             causes: Vec::new(),
+            last_output: Vec::new(),
             hints: Vec::new(),
             details: Map::new(),
             is_engines: false,
@@ -124,6 +127,13 @@ impl Error {
     #[must_use]
     pub fn cause(mut self, cause: impl Into<String>) -> Self {
         self.causes.push(cause.into());
+        self
+    }
+
+    /// Adds the last lines that a program wrote, as one more cause after the others; none add none.
+    #[must_use]
+    pub fn last_output(mut self, lines: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.last_output = lines.into_iter().map(Into::into).collect();
         self
     }
 

@@ -9,7 +9,7 @@ use super::file::File;
 use crate::App;
 use crate::args::config::CheckArgs;
 use crate::error::{Error, Kind, Result};
-use crate::output::Table;
+use crate::output::{Page, Table};
 
 /// Says what the configuration means; the exit code tells whether all of it applies.
 pub(super) fn run(args: &CheckArgs, app: &App) -> Result<u8> {
@@ -53,7 +53,7 @@ fn write_text(
     path: &str,
     report: &Report,
     refused: bool,
-    out: &mut dyn std::io::Write,
+    out: &mut Page<'_>,
 ) -> std::io::Result<()> {
     let verdict = match (report.valid, refused) {
         (true, _) => "valid",

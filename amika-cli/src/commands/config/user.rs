@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::App;
 use crate::args::config::{GetArgs, Key, SetArgs, UnsetArgs};
 use crate::error::{Error, Kind, Result};
+use crate::output::Page;
 use crate::user_config::{self, Change};
 
 /// The word for a setting that is not set, and may have another value for each source.
@@ -205,7 +206,7 @@ impl SettingView {
 
 impl SettingsView {
     /// Writes the values of one setting, or of each with its name and who says so.
-    fn write(&self, alone: bool, out: &mut dyn std::io::Write) -> std::io::Result<()> {
+    fn write(&self, alone: bool, out: &mut Page<'_>) -> std::io::Result<()> {
         for setting in &self.settings {
             let origin = match setting.origin {
                 OriginView::Default => " (default)",

@@ -1,7 +1,5 @@
 //! `amika sandbox cp`.
 
-use std::io::IsTerminal as _;
-
 use amika_core::name::SandboxName;
 use futures_util::StreamExt as _;
 use schemars::JsonSchema;
@@ -156,7 +154,7 @@ async fn archive(name: &SandboxName, path: &str, app: &App) -> Result<u8> {
                 .hint("leave `-o json` out, or name a file or directory to copy to"),
         );
     }
-    if std::io::stdout().is_terminal() {
+    if crate::output::is_shown() {
         return Err(usage("an archive is not written to a terminal")
             .hint("redirect it, such as `> files.tar` or `| tar -t`"));
     }

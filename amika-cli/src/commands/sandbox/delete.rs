@@ -31,7 +31,7 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
         let lock = FileLock::take_name(name);
         let sandbox = match nothing_done(app, Sandbox::find_any(&engine, name), &untouched).await {
             Ok(sandbox) => sandbox,
-            Err(error) => return delete_lost(&engine, name, args, error).await,
+            Err(error) => return delete_lost(&engine, name, args, without_likeness(error)).await,
         };
         if !args.force {
             let checked = crate::unsaved::refuse(&engine, &sandbox, args.volumes);
@@ -54,6 +54,16 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
         })
     })
     .await
+}
+
+/// Where it is about removing, a name that is alike is not put into anybody's hand.
+fn without_likeness(mut error: Error) -> Error {
+    let before = error.hints.len();
+    error.hints.retain(|hint| !hint.starts_with("did you mean"));
+    if error.hints.len() < before {
+        return error.hint("`amika sandbox list` shows the sandboxes; nothing was deleted");
+    }
+    error
 }
 
 /// What is left of a sandbox without a container goes like the sandbox; where there is nothing, the

@@ -19,6 +19,7 @@ use crate::App;
 use crate::args::sandbox::NameArgs;
 use crate::daemon::read_boot_record;
 use crate::error::Result;
+use crate::output::Page;
 use crate::overlay::{self, Role};
 use crate::sandbox::{Answer, Sandbox, State};
 use crate::sign_ins;
@@ -260,7 +261,7 @@ pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
     app.out.result(&view, |out| write_text(&view, out))
 }
 
-fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Result<()> {
+fn write_text(view: &InspectView, out: &mut Page<'_>) -> std::io::Result<()> {
     let mut line = |label: &str, value: &str| {
         if value.is_empty() {
             Ok(())

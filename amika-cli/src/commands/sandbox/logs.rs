@@ -2,9 +2,8 @@
 
 mod lines;
 
-use std::io::IsTerminal as _;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use amika_core::contract::{path, service};
 use bytes::Bytes;
@@ -26,8 +25,8 @@ use amika_engine::{Engine, ExecOutput, LogQuery};
 
 /// More than amikad keeps of any log; a sandbox could put anything in its place.
 const FILE_LIMIT: usize = 32 * 1024 * 1024;
-/// A sandbox that runs answers by then, and the pause between two tries.
-const ANSWER_TRIES: u32 = 100;
+/// A sandbox that runs answers by then, however long a try takes, and the pause between two tries.
+const ANSWER_WAIT: Duration = Duration::from_secs(5);
 const ANSWER_PAUSE: Duration = Duration::from_millis(50);
 
 /// A log.
@@ -198,7 +197,7 @@ async fn live_log<'a>(
     args: &LogsArgs,
 ) -> Result<Pieces<'a>> {
     let client = sandbox.client(engine)?;
-    let mut tries = 0;
+    let begun = Instant::now();
     let log = loop {
         match client
             .log(
@@ -209,7 +208,7 @@ async fn live_log<'a>(
             .await
         {
             Ok(log) => break log,
-            Err(ClientError::Unreachable(_)) if tries < ANSWER_TRIES => {
+            Err(ClientError::Unreachable(_)) if begun.elapsed() < ANSWER_WAIT => {
                 let now = Sandbox::find_whole(engine, &sandbox.name).await?;
                 if let Some(file) = which.file().filter(|_| !now.is_running()) {
                     return stored_log(engine, &now, file, args.lines()).await;
@@ -218,7 +217,6 @@ async fn live_log<'a>(
             }
             Err(error) => return Err(no_answer(sandbox, &error)),
         }
-        tries += 1;
     };
     let (engine, sandbox) = (engine.clone(), sandbox.clone());
     Ok(Box::pin(log.filter_map(move |piece| {
@@ -254,8 +252,8 @@ fn no_answer(sandbox: &Sandbox, error: &ClientError) -> Error {
 async fn pass_on(mut pieces: Pieces<'_>, raw: bool) -> Result<bool> {
     let output = Output::start();
     let is_tame = [
-        !raw && std::io::stdout().is_terminal(),
-        !raw && std::io::stderr().is_terminal(),
+        !raw && crate::output::is_shown(),
+        !raw && crate::output::are_warnings_shown(),
     ];
     let mut texts = [LogText::default(), LogText::default()];
     let mut any = false;

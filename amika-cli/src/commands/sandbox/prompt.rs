@@ -75,6 +75,16 @@ async fn attempt(args: &PromptArgs, app: &App) -> Result<u8> {
             args.name
         ));
     }
+    if ![0, NOT_FOUND].contains(&code) {
+        let has = sign_ins::agents(&engine, container, &sandbox.record).await;
+        let own = of_sign_in(agent);
+        if !has.contains(&own) {
+            app.out.note(&format!(
+                "hint: sandbox \"{0}\" has no sign-in of {own} that Amika gave it; `amika credentials refresh {0} --credentials {own}` brings this machine's, and `--agent` names another agent",
+                args.name
+            ));
+        }
+    }
     match refusals.found() {
         Some(what) if code == 0 => {
             app.out.error(&refused(args, &remote.command[0], &what));
@@ -126,6 +136,14 @@ async fn input(prompt: &str, signals: &mut Signals) -> Result<Input> {
 fn nothing_to_do(message: &str) -> Error {
     Error::new(Kind::Invalid, message)
         .hint("write what the agent is to do: `amika sandbox prompt NAME \"…\"`, or `-` and standard input")
+}
+
+fn of_sign_in(agent: Agent) -> credential::Agent {
+    match agent {
+        Agent::Claude => credential::Agent::Claude,
+        Agent::Codex => credential::Agent::Codex,
+        Agent::OpenCode => credential::Agent::OpenCode,
+    }
 }
 
 async fn signed_in(engine: &Engine, sandbox: &Sandbox) -> Agent {
