@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use amika_core::hex::hex;
 use sha2::{Digest as _, Sha256};
 
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use amika_engine::Engine;
 
 include!(concat!(env!("OUT_DIR"), "/daemons.rs"));
@@ -55,8 +55,8 @@ impl Daemon {
             let digest = Sha256::digest(&bytes);
             return Ok(Self::new(Cow::Owned(bytes), &digest));
         }
-        Err(CommandError::new(
-            ExitCode::Image,
+        Err(Error::new(
+            Kind::Image,
             format!("this amika carries no amikad for the architecture {architecture}"),
         )
         .hint("build amika with `make build`, or use an image of another architecture"))

@@ -5,15 +5,16 @@ use std::path::Path;
 
 use amika_host::path::{clean, hint};
 
-use crate::error::{CommandError, ExitCode};
+use crate::error::{Error, Kind};
+use amika_core::text::shell_path;
 
 /// The error of a path that could not be read. `what` stands before it in the message, with what
 /// parts it from the path: `setup script `.
-pub fn unreadable(code: ExitCode, what: &str, path: &Path, error: &std::io::Error) -> CommandError {
+pub fn unreadable(kind: Kind, what: &str, path: &Path, error: &std::io::Error) -> Error {
     let shown = clean(path);
     if error.kind() != ErrorKind::NotFound {
         let message = format!("{what}{} cannot be read", shown.display());
-        return CommandError::new(code, message).caused_by(error);
+        return Error::new(kind, message).caused_by(error);
     }
     // The end of a path may be a link, which is there although what it leads to is not.
     let why = if shown.is_symlink() {
@@ -21,10 +22,14 @@ pub fn unreadable(code: ExitCode, what: &str, path: &Path, error: &std::io::Erro
     } else {
         "does not exist"
     };
-    let refusal = CommandError::new(code, format!("{what}{} {why}", shown.display()));
-    match hint(&shown) {
-        Some(hint) => refusal.hint(hint),
-        None => refusal,
+    let refusal = Error::new(kind, format!("{what}{} {why}", shown.display()));
+    match (hint(&shown), shown.parent()) {
+        (Some(hint), _) => refusal.hint(hint),
+        (None, Some(parent)) => {
+            let parent = shell_path(&parent.display().to_string());
+            refusal.hint(format!("`ls -A {parent}` shows what is there"))
+        }
+        (None, None) => refusal,
     }
 }
 
@@ -51,7 +56,7 @@ mod tests {
         let told = |path: &str| {
             let path = root.join(path);
             let error = path.metadata().unwrap_err();
-            let error = unreadable(ExitCode::Usage, "mount ", &path, &error);
+            let error = unreadable(Kind::Invalid, "mount ", &path, &error);
             assert!(error.causes.is_empty(), "{error:?}");
             (error.message, error.hints.join("; "))
         };
@@ -65,7 +70,10 @@ mod tests {
                 "data/x/yyyy",
                 format!("of this path, {} exists", at("data")),
             ),
-            ("quite-else", String::new()),
+            (
+                "quite-else",
+                format!("`ls -A {}` shows what is there", root.display()),
+            ),
         ] {
             let clean = path.trim_start_matches("./");
             assert_eq!(told(path), (missing(clean), hint), "{path}");
@@ -83,7 +91,7 @@ mod tests {
         std::fs::write(root.join("file"), "").unwrap();
         let path = root.join("file/x");
         let error = path.metadata().unwrap_err();
-        let told = unreadable(ExitCode::Usage, "", &path, &error);
+        let told = unreadable(Kind::Invalid, "", &path, &error);
         assert_eq!(told.message, format!("{} cannot be read", path.display()));
         assert_eq!(told.causes.len(), 1);
     }

@@ -2,7 +2,7 @@
 
 use amika_core::label::{Labels, not_an_images};
 
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 
 /// How many labels an error names.
 const NAMED: usize = 40;
@@ -11,7 +11,7 @@ const NAMED: usize = 40;
 /// in it, and which files of this machine belong to it.
 ///
 /// # Errors
-/// [`ExitCode::Image`], with the labels.
+/// [`Kind::Image`], with the labels.
 pub fn refuse(reference: &str, labels: &Labels) -> Result<()> {
     let labels = not_an_images(labels);
     if labels.is_empty() {
@@ -25,8 +25,8 @@ pub fn refuse(reference: &str, labels: &Labels) -> Result<()> {
     if labels.len() > NAMED {
         named.push("…".to_owned());
     }
-    Err(CommandError::new(
-        ExitCode::Image,
+    Err(Error::new(
+        Kind::Image,
         format!("image `{reference}` has labels that only amika may write: nothing was made"),
     )
     .cause(format!("it has {}", named.join(", ")))

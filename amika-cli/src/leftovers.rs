@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::sync::OnceCell;
 
 use crate::creator::{self, Life};
-use crate::error::{ExitCode, Result};
+use crate::error::{self, Result};
 use crate::inject::{self, Injection};
 use crate::lock::FileLock;
 use crate::reassign;
@@ -77,7 +77,9 @@ impl Left {
             let volumes = &self.volumes;
             match crate::unsaved::refuse_left(engine, &self.name, &self.id, volumes, false).await {
                 Ok(()) => Ok(None),
-                Err(error) if error.code == ExitCode::Conflict => Ok(Some(why(&error, &self.name))),
+                Err(error) if error.kind == error::Kind::Conflict => {
+                    Ok(Some(why(&error, &self.name)))
+                }
                 Err(error) => Err(error),
             }
         };
@@ -86,7 +88,7 @@ impl Left {
 }
 
 /// A refusal in one line, with what removes it all the same.
-fn why(refusal: &crate::error::CommandError, name: &str) -> String {
+fn why(refusal: &crate::error::Error, name: &str) -> String {
     let parts = std::iter::once(&refusal.message).chain(&refusal.causes);
     let parts: Vec<&str> = parts.map(String::as_str).collect();
     format!(
@@ -339,7 +341,7 @@ pub async fn remove(engine: &Engine, leftover: &Leftover) -> Result<Removed> {
             // Held until it is gone: nobody starts it meanwhile.
             let _lock = match FileLock::take_name(&leftover.name) {
                 Ok(lock) => lock,
-                Err(error) if error.code == ExitCode::Conflict => return kept(&error.message),
+                Err(error) if error.kind == error::Kind::Conflict => return kept(&error.message),
                 Err(error) => return Err(error),
             };
             let container = match engine.inspect_container(container).await {
@@ -357,7 +359,7 @@ pub async fn remove(engine: &Engine, leftover: &Leftover) -> Result<Removed> {
                 State::Dead => {
                     let sandbox = crate::sandbox::Sandbox::of(container.clone());
                     match crate::unsaved::refuse(engine, &sandbox, false).await {
-                        Err(error) if error.code == ExitCode::Conflict => {
+                        Err(error) if error.kind == error::Kind::Conflict => {
                             return Ok(Removed::Kept(why(&error, &leftover.name)));
                         }
                         other => other?,
@@ -378,7 +380,7 @@ pub async fn remove(engine: &Engine, leftover: &Leftover) -> Result<Removed> {
         },
         Removal::Reassign(sandbox) => match reassign::recover(engine, sandbox).await {
             Ok(_) => {}
-            Err(error) if error.code == ExitCode::Conflict => return kept(&error.message),
+            Err(error) if error.kind == error::Kind::Conflict => return kept(&error.message),
             Err(error) => return Err(error),
         },
         Removal::Image(image) => match engine.remove_image(image).await {

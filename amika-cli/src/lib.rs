@@ -7,6 +7,7 @@
     unreachable_pub,
     reason = "the program's modules are private as a whole; `pub` marks what one offers the others"
 )]
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 #![allow(
     clippy::large_futures,
     reason = "a command's future is made once a run: its size costs nothing worth a box"
@@ -27,9 +28,7 @@ mod delete;
 mod deliver;
 mod engine;
 mod environment;
-mod error;
 mod forward;
-mod git_error;
 mod host;
 mod host_path;
 mod image_labels;
@@ -61,12 +60,13 @@ mod usage;
 mod user_config;
 mod view;
 
+use amika_sandbox::error;
 use std::process::ExitCode;
 
 use amika_host::machine::Machine;
 use clap::Parser as _;
 
-use crate::error::CommandError;
+use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::output::Printer;
 
@@ -100,8 +100,7 @@ pub fn run() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             let error =
-                CommandError::new(error::ExitCode::Failure, "the runtime cannot be started")
-                    .caused_by(&error);
+                Error::new(error::Kind::Failure, "the runtime cannot be started").caused_by(&error);
             return finish(&out, Err(error));
         }
     };
@@ -111,8 +110,7 @@ pub fn run() -> ExitCode {
             move || end_at_once(&out)
         };
         let interrupt = Interrupt::install(overdue).map_err(|error| {
-            CommandError::new(error::ExitCode::Failure, "signals cannot be caught")
-                .caused_by(&error)
+            Error::new(error::Kind::Failure, "signals cannot be caught").caused_by(&error)
         })?;
         commands::run(
             cli.command,
@@ -136,27 +134,27 @@ fn finish(out: &Printer, result: error::Result<u8>) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             out.error(&error);
-            ExitCode::from(error.code as u8)
+            ExitCode::from(output::exit_code(error.kind))
         }
     }
 }
 
 /// Ends a command that was told to end and does not: what it waits for does not answer.
 fn end_at_once(out: &Printer) {
-    let error = CommandError::new(
-        error::ExitCode::Interrupted,
+    let error = Error::new(
+        error::Kind::Canceled,
         "ended by SIGTERM before all was tidied up: something that it waits for does not answer",
     )
     .hint("`amika doctor --fix` removes what is left");
     out.error(&error);
-    std::process::exit(i32::from(error.code as u8));
+    std::process::exit(i32::from(output::exit_code(error.kind)));
 }
 
 fn start_tracing() {
     use tracing_subscriber::filter::LevelFilter;
     tracing_subscriber::fmt()
         .with_max_level(LevelFilter::DEBUG)
-        .with_writer(std::io::stderr)
+        .with_writer(|| output::Traces)
         .with_target(true)
         .init();
 }

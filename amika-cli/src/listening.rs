@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::daemon::Client;
-use crate::output::shell_quote;
+use amika_core::text::shell_quote;
 use amika_engine::PublishedPort;
 
 /// Whether anybody listens on a port.

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 
 /// What a lock file may hold, in bytes: nobody writes more.
 const LIMIT: usize = 4096;
@@ -20,13 +20,13 @@ impl FileLock {
     /// Takes the lock of a sandbox's name.
     ///
     /// # Errors
-    /// [`ExitCode::Conflict`] when another process holds it.
+    /// [`Kind::Conflict`] when another process holds it.
     pub fn take_name(name: &str) -> Result<Self> {
         let path = path(&format!("sandbox-{name}"))?;
         match lock(path, false) {
             Ok(lock) => Ok(lock),
-            Err(TryLockError::WouldBlock) => Err(CommandError::new(
-                ExitCode::Conflict,
+            Err(TryLockError::WouldBlock) => Err(Error::new(
+                Kind::Conflict,
                 format!("another amika is working on sandbox \"{name}\""),
             )
             .hint("wait for it to end, or use another name")),
@@ -143,10 +143,10 @@ fn open(path: &Path) -> std::io::Result<File> {
         .open(path)
 }
 
-fn unusable(error: &std::io::Error) -> CommandError {
+fn unusable(error: &std::io::Error) -> Error {
     let dir = directory();
-    CommandError::new(
-        ExitCode::Failure,
+    Error::new(
+        Kind::Failure,
         format!("the lock directory {} cannot be used", dir.display()),
     )
     .caused_by(error)

@@ -10,10 +10,10 @@ use amika_core::label::{Kind, ResourceRecord, key};
 pub use own::{Wish, remove as remove_own};
 
 use crate::create::Settings;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{self, Error, Result};
 use crate::lock::FileLock;
-use crate::output::shell_quote;
 use crate::sandbox::{self, Sandbox};
+use amika_core::text::shell_quote;
 use amika_engine::{Engine, EngineError, JoinedNetwork, Link, Network, NetworkSpec};
 
 /// The bridge that sandboxes are on that name none.
@@ -154,7 +154,7 @@ impl Choice {
     /// Makes it if it is Amika's and not there; returns its name.
     ///
     /// # Errors
-    /// [`ExitCode::Conflict`] when a stranger's has the name, or no addresses are free; those of the engine.
+    /// [`error::Kind::Conflict`] when a stranger's has the name, or no addresses are free; those of the engine.
     pub async fn ensure(&self, engine: &Engine, name: &str, wish: &Wish) -> Result<String> {
         match self {
             Self::Shared => ensure_shared(engine, DEFAULT).await?,
@@ -172,8 +172,8 @@ async fn ensure_shared(engine: &Engine, name: &str) -> Result<()> {
         return if network.labels.contains_key(key::KIND) {
             Ok(())
         } else {
-            Err(CommandError::new(
-                ExitCode::Conflict,
+            Err(Error::new(
+                error::Kind::Conflict,
                 format!("a network \"{name}\" that is not amika's is in the way"),
             )
             .hint("remove it, or name the network to join with `--network`"))
@@ -201,7 +201,7 @@ async fn ensure_shared(engine: &Engine, name: &str) -> Result<()> {
 /// Amika's are made if they are gone.
 ///
 /// # Errors
-/// [`ExitCode::Conflict`] when one is gone and was not made again; those of the engine.
+/// [`error::Kind::Conflict`] when one is gone and was not made again; those of the engine.
 pub async fn mend(engine: &Engine, sandbox: &Sandbox) -> Result<()> {
     let container = &sandbox.container;
     let networks = engine.networks().await?;
@@ -214,7 +214,7 @@ pub async fn mend(engine: &Engine, sandbox: &Sandbox) -> Result<()> {
         } else if let Some(internal) = own::was_own(container, &sandbox.record.id, name) {
             let wish = Wish {
                 sandbox: sandbox.name.parse().map_err(|error| {
-                    CommandError::new(ExitCode::Conflict, "the sandbox's name is no longer one")
+                    Error::new(error::Kind::Conflict, "the sandbox's name is no longer one")
                         .caused_by(&error as &amika_core::name::InvalidName)
                 })?,
                 id: sandbox.record.id.clone(),
@@ -223,8 +223,8 @@ pub async fn mend(engine: &Engine, sandbox: &Sandbox) -> Result<()> {
             own::make(engine, name, internal, &wish, &networks).await?;
         } else {
             let sandbox = &sandbox.name;
-            return Err(CommandError::new(
-                ExitCode::Conflict,
+            return Err(Error::new(
+                error::Kind::Conflict,
                 format!("network \"{name}\", which sandbox \"{sandbox}\" is on, was removed"),
             )
             .hint(format!(

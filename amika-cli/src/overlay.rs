@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use amika_core::mount::HostMount;
 use amika_core::untrusted::Untrusted;
 
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{self, Error, Result};
 use amika_engine::{MountFacts, MountSpec};
 
 /// What is mounted over writable mounts.
@@ -121,7 +121,7 @@ pub fn obstacle(mounts: &[MountFacts], kind: impl Fn(&Path) -> Kind) -> Option<O
 /// Refuses to start a container whose overlays cannot be mounted as they were meant.
 ///
 /// # Errors
-/// [`ExitCode::Conflict`].
+/// [`error::Kind::Conflict`].
 pub fn refuse(name: &str, mounts: &[MountFacts]) -> Result<()> {
     let (path, why) = match obstacle(mounts, Kind::of) {
         None => return Ok(()),
@@ -131,8 +131,8 @@ pub fn refuse(name: &str, mounts: &[MountFacts]) -> Result<()> {
     let path = Untrusted::new(&path.to_string_lossy())
         .within(4096)
         .to_string();
-    Err(CommandError::new(
-        ExitCode::Conflict,
+    Err(Error::new(
+        error::Kind::Conflict,
         format!("sandbox \"{name}\" is not started: {path} {why}"),
     )
     .cause("it was there when the sandbox was made, to be read-only in it")
@@ -144,7 +144,7 @@ pub fn refuse(name: &str, mounts: &[MountFacts]) -> Result<()> {
 /// As [`refuse`], for a container that is not asked for its mounts yet.
 ///
 /// # Errors
-/// [`ExitCode::Conflict`].
+/// [`error::Kind::Conflict`].
 pub fn refuse_planned(name: &str, mounts: &[MountSpec]) -> Result<()> {
     let binds = mounts.iter().filter_map(|mount| match mount {
         MountSpec::Bind {

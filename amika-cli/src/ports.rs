@@ -7,7 +7,7 @@ use amika_core::service::{
     Availability, Binding, HostPort, PortProbe, ResolveError, Service, Unprobed, resolve,
 };
 
-use crate::error::{CommandError, ExitCode};
+use crate::error::{Error, Kind};
 use amika_engine::{Engine, PublishedPort};
 
 mod again;
@@ -54,12 +54,12 @@ pub fn refused(bindings: &[Binding], port: u16) -> Vec<HostPort> {
 }
 
 /// The error of ports that cannot be settled; it names who holds the one that is in the way.
-pub async fn refusal(engine: &Engine, error: &ResolveError) -> CommandError {
+pub async fn refusal(engine: &Engine, error: &ResolveError) -> Error {
     let code = match error {
-        ResolveError::FlagTwice { .. } => ExitCode::Usage,
-        _ => ExitCode::Conflict,
+        ResolveError::FlagTwice { .. } => Kind::Invalid,
+        _ => Kind::Conflict,
     };
-    let command_error = CommandError::new(code, error.to_string());
+    let command_error = Error::new(code, error.to_string());
     match error {
         ResolveError::Conflict { flag, .. } => command_error.hint(format!(
             "drop `{flag}`, or remove the port from the service"
@@ -78,16 +78,13 @@ pub async fn refusal(engine: &Engine, error: &ResolveError) -> CommandError {
 }
 
 /// The error of a host port that something else has.
-pub fn in_use(host: HostPort, holder: Option<&Holder>) -> CommandError {
+pub fn in_use(host: HostPort, holder: Option<&Holder>) -> Error {
     let by = holder.map_or_else(String::new, |holder| format!(" by {holder}"));
-    CommandError::new(
-        ExitCode::Conflict,
-        format!("host port {host} is in use{by}"),
-    )
-    .detail("host_ip", host.ip.addr().to_string())
-    .detail("host_port", host.port.get())
-    .detail("protocol", host.protocol.as_str())
-    .detail("holder", serde_json::to_value(holder).unwrap_or_default())
+    Error::new(Kind::Conflict, format!("host port {host} is in use{by}"))
+        .detail("host_ip", host.ip.addr().to_string())
+        .detail("host_port", host.port.get())
+        .detail("protocol", host.protocol.as_str())
+        .detail("holder", serde_json::to_value(holder).unwrap_or_default())
 }
 
 fn probing<T>(local: bool, ask: impl FnOnce(&mut dyn PortProbe) -> T) -> T {

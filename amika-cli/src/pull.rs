@@ -2,9 +2,9 @@
 
 use futures_util::StreamExt as _;
 
-use crate::error::{CommandError, ExitCode, Result};
-use crate::output::Steps;
+use crate::error::{Error, Kind, Result};
 use amika_engine::Engine;
+use amika_sandbox::progress::Steps;
 
 /// Pulls an image with docker's own sign-in.
 ///
@@ -27,8 +27,8 @@ pub async fn pull(engine: &Engine, reference: &str, steps: &mut Steps) -> Result
             Ok(_) => {}
             Err(error) => {
                 steps.fail(reference);
-                return Err(CommandError::new(
-                    ExitCode::Image,
+                return Err(Error::new(
+                    Kind::Image,
                     format!("image `{reference}` is not on the engine and cannot be pulled"),
                 )
                 .caused_by(&error)

@@ -7,11 +7,11 @@ use amika_core::wire::{BootRecord, Outcome, Phase, SetupState, Status};
 use futures_util::StreamExt as _;
 
 use crate::daemon::{Client, ClientError, LogPart, read_boot_record};
-use crate::error::{CommandError, ExitCode, Kind, Result};
-use crate::interrupt::Interrupt;
-use crate::output::Steps;
+use crate::error::{Error, Kind, Result};
 use crate::sandbox::{Sandbox, deleted_meanwhile};
 use amika_engine::{ContainerState, Engine};
+use amika_sandbox::cancel::Cancel;
+use amika_sandbox::progress::Steps;
 
 /// What is waited for besides setup, when the user gives no time.
 const REST: Duration = Duration::from_mins(1);
@@ -57,15 +57,15 @@ pub enum Ready {
 /// before is no news once it is over.
 ///
 /// # Errors
-/// [`ExitCode::SetupFailed`], [`ExitCode::NotReady`], [`ExitCode::Interrupted`], and
-/// [`ExitCode::Failure`] when CMD ended with another code.
+/// [`Kind::SetupFailed`], [`Kind::NotReady`], [`Kind::Canceled`], and
+/// [`Kind::Failure`] when CMD ended with another code.
 pub async fn wait(
     engine: &Engine,
     name: &str,
     anew: bool,
     timeout: Option<Duration>,
     steps: &mut Steps,
-    interrupt: &Interrupt,
+    cancel: &Cancel,
 ) -> Result<Ready> {
     let begun = Instant::now();
     let mut waiting = Waiting {
@@ -79,8 +79,8 @@ pub async fn wait(
     };
     tokio::select! {
         result = waiting.run(begun, timeout) => result,
-        () = interrupt.requested() => {
-            Err(CommandError::new(ExitCode::Interrupted, format!("interrupted; sandbox \"{name}\" goes on by itself")))
+        () = cancel.requested() => {
+            Err(Error::new(Kind::Canceled, format!("interrupted; sandbox \"{name}\" goes on by itself")))
         }
     }
 }
@@ -115,7 +115,7 @@ impl Waiting<'_> {
         let mut running_since = None;
         let mut sandbox = match Sandbox::find(self.engine, self.name).await {
             // It was there when it was started.
-            Err(error) if error.code == ExitCode::NotFound => {
+            Err(error) if error.kind == Kind::NotFound => {
                 return Err(deleted_meanwhile(self.name));
             }
             found => found?,
@@ -169,10 +169,10 @@ impl Waiting<'_> {
     /// The sandbox as it is now; it may have been removed or renamed.
     async fn look_again(&self, before: &Sandbox) -> Result<Sandbox> {
         match Sandbox::find(self.engine, self.name).await {
-            Err(error) if error.code == ExitCode::NotFound => {
+            Err(error) if error.kind == Kind::NotFound => {
                 match self.engine.inspect_container(&before.container.id).await {
-                    Ok(now) => Err(CommandError::new(
-                        ExitCode::NotFound,
+                    Ok(now) => Err(Error::new(
+                        Kind::NotFound,
                         format!("sandbox \"{}\" was renamed meanwhile", self.name),
                     )
                     .hint(format!(
@@ -313,8 +313,8 @@ impl Waiting<'_> {
             Some(boot) if boot.status.outcome == Some(Outcome::CmdExited) => {
                 cmd_exited(name, boot, code)
             }
-            _ => CommandError::new(
-                ExitCode::Failure,
+            _ => Error::new(
+                Kind::Failure,
                 format!("sandbox \"{name}\" ended with exit code {code} before it was ready"),
             )
             .hint(format!("`amika sandbox logs {name}` shows what it said")),
@@ -337,12 +337,12 @@ impl Waiting<'_> {
         }
     }
 
-    fn not_ready(&mut self, waited: Duration) -> CommandError {
+    fn not_ready(&mut self, waited: Duration) -> Error {
         self.steps.fail("");
         let name = self.name;
-        CommandError::new(
-            ExitCode::NotReady,
-            format!("sandbox \"{name}\" is not ready after {}", crate::output::human_duration(waited)),
+        Error::new(
+            Kind::NotReady,
+            format!("sandbox \"{name}\" is not ready after {}", amika_core::text::human_duration(waited)),
         )
         .hint(format!("it stays and goes on by itself: `amika sandbox logs -f {name}`, `amika sandbox inspect {name}`"))
     }
@@ -369,18 +369,17 @@ pub fn now() -> u64 {
 }
 
 /// The error for a sandbox whose CMD ended with another code than 0, as soon as it was started.
-pub fn cmd_exited(name: &str, boot: &BootRecord, code: i64) -> CommandError {
+pub fn cmd_exited(name: &str, boot: &BootRecord, code: i64) -> Error {
     let cmd = &boot.status.cmd;
     let program = cmd.argv0.as_deref().unwrap_or_default();
     let how = match cmd.signal {
         Some(signal) => format!("was ended by signal {signal}"),
         None => format!("ended with exit code {code}"),
     };
-    CommandError::new(
-        ExitCode::Failure,
+    Error::new(
+        Kind::CmdExited,
         format!("CMD of sandbox \"{name}\" (`{}`) {how}", Untrusted::new(program)),
     )
-    .kind(Kind::CmdExited)
     .detail("sandbox", name)
     .detail("cmd", serde_json::to_value(cmd).unwrap_or_default())
     .hint(format!("`amika sandbox logs {name}` shows what it said"))
@@ -399,7 +398,7 @@ fn unshown_lines(tail: &[String], mut unshown: u64) -> &[String] {
 
 /// The error for a sandbox whose setup script failed: what, where, the last of its words that nobody saw
 /// yet (`unshown` bytes), and the ways on.
-pub fn setup_failed(name: &str, boot: &BootRecord, unshown: u64) -> CommandError {
+pub fn setup_failed(name: &str, boot: &BootRecord, unshown: u64) -> Error {
     let setup = &boot.status.setup;
     let how = match (setup.signal, setup.exit_code) {
         (Some(signal), _) => format!("was ended by signal {signal}"),
@@ -411,8 +410,8 @@ pub fn setup_failed(name: &str, boot: &BootRecord, unshown: u64) -> CommandError
         .failed_line
         .map(|line| format!(" at line {line}"))
         .unwrap_or_default();
-    let mut error = CommandError::new(
-        ExitCode::SetupFailed,
+    let mut error = Error::new(
+        Kind::SetupFailed,
         format!("the setup script of \"{name}\" {how}{place}; CMD did not run"),
     );
     // What is known of a script that ran stands in the first line already.
@@ -424,10 +423,8 @@ pub fn setup_failed(name: &str, boot: &BootRecord, unshown: u64) -> CommandError
         error = error.cause(message.clone());
     }
     let words = unshown_lines(&boot.setup_tail, unshown);
-    if !words.is_empty() {
-        error = error.cause(format!("its last output was:\n{}", words.join("\n")));
-    }
     error
+        .last_output(words)
         .detail("sandbox", name)
         .detail("setup", serde_json::to_value(setup).unwrap_or_default())
         .detail("setup_tail", boot.setup_tail.clone())

@@ -16,14 +16,14 @@ use amika_core::service::{HostPort, MAX_ROUNDS};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::error::{CommandError, ExitCode, Result};
-use crate::interrupt::Interrupt;
+use crate::error::{self, Error, Result};
 use crate::lock::FileLock;
 use crate::ports;
 use crate::sandbox::Sandbox;
 use crate::trust::RecordKey;
 use crate::view::{self, PortView};
 use amika_engine::{ContainerFacts, ContainerState, ContainerSummary, Engine, EngineError};
+use amika_sandbox::cancel::Cancel;
 
 /// What the name of the container that takes over ends with, until it has taken over.
 const NEXT: &str = ".reassign";
@@ -45,13 +45,13 @@ pub struct Moved {
 /// known to be so. The caller holds the lock of the name.
 ///
 /// # Errors
-/// Those of the engine; [`ExitCode::Conflict`] when there are no ports. The sandbox is then as it
+/// Those of the engine; [`error::Kind::Conflict`] when there are no ports. The sandbox is then as it
 /// was.
 pub async fn start(
     engine: &Engine,
     sandbox: &Sandbox,
     taken: HostPort,
-    interrupt: &Interrupt,
+    cancel: &Cancel,
 ) -> Result<Vec<Moved>> {
     let name = &sandbox.name;
     let image = format!(
@@ -61,8 +61,8 @@ pub async fn start(
     );
     let made = tokio::select! {
         made = make(engine, sandbox, &image, taken) => made,
-        () = interrupt.requested() => Err(CommandError::new(
-            ExitCode::Interrupted,
+        () = cancel.requested() => Err(Error::new(
+            error::Kind::Canceled,
             format!("interrupted; sandbox \"{name}\" is as it was"),
         )),
     };
@@ -115,10 +115,10 @@ async fn make(engine: &Engine, sandbox: &Sandbox, image: &str, taken: HostPort) 
         .await;
     if let Err(error) = made {
         let is_podman = engine.is_podman().await?;
-        let error = CommandError::from(error);
+        let error = Error::from(error);
         return Err(if is_podman {
-            CommandError::new(
-                error.code,
+            Error::new(
+                error.kind,
                 format!(
                     "sandbox \"{}\" stays as it is: Podman makes no image of its files without the values of its environment",
                     sandbox.name
@@ -150,8 +150,8 @@ async fn make(engine: &Engine, sandbox: &Sandbox, image: &str, taken: HostPort) 
             Err(error) => return Err(error.into()),
         }
     }
-    Err(CommandError::new(
-        ExitCode::Conflict,
+    Err(Error::new(
+        error::Kind::Conflict,
         "other programs take each port before it can be published",
     ))
 }
@@ -212,7 +212,7 @@ async fn undo(engine: &Engine, name: &str, id: &SandboxId) -> Result<()> {
 /// is returned.
 ///
 /// # Errors
-/// [`ExitCode::Conflict`] when another `amika` is at it, or a stranger's container has the name.
+/// [`error::Kind::Conflict`] when another `amika` is at it, or a stranger's container has the name.
 pub async fn recover(engine: &Engine, name: &str) -> Result<bool> {
     let (next_name, old_name) = (format!("{name}{NEXT}"), format!("{name}{OLD}"));
     let (next, old) = tokio::join!(
@@ -237,8 +237,8 @@ pub async fn recover(engine: &Engine, name: &str) -> Result<bool> {
     if let Some(next) = &next
         && !may_be_settled(next.container.state, next.record.creator.as_ref())
     {
-        return Err(CommandError::new(
-            ExitCode::Conflict,
+        return Err(Error::new(
+            error::Kind::Conflict,
             format!("another amika may be working on sandbox \"{name}\""),
         )
         .hint("wait for it to end; what never started within a day, `amika doctor --fix --others` tells of"));

@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::daemon::{Client, UserKey};
-use crate::error::{CommandError, ExitCode, Result};
-use crate::output::shell_quote;
+use crate::error::{self, Error, Result};
 use crate::trust::{RecordKey, Trust};
+use amika_core::text::shell_quote;
 use amika_engine::{ContainerFacts, ContainerState, ContainerSummary, Engine};
 
 /// A sandbox.
@@ -125,15 +125,15 @@ impl Sandbox {
     /// Finds a sandbox by name.
     ///
     /// # Errors
-    /// [`ExitCode::NotFound`] when there is none, also when the name is a stranger's container.
-    /// [`ExitCode::Failure`] when its labels do not tell which sandbox it is.
+    /// [`error::Kind::NotFound`] when there is none, also when the name is a stranger's container.
+    /// [`error::Kind::Failure`] when its labels do not tell which sandbox it is.
     pub async fn find(engine: &Engine, name: &str) -> Result<Self> {
         let sandbox = Self::find_any(engine, name).await?;
         if sandbox.is_identified() {
             return Ok(sandbox);
         }
-        let mut error = CommandError::new(
-            ExitCode::Failure,
+        let mut error = Error::new(
+            error::Kind::Failure,
             format!("the labels of sandbox \"{name}\" cannot be read"),
         );
         for problem in &sandbox.problems {
@@ -149,14 +149,14 @@ impl Sandbox {
     /// Finds a sandbox by name, whatever its labels hold.
     ///
     /// # Errors
-    /// [`ExitCode::NotFound`] when there is none, also when the name is a stranger's container.
+    /// [`error::Kind::NotFound`] when there is none, also when the name is a stranger's container.
     pub async fn find_any(engine: &Engine, name: &str) -> Result<Self> {
         match engine.inspect_container(name).await {
             Ok(container) if container.name == name => {
                 let label = |key: &str| container.labels.get(key).map(String::as_str);
                 if label(key::KIND) != Some(Kind::Sandbox.as_str()) {
-                    return Err(CommandError::new(
-                        ExitCode::NotFound,
+                    return Err(Error::new(
+                        error::Kind::NotFound,
                         format!("container \"{name}\" is not a sandbox of amika; it is left alone"),
                     )
                     .hint("`amika sandbox list` shows the sandboxes"));
@@ -200,12 +200,12 @@ impl Sandbox {
     /// Finds a sandbox whose files are there: one that is not [`State::Dead`].
     ///
     /// # Errors
-    /// As [`Sandbox::find`]; [`ExitCode::Conflict`] when it is dead.
+    /// As [`Sandbox::find`]; [`error::Kind::Conflict`] when it is dead.
     pub async fn find_whole(engine: &Engine, name: &str) -> Result<Self> {
         let sandbox = Self::find(engine, name).await?;
         if sandbox.is_dead() {
-            return Err(CommandError::new(
-                ExitCode::Conflict,
+            return Err(Error::new(
+                error::Kind::Conflict,
                 format!("sandbox \"{name}\" is dead: the engine removed it half-way and failed"),
             )
             .hint(format!(
@@ -218,7 +218,7 @@ impl Sandbox {
     /// Finds a sandbox that is made to the end: its clone and copies are there.
     ///
     /// # Errors
-    /// As [`Sandbox::find_whole`]; [`ExitCode::Conflict`] when its create is under way, or was
+    /// As [`Sandbox::find_whole`]; [`error::Kind::Conflict`] when its create is under way, or was
     /// interrupted.
     pub async fn find_made(engine: &Engine, name: &str) -> Result<Self> {
         let sandbox = Self::find_whole(engine, name).await?;
@@ -235,20 +235,20 @@ impl Sandbox {
     /// Refuses a sandbox that never was started: it is not complete, its clone or copies may be missing.
     ///
     /// # Errors
-    /// [`ExitCode::Conflict`], with what to do.
+    /// [`error::Kind::Conflict`], with what to do.
     pub fn must_be_made(&self) -> Result<()> {
         let name = &self.name;
         match self.state_of_making() {
             None => Ok(()),
-            Some(State::Creating) => Err(CommandError::new(
-                ExitCode::Conflict,
+            Some(State::Creating) => Err(Error::new(
+                error::Kind::Conflict,
                 format!("sandbox \"{name}\" is still being created"),
             )
             .hint(format!(
                 "`amika sandbox wait {name}` waits until it is ready"
             ))),
-            Some(_) => Err(CommandError::new(
-                ExitCode::Conflict,
+            Some(_) => Err(Error::new(
+                error::Kind::Conflict,
                 format!("the create of sandbox \"{name}\" was interrupted: it is not complete"),
             )
             .hint("the same `amika sandbox create …` makes it anew")
@@ -286,19 +286,19 @@ impl Sandbox {
     /// Refuses a sandbox that does not run.
     ///
     /// # Errors
-    /// [`ExitCode::Conflict`], with how to start it.
+    /// [`error::Kind::Conflict`], with how to start it.
     pub fn must_run(&self) -> Result<()> {
         self.must_be_made()?;
         let name = &self.name;
         match self.container.state {
             ContainerState::Running | ContainerState::Restarting => Ok(()),
-            ContainerState::Paused => Err(CommandError::new(
-                ExitCode::Conflict,
+            ContainerState::Paused => Err(Error::new(
+                error::Kind::Conflict,
                 format!("sandbox \"{name}\" is paused"),
             )
             .hint(format!("`docker unpause {name}`"))),
-            _ => Err(CommandError::new(
-                ExitCode::Conflict,
+            _ => Err(Error::new(
+                error::Kind::Conflict,
                 format!("sandbox \"{name}\" is not running"),
             )
             .hint(format!("`amika sandbox start {name}`; or `amika sandbox connect --rescue {name}` when its setup fails"))),
@@ -346,7 +346,7 @@ pub async fn list_all(engine: &Engine) -> Result<Vec<(ContainerSummary, Reading)
 
 /// What a failure of a command on these sandboxes is told as. Where it is the engine that refused, and one
 /// of them is not there any more, or on its way out, that is what there is to be known.
-pub async fn looked_at_again(error: CommandError, names: &[&str]) -> CommandError {
+pub async fn looked_at_again(error: Error, names: &[&str]) -> Error {
     if !error.is_engines {
         return error;
     }
@@ -367,19 +367,19 @@ pub async fn looked_at_again(error: CommandError, names: &[&str]) -> CommandErro
 }
 
 /// The error for a sandbox that was there when the command began.
-pub fn deleted_meanwhile(name: &str) -> CommandError {
-    CommandError::new(
-        ExitCode::NotFound,
+pub fn deleted_meanwhile(name: &str) -> Error {
+    Error::new(
+        error::Kind::NotFound,
         format!("sandbox \"{name}\" was deleted meanwhile"),
     )
     .hint("`amika sandbox list` shows the sandboxes")
 }
 
-async fn unknown(engine: &Engine, name: &str) -> CommandError {
+async fn unknown(engine: &Engine, name: &str) -> Error {
     let is_lost = crate::lost::of(engine, name).await;
     if is_lost.is_ok_and(|lost| !lost.is_empty()) {
-        return CommandError::new(
-            ExitCode::NotFound,
+        return Error::new(
+            error::Kind::NotFound,
             format!("sandbox \"{name}\" is lost: its container was removed, volumes of it are left"),
         )
         .hint(format!(
@@ -388,8 +388,8 @@ async fn unknown(engine: &Engine, name: &str) -> CommandError {
         ))
         .hint("`amika sandbox create` makes a sandbox of this name again");
     }
-    let error = CommandError::new(
-        ExitCode::NotFound,
+    let error = Error::new(
+        error::Kind::NotFound,
         format!("there is no sandbox \"{}\"", name.escape_debug()),
     );
     let names: Vec<String> = match list(engine).await {

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 
-use crate::output::Printer;
 use crate::sandbox::Sandbox;
 use crate::{overlay, seccomp};
 use amika_core::untrusted::Untrusted;
 use amika_engine::MountFacts;
+use amika_sandbox::progress::Progress;
 
 /// How long a look takes at most, and how many files it looks at.
 const TIME: Duration = Duration::from_secs(2);
@@ -203,7 +203,7 @@ pub fn in_mounts(mounts: &[MountFacts], created_at: u64) -> BTreeMap<String, Fou
 }
 
 /// Warns of what a sandbox without the filter made in its writable mounts. One that has the filter made none.
-pub async fn warn_of(sandbox: &Sandbox, engine_is_local: bool, out: &Printer) {
+pub async fn warn_of(sandbox: &Sandbox, engine_is_local: bool, out: &dyn Progress) {
     let facts = &sandbox.container;
     if !engine_is_local || facts.seccomp.as_deref().is_some_and(seccomp::is_ours) {
         return;

@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::create::HostFile;
 use crate::error::Result;
-use crate::output::Printer;
 use crate::sandbox::{self, Sandbox};
 use crate::trust::RecordKey;
 use amika_engine::{ArchivedFile, ContainerState, Engine, EngineError};
+use amika_sandbox::progress::Progress;
 
 /// What stands at one of two places.
 pub enum Side<T> {
@@ -240,7 +240,7 @@ pub async fn warn_of_other_copies(
     engine: &Engine,
     name: &str,
     renewing: &[Agent],
-    out: &Printer,
+    out: &dyn Progress,
 ) -> Result<()> {
     if renewing.is_empty() {
         return Ok(());

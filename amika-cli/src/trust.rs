@@ -16,7 +16,7 @@ use serde::Serialize;
 use sha2::Sha256;
 
 use crate::daemon::UserKey;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use amika_engine::ContainerFacts;
 use amika_host::private_file;
 
@@ -115,18 +115,18 @@ impl RecordKey {
     /// Notes that the record of this very container is trusted from now on.
     ///
     /// # Errors
-    /// [`ExitCode::Failure`] when the note cannot be written.
+    /// [`Kind::Failure`] when the note cannot be written.
     pub fn adopt(&self, container: &ContainerFacts) -> Result<()> {
         let failed = |error: &dyn std::error::Error| {
-            CommandError::new(
-                ExitCode::Failure,
+            Error::new(
+                Kind::Failure,
                 format!("{} cannot be written to", self.adopted.display()),
             )
             .caused_by(error)
         };
         let Some(note) = self.note_of(&container.labels) else {
-            return Err(CommandError::new(
-                ExitCode::Failure,
+            return Err(Error::new(
+                Kind::Failure,
                 "a container without a sandbox's id cannot be adopted",
             ));
         };

@@ -6,11 +6,11 @@ use amika_core::config::user::{self, UserConfig};
 use amika_core::trust::{Trust, Trusted};
 use toml_edit::{Array, DocumentMut, Item, Value};
 
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::lock::FileLock;
-use crate::output::Printer;
 use amika_host::private_file;
 use amika_host::regular_file::{self, Links};
+use amika_sandbox::progress::Progress;
 
 /// Environment variable that wins over the file's `trust`.
 pub const TRUST: &str = "AMIKA_TRUST";
@@ -23,13 +23,13 @@ pub fn path() -> PathBuf {
 /// Reads the settings; without a file there are none. What looks odd is warned of.
 ///
 /// # Errors
-/// [`ExitCode::Usage`] with the place of what is wrong, and for a file that cannot be read.
-pub fn read(out: &Printer) -> Result<UserConfig> {
+/// [`Kind::Invalid`] with the place of what is wrong, and for a file that cannot be read.
+pub fn read(out: &dyn Progress) -> Result<UserConfig> {
     let path = path();
     let text = text(&path)?;
     let (config, warnings) = parse(&path, &text)?;
     for warning in &warnings {
-        out.diagnostic(&path.display().to_string(), &text, warning);
+        out.finding(&path.display().to_string(), &text, warning);
     }
     Ok(config)
 }
@@ -37,14 +37,14 @@ pub fn read(out: &Printer) -> Result<UserConfig> {
 /// What the environment says of `trust`.
 ///
 /// # Errors
-/// [`ExitCode::Usage`] when it says nothing that can be meant.
+/// [`Kind::Invalid`] when it says nothing that can be meant.
 pub fn trust_of_environment() -> Result<Option<Trust>> {
     let Some(value) = std::env::var_os(TRUST).filter(|value| !value.is_empty()) else {
         return Ok(None);
     };
     let trust = value.to_string_lossy().parse::<Trust>();
     trust.map(Some).map_err(|error| {
-        CommandError::new(ExitCode::Usage, format!("{TRUST}: {error}"))
+        Error::new(Kind::Invalid, format!("{TRUST}: {error}"))
             .hint(format!("use one of these words, or `unset {TRUST}`"))
     })
 }
@@ -62,7 +62,7 @@ pub enum Change<'a> {
 /// Changes the file, which is made if need be. Comments, and what is not changed, stay as they are.
 ///
 /// # Errors
-/// [`ExitCode::Usage`] when the file there is broken, [`ExitCode::Failure`] when it cannot be written.
+/// [`Kind::Invalid`] when the file there is broken, [`Kind::Failure`] when it cannot be written.
 pub async fn change(change: Change<'_>) -> Result<()> {
     // Two that read before either wrote would lose one's change.
     let _lock = FileLock::wait("settings").await?;
@@ -71,7 +71,7 @@ pub async fn change(change: Change<'_>) -> Result<()> {
     parse(&path, &text)?;
     let failed = |error: &dyn std::error::Error| {
         let message = format!("{} cannot be written", path.display());
-        CommandError::new(ExitCode::Failure, message).caused_by(error)
+        Error::new(Kind::Failure, message).caused_by(error)
     };
     let changed = edit(&text, &change).map_err(|error| failed(&error))?;
     if changed == text {
@@ -83,7 +83,7 @@ pub async fn change(change: Change<'_>) -> Result<()> {
 fn text(path: &Path) -> Result<String> {
     let failed = |error: &dyn std::error::Error| {
         let message = format!("{} cannot be read", path.display());
-        CommandError::new(ExitCode::Usage, message).caused_by(error)
+        Error::new(Kind::Invalid, message).caused_by(error)
     };
     match regular_file::read(path, Links::Followed, user::MAX_BYTES as u64) {
         Ok((bytes, _)) => String::from_utf8(bytes).map_err(|error| failed(&error)),
@@ -96,7 +96,7 @@ type Parsed = (UserConfig, Vec<amika_core::diagnostic::Diagnostic>);
 
 fn parse(path: &Path, text: &str) -> Result<Parsed> {
     user::parse(text).map_err(|problems| {
-        crate::output::diagnostic::refusal(&path.display().to_string(), text, &problems)
+        amika_sandbox::finding::refusal(&path.display().to_string(), text, &problems)
             .hint("these are your own settings: mend the file")
     })
 }

@@ -9,9 +9,10 @@ use amika_core::wire::{ServiceState, Status};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::output::{Printer, human_size};
 use crate::sandbox::{Sandbox, State};
+use amika_core::text::human_memory;
 use amika_engine::{ContainerState, LimitFacts, PublishedPort};
+use amika_sandbox::progress::Progress;
 
 /// A sandbox.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -52,7 +53,7 @@ pub fn foreign_text(text: &str) -> String {
 }
 
 /// Warns of labels of a sandbox that cannot be read.
-pub fn warn_of_labels(name: &str, problems: &[LabelError], out: &Printer) {
+pub fn warn_of_labels(name: &str, problems: &[LabelError], out: &dyn Progress) {
     if !problems.is_empty() {
         out.warn(&format!("sandbox \"{name}\": {}", unreadable(problems)));
     }
@@ -259,7 +260,7 @@ pub fn limits(limits: &LimitFacts, origins: Option<LimitOrigins>) -> String {
         (
             limits
                 .memory_bytes
-                .map(|bytes| format!("{} memory", human_size(bytes))),
+                .map(|bytes| format!("{} memory", human_memory(bytes))),
             origins.map(|origins| origins.memory),
         ),
         (
@@ -288,10 +289,10 @@ mod tests {
     fn limits_are_told_where_there_are_some() {
         let all = LimitFacts {
             cpus: Some(1.5),
-            memory_bytes: Some(2_000_000_000),
+            memory_bytes: Some(2 << 30),
             pids: Some(300),
         };
-        assert_eq!(limits(&all, None), "1.5 CPUs, 2.0 GB memory, 300 processes");
+        assert_eq!(limits(&all, None), "1.5 CPUs, 2 GiB memory, 300 processes");
         let origins = LimitOrigins {
             cpus: Origin::Request,
             memory: Origin::File,
@@ -299,7 +300,7 @@ mod tests {
         };
         assert_eq!(
             limits(&all, Some(origins)),
-            "1.5 CPUs (requested), 2.0 GB memory (.amika/config.toml), 300 processes (default)"
+            "1.5 CPUs (requested), 2 GiB memory (.amika/config.toml), 300 processes (default)"
         );
         let one = LimitFacts {
             pids: Some(300),

@@ -39,7 +39,7 @@ fn a_sandbox_is_listed_and_inspected_in_text_and_json() {
     let limits = &inspected["limits"];
     assert_eq!(limits["memory_bytes"], 256 << 20, "{limits}");
     assert_eq!(limits["cpus"], 0.5, "{limits}");
-    for words in ["Limits        0.5 CPUs, 268 MB memory", "Created       2"] {
+    for words in ["Limits        0.5 CPUs, 256 MiB memory", "Created       2"] {
         assert!(text.stdout_text().contains(words), "{words}: {text:?}");
     }
 }

@@ -20,7 +20,7 @@ use serde::Serialize;
 use crate::App;
 use crate::args::Cli;
 use crate::args::completion::CompletionArgs;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{self, Error, Result};
 use crate::preset::Preset;
 use crate::sandbox;
 use amika_engine::Engine;
@@ -46,7 +46,7 @@ pub(super) struct CompletionView {
 pub(super) fn run(args: &CompletionArgs, app: &App) -> Result<()> {
     let shell = args.shell.word();
     let failed = |error: &dyn std::error::Error| {
-        CommandError::new(ExitCode::Failure, "the script cannot be made").caused_by(error)
+        Error::new(error::Kind::Failure, "the script cannot be made").caused_by(error)
     };
     let mut script = Vec::new();
     if let Some(completer) = Shells::builtins().completer(shell) {

@@ -16,12 +16,13 @@ use crate::App;
 use crate::amikad::Daemon;
 use crate::args::DoctorArgs;
 use crate::create;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::leftovers::{self, Leftover, Removed};
-use crate::output::{Page, fill, human_size, room, shell_quote};
+use crate::output::{Page, fill, room};
 use crate::preset::Preset;
 use crate::sandbox;
 use crate::view::unreadable;
+use amika_core::text::{human_size, plain_words, shell_quote};
 use amika_engine::{Engine, SocketRights, SystemFacts};
 
 /// Less free space than this is worth a word: a preset image and a build need about as much.
@@ -88,12 +89,12 @@ impl Report {
         self.checks.push(Check {
             name: name.to_owned(),
             result,
-            message: message.into(),
+            message: plain_words(&message.into()),
             hint: hint.map(str::to_owned),
         });
     }
 
-    fn fail(&mut self, name: &str, error: &CommandError) {
+    fn fail(&mut self, name: &str, error: &Error) {
         let message = std::iter::once(&error.message)
             .chain(&error.causes)
             .cloned()
@@ -112,7 +113,7 @@ pub(super) async fn run(args: &DoctorArgs, app: &App) -> Result<()> {
         .any(|check| check.result == Outcome::Failed);
     let error = match failure {
         Some(error) => error,
-        None if failed => CommandError::new(ExitCode::Failure, "something is missing"),
+        None if failed => Error::new(Kind::Failure, "something is missing"),
         None => {
             return app
                 .out
@@ -125,7 +126,7 @@ pub(super) async fn run(args: &DoctorArgs, app: &App) -> Result<()> {
     app.out
         .result(&report, |out| write_text(&report, args.fix, room(), out))?;
     // The checks above have said why and what to do.
-    Err(CommandError::new(error.code, error.message))
+    Err(Error::new(error.kind, error.message))
 }
 
 async fn examine(args: &DoctorArgs, report: &mut Report) -> Result<()> {
@@ -137,11 +138,11 @@ async fn examine(args: &DoctorArgs, report: &mut Report) -> Result<()> {
     report.add("certificates", Outcome::Ok, certificates, None);
     check_credentials(report);
     let has_rights = check_socket(report);
-    let engine = match crate::engine::connect().await.map_err(CommandError::from) {
+    let engine = match crate::engine::connect().await.map_err(Error::from) {
         Ok(engine) => engine,
         Err(mut error) => {
             // The hint of other commands leads here.
-            if error.code == ExitCode::Engine {
+            if error.kind == Kind::EngineUnreachable {
                 error.hints = if has_rights {
                     vec![NO_ENGINE.into()]
                 } else {
@@ -429,11 +430,11 @@ fn write_text(
 ) -> std::io::Result<()> {
     use anstyle::AnsiColor;
     let say = |out: &mut Page<'_>, indent: &str, text: &str, hanging: usize| {
-        let lines = text.lines().flat_map(|line| match room {
-            Some(room) => fill(line, room.saturating_sub(hanging)),
-            None => vec![line.to_owned()],
-        });
-        for (at, line) in lines.enumerate() {
+        let lines = match room {
+            Some(room) => fill(text, room.saturating_sub(hanging)),
+            None => vec![text.to_owned()],
+        };
+        for (at, line) in lines.iter().enumerate() {
             if at == 0 {
                 writeln!(out, "{indent}{line}")?;
             } else {
@@ -451,7 +452,7 @@ fn write_text(
         out.styled(style, mark)?;
         let title = format!(" {:<13} ", check.name);
         say(out, &title, &check.message, MESSAGE)?;
-        if let Some(hint) = &check.hint {
+        for hint in check.hint.iter().flat_map(|hint| hint.lines()) {
             say(out, &" ".repeat(MESSAGE), hint, MESSAGE)?;
         }
     }

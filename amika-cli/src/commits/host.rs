@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use amika_core::label::{Repository, RepositorySource};
 
 use super::name::Format;
-use crate::error::{CommandError, ExitCode, Result};
-use crate::output::shell_path;
+use crate::error::{Error, Kind, Result};
+use amika_core::text::shell_path;
 use amika_git::{GitError, Receiver};
 use amika_host::machine::Machine;
 
@@ -29,7 +29,7 @@ impl Host {
     /// Finds the repository that contains a directory.
     ///
     /// # Errors
-    /// [`ExitCode::Repository`] when there is none, one that cannot be written to from here, or one whose parts
+    /// [`Kind::Repository`] when there is none, one that cannot be written to from here, or one whose parts
     /// belong to another.
     pub fn find(machine: &Machine, start: &Path) -> Result<Self> {
         let repository = Receiver::find(machine, start).map_err(refused)?;
@@ -56,7 +56,7 @@ impl Host {
     /// Refuses a repository that a sandbox's is not a copy of.
     ///
     /// # Errors
-    /// [`ExitCode::Conflict`], with what to do.
+    /// [`Kind::Conflict`], with what to do.
     pub fn must_be_of(&self, sandbox: &str, repository: &Repository) -> Result<()> {
         let Some(source) = &repository.source else {
             return Ok(());
@@ -66,8 +66,8 @@ impl Host {
         if self.is_at(source) || is_clone {
             return Ok(());
         }
-        let error = CommandError::new(
-            ExitCode::Conflict,
+        let error = Error::new(
+            Kind::Conflict,
             format!(
                 "sandbox \"{sandbox}\" was not made from {}",
                 self.top.display()
@@ -98,7 +98,7 @@ impl Host {
 }
 
 /// What is wrong with a repository, with what to do where that is another thing than for a copy.
-pub(super) fn refused(error: GitError) -> CommandError {
+pub(super) fn refused(error: GitError) -> Error {
     let hint = match &error {
         GitError::NotARepository { .. } => Some(
             "call it in the repository that the sandbox was made from, or name that with `--repo DIR`"
@@ -110,24 +110,24 @@ pub(super) fn refused(error: GitError) -> CommandError {
         )),
         _ => None,
     };
-    let mut error = CommandError::from(error);
+    let mut error = Error::from(error);
     if let Some(hint) = hint {
         error.hints = vec![hint];
     }
     error
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> CommandError {
-    CommandError::new(
-        ExitCode::Repository,
+fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    Error::new(
+        Kind::Repository,
         format!("{} cannot be read", path.display()),
     )
     .caused_by(error)
 }
 
-fn reftable(top: &Path) -> CommandError {
-    CommandError::new(
-        ExitCode::Repository,
+fn reftable(top: &Path) -> Error {
+    Error::new(
+        Kind::Repository,
         format!("{} keeps its refs in tables, which amika does not write", top.display()),
     )
     .hint(

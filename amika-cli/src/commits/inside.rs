@@ -7,7 +7,7 @@ use futures_util::{Stream, StreamExt as _};
 use tokio::io::AsyncWriteExt as _;
 
 use super::{ANSWER, Piece, Source, Told};
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::sandbox::Sandbox;
 use crate::terminal::{Remote, Streams, kill};
 use amika_engine::{Engine, ExecOutput, ExecSession};
@@ -87,8 +87,8 @@ impl Source for Inside {
                     ExecOutput::Stdout(bytes) => {
                         told.stdout.extend_from_slice(&bytes);
                         if told.stdout.len() > limit {
-                            return Err(CommandError::new(
-                                ExitCode::Repository,
+                            return Err(Error::new(
+                                Kind::Repository,
                                 format!("the sandbox's git says more than {limit} bytes"),
                             ));
                         }
@@ -200,9 +200,9 @@ fn keep(words: &mut Vec<u8>, more: &[u8]) {
     words.extend_from_slice(&more[..more.len().min(room)]);
 }
 
-fn no_answer() -> CommandError {
-    CommandError::new(
-        ExitCode::Repository,
+fn no_answer() -> Error {
+    Error::new(
+        Kind::Repository,
         format!(
             "the sandbox's git did not answer within {} minutes",
             ANSWER.as_secs() / 60

@@ -21,7 +21,7 @@ pub use host::Host;
 pub use inside::Inside;
 pub use name::{BadName, Branch, BranchName, Oid};
 
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use amika_core::untrusted::Untrusted;
 
 /// Bytes of a list of branches that are read.
@@ -113,8 +113,8 @@ pub fn directory(sandbox: &str) -> String {
 /// Pulls branches: all, or those that are named. `max_size` bounds the bytes of the pack.
 ///
 /// # Errors
-/// [`ExitCode::Repository`] when what comes is not what it says, or cannot be received;
-/// [`ExitCode::Conflict`] when refs cannot be written.
+/// [`Kind::Repository`] when what comes is not what it says, or cannot be received;
+/// [`Kind::Conflict`] when refs cannot be written.
 pub async fn pull<S: Source>(
     host: &Host,
     source: &S,
@@ -182,16 +182,16 @@ async fn list<S: Source>(source: &S, host: &Host) -> Result<Vec<Branch>> {
             continue;
         }
         let branch = Branch::read(line, host.format).map_err(|why| {
-            CommandError::new(
-                ExitCode::Repository,
+            Error::new(
+                Kind::Repository,
                 format!("the sandbox's git tells of a branch that is none: {why}"),
             )
             .cause(shown(line))
             .hint("nothing was taken; `amika sandbox exec NAME -- git for-each-ref` shows what it tells")
         })?;
         if branches.len() == MAX_BRANCHES {
-            return Err(CommandError::new(
-                ExitCode::Repository,
+            return Err(Error::new(
+                Kind::Repository,
                 format!("the sandbox has more than {MAX_BRANCHES} branches"),
             )
             .hint("delete those that are done with, inside"));
@@ -200,17 +200,17 @@ async fn list<S: Source>(source: &S, host: &Host) -> Result<Vec<Branch>> {
     }
     branches.sort_by(|one, other| one.name.cmp(&other.name));
     if branches.windows(2).any(|two| two[0].name == two[1].name) {
-        return Err(CommandError::new(
-            ExitCode::Repository,
+        return Err(Error::new(
+            Kind::Repository,
             "the sandbox's git tells of one branch twice",
         ));
     }
     Ok(branches)
 }
 
-fn no_list(told: &Told) -> CommandError {
-    let error = CommandError::new(
-        ExitCode::Repository,
+fn no_list(told: &Told) -> Error {
+    let error = Error::new(
+        Kind::Repository,
         "the branches of the sandbox's repository cannot be listed",
     );
     if told.code == 126 || told.code == 127 {
@@ -229,8 +229,8 @@ fn no_list(told: &Told) -> CommandError {
 fn select(branches: Vec<Branch>, wanted: &[BranchName]) -> Result<Vec<Branch>> {
     if wanted.is_empty() {
         if branches.is_empty() {
-            return Err(CommandError::new(
-                ExitCode::Repository,
+            return Err(Error::new(
+                Kind::Repository,
                 "the sandbox's repository has no branch with a commit",
             )
             .hint("commit inside, and pull again"));
@@ -241,8 +241,8 @@ fn select(branches: Vec<Branch>, wanted: &[BranchName]) -> Result<Vec<Branch>> {
         if branches.iter().all(|branch| branch.name != *name) {
             let text = name.to_string();
             let names: Vec<String> = branches.iter().map(|it| it.name.to_string()).collect();
-            let error = CommandError::new(
-                ExitCode::Repository,
+            let error = Error::new(
+                Kind::Repository,
                 format!("the sandbox has no branch \"{text}\""),
             );
             let near = amika_core::nearest::nearest(&text, names.iter().map(String::as_str));

@@ -14,8 +14,8 @@ use super::name::{Branch, Format, Oid};
 use super::refs::Existing;
 use super::scratch::{Scratch, failed, is_file, too_long};
 use super::{ANSWER, PACK, Piece, Source, Told, shown};
-use crate::error::{CommandError, ExitCode, Result};
-use crate::output::human_size;
+use crate::error::{Error, Kind, Result};
+use amika_core::text::human_size;
 
 /// Commits of this machine that the sandbox is asked about.
 const MAX_HAVES: usize = 4000;
@@ -30,7 +30,7 @@ pub(super) struct Received {
 /// Receives what branches need that the repository does not have.
 ///
 /// # Errors
-/// [`ExitCode::Repository`] when it is not whole, larger than `max_size`, or nothing that git accepts.
+/// [`Kind::Repository`] when it is not whole, larger than `max_size`, or nothing that git accepts.
 pub(super) async fn receive<S: Source>(
     host: &Host,
     source: &S,
@@ -101,8 +101,8 @@ impl Received {
         })();
         moved.map_err(|error| {
             let place = self.scratch.place_of_packs();
-            CommandError::new(
-                ExitCode::Repository,
+            Error::new(
+                Kind::Repository,
                 format!("{} cannot be written to", place.display()),
             )
             .caused_by(&error)
@@ -218,7 +218,7 @@ async fn take_pack<S: Source>(
     let both = async {
         // With the feeding, whatever ends it, the input ends.
         let (told, output) = tokio::join!(feed, running.end());
-        Ok::<_, CommandError>((told?, output?))
+        Ok::<_, Error>((told?, output?))
     };
     let (told, output) = match tokio::time::timeout(PACK, both).await {
         Ok(both) => both?,
@@ -244,9 +244,9 @@ async fn take_pack<S: Source>(
     ))
 }
 
-fn too_large(max_size: u64) -> CommandError {
-    CommandError::new(
-        ExitCode::Repository,
+fn too_large(max_size: u64) -> Error {
+    Error::new(
+        Kind::Repository,
         format!(
             "what the sandbox sends is larger than {}",
             human_size(max_size)
@@ -267,8 +267,8 @@ async fn are_commits(scratch: &Scratch, branches: &[&Branch]) -> Result<()> {
     for branch in branches {
         let expected = format!("{} commit", branch.tip.as_str());
         if answers.next() != Some(expected.as_bytes()) {
-            return Err(CommandError::new(
-                ExitCode::Repository,
+            return Err(Error::new(
+                Kind::Repository,
                 format!(
                     "the sandbox did not send the commit of its branch \"{}\"",
                     branch.name

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use super::host::Host;
 use super::name::{Branch, BranchName, Format, Oid};
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 
 /// Bytes of a list of packed refs: those of a million.
 const MAX_PACKED: u64 = 128 << 20;
@@ -55,8 +55,8 @@ impl Existing {
             loose(&top, Path::new("refs"), host.format, &mut refs, 0)
         })();
         read.map_err(|error: io::Error| {
-            CommandError::new(
-                ExitCode::Repository,
+            Error::new(
+                Kind::Repository,
                 format!("the refs of {} cannot be read", host.top.display()),
             )
             .caused_by(&error)
@@ -91,7 +91,7 @@ impl Existing {
     /// Refuses branches for which there is no room beside what is there, or beside each other.
     ///
     /// # Errors
-    /// [`ExitCode::Conflict`], with the two.
+    /// [`Kind::Conflict`], with the two.
     pub(super) fn room_for(&self, branches: &[Branch], ignores_case: bool) -> Result<()> {
         let prefix = String::from_utf8_lossy(&self.prefix).into_owned();
         let old = self
@@ -105,8 +105,8 @@ impl Existing {
                 .clone()
                 .find(|other| branch.name.is_in_the_way_of(other))
             {
-                return Err(CommandError::new(
-                    ExitCode::Repository,
+                return Err(Error::new(
+                    Kind::Repository,
                     format!(
                         "the sandbox cannot have both branches \"{}\" and \"{}\"",
                         super::shown(other),
@@ -121,8 +121,8 @@ impl Existing {
                     && other.to_ascii_lowercase() == folded
             };
             if let Some(other) = new.chain(old.iter().copied()).find(is_case) {
-                return Err(CommandError::new(
-                    ExitCode::Conflict,
+                return Err(Error::new(
+                    Kind::Conflict,
                     format!(
                         "branches \"{}\" and \"{}\" differ in case alone, and are one file here",
                         super::shown(other),
@@ -133,8 +133,8 @@ impl Existing {
             }
             if let Some(other) = old.iter().find(|other| branch.name.is_in_the_way_of(other)) {
                 let name = format!("{prefix}{}", super::shown(other));
-                return Err(CommandError::new(
-                    ExitCode::Conflict,
+                return Err(Error::new(
+                    Kind::Conflict,
                     format!("{name} is in the way of branch \"{}\"", branch.name),
                 )
                 .hint(
@@ -204,11 +204,11 @@ fn loose(
 /// Writes branches: all locks are taken before the first ref changes.
 ///
 /// # Errors
-/// [`ExitCode::Conflict`] when another git holds a lock, or something is in the way.
+/// [`Kind::Conflict`] when another git holds a lock, or something is in the way.
 pub(super) fn write(host: &Host, directory: &str, branches: &[&Branch]) -> Result<()> {
     let failed = |error: &io::Error| {
-        CommandError::new(
-            ExitCode::Conflict,
+        Error::new(
+            Kind::Conflict,
             format!("{directory} cannot be written in {}", host.top.display()),
         )
         .caused_by(error)

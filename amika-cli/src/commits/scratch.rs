@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 use super::host::{Host, refused};
 use super::name::Format;
 use super::{refs, shown};
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use amika_git::Objects;
 
 /// Where the repository's own objects are, for git, and those that it borrows from others.
@@ -44,8 +44,8 @@ impl Scratch {
         // Reading the objects takes its time.
         match tokio::task::spawn_blocking(move || Self::new(host)).await {
             Ok(made) => made,
-            Err(stopped) => Err(CommandError::new(
-                ExitCode::Failure,
+            Err(stopped) => Err(Error::new(
+                Kind::Failure,
                 "the repository's objects were not read to the end",
             )
             .caused_by(&stopped)),
@@ -78,8 +78,8 @@ impl Scratch {
             Ok(directory)
         })();
         let directory = made.map_err(|error| {
-            CommandError::new(
-                ExitCode::Repository,
+            Error::new(
+                Kind::Repository,
                 format!("{} cannot be written to", objects.display()),
             )
             .caused_by(&error)
@@ -149,7 +149,7 @@ impl Scratch {
     /// When there is none.
     pub(super) fn start(&self, arguments: &[&str]) -> Result<Running> {
         let child = self.command(arguments).spawn().map_err(|error| {
-            CommandError::new(ExitCode::Repository, "git cannot be run")
+            Error::new(Kind::Repository, "git cannot be run")
                 .caused_by(&error)
                 .hint("install git and try again")
         })?;
@@ -226,7 +226,7 @@ impl Running {
         };
         tokio::join!(read_out, read_err);
         let status = self.child.wait().await.map_err(|error| {
-            CommandError::new(ExitCode::Repository, "git cannot be waited for").caused_by(&error)
+            Error::new(Kind::Repository, "git cannot be waited for").caused_by(&error)
         })?;
         self.group = None;
         Ok(Output {
@@ -246,10 +246,10 @@ impl Drop for Running {
 }
 
 /// The error for a git that did not end.
-pub(super) fn too_long(arguments: &[&str], time: Duration) -> CommandError {
+pub(super) fn too_long(arguments: &[&str], time: Duration) -> Error {
     let verb = arguments.first().copied().unwrap_or_default();
-    CommandError::new(
-        ExitCode::Repository,
+    Error::new(
+        Kind::Repository,
         format!(
             "`git {verb}` took longer than {} minutes, and was ended",
             time.as_secs() / 60
@@ -258,14 +258,14 @@ pub(super) fn too_long(arguments: &[&str], time: Duration) -> CommandError {
 }
 
 /// The error for a git that failed.
-pub(super) fn failed(what: &str, output: &Output) -> CommandError {
+pub(super) fn failed(what: &str, output: &Output) -> Error {
     let said = String::from_utf8_lossy(&output.stderr);
     let said: Vec<String> = said
         .lines()
         .filter(|line| !line.trim().is_empty())
         .map(|line| shown(line.as_bytes()))
         .collect();
-    let mut error = CommandError::new(ExitCode::Repository, what);
+    let mut error = Error::new(Kind::Repository, what);
     for line in said.iter().take(5) {
         error = error.cause(line.clone());
     }

@@ -263,7 +263,7 @@ fn the_branches_that_are_named_come() {
     assert_eq!(states(&pulled), [("other".to_owned(), Change::New)]);
     let wanted = ["othre".parse().unwrap()];
     let error = pull_into(&stage.host(), &stage.agent(), &wanted, MAX).unwrap_err();
-    assert_eq!(error.code, ExitCode::Repository);
+    assert_eq!(error.kind, Kind::Repository);
     assert_eq!(error.hints, ["did you mean \"other\"?"]);
 }
 
@@ -276,7 +276,7 @@ fn every_kind_of_repository_is_pulled_into() {
     // Names of the other length are none.
     let stage = Stage::new(&[]);
     let error = stage.pull(&stage.agent().says(format!("{tip} refs/heads/main\n")));
-    assert_eq!(error.unwrap_err().code, ExitCode::Repository);
+    assert_eq!(error.unwrap_err().kind, Kind::Repository);
 
     let tip = stage.commit("box", "second");
     let host = stage.at("host");
@@ -350,8 +350,8 @@ fn a_list_that_lies_is_refused() {
         format!("{tip} refs/heads/main\n").repeat(MAX_BRANCHES + 1),
     ] {
         let error = stage.pull(&stage.agent().says(line.as_str())).unwrap_err();
-        assert_eq!(error.code, ExitCode::Repository, "{error:?}");
-        let text = error.to_json().to_string();
+        assert_eq!(error.kind, Kind::Repository, "{error:?}");
+        let text = format!("{error:?}");
         assert!(!text.contains('\u{1b}') && text.len() < 2000, "{text}");
         stage.is_untouched();
     }
@@ -360,7 +360,7 @@ fn a_list_that_lies_is_refused() {
     let blob = git(&stage.at("box"), &["rev-parse", "HEAD:file"]);
     for oid in [nowhere, blob] {
         let error = stage.pull(&stage.agent().says(format!("{oid} refs/heads/main\n")));
-        assert_eq!(error.unwrap_err().code, ExitCode::Repository);
+        assert_eq!(error.unwrap_err().kind, Kind::Repository);
         stage.is_untouched();
     }
 }
@@ -401,7 +401,7 @@ fn a_pack_that_is_not_whole_is_refused() {
         [whole, b"more".to_vec()].concat(),
     ] {
         let error = stage.pull(&stage.agent().sends(sent)).unwrap_err();
-        assert_eq!(error.code, ExitCode::Repository, "{error:?}");
+        assert_eq!(error.kind, Kind::Repository, "{error:?}");
         stage.is_untouched();
     }
     // And the honest one comes.
@@ -440,7 +440,7 @@ fn what_git_would_not_check_out_safely_is_refused() {
         );
         let commit = git(&at, &["commit-tree", "-m", "evil", "-p", "HEAD", &tree]);
         let error = stage.pull(&stage.agent().says(format!("{commit} refs/heads/main\n")));
-        assert_eq!(error.unwrap_err().code, ExitCode::Repository, "{name}");
+        assert_eq!(error.unwrap_err().kind, Kind::Repository, "{name}");
         stage.is_untouched();
     }
     std::fs::write(
@@ -489,7 +489,7 @@ fn refs_that_are_in_the_way_stay() {
         }
         let error = stage.pull(&stage.agent().says(format!("{tip} refs/heads/a/b\n")));
         let error = error.unwrap_err();
-        assert_eq!(error.code, ExitCode::Conflict);
+        assert_eq!(error.kind, Kind::Conflict);
         assert!(
             error
                 .message
@@ -508,7 +508,7 @@ fn refs_that_are_in_the_way_stay() {
     let lock = at.join(".git/refs/remotes/amika-box/zzz.lock");
     std::fs::write(&lock, "").unwrap();
     let error = stage.pull(&stage.agent()).unwrap_err();
-    assert_eq!(error.code, ExitCode::Conflict);
+    assert_eq!(error.kind, Kind::Conflict);
     assert!(error.causes[0].contains("zzz.lock is there"), "{error:?}");
     assert!(lock.exists() && !at.join(".git/refs/remotes/amika-box/main.lock").exists());
     assert_eq!(stage.host_ref("amika-box/main"), tip);
@@ -527,7 +527,7 @@ fn no_link_is_followed_out_of_the_repository() {
     std::fs::create_dir(stage.at("elsewhere")).unwrap();
     std::os::unix::fs::symlink(stage.at("elsewhere"), at.join("amika-box")).unwrap();
     let error = stage.pull(&stage.agent()).unwrap_err();
-    assert_eq!(error.code, ExitCode::Conflict);
+    assert_eq!(error.kind, Kind::Conflict);
     assert_eq!(std::fs::read_dir(stage.at("elsewhere")).unwrap().count(), 0);
 }
 
@@ -547,8 +547,8 @@ fn repositories_that_cannot_take_it_are_refused_with_the_way_round() {
     assert_eq!(
         Host::find(&Machine::of_process(), &stage.at("."))
             .unwrap_err()
-            .code,
-        ExitCode::Repository
+            .kind,
+        Kind::Repository
     );
     let config = stage.at("host/.git/config");
     for (text, part) in [
@@ -572,8 +572,8 @@ fn repositories_that_cannot_take_it_are_refused_with_the_way_round() {
     assert_eq!(
         Host::find(&Machine::of_process(), &stage.at("host"))
             .unwrap_err()
-            .code,
-        ExitCode::Repository
+            .kind,
+        Kind::Repository
     );
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use crate::error::{CommandError, ExitCode};
+use crate::error::{Error, Kind};
 
 /// Bytes of a header, and of all that an archive consists of.
 const BLOCK: usize = 512;
@@ -36,9 +36,9 @@ pub enum NoArchive {
     Other,
 }
 
-impl From<NoArchive> for CommandError {
+impl From<NoArchive> for Error {
     fn from(what: NoArchive) -> Self {
-        let error = Self::new(ExitCode::Failure, what.to_string());
+        let error = Self::new(Kind::Failure, what.to_string());
         match what {
             NoArchive::Compressed { program, .. } => {
                 error.hint(format!("put `{program} |` before `amika`"))

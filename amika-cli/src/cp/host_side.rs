@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags};
 use super::inert;
 use super::landing::{Found, Landing, Source};
 use super::unpack::Git;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::host_path;
 
 /// What is copied from here.
@@ -26,12 +26,12 @@ pub struct HostSource {
 /// Looks at what is to be copied.
 ///
 /// # Errors
-/// [`ExitCode::NotFound`] when nothing is there, [`ExitCode::Usage`] when it cannot be copied.
+/// [`Kind::NotFound`] when nothing is there, [`Kind::Invalid`] when it cannot be copied.
 pub fn source(path: &Path) -> Result<HostSource> {
     let failed = |error: &std::io::Error| {
         let code = match error.kind() {
-            std::io::ErrorKind::NotFound => ExitCode::NotFound,
-            _ => ExitCode::Failure,
+            std::io::ErrorKind::NotFound => Kind::NotFound,
+            _ => Kind::Failure,
         };
         host_path::unreadable(code, "", path, error)
     };
@@ -46,8 +46,8 @@ pub fn source(path: &Path) -> Result<HostSource> {
     } else if metadata.is_file() {
         Source::File
     } else {
-        return Err(CommandError::new(
-            ExitCode::Usage,
+        return Err(Error::new(
+            Kind::Invalid,
             format!("{} is neither a file nor a directory", path.display()),
         )
         .hint("a stream is copied as a tar archive: `-` in its place reads one"));
@@ -84,11 +84,7 @@ pub struct HostTarget {
 /// When it cannot be looked at, or is a device, pipe or socket.
 pub fn target(path: &Path) -> Result<HostTarget> {
     let failed = |error: &std::io::Error| {
-        CommandError::new(
-            ExitCode::Failure,
-            format!("{} cannot be used", path.display()),
-        )
-        .caused_by(error)
+        Error::new(Kind::Failure, format!("{} cannot be used", path.display())).caused_by(error)
     };
     let slash = path.as_os_str().as_bytes().ends_with(b"/");
     // Without the slash: the kernel's word for a file behind it would be the same as for no file.
@@ -100,8 +96,8 @@ pub fn target(path: &Path) -> Result<HostTarget> {
             (real, Found::File)
         }
         Ok(_) => {
-            return Err(CommandError::new(
-                ExitCode::Usage,
+            return Err(Error::new(
+                Kind::Invalid,
                 format!("{} is neither a file nor a directory", path.display()),
             )
             .hint("`-` in its place writes a tar archive to standard output"));
@@ -129,7 +125,7 @@ impl HostTarget {
     /// is the source's own name.
     ///
     /// # Errors
-    /// When the directory cannot be opened; [`ExitCode::Conflict`] when it is a git directory, or in one,
+    /// When the directory cannot be opened; [`Kind::Conflict`] when it is a git directory, or in one,
     /// and what comes is to be inert.
     pub fn open(
         &self,
@@ -147,16 +143,16 @@ impl HostTarget {
         };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = rustix::fs::open(directory, flags, Mode::empty()).map_err(|errno| {
-            CommandError::new(
-                ExitCode::Failure,
+            Error::new(
+                Kind::Failure,
                 format!("{} cannot be opened", directory.display()),
             )
             .caused_by(&std::io::Error::from(errno))
         })?;
         let within = inert::is_within(directory, opened.as_fd());
         if let Some(within) = within.filter(|_| git == Git::Inert) {
-            return Err(CommandError::new(
-                ExitCode::Conflict,
+            return Err(Error::new(
+                Kind::Conflict,
                 format!("{} is in {within} what stands there", directory.display()),
             )
             .hint(

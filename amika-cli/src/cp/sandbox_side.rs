@@ -5,7 +5,7 @@ use amika_core::contract::AGENT_USER;
 use super::landing::{Found, Landing, Source};
 use super::{place, unseen};
 use crate::create;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::sandbox::Sandbox;
 use amika_engine::{Engine, EngineError, PathKind};
 
@@ -29,7 +29,7 @@ pub struct SandboxSource {
 /// Looks at what is to be copied; a link is followed, within the sandbox.
 ///
 /// # Errors
-/// [`ExitCode::NotFound`] when nothing is there.
+/// [`Kind::NotFound`] when nothing is there.
 pub async fn source(engine: &Engine, sandbox: &Sandbox, typed: &str) -> Result<SandboxSource> {
     let container = sandbox.container.id.clone();
     let absolute = place::absolute(typed, agent_cwd(sandbox));
@@ -55,8 +55,8 @@ pub async fn source(engine: &Engine, sandbox: &Sandbox, typed: &str) -> Result<S
         }
         Some(PathKind::File) => Source::File,
         Some(PathKind::Special | PathKind::Symlink(_)) => {
-            return Err(CommandError::new(
-                ExitCode::Usage,
+            return Err(Error::new(
+                Kind::Invalid,
                 format!(
                     "{} is neither a file nor a directory",
                     shown(sandbox, &absolute)
@@ -102,7 +102,7 @@ pub struct SandboxTarget {
 /// Looks at where a copy is to go.
 ///
 /// # Errors
-/// Those of the engine; [`ExitCode::Usage`] when a device, pipe or socket stands there.
+/// Those of the engine; [`Kind::Invalid`] when a device, pipe or socket stands there.
 pub async fn target(engine: &Engine, sandbox: &Sandbox, typed: &str) -> Result<SandboxTarget> {
     let absolute = place::absolute(typed, agent_cwd(sandbox));
     let slash = absolute.ends_with('/');
@@ -129,8 +129,8 @@ pub async fn target(engine: &Engine, sandbox: &Sandbox, typed: &str) -> Result<S
         Some(PathKind::Directory) => Found::Directory,
         Some(PathKind::File | PathKind::Symlink(_)) => Found::File,
         Some(PathKind::Special) => {
-            return Err(CommandError::new(
-                ExitCode::Usage,
+            return Err(Error::new(
+                Kind::Invalid,
                 format!(
                     "{} is neither a file nor a directory",
                     shown(sandbox, &absolute)
@@ -191,8 +191,8 @@ pub async fn owner(engine: &Engine, sandbox: &Sandbox) -> Result<(u32, u32)> {
     let text =
         |file: Option<Vec<u8>>| String::from_utf8_lossy(&file.unwrap_or_default()).into_owned();
     create::find_user(user, &text(passwd), &text(group)).ok_or_else(|| {
-        CommandError::new(
-            ExitCode::Failure,
+        Error::new(
+            Kind::Failure,
             format!(
                 "sandbox \"{}\" has no user \"{user}\", to whom the copy would belong",
                 sandbox.name
@@ -219,10 +219,10 @@ async fn stat(engine: &Engine, sandbox: &Sandbox, path: &str) -> Result<Option<P
     }
 }
 
-fn nothing(sandbox: &Sandbox, path: &str) -> CommandError {
+fn nothing(sandbox: &Sandbox, path: &str) -> Error {
     let name = &sandbox.name;
-    CommandError::new(
-        ExitCode::NotFound,
+    Error::new(
+        Kind::NotFound,
         format!("there is no {}", shown(sandbox, path)),
     )
     .hint(format!(

@@ -15,7 +15,7 @@ use super::unpack::Git;
 use super::{beginning, host_side, repack, sandbox_side, times, unpack};
 use crate::bridge::{self, joined};
 use crate::deliver::{self, Fault};
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::sandbox::Sandbox;
 use amika_core::archive_name::Names;
 use amika_engine::{Base, Engine, EngineError, Existing};
@@ -24,8 +24,8 @@ use amika_host::archive::{self, Modes, Report, TarOut, Top};
 /// Copies one place to another; `git` says what becomes of git directories out of a sandbox. An archive to standard output is none of its business.
 ///
 /// # Errors
-/// [`ExitCode::NotFound`] for a source or sandbox that is not there, [`ExitCode::Conflict`] for a
-/// destination that does not take it, [`ExitCode::Usage`] for sides that make no copy.
+/// [`Kind::NotFound`] for a source or sandbox that is not there, [`Kind::Conflict`] for a
+/// destination that does not take it, [`Kind::Invalid`] for sides that make no copy.
 pub async fn copy(engine: &Engine, from: &Place, to: &Place, git: Git) -> Result<Report> {
     match (from, to) {
         (Place::Host(from), Place::Sandbox { name, path }) => {
@@ -47,8 +47,8 @@ pub async fn copy(engine: &Engine, from: &Place, to: &Place, git: Git) -> Result
             if from == name {
                 // The engine locks a container while it sends an archive of it, and would wait for
                 // the end of that to take one in: for ever.
-                return Err(CommandError::new(
-                    ExitCode::Usage,
+                return Err(Error::new(
+                    Kind::Invalid,
                     format!("both sides are in sandbox \"{name}\""),
                 )
                 .hint(format!(
@@ -65,8 +65,8 @@ pub async fn copy(engine: &Engine, from: &Place, to: &Place, git: Git) -> Result
             get(engine, &sandbox, path, to, git).await
         }
         (Place::Host(_) | Place::Stream, Place::Host(_) | Place::Stream)
-        | (Place::Sandbox { .. }, Place::Stream) => Err(CommandError::new(
-            ExitCode::Usage,
+        | (Place::Sandbox { .. }, Place::Stream) => Err(Error::new(
+            Kind::Invalid,
             "one of the two must be in a sandbox, written NAME:PATH",
         )
         .hint("such as `amika sandbox cp notes.md teal-tokyo:docs/`")),
@@ -199,12 +199,12 @@ fn told(sent: Result<Report, Fault>, sandbox: &str) -> Result<Report> {
     })
 }
 
-fn broken(error: &io::Error) -> CommandError {
+fn broken(error: &io::Error) -> Error {
     let inner = error.get_ref();
     if let Some(what) = inner.and_then(|inner| inner.downcast_ref::<NoArchive>()) {
         return (*what).into();
     }
-    let mut broken = CommandError::new(ExitCode::Failure, "the copy broke off")
+    let mut broken = Error::new(Kind::Failure, "the copy broke off")
         .caused_by(error)
         .hint("what was copied before stays");
     for cause in &mut broken.causes {
@@ -218,32 +218,26 @@ fn broken(error: &io::Error) -> CommandError {
     broken
 }
 
-fn not_taken(error: EngineError, sandbox: &str) -> CommandError {
-    let base: CommandError = error.into();
-    let code = match base.code {
+fn not_taken(error: EngineError, sandbox: &str) -> Error {
+    let base: Error = error.into();
+    let code = match base.kind {
         // A directory and a file in each other's place.
-        ExitCode::Failure if base.message.contains("directory") => ExitCode::Conflict,
+        Kind::Failure if base.message.contains("directory") => Kind::Conflict,
         code => code,
     };
-    CommandError::new(code, format!("sandbox \"{sandbox}\" did not take the copy"))
-        .cause(base.message)
+    Error::new(code, format!("sandbox \"{sandbox}\" did not take the copy")).cause(base.message)
 }
 
-fn refused(place: &str, error: super::landing::NoLanding) -> CommandError {
+fn refused(place: &str, error: super::landing::NoLanding) -> Error {
     use super::landing::NoLanding;
     match error {
         NoLanding::NoParent => {
             let parent = parent(place);
-            CommandError::new(ExitCode::NotFound, format!("{parent}: {error}"))
-                .hint("make it first")
+            Error::new(Kind::NotFound, format!("{parent}: {error}")).hint("make it first")
         }
-        NoLanding::NoDirectory => {
-            CommandError::new(ExitCode::NotFound, format!("{place}: {error}"))
-                .hint("make it first, or leave the slash at the end out to copy under that name")
-        }
-        NoLanding::NotDirectory => {
-            CommandError::new(ExitCode::Conflict, format!("{place}: {error}"))
-        }
+        NoLanding::NoDirectory => Error::new(Kind::NotFound, format!("{place}: {error}"))
+            .hint("make it first, or leave the slash at the end out to copy under that name"),
+        NoLanding::NotDirectory => Error::new(Kind::Conflict, format!("{place}: {error}")),
     }
 }
 

@@ -17,8 +17,8 @@ use tar::{Archive, Entry, EntryType};
 
 use super::holes;
 use super::inert::{Before, DIRECTORY, Fate, Guard, Kind, is_acted_on, open_beneath};
-use crate::output::human_size;
 use amika_core::archive_name::{Names, stays_beneath};
+use amika_core::text::human_size;
 use amika_host::archive::{Report, at, modified};
 
 /// Directories in each other, at most: each that is open takes a descriptor, of which some systems give

@@ -1,7 +1,7 @@
 //! Places in a sandbox that the engine neither shows nor changes: what the kernel mounts there at each
 //! start. A copy there would be told as done, and be nowhere.
 
-use crate::error::{CommandError, ExitCode};
+use crate::error::{Error, Kind};
 use crate::sandbox::Sandbox;
 use amika_engine::MountFacts;
 
@@ -11,14 +11,14 @@ const ALWAYS: [&str; 3] = ["/proc", "/sys", "/dev"];
 /// Refuses a path beneath such a place; `shown` is how it was typed.
 ///
 /// # Errors
-/// [`ExitCode::Usage`].
-pub fn refuse(sandbox: &Sandbox, path: &str, shown: &str) -> Result<(), CommandError> {
+/// [`Kind::Invalid`].
+pub fn refuse(sandbox: &Sandbox, path: &str, shown: &str) -> Result<(), Error> {
     let Some(mount) = mount_over(path, &sandbox.container.mounts) else {
         return Ok(());
     };
     let name = &sandbox.name;
-    Err(CommandError::new(
-        ExitCode::Usage,
+    Err(Error::new(
+        Kind::Invalid,
         format!("{shown} cannot be copied from or to: {mount} is there while the sandbox runs alone, and the engine does not see it"),
     )
     .hint(format!(

@@ -14,16 +14,16 @@ use super::settings::Settings;
 use super::upload::Upload;
 use super::volume_root;
 use crate::deliver::Fault;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{self, Error, Result};
 use crate::inject::Injection;
-use crate::interrupt::Interrupt;
 use crate::networks;
-use crate::output::{Printer, Steps};
 use crate::overlay;
 use crate::ports;
 use crate::sandbox::{Sandbox, State};
 use amika_engine::{ContainerFacts, Engine, EngineError};
 use amika_git as git;
+use amika_sandbox::cancel::Cancel;
+use amika_sandbox::progress::{Progress, Steps};
 
 /// Settles host ports anew without those that the engine refused.
 pub type Settle<'a> = dyn Fn(&BTreeSet<HostPort>) -> Result<Vec<Binding>, ResolveError> + Sync + 'a;
@@ -48,16 +48,16 @@ pub struct Job<'a> {
 /// unmade in reverse.
 ///
 /// # Errors
-/// Those of the steps; [`ExitCode::Interrupted`].
+/// Those of the steps; [`error::Kind::Canceled`].
 pub async fn apply(
     job: &mut Job<'_>,
-    out: &Printer,
+    out: &dyn Progress,
     steps: &mut Steps,
-    interrupt: &Interrupt,
+    cancel: &Cancel,
 ) -> Result<()> {
     let result = tokio::select! {
         result = make(job, out, steps) => result,
-        () = interrupt.requested() => Err(interrupted()),
+        () = cancel.requested() => Err(interrupted()),
     };
     match result {
         Ok(()) => Ok(()),
@@ -65,7 +65,7 @@ pub async fn apply(
             steps.fail("");
             let is_directory = |source: &str| std::path::Path::new(source).is_dir();
             let error = misfit::explain(error, &job.settings.mounts, is_directory);
-            Err(unmake(job.engine, &job.plan, error, out, interrupt).await)
+            Err(unmake(job.engine, &job.plan, error, out, cancel).await)
         }
     }
 }
@@ -74,11 +74,11 @@ pub async fn apply(
 pub async fn unmake(
     engine: &Engine,
     plan: &Plan,
-    reason: CommandError,
-    out: &Printer,
-    interrupt: &Interrupt,
-) -> CommandError {
-    if reason.code == ExitCode::Interrupted {
+    reason: Error,
+    out: &dyn Progress,
+    cancel: &Cancel,
+) -> Error {
+    if reason.kind == error::Kind::Canceled {
         out.note("interrupted: removing what was made …");
     }
     let rest = "`amika doctor --fix` removes what is left";
@@ -89,21 +89,21 @@ pub async fn unmake(
                 .cause(format!("what was made could not be removed: {}", left.message))
                 .hint(rest),
         },
-        () = interrupt.requested_times(3) => {
-            CommandError::new(ExitCode::Interrupted, "interrupted while removing what was made").hint(rest)
+        () = cancel.requested_times(3) => {
+            Error::new(error::Kind::Canceled, "interrupted while removing what was made").hint(rest)
         }
     }
 }
 
 /// The error of a command that the user broke off.
-pub fn interrupted() -> CommandError {
-    CommandError::new(
-        ExitCode::Interrupted,
+pub fn interrupted() -> Error {
+    Error::new(
+        error::Kind::Canceled,
         "interrupted; nothing was left behind of the new sandbox",
     )
 }
 
-async fn make(job: &mut Job<'_>, out: &Printer, steps: &mut Steps) -> Result<()> {
+async fn make(job: &mut Job<'_>, out: &dyn Progress, steps: &mut Steps) -> Result<()> {
     let engine = job.engine;
     steps.begin("container");
     let mut id = create_container(job).await?;
@@ -149,8 +149,8 @@ async fn make(job: &mut Job<'_>, out: &Printer, steps: &mut Steps) -> Result<()>
         put_all(job, &id, agent).await?;
         copy_all(engine, &job.plan, &id, agent, true, out).await?;
     }
-    Err(CommandError::new(
-        ExitCode::Conflict,
+    Err(Error::new(
+        error::Kind::Conflict,
         "other programs take each port before it can be published",
     )
     .hint("name free host ports with `--port`"))
@@ -171,7 +171,7 @@ async fn clone(
     repository: &git::Repository,
     target: &str,
     agent: (u32, u32),
-    out: &Printer,
+    out: &dyn Progress,
 ) -> Result<String> {
     let owner = git::Owner {
         uid: agent.0,
@@ -198,8 +198,8 @@ async fn clone(
     .await;
     let facts = repository.facts();
     let refused = || {
-        CommandError::new(
-            ExitCode::Repository,
+        Error::new(
+            error::Kind::Repository,
             format!("{} could not be copied into the sandbox", facts.source),
         )
     };
@@ -256,8 +256,11 @@ async fn put_as(
     agent: (u32, u32),
 ) -> Result<()> {
     let archive = upload.archive(agent).map_err(|error| {
-        CommandError::new(ExitCode::Failure, "a file for the sandbox cannot be packed")
-            .caused_by(&error)
+        Error::new(
+            error::Kind::Failure,
+            "a file for the sandbox cannot be packed",
+        )
+        .caused_by(&error)
     })?;
     engine.put_archive(container, upload.at, archive).await?;
     Ok(())
@@ -299,7 +302,7 @@ async fn create_container(job: &mut Job<'_>) -> Result<String> {
 /// sandbox that has the name is returned.
 ///
 /// # Errors
-/// [`ExitCode::Conflict`] when a stranger's container has it; those of the engine.
+/// [`error::Kind::Conflict`] when a stranger's container has it; those of the engine.
 pub async fn clear_name(engine: &Engine, name: &str) -> Result<Option<ContainerFacts>> {
     let holder = match engine.inspect_container(name).await {
         Ok(holder) if holder.name == name => holder,
@@ -317,8 +320,8 @@ pub async fn clear_name(engine: &Engine, name: &str) -> Result<Option<ContainerF
             Ok(None)
         }
         _ if kind == Some(Kind::Sandbox.as_str()) => Ok(Some(sandbox.container)),
-        _ => Err(CommandError::new(
-            ExitCode::Conflict,
+        _ => Err(Error::new(
+            error::Kind::Conflict,
             format!(
                 "the name \"{name}\" is taken by a container that is not amika's; it is left alone"
             ),
@@ -328,9 +331,9 @@ pub async fn clear_name(engine: &Engine, name: &str) -> Result<Option<ContainerF
 }
 
 /// The error for a name that this sandbox has.
-pub async fn name_taken(engine: &Engine, name: &str, holder: &ContainerFacts) -> CommandError {
-    let error = CommandError::new(
-        ExitCode::Conflict,
+pub async fn name_taken(engine: &Engine, name: &str, holder: &ContainerFacts) -> Error {
+    let error = Error::new(
+        error::Kind::Conflict,
         format!("sandbox \"{name}\" already exists"),
     );
     let boot = match holder.state {
@@ -385,8 +388,8 @@ async fn agent(engine: &Engine, plan: &Plan, container: &str) -> Result<(u32, u3
         &String::from_utf8_lossy(&group),
     )
     .ok_or_else(|| {
-        CommandError::new(
-            ExitCode::Image,
+        Error::new(
+            error::Kind::Image,
             format!("the image runs as user \"{user}\", which its /etc/passwd does not have"),
         )
         .hint("use an image whose USER exists, or a preset")
@@ -428,24 +431,24 @@ async fn undo(engine: &Engine, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-fn refused(error: EngineError) -> CommandError {
+fn refused(error: EngineError) -> Error {
     match error {
         EngineError::NotFound(message) if message.contains("network") => {
-            CommandError::new(ExitCode::Usage, "the network of --network went away").cause(message)
+            Error::new(error::Kind::Invalid, "the network of --network went away").cause(message)
         }
-        EngineError::NotFound(message) => CommandError::new(ExitCode::Image, message),
+        EngineError::NotFound(message) => Error::new(error::Kind::Image, message),
         other => other.into(),
     }
 }
 
-fn start_failed(error: EngineError, job: &Job<'_>) -> CommandError {
+fn start_failed(error: EngineError, job: &Job<'_>) -> Error {
     let bound = job.engine.is_local().then(rights::bound_here).flatten();
     let error = match rights::explain(error, &job.plan.container, bound.as_deref()) {
         Ok(told) => return told,
         Err(other) => other,
     };
     let port_taken = matches!(error, EngineError::PortTaken { .. });
-    let error = CommandError::from(error);
+    let error = Error::from(error);
     if port_taken {
         error.hint(
             "choose another host port with `--port`, or leave it out and the system chooses one",

@@ -8,11 +8,11 @@ use super::fill::{Expected, Filled, fill, untimely};
 use super::plan::Plan;
 use super::upload::Upload;
 use crate::deliver::{self, Fault};
-use crate::error::{CommandError, ExitCode, Result};
-use crate::output::Printer;
+use crate::error::{Error, Kind, Result};
 use crate::unsaved::Manifest;
 use amika_engine::{Engine, Existing, MountSpec};
 use amika_host::archive::{self, Modes, Report, TarOut, Top};
+use amika_sandbox::progress::Progress;
 
 /// How many of the files that were left out are named.
 const NAMED: usize = 5;
@@ -42,14 +42,14 @@ pub enum What {
 /// Makes all copies. `again` is for a container that was made anew: its volumes are filled already.
 ///
 /// # Errors
-/// [`ExitCode::Usage`] when a file of the host cannot be read; those of the engine.
+/// [`Kind::Invalid`] when a file of the host cannot be read; those of the engine.
 pub async fn copy_all(
     engine: &Engine,
     plan: &Plan,
     container: &str,
     agent: (u32, u32),
     again: bool,
-    out: &Printer,
+    out: &dyn Progress,
 ) -> Result<()> {
     for (number, copy) in plan.copies.iter().enumerate() {
         let (source, sent) = match &copy.what {
@@ -130,7 +130,7 @@ fn tell(
     copy: &Copy,
     source: &Path,
     sent: Result<Filled<(Report, Manifest)>, Fault>,
-    out: &Printer,
+    out: &dyn Progress,
 ) -> Result<Manifest> {
     let Filled {
         value: (report, manifest),
@@ -139,8 +139,8 @@ fn tell(
         Ok(made) => made,
         Err(Fault::Volume(error)) => return Err(error.into()),
         Err(Fault::Source(error)) => {
-            return Err(CommandError::new(
-                ExitCode::Usage,
+            return Err(Error::new(
+                Kind::Invalid,
                 format!("{}: the copy of {} failed", copy.flag, source.display()),
             )
             .caused_by(&error)
@@ -204,7 +204,7 @@ async fn give_empty_volume(
         return Ok(());
     }
     let archive = empty_root(agent).map_err(|error| {
-        CommandError::new(ExitCode::Failure, "a directory cannot be packed").caused_by(&error)
+        Error::new(Kind::Failure, "a directory cannot be packed").caused_by(&error)
     })?;
     Ok(engine.put_archive(container, target, archive).await?)
 }

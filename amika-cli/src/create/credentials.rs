@@ -11,8 +11,8 @@ use amika_core::credential::{
 use amika_core::mount::Mount;
 
 use super::upload::{Content, File, Owner, Upload};
-use crate::output::Printer;
 use amika_host::regular_file::{self, Links};
+use amika_sandbox::progress::Progress;
 
 /// Decides what is taken from a home directory.
 pub fn find(home: &Path, selection: &Selection, mounts: &[Mount]) -> CredentialPlan {
@@ -38,7 +38,7 @@ pub struct HostFile {
 }
 
 /// Reads the files to take. What cannot be read any more is left out with a warning.
-pub fn read(home: &Path, plan: &CredentialPlan, out: &Printer) -> Option<Taken> {
+pub fn read(home: &Path, plan: &CredentialPlan, out: &dyn Progress) -> Option<Taken> {
     for (file, why) in &plan.skipped {
         if why.is_warning() {
             out.warn(&format!("~/{} is not copied: {why}", file.path));
@@ -155,7 +155,12 @@ mod tests {
     fn files_are_the_agent_s_alone_and_their_directories_too() {
         let home = home();
         let plan = find(home.path(), &Selection::all(), &[]);
-        let taken = read(home.path(), &plan, &Printer::new(false, true)).expect("files");
+        let taken = read(
+            home.path(),
+            &plan,
+            &crate::output::Printer::new(false, true),
+        )
+        .expect("files");
         let entries: Vec<(&str, u32)> = taken
             .upload
             .files

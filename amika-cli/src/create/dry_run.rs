@@ -1,7 +1,6 @@
 //! What `--dry-run` shows of a plan.
 
 use std::collections::BTreeSet;
-use std::io::Write;
 
 use amika_core::capability::Capability;
 use amika_core::contract::{AMIKAD_PORT, OPENCODE_PORT, env, path};
@@ -15,6 +14,7 @@ use super::plan::Plan;
 use super::taken::TakenView;
 use super::upload::Content;
 use crate::networks;
+use crate::output::Page;
 use amika_engine::{LimitFacts, MountSpec};
 use amika_git as git;
 
@@ -126,7 +126,7 @@ impl RepositoryView {
         }
     }
 
-    fn write(&self, out: &mut dyn Write) -> std::io::Result<()> {
+    fn write(&self, out: &mut Page<'_>) -> std::io::Result<()> {
         let target = self.target.as_deref().unwrap_or(&self.name);
         let branch = match &self.branch {
             Some(branch) if self.new_branch => format!("{branch} (new)"),
@@ -237,7 +237,7 @@ impl PlanView {
     ///
     /// # Errors
     /// Those of the writer.
-    pub fn write(&self, out: &mut dyn Write) -> std::io::Result<()> {
+    pub fn write(&self, out: &mut Page<'_>) -> std::io::Result<()> {
         let words = |words: &Option<Vec<String>>| words.as_ref().map(|words| words.join(" "));
         writeln!(out, "{:<12}{}", "Name", self.name)?;
         if let Some(repository) = &self.repository {
@@ -374,7 +374,8 @@ impl PlanView {
                 writeln!(out, "{label:<12}{}", names.join(", "))?;
             }
         }
-        writeln!(out, "\nNothing was made.")
+        writeln!(out)?;
+        writeln!(out, "Nothing was made.")
     }
 }
 
@@ -498,7 +499,7 @@ mod tests {
             let mut view = RepositoryView::of(&facts, copy, new_branch);
             view.target = Some("/home/amika/workspace/app".to_owned());
             let mut text = Vec::new();
-            view.write(&mut text).unwrap();
+            view.write(&mut Page::text(&mut text)).unwrap();
             let [branch, commit, content] = told;
             assert_eq!(
                 String::from_utf8_lossy(&text),

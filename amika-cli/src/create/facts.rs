@@ -10,13 +10,14 @@ use super::request::Image;
 use super::settings::Settings;
 use crate::amikad::Daemon;
 use crate::daemon::UserKey;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::inject::Injection;
 use crate::networks;
-use crate::output::{Steps, shell_quote};
 use crate::preset;
 use crate::trust::RecordKey;
+use amika_core::text::shell_quote;
 use amika_engine::{Engine, ImageFacts};
+use amika_sandbox::progress::Steps;
 
 /// Facts that the plan is made from.
 pub struct Facts {
@@ -64,7 +65,7 @@ pub enum MissingImage {
 /// Gathers the facts.
 ///
 /// # Errors
-/// [`ExitCode::Image`] when the image cannot be had or does not fit.
+/// [`Kind::Image`] when the image cannot be had or does not fit.
 pub async fn gather(
     engine: &Engine,
     settings: &Settings,
@@ -87,8 +88,8 @@ pub async fn gather(
     };
     let daemon = Daemon::for_architecture(&image.architecture)?;
     if image.os != "linux" {
-        return Err(CommandError::new(
-            ExitCode::Image,
+        return Err(Error::new(
+            Kind::Image,
             format!(
                 "image `{image_reference}` is for {}, not for linux",
                 image.os
@@ -148,8 +149,8 @@ async fn find_image(
             Image::Preset(preset) => format!("`amika image build {preset}` builds it"),
             Image::Other(reference) => format!("`docker pull {}`", shell_quote(reference)),
         };
-        return Err(CommandError::new(
-            ExitCode::Image,
+        return Err(Error::new(
+            Kind::Image,
             format!("image `{reference}` is not there, so no plan can be made"),
         )
         .hint(how));
@@ -165,9 +166,10 @@ async fn find_image(
         }
         Image::Other(reference) => crate::pull::pull(engine, reference, steps).await?,
     }
-    let facts = engine.inspect_image(&reference).await?.ok_or_else(|| {
-        CommandError::new(ExitCode::Image, format!("image `{reference}` went away"))
-    })?;
+    let facts = engine
+        .inspect_image(&reference)
+        .await?
+        .ok_or_else(|| Error::new(Kind::Image, format!("image `{reference}` went away")))?;
     Ok((reference, facts))
 }
 
@@ -190,10 +192,11 @@ fn invalid_reference(error: amika_engine::EngineError) -> Result<Option<ImageFac
         amika_engine::EngineError::Refused { status, message }
             if status == 400 || message.contains("invalid reference format") =>
         {
-            Err(CommandError::new(
-                ExitCode::Image,
+            Err(Error::new(
+                Kind::Image,
                 format!("the image's name is no reference: {message}"),
-            ))
+            )
+            .hint("it is `[REGISTRY/]NAME[:TAG]` in lower case, such as `debian:trixie`; `docker image ls` lists what is there"))
         }
         other => Err(other.into()),
     }

@@ -4,7 +4,7 @@ use amika_core::config;
 use amika_core::limit::{self, Cpus, Limit, Pids};
 use amika_core::settings::{LimitOrigins, Origin, ResolvedLimits, Sourced};
 
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use amika_engine::Limits;
 
 /// What the engine has.
@@ -32,7 +32,7 @@ pub struct Settled {
 /// A repository's file cannot raise a limit above the default, since whoever wrote it may be unknown.
 ///
 /// # Errors
-/// [`ExitCode::Usage`] where a flag asks for more processors than there are.
+/// [`Kind::Invalid`] where a flag asks for more processors than there are.
 pub fn settle(asked: &ResolvedLimits, engine: EngineSize) -> Result<Settled> {
     let mut warnings = Vec::new();
     let default = limit::default_memory(engine.memory);
@@ -105,8 +105,8 @@ fn cpus(
         return Ok(asked);
     }
     if origin == Origin::Request {
-        return Err(CommandError::new(
-            ExitCode::Usage,
+        return Err(Error::new(
+            Kind::Invalid,
             format!("--cpus {cpus}: the engine has {engine}"),
         )
         .hint(format!("name at most {engine}, or leave the limit out")));
@@ -234,7 +234,7 @@ mod tests {
             ..ResolvedLimits::default()
         };
         let refused = settle(&three(Origin::Request), ENGINE).unwrap_err();
-        assert_eq!(refused.code, ExitCode::Usage);
+        assert_eq!(refused.kind, Kind::Invalid);
         for (origin, named) in [
             (Origin::File, ".amika/config.toml: "),
             (Origin::Saved, "saved settings: "),

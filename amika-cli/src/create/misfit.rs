@@ -2,17 +2,13 @@
 
 use amika_core::mount::{Access, HostMount, Mount};
 
-use crate::error::{CommandError, ExitCode};
+use crate::error::{Error, Kind};
 
 /// An error of carrying a plan out, told as the mount's that it is about, if it is about one. Only
 /// the engine knows what an image has at a target.
 ///
 /// `is_directory` looks at a source on this machine.
-pub fn explain(
-    error: CommandError,
-    mounts: &[Mount],
-    is_directory: impl Fn(&str) -> bool,
-) -> CommandError {
+pub fn explain(error: Error, mounts: &[Mount], is_directory: impl Fn(&str) -> bool) -> Error {
     let Some(mount) = mounts
         .iter()
         .find(|mount| is_about(&error.message, mount.target().as_str()))
@@ -29,18 +25,18 @@ pub fn explain(
     .iter()
     .any(|words| error.message.contains(words));
     if !is_misfit {
-        return CommandError::new(error.code, format!("{mount}: the engine cannot mount it"))
+        return Error::new(error.kind, format!("{mount}: the engine cannot mount it"))
             .cause(error.message)
             .hint("give it another target");
     }
     match mount {
-        Mount::Host(host) if !is_directory(&host.source) => CommandError::new(
-            ExitCode::Conflict,
+        Mount::Host(host) if !is_directory(&host.source) => Error::new(
+            Kind::Conflict,
             format!("{mount}: the source is a file, and {target} in the image is a directory"),
         )
         .hint(into_directory(host)),
-        Mount::Host(_) | Mount::Volume(_) => CommandError::new(
-            ExitCode::Conflict,
+        Mount::Host(_) | Mount::Volume(_) => Error::new(
+            Kind::Conflict,
             format!("{mount}: the source is a directory, and {target} in the image is a file"),
         )
         .hint("give it another target"),
@@ -87,12 +83,12 @@ mod tests {
 
     use super::*;
 
-    fn told(message: &str) -> (ExitCode, String, Vec<String>) {
+    fn told(message: &str) -> (Kind, String, Vec<String>) {
         let mounts = ["/s/f:/opt", "/s/d:/etc/passwd:ro", "/s/d:/etc/mtab:ro"];
         let mounts = mounts.map(|text| Mount::Host(text.parse().expect("a mount")));
-        let error = CommandError::new(ExitCode::Failure, message);
+        let error = Error::new(Kind::Failure, message);
         let error = explain(error, &mounts, |source| source == "/s/d");
-        (error.code, error.message, error.hints)
+        (error.kind, error.message, error.hints)
     }
 
     #[test]
@@ -109,14 +105,11 @@ mod tests {
             "crun: mount `/s/d` to `etc/passwd`: Not a directory: OCI runtime error",
         ] {
             let hints = vec!["give it another target".to_owned()];
-            assert_eq!(
-                told(message),
-                (ExitCode::Conflict, directory.to_owned(), hints)
-            );
+            assert_eq!(told(message), (Kind::Conflict, directory.to_owned(), hints));
         }
         let (code, message, hints) =
             told("cannot overwrite directory \"/opt\" with non-directory \"/\"");
-        assert_eq!(code, ExitCode::Conflict);
+        assert_eq!(code, Kind::Conflict);
         assert_eq!(
             message,
             "--mount /s/f:/opt:rwcopy: the source is a file, and /opt in the image is a directory"
@@ -128,7 +121,7 @@ mod tests {
     fn other_words_stay_and_are_the_cause() {
         let raw = "error mounting \"/s/d\" to rootfs at \"/etc/mtab\": cannot be mounted because it is inside /proc";
         let (code, message, _) = told(raw);
-        assert_eq!(code, ExitCode::Failure);
+        assert_eq!(code, Kind::Failure);
         assert_eq!(
             message,
             "--mount /s/d:/etc/mtab:ro: the engine cannot mount it"

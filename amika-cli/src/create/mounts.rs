@@ -20,7 +20,7 @@ use super::request::Image;
 use super::setid::{self, Filter};
 use super::settings::Settings;
 use super::upload::{Content, File, Owner, Upload};
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{self, Error, Result};
 use crate::overlay::overlays;
 use amika_engine::{Engine, MountSpec, SystemFacts};
 
@@ -61,7 +61,7 @@ pub struct SourceFacts {
 /// repository's name is its directory in the workspace.
 ///
 /// # Errors
-/// [`ExitCode::Conflict`].
+/// [`error::Kind::Conflict`].
 pub fn refuse_conflicts(mounts: &[Mount], repository: Option<&str>) -> Result<()> {
     let own = |target: &str, what: &str| OwnMount {
         target: target.to_owned(),
@@ -82,7 +82,7 @@ pub fn refuse_conflicts(mounts: &[Mount], repository: Option<&str>) -> Result<()
     check(mounts, &places).map_err(|found| conflict(&found))
 }
 
-fn conflict(conflict: &MountConflict) -> CommandError {
+fn conflict(conflict: &MountConflict) -> Error {
     let hint = match conflict {
         MountConflict::Engine { .. } => {
             "mount what you need of it by itself, such as `SOURCE/app:/etc/app:ro`, or take a copy (`:rwcopy`)"
@@ -90,20 +90,20 @@ fn conflict(conflict: &MountConflict) -> CommandError {
         MountConflict::File { .. } => "give it another target",
         _ => "give one of them another target, or leave it out",
     };
-    CommandError::new(ExitCode::Conflict, conflict.to_string()).hint(hint)
+    Error::new(error::Kind::Conflict, conflict.to_string()).hint(hint)
 }
 
 /// Refuses binds on an engine that has other paths than this machine.
 ///
 /// # Errors
-/// [`ExitCode::Usage`].
+/// [`error::Kind::Invalid`].
 pub fn refuse_remote_binds(mounts: &[Mount], engine_is_local: bool) -> Result<()> {
     let bind = mounts
         .iter()
         .find(|mount| matches!(mount, Mount::Host(host) if host.access != Access::RwCopy));
     match bind {
-        Some(Mount::Host(mount)) if !engine_is_local => Err(CommandError::new(
-            ExitCode::Usage,
+        Some(Mount::Host(mount)) if !engine_is_local => Err(Error::new(
+            error::Kind::Invalid,
             format!("--mount {mount}: the engine is on another machine, which has other files"),
         )
         .hint(format!(
@@ -117,7 +117,7 @@ pub fn refuse_remote_binds(mounts: &[Mount], engine_is_local: bool) -> Result<()
 /// Looks at the mounts' sources.
 ///
 /// # Errors
-/// [`ExitCode::Usage`] when a source went away; those of the engine.
+/// [`error::Kind::Invalid`] when a source went away; those of the engine.
 pub async fn look(
     engine: &Engine,
     settings: &Settings,
@@ -129,8 +129,8 @@ pub async fn look(
         match mount {
             Mount::Host(mount) => {
                 let meta = Path::new(&mount.source).metadata().map_err(|error| {
-                    CommandError::new(
-                        ExitCode::Usage,
+                    Error::new(
+                        error::Kind::Invalid,
                         format!("--mount {mount}: the source cannot be read"),
                     )
                     .caused_by(&error)
@@ -141,8 +141,8 @@ pub async fn look(
                     gid: meta.gid(),
                 };
                 if !meta.is_dir() && !meta.is_file() && mount.access == Access::RwCopy {
-                    return Err(CommandError::new(
-                        ExitCode::Usage,
+                    return Err(Error::new(
+                        error::Kind::Invalid,
                         format!("--mount {mount}: only a file or a directory can be copied"),
                     )
                     .hint(format!(
@@ -215,8 +215,7 @@ async fn protect_all(mounts: &[Mount], sources: &mut Sources) -> Result<()> {
     })
     .await;
     let (writable, found) = looked.map_err(|stopped| {
-        CommandError::new(ExitCode::Failure, "the mounts cannot be looked through")
-            .caused_by(&stopped)
+        Error::new(error::Kind::Failure, "the mounts cannot be looked through").caused_by(&stopped)
     })?;
     let mut git_files = HashMap::new();
     for (found, mount) in found?.into_iter().zip(&writable) {

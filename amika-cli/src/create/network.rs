@@ -1,8 +1,8 @@
 //! Whether the network that `--network` names can be joined, before anything is made.
 
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::networks;
-use crate::output::shell_quote;
+use amika_core::text::shell_quote;
 use amika_engine::Engine;
 
 /// What docker calls its usual network, which is not listed by this name.
@@ -15,15 +15,15 @@ const SHOWN: usize = 8;
 /// Makes sure that a network is there; of Podman's further ways it is left to Podman to judge.
 ///
 /// # Errors
-/// [`ExitCode::Usage`] when there is none of that name; those of the engine.
+/// [`Kind::Invalid`] when there is none of that name; those of the engine.
 pub async fn refuse_missing(engine: &Engine, network: Option<&str>) -> Result<()> {
     let network = network.filter(|network| !networks::is_made_here(network));
     let Some(network) = network.filter(|network| *network != DEFAULT) else {
         return Ok(());
     };
     if network.starts_with("container:") {
-        return Err(CommandError::new(
-            ExitCode::Usage,
+        return Err(Error::new(
+            Kind::Invalid,
             format!("--network {network}: a sandbox publishes ports, which another container's network does not allow"),
         )
         .hint("name a network that both are on"));
@@ -44,9 +44,9 @@ pub async fn refuse_missing(engine: &Engine, network: Option<&str>) -> Result<()
 }
 
 /// The error for a network that is not there; `names` are those that are.
-fn missing(network: &str, names: &[String]) -> CommandError {
-    let error = CommandError::new(
-        ExitCode::Usage,
+fn missing(network: &str, names: &[String]) -> Error {
+    let error = Error::new(
+        Kind::Invalid,
         format!(
             "--network: there is no network \"{}\"",
             network.escape_debug()

@@ -10,7 +10,7 @@ use amika_core::label::SandboxId;
 use sha2::{Digest as _, Sha256};
 
 use super::request::Image;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use amika_engine::SystemFacts;
 
 /// Above what systemd gives to containers (524288 to 1879048191), below its range for foreign images
@@ -30,7 +30,7 @@ pub fn of(id: &SandboxId) -> u32 {
 /// Refuses `--own-uid` where the agent cannot have it, or where it would be in the way.
 ///
 /// # Errors
-/// [`ExitCode::Usage`].
+/// [`Kind::Invalid`].
 pub fn refuse(image: &Image, has_writable_mount: bool, system: &SystemFacts) -> Result<()> {
     let (why, hint) = if let Image::Other(_) = image {
         (
@@ -50,7 +50,7 @@ pub fn refuse(image: &Image, has_writable_mount: bool, system: &SystemFacts) -> 
     } else {
         return Ok(());
     };
-    Err(CommandError::new(ExitCode::Usage, format!("--own-uid: {why}")).hint(hint))
+    Err(Error::new(Kind::Invalid, format!("--own-uid: {why}")).hint(hint))
 }
 
 #[cfg(test)]

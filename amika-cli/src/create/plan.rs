@@ -17,7 +17,7 @@ use super::mounts;
 use super::request::{Image, Setup};
 use super::settings::Settings;
 use super::upload::Upload;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{self, Error, Result};
 use crate::inject;
 use crate::networks::Choice;
 use crate::trust::RecordKey;
@@ -340,7 +340,7 @@ fn environment(
 /// all the same, and nothing in it would run.
 ///
 /// # Errors
-/// [`ExitCode::Usage`], with what is too long; its value may be a secret and is not in it.
+/// [`error::Kind::Invalid`], with what is too long; its value may be a secret and is not in it.
 pub fn can_be_executed(plan: &Plan) -> Result<()> {
     let ContainerSpec {
         entrypoint,
@@ -356,7 +356,7 @@ pub fn can_be_executed(plan: &Plan) -> Result<()> {
             let variables = env.iter().filter_map(|variable| variable.split_once('='));
             exec_limit::check(&[entrypoint, command].concat(), variables)
         })
-        .map_err(|error| CommandError::new(ExitCode::Usage, error.to_string()))
+        .map_err(|error| Error::new(error::Kind::Invalid, error.to_string()))
 }
 
 /// The ports to publish: the settled ones, and Amika's own two on a port that the engine chooses.

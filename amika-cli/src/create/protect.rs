@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use amika_core::mount::HostMount;
 use amika_core::untrusted::Untrusted;
 
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use amika_host::regular_file::{self, Links};
 
 pub mod elsewhere;
@@ -57,7 +57,7 @@ pub struct Protected {
 /// Looks through a writable mount's source, which must be without links.
 ///
 /// # Errors
-/// [`ExitCode::Usage`] for a link in the place of a protected entry: nothing can be mounted over it, and it
+/// [`Kind::Invalid`] for a link in the place of a protected entry: nothing can be mounted over it, and it
 /// could be replaced.
 pub fn look(mount: &HostMount) -> Result<Protected> {
     look_until(mount, ENTRIES, Instant::now() + TIME)
@@ -182,10 +182,10 @@ fn shown(path: &Path) -> String {
     Untrusted::new(&text).within(LONGEST).to_string()
 }
 
-fn refuse_link(mount: &HostMount, path: &Path) -> CommandError {
+fn refuse_link(mount: &HostMount, path: &Path) -> Error {
     let HostMount { source, target, .. } = mount;
-    CommandError::new(
-        ExitCode::Usage,
+    Error::new(
+        Kind::Invalid,
         format!(
             "--mount {mount}: {} is a link, which cannot be made read-only",
             path.display()
@@ -309,14 +309,18 @@ fn in_git_directory(directory: &Path, paths: &mut BTreeSet<PathBuf>) {
 
 /// What the links of a directory lead to: what is written there is read here.
 fn links(directory: &Path, paths: &mut BTreeSet<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(directory) else {
-        return;
+    let entries: Vec<PathBuf> = match std::fs::read_dir(directory) {
+        Ok(entries) => {
+            let entries = entries.take(ENTRIES).flatten();
+            entries.map(|entry| entry.path()).collect()
+        }
+        // What may be entered and not listed has what names programs in it all the same.
+        Err(_) => IN_GIT_DIRECTORY.map(|name| directory.join(name)).into(),
     };
     let links = entries
-        .take(ENTRIES)
-        .flatten()
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()))
-        .filter_map(|entry| entry.path().canonicalize().ok())
+        .into_iter()
+        .filter(|path| path.is_symlink())
+        .filter_map(|path| path.canonicalize().ok())
         // A link upwards is no reason to protect the whole mount.
         .filter(|target| !directory.starts_with(target));
     paths.extend(links);

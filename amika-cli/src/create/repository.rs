@@ -8,11 +8,12 @@ use amika_core::label;
 use amika_core::trust::Origin;
 
 use crate::args::sandbox::CreateArgs;
-use crate::error::{CommandError, ExitCode, Result};
-use crate::output::{Printer, Steps, shell_path};
+use crate::error::{self, Error, Result};
+use amika_core::text::shell_path;
 use amika_git::{self as git, GitError, Kind};
 use amika_host::machine::Machine;
 use amika_host::regular_file::{self, Links};
+use amika_sandbox::progress::{Progress, Steps};
 
 /// What is wrong with a setup script that a link leads to from elsewhere.
 pub const SCRIPT_OUTSIDE: &str = "leads out of the repository by a symbolic link";
@@ -57,12 +58,12 @@ pub fn copy(args: &CreateArgs) -> git::Copy {
 /// Opens the repository that `--git` names, and reads its configuration.
 ///
 /// # Errors
-/// [`ExitCode::Repository`] when it cannot be read, [`ExitCode::Usage`] when its configuration is
+/// [`error::Kind::Repository`] when it cannot be read, [`error::Kind::Invalid`] when its configuration is
 /// no TOML, or names a setup script that cannot be used and no flag names another.
 pub async fn open(
     args: &CreateArgs,
     machine: &Machine,
-    out: &Printer,
+    out: &dyn Progress,
     steps: &mut Steps,
 ) -> Result<Option<Source>> {
     let Some(spec) = &args.git else {
@@ -75,8 +76,11 @@ pub async fn open(
         copy: copy(args),
     };
     let cwd = machine.directory().map_err(|error| {
-        CommandError::new(ExitCode::Repository, "the current directory cannot be read")
-            .caused_by(&error)
+        Error::new(
+            error::Kind::Repository,
+            "the current directory cannot be read",
+        )
+        .caused_by(&error)
     })?;
     steps.begin("repository");
     let shared = Mutex::new(steps);
@@ -183,7 +187,7 @@ fn leave_setup_out(config: &mut RepoConfig) -> Vec<&'static str> {
 async fn read_config(
     repository: &git::Repository,
     setup_overridden: bool,
-    out: &Printer,
+    out: &dyn Progress,
 ) -> Result<(RepoConfig, Option<String>, Option<Vec<u8>>)> {
     let bytes = match repository.config_toml().await {
         Ok(Some(bytes)) => bytes,
@@ -196,16 +200,16 @@ async fn read_config(
             }
             return Ok((RepoConfig::default(), None, None));
         }
-        Err(error) => return Err(crate::git_error::of_configuration(error)),
+        Err(error) => return Err(amika_sandbox::git_error::of_configuration(error)),
     };
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let parsed = config::parse_bytes(&bytes)
-        .map_err(|problems| crate::output::diagnostic::refusal(config::PATH, &text, &problems))?;
+        .map_err(|problems| amika_sandbox::finding::refusal(config::PATH, &text, &problems))?;
     let setup = &parsed.config.lifecycle.setup_script;
     for warning in &parsed.warnings {
         // A refused script is the error below, or nobody's concern when a flag names another.
         if !matches!(setup, Some(SetupScript::Refused(problem)) if problem == warning) {
-            out.diagnostic(config::PATH, &text, warning);
+            out.finding(config::PATH, &text, warning);
         }
     }
     let script = match setup {
@@ -226,8 +230,8 @@ async fn read_config(
 }
 
 /// The error of a setup script that cannot be run.
-fn script_refused(text: &str, problem: &Diagnostic) -> CommandError {
-    crate::output::diagnostic::refusal(config::PATH, text, std::slice::from_ref(problem)).hint(
+fn script_refused(text: &str, problem: &Diagnostic) -> Error {
+    amika_sandbox::finding::refusal(config::PATH, text, std::slice::from_ref(problem)).hint(
         "mend it in the repository and commit it, or pass `--setup-script FILE` or `--no-setup`",
     )
 }

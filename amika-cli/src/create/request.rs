@@ -16,10 +16,10 @@ use amika_core::port::{HostIp, Publish};
 use amika_core::settings::AskedLimits;
 
 use crate::args::sandbox::CreateArgs;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::host_path;
-use crate::output::shell_path;
 use crate::preset::Preset;
+use amika_core::text::shell_path;
 
 /// Which image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl Request {
     /// Reads the flags.
     ///
     /// # Errors
-    /// [`ExitCode::Usage`] for each value that cannot be meant.
+    /// [`Kind::Invalid`] for each value that cannot be meant.
     pub fn from_args(args: &CreateArgs) -> Result<Self> {
         let name = args.name.as_deref().map(parse_name).transpose()?;
         let image = match (&args.preset, &args.image) {
@@ -139,7 +139,7 @@ impl Request {
         let pairs = environment.set.iter();
         let pairs = pairs.map(|(name, value)| (name.as_str(), value.as_str()));
         exec_limit::check(&args.command, pairs)
-            .map_err(|error| CommandError::new(ExitCode::Usage, error.to_string()))?;
+            .map_err(|error| Error::new(Kind::Invalid, error.to_string()))?;
         Ok(Self {
             name,
             image,
@@ -175,20 +175,20 @@ impl Request {
 /// Reads a sandbox name.
 ///
 /// # Errors
-/// [`ExitCode::Usage`], with the nearest name that would do.
+/// [`Kind::Invalid`], with the nearest name that would do.
 pub fn parse_name(text: &str) -> Result<SandboxName> {
-    text.parse().map_err(|error| usage("--name", &error))
+    SandboxName::for_new(text).map_err(|error| usage("--name", &error))
 }
 
 /// Reads a preset's name.
 ///
 /// # Errors
-/// [`ExitCode::Usage`], with the presets there are.
+/// [`Kind::Invalid`], with the presets there are.
 pub fn parse_preset(text: &str) -> Result<Preset> {
     Preset::parse(text).ok_or_else(|| {
         let names: Vec<&str> = Preset::ALL.iter().map(|preset| preset.name()).collect();
-        let error = CommandError::new(
-            ExitCode::Usage,
+        let error = Error::new(
+            Kind::Invalid,
             format!("there is no preset \"{}\"", text.escape_debug()),
         );
         let error = match amika_core::nearest::nearest(text, names.iter().copied()) {
@@ -205,24 +205,23 @@ pub fn parse_preset(text: &str) -> Result<Preset> {
 /// Reads a setup script of the host.
 ///
 /// # Errors
-/// [`ExitCode::Usage`] when it is missing, no file, or not executable.
+/// [`Kind::Invalid`] when it is missing, no file, or not executable.
 pub fn read_script(path: &Path) -> Result<Setup> {
     let clean = amika_host::path::clean(path);
     let shown = clean.display();
-    let failed = |error: &std::io::Error| {
-        host_path::unreadable(ExitCode::Usage, "setup script ", path, error)
-    };
+    let failed =
+        |error: &std::io::Error| host_path::unreadable(Kind::Invalid, "setup script ", path, error);
     let absolute = path.canonicalize().map_err(|error| failed(&error))?;
     let meta = absolute.metadata().map_err(|error| failed(&error))?;
     if !meta.is_file() {
-        return Err(CommandError::new(
-            ExitCode::Usage,
+        return Err(Error::new(
+            Kind::Invalid,
             format!("setup script {shown} is not a file"),
         ));
     }
     if meta.permissions().mode() & 0o111 == 0 {
-        return Err(CommandError::new(
-            ExitCode::Usage,
+        return Err(Error::new(
+            Kind::Invalid,
             format!("setup script {shown} is not executable"),
         )
         .hint(format!("`chmod +x {}`", shell_path(&shown.to_string()))));
@@ -234,13 +233,13 @@ pub fn read_script(path: &Path) -> Result<Setup> {
     })
 }
 
-fn usage(flag: &str, error: &dyn std::error::Error) -> CommandError {
-    CommandError::new(ExitCode::Usage, format!("{flag}: {error}"))
+fn usage(flag: &str, error: &dyn std::error::Error) -> Error {
+    Error::new(Kind::Invalid, format!("{flag}: {error}"))
 }
 
 /// An error that names its flag by itself.
-fn named(error: impl std::error::Error) -> CommandError {
-    CommandError::new(ExitCode::Usage, error.to_string())
+fn named(error: impl std::error::Error) -> Error {
+    Error::new(Kind::Invalid, error.to_string())
 }
 
 /// Reads `--mount` and `--volume`; sources become absolute and must be there.
@@ -251,8 +250,9 @@ fn mounts(args: &CreateArgs) -> Result<Vec<Mount>> {
         let source = Path::new(&mount.source).canonicalize().map_err(|error| {
             let source = Path::new(&mount.source);
             let refusal =
-                host_path::unreadable(ExitCode::Usage, "--mount source ", source, &error);
-            if refusal.hints.is_empty() && error.kind() == std::io::ErrorKind::NotFound {
+                host_path::unreadable(Kind::Invalid, "--mount source ", source, &error);
+            let is_alike = amika_host::path::hint(&amika_host::path::clean(source)).is_some();
+            if !is_alike && error.kind() == std::io::ErrorKind::NotFound {
                 let target = &mount.target;
                 return refusal.hint(format!(
                     "name a file or directory of this machine; `--volume NAME:{target}` mounts a volume"
@@ -261,8 +261,8 @@ fn mounts(args: &CreateArgs) -> Result<Vec<Mount>> {
             refusal
         })?;
         let Some(source) = source.to_str() else {
-            return Err(CommandError::new(
-                ExitCode::Usage,
+            return Err(Error::new(
+                Kind::Invalid,
                 format!("--mount {text}: the engine takes only paths that are UTF-8"),
             ));
         };
@@ -310,8 +310,8 @@ fn refuse_too_many(flag: &str, found: usize, most: usize) -> Result<()> {
     if found <= most {
         return Ok(());
     }
-    Err(CommandError::new(
-        ExitCode::Usage,
+    Err(Error::new(
+        Kind::Invalid,
         format!("{flag}: {found} are too many, at most {most} are allowed"),
     ))
 }

@@ -9,7 +9,7 @@ use amika_core::wire::{Service, ServiceState};
 use futures_util::StreamExt as _;
 
 use crate::daemon::{Client, LogPart, read_boot_record};
-use crate::error::{CommandError, ExitCode, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::preset::Preset;
 use crate::sandbox::Sandbox;
 use amika_engine::{ContainerSpec, Engine, EngineError};
@@ -30,7 +30,7 @@ pub fn explain(
     error: EngineError,
     spec: &ContainerSpec,
     bound: Option<&[Capability]>,
-) -> std::result::Result<CommandError, EngineError> {
+) -> std::result::Result<Error, EngineError> {
     let message = match &error {
         EngineError::Refused { message, .. } => message.as_str(),
         _ => return Err(error),
@@ -49,14 +49,13 @@ pub fn explain(
     } else {
         names.join(", ")
     };
-    let mut refusal = CommandError::new(
-        ExitCode::Failure,
+    let mut refusal = Error::new(
+        Kind::RightMissing,
         format!(
             "sandbox \"{}\" cannot be started: the engine has no right to give it {what}",
             spec.name
         ),
     )
-    .kind(Kind::RightMissing)
     .cause(message.to_owned())
     .detail("missing", names);
     if spec.privileged {
@@ -127,9 +126,12 @@ pub async fn wait_with_inner_engine<T>(
         waited = wait => waited,
         error = failed => return Err(error),
     };
-    let is_setups = |code| matches!(code, ExitCode::SetupFailed | ExitCode::Failure);
+    let is_setups = |kind| {
+        let of_setup = Kind::SetupFailed;
+        kind == of_setup || matches!(kind, Kind::Failure | Kind::CmdExited | Kind::RightMissing)
+    };
     match waited {
-        Err(error) if !is_setups(error.code) => Err(error),
+        Err(error) if !is_setups(error.kind) => Err(error),
         // It may have been quicker than the looks at the engine; and a setup without an engine may fail of that.
         waited => match look(engine, name).await {
             Some(error) => Err(error),
@@ -140,7 +142,7 @@ pub async fn wait_with_inner_engine<T>(
 
 /// Why the engine inside did not come up, once that is known. What goes wrong with the sandbox itself is told by who
 /// waits for that.
-async fn look(engine: &Engine, name: &str) -> Option<CommandError> {
+async fn look(engine: &Engine, name: &str) -> Option<Error> {
     let sandbox = Sandbox::find(engine, name).await.ok()?;
     if !sandbox.is_running() {
         let boot = read_boot_record(engine, &sandbox.container.id)
@@ -171,17 +173,14 @@ async fn look(engine: &Engine, name: &str) -> Option<CommandError> {
     Some(did_not_start(name, service, &lines))
 }
 
-fn did_not_start(name: &str, service: &Service, lines: &[String]) -> CommandError {
+fn did_not_start(name: &str, service: &Service, lines: &[String]) -> Error {
     let why = service.last_exit.as_deref().unwrap_or_default();
-    let mut error = CommandError::new(
-        ExitCode::Failure,
+    let error = Error::new(
+        Kind::RightMissing,
         format!("the Docker Engine inside sandbox \"{name}\" did not start"),
     )
-    .kind(Kind::RightMissing)
-    .cause(Untrusted::new(why).within(LENGTH).to_string());
-    if !lines.is_empty() {
-        error = error.cause(format!("its last output was:\n{}", lines.join("\n")));
-    }
+    .cause(Untrusted::new(why).within(LENGTH).to_string())
+    .last_output(lines);
     error
         .hint(format!(
             "it needs {NEEDED}; an engine that maps root to another user, or a security module, may keep them back"
@@ -215,7 +214,7 @@ mod tests {
     const REFUSED: &str = "OCI runtime create failed: runc create failed: unable to start container process: unable to \
          apply caps: operation not permitted: unknown";
 
-    fn told(spec: &ContainerSpec, bound: Option<&[Capability]>) -> CommandError {
+    fn told(spec: &ContainerSpec, bound: Option<&[Capability]>) -> Error {
         let error = EngineError::Refused {
             status: 500,
             message: REFUSED.to_owned(),
@@ -242,10 +241,7 @@ mod tests {
     fn the_missing_right_is_named_with_the_way_on() {
         let bound = all_but(&["SYS_RESOURCE", "SYS_ADMIN"]);
         let error = told(&spec(Purpose::NestedEngine, &[]), Some(&bound));
-        assert_eq!(
-            (error.code, error.kind),
-            (ExitCode::Failure, Some(Kind::RightMissing))
-        );
+        assert_eq!(error.kind, Kind::RightMissing);
         assert!(
             error.message.ends_with("no right to give it SYS_ADMIN"),
             "{}",

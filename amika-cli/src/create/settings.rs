@@ -13,7 +13,7 @@ use amika_core::settings::{self, AskedLimits, Layer, Origin, Origins, ResolvedLi
 
 use super::limits::{self, EngineSize};
 use super::request::{HostRights, Image, Request, Setup, parse_preset};
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::preset::Preset;
 use amika_engine::Limits;
 
@@ -84,7 +84,7 @@ impl Settings {
     /// Settles what the sandbox may use at most; returns what to warn of.
     ///
     /// # Errors
-    /// [`crate::error::ExitCode::Usage`] where a flag asks for more than the engine has.
+    /// [`crate::error::Kind::Invalid`] where a flag asks for more than the engine has.
     pub fn fit(&mut self, engine: EngineSize) -> Result<Vec<String>> {
         let settled = limits::settle(&self.asked, engine)?;
         self.limits = settled.limits;
@@ -171,8 +171,8 @@ pub fn merge(
         None => Image::Preset(Preset::Coder),
     };
     if request.rights.privileged && image != Image::Preset(Preset::CoderDind) {
-        return Err(CommandError::new(
-            ExitCode::Usage,
+        return Err(Error::new(
+            Kind::Invalid,
             format!("`--privileged` is for the preset {}", Preset::CoderDind),
         )
         .hint("give the capabilities that are needed by their names: `--cap-add NAME`"));

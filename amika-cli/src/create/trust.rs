@@ -14,7 +14,7 @@ use super::repository::Source;
 use super::request::Request;
 use super::taken::{Taken, TrustView, beginning};
 use crate::args::sandbox::CreateArgs;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::output::Printer;
 use crate::user_config::{self, Change};
 use amika_git::GitError;
@@ -26,7 +26,7 @@ const SCRIPT_LIMIT: u64 = 16 << 20;
 /// not for a dry run. A configuration that does not hold is taken out of the source.
 ///
 /// # Errors
-/// [`ExitCode::Usage`] for broken settings, [`ExitCode::Failure`] where the answer is no.
+/// [`Kind::Invalid`] for broken settings, [`Kind::Failure`] where the answer is no.
 pub async fn settle(
     args: &CreateArgs,
     request: &Request,
@@ -78,13 +78,13 @@ pub async fn settle(
                 "is not trusted yet"
             };
             let headline = format!("{shown} {why}.");
-            let text = question_text(&headline, &asked, script.as_deref(), &agents);
-            match ask(out, text).await {
+            let lines = question_text(&headline, &asked, script.as_deref(), &agents);
+            match ask(out, &lines).await {
                 Answer::Yes => {}
                 Answer::Always => remember(canonical.clone(), content, out).await,
                 Answer::No => {
-                    return Err(CommandError::new(
-                        ExitCode::Failure,
+                    return Err(Error::new(
+                        Kind::Failure,
                         format!("nothing was made: {shown} is not trusted"),
                     )
                     .hint(
@@ -157,7 +157,7 @@ fn question_text(
     asked: &Taken,
     script: Option<&[u8]>,
     agents: &BTreeSet<Agent>,
-) -> String {
+) -> Vec<String> {
     let mut lines = vec![headline.to_owned()];
     if !asked.is_empty() {
         lines.push("  its .amika/config.toml asks for:".to_owned());
@@ -176,12 +176,14 @@ fn question_text(
     if !agents.is_empty() {
         lines.push(format!("  sign-ins that would go in: {}", names(agents)));
     }
-    lines.push("Trust it? [y = yes, N = no, a = always, until this changes] ".to_owned());
-    lines.join("\n")
+    lines
 }
 
-async fn ask(out: &Printer, text: String) -> Answer {
-    out.ask(&text);
+async fn ask(out: &Printer, lines: &[String]) -> Answer {
+    out.ask(
+        lines,
+        "Trust it? [y = yes, N = no, a = always, until this changes] ",
+    );
     let answer = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
         std::io::stdin().read_line(&mut line).map(|_| line)
@@ -267,14 +269,13 @@ mod tests {
         let agents = BTreeSet::from([Agent::Claude, Agent::Codex]);
         let text = question_text("It is new.", &taken, Some(b"#!/bin/sh\nid\n"), &agents);
         assert_eq!(
-            text,
+            text.join("\n"),
             "It is new.\n  its .amika/config.toml asks for:\n    script    setup.sh\n\
              \x20             which runs as root at every start, and begins with\n\
              \x20             │ #!/bin/sh\n              │ id\n    variables A\n\
-             \x20 sign-ins that would go in: claude, codex\n\
-             Trust it? [y = yes, N = no, a = always, until this changes] "
+             \x20 sign-ins that would go in: claude, codex"
         );
         let text = question_text("It is new.", &Taken::default(), None, &agents);
-        assert!(!text.contains("config.toml"), "{text}");
+        assert!(!text.concat().contains("config.toml"), "{text:?}");
     }
 }

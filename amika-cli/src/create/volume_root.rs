@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::copy::What;
 use super::plan::Plan;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use amika_engine::{Engine, Existing};
 use amika_host::archive::{Modes, TarOut};
 
@@ -32,7 +32,7 @@ pub async fn prepare(
         return Ok(());
     }
     let archive = archive(&directories, agent).map_err(|error| {
-        CommandError::new(ExitCode::Failure, "a directory cannot be packed").caused_by(&error)
+        Error::new(Kind::Failure, "a directory cannot be packed").caused_by(&error)
     })?;
     // Put at the root, it lands beneath the volumes. A file of the image makes way for no directory.
     let archive = futures_util::stream::once(async { Ok(Bytes::from(archive)) });

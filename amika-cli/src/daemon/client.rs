@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use amika_core::proof::Key;
 use amika_core::tunnel::Upgrade;
@@ -11,9 +11,10 @@ use amika_core::wire::{Activity, Exec, Listener, OpenCodeAccess, Status};
 use bytes::Bytes;
 use futures_util::Stream;
 use http_body_util::BodyExt as _;
+use hyper::body::{Frame, Incoming};
 use hyper::http::request::Builder;
 use hyper::upgrade::Upgraded;
-use hyper::{Request, Response, StatusCode, body::Incoming};
+use hyper::{Request, Response, StatusCode};
 use serde::de::DeserializeOwned;
 
 use super::connection::{Connection, Doubt, Refusal};
@@ -27,6 +28,23 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(5);
 /// No document of amikad is larger.
 const DOCUMENT_LIMIT: usize = 1024 * 1024;
+
+/// What is left of a log that nobody follows, so that what answers in amikad's place holds up nobody.
+struct Bounds {
+    /// Bytes: amikad keeps 5 MiB of a log at the most.
+    bytes: usize,
+    /// Time that is waited for pieces, all of it together; what the reader takes is not counted.
+    waiting: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            bytes: 8 * 1024 * 1024,
+            waiting: Duration::from_secs(10),
+        }
+    }
+}
 
 /// Why amikad gave no usable answer.
 #[derive(Debug, thiserror::Error)]
@@ -171,21 +189,19 @@ impl Client {
         if response.status() != StatusCode::OK {
             return Err(refused(response).await);
         }
-        let body = response.into_body();
+        let bounds = (!follow).then(Bounds::default);
         Ok(futures_util::stream::unfold(
-            Some(body),
-            |body| async move {
-                let mut body = body?;
+            Some((response.into_body(), bounds)),
+            |state| async move {
+                let (mut body, mut bounds) = state?;
                 loop {
-                    match body.frame().await? {
+                    match next_frame(&mut body, bounds.as_mut()).await? {
                         Ok(frame) => {
                             if let Ok(data) = frame.into_data() {
-                                return Some((Ok(data), Some(body)));
+                                return Some((Ok(data), Some((body, bounds))));
                             }
                         }
-                        Err(error) => {
-                            return Some((Err(ClientError::Unreachable(error.to_string())), None));
-                        }
+                        Err(error) => return Some((Err(error), None)),
                     }
                 }
             },
@@ -328,6 +344,34 @@ impl Client {
         }
         Ok(())
     }
+}
+
+/// The next piece of a log, which has to come within the bounds where there are some.
+async fn next_frame(
+    body: &mut Incoming,
+    bounds: Option<&mut Bounds>,
+) -> Option<Result<Frame<Bytes>, ClientError>> {
+    let Some(bounds) = bounds else {
+        let frame = body.frame().await?;
+        return Some(frame.map_err(|error| ClientError::Unreachable(error.to_string())));
+    };
+    let begun = Instant::now();
+    let broken = || ClientError::Unreachable("the log broke off".into());
+    let Ok(frame) = tokio::time::timeout(bounds.waiting, body.frame()).await else {
+        return Some(Err(broken()));
+    };
+    bounds.waiting = bounds.waiting.saturating_sub(begun.elapsed());
+    let frame = match frame? {
+        Ok(frame) => frame,
+        Err(error) => return Some(Err(ClientError::Unreachable(error.to_string()))),
+    };
+    let length = frame.data_ref().map_or(0, Bytes::len);
+    let Some(left) = bounds.bytes.checked_sub(length) else {
+        let told = "the log is longer than any that amikad keeps";
+        return Some(Err(ClientError::Malformed(told.into())));
+    };
+    bounds.bytes = left;
+    Some(Ok(frame))
 }
 
 async fn collect(response: Response<Incoming>) -> Result<Bytes, ClientError> {

@@ -14,7 +14,7 @@ use amika_core::proof::Key;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 
 /// Length of the key in bytes.
 const KEY_LENGTH: usize = 32;
@@ -53,8 +53,8 @@ impl UserKey {
     fn load_from(dir: &Path) -> Result<Self> {
         let path = dir.join("key");
         let failed = |error: &std::io::Error| {
-            CommandError::new(
-                ExitCode::Failure,
+            Error::new(
+                Kind::Failure,
                 format!("the key {} cannot be used", path.display()),
             )
             .caused_by(error)

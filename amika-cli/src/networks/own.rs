@@ -6,7 +6,7 @@ use amika_core::name::SandboxName;
 use amika_core::subnet::{self, Subnet};
 
 use super::{DEFAULT, INTERNAL};
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{self, Error, Result};
 use amika_engine::{ContainerFacts, Engine, EngineError, Network, NetworkSpec};
 
 /// How often the engine may say that chosen addresses are in use.
@@ -105,8 +105,8 @@ pub(super) async fn make(
         }
     }
     let pools = subnet::POOLS.map(|pool| pool.to_string()).join(" and ");
-    Err(CommandError::new(
-        ExitCode::Conflict,
+    Err(Error::new(
+        error::Kind::Conflict,
         format!(
             "no addresses are free for a network of sandbox \"{}\"",
             wish.sandbox

@@ -8,7 +8,7 @@ use amika_core::port::Port;
 use amika_core::service::{HostPort, PortProbe};
 
 use super::{Holder, in_use, is_taken, place, probing};
-use crate::error::{CommandError, ExitCode};
+use crate::error::{Error, Kind};
 use amika_engine::{Engine, PublishedPort};
 
 /// How often the operating system is asked for a port that nothing else here has.
@@ -33,7 +33,7 @@ pub async fn refuse_start(
     record: &SandboxRecord,
     requests: &[PublishedPort],
     taken: HostPort,
-) -> CommandError {
+) -> Error {
     let holder = Holder::find(engine, taken).await;
     let mut error = in_use(taken, holder.as_ref()).detail("sandbox", name);
     let service = requests
@@ -66,16 +66,15 @@ pub async fn refuse_start(
 /// `excluded` holds what the engine refused, whatever the probe says of it.
 ///
 /// # Errors
-/// [`ExitCode::Conflict`] when there is no port left.
+/// [`Kind::Conflict`] when there is no port left.
 pub fn choose(
     requests: &[PublishedPort],
     excluded: &BTreeSet<HostPort>,
     local: bool,
-) -> Result<Vec<PublishedPort>, CommandError> {
+) -> Result<Vec<PublishedPort>, Error> {
     probing(local, |probe| {
         choose_with(requests, excluded, probe).ok_or_else(|| {
-            CommandError::new(ExitCode::Conflict, "no host port is free")
-                .hint("end programs that hold ports")
+            Error::new(Kind::Conflict, "no host port is free").hint("end programs that hold ports")
         })
     })
 }

@@ -2,9 +2,9 @@
 
 use futures_util::StreamExt as _;
 
-use crate::error::{CommandError, ExitCode, Result};
-use crate::output::Steps;
+use crate::error::{Error, Kind, Result};
 use amika_engine::Engine;
+use amika_sandbox::progress::Steps;
 
 /// What is used where a registry answers.
 const FROM_REGISTRY: &str = "debian:trixie-slim";
@@ -35,14 +35,15 @@ pub(super) async fn find(
     let mut progress = std::pin::pin!(engine.pull_image(FROM_REGISTRY, None));
     while let Some(item) = progress.next().await {
         if let Err(error) = item {
-            return Err(CommandError::new(
-                ExitCode::Image,
+            return Err(Error::new(
+                Kind::Image,
                 format!("no base image: `{FROM_REGISTRY}` cannot be pulled, and there is no local `{LOCAL}`"),
             )
             .caused_by(&error)
             .hint(format!(
-                "make one from Debian's packages: `mmdebstrap --variant=minbase trixie - | docker import - {LOCAL}`\nor name a Debian trixie or Ubuntu image that is here: `amika image build --base IMAGE`"
-            )));
+                "make one from Debian's packages: `mmdebstrap --variant=minbase trixie - | docker import - {LOCAL}`"
+            ))
+            .hint("or name a Debian trixie or Ubuntu image that is here: `amika image build --base IMAGE`"));
         }
     }
     Ok(FROM_REGISTRY.to_owned())

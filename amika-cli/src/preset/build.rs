@@ -9,10 +9,10 @@ use super::base;
 use super::recipe::{LABEL_PRESET, LABEL_RECIPE, Preset, version_args};
 use crate::amikad::Daemon;
 use crate::certificates;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{self, Error, Result};
 use crate::lock::FileLock;
-use crate::output::Steps;
 use amika_engine::Engine;
+use amika_sandbox::progress::Steps;
 
 /// What to build, and how.
 #[derive(Clone, Copy, Debug)]
@@ -104,7 +104,7 @@ async fn build(
         "building {image} on {base}; this is done once and takes a few minutes"
     ));
     let context = context(preset, daemon).map_err(|error| {
-        CommandError::new(ExitCode::Image, "the build context cannot be made").caused_by(&error)
+        Error::new(error::Kind::Image, "the build context cannot be made").caused_by(&error)
     })?;
     let mut args = version_args();
     args.insert("BASE_IMAGE".into(), base.to_owned());
@@ -140,9 +140,9 @@ async fn build(
             }
             Err(error) => {
                 steps.fail("could not be built");
-                return Err(CommandError::new(ExitCode::Image, format!("the image `{preset}` could not be built"))
+                return Err(Error::new(error::Kind::Image, format!("the image `{preset}` could not be built"))
                     .cause(error.to_string())
-                    .cause(tail.join("\n"))
+                    .last_output(tail)
                     .hint("the engine keeps the steps that succeeded: run `amika image build` again after mending the cause"));
             }
         }

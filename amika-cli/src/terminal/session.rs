@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::watch::Unwatched;
 use super::{Input, Output, RawMode, Signal, Signals, Target, Watch};
 use crate::daemon::Client;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::sandbox::Sandbox;
 use amika_engine::{Engine, EngineError, ExecOutput, ExecSession, ExecSpec};
 
@@ -114,7 +114,7 @@ impl Remote {
 /// it reads this process's.
 ///
 /// # Errors
-/// Those of the engine and of this process's streams; [`ExitCode::Interrupted`] when the user
+/// Those of the engine and of this process's streams; [`Kind::Canceled`] when the user
 /// insisted and the program did not end.
 pub(crate) async fn run(
     engine: &Engine,
@@ -193,7 +193,7 @@ pub(crate) async fn run_as(
             tokio::select! {
                 session = &mut starting => break session?,
                 () = sleep_until(too_late) => {
-                    return Err(CommandError::new(ExitCode::Interrupted, "interrupted"));
+                    return Err(Error::new(Kind::Canceled, "interrupted"));
                 }
                 signal = signals.next() => {
                     before.push(signal);
@@ -201,7 +201,7 @@ pub(crate) async fn run_as(
                         too_late.get_or_insert_with(|| tokio::time::Instant::now() + DELIVERY);
                     }
                     if before.iter().filter(|signal| **signal != Signal::Resized).count() > 1 {
-                        return Err(CommandError::new(ExitCode::Interrupted, "interrupted"));
+                        return Err(Error::new(Kind::Canceled, "interrupted"));
                     }
                 }
             }
@@ -317,8 +317,8 @@ impl Control {
                     1 => self.escalate(&[("INT", Duration::ZERO)]),
                     2 => self.escalate(&[("KILL", Duration::ZERO)]),
                     _ => {
-                        return Err(CommandError::new(
-                            ExitCode::Interrupted,
+                        return Err(Error::new(
+                            Kind::Canceled,
                             "interrupted; the program may still run",
                         ));
                     }
@@ -466,15 +466,15 @@ async fn drain(
     let written = output.finish().await;
     let code = engine.wait_exec(&exec).await.map_err(|error| match error {
         // The engine forgets the programs of a container that ended.
-        EngineError::NotFound(message) | EngineError::Conflict(message) => CommandError::new(
-            ExitCode::Remote,
+        EngineError::NotFound(message) | EngineError::Conflict(message) => Error::new(
+            Kind::ExecFailed,
             "the sandbox ended while the program ran; its exit code is not known",
         )
         .cause(message),
         other => other.into(),
     })?;
     written.map_err(|error| broken("the program's output cannot be written", &error))?;
-    Ok(u8::try_from(code).unwrap_or(ExitCode::Remote as u8))
+    Ok(u8::try_from(code).unwrap_or(crate::output::exit_code(Kind::ExecFailed)))
 }
 
 async fn leave_at(deadline: Option<(tokio::time::Instant, u8)>) -> u8 {
@@ -503,6 +503,6 @@ pub(crate) async fn kill(engine: &Engine, container: &str, id: &str, signal: &st
     }
 }
 
-fn broken(what: &str, error: &std::io::Error) -> CommandError {
-    CommandError::new(ExitCode::Remote, what).caused_by(error)
+fn broken(what: &str, error: &std::io::Error) -> Error {
+    Error::new(Kind::ExecFailed, what).caused_by(error)
 }

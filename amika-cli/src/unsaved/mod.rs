@@ -19,9 +19,9 @@ pub use amika_core::manifest::Manifest;
 use look::{Look, NAMED, Rule, Seen};
 
 use crate::bridge;
-use crate::error::{CommandError, ExitCode, Result};
-use crate::output::shell_quote;
+use crate::error::{self, Error, Result};
 use crate::sandbox::Sandbox;
+use amika_core::text::shell_quote;
 use amika_engine::{
     ContainerFacts, ContainerSpec, ContainerState, Engine, EngineError, MountFacts, MountSpec,
     VolumeFacts,
@@ -37,7 +37,7 @@ const MANIFESTS: usize = 256 << 20;
 /// Refuses to go on when work would be lost, or when that cannot be told. With `git_too` the clone goes as well.
 ///
 /// # Errors
-/// [`ExitCode::Conflict`], naming what is there; those of the engine.
+/// [`error::Kind::Conflict`], naming what is there; those of the engine.
 pub async fn refuse(engine: &Engine, sandbox: &Sandbox, git_too: bool) -> Result<()> {
     let (container, record) = (&sandbox.container, &sandbox.record);
     match container.state {
@@ -253,11 +253,11 @@ fn refusal(
     clones: &[git::Clone],
     has_commits: bool,
     git_too: bool,
-) -> CommandError {
+) -> Error {
     let is_known =
         found.iter().any(|(_, seen)| seen.is_work()) || clones.iter().any(git::Clone::is_known);
-    let mut error = CommandError::new(
-        ExitCode::Conflict,
+    let mut error = Error::new(
+        error::Kind::Conflict,
         if is_known {
             format!("sandbox \"{name}\" holds work that would be lost with it")
         } else {
@@ -822,7 +822,7 @@ mod tests {
             true,
             false,
         );
-        let text = error.to_json().to_string();
+        let text = format!("{error:?}");
         for part in [
             "holds work that would be lost with it",
             "/l could not be looked through in 10 s",
@@ -836,12 +836,12 @@ mod tests {
         }
         let unknown = [("/l".into(), seen(&[], None, false))];
         let error = refusal("x", &unknown, &[], false, true);
-        let text = error.to_json().to_string();
+        let text = format!("{error:?}");
         assert!(
             text.contains("`amika sandbox delete --force --volumes x`"),
             "{text}"
         );
         assert!(error.message.contains("may hold work"), "{}", error.message);
-        assert!(!error.to_json().to_string().contains("sandbox pull"));
+        assert!(!format!("{error:?}").contains("sandbox pull"));
     }
 }

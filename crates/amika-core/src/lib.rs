@@ -41,6 +41,8 @@ pub mod settings;
 pub mod subnet;
 pub mod tar_time;
 #[cfg(feature = "config")]
+pub mod text;
+#[cfg(feature = "config")]
 pub mod trust;
 pub mod tunnel;
 pub mod untrusted;

@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use crate::App;
 use crate::args::config::{GetArgs, Key, SetArgs, UnsetArgs};
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
+use crate::output::Page;
 use crate::user_config::{self, Change};
 
 /// The word for a setting that is not set, and may have another value for each source.
@@ -75,8 +76,8 @@ pub(super) fn get(args: &GetArgs, app: &App) -> Result<u8> {
 pub(super) async fn set(args: &SetArgs, app: &App) -> Result<u8> {
     let only_one = |values: &[String]| match values {
         [value] => Ok(value.clone()),
-        _ => Err(CommandError::new(
-            ExitCode::Usage,
+        _ => Err(Error::new(
+            Kind::Invalid,
             format!("{} takes one value, not {}", args.key, values.len()),
         )),
     };
@@ -147,8 +148,8 @@ fn entry(value: &str) -> Result<Trusted> {
     let path = amika_host::path::clean(path);
     let path = path.canonicalize().unwrap_or(path);
     let Some(path) = path.to_str() else {
-        return Err(CommandError::new(
-            ExitCode::Usage,
+        return Err(Error::new(
+            Kind::Invalid,
             format!(
                 "{}: the list takes only paths that are UTF-8",
                 path.display()
@@ -161,8 +162,8 @@ fn entry(value: &str) -> Result<Trusted> {
     })
 }
 
-fn usage(error: impl std::error::Error) -> CommandError {
-    CommandError::new(ExitCode::Usage, error.to_string())
+fn usage(error: impl std::error::Error) -> Error {
+    Error::new(Kind::Invalid, error.to_string())
 }
 
 impl SettingView {
@@ -205,7 +206,7 @@ impl SettingView {
 
 impl SettingsView {
     /// Writes the values of one setting, or of each with its name and who says so.
-    fn write(&self, alone: bool, out: &mut dyn std::io::Write) -> std::io::Result<()> {
+    fn write(&self, alone: bool, out: &mut Page<'_>) -> std::io::Result<()> {
         for setting in &self.settings {
             let origin = match setting.origin {
                 OriginView::Default => " (default)",

@@ -10,7 +10,7 @@ use amika_core::credential::Selection;
 use super::schema::{Output, document, either};
 use crate::App;
 use crate::args::credentials::Command;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::sandbox::looked_at_again;
 
 /// What the verbs print with `-o json`.
@@ -53,9 +53,8 @@ fn selection(flag: Option<&str>, default: impl FnOnce() -> Selection) -> Result<
     flag.map_or_else(
         || Ok(default()),
         |text| {
-            text.parse().map_err(|error| {
-                CommandError::new(ExitCode::Usage, format!("--credentials: {error}"))
-            })
+            text.parse()
+                .map_err(|error| Error::new(Kind::Invalid, format!("--credentials: {error}")))
         },
     )
 }

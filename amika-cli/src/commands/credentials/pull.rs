@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::App;
 use crate::args::credentials::PullArgs;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::sandbox::Sandbox;
 use crate::sign_ins::{self, Pair, Side};
 use amika_host::private_file;
@@ -75,7 +75,7 @@ pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
                     done.left.push(Left { path, reason });
                 }
                 replace(&home.join(path), pair, &content).map_err(|error| {
-                    CommandError::new(ExitCode::Failure, format!("~/{path} cannot be replaced"))
+                    Error::new(Kind::Failure, format!("~/{path} cannot be replaced"))
                         .caused_by(&error)
                 })?;
                 done.taken.push(path);

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::App;
 use crate::args::credentials::StatusArgs;
-use crate::error::{ExitCode, Result};
+use crate::error::{Kind, Result};
 use crate::output::Table;
 use crate::sandbox::{self, Sandbox, looked_at_again};
 use crate::sign_ins::{self, Pair, Side};
@@ -180,8 +180,8 @@ async fn all(engine: &Engine, app: &App) -> Result<()> {
         match pairs {
             Ok(pairs) => found.push((name, pairs)),
             // It was deleted meanwhile: then it has no sign-in.
-            Err(error) if error.code == ExitCode::NotFound => {}
-            Err(error) if error.code == ExitCode::Engine => return Err(error),
+            Err(error) if error.kind == Kind::NotFound => {}
+            Err(error) if error.kind == Kind::EngineUnreachable => return Err(error),
             Err(error) => app.out.warn(&format!(
                 "sandbox \"{name}\" is left out: {}",
                 error.message

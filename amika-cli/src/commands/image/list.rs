@@ -7,8 +7,9 @@ use serde::Serialize;
 use crate::App;
 use crate::amikad::Daemon;
 use crate::error::Result;
-use crate::output::{Table, human_size};
+use crate::output::Table;
 use crate::preset::{LABEL_PRESET, LABEL_RECIPE, Preset};
+use amika_core::text::human_size;
 use amika_engine::{Engine, ImageSummary};
 
 /// A preset image.

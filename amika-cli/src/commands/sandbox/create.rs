@@ -21,15 +21,17 @@ use crate::create::{
     self, Job, MissingImage, Plan, Request, Settings, Source, Taken, TakenView, Upload,
 };
 use crate::daemon::UserKey;
-use crate::error::{CommandError, ExitCode, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::lock::FileLock;
 use crate::networks::Choice;
-use crate::output::{Printer, Steps, shell_quote};
+use crate::output::Printer;
 use crate::ports;
 use crate::ready;
 use crate::sandbox::{Sandbox, State};
 use crate::unreported::{self, Asked, Mark};
+use amika_core::text::shell_quote;
 use amika_engine::Engine;
+use amika_sandbox::progress::Steps;
 
 /// How often a made-up name may turn out to be taken.
 const NAME_TRIES: u32 = 20;
@@ -63,7 +65,7 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
     let ready = if args.no_wait {
         None
     } else {
-        let (timeout, interrupt) = (args.timeout, &app.interrupt);
+        let (timeout, interrupt) = (args.timeout, app.interrupt.cancel());
         let wait = ready::wait(&engine, name.as_str(), true, timeout, &mut steps, interrupt);
         let waited = if nested_engine {
             create::wait_with_inner_engine(&engine, name.as_str(), wait).await
@@ -72,12 +74,12 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
         };
         match (waited, &undo) {
             // Without its engine it is not what was asked for.
-            (Err(error), Some(plan)) if error.kind == Some(Kind::RightMissing) => {
+            (Err(error), Some(plan)) if error.kind == Kind::RightMissing => {
                 let error = create::unmake(&engine, plan, error, &app.out, interrupt).await;
                 forget_unmade(&engine, &name, &lock).await;
                 return Err(error);
             }
-            (Err(error), Some(plan)) if error.code == ExitCode::Interrupted => {
+            (Err(error), Some(plan)) if error.kind == Kind::Canceled => {
                 let reason = create::interrupted();
                 let error = create::unmake(&engine, plan, reason, &app.out, interrupt).await;
                 forget_unmade(&engine, &name, &lock).await;
@@ -85,7 +87,7 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
             }
             (Err(error), _) => {
                 // Else the same create finds it, and tells of it.
-                if !matches!(error.code, ExitCode::Interrupted | ExitCode::Engine) {
+                if !matches!(error.kind, Kind::Canceled | Kind::EngineUnreachable) {
                     unreported::clear(&lock);
                 }
                 return Err(error);
@@ -198,7 +200,7 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
         plan,
         settle: &settle,
     };
-    if let Err(error) = create::apply(&mut job, &app.out, steps, &app.interrupt).await {
+    if let Err(error) = create::apply(&mut job, &app.out, steps, app.interrupt.cancel()).await {
         forget_unmade(&engine, &name, &lock).await;
         return Err(error);
     }
@@ -246,7 +248,7 @@ async fn read_request(args: &CreateArgs, app: &App) -> Result<Request> {
     let read = tokio::task::spawn_blocking(move || Request::from_args(&args));
     tokio::select! {
         read = read => read.map_err(|stopped| {
-            CommandError::new(ExitCode::Failure, "the flags cannot be read").caused_by(&stopped)
+            Error::new(Kind::Failure, "the flags cannot be read").caused_by(&stopped)
         })?,
         () = app.interrupt.requested() => Err(create::interrupted()),
     }
@@ -262,7 +264,7 @@ fn refuse_shell_without_terminal(app: &App) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(CommandError::new(ExitCode::Usage, why).hint("leave --connect away"))
+    Err(Error::new(Kind::Invalid, why).hint("leave --connect away"))
 }
 
 /// What there is to do.
@@ -422,7 +424,7 @@ async fn take_name(
             Err(error) => return Err(error.into()),
         };
         match free {
-            Err(error) if error.code == ExitCode::Conflict && attempt < NAME_TRIES => {}
+            Err(error) if error.kind == Kind::Conflict && attempt < NAME_TRIES => {}
             other => return other.map(|lock| (name, lock, None)),
         }
     }
@@ -432,7 +434,7 @@ async fn take_name(
 async fn replace(engine: &Engine, name: &SandboxName, app: &App) -> Result<()> {
     let old = match Sandbox::find_any(engine, name.as_str()).await {
         Ok(old) => old,
-        Err(error) if error.code == ExitCode::NotFound => return Ok(()),
+        Err(error) if error.kind == Kind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
     crate::unsaved::refuse(engine, &old, false).await?;

@@ -8,7 +8,7 @@ use super::broken_off::{engine_goes_on, nothing_done};
 use super::each::{self, Done};
 use crate::App;
 use crate::args::sandbox::DeleteArgs;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{self, Error, Result};
 use crate::lock::FileLock;
 use crate::lost;
 use crate::sandbox::{Sandbox, State};
@@ -31,7 +31,7 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
         let lock = FileLock::take_name(name);
         let sandbox = match nothing_done(app, Sandbox::find_any(&engine, name), &untouched).await {
             Ok(sandbox) => sandbox,
-            Err(error) => return delete_lost(&engine, name, args, error).await,
+            Err(error) => return delete_lost(&engine, name, args, without_likeness(error)).await,
         };
         if !args.force {
             let checked = crate::unsaved::refuse(&engine, &sandbox, args.volumes);
@@ -56,15 +56,20 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
     .await
 }
 
+/// Where it is about removing, a name that is alike is not put into anybody's hand.
+fn without_likeness(mut error: Error) -> Error {
+    let before = error.hints.len();
+    error.hints.retain(|hint| !hint.starts_with("did you mean"));
+    if error.hints.len() < before {
+        return error.hint("`amika sandbox list` shows the sandboxes; nothing was deleted");
+    }
+    error
+}
+
 /// What is left of a sandbox without a container goes like the sandbox; where there is nothing, the
 /// error stands.
-async fn delete_lost(
-    engine: &Engine,
-    name: &str,
-    args: &DeleteArgs,
-    error: CommandError,
-) -> Result<Done> {
-    if error.code != ExitCode::NotFound {
+async fn delete_lost(engine: &Engine, name: &str, args: &DeleteArgs, error: Error) -> Result<Done> {
+    if error.kind != error::Kind::NotFound {
         return Err(error);
     }
     let lost = lost::of(engine, name).await?;
@@ -107,7 +112,7 @@ async fn confirm(engine: &Engine, names: &[String], git_too: bool, app: &App) ->
     if app.out.confirmed(&lines, "Delete?").await {
         return Ok(());
     }
-    Err(CommandError::new(ExitCode::Conflict, "nothing was deleted")
+    Err(Error::new(error::Kind::Conflict, "nothing was deleted")
         .hint("answer y, or pass `--force`"))
 }
 

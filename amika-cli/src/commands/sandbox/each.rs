@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::App;
-use crate::error::{CommandError, Result};
-use crate::output::shell_quote;
+use crate::error::{Error, Result};
 use crate::sandbox::looked_at_again;
+use amika_core::text::shell_quote;
 use amika_engine::{ContainerState, Engine};
 
 /// How many are worked on at once: an engine that is asked for hundreds of starts at once does none
@@ -93,13 +93,13 @@ pub(super) async fn run(
         let done = results.into_iter().next().transpose()?;
         return show(done.as_slice(), app);
     }
-    let mut first_error: Option<CommandError> = None;
+    let mut first_error: Option<Error> = None;
     let mut all = Vec::new();
     for (name, result) in unique.iter().zip(results) {
         match result {
             Ok(done) => all.push(done),
             Err(error) => {
-                let json = error.to_json();
+                let json = crate::output::error_json(&error);
                 all.push(Done {
                     error: json.get("error").cloned(),
                     ..Done::new(name, "failed")

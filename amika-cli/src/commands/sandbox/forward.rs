@@ -18,13 +18,14 @@ use crate::App;
 use crate::args::forward::ForwardArgs;
 use crate::commands::{follow, interruptible};
 use crate::daemon::{Client, ClientError};
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::forward::{
     Bound, Complain, Failure, Forwarded, Key, MOST, Way, bind, next_free, wanted,
 };
-use crate::output::{Printer, shell_quote};
+use crate::output::Printer;
 use crate::ports::{Holder, in_use};
 use crate::sandbox::Sandbox;
+use amika_core::text::shell_quote;
 use amika_engine::{ContainerFacts, Engine};
 
 /// Before a sandbox that runs and does not answer is asked again.
@@ -97,8 +98,8 @@ fn refuse_twice(forwards: &[Forward]) -> Result<()> {
     for forward in forwards {
         let (local, protocol) = (forward.local, forward.protocol);
         if !seen.insert((local, protocol)) {
-            return Err(CommandError::new(
-                ExitCode::Usage,
+            return Err(Error::new(
+                Kind::Invalid,
                 format!("port {local}/{protocol} of this machine is named twice"),
             )
             .hint(format!("`LOCAL:{}` names another one", forward.port)));
@@ -330,8 +331,8 @@ impl<'a> Session<'a> {
         let refusal = if error.kind() == ErrorKind::AddrInUse {
             in_use(host, Holder::find_here(&self.engine, host).await.as_ref())
         } else {
-            CommandError::new(
-                ExitCode::Conflict,
+            Error::new(
+                Kind::Conflict,
                 format!("port {host} of this machine cannot be had"),
             )
             .caused_by(&error)
@@ -523,10 +524,10 @@ impl<'a> Session<'a> {
         is_here && is_reached && published
     }
 
-    fn unknown(&self, error: &ClientError) -> CommandError {
+    fn unknown(&self, error: &ClientError) -> Error {
         let name = &self.args.name;
-        let told = CommandError::new(
-            ExitCode::Failure,
+        let told = Error::new(
+            Kind::Failure,
             format!("the amikad of sandbox \"{name}\" does not tell what listens"),
         )
         .caused_by(error);
@@ -580,7 +581,7 @@ mod tests {
         };
         refuse_twice(&read(&["3000", "3001:3000", "3000/udp"])).expect("three ports");
         let error = refuse_twice(&read(&["3000", "3000:80"])).expect_err("one port");
-        assert_eq!(error.code, ExitCode::Usage);
+        assert_eq!(error.kind, Kind::Invalid);
         assert!(error.message.contains("3000/tcp"), "{}", error.message);
     }
 }

@@ -19,12 +19,13 @@ use crate::App;
 use crate::args::sandbox::NameArgs;
 use crate::daemon::read_boot_record;
 use crate::error::Result;
-use crate::output::human_age;
+use crate::output::Page;
 use crate::overlay::{self, Role};
 use crate::sandbox::{Answer, Sandbox, State};
 use crate::sign_ins;
 use crate::trust::Trust;
 use crate::view::{self, PortView, SandboxView};
+use amika_core::text::human_age;
 use amika_engine::{CapabilityFacts, Engine, LimitFacts};
 
 /// A daemon that says nothing for so long, by its port and by the relay, does not answer.
@@ -260,7 +261,7 @@ pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
     app.out.result(&view, |out| write_text(&view, out))
 }
 
-fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Result<()> {
+fn write_text(view: &InspectView, out: &mut Page<'_>) -> std::io::Result<()> {
     let mut line = |label: &str, value: &str| {
         if value.is_empty() {
             Ok(())

@@ -15,9 +15,10 @@ use crate::commands::schema::{Output, document};
 use crate::daemon::{Client, UserKey, read_boot_record};
 use crate::error::Result;
 use crate::lost::Lost;
-use crate::output::{Table, human_age, human_size};
+use crate::output::Table;
 use crate::sandbox::{self, Answer, State};
 use crate::view::{self, RepositoryView, SandboxView};
+use amika_core::text::{human_age, human_size};
 use amika_engine::{ContainerState, ContainerSummary, Engine, VolumeFacts};
 
 /// A daemon that is up answers within a millisecond, on a machine that is busy somewhat later.

@@ -2,9 +2,8 @@
 
 mod lines;
 
-use std::io::IsTerminal as _;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use amika_core::contract::{path, service};
 use bytes::Bytes;
@@ -18,7 +17,7 @@ use crate::App;
 use crate::args::sandbox::LogsArgs;
 use crate::commands::{follow, interruptible};
 use crate::daemon::{ClientError, LogPart};
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::output::LogText;
 use crate::sandbox::Sandbox;
 use crate::terminal::{Output, Target};
@@ -26,8 +25,8 @@ use amika_engine::{Engine, ExecOutput, LogQuery};
 
 /// More than amikad keeps of any log; a sandbox could put anything in its place.
 const FILE_LIMIT: usize = 32 * 1024 * 1024;
-/// A sandbox that runs answers by then, and the pause between two tries.
-const ANSWER_TRIES: u32 = 100;
+/// A sandbox that runs answers by then, however long a try takes, and the pause between two tries.
+const ANSWER_WAIT: Duration = Duration::from_secs(5);
 const ANSWER_PAUSE: Duration = Duration::from_millis(50);
 
 /// A log.
@@ -61,8 +60,8 @@ type Pieces<'a> = Pin<Box<dyn Stream<Item = Result<(Target, Bytes)>> + Send + 'a
 
 pub(super) async fn run(args: &LogsArgs, app: &App) -> Result<u8> {
     if args.follow && app.out.is_json() {
-        return Err(CommandError::new(
-            ExitCode::Usage,
+        return Err(Error::new(
+            Kind::Invalid,
             "`--follow` has no end, and JSON is one document",
         )
         .hint("leave `--follow` or `-o json` out"));
@@ -198,7 +197,7 @@ async fn live_log<'a>(
     args: &LogsArgs,
 ) -> Result<Pieces<'a>> {
     let client = sandbox.client(engine)?;
-    let mut tries = 0;
+    let begun = Instant::now();
     let log = loop {
         match client
             .log(
@@ -209,7 +208,7 @@ async fn live_log<'a>(
             .await
         {
             Ok(log) => break log,
-            Err(ClientError::Unreachable(_)) if tries < ANSWER_TRIES => {
+            Err(ClientError::Unreachable(_)) if begun.elapsed() < ANSWER_WAIT => {
                 let now = Sandbox::find_whole(engine, &sandbox.name).await?;
                 if let Some(file) = which.file().filter(|_| !now.is_running()) {
                     return stored_log(engine, &now, file, args.lines()).await;
@@ -218,7 +217,6 @@ async fn live_log<'a>(
             }
             Err(error) => return Err(no_answer(sandbox, &error)),
         }
-        tries += 1;
     };
     let (engine, sandbox) = (engine.clone(), sandbox.clone());
     Ok(Box::pin(log.filter_map(move |piece| {
@@ -237,10 +235,10 @@ async fn live_log<'a>(
     })))
 }
 
-fn no_answer(sandbox: &Sandbox, error: &ClientError) -> CommandError {
+fn no_answer(sandbox: &Sandbox, error: &ClientError) -> Error {
     let name = &sandbox.name;
-    CommandError::new(
-        ExitCode::Failure,
+    Error::new(
+        Kind::Failure,
         format!("the log of sandbox \"{name}\" cannot be read"),
     )
     .caused_by(error)
@@ -254,8 +252,8 @@ fn no_answer(sandbox: &Sandbox, error: &ClientError) -> CommandError {
 async fn pass_on(mut pieces: Pieces<'_>, raw: bool) -> Result<bool> {
     let output = Output::start();
     let is_tame = [
-        !raw && std::io::stdout().is_terminal(),
-        !raw && std::io::stderr().is_terminal(),
+        !raw && crate::output::is_shown(),
+        !raw && crate::output::are_warnings_shown(),
     ];
     let mut texts = [LogText::default(), LogText::default()];
     let mut any = false;
@@ -277,7 +275,7 @@ async fn pass_on(mut pieces: Pieces<'_>, raw: bool) -> Result<bool> {
         let _ = output.send(target, text.end().into()).await;
     }
     output.finish().await.map_err(|error| {
-        CommandError::new(ExitCode::Failure, "the log cannot be written").caused_by(&error)
+        Error::new(Kind::Failure, "the log cannot be written").caused_by(&error)
     })?;
     Ok(any)
 }

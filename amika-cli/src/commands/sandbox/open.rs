@@ -12,7 +12,7 @@ use crate::App;
 use crate::args::agent::OpenArgs;
 use crate::browser::{self, Page, Relay, Upstream};
 use crate::daemon::Client;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::sandbox::Sandbox;
 use amika_engine::Engine;
 
@@ -36,7 +36,7 @@ pub(super) async fn run(args: &OpenArgs, app: &App) -> Result<()> {
     let (engine, sandbox, relay) = tokio::select! {
         prepared = prepare(name) => prepared?,
         () = app.interrupt.requested() => {
-            return Err(CommandError::new(ExitCode::Interrupted, "interrupted"));
+            return Err(Error::new(Kind::Canceled, "interrupted"));
         }
     };
     let view = OpenView {
@@ -119,11 +119,7 @@ async fn prepare(name: &str) -> Result<(Engine, Sandbox, Relay)> {
         .map_err(|error| no_opencode(name, &error))?;
     let upstream = Upstream::new(client, &access.username, &access.password);
     let relay = Relay::listen(upstream, name).await.map_err(|error| {
-        CommandError::new(
-            ExitCode::Failure,
-            "no port of this machine can be listened on",
-        )
-        .caused_by(&error)
+        Error::new(Kind::Failure, "no port of this machine can be listened on").caused_by(&error)
     })?;
     Ok((engine, sandbox, relay))
 }
@@ -152,8 +148,8 @@ async fn wait_for_opencode(client: &Client, name: &str) -> Result<()> {
             _ => None,
         };
         if let Some(word) = error {
-            return Err(CommandError::new(
-                ExitCode::Failure,
+            return Err(Error::new(
+                Kind::Failure,
                 format!("OpenCode in \"{name}\" is {word}"),
             )
             .hint(match opencode.state {
@@ -170,9 +166,9 @@ async fn wait_for_opencode(client: &Client, name: &str) -> Result<()> {
     }
 }
 
-fn no_opencode(name: &str, error: &dyn std::error::Error) -> CommandError {
-    CommandError::new(
-        ExitCode::Failure,
+fn no_opencode(name: &str, error: &dyn std::error::Error) -> Error {
+    Error::new(
+        Kind::Failure,
         format!("OpenCode in \"{name}\" cannot be asked for"),
     )
     .caused_by(error)

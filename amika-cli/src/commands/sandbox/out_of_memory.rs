@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::App;
-use crate::output::{human_size, shell_quote};
 use crate::sandbox::Sandbox;
+use amika_core::text::{human_memory, shell_quote};
 use amika_engine::Engine;
 
 /// The least exit code that is looked into: 1 is how programs say no.
@@ -39,7 +39,7 @@ fn words(name: &str, kills: u64, limit: Option<u64>) -> String {
     };
     let limit = limit.map_or_else(
         || " on a sandbox without a limit: the machine has no more".to_owned(),
-        |bytes| format!("; its limit is {}", human_size(bytes)),
+        |bytes| format!("; its limit is {}", human_memory(bytes)),
     );
     format!(
         "\"{name}\" ran out of memory while the program ran, and the kernel ended {what}{limit}; \
@@ -54,10 +54,10 @@ mod tests {
 
     #[test]
     fn the_limit_is_told_where_there_is_one() {
-        let told = words("box", 1, Some(512_000_000));
+        let told = words("box", 1, Some(512 << 20));
         assert!(
             told.starts_with(
-                "\"box\" ran out of memory while the program ran, and the kernel ended a process; its limit is 512 MB; "
+                "\"box\" ran out of memory while the program ran, and the kernel ended a process; its limit is 512 MiB; "
             ),
             "{told}"
         );

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::App;
 use crate::args::sandbox::PullArgs;
 use crate::commits::{self, Change, Host, Inside, Pulled, Source as _};
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::output::Table;
 use crate::sandbox::Sandbox;
 
@@ -81,8 +81,8 @@ pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
     let sandbox = Sandbox::find_made(&engine, &args.name).await?;
     let name = &sandbox.name;
     let Some(repository) = &sandbox.record.repository else {
-        return Err(CommandError::new(
-            ExitCode::Conflict,
+        return Err(Error::new(
+            Kind::Conflict,
             format!("sandbox \"{name}\" was made without a repository"),
         )
         .hint(format!(
@@ -93,8 +93,8 @@ pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
         && !repository.name.contains('/')
         && !matches!(repository.name.as_str(), "." | "..");
     if !is_plain {
-        return Err(CommandError::new(
-            ExitCode::Failure,
+        return Err(Error::new(
+            Kind::Failure,
             format!("the labels of sandbox \"{name}\" name no repository's directory"),
         ));
     }
@@ -174,7 +174,7 @@ pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
 }
 
 /// The sandbox's name, where a hint has a word for any.
-fn named(mut error: CommandError, name: &str) -> CommandError {
+fn named(mut error: Error, name: &str) -> Error {
     for hint in &mut error.hints {
         for command in ["exec", "connect"] {
             let general = format!("amika sandbox {command} NAME");
@@ -253,8 +253,7 @@ mod tests {
 
     #[test]
     fn hints_name_the_sandbox() {
-        let error =
-            CommandError::new(ExitCode::Failure, "x").hint("`amika sandbox exec NAME -- git fsck`");
+        let error = Error::new(Kind::Failure, "x").hint("`amika sandbox exec NAME -- git fsck`");
         assert_eq!(
             named(error, "box").hints,
             ["`amika sandbox exec box -- git fsck`"]

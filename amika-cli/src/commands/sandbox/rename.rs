@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::App;
 use crate::args::sandbox::RenameArgs;
 use crate::commands::interruptible;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::lock::FileLock;
 use crate::sandbox::Sandbox;
 use amika_engine::EngineError;
@@ -24,9 +24,9 @@ pub(super) struct Renamed {
 }
 
 pub(super) async fn run(args: &RenameArgs, app: &App) -> Result<()> {
-    let new: SandboxName = args.new_name.parse().map_err(|error| {
-        CommandError::new(
-            ExitCode::Usage,
+    let new = SandboxName::for_new(&args.new_name).map_err(|error| {
+        Error::new(
+            Kind::Invalid,
             format!("\"{}\" cannot be a sandbox's name", args.new_name),
         )
         .caused_by(&error as &amika_core::name::InvalidName)
@@ -52,7 +52,7 @@ pub(super) async fn run(args: &RenameArgs, app: &App) -> Result<()> {
             .await
             .map_err(|error| match error {
                 EngineError::Conflict(message) => {
-                    CommandError::new(ExitCode::Conflict, format!("the name \"{new}\" is taken"))
+                    Error::new(Kind::Conflict, format!("the name \"{new}\" is taken"))
                         .cause(message)
                         .hint("choose another; `amika sandbox list` shows the sandboxes")
                 }

@@ -9,13 +9,13 @@ use crate::App;
 use crate::args::sandbox::StartArgs;
 use crate::commands::interruptible;
 use crate::create::{self, Setup, Upload};
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::lock::FileLock;
-use crate::output::Steps;
 use crate::reassign::{self, Moved};
 use crate::sandbox::Sandbox;
 use crate::{ports, ready};
 use amika_engine::{ContainerState, Engine, EngineError};
+use amika_sandbox::progress::Steps;
 
 pub(super) async fn run(args: &StartArgs, app: &App) -> Result<()> {
     let given = args
@@ -41,7 +41,7 @@ pub(super) async fn run(args: &StartArgs, app: &App) -> Result<()> {
 /// Starts one sandbox, unless it runs, and waits until it is ready, unless told not to.
 ///
 /// # Errors
-/// Those of the engine and of the wait; [`ExitCode::Conflict`] for a port that is
+/// Those of the engine and of the wait; [`Kind::Conflict`] for a port that is
 /// taken.
 pub(super) async fn one(
     engine: &Engine,
@@ -58,9 +58,9 @@ pub(super) async fn one(
         ));
     }
     let sandbox = interruptible(app, Sandbox::find_made(engine, name));
-    let sandbox = sandbox.await.map_err(|error| match error.code {
-        ExitCode::Interrupted => CommandError::new(
-            error.code,
+    let sandbox = sandbox.await.map_err(|error| match error.kind {
+        Kind::Canceled => Error::new(
+            error.kind,
             format!("interrupted before sandbox \"{name}\" was started"),
         )
         .hint(format!("`amika sandbox start {name}` starts it")),
@@ -90,7 +90,15 @@ pub(super) async fn one(
         ));
     }
     if !args.no_wait {
-        ready::wait(engine, name, anew, args.timeout, &mut steps, &app.interrupt).await?;
+        ready::wait(
+            engine,
+            name,
+            anew,
+            args.timeout,
+            &mut steps,
+            app.interrupt.cancel(),
+        )
+        .await?;
         say_what_is_not_reached(engine, name, app).await;
     }
     Ok(Done {
@@ -136,8 +144,8 @@ fn refuse_for_running(name: &str, args: &StartArgs) -> Result<()> {
         return Ok(());
     };
     let flag = first.split(' ').next().unwrap_or_default();
-    Err(CommandError::new(
-        ExitCode::Conflict,
+    Err(Error::new(
+        Kind::Conflict,
         format!("sandbox \"{name}\" runs already: {flag} is of a start"),
     )
     .hint(format!(
@@ -197,7 +205,7 @@ async fn started(
         None => Ok(Vec::new()),
         Some(taken) if args.reassign_ports => {
             let _lock = FileLock::take_name(&sandbox.name)?;
-            reassign::start(engine, sandbox, taken, &app.interrupt).await
+            reassign::start(engine, sandbox, taken, app.interrupt.cancel()).await
         }
         Some(taken) => {
             Err(ports::refuse_start(engine, &sandbox.name, &sandbox.record, requests, taken).await)

@@ -14,8 +14,9 @@ use crate::App;
 use crate::args::sandbox::StatsArgs;
 use crate::commands::{follow, interruptible};
 use crate::error::Result;
-use crate::output::{Table, human_size};
+use crate::output::Table;
 use crate::sandbox::{self, Sandbox};
+use amika_core::text::{human_memory, human_size};
 use amika_engine::{ContainerState, Engine, EngineError, Usage};
 
 /// How often the table is drawn.
@@ -205,8 +206,8 @@ fn table(samples: &[Sample]) -> Table {
                 .map_or_else(String::new, |percent| format!("{percent:.1}%")),
             format!(
                 "{} / {}",
-                human_size(usage.memory_bytes),
-                human_size(usage.memory_limit_bytes)
+                human_memory(usage.memory_bytes),
+                human_memory(usage.memory_limit_bytes)
             ),
             format!(
                 "{} / {}",

@@ -36,7 +36,7 @@ pub(super) async fn run(args: &StopArgs, app: &App) -> Result<()> {
 /// Stops a sandbox; who looks on sees that its programs are waited for.
 ///
 /// # Errors
-/// Those of the engine; [`crate::error::ExitCode::Interrupted`].
+/// Those of the engine; [`crate::error::Kind::Canceled`].
 pub(super) async fn one(
     engine: &Engine,
     sandbox: &Sandbox,

@@ -12,10 +12,10 @@ use crate::App;
 use crate::args::sandbox::{Condition, WaitArgs};
 use crate::commands::interruptible;
 use crate::daemon::read_boot_record;
-use crate::error::{CommandError, ExitCode, Result};
-use crate::output::human_duration;
+use crate::error::{Error, Kind, Result};
 use crate::ready;
 use crate::sandbox::{Sandbox, State};
+use amika_core::text::human_duration;
 use amika_engine::{ContainerState, Engine, EngineError, ExecSpec};
 
 /// First pause between two looks; it doubles up to the last.
@@ -99,7 +99,7 @@ async fn wait_ready(engine: &Engine, args: &WaitArgs, app: &App) -> Result<Optio
         runs.is_none(),
         left,
         &mut steps,
-        &app.interrupt,
+        app.interrupt.cancel(),
     )
     .await?
     {
@@ -159,8 +159,8 @@ async fn listens(
     match engine.run_exec(&sandbox.container.id, &spec).await {
         Ok(0) => Ok(Some(())),
         // What a shell says of a bad argument, and of a program that is not there.
-        Ok(code @ (2 | 127)) => Err(CommandError::new(
-            ExitCode::Failure,
+        Ok(code @ (2 | 127)) => Err(Error::new(
+            Kind::Failure,
             format!("sandbox \"{name}\" cannot tell who listens (exit code {code})"),
         )
         .hint("its amikad is of another version than this amika: `amika sandbox exec` can look for the port")),
@@ -220,8 +220,8 @@ async fn limited<T>(
         .unwrap_or_else(|_| {
             let (name, condition) = (&args.name, args.condition);
             let waited = human_duration(begun.elapsed());
-            Err(CommandError::new(
-                ExitCode::NotReady,
+            Err(Error::new(
+                Kind::NotReady,
                 format!("sandbox \"{name}\": {condition} did not come true in {waited}"),
             )
             .hint(format!(

@@ -12,11 +12,12 @@ use serde::Serialize;
 
 use crate::App;
 use crate::args::service::ListArgs;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::listening::ListeningView;
-use crate::output::{Table, shell_quote};
+use crate::output::Table;
 use crate::sandbox::{self, Sandbox};
 use crate::view::{self, PortView};
+use amika_core::text::shell_quote;
 use amika_engine::{ContainerState, ContainerSummary, Engine};
 
 /// So many sandboxes are asked at once.
@@ -214,9 +215,9 @@ fn hear(
     }
 }
 
-fn unknown<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> CommandError {
-    let error = CommandError::new(
-        ExitCode::NotFound,
+fn unknown<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Error {
+    let error = Error::new(
+        Kind::NotFound,
         format!("there is no sandbox \"{}\"", Untrusted::new(name)),
     );
     match amika_core::nearest::nearest(name, names) {

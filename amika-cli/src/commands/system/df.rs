@@ -9,8 +9,9 @@ use serde::Serialize;
 use crate::App;
 use crate::args::system::DfArgs;
 use crate::error::Result;
-use crate::output::{Table, human_size};
+use crate::output::Table;
 use crate::{inject, sandbox};
+use amika_core::text::human_size;
 use amika_engine::{ContainerState, Engine};
 
 /// What all takes.

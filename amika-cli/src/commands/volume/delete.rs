@@ -6,8 +6,8 @@ use serde::Serialize;
 use super::view;
 use crate::App;
 use crate::args::volume::DeleteArgs;
-use crate::error::{CommandError, ExitCode, Result};
-use crate::output::shell_quote;
+use crate::error::{Error, Kind, Result};
+use amika_core::text::shell_quote;
 use amika_engine::{Engine, EngineError};
 
 /// What came of one name.
@@ -59,7 +59,7 @@ async fn remove_one(engine: &Engine, name: &str) -> Result<()> {
         .await
         .map_err(|error| match error {
             EngineError::Conflict(message) => {
-                CommandError::new(ExitCode::Conflict, format!("volume \"{name}\" is in use"))
+                Error::new(Kind::Conflict, format!("volume \"{name}\" is in use"))
                     .cause(message)
                     .hint(format!(
                         "`docker ps -a --filter {}` shows by what",
@@ -76,13 +76,13 @@ fn tell(results: Vec<(&String, Result<()>)>, app: &App) -> Result<()> {
         // One name: its error is the command's error, told once.
         return results.into_iter().try_for_each(|(_, result)| result);
     }
-    let mut first: Option<CommandError> = None;
+    let mut first: Option<Error> = None;
     let mut all = Vec::new();
     for (name, result) in results {
         let (result, error) = match result {
             Ok(()) => ("deleted", None),
             Err(error) => {
-                let json = error.to_json().get("error").cloned();
+                let json = crate::output::error_json(&error).get("error").cloned();
                 if first.is_none() {
                     first = Some(error);
                 } else if !app.out.is_json() {
@@ -117,8 +117,8 @@ fn refuse_used(volume: &view::VolumeView) -> Result<()> {
     let Some(user) = volume.used_by.first() else {
         return Ok(());
     };
-    Err(CommandError::new(
-        ExitCode::Conflict,
+    Err(Error::new(
+        Kind::Conflict,
         format!(
             "volume \"{}\" is in use by sandbox {}",
             volume.name,

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::view;
 use crate::App;
 use crate::error::Result;
-use crate::output::{Table, human_age};
+use crate::output::Table;
+use amika_core::text::human_age;
 
 pub(super) async fn run(app: &App) -> Result<()> {
     let engine = crate::engine::connect().await?;

@@ -6,9 +6,9 @@ use amika_core::label::{Kind, ResourceRecord, key};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::error::{CommandError, ExitCode, Result};
-use crate::output::shell_quote;
+use crate::error::{self, Error, Result};
 use crate::sandbox;
+use amika_core::text::shell_quote;
 use amika_engine::{Engine, VolumeFacts};
 
 /// A volume of Amika.
@@ -52,11 +52,11 @@ pub(super) async fn all(engine: &Engine) -> Result<Vec<VolumeView>> {
 /// Finds one volume.
 ///
 /// # Errors
-/// [`ExitCode::NotFound`] when there is none, also when the name is a stranger's volume.
+/// [`error::Kind::NotFound`] when there is none, also when the name is a stranger's volume.
 pub(super) async fn find(engine: &Engine, name: &str) -> Result<VolumeView> {
     let Some(volume) = engine.inspect_volume(name).await? else {
-        let error = CommandError::new(
-            ExitCode::NotFound,
+        let error = Error::new(
+            error::Kind::NotFound,
             format!("there is no volume \"{}\"", name.escape_debug()),
         );
         let names: Vec<String> = all(engine)
@@ -73,8 +73,8 @@ pub(super) async fn find(engine: &Engine, name: &str) -> Result<VolumeView> {
     };
     let users = Users::list(engine).await?;
     users.view(volume).ok_or_else(|| {
-        CommandError::new(
-            ExitCode::NotFound,
+        Error::new(
+            error::Kind::NotFound,
             format!("volume \"{name}\" is not amika's; it is left alone"),
         )
         .hint("`amika volume list` shows amika's")

@@ -86,7 +86,7 @@ fn nothing_is_written_into_a_repository_that_another_names() {
         let pulled = Host::find(&Machine::of_process(), &stage.at("pr"))
             .and_then(|host| pull_into(&host, &stage.agent(), &[], MAX));
         let error = pulled.expect_err(form);
-        assert_eq!(error.code, ExitCode::Repository, "{form}: {error:?}");
+        assert_eq!(error.kind, Kind::Repository, "{form}: {error:?}");
         assert!(!error.hints.iter().any(|hint| hint.contains("--git")));
         let after = victims.map(|victim| all_of(&stage.at(victim)));
         assert!(before == after, "{form}");
@@ -143,7 +143,7 @@ fn a_repository_that_git_would_not_take_is_refused() {
     ] {
         std::fs::write(stage.at("host/.git/config"), format!("{config}{more}")).unwrap();
         let error = Host::find(&Machine::of_process(), &stage.at("host")).unwrap_err();
-        assert_eq!(error.code, ExitCode::Repository);
+        assert_eq!(error.kind, Kind::Repository);
         assert!(error.message.contains(part), "{error:?}");
     }
 }
@@ -192,7 +192,7 @@ fn a_fifo_in_any_place_of_the_repository_is_not_waited_for() {
             .and_then(|host| pull_into(&host, &stage.agent(), &[], MAX));
         assert_eq!(pulled.is_err(), is_refused, "{place}: {pulled:?}");
         if let Err(error) = pulled {
-            assert_eq!(error.code, ExitCode::Repository, "{place}: {error:?}");
+            assert_eq!(error.kind, Kind::Repository, "{place}: {error:?}");
             assert_eq!(all_names(&common), before, "{place}");
         }
     }

@@ -100,7 +100,7 @@ fn places_of_the_sandbox_itself_are_conflicts() {
         let refused = refuse_conflicts(&[host(mount)], repository);
         assert_eq!(refused.is_err(), clashes, "{mount}");
         if let Err(error) = refused {
-            assert_eq!(error.code, ExitCode::Conflict);
+            assert_eq!(error.kind, crate::error::Kind::Conflict);
         }
     }
 }

@@ -196,7 +196,7 @@ fn a_link_in_the_place_of_a_protected_entry_is_refused_and_not_followed() {
     for name in NAMES {
         let (_directory, root) = tree(&[&format!("r/{name}>../else"), "else/x="]);
         let refused = look(&mount(&root.join("r"))).expect_err("a link");
-        assert_eq!(refused.code, ExitCode::Usage);
+        assert_eq!(refused.kind, Kind::Invalid);
         assert!(
             refused
                 .message

@@ -10,11 +10,11 @@ use serde::Serialize;
 use crate::App;
 use crate::create::TakenView;
 use crate::error::Result;
-use crate::output::Steps;
 use crate::ready::Ready;
 use crate::sandbox::{Answer, Sandbox, State};
 use crate::view::SandboxView;
 use amika_engine::Engine;
+use amika_sandbox::progress::Steps;
 
 /// What `create -o json` prints.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -1,12 +1,13 @@
-//! What a repository that cannot be read or copied is to a command: its exit code, and what to do about it.
+//! What a repository that cannot be read or copied is to an operation, and what to do about it.
 
-use crate::error::{CommandError, ExitCode};
-use crate::output::{shell_path, shell_quote};
+use amika_core::text::{shell_path, shell_quote};
 use amika_git::GitError;
+
+use crate::error::{Error, Kind};
 
 /// The error of a repository whose configuration cannot be read: what stands in the file's place is
 /// the user's to mend.
-pub fn of_configuration(error: GitError) -> CommandError {
+pub fn of_configuration(error: GitError) -> Error {
     let hint = match &error {
         GitError::Outside { .. } => {
             "put the file itself, or a link within the repository, in its place"
@@ -14,16 +15,16 @@ pub fn of_configuration(error: GitError) -> CommandError {
         GitError::TooLarge { .. } => "nobody writes so much by hand: what is meant to be there?",
         _ => return error.into(),
     };
-    CommandError::new(ExitCode::Usage, error.to_string()).hint(hint)
+    Error::new(Kind::Invalid, error.to_string()).hint(hint)
 }
 
-fn code(error: &GitError) -> ExitCode {
+fn kind(error: &GitError) -> Kind {
     match error {
         GitError::BadBranchName { .. }
         | GitError::NoWorkTree { .. }
         | GitError::NotCheckedOut { .. }
-        | GitError::BranchExists { .. } => ExitCode::Usage,
-        _ => ExitCode::Repository,
+        | GitError::BranchExists { .. } => Kind::Invalid,
+        _ => Kind::Repository,
     }
 }
 
@@ -110,9 +111,9 @@ fn no_near_name(name: &str, at_url: bool) -> String {
     format!("{look}; `--new-branch {}` makes it", shell_quote(name))
 }
 
-impl From<GitError> for CommandError {
+impl From<GitError> for Error {
     fn from(error: GitError) -> Self {
-        let mut command = Self::new(code(&error), error.to_string());
+        let mut command = Self::new(kind(&error), error.to_string());
         if let Some(source) = std::error::Error::source(&error) {
             command = command.caused_by(source);
         }
@@ -137,8 +138,8 @@ mod tests {
         let error = GitError::DubiousOwnership {
             path: "/home/o'neil/my repo".into(),
         };
-        let shown = CommandError::from(error);
-        assert_eq!(shown.code, ExitCode::Repository);
+        let shown = Error::from(error);
+        assert_eq!(shown.kind, Kind::Repository);
         assert_eq!(
             shown.hints,
             [
@@ -149,7 +150,7 @@ mod tests {
 
     #[test]
     fn branch_hints_fit_what_there_is() {
-        let hint = |error: GitError| CommandError::from(error).hints.join("; ");
+        let hint = |error: GitError| Error::from(error).hints.join("; ");
         let missing = |at_url, near: &[&str]| GitError::NoSuchBranch {
             name: "x".into(),
             at_url,
@@ -176,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_made_room_on_where_it_is() {
-        let shown = CommandError::from(GitError::NoSpace {
+        let shown = Error::from(GitError::NoSpace {
             path: "/tmp".into(),
         });
         assert!(shown.message.contains("/tmp"), "{shown:?}");
@@ -186,8 +187,8 @@ mod tests {
     #[test]
     fn wrong_flags_are_usage_and_a_wrong_repository_is_not() {
         let usage = GitError::NoWorkTree { what: "a URL" };
-        assert_eq!(CommandError::from(usage).code, ExitCode::Usage);
+        assert_eq!(Error::from(usage).kind, Kind::Invalid);
         let repository = GitError::NotARepository { path: "/x".into() };
-        assert_eq!(CommandError::from(repository).code, ExitCode::Repository);
+        assert_eq!(Error::from(repository).kind, Kind::Repository);
     }
 }

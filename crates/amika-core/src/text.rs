@@ -1,10 +1,9 @@
-//! Sizes and times as people read them.
+//! Sizes and times as people read them, and words as a shell does.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use amika_core::untrusted::steers;
-use unicode_width::UnicodeWidthStr as _;
+use crate::untrusted::steers;
 
 /// `0.3 s`, `12.0 s`, `3m 05s`, `2h 10m`, `5d 3h`.
 pub fn human_duration(duration: Duration) -> String {
@@ -61,53 +60,68 @@ pub fn shell_path(path: &str) -> String {
     shell_quote(path)
 }
 
-/// `512 B`, `1.5 MB`: powers of 1000, as docker prints sizes.
+/// A sentence of ours without the numbers that the standard library puts behind the system's words: `no such file or
+/// directory` for `No such file or directory (os error 2)`.
+pub fn plain_words(text: &str) -> String {
+    const MARK: &str = " (os error ";
+    let mut rest = text;
+    let mut plain = String::with_capacity(text.len());
+    while let Some((before, behind)) = rest.split_once(MARK) {
+        let digits = behind.bytes().take_while(u8::is_ascii_digit).count();
+        let number = behind[..digits].parse().ok();
+        let end = behind[digits..].strip_prefix(')');
+        let (Some(number), Some(end)) = (number, end) else {
+            plain.push_str(before);
+            plain.push_str(MARK);
+            rest = behind;
+            continue;
+        };
+        let words = std::io::Error::from_raw_os_error(number).to_string();
+        let words = words.split(MARK).next().unwrap_or_default();
+        match before.strip_suffix(words) {
+            Some(begin) => {
+                plain.push_str(begin);
+                plain.push_str(&words.to_lowercase());
+            }
+            None => plain.push_str(before),
+        }
+        rest = end;
+    }
+    plain + rest
+}
+
+/// `512 B`, `1.5 MB`: powers of 1000, as docker prints sizes of files and images.
 pub fn human_size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    in_units(bytes, 1000.0, UNITS)
+}
+
+/// `48 MiB`, `1.5 GiB`: powers of 1024, as docker reads and prints memory; a whole number of a unit is shown as such.
+pub fn human_memory(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let unit = UNITS.iter().zip(0_u32..5).rev();
+    for (unit, power) in unit.filter(|(_, power)| *power > 0) {
+        let of_one = 1024_u64.pow(power);
+        if bytes >= of_one && bytes.is_multiple_of(of_one) && bytes / of_one < 10_000 {
+            return format!("{} {unit}", bytes / of_one);
+        }
+    }
+    in_units(bytes, 1024.0, UNITS)
+}
+
+fn in_units(bytes: u64, base: f64, units: [&str; 5]) -> String {
     #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
     let mut size = bytes as f64;
     let mut unit = 0;
-    while size >= 999.5 && unit + 1 < UNITS.len() {
-        size /= 1000.0;
+    while size >= 999.5 && unit + 1 < units.len() {
+        size /= base;
         unit += 1;
     }
     match unit {
         0 => format!("{bytes} B"),
-        _ if size < 99.95 => format!("{size:.1} {}", UNITS[unit]),
-        _ => format!("{size:.0} {}", UNITS[unit]),
+        _ if size < 99.95 => format!("{size:.1} {}", units[unit]),
+        _ => format!("{size:.0} {}", units[unit]),
     }
-}
-
-/// A text in lines that are no wider than this, broken at blanks: between the words of a command in
-/// backticks only if the command does not fit in a line. A word that does not fit stays whole, so that
-/// it can be copied.
-pub fn fill(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    let mut put = |word: &str| match lines.last_mut() {
-        Some(line) if line.width() + 1 + word.width() <= width => {
-            line.push(' ');
-            line.push_str(word);
-        }
-        _ => lines.push(word.to_owned()),
-    };
-    for piece in pieces(text) {
-        if piece.width() <= width {
-            put(piece);
-        } else {
-            piece.split(' ').for_each(&mut put);
-        }
-    }
-    lines
-}
-
-/// The words of a text; what stands in backticks is one of them.
-fn pieces(text: &str) -> Vec<&str> {
-    let mut quoted = false;
-    let split = |c: char| {
-        quoted ^= c == '`';
-        c == ' ' && !quoted
-    };
-    text.split(split).filter(|word| !word.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -130,24 +144,41 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_broken_at_blanks_and_commands_kept_whole() {
-        for (text, width, lines) in [
-            ("a bc  def", 4, &["a bc", "def"][..]),
-            ("", 4, &[]),
+    fn memory_is_told_in_the_units_that_it_is_given_in() {
+        let cases = [
+            (0, "0 B"),
+            (512 << 20, "512 MiB"),
+            (48 << 20, "48 MiB"),
+            (2 << 30, "2 GiB"),
+            (1536 << 20, "1536 MiB"),
+            (1_500_000, "1.4 MiB"),
+            (2_000_000_000, "1.9 GiB"),
+            (12_582_913 << 10, "12.0 GiB"),
+        ];
+        for (bytes, text) in cases {
+            assert_eq!(human_memory(bytes), text);
+        }
+    }
+
+    #[test]
+    fn the_systems_words_come_without_its_numbers() {
+        for number in [1, 2, 13, 20, 28, 98, 111] {
+            let error = std::io::Error::from_raw_os_error(number);
+            let words = error.to_string();
+            let words = words.split(" (").next().unwrap_or_default().to_lowercase();
+            let said = plain_words(&format!("/a: {error}: {error}"));
+            assert_eq!(said, format!("/a: {words}: {words}"));
+        }
+        for (text, plain) in [
+            ("", ""),
+            ("odd words (os error 2)", "odd words"),
             (
-                "say `amika ls -l` now",
-                13,
-                &["say", "`amika ls -l`", "now"],
+                "a file (os error x) (os error 13",
+                "a file (os error x) (os error 13",
             ),
-            (
-                "say `amika ls -l` now",
-                8,
-                &["say", "`amika", "ls -l`", "now"],
-            ),
-            ("a-long-word b", 4, &["a-long-word", "b"]),
-            ("zürich 京京 x", 11, &["zürich 京京", "x"]),
+            ("(os error 2)", "(os error 2)"),
         ] {
-            assert_eq!(fill(text, width), lines, "{text}");
+            assert_eq!(plain_words(text), plain);
         }
     }
 
@@ -171,6 +202,7 @@ mod tests {
         ] {
             let quoted = shell_quote(word);
             assert!(!quoted.chars().any(steers), "{quoted:?}");
+            #[allow(clippy::disallowed_types, reason = "the shell itself is asked")]
             let said = std::process::Command::new("bash")
                 .args(["-c", &format!("printf %s {quoted}")])
                 .output()
