@@ -17,8 +17,9 @@ use crate::bridge::{self, joined};
 use crate::deliver::{self, Fault};
 use crate::error::{Error, Kind, Result};
 use crate::sandbox::Sandbox;
+use crate::sandboxes::Sandboxes;
 use amika_core::archive_name::Names;
-use amika_engine::{Base, Engine, EngineError, Existing};
+use amika_engine::{Base, EngineError, Existing};
 use amika_host::archive::{self, Modes, Report, TarOut, Top};
 
 /// Copies one place to another; `git` says what becomes of git directories out of a sandbox. An archive to standard output is none of its business.
@@ -26,7 +27,7 @@ use amika_host::archive::{self, Modes, Report, TarOut, Top};
 /// # Errors
 /// [`Kind::NotFound`] for a source or sandbox that is not there, [`Kind::Conflict`] for a
 /// destination that does not take it, [`Kind::Invalid`] for sides that make no copy.
-pub async fn copy(engine: &Engine, from: &Place, to: &Place, git: Git) -> Result<Report> {
+pub async fn copy(engine: &Sandboxes, from: &Place, to: &Place, git: Git) -> Result<Report> {
     match (from, to) {
         (Place::Host(from), Place::Sandbox { name, path }) => {
             let source = host_side::source(from)?;
@@ -78,7 +79,7 @@ pub async fn copy(engine: &Engine, from: &Place, to: &Place, git: Git) -> Result
 /// # Errors
 /// As [`copy`].
 pub async fn download(
-    engine: &Engine,
+    engine: &Sandboxes,
     name: &SandboxName,
     path: &str,
 ) -> Result<impl Stream<Item = Result<Bytes, EngineError>> + use<>> {
@@ -95,7 +96,7 @@ enum Incoming {
 }
 
 async fn put(
-    engine: &Engine,
+    engine: &Sandboxes,
     incoming: Incoming,
     sandbox: &Sandbox,
     typed: &str,
@@ -162,7 +163,7 @@ async fn put(
 }
 
 async fn get(
-    engine: &Engine,
+    engine: &Sandboxes,
     sandbox: &Sandbox,
     typed: &str,
     to: &Path,
@@ -183,7 +184,7 @@ async fn get(
 
 /// Puts what was named into a sandbox: no directory makes way for a file, and no file for a directory.
 async fn put_into(
-    engine: &Engine,
+    engine: &Sandboxes,
     container: &str,
     at: &str,
     write: impl FnOnce(&mut dyn Write) -> io::Result<Report> + Send + 'static,

@@ -19,7 +19,8 @@ use serde::de::DeserializeOwned;
 use super::connection::{Connection, Doubt, Refusal};
 use super::events::Events;
 use super::{Token, Transport};
-use amika_engine::{Engine, PublishedPort, Reach};
+use crate::sandboxes::Sandboxes;
+use amika_engine::{PublishedPort, Reach};
 
 /// Until a document is there whole.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -90,7 +91,12 @@ struct State {
 impl Client {
     /// A client of the amikad in this container, by its published port where that is this machine's and
     /// amikad answers there, else by the relay.
-    pub fn new(engine: &Engine, container: &str, ports: &[PublishedPort], token: &Token) -> Self {
+    pub fn new(
+        engine: &Sandboxes,
+        container: &str,
+        ports: &[PublishedPort],
+        token: &Token,
+    ) -> Self {
         Self {
             published: Transport::published(engine, ports),
             relay: Transport::relay(engine, container),

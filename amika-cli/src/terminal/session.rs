@@ -15,7 +15,8 @@ use super::{Input, Output, RawMode, Signal, Signals, Target, Watch};
 use crate::daemon::Client;
 use crate::error::{Error, Kind, Result};
 use crate::sandbox::Sandbox;
-use amika_engine::{Engine, EngineError, ExecOutput, ExecSession, ExecSpec};
+use crate::sandboxes::Sandboxes;
+use amika_engine::{EngineError, ExecOutput, ExecSession, ExecSpec};
 
 /// Root by numbers: an image need not have a name for it.
 const ROOT: &str = "0:0";
@@ -117,7 +118,7 @@ impl Remote {
 /// Those of the engine and of this process's streams; [`Kind::Canceled`] when the user
 /// insisted and the program did not end.
 pub(crate) async fn run(
-    engine: &Engine,
+    engine: &Sandboxes,
     container: &str,
     remote: &Remote,
     input: Option<Input>,
@@ -151,7 +152,7 @@ pub(crate) struct Known {
 
 impl Known {
     /// A program in this sandbox, under a new id.
-    pub(crate) fn new(engine: &Engine, sandbox: &Sandbox) -> Self {
+    pub(crate) fn new(engine: &Sandboxes, sandbox: &Sandbox) -> Self {
         Self {
             id: new_id(),
             // Without a key of ours nobody can be told, and the program runs all the same.
@@ -169,7 +170,7 @@ fn new_id() -> String {
 /// # Errors
 /// As [`run`].
 pub(crate) async fn run_as(
-    engine: &Engine,
+    engine: &Sandboxes,
     container: &str,
     known: &Known,
     remote: &Remote,
@@ -234,7 +235,7 @@ pub(crate) async fn run_as(
 
 /// What is done to a program from outside while it runs.
 struct Control {
-    engine: Engine,
+    engine: Sandboxes,
     container: String,
     /// Amikad's id of the program.
     id: String,
@@ -389,7 +390,7 @@ async fn not_delivered(signal: Option<(tokio::time::Instant, Arc<AtomicBool>)>) 
 }
 
 /// Gives the remote terminal this one's size.
-async fn resize(engine: Engine, exec: String) {
+async fn resize(engine: Sandboxes, exec: String) {
     for _ in 0..RESIZE_TRIES {
         // Read anew each time: of two calls the later one must not bring an older size.
         let Some((rows, columns)) = super::size() else {
@@ -434,7 +435,7 @@ async fn feed(
 /// Writes what the program writes until it ends; returns its exit code. Tells `unheard` when
 /// nobody reads it any more, and throws the rest away.
 async fn drain(
-    engine: Engine,
+    engine: Sandboxes,
     exec: String,
     mut remote: std::pin::Pin<
         Box<dyn futures_util::Stream<Item = Result<ExecOutput, EngineError>> + Send>,
@@ -483,7 +484,7 @@ async fn leave_at(deadline: Option<(tokio::time::Instant, u8)>) -> u8 {
 }
 
 /// Signals a program and all of its process group.
-pub(crate) async fn kill(engine: &Engine, container: &str, id: &str, signal: &str) {
+pub(crate) async fn kill(engine: &Sandboxes, container: &str, id: &str, signal: &str) {
     let spec = ExecSpec {
         command: [path::AMIKAD, "kill", "--id", id, signal]
             .map(str::to_owned)

@@ -19,7 +19,6 @@ use crate::args::sandbox::{ConnectArgs, CreateArgs};
 use crate::create::{
     self, Job, MissingImage, Plan, Request, Settings, Source, Taken, TakenView, Upload,
 };
-use crate::daemon::UserKey;
 use crate::error::{Error, Kind, Result};
 use crate::lock::FileLock;
 use crate::networks::Choice;
@@ -27,9 +26,9 @@ use crate::output::Printer;
 use crate::ports;
 use crate::ready;
 use crate::sandbox::{Sandbox, State};
+use crate::sandboxes::Sandboxes;
 use crate::unreported::{self, Asked, Mark};
 use amika_core::text::shell_quote;
-use amika_engine::Engine;
 use amika_sandbox::progress::Steps;
 
 /// How often a made-up name may turn out to be taken.
@@ -145,7 +144,7 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
     let repository = source.as_ref().map(Source::label);
     let mut plan = create::plan(&name, &settings, &facts, repository.as_ref(), bindings);
     create::can_be_executed(&plan)?;
-    let home = crate::host::home_dir();
+    let home = app.machine.home_dir();
     let credentials = create::find_credentials(&home, &settings.credentials, &settings.mounts);
     for warning in &facts.sources.warnings {
         app.out.warn(warning);
@@ -185,7 +184,7 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
     if args.replace {
         replace(&engine, &name, app).await?;
     }
-    let token = UserKey::load()?.token(facts.id.as_str());
+    let token = engine.user_key()?.token(facts.id.as_str());
     let mark = Mark {
         asked: asked.fingerprint(&token, snapshot.as_ref()),
         id: facts.id.clone(),
@@ -216,7 +215,7 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
 }
 
 /// Takes the mark away of a sandbox that was unmade: its file would stay for ever.
-async fn forget_unmade(engine: &Engine, name: &SandboxName, lock: &FileLock) {
+async fn forget_unmade(engine: &Sandboxes, name: &SandboxName, lock: &FileLock) {
     let there = engine.inspect_container(name.as_str()).await;
     if there.is_err_and(|error| error.is_not_found()) {
         unreported::clear(lock);
@@ -276,7 +275,7 @@ enum Prepared {
 
 /// What is known before anything is made.
 struct New {
-    engine: Engine,
+    engine: Sandboxes,
     name: SandboxName,
     lock: FileLock,
     source: Option<Source>,
@@ -289,7 +288,7 @@ struct New {
 
 /// A sandbox that was started, and that nobody was told of yet.
 struct Made {
-    engine: Engine,
+    engine: Sandboxes,
     name: SandboxName,
     lock: FileLock,
     /// What of the repository's configuration holds.
@@ -306,7 +305,7 @@ async fn prepare(
     app: &App,
     steps: &mut Steps,
 ) -> Result<Prepared> {
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     let (name, lock, unreported) = take_name(&engine, request, args).await?;
     create::refuse_remote_binds(&request.mounts, engine.is_local())?;
     create::refuse_conflicts(&request.mounts, None)?;
@@ -318,7 +317,9 @@ async fn prepare(
         clone.as_ref().map(|clone| clone.name.as_str()),
     )?;
     let trust = match &mut source {
-        Some(source) => Some(create::settle_trust(args, request, source, &app.out).await?),
+        Some(source) => {
+            Some(create::settle_trust(args, request, &app.machine, source, &app.out).await?)
+        }
         None => None,
     };
     let no_config = RepoConfig::default();
@@ -391,12 +392,12 @@ fn say_what_is_taken(taken: &TakenView, out: &Printer) {
 /// The name asked for, or a made-up one that is free, with its lock, and the sandbox of this name
 /// that nobody was told of.
 async fn take_name(
-    engine: &Engine,
+    engine: &Sandboxes,
     request: &Request,
     args: &CreateArgs,
 ) -> Result<(SandboxName, FileLock, Option<Unreported>)> {
     if let Some(name) = &request.name {
-        let lock = FileLock::take_name(name.as_str())?;
+        let lock = engine.locks().take_name(name.as_str())?;
         // Refused before an image is built or a repository read. What `--replace` replaces goes
         // only once all else is known to be good.
         if args.replace || args.dry_run {
@@ -416,9 +417,9 @@ async fn take_name(
         let name = SandboxName::generate(attempt, |n| rand::random_range(0..n));
         attempt += 1;
         let free = match engine.inspect_container(name.as_str()).await {
-            Err(error) if error.is_not_found() => FileLock::take_name(name.as_str()),
+            Err(error) if error.is_not_found() => engine.locks().take_name(name.as_str()),
             Ok(_) if attempt < NAME_TRIES => continue,
-            Ok(_) => FileLock::take_name(name.as_str()),
+            Ok(_) => engine.locks().take_name(name.as_str()),
             Err(error) => return Err(error.into()),
         };
         match free {
@@ -429,7 +430,7 @@ async fn take_name(
 }
 
 /// Deletes the sandbox of the same name, if there is one; its git volume stays.
-async fn replace(engine: &Engine, name: &SandboxName, app: &App) -> Result<()> {
+async fn replace(engine: &Sandboxes, name: &SandboxName, app: &App) -> Result<()> {
     let old = match Sandbox::find_any(engine, name.as_str()).await {
         Ok(old) => old,
         Err(error) if error.kind == Kind::NotFound => return Ok(()),

@@ -21,8 +21,9 @@ use crate::daemon::{ClientError, LogPart};
 use crate::error::{Error, Kind, Result};
 use crate::output::LogText;
 use crate::sandbox::Sandbox;
+use crate::sandboxes::Sandboxes;
 use crate::terminal::{Output, Target};
-use amika_engine::{Engine, ExecOutput, LogQuery};
+use amika_engine::{ExecOutput, LogQuery};
 
 /// More than amikad keeps of any log; a sandbox could put anything in its place.
 const FILE_LIMIT: usize = 32 * 1024 * 1024;
@@ -68,7 +69,7 @@ pub(super) async fn run(args: &LogsArgs, app: &App) -> Result<u8> {
         .hint("leave `--follow` or `-o json` out"));
     }
     let which = Which::of(args);
-    let pieces = interruptible(app, open(which, args)).await?;
+    let pieces = interruptible(app, open(which, args, app)).await?;
     if args.follow {
         return follow(app, show(which, args, pieces, app)).await;
     }
@@ -76,8 +77,8 @@ pub(super) async fn run(args: &LogsArgs, app: &App) -> Result<u8> {
     shown.await.map(|()| 0)
 }
 
-async fn open<'a>(which: Which, args: &LogsArgs) -> Result<Pieces<'a>> {
-    let engine = crate::engine::connect().await?;
+async fn open<'a>(which: Which, args: &LogsArgs, app: &App) -> Result<Pieces<'a>> {
+    let engine = crate::engine::connect(&app.user).await?;
     let sandbox = Sandbox::find_made(&engine, &args.name).await?;
     match which.file() {
         None => Ok(container_log(&engine, &sandbox, args)),
@@ -154,8 +155,8 @@ impl Which {
     }
 }
 
-fn container_log<'a>(engine: &Engine, sandbox: &Sandbox, args: &LogsArgs) -> Pieces<'a> {
-    let now = Duration::from_millis(crate::host::now_millis());
+fn container_log<'a>(engine: &Sandboxes, sandbox: &Sandbox, args: &LogsArgs) -> Pieces<'a> {
+    let now = Duration::from_millis(amika_host::clock::now_millis());
     let query = LogQuery {
         follow: args.follow,
         tail: args.lines(),
@@ -173,7 +174,7 @@ fn container_log<'a>(engine: &Engine, sandbox: &Sandbox, args: &LogsArgs) -> Pie
 
 /// A log as the stopped container has it.
 async fn stored_log<'a>(
-    engine: &Engine,
+    engine: &Sandboxes,
     sandbox: &Sandbox,
     file: &str,
     tail: Option<usize>,
@@ -192,7 +193,7 @@ async fn stored_log<'a>(
 
 /// A log as amikad tells it, with what is yet to come when it is followed.
 async fn live_log<'a>(
-    engine: &Engine,
+    engine: &Sandboxes,
     sandbox: &Sandbox,
     which: Which,
     args: &LogsArgs,
