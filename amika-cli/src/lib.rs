@@ -27,6 +27,7 @@ mod delete;
 mod deliver;
 mod engine;
 mod environment;
+mod exec;
 mod forward;
 mod host_path;
 mod image_labels;

@@ -28,7 +28,7 @@ pub struct Sandboxes {
 /// This machine's user, with locks and keys: the same for all engines.
 pub struct User {
     machine: Machine,
-    /// Where it is told that the key does not stay.
+    /// Where it is told what must not be overlooked.
     warnings: Arc<dyn Progress>,
     told: Once,
     /// The key where no place for one can be had.
@@ -92,6 +92,11 @@ impl Sandboxes {
     /// What the process was given.
     pub fn machine(&self) -> &Machine {
         &self.user.machine
+    }
+
+    /// Where it is told what must not be overlooked.
+    pub fn warnings(&self) -> Arc<dyn Progress> {
+        Arc::clone(&self.user.warnings)
     }
 
     /// The locks of this machine's user.

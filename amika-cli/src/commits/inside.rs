@@ -8,9 +8,9 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::{ANSWER, Piece, Source, Told};
 use crate::error::{Error, Kind, Result};
+use crate::exec::{Remote, Streams, kill};
 use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
-use crate::terminal::{Remote, Streams, kill};
 use amika_engine::{ExecOutput, ExecSession};
 
 /// Bytes of standard error that are kept.
@@ -58,7 +58,10 @@ impl Inside {
             streams: Streams::Separate,
         };
         let id = hex(&rand::random::<[u8; 8]>());
-        let session = self.engine.exec(&self.container, &remote.spec(&id)).await?;
+        let session = self
+            .engine
+            .exec(&self.container, &remote.spec(&id, None))
+            .await?;
         let ending = Ending {
             engine: self.engine.clone(),
             container: self.container.clone(),

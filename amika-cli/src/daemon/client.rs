@@ -21,6 +21,7 @@ use super::events::Events;
 use super::{Token, Transport};
 use crate::sandboxes::Sandboxes;
 use amika_engine::{PublishedPort, Reach};
+use amika_sandbox::progress::Progress;
 
 /// Until a document is there whole.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -77,6 +78,8 @@ pub struct Client {
     /// How many connections may be closed without an answer before the relay is taken.
     patience: u32,
     state: Arc<State>,
+    /// Where it is told that somebody else answers.
+    warnings: Arc<dyn Progress>,
     /// What is known of the engine's ports, by all clients of it.
     reach: Reach,
 }
@@ -104,6 +107,7 @@ impl Client {
             foreign: false,
             patience: 0,
             state: Arc::default(),
+            warnings: engine.warnings(),
             reach: engine.reach().clone(),
         }
     }
@@ -328,7 +332,7 @@ impl Client {
             && !self.foreign
         {
             let problem = ClientError::Impostor(*address);
-            crate::output::warn(&format!(
+            self.warnings.warn(&format!(
                 "{problem}, or it was made with another key; nothing secret was sent there, and the engine's way is taken"
             ));
         }

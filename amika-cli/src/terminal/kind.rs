@@ -97,7 +97,7 @@ async fn is_known(engine: &Sandboxes, container: &str, user: Option<&str>, term:
         command: script.map(str::to_owned).to_vec(),
         streams: Streams::Separate,
     };
-    let spec = remote.spec(&hex(&rand::random::<[u8; 8]>()));
+    let spec = remote.spec(&hex(&rand::random::<[u8; 8]>()), super::size());
     let Ok(mut session) = engine.exec(container, &spec).await else {
         return false;
     };

@@ -49,10 +49,12 @@ pub(super) async fn run(args: &CpArgs, app: &App) -> Result<u8> {
     let engine = crate::engine::connect(&app.user).await?;
     let mut steps = app.out.steps_on_terminal();
     steps.begin("copy");
+    let input = || Box::new(std::io::stdin().lock()) as Box<dyn std::io::Read>;
+    let copied = cp::copy(&engine, &args.source, &args.destination, git, input);
     let copied = Copied {
         source: args.source.to_string(),
         destination: args.destination.to_string(),
-        report: match cp::copy(&engine, &args.source, &args.destination, git).await {
+        report: match copied.await {
             Ok(report) => report,
             Err(error) => {
                 steps.fail("");

@@ -2,6 +2,8 @@
 
 mod adoption;
 mod report;
+mod request;
+mod trust;
 
 use std::collections::BTreeSet;
 
@@ -17,7 +19,7 @@ use report::report;
 use crate::App;
 use crate::args::sandbox::{ConnectArgs, CreateArgs};
 use crate::create::{
-    self, Job, MissingImage, Plan, Request, Settings, Source, Taken, TakenView, Upload,
+    self, Job, MissingImage, Plan, Request, Settings, Source, Taken, TakenView, Upload, Wanted,
 };
 use crate::error::{Error, Kind, Result};
 use crate::lock::FileLock;
@@ -29,6 +31,7 @@ use crate::sandbox::{Sandbox, State};
 use crate::sandboxes::Sandboxes;
 use crate::unreported::{self, Asked, Mark};
 use amika_core::text::shell_quote;
+use amika_git as git;
 use amika_sandbox::progress::Steps;
 
 /// How often a made-up name may turn out to be taken.
@@ -165,7 +168,7 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
     }
     if args.dry_run {
         let repository = source.as_ref().map(|source| {
-            let copy = create::repository_copy(args);
+            let copy = repository_copy(args);
             let facts = source.repository.facts();
             create::RepositoryView::of(facts, copy, args.new_branch.is_some())
         });
@@ -239,11 +242,37 @@ fn tell_of_network(name: &SandboxName, settings: &Settings, network: &Choice, ap
     }
 }
 
+/// What of a work tree the flags ask for.
+fn repository_copy(args: &CreateArgs) -> git::Copy {
+    if args.no_clean {
+        git::Copy::Dirty {
+            include_ignored: args.include_ignored,
+        }
+    } else {
+        git::Copy::Clean
+    }
+}
+
+/// The repository that the flags ask for, if any.
+fn wanted_repository(args: &CreateArgs) -> Option<Wanted> {
+    let spec = args.git.clone()?;
+    Some(Wanted {
+        git: git::Request {
+            spec: Some(spec),
+            branch: args.branch.clone(),
+            new_branch: args.new_branch.clone(),
+            copy: repository_copy(args),
+        },
+        no_setup: args.no_setup,
+        has_script: args.setup_script.is_some(),
+    })
+}
+
 /// Reads the flags and the files that they name. One of these may be a pipe (`--env-file <(…)`), whose
 /// writer is waited for until the user has enough of it.
 async fn read_request(args: &CreateArgs, app: &App) -> Result<Request> {
     let args = args.clone();
-    let read = tokio::task::spawn_blocking(move || Request::from_args(&args));
+    let read = tokio::task::spawn_blocking(move || request::read(&args));
     tokio::select! {
         read = read => read.map_err(|stopped| {
             Error::new(Kind::Failure, "the flags cannot be read").caused_by(&stopped)
@@ -310,16 +339,19 @@ async fn prepare(
     create::refuse_remote_binds(&request.mounts, engine.is_local())?;
     create::refuse_conflicts(&request.mounts, None)?;
     create::refuse_missing_network(&engine, request.network.as_deref()).await?;
-    let mut source = create::open_repository(args, &app.machine, &app.out, steps).await?;
+    let mut source = match wanted_repository(args) {
+        Some(wanted) => {
+            Some(create::open_repository(&wanted, &app.machine, &app.out, steps).await?)
+        }
+        None => None,
+    };
     let clone = source.as_ref().map(Source::label);
     create::refuse_conflicts(
         &request.mounts,
         clone.as_ref().map(|clone| clone.name.as_str()),
     )?;
     let trust = match &mut source {
-        Some(source) => {
-            Some(create::settle_trust(args, request, &app.machine, source, &app.out).await?)
-        }
+        Some(source) => Some(trust::settle(args, request, &app.machine, source, &app.out).await?),
         None => None,
     };
     let no_config = RepoConfig::default();
@@ -339,7 +371,7 @@ async fn prepare(
     if let Some(warning) = create::rights_by_configuration(request, &settings) {
         app.out.warn(&warning);
     }
-    let asked = Asked::of(&settings, create::repository_copy(args));
+    let asked = Asked::of(&settings, repository_copy(args));
     if let Some(unreported) = unreported {
         unreported
             .must_be(&engine, &name, &asked, source.as_ref())

@@ -9,11 +9,8 @@ use amika_core::trust::{Answer, Decision, Question, Trust, Trusted, decide};
 use amika_core::untrusted::Untrusted;
 use sha2::{Digest as _, Sha256};
 
-use super::credentials;
-use super::repository::Source;
-use super::request::Request;
-use super::taken::{Taken, TrustView, beginning};
 use crate::args::sandbox::CreateArgs;
+use crate::create::{Request, Source, Taken, TrustView, beginning, find_credentials};
 use crate::error::{Error, Kind, Result};
 use crate::output::Printer;
 use crate::user_config::{self, Change};
@@ -118,7 +115,7 @@ pub async fn settle(
 /// Whose sign-ins would go in.
 fn sign_ins(machine: &Machine, request: &Request) -> BTreeSet<Agent> {
     let home = machine.home_dir();
-    let plan = credentials::find(&home, &request.credentials, &request.mounts);
+    let plan = find_credentials(&home, &request.credentials, &request.mounts);
     plan.take.iter().map(|file| file.agent).collect()
 }
 
