@@ -7,7 +7,7 @@ use amika_core::hex::hex;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Kind, Result};
-use amika_engine::Engine;
+use crate::sandboxes::Sandboxes;
 
 include!(concat!(env!("OUT_DIR"), "/daemons.rs"));
 
@@ -29,7 +29,7 @@ impl Daemon {
     ///
     /// # Errors
     /// When this `amika` carries none for it.
-    pub async fn for_engine(engine: &Engine) -> Result<Self> {
+    pub async fn for_engine(engine: &Sandboxes) -> Result<Self> {
         if engine.is_local() {
             // A local engine runs on this machine's processor: no call is needed to learn it.
             return Self::for_architecture(std::env::consts::ARCH);

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use amika_host::machine::Machine;
+
 /// Where distributions keep the whole bundle.
 const BUNDLES: [&str; 3] = [
     "/etc/ssl/certs/ca-certificates.crt",
@@ -16,8 +18,8 @@ const EXTRA: [&str; 2] = [
 
 /// The host's bundle, when it holds certificates that an image does not bring: a file in an
 /// administrator's directory, or `SSL_CERT_FILE` in the environment.
-pub fn extra_bundle() -> Option<Vec<u8>> {
-    let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+pub fn extra_bundle(machine: &Machine) -> Option<Vec<u8>> {
+    let named = machine.variable("SSL_CERT_FILE").map(PathBuf::from);
     if let Some(bundle) = named.and_then(|path| std::fs::read(path).ok()) {
         return Some(bundle);
     }

@@ -4,10 +4,8 @@ use amika_core::label::{Kind, SandboxRecord, key};
 
 use crate::error::Result;
 use crate::reassign;
-use crate::trust::RecordKey;
-use amika_engine::{
-    ContainerFacts, ContainerState, ContainerSummary, Engine, EngineError, VolumeFacts,
-};
+use crate::sandboxes::Sandboxes;
+use amika_engine::{ContainerFacts, ContainerState, ContainerSummary, EngineError, VolumeFacts};
 
 /// The volumes of a sandbox, with what each is: those whose own labels say so. `container` is the
 /// engine's id of its container.
@@ -15,7 +13,7 @@ use amika_engine::{
 /// # Errors
 /// Those of the engine.
 pub async fn volumes(
-    engine: &Engine,
+    engine: &Sandboxes,
     container: &str,
     record: &SandboxRecord,
 ) -> Result<Vec<(Kind, VolumeFacts)>> {
@@ -32,7 +30,7 @@ struct Belongings {
 }
 
 async fn belongings(
-    engine: &Engine,
+    engine: &Sandboxes,
     container: &str,
     record: &SandboxRecord,
 ) -> Result<Belongings> {
@@ -96,7 +94,7 @@ pub struct Removed {
 /// # Errors
 /// Those of the engine.
 pub async fn remove(
-    engine: &Engine,
+    engine: &Sandboxes,
     container: &str,
     record: &SandboxRecord,
     git_too: bool,
@@ -116,7 +114,7 @@ pub async fn remove(
         reassign::remove_containers(engine, &record.id, name.as_deref()).await?;
         reassign::drop_unused_images(engine, &record.id).await;
         crate::networks::remove_own(engine, record.id.as_str()).await?;
-        if let Ok(key) = RecordKey::load() {
+        if let Ok(key) = engine.record_key() {
             key.forget(&record.id);
         }
     }
@@ -139,7 +137,7 @@ pub async fn remove(
 ///
 /// # Errors
 /// Those of the engine.
-pub async fn remove_fillers(engine: &Engine, id: &str) -> Result<()> {
+pub async fn remove_fillers(engine: &Sandboxes, id: &str) -> Result<()> {
     let filler = Kind::Amikad.as_str();
     let ours = engine.list_containers(&format!("{}={id}", key::ID)).await?;
     for container in ours {
@@ -159,7 +157,7 @@ pub async fn remove_fillers(engine: &Engine, id: &str) -> Result<()> {
 /// # Errors
 /// Those of the engine.
 pub async fn remove_unfinished(
-    engine: &Engine,
+    engine: &Sandboxes,
     container: &ContainerFacts,
     record: &SandboxRecord,
 ) -> Result<()> {

@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 
 use crate::bridge;
-use amika_engine::{Engine, EngineError, Existing};
+use crate::sandboxes::Sandboxes;
+use amika_engine::{EngineError, Existing};
 
 /// Why an archive did not arrive.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ impl From<EngineError> for Fault {
 /// # Errors
 /// [`Fault`]; half of it may be there then.
 pub async fn put<T: Send + 'static>(
-    engine: &Engine,
+    engine: &Sandboxes,
     container: &str,
     at: &str,
     existing: Existing,

@@ -19,7 +19,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::amikad::Daemon;
 use crate::error::Result;
-use amika_engine::{ContainerSpec, Engine, EngineError, MountSpec, VolumeFacts};
+use crate::sandboxes::Sandboxes;
+use amika_engine::{ContainerSpec, EngineError, MountSpec, VolumeFacts};
 
 /// Name of the certificates' file beside the program.
 pub const CERTIFICATES: &str = "/usr/local/lib/amikad/ca-certificates.crt";
@@ -89,7 +90,7 @@ impl Injection {
         let name = format!("{PREFIX}{}", &hex(&digest.finalize())[..16]);
         // The volume is everybody's, also when a test run made it.
         let labels = ResourceRecord {
-            created_at: Some(crate::host::now_millis()),
+            created_at: Some(amika_host::clock::now_millis()),
             creator: Some(crate::creator::this_process()),
             ..ResourceRecord::new(Kind::Amikad)
         };
@@ -105,9 +106,12 @@ impl Injection {
     ///
     /// # Errors
     /// When this `amika` carries no program for it; those of the engine.
-    pub async fn current(engine: &Engine) -> Result<Self> {
+    pub async fn current(engine: &Sandboxes) -> Result<Self> {
         let daemon = Daemon::for_engine(engine).await?;
-        Ok(Self::new(daemon, crate::certificates::extra_bundle()))
+        Ok(Self::new(
+            daemon,
+            crate::certificates::extra_bundle(engine.machine()),
+        ))
     }
 
     /// The name of the volume.
@@ -125,7 +129,7 @@ impl Injection {
     ///
     /// # Errors
     /// Those of the engine.
-    pub async fn ensure(&self, engine: &Engine, image: &str) -> Result<()> {
+    pub async fn ensure(&self, engine: &Sandboxes, image: &str) -> Result<()> {
         if self.is_there(engine).await? {
             return Ok(());
         }
@@ -137,7 +141,7 @@ impl Injection {
             .await
     }
 
-    async fn is_there(&self, engine: &Engine) -> Result<bool> {
+    async fn is_there(&self, engine: &Sandboxes) -> Result<bool> {
         let mark = mark(&self.name);
         let (volume, mark) = tokio::try_join!(
             engine.inspect_volume(&self.name),
@@ -146,8 +150,8 @@ impl Injection {
         Ok(is_complete(volume.as_ref(), mark.as_ref()))
     }
 
-    async fn make(&self, engine: &Engine, image: &str) -> Result<()> {
-        let _lock = crate::lock::FileLock::wait(&self.name).await?;
+    async fn make(&self, engine: &Sandboxes, image: &str) -> Result<()> {
+        let _lock = engine.locks().wait(&self.name).await?;
         if self.is_there(engine).await? {
             return Ok(());
         }
@@ -155,7 +159,7 @@ impl Injection {
         engine.remove_volume(&mark(&self.name)).await?;
         // Only the filler is a test run's own.
         let mut filler_labels = self.labels.clone();
-        filler_labels.extend(crate::test_run_label());
+        filler_labels.extend(engine.test_run_label());
         let filler = ContainerSpec {
             name: format!("{}-fill-{:08x}", self.name, rand::random::<u32>()),
             image: image.to_owned(),
@@ -196,7 +200,7 @@ impl Injection {
         }
     }
 
-    async fn fill(&self, engine: &Engine, container: &str) -> Result<(), EngineError> {
+    async fn fill(&self, engine: &Sandboxes, container: &str) -> Result<(), EngineError> {
         let mut archive = tar::Builder::new(Vec::new());
         let mut add = |name: &str, mode: u32, content: &[u8]| {
             let mut header = tar::Header::new_gnu();

@@ -15,10 +15,10 @@ use tokio::sync::OnceCell;
 use crate::creator::{self, Life};
 use crate::error::{self, Result};
 use crate::inject::{self, Injection};
-use crate::lock::FileLock;
 use crate::reassign;
 use crate::sandbox::{self, Answer, State};
-use amika_engine::{Engine, EngineError, Network, VolumeFacts};
+use crate::sandboxes::Sandboxes;
+use amika_engine::{EngineError, Network, VolumeFacts};
 
 /// A leftover.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -72,7 +72,7 @@ impl Leftover {
 
 impl Left {
     /// Why these volumes are kept: there is work in them, or nobody can tell.
-    async fn kept(&self, engine: &Engine) -> Result<Option<String>> {
+    async fn kept(&self, engine: &Sandboxes) -> Result<Option<String>> {
         let look = async {
             let volumes = &self.volumes;
             match crate::unsaved::refuse_left(engine, &self.name, &self.id, volumes, false).await {
@@ -139,7 +139,7 @@ fn whose(
 fn whose_labels(labels: &Labels) -> Whose {
     let label = |key: &str| labels.get(key).map(String::as_str);
     let made = label(key::CREATED_AT).and_then(|at| at.parse::<u64>().ok());
-    let now = crate::host::now_millis() / 1000;
+    let now = amika_host::clock::now_millis() / 1000;
     let creator = Creator::from_labels(label);
     whose(
         creator.as_ref(),
@@ -153,11 +153,12 @@ fn whose_labels(labels: &Labels) -> Whose {
 ///
 /// # Errors
 /// Those of the engine.
-pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
+pub async fn find(engine: &Sandboxes) -> Result<Vec<Leftover>> {
+    let locks = engine.locks();
     // Volumes and networks first: one whose container is made between the lists is then not in the first.
     let networks = engine.networks().await?;
     let mut volumes = engine.list_volumes(key::KIND).await?;
-    volumes.retain(|volume| crate::may_tidy(&volume.labels));
+    volumes.retain(|volume| engine.may_tidy(&volume.labels));
     let mut found = Vec::new();
     let mut ids = BTreeSet::new();
     let mut containers = Vec::new();
@@ -169,11 +170,11 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
             continue;
         }
         let record = reading.record;
-        if !crate::may_tidy(&container.labels) {
+        if !engine.may_tidy(&container.labels) {
             continue;
         }
         if let Some(sandbox) = reassign::passing(&container.name) {
-            if FileLock::is_free(&format!("sandbox-{sandbox}")) {
+            if locks.is_free(&format!("sandbox-{sandbox}")) {
                 found.push(Leftover {
                     kind: "container".into(),
                     reason: format!("`start --reassign-ports {sandbox}` was interrupted"),
@@ -184,7 +185,7 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
             }
             continue;
         }
-        let now = crate::host::now_millis() / 1000;
+        let now = amika_host::clock::now_millis() / 1000;
         let (reason, others) = match State::tell(container.state, &record, Answer::NotAsked, None) {
             State::Interrupted => ("its create was interrupted".to_owned(), false),
             State::Creating => {
@@ -200,7 +201,7 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
             ),
             _ => continue,
         };
-        if FileLock::take_name(&container.name).is_ok() {
+        if locks.take_name(&container.name).is_ok() {
             found.push(Leftover {
                 kind: "container".into(),
                 name: container.name,
@@ -217,7 +218,7 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
         .list_containers(&format!("{}={}", key::KIND, Kind::Amikad))
         .await?;
     for filler in fillers {
-        if !crate::may_tidy(&filler.labels) {
+        if !engine.may_tidy(&filler.labels) {
             continue;
         }
         let volume = filler
@@ -228,9 +229,9 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
             .to_owned();
         // It has no life of its own: who made it removes it.
         let creator = Creator::from_labels(|key| filler.labels.get(key).map(String::as_str));
-        let now = crate::host::now_millis() / 1000;
+        let now = amika_host::clock::now_millis() / 1000;
         let of = whose(creator.as_ref(), filler.created_at, now, creator::life);
-        if FileLock::is_free(&volume) && of != Whose::InWork {
+        if locks.is_free(&volume) && of != Whose::InWork {
             found.push(Leftover {
                 kind: "container".into(),
                 name: filler.name,
@@ -249,7 +250,7 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
             name: image,
         });
     }
-    for directory in amika_host::scratch::left(&std::env::temp_dir()) {
+    for directory in amika_host::scratch::left(engine.machine().temporary()) {
         found.push(Leftover {
             kind: "directory".into(),
             name: directory.display().to_string(),
@@ -261,24 +262,25 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
     found.extend(
         networks
             .iter()
-            .filter_map(|network| orphaned_network(network, &ids)),
+            .filter_map(|network| orphaned_network(engine, network, &ids)),
     );
     found.extend(orphans(&volumes, &ids, |name| {
-        FileLock::is_free(&format!("sandbox-{name}"))
+        locks.is_free(&format!("sandbox-{name}"))
     }));
     found.extend(programs(engine, &volumes).await?);
     Ok(found)
 }
 
 /// The volumes with a program of another version, or with other certificates, that no container has.
-async fn programs(engine: &Engine, volumes: &[VolumeFacts]) -> Result<Vec<Leftover>> {
+async fn programs(engine: &Sandboxes, volumes: &[VolumeFacts]) -> Result<Vec<Leftover>> {
+    let locks = engine.locks();
     let label = format!("{}={}", key::KIND, Kind::Amikad);
     let mut unused = engine.unused_volumes(&label).await?;
     // Whoever makes one has no container of it for a moment.
     unused.retain(|volume| {
-        crate::may_tidy(&volume.labels)
+        engine.may_tidy(&volume.labels)
             && whose_labels(&volume.labels) != Whose::InWork
-            && FileLock::is_free(&volume.name)
+            && locks.is_free(&volume.name)
     });
     // Without a program for this engine none of them is the next create's.
     let current = Injection::current(engine).await.ok();
@@ -300,7 +302,7 @@ async fn programs(engine: &Engine, volumes: &[VolumeFacts]) -> Result<Vec<Leftov
 ///
 /// # Errors
 /// Those of the engine.
-pub async fn git_volumes_without_sandbox(engine: &Engine) -> Result<Vec<String>> {
+pub async fn git_volumes_without_sandbox(engine: &Sandboxes) -> Result<Vec<String>> {
     let volumes = engine
         .list_volumes(&format!("{}={}", key::KIND, Kind::Git))
         .await?;
@@ -334,12 +336,12 @@ pub enum Removed {
 ///
 /// # Errors
 /// Those of the engine.
-pub async fn remove(engine: &Engine, leftover: &Leftover) -> Result<Removed> {
+pub async fn remove(engine: &Sandboxes, leftover: &Leftover) -> Result<Removed> {
     let kept = |why: &str| Ok(Removed::Kept(why.to_owned()));
     match &leftover.removal {
         Removal::Sandbox { container, record } => {
             // Held until it is gone: nobody starts it meanwhile.
-            let _lock = match FileLock::take_name(&leftover.name) {
+            let _lock = match engine.locks().take_name(&leftover.name) {
                 Ok(lock) => lock,
                 Err(error) if error.kind == error::Kind::Conflict => return kept(&error.message),
                 Err(error) => return Err(error),
@@ -422,14 +424,19 @@ pub async fn remove(engine: &Engine, leftover: &Leftover) -> Result<Removed> {
 }
 
 /// A network of one sandbox that is not there; a shared one is nobody's.
-fn orphaned_network(network: &Network, ids: &BTreeSet<String>) -> Option<Leftover> {
+fn orphaned_network(
+    engine: &Sandboxes,
+    network: &Network,
+    ids: &BTreeSet<String>,
+) -> Option<Leftover> {
     let is_ours = network.labels.get(key::KIND).map(String::as_str) == Some(Kind::Network.as_str());
     let id = network.labels.get(key::ID)?;
+    let locks = engine.locks();
     let lock_is_free = network
         .labels
         .get(key::SANDBOX)
-        .is_none_or(|name| FileLock::is_free(&format!("sandbox-{name}")));
-    if !is_ours || ids.contains(id) || !lock_is_free || !crate::may_tidy(&network.labels) {
+        .is_none_or(|name| locks.is_free(&format!("sandbox-{name}")));
+    if !is_ours || ids.contains(id) || !lock_is_free || !engine.may_tidy(&network.labels) {
         return None;
     }
     let (reason, others) = gone(whose_labels(&network.labels))?;
@@ -540,7 +547,7 @@ mod tests {
 
     #[test]
     fn volumes_are_orphans_only_without_sandbox_and_without_anybody_at_work() {
-        let now = crate::host::now_millis();
+        let now = amika_host::clock::now_millis();
         let volume = |name: &str, id: &str, kind: Kind, age: u64, creator: Option<Creator>| {
             let record = amika_core::label::ResourceRecord {
                 sandbox: "teal-tokyo".parse().ok(),

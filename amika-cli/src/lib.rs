@@ -28,8 +28,8 @@ mod delete;
 mod deliver;
 mod engine;
 mod environment;
+mod exec;
 mod forward;
-mod host;
 mod host_path;
 mod image_labels;
 mod inject;
@@ -49,6 +49,7 @@ mod ready;
 mod reassign;
 mod registry;
 mod sandbox;
+mod sandboxes;
 mod seccomp;
 mod setid;
 mod sign_ins;
@@ -62,6 +63,7 @@ mod view;
 
 use amika_sandbox::error;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use amika_host::machine::Machine;
 use clap::Parser as _;
@@ -69,15 +71,14 @@ use clap::Parser as _;
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::output::Printer;
-
-/// Environment variable that marks all that is made with the label `dev.amika.test`.
-const TEST_RUN: &str = "AMIKA_TEST_RUN";
+use crate::sandboxes::User;
 
 /// What every command is given.
 struct App {
     out: Printer,
     interrupt: Interrupt,
     machine: Machine,
+    user: Arc<User>,
 }
 
 /// Runs the program.
@@ -112,12 +113,15 @@ pub fn run() -> ExitCode {
         let interrupt = Interrupt::install(overdue).map_err(|error| {
             Error::new(error::Kind::Failure, "signals cannot be caught").caused_by(&error)
         })?;
+        let machine = Machine::of_process();
+        let user = User::new(machine.clone(), Arc::new(out.clone()));
         commands::run(
             cli.command,
             App {
                 out: out.clone(),
                 interrupt,
-                machine: Machine::of_process(),
+                machine,
+                user: Arc::new(user),
             },
         )
         .await
@@ -157,20 +161,4 @@ fn start_tracing() {
         .with_writer(|| output::Traces)
         .with_target(true)
         .init();
-}
-
-/// Name of the test run that this process belongs to.
-fn test_run() -> Option<String> {
-    std::env::var(TEST_RUN).ok().filter(|name| !name.is_empty())
-}
-
-/// Label of the test run that this process belongs to.
-fn test_run_label() -> Option<(String, String)> {
-    test_run().map(|name| (amika_core::label::key::TEST.to_owned(), name))
-}
-
-/// Whether what bears these labels is this process's to tidy away: a test run tidies up after itself
-/// alone, so that runs go on side by side.
-fn may_tidy(labels: &std::collections::BTreeMap<String, String>) -> bool {
-    test_run().is_none_or(|run| labels.get(amika_core::label::key::TEST) == Some(&run))
 }

@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use amika_host::machine::Machine;
+
 use crate::error::{Error, Kind, Result};
 
 /// What a lock file may hold, in bytes: nobody writes more.
@@ -16,13 +18,39 @@ pub struct FileLock {
     path: PathBuf,
 }
 
-impl FileLock {
+/// The locks of one user of this machine.
+pub struct Locks {
+    directory: PathBuf,
+}
+
+impl Locks {
+    /// Those of this machine's user.
+    pub fn new(machine: &Machine) -> Self {
+        Self {
+            directory: machine.runtime_dir().join("locks"),
+        }
+    }
+
+    fn unusable(&self, error: &std::io::Error) -> Error {
+        let directory = self.directory.display();
+        let message = format!("the lock directory {directory} cannot be used");
+        Error::new(Kind::Failure, message).caused_by(error)
+    }
+
+    /// Where the file of a lock is.
+    fn path(&self, name: &str) -> Result<PathBuf> {
+        if !amika_core::name::can_be_on_an_engine(name) {
+            return Err(self.unusable(&std::io::ErrorKind::InvalidFilename.into()));
+        }
+        Ok(self.directory.join(name))
+    }
+
     /// Takes the lock of a sandbox's name.
     ///
     /// # Errors
     /// [`Kind::Conflict`] when another process holds it.
-    pub fn take_name(name: &str) -> Result<Self> {
-        let path = path(&format!("sandbox-{name}"))?;
+    pub fn take_name(&self, name: &str) -> Result<FileLock> {
+        let path = self.path(&format!("sandbox-{name}"))?;
         match lock(path, false) {
             Ok(lock) => Ok(lock),
             Err(TryLockError::WouldBlock) => Err(Error::new(
@@ -30,10 +58,39 @@ impl FileLock {
                 format!("another amika is working on sandbox \"{name}\""),
             )
             .hint("wait for it to end, or use another name")),
-            Err(TryLockError::Error(error)) => Err(unusable(&error)),
+            Err(TryLockError::Error(error)) => Err(self.unusable(&error)),
         }
     }
 
+    /// Whether nobody holds a lock. No file is made for the look.
+    pub fn is_free(&self, name: &str) -> bool {
+        // What can be no file's name, nobody has a lock of.
+        let Ok(path) = self.path(name) else {
+            return true;
+        };
+        match File::open(path) {
+            Ok(file) => file.try_lock().is_ok(),
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        }
+    }
+
+    /// Waits for a lock that is held for moments only. The wait is on a thread of its own, so that
+    /// Ctrl-C is heard meanwhile.
+    ///
+    /// # Errors
+    /// When the lock file cannot be made.
+    pub async fn wait(&self, name: &str) -> Result<FileLock> {
+        let path = self.path(name)?;
+        let locked = tokio::task::spawn_blocking(move || lock(path, true)).await;
+        match locked {
+            Ok(Ok(lock)) => Ok(lock),
+            Ok(Err(error)) => Err(self.unusable(&error.into())),
+            Err(error) => Err(self.unusable(&std::io::Error::other(error))),
+        }
+    }
+}
+
+impl FileLock {
     /// What its holders left in it.
     ///
     /// # Errors
@@ -61,33 +118,6 @@ impl FileLock {
     pub fn at(path: &Path) -> std::io::Result<Self> {
         Ok(lock(path.to_owned(), true)?)
     }
-
-    /// Whether nobody holds a lock. No file is made for the look.
-    pub fn is_free(name: &str) -> bool {
-        // What can be no file's name, nobody has a lock of.
-        let Ok(path) = path(name) else {
-            return true;
-        };
-        match File::open(path) {
-            Ok(file) => file.try_lock().is_ok(),
-            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
-        }
-    }
-
-    /// Waits for a lock that is held for moments only. The wait is on a thread of its own, so that
-    /// Ctrl-C is heard meanwhile.
-    ///
-    /// # Errors
-    /// When the lock file cannot be made.
-    pub async fn wait(name: &str) -> Result<Self> {
-        let path = path(name)?;
-        let locked = tokio::task::spawn_blocking(move || lock(path, true)).await;
-        match locked {
-            Ok(Ok(lock)) => Ok(lock),
-            Ok(Err(error)) => Err(unusable(&error.into())),
-            Err(error) => Err(unusable(&std::io::Error::other(error))),
-        }
-    }
 }
 
 impl Drop for FileLock {
@@ -97,18 +127,6 @@ impl Drop for FileLock {
             let _ = std::fs::remove_file(&self.path);
         }
     }
-}
-
-/// Where the file of a lock is.
-fn path(name: &str) -> Result<PathBuf> {
-    if !amika_core::name::can_be_on_an_engine(name) {
-        return Err(unusable(&std::io::ErrorKind::InvalidFilename.into()));
-    }
-    Ok(directory().join(name))
-}
-
-fn directory() -> PathBuf {
-    crate::host::runtime_dir().join("locks")
 }
 
 /// Takes the lock of a file, which is made if need be; with `wait` once it is free.
@@ -141,15 +159,6 @@ fn open(path: &Path) -> std::io::Result<File> {
         .truncate(false)
         .mode(0o600)
         .open(path)
-}
-
-fn unusable(error: &std::io::Error) -> Error {
-    let dir = directory();
-    Error::new(
-        Kind::Failure,
-        format!("the lock directory {} cannot be used", dir.display()),
-    )
-    .caused_by(error)
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use amika_core::label::{Kind, key};
 
 use crate::delete::Removed;
 use crate::error::Result;
-use crate::lock::FileLock;
 use crate::sandbox;
-use amika_engine::{Engine, VolumeFacts};
+use crate::sandboxes::Sandboxes;
+use amika_engine::VolumeFacts;
 
 /// What is left of a sandbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Lost {
     ///
     /// # Errors
     /// As [`crate::unsaved::refuse`].
-    pub(crate) async fn refuse(&self, engine: &Engine, git_too: bool) -> Result<()> {
+    pub(crate) async fn refuse(&self, engine: &Sandboxes, git_too: bool) -> Result<()> {
         crate::unsaved::refuse_left(engine, &self.name, &self.id, &self.volumes, git_too).await
     }
 }
@@ -45,9 +45,10 @@ impl Lost {
 ///
 /// # Errors
 /// Those of the engine.
-pub(crate) async fn list(engine: &Engine) -> Result<Vec<Lost>> {
+pub(crate) async fn list(engine: &Sandboxes) -> Result<Vec<Lost>> {
     let mut lost = all(engine).await?;
-    lost.retain(|lost| FileLock::is_free(&format!("sandbox-{}", lost.name)));
+    let locks = engine.locks();
+    lost.retain(|lost| locks.is_free(&format!("sandbox-{}", lost.name)));
     Ok(lost)
 }
 
@@ -55,13 +56,13 @@ pub(crate) async fn list(engine: &Engine) -> Result<Vec<Lost>> {
 ///
 /// # Errors
 /// Those of the engine.
-pub(crate) async fn of(engine: &Engine, name: &str) -> Result<Vec<Lost>> {
+pub(crate) async fn of(engine: &Sandboxes, name: &str) -> Result<Vec<Lost>> {
     let mut lost = all(engine).await?;
     lost.retain(|lost| lost.name == name);
     Ok(lost)
 }
 
-async fn all(engine: &Engine) -> Result<Vec<Lost>> {
+async fn all(engine: &Sandboxes) -> Result<Vec<Lost>> {
     // Volumes first: those of a sandbox that is made between the two are then not in the list.
     let volumes = engine.list_volumes(key::ID).await?;
     let ids = sandbox::list_all(engine)
@@ -76,7 +77,7 @@ async fn all(engine: &Engine) -> Result<Vec<Lost>> {
 ///
 /// # Errors
 /// Those of the engine.
-pub(crate) async fn remove(engine: &Engine, lost: Vec<Lost>, git_too: bool) -> Result<Removed> {
+pub(crate) async fn remove(engine: &Sandboxes, lost: Vec<Lost>, git_too: bool) -> Result<Removed> {
     let mut result = Removed::default();
     for lost in &lost {
         crate::delete::remove_fillers(engine, &lost.id).await?;

@@ -11,10 +11,10 @@ pub use own::{Wish, remove as remove_own};
 
 use crate::create::Settings;
 use crate::error::{self, Error, Result};
-use crate::lock::FileLock;
 use crate::sandbox::{self, Sandbox};
+use crate::sandboxes::Sandboxes;
 use amika_core::text::shell_quote;
-use amika_engine::{Engine, EngineError, JoinedNetwork, Link, Network, NetworkSpec};
+use amika_engine::{EngineError, JoinedNetwork, Link, Network, NetworkSpec};
 
 /// The bridge that sandboxes are on that name none.
 pub const DEFAULT: &str = "amika";
@@ -62,7 +62,7 @@ pub fn is_made_here(network: &str) -> bool {
 ///
 /// # Errors
 /// Those of the engine.
-pub async fn choose(engine: &Engine, settings: &Settings) -> Result<Choice> {
+pub async fn choose(engine: &Sandboxes, settings: &Settings) -> Result<Choice> {
     let apart = settings.capabilities().can_speak_for_others();
     let given = settings.network.as_deref();
     let internal = match given {
@@ -155,7 +155,7 @@ impl Choice {
     ///
     /// # Errors
     /// [`error::Kind::Conflict`] when a stranger's has the name, or no addresses are free; those of the engine.
-    pub async fn ensure(&self, engine: &Engine, name: &str, wish: &Wish) -> Result<String> {
+    pub async fn ensure(&self, engine: &Sandboxes, name: &str, wish: &Wish) -> Result<String> {
         match self {
             Self::Shared => ensure_shared(engine, DEFAULT).await?,
             Self::Internal => ensure_shared(engine, INTERNAL).await?,
@@ -167,7 +167,7 @@ impl Choice {
 }
 
 /// Makes one of the two shared networks, unless it is there.
-async fn ensure_shared(engine: &Engine, name: &str) -> Result<()> {
+async fn ensure_shared(engine: &Sandboxes, name: &str) -> Result<()> {
     if let Some(network) = engine.inspect_network(name).await? {
         return if network.labels.contains_key(key::KIND) {
             Ok(())
@@ -180,7 +180,7 @@ async fn ensure_shared(engine: &Engine, name: &str) -> Result<()> {
         };
     }
     // Engines before 25 take a second network of the same name: one amika at a time makes it.
-    let _lock = FileLock::wait("network").await?;
+    let _lock = engine.locks().wait("network").await?;
     if engine.inspect_network(name).await?.is_some() {
         return Ok(());
     }
@@ -202,7 +202,7 @@ async fn ensure_shared(engine: &Engine, name: &str) -> Result<()> {
 ///
 /// # Errors
 /// [`error::Kind::Conflict`] when one is gone and was not made again; those of the engine.
-pub async fn mend(engine: &Engine, sandbox: &Sandbox) -> Result<()> {
+pub async fn mend(engine: &Sandboxes, sandbox: &Sandbox) -> Result<()> {
     let container = &sandbox.container;
     let networks = engine.networks().await?;
     for stale in stale(&container.networks, &networks) {
@@ -241,7 +241,7 @@ pub async fn mend(engine: &Engine, sandbox: &Sandbox) -> Result<()> {
 ///
 /// # Errors
 /// Those of the engine.
-pub async fn gone(engine: &Engine) -> Result<BTreeMap<String, Vec<String>>> {
+pub async fn gone(engine: &Sandboxes) -> Result<BTreeMap<String, Vec<String>>> {
     let networks = engine.networks().await?;
     let mut gone: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (container, reading) in sandbox::list(engine).await? {
@@ -271,7 +271,7 @@ pub async fn gone(engine: &Engine) -> Result<BTreeMap<String, Vec<String>>> {
 ///
 /// # Errors
 /// Those of the engine.
-pub async fn outdated(engine: &Engine) -> Result<Vec<(String, String)>> {
+pub async fn outdated(engine: &Sandboxes) -> Result<Vec<(String, String)>> {
     let Some(engines) = engine.default_link().await? else {
         return Ok(Vec::new());
     };

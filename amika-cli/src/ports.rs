@@ -8,7 +8,8 @@ use amika_core::service::{
 };
 
 use crate::error::{Error, Kind};
-use amika_engine::{Engine, PublishedPort};
+use crate::sandboxes::Sandboxes;
+use amika_engine::PublishedPort;
 
 mod again;
 mod holder;
@@ -54,7 +55,7 @@ pub fn refused(bindings: &[Binding], port: u16) -> Vec<HostPort> {
 }
 
 /// The error of ports that cannot be settled; it names who holds the one that is in the way.
-pub async fn refusal(engine: &Engine, error: &ResolveError) -> Error {
+pub async fn refusal(engine: &Sandboxes, error: &ResolveError) -> Error {
     let code = match error {
         ResolveError::FlagTwice { .. } => Kind::Invalid,
         _ => Kind::Conflict,

@@ -1,5 +1,6 @@
 //! Proxy variables, passed on as docker does: from `proxies.default` of its `config.json`.
 
+use amika_host::machine::Machine;
 use serde::Deserialize;
 
 #[derive(Default, Deserialize)]
@@ -30,8 +31,8 @@ struct Proxy {
 }
 
 /// The variables for containers and builds, in both spellings.
-pub fn variables() -> Vec<(String, String)> {
-    let text = std::fs::read_to_string(crate::host::docker_config_dir().join("config.json"));
+pub fn variables(machine: &Machine) -> Vec<(String, String)> {
+    let text = std::fs::read_to_string(machine.docker_config_dir().join("config.json"));
     from_config(&text.unwrap_or_default())
 }
 

@@ -3,16 +3,16 @@
 use futures_util::StreamExt as _;
 
 use crate::error::{Error, Kind, Result};
-use amika_engine::Engine;
+use crate::sandboxes::Sandboxes;
 use amika_sandbox::progress::Steps;
 
 /// Pulls an image with docker's own sign-in.
 ///
 /// # Errors
 /// When the registry does not have it, does not answer, or wants another sign-in.
-pub async fn pull(engine: &Engine, reference: &str, steps: &mut Steps) -> Result<()> {
+pub async fn pull(engine: &Sandboxes, reference: &str, steps: &mut Steps) -> Result<()> {
     steps.begin("pull");
-    let login = crate::registry::find_login(reference).await;
+    let login = crate::registry::find_login(engine.machine(), reference).await;
     let mut progress = std::pin::pin!(engine.pull_image(reference, login));
     while let Some(item) = progress.next().await {
         match item {

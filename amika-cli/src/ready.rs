@@ -9,7 +9,8 @@ use futures_util::StreamExt as _;
 use crate::daemon::{Client, ClientError, LogPart, read_boot_record};
 use crate::error::{Error, Kind, Result};
 use crate::sandbox::{Sandbox, deleted_meanwhile};
-use amika_engine::{ContainerState, Engine};
+use crate::sandboxes::Sandboxes;
+use amika_engine::ContainerState;
 use amika_sandbox::cancel::Cancel;
 use amika_sandbox::progress::Steps;
 
@@ -60,7 +61,7 @@ pub enum Ready {
 /// [`Kind::SetupFailed`], [`Kind::NotReady`], [`Kind::Canceled`], and
 /// [`Kind::Failure`] when CMD ended with another code.
 pub async fn wait(
-    engine: &Engine,
+    engine: &Sandboxes,
     name: &str,
     anew: bool,
     timeout: Option<Duration>,
@@ -96,7 +97,7 @@ enum Told {
 }
 
 struct Waiting<'a> {
-    engine: &'a Engine,
+    engine: &'a Sandboxes,
     name: &'a str,
     steps: &'a mut Steps,
     anew: bool,

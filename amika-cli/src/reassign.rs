@@ -17,12 +17,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::{self, Error, Result};
-use crate::lock::FileLock;
 use crate::ports;
 use crate::sandbox::Sandbox;
-use crate::trust::RecordKey;
+use crate::sandboxes::Sandboxes;
 use crate::view::{self, PortView};
-use amika_engine::{ContainerFacts, ContainerState, ContainerSummary, Engine, EngineError};
+use amika_engine::{ContainerFacts, ContainerState, ContainerSummary, EngineError};
 use amika_sandbox::cancel::Cancel;
 
 /// What the name of the container that takes over ends with, until it has taken over.
@@ -48,7 +47,7 @@ pub struct Moved {
 /// Those of the engine; [`error::Kind::Conflict`] when there are no ports. The sandbox is then as it
 /// was.
 pub async fn start(
-    engine: &Engine,
+    engine: &Sandboxes,
     sandbox: &Sandbox,
     taken: HostPort,
     cancel: &Cancel,
@@ -88,7 +87,7 @@ pub async fn start(
 }
 
 /// Makes the second container and starts it, with other ports until the engine takes them.
-async fn make(engine: &Engine, sandbox: &Sandbox, image: &str, taken: HostPort) -> Result<()> {
+async fn make(engine: &Sandboxes, sandbox: &Sandbox, image: &str, taken: HostPort) -> Result<()> {
     let old = &sandbox.container;
     let record = SandboxRecord {
         creator: Some(crate::creator::this_process()),
@@ -99,7 +98,7 @@ async fn make(engine: &Engine, sandbox: &Sandbox, image: &str, taken: HostPort) 
     let mut labels = old.labels.clone();
     labels.retain(|label, _| !is_under_prefix(label));
     labels.extend(record.to_labels());
-    let key = RecordKey::load()?;
+    let key = engine.record_key()?;
     if key.trust(old).follows_host_paths() {
         key.sign(&mut labels);
     }
@@ -167,7 +166,7 @@ fn image_labels(sandbox: &Sandbox) -> Labels {
     let image = ResourceRecord {
         id: Some(sandbox.record.id.clone()),
         sandbox: sandbox.name.parse().ok(),
-        created_at: Some(crate::host::now_millis()),
+        created_at: Some(amika_host::clock::now_millis()),
         test: sandbox.record.test.clone(),
         ..ResourceRecord::new(Kind::Image)
     };
@@ -176,7 +175,7 @@ fn image_labels(sandbox: &Sandbox) -> Labels {
 }
 
 /// Gives the started container the name, and removes the one that had it.
-async fn swap(engine: &Engine, name: &str, old: &ContainerFacts) -> Result<()> {
+async fn swap(engine: &Sandboxes, name: &str, old: &ContainerFacts) -> Result<()> {
     engine
         .rename_container(&old.id, &format!("{name}{OLD}"))
         .await?;
@@ -198,7 +197,7 @@ async fn swap(engine: &Engine, name: &str, old: &ContainerFacts) -> Result<()> {
 }
 
 /// Undoes what [`make`] did; no volume is touched: all of them are the sandbox's.
-async fn undo(engine: &Engine, name: &str, id: &SandboxId) -> Result<()> {
+async fn undo(engine: &Sandboxes, name: &str, id: &SandboxId) -> Result<()> {
     // What was broken off between request and answer is there only when the engine is done with it.
     engine.settled().await;
     if let Some(next) = find(engine, &format!("{name}{NEXT}"), Some(id)).await? {
@@ -213,7 +212,7 @@ async fn undo(engine: &Engine, name: &str, id: &SandboxId) -> Result<()> {
 ///
 /// # Errors
 /// [`error::Kind::Conflict`] when another `amika` is at it, or a stranger's container has the name.
-pub async fn recover(engine: &Engine, name: &str) -> Result<bool> {
+pub async fn recover(engine: &Sandboxes, name: &str) -> Result<bool> {
     let (next_name, old_name) = (format!("{name}{NEXT}"), format!("{name}{OLD}"));
     let (next, old) = tokio::join!(
         find(engine, &next_name, None),
@@ -222,7 +221,7 @@ pub async fn recover(engine: &Engine, name: &str) -> Result<bool> {
     if next.as_ref().is_ok_and(Option::is_none) && old.as_ref().is_ok_and(Option::is_none) {
         return Ok(false);
     }
-    let _lock = FileLock::take_name(name)?;
+    let _lock = engine.locks().take_name(name)?;
     // Looked at again: whoever had the lock may have finished meanwhile.
     let next = find(engine, &next_name, None).await?;
     let old = find(engine, &old_name, None).await?;
@@ -340,7 +339,11 @@ pub fn passing(name: &str) -> Option<&str> {
 ///
 /// # Errors
 /// Those of the engine.
-pub async fn remove_containers(engine: &Engine, id: &SandboxId, name: Option<&str>) -> Result<()> {
+pub async fn remove_containers(
+    engine: &Sandboxes,
+    id: &SandboxId,
+    name: Option<&str>,
+) -> Result<()> {
     // One that is made between the list and the removal is in the next list.
     for _ in 0..MAX_ROUNDS {
         let mut all = engine.list_containers(&format!("{}={id}", key::ID)).await?;
@@ -364,7 +367,7 @@ fn takes_place(container: &str, sandbox: Option<&str>) -> bool {
 }
 
 /// Removes the images that hold a sandbox's files and that no container uses any more.
-pub async fn drop_unused_images(engine: &Engine, id: &SandboxId) {
+pub async fn drop_unused_images(engine: &Sandboxes, id: &SandboxId) {
     let images = match images(engine, &format!("{}={id}", key::ID)).await {
         Ok(images) => images,
         Err(error) => {
@@ -385,14 +388,14 @@ pub async fn drop_unused_images(engine: &Engine, id: &SandboxId) {
 /// # Errors
 /// Those of the engine.
 pub async fn unused_images(
-    engine: &Engine,
+    engine: &Sandboxes,
     containers: &[ContainerSummary],
 ) -> Result<Vec<String>> {
     let used: BTreeSet<&str> = containers.iter().map(|it| it.image.as_str()).collect();
     let images = images(engine, key::ID).await?;
     Ok(images
         .into_iter()
-        .filter(|(_, labels)| crate::may_tidy(labels))
+        .filter(|(_, labels)| engine.may_tidy(labels))
         .filter(|(image, labels)| !used.contains(image.as_str()) && !is_in_work(labels))
         .map(|(image, _)| image)
         .collect())
@@ -413,7 +416,7 @@ fn is_in_work(labels: &Labels) -> bool {
 }
 
 /// The images with a label that hold a sandbox's files, by name, or by id without one.
-async fn images(engine: &Engine, label: &str) -> Result<Vec<(String, Labels)>> {
+async fn images(engine: &Sandboxes, label: &str) -> Result<Vec<(String, Labels)>> {
     let images = engine.list_images(label).await?;
     Ok(images
         .into_iter()
@@ -428,7 +431,7 @@ async fn images(engine: &Engine, label: &str) -> Result<Vec<(String, Labels)>> {
         .collect())
 }
 
-async fn remove(engine: &Engine, sandbox: &Sandbox) -> Result<()> {
+async fn remove(engine: &Sandboxes, sandbox: &Sandbox) -> Result<()> {
     match engine.remove_container(&sandbox.container.id).await {
         Err(error) if !error.is_not_found() => Err(error.into()),
         _ => Ok(()),
@@ -436,7 +439,7 @@ async fn remove(engine: &Engine, sandbox: &Sandbox) -> Result<()> {
 }
 
 /// A container of ours by its exact name; where an id is given, only that sandbox's.
-async fn find(engine: &Engine, name: &str, id: Option<&SandboxId>) -> Result<Option<Sandbox>> {
+async fn find(engine: &Sandboxes, name: &str, id: Option<&SandboxId>) -> Result<Option<Sandbox>> {
     let container = match engine.inspect_container(name).await {
         Ok(container) if container.name == name => container,
         Ok(_) => return Ok(None),

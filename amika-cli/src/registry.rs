@@ -9,6 +9,7 @@ use base64::Engine as _;
 use serde::Deserialize;
 
 use amika_engine::RegistryLogin;
+use amika_host::machine::Machine;
 
 /// Docker Hub's name in docker's configuration.
 const HUB: &str = "https://index.docker.io/v1/";
@@ -44,17 +45,17 @@ const LONGEST: Duration = Duration::from_mins(2);
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// As [`login_for`], beside whatever else is going on: Ctrl-C is heard while a helper thinks.
-pub async fn find_login(image: &str) -> Option<RegistryLogin> {
-    let image = image.to_owned();
-    let found = tokio::task::spawn_blocking(move || login_for(&image));
+pub async fn find_login(machine: &Machine, image: &str) -> Option<RegistryLogin> {
+    let (machine, image) = (machine.clone(), image.to_owned());
+    let found = tokio::task::spawn_blocking(move || login_for(&machine, &image));
     found.await.ok().flatten()
 }
 
 /// The sign-in for the registry of an image, if docker has one.
 ///
 /// A helper that fails counts as no sign-in: the registry then says what it wants.
-fn login_for(image: &str) -> Option<RegistryLogin> {
-    let path = crate::host::docker_config_dir().join("config.json");
+fn login_for(machine: &Machine, image: &str) -> Option<RegistryLogin> {
+    let path = machine.docker_config_dir().join("config.json");
     let config: Config = serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()?;
     let server = server_of(image);
     let helper = config.helpers.get(&server).or(config.store.as_ref());

@@ -5,11 +5,12 @@ use amika_core::wire::{BootRecord, Outcome, Phase};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::daemon::{Client, UserKey};
+use crate::daemon::Client;
 use crate::error::{self, Error, Result};
-use crate::trust::{RecordKey, Trust};
+use crate::sandboxes::Sandboxes;
+use crate::trust::Trust;
 use amika_core::text::shell_quote;
-use amika_engine::{ContainerFacts, ContainerState, ContainerSummary, Engine};
+use amika_engine::{ContainerFacts, ContainerState, ContainerSummary};
 
 /// A sandbox.
 #[derive(Clone, Debug)]
@@ -127,7 +128,7 @@ impl Sandbox {
     /// # Errors
     /// [`error::Kind::NotFound`] when there is none, also when the name is a stranger's container.
     /// [`error::Kind::Failure`] when its labels do not tell which sandbox it is.
-    pub async fn find(engine: &Engine, name: &str) -> Result<Self> {
+    pub async fn find(engine: &Sandboxes, name: &str) -> Result<Self> {
         let sandbox = Self::find_any(engine, name).await?;
         if sandbox.is_identified() {
             return Ok(sandbox);
@@ -150,7 +151,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// [`error::Kind::NotFound`] when there is none, also when the name is a stranger's container.
-    pub async fn find_any(engine: &Engine, name: &str) -> Result<Self> {
+    pub async fn find_any(engine: &Sandboxes, name: &str) -> Result<Self> {
         match engine.inspect_container(name).await {
             Ok(container) if container.name == name => {
                 let label = |key: &str| container.labels.get(key).map(String::as_str);
@@ -193,15 +194,15 @@ impl Sandbox {
     ///
     /// # Errors
     /// When the user's key cannot be read.
-    pub fn trust(&self) -> Result<Trust> {
-        Ok(RecordKey::load()?.trust(&self.container))
+    pub fn trust(&self, engine: &Sandboxes) -> Result<Trust> {
+        Ok(engine.record_key()?.trust(&self.container))
     }
 
     /// Finds a sandbox whose files are there: one that is not [`State::Dead`].
     ///
     /// # Errors
     /// As [`Sandbox::find`]; [`error::Kind::Conflict`] when it is dead.
-    pub async fn find_whole(engine: &Engine, name: &str) -> Result<Self> {
+    pub async fn find_whole(engine: &Sandboxes, name: &str) -> Result<Self> {
         let sandbox = Self::find(engine, name).await?;
         if sandbox.is_dead() {
             return Err(Error::new(
@@ -220,7 +221,7 @@ impl Sandbox {
     /// # Errors
     /// As [`Sandbox::find_whole`]; [`error::Kind::Conflict`] when its create is under way, or was
     /// interrupted.
-    pub async fn find_made(engine: &Engine, name: &str) -> Result<Self> {
+    pub async fn find_made(engine: &Sandboxes, name: &str) -> Result<Self> {
         let sandbox = Self::find_whole(engine, name).await?;
         sandbox.must_be_made()?;
         Ok(sandbox)
@@ -260,11 +261,11 @@ impl Sandbox {
     ///
     /// # Errors
     /// When the user's key cannot be read.
-    pub fn client(&self, engine: &Engine) -> Result<Client> {
-        let token = UserKey::load()?.token(self.record.id.as_str());
+    pub fn client(&self, engine: &Sandboxes) -> Result<Client> {
+        let token = engine.user_key()?.token(self.record.id.as_str());
         let container = &self.container;
         let client = Client::new(engine, &container.id, &container.ports, &token);
-        Ok(match self.trust()? {
+        Ok(match self.trust(engine)? {
             Trust::Foreign => client.foreign(),
             Trust::Signed | Trust::Adopted => client,
         })
@@ -317,7 +318,7 @@ fn read(labels: &std::collections::BTreeMap<String, String>) -> Reading {
 ///
 /// A container whose labels cannot be read is listed too. One that is on its way to take a sandbox's
 /// place, or was replaced, is not.
-pub async fn list(engine: &Engine) -> Result<Vec<(ContainerSummary, Reading)>> {
+pub async fn list(engine: &Sandboxes) -> Result<Vec<(ContainerSummary, Reading)>> {
     let mut all = list_all(engine).await?;
     let names: std::collections::BTreeSet<String> = all
         .iter()
@@ -331,7 +332,7 @@ pub async fn list(engine: &Engine) -> Result<Vec<(ContainerSummary, Reading)>> {
 }
 
 /// All containers that are a sandbox, or are about to be one.
-pub async fn list_all(engine: &Engine) -> Result<Vec<(ContainerSummary, Reading)>> {
+pub async fn list_all(engine: &Sandboxes) -> Result<Vec<(ContainerSummary, Reading)>> {
     let filter = format!("{}={}", key::KIND, Kind::Sandbox);
     let mut containers = engine.list_containers(&filter).await?;
     containers.sort_by(|a, b| a.name.cmp(&b.name));
@@ -346,14 +347,10 @@ pub async fn list_all(engine: &Engine) -> Result<Vec<(ContainerSummary, Reading)
 
 /// What a failure of a command on these sandboxes is told as. Where it is the engine that refused, and one
 /// of them is not there any more, or on its way out, that is what there is to be known.
-pub async fn looked_at_again(error: Error, names: &[&str]) -> Error {
+pub async fn looked_at_again(engine: &Sandboxes, error: Error, names: &[&str]) -> Error {
     if !error.is_engines {
         return error;
     }
-    // Without an engine, what it said before is all there is to tell.
-    let Ok(engine) = crate::engine::connect().await else {
-        return error;
-    };
     for name in names {
         let is_there = match engine.inspect_container(name).await {
             Ok(container) => container.name == *name && container.state != ContainerState::Removing,
@@ -375,7 +372,7 @@ pub fn deleted_meanwhile(name: &str) -> Error {
     .hint("`amika sandbox list` shows the sandboxes")
 }
 
-async fn unknown(engine: &Engine, name: &str) -> Error {
+async fn unknown(engine: &Sandboxes, name: &str) -> Error {
     let is_lost = crate::lost::of(engine, name).await;
     if is_lost.is_ok_and(|lost| !lost.is_empty()) {
         return Error::new(

@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 use crate::create::HostFile;
 use crate::error::Result;
 use crate::sandbox::{self, Sandbox};
+use crate::sandboxes::Sandboxes;
 use crate::trust::RecordKey;
-use amika_engine::{ArchivedFile, ContainerState, Engine, EngineError};
+use amika_engine::{ArchivedFile, ContainerState, EngineError};
 use amika_sandbox::progress::Progress;
 
 /// What stands at one of two places.
@@ -110,7 +111,7 @@ pub fn taking(pairs: &[Pair], force: bool) -> Taking<'_> {
 ///
 /// # Errors
 /// Those of the engine.
-pub async fn read_both(engine: &Engine, sandbox: &Sandbox, home: &Path) -> Result<Vec<Pair>> {
+pub async fn read_both(engine: &Sandboxes, sandbox: &Sandbox, home: &Path) -> Result<Vec<Pair>> {
     let mut pairs = Vec::new();
     for file in FILES {
         let limit = usize::try_from(MAX_BYTES).unwrap_or(usize::MAX);
@@ -198,7 +199,11 @@ fn names(agents: &BTreeSet<Agent>) -> String {
 
 /// Agents whose sign-ins a sandbox was given: when it was made, as its labels say, or later, as its
 /// state volume does. What cannot be read there is not counted.
-pub async fn agents(engine: &Engine, container: &str, record: &SandboxRecord) -> BTreeSet<Agent> {
+pub async fn agents(
+    engine: &Sandboxes,
+    container: &str,
+    record: &SandboxRecord,
+) -> BTreeSet<Agent> {
     let mut agents: BTreeSet<Agent> = record.credentials.iter().copied().collect();
     agents.extend(added(engine, container).await.agents);
     agents
@@ -208,8 +213,8 @@ pub async fn agents(engine: &Engine, container: &str, record: &SandboxRecord) ->
 ///
 /// # Errors
 /// When the user's key cannot be read.
-pub async fn agents_given(engine: &Engine, sandbox: &Sandbox) -> Result<BTreeSet<Agent>> {
-    let key = RecordKey::load()?;
+pub async fn agents_given(engine: &Sandboxes, sandbox: &Sandbox) -> Result<BTreeSet<Agent>> {
+    let key = engine.record_key()?;
     let mut given = BTreeSet::new();
     if key.trust(&sandbox.container).follows_host_paths() {
         given.extend(sandbox.record.credentials.iter().copied());
@@ -221,7 +226,7 @@ pub async fn agents_given(engine: &Engine, sandbox: &Sandbox) -> Result<BTreeSet
     Ok(given)
 }
 
-async fn added(engine: &Engine, container: &str) -> Added {
+async fn added(engine: &Sandboxes, container: &str) -> Added {
     let added = engine
         .read_regular_file(container, path::ADDED_CREDENTIALS, MAX_ADDED)
         .await;
@@ -237,7 +242,7 @@ async fn added(engine: &Engine, container: &str) -> Added {
 /// # Errors
 /// Those of the engine; when the user's key cannot be read.
 pub async fn warn_of_other_copies(
-    engine: &Engine,
+    engine: &Sandboxes,
     name: &str,
     renewing: &[Agent],
     out: &dyn Progress,
@@ -245,7 +250,7 @@ pub async fn warn_of_other_copies(
     if renewing.is_empty() {
         return Ok(());
     }
-    let key = RecordKey::load()?;
+    let key = engine.record_key()?;
     let others = sandbox::list(engine).await?;
     let running = others.iter().filter_map(|(container, record)| {
         let is_other = container.name != name && container.state == ContainerState::Running;

@@ -63,15 +63,6 @@ impl std::fmt::Debug for RecordKey {
 }
 
 impl RecordKey {
-    /// The keys of this user.
-    ///
-    /// # Errors
-    /// When the user's key cannot be read or made.
-    pub fn load() -> Result<Self> {
-        let adopted = crate::host::data_dir().join("adopted");
-        Ok(Self::of(&UserKey::load()?, adopted))
-    }
-
     /// The keys that come of a user's key; adoptions are noted in a directory.
     pub fn of(key: &UserKey, adopted: PathBuf) -> Self {
         Self {

@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use crate::create::Settings;
 use crate::daemon::Token;
 use crate::lock::FileLock;
+use crate::sandboxes::Sandboxes;
 use amika_engine::{ContainerFacts, ContainerState};
 use amika_git::Snapshot;
 
@@ -56,8 +57,8 @@ pub fn clear(lock: &FileLock) {
 
 /// As [`clear`], for a command that does not hold the lock: whoever names the sandbox knows of it. A
 /// create that holds the lock sees to its mark itself.
-pub fn is_known(name: &str) {
-    if let Ok(lock) = FileLock::take_name(name)
+pub fn is_known(engine: &Sandboxes, name: &str) {
+    if let Ok(lock) = engine.locks().take_name(name)
         && Mark::read(&lock).is_some()
     {
         clear(&lock);

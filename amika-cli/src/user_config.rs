@@ -7,7 +7,8 @@ use amika_core::trust::{Trust, Trusted};
 use toml_edit::{Array, DocumentMut, Item, Value};
 
 use crate::error::{Error, Kind, Result};
-use crate::lock::FileLock;
+use crate::lock::Locks;
+use amika_host::machine::Machine;
 use amika_host::private_file;
 use amika_host::regular_file::{self, Links};
 use amika_sandbox::progress::Progress;
@@ -16,16 +17,16 @@ use amika_sandbox::progress::Progress;
 pub const TRUST: &str = "AMIKA_TRUST";
 
 /// Where the file is, whether there is one or not.
-pub fn path() -> PathBuf {
-    crate::host::config_dir().join("config.toml")
+pub fn path(machine: &Machine) -> PathBuf {
+    machine.config_dir().join("config.toml")
 }
 
 /// Reads the settings; without a file there are none. What looks odd is warned of.
 ///
 /// # Errors
 /// [`Kind::Invalid`] with the place of what is wrong, and for a file that cannot be read.
-pub fn read(out: &dyn Progress) -> Result<UserConfig> {
-    let path = path();
+pub fn read(machine: &Machine, out: &dyn Progress) -> Result<UserConfig> {
+    let path = path(machine);
     let text = text(&path)?;
     let (config, warnings) = parse(&path, &text)?;
     for warning in &warnings {
@@ -38,8 +39,8 @@ pub fn read(out: &dyn Progress) -> Result<UserConfig> {
 ///
 /// # Errors
 /// [`Kind::Invalid`] when it says nothing that can be meant.
-pub fn trust_of_environment() -> Result<Option<Trust>> {
-    let Some(value) = std::env::var_os(TRUST).filter(|value| !value.is_empty()) else {
+pub fn trust_of_environment(machine: &Machine) -> Result<Option<Trust>> {
+    let Some(value) = machine.variable(TRUST).filter(|value| !value.is_empty()) else {
         return Ok(None);
     };
     let trust = value.to_string_lossy().parse::<Trust>();
@@ -63,10 +64,10 @@ pub enum Change<'a> {
 ///
 /// # Errors
 /// [`Kind::Invalid`] when the file there is broken, [`Kind::Failure`] when it cannot be written.
-pub async fn change(change: Change<'_>) -> Result<()> {
+pub async fn change(machine: &Machine, change: Change<'_>) -> Result<()> {
     // Two that read before either wrote would lose one's change.
-    let _lock = FileLock::wait("settings").await?;
-    let path = path();
+    let _lock = Locks::new(machine).wait("settings").await?;
+    let path = path(machine);
     let text = text(&path)?;
     parse(&path, &text)?;
     let failed = |error: &dyn std::error::Error| {

@@ -8,9 +8,10 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::{ANSWER, Piece, Source, Told};
 use crate::error::{Error, Kind, Result};
+use crate::exec::{Remote, Streams, kill};
 use crate::sandbox::Sandbox;
-use crate::terminal::{Remote, Streams, kill};
-use amika_engine::{Engine, ExecOutput, ExecSession};
+use crate::sandboxes::Sandboxes;
+use amika_engine::{ExecOutput, ExecSession};
 
 /// Bytes of standard error that are kept.
 const MAX_WORDS: usize = 4096;
@@ -18,7 +19,7 @@ const MAX_WORDS: usize = 4096;
 /// A sandbox's repository.
 #[derive(Clone)]
 pub struct Inside {
-    engine: Engine,
+    engine: Sandboxes,
     container: String,
     user: Option<String>,
     directory: String,
@@ -26,7 +27,7 @@ pub struct Inside {
 
 impl Inside {
     /// The repository at a path of a sandbox that runs.
-    pub fn new(engine: &Engine, sandbox: &Sandbox, directory: String) -> Self {
+    pub fn new(engine: &Sandboxes, sandbox: &Sandbox, directory: String) -> Self {
         Self {
             engine: engine.clone(),
             container: sandbox.container.id.clone(),
@@ -57,7 +58,10 @@ impl Inside {
             streams: Streams::Separate,
         };
         let id = hex(&rand::random::<[u8; 8]>());
-        let session = self.engine.exec(&self.container, &remote.spec(&id)).await?;
+        let session = self
+            .engine
+            .exec(&self.container, &remote.spec(&id, None))
+            .await?;
         let ending = Ending {
             engine: self.engine.clone(),
             container: self.container.clone(),
@@ -169,7 +173,7 @@ impl Source for Inside {
 
 /// Ends a program that nobody waits for any more.
 struct Ending {
-    engine: Engine,
+    engine: Sandboxes,
     container: String,
     id: String,
     has_ended: bool,

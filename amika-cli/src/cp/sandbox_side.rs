@@ -7,7 +7,8 @@ use super::{place, unseen};
 use crate::create;
 use crate::error::{Error, Kind, Result};
 use crate::sandbox::Sandbox;
-use amika_engine::{Engine, EngineError, PathKind};
+use crate::sandboxes::Sandboxes;
+use amika_engine::{EngineError, PathKind};
 
 /// No list of users is larger.
 const USERS_LIMIT: usize = 1024 * 1024;
@@ -30,7 +31,7 @@ pub struct SandboxSource {
 ///
 /// # Errors
 /// [`Kind::NotFound`] when nothing is there.
-pub async fn source(engine: &Engine, sandbox: &Sandbox, typed: &str) -> Result<SandboxSource> {
+pub async fn source(engine: &Sandboxes, sandbox: &Sandbox, typed: &str) -> Result<SandboxSource> {
     let container = sandbox.container.id.clone();
     let absolute = place::absolute(typed, agent_cwd(sandbox));
     let mut path = absolute.clone();
@@ -103,7 +104,7 @@ pub struct SandboxTarget {
 ///
 /// # Errors
 /// Those of the engine; [`Kind::Invalid`] when a device, pipe or socket stands there.
-pub async fn target(engine: &Engine, sandbox: &Sandbox, typed: &str) -> Result<SandboxTarget> {
+pub async fn target(engine: &Sandboxes, sandbox: &Sandbox, typed: &str) -> Result<SandboxTarget> {
     let absolute = place::absolute(typed, agent_cwd(sandbox));
     let slash = absolute.ends_with('/');
     let (directory, name) = place::split(&absolute);
@@ -172,7 +173,7 @@ impl SandboxTarget {
 ///
 /// # Errors
 /// When the sandbox does not know its user.
-pub async fn owner(engine: &Engine, sandbox: &Sandbox) -> Result<(u32, u32)> {
+pub async fn owner(engine: &Sandboxes, sandbox: &Sandbox) -> Result<(u32, u32)> {
     let user = match (&sandbox.record.user, &sandbox.record.preset) {
         (Some(user), _) => user.as_str(),
         (None, Some(_)) => AGENT_USER,
@@ -210,7 +211,7 @@ fn agent_cwd(sandbox: &Sandbox) -> &str {
     sandbox.record.agent_cwd.as_deref().unwrap_or("/")
 }
 
-async fn stat(engine: &Engine, sandbox: &Sandbox, path: &str) -> Result<Option<PathKind>> {
+async fn stat(engine: &Sandboxes, sandbox: &Sandbox, path: &str) -> Result<Option<PathKind>> {
     match engine.stat_path(&sandbox.container.id, path).await {
         Ok(kind) => Ok(kind),
         // Something on the way is no directory: the engine's word for it is no 404.

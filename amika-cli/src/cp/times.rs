@@ -8,14 +8,20 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::error::Result;
 use crate::sandbox::Sandbox;
-use amika_engine::{Engine, EngineError, ExecSpec};
+use crate::sandboxes::Sandboxes;
+use amika_engine::{EngineError, ExecSpec};
 use amika_host::archive::OddTimes;
 
 /// Gives what was unpacked at a path of a sandbox its times; returns how many did not get theirs.
 ///
 /// # Errors
 /// Those of the engine.
-pub async fn give(engine: &Engine, sandbox: &Sandbox, at: &str, odd: &OddTimes) -> Result<usize> {
+pub async fn give(
+    engine: &Sandboxes,
+    sandbox: &Sandbox,
+    at: &str,
+    odd: &OddTimes,
+) -> Result<usize> {
     if odd.count == 0 || !sandbox.is_running() {
         return Ok(odd.count);
     }
@@ -28,7 +34,7 @@ pub async fn give(engine: &Engine, sandbox: &Sandbox, at: &str, odd: &OddTimes) 
 }
 
 async fn run(
-    engine: &Engine,
+    engine: &Sandboxes,
     container: &str,
     at: &str,
     records: Vec<u8>,

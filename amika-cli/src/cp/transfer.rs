@@ -17,16 +17,26 @@ use crate::bridge::{self, joined};
 use crate::deliver::{self, Fault};
 use crate::error::{Error, Kind, Result};
 use crate::sandbox::Sandbox;
+use crate::sandboxes::Sandboxes;
 use amika_core::archive_name::Names;
-use amika_engine::{Base, Engine, EngineError, Existing};
+use amika_engine::{Base, EngineError, Existing};
 use amika_host::archive::{self, Modes, Report, TarOut, Top};
 
-/// Copies one place to another; `git` says what becomes of git directories out of a sandbox. An archive to standard output is none of its business.
+/// Opens the stream that [`Place::Stream`] stands for; it is called and read on a thread of its own.
+pub type Input = fn() -> Box<dyn io::Read>;
+
+/// Copies one place to another, or what `input` gives; `git` says what becomes of git directories out of a sandbox. An archive to standard output is none of its business.
 ///
 /// # Errors
 /// [`Kind::NotFound`] for a source or sandbox that is not there, [`Kind::Conflict`] for a
 /// destination that does not take it, [`Kind::Invalid`] for sides that make no copy.
-pub async fn copy(engine: &Engine, from: &Place, to: &Place, git: Git) -> Result<Report> {
+pub async fn copy(
+    engine: &Sandboxes,
+    from: &Place,
+    to: &Place,
+    git: Git,
+    input: Input,
+) -> Result<Report> {
     match (from, to) {
         (Place::Host(from), Place::Sandbox { name, path }) => {
             let source = host_side::source(from)?;
@@ -35,7 +45,7 @@ pub async fn copy(engine: &Engine, from: &Place, to: &Place, git: Git) -> Result
         }
         (Place::Stream, Place::Sandbox { name, path }) => {
             let sandbox = Sandbox::find_made(engine, name.as_str()).await?;
-            put(engine, Incoming::Stream, &sandbox, path).await
+            put(engine, Incoming::Stream(input), &sandbox, path).await
         }
         (
             Place::Sandbox {
@@ -78,7 +88,7 @@ pub async fn copy(engine: &Engine, from: &Place, to: &Place, git: Git) -> Result
 /// # Errors
 /// As [`copy`].
 pub async fn download(
-    engine: &Engine,
+    engine: &Sandboxes,
     name: &SandboxName,
     path: &str,
 ) -> Result<impl Stream<Item = Result<Bytes, EngineError>> + use<>> {
@@ -90,12 +100,12 @@ pub async fn download(
 /// What comes into a sandbox.
 enum Incoming {
     Host(host_side::HostSource),
-    Stream,
+    Stream(Input),
     Sandbox(sandbox_side::SandboxSource),
 }
 
 async fn put(
-    engine: &Engine,
+    engine: &Sandboxes,
     incoming: Incoming,
     sandbox: &Sandbox,
     typed: &str,
@@ -105,11 +115,11 @@ async fn put(
         Incoming::Host(source) => source.kind,
         Incoming::Sandbox(source) => source.kind,
         // An archive is what is in a directory, and the directory must be there.
-        Incoming::Stream => Source::Contents,
+        Incoming::Stream(_) => Source::Contents,
     };
     let landing = land(kind, target.found, target.slash);
     let landing = match (&incoming, landing) {
-        (Incoming::Stream, Ok(Landing::As)) => Err(super::landing::NoLanding::NoDirectory),
+        (Incoming::Stream(_), Ok(Landing::As)) => Err(super::landing::NoLanding::NoDirectory),
         (_, landing) => landing,
     }
     .map_err(|error| refused(&sandbox_side::shown(sandbox, typed), error))?;
@@ -132,11 +142,11 @@ async fn put(
             let sent = sent.await;
             (at, told(sent, &sandbox.name)?)
         }
-        Incoming::Stream => {
+        Incoming::Stream(input) => {
             let (directory, _) = target.place(landing, None);
             let Base { at, prefix } = engine.base(&directory).await?;
             let sent = put_into(engine, &target.container, &at, move |to| {
-                let from = beginning::archive(io::stdin().lock())?;
+                let from = beginning::archive(input())?;
                 repack::repack(from, Names::kept(), owner, &prefix, to)
             });
             let sent = sent.await;
@@ -162,7 +172,7 @@ async fn put(
 }
 
 async fn get(
-    engine: &Engine,
+    engine: &Sandboxes,
     sandbox: &Sandbox,
     typed: &str,
     to: &Path,
@@ -183,7 +193,7 @@ async fn get(
 
 /// Puts what was named into a sandbox: no directory makes way for a file, and no file for a directory.
 async fn put_into(
-    engine: &Engine,
+    engine: &Sandboxes,
     container: &str,
     at: &str,
     write: impl FnOnce(&mut dyn Write) -> io::Result<Report> + Send + 'static,

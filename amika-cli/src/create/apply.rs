@@ -20,7 +20,8 @@ use crate::networks;
 use crate::overlay;
 use crate::ports;
 use crate::sandbox::{Sandbox, State};
-use amika_engine::{ContainerFacts, Engine, EngineError};
+use crate::sandboxes::Sandboxes;
+use amika_engine::{ContainerFacts, EngineError};
 use amika_git as git;
 use amika_sandbox::cancel::Cancel;
 use amika_sandbox::progress::{Progress, Steps};
@@ -31,7 +32,7 @@ pub type Settle<'a> = dyn Fn(&BTreeSet<HostPort>) -> Result<Vec<Binding>, Resolv
 /// A plan on its way to being carried out.
 pub struct Job<'a> {
     /// The engine.
-    pub engine: &'a Engine,
+    pub engine: &'a Sandboxes,
     /// What holds in the end.
     pub settings: &'a Settings,
     /// The repository to clone in.
@@ -72,7 +73,7 @@ pub async fn apply(
 
 /// Unmakes what the plan makes, and returns the error that was the reason.
 pub async fn unmake(
-    engine: &Engine,
+    engine: &Sandboxes,
     plan: &Plan,
     reason: Error,
     out: &dyn Progress,
@@ -165,7 +166,7 @@ async fn put_all(job: &Job<'_>, container: &str, agent: (u32, u32)) -> Result<()
 
 /// Streams the working copy into its volume; returns what to show of it.
 async fn clone(
-    engine: &Engine,
+    engine: &Sandboxes,
     plan: &Plan,
     container: &str,
     repository: &git::Repository,
@@ -245,12 +246,12 @@ async fn clone(
 ///
 /// # Errors
 /// Those of the engine.
-pub async fn put(engine: &Engine, container: &str, upload: &Upload) -> Result<()> {
+pub async fn put(engine: &Sandboxes, container: &str, upload: &Upload) -> Result<()> {
     put_as(engine, container, upload, (0, 0)).await
 }
 
 async fn put_as(
-    engine: &Engine,
+    engine: &Sandboxes,
     container: &str,
     upload: &Upload,
     agent: (u32, u32),
@@ -303,7 +304,7 @@ async fn create_container(job: &mut Job<'_>) -> Result<String> {
 ///
 /// # Errors
 /// [`error::Kind::Conflict`] when a stranger's container has it; those of the engine.
-pub async fn clear_name(engine: &Engine, name: &str) -> Result<Option<ContainerFacts>> {
+pub async fn clear_name(engine: &Sandboxes, name: &str) -> Result<Option<ContainerFacts>> {
     let holder = match engine.inspect_container(name).await {
         Ok(holder) if holder.name == name => holder,
         // The engine also finds containers by a prefix of their id: that is no name.
@@ -331,7 +332,7 @@ pub async fn clear_name(engine: &Engine, name: &str) -> Result<Option<ContainerF
 }
 
 /// The error for a name that this sandbox has.
-pub async fn name_taken(engine: &Engine, name: &str, holder: &ContainerFacts) -> Error {
+pub async fn name_taken(engine: &Sandboxes, name: &str, holder: &ContainerFacts) -> Error {
     let error = Error::new(
         error::Kind::Conflict,
         format!("sandbox \"{name}\" already exists"),
@@ -363,7 +364,7 @@ pub async fn name_taken(engine: &Engine, name: &str, holder: &ContainerFacts) ->
 
 /// User and group of the agent; a user that the image names by a word is looked up in its files,
 /// if anything is to be put in that belongs to it.
-async fn agent(engine: &Engine, plan: &Plan, container: &str) -> Result<(u32, u32)> {
+async fn agent(engine: &Sandboxes, plan: &Plan, container: &str) -> Result<(u32, u32)> {
     const LIMIT: usize = 1024 * 1024;
     let needed = plan.clone_target.is_some()
         || !plan.copies.is_empty()
@@ -397,7 +398,7 @@ async fn agent(engine: &Engine, plan: &Plan, container: &str) -> Result<(u32, u3
 }
 
 /// Unmakes what the plan makes, whether it was made or not. Only what bears this plan's id goes.
-async fn undo(engine: &Engine, plan: &Plan) -> Result<()> {
+async fn undo(engine: &Sandboxes, plan: &Plan) -> Result<()> {
     // What was broken off while it was being made is there only now.
     engine.settled().await;
     let name = plan.name.as_str();

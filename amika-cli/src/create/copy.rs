@@ -9,8 +9,9 @@ use super::plan::Plan;
 use super::upload::Upload;
 use crate::deliver::{self, Fault};
 use crate::error::{Error, Kind, Result};
+use crate::sandboxes::Sandboxes;
 use crate::unsaved::Manifest;
-use amika_engine::{Engine, Existing, MountSpec};
+use amika_engine::{Existing, MountSpec};
 use amika_host::archive::{self, Modes, Report, TarOut, Top};
 use amika_sandbox::progress::Progress;
 
@@ -44,7 +45,7 @@ pub enum What {
 /// # Errors
 /// [`Kind::Invalid`] when a file of the host cannot be read; those of the engine.
 pub async fn copy_all(
-    engine: &Engine,
+    engine: &Sandboxes,
     plan: &Plan,
     container: &str,
     agent: (u32, u32),
@@ -119,7 +120,7 @@ fn pack(
         "" => Top::Root,
         name => Top::Named(Path::new(name)),
     };
-    let mut manifest = Manifest::begin(crate::host::now_millis() / 1000);
+    let mut manifest = Manifest::begin(amika_host::clock::now_millis() / 1000);
     let tar = TarOut::new(to, agent, Modes::Kept, "");
     let report = archive::pack_noting(source, top, tar, &mut manifest)?;
     Ok((report, manifest))
@@ -174,7 +175,7 @@ fn tell(
 
 /// Gives a new volume's root to the agent, unless the image's files are in it.
 async fn give_empty_volume(
-    engine: &Engine,
+    engine: &Sandboxes,
     container: &str,
     target: &str,
     agent: (u32, u32),

@@ -151,16 +151,22 @@ mod tests {
         home
     }
 
+    /// Nobody who is told anything.
+    struct Unheard;
+
+    impl Progress for Unheard {
+        fn tell(&self, _: amika_sandbox::progress::Event<'_>) {}
+
+        fn shows_steps(&self) -> bool {
+            false
+        }
+    }
+
     #[test]
     fn files_are_the_agent_s_alone_and_their_directories_too() {
         let home = home();
         let plan = find(home.path(), &Selection::all(), &[]);
-        let taken = read(
-            home.path(),
-            &plan,
-            &crate::output::Printer::new(false, true),
-        )
-        .expect("files");
+        let taken = read(home.path(), &plan, &Unheard).expect("files");
         let entries: Vec<(&str, u32)> = taken
             .upload
             .files

@@ -9,14 +9,14 @@ use super::mounts::{self, Sources};
 use super::request::Image;
 use super::settings::Settings;
 use crate::amikad::Daemon;
-use crate::daemon::UserKey;
 use crate::error::{Error, Kind, Result};
 use crate::inject::Injection;
 use crate::networks;
 use crate::preset;
+use crate::sandboxes::Sandboxes;
 use crate::trust::RecordKey;
 use amika_core::text::shell_quote;
-use amika_engine::{Engine, ImageFacts};
+use amika_engine::ImageFacts;
 use amika_sandbox::progress::Steps;
 
 /// Facts that the plan is made from.
@@ -67,14 +67,14 @@ pub enum MissingImage {
 /// # Errors
 /// [`Kind::Image`] when the image cannot be had or does not fit.
 pub async fn gather(
-    engine: &Engine,
+    engine: &Sandboxes,
     settings: &Settings,
     missing: MissingImage,
     steps: &mut Steps,
 ) -> Result<Facts> {
     let id = SandboxId::from_random(rand::random());
-    let token_sha256 = UserKey::load()?.token(id.as_str()).sha256();
-    let now = crate::host::now_millis();
+    let token_sha256 = engine.user_key()?.token(id.as_str()).sha256();
+    let now = amika_host::clock::now_millis();
     // The engine's answer on itself takes as long as that on an image: ask both at once.
     let (image, system) = tokio::join!(
         find_image(engine, &settings.image, missing, steps),
@@ -99,7 +99,7 @@ pub async fn gather(
     let system = system?;
     let sources = mounts::look(engine, settings, &system, &id).await?;
     let network = networks::choose(engine, settings).await?;
-    let certificates = crate::certificates::extra_bundle();
+    let certificates = crate::certificates::extra_bundle(engine.machine());
     let brings_daemon = matches!(settings.image, Image::Preset(_));
     let injection =
         (!brings_daemon || certificates.is_some()).then(|| Injection::new(daemon, certificates));
@@ -112,8 +112,8 @@ pub async fn gather(
         image,
         injection,
         token_sha256,
-        record_key: RecordKey::load()?,
-        proxies: crate::proxy::variables(),
+        record_key: engine.record_key()?,
+        proxies: crate::proxy::variables(engine.machine()),
         unbounded_log: system.log_driver == "json-file",
         engine_size: EngineSize {
             cpus: system.cpus,
@@ -121,12 +121,12 @@ pub async fn gather(
         },
         sources,
         network,
-        test: crate::test_run(),
+        test: engine.test_run(),
     })
 }
 
 async fn find_image(
-    engine: &Engine,
+    engine: &Sandboxes,
     image: &Image,
     missing: MissingImage,
     steps: &mut Steps,

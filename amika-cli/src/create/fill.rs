@@ -14,7 +14,8 @@ use super::plan::Plan;
 use crate::deliver::{Fault, put};
 use amika_core::tar_time;
 
-use amika_engine::{Base, Engine, Existing, MountSpec};
+use crate::sandboxes::Sandboxes;
+use amika_engine::{Base, Existing, MountSpec};
 
 /// From so many files on, a container that unpacks them is started sooner than the engine would be done.
 const MANY_FILES: usize = 4000;
@@ -81,7 +82,7 @@ pub fn untimely(count: usize) -> String {
 /// # Errors
 /// [`Fault`]; half of it may be in the volume then.
 pub async fn fill<T: Send + 'static>(
-    engine: &Engine,
+    engine: &Sandboxes,
     plan: &Plan,
     container: &str,
     target: &str,

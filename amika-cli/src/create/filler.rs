@@ -12,7 +12,8 @@ use super::pipe::Pipe;
 use super::plan::Plan;
 use crate::bridge;
 use crate::deliver::Fault;
-use amika_engine::{ContainerSpec, Engine, EngineError, ExecOutput, LogQuery, MountSpec};
+use crate::sandboxes::Sandboxes;
+use amika_engine::{ContainerSpec, EngineError, ExecOutput, LogQuery, MountSpec};
 
 /// Between two looks at whether the pipe is opened.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -29,7 +30,7 @@ impl Filler {
     /// # Errors
     /// Those of the engine.
     pub async fn make(
-        engine: &Engine,
+        engine: &Sandboxes,
         plan: &Plan,
         volume: &MountSpec,
         pipe: Option<&Pipe>,
@@ -83,12 +84,12 @@ impl Filler {
     ///
     /// # Errors
     /// Those of the engine.
-    pub async fn remove(self, engine: &Engine) -> Result<(), EngineError> {
+    pub async fn remove(self, engine: &Sandboxes) -> Result<(), EngineError> {
         engine.remove_container(&self.0).await
     }
 
     /// Waits until it ended, and removes it; its words if it failed.
-    async fn end(self, engine: &Engine) -> Result<Result<(), Failure>, EngineError> {
+    async fn end(self, engine: &Sandboxes) -> Result<Result<(), Failure>, EngineError> {
         let code = engine.wait_container(&self.0).await?;
         let end = if code == 0 {
             Ok(())
@@ -102,7 +103,7 @@ impl Filler {
     }
 
     /// What it said, in one line.
-    async fn words(&self, engine: &Engine) -> String {
+    async fn words(&self, engine: &Sandboxes) -> String {
         let mut said = Vec::new();
         let mut pieces = std::pin::pin!(engine.container_logs(&self.0, &LogQuery::default()));
         while let Some(Ok(ExecOutput::Stdout(piece) | ExecOutput::Stderr(piece))) =
@@ -154,11 +155,11 @@ impl Piped {
     /// # Errors
     /// Those of the engine.
     pub async fn open(
-        engine: &Engine,
+        engine: &Sandboxes,
         plan: &Plan,
         volume: &MountSpec,
     ) -> Result<Option<Self>, Fault> {
-        let Some(pipe) = Pipe::make() else {
+        let Some(pipe) = Pipe::make(engine.machine().temporary()) else {
             return Ok(None);
         };
         let filler = match Filler::make(engine, plan, volume, Some(&pipe)).await {
@@ -202,7 +203,7 @@ impl Piped {
     /// As [`super::fill::fill`].
     pub async fn write<T: Send + 'static>(
         self,
-        engine: &Engine,
+        engine: &Sandboxes,
         write: impl FnOnce(&mut dyn Write) -> io::Result<T> + Send + 'static,
     ) -> Result<T, Fault> {
         let mut to = self.to;

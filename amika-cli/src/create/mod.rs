@@ -22,7 +22,6 @@ mod rights;
 mod setid;
 mod settings;
 mod taken;
-mod trust;
 mod upload;
 mod volume_root;
 
@@ -37,13 +36,10 @@ pub use network::refuse_missing as refuse_missing_network;
 pub use owner::find as find_owner;
 pub use owner::find as find_user;
 pub use plan::{Plan, can_be_executed, plan};
-pub use repository::{SCRIPT_OUTSIDE, Source, copy as repository_copy, open as open_repository};
-#[cfg(test)]
-pub use request::HostRights;
-pub use request::{Request, Setup, parse_preset, read_script};
+pub use repository::{SCRIPT_OUTSIDE, Source, Wanted, open as open_repository};
+pub use request::{HostRights, Image, Request, Setup, parse_preset, read_script};
 pub use rights::wait_with_inner_engine;
 pub use setid::{Filter, filter as setid_filter};
 pub use settings::{Settings, merge, rights_by_configuration};
-pub use taken::{Taken, TakenView};
-pub use trust::settle as settle_trust;
+pub use taken::{Taken, TakenView, TrustView, beginning};
 pub use upload::Upload;

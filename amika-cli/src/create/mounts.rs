@@ -22,7 +22,8 @@ use super::settings::Settings;
 use super::upload::{Content, File, Owner, Upload};
 use crate::error::{self, Error, Result};
 use crate::overlay::overlays;
-use amika_engine::{Engine, MountSpec, SystemFacts};
+use crate::sandboxes::Sandboxes;
+use amika_engine::{MountSpec, SystemFacts};
 
 /// The presets' own agent.
 const PRESET_AGENT: u32 = 1000;
@@ -119,7 +120,7 @@ pub fn refuse_remote_binds(mounts: &[Mount], engine_is_local: bool) -> Result<()
 /// # Errors
 /// [`error::Kind::Invalid`] when a source went away; those of the engine.
 pub async fn look(
-    engine: &Engine,
+    engine: &Sandboxes,
     settings: &Settings,
     system: &SystemFacts,
     id: &SandboxId,
@@ -197,7 +198,7 @@ pub async fn look(
         let number = own_uid::of(id);
         sources.agent = Some((number, number));
     }
-    let key_dir = crate::host::data_dir();
+    let key_dir = engine.machine().data_dir();
     sources.warnings.extend(key_in(&settings.mounts, &key_dir));
     Ok(sources)
 }

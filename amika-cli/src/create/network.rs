@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::networks;
+use crate::sandboxes::Sandboxes;
 use amika_core::text::shell_quote;
-use amika_engine::Engine;
 
 /// What docker calls its usual network, which is not listed by this name.
 const DEFAULT: &str = "default";
@@ -16,7 +16,7 @@ const SHOWN: usize = 8;
 ///
 /// # Errors
 /// [`Kind::Invalid`] when there is none of that name; those of the engine.
-pub async fn refuse_missing(engine: &Engine, network: Option<&str>) -> Result<()> {
+pub async fn refuse_missing(engine: &Sandboxes, network: Option<&str>) -> Result<()> {
     let network = network.filter(|network| !networks::is_made_here(network));
     let Some(network) = network.filter(|network| *network != DEFAULT) else {
         return Ok(());

@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use amika_engine::MountSpec;
 use amika_host::scratch::Scratch;
@@ -26,10 +26,10 @@ pub struct Pipe {
 
 impl Pipe {
     /// Makes one; `None` where a container cannot share it.
-    pub fn make() -> Option<Self> {
+    pub fn make(temporary: &Path) -> Option<Self> {
         let boot_id = std::fs::read_to_string(BOOT_ID).ok()?.trim().to_owned();
         let pipe = Self {
-            scratch: Scratch::new(&std::env::temp_dir()).ok()?,
+            scratch: Scratch::new(temporary).ok()?,
             boot_id,
         };
         pipe.make_node().ok()?;

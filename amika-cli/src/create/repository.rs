@@ -7,7 +7,6 @@ use amika_core::diagnostic::{Diagnostic, Severity};
 use amika_core::label;
 use amika_core::trust::Origin;
 
-use crate::args::sandbox::CreateArgs;
 use crate::error::{self, Error, Result};
 use amika_core::text::shell_path;
 use amika_git::{self as git, GitError, Kind};
@@ -44,37 +43,28 @@ impl Source {
     }
 }
 
-/// What of a work tree the flags ask for.
-pub fn copy(args: &CreateArgs) -> git::Copy {
-    if args.no_clean {
-        git::Copy::Dirty {
-            include_ignored: args.include_ignored,
-        }
-    } else {
-        git::Copy::Clean
-    }
+/// What is asked for of a repository.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Which, and what of it.
+    pub git: git::Request,
+    /// Whether all that its configuration says of setup is left out.
+    pub no_setup: bool,
+    /// Whether another setup script was named than its own.
+    pub has_script: bool,
 }
 
-/// Opens the repository that `--git` names, and reads its configuration.
+/// Opens the repository that is wanted, and reads its configuration.
 ///
 /// # Errors
 /// [`error::Kind::Repository`] when it cannot be read, [`error::Kind::Invalid`] when its configuration is
 /// no TOML, or names a setup script that cannot be used and no flag names another.
 pub async fn open(
-    args: &CreateArgs,
+    wanted: &Wanted,
     machine: &Machine,
     out: &dyn Progress,
     steps: &mut Steps,
-) -> Result<Option<Source>> {
-    let Some(spec) = &args.git else {
-        return Ok(None);
-    };
-    let request = git::Request {
-        spec: Some(spec.clone()),
-        branch: args.branch.clone(),
-        new_branch: args.new_branch.clone(),
-        copy: copy(args),
-    };
+) -> Result<Source> {
     let cwd = machine.directory().map_err(|error| {
         Error::new(
             error::Kind::Repository,
@@ -92,19 +82,19 @@ pub async fn open(
             }
         }
     };
-    let repository = git::open(machine, request, cwd, &show).await?;
+    let repository = git::open(machine, wanted.git.clone(), cwd, &show).await?;
     if let Ok(mut steps) = shared.lock() {
         steps.finish(&repository.facts().source);
     }
     for warning in &repository.facts().warnings {
         out.warn(warning);
     }
-    let overridden = args.no_setup || args.setup_script.is_some();
+    let overridden = wanted.no_setup || wanted.has_script;
     let (mut config, script, mut bytes) = read_config(&repository, overridden, out).await?;
-    if let Some(warning) = uncommitted(args, repository.facts(), bytes.as_deref()) {
+    if let Some(warning) = uncommitted(&wanted.git, repository.facts(), bytes.as_deref()) {
         out.warn(warning);
     }
-    if args.no_setup {
+    if wanted.no_setup {
         let left_out = leave_setup_out(&mut config);
         if !left_out.is_empty() {
             out.note(&format!(
@@ -117,24 +107,24 @@ pub async fn open(
         bytes = None;
     }
     let origin = origin(repository.facts());
-    Ok(Some(Source {
+    Ok(Source {
         repository,
         config,
         script,
         origin,
         bytes,
-    }))
+    })
 }
 
 /// What to say of a configuration in the work tree that is not the committed one, which applies: everybody writes
 /// the file first and commits it later.
 fn uncommitted(
-    args: &CreateArgs,
+    wanted: &git::Request,
     facts: &git::Facts,
     committed: Option<&[u8]>,
 ) -> Option<&'static str> {
     let root = facts.root.as_ref().filter(|_| facts.is_dirty)?;
-    if copy(args) != git::Copy::Clean || args.branch.is_some() {
+    if wanted.copy != git::Copy::Clean || wanted.branch.is_some() {
         return None;
     }
     let file = root.join(config::PATH);

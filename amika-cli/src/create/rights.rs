@@ -12,7 +12,8 @@ use crate::daemon::{Client, LogPart, read_boot_record};
 use crate::error::{Error, Kind, Result};
 use crate::preset::Preset;
 use crate::sandbox::Sandbox;
-use amika_engine::{ContainerSpec, Engine, EngineError};
+use crate::sandboxes::Sandboxes;
+use amika_engine::{ContainerSpec, EngineError};
 
 /// What an engine inside must have, for people.
 const NEEDED: &str = "SYS_ADMIN and NET_ADMIN, no seccomp filter and no masked paths";
@@ -110,7 +111,7 @@ pub fn bound_here() -> Option<Vec<Capability>> {
 /// # Errors
 /// Those of `wait`; [`Kind::RightMissing`].
 pub async fn wait_with_inner_engine<T>(
-    engine: &Engine,
+    engine: &Sandboxes,
     name: &str,
     wait: impl Future<Output = Result<T>>,
 ) -> Result<T> {
@@ -142,7 +143,7 @@ pub async fn wait_with_inner_engine<T>(
 
 /// Why the engine inside did not come up, once that is known. What goes wrong with the sandbox itself is told by who
 /// waits for that.
-async fn look(engine: &Engine, name: &str) -> Option<Error> {
+async fn look(engine: &Sandboxes, name: &str) -> Option<Error> {
     let sandbox = Sandbox::find(engine, name).await.ok()?;
     if !sandbox.is_running() {
         let boot = read_boot_record(engine, &sandbox.container.id)

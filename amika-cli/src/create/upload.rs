@@ -158,7 +158,7 @@ impl Upload {
         for file in &self.files {
             let mut header = tar::Header::new_gnu();
             header.set_mode(file.mode);
-            header.set_mtime(crate::host::now_millis() / 1000);
+            header.set_mtime(amika_host::clock::now_millis() / 1000);
             let (uid, gid) = match file.owner {
                 Owner::Root => (0, 0),
                 Owner::Agent => agent,

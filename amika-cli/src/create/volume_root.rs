@@ -9,7 +9,8 @@ use bytes::Bytes;
 use super::copy::What;
 use super::plan::Plan;
 use crate::error::{Error, Kind, Result};
-use amika_engine::{Engine, Existing};
+use crate::sandboxes::Sandboxes;
+use amika_engine::Existing;
 use amika_host::archive::{Modes, TarOut};
 
 /// Without another: as the engine makes directories.
@@ -22,7 +23,7 @@ const MODE: u32 = 0o755;
 /// # Errors
 /// Those of the engine.
 pub async fn prepare(
-    engine: &Engine,
+    engine: &Sandboxes,
     plan: &Plan,
     container: &str,
     agent: (u32, u32),

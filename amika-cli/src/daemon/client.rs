@@ -20,7 +20,9 @@ use serde::de::DeserializeOwned;
 use super::connection::{Connection, Doubt, Refusal};
 use super::events::Events;
 use super::{Token, Transport};
-use amika_engine::{Engine, PublishedPort, Reach};
+use crate::sandboxes::Sandboxes;
+use amika_engine::{PublishedPort, Reach};
+use amika_sandbox::progress::Progress;
 
 /// Until a document is there whole.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -94,6 +96,8 @@ pub struct Client {
     /// How many connections may be closed without an answer before the relay is taken.
     patience: u32,
     state: Arc<State>,
+    /// Where it is told that somebody else answers.
+    warnings: Arc<dyn Progress>,
     /// What is known of the engine's ports, by all clients of it.
     reach: Reach,
 }
@@ -108,7 +112,12 @@ struct State {
 impl Client {
     /// A client of the amikad in this container, by its published port where that is this machine's and
     /// amikad answers there, else by the relay.
-    pub fn new(engine: &Engine, container: &str, ports: &[PublishedPort], token: &Token) -> Self {
+    pub fn new(
+        engine: &Sandboxes,
+        container: &str,
+        ports: &[PublishedPort],
+        token: &Token,
+    ) -> Self {
         Self {
             published: Transport::published(engine, ports),
             relay: Transport::relay(engine, container),
@@ -116,6 +125,7 @@ impl Client {
             foreign: false,
             patience: 0,
             state: Arc::default(),
+            warnings: engine.warnings(),
             reach: engine.reach().clone(),
         }
     }
@@ -338,7 +348,7 @@ impl Client {
             && !self.foreign
         {
             let problem = ClientError::Impostor(*address);
-            crate::output::warn(&format!(
+            self.warnings.warn(&format!(
                 "{problem}, or it was made with another key; nothing secret was sent there, and the engine's way is taken"
             ));
         }

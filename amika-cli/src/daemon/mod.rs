@@ -9,5 +9,5 @@ mod transport;
 
 pub use boot_record::read_boot_record;
 pub use client::{Client, ClientError, LogPart};
-pub use token::{Token, UserKey};
+pub use token::{KEY_LENGTH, Token, UserKey};
 use transport::Transport;

@@ -7,17 +7,17 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
-use std::sync::{Once, OnceLock};
 
 use amika_core::hex::hex;
 use amika_core::proof::Key;
+use amika_host::machine::Machine;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Kind, Result};
 
 /// Length of the key in bytes.
-const KEY_LENGTH: usize = 32;
+pub const KEY_LENGTH: usize = 32;
 
 /// The user's key.
 pub struct UserKey([u8; KEY_LENGTH]);
@@ -28,26 +28,25 @@ pub struct Token(String);
 
 impl UserKey {
     /// Reads the user's key, or makes it at first use. Where the home has no place for it, one of this
-    /// boot is taken, else one of this process: sandboxes are then reached through the engine.
+    /// boot is taken, else `passing`, with a warning: sandboxes are then reached through the engine.
     ///
     /// # Errors
     /// When there is a file that is not a key.
-    pub fn load() -> Result<Self> {
-        static TOLD: Once = Once::new();
-        static OF_THIS_PROCESS: OnceLock<[u8; KEY_LENGTH]> = OnceLock::new();
-        let data = crate::host::data_dir();
+    pub fn load(
+        machine: &Machine,
+        warn: impl FnOnce(&str),
+        passing: impl FnOnce() -> [u8; KEY_LENGTH],
+    ) -> Result<Self> {
+        let data = machine.data_dir();
         let error = match Self::load_from(&data) {
             Err(error) if !is_broken(&data) => error,
             loaded => return loaded,
         };
-        TOLD.call_once(|| {
-            crate::output::warn(&format!(
-                "{}; a key that does not stay is used, and what was made with another is reached through the engine",
-                error.message
-            ));
-        });
-        Self::load_from(&crate::host::runtime_dir())
-            .or_else(|_| Ok(Self(*OF_THIS_PROCESS.get_or_init(rand::random))))
+        warn(&format!(
+            "{}; a key that does not stay is used, and what was made with another is reached through the engine",
+            error.message
+        ));
+        Self::load_from(&machine.runtime_dir()).or_else(|_| Ok(Self(passing())))
     }
 
     fn load_from(dir: &Path) -> Result<Self> {

@@ -16,7 +16,8 @@ use tokio::time::Instant;
 use crate::daemon::{Client, ClientError};
 use crate::error::Result;
 use crate::sandbox::Sandbox;
-use amika_engine::{Engine, EventQuery};
+use crate::sandboxes::Sandboxes;
+use amika_engine::EventQuery;
 
 /// How often a sandbox that is said to run is asked again, and the pause between.
 const TRIES: u32 = 4;
@@ -47,7 +48,7 @@ enum Place {
 
 /// The way to a sandbox, kept up to date by [`Way::watch`].
 pub struct Way {
-    engine: Engine,
+    engine: Sandboxes,
     name: String,
     id: String,
     /// The container that it is now.
@@ -60,7 +61,7 @@ impl Way {
     ///
     /// # Errors
     /// As [`Sandbox::client`].
-    pub fn new(engine: &Engine, sandbox: &Sandbox) -> Result<Self> {
+    pub fn new(engine: &Sandboxes, sandbox: &Sandbox) -> Result<Self> {
         let client = sandbox.client(engine)?;
         Ok(Self {
             engine: engine.clone(),
@@ -124,7 +125,7 @@ impl Way {
         let mut last_answer = Instant::now();
         let mut ran = true;
         loop {
-            let now = Duration::from_millis(crate::host::now_millis());
+            let now = Duration::from_millis(amika_host::clock::now_millis());
             let query = EventQuery {
                 since: Some(now.saturating_sub(BACK)),
                 until: None,

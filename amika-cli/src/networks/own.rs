@@ -7,7 +7,8 @@ use amika_core::subnet::{self, Subnet};
 
 use super::{DEFAULT, INTERNAL};
 use crate::error::{self, Error, Result};
-use amika_engine::{ContainerFacts, Engine, EngineError, Network, NetworkSpec};
+use crate::sandboxes::Sandboxes;
+use amika_engine::{ContainerFacts, EngineError, Network, NetworkSpec};
 
 /// How often the engine may say that chosen addresses are in use.
 const ROUNDS: u32 = 64;
@@ -39,7 +40,7 @@ fn name_apart(sandbox: &str, internal: bool, id: &SandboxId) -> String {
 
 /// Makes a sandbox's own network, unless it is there; returns its name. The caller holds the lock of the
 /// sandbox's name.
-pub(super) async fn ensure(engine: &Engine, internal: bool, wish: &Wish) -> Result<String> {
+pub(super) async fn ensure(engine: &Sandboxes, internal: bool, wish: &Wish) -> Result<String> {
     let networks = engine.networks().await?;
     if let Some(network) = networks.iter().find(|it| is_own(it, wish.id.as_str())) {
         return Ok(network.name.clone());
@@ -61,7 +62,7 @@ pub(super) async fn ensure(engine: &Engine, internal: bool, wish: &Wish) -> Resu
 
 /// Makes a sandbox's own network, on addresses that neither the engine nor this host uses.
 pub(super) async fn make(
-    engine: &Engine,
+    engine: &Sandboxes,
     name: &str,
     internal: bool,
     wish: &Wish,
@@ -78,7 +79,7 @@ pub(super) async fn make(
     let labels = ResourceRecord {
         id: Some(wish.id.clone()),
         sandbox: Some(wish.sandbox.clone()),
-        created_at: Some(crate::host::now_millis()),
+        created_at: Some(amika_host::clock::now_millis()),
         creator: Some(crate::creator::this_process()),
         test: wish.test.clone(),
         ..ResourceRecord::new(Kind::Network)
@@ -128,7 +129,7 @@ fn is_overlap(error: &EngineError) -> bool {
 }
 
 /// Removes a network that a killed create of this name left; whether it did is returned.
-async fn take_over(engine: &Engine, network: &Network, sandbox: &str) -> Result<bool> {
+async fn take_over(engine: &Sandboxes, network: &Network, sandbox: &str) -> Result<bool> {
     let label = |key: &str| network.labels.get(key).map(String::as_str);
     let (Some(id), Some(Ok(Kind::Network))) = (label(key::ID), label(key::KIND).map(str::parse))
     else {
@@ -155,7 +156,7 @@ fn is_own(network: &Network, id: &str) -> bool {
 ///
 /// # Errors
 /// Those of the engine.
-pub async fn remove(engine: &Engine, id: &str) -> Result<()> {
+pub async fn remove(engine: &Sandboxes, id: &str) -> Result<()> {
     let networks = engine.networks().await?;
     for network in networks.iter().filter(|network| is_own(network, id)) {
         match engine.remove_network(&network.id).await {

@@ -9,7 +9,8 @@ use amika_core::service::{HostPort, PortProbe};
 
 use super::{Holder, in_use, is_taken, place, probing};
 use crate::error::{Error, Kind};
-use amika_engine::{Engine, PublishedPort};
+use crate::sandboxes::Sandboxes;
+use amika_engine::PublishedPort;
 
 /// How often the operating system is asked for a port that nothing else here has.
 const EPHEMERAL_TRIES: usize = 64;
@@ -28,7 +29,7 @@ pub fn requested(requests: &[PublishedPort], port: Option<u16>, local: bool) -> 
 
 /// The error of a start that a taken port stands in the way of.
 pub async fn refuse_start(
-    engine: &Engine,
+    engine: &Sandboxes,
     name: &str,
     record: &SandboxRecord,
     requests: &[PublishedPort],

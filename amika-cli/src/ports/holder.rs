@@ -9,8 +9,9 @@ use amika_core::port::{HostIp, Protocol};
 use amika_core::service::HostPort;
 use serde::Serialize;
 
+use crate::sandboxes::Sandboxes;
 use amika_core::untrusted::Untrusted;
-use amika_engine::{Engine, PublishedPort};
+use amika_engine::PublishedPort;
 
 /// What has a port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -41,7 +42,7 @@ impl fmt::Display for Holder {
 
 impl Holder {
     /// Finds what has a port of this machine, wherever the engine is.
-    pub async fn find_here(engine: &Engine, host: HostPort) -> Option<Self> {
+    pub async fn find_here(engine: &Sandboxes, host: HostPort) -> Option<Self> {
         if engine.is_local() {
             return Self::find(engine, host).await;
         }
@@ -49,7 +50,7 @@ impl Holder {
     }
 
     /// Finds what has a port; nothing when that cannot be seen from here.
-    pub async fn find(engine: &Engine, host: HostPort) -> Option<Self> {
+    pub async fn find(engine: &Sandboxes, host: HostPort) -> Option<Self> {
         // The container first: the process that listens for it is the engine's, and tells nobody
         // what to end.
         let container = container(engine, host).await;
@@ -62,7 +63,7 @@ impl Holder {
     }
 }
 
-async fn container(engine: &Engine, host: HostPort) -> Option<Holder> {
+async fn container(engine: &Sandboxes, host: HostPort) -> Option<Holder> {
     let running = engine.running_containers().await.ok()?;
     let publishes =
         |port: &PublishedPort| super::place(port).is_some_and(|place| place.collides(host));

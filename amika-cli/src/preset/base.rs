@@ -3,7 +3,7 @@
 use futures_util::StreamExt as _;
 
 use crate::error::{Error, Kind, Result};
-use amika_engine::Engine;
+use crate::sandboxes::Sandboxes;
 use amika_sandbox::progress::Steps;
 
 /// What is used where a registry answers.
@@ -17,7 +17,7 @@ const LOCAL: &str = "amika-base:trixie";
 /// # Errors
 /// When there is none and none can be had.
 pub(super) async fn find(
-    engine: &Engine,
+    engine: &Sandboxes,
     asked: Option<&str>,
     steps: &mut Steps,
 ) -> Result<String> {

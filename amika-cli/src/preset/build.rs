@@ -10,8 +10,8 @@ use super::recipe::{LABEL_PRESET, LABEL_RECIPE, Preset, version_args};
 use crate::amikad::Daemon;
 use crate::certificates;
 use crate::error::{self, Error, Result};
-use crate::lock::FileLock;
-use amika_engine::Engine;
+use crate::sandboxes::Sandboxes;
+use amika_host::machine::Machine;
 use amika_sandbox::progress::Steps;
 
 /// What to build, and how.
@@ -44,7 +44,7 @@ const TAIL: usize = 20;
 /// # Errors
 /// When no base image can be had, or the build fails.
 pub async fn ensure(
-    engine: &Engine,
+    engine: &Sandboxes,
     request: Request<'_>,
     steps: &mut Steps,
 ) -> Result<PresetImage> {
@@ -60,7 +60,10 @@ pub async fn ensure(
         });
     }
     // Two first creates side by side: the second waits for the first one's image, and has it.
-    let _lock = FileLock::wait(&format!("preset-{}-{fingerprint}", request.preset.name())).await?;
+    let _lock = engine
+        .locks()
+        .wait(&format!("preset-{}-{fingerprint}", request.preset.name()))
+        .await?;
     if !request.force && engine.inspect_image(&image).await?.is_some() {
         return Ok(PresetImage {
             preset,
@@ -91,7 +94,7 @@ pub async fn ensure(
 }
 
 async fn build(
-    engine: &Engine,
+    engine: &Sandboxes,
     preset: Preset,
     base: &str,
     fingerprint: &str,
@@ -103,19 +106,19 @@ async fn build(
     steps.line(&format!(
         "building {image} on {base}; this is done once and takes a few minutes"
     ));
-    let context = context(preset, daemon).map_err(|error| {
+    let context = context(engine.machine(), preset, daemon).map_err(|error| {
         Error::new(error::Kind::Image, "the build context cannot be made").caused_by(&error)
     })?;
     let mut args = version_args();
     args.insert("BASE_IMAGE".into(), base.to_owned());
-    args.extend(crate::proxy::variables());
+    args.extend(crate::proxy::variables(engine.machine()));
     let mut labels: HashMap<String, String> = ResourceRecord::new(Kind::Image)
         .to_labels()
         .into_iter()
         .collect();
     labels.insert(LABEL_PRESET.into(), preset.name().into());
     labels.insert(LABEL_RECIPE.into(), fingerprint.into());
-    if let Some((key, value)) = crate::test_run_label() {
+    if let Some((key, value)) = engine.test_run_label() {
         labels.insert(key, value);
     }
     let mut tail: Vec<String> = Vec::new();
@@ -152,7 +155,7 @@ async fn build(
 }
 
 /// The context as a tar archive: the recipe's files, the host's certificates, and amikad.
-fn context(preset: Preset, daemon: &Daemon) -> std::io::Result<Vec<u8>> {
+fn context(machine: &Machine, preset: Preset, daemon: &Daemon) -> std::io::Result<Vec<u8>> {
     let mut files: BTreeMap<&str, (u32, &[u8])> = BTreeMap::new();
     for file in preset.files() {
         files.insert(
@@ -160,7 +163,7 @@ fn context(preset: Preset, daemon: &Daemon) -> std::io::Result<Vec<u8>> {
             (if file.executable { 0o755 } else { 0o644 }, file.content),
         );
     }
-    let certificates = certificates::extra_bundle().unwrap_or_default();
+    let certificates = certificates::extra_bundle(machine).unwrap_or_default();
     if preset.parent().is_none() {
         files.insert("ca-certificates.crt", (0o644, &certificates));
         files.insert("amikad", (0o755, daemon.bytes()));

@@ -14,7 +14,8 @@ use serde::Deserialize;
 use crate::commits::{Inside, Source, Told, shown};
 use crate::error::Result;
 use crate::sandbox::Sandbox;
-use amika_engine::{ContainerSpec, Engine, MountFacts, MountSpec, VolumeFacts};
+use crate::sandboxes::Sandboxes;
+use amika_engine::{ContainerSpec, MountFacts, MountSpec, VolumeFacts};
 
 /// How long git may count in all.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -118,7 +119,7 @@ pub fn unknown(place: &str, why: &str) -> self::Clone {
 /// # Errors
 /// Those of the engine, but for what git itself could not do.
 pub async fn of_sandbox(
-    engine: &Engine,
+    engine: &Sandboxes,
     sandbox: &Sandbox,
     going: &[(Kind, VolumeFacts)],
 ) -> Result<Vec<self::Clone>> {
@@ -143,7 +144,11 @@ pub async fn of_sandbox(
     Ok(clones)
 }
 
-async fn count(engine: &Engine, sandbox: &Sandbox, mount: &MountFacts) -> Result<Counts, String> {
+async fn count(
+    engine: &Sandboxes,
+    sandbox: &Sandbox,
+    mount: &MountFacts,
+) -> Result<Counts, String> {
     let record = engine
         .read_regular_file(&sandbox.container.id, path::GIT_SNAPSHOT, RECORD)
         .await;
@@ -284,11 +289,15 @@ struct Helper {
 }
 
 impl Helper {
-    async fn start(engine: &Engine, sandbox: &Sandbox, clone: &MountFacts) -> Result<Self, String> {
+    async fn start(
+        engine: &Sandboxes,
+        sandbox: &Sandbox,
+        clone: &MountFacts,
+    ) -> Result<Self, String> {
         let labels = ResourceRecord {
             id: Some(sandbox.record.id.clone()),
             creator: Some(crate::creator::this_process()),
-            test: crate::test_run(),
+            test: engine.test_run(),
             ..ResourceRecord::new(Kind::Amikad)
         };
         let program = sandbox.container.mounts.iter();
@@ -330,7 +339,7 @@ impl Helper {
         }
     }
 
-    async fn end(self, engine: &Engine) {
+    async fn end(self, engine: &Sandboxes) {
         if let Err(error) = engine.remove_container(&self.id).await {
             tracing::debug!(%error, "a helper stays");
         }

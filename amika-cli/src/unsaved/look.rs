@@ -358,7 +358,7 @@ mod tests {
 
     #[test]
     fn of_a_copy_what_it_did_not_have_is_work() {
-        let mut manifest = Manifest::begin(crate::host::now_millis() / 1000);
+        let mut manifest = Manifest::begin(amika_host::clock::now_millis() / 1000);
         let young = i64::from(u32::MAX);
         let written = u64::from(u32::MAX);
         let content = Sha256::digest(b"ab");
@@ -389,7 +389,7 @@ mod tests {
 
     #[test]
     fn a_file_that_was_copied_is_told_from_one_that_was_written() {
-        let mut manifest = Manifest::begin(crate::host::now_millis() / 1000);
+        let mut manifest = Manifest::begin(amika_host::clock::now_millis() / 1000);
         manifest.add_file(Path::new(""), 2, 9, None);
         let (_, manifest) = Manifest::from_file(&manifest.into_file("/x")).expect("a manifest");
         let look = look(Rule::NotCopied(manifest), &[]);

@@ -21,10 +21,10 @@ use look::{Look, NAMED, Rule, Seen};
 use crate::bridge;
 use crate::error::{self, Error, Result};
 use crate::sandbox::Sandbox;
+use crate::sandboxes::Sandboxes;
 use amika_core::text::shell_quote;
 use amika_engine::{
-    ContainerFacts, ContainerSpec, ContainerState, Engine, EngineError, MountFacts, MountSpec,
-    VolumeFacts,
+    ContainerFacts, ContainerSpec, ContainerState, EngineError, MountFacts, MountSpec, VolumeFacts,
 };
 
 /// How long a look at one place may take: an engine reads some gigabytes in that time.
@@ -38,7 +38,7 @@ const MANIFESTS: usize = 256 << 20;
 ///
 /// # Errors
 /// [`error::Kind::Conflict`], naming what is there; those of the engine.
-pub async fn refuse(engine: &Engine, sandbox: &Sandbox, git_too: bool) -> Result<()> {
+pub async fn refuse(engine: &Sandboxes, sandbox: &Sandbox, git_too: bool) -> Result<()> {
     let (container, record) = (&sandbox.container, &sandbox.record);
     match container.state {
         // Nothing was ever written in it.
@@ -89,7 +89,7 @@ pub async fn refuse(engine: &Engine, sandbox: &Sandbox, git_too: bool) -> Result
 /// # Errors
 /// As [`refuse`].
 pub async fn refuse_left(
-    engine: &Engine,
+    engine: &Sandboxes,
     name: &str,
     id: &str,
     volumes: &[(Kind, VolumeFacts)],
@@ -112,7 +112,7 @@ pub async fn refuse_left(
 
 /// What volumes without a container hold.
 async fn left(
-    engine: &Engine,
+    engine: &Sandboxes,
     name: &str,
     id: &str,
     volumes: &[(Kind, VolumeFacts)],
@@ -159,7 +159,7 @@ async fn left(
 
 /// Looks at volumes in a container that has nothing else.
 async fn looked_left(
-    engine: &Engine,
+    engine: &Sandboxes,
     helper: &str,
     mounts: &[MountFacts],
     volumes: &[(Kind, VolumeFacts)],
@@ -326,7 +326,7 @@ fn made(going: &[(Kind, VolumeFacts)]) -> u64 {
 /// The volumes that nobody asked for but the image, which go with the container: where each is, and what in it is work,
 /// which is what the image does not have there. None where that cannot be told.
 async fn image_volumes(
-    engine: &Engine,
+    engine: &Sandboxes,
     container: &ContainerFacts,
     going: &[(Kind, VolumeFacts)],
     helpers: &mut Helpers<'_>,
@@ -364,7 +364,7 @@ async fn image_volumes(
 
 /// The list of a place in a container; none where it could not be read in time.
 async fn list_of(
-    engine: &Engine,
+    engine: &Sandboxes,
     container: &str,
     place: &str,
     since: u64,
@@ -464,7 +464,7 @@ fn choose<'s>(
 }
 
 /// The manifests of the copies, by their place; none of a sandbox that was made before there were any.
-async fn manifests(engine: &Engine, container: &str) -> Result<Vec<(String, Manifest)>> {
+async fn manifests(engine: &Sandboxes, container: &str) -> Result<Vec<(String, Manifest)>> {
     use std::io::Read as _;
     let archive = engine
         .archive_head(container, path::COPIES, MANIFESTS)
@@ -486,14 +486,14 @@ async fn manifests(engine: &Engine, container: &str) -> Result<Vec<(String, Mani
 /// as large as a host's disk, the place is looked at where that is not. What a killed `amika` leaves of them is found
 /// as that which fills a volume is.
 struct Helpers<'a> {
-    engine: &'a Engine,
+    engine: &'a Sandboxes,
     sandbox: String,
     id: String,
     made: Vec<(String, String)>,
 }
 
 impl<'a> Helpers<'a> {
-    fn new(engine: &'a Engine, sandbox: String, id: &str) -> Self {
+    fn new(engine: &'a Sandboxes, sandbox: String, id: &str) -> Self {
         Self {
             engine,
             sandbox,
@@ -533,7 +533,7 @@ impl<'a> Helpers<'a> {
         let labels = ResourceRecord {
             id: self.id.parse().ok(),
             creator: Some(crate::creator::this_process()),
-            test: crate::test_run(),
+            test: self.engine.test_run(),
             ..ResourceRecord::new(Kind::Amikad)
         };
         let volume = |mount: &MountFacts| MountSpec::Volume {
@@ -574,7 +574,7 @@ impl<'a> Helpers<'a> {
     }
 }
 
-async fn seen_in(engine: &Engine, container: &str, look: Look) -> Result<Seen> {
+async fn seen_in(engine: &Sandboxes, container: &str, look: Look) -> Result<Seen> {
     let place = look.place.to_string_lossy().into_owned();
     let (reader, pump) = bridge::consume(engine.get_archive(container, &place));
     let thread = tokio::task::spawn_blocking(move || look.through(reader));
@@ -607,7 +607,7 @@ mod tests {
     fn packed(source: &Path, name: &str) -> (Vec<u8>, Manifest) {
         let (mut archive, mut manifest) = (
             Vec::new(),
-            Manifest::begin(crate::host::now_millis() / 1000),
+            Manifest::begin(amika_host::clock::now_millis() / 1000),
         );
         let tar = TarOut::new(&mut archive, (7, 8), Modes::Kept, "");
         let top = Top::Named(Path::new(name));

@@ -5,15 +5,16 @@ use futures_util::{StreamExt as _, stream};
 use super::{Outcome, Report};
 use crate::error::Result;
 use crate::sandbox;
+use crate::sandboxes::Sandboxes;
 use amika_core::text::human_memory;
-use amika_engine::{ContainerState, Engine, SystemFacts};
+use amika_engine::{ContainerState, SystemFacts};
 
 /// Sandboxes that are asked for their limits at the same time.
 const AT_ONCE: usize = 8;
 
 /// Adds the limits on memory of all that run, and compares them with what there is.
 pub(super) async fn check_memory(
-    engine: &Engine,
+    engine: &Sandboxes,
     system: &SystemFacts,
     report: &mut Report,
 ) -> Result<()> {

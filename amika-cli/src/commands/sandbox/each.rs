@@ -6,10 +6,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::App;
+use crate::engine::looked_at_again;
 use crate::error::{Error, Result};
-use crate::sandbox::looked_at_again;
+use crate::sandboxes::Sandboxes;
 use amika_core::text::shell_quote;
-use amika_engine::{ContainerState, Engine};
+use amika_engine::ContainerState;
 
 /// How many are worked on at once: an engine that is asked for hundreds of starts at once does none
 /// of them sooner.
@@ -52,7 +53,7 @@ impl Done {
 /// # Errors
 /// Those of the engine.
 pub(super) async fn names(
-    engine: &Engine,
+    engine: &Sandboxes,
     given: &[String],
     all: bool,
     which: impl Fn(ContainerState) -> bool,
@@ -81,7 +82,7 @@ pub(super) async fn run(
         }
     }
     let work = async |name: &str| match work(name).await {
-        Err(error) => Err(looked_at_again(error, &[name]).await),
+        Err(error) => Err(looked_at_again(&app.user, error, &[name]).await),
         done => done,
     };
     let results: Vec<Result<Done>> = stream::iter(unique.iter().map(|name| work(name)))

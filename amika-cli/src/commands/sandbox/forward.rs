@@ -25,8 +25,9 @@ use crate::forward::{
 use crate::output::Printer;
 use crate::ports::{Holder, in_use};
 use crate::sandbox::Sandbox;
+use crate::sandboxes::Sandboxes;
 use amika_core::text::shell_quote;
-use amika_engine::{ContainerFacts, Engine};
+use amika_engine::ContainerFacts;
 
 /// Before a sandbox that runs and does not answer is asked again.
 const RETRY: Duration = Duration::from_millis(300);
@@ -119,7 +120,7 @@ struct Teller {
 impl Teller {
     fn event(&self, event: Event) -> ForwardEvent {
         ForwardEvent {
-            time: crate::host::now_millis(),
+            time: amika_host::clock::now_millis(),
             event,
             sandbox: self.sandbox.clone(),
             port: None,
@@ -233,7 +234,7 @@ impl Teller {
 /// One run of the command.
 struct Session<'a> {
     args: &'a ForwardArgs,
-    engine: Engine,
+    engine: Sandboxes,
     way: Arc<Way>,
     tell: Teller,
     complain: Complain,
@@ -256,7 +257,7 @@ enum Entry {
 
 impl<'a> Session<'a> {
     async fn prepare(args: &'a ForwardArgs, app: &App) -> Result<Self> {
-        let engine = crate::engine::connect().await?;
+        let engine = crate::engine::connect(&app.user).await?;
         let sandbox = Sandbox::find_whole(&engine, &args.name).await?;
         sandbox.must_run()?;
         let tell = Teller {

@@ -12,8 +12,8 @@ use crate::create::TakenView;
 use crate::error::Result;
 use crate::ready::Ready;
 use crate::sandbox::{Answer, Sandbox, State};
+use crate::sandboxes::Sandboxes;
 use crate::view::SandboxView;
-use amika_engine::Engine;
 use amika_sandbox::progress::Steps;
 
 /// What `create -o json` prints.
@@ -43,7 +43,7 @@ struct StepView {
 /// # Errors
 /// Those of the engine.
 pub(super) async fn report(
-    engine: &Engine,
+    engine: &Sandboxes,
     name: &SandboxName,
     ready: Option<&Ready>,
     taken: Option<TakenView>,

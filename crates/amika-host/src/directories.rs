@@ -1,51 +1,64 @@
-//! This machine and its user: directories, name, and clock.
+//! The directories of this machine's user.
 
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
 
-/// The user's home directory; `/` when there is none.
-pub fn home_dir() -> PathBuf {
-    std::env::home_dir()
-        .filter(|home| !home.as_os_str().is_empty())
-        .unwrap_or_else(|| "/".into())
-}
+use crate::machine::Machine;
 
-/// Where docker keeps its configuration: `$DOCKER_CONFIG`, else `~/.docker`.
-pub fn docker_config_dir() -> PathBuf {
-    std::env::var_os("DOCKER_CONFIG")
-        .filter(|value| !value.is_empty())
-        .map_or_else(|| home_dir().join(".docker"), PathBuf::from)
-}
+impl Machine {
+    /// The user's home directory; `/` when there is none.
+    pub fn home_dir(&self) -> PathBuf {
+        self.home()
+            .filter(|home| !home.as_os_str().is_empty())
+            .map_or_else(|| "/".into(), Path::to_owned)
+    }
 
-/// Where Amika keeps what belongs to the user: `$XDG_DATA_HOME/amika`, else `~/.local/share/amika`.
-pub fn data_dir() -> PathBuf {
-    xdg("XDG_DATA_HOME", ".local/share")
-}
+    /// Where docker keeps its configuration: `$DOCKER_CONFIG`, else `~/.docker`.
+    pub fn docker_config_dir(&self) -> PathBuf {
+        self.variable("DOCKER_CONFIG")
+            .filter(|value| !value.is_empty())
+            .map_or_else(|| self.home_dir().join(".docker"), PathBuf::from)
+    }
 
-/// Where the user's settings are: `$XDG_CONFIG_HOME/amika`, else `~/.config/amika`.
-pub fn config_dir() -> PathBuf {
-    xdg("XDG_CONFIG_HOME", ".config")
-}
+    /// Where Amika keeps what belongs to the user: `$XDG_DATA_HOME/amika`, else `~/.local/share/amika`.
+    pub fn data_dir(&self) -> PathBuf {
+        self.xdg("XDG_DATA_HOME", ".local/share")
+    }
 
-/// Where Amika keeps what one boot of the machine needs, such as locks: `$XDG_RUNTIME_DIR/amika`, else
-/// in the data directory, else in a private directory of the temporary ones. The first is taken that
-/// is, or could be made, this user's own: `su` leaves another user's in the environment.
-pub fn runtime_dir() -> PathBuf {
-    let own = rustix::process::geteuid().as_raw();
-    let of_session = std::env::var_os("XDG_RUNTIME_DIR")
-        .map(PathBuf::from)
-        .filter(|dir| dir.is_absolute())
-        .map(|dir| dir.join("amika"));
-    let of_data = data_dir().join("run");
-    of_session
-        .into_iter()
-        // A lock directory that another user made there is as useless as another's parent.
-        .chain([of_data.clone()])
-        .find(|dir| is_usable(&dir.join("locks"), own))
-        .or_else(|| private_dir(&std::env::temp_dir(), own))
-        .unwrap_or(of_data)
+    /// Where the user's settings are: `$XDG_CONFIG_HOME/amika`, else `~/.config/amika`.
+    pub fn config_dir(&self) -> PathBuf {
+        self.xdg("XDG_CONFIG_HOME", ".config")
+    }
+
+    /// Where Amika keeps what one boot of the machine needs, such as locks: `$XDG_RUNTIME_DIR/amika`, else
+    /// in the data directory, else in a private directory of the temporary ones. The first is taken that
+    /// is, or could be made, this user's own: `su` leaves another user's in the environment.
+    pub fn runtime_dir(&self) -> PathBuf {
+        let own = rustix::process::geteuid().as_raw();
+        let of_session = self
+            .variable("XDG_RUNTIME_DIR")
+            .map(PathBuf::from)
+            .filter(|dir| dir.is_absolute())
+            .map(|dir| dir.join("amika"));
+        let of_data = self.data_dir().join("run");
+        of_session
+            .into_iter()
+            // A lock directory that another user made there is as useless as another's parent.
+            .chain([of_data.clone()])
+            .find(|dir| is_usable(&dir.join("locks"), own))
+            .or_else(|| private_dir(self.temporary(), own))
+            .unwrap_or(of_data)
+    }
+
+    fn xdg(&self, variable: &str, fallback: &str) -> PathBuf {
+        self.variable(variable)
+            .map(PathBuf::from)
+            .filter(|dir| dir.is_absolute())
+            .unwrap_or_else(|| self.home_dir().join(fallback))
+            .join("amika")
+    }
 }
 
 /// Whether a directory is this user's and can be written to; one that is not there, whether it can be
@@ -72,23 +85,6 @@ fn private_dir(parent: &Path, user: u32) -> Option<PathBuf> {
     let _ = std::fs::DirBuilder::new().mode(0o700).create(&dir);
     let facts = dir.symlink_metadata().ok()?;
     (facts.is_dir() && facts.uid() == user && facts.mode() & 0o777 == 0o700).then_some(dir)
-}
-
-fn xdg(variable: &str, fallback: &str) -> PathBuf {
-    std::env::var_os(variable)
-        .map(PathBuf::from)
-        .filter(|dir| dir.is_absolute())
-        .unwrap_or_else(|| home_dir().join(fallback))
-        .join("amika")
-}
-
-/// Milliseconds since the Unix epoch.
-pub fn now_millis() -> u64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |time| {
-            u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-        })
 }
 
 #[cfg(test)]

@@ -9,15 +9,13 @@ use amika_core::trust::{Answer, Decision, Question, Trust, Trusted, decide};
 use amika_core::untrusted::Untrusted;
 use sha2::{Digest as _, Sha256};
 
-use super::credentials;
-use super::repository::Source;
-use super::request::Request;
-use super::taken::{Taken, TrustView, beginning};
 use crate::args::sandbox::CreateArgs;
+use crate::create::{Request, Source, Taken, TrustView, beginning, find_credentials};
 use crate::error::{Error, Kind, Result};
 use crate::output::Printer;
 use crate::user_config::{self, Change};
 use amika_git::GitError;
+use amika_host::machine::Machine;
 
 /// The largest setup script whose content can be trusted, in bytes.
 const SCRIPT_LIMIT: u64 = 16 << 20;
@@ -30,20 +28,21 @@ const SCRIPT_LIMIT: u64 = 16 << 20;
 pub async fn settle(
     args: &CreateArgs,
     request: &Request,
+    machine: &Machine,
     source: &mut Source,
     out: &Printer,
 ) -> Result<TrustView> {
-    let config = user_config::read(out)?;
+    let config = user_config::read(machine, out)?;
     let typed = match args.trust {
         Some(trust) => Some(trust),
-        None => user_config::trust_of_environment()?,
+        None => user_config::trust_of_environment(machine)?,
     };
     // Who says "never" now means this source too, whatever stands on the list.
     let is_list_heeded = typed != Some(Trust::Never);
     let setting = typed.or(config.trust);
     let setting = setting.unwrap_or_else(|| source.origin.default_trust());
     let canonical = source.origin.canonical();
-    let agents = sign_ins(request);
+    let agents = sign_ins(machine, request);
     let asked = Taken::of(&source.config, source.script.as_deref());
     let mut question = Question {
         trust: setting,
@@ -81,7 +80,7 @@ pub async fn settle(
             let lines = question_text(&headline, &asked, script.as_deref(), &agents);
             match ask(out, &lines).await {
                 Answer::Yes => {}
-                Answer::Always => remember(canonical.clone(), content, out).await,
+                Answer::Always => remember(machine, canonical.clone(), content, out).await,
                 Answer::No => {
                     return Err(Error::new(
                         Kind::Failure,
@@ -114,9 +113,9 @@ pub async fn settle(
 }
 
 /// Whose sign-ins would go in.
-fn sign_ins(request: &Request) -> BTreeSet<Agent> {
-    let home = crate::host::home_dir();
-    let plan = credentials::find(&home, &request.credentials, &request.mounts);
+fn sign_ins(machine: &Machine, request: &Request) -> BTreeSet<Agent> {
+    let home = machine.home_dir();
+    let plan = find_credentials(&home, &request.credentials, &request.mounts);
     plan.take.iter().map(|file| file.agent).collect()
 }
 
@@ -197,7 +196,7 @@ async fn ask(out: &Printer, lines: &[String]) -> Answer {
 
 /// Puts a source on the list. Where that fails the sandbox is made all the same, and is asked about
 /// again.
-async fn remember(source: String, content: Option<String>, out: &Printer) {
+async fn remember(machine: &Machine, source: String, content: Option<String>, out: &Printer) {
     // Without its content it would be trusted whatever it holds.
     let Some(content) = content else {
         out.warn("its setup script is too large to be remembered: you will be asked again");
@@ -207,7 +206,7 @@ async fn remember(source: String, content: Option<String>, out: &Printer) {
         source,
         content: Some(content),
     };
-    if let Err(error) = user_config::change(Change::Trusting(&entry)).await {
+    if let Err(error) = user_config::change(machine, Change::Trusting(&entry)).await {
         let mut said = vec!["you will be asked again".to_owned(), error.message];
         said.extend(error.causes);
         out.warn(&said.join(": "));
