@@ -28,6 +28,7 @@ mod deliver;
 mod engine;
 mod environment;
 mod error;
+mod fan_out;
 mod forward;
 pub mod git;
 mod host;
