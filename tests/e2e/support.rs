@@ -384,7 +384,11 @@ impl Sandbox<'_> {
     /// The engine's word for what it does, such as `running`.
     pub(crate) fn engine_state(&self) -> String {
         let state = docker(&["inspect", "-f", "{{.State.Status}}", &self.name]);
-        state.stdout_text().trim().to_owned()
+        match state.stdout_text().trim() {
+            // Podman's, until it has cleaned up after one that ended.
+            "stopped" => "exited".to_owned(),
+            state => state.to_owned(),
+        }
     }
 }
 
