@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use amika_core::contract::path;
 use amika_core::untrusted::Untrusted;
 use amika_core::wire::{BootRecord, Outcome, Phase, SetupState, Status};
 use futures_util::StreamExt as _;
@@ -18,6 +19,9 @@ const REST: Duration = Duration::from_mins(1);
 /// First pause between two looks; it doubles up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LAST_PAUSE: Duration = Duration::from_millis(100);
+
+/// More than amikad keeps of setup's output, in bytes; a sandbox could put anything in its place.
+const LOG_LIMIT: usize = 32 * 1024 * 1024;
 
 /// A CMD that ends sooner after its start did not come up.
 const SETTLING: Duration = Duration::from_millis(300);
@@ -75,6 +79,7 @@ pub async fn wait(
         anew,
         told: Told::Nothing,
         setup_read: 0,
+        lines: Lines::default(),
         setup_log_ended: false,
     };
     tokio::select! {
@@ -103,6 +108,8 @@ struct Waiting<'a> {
     told: Told,
     /// Bytes of setup's output that were shown.
     setup_read: u64,
+    /// The line of it that is not whole yet: what follows may come on another connection.
+    lines: Lines,
     /// Whether setup's output is complete: what may follow is the hand-over to the agent.
     setup_log_ended: bool,
 }
@@ -196,10 +203,7 @@ impl Waiting<'_> {
         begun: Instant,
         timeout: Option<Duration>,
     ) -> Result<bool> {
-        if self.told == Told::Nothing {
-            self.told = Told::Beginning;
-            self.steps.begin("setup");
-        }
+        self.begin_setup();
         let deadline = timeout.map(|timeout| begun + timeout);
         let log = match client
             .log("setup", true, LogPart::Since(self.setup_read))
@@ -214,7 +218,6 @@ impl Waiting<'_> {
             Err(_) => return Ok(false),
         };
         let mut log = std::pin::pin!(log);
-        let mut lines = Lines::default();
         let before = self.setup_read;
         loop {
             let next = log.next();
@@ -233,10 +236,8 @@ impl Waiting<'_> {
                     break;
                 }
             };
-            self.setup_read += bytes.len() as u64;
-            lines.push(&bytes, |line| self.steps.line(line));
+            self.show(&bytes);
         }
-        lines.end(|line| self.steps.line(line));
         Ok(self.setup_log_ended || self.setup_read > before)
     }
 
@@ -253,19 +254,53 @@ impl Waiting<'_> {
         else {
             return;
         };
+        self.begin_setup();
+        let mut log = std::pin::pin!(log);
+        while let Some(Ok(bytes)) = log.next().await {
+            self.show(&bytes);
+        }
+    }
+
+    /// Shows what is not shown of what setup wrote, as the ended container has it: one that ends as soon as its script
+    /// may be gone before it was asked, or take the connection with it.
+    async fn show_stored(&mut self, container: &str, status: &Status) {
+        let unshown = status.setup.log_bytes.saturating_sub(self.setup_read);
+        if unshown == 0 || !self.steps.are_shown() {
+            return;
+        }
+        // Without it, the error has its last lines, and `logs --setup` all of it.
+        let Ok(Some(log)) = self
+            .engine
+            .read_file(container, path::SETUP_LOG, LOG_LIMIT)
+            .await
+        else {
+            return;
+        };
+        self.begin_setup();
+        // Of a long one its middle is not kept.
+        let from = usize::try_from(unshown).map_or(0, |unshown| log.len().saturating_sub(unshown));
+        self.show(&log[from..]);
+        self.setup_read = status.setup.log_bytes;
+    }
+
+    fn begin_setup(&mut self) {
         if self.told == Told::Nothing {
             self.told = Told::Beginning;
             self.steps.begin("setup");
         }
-        let mut log = std::pin::pin!(log);
-        let mut lines = Lines::default();
-        while let Some(Ok(bytes)) = log.next().await {
-            lines.push(&bytes, |line| self.steps.line(line));
-        }
-        lines.end(|line| self.steps.line(line));
+    }
+
+    fn show(&mut self, bytes: &[u8]) {
+        self.setup_read += bytes.len() as u64;
+        self.lines.push(bytes, |line| self.steps.line(line));
+    }
+
+    fn end_line(&mut self) {
+        self.lines.end(|line| self.steps.line(line));
     }
 
     fn finish_setup(&mut self, status: &Status, sandbox: &Sandbox) {
+        self.end_line();
         // A preset's own script does nothing: to say that it succeeded makes people think of one of theirs.
         let record = &sandbox.record;
         let is_noop = record.preset.is_some() && record.setup_script.is_none();
@@ -290,12 +325,17 @@ impl Waiting<'_> {
     async fn ended(&mut self, sandbox: &Sandbox) -> Result<Ready> {
         let name = self.name;
         let boot = read_boot_record(self.engine, &sandbox.container.id).await?;
+        // Who comes later is told its last words, where it failed.
+        if let Some(boot) = &boot
+            && (self.anew || self.told != Told::Nothing)
+        {
+            self.show_stored(&sandbox.container.id, &boot.status).await;
+        }
+        self.end_line();
         if let Some(boot) = &boot
             && boot.status.outcome == Some(Outcome::SetupFailed)
         {
-            if self.told == Told::Nothing {
-                self.steps.begin("setup");
-            }
+            self.begin_setup();
             self.steps.fail("failed");
             return Err(setup_failed(name, boot, self.unshown(&boot.status)));
         }
@@ -338,6 +378,7 @@ impl Waiting<'_> {
     }
 
     fn not_ready(&mut self, waited: Duration) -> CommandError {
+        self.end_line();
         self.steps.fail("");
         let name = self.name;
         CommandError::new(
