@@ -13,7 +13,7 @@ use amika_engine::{Engine, PublishedPort};
 mod again;
 mod holder;
 
-pub use again::{choose, refuse_start, requested};
+pub use again::{choose, refuse_start, requested, start, start_again};
 use amika_host::port_probe::Kernel;
 pub use holder::Holder;
 

@@ -207,10 +207,10 @@ async fn started(
 
 /// Starts the container, unless the engine finds a port taken, which is returned.
 async fn try_start(engine: &Engine, sandbox: &Sandbox) -> Result<Option<HostPort>> {
-    match engine.start_container(&sandbox.container.id).await {
+    let requests = &sandbox.container.port_requests;
+    match ports::start_again(engine, &sandbox.container.id, requests).await {
         Ok(()) => Ok(None),
         Err(EngineError::PortTaken { port, message }) => {
-            let requests = &sandbox.container.port_requests;
             let taken = port.and_then(|port| ports::requested(requests, Some(port), true));
             taken
                 .map(Some)
