@@ -16,7 +16,7 @@ use amika_core::label::{Kind, ResourceRecord, key};
 use amika_core::untrusted::Untrusted;
 
 pub use amika_core::manifest::Manifest;
-use look::{Look, NAMED, Rule, Seen};
+use look::{Look, NAMED, Rule, Seen, Times};
 
 use crate::bridge;
 use crate::error::{CommandError, ExitCode, Result};
@@ -31,6 +31,8 @@ use amika_engine::{
 const LONGEST: Duration = Duration::from_secs(10);
 /// Where volumes of copies are put to look at them, each by its number.
 const COPY: &str = "/amika-copy-";
+/// What containers are made to run in which nothing runs.
+const NO_PROGRAM: &str = "/amika-runs-nothing";
 /// Bytes of manifests that are read: those of sixteen million files.
 const MANIFESTS: usize = 256 << 20;
 
@@ -339,16 +341,19 @@ async fn image_volumes(
         return Ok(Vec::new());
     }
     let since = made(going);
-    // The engine fills one of a new container as it filled the sandbox's; Podman does so only at a start.
-    let like_new = if engine.is_podman().await? {
-        None
-    } else {
-        match helpers.with(&container.image_id, &[]).await {
-            Ok(helper) => Some(helper),
-            Err(EngineError::NotFound(_)) => None,
-            Err(error) => return Err(error.into()),
-        }
+    // The engine fills one of a new container as it filled the sandbox's.
+    let like_new = match helpers.with(&container.image_id, &[]).await {
+        Ok(helper) => Some(helper),
+        Err(EngineError::NotFound(_)) => None,
+        Err(error) => return Err(error.into()),
     };
+    if let Some(helper) = &like_new
+        && engine.is_podman().await?
+    {
+        // Podman does so when it is started, before it finds that there is no such program.
+        let refused = engine.start_container(helper).await;
+        tracing::debug!(?refused, "a container that runs nothing");
+    }
     let mut rules = Vec::new();
     for place in places {
         let rule = match &like_new {
@@ -482,7 +487,7 @@ async fn manifests(engine: &Engine, container: &str) -> Result<Vec<(String, Mani
     Ok(manifests)
 }
 
-/// Containers that are never started, to look at volumes in: where something is mounted beneath a place, which may be
+/// Containers in which nothing ever runs, to look at volumes in: where something is mounted beneath a place, which may be
 /// as large as a host's disk, the place is looked at where that is not. What a killed `amika` leaves of them is found
 /// as that which fills a volume is.
 struct Helpers<'a> {
@@ -550,8 +555,8 @@ impl<'a> Helpers<'a> {
                 rand::random::<u32>()
             ),
             image: image.to_owned(),
-            entrypoint: Some(vec![path::AMIKAD.into()]),
-            cmd: Some(vec!["--version".into()]),
+            entrypoint: Some(vec![NO_PROGRAM.into()]),
+            cmd: Some(Vec::new()),
             labels: labels.to_labels(),
             network: "none".into(),
             mounts: mounts.iter().map(volume).collect(),
@@ -576,8 +581,13 @@ impl<'a> Helpers<'a> {
 
 async fn seen_in(engine: &Engine, container: &str, look: Look) -> Result<Seen> {
     let place = look.place.to_string_lossy().into_owned();
+    let times = if engine.is_podman().await? {
+        Times::Rounded
+    } else {
+        Times::Kept
+    };
     let (reader, pump) = bridge::consume(engine.get_archive(container, &place));
-    let thread = tokio::task::spawn_blocking(move || look.through(reader));
+    let thread = tokio::task::spawn_blocking(move || look.through(reader, times));
     // Where the time is over, the reader finds the archive broken off.
     let pumped = tokio::time::timeout(LONGEST, pump).await;
     let seen = thread.await.unwrap_or_default();
@@ -637,7 +647,7 @@ mod tests {
             rule: Rule::NotCopied(manifest),
             is_copy: true,
         };
-        let untouched = look.through(archive.as_slice());
+        let untouched = look.through(archive.as_slice(), Times::Kept);
         assert!(untouched.is_whole && !untouched.is_work(), "{untouched:?}");
 
         // In the very second, and as large as it was.
@@ -650,7 +660,7 @@ mod tests {
         fs::rename(data.join("deep/old"), data.join("old")).expect("moved");
         fs::remove_file(data.join("link")).expect("removed");
         let (archive, _) = packed(&data, "data");
-        let changed = look.through(archive.as_slice());
+        let changed = look.through(archive.as_slice(), Times::Kept);
         let names = ["old", "young"].map(str::to_owned);
         assert_eq!(changed.names, BTreeSet::from(names));
     }
@@ -795,10 +805,14 @@ mod tests {
             is_copy: true,
         };
         let (archive, _) = packed(&file, "notes.txt");
-        assert!(!look.through(archive.as_slice()).is_work());
+        assert!(!look.through(archive.as_slice(), Times::Kept).is_work());
         fs::write(&file, "y").expect("written");
         let (archive, _) = packed(&file, "notes.txt");
-        assert!(look.through(archive.as_slice()).itself.is_some());
+        assert!(
+            look.through(archive.as_slice(), Times::Kept)
+                .itself
+                .is_some()
+        );
     }
 
     #[test]
