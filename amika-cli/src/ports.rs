@@ -99,7 +99,7 @@ fn probing<T>(local: bool, ask: impl FnOnce(&mut dyn PortProbe) -> T) -> T {
 }
 
 /// The place of a published port, where the engine's answer tells all of it.
-fn place(published: &PublishedPort) -> Option<HostPort> {
+pub fn place(published: &PublishedPort) -> Option<HostPort> {
     Some(HostPort {
         // An engine that was given no address publishes on all of them.
         ip: match published.host_ip.as_str() {
