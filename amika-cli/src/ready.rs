@@ -25,6 +25,9 @@ const LOG_LIMIT: usize = 32 * 1024 * 1024;
 
 /// A CMD that ends sooner after its start did not come up.
 const SETTLING: Duration = Duration::from_millis(300);
+/// A script of the image's own that says nothing and takes no longer than this is not told of: the presets have one that
+/// does nothing, and to say that it succeeded makes people think of one of theirs.
+const UNTOLD: Duration = Duration::from_secs(1);
 /// Programs that, called by their name alone, read commands for as long as there is somebody to give them.
 const SHELLS: [&str; 7] = ["sh", "bash", "dash", "ash", "zsh", "fish", "ksh"];
 
@@ -77,6 +80,7 @@ pub async fn wait(
         name,
         steps,
         anew,
+        is_images: false,
         told: Told::Nothing,
         setup_read: 0,
         lines: Lines::default(),
@@ -105,6 +109,8 @@ struct Waiting<'a> {
     name: &'a str,
     steps: &'a mut Steps,
     anew: bool,
+    /// Whether the script, if there is one, is the image's own.
+    is_images: bool,
     told: Told,
     /// Bytes of setup's output that were shown.
     setup_read: u64,
@@ -127,6 +133,7 @@ impl Waiting<'_> {
             }
             found => found?,
         };
+        self.is_images = sandbox.record.setup_script.is_none();
         let client = sandbox.client(self.engine)?.patient();
         loop {
             if let Ok(status) = client.status().await {
@@ -136,7 +143,7 @@ impl Waiting<'_> {
                         if self.told == Told::Beginning || (self.anew && self.told == Told::Nothing)
                         {
                             self.show_rest(&client, &status).await;
-                            self.finish_setup(&status, &sandbox);
+                            self.finish_setup(&status);
                         }
                         let since = *running_since.get_or_insert_with(Instant::now);
                         let no_time = timeout.is_some_and(|timeout| begun.elapsed() >= timeout);
@@ -203,7 +210,10 @@ impl Waiting<'_> {
         begun: Instant,
         timeout: Option<Duration>,
     ) -> Result<bool> {
-        self.begin_setup();
+        if !self.is_images {
+            self.begin_setup();
+        }
+        let told_by = tokio::time::Instant::now() + UNTOLD;
         let deadline = timeout.map(|timeout| begun + timeout);
         let log = match client
             .log("setup", true, LogPart::Since(self.setup_read))
@@ -220,13 +230,14 @@ impl Waiting<'_> {
         let mut log = std::pin::pin!(log);
         let before = self.setup_read;
         loop {
-            let next = log.next();
-            let item = match deadline {
-                Some(deadline) => match tokio::time::timeout_at(deadline.into(), next).await {
-                    Ok(item) => item,
-                    Err(_) => return Err(self.not_ready(begun.elapsed())),
-                },
-                None => next.await,
+            let item = tokio::select! {
+                biased;
+                item = log.next() => item,
+                () = past(deadline) => return Err(self.not_ready(begun.elapsed())),
+                () = tokio::time::sleep_until(told_by), if self.told == Told::Nothing => {
+                    self.begin_setup();
+                    continue;
+                }
             };
             let bytes = match item {
                 Some(Ok(bytes)) => bytes,
@@ -254,7 +265,6 @@ impl Waiting<'_> {
         else {
             return;
         };
-        self.begin_setup();
         let mut log = std::pin::pin!(log);
         while let Some(Ok(bytes)) = log.next().await {
             self.show(&bytes);
@@ -276,7 +286,6 @@ impl Waiting<'_> {
         else {
             return;
         };
-        self.begin_setup();
         // Of a long one its middle is not kept.
         let from = usize::try_from(unshown).map_or(0, |unshown| log.len().saturating_sub(unshown));
         self.show(&log[from..]);
@@ -291,6 +300,7 @@ impl Waiting<'_> {
     }
 
     fn show(&mut self, bytes: &[u8]) {
+        self.begin_setup();
         self.setup_read += bytes.len() as u64;
         self.lines.push(bytes, |line| self.steps.line(line));
     }
@@ -299,12 +309,11 @@ impl Waiting<'_> {
         self.lines.end(|line| self.steps.line(line));
     }
 
-    fn finish_setup(&mut self, status: &Status, sandbox: &Sandbox) {
+    fn finish_setup(&mut self, status: &Status) {
         self.end_line();
-        // A preset's own script does nothing: to say that it succeeded makes people think of one of theirs.
-        let record = &sandbox.record;
-        let is_noop = record.preset.is_some() && record.setup_script.is_none();
-        if self.told == Told::End || (is_noop && self.told == Told::Nothing) {
+        let took = Duration::from_millis(status.setup.duration_ms.unwrap_or_default());
+        let is_untold = self.is_images && took < UNTOLD && self.told == Told::Nothing;
+        if self.told == Told::End || is_untold {
             return;
         }
         let begun = std::mem::replace(&mut self.told, Told::End) == Told::Beginning;
@@ -313,7 +322,6 @@ impl Waiting<'_> {
                 if !begun {
                     self.steps.begin("setup");
                 }
-                let took = Duration::from_millis(status.setup.duration_ms.unwrap_or_default());
                 self.steps.finish_after("succeeded", took);
             }
             _ if begun => self.steps.finish(""),
@@ -343,7 +351,7 @@ impl Waiting<'_> {
             && boot.status.setup.state == SetupState::Succeeded
             && (self.anew || self.told != Told::Nothing)
         {
-            self.finish_setup(&boot.status, sandbox);
+            self.finish_setup(&boot.status);
         }
         let code = sandbox.container.exit_code;
         if sandbox.container.state == ContainerState::Exited && code == 0 {
@@ -389,6 +397,14 @@ impl Waiting<'_> {
     }
 }
 
+/// Ends at a moment; without one never.
+async fn past(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Whether CMD runs for long enough to have come up, or there is none that could fail to: `now` as the times in
 /// `status`. The usual CMD of an image is a shell, for which nobody has to wait.
 pub fn is_settled(status: &Status, cmd: &[String], now: u64) -> bool {
@@ -413,9 +429,16 @@ pub fn now() -> u64 {
 pub fn cmd_exited(name: &str, boot: &BootRecord, code: i64) -> CommandError {
     let cmd = &boot.status.cmd;
     let program = cmd.argv0.as_deref().unwrap_or_default();
-    let how = match cmd.signal {
-        Some(signal) => format!("was ended by signal {signal}"),
-        None => format!("ended with exit code {code}"),
+    let how = match (cmd.signal, cmd.started_at, code) {
+        (Some(signal), ..) => format!("was ended by signal {signal}"),
+        // Amikad's own word for why one was not started.
+        (None, None, 127) => {
+            "was not found in the sandbox, and did not run (exit code 127)".to_owned()
+        }
+        (None, None, 126) => {
+            "is nothing that can be executed, and did not run (exit code 126)".to_owned()
+        }
+        _ => format!("ended with exit code {code}"),
     };
     CommandError::new(
         ExitCode::Failure,
