@@ -35,6 +35,7 @@ mod host;
 mod host_path;
 mod image_labels;
 mod inject;
+mod inner_engine;
 mod interrupt;
 mod leftovers;
 mod listening;

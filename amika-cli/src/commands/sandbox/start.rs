@@ -91,7 +91,7 @@ pub(super) async fn one(
     }
     if !args.no_wait {
         ready::wait(engine, name, anew, args.timeout, &mut steps, &app.interrupt).await?;
-        say_what_is_not_reached(engine, name, app).await;
+        say_what_is_amiss(engine, name, app).await;
     }
     Ok(Done {
         moved_ports: moved,
@@ -99,8 +99,8 @@ pub(super) async fn one(
     })
 }
 
-/// Warns of published ports that do not reach who listens on them now.
-async fn say_what_is_not_reached(engine: &Engine, name: &str, app: &App) {
+/// Warns of an engine inside that is not up, and of published ports that do not reach who listens on them now.
+async fn say_what_is_amiss(engine: &Engine, name: &str, app: &App) {
     // It may be gone, or have done its work: then there is nobody.
     let Ok(sandbox) = Sandbox::find(engine, name).await else {
         return;
@@ -111,6 +111,11 @@ async fn say_what_is_not_reached(engine: &Engine, name: &str, app: &App) {
     let Ok(client) = sandbox.client(engine) else {
         return;
     };
+    if let Ok(status) = client.status().await
+        && let Some(warning) = crate::inner_engine::warning(&status.services, name)
+    {
+        app.out.warn(&warning);
+    }
     let published = &sandbox.container.ports;
     for warning in crate::listening::out_of_reach(&client, name, published).await {
         app.out.warn(&warning);
