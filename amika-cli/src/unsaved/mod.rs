@@ -267,14 +267,14 @@ fn refusal(
         },
     );
     let mut all = Vec::new();
-    let mut from = None;
+    let mut from: Vec<&Path> = Vec::new();
     for (place, seen) in found {
         let shown = place.display();
         if let Some(what) = &seen.itself {
             error = error.cause(format!("{shown} is {what}"));
             all.push(shown.to_string());
             // A link alone is not what it leads to.
-            from = from.or_else(|| place.parent());
+            from.extend(place.parent());
         } else if seen.is_work() {
             // The sandbox chose them.
             let mut names: Vec<String> = (seen.names.iter().take(NAMED))
@@ -286,8 +286,9 @@ fn refusal(
             error = error.cause(format!("in {shown}: {}", names.join(", ")));
             let names = seen.names.iter();
             all.extend(names.map(|name| place.join(name).display().to_string()));
-            from = from.or(Some(place));
+            from.push(place);
         } else {
+            from.push(place);
             error = error.cause(format!(
                 "{shown} could not be looked through in {} s",
                 LONGEST.as_secs()
@@ -297,14 +298,15 @@ fn refusal(
     for clone in clones {
         error = error.cause(clone.to_string());
         all.push(clone.place.clone());
+        let place = Path::new(&clone.place);
+        // One that is mounted nowhere is called by its volume.
+        from.extend((clone.has_files() && place.is_absolute()).then_some(place));
     }
-    if let Some(from) = from.or_else(|| found.first().map(|(place, _)| place.as_path())) {
-        error = error.hint(format!(
-            "`amika sandbox cp {} .` copies it out",
-            shell_quote(&format!("{name}:{}", from.display()))
-        ));
+    from.dedup();
+    if let Some(hint) = copy_out(name, &from) {
+        error = error.hint(hint);
     }
-    if has_commits {
+    if has_commits && clones.iter().any(git::Clone::has_commits) {
         error = error.hint(format!(
             "`amika sandbox pull {name}` brings its commits into the repository that it was made from"
         ));
@@ -315,6 +317,23 @@ fn refusal(
             "`amika sandbox delete --force{volumes} {name}` deletes it all the same"
         ))
         .detail("work", all)
+}
+
+/// How what is in these places is copied out.
+fn copy_out(name: &str, places: &[&Path]) -> Option<String> {
+    let commands = places.iter().take(NAMED).map(|place| {
+        let from = shell_quote(&format!("{name}:{}", place.display()));
+        format!("`amika sandbox cp {from} .`")
+    });
+    let mut commands: Vec<String> = commands.collect();
+    if places.len() > NAMED {
+        commands.push("and so on".to_owned());
+    }
+    match commands.as_slice() {
+        [] => None,
+        [one] => Some(format!("{one} copies it out")),
+        many => Some(format!("{} copy it out", many.join(", "))),
+    }
 }
 
 /// When the sandbox was made, in seconds since the Unix epoch, as its volumes tell; 0 where none does.
@@ -522,15 +541,19 @@ impl<'a> Helpers<'a> {
 
     /// One with these volumes, of whichever image there is; none without any.
     async fn of_any_image(&mut self, mounts: &[MountFacts]) -> Result<Option<String>> {
+        let mut refused = None;
         for image in self.engine.all_images().await? {
             match self.with(&image, mounts).await {
                 Ok(helper) => return Ok(Some(helper)),
-                // Somebody removed it since.
+                // Somebody removed it since, or it is being removed, or made.
                 Err(EngineError::NotFound(_)) => {}
+                Err(error @ (EngineError::Refused { .. } | EngineError::Conflict(_))) => {
+                    refused = Some(error);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(None)
+        refused.map_or(Ok(None), |error| Err(error.into()))
     }
 
     /// One with these volumes.
@@ -842,12 +865,27 @@ mod tests {
             "/l could not be looked through in 10 s",
             "in /d: a, b, c, d, e, …",
             "/h/w is a link to w2",
-            "`amika sandbox cp x:/d .`",
-            "`amika sandbox pull x`",
+            "`amika sandbox cp x:/l .`, `amika sandbox cp x:/d .`, `amika sandbox cp x:/h .` copy it out",
             "`amika sandbox delete --force x`",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
+        assert!(!text.contains("sandbox pull"), "it brings no files: {text}");
+
+        // What `pull` brings, and what it does not.
+        let hints = |clone: git::Clone| refusal("x", &[], &[clone], true, true).hints.join("; ");
+        let commits = hints(git::counted("/w/app", 2, 0));
+        assert!(commits.contains("`amika sandbox pull x`"), "{commits}");
+        assert!(!commits.contains("sandbox cp"), "{commits}");
+        let files = hints(git::counted("/w/app", 0, 1));
+        assert!(!files.contains("sandbox pull"), "{files}");
+        assert!(files.contains("`amika sandbox cp x:/w/app .`"), "{files}");
+        let untold = hints(git::unknown("/w/app", "there is no git in the sandbox"));
+        assert!(!untold.contains("sandbox pull"), "{untold}");
+        assert!(untold.contains("`amika sandbox cp x:/w/app .`"), "{untold}");
+        let unmounted = hints(git::unknown("amika-git-x", "it is mounted nowhere"));
+        assert!(!unmounted.contains("sandbox cp"), "{unmounted}");
+
         let unknown = [("/l".into(), seen(&[], None, false))];
         let error = refusal("x", &unknown, &[], false, true);
         let text = error.to_json().to_string();
