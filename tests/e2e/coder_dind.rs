@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{Output, Run, Sandbox, Stage, dind_preset, docker, eventually};
+use crate::support::{DEBIAN, Output, Run, Sandbox, Stage, dind_preset, docker, eventually};
 
 /// How long a create, and building and composing inside, may take on a busy machine.
 const LIMIT: Duration = Duration::from_mins(3);
@@ -275,4 +275,24 @@ fn privileged_is_asked_of_the_engine_as_such_and_for_this_preset_alone() {
     assert_eq!(planned["cap_added"], json!(["ALL"]));
     assert_eq!(planned["own_network"], true);
     create("coder").ended(2, &["--privileged", "coder-dind"]);
+}
+
+#[test]
+fn an_engine_inside_that_is_not_up_is_told_of_at_create_and_at_start() {
+    let stage = Stage::new();
+    let image = stage.image(&format!(
+        "FROM {DEBIAN}\nENV AMIKA_DOCKERD=1\nRUN printf '#!/bin/sh\\nexec sleep 600\\n' >/usr/bin/dockerd && chmod 0755 /usr/bin/dockerd\n"
+    ));
+    let sandbox = stage.adopt(stage.name());
+    let logs = format!("`amika sandbox logs {} --dockerd`", sandbox.name);
+    // Without the preset's rights it cannot start.
+    let told = [
+        "warning: the Docker Engine inside did not start",
+        "SYS_ADMIN",
+        &logs,
+    ];
+    sandbox
+        .create(&image, &["--", "sleep", "600"])
+        .ended(0, &told);
+    sandbox.verb("restart", &[]).output().ended(0, &told);
 }

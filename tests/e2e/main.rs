@@ -10,6 +10,7 @@
 
 mod support;
 
+mod accounts;
 mod activity;
 mod agents;
 mod alone;
@@ -55,6 +56,7 @@ mod pull;
 mod repositories;
 mod services;
 mod setup;
+mod unknown_state;
 mod unsaved;
 mod volumes;
 mod wait;
