@@ -10,7 +10,7 @@ use crate::support::{DEBIAN, Output, Run, Sandbox, Stage, dind_preset, docker, e
 const LIMIT: Duration = Duration::from_mins(3);
 
 /// Makes two images from one static program, and runs them.
-const BUILD_AND_RUN: &str = r"
+const BUILD_AND_RUN: &str = r#"
 set -eux
 mkdir -p ~/w/ctx && cd ~/w
 cp /usr/local/lib/amikad/amikad ctx/program
@@ -18,11 +18,16 @@ printf 'FROM scratch\nCOPY program /bin/program\n' > ctx/Dockerfile
 tar -C ctx -c program | docker import - inner >/dev/null
 docker run --rm inner /program --version
 docker run --rm --memory 64m --cpus 0.5 --pids-limit 50 -v vol:/v --user 1000 inner /program --version
+printf '#include <stdio.h>\nint main(void) { FILE *f = fopen("/v/f", "a"); return !f || fputc(120, f) < 0 || printf("%%ld\\n", ftell(f)) < 0; }\n' |
+    gcc -static -x c -o ctx/longer -
+tar -C ctx -c longer | docker import - longer >/dev/null
+docker volume create named
+for length in 1 2; do test "$(docker run --rm -v named:/v longer /longer)" = $length; done
 DOCKER_BUILDKIT=0 docker build -q -t classic ctx
 docker build -q -t buildkit ctx
 docker buildx build -q --load -t buildx ctx
 for image in classic buildkit buildx; do docker run --rm $image /bin/program --version; done
-";
+"#;
 
 /// Two services, of which one waits until the other is healthy.
 const COMPOSE: &str = r#"
