@@ -14,7 +14,7 @@ use amika_engine::PublishedPort;
 mod again;
 mod holder;
 
-pub use again::{choose, refuse_start, requested};
+pub use again::{choose, refuse_start, requested, start, start_again};
 use amika_host::port_probe::Kernel;
 pub use holder::Holder;
 
@@ -97,7 +97,7 @@ fn probing<T>(local: bool, ask: impl FnOnce(&mut dyn PortProbe) -> T) -> T {
 }
 
 /// The place of a published port, where the engine's answer tells all of it.
-fn place(published: &PublishedPort) -> Option<HostPort> {
+pub fn place(published: &PublishedPort) -> Option<HostPort> {
     Some(HostPort {
         // An engine that was given no address publishes on all of them.
         ip: match published.host_ip.as_str() {

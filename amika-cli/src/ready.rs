@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use amika_core::contract::path;
 use amika_core::untrusted::Untrusted;
 use amika_core::wire::{BootRecord, Outcome, Phase, SetupState, Status};
 use futures_util::StreamExt as _;
@@ -20,8 +21,14 @@ const REST: Duration = Duration::from_mins(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LAST_PAUSE: Duration = Duration::from_millis(100);
 
+/// More than amikad keeps of setup's output, in bytes; a sandbox could put anything in its place.
+const LOG_LIMIT: usize = 32 * 1024 * 1024;
+
 /// A CMD that ends sooner after its start did not come up.
 const SETTLING: Duration = Duration::from_millis(300);
+/// A script of the image's own that says nothing and takes no longer than this is not told of: the presets have one that
+/// does nothing, and to say that it succeeded makes people think of one of theirs.
+const UNTOLD: Duration = Duration::from_secs(1);
 /// Programs that, called by their name alone, read commands for as long as there is somebody to give them.
 const SHELLS: [&str; 7] = ["sh", "bash", "dash", "ash", "zsh", "fish", "ksh"];
 
@@ -74,8 +81,10 @@ pub async fn wait(
         name,
         steps,
         anew,
+        is_images: false,
         told: Told::Nothing,
         setup_read: 0,
+        lines: Lines::default(),
         setup_log_ended: false,
     };
     tokio::select! {
@@ -101,9 +110,13 @@ struct Waiting<'a> {
     name: &'a str,
     steps: &'a mut Steps,
     anew: bool,
+    /// Whether the script, if there is one, is the image's own.
+    is_images: bool,
     told: Told,
     /// Bytes of setup's output that were shown.
     setup_read: u64,
+    /// The line of it that is not whole yet: what follows may come on another connection.
+    lines: Lines,
     /// Whether setup's output is complete: what may follow is the hand-over to the agent.
     setup_log_ended: bool,
 }
@@ -121,6 +134,7 @@ impl Waiting<'_> {
             }
             found => found?,
         };
+        self.is_images = sandbox.record.setup_script.is_none();
         let client = sandbox.client(self.engine)?.patient();
         loop {
             if let Ok(status) = client.status().await {
@@ -130,7 +144,7 @@ impl Waiting<'_> {
                         if self.told == Told::Beginning || (self.anew && self.told == Told::Nothing)
                         {
                             self.show_rest(&client, &status).await;
-                            self.finish_setup(&status, &sandbox);
+                            self.finish_setup(&status);
                         }
                         let since = *running_since.get_or_insert_with(Instant::now);
                         let no_time = timeout.is_some_and(|timeout| begun.elapsed() >= timeout);
@@ -197,10 +211,10 @@ impl Waiting<'_> {
         begun: Instant,
         timeout: Option<Duration>,
     ) -> Result<bool> {
-        if self.told == Told::Nothing {
-            self.told = Told::Beginning;
-            self.steps.begin("setup");
+        if !self.is_images {
+            self.begin_setup();
         }
+        let told_by = tokio::time::Instant::now() + UNTOLD;
         let deadline = timeout.map(|timeout| begun + timeout);
         let log = match client
             .log("setup", true, LogPart::Since(self.setup_read))
@@ -215,16 +229,16 @@ impl Waiting<'_> {
             Err(_) => return Ok(false),
         };
         let mut log = std::pin::pin!(log);
-        let mut lines = Lines::default();
         let before = self.setup_read;
         loop {
-            let next = log.next();
-            let item = match deadline {
-                Some(deadline) => match tokio::time::timeout_at(deadline.into(), next).await {
-                    Ok(item) => item,
-                    Err(_) => return Err(self.not_ready(begun.elapsed())),
-                },
-                None => next.await,
+            let item = tokio::select! {
+                biased;
+                item = log.next() => item,
+                () = past(deadline) => return Err(self.not_ready(begun.elapsed())),
+                () = tokio::time::sleep_until(told_by), if self.told == Told::Nothing => {
+                    self.begin_setup();
+                    continue;
+                }
             };
             let bytes = match item {
                 Some(Ok(bytes)) => bytes,
@@ -234,10 +248,8 @@ impl Waiting<'_> {
                     break;
                 }
             };
-            self.setup_read += bytes.len() as u64;
-            lines.push(&bytes, |line| self.steps.line(line));
+            self.show(&bytes);
         }
-        lines.end(|line| self.steps.line(line));
         Ok(self.setup_log_ended || self.setup_read > before)
     }
 
@@ -254,23 +266,55 @@ impl Waiting<'_> {
         else {
             return;
         };
+        let mut log = std::pin::pin!(log);
+        while let Some(Ok(bytes)) = log.next().await {
+            self.show(&bytes);
+        }
+    }
+
+    /// Shows what is not shown of what setup wrote, as the ended container has it: one that ends as soon as its script
+    /// may be gone before it was asked, or take the connection with it.
+    async fn show_stored(&mut self, container: &str, status: &Status) {
+        let unshown = status.setup.log_bytes.saturating_sub(self.setup_read);
+        if unshown == 0 || !self.steps.are_shown() {
+            return;
+        }
+        // Without it, the error has its last lines, and `logs --setup` all of it.
+        let Ok(Some(log)) = self
+            .engine
+            .read_file(container, path::SETUP_LOG, LOG_LIMIT)
+            .await
+        else {
+            return;
+        };
+        // Of a long one its middle is not kept.
+        let from = usize::try_from(unshown).map_or(0, |unshown| log.len().saturating_sub(unshown));
+        self.show(&log[from..]);
+        self.setup_read = status.setup.log_bytes;
+    }
+
+    fn begin_setup(&mut self) {
         if self.told == Told::Nothing {
             self.told = Told::Beginning;
             self.steps.begin("setup");
         }
-        let mut log = std::pin::pin!(log);
-        let mut lines = Lines::default();
-        while let Some(Ok(bytes)) = log.next().await {
-            lines.push(&bytes, |line| self.steps.line(line));
-        }
-        lines.end(|line| self.steps.line(line));
     }
 
-    fn finish_setup(&mut self, status: &Status, sandbox: &Sandbox) {
-        // A preset's own script does nothing: to say that it succeeded makes people think of one of theirs.
-        let record = &sandbox.record;
-        let is_noop = record.preset.is_some() && record.setup_script.is_none();
-        if self.told == Told::End || (is_noop && self.told == Told::Nothing) {
+    fn show(&mut self, bytes: &[u8]) {
+        self.begin_setup();
+        self.setup_read += bytes.len() as u64;
+        self.lines.push(bytes, |line| self.steps.line(line));
+    }
+
+    fn end_line(&mut self) {
+        self.lines.end(|line| self.steps.line(line));
+    }
+
+    fn finish_setup(&mut self, status: &Status) {
+        self.end_line();
+        let took = Duration::from_millis(status.setup.duration_ms.unwrap_or_default());
+        let is_untold = self.is_images && took < UNTOLD && self.told == Told::Nothing;
+        if self.told == Told::End || is_untold {
             return;
         }
         let begun = std::mem::replace(&mut self.told, Told::End) == Told::Beginning;
@@ -279,7 +323,6 @@ impl Waiting<'_> {
                 if !begun {
                     self.steps.begin("setup");
                 }
-                let took = Duration::from_millis(status.setup.duration_ms.unwrap_or_default());
                 self.steps.finish_after("succeeded", took);
             }
             _ if begun => self.steps.finish(""),
@@ -291,12 +334,17 @@ impl Waiting<'_> {
     async fn ended(&mut self, sandbox: &Sandbox) -> Result<Ready> {
         let name = self.name;
         let boot = read_boot_record(self.engine, &sandbox.container.id).await?;
+        // Who comes later is told its last words, where it failed.
+        if let Some(boot) = &boot
+            && (self.anew || self.told != Told::Nothing)
+        {
+            self.show_stored(&sandbox.container.id, &boot.status).await;
+        }
+        self.end_line();
         if let Some(boot) = &boot
             && boot.status.outcome == Some(Outcome::SetupFailed)
         {
-            if self.told == Told::Nothing {
-                self.steps.begin("setup");
-            }
+            self.begin_setup();
             self.steps.fail("failed");
             return Err(setup_failed(name, boot, self.unshown(&boot.status)));
         }
@@ -304,7 +352,7 @@ impl Waiting<'_> {
             && boot.status.setup.state == SetupState::Succeeded
             && (self.anew || self.told != Told::Nothing)
         {
-            self.finish_setup(&boot.status, sandbox);
+            self.finish_setup(&boot.status);
         }
         let code = sandbox.container.exit_code;
         if sandbox.container.state == ContainerState::Exited && code == 0 {
@@ -339,6 +387,7 @@ impl Waiting<'_> {
     }
 
     fn not_ready(&mut self, waited: Duration) -> Error {
+        self.end_line();
         self.steps.fail("");
         let name = self.name;
         Error::new(
@@ -346,6 +395,14 @@ impl Waiting<'_> {
             format!("sandbox \"{name}\" is not ready after {}", amika_core::text::human_duration(waited)),
         )
         .hint(format!("it stays and goes on by itself: `amika sandbox logs -f {name}`, `amika sandbox inspect {name}`"))
+    }
+}
+
+/// Ends at a moment; without one never.
+async fn past(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -373,9 +430,16 @@ pub fn now() -> u64 {
 pub fn cmd_exited(name: &str, boot: &BootRecord, code: i64) -> Error {
     let cmd = &boot.status.cmd;
     let program = cmd.argv0.as_deref().unwrap_or_default();
-    let how = match cmd.signal {
-        Some(signal) => format!("was ended by signal {signal}"),
-        None => format!("ended with exit code {code}"),
+    let how = match (cmd.signal, cmd.started_at, code) {
+        (Some(signal), ..) => format!("was ended by signal {signal}"),
+        // Amikad's own word for why one was not started.
+        (None, None, 127) => {
+            "was not found in the sandbox, and did not run (exit code 127)".to_owned()
+        }
+        (None, None, 126) => {
+            "is nothing that can be executed, and did not run (exit code 126)".to_owned()
+        }
+        _ => format!("ended with exit code {code}"),
     };
     Error::new(
         Kind::CmdExited,

@@ -136,7 +136,7 @@ async fn make(engine: &Sandboxes, sandbox: &Sandbox, image: &str, taken: HostPor
         let id = engine
             .recreate_container(&old.id, &next, image, &labels, &ports)
             .await?;
-        match engine.start_container(&id).await {
+        match ports::start_again(engine, &id, &ports).await {
             Ok(()) => return Ok(()),
             Err(EngineError::PortTaken {
                 port: Some(port),

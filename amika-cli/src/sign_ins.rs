@@ -10,7 +10,6 @@ use amika_core::credential::{
     compare_tokens, newer, take,
 };
 use amika_core::label::{SandboxId, SandboxRecord};
-use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
 use crate::create::HostFile;
@@ -160,8 +159,6 @@ fn is_mounted(sandbox: &Sandbox, target: &str) -> bool {
 const BUSY: Duration = Duration::from_secs(2);
 /// More than the names of all agents.
 const MAX_ADDED: usize = 4096;
-/// So many sandboxes are asked at once.
-const AT_ONCE: usize = 16;
 
 /// What a sandbox's state volume says of the sign-ins that it was given since it was made. Whoever is
 /// root in it can write there: only what is signed was noted by this user's `amika`.
@@ -257,7 +254,7 @@ pub async fn warn_of_other_copies(
         let is_own = || key.has_signed(&container.labels);
         (is_other && is_own()).then_some((container, &record.record))
     });
-    let held = stream::iter(running.map(async |(container, record)| {
+    let held = crate::fan_out::in_order(running.map(async |(container, record)| {
         let labelled = || record.credentials.iter().copied().collect();
         let all_known = renewing
             .iter()
@@ -271,8 +268,6 @@ pub async fn warn_of_other_copies(
         };
         (container.name.as_str(), agents)
     }))
-    .buffered(AT_ONCE)
-    .collect::<Vec<_>>()
     .await;
     if let Some(warning) = other_copies(renewing, &held) {
         out.warn(&warning);

@@ -125,7 +125,8 @@ async fn make(job: &mut Job<'_>, out: &dyn Progress, steps: &mut Steps) -> Resul
     for _ in 0..MAX_ROUNDS {
         // Since the mounts were looked at, images were built and files copied.
         overlay::refuse_planned(job.plan.name.as_str(), &job.plan.container.mounts)?;
-        let port = match engine.start_container(&id).await {
+        let places = job.plan.bindings.iter().map(Binding::host);
+        let port = match ports::start(engine, &id, places).await {
             Err(EngineError::PortTaken {
                 port: Some(port),
                 message,

@@ -10,10 +10,50 @@ use amika_core::service::{HostPort, PortProbe};
 use super::{Holder, in_use, is_taken, place, probing};
 use crate::error::{Error, Kind};
 use crate::sandboxes::Sandboxes;
-use amika_engine::PublishedPort;
+use amika_engine::{EngineError, PublishedPort};
 
 /// How often the operating system is asked for a port that nothing else here has.
 const EPHEMERAL_TRIES: usize = 64;
+
+/// Starts a container that publishes these ports.
+///
+/// Podman before 5 takes the way to a port of loopback from the container that has it when it refuses that port to another
+/// one: so it is asked for none that is taken, and one start of this user's follows the other, since ports that are free
+/// for both would be taken for the second.
+///
+/// # Errors
+/// [`EngineError::PortTaken`], and the engine's others.
+pub async fn start(
+    engine: &Sandboxes,
+    container: &str,
+    places: impl Iterator<Item = HostPort>,
+) -> Result<(), EngineError> {
+    if !engine.is_local() || !engine.is_podman().await? {
+        return engine.start_container(container).await;
+    }
+    // Without a place for locks it is tried all the same.
+    let _turn = engine.locks().wait("start").await.ok();
+    let mut places = places;
+    match probing(true, |probe| places.find(|place| is_taken(probe, *place))) {
+        Some(taken) => Err(EngineError::PortTaken {
+            port: Some(taken.port.get()),
+            message: format!("host port {taken} is in use"),
+        }),
+        None => engine.start_container(container).await,
+    }
+}
+
+/// As [`start`], of a container that was made already.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_again(
+    engine: &Sandboxes,
+    container: &str,
+    requests: &[PublishedPort],
+) -> Result<(), EngineError> {
+    start(engine, container, requests.iter().filter_map(place)).await
+}
 
 /// The first of a stopped sandbox's ports that something else has, given the number in the engine's
 /// answer, or none when all of them are to be looked at.

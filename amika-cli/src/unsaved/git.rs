@@ -66,6 +66,16 @@ impl self::Clone {
             .map_or(true, |counts| *counts != Counts::default())
     }
 
+    /// Whether `amika sandbox pull` would bring some of it: it brings commits, and needs the git inside.
+    pub fn has_commits(&self) -> bool {
+        self.told.as_ref().is_ok_and(|counts| counts.commits > 0)
+    }
+
+    /// Whether there may be files in it that only a copy brings.
+    pub fn has_files(&self) -> bool {
+        self.told.as_ref().map_or(true, |counts| counts.files > 0)
+    }
+
     /// Whether it is known that there is something.
     pub fn is_known(&self) -> bool {
         self.told.is_ok() && self.is_in_the_way()
@@ -111,6 +121,19 @@ pub fn unknown(place: &str, why: &str) -> self::Clone {
     self::Clone {
         place: place.to_owned(),
         told: Err(why.to_owned()),
+    }
+}
+
+/// One in which so much was counted.
+#[cfg(test)]
+pub fn counted(place: &str, commits: usize, files: usize) -> self::Clone {
+    self::Clone {
+        place: place.to_owned(),
+        told: Ok(Counts {
+            commits,
+            files,
+            ..Counts::default()
+        }),
     }
 }
 
@@ -406,7 +429,8 @@ mod tests {
             let child = git.stdin(pipe()).stdout(pipe()).stderr(pipe()).spawn();
             let mut child = child.expect("git");
             let stdin = child.stdin.take();
-            stdin.expect("a pipe").write_all(&input).expect("written");
+            // One that reads nothing may have ended by then.
+            let _ = stdin.expect("a pipe").write_all(&input);
             let output = child.wait_with_output().expect("an end");
             Ok(Told {
                 code: output.status.code().map_or(1, i64::from),

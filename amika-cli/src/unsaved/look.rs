@@ -43,6 +43,23 @@ pub struct Look {
     pub is_copy: bool,
 }
 
+/// What an engine makes of a file's time in an archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Times {
+    /// The second in which it was written.
+    Kept,
+    /// The nearest second, which may be the one after it: Podman's.
+    Rounded,
+}
+
+impl Times {
+    /// When a file may have been written, by its time in an archive.
+    fn of(self, told: i64) -> impl Iterator<Item = i64> + Clone {
+        let second = (self == Self::Rounded).then(|| told.saturating_sub(1));
+        std::iter::once(told).chain(second)
+    }
+}
+
 /// What was seen there.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Seen {
@@ -78,18 +95,18 @@ impl Seen {
 impl Look {
     /// Looks through an archive of the place, as the engine makes it: each name begins with the place's
     /// own.
-    pub fn through(&self, archive: impl Read) -> Seen {
+    pub fn through(&self, archive: impl Read, times: Times) -> Seen {
         let mut seen = Seen::default();
-        seen.is_whole = self.read(archive, &mut seen).is_ok();
+        seen.is_whole = self.read(archive, times, &mut seen).is_ok();
         seen
     }
 
-    fn read(&self, archive: impl Read, seen: &mut Seen) -> io::Result<()> {
+    fn read(&self, archive: impl Read, times: Times, seen: &mut Seen) -> io::Result<()> {
         for entry in tar::Archive::new(archive).entries()? {
             let mut entry = entry?;
             let path = entry.path()?.into_owned();
             let inner: PathBuf = path.components().skip(1).collect();
-            if !self.is_work(&mut entry, &inner)? {
+            if !self.is_work(&mut entry, &inner, times)? {
                 continue;
             }
             match inner.components().next() {
@@ -113,7 +130,12 @@ impl Look {
         !self.is_copy && in_home.is_ok_and(work::is_cache)
     }
 
-    fn is_work<R: Read>(&self, entry: &mut Entry<'_, R>, inner: &Path) -> io::Result<bool> {
+    fn is_work<R: Read>(
+        &self,
+        entry: &mut Entry<'_, R>,
+        inner: &Path,
+        times: Times,
+    ) -> io::Result<bool> {
         let place = self.place.join(inner);
         if !inner.as_os_str().is_empty() && self.beneath.iter().any(|at| place.starts_with(at)) {
             return Ok(false);
@@ -131,13 +153,13 @@ impl Look {
                 let made = i64::try_from(*made).unwrap_or(i64::MAX);
                 Ok(!self.is_cache(inner) && archive::modified(entry)? >= made)
             }
-            Rule::NotCopied(manifest) => is_new(entry, kind, inner, manifest),
+            Rule::NotCopied(manifest) => is_new(entry, kind, inner, manifest, times),
             Rule::NotBegun(manifest, at) => {
                 let in_home = at.join(inner);
                 Ok(!self.is_cache(inner)
                     && match settings(entry, kind, &in_home)? {
-                        Some(content) => is_set(entry, &content, &in_home, manifest)?,
-                        None => is_new(entry, kind, &in_home, manifest)?,
+                        Some(content) => is_set(entry, &content, &in_home, manifest, times)?,
+                        None => is_new(entry, kind, &in_home, manifest, times)?,
                     })
             }
         }
@@ -165,14 +187,16 @@ fn is_set<R: Read>(
     content: &[u8],
     in_home: &Path,
     manifest: &Manifest,
+    times: Times,
 ) -> io::Result<bool> {
     if work::are_empty_settings(content) {
         return Ok(false);
     }
     let mut hash = Hashing::new(content);
     io::copy(&mut hash, &mut io::sink())?;
-    let modified = archive::modified(entry)?;
-    Ok(!manifest.has_file(in_home, entry.size(), modified, Some(&hash.finish())))
+    let (size, content) = (entry.size(), hash.finish());
+    let mut times = times.of(archive::modified(entry)?);
+    Ok(!times.any(|modified| manifest.has_file(in_home, size, modified, Some(&content))))
 }
 
 /// Whether a copy did not have this.
@@ -181,6 +205,7 @@ fn is_new<R: Read>(
     kind: EntryType,
     inner: &Path,
     manifest: &Manifest,
+    times: Times,
 ) -> io::Result<bool> {
     if kind == EntryType::Symlink {
         let target = entry.link_name_bytes().unwrap_or_default().into_owned();
@@ -191,7 +216,12 @@ fn is_new<R: Read>(
         return Ok(kind == EntryType::Link && !manifest.has_link(inner, &second_name(entry)));
     }
     let (size, modified) = (entry.size(), archive::modified(entry)?);
-    if manifest.has_file(inner, size, modified, None) {
+    let times = times.of(modified);
+    let is_listed = |content: Option<&[u8]>| {
+        let mut times = times.clone();
+        times.any(|modified| manifest.has_file(inner, size, modified, content))
+    };
+    if is_listed(None) {
         return Ok(false);
     }
     if !manifest.needs_content(modified) {
@@ -199,13 +229,16 @@ fn is_new<R: Read>(
     }
     let mut hash = Hashing::new(entry);
     io::copy(&mut hash, &mut io::sink())?;
-    Ok(!manifest.has_file(inner, size, modified, Some(&hash.finish())))
+    Ok(!is_listed(Some(&hash.finish())))
 }
 
-/// How a list has the first name of a file that has two: no symbolic link leads to such a target.
+/// How a list has the first name of a file that has two: no symbolic link leads to such a target. What archives call the
+/// place itself is no part of it: Podman calls that of a container that does not run by no name.
 fn second_name<R: Read>(entry: &Entry<'_, R>) -> Vec<u8> {
     let first = entry.link_name_bytes().unwrap_or_default();
-    [b"\0", &*first].concat()
+    let first = Path::new(std::ffi::OsStr::from_bytes(&first));
+    let inner: PathBuf = first.components().skip(1).collect();
+    [b"\0", inner.as_os_str().as_bytes()].concat()
 }
 
 /// The list of what is in an archive of a place, as the engine makes it; whatever is written from that second on, since
@@ -294,7 +327,7 @@ mod tests {
     }
 
     fn names(look: &Look, entries: &[Of<'_>]) -> Vec<String> {
-        let seen = look.through(archive(entries).as_slice());
+        let seen = look.through(archive(entries).as_slice(), Times::Kept);
         assert_eq!((seen.is_whole, seen.itself), (true, None));
         seen.names.into_iter().collect()
     }
@@ -317,11 +350,11 @@ mod tests {
         let entries = [("workspace/", 1, ""), ("workspace/a", 1, "x")];
         let mut cut = archive(&entries);
         cut.truncate(2 * 512 + 100);
-        let seen = look(Rule::Everything, &[]).through(cut.as_slice());
+        let seen = look(Rule::Everything, &[]).through(cut.as_slice(), Times::Kept);
         assert_eq!((seen.is_whole, seen.names.len()), (false, 1));
-        let seen = look(Rule::WrittenSince(2), &[]).through(cut.as_slice());
+        let seen = look(Rule::WrittenSince(2), &[]).through(cut.as_slice(), Times::Kept);
         assert_eq!((seen.is_whole, seen.is_work()), (false, false));
-        let seen = look(Rule::Everything, &[]).through(&b"garbage"[..]);
+        let seen = look(Rule::Everything, &[]).through(&b"garbage"[..], Times::Kept);
         assert_eq!((seen.is_whole, seen.is_work()), (false, false));
     }
 
@@ -329,7 +362,10 @@ mod tests {
     fn a_workspace_that_is_something_else_now_is_work() {
         let look = look(Rule::Everything, &[]);
         for (content, itself) in [("-> w2", "a link to w2"), ("x", "a file with new content")] {
-            let seen = look.through(archive(&[("workspace", 1, content)]).as_slice());
+            let seen = look.through(
+                archive(&[("workspace", 1, content)]).as_slice(),
+                Times::Kept,
+            );
             assert_eq!(seen.itself.as_deref(), Some(itself));
             assert!(seen.is_work() && seen.is_whole);
         }
@@ -394,7 +430,7 @@ mod tests {
         let (_, manifest) = Manifest::from_file(&manifest.into_file("/x")).expect("a manifest");
         let look = look(Rule::NotCopied(manifest), &[]);
         assert!(names(&look, &[("workspace", 9, "ab")]).is_empty());
-        let seen = look.through(archive(&[("workspace", 10, "ab")]).as_slice());
+        let seen = look.through(archive(&[("workspace", 10, "ab")]).as_slice(), Times::Kept);
         assert_eq!(seen.itself.as_deref(), Some("a file with new content"));
     }
 
@@ -432,11 +468,42 @@ mod tests {
             assert_eq!(names(&look, &[changed]), [name], "{changed:?}");
         }
         let look = of(hard("workspace/b", "workspace/a"));
-        let seen = |name, first| look.through(hard(name, first).as_slice()).is_work();
+        let seen = |name, first| {
+            look.through(hard(name, first).as_slice(), Times::Kept)
+                .is_work()
+        };
         assert!(!seen("workspace/b", "workspace/a"));
+        assert!(!seen("data/b", "data/a") && seen("data/b", "data/c"));
         assert!(seen("workspace/b", "workspace/c") && seen("workspace/c", "workspace/a"));
         let cut = &archive(&entries)[..1500];
         assert!(list(cut, 100).is_err());
+    }
+
+    #[test]
+    fn a_time_that_was_rounded_up_makes_no_work_and_hides_none() {
+        let mut manifest = Manifest::begin(100);
+        manifest.add_file(Path::new("old"), 2, 50, None);
+        // Written in the second before the copy was begun: of the file with that time the content is asked for.
+        manifest.add_file(Path::new("young"), 2, 99, Some(&Sha256::digest(b"ab")));
+        manifest.close();
+        let look = look(Rule::NotCopied(manifest), &[]);
+        let is_work =
+            |entry: Of<'_>, times| look.through(archive(&[entry]).as_slice(), times).is_work();
+        for (path, told, content, kept, rounded) in [
+            ("workspace/old", 50, "ab", false, false),
+            ("workspace/old", 51, "ab", true, false),
+            ("workspace/old", 49, "ab", true, true),
+            ("workspace/old", 52, "ab", true, true),
+            ("workspace/old", 51, "abc", true, true),
+            ("workspace/young", 99, "ab", false, false),
+            ("workspace/young", 100, "ab", true, false),
+            // Written anew, with the same size, as soon as the copy was there.
+            ("workspace/young", 100, "cd", true, true),
+        ] {
+            let entry = (path, told, content);
+            assert_eq!(is_work(entry, Times::Kept), kept, "{entry:?}");
+            assert_eq!(is_work(entry, Times::Rounded), rounded, "{entry:?}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use amika_core::label::{Kind, ResourceRecord, key};
 use amika_core::untrusted::Untrusted;
 
 pub use amika_core::manifest::Manifest;
-use look::{Look, NAMED, Rule, Seen};
+use look::{Look, NAMED, Rule, Seen, Times};
 
 use crate::bridge;
 use crate::error::{self, Error, Result};
@@ -31,6 +31,8 @@ use amika_engine::{
 const LONGEST: Duration = Duration::from_secs(10);
 /// Where volumes of copies are put to look at them, each by its number.
 const COPY: &str = "/amika-copy-";
+/// What containers are made to run in which nothing runs.
+const NO_PROGRAM: &str = "/amika-runs-nothing";
 /// Bytes of manifests that are read: those of sixteen million files.
 const MANIFESTS: usize = 256 << 20;
 
@@ -265,14 +267,14 @@ fn refusal(
         },
     );
     let mut all = Vec::new();
-    let mut from = None;
+    let mut from: Vec<&Path> = Vec::new();
     for (place, seen) in found {
         let shown = place.display();
         if let Some(what) = &seen.itself {
             error = error.cause(format!("{shown} is {what}"));
             all.push(shown.to_string());
             // A link alone is not what it leads to.
-            from = from.or_else(|| place.parent());
+            from.extend(place.parent());
         } else if seen.is_work() {
             // The sandbox chose them.
             let mut names: Vec<String> = (seen.names.iter().take(NAMED))
@@ -284,8 +286,9 @@ fn refusal(
             error = error.cause(format!("in {shown}: {}", names.join(", ")));
             let names = seen.names.iter();
             all.extend(names.map(|name| place.join(name).display().to_string()));
-            from = from.or(Some(place));
+            from.push(place);
         } else {
+            from.push(place);
             error = error.cause(format!(
                 "{shown} could not be looked through in {} s",
                 LONGEST.as_secs()
@@ -295,14 +298,15 @@ fn refusal(
     for clone in clones {
         error = error.cause(clone.to_string());
         all.push(clone.place.clone());
+        let place = Path::new(&clone.place);
+        // One that is mounted nowhere is called by its volume.
+        from.extend((clone.has_files() && place.is_absolute()).then_some(place));
     }
-    if let Some(from) = from.or_else(|| found.first().map(|(place, _)| place.as_path())) {
-        error = error.hint(format!(
-            "`amika sandbox cp {} .` copies it out",
-            shell_quote(&format!("{name}:{}", from.display()))
-        ));
+    from.dedup();
+    if let Some(hint) = copy_out(name, &from) {
+        error = error.hint(hint);
     }
-    if has_commits {
+    if has_commits && clones.iter().any(git::Clone::has_commits) {
         error = error.hint(format!(
             "`amika sandbox pull {name}` brings its commits into the repository that it was made from"
         ));
@@ -313,6 +317,23 @@ fn refusal(
             "`amika sandbox delete --force{volumes} {name}` deletes it all the same"
         ))
         .detail("work", all)
+}
+
+/// How what is in these places is copied out.
+fn copy_out(name: &str, places: &[&Path]) -> Option<String> {
+    let commands = places.iter().take(NAMED).map(|place| {
+        let from = shell_quote(&format!("{name}:{}", place.display()));
+        format!("`amika sandbox cp {from} .`")
+    });
+    let mut commands: Vec<String> = commands.collect();
+    if places.len() > NAMED {
+        commands.push("and so on".to_owned());
+    }
+    match commands.as_slice() {
+        [] => None,
+        [one] => Some(format!("{one} copies it out")),
+        many => Some(format!("{} copy it out", many.join(", "))),
+    }
 }
 
 /// When the sandbox was made, in seconds since the Unix epoch, as its volumes tell; 0 where none does.
@@ -339,16 +360,19 @@ async fn image_volumes(
         return Ok(Vec::new());
     }
     let since = made(going);
-    // The engine fills one of a new container as it filled the sandbox's; Podman does so only at a start.
-    let like_new = if engine.is_podman().await? {
-        None
-    } else {
-        match helpers.with(&container.image_id, &[]).await {
-            Ok(helper) => Some(helper),
-            Err(EngineError::NotFound(_)) => None,
-            Err(error) => return Err(error.into()),
-        }
+    // The engine fills one of a new container as it filled the sandbox's.
+    let like_new = match helpers.with(&container.image_id, &[]).await {
+        Ok(helper) => Some(helper),
+        Err(EngineError::NotFound(_)) => None,
+        Err(error) => return Err(error.into()),
     };
+    if let Some(helper) = &like_new
+        && engine.is_podman().await?
+    {
+        // Podman does so when it is started, before it finds that there is no such program.
+        let refused = engine.start_container(helper).await;
+        tracing::debug!(?refused, "a container that runs nothing");
+    }
     let mut rules = Vec::new();
     for place in places {
         let rule = match &like_new {
@@ -482,7 +506,7 @@ async fn manifests(engine: &Sandboxes, container: &str) -> Result<Vec<(String, M
     Ok(manifests)
 }
 
-/// Containers that are never started, to look at volumes in: where something is mounted beneath a place, which may be
+/// Containers in which nothing ever runs, to look at volumes in: where something is mounted beneath a place, which may be
 /// as large as a host's disk, the place is looked at where that is not. What a killed `amika` leaves of them is found
 /// as that which fills a volume is.
 struct Helpers<'a> {
@@ -517,15 +541,19 @@ impl<'a> Helpers<'a> {
 
     /// One with these volumes, of whichever image there is; none without any.
     async fn of_any_image(&mut self, mounts: &[MountFacts]) -> Result<Option<String>> {
+        let mut refused = None;
         for image in self.engine.all_images().await? {
             match self.with(&image, mounts).await {
                 Ok(helper) => return Ok(Some(helper)),
-                // Somebody removed it since.
+                // Somebody removed it since, or it is being removed, or made.
                 Err(EngineError::NotFound(_)) => {}
+                Err(error @ (EngineError::Refused { .. } | EngineError::Conflict(_))) => {
+                    refused = Some(error);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(None)
+        refused.map_or(Ok(None), |error| Err(error.into()))
     }
 
     /// One with these volumes.
@@ -550,8 +578,8 @@ impl<'a> Helpers<'a> {
                 rand::random::<u32>()
             ),
             image: image.to_owned(),
-            entrypoint: Some(vec![path::AMIKAD.into()]),
-            cmd: Some(vec!["--version".into()]),
+            entrypoint: Some(vec![NO_PROGRAM.into()]),
+            cmd: Some(Vec::new()),
             labels: labels.to_labels(),
             network: "none".into(),
             mounts: mounts.iter().map(volume).collect(),
@@ -576,8 +604,13 @@ impl<'a> Helpers<'a> {
 
 async fn seen_in(engine: &Sandboxes, container: &str, look: Look) -> Result<Seen> {
     let place = look.place.to_string_lossy().into_owned();
+    let times = if engine.is_podman().await? {
+        Times::Rounded
+    } else {
+        Times::Kept
+    };
     let (reader, pump) = bridge::consume(engine.get_archive(container, &place));
-    let thread = tokio::task::spawn_blocking(move || look.through(reader));
+    let thread = tokio::task::spawn_blocking(move || look.through(reader, times));
     // Where the time is over, the reader finds the archive broken off.
     let pumped = tokio::time::timeout(LONGEST, pump).await;
     let seen = thread.await.unwrap_or_default();
@@ -637,7 +670,7 @@ mod tests {
             rule: Rule::NotCopied(manifest),
             is_copy: true,
         };
-        let untouched = look.through(archive.as_slice());
+        let untouched = look.through(archive.as_slice(), Times::Kept);
         assert!(untouched.is_whole && !untouched.is_work(), "{untouched:?}");
 
         // In the very second, and as large as it was.
@@ -650,7 +683,7 @@ mod tests {
         fs::rename(data.join("deep/old"), data.join("old")).expect("moved");
         fs::remove_file(data.join("link")).expect("removed");
         let (archive, _) = packed(&data, "data");
-        let changed = look.through(archive.as_slice());
+        let changed = look.through(archive.as_slice(), Times::Kept);
         let names = ["old", "young"].map(str::to_owned);
         assert_eq!(changed.names, BTreeSet::from(names));
     }
@@ -795,10 +828,14 @@ mod tests {
             is_copy: true,
         };
         let (archive, _) = packed(&file, "notes.txt");
-        assert!(!look.through(archive.as_slice()).is_work());
+        assert!(!look.through(archive.as_slice(), Times::Kept).is_work());
         fs::write(&file, "y").expect("written");
         let (archive, _) = packed(&file, "notes.txt");
-        assert!(look.through(archive.as_slice()).itself.is_some());
+        assert!(
+            look.through(archive.as_slice(), Times::Kept)
+                .itself
+                .is_some()
+        );
     }
 
     #[test]
@@ -828,12 +865,27 @@ mod tests {
             "/l could not be looked through in 10 s",
             "in /d: a, b, c, d, e, …",
             "/h/w is a link to w2",
-            "`amika sandbox cp x:/d .`",
-            "`amika sandbox pull x`",
+            "`amika sandbox cp x:/l .`, `amika sandbox cp x:/d .`, `amika sandbox cp x:/h .` copy it out",
             "`amika sandbox delete --force x`",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
+        assert!(!text.contains("sandbox pull"), "it brings no files: {text}");
+
+        // What `pull` brings, and what it does not.
+        let hints = |clone: git::Clone| refusal("x", &[], &[clone], true, true).hints.join("; ");
+        let commits = hints(git::counted("/w/app", 2, 0));
+        assert!(commits.contains("`amika sandbox pull x`"), "{commits}");
+        assert!(!commits.contains("sandbox cp"), "{commits}");
+        let files = hints(git::counted("/w/app", 0, 1));
+        assert!(!files.contains("sandbox pull"), "{files}");
+        assert!(files.contains("`amika sandbox cp x:/w/app .`"), "{files}");
+        let untold = hints(git::unknown("/w/app", "there is no git in the sandbox"));
+        assert!(!untold.contains("sandbox pull"), "{untold}");
+        assert!(untold.contains("`amika sandbox cp x:/w/app .`"), "{untold}");
+        let unmounted = hints(git::unknown("amika-git-x", "it is mounted nowhere"));
+        assert!(!unmounted.contains("sandbox cp"), "{unmounted}");
+
         let unknown = [("/l".into(), seen(&[], None, false))];
         let error = refusal("x", &unknown, &[], false, true);
         let text = format!("{error:?}");

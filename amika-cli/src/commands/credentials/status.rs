@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use amika_core::credential::{Agent, Newer, SignIn, Taken, Taking, Untaken};
-use futures_util::{StreamExt as _, stream};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -15,9 +14,6 @@ use crate::output::Table;
 use crate::sandbox::{self, Sandbox};
 use crate::sandboxes::Sandboxes;
 use crate::sign_ins::{self, Pair, Side};
-
-/// How many sandboxes are looked into at once.
-const AT_ONCE: usize = 16;
 
 /// A file on this machine and in a sandbox.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -174,8 +170,7 @@ async fn all(engine: &Sandboxes, app: &App) -> Result<()> {
             }
         }
     });
-    let read: Vec<(String, Result<Vec<Pair>>)> =
-        stream::iter(looks).buffered(AT_ONCE).collect().await;
+    let read: Vec<(String, Result<Vec<Pair>>)> = crate::fan_out::in_order(looks).await;
     let mut found = Vec::new();
     for (name, pairs) in read {
         match pairs {

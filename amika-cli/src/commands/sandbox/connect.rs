@@ -92,7 +92,8 @@ async fn rescue(
         rescue: true,
     };
     create::put(engine, container, &Upload::next_boot(&bare)).await?;
-    if let Err(error) = engine.start_container(container).await {
+    let requests = &sandbox.container.port_requests;
+    if let Err(error) = crate::ports::start_again(engine, container, requests).await {
         // Whoever starts it next must not find himself in a rescue.
         let usual = Upload::next_boot(&NextBoot::default());
         create::put(engine, container, &usual).await?;

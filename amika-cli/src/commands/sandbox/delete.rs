@@ -80,12 +80,19 @@ async fn delete_lost(
     if lost.is_empty() {
         return Err(error);
     }
-    if !args.force {
-        for lost in &lost {
-            lost.refuse(engine, args.volumes).await?;
+    let removing = async {
+        if !args.force {
+            for lost in &lost {
+                lost.refuse(engine, args.volumes).await?;
+            }
         }
-    }
-    let removed = lost::remove(engine, lost, args.volumes).await?;
+        lost::remove(engine, lost.clone(), args.volumes).await
+    };
+    // That its container is not there was so before: what the engine refuses has another cause.
+    let removed = removing.await.map_err(|mut error| {
+        error.is_engines = false;
+        error
+    })?;
     Ok(Done {
         kept_volumes: removed.kept,
         ..Done::new(name, "deleted")

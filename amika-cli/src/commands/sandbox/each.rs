@@ -1,7 +1,5 @@
 //! The same for several sandboxes at once, with one result a name.
 
-use futures_util::StreamExt as _;
-use futures_util::stream;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -11,10 +9,6 @@ use crate::error::{Error, Result};
 use crate::sandboxes::Sandboxes;
 use amika_core::text::shell_quote;
 use amika_engine::ContainerState;
-
-/// How many are worked on at once: an engine that is asked for hundreds of starts at once does none
-/// of them sooner.
-const AT_ONCE: usize = 16;
 
 /// What came of one name.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -85,10 +79,8 @@ pub(super) async fn run(
         Err(error) => Err(looked_at_again(&app.user, error, &[name]).await),
         done => done,
     };
-    let results: Vec<Result<Done>> = stream::iter(unique.iter().map(|name| work(name)))
-        .buffered(AT_ONCE)
-        .collect()
-        .await;
+    let results: Vec<Result<Done>> =
+        crate::fan_out::in_order(unique.iter().map(|name| work(name))).await;
     if let [_] = unique.as_slice() {
         // One name: its error is the command's error, told once.
         let done = results.into_iter().next().transpose()?;

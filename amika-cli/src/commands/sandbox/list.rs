@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use amika_core::contract::path;
 use amika_core::label::{Kind, Reading, key};
-use futures_util::{StreamExt as _, stream};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -28,8 +27,6 @@ const PHASE_TIMEOUT: Duration = Duration::from_secs(1);
 const LATE_TIMEOUT: Duration = Duration::from_millis(300);
 /// How long it may where only the relay is left.
 const RELAY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Sandboxes that are asked at once: an engine with thousands is not to be asked of all in one moment.
-const AT_ONCE: usize = 32;
 /// Exit codes of a sandbox that was stopped: they need no reading of why it ended.
 const STOPPED: [i64; 4] = [0, 130, 137, 143];
 
@@ -144,11 +141,7 @@ async fn rows(
             Listed { sandbox, details }
         }
     });
-    let views = stream::iter(views)
-        .buffered(AT_ONCE)
-        .collect::<Vec<_>>()
-        .await
-        .into_iter();
+    let views = crate::fan_out::in_order(views).await.into_iter();
     let gone = gone.iter().map(|lost| Listed {
         sandbox: SandboxView::of_lost(lost),
         details: sizes.map(|_| Details {

@@ -99,7 +99,7 @@ pub(super) async fn one(
             app.interrupt.cancel(),
         )
         .await?;
-        say_what_is_not_reached(engine, name, app).await;
+        say_what_is_amiss(engine, name, app).await;
     }
     Ok(Done {
         moved_ports: moved,
@@ -107,8 +107,8 @@ pub(super) async fn one(
     })
 }
 
-/// Warns of published ports that do not reach who listens on them now.
-async fn say_what_is_not_reached(engine: &Sandboxes, name: &str, app: &App) {
+/// Warns of an engine inside that is not up, and of published ports that do not reach who listens on them now.
+async fn say_what_is_amiss(engine: &Sandboxes, name: &str, app: &App) {
     // It may be gone, or have done its work: then there is nobody.
     let Ok(sandbox) = Sandbox::find(engine, name).await else {
         return;
@@ -119,6 +119,11 @@ async fn say_what_is_not_reached(engine: &Sandboxes, name: &str, app: &App) {
     let Ok(client) = sandbox.client(engine) else {
         return;
     };
+    if let Ok(status) = client.status().await
+        && let Some(warning) = crate::inner_engine::warning(&status.services, name)
+    {
+        app.out.warn(&warning);
+    }
     let published = &sandbox.container.ports;
     for warning in crate::listening::out_of_reach(&client, name, published).await {
         app.out.warn(&warning);
@@ -215,10 +220,10 @@ async fn started(
 
 /// Starts the container, unless the engine finds a port taken, which is returned.
 async fn try_start(engine: &Sandboxes, sandbox: &Sandbox) -> Result<Option<HostPort>> {
-    match engine.start_container(&sandbox.container.id).await {
+    let requests = &sandbox.container.port_requests;
+    match ports::start_again(engine, &sandbox.container.id, requests).await {
         Ok(()) => Ok(None),
         Err(EngineError::PortTaken { port, message }) => {
-            let requests = &sandbox.container.port_requests;
             let taken = port.and_then(|port| ports::requested(requests, Some(port), true));
             taken
                 .map(Some)

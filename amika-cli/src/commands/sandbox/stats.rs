@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::future::try_join_all;
 use futures_util::stream::{BoxStream, SelectAll};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -14,6 +13,7 @@ use crate::App;
 use crate::args::sandbox::StatsArgs;
 use crate::commands::{follow, interruptible};
 use crate::error::Result;
+use crate::fan_out;
 use crate::output::Table;
 use crate::sandbox::{self, Sandbox};
 use crate::sandboxes::Sandboxes;
@@ -99,7 +99,10 @@ async fn once(engine: &Sandboxes, watched: Vec<Watched>, app: &App) -> Result<()
             Err(error) => Err(error),
         }
     });
-    let samples: Vec<Sample> = try_join_all(looks).await?.into_iter().flatten().collect();
+    let samples = fan_out::in_order(looks).await.into_iter();
+    let samples: Vec<Sample> = samples
+        .filter_map(Result::transpose)
+        .collect::<Result<_, _>>()?;
     app.out.result(&samples, |out| table(&samples).write(out))
 }
 
@@ -107,6 +110,7 @@ async fn once(engine: &Sandboxes, watched: Vec<Watched>, app: &App) -> Result<()
 struct Live<'a> {
     engine: &'a Sandboxes,
     app: &'a App,
+    /// One stream for each sandbox that is shown, as `docker stats` has it: the engine tells of one at a time.
     samples: SelectAll<BoxStream<'a, Piece>>,
     /// What is shown, by container; none while its first sample is under way.
     latest: BTreeMap<String, Option<Sample>>,

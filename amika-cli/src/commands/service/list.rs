@@ -6,7 +6,6 @@ use amika_core::label::{Reading, SandboxRecord};
 use amika_core::port::Protocol;
 use amika_core::untrusted::Untrusted;
 use amika_core::wire::Listener;
-use futures_util::{StreamExt as _, stream};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -20,9 +19,6 @@ use crate::sandboxes::Sandboxes;
 use crate::view::{self, PortView};
 use amika_core::text::shell_quote;
 use amika_engine::{ContainerState, ContainerSummary};
-
-/// So many sandboxes are asked at once.
-const AT_ONCE: usize = 16;
 
 /// A service of a sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -121,7 +117,7 @@ async fn all(
         };
         (container, reading, heard)
     });
-    let asked: Vec<_> = stream::iter(asked).buffered(AT_ONCE).collect().await;
+    let asked = crate::fan_out::in_order(asked).await;
     let mut views = Vec::new();
     for (container, reading, heard) in asked {
         let mut services = services(&container, &reading.record);

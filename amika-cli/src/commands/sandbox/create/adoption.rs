@@ -52,7 +52,7 @@ impl Unreported {
             if engine.is_local() {
                 crate::overlay::refuse(&self.container.name, &self.container.mounts)?;
             }
-            engine.start_container(id).await?;
+            crate::ports::start_again(engine, id, &self.container.port_requests).await?;
         }
         Ok(())
     }

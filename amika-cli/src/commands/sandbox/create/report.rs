@@ -111,9 +111,13 @@ pub(super) async fn report(
             ));
         }
     }
-    if matches!(ready, Some(Ready::Running))
-        && let Ok(client) = sandbox.client(engine)
+    let is_ready = matches!(ready, Some(Ready::Running));
+    if let Some(status) = status.as_ref().filter(|_| is_ready)
+        && let Some(warning) = crate::inner_engine::warning(&status.services, name)
     {
+        app.out.warn(&warning);
+    }
+    if is_ready && let Ok(client) = sandbox.client(engine) {
         let published = &sandbox.container.ports;
         for warning in crate::listening::out_of_reach(&client, name, published).await {
             app.out.warn(&warning);
