@@ -83,6 +83,11 @@ struct App {
     user: Arc<User>,
 }
 
+/// The command line as it is parsed; tests hold the documentation against it.
+pub fn command() -> clap::Command {
+    <args::Cli as clap::CommandFactory>::command()
+}
+
 /// Runs the program.
 pub fn run() -> ExitCode {
     if commands::complete_a_word() {
