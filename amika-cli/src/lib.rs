@@ -13,57 +13,22 @@
     reason = "a command's future is made once a run: its size costs nothing worth a box"
 )]
 
-mod amikad;
 mod args;
-mod bridge;
 mod browser;
-mod certificates;
 mod commands;
-mod commits;
-mod cp;
-mod create;
-mod creator;
-mod daemon;
-mod delete;
-mod deliver;
 mod engine;
 mod environment;
-mod exec;
-mod fan_out;
-mod forward;
-mod host_path;
-mod image_labels;
-mod inject;
-mod inner_engine;
 mod interrupt;
-mod leftovers;
-mod listening;
-mod lock;
-mod lost;
-mod networks;
 mod output;
-mod overlay;
-mod ports;
-mod preset;
-mod proxy;
-mod pull;
-mod ready;
-mod reassign;
-mod registry;
-mod sandbox;
-mod sandboxes;
-mod seccomp;
-mod setid;
-mod sign_ins;
 mod terminal;
-mod trust;
-mod unreported;
-mod unsaved;
 mod usage;
-mod user_config;
-mod view;
 
-use amika_sandbox::error;
+use amika_sandbox::{
+    amikad, certificates, commits, cp, create, daemon, delete, error, exec, fan_out, forward,
+    host_path, inject, inner_engine, leftovers, listening, lock, lost, networks, overlay, ports,
+    preset, ready, reassign, sandbox, sandboxes, seccomp, setid, sign_ins, trust, unreported,
+    unsaved, user_config, view,
+};
 use std::process::ExitCode;
 use std::sync::Arc;
 

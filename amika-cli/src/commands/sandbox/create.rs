@@ -174,7 +174,10 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
             create::RepositoryView::of(facts, copy, args.new_branch.is_some())
         });
         let view = create::PlanView::of(&plan, repository, taken);
-        app.out.result(&view, |out| view.write(out))?;
+        app.out.result(&view, |out| {
+            let mut lines = view.lines().into_iter();
+            lines.try_for_each(|line| writeln!(out, "{line}"))
+        })?;
         return Ok(None);
     }
     let snapshot = match &source {
