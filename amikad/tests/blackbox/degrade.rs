@@ -29,6 +29,12 @@ fn a_random_user_gets_setup_and_cmd_as_itself() {
         .start("id -u; exit 3");
     let end = sandbox.wait();
     assert_eq!((end.code, end.stdout.as_str()), (3, "54321\n54321\n"));
+    // What it cannot keep is told once, with what to do.
+    assert_eq!(end.stderr.lines().count(), 1, "{end:?}");
+    assert!(
+        end.stderr.contains("user 54321 may not write /run/amikad"),
+        "{end:?}"
+    );
 }
 
 #[test]
