@@ -9,7 +9,10 @@ const QUIET: [&str; 2] = ["--env", "AMIKA_OPENCODE_WEB=0"];
 /// Makes, asks and removes a sandbox, each by a command that is prepared by `way`.
 fn works(stage: &Stage, way: impl Fn(&Sandbox<'_>, &str) -> Run) {
     let sandbox = stage.adopt(stage.name());
-    let setup = stage.script("setup.sh", "#!/bin/sh\nsleep 0.3\necho gate >/tmp/gate\n");
+    let setup = stage.script(
+        "setup.sh",
+        "#!/bin/sh\nsleep 0.3\necho gate >/tmp/gate\necho from setup\n",
+    );
     let name = sandbox.name.as_str();
     let create = format!(
         "sandbox create --name {name} --image {DEBIAN} {} --setup-script {setup} -- sleep infinity",
@@ -18,6 +21,8 @@ fn works(stage: &Stage, way: impl Fn(&Sandbox<'_>, &str) -> Run) {
     way(&sandbox, &create).output().ended(0, &["setup"]);
     let asked = way(&sandbox, &format!("sandbox exec {name} -- cat /tmp/gate")).output();
     assert_eq!((asked.code, asked.stdout_text().as_str()), (0, "gate\n"));
+    let log = way(&sandbox, &format!("sandbox logs {name}")).output();
+    assert_eq!((log.code, log.stdout_text().as_str()), (0, "from setup\n"));
     way(
         &sandbox,
         &format!("sandbox delete --force --volumes {name}"),

@@ -78,6 +78,7 @@ impl Engine {
                 options = options.until(until);
             }
             let events = engine.docker.events(Some(options.build()));
+            let events = engine.keeping_open(events);
             Ok::<_, EngineError>(events.map_err(EngineError::from_bollard))
         };
         asked

@@ -15,7 +15,7 @@ mod unseen;
 
 mod host_side;
 mod sandbox_side;
-mod times;
+pub mod times;
 mod transfer;
 
 pub use place::{InvalidPlace, Place};

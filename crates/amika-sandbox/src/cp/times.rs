@@ -22,10 +22,22 @@ pub async fn give(
     at: &str,
     odd: &OddTimes,
 ) -> Result<usize> {
-    if odd.count == 0 || !sandbox.is_running() {
-        return Ok(odd.count);
+    if sandbox.is_running() {
+        give_in(engine, &sandbox.container.id, at, odd).await
+    } else {
+        Ok(odd.count)
     }
-    match run(engine, &sandbox.container.id, at, records(odd)).await {
+}
+
+/// As [`give`], in a container that was just started.
+///
+/// # Errors
+/// As [`give`].
+pub async fn give_in(engine: &Sandboxes, container: &str, at: &str, odd: &OddTimes) -> Result<usize> {
+    if odd.count == 0 {
+        return Ok(0);
+    }
+    match run(engine, container, at, records(odd)).await {
         Ok(0) => Ok(odd.count - odd.known.len()),
         // One that was made by an earlier amika knows no such thing; or it ended meanwhile.
         Ok(_) | Err(EngineError::Conflict(_)) => Ok(odd.count),

@@ -1,11 +1,11 @@
 //! Carrying a plan out, each step with its undo. The first start is the commit point.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use amika_core::label::{Kind, key};
 use amika_core::service::{Binding, HostPort, MAX_ROUNDS, ResolveError};
 
-use super::copy::copy_all;
+use super::copy::{copy_all, give_times};
 use super::fill::{Expected, Filled, fill};
 use super::misfit;
 use super::plan::Plan;
@@ -118,7 +118,8 @@ async fn make(job: &mut Job<'_>, out: &dyn Progress, steps: &mut Steps) -> Resul
         steps.finish(&summary);
         steps.begin("start");
     }
-    copy_all(engine, &job.plan, &id, agent, false, out).await?;
+    let mut untimely = BTreeMap::new();
+    copy_all(engine, &job.plan, &id, agent, false, &mut untimely, out).await?;
     // The probe of a port and its use are two moments: the engine's answer decides. On a conflict
     // the container is made again with another port; its volumes stay as they were filled.
     let mut refused = BTreeSet::new();
@@ -137,6 +138,7 @@ async fn make(job: &mut Job<'_>, out: &dyn Progress, steps: &mut Steps) -> Resul
             other => {
                 other.map_err(|error| start_failed(error, job))?;
                 steps.finish(job.plan.name.as_str());
+                give_times(engine, &id, untimely, out).await;
                 return Ok(());
             }
         };
@@ -149,7 +151,7 @@ async fn make(job: &mut Job<'_>, out: &dyn Progress, steps: &mut Steps) -> Resul
         id = create_container(job).await?;
         volume_root::prepare(engine, &job.plan, &id, agent).await?;
         put_all(job, &id, agent).await?;
-        copy_all(engine, &job.plan, &id, agent, true, out).await?;
+        copy_all(engine, &job.plan, &id, agent, true, &mut untimely, out).await?;
     }
     Err(Error::new(
         error::Kind::Conflict,
@@ -209,6 +211,7 @@ async fn clone(
         Ok(Filled {
             value: report,
             keeps_odd_times,
+            ..
         }) => {
             if has_odd_time && !keeps_odd_times {
                 out.warn("the clone: files of before 1970 or after 2262 did not get their time, and have one of 1970");

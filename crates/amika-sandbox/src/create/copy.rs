@@ -1,19 +1,21 @@
 //! Copies of host files, put into a sandbox before it starts: one tar stream each, never in memory.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::apply::put;
-use super::fill::{Expected, Filled, fill, untimely};
+use super::fill::{Expected, Filled, fill, untimely as words_of_untimely};
 use super::plan::Plan;
 use super::upload::Upload;
+use crate::cp::times;
 use crate::deliver::{self, Fault};
 use crate::error::{Error, Kind, Result};
 use crate::progress::Progress;
 use crate::sandboxes::Sandboxes;
 use crate::unsaved::Manifest;
 use amika_engine::{Existing, MountSpec};
-use amika_host::archive::{self, Modes, Report, TarOut, Top};
+use amika_host::archive::{self, Modes, OddTimes, Report, TarOut, Top};
 
 /// How many of the files that were left out are named.
 const NAMED: usize = 5;
@@ -40,7 +42,41 @@ pub enum What {
     EmptyVolume,
 }
 
-/// Makes all copies. `again` is for a container that was made anew: its volumes are filled already.
+/// Files of a copy that did not get their times from the engine.
+pub struct Untimely {
+    /// The flag that asks for the copy.
+    flag: String,
+    /// Where the names begin in the sandbox; none where nobody is to give them theirs.
+    at: Option<String>,
+    odd: OddTimes,
+}
+
+/// Gives the files of copies the times that the engine did not: amikad does, once it runs. It is said of those that did
+/// not get theirs.
+pub async fn give_times(
+    engine: &Sandboxes,
+    container: &str,
+    untimely: BTreeMap<usize, Untimely>,
+    out: &dyn Progress,
+) {
+    for Untimely { flag, at, odd } in untimely.into_values() {
+        let missing = match at {
+            Some(at) => times::give_in(engine, container, &at, &odd).await,
+            None => Ok(odd.count),
+        };
+        match missing {
+            Ok(0) => {}
+            missing => {
+                // It ended meanwhile, or the engine did: whoever waits for the sandbox tells of that.
+                let words = words_of_untimely(missing.unwrap_or(odd.count));
+                out.warn(&format!("{flag}: {words}"));
+            }
+        }
+    }
+}
+
+/// Makes all copies. `again` is for a container that was made anew: its volumes are filled already. What did not get its
+/// time is put into `untimely`, by the number of its copy.
 ///
 /// # Errors
 /// [`Kind::Invalid`] when a file of the host cannot be read; those of the engine.
@@ -50,6 +86,7 @@ pub async fn copy_all(
     container: &str,
     agent: (u32, u32),
     again: bool,
+    untimely: &mut BTreeMap<usize, Untimely>,
     out: &dyn Progress,
 ) -> Result<()> {
     for (number, copy) in plan.copies.iter().enumerate() {
@@ -80,6 +117,7 @@ pub async fn copy_all(
                 let sent = sent.map(|value| Filled {
                     value,
                     keeps_odd_times: false,
+                    at: Some(at.to_owned()),
                 });
                 (source, sent)
             }
@@ -89,7 +127,8 @@ pub async fn copy_all(
             }
             What::Directory(_) | What::EmptyVolume => continue,
         };
-        let manifest = tell(copy, source, sent, out)?;
+        let (manifest, late) = tell(copy, source, sent, out)?;
+        untimely.extend(late.map(|late| (number, late)));
         let noted = Upload::copied(number, manifest.into_file(&copy.target));
         put(engine, container, &noted).await?;
     }
@@ -126,16 +165,17 @@ fn pack(
     Ok((report, manifest))
 }
 
-/// Says how a copy went, and returns what it was made of.
+/// Says how a copy went, and returns what it was made of, and what of it did not get its time.
 fn tell(
     copy: &Copy,
     source: &Path,
     sent: Result<Filled<(Report, Manifest)>, Fault>,
     out: &dyn Progress,
-) -> Result<Manifest> {
+) -> Result<(Manifest, Option<Untimely>)> {
     let Filled {
         value: (report, manifest),
         keeps_odd_times,
+        at,
     } = match sent {
         Ok(made) => made,
         Err(Fault::Volume(error)) => return Err(error.into()),
@@ -163,14 +203,16 @@ fn tell(
             names.join(", ")
         ));
     }
-    if report.odd_times.count > 0 && !keeps_odd_times {
-        let words = untimely(report.odd_times.count);
-        out.warn(&format!("{}: {words}", copy.flag));
-    }
     if let Some(changes) = report.told_changes() {
         out.warn(&format!("{}: {changes}", copy.flag));
     }
-    Ok(manifest)
+    let is_late = report.odd_times.count > 0 && !keeps_odd_times;
+    let late = is_late.then(|| Untimely {
+        flag: copy.flag.clone(),
+        at,
+        odd: report.odd_times,
+    });
+    Ok((manifest, late))
 }
 
 /// Gives a new volume's root to the agent, unless the image's files are in it.

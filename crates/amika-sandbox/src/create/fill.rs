@@ -69,6 +69,8 @@ pub struct Filled<T> {
     pub value: T,
     /// Whether the files have times that no engine gives them: amikad unpacked it.
     pub keeps_odd_times: bool,
+    /// Where the names in the archive begin in the sandbox; none where other mounts are beneath, which stay as they are.
+    pub at: Option<String>,
 }
 
 /// The warning that so many files did not get their times.
@@ -89,10 +91,12 @@ pub async fn fill<T: Send + 'static>(
     expected: Expected,
     write: impl FnOnce(&str, &mut dyn Write) -> io::Result<T> + Send + 'static,
 ) -> Result<Filled<T>, Fault> {
-    let by = |keeps_odd_times| {
+    let by = |keeps_odd_times, at: Option<&str>| {
+        let at = at.map(str::to_owned);
         move |value| Filled {
             value,
             keeps_odd_times,
+            at,
         }
     };
     let volume = plan
@@ -106,7 +110,7 @@ pub async fn fill<T: Send + 'static>(
         && let Some(piped) = Piped::open(engine, plan, volume).await?
     {
         let written = piped.write(engine, move |to| write("", to)).await;
-        return written.map(by(true));
+        return written.map(by(true, None));
     }
     let Base { at, prefix } = engine.base(target).await?;
     let write = move |to: &mut dyn Write| write(&prefix, to);
@@ -117,10 +121,10 @@ pub async fn fill<T: Send + 'static>(
         let filler = Filler::make(engine, plan, volume, None).await?;
         let result = put(engine, filler.id(), &at, Existing::Replaced, write).await;
         filler.remove(engine).await?;
-        return result.map(by(false));
+        return result.map(by(false, None));
     }
     let put = put(engine, container, &at, Existing::Replaced, write).await;
-    put.map(by(false))
+    put.map(by(false, Some(&at)))
 }
 
 fn has_mount_beneath(mounts: &[MountSpec], target: &str) -> bool {
