@@ -13,55 +13,24 @@
     reason = "a command's future is made once a run: its size costs nothing worth a box"
 )]
 
-mod amikad;
 mod args;
-mod bridge;
 mod browser;
-mod certificates;
 mod commands;
-mod commits;
-mod cp;
-mod create;
-mod creator;
-mod daemon;
-mod delete;
-mod deliver;
 mod engine;
 mod environment;
-mod forward;
-mod host;
-mod host_path;
-mod image_labels;
-mod inject;
 mod interrupt;
-mod leftovers;
-mod listening;
-mod lock;
-mod lost;
-mod networks;
 mod output;
-mod overlay;
-mod ports;
-mod preset;
-mod proxy;
-mod pull;
-mod ready;
-mod reassign;
-mod registry;
-mod sandbox;
-mod seccomp;
-mod setid;
-mod sign_ins;
 mod terminal;
-mod trust;
-mod unreported;
-mod unsaved;
 mod usage;
-mod user_config;
-mod view;
 
-use amika_sandbox::error;
+use amika_sandbox::{
+    amikad, certificates, commits, cp, create, daemon, delete, error, exec, fan_out, forward,
+    host_path, inject, inner_engine, leftovers, listening, lock, lost, networks, overlay, ports,
+    preset, ready, reassign, sandbox, sandboxes, seccomp, setid, sign_ins, trust, unreported,
+    unsaved, user_config, view,
+};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use amika_host::machine::Machine;
 use clap::Parser as _;
@@ -69,15 +38,14 @@ use clap::Parser as _;
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::output::Printer;
-
-/// Environment variable that marks all that is made with the label `dev.amika.test`.
-const TEST_RUN: &str = "AMIKA_TEST_RUN";
+use crate::sandboxes::User;
 
 /// What every command is given.
 struct App {
     out: Printer,
     interrupt: Interrupt,
     machine: Machine,
+    user: Arc<User>,
 }
 
 /// The command line as it is parsed; tests hold the documentation against it.
@@ -117,12 +85,15 @@ pub fn run() -> ExitCode {
         let interrupt = Interrupt::install(overdue).map_err(|error| {
             Error::new(error::Kind::Failure, "signals cannot be caught").caused_by(&error)
         })?;
+        let machine = Machine::of_process();
+        let user = User::new(machine.clone(), Arc::new(out.clone()));
         commands::run(
             cli.command,
             App {
                 out: out.clone(),
                 interrupt,
-                machine: Machine::of_process(),
+                machine,
+                user: Arc::new(user),
             },
         )
         .await
@@ -162,20 +133,4 @@ fn start_tracing() {
         .with_writer(|| output::Traces)
         .with_target(true)
         .init();
-}
-
-/// Name of the test run that this process belongs to.
-fn test_run() -> Option<String> {
-    std::env::var(TEST_RUN).ok().filter(|name| !name.is_empty())
-}
-
-/// Label of the test run that this process belongs to.
-fn test_run_label() -> Option<(String, String)> {
-    test_run().map(|name| (amika_core::label::key::TEST.to_owned(), name))
-}
-
-/// Whether what bears these labels is this process's to tidy away: a test run tidies up after itself
-/// alone, so that runs go on side by side.
-fn may_tidy(labels: &std::collections::BTreeMap<String, String>) -> bool {
-    test_run().is_none_or(|run| labels.get(amika_core::label::key::TEST) == Some(&run))
 }

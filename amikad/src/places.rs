@@ -18,9 +18,12 @@ use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat, mkdirat};
 use nix::unistd::{Gid, Uid, fchownat, symlinkat};
 
 use crate::mounts::Mounts;
-use crate::say::{say, say_once};
+use crate::say::{say, say_once, say_unkept};
 use crate::sys::Identity;
 use crate::walk::{O_PATH_DIRECTORY, reach, reach_or_make};
+
+/// Amikad's own directories.
+pub(crate) const OWN: [&str; 3] = [path::RUN_DIR, path::STATE_DIR, path::LOG_DIR];
 
 /// Makes `directory` with what is missing above it. What is made is given to `owner`; so is what
 /// root owns from the home downwards, where engines make mount points as root.
@@ -34,7 +37,12 @@ pub(crate) fn make_directory(
         Err(error) => {
             // Where the agent led the way by a link of its own, the directory is as good, for the agent.
             if !directory.is_dir() {
-                say_once(format!("cannot make {}: {error}", directory.display()));
+                let message = format!("cannot make {}: {error}", directory.display());
+                if OWN.iter().any(|own| directory.starts_with(own)) {
+                    say_unkept(message);
+                } else {
+                    say_once(message);
+                }
             }
             None
         }

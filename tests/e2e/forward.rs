@@ -233,6 +233,51 @@ fn a_port_of_this_machine_that_is_taken_is_never_shared() {
 }
 
 #[test]
+fn a_port_that_the_sandbox_publishes_is_told_with_its_place_and_hinders_no_other() {
+    let stage = Stage::new();
+    let [published, near, other, moved] = free_ports();
+    let specs = [
+        format!("tcp:0.0.0.0:{published}"),
+        format!("tcp:127.0.0.1:{near}"),
+        format!("tcp:127.0.0.1:{other}"),
+        format!("tcp:0.0.0.0:{moved}"),
+    ];
+    let [elsewhere] = free_ports();
+    let ports = [
+        format!("{published}:{published}"),
+        format!("{near}:{near}"),
+        format!("{elsewhere}:{moved}"),
+    ];
+    let options: Vec<&str> = ports.iter().flat_map(|port| ["--port", port]).collect();
+    let sandbox = serving(&stage, &options, &specs);
+    let there = format!("127.0.0.1:{published} -> {published}/tcp  (perl)  (published)\n");
+    let running = forward(&sandbox, &[&published.to_string(), &other.to_string()]);
+    running.says(&there);
+    running.says(&format!("127.0.0.1:{other} -> {other}/tcp"));
+    for port in [published, other] {
+        assert_eq!(ask(port, "words").as_deref(), Some("WORDS"));
+    }
+    drop(running);
+
+    // Nobody is reached there: its server listens on loopback inside.
+    let refused = forward(&sandbox, &[&near.to_string()]).wait();
+    let at = format!("publishes {near}/tcp at 127.0.0.1:{near}");
+    refused.ended(4, &[&at, "nobody is reached there", "is free", "--any"]);
+    let all = forward(&sandbox, &["--all"]);
+    all.says(&there);
+    all.says(&format!("127.0.0.1:{other} -> {other}/tcp"));
+    all.warns(&format!("{near}/tcp is not forwarded"));
+    assert_eq!(ask(other, "words").as_deref(), Some("WORDS"));
+    drop(all);
+
+    let held = TcpListener::bind(("127.0.0.1", moved)).unwrap();
+    let refused = forward(&sandbox, &[&moved.to_string()]).wait();
+    let at = format!("the sandbox publishes {moved}/tcp at 127.0.0.1:{elsewhere}");
+    refused.ended(4, &["is in use by", &at]);
+    drop(held);
+}
+
+#[test]
 fn what_cannot_be_forwarded_is_told_with_what_to_do() {
     let stage = Stage::new();
     let [port] = free_ports();

@@ -80,9 +80,10 @@ impl Way {
                 } else {
                     self.document(target).to_string()
                 };
-                let body = match target.contains("/ports?follow") {
-                    true => format!("event: ports\ndata: {body}\n\n"),
-                    false => body,
+                let body = if target.contains("/ports?follow") {
+                    format!("event: ports\ndata: {body}\n\n")
+                } else {
+                    body
                 };
                 send(peer, "200 OK", body.as_bytes())
             }
@@ -210,7 +211,11 @@ fn send(peer: &mut TcpStream, status: &str, body: &[u8]) -> Option<()> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
 }
 
 fn unhex(text: &str) -> Vec<u8> {

@@ -10,6 +10,7 @@
 
 mod support;
 
+mod accounts;
 mod activity;
 mod agents;
 mod alone;
@@ -57,6 +58,7 @@ mod repositories;
 mod services;
 mod setup;
 mod texts;
+mod unknown_state;
 mod unsaved;
 mod volumes;
 mod wait;

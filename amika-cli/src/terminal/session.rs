@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use amika_core::contract::{self, path};
 use amika_core::hex::hex;
 use futures_util::StreamExt as _;
 use tokio::io::AsyncWriteExt as _;
@@ -14,16 +13,11 @@ use super::watch::Unwatched;
 use super::{Input, Output, RawMode, Signal, Signals, Target, Watch};
 use crate::daemon::Client;
 use crate::error::{Error, Kind, Result};
+use crate::exec::{Remote, Streams, kill};
 use crate::sandbox::Sandbox;
-use amika_engine::{Engine, EngineError, ExecOutput, ExecSession, ExecSpec};
+use crate::sandboxes::Sandboxes;
+use amika_engine::{EngineError, ExecOutput, ExecSession};
 
-/// Root by numbers: an image need not have a name for it.
-const ROOT: &str = "0:0";
-/// Exit code of `amikad kill` when there is no such process: not yet, or not any more.
-const NO_SUCH_PROCESS: i64 = 3;
-/// How often a process that is not there yet is looked for again, and how long between.
-const KILL_TRIES: u32 = 50;
-const KILL_PAUSE: Duration = Duration::from_millis(20);
 /// A new terminal has no process yet for a moment; the engine refuses to resize it.
 const RESIZE_TRIES: u32 = 20;
 const RESIZE_PAUSE: Duration = Duration::from_millis(10);
@@ -45,71 +39,6 @@ const UNHEARD: [(&str, Duration); 3] = [
     ("KILL", Duration::ZERO),
 ];
 
-/// What the program is tied to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Streams {
-    /// Standard input, output and error, each for itself and byte by byte.
-    Separate,
-    /// This process's terminal, in raw mode.
-    Terminal,
-}
-
-/// A program to run as somebody in a sandbox.
-#[derive(Clone, Debug)]
-pub(crate) struct Remote {
-    /// `exec-as` or `shell`, the verb of amikad that starts it.
-    pub(crate) verb: &'static str,
-    /// User name or number; none is the user that amikad runs CMD as.
-    pub(crate) user: Option<String>,
-    /// Directory to start in; none leaves it to amikad.
-    pub(crate) workdir: Option<String>,
-    /// Further environment.
-    pub(crate) env: Vec<(String, String)>,
-    /// Program and arguments; none for `shell`.
-    pub(crate) command: Vec<String>,
-    /// What it is tied to.
-    pub(crate) streams: Streams,
-}
-
-impl Remote {
-    /// The engine starts it through amikad as root: user, home, directory and environment are
-    /// amikad's to set, so that they come out right in an image that knows none of them.
-    pub(crate) fn spec(&self, id: &str) -> ExecSpec {
-        let mut command: Vec<String> = [path::AMIKAD, self.verb, "--id", id]
-            .map(str::to_owned)
-            .to_vec();
-        if let Some(user) = &self.user {
-            command.extend(["--user".to_owned(), user.clone()]);
-        }
-        if let Some(workdir) = &self.workdir {
-            command.extend(["--workdir".to_owned(), workdir.clone()]);
-        }
-        if !self.command.is_empty() {
-            command.push("--".to_owned());
-            command.extend(self.command.iter().cloned());
-        }
-        // Not as arguments: those are in the engine's events, and `ps` in the sandbox shows them.
-        let mut env: Vec<String> = self
-            .env
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        if !env.is_empty() {
-            let names: Vec<&str> = self.env.iter().map(|(name, _)| name.as_str()).collect();
-            env.push(format!("{}={}", contract::env::EXEC_ENV, names.join("=")));
-        }
-        let tty = self.streams == Streams::Terminal;
-        ExecSpec {
-            command,
-            env,
-            user: Some(ROOT.to_owned()),
-            tty,
-            size: if tty { super::size() } else { None },
-            stdin: true,
-        }
-    }
-}
-
 /// Runs a program until it ended and all it wrote is written; returns its exit code. Without an `input`
 /// it reads this process's.
 ///
@@ -117,7 +46,7 @@ impl Remote {
 /// Those of the engine and of this process's streams; [`Kind::Canceled`] when the user
 /// insisted and the program did not end.
 pub(crate) async fn run(
-    engine: &Engine,
+    engine: &Sandboxes,
     container: &str,
     remote: &Remote,
     input: Option<Input>,
@@ -151,7 +80,7 @@ pub(crate) struct Known {
 
 impl Known {
     /// A program in this sandbox, under a new id.
-    pub(crate) fn new(engine: &Engine, sandbox: &Sandbox) -> Self {
+    pub(crate) fn new(engine: &Sandboxes, sandbox: &Sandbox) -> Self {
         Self {
             id: new_id(),
             // Without a key of ours nobody can be told, and the program runs all the same.
@@ -169,7 +98,7 @@ fn new_id() -> String {
 /// # Errors
 /// As [`run`].
 pub(crate) async fn run_as(
-    engine: &Engine,
+    engine: &Sandboxes,
     container: &str,
     known: &Known,
     remote: &Remote,
@@ -177,7 +106,7 @@ pub(crate) async fn run_as(
     signals: &mut Signals,
     watch: &mut dyn Watch,
 ) -> Result<u8> {
-    let spec = remote.spec(&known.id);
+    let spec = remote.spec(&known.id, super::size());
     let _raw = match remote.streams {
         Streams::Terminal => Some(
             RawMode::enter()
@@ -234,7 +163,7 @@ pub(crate) async fn run_as(
 
 /// What is done to a program from outside while it runs.
 struct Control {
-    engine: Engine,
+    engine: Sandboxes,
     container: String,
     /// Amikad's id of the program.
     id: String,
@@ -389,7 +318,7 @@ async fn not_delivered(signal: Option<(tokio::time::Instant, Arc<AtomicBool>)>) 
 }
 
 /// Gives the remote terminal this one's size.
-async fn resize(engine: Engine, exec: String) {
+async fn resize(engine: Sandboxes, exec: String) {
     for _ in 0..RESIZE_TRIES {
         // Read anew each time: of two calls the later one must not bring an older size.
         let Some((rows, columns)) = super::size() else {
@@ -434,7 +363,7 @@ async fn feed(
 /// Writes what the program writes until it ends; returns its exit code. Tells `unheard` when
 /// nobody reads it any more, and throws the rest away.
 async fn drain(
-    engine: Engine,
+    engine: Sandboxes,
     exec: String,
     mut remote: std::pin::Pin<
         Box<dyn futures_util::Stream<Item = Result<ExecOutput, EngineError>> + Send>,
@@ -480,27 +409,6 @@ async fn drain(
 async fn leave_at(deadline: Option<(tokio::time::Instant, u8)>) -> u8 {
     sleep_until(deadline.map(|(at, _)| at)).await;
     deadline.map_or(TERMINATED, |(_, code)| code)
-}
-
-/// Signals a program and all of its process group.
-pub(crate) async fn kill(engine: &Engine, container: &str, id: &str, signal: &str) {
-    let spec = ExecSpec {
-        command: [path::AMIKAD, "kill", "--id", id, signal]
-            .map(str::to_owned)
-            .to_vec(),
-        user: Some(ROOT.to_owned()),
-        ..ExecSpec::default()
-    };
-    for _ in 0..KILL_TRIES {
-        match engine.run_exec(container, &spec).await {
-            Ok(NO_SUCH_PROCESS) => tokio::time::sleep(KILL_PAUSE).await,
-            Ok(_) => return,
-            Err(error) => {
-                tracing::debug!(signal, %error, "the signal was not delivered");
-                return;
-            }
-        }
-    }
 }
 
 fn broken(what: &str, error: &std::io::Error) -> Error {

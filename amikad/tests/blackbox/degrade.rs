@@ -29,6 +29,14 @@ fn a_random_user_gets_setup_and_cmd_as_itself() {
         .start("id -u; exit 3");
     let end = sandbox.wait();
     assert_eq!((end.code, end.stdout.as_str()), (3, "54321\n54321\n"));
+    // What it cannot keep is told once, with what to do.
+    let of_its_own = |line: &&str| line.contains("/amikad");
+    let told: Vec<&str> = end.stderr.lines().filter(of_its_own).collect();
+    assert_eq!(told.len(), 1, "{end:?}");
+    assert!(
+        told[0].contains("user 54321 may not write /run/amikad"),
+        "{end:?}"
+    );
 }
 
 #[test]

@@ -84,12 +84,12 @@ pub(super) async fn set(args: &SetArgs, app: &App) -> Result<u8> {
     match args.key {
         // What `get` prints is taken back.
         Key::Trust if args.values == [DEFAULT] => {
-            user_config::change(Change::Trust(None)).await?;
+            user_config::change(&app.machine, Change::Trust(None)).await?;
         }
         Key::Trust => {
             let trust: Trust = only_one(&args.values)?.parse().map_err(usage)?;
-            user_config::change(Change::Trust(Some(trust))).await?;
-            let environment = user_config::trust_of_environment()?;
+            user_config::change(&app.machine, Change::Trust(Some(trust))).await?;
+            let environment = user_config::trust_of_environment(&app.machine)?;
             if let Some(other) = environment.filter(|other| *other != trust) {
                 let variable = user_config::TRUST;
                 app.out.warn(&format!(
@@ -103,7 +103,7 @@ pub(super) async fn set(args: &SetArgs, app: &App) -> Result<u8> {
                 .iter()
                 .map(|value| entry(value))
                 .collect::<Result<_>>()?;
-            user_config::change(Change::Trusted(Some(&entries))).await?;
+            user_config::change(&app.machine, Change::Trusted(Some(&entries))).await?;
         }
     }
     told(args.key, app)
@@ -114,7 +114,7 @@ pub(super) async fn unset(args: &UnsetArgs, app: &App) -> Result<u8> {
         Key::Trust => Change::Trust(None),
         Key::Trusted => Change::Trusted(None),
     };
-    user_config::change(change).await?;
+    user_config::change(&app.machine, change).await?;
     told(args.key, app)
 }
 
@@ -126,11 +126,11 @@ fn told(key: Key, app: &App) -> Result<u8> {
 }
 
 fn look(key: Option<Key>, app: &App) -> Result<SettingsView> {
-    let config = user_config::read(&app.out)?;
-    let environment = user_config::trust_of_environment()?;
+    let config = user_config::read(&app.machine, &app.out)?;
+    let environment = user_config::trust_of_environment(&app.machine)?;
     let keys = key.map_or_else(|| Key::ALL.to_vec(), |key| vec![key]);
     Ok(SettingsView {
-        file: user_config::path().display().to_string(),
+        file: user_config::path(&app.machine).display().to_string(),
         settings: keys
             .into_iter()
             .map(|key| SettingView::of(key, &config, environment))

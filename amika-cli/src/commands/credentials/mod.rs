@@ -10,8 +10,8 @@ use amika_core::credential::Selection;
 use super::schema::{Output, document, either};
 use crate::App;
 use crate::args::credentials::Command;
+use crate::engine::looked_at_again;
 use crate::error::{Error, Kind, Result};
-use crate::sandbox::looked_at_again;
 
 /// What the verbs print with `-o json`.
 pub(super) fn outputs() -> Vec<(&'static str, Output)> {
@@ -34,7 +34,7 @@ pub(super) async fn run(command: Command, app: &App) -> Result<()> {
         Command::Pull(args) => Some(args.name.clone()),
     };
     match (dispatch(command, app).await, name) {
-        (Err(error), Some(name)) => Err(looked_at_again(error, &[&name]).await),
+        (Err(error), Some(name)) => Err(looked_at_again(&app.user, error, &[&name]).await),
         (result, _) => result,
     }
 }

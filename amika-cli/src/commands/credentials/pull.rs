@@ -38,9 +38,9 @@ struct Left {
 
 pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
     let selection = super::selection(args.credentials.as_deref(), Selection::all)?;
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     let sandbox = Sandbox::find_made(&engine, &args.name).await?;
-    let home = crate::host::home_dir();
+    let home = app.machine.home_dir();
     let pairs = sign_ins::read_both(&engine, &sandbox, &home).await?;
     let mut taking = sign_ins::taking(&pairs, args.force);
     let chosen: Vec<&Pair> = pairs

@@ -12,9 +12,8 @@ use crate::args::credentials::RefreshArgs;
 use crate::create::{self, Upload};
 use crate::error::{Error, Kind, Result};
 use crate::sandbox::Sandbox;
+use crate::sandboxes::Sandboxes;
 use crate::sign_ins::{self, Added, Pair};
-use crate::trust::RecordKey;
-use amika_engine::Engine;
 
 /// What `refresh` did.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -26,10 +25,10 @@ pub(super) struct Refreshed {
 }
 
 pub(super) async fn run(args: &RefreshArgs, app: &App) -> Result<()> {
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     let sandbox = Sandbox::find_made(&engine, &args.name).await?;
     let name = sandbox.name.clone();
-    let is_foreign = !sandbox.trust()?.follows_host_paths();
+    let is_foreign = !sandbox.trust(&engine)?.follows_host_paths();
     // What the sandbox and its labels say is no reason to copy a sign-in that it was never given.
     let given = sign_ins::agents_given(&engine, &sandbox).await?;
     if args.credentials.is_none() {
@@ -49,7 +48,7 @@ pub(super) async fn run(args: &RefreshArgs, app: &App) -> Result<()> {
     let selection = super::selection(args.credentials.as_deref(), || {
         Selection::of(given.iter().copied())
     })?;
-    let home = crate::host::home_dir();
+    let home = app.machine.home_dir();
     let found = create::find_credentials(&home, &selection, &[]);
     let pairs = sign_ins::read_both(&engine, &sandbox, &home).await?;
     let pair = |file| pairs.iter().find(|pair| pair.file == file);
@@ -110,7 +109,7 @@ pub(super) async fn run(args: &RefreshArgs, app: &App) -> Result<()> {
         .filter(|agent| is_foreign || !sandbox.record.credentials.contains(agent))
         .collect();
     if !added.is_empty() {
-        let note = Added::sign(added, &sandbox.record.id, &RecordKey::load()?);
+        let note = Added::sign(added, &sandbox.record.id, &engine.record_key()?);
         let note = Upload::added_credentials(&note);
         let archive = note.archive(owner).map_err(|error| {
             Error::new(Kind::Failure, "the note of the sign-ins cannot be packed").caused_by(&error)
@@ -190,7 +189,7 @@ fn no_sign_in(sandbox: &str, has: &BTreeSet<Agent>) -> Error {
 
 /// User and group of the agent, by the sandbox's own files: it may have taken on other numbers than
 /// the image's.
-async fn owner(engine: &Engine, sandbox: &Sandbox) -> Result<(u32, u32)> {
+async fn owner(engine: &Sandboxes, sandbox: &Sandbox) -> Result<(u32, u32)> {
     const LIMIT: usize = 1024 * 1024;
     let user = sandbox.record.user.as_deref().unwrap_or("0");
     let mut texts = Vec::new();

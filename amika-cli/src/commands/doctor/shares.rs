@@ -1,19 +1,15 @@
 //! What sandboxes share although each has limits of its own: the engine's memory, and the kernel's quotas of a user.
 
-use futures_util::{StreamExt as _, stream};
-
 use super::{Outcome, Report};
 use crate::error::Result;
 use crate::sandbox;
+use crate::sandboxes::Sandboxes;
 use amika_core::text::human_memory;
-use amika_engine::{ContainerState, Engine, SystemFacts};
-
-/// Sandboxes that are asked for their limits at the same time.
-const AT_ONCE: usize = 8;
+use amika_engine::{ContainerState, SystemFacts};
 
 /// Adds the limits on memory of all that run, and compares them with what there is.
 pub(super) async fn check_memory(
-    engine: &Engine,
+    engine: &Sandboxes,
     system: &SystemFacts,
     report: &mut Report,
 ) -> Result<()> {
@@ -22,16 +18,13 @@ pub(super) async fn check_memory(
         .into_iter()
         .map(|(container, _)| container)
         .filter(|container| container.state == ContainerState::Running);
-    let limits: Vec<Option<u64>> = stream::iter(running)
-        .map(|container| async move {
-            // One that went away meanwhile uses none.
-            let facts = engine.inspect_container(&container.id).await.ok()?;
-            Some(facts.limits.memory_bytes)
-        })
-        .buffer_unordered(AT_ONCE)
-        .filter_map(|found| async move { found })
-        .collect()
-        .await;
+    let asked = running.map(async |container| {
+        // One that went away meanwhile uses none.
+        let facts = engine.inspect_container(&container.id).await.ok()?;
+        Some(facts.limits.memory_bytes)
+    });
+    let limits = crate::fan_out::in_order(asked).await.into_iter();
+    let limits: Vec<Option<u64>> = limits.flatten().collect();
     let (result, message) = told(&limits, system.memory);
     let hint = (result == Outcome::Warning)
         .then_some("`amika sandbox stats` shows what each uses; stop those that you do not need, or make them with a lower `--memory`");

@@ -13,7 +13,7 @@ use crate::args::sandbox::AdoptArgs;
 use crate::commands::interruptible;
 use crate::error::{Error, Kind, Result};
 use crate::sandbox::Sandbox;
-use crate::trust::{RecordKey, Trust};
+use crate::trust::Trust;
 use crate::view;
 
 /// What came of one sandbox.
@@ -122,10 +122,10 @@ pub(super) async fn run(args: &AdoptArgs, app: &App) -> Result<()> {
             names.push(name);
         }
     }
-    let key = RecordKey::load()?;
+    let key = app.user.record_key()?;
     // All are looked at before one is adopted.
     let found: Vec<(Sandbox, Trust)> = interruptible(app, async {
-        let engine = crate::engine::connect().await?;
+        let engine = crate::engine::connect(&app.user).await?;
         let mut found = Vec::new();
         for name in names {
             let sandbox = Sandbox::find_whole(&engine, name).await?;

@@ -11,8 +11,9 @@ use crate::create::{self, Upload};
 use crate::error::{Error, Kind, Result};
 use crate::ready;
 use crate::sandbox::Sandbox;
+use crate::sandboxes::Sandboxes;
 use crate::terminal::{self, Remote, Signals, Streams};
-use amika_engine::{ContainerState, Engine};
+use amika_engine::ContainerState;
 
 /// Until amikad answers in a sandbox that runs neither setup nor CMD.
 const RESCUE_TIMEOUT: Duration = Duration::from_mins(1);
@@ -34,7 +35,7 @@ async fn attempt(args: &ConnectArgs, app: &App) -> Result<u8> {
     }
     let mut signals = install_signals(app)?;
     let prepared = async {
-        let engine = crate::engine::connect().await?;
+        let engine = crate::engine::connect(&app.user).await?;
         let sandbox = Sandbox::find_made(&engine, name).await?;
         Ok::<_, Error>((engine, sandbox))
     };
@@ -53,7 +54,7 @@ async fn attempt(args: &ConnectArgs, app: &App) -> Result<u8> {
 
 async fn shell(
     args: &ConnectArgs,
-    engine: &Engine,
+    engine: &Sandboxes,
     sandbox: &Sandbox,
     signals: &mut Signals,
 ) -> Result<u8> {
@@ -78,7 +79,7 @@ async fn shell(
 /// however that ended.
 async fn rescue(
     args: &ConnectArgs,
-    engine: &Engine,
+    engine: &Sandboxes,
     sandbox: &Sandbox,
     signals: &mut Signals,
     app: &App,
@@ -91,7 +92,8 @@ async fn rescue(
         rescue: true,
     };
     create::put(engine, container, &Upload::next_boot(&bare)).await?;
-    if let Err(error) = engine.start_container(container).await {
+    let requests = &sandbox.container.port_requests;
+    if let Err(error) = crate::ports::start_again(engine, container, requests).await {
         // Whoever starts it next must not find himself in a rescue.
         let usual = Upload::next_boot(&NextBoot::default());
         create::put(engine, container, &usual).await?;

@@ -44,13 +44,15 @@ pub(super) async fn run(args: &CpArgs, app: &App) -> Result<u8> {
         app.out
             .warn("as it is: git on this machine will run what its configuration names");
     }
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     let mut steps = app.out.steps_on_terminal();
     steps.begin("copy");
+    let input = || Box::new(std::io::stdin().lock()) as Box<dyn std::io::Read>;
+    let copied = cp::copy(&engine, &args.source, &args.destination, git, input);
     let copied = Copied {
         source: args.source.to_string(),
         destination: args.destination.to_string(),
-        report: match cp::copy(&engine, &args.source, &args.destination, git).await {
+        report: match copied.await {
             Ok(report) => report,
             Err(error) => {
                 steps.fail("");
@@ -158,7 +160,7 @@ async fn archive(name: &SandboxName, path: &str, app: &App) -> Result<u8> {
         return Err(usage("an archive is not written to a terminal")
             .hint("redirect it, such as `> files.tar` or `| tar -t`"));
     }
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     let mut pieces = std::pin::pin!(cp::download(&engine, name, path).await?);
     let output = Output::start();
     while let Some(piece) = pieces.next().await {

@@ -2,6 +2,8 @@
 
 mod adoption;
 mod report;
+mod request;
+mod trust;
 
 use std::collections::BTreeSet;
 
@@ -18,9 +20,8 @@ use report::report;
 use crate::App;
 use crate::args::sandbox::{ConnectArgs, CreateArgs};
 use crate::create::{
-    self, Job, MissingImage, Plan, Request, Settings, Source, Taken, TakenView, Upload,
+    self, Job, MissingImage, Plan, Request, Settings, Source, Taken, TakenView, Upload, Wanted,
 };
-use crate::daemon::UserKey;
 use crate::error::{Error, Kind, Result};
 use crate::lock::FileLock;
 use crate::networks::Choice;
@@ -28,9 +29,10 @@ use crate::output::Printer;
 use crate::ports;
 use crate::ready;
 use crate::sandbox::{Sandbox, State};
+use crate::sandboxes::Sandboxes;
 use crate::unreported::{self, Asked, Mark};
 use amika_core::text::shell_quote;
-use amika_engine::Engine;
+use amika_git as git;
 use amika_sandbox::progress::Steps;
 
 /// How often a made-up name may turn out to be taken.
@@ -146,7 +148,7 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
     let repository = source.as_ref().map(Source::label);
     let mut plan = create::plan(&name, &settings, &facts, repository.as_ref(), bindings);
     create::can_be_executed(&plan)?;
-    let home = crate::host::home_dir();
+    let home = app.machine.home_dir();
     let credentials = create::find_credentials(&home, &settings.credentials, &settings.mounts);
     for warning in &facts.sources.warnings {
         app.out.warn(warning);
@@ -167,12 +169,15 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
     }
     if args.dry_run {
         let repository = source.as_ref().map(|source| {
-            let copy = create::repository_copy(args);
+            let copy = repository_copy(args);
             let facts = source.repository.facts();
             create::RepositoryView::of(facts, copy, args.new_branch.is_some())
         });
         let view = create::PlanView::of(&plan, repository, taken);
-        app.out.result(&view, |out| view.write(out))?;
+        app.out.result(&view, |out| {
+            let mut lines = view.lines().into_iter();
+            lines.try_for_each(|line| writeln!(out, "{line}"))
+        })?;
         return Ok(None);
     }
     let snapshot = match &source {
@@ -186,7 +191,7 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
     if args.replace {
         replace(&engine, &name, app).await?;
     }
-    let token = UserKey::load()?.token(facts.id.as_str());
+    let token = engine.user_key()?.token(facts.id.as_str());
     let mark = Mark {
         asked: asked.fingerprint(&token, snapshot.as_ref()),
         id: facts.id.clone(),
@@ -217,7 +222,7 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
 }
 
 /// Takes the mark away of a sandbox that was unmade: its file would stay for ever.
-async fn forget_unmade(engine: &Engine, name: &SandboxName, lock: &FileLock) {
+async fn forget_unmade(engine: &Sandboxes, name: &SandboxName, lock: &FileLock) {
     let there = engine.inspect_container(name.as_str()).await;
     if there.is_err_and(|error| error.is_not_found()) {
         unreported::clear(lock);
@@ -241,11 +246,37 @@ fn tell_of_network(name: &SandboxName, settings: &Settings, network: &Choice, ap
     }
 }
 
+/// What of a work tree the flags ask for.
+fn repository_copy(args: &CreateArgs) -> git::Copy {
+    if args.no_clean {
+        git::Copy::Dirty {
+            include_ignored: args.include_ignored,
+        }
+    } else {
+        git::Copy::Clean
+    }
+}
+
+/// The repository that the flags ask for, if any.
+fn wanted_repository(args: &CreateArgs) -> Option<Wanted> {
+    let spec = args.git.clone()?;
+    Some(Wanted {
+        git: git::Request {
+            spec: Some(spec),
+            branch: args.branch.clone(),
+            new_branch: args.new_branch.clone(),
+            copy: repository_copy(args),
+        },
+        no_setup: args.no_setup,
+        has_script: args.setup_script.is_some(),
+    })
+}
+
 /// Reads the flags and the files that they name. One of these may be a pipe (`--env-file <(…)`), whose
 /// writer is waited for until the user has enough of it.
 async fn read_request(args: &CreateArgs, app: &App) -> Result<Request> {
     let args = args.clone();
-    let read = tokio::task::spawn_blocking(move || Request::from_args(&args));
+    let read = tokio::task::spawn_blocking(move || request::read(&args));
     tokio::select! {
         read = read => read.map_err(|stopped| {
             Error::new(Kind::Failure, "the flags cannot be read").caused_by(&stopped)
@@ -277,7 +308,7 @@ enum Prepared {
 
 /// What is known before anything is made.
 struct New {
-    engine: Engine,
+    engine: Sandboxes,
     name: SandboxName,
     lock: FileLock,
     source: Option<Source>,
@@ -290,7 +321,7 @@ struct New {
 
 /// A sandbox that was started, and that nobody was told of yet.
 struct Made {
-    engine: Engine,
+    engine: Sandboxes,
     name: SandboxName,
     lock: FileLock,
     /// What of the repository's configuration holds.
@@ -307,19 +338,24 @@ async fn prepare(
     app: &App,
     steps: &mut Steps,
 ) -> Result<Prepared> {
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     let (name, lock, unreported) = take_name(&engine, request, args).await?;
     create::refuse_remote_binds(&request.mounts, engine.is_local())?;
     create::refuse_conflicts(&request.mounts, None)?;
     create::refuse_missing_network(&engine, request.network.as_deref()).await?;
-    let mut source = create::open_repository(args, &app.machine, &app.out, steps).await?;
+    let mut source = match wanted_repository(args) {
+        Some(wanted) => {
+            Some(create::open_repository(&wanted, &app.machine, &app.out, steps).await?)
+        }
+        None => None,
+    };
     let clone = source.as_ref().map(Source::label);
     create::refuse_conflicts(
         &request.mounts,
         clone.as_ref().map(|clone| clone.name.as_str()),
     )?;
     let trust = match &mut source {
-        Some(source) => Some(create::settle_trust(args, request, source, &app.out).await?),
+        Some(source) => Some(trust::settle(args, request, &app.machine, source, &app.out).await?),
         None => None,
     };
     let no_config = RepoConfig::default();
@@ -340,7 +376,7 @@ async fn prepare(
     if let Some(warning) = create::rights_by_configuration(&settings) {
         app.out.warn(&warning);
     }
-    let asked = Asked::of(&settings, create::repository_copy(args));
+    let asked = Asked::of(&settings, repository_copy(args));
     if let Some(unreported) = unreported {
         unreported
             .must_be(&engine, &name, &asked, source.as_ref())
@@ -393,12 +429,12 @@ fn say_what_is_taken(taken: &TakenView, out: &Printer) {
 /// The name asked for, or a made-up one that is free, with its lock, and the sandbox of this name
 /// that nobody was told of.
 async fn take_name(
-    engine: &Engine,
+    engine: &Sandboxes,
     request: &Request,
     args: &CreateArgs,
 ) -> Result<(SandboxName, FileLock, Option<Unreported>)> {
     if let Some(name) = &request.name {
-        let lock = FileLock::take_name(name.as_str())?;
+        let lock = engine.locks().take_name(name.as_str())?;
         // Refused before an image is built or a repository read. What `--replace` replaces goes
         // only once all else is known to be good.
         if args.replace || args.dry_run {
@@ -418,9 +454,9 @@ async fn take_name(
         let name = SandboxName::generate(attempt, |n| rand::random_range(0..n));
         attempt += 1;
         let free = match engine.inspect_container(name.as_str()).await {
-            Err(error) if error.is_not_found() => FileLock::take_name(name.as_str()),
+            Err(error) if error.is_not_found() => engine.locks().take_name(name.as_str()),
             Ok(_) if attempt < NAME_TRIES => continue,
-            Ok(_) => FileLock::take_name(name.as_str()),
+            Ok(_) => engine.locks().take_name(name.as_str()),
             Err(error) => return Err(error.into()),
         };
         match free {
@@ -431,7 +467,7 @@ async fn take_name(
 }
 
 /// Deletes the sandbox of the same name, if there is one; its git volume stays.
-async fn replace(engine: &Engine, name: &SandboxName, app: &App) -> Result<()> {
+async fn replace(engine: &Sandboxes, name: &SandboxName, app: &App) -> Result<()> {
     let old = match Sandbox::find_any(engine, name.as_str()).await {
         Ok(old) => old,
         Err(error) if error.kind == Kind::NotFound => return Ok(()),

@@ -5,10 +5,11 @@ use amika_core::exec_limit;
 use super::out_of_memory;
 use crate::App;
 use crate::args::sandbox::ExecArgs;
+use crate::engine::looked_at_again;
 use crate::error::{Error, Kind, Result};
-use crate::sandbox::{Sandbox, looked_at_again};
+use crate::sandbox::Sandbox;
+use crate::sandboxes::Sandboxes;
 use crate::terminal::{self, Known, Remote, Signal, Signals, Streams, Unwatched};
-use amika_engine::Engine;
 
 pub(super) async fn run(args: &ExecArgs, app: &App) -> Result<u8> {
     own_failure(app, &args.name, attempt(args, app).await).await
@@ -29,7 +30,7 @@ async fn attempt(args: &ExecArgs, app: &App) -> Result<u8> {
     exec_limit::check(&args.command, pairs)
         .map_err(|error| Error::new(Kind::Invalid, error.to_string()))?;
     let mut signals = install_signals(app)?;
-    let (engine, sandbox) = find_running(&args.name, &mut signals).await?;
+    let (engine, sandbox) = find_running(app, &args.name, &mut signals).await?;
     let container = &sandbox.container.id;
     let user = args.user.clone().or_else(|| sandbox.record.user.clone());
     let (streams, mut env) = if args.tty {
@@ -63,9 +64,13 @@ async fn attempt(args: &ExecArgs, app: &App) -> Result<u8> {
 }
 
 /// Finds a sandbox that runs, unless the user breaks off.
-pub(super) async fn find_running(name: &str, signals: &mut Signals) -> Result<(Engine, Sandbox)> {
+pub(super) async fn find_running(
+    app: &App,
+    name: &str,
+    signals: &mut Signals,
+) -> Result<(Sandboxes, Sandbox)> {
     let prepared = async {
-        let engine = crate::engine::connect().await?;
+        let engine = crate::engine::connect(&app.user).await?;
         let sandbox = Sandbox::find_whole(&engine, name).await?;
         sandbox.must_run()?;
         Ok((engine, sandbox))
@@ -81,7 +86,7 @@ pub(super) async fn find_running(name: &str, signals: &mut Signals) -> Result<(E
 pub(super) async fn own_failure(app: &App, name: &str, result: Result<u8>) -> Result<u8> {
     match result {
         Err(error) if error.kind != Kind::Canceled => {
-            let error = looked_at_again(error, &[name]).await;
+            let error = looked_at_again(&app.user, error, &[name]).await;
             let code = crate::output::exit_code(Kind::ExecFailed);
             app.out.error(&error.detail("exit_code", code));
             Ok(code)

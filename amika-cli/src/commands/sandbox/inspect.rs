@@ -22,11 +22,12 @@ use crate::error::Result;
 use crate::output::Page;
 use crate::overlay::{self, Role};
 use crate::sandbox::{Answer, Sandbox, State};
+use crate::sandboxes::Sandboxes;
 use crate::sign_ins;
 use crate::trust::Trust;
 use crate::view::{self, PortView, SandboxView};
 use amika_core::text::human_age;
-use amika_engine::{CapabilityFacts, Engine, LimitFacts};
+use amika_engine::{CapabilityFacts, LimitFacts};
 
 /// A daemon that says nothing for so long, by its port and by the relay, does not answer.
 const LONGEST_ANSWER: Duration = Duration::from_secs(5);
@@ -137,7 +138,7 @@ impl Seccomp {
 }
 
 /// The mounts, by target; volumes with what they hold.
-async fn mounts(engine: &Engine, sandbox: &Sandbox, trust: Trust) -> Result<Vec<MountView>> {
+async fn mounts(engine: &Sandboxes, sandbox: &Sandbox, trust: Trust) -> Result<Vec<MountView>> {
     let volumes = crate::delete::volumes(engine, &sandbox.container.id, &sandbox.record).await?;
     let mut mounts: Vec<MountView> = sandbox
         .container
@@ -182,9 +183,9 @@ struct OpenCodeView {
 }
 
 pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     let sandbox = Sandbox::find_any(&engine, &args.name).await?;
-    let trust = sandbox.trust()?;
+    let trust = sandbox.trust(&engine)?;
     let mut status = None;
     let mut access = None;
     let mut activity = None;
@@ -475,7 +476,7 @@ fn created(at: u64) -> String {
         return String::new();
     };
     let time = time.strftime("%Y-%m-%dT%H:%M:%SZ");
-    let age = Duration::from_millis(crate::host::now_millis().saturating_sub(at));
+    let age = Duration::from_millis(amika_host::clock::now_millis().saturating_sub(at));
     format!("{time} ({} ago)", human_age(age))
 }
 

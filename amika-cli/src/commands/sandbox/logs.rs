@@ -20,8 +20,9 @@ use crate::daemon::{ClientError, LogPart};
 use crate::error::{Error, Kind, Result};
 use crate::output::LogText;
 use crate::sandbox::Sandbox;
+use crate::sandboxes::Sandboxes;
 use crate::terminal::{Output, Target};
-use amika_engine::{Engine, ExecOutput, LogQuery};
+use amika_engine::{ExecOutput, LogQuery};
 
 /// More than amikad keeps of any log; a sandbox could put anything in its place.
 const FILE_LIMIT: usize = 32 * 1024 * 1024;
@@ -67,7 +68,7 @@ pub(super) async fn run(args: &LogsArgs, app: &App) -> Result<u8> {
         .hint("leave `--follow` or `-o json` out"));
     }
     let which = Which::of(args);
-    let pieces = interruptible(app, open(which, args)).await?;
+    let pieces = interruptible(app, open(which, args, app)).await?;
     if args.follow {
         return follow(app, show(which, args, pieces, app)).await;
     }
@@ -75,8 +76,8 @@ pub(super) async fn run(args: &LogsArgs, app: &App) -> Result<u8> {
     shown.await.map(|()| 0)
 }
 
-async fn open<'a>(which: Which, args: &LogsArgs) -> Result<Pieces<'a>> {
-    let engine = crate::engine::connect().await?;
+async fn open<'a>(which: Which, args: &LogsArgs, app: &App) -> Result<Pieces<'a>> {
+    let engine = crate::engine::connect(&app.user).await?;
     let sandbox = Sandbox::find_made(&engine, &args.name).await?;
     match which.file() {
         None => Ok(container_log(&engine, &sandbox, args)),
@@ -153,8 +154,8 @@ impl Which {
     }
 }
 
-fn container_log<'a>(engine: &Engine, sandbox: &Sandbox, args: &LogsArgs) -> Pieces<'a> {
-    let now = Duration::from_millis(crate::host::now_millis());
+fn container_log<'a>(engine: &Sandboxes, sandbox: &Sandbox, args: &LogsArgs) -> Pieces<'a> {
+    let now = Duration::from_millis(amika_host::clock::now_millis());
     let query = LogQuery {
         follow: args.follow,
         tail: args.lines(),
@@ -172,7 +173,7 @@ fn container_log<'a>(engine: &Engine, sandbox: &Sandbox, args: &LogsArgs) -> Pie
 
 /// A log as the stopped container has it.
 async fn stored_log<'a>(
-    engine: &Engine,
+    engine: &Sandboxes,
     sandbox: &Sandbox,
     file: &str,
     tail: Option<usize>,
@@ -191,7 +192,7 @@ async fn stored_log<'a>(
 
 /// A log as amikad tells it, with what is yet to come when it is followed.
 async fn live_log<'a>(
-    engine: &Engine,
+    engine: &Sandboxes,
     sandbox: &Sandbox,
     which: Which,
     args: &LogsArgs,

@@ -14,7 +14,7 @@ use crate::browser::{self, Page, Relay, Upstream};
 use crate::daemon::Client;
 use crate::error::{Error, Kind, Result};
 use crate::sandbox::Sandbox;
-use amika_engine::Engine;
+use crate::sandboxes::Sandboxes;
 
 /// OpenCode takes a few seconds to start.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
@@ -34,7 +34,7 @@ pub(super) struct OpenView {
 pub(super) async fn run(args: &OpenArgs, app: &App) -> Result<()> {
     let name = &args.name;
     let (engine, sandbox, relay) = tokio::select! {
-        prepared = prepare(name) => prepared?,
+        prepared = prepare(app, name) => prepared?,
         () = app.interrupt.requested() => {
             return Err(Error::new(Kind::Canceled, "interrupted"));
         }
@@ -106,8 +106,8 @@ async fn forget(page: Option<Page>, relay: &Relay) -> Infallible {
     std::future::pending().await
 }
 
-async fn prepare(name: &str) -> Result<(Engine, Sandbox, Relay)> {
-    let engine = crate::engine::connect().await?;
+async fn prepare(app: &App, name: &str) -> Result<(Sandboxes, Sandbox, Relay)> {
+    let engine = crate::engine::connect(&app.user).await?;
     let sandbox = Sandbox::find_whole(&engine, name).await?;
     sandbox.must_run()?;
     // Through amikad, as the relay goes too: neither a published port nor an engine of this machine is needed.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::App;
 use crate::sandbox::Sandbox;
+use crate::sandboxes::Sandboxes;
 use amika_core::text::{human_memory, shell_quote};
-use amika_engine::Engine;
 
 /// The least exit code that is looked into: 1 is how programs say no.
 const SUSPICIOUS: u8 = 2;
@@ -14,7 +14,7 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Says so where the kernel ended processes for want of memory while the program with this id ran. The exit code
 /// stays the program's own: 137 where it was ended itself.
-pub(super) async fn tell(engine: &Engine, sandbox: &Sandbox, id: &str, code: u8, app: &App) {
+pub(super) async fn tell(engine: &Sandboxes, sandbox: &Sandbox, id: &str, code: u8, app: &App) {
     if code < SUSPICIOUS {
         return;
     }

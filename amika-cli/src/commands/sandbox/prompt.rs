@@ -17,9 +17,9 @@ use crate::App;
 use crate::args::agent::{Agent, PromptArgs};
 use crate::error::{Error, Kind, Result};
 use crate::sandbox::Sandbox;
+use crate::sandboxes::Sandboxes;
 use crate::sign_ins;
 use crate::terminal::{self, Input, Known, Remote, Signals, Streams};
-use amika_engine::Engine;
 
 /// What a program that is not there ends with.
 const NOT_FOUND: u8 = 127;
@@ -37,7 +37,7 @@ async fn attempt(args: &PromptArgs, app: &App) -> Result<u8> {
     exec_limit::check(&args.args, [])
         .map_err(|error| Error::new(Kind::Invalid, error.to_string()))?;
     let mut signals = install_signals(app)?;
-    let (engine, sandbox) = find_running(&args.name, &mut signals).await?;
+    let (engine, sandbox) = find_running(app, &args.name, &mut signals).await?;
     let agent = match args.agent {
         Some(agent) => agent,
         None => signed_in(&engine, &sandbox).await,
@@ -146,7 +146,7 @@ fn of_sign_in(agent: Agent) -> credential::Agent {
     }
 }
 
-async fn signed_in(engine: &Engine, sandbox: &Sandbox) -> Agent {
+async fn signed_in(engine: &Sandboxes, sandbox: &Sandbox) -> Agent {
     // The labels tell it at no cost, unless the sign-in came later.
     let first = match sandbox.record.credentials.first() {
         Some(first) => Some(*first),

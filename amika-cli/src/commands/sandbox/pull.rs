@@ -77,7 +77,7 @@ impl State {
 }
 
 pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     let sandbox = Sandbox::find_made(&engine, &args.name).await?;
     let name = &sandbox.name;
     let Some(repository) = &sandbox.record.repository else {

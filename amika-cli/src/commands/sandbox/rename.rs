@@ -8,7 +8,6 @@ use crate::App;
 use crate::args::sandbox::RenameArgs;
 use crate::commands::interruptible;
 use crate::error::{Error, Kind, Result};
-use crate::lock::FileLock;
 use crate::sandbox::Sandbox;
 use amika_engine::EngineError;
 
@@ -32,7 +31,7 @@ pub(super) async fn run(args: &RenameArgs, app: &App) -> Result<()> {
         .caused_by(&error as &amika_core::name::InvalidName)
     })?;
     let (engine, sandbox) = interruptible(app, async {
-        let engine = crate::engine::connect().await?;
+        let engine = crate::engine::connect(&app.user).await?;
         let sandbox = Sandbox::find_made(&engine, &args.name).await?;
         Ok((engine, sandbox))
     })
@@ -44,8 +43,8 @@ pub(super) async fn run(args: &RenameArgs, app: &App) -> Result<()> {
     };
     if new.as_str() != sandbox.name {
         // Whoever makes or mends a sandbox of either name must not have it change in his hands.
-        let old = FileLock::take_name(&sandbox.name)?;
-        let _new = FileLock::take_name(new.as_str())?;
+        let old = engine.locks().take_name(&sandbox.name)?;
+        let _new = engine.locks().take_name(new.as_str())?;
         crate::unreported::clear(&old);
         engine
             .rename_container(&sandbox.container.id, new.as_str())

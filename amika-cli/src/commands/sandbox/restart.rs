@@ -23,7 +23,7 @@ pub(super) async fn run(args: &RestartArgs, app: &App) -> Result<()> {
     let running = |state| matches!(state, ContainerState::Running | ContainerState::Restarting);
     // Nothing is under way yet that would have to be unmade.
     let (engine, names) = interruptible(app, async {
-        let engine = crate::engine::connect().await?;
+        let engine = crate::engine::connect(&app.user).await?;
         let names = each::names(&engine, &args.start.names, args.start.all, running).await?;
         Ok((engine, names))
     })

@@ -10,11 +10,11 @@ use crate::args::sandbox::StartArgs;
 use crate::commands::interruptible;
 use crate::create::{self, Setup, Upload};
 use crate::error::{Error, Kind, Result};
-use crate::lock::FileLock;
 use crate::reassign::{self, Moved};
 use crate::sandbox::Sandbox;
+use crate::sandboxes::Sandboxes;
 use crate::{ports, ready};
-use amika_engine::{ContainerState, Engine, EngineError};
+use amika_engine::{ContainerState, EngineError};
 use amika_sandbox::progress::Steps;
 
 pub(super) async fn run(args: &StartArgs, app: &App) -> Result<()> {
@@ -26,7 +26,7 @@ pub(super) async fn run(args: &StartArgs, app: &App) -> Result<()> {
     let stopped = |state| state == ContainerState::Exited;
     // Nothing is under way yet that would have to be unmade.
     let (engine, names) = interruptible(app, async {
-        let engine = crate::engine::connect().await?;
+        let engine = crate::engine::connect(&app.user).await?;
         let names = each::names(&engine, &args.names, args.all, stopped).await?;
         Ok((engine, names))
     })
@@ -44,7 +44,7 @@ pub(super) async fn run(args: &StartArgs, app: &App) -> Result<()> {
 /// Those of the engine and of the wait; [`Kind::Conflict`] for a port that is
 /// taken.
 pub(super) async fn one(
-    engine: &Engine,
+    engine: &Sandboxes,
     name: &str,
     given: Option<&Setup>,
     args: &StartArgs,
@@ -66,7 +66,7 @@ pub(super) async fn one(
         .hint(format!("`amika sandbox start {name}` starts it")),
         _ => error,
     })?;
-    crate::unreported::is_known(name);
+    crate::unreported::is_known(engine, name);
     if sandbox.container.state == ContainerState::Paused {
         sandbox.must_run()?;
     }
@@ -99,7 +99,7 @@ pub(super) async fn one(
             app.interrupt.cancel(),
         )
         .await?;
-        say_what_is_not_reached(engine, name, app).await;
+        say_what_is_amiss(engine, name, app).await;
     }
     Ok(Done {
         moved_ports: moved,
@@ -107,8 +107,8 @@ pub(super) async fn one(
     })
 }
 
-/// Warns of published ports that do not reach who listens on them now.
-async fn say_what_is_not_reached(engine: &Engine, name: &str, app: &App) {
+/// Warns of an engine inside that is not up, and of published ports that do not reach who listens on them now.
+async fn say_what_is_amiss(engine: &Sandboxes, name: &str, app: &App) {
     // It may be gone, or have done its work: then there is nobody.
     let Ok(sandbox) = Sandbox::find(engine, name).await else {
         return;
@@ -119,6 +119,11 @@ async fn say_what_is_not_reached(engine: &Engine, name: &str, app: &App) {
     let Ok(client) = sandbox.client(engine) else {
         return;
     };
+    if let Ok(status) = client.status().await
+        && let Some(warning) = crate::inner_engine::warning(&status.services, name)
+    {
+        app.out.warn(&warning);
+    }
     let published = &sandbox.container.ports;
     for warning in crate::listening::out_of_reach(&client, name, published).await {
         app.out.warn(&warning);
@@ -156,7 +161,7 @@ fn refuse_for_running(name: &str, args: &StartArgs) -> Result<()> {
 
 /// Starts a stopped sandbox; returns the ports that had to move.
 async fn start(
-    engine: &Engine,
+    engine: &Sandboxes,
     sandbox: &Sandbox,
     given: Option<&Setup>,
     args: &StartArgs,
@@ -194,7 +199,7 @@ async fn start(
 
 /// Goes on once it is known which port is taken, if any.
 async fn started(
-    engine: &Engine,
+    engine: &Sandboxes,
     sandbox: &Sandbox,
     taken: Option<HostPort>,
     args: &StartArgs,
@@ -204,7 +209,7 @@ async fn started(
     match taken {
         None => Ok(Vec::new()),
         Some(taken) if args.reassign_ports => {
-            let _lock = FileLock::take_name(&sandbox.name)?;
+            let _lock = engine.locks().take_name(&sandbox.name)?;
             reassign::start(engine, sandbox, taken, app.interrupt.cancel()).await
         }
         Some(taken) => {
@@ -214,11 +219,11 @@ async fn started(
 }
 
 /// Starts the container, unless the engine finds a port taken, which is returned.
-async fn try_start(engine: &Engine, sandbox: &Sandbox) -> Result<Option<HostPort>> {
-    match engine.start_container(&sandbox.container.id).await {
+async fn try_start(engine: &Sandboxes, sandbox: &Sandbox) -> Result<Option<HostPort>> {
+    let requests = &sandbox.container.port_requests;
+    match ports::start_again(engine, &sandbox.container.id, requests).await {
         Ok(()) => Ok(None),
         Err(EngineError::PortTaken { port, message }) => {
-            let requests = &sandbox.container.port_requests;
             let taken = port.and_then(|port| ports::requested(requests, Some(port), true));
             taken
                 .map(Some)
@@ -230,7 +235,7 @@ async fn try_start(engine: &Engine, sandbox: &Sandbox) -> Result<Option<HostPort
 
 /// Puts in what the next start needs: a renewed setup script, and instructions for that start.
 async fn prepare(
-    engine: &Engine,
+    engine: &Sandboxes,
     sandbox: &Sandbox,
     given: Option<&Setup>,
     skip_setup: bool,
@@ -242,7 +247,7 @@ async fn prepare(
             uploads.push(Upload::setup_script(content.clone()));
         }
         (None, Some(SetupScript::Host(path)))
-            if !skip_setup && !sandbox.trust()?.follows_host_paths() =>
+            if !skip_setup && !sandbox.trust(engine)?.follows_host_paths() =>
         {
             app.out.warn(&not_followed(&sandbox.name, path));
         }

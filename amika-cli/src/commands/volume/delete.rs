@@ -7,8 +7,9 @@ use super::view;
 use crate::App;
 use crate::args::volume::DeleteArgs;
 use crate::error::{Error, Kind, Result};
+use crate::sandboxes::Sandboxes;
 use amika_core::text::shell_quote;
-use amika_engine::{Engine, EngineError};
+use amika_engine::EngineError;
 
 /// What came of one name.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -23,7 +24,7 @@ pub(super) struct Deleted {
 }
 
 pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     let mut names: Vec<&String> = Vec::new();
     for name in &args.names {
         if !names.contains(&name) {
@@ -45,7 +46,7 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
 }
 
 /// Removes volumes and shows which.
-pub(super) async fn remove(engine: &Engine, names: &[&String], app: &App) -> Result<()> {
+pub(super) async fn remove(engine: &Sandboxes, names: &[&String], app: &App) -> Result<()> {
     let mut results = Vec::new();
     for name in names {
         results.push((*name, remove_one(engine, name).await));
@@ -53,7 +54,7 @@ pub(super) async fn remove(engine: &Engine, names: &[&String], app: &App) -> Res
     tell(results, app)
 }
 
-async fn remove_one(engine: &Engine, name: &str) -> Result<()> {
+async fn remove_one(engine: &Sandboxes, name: &str) -> Result<()> {
     engine
         .remove_volume(name)
         .await

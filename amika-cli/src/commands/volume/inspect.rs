@@ -8,7 +8,7 @@ use crate::output::Page;
 use amika_core::untrusted::Untrusted;
 
 pub(super) async fn run(args: &InspectArgs, app: &App) -> Result<()> {
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     let mut volumes = Vec::new();
     for name in &args.names {
         volumes.push(view::find(&engine, name).await?);

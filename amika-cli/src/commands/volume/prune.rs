@@ -12,7 +12,7 @@ use crate::error::{self, Error, Result};
 use amika_core::text::shell_quote;
 
 pub(super) async fn run(args: &PruneArgs, app: &App) -> Result<()> {
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     let volumes = view::all(&engine).await?;
     let made_for = args.sandbox_name.as_ref().map(SandboxName::as_str);
     let names: Vec<&String> = volumes

@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use crate::error::{self, Error, Result};
 use crate::sandbox;
+use crate::sandboxes::Sandboxes;
 use amika_core::text::shell_quote;
-use amika_engine::{Engine, VolumeFacts};
+use amika_engine::VolumeFacts;
 
 /// A volume of Amika.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -37,7 +38,7 @@ pub(super) struct VolumeView {
 }
 
 /// All volumes of sandboxes, by kind and name. Those of amikad's own program are no concern of users.
-pub(super) async fn all(engine: &Engine) -> Result<Vec<VolumeView>> {
+pub(super) async fn all(engine: &Sandboxes) -> Result<Vec<VolumeView>> {
     let volumes = engine.list_volumes(key::KIND).await?;
     let users = Users::list(engine).await?;
     let mut views: Vec<VolumeView> = volumes
@@ -53,7 +54,7 @@ pub(super) async fn all(engine: &Engine) -> Result<Vec<VolumeView>> {
 ///
 /// # Errors
 /// [`error::Kind::NotFound`] when there is none, also when the name is a stranger's volume.
-pub(super) async fn find(engine: &Engine, name: &str) -> Result<VolumeView> {
+pub(super) async fn find(engine: &Sandboxes, name: &str) -> Result<VolumeView> {
     let Some(volume) = engine.inspect_volume(name).await? else {
         let error = Error::new(
             error::Kind::NotFound,
@@ -92,7 +93,7 @@ struct Users {
 }
 
 impl Users {
-    async fn list(engine: &Engine) -> Result<Self> {
+    async fn list(engine: &Sandboxes) -> Result<Self> {
         let mut users = Self {
             by_id: BTreeMap::new(),
             by_volume: BTreeMap::new(),
