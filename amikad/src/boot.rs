@@ -38,7 +38,7 @@ pub(crate) struct Boot {
     /// The user that CMD and the OpenCode server run as.
     pub(crate) agent: User,
     /// The user that was asked for, in docker's words.
-    user: Option<String>,
+    pub(crate) user: Option<String>,
     /// Whether that user was asked for, so that another will not do.
     pub(crate) agent_was_named: bool,
     /// Whether becoming that user changes anything.
@@ -289,6 +289,12 @@ pub(crate) fn make_own_directories() {
     clear_run_directory(&mounts);
     for directory in [path::STATE_DIR, path::LOG_DIR] {
         make_directory(Path::new(directory), None, &mounts);
+    }
+    // Of jobs of earlier boots nobody knows any more.
+    if let Err(error) = fs::remove_dir_all(path::JOB_LOG_DIR)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        say_once(format!("cannot remove {}: {error}", path::JOB_LOG_DIR));
     }
 }
 

@@ -38,6 +38,7 @@ pub mod repo_path;
 pub mod service;
 pub mod subnet;
 pub mod tar_time;
+pub mod terminal;
 #[cfg(feature = "config")]
 pub mod trust;
 pub mod tunnel;
