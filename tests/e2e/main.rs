@@ -55,6 +55,7 @@ mod pull;
 mod repositories;
 mod services;
 mod setup;
+mod tasks;
 mod unsaved;
 mod volumes;
 mod wait;

@@ -1,6 +1,7 @@
 //! The stage of a test: where it runs `amika`, and what cleans up after it.
 
 mod command;
+mod daemon;
 mod private_engine;
 mod proxy;
 mod terminal;
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) use command::{Output, Run, Running};
+pub(crate) use daemon::Daemon;
 pub(crate) use private_engine::{PrivateEngine, SUBORDINATE};
 pub(crate) use proxy::{EngineProxy, engine_socket};
 pub(crate) use terminal::Terminal;
