@@ -57,6 +57,7 @@ mod pull;
 mod repositories;
 mod services;
 mod setup;
+mod tasks;
 mod texts;
 mod unknown_state;
 mod unsaved;

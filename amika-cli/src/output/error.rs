@@ -28,8 +28,8 @@ impl fmt::Display for Rendered<'_> {
         for cause in failure::causes(self.error) {
             writeln!(f, "  caused by: {}", one_line(cause.trim_end()))?;
         }
-        if !self.error.last_output.is_empty() {
-            let lines = Lines::new(&self.error.last_output).shown(4);
+        if let Some(output) = &self.error.last_output {
+            let lines = Lines::new(&output.lines).shown(4);
             writeln!(f, "  caused by: its last output was:\n    {lines}")?;
         }
         for hint in self.error.hints.iter().filter(|_| self.hints) {

@@ -55,8 +55,8 @@ pub(super) fn causes(error: &Error) -> impl Iterator<Item = String> {
 
 /// The last lines that a program wrote, as one more cause.
 fn last_output(error: &Error) -> Option<String> {
-    (!error.last_output.is_empty())
-        .then(|| format!("its last output was:\n{}", error.last_output.join("\n")))
+    let output = error.last_output.as_ref()?;
+    Some(format!("its last output was:\n{}", output.lines.join("\n")))
 }
 
 /// [`document`] as JSON.

@@ -36,7 +36,7 @@ fn pages() -> Vec<Page> {
     .to_vec();
     for entry in std::fs::read_dir(root().join("docs")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        if name.ends_with(".md") {
+        if Path::new(&name).extension().is_some_and(|it| it == "md") {
             paths.push(format!("docs/{name}"));
         }
     }
@@ -118,7 +118,6 @@ fn words(command: &str) -> Vec<String> {
     while let Some(character) = characters.next() {
         match (quote, character) {
             (Some(open), _) if character == open => quote = None,
-            (Some(_), _) => word.get_or_insert_default().push(character),
             (None, '\'' | '"') => {
                 quote = Some(character);
                 word.get_or_insert_default();
@@ -130,7 +129,7 @@ fn words(command: &str) -> Vec<String> {
                 }
             }
             (None, '|' | '<' | '>' | ';' | '&') => break,
-            (None, _) => word.get_or_insert_default().push(character),
+            (Some(_) | None, _) => word.get_or_insert_default().push(character),
         }
     }
     words.extend(word);
@@ -293,7 +292,7 @@ fn every_file_that_contributors_are_sent_to_is_there() {
     for (number, line, _) in lines(&guide.text) {
         for name in quoted(line) {
             let is_file = name.contains('/') && !name.contains([' ', '*', '<', '$', '~', '='])
-                || name.ends_with(".rs") && !name.contains(' ');
+                || Path::new(name).extension().is_some_and(|it| it == "rs") && !name.contains(' ');
             // A name in capitals is the reader's to choose.
             if !is_file
                 || name.contains("NAME")

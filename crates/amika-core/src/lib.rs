@@ -40,6 +40,7 @@ pub mod service;
 pub mod settings;
 pub mod subnet;
 pub mod tar_time;
+pub mod terminal;
 #[cfg(feature = "config")]
 pub mod text;
 #[cfg(feature = "config")]

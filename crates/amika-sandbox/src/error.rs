@@ -70,7 +70,7 @@ pub struct Error {
     /// Why, outermost first.
     pub causes: Vec<String>,
     /// The last lines that a program wrote, where they tell why.
-    pub last_output: Vec<String>,
+    pub last_output: Option<Box<LastOutput>>,
     /// What to do next, one entry a way; what can be pasted stands in backticks.
     pub hints: Vec<String>,
     /// What else is known, for programs.
@@ -91,6 +91,13 @@ pub struct Findings {
     pub problems: Vec<Diagnostic>,
 }
 
+/// The last that a program wrote.
+#[derive(Clone, Debug)]
+pub struct LastOutput {
+    /// Its lines, of which each may be anybody's.
+    pub lines: Vec<String>,
+}
+
 /// What operations return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -102,7 +109,7 @@ impl Error {
             message: message.into(),
             findings: None,
             causes: Vec::new(),
-            last_output: Vec::new(),
+            last_output: None,
             hints: Vec::new(),
             details: Map::new(),
             is_engines: false,
@@ -133,7 +140,8 @@ impl Error {
     /// Adds the last lines that a program wrote, as one more cause after the others; none add none.
     #[must_use]
     pub fn last_output(mut self, lines: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.last_output = lines.into_iter().map(Into::into).collect();
+        let lines: Vec<String> = lines.into_iter().map(Into::into).collect();
+        self.last_output = (!lines.is_empty()).then(|| Box::new(LastOutput { lines }));
         self
     }
 

@@ -448,6 +448,7 @@ fn reason_words(reason: Reason) -> &'static str {
     match reason {
         Reason::Setup => "setup runs",
         Reason::Turn => "an agent is at work",
+        Reason::Job => "a job runs",
         Reason::Input => "somebody types",
         Reason::Request => "somebody uses OpenCode",
         Reason::Tunnel => "a forwarded port is used",

@@ -33,7 +33,12 @@ pub async fn give(
 ///
 /// # Errors
 /// As [`give`].
-pub async fn give_in(engine: &Sandboxes, container: &str, at: &str, odd: &OddTimes) -> Result<usize> {
+pub async fn give_in(
+    engine: &Sandboxes,
+    container: &str,
+    at: &str,
+    odd: &OddTimes,
+) -> Result<usize> {
     if odd.count == 0 {
         return Ok(0);
     }

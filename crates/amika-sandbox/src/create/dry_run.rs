@@ -372,7 +372,7 @@ impl PlanView {
             }
         }
         out.push(String::new());
-        out.push(format!("Nothing was made."));
+        out.push("Nothing was made.".to_owned());
         out
     }
 }
