@@ -21,11 +21,12 @@ pub(crate) fn not_parsed(mut error: clap::Error) -> ExitCode {
     }
     let typed: Vec<OsString> = std::env::args_os().skip(1).collect();
     // There every other code is a program's.
-    let code = if args::ends_with_a_programs_code(typed.clone()) {
+    let kind = if args::ends_with_a_programs_code(typed.clone()) {
         error::Kind::ExecFailed
     } else {
         error::Kind::Invalid
-    } as u8;
+    };
+    let code = crate::output::exit_code(kind);
     let quiet = args::asks_for_quiet(typed.clone());
     keep_in_line(&mut error);
     advise(&mut error, &typed);
