@@ -204,7 +204,7 @@ fn a_fork_bomb_and_a_glutton_stay_within_what_inspect_tells() {
     let limits = ["--memory", "64m", "--pids", "200"];
     let planned = stage.adopt(stage.name());
     let planned = planned.create(DEBIAN, &[&limits[..], &["--dry-run"]].concat());
-    let told = "64 MiB memory, 200 processes";
+    let told = "64 MiB memory (requested), 200 processes (requested)";
     assert!(planned.stdout_text().contains(told), "{planned:?}");
     let sandbox = stage.sandbox(DEBIAN, &limits);
     let text = sandbox.verb("inspect", &[]).output().stdout_text();
