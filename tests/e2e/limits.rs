@@ -213,7 +213,8 @@ fn a_fork_bomb_and_a_glutton_stay_within_what_inspect_tells() {
     let text = unlimited.stdout_text();
     let line = text.lines().find(|line| line.starts_with("Limits "));
     assert!(
-        line.unwrap().ends_with("iB memory, 4096 processes"),
+        line.unwrap()
+            .ends_with("iB memory (default), 4096 processes (default)"),
         "{text}"
     );
 
