@@ -204,7 +204,7 @@ fn a_fork_bomb_and_a_glutton_stay_within_what_inspect_tells() {
     let limits = ["--memory", "64m", "--pids", "200"];
     let planned = stage.adopt(stage.name());
     let planned = planned.create(DEBIAN, &[&limits[..], &["--dry-run"]].concat());
-    let told = "64 MiB memory, 200 processes";
+    let told = "64 MiB memory (requested), 200 processes (requested)";
     assert!(planned.stdout_text().contains(told), "{planned:?}");
     let sandbox = stage.sandbox(DEBIAN, &limits);
     let text = sandbox.verb("inspect", &[]).output().stdout_text();
@@ -213,7 +213,8 @@ fn a_fork_bomb_and_a_glutton_stay_within_what_inspect_tells() {
     let text = unlimited.stdout_text();
     let line = text.lines().find(|line| line.starts_with("Limits "));
     assert!(
-        line.unwrap().ends_with("iB memory, 4096 processes"),
+        line.unwrap()
+            .ends_with("iB memory (default), 4096 processes (default)"),
         "{text}"
     );
 

@@ -93,3 +93,30 @@ struct ErrorView {
     #[serde(flatten)]
     details: Map<String, Value>,
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_documentation_has_the_same_table() {
+        let docs = include_str!("../../../docs/errors.md");
+        let rows = docs
+            .lines()
+            .skip_while(|line| !line.starts_with("| code"))
+            .skip(2)
+            .take_while(|line| line.starts_with('|'))
+            .map(|line| {
+                let mut cells = line.trim_matches('|').split('|').map(str::trim);
+                let code: u8 = cells.next().unwrap().parse().unwrap();
+                (code, cells.next().unwrap().trim_matches('`').to_owned())
+            });
+        // Zero is no failure's.
+        let documented: BTreeSet<(u8, String)> = rows.filter(|(code, _)| *code != 0).collect();
+        let all = Kind::ALL.map(|kind| (exit_code(kind), kind.word().to_owned()));
+        assert_eq!(BTreeSet::from(all), documented);
+    }
+}

@@ -37,6 +37,24 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All there are.
+    pub const ALL: [Self; 14] = [
+        Self::Failure,
+        Self::Invalid,
+        Self::NotFound,
+        Self::Conflict,
+        Self::EngineUnreachable,
+        Self::Image,
+        Self::Repository,
+        Self::SetupFailed,
+        Self::NotReady,
+        Self::ExecFailed,
+        Self::Canceled,
+        Self::CmdExited,
+        Self::AgentRefused,
+        Self::RightMissing,
+    ];
+
     /// The stable word for programs.
     pub fn word(self) -> &'static str {
         match self {
