@@ -60,7 +60,7 @@ impl EngineProxy {
                 });
                 std::thread::spawn(move || {
                     pass(answers.0, answers.1, |chunk| {
-                        answering.answer_otherwise(chunk)
+                        answering.answer_otherwise(chunk);
                     });
                 });
             }
