@@ -39,7 +39,7 @@ pub(crate) struct Boot {
     /// The user that CMD and the OpenCode server run as.
     pub(crate) agent: User,
     /// The user that was asked for, in docker's words.
-    user: Option<String>,
+    pub(crate) user: Option<String>,
     /// Whether that user was asked for, so that another will not do.
     pub(crate) agent_was_named: bool,
     /// Whether becoming that user changes anything.
@@ -291,6 +291,12 @@ pub(crate) fn make_own_directories() {
     clear_run_directory(&mounts);
     for directory in OWN {
         make_directory(Path::new(directory), None, &mounts);
+    }
+    // Of jobs of earlier boots nobody knows any more.
+    if let Err(error) = fs::remove_dir_all(path::JOB_LOG_DIR)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        say_unkept(format!("cannot remove {}: {error}", path::JOB_LOG_DIR));
     }
 }
 

@@ -39,7 +39,10 @@ fn a_sandbox_is_listed_and_inspected_in_text_and_json() {
     let limits = &inspected["limits"];
     assert_eq!(limits["memory_bytes"], 256 << 20, "{limits}");
     assert_eq!(limits["cpus"], 0.5, "{limits}");
-    for words in ["Limits        0.5 CPUs, 268 MB memory", "Created       2"] {
+    for words in [
+        "Limits        0.5 CPUs (requested), 256 MiB memory (requested)",
+        "Created       2",
+    ] {
         assert!(text.stdout_text().contains(words), "{words}: {text:?}");
     }
 }
@@ -427,10 +430,17 @@ fn a_name_that_is_nearly_right_is_offered() {
     let stage = Stage::new();
     let sandbox = stage.sandbox(SCRATCH, &[]);
     let nearly = format!("{}x", sandbox.name);
-    for verb in ["inspect", "stop", "start", "delete", "logs"] {
+    for verb in ["inspect", "stop", "start", "logs"] {
         let refused = stage.sandbox_verb(&[verb, &nearly]);
         refused.ended(3, &[&format!("did you mean `{}`?", sandbox.name)]);
     }
+    // Nobody is to paste the end of another sandbox.
+    let refused = stage.sandbox_verb(&["delete", &nearly]);
+    refused.ended(3, &["nothing was deleted"]);
+    assert!(
+        !refused.stderr_text().contains("did you mean"),
+        "{refused:?}"
+    );
     let id = sandbox.engine_says("{{.Id}}");
     stage.sandbox_verb(&["stop", &id[..12]]).ended(3, &[]);
     assert_eq!(sandbox.engine_state(), "running");

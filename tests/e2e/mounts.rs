@@ -425,7 +425,7 @@ fn a_file_that_cannot_be_read_ends_the_create_and_leaves_nothing() {
             &format!("{volume}:/cache"),
         ],
     );
-    is_refused(&refused, 2, "flush: Permission denied");
+    is_refused(&refused, 2, "flush: permission denied");
     assert_eq!(left_of(&sandbox.name), "", "the user's new volume goes too");
 }
 

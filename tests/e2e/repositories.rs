@@ -2,6 +2,7 @@
 //! sandbox holds is what the host has, and the host stays what it was.
 
 mod host;
+mod origins;
 pub(crate) mod server;
 mod trust;
 mod untouched;

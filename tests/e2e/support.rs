@@ -2,6 +2,7 @@
 
 mod browser;
 mod command;
+mod daemon;
 mod private_engine;
 mod proxy;
 mod terminal;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use browser::Browser;
 pub(crate) use command::{Output, Run, Running};
+pub(crate) use daemon::Daemon;
 pub(crate) use private_engine::{PrivateEngine, SUBORDINATE};
 pub(crate) use proxy::{EngineProxy, engine_socket};
 pub(crate) use terminal::Terminal;

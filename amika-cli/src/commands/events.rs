@@ -12,7 +12,8 @@ use crate::App;
 use crate::args::events::EventsArgs;
 use crate::commands::{follow, interruptible};
 use crate::error::Result;
-use amika_engine::{ContainerEvent, Engine, EventQuery};
+use crate::sandboxes::Sandboxes;
+use amika_engine::{ContainerEvent, EventQuery};
 
 /// What the engine tells of its own and our use of a container, and not of the sandbox: processes
 /// started in it (each health check is one), streams and copies.
@@ -56,12 +57,12 @@ pub(super) struct EventView {
 }
 
 pub(super) async fn run(args: &EventsArgs, app: &App) -> Result<u8> {
-    let engine = interruptible(app, async { Ok(crate::engine::connect().await?) }).await?;
+    let engine = interruptible(app, async { Ok(crate::engine::connect(&app.user).await?) }).await?;
     follow(app, tell(&engine, args, app)).await
 }
 
-async fn tell(engine: &Engine, args: &EventsArgs, app: &App) -> Result<()> {
-    let now = Duration::from_millis(crate::host::now_millis());
+async fn tell(engine: &Sandboxes, args: &EventsArgs, app: &App) -> Result<()> {
+    let now = Duration::from_millis(amika_host::clock::now_millis());
     let query = EventQuery {
         since: args.since.map(|since| since.since_epoch(now)),
         until: args.until.map(|until| until.since_epoch(now)),

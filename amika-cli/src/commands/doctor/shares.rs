@@ -2,13 +2,14 @@
 
 use super::{Outcome, Report};
 use crate::error::Result;
-use crate::output::human_size;
 use crate::sandbox;
-use amika_engine::{ContainerState, Engine, SystemFacts};
+use crate::sandboxes::Sandboxes;
+use amika_core::text::human_memory;
+use amika_engine::{ContainerState, SystemFacts};
 
 /// Adds the limits on memory of all that run, and compares them with what there is.
 pub(super) async fn check_memory(
-    engine: &Engine,
+    engine: &Sandboxes,
     system: &SystemFacts,
     report: &mut Report,
 ) -> Result<()> {
@@ -36,9 +37,9 @@ fn told(limits: &[Option<u64>], engine: i64) -> (Outcome, String) {
     let engine = u64::try_from(engine).unwrap_or_default();
     let sum: u64 = limits.iter().flatten().sum();
     let lifted = limits.iter().filter(|limit| limit.is_none()).count();
-    let has = human_size(engine);
+    let has = human_memory(engine);
     let may = match lifted {
-        0 => human_size(sum),
+        0 => human_memory(sum),
         _ => "all of it".to_owned(),
     };
     match limits.len() {
@@ -83,30 +84,30 @@ mod tests {
 
     #[test]
     fn limits_that_add_up_to_more_than_there_is_are_a_warning() {
-        const GB: u64 = 1_000_000_000;
+        const GB: u64 = 1 << 30;
         for (limits, result, words) in [
             (&[][..], Outcome::Ok, "no sandbox runs"),
-            (&[Some(3 * GB)], Outcome::Ok, "may use 3.0 GB"),
+            (&[Some(3 * GB)], Outcome::Ok, "may use 3 GiB"),
             // One alone leaves the machine what its limit leaves it, and who lifted that was asked.
-            (&[Some(5 * GB)], Outcome::Ok, "may use 5.0 GB"),
+            (&[Some(5 * GB)], Outcome::Ok, "may use 5 GiB"),
             (&[None], Outcome::Ok, "may use all of it"),
             (
                 &[Some(GB), Some(GB)],
                 Outcome::Ok,
-                "2 running sandboxes may use 2.0 GB",
+                "2 running sandboxes may use 2 GiB",
             ),
             (
                 &[Some(3 * GB), Some(3 * GB)],
                 Outcome::Warning,
-                "may use 6.0 GB together; the engine has 4.0 GB",
+                "may use 6 GiB together; the engine has 4 GiB",
             ),
             (
                 &[Some(GB), None],
                 Outcome::Warning,
-                "1 of them may use all of the engine's 4.0 GB",
+                "1 of them may use all of the engine's 4 GiB",
             ),
         ] {
-            let (found, message) = told(limits, 4_000_000_000);
+            let (found, message) = told(limits, 4 << 30);
             assert_eq!(found, result, "{message}");
             assert!(message.contains(words), "{message}");
         }

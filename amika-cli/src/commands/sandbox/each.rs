@@ -4,10 +4,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::App;
-use crate::error::{CommandError, Result};
-use crate::output::shell_quote;
-use crate::sandbox::looked_at_again;
-use amika_engine::{ContainerState, Engine};
+use crate::engine::looked_at_again;
+use crate::error::{Error, Result};
+use crate::sandboxes::Sandboxes;
+use amika_core::text::shell_quote;
+use amika_engine::ContainerState;
 
 /// What came of one name.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -46,7 +47,7 @@ impl Done {
 /// # Errors
 /// Those of the engine.
 pub(super) async fn names(
-    engine: &Engine,
+    engine: &Sandboxes,
     given: &[String],
     all: bool,
     which: impl Fn(ContainerState) -> bool,
@@ -75,7 +76,7 @@ pub(super) async fn run(
         }
     }
     let work = async |name: &str| match work(name).await {
-        Err(error) => Err(looked_at_again(error, &[name]).await),
+        Err(error) => Err(looked_at_again(&app.user, error, &[name]).await),
         done => done,
     };
     let results: Vec<Result<Done>> =
@@ -85,13 +86,13 @@ pub(super) async fn run(
         let done = results.into_iter().next().transpose()?;
         return show(done.as_slice(), app);
     }
-    let mut first_error: Option<CommandError> = None;
+    let mut first_error: Option<Error> = None;
     let mut all = Vec::new();
     for (name, result) in unique.iter().zip(results) {
         match result {
             Ok(done) => all.push(done),
             Err(error) => {
-                let json = error.to_json();
+                let json = crate::output::error_json(&error);
                 all.push(Done {
                     error: json.get("error").cloned(),
                     ..Done::new(name, "failed")

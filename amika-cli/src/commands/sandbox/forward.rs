@@ -18,14 +18,16 @@ use crate::App;
 use crate::args::forward::ForwardArgs;
 use crate::commands::{follow, interruptible};
 use crate::daemon::{Client, ClientError};
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::forward::{
     Bound, Complain, Failure, Forwarded, Key, MOST, Way, bind, next_free, wanted,
 };
-use crate::output::{Printer, shell_quote};
+use crate::output::Printer;
 use crate::ports::{Holder, in_use, place};
 use crate::sandbox::Sandbox;
-use amika_engine::{ContainerFacts, Engine};
+use crate::sandboxes::Sandboxes;
+use amika_core::text::shell_quote;
+use amika_engine::ContainerFacts;
 
 /// Before a sandbox that runs and does not answer is asked again.
 const RETRY: Duration = Duration::from_millis(300);
@@ -97,8 +99,8 @@ fn refuse_twice(forwards: &[Forward]) -> Result<()> {
     for forward in forwards {
         let (local, protocol) = (forward.local, forward.protocol);
         if !seen.insert((local, protocol)) {
-            return Err(CommandError::new(
-                ExitCode::Usage,
+            return Err(Error::new(
+                Kind::Invalid,
                 format!("port {local}/{protocol} of this machine is named twice"),
             )
             .hint(format!("`LOCAL:{}` names another one", forward.port)));
@@ -118,7 +120,7 @@ struct Teller {
 impl Teller {
     fn event(&self, event: Event) -> ForwardEvent {
         ForwardEvent {
-            time: crate::host::now_millis(),
+            time: amika_host::clock::now_millis(),
             event,
             sandbox: self.sandbox.clone(),
             port: None,
@@ -232,7 +234,7 @@ impl Teller {
 /// One run of the command.
 struct Session<'a> {
     args: &'a ForwardArgs,
-    engine: Engine,
+    engine: Sandboxes,
     way: Arc<Way>,
     tell: Teller,
     complain: Complain,
@@ -255,7 +257,7 @@ enum Entry {
 
 impl<'a> Session<'a> {
     async fn prepare(args: &'a ForwardArgs, app: &App) -> Result<Self> {
-        let engine = crate::engine::connect().await?;
+        let engine = crate::engine::connect(&app.user).await?;
         let sandbox = Sandbox::find_whole(&engine, &args.name).await?;
         sandbox.must_run()?;
         let tell = Teller {
@@ -349,8 +351,8 @@ impl<'a> Session<'a> {
         } else if error.kind() == ErrorKind::AddrInUse {
             in_use(host, Holder::find_here(&self.engine, host).await.as_ref())
         } else {
-            CommandError::new(
-                ExitCode::Conflict,
+            Error::new(
+                Kind::Conflict,
                 format!("port {host} of this machine cannot be had"),
             )
             .caused_by(&error)
@@ -554,10 +556,10 @@ impl<'a> Session<'a> {
         self.published(key).any(|place| place.collides(here))
     }
 
-    fn unknown(&self, error: &ClientError) -> CommandError {
+    fn unknown(&self, error: &ClientError) -> Error {
         let name = &self.args.name;
-        let told = CommandError::new(
-            ExitCode::Failure,
+        let told = Error::new(
+            Kind::Failure,
             format!("the amikad of sandbox \"{name}\" does not tell what listens"),
         )
         .caused_by(error);
@@ -620,7 +622,7 @@ mod tests {
         };
         refuse_twice(&read(&["3000", "3001:3000", "3000/udp"])).expect("three ports");
         let error = refuse_twice(&read(&["3000", "3000:80"])).expect_err("one port");
-        assert_eq!(error.code, ExitCode::Usage);
+        assert_eq!(error.kind, Kind::Invalid);
         assert!(error.message.contains("3000/tcp"), "{}", error.message);
     }
 }

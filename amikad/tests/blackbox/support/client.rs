@@ -121,6 +121,17 @@ impl Sandbox {
         self.request("GET", target, &[PROOF], "")
     }
 
+    /// POST of a JSON document with the token.
+    pub fn post(&self, target: &str, body: &serde_json::Value) -> Answer {
+        let headers = [PROOF, "Content-Type: application/json"];
+        self.request("POST", target, &headers, &body.to_string())
+    }
+
+    /// DELETE with the token.
+    pub fn delete(&self, target: &str) -> Answer {
+        self.request("DELETE", target, &[PROOF], "")
+    }
+
     /// Waits until a status document fits.
     pub fn until_status(&self, what: &str, fits: impl Fn(&serde_json::Value) -> bool) {
         eventually(what, || fits(&self.api("/v1/status").json()).then_some(()));

@@ -10,11 +10,11 @@ use serde::Serialize;
 use crate::App;
 use crate::create::TakenView;
 use crate::error::Result;
-use crate::output::Steps;
 use crate::ready::Ready;
 use crate::sandbox::{Answer, Sandbox, State};
+use crate::sandboxes::Sandboxes;
 use crate::view::SandboxView;
-use amika_engine::Engine;
+use amika_sandbox::progress::Steps;
 
 /// What `create -o json` prints.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -43,7 +43,7 @@ struct StepView {
 /// # Errors
 /// Those of the engine.
 pub(super) async fn report(
-    engine: &Engine,
+    engine: &Sandboxes,
     name: &SandboxName,
     ready: Option<&Ready>,
     taken: Option<TakenView>,

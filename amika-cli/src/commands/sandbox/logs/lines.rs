@@ -9,7 +9,7 @@ use serde::ser::{Error as _, SerializeSeq as _};
 use serde::{Serialize, Serializer};
 
 use super::Pieces;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::terminal::Target;
 
 /// Lines, oldest first, in a file without a name.
@@ -60,10 +60,10 @@ impl Serialize for Lines {
     }
 }
 
-fn unkept(error: &std::io::Error) -> CommandError {
+fn unkept(error: &std::io::Error) -> Error {
     let dir = std::env::temp_dir();
-    CommandError::new(
-        ExitCode::Failure,
+    Error::new(
+        Kind::Failure,
         format!("the log cannot be put aside in {}", dir.display()),
     )
     .caused_by(error)

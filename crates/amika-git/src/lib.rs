@@ -1,0 +1,539 @@
+//! How a repository gets into a sandbox: as one tar archive of a finished working copy, made while it is
+//! sent.
+//!
+//! ```text
+//! Request ─▶ source (path or URL) ─▶ refs (which branch) ─▶ plan ─▶ emit ─▶ tar archive
+//! ```
+//!
+//! The host's repository is only read, by us: each of its files once, beneath a descriptor and through no
+//! link. `git` is asked as well, but runs on a directory that is generated of what was read (`generated`),
+//! in an environment that `command` empties. Nothing needs git or a shell in the image, and no path of the repository reaches the
+//! engine, so that a remote one does as well.
+
+mod attributes;
+mod blobs;
+mod changes;
+mod children;
+mod clone;
+mod command;
+mod config;
+mod content;
+mod dir;
+mod discover;
+mod drivers;
+mod emit;
+mod environment;
+mod error;
+mod extra;
+mod fetch;
+mod generated;
+mod index;
+mod lfs;
+mod local_url;
+mod loose;
+mod objects;
+mod plan;
+mod programs;
+mod receiver;
+mod refs;
+mod rewrite;
+mod secret_url;
+mod selection;
+mod settings;
+mod size;
+mod snapshot;
+mod source;
+mod submodule;
+mod table;
+mod tree;
+mod url;
+mod users;
+mod waits;
+mod workshop;
+mod worktree;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+pub use children::end_all;
+pub use clone::{Listener, Said};
+pub use command::NO_BARE;
+pub use content::{Entry, Kind};
+pub use environment::absolute_variable;
+pub use error::GitError;
+pub use receiver::{Objects, Receiver};
+pub use size::Size;
+pub use snapshot::Snapshot;
+pub use writer::Owner;
+
+use plan::{Place, Plan, Planner};
+use refs::Refs;
+use selection::Selection;
+use settings::Settings;
+use source::{Location, Source};
+use workshop::Workshop;
+use writer::TarWriter;
+
+use amika_host::archive::Report;
+use amika_host::machine::Machine;
+use amika_host::scratch::Scratch;
+
+/// What the flags ask for.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The value of `--git`: a path or a URL; `None` means the directory of the call.
+    pub spec: Option<String>,
+    /// `--branch`: a branch, a tag, or a commit.
+    pub branch: Option<String>,
+    /// `--new-branch`.
+    pub new_branch: Option<String>,
+    /// What of the work tree comes along.
+    pub copy: Copy,
+}
+
+/// What of a repository is copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Copy {
+    /// Committed state only.
+    #[default]
+    Clean,
+    /// Also what is staged, changed, untracked and deleted (`--no-clean`).
+    Dirty {
+        /// Also what is ignored (`--include-ignored`).
+        include_ignored: bool,
+    },
+}
+
+/// What is known of the copy before it is made.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The repository's name, which its directory in the sandbox has.
+    pub name: String,
+    /// Its place on the host; `None` for a URL.
+    pub root: Option<PathBuf>,
+    /// The URL without secrets, or the place on the host.
+    pub source: String,
+    /// The branch that the sandbox starts on; `None` when on a commit by itself.
+    pub branch: Option<String>,
+    /// The commit that it starts on; `None` when the branch has none yet.
+    pub commit: Option<String>,
+    /// Remotes and their URLs, without secrets.
+    pub remotes: BTreeMap<String, String>,
+    /// The host's work tree differs from its HEAD.
+    pub is_dirty: bool,
+    /// What a person should know about the copy.
+    pub warnings: Vec<String>,
+}
+
+/// A repository that is ready to be copied.
+#[derive(Clone)]
+pub struct Repository(Arc<Inner>);
+
+struct Inner {
+    machine: Machine,
+    facts: Facts,
+    plan: Plan,
+    /// `.amika/config.toml`, once it was read.
+    config_toml: OnceLock<Option<Vec<u8>>>,
+    /// Generated directories, temporary indexes, and the copy of a URL's repository.
+    scratch: Scratch,
+}
+
+/// The repository's own configuration for Amika.
+const CONFIG_TOML: &str = ".amika/config.toml";
+/// Nobody writes more than this by hand.
+const CONFIG_LIMIT: u64 = 1024 * 1024;
+
+/// Finds the repository, decides what its copy holds, and checks all that can be checked by then.
+///
+/// A URL is cloned into a temporary directory first, which goes with the returned value, or when the
+/// future is dropped; one that leads to this machine is read as a path is. Nothing is written into a repository of the host.
+///
+/// # Errors
+/// [`GitError`].
+pub async fn open(
+    machine: &Machine,
+    request: Request,
+    cwd: &Path,
+    listener: Listener<'_>,
+) -> Result<Repository, GitError> {
+    let opened = open_untold(machine, request, cwd, listener).await;
+    opened.map_err(|error| error.told(machine.temporary()))
+}
+
+async fn open_untold(
+    machine: &Machine,
+    request: Request,
+    cwd: &Path,
+    listener: Listener<'_>,
+) -> Result<Repository, GitError> {
+    let source = Source::read(request.spec.as_deref(), cwd)?;
+    let temporary = machine.temporary();
+    let scratch = Scratch::new(temporary).map_err(GitError::io("write", temporary))?;
+    let address = match source {
+        Source::Directory(directory) => {
+            let machine = machine.clone();
+            return blocking(move || local(&machine, &request, &directory, scratch)).await;
+        }
+        Source::Url(address) => address,
+    };
+    if request.copy != Copy::Clean {
+        return Err(GitError::NoWorkTree { what: "a URL" });
+    }
+    let (prepared, workshop) = {
+        let (request, address, cwd) = (request.clone(), address.clone(), cwd.to_owned());
+        let (machine, place) = (machine.clone(), scratch.path().to_owned());
+        blocking(move || {
+            let workshop = Workshop::new(&machine, &place)?;
+            let users = Settings::new(workshop.users(), &[]);
+            let prepared = match local_url::path(&rewrite::fetched(&users, &address)) {
+                Some(path) => {
+                    let location = Location::served(&cwd.join(path), &address, &workshop)?;
+                    Some(Prepared::of_url(&request, location, &address)?)
+                }
+                None => None,
+            };
+            Ok((prepared, workshop))
+        })
+        .await?
+    };
+    let (prepared, workshop) = match prepared {
+        Some(prepared) => (prepared, workshop),
+        None => cloned(request, &address, scratch.path(), workshop, listener).await?,
+    };
+    blocking(move || {
+        let facts = Facts {
+            name: url::repository_name(&address),
+            root: None,
+            source: url::without_secrets(&address),
+            ..prepared.facts()
+        };
+        finish(prepared, facts, None, scratch, &workshop)
+    })
+    .await
+}
+
+/// Fetches a repository of another machine.
+async fn cloned(
+    request: Request,
+    address: &str,
+    scratch: &Path,
+    workshop: Workshop,
+    listener: Listener<'_>,
+) -> Result<(Prepared, Workshop), GitError> {
+    let machine = workshop.machine().clone();
+    let git_dir = clone::bare(&machine, address, scratch, listener).await?;
+    let (prepared, workshop) = {
+        let (git_dir, address) = (git_dir.clone(), address.to_owned());
+        blocking(move || {
+            let location = Location::of_clone(&git_dir, &workshop)?;
+            let prepared = Prepared::of_url(&request, location, &address)?;
+            Ok((prepared, workshop))
+        })
+        .await?
+    };
+    if prepared.uses_lfs
+        && let Some(commit) = prepared.selection.head.commit()
+    {
+        // What could not be had is counted, and warned of, when the copy is planned.
+        let nowhere = workshop.nowhere();
+        clone::lfs(&machine, address, &git_dir, nowhere, commit, listener).await;
+    }
+    Ok((prepared, workshop))
+}
+
+/// What a path, relative to a repository's root on this machine, leads to; `None` when to nothing.
+///
+/// # Errors
+/// [`GitError::Outside`] when it leads out of the repository, as [`Repository::entry`] would have it.
+pub fn entry_beneath(root: &Path, path: &str) -> Result<Option<Entry>, GitError> {
+    content::beneath(root, path)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, GitError> + Send + 'static,
+) -> Result<T, GitError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(stopped) => Err(GitError::NoGit(io::Error::other(stopped))),
+    }
+}
+
+/// What is decided about a repository before its copy is planned.
+struct Prepared {
+    location: Location,
+    settings: Settings,
+    refs: Refs,
+    selection: Selection,
+    uses_lfs: bool,
+}
+
+impl Prepared {
+    fn select(
+        request: &Request,
+        location: Location,
+        settings: Settings,
+        refs: Refs,
+    ) -> Result<Self, GitError> {
+        let git = location.git();
+        for name in [&request.branch, &request.new_branch].into_iter().flatten() {
+            refs::check_name(&git, name)?;
+        }
+        let remotes: Vec<String> = settings.remotes().into_keys().collect();
+        let selection = selection::select(
+            &refs,
+            &remotes,
+            request.branch.as_deref(),
+            request.new_branch.as_deref(),
+            |name| refs::resolve(&git, name),
+        )?;
+        Ok(Self {
+            location,
+            settings,
+            refs,
+            selection,
+            uses_lfs: false,
+        })
+    }
+
+    fn of_url(request: &Request, location: Location, address: &str) -> Result<Self, GitError> {
+        let git = location.git();
+        let settings = Settings::of_clone(location.settings(), address);
+        let refs = Refs::read(&git, false)?.into_clone_of("origin");
+        let default = refs.head.branch().map(str::to_owned);
+        let mut prepared = match Self::select(request, location, settings, refs) {
+            Err(GitError::NoSuchBranch { name, near, .. }) => {
+                return Err(GitError::NoSuchBranch {
+                    name,
+                    at_url: true,
+                    near,
+                });
+            }
+            other => other?,
+        };
+        if let Some(branch) = prepared.selection.head.branch()
+            && default.as_deref() == Some(branch)
+            && prepared.selection.upstream.is_none()
+        {
+            prepared.selection.upstream = Some(("origin".into(), format!("refs/heads/{branch}")));
+        }
+        if let Some(commit) = prepared.selection.head.commit() {
+            let names_here = |of: &str| {
+                let name = format!("{of}:{}", lfs::CONFIGURATION);
+                let found = git.try_output(&["cat-file", "blob", &name])?;
+                Ok::<_, GitError>(
+                    found.is_ok_and(|text| !lfs::is_of_other_machines(&text, &prepared.settings)),
+                )
+            };
+            let attributes = format!("{commit}:.gitattributes");
+            let found = git.try_output(&["cat-file", "blob", &attributes])?;
+            prepared.uses_lfs = found.is_ok_and(|text| text.windows(10).any(|part| part == b"filter=lfs"))
+                    // Git-lfs reads the one of HEAD here.
+                    && !names_here("HEAD")?
+                    && !names_here(commit)?;
+        }
+        Ok(prepared)
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
+            name: self.location.name(),
+            root: Some(self.location.root().to_owned()),
+            source: self.location.root().display().to_string(),
+            branch: self.selection.head.branch().map(str::to_owned),
+            commit: self.selection.head.commit().map(str::to_owned),
+            remotes: self.settings.remotes(),
+            is_dirty: false,
+            warnings: Vec::new(),
+        }
+    }
+}
+
+fn local(
+    machine: &Machine,
+    request: &Request,
+    directory: &Path,
+    scratch: Scratch,
+) -> Result<Repository, GitError> {
+    let workshop = Workshop::new(machine, scratch.path())?;
+    let location = Location::of(directory, &workshop)?;
+    let git = location.git();
+    let dirty = match request.copy {
+        Copy::Clean => None,
+        Copy::Dirty { .. } if location.work_tree.is_none() => {
+            return Err(GitError::NoWorkTree {
+                what: "a bare repository",
+            });
+        }
+        Copy::Dirty { include_ignored } => Some(include_ignored),
+    };
+    let settings = location.settings().clone();
+    let refs = Refs::read(&git, dirty.is_some())?;
+    if dirty.is_some()
+        && let Some(branch) = &request.branch
+        && refs.head.branch() != Some(branch)
+    {
+        return Err(GitError::NotCheckedOut {
+            branch: branch.clone(),
+            head: refs.head.describe(),
+        });
+    }
+    let mut warnings = Vec::new();
+    let changed = changes::any(&location, &workshop);
+    let is_dirty = match changed.map_err(|error| error.told(machine.temporary())) {
+        // A clean copy needs no index, nor a work tree.
+        Err(error @ (GitError::Failed { .. } | GitError::NotUnderstood { .. }))
+            if dirty.is_none() =>
+        {
+            warnings.push(format!(
+                "whether anything is uncommitted is not known: {error}"
+            ));
+            false
+        }
+        other => other?,
+    };
+    let prepared = Prepared::select(request, location, settings, refs)?;
+    let mut facts = prepared.facts();
+    facts.is_dirty = is_dirty;
+    facts.warnings.append(&mut warnings);
+    if is_dirty && dirty.is_none() {
+        facts
+            .warnings
+            .push("uncommitted changes stay behind (--no-clean takes them along)".into());
+    }
+    finish(prepared, facts, dirty, scratch, &workshop)
+}
+
+fn finish(
+    prepared: Prepared,
+    mut facts: Facts,
+    dirty: Option<bool>,
+    scratch: Scratch,
+    workshop: &Workshop,
+) -> Result<Repository, GitError> {
+    for variable in ["user.name", "user.email"] {
+        if prepared.settings.bytes(variable).is_none() {
+            facts.warnings.push(format!(
+                "git on this machine has no {variable}: `git commit` in the sandbox may be refused without it"
+            ));
+        }
+    }
+    let mut planner = Planner::new(workshop, dirty, facts.root.is_none());
+    let root = Place {
+        tree: Vec::new(),
+        git_dir: b".git".to_vec(),
+    };
+    let plan = planner.plan(
+        prepared.location,
+        &prepared.settings,
+        &prepared.refs,
+        &prepared.selection,
+        root,
+        0,
+    )?;
+    facts.warnings.append(&mut planner.warnings);
+    Ok(Repository(Arc::new(Inner {
+        machine: workshop.machine().clone(),
+        facts,
+        plan,
+        config_toml: OnceLock::new(),
+        scratch,
+    })))
+}
+
+impl Repository {
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, GitError> + Send + 'static,
+    ) -> Result<T, GitError> {
+        let this = self.clone();
+        let done = blocking(move || work(&this.0)).await;
+        done.map_err(|error| error.told(self.0.machine.temporary()))
+    }
+
+    /// An error of writing the archive, which may be one of ours.
+    fn told(&self, error: io::Error) -> io::Error {
+        match error.downcast::<GitError>() {
+            Ok(ours) => ours.told(self.0.machine.temporary()).into(),
+            Err(error) => error,
+        }
+    }
+
+    /// What is known of the copy.
+    pub fn facts(&self) -> &Facts {
+        &self.0.facts
+    }
+
+    /// The text of the repository's `.amika/config.toml` as the sandbox will have it.
+    ///
+    /// # Errors
+    /// When it leads out of the repository, or is larger than 1 MiB.
+    pub async fn config_toml(&self) -> Result<Option<Vec<u8>>, GitError> {
+        if let Some(read) = self.0.config_toml.get() {
+            return Ok(read.clone());
+        }
+        let read = self
+            .blocking(|inner| content::read(&inner.plan, CONFIG_TOML, CONFIG_LIMIT))
+            .await?;
+        Ok(self.0.config_toml.get_or_init(|| read).clone())
+    }
+
+    /// The content of a regular file of the copy; `None` when the path leads to none.
+    ///
+    /// # Errors
+    /// [`GitError::Outside`] when it leads out of the repository, [`GitError::TooLarge`] when it has
+    /// more than `limit` bytes.
+    pub async fn file(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, GitError> {
+        let path = path.to_owned();
+        self.blocking(move |inner| content::read(&inner.plan, &path, limit))
+            .await
+    }
+
+    /// What a path, relative to the repository's root, leads to; `None` when to nothing.
+    ///
+    /// # Errors
+    /// [`GitError::Outside`] when it leads out of the repository.
+    pub async fn entry(&self, path: &str) -> Result<Option<Entry>, GitError> {
+        let path = path.to_owned();
+        self.blocking(move |inner| content::entry(&inner.plan, &path))
+            .await
+    }
+
+    /// The state to record in the sandbox.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn snapshot(&self) -> Result<Snapshot, GitError> {
+        self.blocking(|inner| {
+            let Facts { name, source, .. } = &inner.facts;
+            snapshot::take(&inner.plan, name, source, inner.scratch.path())
+        })
+        .await
+    }
+
+    /// Writes the finished working copy as a tar archive, to be unpacked so that the (empty) directory
+    /// `prefix` is it, or where it is put without one; returns how many files its work trees have, and what
+    /// of them changed meanwhile.
+    ///
+    /// # Errors
+    /// With an archive that has no end, so that it never looks whole.
+    pub fn write_tar(
+        &self,
+        owner: Owner,
+        prefix: &str,
+        to: &mut dyn io::Write,
+    ) -> io::Result<Report> {
+        let mut tar = TarWriter::new(owner, prefix, to);
+        let report = emit::archive(&self.0.plan, &mut tar).map_err(|error| self.told(error))?;
+        tar.finish()?;
+        Ok(report)
+    }
+
+    /// How much there is to write, as far as that can be told without reading it.
+    pub fn size(&self) -> Size {
+        size::of(&self.0.plan)
+    }
+}
