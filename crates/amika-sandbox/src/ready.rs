@@ -233,8 +233,8 @@ impl Waiting<'_> {
         loop {
             let item = tokio::select! {
                 biased;
-                item = log.next() => item,
                 () = past(deadline) => return Err(self.not_ready(begun.elapsed())),
+                item = log.next() => item,
                 () = tokio::time::sleep_until(told_by), if self.told == Told::Nothing => {
                     self.begin_setup();
                     continue;
