@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::{DEBIAN, Running, Sandbox, Stage, eventually};
+use crate::support::{DEBIAN, Daemon, Running, Sandbox, Stage, eventually};
 
 const QUIET: [&str; 2] = ["--env", "AMIKA_OPENCODE_WEB=0"];
 
@@ -401,4 +401,34 @@ fn who_listens_is_listed_and_a_published_port_that_reaches_nobody_is_told() {
         !warned.contains(&format!("{undeclared}/tcp")),
         "{started:?}"
     );
+}
+
+#[test]
+fn what_the_engine_listens_on_inside_is_neither_told_nor_reached() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &["--env", "AMIKA_OPENCODE_WEB=0"]);
+    // Its name server, which is in the sandbox's network and has no process there: `sl address:port … state`.
+    let table = sandbox
+        .exec(&["cat", "/proc/net/tcp"])
+        .output()
+        .stdout_text();
+    let ports: Vec<u16> = table
+        .lines()
+        .filter_map(|line| {
+            let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+            let port = fields.get(1)?.strip_prefix("0B00007F:")?;
+            (fields.get(3) == Some(&"0A")).then(|| u16::from_str_radix(port, 16).unwrap())
+        })
+        .collect();
+    assert!(!ports.is_empty(), "{table}");
+    let mut daemon = Daemon::by_port(&sandbox);
+    let (status, told) = daemon.get("/v1/ports");
+    assert_eq!((status, told), (200, serde_json::json!([])));
+    let upgrade = "Connection: Upgrade\r\nUpgrade: tcp\r\n";
+    for port in ports.into_iter().chain([53, 2375, 2376]) {
+        let target = format!("/v1/ports/{port}/tunnel");
+        let (status, answer) = daemon.text("POST", &target, upgrade, "");
+        assert_eq!(status, 502, "{port}: {answer}");
+        assert!(answer.contains("nothing_listens"), "{answer}");
+    }
 }
