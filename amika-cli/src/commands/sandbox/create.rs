@@ -1,9 +1,8 @@
 //! `amika sandbox create`: args → repository and configuration → plan → container → ready.
 
-mod adoption;
+mod ask;
 mod report;
 mod request;
-mod trust;
 
 use std::collections::BTreeSet;
 
@@ -13,14 +12,14 @@ use amika_core::name::SandboxName;
 use amika_core::service::HostPort;
 use amika_core::settings::Layer;
 
-use adoption::Unreported;
 pub(super) use report::CreatedView;
 use report::report;
 
 use crate::App;
 use crate::args::sandbox::{ConnectArgs, CreateArgs};
 use crate::create::{
-    self, Job, MissingImage, Plan, Request, Settings, Source, Taken, TakenView, Upload, Wanted,
+    self, Job, MissingImage, Plan, Request, Settings, Source, Taken, TakenView, TrustRequest,
+    Trusting, Unreported, Upload, Wanted,
 };
 use crate::error::{Error, Kind, Result};
 use crate::lock::FileLock;
@@ -355,7 +354,10 @@ async fn prepare(
         clone.as_ref().map(|clone| clone.name.as_str()),
     )?;
     let trust = match &mut source {
-        Some(source) => Some(trust::settle(args, request, &app.machine, source, &app.out).await?),
+        Some(source) => {
+            let trust = trust_request(args, app);
+            Some(create::settle_trust(&trust, request, &app.machine, source, &app.out).await?)
+        }
         None => None,
     };
     let no_config = RepoConfig::default();
@@ -413,6 +415,18 @@ async fn prepare(
         asked,
         facts,
     })))
+}
+
+/// By what it is decided whether the repository is trusted.
+fn trust_request(args: &CreateArgs, app: &App) -> TrustRequest {
+    TrustRequest {
+        by: Trusting::User {
+            setting: args.trust,
+            ask: ask::at_terminal(&app.out),
+        },
+        sign_ins_named: args.credentials.is_some(),
+        only_plan: args.dry_run,
+    }
 }
 
 /// Says what holds of a repository's configuration: whoever cloned it may not know.
