@@ -247,6 +247,11 @@ impl Printer {
         );
     }
 
+    /// Shows an operation as it goes.
+    pub fn progress(&self) -> Arc<dyn Progress> {
+        Arc::new(Drawn::new(self.quiet, None))
+    }
+
     /// Steps of a longer command, shown as they are taken.
     pub fn steps(&self) -> Steps {
         self.drawn(self.quiet, None)
