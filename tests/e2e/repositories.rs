@@ -137,6 +137,33 @@ fn a_configuration_that_is_a_directory_is_warned_of() {
 }
 
 #[test]
+fn a_configuration_that_a_dirty_copy_leaves_out_is_warned_of() {
+    let world = World::new();
+    let project = world.make(
+        "project",
+        "git init -q; echo one >file; git add .; git commit -qm first; mkdir .amika; mkfifo .amika/config.toml",
+    );
+    let dry = |args: &[&str]| {
+        let sandbox = world.stage.adopt(world.stage.name());
+        let args = [&["--no-clean", "--dry-run"], args].concat();
+        world.create(&sandbox, &args).dir(&project).output()
+    };
+    dry(&[]).ended(0, &[".amika/config.toml is a FIFO, not a file"]);
+    run(
+        &world.stage,
+        &project,
+        "rm .amika/config.toml; echo .amika >.gitignore; echo >.amika/config.toml",
+    );
+    dry(&[]).ended(
+        0,
+        &[".amika/config.toml is ignored by git", "--include-ignored"],
+    );
+    let whole = dry(&["--include-ignored"]);
+    whole.ended(0, &[]);
+    assert!(!whole.text().contains("is ignored"), "{whole:?}");
+}
+
+#[test]
 fn lfs_content_comes_as_far_as_the_host_has_it() {
     let world = World::new();
     let project = world.make(

@@ -9,7 +9,7 @@ use amika_core::trust::Origin;
 
 use crate::args::sandbox::CreateArgs;
 use crate::error::{CommandError, ExitCode, Result};
-use crate::git::{self, GitError, Kind};
+use crate::git::{self, GitError, Kind, LeftOut};
 use crate::output::{Printer, Steps, shell_path};
 use amika_host::regular_file::{self, Links};
 
@@ -187,6 +187,17 @@ async fn read_config(
                     "{} is a directory, not a file: this repository is taken to have no configuration",
                     config::PATH
                 ));
+            }
+            match repository.left_out(config::PATH).await? {
+                Some(LeftOut::Special(what)) => out.warn(&format!(
+                    "{} is {what}, not a file: this repository is taken to have no configuration",
+                    config::PATH
+                )),
+                Some(LeftOut::Ignored) => out.warn(&format!(
+                    "{} is ignored by git, and so it is not used: `git add --force {0}`, or pass `--include-ignored`",
+                    config::PATH
+                )),
+                None => {}
             }
             return Ok((RepoConfig::default(), None, None));
         }

@@ -61,7 +61,7 @@ use std::sync::{Arc, OnceLock};
 pub use children::end_all;
 pub use clone::{Listener, Said};
 pub(crate) use command::NO_BARE;
-pub use content::{Entry, Kind};
+pub use content::{Entry, Kind, LeftOut};
 pub(crate) use environment::absolute_variable;
 pub use error::GitError;
 pub(crate) use receiver::{Objects, Receiver};
@@ -457,6 +457,16 @@ impl Repository {
     pub async fn entry(&self, path: &str) -> Result<Option<Entry>, GitError> {
         let (this, path) = (self.clone(), path.to_owned());
         blocking(move || content::entry(&this.0.plan, &path)).await
+    }
+
+    /// Why a path, relative to the repository's root, leads to nothing in the copy of a work tree that has
+    /// something there.
+    ///
+    /// # Errors
+    /// [`GitError::Outside`] when it leads out of the repository.
+    pub async fn left_out(&self, path: &str) -> Result<Option<LeftOut>, GitError> {
+        let (this, path) = (self.clone(), path.to_owned());
+        blocking(move || content::left_out(&this.0.plan, &path)).await
     }
 
     /// The state to record in the sandbox.
