@@ -29,7 +29,7 @@ mod engine;
 mod environment;
 mod error;
 mod forward;
-pub mod git;
+mod git_error;
 mod host;
 mod host_path;
 mod image_labels;
@@ -123,7 +123,7 @@ pub fn run() -> ExitCode {
     });
     // A thread that waits for standard input may never return.
     runtime.shutdown_background();
-    git::end_all();
+    amika_git::end_all();
     amika_host::scratch::end();
     finish(&out, result)
 }

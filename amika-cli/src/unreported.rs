@@ -12,9 +12,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::create::Settings;
 use crate::daemon::Token;
-use crate::git::Snapshot;
 use crate::lock::FileLock;
 use amika_engine::{ContainerFacts, ContainerState};
+use amika_git::Snapshot;
 
 /// What a create leaves for the next one of that name, should it be killed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,7 +71,7 @@ pub struct Asked([u8; 32]);
 impl Asked {
     /// All that holds for the sandbox. What a program of another version prints of it may differ: its
     /// creates are then told apart, and nothing is lost by that.
-    pub fn of(settings: &Settings, copy: crate::git::Copy) -> Self {
+    pub fn of(settings: &Settings, copy: amika_git::Copy) -> Self {
         Self(Sha256::digest(format!("{copy:?} {settings:?}")).into())
     }
 
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
     use crate::create::{Flags, HostRights, Request, merge};
     use crate::daemon::UserKey;
-    use crate::git::Copy;
+    use amika_git::Copy;
 
     fn settings(secret: &str) -> Settings {
         let request = Request {

@@ -6,8 +6,8 @@ use amika_core::label::{Repository, RepositorySource};
 
 use super::name::Format;
 use crate::error::{CommandError, ExitCode, Result};
-use crate::git::{GitError, Receiver};
 use crate::output::shell_path;
+use amika_git::{GitError, Receiver};
 
 /// A repository of this machine.
 #[derive(Clone, Debug)]

@@ -15,7 +15,7 @@ use super::host::{Host, refused};
 use super::name::Format;
 use super::{refs, shown};
 use crate::error::{CommandError, ExitCode, Result};
-use crate::git::Objects;
+use amika_git::Objects;
 
 /// Where the repository's own objects are, for git, and those that it borrows from others.
 const OWN: &str = "own";
@@ -117,14 +117,14 @@ impl Scratch {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("git");
         command
-            .args(["-c", crate::git::NO_BARE])
+            .args(["-c", amika_git::NO_BARE])
             .args(arguments)
             .current_dir(self.directory.path())
             .env_clear()
             .envs(
                 ["PATH", "GIT_EXEC_PATH", "TMPDIR", "LD_LIBRARY_PATH"]
                     .iter()
-                    .filter_map(|name| Some((*name, crate::git::absolute_variable(name)?))),
+                    .filter_map(|name| Some((*name, amika_git::absolute_variable(name)?))),
             )
             .env("GIT_DIR", self.directory.path())
             .env("GIT_CONFIG_NOSYSTEM", "1")

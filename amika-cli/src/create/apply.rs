@@ -15,7 +15,6 @@ use super::upload::Upload;
 use super::volume_root;
 use crate::deliver::Fault;
 use crate::error::{CommandError, ExitCode, Result};
-use crate::git;
 use crate::inject::Injection;
 use crate::interrupt::Interrupt;
 use crate::networks;
@@ -24,6 +23,7 @@ use crate::overlay;
 use crate::ports;
 use crate::sandbox::{Sandbox, State};
 use amika_engine::{ContainerFacts, Engine, EngineError};
+use amika_git as git;
 
 /// Settles host ports anew without those that the engine refused.
 pub type Settle<'a> = dyn Fn(&BTreeSet<HostPort>) -> Result<Vec<Binding>, ResolveError> + Sync + 'a;

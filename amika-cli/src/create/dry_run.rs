@@ -13,9 +13,9 @@ use serde::Serialize;
 use super::plan::Plan;
 use super::taken::TakenView;
 use super::upload::Content;
-use crate::git;
 use crate::networks;
 use amika_engine::{LimitFacts, MountSpec};
+use amika_git as git;
 
 /// Characters of a path that are shown: the longest that Linux opens.
 const PATH: usize = 4096;

@@ -9,8 +9,8 @@ use amika_core::trust::Origin;
 
 use crate::args::sandbox::CreateArgs;
 use crate::error::{CommandError, ExitCode, Result};
-use crate::git::{self, GitError, Kind, LeftOut};
 use crate::output::{Printer, Steps, shell_path};
+use amika_git::{self as git, GitError, Kind, LeftOut};
 use amika_host::regular_file::{self, Links};
 
 /// What is wrong with a setup script that a link leads to from elsewhere.
@@ -201,7 +201,7 @@ async fn read_config(
             }
             return Ok((RepoConfig::default(), None, None));
         }
-        Err(error) => return Err(error.of_configuration()),
+        Err(error) => return Err(crate::git_error::of_configuration(error)),
     };
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let parsed = config::parse_bytes(&bytes)

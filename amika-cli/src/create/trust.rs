@@ -15,9 +15,9 @@ use super::request::Request;
 use super::taken::{Taken, TrustView, beginning};
 use crate::args::sandbox::CreateArgs;
 use crate::error::{CommandError, ExitCode, Result};
-use crate::git::GitError;
 use crate::output::Printer;
 use crate::user_config::{self, Change};
+use amika_git::GitError;
 
 /// The largest setup script whose content can be trusted, in bytes.
 const SCRIPT_LIMIT: u64 = 16 << 20;

@@ -9,9 +9,9 @@ use amika_core::diagnostic::{Diagnostic, Severity};
 
 use crate::create::SCRIPT_OUTSIDE;
 use crate::error::{CommandError, ExitCode, Result};
-use crate::git::{self, GitError};
 use crate::host_path;
 use crate::output::shell_path;
+use amika_git::{self as git, GitError};
 use amika_host::regular_file::{self, Links};
 
 /// A configuration on disk.
@@ -82,7 +82,7 @@ impl File {
             && self.path == root.join(config::PATH)
             && let Err(error) = git::entry_beneath(root, config::PATH)
         {
-            return Err(error.of_configuration());
+            return Err(crate::git_error::of_configuration(error));
         }
         read_regular(&self.path).map_err(|error| {
             let failed = failed().caused_by(&error);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use amika_cli::git::{Copy, GitError, Request};
+use amika_git::{Copy, GitError, Request};
 use pretty_assertions::assert_eq;
 
 use crate::support::*;

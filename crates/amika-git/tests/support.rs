@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use amika_cli::git::{self, Copy, GitError, Owner, Repository, Request};
+use amika_git::{self as git, Copy, GitError, Owner, Repository, Request};
 use sha2::{Digest as _, Sha256};
 
 pub(crate) const DIRTY: Copy = Copy::Dirty {

@@ -1,6 +1,6 @@
 //! Submodules, repositories inside repositories, and LFS.
 
-use amika_cli::git::{Copy, Kind};
+use amika_git::{Copy, Kind};
 use pretty_assertions::assert_eq;
 
 use crate::support::*;
@@ -154,9 +154,9 @@ fn a_submodule_that_the_host_lacks_is_an_empty_directory_and_a_warning() {
 fn submodules_of_a_url_are_for_the_sandbox_to_fetch() {
     let host = Host::new();
     let path = nested(&host);
-    let asked = amika_cli::git::Request {
+    let asked = amika_git::Request {
         spec: Some(format!("file://{}", path.display())),
-        ..amika_cli::git::Request::default()
+        ..amika_git::Request::default()
     };
     let copied = copy(asked);
     let warnings = &copied.repository.facts().warnings;

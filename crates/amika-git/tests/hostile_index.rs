@@ -3,7 +3,7 @@
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use amika_cli::git::{Copy, GitError};
+use amika_git::{Copy, GitError};
 
 use crate::support::*;
 

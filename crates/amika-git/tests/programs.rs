@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use amika_cli::git::Copy;
+use amika_git::Copy;
 use pretty_assertions::assert_eq;
 
 use crate::support::*;

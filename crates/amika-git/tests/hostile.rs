@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use amika_cli::git::{Copy, GitError};
+use amika_git::{Copy, GitError};
 
 use crate::support::*;
 

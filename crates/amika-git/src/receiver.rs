@@ -18,7 +18,7 @@ use amika_host::scratch::Scratch;
 
 /// The repository. Its directories are held open.
 #[derive(Clone, Debug)]
-pub(crate) struct Receiver(Arc<Inner>);
+pub struct Receiver(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -30,7 +30,7 @@ struct Inner {
 
 /// Its objects, given to git by descriptors: for as long as this lives.
 #[derive(Debug)]
-pub(crate) struct Objects {
+pub struct Objects {
     _stores: Stores,
 }
 
@@ -39,7 +39,7 @@ impl Receiver {
     ///
     /// # Errors
     /// When there is none, it is another user's, its parts do not belong together, or it is not understood.
-    pub(crate) fn find(start: &Path) -> Result<Self, GitError> {
+    pub fn find(start: &Path) -> Result<Self, GitError> {
         let temporary = std::env::temp_dir();
         let scratch = Scratch::new(&temporary).map_err(GitError::io("write", temporary))?;
         let workshop = Workshop::new(scratch.path())?;
@@ -55,12 +55,12 @@ impl Receiver {
     }
 
     /// What is shown of it: its work tree, or the git directory of one without.
-    pub(crate) fn root(&self) -> &Path {
+    pub fn root(&self) -> &Path {
         root(&self.0.found)
     }
 
     /// Whether its objects have names by SHA-256.
-    pub(crate) fn is_sha256(&self) -> bool {
+    pub fn is_sha256(&self) -> bool {
         self.0.format.objects == ObjectFormat::Sha256
     }
 
@@ -68,32 +68,32 @@ impl Receiver {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub(crate) fn has_table(&self) -> io::Result<bool> {
+    pub fn has_table(&self) -> io::Result<bool> {
         let table = self.0.found.common.stat_of(b"reftable")?;
         Ok(self.0.format.is_table || table.is_some())
     }
 
     /// Whether its file system takes names that differ in case for one.
-    pub(crate) fn ignores_case(&self) -> bool {
+    pub fn ignores_case(&self) -> bool {
         let mut settings = self.0.found.config.iter().rev();
         let last = settings.find(|entry| entry.is("core", "ignorecase"));
         last.is_some_and(|entry| entry.boolean() == Some(true))
     }
 
     /// Where its history ends, if it is shallow.
-    pub(crate) fn shallow(&self) -> Option<&[u8]> {
+    pub fn shallow(&self) -> Option<&[u8]> {
         self.0.shallow.as_deref()
     }
 
     /// The addresses of its remotes.
-    pub(crate) fn remotes(&self) -> impl Iterator<Item = &str> {
+    pub fn remotes(&self) -> impl Iterator<Item = &str> {
         let config = self.0.found.config.iter();
         let urls = config.filter(|entry| entry.section == b"remote" && entry.variable == b"url");
         urls.filter_map(|entry| std::str::from_utf8(entry.value.as_deref()?).ok())
     }
 
     /// Whether a directory is the root of it, or of another of its work trees.
-    pub(crate) fn is_at(&self, directory: &Path) -> bool {
+    pub fn is_at(&self, directory: &Path) -> bool {
         discover::repository(directory, &self.0.users).is_ok_and(|other| {
             root(&other) == directory && other.common.is(&self.0.found.common).unwrap_or(false)
         })
@@ -103,12 +103,12 @@ impl Receiver {
     ///
     /// # Errors
     /// When no further descriptor can be had.
-    pub(crate) fn directory(&self) -> io::Result<OwnedFd> {
+    pub fn directory(&self) -> io::Result<OwnedFd> {
         self.0.found.common.as_fd().try_clone_to_owned()
     }
 
     /// Where that is, for messages.
-    pub(crate) fn place(&self) -> PathBuf {
+    pub fn place(&self) -> PathBuf {
         self.0.found.common.path().to_owned()
     }
 
@@ -116,7 +116,7 @@ impl Receiver {
     ///
     /// # Errors
     /// When it is no regular file, cannot be read, or has more than `limit` bytes.
-    pub(crate) fn read(&self, name: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    pub fn read(&self, name: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
         self.0.found.common.read(name.as_bytes(), limit)
     }
 
@@ -125,7 +125,7 @@ impl Receiver {
     ///
     /// # Errors
     /// When something else than a file is in the place of one, or it cannot be read.
-    pub(crate) fn objects(&self, own: &Path, borrowed: &Path) -> Result<Objects, GitError> {
+    pub fn objects(&self, own: &Path, borrowed: &Path) -> Result<Objects, GitError> {
         for directory in [own, borrowed] {
             generated::make_directory(&directory.join("pack"))?;
         }

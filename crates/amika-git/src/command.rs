@@ -57,7 +57,7 @@ pub(super) const SETTINGS: [&str; 15] = [
 ];
 
 /// No git, and no program that it starts, takes a directory for a repository that nobody named.
-pub(crate) const NO_BARE: &str = "safe.bareRepository=explicit";
+pub const NO_BARE: &str = "safe.bareRepository=explicit";
 /// A repository of this machine is read by us: git's own transport would run a git in it. And git is given no
 /// descriptors that it could speak to one by.
 const NO_FILES: [&str; 4] = [

@@ -184,7 +184,7 @@ fn a_sparse_checkout_stays_sparse() {
     write(&path, "src/b.txt", "changed\n");
     write(&path, "src/new/x", "new\n");
     is_recorded(&path);
-    let whole = copy(request(&path, amika_cli::git::Copy::Clean));
+    let whole = copy(request(&path, amika_git::Copy::Clean));
     assert!(whole.has("other/c.txt"));
     assert_eq!(whole.git(&["status", "--porcelain"]), "");
 }
@@ -380,7 +380,7 @@ fn the_snapshot_holds_the_tree_of_the_dirty_state() {
     let copied = copy(request(&path, DIRTY));
     copied.git(&["add", "-A"]);
     assert_eq!(snapshot.tree, Some(copied.git(&["write-tree"])));
-    let clean = open(request(&path, amika_cli::git::Copy::Clean)).unwrap();
+    let clean = open(request(&path, amika_git::Copy::Clean)).unwrap();
     let snapshot = block_on(clean.snapshot()).unwrap();
     assert!(!snapshot.dirty);
     assert_eq!(
@@ -412,7 +412,7 @@ fn same_unborn(path: &std::path::Path) {
 
 #[test]
 fn what_stands_at_a_path_and_is_not_copied_is_told_apart() {
-    use amika_cli::git::{Copy, LeftOut};
+    use amika_git::{Copy, LeftOut};
     const PATH: &str = ".amika/config.toml";
     let host = Host::new();
     let left_out = |path: &std::path::Path, mode| {

@@ -1,11 +1,9 @@
-//! What can go wrong between a repository and its sandbox, and what to do about it.
+//! What can go wrong between a repository and its sandbox.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use super::generated::shown;
-use crate::error::{CommandError, ExitCode};
-use crate::output::{shell_path, shell_quote};
 
 /// Why a repository could not be read, cloned or used as asked.
 #[derive(Debug, thiserror::Error)]
@@ -246,130 +244,6 @@ impl GitError {
             path: std::env::temp_dir(),
         }
     }
-
-    /// The error of a repository whose configuration cannot be read: what stands in the file's place is
-    /// the user's to mend.
-    pub fn of_configuration(self) -> CommandError {
-        let hint = match &self {
-            Self::Outside { .. } => {
-                "put the file itself, or a link within the repository, in its place"
-            }
-            Self::TooLarge { .. } => "nobody writes so much by hand: what is meant to be there?",
-            _ => return self.into(),
-        };
-        CommandError::new(ExitCode::Usage, self.to_string()).hint(hint)
-    }
-
-    fn code(&self) -> ExitCode {
-        match self {
-            Self::BadBranchName { .. }
-            | Self::NoWorkTree { .. }
-            | Self::NotCheckedOut { .. }
-            | Self::BranchExists { .. } => ExitCode::Usage,
-            _ => ExitCode::Repository,
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::NoSuchPath { path } => amika_host::path::hint(path).unwrap_or_else(|| {
-                "name a directory of the repository, or a URL such as `https://example.com/repo.git`".into()
-            }),
-            Self::NotARepository { path } => format!(
-                "make it one with `git init {}`, or leave --git away and use --mount",
-                shell_path(&path.to_string_lossy())
-            ),
-            Self::DubiousOwnership { path } => format!(
-                "if you trust it: `git config --global --add safe.directory {}`",
-                shell_quote(&path.to_string_lossy())
-            ),
-            Self::NoGit(_) => "install git and try again".into(),
-            Self::Held { .. } => {
-                "something in the repository holds it: a FIFO in the place of a `.gitignore` or `.gitattributes`, or of a `HEAD`? (`find . -type p` lists them)".into()
-            }
-            Self::Waits { .. } => "remove it, or put a regular file in its place".into(),
-            Self::Lie { .. } => "`git fsck --full` says what else is broken".into(),
-            Self::TooManyPacks { .. } => "`git gc`, or `git repack -a -d`, makes one of them".into(),
-            Self::Foreign { place, .. } => format!(
-                "to copy that repository name it itself: `--git {}`; a work tree that was moved is made known with `git worktree repair`, another with `git config core.worktree` there",
-                shell_path(&place.to_string_lossy())
-            ),
-            Self::NoSuchBranch { name, at_url, near } => match &near[..] {
-                [] => no_near_name(name, *at_url),
-                [one] => format!("did you mean `--branch {}`?", shell_quote(one)),
-                several => format!("near names: {}", several.join(", ")),
-            },
-            Self::AmbiguousBranch { name, remotes } => format!(
-                "choose one on the host: `git branch {0} {1}/{0}`",
-                shell_quote(name),
-                shell_quote(remotes.first().map_or("origin", String::as_str))
-            ),
-            Self::BranchExists { same: false, .. } => {
-                "choose another name: a branch cannot be a directory of others as well".into()
-            }
-            Self::BranchExists { name, .. } => {
-                format!("use it with `--branch {}`, or choose another name", shell_quote(name))
-            }
-            Self::NoWorkTree { .. } => "leave --no-clean away".into(),
-            Self::NotCheckedOut { branch, .. } => format!(
-                "leave --no-clean away, or check it out first: `git switch {}`",
-                shell_quote(branch)
-            ),
-            Self::MissingObject { root, .. } => format!(
-                "in a partial clone, fetch what is missing first: `git -C {} archive HEAD >/dev/null`; else `git fsck` says what is broken",
-                shell_quote(&root.to_string_lossy())
-            ),
-            Self::Changed { .. } => "try again when nothing writes to the repository".into(),
-            Self::Clone { .. } => {
-                "amika clones with your own git credentials: `git ls-remote URL` shows whether they work".into()
-            }
-            Self::NoSpace { .. } => {
-                "make room there, or set TMPDIR to a directory that has some".into()
-            }
-            Self::Failed { stderr, .. } if stderr.contains("index file") => {
-                "the index is damaged: leave --no-clean away, or make it anew from HEAD with `rm .git/index && git reset`".into()
-            }
-            Self::NotUnderstood { place, .. } if place.ends_with("index") => {
-                "leave --no-clean away, or make it anew from HEAD with `rm .git/index && git reset`".into()
-            }
-            Self::Failed { .. }
-            | Self::NotUnderstood { .. }
-            | Self::BadPath { .. }
-            | Self::TooManyFiles { .. }
-            | Self::BadBranchName { .. }
-            | Self::Io { .. }
-            | Self::Outside { .. }
-            | Self::TooLarge { .. }
-            | Self::Output { .. } => return None,
-        })
-    }
-}
-
-fn no_near_name(name: &str, at_url: bool) -> String {
-    let look = if at_url {
-        "`git ls-remote --heads URL` lists them"
-    } else {
-        "`git fetch` brings what the remotes have"
-    };
-    format!("{look}; `--new-branch {}` makes it", shell_quote(name))
-}
-
-impl From<GitError> for CommandError {
-    fn from(error: GitError) -> Self {
-        let mut command = Self::new(error.code(), error.to_string());
-        if let Some(source) = std::error::Error::source(&error) {
-            command = command.caused_by(source);
-        }
-        if let GitError::Clone { causes, .. } = &error {
-            for cause in causes {
-                command = command.because(cause);
-            }
-        }
-        match error.hint() {
-            Some(hint) => command.hint(hint),
-            None => command,
-        }
-    }
 }
 
 impl From<GitError> for std::io::Error {
@@ -379,69 +253,17 @@ impl From<GitError> for std::io::Error {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_hint_can_be_pasted_whatever_the_path() {
-        let error = GitError::DubiousOwnership {
-            path: "/home/o'neil/my repo".into(),
-        };
-        let shown = CommandError::from(error);
-        assert_eq!(shown.code, ExitCode::Repository);
-        assert_eq!(
-            shown.hints,
-            [
-                r"if you trust it: `git config --global --add safe.directory '/home/o'\''neil/my repo'`"
-            ]
-        );
-    }
-
-    #[test]
-    fn branch_hints_fit_what_there_is() {
-        let hint = |error: GitError| CommandError::from(error).hints.join("; ");
-        let missing = |at_url, near: &[&str]| GitError::NoSuchBranch {
-            name: "x".into(),
-            at_url,
-            near: near.iter().map(|&name| name.to_owned()).collect(),
-        };
-        assert_eq!(
-            hint(missing(true, &[])),
-            "`git ls-remote --heads URL` lists them; `--new-branch x` makes it"
-        );
-        assert!(hint(missing(false, &[])).contains("git fetch"));
-        assert_eq!(
-            hint(missing(false, &["main"])),
-            "did you mean `--branch main`?"
-        );
-        assert_eq!(hint(missing(false, &["a", "b"])), "near names: a, b");
-        let exists = |same| GitError::BranchExists {
-            name: "a".into(),
-            existing: "branch \"a/b\"".into(),
-            same,
-        };
-        assert!(hint(exists(true)).contains("--branch a"));
-        assert!(!hint(exists(false)).contains("--branch"));
-    }
-
-    #[test]
     fn a_full_disk_is_that_of_the_temporary_directory() {
         let full = std::io::Error::from(ErrorKind::StorageFull);
-        let shown = CommandError::from(GitError::io("read", "/repo/.git/index")(full));
+        let shown = GitError::io("read", "/repo/.git/index")(full).to_string();
         let place = std::env::temp_dir();
         assert_eq!(
-            shown.message,
+            shown,
             format!("the temporary directory {} is full", place.display())
         );
-        assert!(shown.hints[0].contains("TMPDIR"), "{shown:?}");
-    }
-
-    #[test]
-    fn wrong_flags_are_usage_and_a_wrong_repository_is_not() {
-        let usage = GitError::NoWorkTree { what: "a URL" };
-        assert_eq!(CommandError::from(usage).code, ExitCode::Usage);
-        let repository = GitError::NotARepository { path: "/x".into() };
-        assert_eq!(CommandError::from(repository).code, ExitCode::Repository);
     }
 }

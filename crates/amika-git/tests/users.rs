@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use amika_cli::git::Copy;
+use amika_git::Copy;
 use pretty_assertions::assert_eq;
 
 use crate::support::*;

@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use amika_cli::git::{Copy, Kind};
+use amika_git::{Copy, Kind};
 use pretty_assertions::assert_eq;
 
 use crate::support::*;
@@ -255,9 +255,8 @@ fn config_and_entries_are_those_of_the_chosen_branch() {
     write(&path, ".amika/config.toml", "# changed\n");
     let clean = open(request(&path, Copy::Clean)).unwrap();
     let dirty = open(request(&path, DIRTY)).unwrap();
-    let text = |repository: &amika_cli::git::Repository| {
-        block_on(repository.config_toml()).unwrap().unwrap()
-    };
+    let text =
+        |repository: &amika_git::Repository| block_on(repository.config_toml()).unwrap().unwrap();
     assert_eq!(text(&clean), b"# main\n");
     assert_eq!(text(&dirty), b"# changed\n");
     for repository in [clean, dirty] {

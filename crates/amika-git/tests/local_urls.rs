@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use amika_cli::git::{Copy, GitError, Request};
+use amika_git::{Copy, GitError, Request};
 use pretty_assertions::assert_eq;
 
 use crate::support::*;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use amika_cli::git::{Copy, GitError};
+use amika_git::{Copy, GitError};
 
 use crate::support::*;
 
@@ -484,7 +484,7 @@ fn a_few_objects_that_stand_for_millions_of_files_are_refused() {
     }
     let commit = git(&path, &["commit-tree", "-m", "bomb", &below.1]);
     git(&path, &["update-ref", "refs/heads/bomb", &commit]);
-    let asked = amika_cli::git::Request {
+    let asked = amika_git::Request {
         branch: Some("bomb".into()),
         ..request(&path, Copy::Clean)
     };
@@ -622,9 +622,9 @@ fn a_user_who_trusts_no_bare_repository_that_is_found_can_copy_all() {
     let path = host.simple("repo");
     git(&path, &["clone", "-q", "--bare", ".", "../bare.git"]);
     let url = format!("file://{}", host.path("bare.git").display());
-    let asked = amika_cli::git::Request {
+    let asked = amika_git::Request {
         spec: Some(url),
-        ..amika_cli::git::Request::default()
+        ..amika_git::Request::default()
     };
     assert_eq!(copy(asked).read("a.txt"), "one\n");
     for place in [path, host.path("bare.git")] {

@@ -141,7 +141,7 @@ pub(super) fn absolute(name: &OsStr, value: &OsStr) -> Option<OsString> {
 
 /// The value of a variable of the caller's for another git, without what would be looked for in the directory that
 /// it runs in.
-pub(crate) fn absolute_variable(name: &str) -> Option<OsString> {
+pub fn absolute_variable(name: &str) -> Option<OsString> {
     let value = std::env::var_os(name)?;
     let value = absolute(OsStr::new(name), &value).unwrap_or(value);
     (!value.is_empty()).then_some(value)

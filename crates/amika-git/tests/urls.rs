@@ -1,6 +1,6 @@
 //! A URL as the source: cloned on the host, and the copy knows only the URL.
 
-use amika_cli::git::{Copy, GitError, Request};
+use amika_git::{Copy, GitError, Request};
 use pretty_assertions::assert_eq;
 
 use crate::support::*;

@@ -1,6 +1,6 @@
 //! `--branch` and `--new-branch`.
 
-use amika_cli::git::{Copy, GitError, Request};
+use amika_git::{Copy, GitError, Request};
 use pretty_assertions::assert_eq;
 
 use crate::support::*;

@@ -226,7 +226,7 @@ pub(super) fn check_name(git: &Git, name: &str) -> Result<(), GitError> {
 pub(super) mod samples {
     use super::*;
 
-    pub(in crate::git) fn refs(head: Head, names: &[&str]) -> Refs {
+    pub(crate) fn refs(head: Head, names: &[&str]) -> Refs {
         let one = |name: &&str| {
             let one = Ref {
                 name: (*name).to_owned(),
@@ -242,7 +242,7 @@ pub(super) mod samples {
         }
     }
 
-    pub(in crate::git) fn main_branch() -> Head {
+    pub(crate) fn main_branch() -> Head {
         Head::Branch {
             name: "main".into(),
             commit: Some("oid of refs/heads/main".into()),

@@ -60,11 +60,11 @@ use std::sync::{Arc, OnceLock};
 
 pub use children::end_all;
 pub use clone::{Listener, Said};
-pub(crate) use command::NO_BARE;
+pub use command::NO_BARE;
 pub use content::{Entry, Kind, LeftOut};
-pub(crate) use environment::absolute_variable;
+pub use environment::absolute_variable;
 pub use error::GitError;
-pub(crate) use receiver::{Objects, Receiver};
+pub use receiver::{Objects, Receiver};
 pub use size::Size;
 pub use snapshot::Snapshot;
 pub use writer::Owner;
@@ -151,7 +151,7 @@ const CONFIG_LIMIT: u64 = 1024 * 1024;
 /// future is dropped; one that leads to this machine is read as a path is. Nothing is written into a repository of the host.
 ///
 /// # Errors
-/// [`GitError`], which converts into a command's error with exit code and hint.
+/// [`GitError`].
 pub async fn open(
     request: Request,
     cwd: &Path,

@@ -1,6 +1,6 @@
 //! Repositories of every shape: bare, linked, shallow, partial, borrowed, empty, detached, SHA-256.
 
-use amika_cli::git::{Copy, GitError, Request};
+use amika_git::{Copy, GitError, Request};
 use pretty_assertions::assert_eq;
 
 use crate::support::*;

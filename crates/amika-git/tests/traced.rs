@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use amika_cli::git::Copy;
+use amika_git::Copy;
 
 use crate::support::*;
 use crate::urls::{Server, url_request};
