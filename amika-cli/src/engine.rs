@@ -22,7 +22,7 @@ pub fn endpoint() -> Result<Endpoint, EngineError> {
 pub async fn connect() -> Result<Engine, EngineError> {
     let caller = Caller {
         can_answer: std::io::stdin().is_terminal(),
-        temporary: std::env::temp_dir(),
+        temporary: crate::host::temporary_dir(),
     };
     Engine::connect(endpoint()?, &caller).await
 }

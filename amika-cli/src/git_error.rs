@@ -83,6 +83,9 @@ fn hint(error: &GitError) -> Option<String> {
         GitError::NoSpace { .. } => {
             "make room there, or set TMPDIR to a directory that has some".into()
         }
+        GitError::NoTemporary { .. } => {
+            "set TMPDIR to a directory that is there and that you may write to".into()
+        }
         GitError::Failed { stderr, .. } if stderr.contains("index file") => {
             "the index is damaged: leave --no-clean away, or make it anew from HEAD with `rm .git/index && git reset`".into()
         }

@@ -44,7 +44,7 @@ pub fn runtime_dir() -> PathBuf {
         // A lock directory that another user made there is as useless as another's parent.
         .chain([of_data.clone()])
         .find(|dir| is_usable(&dir.join("locks"), own))
-        .or_else(|| private_dir(&std::env::temp_dir(), own))
+        .or_else(|| private_dir(&temporary_dir(), own))
         .unwrap_or(of_data)
 }
 
@@ -72,6 +72,11 @@ fn private_dir(parent: &Path, user: u32) -> Option<PathBuf> {
     let _ = std::fs::DirBuilder::new().mode(0o700).create(&dir);
     let facts = dir.symlink_metadata().ok()?;
     (facts.is_dir() && facts.uid() == user && facts.mode() & 0o777 == 0o700).then_some(dir)
+}
+
+/// Where temporary files go: `$TMPDIR`, or what is usual where nothing can be made there.
+pub fn temporary_dir() -> PathBuf {
+    amika_host::temporary::directory(&std::env::temp_dir())
 }
 
 fn xdg(variable: &str, fallback: &str) -> PathBuf {

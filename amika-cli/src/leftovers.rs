@@ -247,7 +247,7 @@ pub async fn find(engine: &Engine) -> Result<Vec<Leftover>> {
             name: image,
         });
     }
-    for directory in amika_host::scratch::left(&std::env::temp_dir()) {
+    for directory in amika_host::scratch::left(&crate::host::temporary_dir()) {
         found.push(Leftover {
             kind: "directory".into(),
             name: directory.display().to_string(),

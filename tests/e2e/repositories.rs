@@ -3,6 +3,7 @@
 
 mod host;
 pub(crate) mod server;
+mod temporary;
 mod trust;
 mod untouched;
 

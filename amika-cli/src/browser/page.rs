@@ -53,7 +53,7 @@ fn place() -> PathBuf {
                 .metadata()
                 .is_ok_and(|data| data.is_dir() && data.uid() == own)
         })
-        .unwrap_or_else(std::env::temp_dir)
+        .unwrap_or_else(crate::host::temporary_dir)
 }
 
 /// `url` is ours: hexadecimal digits and a host name.

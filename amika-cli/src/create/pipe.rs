@@ -29,7 +29,7 @@ impl Pipe {
     pub fn make() -> Option<Self> {
         let boot_id = std::fs::read_to_string(BOOT_ID).ok()?.trim().to_owned();
         let pipe = Self {
-            scratch: Scratch::new(&std::env::temp_dir()).ok()?,
+            scratch: Scratch::new(&crate::host::temporary_dir()).ok()?,
             boot_id,
         };
         pipe.make_node().ok()?;

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
+use amika_host::temporary;
+
 use super::children::Running;
 use super::environment::{self, Errand};
 use super::error::GitError;
@@ -324,7 +326,7 @@ pub(super) fn is_out_of_space(stderr: &str) -> bool {
     let cannot_write = stderr.contains("unable to write") || stderr.contains("write error");
     stderr.contains("No space left on device")
         || stderr.contains("Disk quota exceeded")
-        || cannot_write && is_full(&std::env::temp_dir())
+        || cannot_write && is_full(&temporary::directory(&std::env::temp_dir()))
 }
 
 /// Whether a file system has no room for anything that is worth a file.
@@ -339,6 +341,7 @@ fn local_git() -> Command {
     let mut command = Command::new("git");
     environment::apply(&mut command, Errand::Local, callers());
     environment::hide_relative(&mut command, std::env::vars_os());
+    give_temporary(&mut command);
     command
 }
 
@@ -347,6 +350,7 @@ pub(super) fn network_git() -> Command {
     let mut command = Command::new("git");
     environment::apply(&mut command, Errand::Network, callers());
     environment::hide_relative(&mut command, std::env::vars_os());
+    give_temporary(&mut command);
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         command.env("GIT_TERMINAL_PROMPT", "0");
     }
@@ -359,6 +363,15 @@ pub(super) fn network_git() -> Command {
     }
     command.args(["-c", NO_BARE]).args(NO_FILES);
     command
+}
+
+/// What git starts makes its temporary files where this program makes its own.
+fn give_temporary(command: &mut Command) {
+    let named = std::env::temp_dir();
+    let usable = temporary::directory(&named);
+    if usable != named {
+        command.env("TMPDIR", usable);
+    }
 }
 
 fn callers() -> impl Iterator<Item = OsString> {

@@ -3,6 +3,9 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
+use amika_core::repo_path::escaped;
+use amika_host::temporary::{self, Unusable};
+
 use super::generated::shown;
 
 /// Why a repository could not be read, cloned or used as asked.
@@ -196,6 +199,12 @@ pub enum GitError {
         /// The directory.
         path: PathBuf,
     },
+    /// No directory is there for what has to be kept for a moment.
+    #[error("no temporary directory can be made: {}", shown_all(tried))]
+    NoTemporary {
+        /// Where it was tried.
+        tried: Vec<Unusable>,
+    },
     /// A path in the repository leads out of it.
     #[error("{path} leads out of the repository")]
     Outside {
@@ -220,6 +229,12 @@ pub enum GitError {
     },
 }
 
+/// Places with what is wrong with each.
+fn shown_all(tried: &[Unusable]) -> String {
+    let all = tried.iter().map(|one| escaped(one.to_string().as_bytes()));
+    all.collect::<Vec<_>>().join("; ")
+}
+
 impl GitError {
     /// For `map_err` at a file operation.
     pub(super) fn io(
@@ -238,10 +253,26 @@ impl GitError {
         }
     }
 
+    /// For temporary directories none of which could be made.
+    pub(super) fn no_temporary(tried: Vec<Unusable>) -> Self {
+        let is_full = |one: &&Unusable| {
+            matches!(
+                one.why.kind(),
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+            )
+        };
+        match tried.iter().find(is_full) {
+            Some(full) => Self::NoSpace {
+                path: full.path.clone(),
+            },
+            None => Self::NoTemporary { tried },
+        }
+    }
+
     /// For what could not be written.
     pub(super) fn no_space() -> Self {
         Self::NoSpace {
-            path: std::env::temp_dir(),
+            path: temporary::directory(&std::env::temp_dir()),
         }
     }
 }

@@ -158,11 +158,10 @@ pub async fn open(
     listener: Listener<'_>,
 ) -> Result<Repository, GitError> {
     let source = Source::read(request.spec.as_deref(), cwd)?;
-    let scratch =
-        Scratch::new(&std::env::temp_dir()).map_err(GitError::io("write", std::env::temp_dir()))?;
+    let (scratch, elsewhere) = workshop::scratch()?;
     let address = match source {
         Source::Directory(directory) => {
-            return blocking(move || local(&request, &directory, scratch)).await;
+            return blocking(move || local(&request, &directory, scratch, elsewhere)).await;
         }
         Source::Url(address) => address,
     };
@@ -195,6 +194,7 @@ pub async fn open(
             name: url::repository_name(&address),
             root: None,
             source: url::without_secrets(&address),
+            warnings: elsewhere.into_iter().collect(),
             ..prepared.facts()
         };
         finish(prepared, facts, None, scratch, &workshop)
@@ -336,7 +336,12 @@ impl Prepared {
     }
 }
 
-fn local(request: &Request, directory: &Path, scratch: Scratch) -> Result<Repository, GitError> {
+fn local(
+    request: &Request,
+    directory: &Path,
+    scratch: Scratch,
+    elsewhere: Option<String>,
+) -> Result<Repository, GitError> {
     let workshop = Workshop::new(scratch.path())?;
     let location = Location::of(directory, &workshop)?;
     let git = location.git();
@@ -360,7 +365,7 @@ fn local(request: &Request, directory: &Path, scratch: Scratch) -> Result<Reposi
             head: refs.head.describe(),
         });
     }
-    let mut warnings = Vec::new();
+    let mut warnings: Vec<String> = elsewhere.into_iter().collect();
     let is_dirty = match changes::any(&location, &workshop) {
         // A clean copy needs no index, nor a work tree.
         Err(error @ (GitError::Failed { .. } | GitError::NotUnderstood { .. }))

@@ -13,8 +13,7 @@ use super::error::GitError;
 use super::generated::{self, Format, Generated};
 use super::objects::Stores;
 use super::users::Users;
-use super::workshop::Workshop;
-use amika_host::scratch::Scratch;
+use super::workshop::{self, Workshop};
 
 /// The repository. Its directories are held open.
 #[derive(Clone, Debug)]
@@ -40,8 +39,8 @@ impl Receiver {
     /// # Errors
     /// When there is none, it is another user's, its parts do not belong together, or it is not understood.
     pub fn find(start: &Path) -> Result<Self, GitError> {
-        let temporary = std::env::temp_dir();
-        let scratch = Scratch::new(&temporary).map_err(GitError::io("write", temporary))?;
+        // What is in it is not large, and goes at the end of this: no word on where it was.
+        let (scratch, _) = workshop::scratch()?;
         let workshop = Workshop::new(scratch.path())?;
         let found = discover::repository(start, workshop.users())?;
         let format = generated::format(&found)?;

@@ -2,9 +2,14 @@
 //! that were read already.
 
 use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+
+use amika_core::repo_path::escaped;
+use amika_host::scratch::Scratch;
+use amika_host::temporary;
 
 use super::command::Git;
 use super::error::GitError;
@@ -19,6 +24,21 @@ pub(super) struct Workshop {
     numbers: AtomicUsize,
     /// By their places: nothing is read twice.
     known: Mutex<HashMap<PathBuf, Location>>,
+}
+
+/// Makes a temporary directory; with a warning where it is not the one that `TMPDIR` names.
+pub(super) fn scratch() -> Result<(Scratch, Option<String>), GitError> {
+    let named = std::env::temp_dir();
+    let made = temporary::make(&named, Scratch::new);
+    let (scratch, elsewhere) = made.map_err(GitError::no_temporary)?;
+    let warning = elsewhere.map(|unusable| {
+        format!(
+            "TMPDIR cannot be used ({}): temporary files are in {}",
+            escaped(unusable.to_string().as_bytes()),
+            escaped(scratch.path().as_os_str().as_bytes()),
+        )
+    });
+    Ok((scratch, warning))
 }
 
 /// Makes the empty directory of a temporary one.

@@ -22,7 +22,9 @@ impl Lines {
     /// # Errors
     /// The log's own, and those of the file.
     pub(super) async fn gather(mut pieces: Pieces<'_>) -> Result<Self> {
-        let mut file = BufWriter::new(tempfile::tempfile().map_err(|error| unkept(&error))?);
+        let mut file = BufWriter::new(
+            tempfile::tempfile_in(crate::host::temporary_dir()).map_err(|error| unkept(&error))?,
+        );
         // A line may come in several pieces, with pieces of the other stream in between.
         let mut begun = [Vec::new(), Vec::new()];
         while let Some(piece) = pieces.next().await {
@@ -61,7 +63,7 @@ impl Serialize for Lines {
 }
 
 fn unkept(error: &std::io::Error) -> CommandError {
-    let dir = std::env::temp_dir();
+    let dir = crate::host::temporary_dir();
     CommandError::new(
         ExitCode::Failure,
         format!("the log cannot be put aside in {}", dir.display()),
