@@ -2,6 +2,7 @@
 //! sandbox holds is what the host has, and the host stays what it was.
 
 mod host;
+mod lfs_server;
 pub(crate) mod server;
 mod temporary;
 mod trust;

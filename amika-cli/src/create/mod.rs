@@ -39,7 +39,9 @@ pub use network::refuse_missing as refuse_missing_network;
 pub use owner::find as find_owner;
 pub use owner::find as find_user;
 pub use plan::{Plan, can_be_executed, plan};
-pub use repository::{SCRIPT_OUTSIDE, Source, copy as repository_copy, open as open_repository};
+pub use repository::{
+    SCRIPT_OUTSIDE, Source, copy as repository_copy, fetch_lfs, open as open_repository,
+};
 #[cfg(test)]
 pub use request::HostRights;
 pub use request::{Request, Setup, parse_preset, read_script};

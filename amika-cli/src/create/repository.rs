@@ -74,14 +74,7 @@ pub async fn open(args: &CreateArgs, out: &Printer, steps: &mut Steps) -> Result
     })?;
     steps.begin("repository");
     let shared = Mutex::new(steps);
-    let show = |said: git::Said<'_>| {
-        if let Ok(mut steps) = shared.lock() {
-            match said {
-                git::Said::Progress(text) => steps.progress(text),
-                git::Said::Line(text) => steps.line(text),
-            }
-        }
-    };
+    let show = |said: git::Said<'_>| show(&shared, said);
     let repository = git::open(request, &cwd, &show).await?;
     if let Ok(mut steps) = shared.lock() {
         steps.finish(&repository.facts().source);
@@ -114,6 +107,53 @@ pub async fn open(args: &CreateArgs, out: &Printer, steps: &mut Steps) -> Result
         origin,
         bytes,
     }))
+}
+
+/// Fetches the LFS content of a repository at a URL; from servers that only the repository names where it is
+/// `trusted`.
+///
+/// # Errors
+/// [`ExitCode::Repository`] when what was fetched of the repository cannot be read any more.
+pub async fn fetch_lfs(
+    source: &mut Source,
+    trusted: bool,
+    out: &Printer,
+    steps: &mut Steps,
+) -> Result<()> {
+    if !source.repository.awaits_lfs() {
+        return Ok(());
+    }
+    let is_refused = !trusted && !source.repository.lfs_servers().is_empty();
+    let before = source.repository.facts().warnings.clone();
+    if !is_refused {
+        steps.begin("LFS files");
+    }
+    {
+        let shared = Mutex::new(&mut *steps);
+        let show = |said: git::Said<'_>| show(&shared, said);
+        source.repository = source.repository.clone().with_lfs(trusted, &show).await?;
+    }
+    if !is_refused {
+        steps.finish("");
+    }
+    let warnings = &source.repository.facts().warnings;
+    for warning in warnings.iter().filter(|warning| !before.contains(warning)) {
+        out.warn(warning);
+        if is_refused {
+            out.note("  `--trust` fetches it from there");
+        }
+    }
+    Ok(())
+}
+
+/// Passes on what git says.
+fn show(steps: &Mutex<&mut Steps>, said: git::Said<'_>) {
+    if let Ok(mut steps) = steps.lock() {
+        match said {
+            git::Said::Progress(text) => steps.progress(text),
+            git::Said::Line(text) => steps.line(text),
+        }
+    }
 }
 
 /// What to say of a configuration in the work tree that is not the committed one, which applies: everybody writes

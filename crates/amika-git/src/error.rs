@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use amika_core::repo_path::escaped;
+use amika_core::untrusted::Untrusted;
 use amika_host::temporary::{self, Unusable};
 
 use super::generated::shown;
@@ -231,7 +231,9 @@ pub enum GitError {
 
 /// Places with what is wrong with each.
 fn shown_all(tried: &[Unusable]) -> String {
-    let all = tried.iter().map(|one| escaped(one.to_string().as_bytes()));
+    let all = tried
+        .iter()
+        .map(|one| Untrusted::new(&one.to_string()).to_string());
     all.collect::<Vec<_>>().join("; ")
 }
 

@@ -32,7 +32,9 @@ mod lfs;
 mod local_url;
 mod loose;
 mod objects;
+mod pending;
 mod plan;
+mod prepared;
 mod programs;
 mod receiver;
 mod refs;
@@ -69,9 +71,11 @@ pub use size::Size;
 pub use snapshot::Snapshot;
 pub use writer::Owner;
 
+use lfs::Lfs;
+use pending::Pending;
 use plan::{Place, Plan, Planner};
+use prepared::Prepared;
 use refs::Refs;
-use selection::Selection;
 use settings::Settings;
 use source::{Location, Source};
 use workshop::Workshop;
@@ -136,8 +140,10 @@ struct Inner {
     plan: Plan,
     /// `.amika/config.toml`, once it was read.
     config_toml: OnceLock<Option<Vec<u8>>>,
+    /// LFS content that is yet to be fetched.
+    pending: Option<Pending>,
     /// Generated directories, temporary indexes, and the copy of a URL's repository.
-    scratch: Scratch,
+    scratch: Arc<Scratch>,
 }
 
 /// The repository's own configuration for Amika.
@@ -148,7 +154,8 @@ const CONFIG_LIMIT: u64 = 1024 * 1024;
 /// Finds the repository, decides what its copy holds, and checks all that can be checked by then.
 ///
 /// A URL is cloned into a temporary directory first, which goes with the returned value, or when the
-/// future is dropped; one that leads to this machine is read as a path is. Nothing is written into a repository of the host.
+/// future is dropped; one that leads to this machine is read as a path is. Its LFS content is fetched by
+/// [`Repository::with_lfs`]. Nothing is written into a repository of the host.
 ///
 /// # Errors
 /// [`GitError`].
@@ -185,9 +192,18 @@ pub async fn open(
         })
         .await?
     };
-    let (prepared, workshop) = match prepared {
-        Some(prepared) => (prepared, workshop),
-        None => cloned(request, &address, scratch.path(), workshop, listener).await?,
+    let (prepared, workshop, git_dir) = if let Some(prepared) = prepared {
+        (prepared, workshop, None)
+    } else {
+        let git_dir = clone::bare(&address, scratch.path(), listener).await?;
+        let (place, url) = (git_dir.clone(), address.clone());
+        let (prepared, workshop) = blocking(move || {
+            let location = Location::of_clone(&place, &workshop)?;
+            let prepared = Prepared::of_url(&request, location, &url)?;
+            Ok((prepared, workshop))
+        })
+        .await?;
+        (prepared, workshop, Some(git_dir))
     };
     blocking(move || {
         let facts = Facts {
@@ -197,36 +213,37 @@ pub async fn open(
             warnings: elsewhere.into_iter().collect(),
             ..prepared.facts()
         };
-        finish(prepared, facts, None, scratch, &workshop)
+        let waits = git_dir.filter(|_| prepared.lfs_servers.is_some());
+        let Some(git_dir) = waits else {
+            let made = finish(
+                &prepared,
+                facts,
+                None,
+                Lfs::OfUrl,
+                scratch.into(),
+                &workshop,
+            )?;
+            return Ok(Repository(Arc::new(made)));
+        };
+        let first = facts.clone();
+        let mut made = finish(
+            &prepared,
+            facts,
+            None,
+            Lfs::Waits,
+            scratch.into(),
+            &workshop,
+        )?;
+        made.pending = Some(Pending {
+            prepared,
+            workshop,
+            address,
+            git_dir,
+            facts: first,
+        });
+        Ok(Repository(Arc::new(made)))
     })
     .await
-}
-
-/// Fetches a repository of another machine.
-async fn cloned(
-    request: Request,
-    address: &str,
-    scratch: &Path,
-    workshop: Workshop,
-    listener: Listener<'_>,
-) -> Result<(Prepared, Workshop), GitError> {
-    let git_dir = clone::bare(address, scratch, listener).await?;
-    let (prepared, workshop) = {
-        let (git_dir, address) = (git_dir.clone(), address.to_owned());
-        blocking(move || {
-            let location = Location::of_clone(&git_dir, &workshop)?;
-            let prepared = Prepared::of_url(&request, location, &address)?;
-            Ok((prepared, workshop))
-        })
-        .await?
-    };
-    if prepared.uses_lfs
-        && let Some(commit) = prepared.selection.head.commit()
-    {
-        // What could not be had is counted, and warned of, when the copy is planned.
-        clone::lfs(address, &git_dir, workshop.nowhere(), commit, listener).await;
-    }
-    Ok((prepared, workshop))
 }
 
 /// What a path, relative to a repository's root on this machine, leads to; `None` when to nothing.
@@ -243,96 +260,6 @@ async fn blocking<T: Send + 'static>(
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(stopped) => Err(GitError::NoGit(io::Error::other(stopped))),
-    }
-}
-
-/// What is decided about a repository before its copy is planned.
-struct Prepared {
-    location: Location,
-    settings: Settings,
-    refs: Refs,
-    selection: Selection,
-    uses_lfs: bool,
-}
-
-impl Prepared {
-    fn select(
-        request: &Request,
-        location: Location,
-        settings: Settings,
-        refs: Refs,
-    ) -> Result<Self, GitError> {
-        let git = location.git();
-        for name in [&request.branch, &request.new_branch].into_iter().flatten() {
-            refs::check_name(&git, name)?;
-        }
-        let remotes: Vec<String> = settings.remotes().into_keys().collect();
-        let selection = selection::select(
-            &refs,
-            &remotes,
-            request.branch.as_deref(),
-            request.new_branch.as_deref(),
-            |name| refs::resolve(&git, name),
-        )?;
-        Ok(Self {
-            location,
-            settings,
-            refs,
-            selection,
-            uses_lfs: false,
-        })
-    }
-
-    fn of_url(request: &Request, location: Location, address: &str) -> Result<Self, GitError> {
-        let git = location.git();
-        let settings = Settings::of_clone(location.settings(), address);
-        let refs = Refs::read(&git, false)?.into_clone_of("origin");
-        let default = refs.head.branch().map(str::to_owned);
-        let mut prepared = match Self::select(request, location, settings, refs) {
-            Err(GitError::NoSuchBranch { name, near, .. }) => {
-                return Err(GitError::NoSuchBranch {
-                    name,
-                    at_url: true,
-                    near,
-                });
-            }
-            other => other?,
-        };
-        if let Some(branch) = prepared.selection.head.branch()
-            && default.as_deref() == Some(branch)
-            && prepared.selection.upstream.is_none()
-        {
-            prepared.selection.upstream = Some(("origin".into(), format!("refs/heads/{branch}")));
-        }
-        if let Some(commit) = prepared.selection.head.commit() {
-            let names_here = |of: &str| {
-                let name = format!("{of}:{}", lfs::CONFIGURATION);
-                let found = git.try_output(&["cat-file", "blob", &name])?;
-                Ok::<_, GitError>(
-                    found.is_ok_and(|text| !lfs::is_of_other_machines(&text, &prepared.settings)),
-                )
-            };
-            let attributes = format!("{commit}:.gitattributes");
-            let found = git.try_output(&["cat-file", "blob", &attributes])?;
-            prepared.uses_lfs = found.is_ok_and(|text| text.windows(10).any(|part| part == b"filter=lfs"))
-                    // Git-lfs reads the one of HEAD here.
-                    && !names_here("HEAD")?
-                    && !names_here(commit)?;
-        }
-        Ok(prepared)
-    }
-
-    fn facts(&self) -> Facts {
-        Facts {
-            name: self.location.name(),
-            root: Some(self.location.root().to_owned()),
-            source: self.location.root().display().to_string(),
-            branch: self.selection.head.branch().map(str::to_owned),
-            commit: self.selection.head.commit().map(str::to_owned),
-            remotes: self.settings.remotes(),
-            is_dirty: false,
-            warnings: Vec::new(),
-        }
     }
 }
 
@@ -387,16 +314,20 @@ fn local(
             .warnings
             .push("uncommitted changes stay behind (--no-clean takes them along)".into());
     }
-    finish(prepared, facts, dirty, scratch, &workshop)
+    let lfs = Lfs::OfThisMachine;
+    let made = finish(&prepared, facts, dirty, lfs, scratch.into(), &workshop)?;
+    Ok(Repository(Arc::new(made)))
 }
 
+/// Plans the copy.
 fn finish(
-    prepared: Prepared,
+    prepared: &Prepared,
     mut facts: Facts,
     dirty: Option<bool>,
-    scratch: Scratch,
+    lfs: Lfs,
+    scratch: Arc<Scratch>,
     workshop: &Workshop,
-) -> Result<Repository, GitError> {
+) -> Result<Inner, GitError> {
     for variable in ["user.name", "user.email"] {
         if prepared.settings.bytes(variable).is_none() {
             facts.warnings.push(format!(
@@ -404,13 +335,13 @@ fn finish(
             ));
         }
     }
-    let mut planner = Planner::new(workshop, dirty, facts.root.is_none());
+    let mut planner = Planner::new(workshop, dirty, lfs);
     let root = Place {
         tree: Vec::new(),
         git_dir: b".git".to_vec(),
     };
     let plan = planner.plan(
-        prepared.location,
+        prepared.location.clone(),
         &prepared.settings,
         &prepared.refs,
         &prepared.selection,
@@ -418,12 +349,13 @@ fn finish(
         0,
     )?;
     facts.warnings.append(&mut planner.warnings);
-    Ok(Repository(Arc::new(Inner {
+    Ok(Inner {
         facts,
         plan,
         config_toml: OnceLock::new(),
+        pending: None,
         scratch,
-    })))
+    })
 }
 
 impl Repository {

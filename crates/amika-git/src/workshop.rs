@@ -2,12 +2,11 @@
 //! that were read already.
 
 use std::collections::HashMap;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use amika_core::repo_path::escaped;
+use amika_core::untrusted::Untrusted;
 use amika_host::scratch::Scratch;
 use amika_host::temporary;
 
@@ -34,8 +33,8 @@ pub(super) fn scratch() -> Result<(Scratch, Option<String>), GitError> {
     let warning = elsewhere.map(|unusable| {
         format!(
             "TMPDIR cannot be used ({}): temporary files are in {}",
-            escaped(unusable.to_string().as_bytes()),
-            escaped(scratch.path().as_os_str().as_bytes()),
+            Untrusted::new(&unusable.to_string()),
+            Untrusted::new(&scratch.path().to_string_lossy()),
         )
     });
     Ok((scratch, warning))

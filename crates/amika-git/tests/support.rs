@@ -190,7 +190,10 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 pub(crate) fn open(request: Request) -> Result<Repository, GitError> {
-    runtime().block_on(git::open(request, Path::new("/"), &|_| {}))
+    runtime().block_on(async {
+        let opened = git::open(request, Path::new("/"), &|_| {}).await?;
+        opened.with_lfs(true, &|_| {}).await
+    })
 }
 
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -236,12 +239,17 @@ pub(crate) fn copy(request: Request) -> Copied {
         .map(PathBuf::from)
         .filter(|path| path.is_dir());
     let before = host.as_deref().map(fingerprint);
-    let repository = open(request).expect("opens");
-    block_on(repository.snapshot()).expect("snapshot");
-    let bytes = archive(&repository).expect("archive");
+    let copied = unpacked(open(request).expect("opens"));
     if let (Some(host), Some(before)) = (&host, before) {
         is_untouched(host, &before);
     }
+    copied
+}
+
+/// A copy of what was opened; it must be sound.
+pub(crate) fn unpacked(repository: Repository) -> Copied {
+    block_on(repository.snapshot()).expect("snapshot");
+    let bytes = archive(&repository).expect("archive");
     check_entries(&bytes);
     let directory = tempfile::tempdir().expect("temporary directory");
     let copied = Copied {

@@ -37,14 +37,14 @@ pub fn make<T>(
     let mut unusable = Vec::new();
     let usual = USUAL.map(Path::new).into_iter();
     for path in std::iter::once(named).chain(usual.filter(|usual| *usual != named)) {
-        let made = if path.is_absolute() {
+        let result = if path.is_absolute() {
             make(path)
         } else {
             // It would be another one for each program, and maybe a repository's.
             Err(io::Error::other("it is not an absolute path"))
         };
-        match made {
-            Ok(made) => return Ok((made, unusable.into_iter().next())),
+        match result {
+            Ok(result) => return Ok((result, unusable.into_iter().next())),
             Err(why) => {
                 let is_full = matches!(
                     why.kind(),

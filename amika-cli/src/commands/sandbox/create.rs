@@ -9,6 +9,7 @@ use amika_core::config::{self, RepoConfig};
 use amika_core::credential::Selection;
 use amika_core::name::SandboxName;
 use amika_core::service::HostPort;
+use amika_core::trust::Decision;
 
 use adoption::Unreported;
 pub(super) use report::CreatedView;
@@ -353,6 +354,12 @@ async fn prepare(
             undo: None,
             nested_engine: settings.has_nested_engine(),
         })));
+    }
+    if let (Some(source), Some(TakenView { trust, .. })) = (&mut source, &taken)
+        // A dry run asks nothing, and so nothing is fetched that waits for the answer.
+        && trust.decision != Decision::Ask
+    {
+        create::fetch_lfs(source, trust.lets_servers, &app.out, steps).await?;
     }
     let missing = if args.dry_run {
         MissingImage::Refuse
