@@ -10,7 +10,8 @@ use tokio::process::ChildStderr;
 
 use super::command::{is_out_of_space, network_git};
 use super::error::GitError;
-use super::fetch::{Fetch, SILENT};
+use super::fetch::Fetch;
+use super::supervisor::SILENT;
 use super::{secret_url, url, workshop};
 
 /// Receives what git says while it works, as it comes, without secrets.
@@ -125,7 +126,7 @@ async fn run(
         .stderr(Stdio::piped());
     let mut fetch = Fetch::start(command).map_err(GitError::NoGit)?;
     let stderr = fetch.child.stderr.take();
-    let silent = fetch.silent(SILENT);
+    let ended = fetch.ended();
     let to_its_end = async {
         let said = listen(stderr, address, listener).await?;
         let status = fetch.child.wait().await.map_err(gone)?;
@@ -134,7 +135,7 @@ async fn run(
     };
     tokio::select! {
         ended = to_its_end => ended,
-        () = silent => {
+        () = ended => {
             let minutes = SILENT.as_secs() / 60;
             Ok((false, format!("fatal: nothing came or went for {minutes} minutes, and it was ended")))
         }

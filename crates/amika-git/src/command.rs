@@ -234,9 +234,7 @@ impl Git {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut running = Running::start(command).map_err(GitError::NoGit)?;
-        let child = running.child();
-        let (stdin, stdout, stderr) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (stdin, stdout, stderr) = (running.stdin(), running.whole_stdout(), running.stderr());
         // A command that ends early breaks the pipe; its exit code tells why.
         let feeder = stdin.map(|mut stdin| {
             std::thread::spawn(move || {

@@ -26,7 +26,10 @@ pub(super) struct Workshop {
 }
 
 /// Makes a temporary directory; with a warning where it is not the one that `TMPDIR` names.
-pub(super) fn scratch() -> Result<(Scratch, Option<String>), GitError> {
+///
+/// # Errors
+/// When none can be made anywhere, with all that was tried.
+pub fn scratch() -> Result<(Scratch, Option<String>), GitError> {
     let named = std::env::temp_dir();
     let made = temporary::make(&named, Scratch::new);
     let (scratch, elsewhere) = made.map_err(GitError::no_temporary)?;
