@@ -2,7 +2,11 @@
 
 use crate::error::{CommandError, ExitCode};
 use crate::output::{shell_path, shell_quote};
+use amika_core::untrusted::Untrusted;
 use amika_git::GitError;
+
+/// Characters of a message, at most: git's own words are in some.
+const MESSAGE: usize = 8_000;
 
 /// The error of a repository whose configuration cannot be read: what stands in the file's place is
 /// the user's to mend.
@@ -115,7 +119,11 @@ fn no_near_name(name: &str, at_url: bool) -> String {
 
 impl From<GitError> for CommandError {
     fn from(error: GitError) -> Self {
-        let mut command = Self::new(code(&error), error.to_string());
+        // Names of a repository are in it: it stays one line, whatever they are.
+        let message = Untrusted::new(&error.to_string())
+            .within(MESSAGE)
+            .to_string();
+        let mut command = Self::new(code(&error), message);
         if let Some(source) = std::error::Error::source(&error) {
             command = command.caused_by(source);
         }

@@ -10,6 +10,10 @@ use futures_util::StreamExt as _;
 use super::*;
 
 mod hostile;
+mod traced;
+#[path = "../../../crates/amika-git/tests/traces.rs"]
+#[allow(dead_code, reason = "its other users take the rest")]
+mod traces;
 
 const MAX: u64 = 64 << 20;
 

@@ -158,10 +158,14 @@ mod tests {
         command.args(["-c", script]).stdin(Stdio::null());
         let fetch = Fetch::start_by(command, rule).unwrap();
         let environment = format!("/proc/{}/environ", fetch.child.id().unwrap());
-        let environment = String::from_utf8(std::fs::read(environment).unwrap()).unwrap();
-        let mut variables = environment.split('\0').map(str::to_owned);
-        let mark = variables.find(|one| one.starts_with(MARK)).unwrap();
-        (fetch, mark)
+        let mark = || {
+            let environment = String::from_utf8(std::fs::read(&environment).unwrap()).unwrap();
+            let mut variables = environment.split('\0').map(str::to_owned);
+            variables.find(|one| one.starts_with(MARK))
+        };
+        // It has its own once it is another program.
+        wait_for(|| mark().is_some());
+        (fetch, mark().unwrap())
     }
 
     fn start(script: &str) -> (Fetch, String) {

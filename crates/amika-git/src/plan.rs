@@ -379,7 +379,7 @@ impl<'a> Planner<'a> {
             };
             let Some(found) = found.filter(|_| depth < DEPTH) else {
                 if paths.is_none() {
-                    let path = String::from_utf8_lossy(&entry.path);
+                    let path = escaped(&entry.path);
                     let commit = &entry.oid[..entry.oid.len().min(12)];
                     self.warnings.push(if self.is_of_url() {
                         format!("submodule {path} is left empty: a URL is cloned without them (`git submodule update --init` in the sandbox brings it)")
@@ -403,7 +403,7 @@ impl<'a> Planner<'a> {
                 }
                 _ => self.warnings.push(format!(
                     "{} is left out: a repository that git cannot read",
-                    String::from_utf8_lossy(path)
+                    escaped(path)
                 )),
             }
         }

@@ -14,13 +14,18 @@ mod failures;
 mod forge;
 mod hostile;
 mod hostile_index;
+mod hostile_names;
 mod hostile_parts;
+mod hostile_spellings;
 mod lfs_servers;
 mod local_urls;
 mod modules;
 mod programs;
 mod shapes;
+#[path = "../../amika-core/tests/shared/spellings.rs"]
+mod spellings;
 mod support;
 mod traced;
+mod traces;
 mod urls;
 mod users;

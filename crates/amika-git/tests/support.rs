@@ -303,7 +303,7 @@ fn check_entries(bytes: &[u8]) {
 }
 
 /// Unpacks with GNU tar, a second opinion on the format.
-fn unpack(bytes: &[u8], target: &Path) {
+pub(crate) fn unpack(bytes: &[u8], target: &Path) {
     std::fs::create_dir_all(target).expect("directory");
     let mut child = Command::new("tar")
         .args(["-x", "--no-same-owner", "--same-permissions", "-C"])
