@@ -13,7 +13,7 @@ export AMIKAD_DIR := $(OUT)/amikad
 export AMIKA := $(OUT)/amika
 PREFIX ?= $(HOME)/.local
 
-.PHONY: help demo test engines build bench bench-init scale lint engine base-image preset install schema crash-test browser-test idle-test clean-up
+.PHONY: help demo test engines build bench bench-init scale lint engine base-image preset install uninstall schema crash-test browser-test idle-test clean-up
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -54,7 +54,7 @@ bench-init: build ## Give amikad, tini, dumb-init and catatonit the same cases; 
 scale: preset ## Make 50 sandboxes with 5 services each and measure the list of them
 	@scripts/scale "$(AMIKA)"
 
-lint: ## Formatting, clippy, licences, shell scripts
+lint: ## Formatting, clippy, licences, shell scripts, the picture of the crates
 	@scripts/lint
 
 engine: ## Make sure that a Docker Engine answers
@@ -69,6 +69,9 @@ preset: base-image build ## Build the preset images `coder` and `coder-dind`, un
 
 install: build ## Copy amika, its manual and completions to ~/.local (PREFIX=… for another place)
 	@scripts/install "$(AMIKA)" "$(PREFIX)"
+
+uninstall: ## Remove what `make install` copied; sandboxes, the key and your settings stay
+	@scripts/install --remove "$(PREFIX)"
 
 schema: ## Write docs/schema anew, after what a command prints was changed
 	@cargo run --locked -q -p amika-cli -- generate schema docs/schema

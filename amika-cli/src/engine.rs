@@ -1,61 +1,46 @@
-//! The engine that this process's environment means, and how its refusals end a command.
+//! The engine that this process's environment means.
 
-use std::io::IsTerminal as _;
+use std::sync::Arc;
 
 use amika_engine::{Caller, Endpoint, Engine, EngineError};
+use amika_host::machine::Machine;
 
-use crate::error::{CommandError, ExitCode};
+use crate::error::Error;
+use crate::sandbox;
+use crate::sandboxes::{Sandboxes, User};
 
 /// The endpoint that this process's environment and docker's configuration name.
 ///
 /// # Errors
 /// As [`Endpoint::discover`].
-pub fn endpoint() -> Result<Endpoint, EngineError> {
-    let env = |key: &str| std::env::var(key).ok();
-    Endpoint::discover(&env, &crate::host::docker_config_dir())
+pub fn endpoint(machine: &Machine) -> Result<Endpoint, EngineError> {
+    let env = |key: &str| machine.text(key).map(str::to_owned);
+    Endpoint::discover(&env, &machine.docker_config_dir())
 }
 
 /// Connects to the engine that this process's environment and docker's configuration name.
 ///
 /// # Errors
 /// As [`endpoint`] and [`Engine::connect`].
-pub async fn connect() -> Result<Engine, EngineError> {
+pub async fn connect(user: &Arc<User>) -> Result<Sandboxes, EngineError> {
+    let machine = user.machine();
     let caller = Caller {
-        can_answer: std::io::stdin().is_terminal(),
-        temporary: crate::host::temporary_dir(),
+        can_answer: machine.terminal().stdin,
+        temporary: machine.temporary().to_owned(),
     };
-    Engine::connect(endpoint()?, &caller).await
+    let engine = Engine::connect(endpoint(machine)?, &caller).await?;
+    Ok(Sandboxes::new(engine, user))
 }
 
-impl From<EngineError> for CommandError {
-    fn from(error: EngineError) -> Self {
-        let base = |code| CommandError::new(code, error.to_string());
-        let refused = |code| CommandError {
-            is_engines: true,
-            ..base(code)
-        };
-        match &error {
-            EngineError::Unreachable { reason, .. } => {
-                let error = base(ExitCode::Engine).cause(reason.clone());
-                if reason.contains("ermission denied") {
-                    error.hint("add yourself to the group that owns the socket (`sudo usermod -aG docker $USER`, then log in again), or run with sudo")
-                } else {
-                    error.hint("start the engine, or point DOCKER_HOST or `docker context use` at one; `amika doctor` says what is missing")
-                }
-            }
-            EngineError::Endpoint(_) => {
-                base(ExitCode::Engine).hint("`docker context ls` lists the contexts that exist")
-            }
-            EngineError::TooOld { .. } => {
-                base(ExitCode::Engine).hint("update the engine to 20.10 or later")
-            }
-            EngineError::Broken(_) => {
-                base(ExitCode::Engine).hint("`amika doctor` checks the engine")
-            }
-            EngineError::NotFound(_) => refused(ExitCode::NotFound),
-            EngineError::Conflict(_) => refused(ExitCode::Conflict),
-            EngineError::PortTaken { .. } => base(ExitCode::Conflict),
-            EngineError::Refused { .. } => refused(ExitCode::Failure),
-        }
+/// What a failure of a command on these sandboxes is told as ([`sandbox::looked_at_again`]), by an engine that
+/// is asked anew.
+pub async fn looked_at_again(user: &Arc<User>, error: Error, names: &[&str]) -> Error {
+    if !error.is_engines {
+        return error;
+    }
+    match connect(user).await {
+        Ok(engine) => sandbox::looked_at_again(&engine, error, names).await,
+        // Without an engine, what it said before is all there is to tell.
+        Err(_) => error,
     }
 }

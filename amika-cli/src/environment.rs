@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use amika_core::env::{EnvVar, Resolved, parse_file, resolve};
 
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::host_path;
 use crate::output::Printer;
 
 /// Reads flags and files; a flag wins over a file.
 ///
 /// # Errors
-/// [`ExitCode::Usage`] for what sets no variable, and for a file that cannot be read.
+/// [`Kind::Invalid`] for what sets no variable, and for a file that cannot be read.
 pub fn read(flags: &[String], files: &[PathBuf]) -> Result<Resolved> {
     let mut variables = Vec::new();
     for file in files {
@@ -19,21 +19,19 @@ pub fn read(flags: &[String], files: &[PathBuf]) -> Result<Resolved> {
     }
     for flag in flags {
         let variable = flag.parse::<EnvVar>();
-        variables.push(
-            variable
-                .map_err(|error| CommandError::new(ExitCode::Usage, format!("--env: {error}")))?,
-        );
+        variables
+            .push(variable.map_err(|error| Error::new(Kind::Invalid, format!("--env: {error}")))?);
     }
     Ok(resolve(variables, |name| std::env::var(name).ok()))
 }
 
 fn read_file(file: &Path) -> Result<Vec<EnvVar>> {
     let text = std::fs::read_to_string(file)
-        .map_err(|error| host_path::unreadable(ExitCode::Usage, "--env-file ", file, &error))?;
+        .map_err(|error| host_path::unreadable(Kind::Invalid, "--env-file ", file, &error))?;
     parse_file(&text).map_err(|error| {
         let shown = amika_host::path::clean(file);
         let message = format!("--env-file {}: {error}", shown.display());
-        CommandError::new(ExitCode::Usage, message)
+        Error::new(Kind::Invalid, message)
     })
 }
 

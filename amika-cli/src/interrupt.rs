@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use amika_sandbox::cancel::{self, Cancel};
 use futures_util::StreamExt as _;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use tokio::sync::watch;
 
 /// How long a command may take for its end after SIGTERM. Who sends it (a service manager, `timeout`, a
 /// shutdown) sends SIGKILL soon, after which nothing is said.
@@ -35,7 +35,7 @@ fn ignored_in(status: &str) -> u64 {
 /// Tells how often the user asked for the end.
 #[derive(Clone)]
 pub struct Interrupt {
-    count: watch::Receiver<u32>,
+    cancel: Cancel,
     /// SIGTERM is meant for somebody else.
     handed_over: Arc<AtomicBool>,
 }
@@ -49,10 +49,10 @@ impl Interrupt {
     /// When the system refuses to install the handlers.
     pub fn install(overdue: impl FnOnce() + Send + 'static) -> std::io::Result<Self> {
         let mut signals = signal_hook_tokio::Signals::new(not_ignored([SIGINT, SIGTERM, SIGHUP]))?;
-        let (sender, count) = watch::channel(0);
+        let (canceler, cancel) = cancel::new();
         tokio::spawn(async move {
             while signals.next().await.is_some() {
-                sender.send_modify(|count| *count += 1);
+                canceler.ask();
             }
         });
         let handed_over = Arc::new(AtomicBool::new(false));
@@ -70,7 +70,10 @@ impl Interrupt {
                     }
                 }
             })?;
-        Ok(Self { count, handed_over })
+        Ok(Self {
+            cancel,
+            handed_over,
+        })
     }
 
     /// Leaves SIGTERM to a program in a sandbox, which may take as long as it wants.
@@ -78,18 +81,14 @@ impl Interrupt {
         self.handed_over.store(true, Ordering::Relaxed);
     }
 
-    /// Returns once the end was asked for, at once if it already was.
-    pub async fn requested(&self) {
-        self.requested_times(1).await;
+    /// What operations are told the same by.
+    pub fn cancel(&self) -> &Cancel {
+        &self.cancel
     }
 
-    /// Returns once the end was asked for that many times.
-    pub async fn requested_times(&self, times: u32) {
-        let mut count = self.count.clone();
-        if count.wait_for(|count| *count >= times).await.is_err() {
-            // The signal task cannot end before the runtime does.
-            std::future::pending::<()>().await;
-        }
+    /// Returns once the end was asked for, at once if it already was.
+    pub async fn requested(&self) {
+        self.cancel.requested().await;
     }
 }
 

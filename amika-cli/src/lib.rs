@@ -7,75 +7,50 @@
     unreachable_pub,
     reason = "the program's modules are private as a whole; `pub` marks what one offers the others"
 )]
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 #![allow(
     clippy::large_futures,
     reason = "a command's future is made once a run: its size costs nothing worth a box"
 )]
 
-mod amikad;
 mod args;
-mod bridge;
 mod browser;
-mod certificates;
 mod commands;
-mod commits;
-mod cp;
-mod create;
-mod creator;
-mod daemon;
-mod delete;
-mod deliver;
 mod engine;
 mod environment;
-mod error;
-mod forward;
-mod git_error;
-mod host;
-mod host_path;
-mod image_labels;
-mod inject;
 mod interrupt;
-mod leftovers;
-mod listening;
-mod lock;
-mod lost;
-mod networks;
 mod output;
-mod overlay;
-mod ports;
-mod preset;
-mod proxy;
-mod pull;
-mod ready;
-mod reassign;
-mod registry;
-mod sandbox;
-mod seccomp;
-mod setid;
-mod sign_ins;
 mod terminal;
-mod trust;
-mod unreported;
-mod unsaved;
 mod usage;
-mod user_config;
-mod view;
 
+use amika_sandbox::{
+    amikad, certificates, commits, cp, create, daemon, delete, error, exec, fan_out, forward,
+    host_path, inject, inner_engine, leftovers, listening, lock, lost, networks, overlay, ports,
+    preset, ready, reassign, sandbox, sandboxes, seccomp, setid, sign_ins, trust, unreported,
+    unsaved, user_config, view,
+};
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use amika_host::machine::Machine;
 use clap::Parser as _;
 
-use crate::error::CommandError;
+use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::output::Printer;
-
-/// Environment variable that marks all that is made with the label `dev.amika.test`.
-const TEST_RUN: &str = "AMIKA_TEST_RUN";
+use crate::sandboxes::User;
 
 /// What every command is given.
 struct App {
     out: Printer,
     interrupt: Interrupt,
+    machine: Machine,
+    user: Arc<User>,
+}
+
+/// The command line as it is parsed; tests hold the documentation against it.
+pub fn command() -> clap::Command {
+    <args::Cli as clap::CommandFactory>::command()
 }
 
 /// Runs the program.
@@ -98,8 +73,7 @@ pub fn run() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             let error =
-                CommandError::new(error::ExitCode::Failure, "the runtime cannot be started")
-                    .caused_by(&error);
+                Error::new(error::Kind::Failure, "the runtime cannot be started").caused_by(&error);
             return finish(&out, Err(error));
         }
     };
@@ -109,14 +83,17 @@ pub fn run() -> ExitCode {
             move || end_at_once(&out)
         };
         let interrupt = Interrupt::install(overdue).map_err(|error| {
-            CommandError::new(error::ExitCode::Failure, "signals cannot be caught")
-                .caused_by(&error)
+            Error::new(error::Kind::Failure, "signals cannot be caught").caused_by(&error)
         })?;
+        let machine = Machine::of_process();
+        let user = User::new(machine.clone(), Arc::new(out.clone()));
         commands::run(
             cli.command,
             App {
                 out: out.clone(),
                 interrupt,
+                machine,
+                user: Arc::new(user),
             },
         )
         .await
@@ -133,43 +110,27 @@ fn finish(out: &Printer, result: error::Result<u8>) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             out.error(&error);
-            ExitCode::from(error.code as u8)
+            ExitCode::from(output::exit_code(error.kind))
         }
     }
 }
 
 /// Ends a command that was told to end and does not: what it waits for does not answer.
 fn end_at_once(out: &Printer) {
-    let error = CommandError::new(
-        error::ExitCode::Interrupted,
+    let error = Error::new(
+        error::Kind::Canceled,
         "ended by SIGTERM before all was tidied up: something that it waits for does not answer",
     )
     .hint("`amika doctor --fix` removes what is left");
     out.error(&error);
-    std::process::exit(i32::from(error.code as u8));
+    std::process::exit(i32::from(output::exit_code(error.kind)));
 }
 
 fn start_tracing() {
     use tracing_subscriber::filter::LevelFilter;
     tracing_subscriber::fmt()
         .with_max_level(LevelFilter::DEBUG)
-        .with_writer(std::io::stderr)
+        .with_writer(|| output::Traces)
         .with_target(true)
         .init();
-}
-
-/// Name of the test run that this process belongs to.
-fn test_run() -> Option<String> {
-    std::env::var(TEST_RUN).ok().filter(|name| !name.is_empty())
-}
-
-/// Label of the test run that this process belongs to.
-fn test_run_label() -> Option<(String, String)> {
-    test_run().map(|name| (amika_core::label::key::TEST.to_owned(), name))
-}
-
-/// Whether what bears these labels is this process's to tidy away: a test run tidies up after itself
-/// alone, so that runs go on side by side.
-fn may_tidy(labels: &std::collections::BTreeMap<String, String>) -> bool {
-    test_run().is_none_or(|run| labels.get(amika_core::label::key::TEST) == Some(&run))
 }

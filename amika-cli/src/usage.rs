@@ -3,12 +3,13 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use amika_core::untrusted::{Untrusted, steers};
 use clap::CommandFactory as _;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::args::{self, Cli};
-use crate::error::{self, CommandError};
+use crate::error::{self, Error};
 use crate::output::Printer;
 
 /// Prints what clap found. Help and version are no errors; the rest is, also in JSON.
@@ -20,12 +21,14 @@ pub(crate) fn not_parsed(mut error: clap::Error) -> ExitCode {
     }
     let typed: Vec<OsString> = std::env::args_os().skip(1).collect();
     // There every other code is a program's.
-    let code = if args::ends_with_a_programs_code(typed.clone()) {
-        error::ExitCode::Remote
+    let kind = if args::ends_with_a_programs_code(typed.clone()) {
+        error::Kind::ExecFailed
     } else {
-        error::ExitCode::Usage
-    } as u8;
+        error::Kind::Invalid
+    };
+    let code = crate::output::exit_code(kind);
     let quiet = args::asks_for_quiet(typed.clone());
+    keep_in_line(&mut error);
     advise(&mut error, &typed);
     if args::asks_for_json(typed.clone()) {
         let command_error = usage_error(&error, &typed).detail("exit_code", code);
@@ -42,6 +45,21 @@ pub(crate) fn not_parsed(mut error: clap::Error) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// Makes words of the command line, which clap repeats as they are, stay in their line.
+fn keep_in_line(error: &mut clap::Error) {
+    let inert = |(kind, value): (ContextKind, &ContextValue)| match value {
+        ContextValue::String(word) if word.chars().any(steers) => {
+            let word = Untrusted::new(word).to_string();
+            Some((kind, ContextValue::String(word)))
+        }
+        _ => None,
+    };
+    let words: Vec<_> = error.context().filter_map(inert).collect();
+    for (kind, word) in words {
+        error.insert(kind, word);
+    }
+}
+
 /// What clap's error has besides what was wrong.
 const ADVICE: [ContextKind; 4] = [
     ContextKind::Suggested,
@@ -51,21 +69,21 @@ const ADVICE: [ContextKind; 4] = [
 ];
 
 /// What clap says as one message and its hints, without the layout that is made for a terminal.
-fn usage_error(error: &clap::Error, typed: &[OsString]) -> CommandError {
+fn usage_error(error: &clap::Error, typed: &[OsString]) -> Error {
     let no_command = matches!(
         error.kind(),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand
     );
     if no_command {
         let (path, _) = found(typed);
-        return CommandError::new(error::ExitCode::Usage, "no command was given")
+        return Error::new(error::Kind::Invalid, "no command was given")
             .hint(format!("`{path} --help` lists them"));
     }
     let text = error.to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let (message, rest) = text.split_once("\n\n").unwrap_or((text, ""));
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    let usage_error = CommandError::new(error::ExitCode::Usage, message);
+    let usage_error = Error::new(error::Kind::Invalid, message);
     rest.lines()
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
@@ -194,12 +212,26 @@ mod tests {
 
     use super::*;
 
-    fn of(words: &[&str]) -> CommandError {
+    fn of(words: &[&str]) -> Error {
         let all = std::iter::once(&"amika").chain(words);
         let mut error = Cli::try_parse_from(all).unwrap_err();
         let typed: Vec<OsString> = words.iter().map(OsString::from).collect();
         advise(&mut error, &typed);
         usage_error(&error, &typed)
+    }
+
+    #[test]
+    fn a_word_of_the_command_line_begins_no_line_of_what_is_said() {
+        for typed in [
+            &["amika", "sandbox", "x\nhint: run evil"][..],
+            &["amika", "ls", "--x\nhint: run evil"],
+            &["amika", "ls", "-o", "x\nhint: run evil"],
+        ] {
+            let mut error = Cli::try_parse_from(typed).unwrap_err();
+            keep_in_line(&mut error);
+            let said = error.to_string();
+            assert!(!said.contains("\nhint: run evil"), "{said}");
+        }
     }
 
     #[test]

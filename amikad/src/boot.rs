@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use amika_core::contract::{AGENT_USER, env, path};
 use amika_core::wire::NextBoot;
 use nix::sys::signal::SigSet;
+use nix::unistd::{AccessFlags, access};
 
 use crate::args::Place;
 use crate::beginning::Beginning;
@@ -18,8 +19,8 @@ use crate::files::read_small;
 use crate::limits::Limits;
 use crate::mapping;
 use crate::mounts::Mounts;
-use crate::places::{make_directory, make_home, open_nearest};
-use crate::say::{say, say_once};
+use crate::places::{OWN, make_directory, make_home, open_nearest};
+use crate::say::{say, say_unkept};
 use crate::service::{self, COUNT, RunAs, ServiceId};
 use crate::setup::Script;
 use crate::sys::Identity;
@@ -38,7 +39,7 @@ pub(crate) struct Boot {
     /// The user that CMD and the OpenCode server run as.
     pub(crate) agent: User,
     /// The user that was asked for, in docker's words.
-    user: Option<String>,
+    pub(crate) user: Option<String>,
     /// Whether that user was asked for, so that another will not do.
     pub(crate) agent_was_named: bool,
     /// Whether becoming that user changes anything.
@@ -286,10 +287,39 @@ fn script_to_run(environment: &Environment) -> Option<Script> {
 /// Makes amikad's own directories, before anything is kept in them. Nothing of the agent's is looked at.
 pub(crate) fn make_own_directories() {
     let mounts = Mounts::read();
+    refuse_other_users();
     clear_run_directory(&mounts);
-    for directory in [path::STATE_DIR, path::LOG_DIR] {
+    for directory in OWN {
         make_directory(Path::new(directory), None, &mounts);
     }
+    // Of jobs of earlier boots nobody knows any more.
+    if let Err(error) = fs::remove_dir_all(path::JOB_LOG_DIR)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        say_unkept(format!("cannot remove {}: {error}", path::JOB_LOG_DIR));
+    }
+}
+
+/// Says of a user who may not write amikad's directories what that comes to, in one line. Root may, or is told of each
+/// directory why not.
+fn refuse_other_users() {
+    let user = nix::unistd::geteuid();
+    let may_write = |directory: &&str| {
+        let mut there = Path::new(directory).ancestors().filter(|at| at.exists());
+        there
+            .next()
+            .is_some_and(|at| access(at, AccessFlags::W_OK).is_ok())
+    };
+    let refused: Vec<&str> = OWN.into_iter().filter(|it| !may_write(it)).collect();
+    if user.is_root() || refused.is_empty() {
+        return;
+    }
+    crate::say::keep_nothing(format!(
+        "user {user} may not write {}: no logs, API token and OpenCode password are kept. Start the container without `--user`, \
+         and CMD runs as the agent; or give it these directories, as by `--tmpfs {}:uid={user}`",
+        refused.join(", "),
+        refused[0]
+    ));
 }
 
 /// Empties `/run/amikad`: nothing of an earlier boot survives. All of it is best effort.
@@ -314,7 +344,7 @@ fn clear_run_directory(mounts: &Mounts) {
     // The ids of what runs in the sandbox are root's to see.
     let exec = fs::DirBuilder::new().mode(0o700).create(path::EXEC_DIR);
     if let Err(error) = exec {
-        say_once(format!("cannot make {}: {error}", path::EXEC_DIR));
+        say_unkept(format!("cannot make {}: {error}", path::EXEC_DIR));
     }
 }
 

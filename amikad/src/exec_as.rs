@@ -51,6 +51,7 @@ pub(crate) fn exec_as(exec: &ExecAs) -> i32 {
         }
     }
     crate::spawn::raise_own_oom_score();
+    sys::give_terminal(user.identity.uid);
     let changes = uid != user.identity.uid || exec.place.user.is_some() && uid == 0;
     if changes && let Err(error) = user.identity.assume() {
         let name = user

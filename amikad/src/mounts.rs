@@ -3,7 +3,7 @@
 //! A file's mount is told by the kernel, by number, from an open descriptor: a path may lead through links, so that its
 //! text is not where the mount stands in the list.
 
-use std::ffi::{CStr, OsString};
+use std::ffi::{CStr, OsStr, OsString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -77,14 +77,22 @@ impl Mount {
         let root = self.root.as_path();
         let own_root = self.point == Path::new("/");
         let whole_tmpfs = self.kind == "tmpfs" && root == Path::new("/");
-        // Docker: …/volumes/NAME/_data, Podman: the same below its own storage.
-        let volume = root.file_name().is_some_and(|name| name == "_data")
-            && root
-                .ancestors()
-                .nth(2)
-                .is_some_and(|dir| dir.ends_with("volumes"));
-        !(own_root || whole_tmpfs || volume)
+        !(own_root || whole_tmpfs || is_volume(root))
     }
+}
+
+/// Whether a directory of a host's file system is an engine's volume, or lies in one (`--mount volume-subpath`), by where
+/// engines keep them: nothing else tells it from in here. Who mounts a directory of his own that is laid out like this
+/// has it taken for a volume.
+fn is_volume(root: &Path) -> bool {
+    let names: Vec<&OsStr> = root.iter().collect();
+    // Docker: …/volumes/NAME/_data, Podman: the same below its own storage.
+    let of_engine = |names: &[&OsStr]| names[0] == "volumes" && names[2] == "_data";
+    // Kubernetes: …/pods/UID/volumes/kubernetes.io~empty-dir/NAME, which begins empty and goes with the pod.
+    let of_pod = |names: &[&OsStr]| {
+        names[0] == "pods" && names[2] == "volumes" && names[3] == "kubernetes.io~empty-dir"
+    };
+    names.windows(3).any(of_engine) || names.windows(5).any(of_pod)
 }
 
 /// The numbers and points of the mounts in a text.
@@ -176,6 +184,45 @@ mod tests {
         );
         assert_eq!(mounts.0[2].root, Path::new("/home/ada/my src"));
         assert_eq!(mounts.0[2].point, Path::new("/home/amika/workspace/src"));
+    }
+
+    #[test]
+    fn a_volume_is_known_by_where_engines_keep_it_and_so_is_a_part_of_one() {
+        for (root, volume) in [
+            ("/var/lib/docker/volumes/amika-home-x/_data", true),
+            ("/volumes/x/_data", true),
+            ("/@/srv/docker/volumes/x/_data/sub/directory", true),
+            (
+                "/home/ada/.local/share/containers/storage/volumes/x/_data",
+                true,
+            ),
+            (
+                "/var/lib/kubelet/pods/7f-11/volumes/kubernetes.io~empty-dir/scratch",
+                true,
+            ),
+            (
+                "/var/lib/kubelet/pods/7f-11/volumes/kubernetes.io~empty-dir/scratch/sub",
+                true,
+            ),
+            (
+                "/var/lib/kubelet/pods/7f-11/volumes/kubernetes.io~empty-dir",
+                false,
+            ),
+            (
+                "/var/lib/kubelet/pods/7f-11/volumes/kubernetes.io~configmap/c",
+                false,
+            ),
+            ("/var/lib/kubelet/pods/7f-11/volume-subpaths/c/1", false),
+            ("/var/lib/docker/volumes/x", false),
+            ("/var/lib/docker/volumes", false),
+            ("/volumes/_data", false),
+            ("/home/ada/_data", false),
+            ("/home/ada/volumes/x/y/_data", false),
+            ("/home/ada/src", false),
+            ("/", false),
+        ] {
+            assert_eq!(is_volume(Path::new(root)), volume, "{root}");
+        }
     }
 
     #[test]

@@ -15,12 +15,15 @@ use amika_core::contract::path;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::libc;
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat, mkdirat};
-use nix::unistd::{Gid, Uid, fchownat, symlinkat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, geteuid, symlinkat, unlinkat};
 
 use crate::mounts::Mounts;
-use crate::say::{say, say_once};
+use crate::say::{say, say_once, say_unkept};
 use crate::sys::Identity;
 use crate::walk::{O_PATH_DIRECTORY, reach, reach_or_make};
+
+/// Amikad's own directories.
+pub(crate) const OWN: [&str; 3] = [path::RUN_DIR, path::STATE_DIR, path::LOG_DIR];
 
 /// Makes `directory` with what is missing above it. What is made is given to `owner`; so is what
 /// root owns from the home downwards, where engines make mount points as root.
@@ -34,7 +37,12 @@ pub(crate) fn make_directory(
         Err(error) => {
             // Where the agent led the way by a link of its own, the directory is as good, for the agent.
             if !directory.is_dir() {
-                say_once(format!("cannot make {}: {error}", directory.display()));
+                let message = format!("cannot make {}: {error}", directory.display());
+                if OWN.iter().any(|own| directory.starts_with(own)) {
+                    say_unkept(message);
+                } else {
+                    say_once(message);
+                }
             }
             None
         }
@@ -90,11 +98,18 @@ impl Filling<'_> {
             let Ok(kind) = entry.file_type() else {
                 continue;
             };
-            let there = fstatat(target, name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW).ok();
+            let mut there = fstatat(target, name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW).ok();
+            if there.as_ref().is_some_and(is_half_a_file) {
+                // A boot that was broken off left it; if it cannot go, it stays as it is.
+                let gone = unlinkat(target, name.as_os_str(), UnlinkatFlags::NoRemoveDir);
+                there = there.filter(|_| gone.is_err());
+            }
             let done = match there {
-                Some(data) if !kind.is_dir() || !is_directory(&data) => Ok(()),
+                Some(data) if !kind.is_dir() || !is_directory(&data) => {
+                    self.give_what_is_there(target, &name, &data)
+                }
                 _ if kind.is_dir() => {
-                    self.directory(&from, target, &path.join(&name), there.is_none())
+                    self.directory(&from, target, &path.join(&name), there.as_ref())
                 }
                 _ if kind.is_symlink() => copy_link(&from, target, &name, self.owner),
                 _ if kind.is_file() => copy_file(&from, target, &name, self.owner),
@@ -110,17 +125,39 @@ impl Filling<'_> {
         }
     }
 
+    /// Gives the agent what was made for it and is root's still: a boot was broken off right before that.
+    fn give_what_is_there(
+        &self,
+        at: BorrowedFd<'_>,
+        name: &OsStr,
+        data: &FileStat,
+    ) -> io::Result<()> {
+        let Some(owner) = self.owner.filter(|_| is_of_one_name_and_ours(data)) else {
+            return Ok(());
+        };
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let file = openat(at, name, flags, Mode::empty())?;
+        // Still what was looked at, and not what somebody put in its place.
+        let now = fstat(&file)?;
+        if (now.st_dev, now.st_ino) == (data.st_dev, data.st_ino) && is_of_one_name_and_ours(&now) {
+            give(file.as_fd(), owner)?;
+        }
+        Ok(())
+    }
+
     fn directory(
         &self,
         from: &Path,
         target: BorrowedFd<'_>,
         path: &Path,
-        missing: bool,
+        there: Option<&FileStat>,
     ) -> io::Result<()> {
         let name = path.file_name().unwrap_or_default();
-        if missing {
+        if there.is_none() {
             mkdirat(target, name, Mode::S_IRWXU)?;
         }
+        // One that was made and not given away yet, when a boot was broken off, is done with now.
+        let missing = there.is_none_or(|data| self.owner.is_some() && is_half_a_directory(data));
         let flags = O_PATH_DIRECTORY.difference(OFlag::O_PATH);
         let directory = openat(target, name, flags, Mode::empty())?;
         if missing {
@@ -162,7 +199,7 @@ fn copy_file(
     let mut source = crate::files::open_regular(from)?;
     // O_EXCL follows no link.
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
-    let copy = openat(target, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    let copy = openat(target, name, flags, Mode::from_bits_truncate(HALF_A_FILE))?;
     let mut copy = File::from(copy);
     io::copy(&mut source, &mut copy)?;
     fchmod(&copy, mode_of(from)?)?;
@@ -170,6 +207,28 @@ fn copy_file(
         give(copy.as_fd(), owner)?;
     }
     Ok(())
+}
+
+/// Permissions of a file until it is whole: nobody gives a file these, so that the next boot knows what one that was broken
+/// off has left.
+const HALF_A_FILE: u32 = 0o200;
+
+fn is_half_a_file(data: &FileStat) -> bool {
+    is_of_one_name_and_ours(data) && data.st_mode == libc::S_IFREG | HALF_A_FILE
+}
+
+/// A file or a link of whoever amikad is, which is known by this name alone.
+fn is_of_one_name_and_ours(data: &FileStat) -> bool {
+    let kind = data.st_mode & libc::S_IFMT;
+    data.st_uid == geteuid().as_raw()
+        && data.st_nlink == 1
+        && (kind == libc::S_IFREG || kind == libc::S_IFLNK)
+}
+
+/// A directory as it is made, before it is the agent's. One that root keeps for itself is given to the agent after setup
+/// as well.
+fn is_half_a_directory(data: &FileStat) -> bool {
+    data.st_uid == geteuid().as_raw() && data.st_mode == libc::S_IFDIR | 0o700
 }
 
 fn is_directory(data: &FileStat) -> bool {

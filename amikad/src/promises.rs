@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use crate::args::{self, Command};
 use crate::logs::{Bounds, Found, Log, gap_note};
 use crate::mounts;
+use crate::terminal::Screen;
 use crate::users::Accounts;
 use crate::{http, listening, mapping, process_tree};
 
@@ -15,7 +16,7 @@ use crate::{http, listening, mapping, process_tree};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ALL: [Target; 7] = [
+pub const ALL: [Target; 8] = [
     ("accounts", accounts),
     ("mountinfo", mountinfo),
     ("proc_net", proc_net),
@@ -23,6 +24,7 @@ pub const ALL: [Target; 7] = [
     ("arguments", arguments),
     ("process_stat", process_stat),
     ("log", log),
+    ("terminal", terminal),
 ];
 
 /// The texts that bytes hold, with a NUL after each.
@@ -285,6 +287,26 @@ pub fn log(bytes: &[u8]) {
     assert!(log.tail(lines, usize::MAX) == text.lines().collect::<Vec<_>>());
 }
 
+/// What a program writes to a terminal, after two sizes of it of a byte each, and how much of it came before the second.
+pub fn terminal(bytes: &[u8]) {
+    let Some(([columns, rows, wide, high, cut], written)) = bytes.split_first_chunk::<5>() else {
+        return;
+    };
+    let size = |columns: &u8, rows: &u8| (u16::from(*columns).max(1), u16::from(*rows % 64).max(1));
+    let (early, late) = written.split_at(usize::from(*cut).min(written.len()));
+    let mut screen = Screen::new(size(columns, rows));
+    screen.process(early);
+    screen.resize(size(wide, high));
+    // Who comes now sees the same text, and nothing that is told twice.
+    let mut viewer = Screen::new(size(wide, high));
+    viewer.process(&screen.picture());
+    assert_eq!(viewer.text(), screen.text());
+    screen.process(late);
+    // Its size is its own: no text has more lines, and none is longer.
+    assert!(screen.text().lines().count() <= usize::from(size(wide, high).1));
+    let _ = screen.picture();
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -357,6 +379,14 @@ mod tests {
             "(", ")", " ", "S", "Z", "Max file locks", "\n", "1", "unlimited",
         ])) {
             process_stat(&bytes);
+        }
+
+        #[test]
+        fn any_terminal(bytes in like_it(&[
+            "\x1b[", "\x1b]", "\x1bP", "\x1b", ";", "?", "1049h", "1049l", "m", "H", "J", "K", "r", "S", "T", "L", "M", "@",
+            "P", "X", "A", "99999", "0", "\r", "\n", "\x08", "\t", "字", "é", "e\u{301}", "\u{200d}", "text", "\x07", "\x18", "(0",
+        ])) {
+            terminal(&bytes);
         }
 
         #[test]

@@ -13,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::activity::Meter;
 use crate::boot::Boot;
+use crate::jobs::Jobs;
 use crate::lifecycle::Millis;
 use crate::logs::Log;
 use crate::out_of_memory::Watch;
@@ -20,6 +21,8 @@ use crate::say::note;
 use crate::secrets::Secrets;
 use crate::service::{COUNT, ServiceId};
 use crate::sys::Step;
+use crate::task::{Start, TaskId};
+use crate::terminal::Terminals;
 
 /// So many changes are kept for clients that come late.
 const HISTORY: usize = 256;
@@ -48,6 +51,12 @@ pub(crate) enum Command {
     CmdRefused(Refusal, Step),
     /// A service could not be run.
     ServiceRefused(ServiceId, Refusal),
+    /// Start this.
+    StartTask(Box<Start>),
+    /// Send a task's process group this signal.
+    SignalTask(TaskId, i32),
+    /// End a task.
+    EndTask(TaskId),
     /// Setup's output was written out.
     OutputSettled,
     /// What follows setup is done.
@@ -166,6 +175,10 @@ pub(crate) struct Shared {
     pub(crate) started: Instant,
     /// Whether anything goes on in the sandbox.
     pub(crate) activity: Meter,
+    /// Programs that run without anybody who waits for them.
+    pub(crate) jobs: Jobs,
+    /// Terminals that stay when nobody looks at them.
+    pub(crate) terminals: Terminals,
     /// What the kernel ended for want of memory.
     memory: Watch,
     /// Children reaped that were not the daemon's own. Not published: they may come by the thousand, and nobody waits
@@ -191,6 +204,8 @@ impl Shared {
             secrets,
             started,
             activity: Meter::default(),
+            jobs: Jobs::default(),
+            terminals: Terminals::default(),
             memory: Watch::begin(),
             orphans: AtomicU64::new(0),
         }

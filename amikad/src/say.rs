@@ -23,6 +23,7 @@ use tracing::{Event, Level, Metadata, Subscriber, info, warn};
 use crate::logs::{Bounds, Log};
 
 static LOG: OnceLock<Arc<Log>> = OnceLock::new();
+static KEEPS_NOTHING: OnceLock<()> = OnceLock::new();
 
 /// Opens the daemon's log; what was said before is not in it.
 pub(crate) fn open_log() -> Arc<Log> {
@@ -53,6 +54,22 @@ pub(crate) fn say_once(message: impl fmt::Display) {
     if !said.contains(&message) && said.len() < 64 {
         say(&message);
         said.push(message);
+    }
+}
+
+/// Says what cannot be kept in a file of amikad's, unless it was said of all of them ([`keep_nothing`]): then in the log only.
+pub(crate) fn say_unkept(message: impl fmt::Display) {
+    if KEEPS_NOTHING.get().is_some() {
+        note(message);
+    } else {
+        say_once(message);
+    }
+}
+
+/// Says once, for all files to come, that they cannot be kept.
+pub(crate) fn keep_nothing(message: impl fmt::Display) {
+    if KEEPS_NOTHING.set(()).is_ok() {
+        say(message);
     }
 }
 

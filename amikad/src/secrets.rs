@@ -14,7 +14,7 @@ use nix::libc;
 use sha2::{Digest, Sha256};
 
 use crate::environment::Environment;
-use crate::say::say;
+use crate::say::{say, say_unkept};
 use crate::sys;
 
 /// The secrets of a sandbox, each found or made when first asked for.
@@ -94,7 +94,7 @@ fn kept_secret(file: &Path, least: usize, what: &str) -> String {
     }
     let secret = hex(&random_bytes());
     if let Err(error) = write_secret(file, &secret) {
-        say(format!(
+        say_unkept(format!(
             "cannot keep the {what} in {}: {error}",
             file.display()
         ));

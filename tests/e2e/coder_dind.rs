@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{Output, Run, Sandbox, Stage, dind_preset, docker, eventually};
+use crate::support::{DEBIAN, Output, Run, Sandbox, Stage, dind_preset, docker, eventually};
 
 /// How long a create, and building and composing inside, may take on a busy machine.
 const LIMIT: Duration = Duration::from_mins(3);
 
 /// Makes two images from one static program, and runs them.
-const BUILD_AND_RUN: &str = r"
+const BUILD_AND_RUN: &str = r#"
 set -eux
 mkdir -p ~/w/ctx && cd ~/w
 cp /usr/local/lib/amikad/amikad ctx/program
@@ -18,11 +18,16 @@ printf 'FROM scratch\nCOPY program /bin/program\n' > ctx/Dockerfile
 tar -C ctx -c program | docker import - inner >/dev/null
 docker run --rm inner /program --version
 docker run --rm --memory 64m --cpus 0.5 --pids-limit 50 -v vol:/v --user 1000 inner /program --version
+printf '#include <stdio.h>\nint main(void) { FILE *f = fopen("/v/f", "a"); return !f || fputc(120, f) < 0 || printf("%%ld\\n", ftell(f)) < 0; }\n' |
+    gcc -static -x c -o ctx/longer -
+tar -C ctx -c longer | docker import - longer >/dev/null
+docker volume create named
+for length in 1 2; do test "$(docker run --rm -v named:/v longer /longer)" = $length; done
 DOCKER_BUILDKIT=0 docker build -q -t classic ctx
 docker build -q -t buildkit ctx
 docker buildx build -q --load -t buildx ctx
 for image in classic buildkit buildx; do docker run --rm $image /bin/program --version; done
-";
+"#;
 
 /// Two services, of which one waits until the other is healthy.
 const COMPOSE: &str = r#"
@@ -275,4 +280,24 @@ fn privileged_is_asked_of_the_engine_as_such_and_for_this_preset_alone() {
     assert_eq!(planned["cap_added"], json!(["ALL"]));
     assert_eq!(planned["own_network"], true);
     create("coder").ended(2, &["--privileged", "coder-dind"]);
+}
+
+#[test]
+fn an_engine_inside_that_is_not_up_is_told_of_at_create_and_at_start() {
+    let stage = Stage::new();
+    let image = stage.image(&format!(
+        "FROM {DEBIAN}\nENV AMIKA_DOCKERD=1\nRUN printf '#!/bin/sh\\nexec sleep 600\\n' >/usr/bin/dockerd && chmod 0755 /usr/bin/dockerd\n"
+    ));
+    let sandbox = stage.adopt(stage.name());
+    let logs = format!("`amika sandbox logs {} --dockerd`", sandbox.name);
+    // Without the preset's rights it cannot start.
+    let told = [
+        "warning: the Docker Engine inside did not start",
+        "SYS_ADMIN",
+        &logs,
+    ];
+    sandbox
+        .create(&image, &["--", "sleep", "600"])
+        .ended(0, &told);
+    sandbox.verb("restart", &[]).output().ended(0, &told);
 }

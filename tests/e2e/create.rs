@@ -291,7 +291,13 @@ fn a_cmd_that_ended_with_0_is_a_success_and_another_code_is_none() {
     let absent = stage.adopt(stage.name());
     let created = absent.create(SCRATCH, &["-o", "json", "--", "/no/such/program"]);
     created.ended(1, &[]);
-    assert_eq!(created.json()["error"]["code"], "cmd_exited");
+    let error = &created.json()["error"];
+    assert_eq!(error["code"], "cmd_exited");
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.contains("(`/no/such/program`) was not found"),
+        "{message}"
+    );
     assert_eq!(absent.engine_says("{{.State.ExitCode}}"), "127");
 }
 

@@ -77,7 +77,7 @@ fn a_rename_keeps_everything_but_the_name() {
     assert_eq!(taken.code, 4, "{taken:?}");
     let bad = sandbox.verb("rename", &["Not A Name"]).output();
     assert_eq!(bad.code, 2, "{bad:?}");
-    let absent = stage.sandbox_verb(&["rename", "no-such-sandbox", "x"]);
+    let absent = stage.sandbox_verb(&["rename", "no-such-sandbox", "another"]);
     assert_eq!(absent.code, 3, "{absent:?}");
 
     let new = stage.adopt(stage.name());

@@ -2,17 +2,17 @@
 
 mod cannot;
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-
-use crate::support::{DEBIAN, Run, Sandbox, Stage, eventually};
+use crate::support::{Browser, DEBIAN, Run, Sandbox, Stage};
 
 const QUIET: [&str; 2] = ["--env", "AMIKA_OPENCODE_WEB=0"];
 
 /// Makes, asks and removes a sandbox, each by a command that is prepared by `way`.
 fn works(stage: &Stage, way: impl Fn(&Sandbox<'_>, &str) -> Run) {
     let sandbox = stage.adopt(stage.name());
-    let setup = stage.script("setup.sh", "#!/bin/sh\nsleep 0.3\necho gate >/tmp/gate\n");
+    let setup = stage.script(
+        "setup.sh",
+        "#!/bin/sh\nsleep 0.3\necho gate >/tmp/gate\necho from setup\n",
+    );
     let name = sandbox.name.as_str();
     let create = format!(
         "sandbox create --name {name} --image {DEBIAN} {} --setup-script {setup} -- sleep infinity",
@@ -21,6 +21,8 @@ fn works(stage: &Stage, way: impl Fn(&Sandbox<'_>, &str) -> Run) {
     way(&sandbox, &create).output().ended(0, &["setup"]);
     let asked = way(&sandbox, &format!("sandbox exec {name} -- cat /tmp/gate")).output();
     assert_eq!((asked.code, asked.stdout_text().as_str()), (0, "gate\n"));
+    let log = way(&sandbox, &format!("sandbox logs {name}")).output();
+    assert_eq!((log.code, log.stdout_text().as_str()), (0, "from setup\n"));
     way(
         &sandbox,
         &format!("sandbox delete --force --volumes {name}"),
@@ -89,6 +91,29 @@ fn an_engine_that_publishes_in_another_network_is_reached_through_the_relay() {
     });
 }
 
+/// The relay takes longer than a script that does nothing but say something.
+#[test]
+fn all_that_setup_said_is_shown_through_the_relay_though_it_ended_at_once() {
+    let stage = Stage::new();
+    let fails = "#!/bin/sh\nfor i in $(seq 300); do echo line $i; done\nexit 7\n";
+    let fine = "#!/bin/sh\nfor i in $(seq 300); do echo line $i; done\n";
+    for (script, cmd, code) in [(fails, "sleep 600", 20), (fine, "exit 5", 1)] {
+        let setup = stage.script("setup.sh", script);
+        let sandbox = stage.adopt(stage.name());
+        let command = format!(
+            "exec unshare --net \"$0\" sandbox create --name {} --image {DEBIAN} --setup-script {setup} -- sh -c '{cmd}'",
+            sandbox.name
+        );
+        let created = stage.shell(&command, &[]).output();
+        assert_eq!(created.code, code, "{created:?}");
+        let told = created.stderr_text();
+        for line in 1..=300 {
+            let is_it = |told: &&str| told.trim_end().ends_with(&format!(" line {line}"));
+            assert_eq!(told.lines().filter(is_it).count(), 1, "line {line}: {told}");
+        }
+    }
+}
+
 /// The kernel tells that who listens is in no PID namespace of ours; the other files would be meant.
 #[test]
 fn a_socket_whose_engine_is_outside_this_pid_namespace_gives_no_paths_of_this_one() {
@@ -117,37 +142,7 @@ fn open_reaches_opencode_that_is_published_nowhere_and_whose_engine_is_elsewhere
         sandbox.name
     );
     let running = stage.shell(&script, &[]).start();
-    eventually("the address is told", || {
-        running.said_text().contains("/amika/")
-    });
-    let told = running.said_text();
-    let address = told
-        .split_whitespace()
-        .find(|word| word.contains("/amika/"));
-    let (authority, path) = address
-        .and_then(|address| address.strip_prefix("http://"))
-        .and_then(|rest| rest.split_once('/'))
-        .unwrap();
-    let get = |path: &str, header: &str| {
-        // The name in it is the browser's; it listens on loopback.
-        let port = authority.rsplit_once(':').unwrap().1.parse().unwrap();
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        write!(
-            stream,
-            "GET /{path} HTTP/1.1\r\nHost: {authority}\r\n{header}Connection: close\r\n\r\n"
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    };
-    let signed = get(path, "Sec-Fetch-Site: cross-site\r\n");
-    let cookie = signed
-        .lines()
-        .find_map(|line| line.strip_prefix("set-cookie: "))
-        .and_then(|pair| pair.split(';').next())
-        .unwrap();
-    let page = get("", &format!("Cookie: {cookie}\r\n"));
+    let page = Browser::sign_in(&running).get("").unwrap();
     assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
     assert!(page.contains("healthy"), "it is the sandbox's own: {page}");
 }

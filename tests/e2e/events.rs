@@ -68,12 +68,8 @@ fn a_sandboxs_life_is_told_as_it_happens() {
     assert_eq!(rename["sandbox"], new_name);
     // Podman does not say what it was.
     let old_name = &rename["old_name"];
-    let components = "{{range .Server.Components}}{{.Name}} {{end}}";
-    let is_podman = docker(&["version", "--format", components])
-        .stdout_text()
-        .contains("Podman");
     assert!(
-        *old_name == name || (is_podman && old_name.is_null()),
+        *old_name == name || (is_podman() && old_name.is_null()),
         "{rename}"
     );
 
@@ -84,6 +80,37 @@ fn a_sandboxs_life_is_told_as_it_happens() {
         text.stdout_text().contains(&format!("{new_name}  destroy")),
         "{text:?}"
     );
+}
+
+/// What the engine's components are called; Podman has one of its own.
+fn is_podman() -> bool {
+    let components = "{{range .Server.Components}}{{.Name}} {{end}}";
+    let told = docker(&["version", "--format", components]);
+    told.stdout_text().contains("Podman")
+}
+
+#[test]
+fn what_the_engine_has_forgotten_is_told_where_it_is_asked_for() {
+    let stage = Stage::new();
+    // Each is an event, of which Docker remembers 256.
+    let tag = |number: usize| format!("amika-test/{}:{number}", stage.name());
+    let tags: Vec<String> = (0..130).map(tag).collect();
+    for tag in &tags {
+        docker(&["tag", DEBIAN, tag]).ended(0, &[]);
+    }
+    let all: Vec<&str> = tags.iter().map(String::as_str).collect();
+    docker(&[&["rmi"], &all[..]].concat()).ended(0, &[]);
+    let events = |since: &str| {
+        let args = ["events", "--since", since, "--until", "0", &stage.name()];
+        stage.amika(&args).output()
+    };
+    let long = events("1970-01-02");
+    assert_eq!(long.code, 0, "{long:?}");
+    // It keeps them in a file.
+    let words = "the engine has forgotten what happened before";
+    assert_eq!(long.stderr_text().contains(words), !is_podman(), "{long:?}");
+    let short = events("0");
+    assert!(!short.stderr_text().contains(words), "{short:?}");
 }
 
 #[test]

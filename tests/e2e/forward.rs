@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::{DEBIAN, Running, Sandbox, Stage, eventually};
+use crate::support::{DEBIAN, Daemon, Running, Sandbox, Stage, eventually};
 
 const QUIET: [&str; 2] = ["--env", "AMIKA_OPENCODE_WEB=0"];
 
@@ -233,6 +233,51 @@ fn a_port_of_this_machine_that_is_taken_is_never_shared() {
 }
 
 #[test]
+fn a_port_that_the_sandbox_publishes_is_told_with_its_place_and_hinders_no_other() {
+    let stage = Stage::new();
+    let [published, near, other, moved] = free_ports();
+    let specs = [
+        format!("tcp:0.0.0.0:{published}"),
+        format!("tcp:127.0.0.1:{near}"),
+        format!("tcp:127.0.0.1:{other}"),
+        format!("tcp:0.0.0.0:{moved}"),
+    ];
+    let [elsewhere] = free_ports();
+    let ports = [
+        format!("{published}:{published}"),
+        format!("{near}:{near}"),
+        format!("{elsewhere}:{moved}"),
+    ];
+    let options: Vec<&str> = ports.iter().flat_map(|port| ["--port", port]).collect();
+    let sandbox = serving(&stage, &options, &specs);
+    let there = format!("127.0.0.1:{published} -> {published}/tcp  (perl)  (published)\n");
+    let running = forward(&sandbox, &[&published.to_string(), &other.to_string()]);
+    running.says(&there);
+    running.says(&format!("127.0.0.1:{other} -> {other}/tcp"));
+    for port in [published, other] {
+        assert_eq!(ask(port, "words").as_deref(), Some("WORDS"));
+    }
+    drop(running);
+
+    // Nobody is reached there: its server listens on loopback inside.
+    let refused = forward(&sandbox, &[&near.to_string()]).wait();
+    let at = format!("publishes {near}/tcp at 127.0.0.1:{near}");
+    refused.ended(4, &[&at, "nobody is reached there", "is free", "--any"]);
+    let all = forward(&sandbox, &["--all"]);
+    all.says(&there);
+    all.says(&format!("127.0.0.1:{other} -> {other}/tcp"));
+    all.warns(&format!("{near}/tcp is not forwarded"));
+    assert_eq!(ask(other, "words").as_deref(), Some("WORDS"));
+    drop(all);
+
+    let held = TcpListener::bind(("127.0.0.1", moved)).unwrap();
+    let refused = forward(&sandbox, &[&moved.to_string()]).wait();
+    let at = format!("the sandbox publishes {moved}/tcp at 127.0.0.1:{elsewhere}");
+    refused.ended(4, &["is in use by", &at]);
+    drop(held);
+}
+
+#[test]
 fn what_cannot_be_forwarded_is_told_with_what_to_do() {
     let stage = Stage::new();
     let [port] = free_ports();
@@ -356,4 +401,34 @@ fn who_listens_is_listed_and_a_published_port_that_reaches_nobody_is_told() {
         !warned.contains(&format!("{undeclared}/tcp")),
         "{started:?}"
     );
+}
+
+#[test]
+fn what_the_engine_listens_on_inside_is_neither_told_nor_reached() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &["--env", "AMIKA_OPENCODE_WEB=0"]);
+    // Its name server, which is in the sandbox's network and has no process there: `sl address:port … state`.
+    let table = sandbox
+        .exec(&["cat", "/proc/net/tcp"])
+        .output()
+        .stdout_text();
+    let ports: Vec<u16> = table
+        .lines()
+        .filter_map(|line| {
+            let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+            let port = fields.get(1)?.strip_prefix("0B00007F:")?;
+            (fields.get(3) == Some(&"0A")).then(|| u16::from_str_radix(port, 16).unwrap())
+        })
+        .collect();
+    assert!(!ports.is_empty(), "{table}");
+    let mut daemon = Daemon::by_port(&sandbox);
+    let (status, told) = daemon.get("/v1/ports");
+    assert_eq!((status, told), (200, serde_json::json!([])));
+    let upgrade = "Connection: Upgrade\r\nUpgrade: tcp\r\n";
+    for port in ports.into_iter().chain([53, 2375, 2376]) {
+        let target = format!("/v1/ports/{port}/tunnel");
+        let (status, answer) = daemon.text("POST", &target, upgrade, "");
+        assert_eq!(status, 502, "{port}: {answer}");
+        assert!(answer.contains("nothing_listens"), "{answer}");
+    }
 }

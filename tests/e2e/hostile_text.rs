@@ -11,7 +11,7 @@ use crate::support::{DEBIAN, Stage, docker};
 
 /// Sets the clipboard, makes a link, clears the screen twice (C0 and C1), writes over the line, and turns the
 /// direction of writing.
-const PAYLOAD: &str =
+pub(crate) const PAYLOAD: &str =
     "\u{1b}]52;c;cHduZWQ=\u{7}\u{1b}]8;;http://evil\u{7}\u{1b}[2J\u{9b}2J\u{85}\u{202e}\u{2028}";
 
 /// What may stand in a file name and what git takes for a branch's.
@@ -19,10 +19,10 @@ const NAME: &str = "x\u{1b}[2J\u{7}\u{9b}2J\u{202e}y";
 const BRANCH: &str = "b\u{9b}2J\u{202e}z";
 
 /// A name with a line of its own.
-const LINES: &str = "n\nhint: run evil";
+pub(crate) const LINES: &str = "n\nhint: run evil";
 
 /// Fails when any of it reached the terminal.
-fn is_inert(what: &[&str], screen: &str) {
+pub(crate) fn is_inert(what: &[&str], screen: &str) {
     let is_own = |line: &str| line.trim_start().starts_with("hint: run evil");
     assert!(
         !screen.lines().any(is_own),

@@ -39,7 +39,7 @@ fn with_opencode(stage: &Stage) -> Sandbox<'_> {
 }
 
 /// The number that the engine published a container's port under.
-fn published(sandbox: &Sandbox<'_>, port: u16) -> u16 {
+pub(crate) fn published(sandbox: &Sandbox<'_>, port: u16) -> u16 {
     let template =
         format!(r#"{{{{(index (index .NetworkSettings.Ports "{port}/tcp") 0).HostPort}}}}"#);
     sandbox.engine_says(&template).trim().parse().unwrap()
@@ -82,7 +82,7 @@ fn serve(mut peer: TcpStream, answer: Option<&str>, through: u16, record: &Recor
 }
 
 /// An engine that says `instead` wherever the real one says `port`; both have five digits.
-fn engine_with_ports(stage: &Stage, ports: &[(u16, u16)]) -> String {
+pub(crate) fn engine_with_ports(stage: &Stage, ports: &[(u16, u16)]) -> String {
     let ports: Vec<(String, String)> = ports
         .iter()
         .map(|(port, instead)| (port.to_string(), instead.to_string()))

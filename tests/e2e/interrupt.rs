@@ -1,6 +1,7 @@
 //! Ctrl-C, SIGTERM and two creates of one name, each at a moment that a held request makes certain.
 
 mod at_work;
+mod stalled;
 mod unfinished;
 
 use rustix::process::Signal;

@@ -39,7 +39,10 @@ fn a_sandbox_is_listed_and_inspected_in_text_and_json() {
     let limits = &inspected["limits"];
     assert_eq!(limits["memory_bytes"], 256 << 20, "{limits}");
     assert_eq!(limits["cpus"], 0.5, "{limits}");
-    for words in ["Limits        0.5 CPUs, 268 MB memory", "Created       2"] {
+    for words in [
+        "Limits        0.5 CPUs (requested), 256 MiB memory (requested)",
+        "Created       2",
+    ] {
         assert!(text.stdout_text().contains(words), "{words}: {text:?}");
     }
 }
@@ -48,9 +51,9 @@ fn a_sandbox_is_listed_and_inspected_in_text_and_json() {
 struct Frozen(String);
 
 impl Frozen {
-    fn signal(&self, signal: &str) {
+    fn signal(&self, signal: &str) -> bool {
         let sent = Command::new("kill").args([signal, &self.0]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "{signal}");
+        sent.is_ok_and(|status| status.success())
     }
 }
 
@@ -76,7 +79,7 @@ fn a_sandbox_whose_amikad_hangs_is_unresponsive_and_not_running() {
     };
     let each = |state: &str| (state.to_owned(), state.to_owned());
     let frozen = Frozen(sandbox.engine_says("{{.State.Pid}}").trim().to_owned());
-    frozen.signal("-STOP");
+    assert!(frozen.signal("-STOP"), "it is a process of this machine");
     assert_eq!(states(), each("unresponsive"));
     let inspected = sandbox.inspect();
     assert_eq!(inspected["state"], "unresponsive", "{inspected}");
@@ -427,10 +430,17 @@ fn a_name_that_is_nearly_right_is_offered() {
     let stage = Stage::new();
     let sandbox = stage.sandbox(SCRATCH, &[]);
     let nearly = format!("{}x", sandbox.name);
-    for verb in ["inspect", "stop", "start", "delete", "logs"] {
+    for verb in ["inspect", "stop", "start", "logs"] {
         let refused = stage.sandbox_verb(&[verb, &nearly]);
         refused.ended(3, &[&format!("did you mean `{}`?", sandbox.name)]);
     }
+    // Nobody is to paste the end of another sandbox.
+    let refused = stage.sandbox_verb(&["delete", &nearly]);
+    refused.ended(3, &["nothing was deleted"]);
+    assert!(
+        !refused.stderr_text().contains("did you mean"),
+        "{refused:?}"
+    );
     let id = sandbox.engine_says("{{.Id}}");
     stage.sandbox_verb(&["stop", &id[..12]]).ended(3, &[]);
     assert_eq!(sandbox.engine_state(), "running");

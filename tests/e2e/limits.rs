@@ -112,7 +112,7 @@ fn out_of_memory_is_told_by_exec_inspect_and_events_and_amikad_outlives_it() {
         137,
         &[
             "ran out of memory while the program ran",
-            "its limit is 50.3 MB",
+            "its limit is 48 MiB",
         ],
     );
     // A child of it was ended, and the program says no in its own way.
@@ -182,4 +182,68 @@ fn what_runs_in_a_sandbox_goes_before_amikad_when_memory_is_short() {
         .output();
     told.ended(0, &[]);
     assert_eq!(told.stdout_text(), "500\n800\n800\n");
+}
+
+/// Processes that each start two more, as many as there may be, and wait; the program tells how many there are.
+const FORK_BOMB: &str = r#"
+sub bomb { for (1..2) { my $child = fork(); bomb() if defined $child && !$child; } sleep 600; }
+my $first = fork();
+bomb() unless $first;
+my ($before, $now) = (-1, 0);
+for (1..200) {
+    select(undef, undef, undef, 0.1);
+    ($before, $now) = ($now, scalar(() = glob '/proc/[0-9]*'));
+    last if $now > 100 && $now == $before;
+}
+print "$now\n";
+"#;
+
+#[test]
+fn a_fork_bomb_and_a_glutton_stay_within_what_inspect_tells() {
+    let stage = Stage::new();
+    let limits = ["--memory", "64m", "--pids", "200"];
+    let planned = stage.adopt(stage.name());
+    let planned = planned.create(DEBIAN, &[&limits[..], &["--dry-run"]].concat());
+    let told = "64 MiB memory (requested), 200 processes (requested)";
+    assert!(planned.stdout_text().contains(told), "{planned:?}");
+    let sandbox = stage.sandbox(DEBIAN, &limits);
+    let text = sandbox.verb("inspect", &[]).output().stdout_text();
+    assert!(text.contains(told), "{text}");
+    let unlimited = stage.adopt(stage.name()).create(DEBIAN, &["--dry-run"]);
+    let text = unlimited.stdout_text();
+    let line = text.lines().find(|line| line.starts_with("Limits "));
+    assert!(
+        line.unwrap()
+            .ends_with("iB memory (default), 4096 processes (default)"),
+        "{text}"
+    );
+
+    // The kernel's own numbers, as the sandbox sees them: version 2 of control groups, or 1.
+    let seen = "cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/memory.max 2>/dev/null || \
+                cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/memory/memory.limit_in_bytes; cat /proc/self/oom_score_adj";
+    let seen = sandbox.exec(&["sh", "-c", seen]).output().stdout_text();
+    assert_eq!(seen, format!("200\n{}\n800\n", 64 << 20));
+
+    let glutton = "my $eaten = 'a' x (512 << 20); print length $eaten";
+    let glutton = sandbox.exec(&["perl", "-e", glutton]).output();
+    glutton.ended(137, &["its limit is 64 MiB"]);
+    assert_eq!(glutton.stdout, b"");
+
+    let bombed = sandbox.exec(&["perl", "-e", FORK_BOMB]).output();
+    let count: u32 = bombed.stdout_text().trim().parse().unwrap();
+    assert!((150..=200).contains(&count), "{bombed:?}");
+    // What amika needs of the sandbox goes on, and the end of it is the end of them.
+    assert_eq!(sandbox.inspect()["status"]["phase"], "running");
+    sandbox
+        .verb("stop", &["--timeout", "1s"])
+        .output()
+        .ended(0, &[]);
+    sandbox.verb("start", &[]).output().ended(0, &[]);
+    let left = sandbox
+        .exec(&["sh", "-c", "ls -d /proc/[0-9]* | wc -l"])
+        .output();
+    assert!(
+        left.stdout_text().trim().parse::<u32>().unwrap() < 20,
+        "{left:?}"
+    );
 }

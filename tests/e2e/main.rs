@@ -10,6 +10,7 @@
 
 mod support;
 
+mod accounts;
 mod activity;
 mod agents;
 mod alone;
@@ -33,6 +34,7 @@ mod events;
 mod exec;
 mod fill;
 mod forward;
+mod hostile_daemon;
 mod hostile_text;
 mod image;
 mod image_any;
@@ -55,6 +57,9 @@ mod pull;
 mod repositories;
 mod services;
 mod setup;
+mod tasks;
+mod texts;
+mod unknown_state;
 mod unsaved;
 mod volumes;
 mod wait;

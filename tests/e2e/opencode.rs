@@ -1,12 +1,12 @@
 //! The `OpenCode` web server: the real one in the preset, and one that setup installs.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{DEBIAN, Sandbox, Stage, eventually, eventually_within, preset};
+use crate::support::{Browser, DEBIAN, Sandbox, Stage, eventually, eventually_within, preset};
 
 /// Makes a sandbox of the preset; the image is there already.
 fn coder<'a>(stage: &'a Stage, args: &[&str]) -> Sandbox<'a> {
@@ -240,4 +240,65 @@ fn opencode_begins_while_setup_runs_and_never_holds_cmd_back() {
     );
     sandbox.logs("CMD-RAN");
     assert_ne!(server(&sandbox)["state"], "ready");
+}
+
+/// A sandbox with what stands in for `OpenCode`, which is asked for what it was told.
+fn standing_in<'a>(stage: &'a Stage, args: &[&str]) -> Sandbox<'a> {
+    let setup = stage.script("setup.sh", crate::impostor::SETUP);
+    let all = [
+        &["--setup-script", setup.as_str()],
+        args,
+        &["--", "sleep", "600"],
+    ]
+    .concat();
+    stage.sandbox(DEBIAN, &all)
+}
+
+#[test]
+fn open_needs_no_port_of_this_machine_that_opencode_is_published_on() {
+    let stage = Stage::new();
+    let args = ["--expose-opencode", "--port-host-ip", "127.0.0.2"];
+    let sandbox = standing_in(&stage, &args);
+    let place = |field: &str| {
+        sandbox.engine_says(&format!(
+            r#"{{{{(index (index .NetworkSettings.Ports "60998/tcp") 0).{field}}}}}"#
+        ))
+    };
+    assert_eq!(place("HostIp"), "127.0.0.2");
+    // Whoever has that number of another address is not asked.
+    let port: u16 = place("HostPort").parse().unwrap();
+    let other = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    other.set_nonblocking(true).unwrap();
+    let open = sandbox.verb("open", &["--print-url"]).start();
+    let page = Browser::sign_in(&open).get("").unwrap();
+    assert!(page.contains("healthy"), "{page}");
+    assert_eq!(
+        other.accept().unwrap_err().kind(),
+        std::io::ErrorKind::WouldBlock
+    );
+}
+
+#[test]
+fn open_survives_more_callers_than_it_may_have_files() {
+    let stage = Stage::new();
+    let sandbox = standing_in(&stage, &[]);
+    let script = format!(
+        "ulimit -n 48; exec \"$0\" sandbox open --print-url {}",
+        sandbox.name
+    );
+    let open = stage.shell(&script, &[]).start();
+    let browser = Browser::sign_in(&open);
+    let files = || {
+        std::fs::read_dir(format!("/proc/{}/fd", open.id()))
+            .unwrap()
+            .count()
+    };
+    let callers: Vec<TcpStream> = (0..100)
+        .map(|_| TcpStream::connect(("127.0.0.1", browser.port())).unwrap())
+        .collect();
+    eventually("it has all the files that it may have", || files() >= 47);
+    drop(callers);
+    eventually("it answers again", || {
+        browser.get("").is_some_and(|page| page.contains("healthy"))
+    });
 }

@@ -3,6 +3,7 @@
 
 mod host;
 mod lfs_server;
+mod origins;
 pub(crate) mod server;
 mod temporary;
 mod trust;

@@ -342,6 +342,36 @@ fn no_script_in_the_image_is_no_setup_and_the_log_says_so() {
     assert_eq!((none.code, none.stdout.len()), (0, 0), "{none:?}");
 }
 
+/// As that of the presets, which does nothing: nobody who gave none is to think of one of theirs.
+#[test]
+fn an_images_own_script_is_told_of_when_it_says_something_or_takes_its_time() {
+    for (script, is_told) in [
+        ("sleep 0.3", false),
+        ("echo from the image", true),
+        ("sleep 1.5", true),
+    ] {
+        let stage = Stage::new();
+        let file = "/usr/local/etc/amikad/setup/setup.sh";
+        let image = stage.image(&format!(
+            "FROM {DEBIAN}\nRUN mkdir -p $(dirname {file}) && printf '#!/bin/sh\\n{script}\\n' >{file} && chmod 0755 {file}\n"
+        ));
+        let sandbox = stage.adopt(stage.name());
+        let created = sandbox.create(&image, &[]);
+        created.ended(0, &[]);
+        let told = created.stderr_text();
+        assert_eq!(
+            told.contains("setup      succeeded"),
+            is_told,
+            "{script}: {told}"
+        );
+        assert_eq!(
+            told.contains("from the image"),
+            script.contains("echo"),
+            "{told}"
+        );
+    }
+}
+
 #[test]
 fn a_repositorys_own_script_runs_from_its_clone() {
     let stage = Stage::new();

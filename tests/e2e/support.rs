@@ -1,6 +1,8 @@
 //! The stage of a test: where it runs `amika`, and what cleans up after it.
 
+mod browser;
 mod command;
+mod daemon;
 mod private_engine;
 mod proxy;
 mod terminal;
@@ -11,7 +13,9 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+pub(crate) use browser::Browser;
 pub(crate) use command::{Output, Run, Running};
+pub(crate) use daemon::Daemon;
 pub(crate) use private_engine::{PrivateEngine, SUBORDINATE};
 pub(crate) use proxy::{EngineProxy, engine_socket};
 pub(crate) use terminal::Terminal;
@@ -384,7 +388,11 @@ impl Sandbox<'_> {
     /// The engine's word for what it does, such as `running`.
     pub(crate) fn engine_state(&self) -> String {
         let state = docker(&["inspect", "-f", "{{.State.Status}}", &self.name]);
-        state.stdout_text().trim().to_owned()
+        match state.stdout_text().trim() {
+            // Podman's, until it has cleaned up after one that ended.
+            "stopped" => "exited".to_owned(),
+            state => state.to_owned(),
+        }
     }
 }
 
@@ -446,6 +454,13 @@ pub(crate) fn eventually_within(limit: Duration, what: &str, mut condition: impl
         assert!(begun.elapsed() < limit, "it never came true: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Whether the ports that the engine publishes are not this machine's: it is one of those of `scripts/on-engine` that are reached
+/// from another network.
+pub(crate) fn ports_are_elsewhere() -> bool {
+    let engine = std::env::var("AMIKA_TEST_ENGINE").unwrap_or_default();
+    ["docker-mounted", "docker-forwarded", "docker-ssh"].contains(&engine.as_str())
 }
 
 /// Runs `docker` to its end.

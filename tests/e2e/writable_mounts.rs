@@ -569,3 +569,60 @@ fn a_start_keeps_the_protection_and_follows_no_link_that_stands_there_now() {
         "true\n"
     );
 }
+
+/// Runs `amika` without the right to read what its modes forbid, which root has besides.
+const BOUND_BY_MODES: &str = "if [ \"$(id -u)\" = 0 ]; then \
+     exec setpriv --bounding-set -dac_override,-dac_read_search \"$0\" \"$@\"; fi; exec \"$0\" \"$@\"";
+
+#[test]
+fn what_may_be_entered_and_not_listed_is_told_and_what_is_known_by_name_is_protected() {
+    let stage = Stage::new();
+    let prepare = "mkdir -p \"$1/closed/sub\" && cd \"$1/closed\" && git init -q . && git init -q sub && touch .envrc hook && \
+                   rm -r .git/hooks && mkdir -p ../hooks && ln -s ../../hooks .git/hooks && chmod 0111 .git . ";
+    let data = stage.home().join("data");
+    let data = data.to_str().unwrap();
+    stage.shell(prepare, &[data]).output().ended(0, &[]);
+    for (source, closed, inside) in [
+        (data.to_owned(), format!("{data}/closed"), "/data/closed"),
+        // The mount itself is one.
+        (format!("{data}/closed"), format!("{data}/closed"), "/data"),
+    ] {
+        let sandbox = stage.adopt(stage.name());
+        let mount = format!("{source}:/data:rw");
+        let args = [
+            "sandbox",
+            "create",
+            "--name",
+            &sandbox.name,
+            "--image",
+            DEBIAN,
+            "--mount",
+            &mount,
+        ];
+        let created = stage.shell(BOUND_BY_MODES, &args).output();
+        let told = format!("{closed} cannot be listed: repositories in it");
+        created.ended(0, &[&told]);
+        let write = |path: &str| {
+            let script = format!("echo x >>{inside}/{path}");
+            let wrote = sandbox
+                .exec_with(&["--user", "root"], &["sh", "-c", &script])
+                .output();
+            wrote.code == 0
+        };
+        for path in [".git/config", ".envrc", ".git/new"] {
+            assert!(!write(path), "{path} of {source} was written");
+        }
+        // What the warning is about.
+        assert!(write("sub/.git/config") && write("hook"), "{source}");
+        if source == data {
+            assert!(
+                !write("../hooks/post-checkout"),
+                "it is what a link in .git leads to"
+            );
+        }
+    }
+    stage
+        .shell("chmod -R u+rwx \"$1\"", &[data])
+        .output()
+        .ended(0, &[]);
+}

@@ -53,7 +53,7 @@ class Daemon:
         """A connection to the API."""
         import socket
 
-        own = os.open("/proc/self/ns/net", os.O_RDONLY)
+        own = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         other = os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY)
         try:
             os_setns(other)

@@ -6,6 +6,7 @@ Nothing fails here for being slow: a figure is for a person to judge, on a machi
 
 import os
 import pathlib
+import resource
 import statistics
 import subprocess
 import sys
@@ -182,9 +183,95 @@ def wakeups():
         del held
 
 
+# Sixty servers and as many programs that do nothing, in a CMD of its own.
+LISTENERS = (
+    "import os, socket, time\n"
+    "held = [socket.create_server(('127.0.0.1', port)) for port in range(8000, 8060)]\n"
+    "for _ in range(200):\n"
+    "    if os.fork() == 0: time.sleep(9999)\n"
+    "time.sleep(9999)\n"
+)
+
+
+def watching():
+    """Processor time while somebody follows what listens and nothing changes, with 60 servers and 200 processes."""
+    with directory() as place, Daemon(AMIKAD, place, cmd=(sys.executable, "-c", LISTENERS)) as daemon:
+        daemon.ready()
+        held = [daemon.get("/v1/ports?follow=1") for _ in range(5)]
+        time.sleep(3)
+        used = daemon.cpu()
+        time.sleep(60)
+        row("watching 60 ports that do not change: share of a core", (daemon.cpu() - used) / 60 * 100, None, "under 0.1 %", "%", 3)
+        del held
+
+
+def attacked():
+    """Probes while 10,000 connections come and stay, some drip, others ask for challenges without an end."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with directory() as place, Daemon(AMIKAD, place) as daemon:
+        daemon.ready()
+        over = threading.Event()
+        attacks = [idle_connections, dripping, challenges]
+        threads = [threading.Thread(target=attack, args=(daemon, over), daemon=True) for attack in attacks]
+        for thread in threads:
+            thread.start()
+        took = []
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            begun = time.monotonic()
+            assert probe(daemon, "/livez"), "a probe was not answered"
+            took.append((time.monotonic() - begun) * 1000)
+            time.sleep(0.02)
+        over.set()
+        for thread in threads:
+            thread.join()
+        took.sort()
+        row("a probe under attack: p99 of " + str(len(took)), took[-1 - len(took) // 100], None, "under 50 ms", "ms")
+
+
+def idle_connections(daemon, over):
+    """Ten thousand at once, as far as the daemon lets them, and anew when they are thrown out."""
+    held = []
+    while not over.is_set():
+        try:
+            held.append(daemon.connect())
+        except OSError:
+            time.sleep(0.01)
+        if len(held) == 10_000:
+            del held[:5_000]
+
+
+def dripping(daemon, over):
+    """Heads that come byte by byte."""
+    streams = []
+    while not over.is_set():
+        if len(streams) < 200:
+            streams.append(daemon.connect())
+        for stream in list(streams):
+            try:
+                stream.send(b"G")
+            except OSError:
+                streams.remove(stream)
+        time.sleep(0.05)
+
+
+def challenges(daemon, over):
+    """Questions that cost the daemon a little each, pipelined."""
+    ask = b"GET /v1/challenge?nonce=" + b"5a" * 16 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    while not over.is_set():
+        try:
+            with daemon.connect() as stream:
+                for _ in range(50):
+                    stream.sendall(ask * 20)
+                    stream.recv(1 << 16)
+        except OSError:
+            pass
+
+
 def main():
     """Prints the figures that were asked for, or all."""
-    figures = [binary, start_up, probes, memory, followers, orphans, wakeups]
+    figures = [binary, start_up, probes, attacked, memory, followers, orphans, wakeups, watching]
     only = sys.argv[3:]
     print(f"{'FIGURE':<66} {'OURS':>19} {'BASELINE':>16} {'RATIO':>8}  REACH")
     for figure in figures:

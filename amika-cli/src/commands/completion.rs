@@ -20,10 +20,14 @@ use serde::Serialize;
 use crate::App;
 use crate::args::Cli;
 use crate::args::completion::CompletionArgs;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{self, Error, Result};
+use crate::output::Printer;
 use crate::preset::Preset;
 use crate::sandbox;
-use amika_engine::Engine;
+use crate::sandboxes::Sandboxes;
+use crate::sandboxes::User;
+use amika_host::machine::Machine;
+use std::sync::Arc;
 
 /// Holds the shell's name while the script asks for words.
 const VARIABLE: &str = "AMIKA_COMPLETE";
@@ -46,7 +50,7 @@ pub(super) struct CompletionView {
 pub(super) fn run(args: &CompletionArgs, app: &App) -> Result<()> {
     let shell = args.shell.word();
     let failed = |error: &dyn std::error::Error| {
-        CommandError::new(ExitCode::Failure, "the script cannot be made").caused_by(error)
+        Error::new(error::Kind::Failure, "the script cannot be made").caused_by(error)
     };
     let mut script = Vec::new();
     if let Some(completer) = Shells::builtins().completer(shell) {
@@ -218,12 +222,14 @@ fn volume_names() -> Vec<CompletionCandidate> {
 }
 
 /// What the engine says to a question, if it does so in time.
-fn answered<T>(question: impl AsyncFnOnce(Engine) -> Result<T>) -> Option<T> {
+fn answered<T>(question: impl AsyncFnOnce(Sandboxes) -> Result<T>) -> Option<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .ok()?;
-    let asked = async { question(crate::engine::connect().await?).await };
+    let machine = Machine::of_process();
+    let user = Arc::new(User::new(machine, Arc::new(Printer::new(false, true))));
+    let asked = async { question(crate::engine::connect(&user).await?).await };
     let answer = runtime.block_on(async { tokio::time::timeout(ENGINE_TIMEOUT, asked).await });
     answer.ok()?.ok()
 }

@@ -16,13 +16,17 @@ use crate::App;
 use crate::amikad::Daemon;
 use crate::args::DoctorArgs;
 use crate::create;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::leftovers::{self, Leftover, Removed};
-use crate::output::{Page, fill, human_size, room, shell_quote};
+use crate::output::{Page, fill, room};
 use crate::preset::Preset;
 use crate::sandbox;
+use crate::sandboxes::Sandboxes;
+use crate::sandboxes::User;
 use crate::view::unreadable;
-use amika_engine::{Engine, SocketRights, SystemFacts};
+use amika_core::text::{human_size, plain_words, shell_quote};
+use amika_engine::{SocketRights, SystemFacts};
+use amika_host::machine::Machine;
 
 /// Less free space than this is worth a word: a preset image and a build need about as much.
 const LOW_DISK: u64 = 8 * 1_000_000_000;
@@ -88,12 +92,12 @@ impl Report {
         self.checks.push(Check {
             name: name.to_owned(),
             result,
-            message: message.into(),
+            message: plain_words(&message.into()),
             hint: hint.map(str::to_owned),
         });
     }
 
-    fn fail(&mut self, name: &str, error: &CommandError) {
+    fn fail(&mut self, name: &str, error: &Error) {
         let message = std::iter::once(&error.message)
             .chain(&error.causes)
             .cloned()
@@ -105,14 +109,14 @@ impl Report {
 
 pub(super) async fn run(args: &DoctorArgs, app: &App) -> Result<()> {
     let mut report = Report::default();
-    let failure = examine(args, &mut report).await.err();
+    let failure = examine(args, app, &mut report).await.err();
     let failed = report
         .checks
         .iter()
         .any(|check| check.result == Outcome::Failed);
     let error = match failure {
         Some(error) => error,
-        None if failed => CommandError::new(ExitCode::Failure, "something is missing"),
+        None if failed => Error::new(Kind::Failure, "something is missing"),
         None => {
             return app
                 .out
@@ -125,23 +129,24 @@ pub(super) async fn run(args: &DoctorArgs, app: &App) -> Result<()> {
     app.out
         .result(&report, |out| write_text(&report, args.fix, room(), out))?;
     // The checks above have said why and what to do.
-    Err(CommandError::new(error.code, error.message))
+    Err(Error::new(error.kind, error.message))
 }
 
-async fn examine(args: &DoctorArgs, report: &mut Report) -> Result<()> {
-    check_key(report);
-    let certificates = match crate::certificates::extra_bundle() {
+async fn examine(args: &DoctorArgs, app: &App, report: &mut Report) -> Result<()> {
+    let machine = &app.machine;
+    check_key(&app.user, report);
+    let certificates = match crate::certificates::extra_bundle(machine) {
         Some(_) => "this host trusts certificates of its own; sandboxes and builds are given them",
         None => "no certificates beyond the usual ones",
     };
     report.add("certificates", Outcome::Ok, certificates, None);
-    check_credentials(report);
-    let has_rights = check_socket(report);
-    let engine = match crate::engine::connect().await.map_err(CommandError::from) {
+    check_credentials(machine, report);
+    let has_rights = check_socket(machine, report);
+    let engine = match crate::engine::connect(&app.user).await.map_err(Error::from) {
         Ok(engine) => engine,
         Err(mut error) => {
             // The hint of other commands leads here.
-            if error.code == ExitCode::Engine {
+            if error.kind == Kind::EngineUnreachable {
                 error.hints = if has_rights {
                     vec![NO_ENGINE.into()]
                 } else {
@@ -181,9 +186,9 @@ async fn examine(args: &DoctorArgs, report: &mut Report) -> Result<()> {
 }
 
 /// Labels of sandboxes that cannot be read, or that another container bears too.
-async fn check_labels(engine: &Engine, report: &mut Report) -> Result<()> {
+async fn check_labels(engine: &Sandboxes, report: &mut Report) -> Result<()> {
     let mut list = sandbox::list(engine).await?;
-    list.retain(|(container, _)| crate::may_tidy(&container.labels));
+    list.retain(|(container, _)| engine.may_tidy(&container.labels));
     let mut bearers: BTreeMap<&SandboxId, Vec<&str>> = BTreeMap::new();
     let mut is_well = true;
     for (container, reading) in &list {
@@ -215,7 +220,7 @@ async fn check_labels(engine: &Engine, report: &mut Report) -> Result<()> {
 }
 
 /// A sandbox does not start without its network.
-async fn check_networks(engine: &Engine, report: &mut Report) -> Result<()> {
+async fn check_networks(engine: &Sandboxes, report: &mut Report) -> Result<()> {
     let gone = crate::networks::gone(engine).await?;
     let outdated = crate::networks::outdated(engine).await?;
     for (network, differs) in &outdated {
@@ -245,9 +250,9 @@ async fn check_networks(engine: &Engine, report: &mut Report) -> Result<()> {
 }
 
 /// Whether this user may use the engine's socket, as far as that can be told without an engine.
-fn check_socket(report: &mut Report) -> bool {
+fn check_socket(machine: &Machine, report: &mut Report) -> bool {
     // What cannot be made out here is told by the check of the engine.
-    let Ok(endpoint) = crate::engine::endpoint() else {
+    let Ok(endpoint) = crate::engine::endpoint(machine) else {
         return true;
     };
     let (Some(path), Some(rights)) = (endpoint.socket(), endpoint.socket_rights()) else {
@@ -267,8 +272,8 @@ fn check_socket(report: &mut Report) -> bool {
     }
 }
 
-fn check_key(report: &mut Report) {
-    match crate::daemon::UserKey::load() {
+fn check_key(user: &User, report: &mut Report) {
+    match user.key() {
         Ok(_) => report.add(
             "key",
             Outcome::Ok,
@@ -280,8 +285,8 @@ fn check_key(report: &mut Report) {
 }
 
 /// Which agents a new sandbox signs in, and which files are there and cannot be copied.
-fn check_credentials(report: &mut Report) {
-    let plan = create::find_credentials(&crate::host::home_dir(), &Selection::all(), &[]);
+fn check_credentials(machine: &Machine, report: &mut Report) {
+    let plan = create::find_credentials(&machine.home_dir(), &Selection::all(), &[]);
     let unusable: Vec<String> = plan
         .skipped
         .iter()
@@ -303,7 +308,7 @@ fn check_credentials(report: &mut Report) {
     report.add("credentials", Outcome::Ok, message, None);
 }
 
-fn check_disk(engine: &Engine, system: &SystemFacts, report: &mut Report) {
+fn check_disk(engine: &Sandboxes, system: &SystemFacts, report: &mut Report) {
     if !engine.is_local() {
         return;
     }
@@ -320,7 +325,7 @@ fn check_disk(engine: &Engine, system: &SystemFacts, report: &mut Report) {
     }
 }
 
-async fn check_images(engine: &Engine, system: &SystemFacts, report: &mut Report) -> Result<()> {
+async fn check_images(engine: &Sandboxes, system: &SystemFacts, report: &mut Report) -> Result<()> {
     let daemon = match Daemon::for_architecture(&system.architecture) {
         Ok(daemon) => daemon,
         Err(error) => {
@@ -347,7 +352,7 @@ async fn check_images(engine: &Engine, system: &SystemFacts, report: &mut Report
     Ok(())
 }
 
-async fn check_leftovers(engine: &Engine, args: &DoctorArgs, report: &mut Report) -> Result<()> {
+async fn check_leftovers(engine: &Sandboxes, args: &DoctorArgs, report: &mut Report) -> Result<()> {
     report.git_volumes = leftovers::git_volumes_without_sandbox(engine).await?;
     // Those that had their time: found, and removed.
     let mut old = (0, 0);
@@ -429,11 +434,11 @@ fn write_text(
 ) -> std::io::Result<()> {
     use anstyle::AnsiColor;
     let say = |out: &mut Page<'_>, indent: &str, text: &str, hanging: usize| {
-        let lines = text.lines().flat_map(|line| match room {
-            Some(room) => fill(line, room.saturating_sub(hanging)),
-            None => vec![line.to_owned()],
-        });
-        for (at, line) in lines.enumerate() {
+        let lines = match room {
+            Some(room) => fill(text, room.saturating_sub(hanging)),
+            None => vec![text.to_owned()],
+        };
+        for (at, line) in lines.iter().enumerate() {
             if at == 0 {
                 writeln!(out, "{indent}{line}")?;
             } else {
@@ -451,7 +456,7 @@ fn write_text(
         out.styled(style, mark)?;
         let title = format!(" {:<13} ", check.name);
         say(out, &title, &check.message, MESSAGE)?;
-        if let Some(hint) = &check.hint {
+        for hint in check.hint.iter().flat_map(|hint| hint.lines()) {
             say(out, &" ".repeat(MESSAGE), hint, MESSAGE)?;
         }
     }

@@ -12,7 +12,8 @@ use crate::App;
 use crate::args::events::EventsArgs;
 use crate::commands::{follow, interruptible};
 use crate::error::Result;
-use amika_engine::{ContainerEvent, Engine, EventQuery};
+use crate::sandboxes::Sandboxes;
+use amika_engine::{ContainerEvent, EventQuery};
 
 /// What the engine tells of its own and our use of a container, and not of the sandbox: processes
 /// started in it (each health check is one), streams and copies.
@@ -56,16 +57,26 @@ pub(super) struct EventView {
 }
 
 pub(super) async fn run(args: &EventsArgs, app: &App) -> Result<u8> {
-    let engine = interruptible(app, async { Ok(crate::engine::connect().await?) }).await?;
+    let engine = interruptible(app, async { Ok(crate::engine::connect(&app.user).await?) }).await?;
     follow(app, tell(&engine, args, app)).await
 }
 
-async fn tell(engine: &Engine, args: &EventsArgs, app: &App) -> Result<()> {
-    let now = Duration::from_millis(crate::host::now_millis());
+async fn tell(engine: &Sandboxes, args: &EventsArgs, app: &App) -> Result<()> {
+    let now = Duration::from_millis(amika_host::clock::now_millis());
     let query = EventQuery {
         since: args.since.map(|since| since.since_epoch(now)),
         until: args.until.map(|until| until.since_epoch(now)),
     };
+    if let Some(since) = query.since
+        && let Some(begin) = engine.events_forgotten_before().await?
+        && i128::from(begin) > i128::try_from(since.as_millis()).unwrap_or(i128::MAX)
+    {
+        app.out.warn(&format!(
+            "the engine has forgotten what happened before {}: it remembers its last {} events",
+            at(begin),
+            amika_engine::REMEMBERED
+        ));
+    }
     let label = format!("{}={}", key::KIND, Kind::Sandbox);
     let mut events = std::pin::pin!(engine.container_events(&label, query));
     while let Some(event) = events.next().await {
@@ -118,9 +129,7 @@ impl EventView {
 
     /// One line for people.
     fn line(&self) -> String {
-        let time = jiff::Timestamp::from_millisecond(self.time)
-            .map(|time| time.to_string())
-            .unwrap_or_default();
+        let time = at(self.time);
         let details: BTreeMap<&str, String> = [
             ("exit code", self.exit_code.map(|code| code.to_string())),
             ("signal", self.signal.clone()),
@@ -138,6 +147,12 @@ impl EventView {
         }
         line
     }
+}
+
+/// A moment in milliseconds since the Unix epoch, as people read it.
+fn at(time: i64) -> String {
+    let time = jiff::Timestamp::from_millisecond(time);
+    time.map(|time| time.to_string()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::schema;
 use crate::App;
 use crate::args::Cli;
 use crate::args::completion::GenerateCommand;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 
 /// What was written.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -31,8 +31,8 @@ pub(super) fn run(command: &GenerateCommand, app: &App) -> Result<()> {
             Ok(files)
         })
         .map_err(|error| {
-            CommandError::new(
-                ExitCode::Failure,
+            Error::new(
+                Kind::Failure,
                 format!("{} cannot be written", dir.display()),
             )
             .caused_by(&error)

@@ -15,7 +15,7 @@ mod volume;
 
 use crate::App;
 use crate::args::Command;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 
 pub(crate) use completion::complete_a_word;
 
@@ -57,8 +57,8 @@ pub(crate) async fn run(command: Command, app: App) -> Result<u8> {
 /// nothing of it. Programs find in the last line why there are no more. Returns the exit code.
 pub(crate) async fn follow(app: &App, what: impl Future<Output = Result<()>>) -> Result<u8> {
     match interruptible(app, what).await {
-        Err(error) if error.code == ExitCode::Interrupted && !app.out.is_json() => {
-            Ok(error.code as u8)
+        Err(error) if error.kind == Kind::Canceled && !app.out.is_json() => {
+            Ok(crate::output::exit_code(error.kind))
         }
         result => result.map(|()| 0),
     }
@@ -71,6 +71,6 @@ pub(crate) async fn interruptible<T>(
 ) -> Result<T> {
     tokio::select! {
         result = command => result,
-        () = app.interrupt.requested() => Err(CommandError::new(ExitCode::Interrupted, "interrupted")),
+        () = app.interrupt.requested() => Err(Error::new(Kind::Canceled, "interrupted")),
     }
 }

@@ -13,7 +13,7 @@ use super::{
     completion, config, credentials, doctor, events, generate, image, sandbox, service, system,
     volume,
 };
-use crate::error::ErrorDocument;
+use crate::output::ErrorDocument;
 
 /// Name of the file that says which command prints what.
 const INDEX: &str = "index.json";

@@ -4,33 +4,35 @@ use amika_core::diagnostic::{Diagnostic, Severity};
 use amika_core::untrusted::Untrusted;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-use super::page::indented;
-use crate::error::{CommandError, ExitCode};
-
-/// Characters of a path that are shown: the longest that Linux opens.
-const PATH_SHOWN: usize = 4096;
+use super::Lines;
+use super::page::one_line;
+use amika_sandbox::error::Findings;
+use amika_sandbox::finding::PATH_SHOWN;
 
 /// Renders a finding with the lines of the text that it is about.
 pub(super) fn render(path: &str, text: &str, diagnostic: &Diagnostic, colours: bool) -> String {
-    let title = level(diagnostic).primary_title(indented(&diagnostic.message, 0));
+    let title = level(diagnostic).primary_title(Lines::laid_out(&diagnostic.message).shown(0));
     draw(Group::with_title(title), path, text, diagnostic, colours)
 }
 
-/// The error of a file that cannot be used. What is wrong first is the error's own sentence, with the
-/// place; the lines that it is about stand below, and further findings after them.
-pub(crate) fn refusal(path: &str, text: &str, problems: &[Diagnostic]) -> CommandError {
-    let Some((first, others)) = problems.split_first() else {
-        return CommandError::new(ExitCode::Usage, format!("{path} cannot be used"));
-    };
-    let shown = Untrusted::new(path).within(PATH_SHOWN);
-    let message = format!("{shown}:{}:{}: {}", first.line, first.column, first.message);
-    let untitled = Group::with_level(level(first));
-    let mut excerpts = vec![draw(untitled, path, text, first, false)];
-    excerpts.extend(others.iter().map(|other| render(path, text, other, false)));
-    CommandError::new(ExitCode::Usage, message)
-        .excerpt(excerpts.join("\n"))
-        .detail("line", first.line)
-        .detail("column", first.column)
+/// The lines that an error is about, without what its own sentence says; further findings after them.
+pub(super) fn excerpt(findings: &Findings) -> Lines {
+    let Findings {
+        path,
+        text,
+        problems,
+    } = findings;
+    let each = problems.iter().enumerate().map(|(at, problem)| match at {
+        0 => draw(
+            Group::with_level(level(problem)),
+            path,
+            text,
+            problem,
+            false,
+        ),
+        _ => render(path, text, problem, false),
+    });
+    Lines::laid_out(&each.collect::<Vec<_>>().join("\n"))
 }
 
 fn level(diagnostic: &Diagnostic) -> Level<'static> {
@@ -55,7 +57,7 @@ fn draw<'a>(
     let annotation = AnnotationKind::Primary.span(span).label(label);
     let mut group = group.element(Snippet::source(text).path(path).annotation(annotation));
     if let Some(help) = &diagnostic.help {
-        group = group.element(Level::HELP.message(indented(help, 0)));
+        group = group.element(Level::HELP.message(one_line(help)));
     }
     let renderer = if colours {
         Renderer::styled()

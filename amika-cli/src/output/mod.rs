@@ -1,37 +1,66 @@
 //! The only module that prints: results to standard output, everything else to standard error.
+//!
+//! All text is taken for somebody else's: a line of people's output is made by [`Page`], a document by `json`,
+//! and neither lets through what steers a terminal. What has more than one line is [`Lines`]. The lints keep
+//! every other module from the two streams, but for `terminal`, which passes the bytes of a program on.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "it is what the two streams are kept for"
+)]
 
 mod ask;
-pub(crate) mod diagnostic;
+mod diagnostic;
 mod error;
+mod failure;
+mod fill;
+mod json;
+mod lines;
 mod log_text;
 mod page;
 mod progress;
 mod table;
-mod text;
 
 use std::io::{IsTerminal as _, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use amika_core::diagnostic::Diagnostic;
+use amika_core::text::plain_words;
+use amika_sandbox::progress::{Event, Progress, Steps};
 use serde::Serialize;
 
-use crate::error::{CommandError, Result};
+use crate::error::{Error, Result};
 
+pub use failure::{ErrorDocument, exit_code, to_json as error_json};
+pub use fill::fill;
+pub use lines::Lines;
 pub use log_text::LogText;
 pub use page::Page;
-pub use progress::Steps;
+use progress::Drawn;
 pub use table::Table;
 pub use table::room;
-pub use text::{fill, human_age, human_duration, human_size, shell_path, shell_quote};
 
 /// Says something that must not be overlooked, for who has no printer: quiet or not, it is the same.
 pub fn warn(message: &str) {
     let style = anstyle::AnsiColor::Yellow.on_default().bold();
     let mut err = anstream::stderr().lock();
-    let message = page::indented(message, "warning: ".len());
+    let message = page::one_line(plain_words(message).trim_end());
     // A standard error that cannot be written leaves nobody to tell.
     let _ = writeln!(err, "{style}warning:{style:#} {message}");
+}
+
+/// Says what may help next, but to who wants to hear none of it.
+fn note(message: &str, quiet: bool) {
+    if !quiet {
+        let message = page::one_line(plain_words(message).trim_end());
+        let _ = writeln!(anstream::stderr().lock(), "{message}");
+    }
+}
+
+/// Shows a finding in a file.
+fn finding(path: &str, text: &str, finding: &Diagnostic) {
+    let rendered = diagnostic::render(path, text, finding, true);
+    let _ = writeln!(anstream::stderr().lock(), "{rendered}");
 }
 
 /// Prints text with colors of its own to standard error; nothing else in it steers a terminal.
@@ -41,6 +70,30 @@ pub fn coloured(text: &str) {
     inert.extend(filter.end());
     // A standard error that cannot be written leaves nobody to tell.
     let _ = anstream::stderr().lock().write_all(&inert);
+}
+
+/// Whether standard output is a terminal.
+pub fn is_shown() -> bool {
+    std::io::stdout().is_terminal()
+}
+
+/// Whether standard error is a terminal.
+pub fn are_warnings_shown() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// Where `--debug` writes: in what libraries trace may stand anything.
+pub struct Traces;
+
+impl Write for Traces {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        coloured(&String::from_utf8_lossy(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Where a command's words go.
@@ -82,7 +135,7 @@ impl Printer {
     ) -> Result<()> {
         let mut out = anstream::stdout().lock();
         let written = if self.json {
-            let mut page = Page::json(&mut out);
+            let mut page = json::Json::new(&mut out);
             serde_json::to_writer_pretty(&mut page, value)
                 .map_err(std::io::Error::from)
                 .and_then(|()| writeln!(page))
@@ -107,7 +160,7 @@ impl Printer {
         let mut out = anstream::stdout().lock();
         let written = if self.json {
             self.lines.store(true, Ordering::Relaxed);
-            let mut page = Page::json(&mut out);
+            let mut page = json::Json::new(&mut out);
             serde_json::to_writer(&mut page, value)
                 .map_err(std::io::Error::from)
                 .and_then(|()| writeln!(page))
@@ -151,26 +204,19 @@ impl Printer {
         !self.json && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
     }
 
-    /// Asks; the answer is typed behind it.
-    pub fn ask(&self, question: &str) {
-        let mut err = anstream::stderr().lock();
-        let mut page = Page::text(&mut err);
-        let _ = write!(page, "{question}");
-        let _ = page.flush();
+    /// Asks after these lines; the answer is typed behind the question.
+    pub fn ask(&self, lines: &[String], question: &str) {
+        ask::ask(lines, question);
     }
 
     /// Shows a finding in a file.
     pub fn diagnostic(&self, path: &str, text: &str, finding: &Diagnostic) {
-        let rendered = diagnostic::render(path, text, finding, true);
-        let _ = writeln!(anstream::stderr().lock(), "{rendered}");
+        self::finding(path, text, finding);
     }
 
     /// Says what may help next.
     pub fn note(&self, message: &str) {
-        if !self.quiet {
-            let message = page::indented(message, 2);
-            let _ = writeln!(anstream::stderr().lock(), "{message}");
-        }
+        note(message, self.quiet);
     }
 
     /// Asks who sits at the terminal, after these lines: whether the answer is yes.
@@ -180,15 +226,15 @@ impl Printer {
 
     /// Prints a failed command; a quiet one without hints for people, of which a program's document
     /// keeps its own.
-    pub fn error(&self, error: &CommandError) {
+    pub fn error(&self, error: &Error) {
         if self.json {
             let mut out = std::io::stdout().lock();
-            let mut page = Page::json(&mut out);
+            let mut page = json::Json::new(&mut out);
             // A standard output that cannot be written leaves nobody to tell.
             let _ = if self.lines.load(Ordering::Relaxed) {
-                writeln!(page, "{}", error.to_json())
+                writeln!(page, "{}", error_json(error))
             } else {
-                writeln!(page, "{:#}", error.to_json())
+                writeln!(page, "{:#}", error_json(error))
             };
         }
         let _ = write!(
@@ -203,19 +249,43 @@ impl Printer {
 
     /// Steps of a longer command, shown as they are taken.
     pub fn steps(&self) -> Steps {
-        Steps::new(self.quiet, None)
+        self.drawn(self.quiet, None)
     }
 
     /// Steps of one of several names that are worked on side by side: each line says of which.
     pub fn steps_of(&self, name: &str, names: &[String]) -> Steps {
         let several = names.iter().any(|other| other != name);
-        Steps::new(self.quiet, several.then(|| name.to_owned()))
+        self.drawn(self.quiet, several.then(|| name.to_owned()))
     }
 
     /// Steps of a command that most often is quick: only who looks on is shown them.
     pub fn steps_on_terminal(&self) -> Steps {
         let looks_on = std::io::stderr().is_terminal();
-        Steps::new(self.quiet || self.json || !looks_on, None)
+        self.drawn(self.quiet || self.json || !looks_on, None)
+    }
+
+    fn drawn(&self, quiet: bool, of: Option<String>) -> Steps {
+        Steps::new(Arc::new(Drawn::new(quiet, of)))
+    }
+}
+
+/// Without steps: whoever takes them draws them ([`Printer::steps`]).
+impl Progress for Printer {
+    fn tell(&self, event: Event<'_>) {
+        match event {
+            Event::Warning(message) => warn(message),
+            Event::Note(message) => note(message, self.quiet),
+            Event::Finding {
+                path,
+                text,
+                finding,
+            } => self.diagnostic(path, text, finding),
+            Event::Begun { .. } | Event::Line(_) | Event::Progress(_) | Event::Ended { .. } => {}
+        }
+    }
+
+    fn shows_steps(&self) -> bool {
+        false
     }
 }
 
@@ -223,8 +293,8 @@ fn forgive_broken_pipe(error: &std::io::Error) -> Result<()> {
     if error.kind() == std::io::ErrorKind::BrokenPipe {
         return Ok(());
     }
-    Err(CommandError::new(
-        crate::error::ExitCode::Failure,
+    Err(Error::new(
+        crate::error::Kind::Failure,
         "standard output cannot be written",
     )
     .caused_by(error))

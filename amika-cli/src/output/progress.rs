@@ -1,32 +1,32 @@
-//! What step a longer command is in, and how long each took.
+//! What step a longer command is in, and how long each took, for who looks on.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use amika_core::untrusted::{Untrusted, steers};
+use amika_sandbox::progress::{Event, Progress};
 use anstyle::AnsiColor;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use super::human_duration;
+use super::page::one_line;
+use amika_core::text::human_duration;
 
 /// Characters of a program's line that are shown while it runs; its log has all of it.
 const LINE: usize = 2_000;
 
-/// Steps of a command, printed to standard error as they begin and end.
-pub struct Steps {
+/// Draws the steps of a command on standard error as they begin and end.
+pub(super) struct Drawn {
     quiet: bool,
     terminal: bool,
     /// What they are of, where it has to be told.
     of: Option<String>,
-    current: Option<Current>,
-    finished: Vec<(String, u64)>,
+    current: Mutex<Option<Current>>,
 }
 
 struct Current {
-    name: String,
-    /// Its name as it is shown.
+    /// The step's name as it is shown.
     title: String,
-    since: Instant,
     lines: bool,
     /// Whether the cursor stands behind a line that the next one takes the place of.
     passing: bool,
@@ -42,57 +42,41 @@ impl Current {
     }
 }
 
-impl Steps {
+impl Drawn {
     pub(super) fn new(quiet: bool, of: Option<String>) -> Self {
-        let terminal = std::io::stderr().is_terminal();
         Self {
             quiet,
-            terminal,
+            terminal: std::io::stderr().is_terminal(),
             of,
-            current: None,
-            finished: Vec::new(),
+            current: Mutex::new(None),
         }
     }
 
-    /// Whether anybody is shown them.
-    pub fn are_shown(&self) -> bool {
-        !self.quiet
+    fn current(&self) -> MutexGuard<'_, Option<Current>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a step is called where it is shown.
-    pub fn title(&self, step: &str) -> String {
-        match &self.of {
-            Some(of) => format!("{of}: {step}"),
-            None => step.to_owned(),
-        }
-    }
-
-    /// Begins a step; one that is under way is finished first.
-    pub fn begin(&mut self, name: &str) {
-        if self.current.is_some() {
-            self.finish("");
-        }
-        let title = self.title(name);
+    fn begin(&self, step: &str) {
+        let title = self.title(step);
         if self.terminal && !self.quiet {
             let dim = AnsiColor::Cyan.on_default();
             let _ = write!(anstream::stderr().lock(), "{dim}…{dim:#} {title}\r");
         }
-        self.current = Some(Current {
-            name: name.to_owned(),
+        *self.current() = Some(Current {
             title,
-            since: Instant::now(),
             lines: false,
             passing: false,
         });
     }
 
-    /// Shows a line of output that belongs to the step under way.
-    pub fn line(&mut self, text: &str) {
+    fn line(&self, text: &str) {
         if self.quiet {
             return;
         }
+        // Before the stream, as everywhere here: two that wait for each other's would wait for ever.
+        let mut current = self.current();
         let mut err = anstream::stderr().lock();
-        if let Some(current) = &mut self.current {
+        if let Some(current) = current.as_mut() {
             current.clear();
             if !current.lines {
                 current.lines = true;
@@ -101,16 +85,16 @@ impl Steps {
             }
         }
         let dim = anstyle::Style::new().dimmed();
-        let of = self.of.as_deref().map(|of| format!("{of} "));
+        let of = self.of.as_deref().map(|of| one_line(&format!("{of} ")));
         let of = of.unwrap_or_default();
         let _ = writeln!(err, "  {of}{dim}│{dim:#} {}", sanitize(text));
     }
 
-    /// Shows how far the step under way is, in place of what was shown of that before. Only who looks
-    /// on is shown it: in a file it would be a line for each percent.
-    pub fn progress(&mut self, text: &str) {
+    /// Only who looks on is shown it: in a file it would be a line for each percent.
+    fn progress(&self, text: &str) {
         let can_clear = std::env::var_os("TERM").is_some_and(|term| term != "dumb");
-        let Some(current) = self.current.as_mut() else {
+        let mut current = self.current();
+        let Some(current) = current.as_mut() else {
             return;
         };
         if self.quiet || !self.terminal || !can_clear {
@@ -128,41 +112,15 @@ impl Steps {
         let _ = err.flush();
     }
 
-    /// Ends the step under way, with what came of it.
-    pub fn finish(&mut self, result: &str) {
-        self.end(result, true, None);
-    }
-
-    /// Ends the step under way, of which others measured how long it took: what is watched from
-    /// here may have begun earlier.
-    pub fn finish_after(&mut self, result: &str, took: Duration) {
-        self.end(result, true, Some(took));
-    }
-
-    /// Ends the step under way as failed.
-    pub fn fail(&mut self, result: &str) {
-        self.end(result, false, None);
-    }
-
-    /// The finished steps with their times in milliseconds.
-    pub fn timings(&self) -> &[(String, u64)] {
-        &self.finished
-    }
-
-    fn end(&mut self, result: &str, good: bool, measured: Option<Duration>) {
-        let Some(mut current) = self.current.take() else {
+    fn end(&self, result: &str, took: Duration, succeeded: bool) {
+        let Some(mut current) = self.current().take() else {
             return;
         };
         current.clear();
-        let took = measured.unwrap_or_else(|| current.since.elapsed());
-        self.finished.push((
-            current.name.clone(),
-            u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        ));
         if self.quiet {
             return;
         }
-        let (style, mark) = if good {
+        let (style, mark) = if succeeded {
             (AnsiColor::Green.on_default().bold(), '✓')
         } else {
             (AnsiColor::Red.on_default().bold(), '✗')
@@ -174,6 +132,40 @@ impl Steps {
             Untrusted::new(result),
             human_duration(took)
         );
+    }
+}
+
+impl Progress for Drawn {
+    fn tell(&self, event: Event<'_>) {
+        match event {
+            Event::Begun { step } => self.begin(step),
+            Event::Line(text) => self.line(text),
+            Event::Progress(text) => self.progress(text),
+            Event::Ended {
+                result,
+                took,
+                succeeded,
+                ..
+            } => self.end(result, took, succeeded),
+            Event::Warning(message) => super::warn(message),
+            Event::Note(message) => super::note(message, self.quiet),
+            Event::Finding {
+                path,
+                text,
+                finding,
+            } => super::finding(path, text, finding),
+        }
+    }
+
+    fn shows_steps(&self) -> bool {
+        !self.quiet
+    }
+
+    fn title(&self, step: &str) -> String {
+        match &self.of {
+            Some(of) => format!("{of}: {step}"),
+            None => step.to_owned(),
+        }
     }
 }
 

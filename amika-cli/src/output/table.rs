@@ -1,9 +1,11 @@
 //! Plain aligned columns, as `docker ps` prints them.
 
-use std::io::{IsTerminal as _, Write};
+use std::io::IsTerminal as _;
 
 use amika_core::untrusted::Untrusted;
 use unicode_width::UnicodeWidthStr as _;
+
+use super::Page;
 
 /// Rows under a header.
 pub struct Table {
@@ -38,11 +40,11 @@ impl Table {
     ///
     /// # Errors
     /// Those of the writer.
-    pub fn write(&self, out: &mut dyn Write) -> std::io::Result<()> {
+    pub fn write(&self, out: &mut Page<'_>) -> std::io::Result<()> {
         self.write_within(room(), out)
     }
 
-    fn write_within(&self, room: Option<usize>, out: &mut dyn Write) -> std::io::Result<()> {
+    fn write_within(&self, room: Option<usize>, out: &mut Page<'_>) -> std::io::Result<()> {
         let header: Vec<String> = self.header.iter().map(|word| (*word).to_owned()).collect();
         let mut columns: Vec<Column> = (0..header.len())
             .map(|at| {
@@ -75,7 +77,7 @@ impl Table {
 
     /// Writes each row for itself. A word that does not fit stays whole: the terminal breaks it, and it
     /// can be copied.
-    fn write_blocks(&self, room: usize, out: &mut dyn Write) -> std::io::Result<()> {
+    fn write_blocks(&self, room: usize, out: &mut Page<'_>) -> std::io::Result<()> {
         let labels = self.header.iter().map(|word| word.width()).max();
         let indent = labels.unwrap_or_default() + 2;
         let width = room.saturating_sub(indent);
@@ -260,7 +262,9 @@ mod tests {
         table.row(vec!["zürich".into(), "running".into()]);
         table.row(vec!["京".into(), String::new()]);
         let mut out = Vec::new();
-        table.write(&mut out).expect("a vector takes everything");
+        table
+            .write(&mut Page::text(&mut out))
+            .expect("a vector takes everything");
         let text = String::from_utf8(out).expect("text");
         assert_eq!(text, "NAME     STATE\nzürich   running\n京       -\n");
     }
@@ -283,7 +287,7 @@ mod tests {
         let written = |room| {
             let mut out = Vec::new();
             table
-                .write_within(room, &mut out)
+                .write_within(room, &mut Page::text(&mut out))
                 .expect("a vector takes everything");
             String::from_utf8(out).expect("text")
         };
@@ -319,7 +323,7 @@ mod tests {
         }
         let mut out = Vec::new();
         table
-            .write_within(Some(room), &mut out)
+            .write_within(Some(room), &mut Page::text(&mut out))
             .expect("a vector takes everything");
         String::from_utf8(out).expect("text")
     }

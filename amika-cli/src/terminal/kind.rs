@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use tokio::io::AsyncWriteExt as _;
 
 use super::{Remote, Streams};
-use amika_engine::Engine;
+use crate::sandboxes::Sandboxes;
 
 /// Variables that tell a program what kind of terminal it has.
 const DESCRIPTION: [&str; 3] = ["TERM", "COLORTERM", "LANG"];
@@ -53,7 +53,7 @@ mkdir -p "$HOME/.terminfo/$1" && cat >"$HOME/.terminfo/$1/.$2.$$" && mv "$HOME/.
 /// What describes this terminal, for the environment of a program of `user` in a container that gets one
 /// like it.
 pub(crate) async fn description(
-    engine: &Engine,
+    engine: &Sandboxes,
     container: &str,
     user: Option<&str>,
 ) -> Vec<(String, String)> {
@@ -74,7 +74,7 @@ pub(crate) async fn description(
 }
 
 /// Whether programs in the container know this terminal, now.
-async fn is_known(engine: &Engine, container: &str, user: Option<&str>, term: &str) -> bool {
+async fn is_known(engine: &Sandboxes, container: &str, user: Option<&str>, term: &str) -> bool {
     let Some(letter) = letter_of(term) else {
         return false;
     };
@@ -97,7 +97,7 @@ async fn is_known(engine: &Engine, container: &str, user: Option<&str>, term: &s
         command: script.map(str::to_owned).to_vec(),
         streams: Streams::Separate,
     };
-    let spec = remote.spec(&hex(&rand::random::<[u8; 8]>()));
+    let spec = remote.spec(&hex(&rand::random::<[u8; 8]>()), super::size());
     let Ok(mut session) = engine.exec(container, &spec).await else {
         return false;
     };

@@ -39,6 +39,10 @@ impl Output {
     pub(crate) fn start() -> Self {
         let (pieces, mut waiting) = mpsc::channel::<(Target, Bytes)>(WAITING);
         let writer = tokio::task::spawn_blocking(move || {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "another program's bytes, as they are"
+            )]
             let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
             while let Some((target, bytes)) = waiting.blocking_recv() {
                 match target {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use amika_core::contract::{self, path};
 use amika_core::hex::hex;
 use futures_util::StreamExt as _;
 use tokio::io::AsyncWriteExt as _;
@@ -13,17 +12,12 @@ use tokio::task::JoinSet;
 use super::watch::Unwatched;
 use super::{Input, Output, RawMode, Signal, Signals, Target, Watch};
 use crate::daemon::Client;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
+use crate::exec::{Remote, Streams, kill};
 use crate::sandbox::Sandbox;
-use amika_engine::{Engine, EngineError, ExecOutput, ExecSession, ExecSpec};
+use crate::sandboxes::Sandboxes;
+use amika_engine::{EngineError, ExecOutput, ExecSession};
 
-/// Root by numbers: an image need not have a name for it.
-const ROOT: &str = "0:0";
-/// Exit code of `amikad kill` when there is no such process: not yet, or not any more.
-const NO_SUCH_PROCESS: i64 = 3;
-/// How often a process that is not there yet is looked for again, and how long between.
-const KILL_TRIES: u32 = 50;
-const KILL_PAUSE: Duration = Duration::from_millis(20);
 /// A new terminal has no process yet for a moment; the engine refuses to resize it.
 const RESIZE_TRIES: u32 = 20;
 const RESIZE_PAUSE: Duration = Duration::from_millis(10);
@@ -45,79 +39,14 @@ const UNHEARD: [(&str, Duration); 3] = [
     ("KILL", Duration::ZERO),
 ];
 
-/// What the program is tied to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Streams {
-    /// Standard input, output and error, each for itself and byte by byte.
-    Separate,
-    /// This process's terminal, in raw mode.
-    Terminal,
-}
-
-/// A program to run as somebody in a sandbox.
-#[derive(Clone, Debug)]
-pub(crate) struct Remote {
-    /// `exec-as` or `shell`, the verb of amikad that starts it.
-    pub(crate) verb: &'static str,
-    /// User name or number; none is the user that amikad runs CMD as.
-    pub(crate) user: Option<String>,
-    /// Directory to start in; none leaves it to amikad.
-    pub(crate) workdir: Option<String>,
-    /// Further environment.
-    pub(crate) env: Vec<(String, String)>,
-    /// Program and arguments; none for `shell`.
-    pub(crate) command: Vec<String>,
-    /// What it is tied to.
-    pub(crate) streams: Streams,
-}
-
-impl Remote {
-    /// The engine starts it through amikad as root: user, home, directory and environment are
-    /// amikad's to set, so that they come out right in an image that knows none of them.
-    pub(crate) fn spec(&self, id: &str) -> ExecSpec {
-        let mut command: Vec<String> = [path::AMIKAD, self.verb, "--id", id]
-            .map(str::to_owned)
-            .to_vec();
-        if let Some(user) = &self.user {
-            command.extend(["--user".to_owned(), user.clone()]);
-        }
-        if let Some(workdir) = &self.workdir {
-            command.extend(["--workdir".to_owned(), workdir.clone()]);
-        }
-        if !self.command.is_empty() {
-            command.push("--".to_owned());
-            command.extend(self.command.iter().cloned());
-        }
-        // Not as arguments: those are in the engine's events, and `ps` in the sandbox shows them.
-        let mut env: Vec<String> = self
-            .env
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        if !env.is_empty() {
-            let names: Vec<&str> = self.env.iter().map(|(name, _)| name.as_str()).collect();
-            env.push(format!("{}={}", contract::env::EXEC_ENV, names.join("=")));
-        }
-        let tty = self.streams == Streams::Terminal;
-        ExecSpec {
-            command,
-            env,
-            user: Some(ROOT.to_owned()),
-            tty,
-            size: if tty { super::size() } else { None },
-            stdin: true,
-        }
-    }
-}
-
 /// Runs a program until it ended and all it wrote is written; returns its exit code. Without an `input`
 /// it reads this process's.
 ///
 /// # Errors
-/// Those of the engine and of this process's streams; [`ExitCode::Interrupted`] when the user
+/// Those of the engine and of this process's streams; [`Kind::Canceled`] when the user
 /// insisted and the program did not end.
 pub(crate) async fn run(
-    engine: &Engine,
+    engine: &Sandboxes,
     container: &str,
     remote: &Remote,
     input: Option<Input>,
@@ -151,7 +80,7 @@ pub(crate) struct Known {
 
 impl Known {
     /// A program in this sandbox, under a new id.
-    pub(crate) fn new(engine: &Engine, sandbox: &Sandbox) -> Self {
+    pub(crate) fn new(engine: &Sandboxes, sandbox: &Sandbox) -> Self {
         Self {
             id: new_id(),
             // Without a key of ours nobody can be told, and the program runs all the same.
@@ -169,7 +98,7 @@ fn new_id() -> String {
 /// # Errors
 /// As [`run`].
 pub(crate) async fn run_as(
-    engine: &Engine,
+    engine: &Sandboxes,
     container: &str,
     known: &Known,
     remote: &Remote,
@@ -177,7 +106,7 @@ pub(crate) async fn run_as(
     signals: &mut Signals,
     watch: &mut dyn Watch,
 ) -> Result<u8> {
-    let spec = remote.spec(&known.id);
+    let spec = remote.spec(&known.id, super::size());
     let _raw = match remote.streams {
         Streams::Terminal => Some(
             RawMode::enter()
@@ -193,7 +122,7 @@ pub(crate) async fn run_as(
             tokio::select! {
                 session = &mut starting => break session?,
                 () = sleep_until(too_late) => {
-                    return Err(CommandError::new(ExitCode::Interrupted, "interrupted"));
+                    return Err(Error::new(Kind::Canceled, "interrupted"));
                 }
                 signal = signals.next() => {
                     before.push(signal);
@@ -201,7 +130,7 @@ pub(crate) async fn run_as(
                         too_late.get_or_insert_with(|| tokio::time::Instant::now() + DELIVERY);
                     }
                     if before.iter().filter(|signal| **signal != Signal::Resized).count() > 1 {
-                        return Err(CommandError::new(ExitCode::Interrupted, "interrupted"));
+                        return Err(Error::new(Kind::Canceled, "interrupted"));
                     }
                 }
             }
@@ -234,7 +163,7 @@ pub(crate) async fn run_as(
 
 /// What is done to a program from outside while it runs.
 struct Control {
-    engine: Engine,
+    engine: Sandboxes,
     container: String,
     /// Amikad's id of the program.
     id: String,
@@ -317,8 +246,8 @@ impl Control {
                     1 => self.escalate(&[("INT", Duration::ZERO)]),
                     2 => self.escalate(&[("KILL", Duration::ZERO)]),
                     _ => {
-                        return Err(CommandError::new(
-                            ExitCode::Interrupted,
+                        return Err(Error::new(
+                            Kind::Canceled,
                             "interrupted; the program may still run",
                         ));
                     }
@@ -389,7 +318,7 @@ async fn not_delivered(signal: Option<(tokio::time::Instant, Arc<AtomicBool>)>) 
 }
 
 /// Gives the remote terminal this one's size.
-async fn resize(engine: Engine, exec: String) {
+async fn resize(engine: Sandboxes, exec: String) {
     for _ in 0..RESIZE_TRIES {
         // Read anew each time: of two calls the later one must not bring an older size.
         let Some((rows, columns)) = super::size() else {
@@ -434,7 +363,7 @@ async fn feed(
 /// Writes what the program writes until it ends; returns its exit code. Tells `unheard` when
 /// nobody reads it any more, and throws the rest away.
 async fn drain(
-    engine: Engine,
+    engine: Sandboxes,
     exec: String,
     mut remote: std::pin::Pin<
         Box<dyn futures_util::Stream<Item = Result<ExecOutput, EngineError>> + Send>,
@@ -466,15 +395,15 @@ async fn drain(
     let written = output.finish().await;
     let code = engine.wait_exec(&exec).await.map_err(|error| match error {
         // The engine forgets the programs of a container that ended.
-        EngineError::NotFound(message) | EngineError::Conflict(message) => CommandError::new(
-            ExitCode::Remote,
+        EngineError::NotFound(message) | EngineError::Conflict(message) => Error::new(
+            Kind::ExecFailed,
             "the sandbox ended while the program ran; its exit code is not known",
         )
         .cause(message),
         other => other.into(),
     })?;
     written.map_err(|error| broken("the program's output cannot be written", &error))?;
-    Ok(u8::try_from(code).unwrap_or(ExitCode::Remote as u8))
+    Ok(u8::try_from(code).unwrap_or(crate::output::exit_code(Kind::ExecFailed)))
 }
 
 async fn leave_at(deadline: Option<(tokio::time::Instant, u8)>) -> u8 {
@@ -482,27 +411,6 @@ async fn leave_at(deadline: Option<(tokio::time::Instant, u8)>) -> u8 {
     deadline.map_or(TERMINATED, |(_, code)| code)
 }
 
-/// Signals a program and all of its process group.
-pub(crate) async fn kill(engine: &Engine, container: &str, id: &str, signal: &str) {
-    let spec = ExecSpec {
-        command: [path::AMIKAD, "kill", "--id", id, signal]
-            .map(str::to_owned)
-            .to_vec(),
-        user: Some(ROOT.to_owned()),
-        ..ExecSpec::default()
-    };
-    for _ in 0..KILL_TRIES {
-        match engine.run_exec(container, &spec).await {
-            Ok(NO_SUCH_PROCESS) => tokio::time::sleep(KILL_PAUSE).await,
-            Ok(_) => return,
-            Err(error) => {
-                tracing::debug!(signal, %error, "the signal was not delivered");
-                return;
-            }
-        }
-    }
-}
-
-fn broken(what: &str, error: &std::io::Error) -> CommandError {
-    CommandError::new(ExitCode::Remote, what).caused_by(error)
+fn broken(what: &str, error: &std::io::Error) -> Error {
+    Error::new(Kind::ExecFailed, what).caused_by(error)
 }

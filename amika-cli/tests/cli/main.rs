@@ -6,6 +6,7 @@
 )]
 
 mod config_check;
+mod documentation;
 mod presets;
 mod security;
 mod user_settings;

@@ -180,6 +180,7 @@ async fn look(shared: &Shared, last: Option<&State>) -> (Table, Stamps, Sample) 
         at: shared.now(),
         setup: status.setup.state == SetupState::Running,
         turn,
+        job: shared.jobs.any_running(),
         input: shared.activity.typed.load(Ordering::Relaxed)
             || last.is_some_and(|last| input::was_read(&last.stamps, &stamps)),
         requests: inward::requests(),

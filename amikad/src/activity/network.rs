@@ -68,7 +68,7 @@ impl Own {
         // What stays on the loopback is not in the sandbox's traffic to begin with.
         let is_outside = stream
             .peer_addr()
-            .is_ok_and(|peer| !peer.ip().is_loopback());
+            .is_ok_and(|peer| !peer.ip().to_canonical().is_loopback());
         let own = Self { stream, is_outside };
         own.add(BARE * HEADERS);
         own

@@ -17,6 +17,10 @@ const NETWORK_BYTES: u64 = 4096;
 
 /// What was found at one moment. What only grows is counted from an unknown beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a reason by itself, and any of them may hold"
+)]
 pub(crate) struct Sample {
     /// When, in milliseconds of a clock that never jumps.
     pub(crate) at: Millis,
@@ -24,6 +28,8 @@ pub(crate) struct Sample {
     pub(crate) setup: bool,
     /// Whether an agent's turn runs.
     pub(crate) turn: bool,
+    /// Whether a job runs.
+    pub(crate) job: bool,
     /// Whether something was read from a standard input since the last sample.
     pub(crate) input: bool,
     /// Requests to OpenCode so far that somebody made.
@@ -94,6 +100,7 @@ fn at_once(sample: &Sample) -> Vec<Reason> {
     let held = [
         (Reason::Setup, sample.setup),
         (Reason::Turn, sample.turn),
+        (Reason::Job, sample.job),
         (Reason::Input, sample.input),
     ];
     chosen(&held)
@@ -150,6 +157,7 @@ mod tests {
             (quiet, None),
             (Sample { setup: true, ..quiet }, Some(Reason::Setup)),
             (Sample { turn: true, ..quiet }, Some(Reason::Turn)),
+            (Sample { job: true, ..quiet }, Some(Reason::Job)),
             (Sample { input: true, ..quiet }, Some(Reason::Input)),
             (Sample { requests: 1, ..quiet }, Some(Reason::Request)),
             (Sample { tunnel: 1024, ..quiet }, None),

@@ -119,6 +119,11 @@ pub(super) fn json(status: StatusCode, document: &impl Serialize) -> Answer {
     }
 }
 
+/// A text.
+pub(super) fn text(status: StatusCode, text: String) -> Answer {
+    with_type(status, "text/plain; charset=utf-8", Body::whole(text))
+}
+
 /// A body that comes piece by piece.
 pub(super) fn streaming(kind: &'static str, receiver: mpsc::Receiver<Bytes>) -> Answer {
     with_type(StatusCode::OK, kind, Body::stream(receiver))

@@ -13,7 +13,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 
+use crate::ports::{self, Whose};
 use crate::publish::{Command, Shared};
+use crate::say::say_once;
 use crate::service::{Endpoint, Probe, ServiceId};
 
 /// From one check to the next once the service is up: only to notice that it hangs.
@@ -51,7 +53,7 @@ pub(super) async fn watch(id: ServiceId, shared: Arc<Shared>) {
         // One slow answer of a service that was up says that it is busy.
         let mut left = if is_ready { PATIENCE } else { 1 };
         while left > 0 {
-            healthy = tokio::time::timeout(TIMEOUT, check(probe, &shared)).await == Ok(Some(()));
+            healthy = check(id, pid, &shared).await;
             left -= 1;
             let is_asked_again = !healthy && left > 0;
             if !is_asked_again
@@ -94,10 +96,36 @@ async fn outlives(
 /// Size of an answer that is still read.
 const ANSWER_LIMIT: usize = 1 << 20;
 
-/// One check; none unless the answer says that the service is up.
-async fn check(probe: &Probe, shared: &Shared) -> Option<()> {
-    let answer = ask(probe, probe.path, shared).await?;
-    (probe.is_up)(&answer).then_some(())
+/// One check of a service whose process is `pid`: whether the answer says that it is up.
+async fn check(id: ServiceId, pid: i32, shared: &Shared) -> bool {
+    let probe = &id.spec().probe;
+    let check = async {
+        if !is_asked_itself(id, pid).await {
+            return false;
+        }
+        let answer = ask(probe, probe.path, shared).await;
+        answer.is_some_and(|answer| (probe.is_up)(&answer))
+    };
+    tokio::time::timeout(TIMEOUT, check).await == Ok(true)
+}
+
+/// Whether whoever has a service's port is the service, which was started as `pid`. Another one is told of, and gets
+/// nothing: a password, least of all.
+pub(super) async fn is_asked_itself(id: ServiceId, pid: i32) -> bool {
+    let Endpoint::Port(port) = id.spec().probe.at else {
+        return true;
+    };
+    match ports::whose(port, pid).await {
+        Whose::Its => true,
+        Whose::Nobodys => false,
+        Whose::Foreign(who) => {
+            let title = id.spec().title;
+            say_once(format!(
+                "port {port} is {title}'s and {who} listens there: it is not taken for {title}, and not asked"
+            ));
+            false
+        }
+    }
 }
 
 /// What a service answers to a GET of `target`; none unless it is a success.

@@ -2,13 +2,16 @@
 
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
-use std::os::fd::AsFd;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6, TcpListener};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 
 use amika_core::contract::{AMIKAD_PORT, path};
-use nix::sys::socket::{Backlog, listen};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, SockaddrIn6, SockaddrLike, bind,
+    listen, setsockopt, socket, sockopt,
+};
 
 use crate::say::say;
 
@@ -49,17 +52,28 @@ impl Listeners {
     }
 }
 
-/// The port; a sentence where it cannot be had.
+/// The port; a sentence where it cannot be had. On all addresses of IPv6 and IPv4 by one socket, so that probes get in
+/// where a cluster has IPv6 alone, and nobody else gets one half of it; of IPv4 alone where the kernel has no other.
 fn bind_port() -> Result<TcpListener, String> {
-    let bound = || -> io::Result<TcpListener> {
-        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, AMIKAD_PORT))?;
-        listener.set_nonblocking(true)?;
-        // Again, for a longer queue.
-        listen(&listener.as_fd(), Backlog::new(BACKLOG)?)?;
-        Ok(listener)
-    };
-    bound()
+    let any = SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, AMIKAD_PORT, 0, 0);
+    let both = bound(AddressFamily::Inet6, &SockaddrIn6::from(any));
+    let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, AMIKAD_PORT);
+    both.or_else(|_| bound(AddressFamily::Inet, &SockaddrIn::from(any)))
         .map_err(|error| format!("port {AMIKAD_PORT} cannot be had: {error}; going on without it"))
+}
+
+fn bound(family: AddressFamily, address: &dyn SockaddrLike) -> io::Result<TcpListener> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket(family, SockType::Stream, flags, None)?;
+    // Connections of an earlier daemon may still be about to close.
+    setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+    if family == AddressFamily::Inet6 {
+        // What is usual is the container's to say (`net.ipv6.bindv6only`).
+        setsockopt(&socket, sockopt::Ipv6V6Only, &false)?;
+    }
+    bind(socket.as_raw_fd(), address)?;
+    listen(&socket.as_fd(), Backlog::new(BACKLOG)?)?;
+    Ok(TcpListener::from(socket))
 }
 
 /// The socket, unless the agent would be whoever owns it: without root, it must use the token.

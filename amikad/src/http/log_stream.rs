@@ -17,6 +17,7 @@ use super::answer::{Answer, error, streaming};
 use super::events::PING_INTERVAL;
 use super::left::Left;
 use super::route::StreamPermit;
+use crate::jobs::Job;
 use crate::logs::{Found, Log, gap_note};
 use crate::publish::{Logs, Shared, closed};
 use crate::service::ServiceId;
@@ -71,17 +72,45 @@ pub(super) fn stream(
     query: &HashMap<String, String>,
     shared: &Arc<Shared>,
     permit: StreamPermit,
-    mut left: Left,
+    left: Left,
 ) -> Result<Answer, Answer> {
     let Some(which) = Which::of_name(name) else {
         return Err(unknown_log());
     };
+    // Setup's log is there from the start or never; the others may yet come.
+    let may_come = (which != Which::Setup).then_some(which);
+    let log = which.pick(shared.logs());
+    stream_log(log, may_come, request, query, shared, (permit, left))
+}
+
+/// Answers with the log of a job.
+pub(super) fn stream_job(
+    job: Arc<Job>,
+    request: &Parts,
+    query: &HashMap<String, String>,
+    shared: &Arc<Shared>,
+    permit: StreamPermit,
+    left: Left,
+) -> Result<Answer, Answer> {
+    let log = job.log.clone();
+    // Held for as long as it is read: with the last one goes the file.
+    let permit = (permit, job);
+    stream_log(Some(log), None, request, query, shared, (permit, left))
+}
+
+fn stream_log(
+    log: Option<Arc<Log>>,
+    may_come: Option<Which>,
+    request: &Parts,
+    query: &HashMap<String, String>,
+    shared: &Arc<Shared>,
+    (permit, mut left): (impl Send + 'static, Left),
+) -> Result<Answer, Answer> {
     let follow = match query.get("follow").map(String::as_str) {
         None | Some("0" | "false") => false,
         Some("1" | "true") => true,
         Some(_) => return Err(bad_number("follow")),
     };
-    let log = which.pick(shared.logs());
     let offset = start_offset(query, log.as_deref())?;
     let events = request.headers.get(header::ACCEPT).is_some_and(|accept| {
         accept
@@ -95,19 +124,18 @@ pub(super) fn stream(
             offset,
             line: events.then(Vec::new),
         };
-        // Setup's log is there from the start or never; the others may yet come.
-        let may_come = follow && which != Which::Setup;
+        let may_come = may_come.filter(|_| follow);
         let closing = shared.closing.subscribe();
         let shared = shared.clone();
         tokio::spawn(async move {
             let _permit = permit;
-            let log = match log {
-                None if may_come => tokio::select! {
+            let log = match (log, may_come) {
+                (None, Some(which)) => tokio::select! {
                     log = appear(which, &shared) => log,
                     () = writer.sender.closed() => None,
                     () = left.left() => None,
                 },
-                log => log,
+                (log, _) => log,
             };
             if let Some(log) = log {
                 // The error says that the client left.

@@ -3,11 +3,13 @@
 //! It runs on a thread of its own. Whatever happens to it, CMD goes on.
 
 mod answer;
+mod body;
 mod challenge;
 mod connections;
 mod events;
 mod guard;
 mod health_check;
+mod jobs;
 mod left;
 mod limit;
 mod listeners;
@@ -15,6 +17,8 @@ mod log_stream;
 mod ports;
 mod route;
 mod stall;
+mod tasks;
+mod terminals;
 mod tunnel;
 mod turns;
 
@@ -112,6 +116,10 @@ fn serve(shared: &Arc<Shared>, listeners: &mut Listeners) -> std::io::Result<()>
             tokio::spawn(health_check::watch(id, shared.clone()));
         }
         tokio::spawn(activity::watch(shared.clone()));
+        // Those of a runtime that failed.
+        for terminal in shared.terminals.all() {
+            tokio::spawn(terminal.drive());
+        }
         let socket = match &listeners.socket {
             Some(socket) => {
                 let copy = socket.try_clone().and_then(UnixListener::from_std)?;

@@ -12,8 +12,7 @@ use amika_core::contract::OPENCODE_PORT;
 use amika_core::wire::{
     CmdState, OpenCodeAccess, Phase, Readiness, ServiceState, SetupState, Status,
 };
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::body::{Body as _, Incoming};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode, header};
 use serde_json::json;
@@ -22,19 +21,15 @@ use tokio::sync::oneshot;
 use super::answer::{Answer, error, json, set};
 use super::challenge::Session;
 use super::limit::{Limit, Permit};
-use super::{events, guard, log_stream, ports, tunnel};
+use super::{body, events, guard, jobs, log_stream, ports, tasks, terminals, tunnel};
 use crate::publish::{Command, Shared};
 use crate::service::ServiceId;
 use crate::{activity, exec_note};
 
-/// Size of a request's body.
-const BODY_LIMIT: usize = 64 << 10;
-/// How long it may take: a connection that waits for one keeps its place.
-const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the loop that reaps may take to answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Log and event streams at a time.
-static STREAMS: Limit = Limit::new("streams", 128);
+pub(super) static STREAMS: Limit = Limit::new("streams", 128);
 
 /// The way a request came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,8 +69,8 @@ async fn route(
             return Err(refusal);
         }
     }
-    if body.size_hint().lower() > BODY_LIMIT as u64 {
-        return Err(too_large());
+    if body.size_hint().lower() > body::BODY_LIMIT as u64 {
+        return Err(body::too_large());
     }
     let target = request.uri.path();
     // The one route of v1 that asks for no proof: it is how one comes to it.
@@ -163,10 +158,21 @@ async fn route(
                 allow(request, &[Method::POST])?;
                 return tunnel::open(port, request, &body, door).await;
             }
-            let message = "there is nothing here";
-            Err(error(StatusCode::NOT_FOUND, "not_found", message))
+            if let Some(rest) = below(other, "/v1/jobs") {
+                return jobs::answer(rest, request, body, session, shared).await;
+            }
+            if let Some(rest) = below(other, "/v1/terminals") {
+                return terminals::answer(rest, request, body, session, shared).await;
+            }
+            Err(tasks::nothing_here())
         }
     }
+}
+
+/// What follows `root` in a path of it or below it.
+fn below<'a>(target: &'a str, root: &str) -> Option<&'a str> {
+    let rest = target.strip_prefix(root)?;
+    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
 /// The service in `/v1/services/{name}/restart`.
@@ -182,7 +188,8 @@ fn tunnel_port(target: &str) -> Option<&str> {
     target.strip_prefix("/v1/ports/")?.strip_suffix("/tunnel")
 }
 
-fn allow(request: &Parts, methods: &[Method]) -> Result<(), Answer> {
+/// Refuses other methods than these.
+pub(super) fn allow(request: &Parts, methods: &[Method]) -> Result<(), Answer> {
     if methods.contains(&request.method) {
         return Ok(());
     }
@@ -204,7 +211,7 @@ fn allow(request: &Parts, methods: &[Method]) -> Result<(), Answer> {
 }
 
 /// The query's parameters; unknown ones are refused, so that a misspelt one is noticed.
-fn query(request: &Parts, known: &[&str]) -> Result<HashMap<String, String>, Answer> {
+pub(super) fn query(request: &Parts, known: &[&str]) -> Result<HashMap<String, String>, Answer> {
     let mut parameters = HashMap::new();
     let text = request.uri.query().unwrap_or_default();
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
@@ -216,26 +223,6 @@ fn query(request: &Parts, known: &[&str]) -> Result<HashMap<String, String>, Ans
         parameters.insert(key.to_owned(), value.to_owned());
     }
     Ok(parameters)
-}
-
-fn too_large() -> Answer {
-    error(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "too_large",
-        "a body may have 64 KiB at most",
-    )
-}
-
-/// A request's body, if it is small and comes soon.
-async fn read_body(body: Incoming) -> Result<Bytes, Answer> {
-    let bad = |message| Err(error(StatusCode::BAD_REQUEST, "bad_body", message));
-    let whole = Limited::new(body, BODY_LIMIT).collect();
-    match tokio::time::timeout(BODY_TIMEOUT, whole).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(problem)) if problem.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => bad("the body ended early"),
-        Err(_) => bad("the body did not come in time"),
-    }
 }
 
 /// Asks the loop that reaps, rather than saying that the HTTP side lives.
@@ -302,23 +289,9 @@ async fn restart(
     body: Incoming,
     shared: &Shared,
 ) -> Result<Answer, Answer> {
-    let kind = request
-        .headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok());
-    // A form of another site cannot send this type without asking first.
-    let essence = kind.and_then(|kind| kind.split(';').next()).map(str::trim);
-    if !essence.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json")) {
-        let message = "`Content-Type: application/json` is needed";
-        return Err(error(StatusCode::BAD_REQUEST, "bad_content_type", message));
-    }
-    let bytes = read_body(body).await?;
+    let bytes = body::of_json_type(request, body).await?;
     if !bytes.is_empty() && serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_err() {
-        return Err(error(
-            StatusCode::BAD_REQUEST,
-            "bad_body",
-            "the body is no JSON",
-        ));
+        return Err(body::bad("the body is no JSON"));
     }
     let status = shared.status();
     let spec = id.spec();

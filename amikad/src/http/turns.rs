@@ -28,6 +28,11 @@ pub(crate) async fn is_busy(shared: &Shared) -> bool {
 }
 
 async fn find_busy(shared: &Shared) -> Option<bool> {
+    let id = ServiceId::of_name(OPENCODE)?;
+    let pid = shared.status().services.get(OPENCODE)?.pid?;
+    if !health_check::is_asked_itself(id, pid).await {
+        return None;
+    }
     let any = ask(shared, "/api/session?limit=1&order=desc").await?;
     if any
         .get("data")

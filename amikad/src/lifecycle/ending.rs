@@ -1,4 +1,4 @@
-//! How signals are passed on, and how a boot comes to its end: the sidecars first, then what else
+//! How signals are passed on, and how a boot comes to its end: services and tasks first, then what else
 //! is left, then the exit.
 
 use amika_core::wire::{CmdState, Outcome, Phase, SetupState};
@@ -102,6 +102,7 @@ impl State {
         self.outcome = Some(Outcome::Signalled);
         self.advance(Phase::Stopping, now);
         self.with_services(actions, |service, todo| service.stop(now, todo));
+        self.stop_tasks(now, actions);
         actions.push(Action::Record);
     }
 
@@ -122,6 +123,7 @@ impl State {
         self.advance(Phase::Stopping, now);
         actions.push(Action::Record);
         self.with_services(actions, |service, todo| service.stop(now, todo));
+        self.stop_tasks(now, actions);
     }
 
     pub(super) fn tick(&mut self, now: Millis, actions: &mut Vec<Action>) {
@@ -144,6 +146,8 @@ impl State {
             self.setup_settled(now, actions);
         }
         self.with_services(actions, |service, todo| service.tick(now, todo));
+        let due = self.tasks.tick(now).into_iter();
+        actions.extend(due.map(|(id, action)| Action::Task(id, action)));
         match self.ending {
             Ending::Leftovers { kill_at } if kill_at <= now => {
                 self.ending = Ending::Killed {

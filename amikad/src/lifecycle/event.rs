@@ -1,8 +1,9 @@
 //! What happens to a boot, and what is to be done about it.
 
-use super::{Millis, ServiceAction, ServiceEvent};
+use super::{Millis, ServiceAction, ServiceEvent, TaskAction, TaskEvent};
 use crate::service::{self, ServiceId};
 use crate::sys::End;
+use crate::task::TaskId;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub(crate) enum Event {
     CmdEnded(End),
     /// Something about a service.
     Service(ServiceId, ServiceEvent),
+    /// Something about a task.
+    Task(TaskId, TaskEvent),
     /// A signal came for the container.
     Signal(i32),
     /// No process but amikad is left.
@@ -65,6 +68,8 @@ pub(crate) enum Action {
     SignalCmd(i32),
     /// Do something about a service.
     Service(ServiceId, ServiceAction),
+    /// Do something about a task.
+    Task(TaskId, TaskAction),
     /// Send a signal to every process that is left; answered by `Alone` when there is none.
     SignalAll(i32),
     /// Write the boot record.

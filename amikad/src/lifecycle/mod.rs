@@ -9,6 +9,7 @@
 mod ending;
 mod event;
 mod service;
+mod task;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use amika_core::wire::{CmdState, Outcome, Phase, SetupState};
 pub(crate) use ending::asks_to_stop;
 pub(crate) use event::{Action, Event, Plan, ServicePlan};
 pub(crate) use service::{Service, ServiceAction, ServiceEvent};
+pub(crate) use task::{Closed, TaskAction, TaskEvent, Tasks};
 
 use crate::service::{COUNT, ServiceId};
 use crate::sys::End;
@@ -107,6 +109,8 @@ pub(crate) struct State {
     pub(crate) cmd: CmdProgress,
     /// The services.
     pub(crate) services: [Service; COUNT],
+    /// What runs beside CMD because somebody asked for it.
+    pub(crate) tasks: Tasks,
     /// What the container exits with, once known.
     pub(crate) exit_code: Option<i32>,
     plan: Plan,
@@ -129,6 +133,7 @@ impl State {
             services: plan
                 .services
                 .map(|service| Service::new(service, plan.seed)),
+            tasks: Tasks::default(),
             exit_code: None,
             plan,
             booted: false,
@@ -206,6 +211,10 @@ impl State {
                     service.step(event, now, todo);
                 });
             }
+            Event::Task(id, event) => {
+                let action = self.tasks.step(id, event, now, self.closed());
+                actions.extend(action.map(|action| Action::Task(id, action)));
+            }
             Event::Signal(signo) => self.signal(signo, now, &mut actions),
             Event::Alone => {
                 if matches!(
@@ -219,7 +228,7 @@ impl State {
         }
         self.stop_awaiting(now, &mut actions);
         let none_lives = self.services.iter().all(|service| service.pid.is_none());
-        if self.ending == Ending::Sidecars && none_lives {
+        if self.ending == Ending::Sidecars && none_lives && !self.tasks.hold_up_the_end() {
             self.ending = Ending::Leftovers {
                 kill_at: now + LEFTOVER_GRACE,
             };
@@ -239,7 +248,13 @@ impl State {
         let (setup, cmd) = (&self.setup, &self.cmd);
         let of_setup = [setup.settle_by, setup.kill_at, setup.give_up_at];
         let of_services = self.services.iter().map(Service::deadline);
-        let own = [ending, cmd.kill_at, cmd.give_up_at, self.awaiting_until];
+        let own = [
+            ending,
+            cmd.kill_at,
+            cmd.give_up_at,
+            self.awaiting_until,
+            self.tasks.deadline(),
+        ];
         own.into_iter()
             .chain(of_setup)
             .chain(of_services)
@@ -253,6 +268,24 @@ impl State {
             self.ending,
             Ending::Leftovers { .. } | Ending::Killed { .. }
         )
+    }
+
+    /// Why no task is started now. While setup runs they are, as `exec` is: it is CMD alone that waits.
+    fn closed(&self) -> Option<Closed> {
+        let has_failed = self.setup.settling && self.setup.state == SetupState::Failed;
+        if self.stop_signal.is_some() || self.ending != Ending::No || has_failed {
+            Some(Closed::Ending)
+        } else if self.booted {
+            None
+        } else {
+            Some(Closed::NotYet)
+        }
+    }
+
+    /// Ends all tasks.
+    fn stop_tasks(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        let told = self.tasks.stop(now).into_iter();
+        actions.extend(told.map(|(id, action)| Action::Task(id, action)));
     }
 
     /// Phases only ever advance.

@@ -3,9 +3,13 @@
 use amika_core::wire::{CmdState, Outcome, Phase, SetupState};
 use proptest::prelude::*;
 
-use super::{Action, Event, Plan, ServiceAction, ServiceEvent, ServicePlan, State};
+use super::{
+    Action, Closed, Event, Plan, ServiceAction, ServiceEvent, ServicePlan, State, TaskAction,
+    TaskEvent,
+};
 use crate::service::{COUNT, ServiceId};
 use crate::sys::End;
+use crate::task::{Kind, TaskId};
 
 const TERM: i32 = 15;
 
@@ -512,6 +516,61 @@ fn two_requests_for_a_restart_at_once_start_one_server() {
     assert_eq!(ask(), []);
 }
 
+fn job() -> TaskId {
+    TASKS[0]
+}
+
+#[test]
+fn tasks_are_told_to_end_together_with_cmd_and_the_exit_waits_for_them() {
+    let mut state = in_cmd();
+    let ask = |state: &mut State, event, now| state.step(Event::Task(job(), event), now);
+    assert_eq!(
+        ask(&mut state, TaskEvent::StartAsked, 1),
+        [Action::Task(job(), TaskAction::Start)]
+    );
+    assert_eq!(ask(&mut state, TaskEvent::Started, 1), []);
+    assert_eq!(
+        state.step(Event::Signal(TERM), 2),
+        [
+            Action::SignalCmd(TERM),
+            Action::Task(job(), TaskAction::End(TERM)),
+            Action::Record
+        ]
+    );
+    let late = TaskId { number: 7, ..job() };
+    assert_eq!(
+        state.step(Event::Task(late, TaskEvent::StartAsked), 3),
+        [Action::Task(late, TaskAction::Refuse(Closed::Ending))]
+    );
+    assert_eq!(
+        state.step(Event::CmdEnded(End::Code(0)), 4),
+        [Action::Record]
+    );
+    assert_eq!(
+        state.step(Event::Tick, 3_002),
+        [Action::Task(job(), TaskAction::Kill)]
+    );
+    assert_eq!(
+        ask(&mut state, TaskEvent::Ended, 3_003),
+        [Action::SignalAll(TERM)]
+    );
+    let actions = state.step(Event::Alone, 3_004);
+    assert_eq!(actions.last(), Some(&Action::Exit(0)));
+}
+
+#[test]
+fn a_task_may_be_started_while_setup_runs_and_not_before_or_after_one_that_failed() {
+    let ask = |state: &mut State| state.step(Event::Task(job(), TaskEvent::StartAsked), 1);
+    let refused = |why| [Action::Task(job(), TaskAction::Refuse(why))];
+    let mut early = State::new(plan(true, true));
+    assert_eq!(ask(&mut early), refused(Closed::NotYet));
+    let mut state = in_setup();
+    assert_eq!(ask(&mut state), [Action::Task(job(), TaskAction::Start)]);
+    let mut failed = in_setup();
+    failed.step(Event::SetupEnded(End::Code(7)), 1);
+    assert_eq!(ask(&mut failed), refused(Closed::Ending));
+}
+
 /// Which process an event is about, if it is about one.
 fn about(event: &Event) -> u8 {
     match event {
@@ -523,8 +582,25 @@ fn about(event: &Event) -> u8 {
         Event::SetupSettled => 3,
         Event::Boot => 4,
         Event::Signal(_) | Event::Alone | Event::Tick => 5,
-        Event::Service(id, _) => 6 + u8::try_from(id.index()).unwrap(),
+        Event::Task(id, _) => 6 + u8::try_from(id.number).unwrap(),
+        Event::Service(id, _) => 100 + u8::try_from(id.index()).unwrap(),
     }
+}
+
+/// The tasks that may be asked for, one of each kind, again and again.
+const TASKS: [TaskId; 2] = [
+    TaskId {
+        kind: Kind::Job,
+        number: 0,
+    },
+    TaskId {
+        kind: Kind::Terminal,
+        number: 1,
+    },
+];
+
+fn place(id: TaskId) -> usize {
+    TASKS.iter().position(|task| *task == id).unwrap()
 }
 
 /// Which processes live.
@@ -533,6 +609,7 @@ struct World {
     setup: bool,
     cmd: bool,
     services: [bool; COUNT],
+    tasks: [bool; TASKS.len()],
 }
 
 /// A boot in a world that answers late, in any order, or never.
@@ -545,6 +622,7 @@ struct Run {
     pending: Vec<Event>,
     setup_ok: bool,
     stopped_before_cmd: bool,
+    told_to_end: bool,
     cmd_starts: u32,
     exit: Option<i32>,
 }
@@ -558,10 +636,12 @@ impl Run {
                 setup: false,
                 cmd: false,
                 services: [false; COUNT],
+                tasks: [false; TASKS.len()],
             },
             pending: vec![Event::Boot],
             setup_ok: !plan.setup,
             stopped_before_cmd: false,
+            told_to_end: false,
             cmd_starts: 0,
             exit: None,
         }
@@ -578,6 +658,9 @@ impl Run {
             && self.cmd_starts == 0
         {
             self.stopped_before_cmd = true;
+        }
+        if matches!(event, Event::Signal(TERM)) {
+            self.told_to_end = true;
         }
         for action in self.state.step(event, self.now) {
             match action {
@@ -627,11 +710,24 @@ impl Run {
                     let ended = ServiceEvent::Ended(End::Signal(9));
                     self.pending.push(Event::Service(id, ended));
                 }
+                Action::Task(id, TaskAction::Start) => {
+                    assert!(!self.told_to_end, "a task was started at the end");
+                    let lives = &mut self.lives.tasks[place(id)];
+                    assert!(!*lives, "two of one task");
+                    *lives = !self.now.is_multiple_of(70);
+                    let answer = [TaskEvent::Refused, TaskEvent::Started][usize::from(*lives)];
+                    self.pending.push(Event::Task(id, answer));
+                }
+                Action::Task(id, TaskAction::Kill) if self.lives.tasks[place(id)] => {
+                    self.lives.tasks[place(id)] = false;
+                    self.pending.push(Event::Task(id, TaskEvent::Ended));
+                }
                 Action::SignalAll(9) => {
                     self.lives = World {
                         setup: false,
                         cmd: false,
                         services: [false; COUNT],
+                        tasks: [false; TASKS.len()],
                     };
                     self.pending.push(Event::Alone);
                 }
@@ -646,9 +742,10 @@ impl Run {
 
     fn act(&mut self, choice: u8) {
         self.now += u64::from(choice) * 10;
-        let high = usize::from(choice / 11);
+        let high = usize::from(choice / 13);
         let id = nth(high % COUNT);
-        match choice % 11 {
+        let task = TASKS[high % TASKS.len()];
+        match choice % 13 {
             0..=3 if !self.pending.is_empty() => {
                 let about = about(&self.pending[high % self.pending.len()]);
                 // In any order, but nobody ends before it is there.
@@ -661,7 +758,7 @@ impl Run {
             }
             4 if self.lives.setup => {
                 self.lives.setup = false;
-                let code = i32::from(choice / 11 % 2);
+                let code = i32::from(choice / 13 % 2);
                 self.setup_ok = code == 0;
                 self.pending.push(Event::SetupEnded(End::Code(code)));
             }
@@ -680,8 +777,22 @@ impl Run {
                 let healthy = ServiceEvent::Healthy(choice > 100);
                 self.feed(Event::Service(id, healthy));
             }
+            10 if !self.lives.tasks[place(task)] && !self.awaits(task) => {
+                self.feed(Event::Task(task, TaskEvent::StartAsked));
+            }
+            11 if self.lives.tasks[place(task)] && high % 4 < 2 => {
+                self.lives.tasks[place(task)] = false;
+                self.pending.push(Event::Task(task, TaskEvent::Ended));
+            }
+            11 => self.feed(Event::Task(task, TaskEvent::EndAsked)),
             _ => self.feed(Event::Tick),
         }
+    }
+
+    /// Whether something is still to be told of a task.
+    fn awaits(&self, task: TaskId) -> bool {
+        let about = |event: &Event| matches!(event, Event::Task(id, _) if *id == task);
+        self.pending.iter().any(about) || self.state.tasks.has(task)
     }
 
     /// Whether the end has begun, or a stop was asked for while no CMD runs, which has no deadline but the engine's.

@@ -2,19 +2,21 @@
 //!
 //! Nothing is connected to, so nobody notices being looked at. `diag` asks the kernel for sockets that wait and no
 //! others, `tables` reads them where that is not to be had, `owner` finds the process, `look` makes the list,
-//! and `watch` looks at each tick for as long as somebody follows it.
+//! and `watch` looks at each tick for as long as somebody follows it. `whose` tells whether a port is who should have it.
 
 mod diag;
 mod look;
 mod owner;
 mod tables;
 mod watch;
+mod whose;
 
 use std::net::IpAddr;
 
 use amika_core::port::Protocol;
 
 pub(crate) use watch::{List, follow, now};
+pub(crate) use whose::{Whose, whose};
 
 /// A socket that takes what comes to its port.
 #[derive(Clone, Debug, PartialEq, Eq)]

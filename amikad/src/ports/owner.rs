@@ -123,6 +123,17 @@ pub(super) fn find(mut wanted: BTreeSet<u64>) -> BTreeMap<u64, Owner> {
     owners
 }
 
+/// Whether a process has one of these sockets; none where it cannot be looked at.
+pub(super) fn has_any(pid: i32, inodes: &BTreeSet<u64>) -> Option<bool> {
+    let (_guise, _) = Guise::of(pid)?;
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    let mut sockets = descriptors
+        .flatten()
+        .take(DESCRIPTORS)
+        .filter_map(|descriptor| inode_of(&fs::read_link(descriptor.path()).ok()?));
+    Some(sockets.any(|inode| inodes.contains(&inode)))
+}
+
 /// The socket that a descriptor is, by its link `socket:[INODE]`.
 fn inode_of(link: &Path) -> Option<u64> {
     let text = link.to_str()?.strip_prefix("socket:[")?;

@@ -9,7 +9,7 @@ use amika_core::contract::{OPENCODE_PORT, env, path, service};
 
 use super::{Endpoint, Probe, RunAs, Scope, Spec, Stop, base64};
 use crate::environment::Environment;
-use crate::say::say;
+use crate::say::say_unkept;
 use crate::secrets::Secrets;
 
 pub(super) const SPEC: Spec = Spec {
@@ -53,7 +53,7 @@ fn is_enabled(environment: &Environment) -> bool {
 )]
 fn prepare() -> Result<(), String> {
     if let Err(error) = std::fs::write(path::OPENCODE_PORT_FILE, PORT) {
-        say(format!(
+        say_unkept(format!(
             "cannot write {}: {error}",
             path::OPENCODE_PORT_FILE
         ));

@@ -12,6 +12,7 @@ use crate::process_tree;
 use crate::service::{COUNT, Scope, ServiceId};
 use crate::spawn::Launch;
 use crate::sys::{self, End, Report, SpawnError};
+use crate::task::{Kind, TaskId};
 
 /// What a child is to the sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,16 +23,22 @@ pub(super) enum Role {
     Cmd,
     /// A service.
     Service(ServiceId),
+    /// What somebody asked for.
+    Task(TaskId),
 }
 
 impl fmt::Display for Role {
     /// The words of the API.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Setup => "setup",
-            Self::Cmd => "cmd",
-            Self::Service(id) => id.spec().name,
-        })
+        match self {
+            Self::Setup => f.write_str("setup"),
+            Self::Cmd => f.write_str("cmd"),
+            Self::Service(id) => f.write_str(id.spec().name),
+            Self::Task(TaskId { kind, number }) => match kind {
+                Kind::Job => write!(f, "job {number}"),
+                Kind::Terminal => write!(f, "terminal {number}"),
+            },
+        }
     }
 }
 
@@ -84,6 +91,14 @@ pub(super) struct Children {
 
 const SIGKILL: i32 = 9;
 
+/// Kills all that have this mark.
+pub(super) fn sweep(mark: u64) {
+    for pid in process_tree::of_mark(mark) {
+        // Those that end on their own meanwhile need no signal.
+        let _ = sys::kill(pid, SIGKILL);
+    }
+}
+
 /// Marks begin here: no limit that anybody would set.
 const FIRST_MARK: u64 = 1 << 50;
 
@@ -113,7 +128,7 @@ impl Children {
         self.last_mark += 1;
         let mark = self.last_mark;
         // Of what setup and CMD leave nothing is to be known: at the end all go.
-        launch.mark = matches!(role, Role::Service(_)).then_some(mark);
+        launch.mark = matches!(role, Role::Service(_) | Role::Task(_)).then_some(mark);
         match launch.spawn() {
             Ok((pid, report)) => {
                 info!(%role, pid, "started");
@@ -235,12 +250,34 @@ impl Children {
 
     /// Kills what a dead service left behind.
     pub(super) fn sweep_service(&mut self, id: ServiceId) {
-        let Some(mark) = self.left_behind[id.index()].take() else {
+        if let Some(mark) = self.left_behind[id.index()].take() {
+            sweep(mark);
+        }
+    }
+
+    /// The mark of a task's process and of all that come of it.
+    pub(super) fn mark(&self, id: TaskId) -> Option<u64> {
+        self.child(Role::Task(id)).map(|child| child.mark)
+    }
+
+    /// Sends a signal to a task's process group; to the process alone where it is no leader of one any more.
+    pub(super) fn signal_task(&self, id: TaskId, signo: i32) {
+        if let Some(pid) = self.pid(Role::Task(id)) {
+            // The second error says that it ended meanwhile.
+            let _ = sys::kill(-pid, signo).or_else(|_| sys::kill(pid, signo));
+        }
+    }
+
+    /// Sends a signal to all that belongs to a task, wherever it went, and wakes what is stopped, which acts on nothing
+    /// but KILL.
+    pub(super) fn end_task(&self, id: TaskId, signo: i32) {
+        let Some(child) = self.child(Role::Task(id)) else {
             return;
         };
-        for pid in process_tree::of_mark(mark) {
-            // As above.
-            let _ = sys::kill(pid, SIGKILL);
+        for pid in process_tree::of_leader(child.pid, Some(child.mark)) {
+            // Those that end on their own meanwhile need no signal.
+            let _ = sys::kill(pid, signo);
+            let _ = sys::kill(pid, SIGCONT);
         }
     }
 

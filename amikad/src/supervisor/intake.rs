@@ -4,7 +4,7 @@ use tracing::info;
 
 use super::children::{Attempt, News, Role};
 use super::{Supervisor, beside};
-use crate::lifecycle::{Event, Plan, ServiceEvent, asks_to_stop};
+use crate::lifecycle::{Event, Plan, ServiceEvent, TaskEvent, asks_to_stop};
 use crate::publish::{Command, Refusal};
 use crate::record;
 use crate::say::{note, say};
@@ -78,6 +78,9 @@ impl Supervisor {
             }
             match one {
                 News::Began(role, attempt, directory) => self.began(role, &attempt, directory),
+                News::Refused(Role::Task(id), attempt, error) => {
+                    self.task_refused(id, &attempt, &error);
+                }
                 News::Refused(role, attempt, error) => self.explain_refusal(role, attempt, error),
                 News::Ended(Role::Setup, end) => self.queue.push_back(Event::SetupEnded(end)),
                 News::Ended(Role::Cmd, end) => self.queue.push_back(Event::CmdEnded(end)),
@@ -88,6 +91,7 @@ impl Supervisor {
                     self.queue
                         .push_back(Event::Service(id, ServiceEvent::Ended(end)));
                 }
+                News::Ended(Role::Task(id), end) => self.task_ended(id, end),
                 News::Orphan(_) => orphans += 1,
             }
         }
@@ -120,7 +124,7 @@ impl Supervisor {
             .filter(|_| role == Role::Setup);
         let environment = boot.and_then(|boot| match role {
             Role::Service(id) => Some((id, boot.service_environment(id))),
-            Role::Setup | Role::Cmd => None,
+            Role::Setup | Role::Cmd | Role::Task(_) => None,
         });
         let mailbox = self.shared.mailbox.clone();
         let work = move || {
@@ -158,6 +162,8 @@ impl Supervisor {
                 Role::Setup => Command::SetupRefused(refusal),
                 Role::Cmd => Command::CmdRefused(refusal, step),
                 Role::Service(id) => Command::ServiceRefused(id, refusal),
+                // Explained where it is taken in.
+                Role::Task(_) => return,
             });
         });
     }
@@ -216,6 +222,14 @@ impl Supervisor {
                 };
                 self.programs[id.index()] = refusal.program;
                 self.queue.push_back(Event::Service(id, event));
+            }
+            Command::StartTask(start) => self.start_asked(*start),
+            Command::SignalTask(id, signo) => {
+                let asked = TaskEvent::SignalAsked(signo);
+                self.queue.push_back(Event::Task(id, asked));
+            }
+            Command::EndTask(id) => {
+                self.queue.push_back(Event::Task(id, TaskEvent::EndAsked));
             }
             Command::OutputSettled => {
                 // It may come before the end of the script that closed its output.

@@ -13,6 +13,7 @@ mod services;
 mod settle;
 mod show;
 mod start;
+mod tasks;
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -33,7 +34,9 @@ use crate::args::Place;
 use crate::boot::{self, Boot};
 use crate::environment::Environment;
 use crate::http::Listeners;
-use crate::lifecycle::{Action, Event, Millis, Plan, ServiceAction, ServiceEvent, State};
+use crate::lifecycle::{
+    Action, Event, Millis, Plan, ServiceAction, ServiceEvent, State, TaskAction, TaskEvent,
+};
 use crate::publish::{Command, Mailbox, Shared, Snapshot};
 use crate::pump::Settler;
 use crate::say::{go_on, has_more_to_say, open_log, say, say_once};
@@ -42,6 +45,7 @@ use crate::setup::Tracer;
 use crate::status::{Facts, Stamps, snapshot};
 use crate::{service, sys};
 use children::{Children, Role};
+use tasks::Tasks;
 
 const SIGCONT: i32 = 18;
 
@@ -125,6 +129,8 @@ struct Supervisor {
     programs: [Option<PathBuf>; service::COUNT],
     /// Move their output.
     service_pumps: [Option<Settler>; service::COUNT],
+    /// What runs beside CMD because somebody asked for it.
+    tasks: Tasks,
     /// When to go on although setup's output was not written out.
     settle_by: Option<Millis>,
     setup_tail: Vec<String>,
@@ -192,6 +198,7 @@ impl Supervisor {
             tracer: None,
             programs: [const { None }; service::COUNT],
             service_pumps: [const { None }; service::COUNT],
+            tasks: Tasks::default(),
             settle_by: None,
             setup_tail: Vec::new(),
             listeners: Some(listeners),
@@ -262,6 +269,7 @@ impl Supervisor {
         while let Some(event) = self.queue.pop_front() {
             self.step(event);
         }
+        self.forget_tasks();
         if self.is_stale {
             self.publish();
             self.is_stale = false;
@@ -380,6 +388,10 @@ impl Supervisor {
                 self.children.signal_service(id, signo);
             }
             Action::Service(id, ServiceAction::Sweep) => self.children.sweep_service(id),
+            Action::Task(id, TaskAction::Start) => {
+                return Some(Event::Task(id, self.start_task(id)));
+            }
+            Action::Task(id, action) => self.act_on_task(id, action),
             Action::SignalAll(signo) => {
                 return (!self.children.signal_all(signo)).then_some(Event::Alone);
             }
@@ -411,6 +423,13 @@ impl Supervisor {
                     None => ServiceEvent::Refused(bug(id.spec().title)),
                 };
                 Some(Event::Service(id, answer))
+            }
+            Action::Task(id, TaskAction::Start) => {
+                let answer = match self.children.pid(Role::Task(id)) {
+                    Some(_) => TaskEvent::Started,
+                    None => TaskEvent::Refused,
+                };
+                Some(Event::Task(id, answer))
             }
             _ => None,
         }

@@ -8,6 +8,7 @@ use super::Supervisor;
 use super::children::Role;
 use crate::lifecycle::ServiceEvent;
 use crate::logs::{Bounds, Log};
+use crate::pump::Whose;
 use crate::say::say;
 use crate::service::{RunAs, ServiceId, Spec};
 use crate::spawn::{Launch, directories, explain};
@@ -37,7 +38,7 @@ impl Supervisor {
         let log = self.service_log(id);
         // The pump first: without one the service would die of what it writes.
         let captured = crate::pump::pipe().and_then(|(reader, writer)| {
-            let pump = crate::pump::start(reader, log, false, || ())?;
+            let pump = crate::pump::start(reader, log, Whose::Service, || ())?;
             Ok((pump, writer))
         });
         let null = std::fs::OpenOptions::new().write(true).open("/dev/null");

@@ -14,6 +14,7 @@ use super::children::Role;
 use crate::lifecycle::Event;
 use crate::logs::{Bounds, Log};
 use crate::publish::Command;
+use crate::pump::Whose;
 use crate::say::say;
 use crate::setup::Tracer;
 use crate::spawn::{Launch, directories};
@@ -44,7 +45,7 @@ impl Supervisor {
         let mailbox = self.shared.mailbox.clone();
         let settled = move || mailbox.send(Command::OutputSettled);
         let captured = crate::pump::pipe().and_then(|(reader, writer)| {
-            let pump = crate::pump::start(reader, log.clone(), true, settled)?;
+            let pump = crate::pump::start(reader, log.clone(), Whose::Setup, settled)?;
             Ok((pump, writer))
         });
         let (pump, writer) = match captured {

@@ -8,6 +8,7 @@
 )]
 
 mod keyring;
+mod pty;
 mod spawn;
 
 use std::ffi::{CStr, CString};
@@ -24,6 +25,7 @@ use nix::libc;
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 
 pub(crate) use keyring::keyrings_are_filtered;
+pub(crate) use pty::{give_terminal, open_terminal, resize_terminal, watch_terminal};
 pub(crate) use spawn::{Group, Program, Report, SpawnError, Stdio, Step, exec, spawn};
 
 /// Whether the container was given SIGCHLD ignored, and its children are to have it so.

@@ -26,6 +26,8 @@ pub(crate) enum Stdio {
     Inherit,
     /// Input from `/dev/null`, output and errors both into this descriptor.
     Captured(RawFd),
+    /// All three from and to this terminal, which becomes the session's own; it wants [`Group::Session`].
+    Terminal(RawFd),
 }
 
 /// What becomes of the child's process group.
@@ -213,6 +215,17 @@ unsafe fn run_child(
             }
             Group::Session => {
                 libc::setsid();
+            }
+        }
+        if let Stdio::Terminal(terminal) = program.stdio {
+            // A session leader without one: it becomes its own (tty_ioctl(4)).
+            if libc::ioctl(terminal, libc::TIOCSCTTY, 0) == -1 {
+                fail(failure, 1);
+            }
+            for fd in 0..3 {
+                if libc::dup2(terminal, fd) == -1 {
+                    fail(failure, 1);
+                }
             }
         }
         if let Stdio::Captured(output) = program.stdio {

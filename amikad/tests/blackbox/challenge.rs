@@ -209,6 +209,54 @@ fn the_port_is_taken_before_cmd_could_have_it() {
 }
 
 #[test]
+fn one_listener_has_the_port_on_ipv6_too_and_nobody_else_gets_that_half_of_it() {
+    let thief = "import socket, time\n\
+                 said = []\n\
+                 for family, address in [(socket.AF_INET, '127.0.0.1'), (socket.AF_INET6, '::1'), (socket.AF_INET6, '::')]:\n\
+                 \x20 try:\n    s = socket.socket(family)\n\
+                 \x20   if family == socket.AF_INET6: s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)\n\
+                 \x20   s.bind((address, 60999)); s.listen(); said.append('STOLEN')\n\
+                 \x20 except OSError as error: said.append(str(error.errno))\n\
+                 open('/tmp/refused', 'w').write(' '.join(said) + '.'); time.sleep(999)\n";
+    // Whatever the container says is usual.
+    for usual in ["0", "1"] {
+        let set = format!("echo {usual} >/proc/sys/net/ipv6/bindv6only; exec \"$@\"");
+        let sandbox = Builder::new()
+            .with_token()
+            .wrapped(&["sh", "-c", &set, "sh"])
+            .start_words(&["python3", "-c", thief]);
+        sandbox.until_file_has("/tmp/refused", ".");
+        assert_eq!(sandbox.read("/tmp/refused"), "98 98 98.", "{usual}");
+        for (address, host) in [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")] {
+            let mut stream = eventually("the port", || sandbox.try_connect_to(address));
+            write!(stream, "GET /livez HTTP/1.1\r\nHost: {host}:60999\r\n\r\n").unwrap();
+            assert_eq!(one_answer(&mut stream).status, 200, "{address}");
+        }
+    }
+}
+
+/// Becomes its arguments under a filter that knows no IPv6: `socket(2)` of that family fails as on a kernel without it.
+#[cfg(target_arch = "x86_64")]
+const WITHOUT_IPV6: &str = "import ctypes, os, struct, sys\n\
+    code = [(0x20, 0, 0, 0), (0x15, 0, 3, 41), (0x20, 0, 0, 16), (0x15, 0, 1, 10), (0x06, 0, 0, 0x50000 | 97), (0x06, 0, 0, 0x7fff0000)]\n\
+    text = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *one) for one in code))\n\
+    program = struct.pack('HxxxxxxP', len(code), ctypes.addressof(text))\n\
+    libc = ctypes.CDLL(None, use_errno=True)\n\
+    assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, program, 0, 0) == 0, ctypes.get_errno()\n\
+    os.execv(sys.argv[1], sys.argv[1:])\n";
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn without_ipv6_it_is_there_all_the_same() {
+    let sandbox = Builder::new()
+        .with_token()
+        .wrapped(&["python3", "-c", WITHOUT_IPV6])
+        .start_idle();
+    assert_eq!(sandbox.api("/v1/status").status, 200);
+    assert!(sandbox.try_connect_to("::1").is_none(), "the filter holds");
+}
+
+#[test]
 fn setup_cannot_have_the_port_either() {
     let sandbox = Builder::new()
         .with_token()

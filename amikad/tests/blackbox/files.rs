@@ -1,9 +1,10 @@
 //! What amikad prepares, hands over and leaves.
 
+use std::fs::Permissions;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use crate::support::{Builder, Sandbox, one_answer};
+use crate::support::{Builder, Sandbox, eventually, one_answer};
 
 #[test]
 fn what_setup_made_as_root_is_given_to_the_agent() {
@@ -108,4 +109,64 @@ fn status_by(sandbox: &Sandbox, token: &str) -> u16 {
     let request = format!("GET /v1/status HTTP/1.1\r\nHost: localhost\r\n{proof}\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     one_answer(&mut stream).status
+}
+
+#[test]
+fn a_home_that_was_half_made_when_the_machine_went_down_is_made_whole() {
+    let large = "x".repeat(100 << 20);
+    let first = Builder::new()
+        .file("/etc/skel-amika/.cache/large", &large, 0o640)
+        .file("/etc/skel-amika/.config/tool/rc", "rc\n", 0o600)
+        .start("true");
+    let half = "/home/amika/.cache/large";
+    eventually("half a file", || {
+        let length = std::fs::metadata(first.path(half)).ok()?.len();
+        (length > 0).then_some(())
+    });
+    let builder = first.crash();
+    // Whether or not that hit the middle of it: the other two moments at which it may have been, as they are left.
+    let at = |path: &str| builder.root().join(path.trim_start_matches('/'));
+    std::fs::create_dir_all(at("/home/amika/.config")).unwrap();
+    std::os::unix::fs::chown(at("/home/amika/.config"), Some(0), Some(0)).unwrap();
+    std::fs::set_permissions(at("/home/amika/.config"), Permissions::from_mode(0o700)).unwrap();
+    std::fs::create_dir_all(at("/home/amika/.local")).unwrap();
+    std::fs::write(at("/home/amika/.half"), "ha").unwrap();
+    std::fs::set_permissions(at("/home/amika/.half"), Permissions::from_mode(0o200)).unwrap();
+    std::fs::write(at("/home/amika/.whole"), "whole\n").unwrap();
+    std::fs::write(at("/home/amika/.kept"), "root's own\n").unwrap();
+    std::fs::hard_link(at("/home/amika/.kept"), at("/home/amika/.kept-too")).unwrap();
+    let mut second = builder
+        .file("/etc/skel-amika/.half", "half and half\n", 0o644)
+        .file("/etc/skel-amika/.whole", "whole\n", 0o644)
+        .file("/etc/skel-amika/.kept", "another\n", 0o644)
+        .start("wc -c <~/.cache/large; cat ~/.config/tool/rc ~/.half ~/.whole ~/.kept; stat -c '%u %a' ~ ~/.cache ~/.cache/large ~/.config ~/.config/tool ~/.half ~/.whole ~/.kept");
+    let end = second.wait();
+    let told = [
+        format!("{}", large.len()),
+        "rc\nhalf and half\nwhole\nroot's own".to_owned(),
+        "1000 755\n1000 755\n1000 640\n1000 755\n1000 755\n1000 644\n1000 644\n0 644\n".to_owned(),
+    ];
+    assert_eq!(end.stdout, told.join("\n"), "{end:?}");
+}
+
+#[test]
+fn a_part_of_a_volume_is_the_agent_s_home_and_a_directory_of_the_host_is_not() {
+    let home = |kept: &str| {
+        let builder = Builder::new().file("/etc/skel-amika/.profile", "skeleton\n", 0o644);
+        std::fs::create_dir_all(builder.root().join("host").join(kept)).unwrap();
+        let script =
+            format!("mkdir -p /home/amika; mount --bind /host/{kept} /home/amika; exec \"$@\"");
+        let mut sandbox = builder
+            .wrapped(&["sh", "-c", &script, "sh"])
+            .start("stat -c %u ~; cat ~/.profile 2>/dev/null || echo none");
+        sandbox.wait().stdout
+    };
+    for ours in [
+        "docker/volumes/amika-home-x/_data",
+        "docker/volumes/amika-home-x/_data/sub",
+        "kubelet/pods/7f/volumes/kubernetes.io~empty-dir/scratch",
+    ] {
+        assert_eq!(home(ours), "1000\nskeleton\n", "{ours}");
+    }
+    assert_eq!(home("ada/home"), "0\nnone\n", "the host's");
 }

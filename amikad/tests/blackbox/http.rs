@@ -388,3 +388,31 @@ fn a_taken_port_costs_the_api_and_nothing_else() {
     assert_eq!(end.code, 8);
     assert!(end.stderr.contains("port 60999 cannot be had"), "{end:?}");
 }
+
+#[test]
+fn a_stream_of_events_says_that_it_lives_while_orphans_are_reaped_without_a_pause() {
+    let sandbox = Builder::new()
+        .with_token()
+        .start("while :; do (sleep 0.01 &); sleep 0.02; done");
+    let reaped = || {
+        sandbox.api("/v1/status").json()["reaped_orphans"]
+            .as_u64()
+            .unwrap()
+    };
+    eventually("orphans", || (reaped() > 10).then_some(()));
+    let (mut stream, proof) = sandbox.prove();
+    write!(
+        stream,
+        "GET /v1/events HTTP/1.1\r\nHost: localhost\r\n{proof}\r\n\r\n"
+    )
+    .unwrap();
+    let before = reaped();
+    let mut seen = Vec::new();
+    let mut some = [0; 4096];
+    while !seen.windows(6).any(|bytes| bytes == b": ping") {
+        let count = stream.read(&mut some).unwrap();
+        assert!(count > 0);
+        seen.extend_from_slice(&some[..count]);
+    }
+    assert!(reaped() > before + 50, "all the time");
+}

@@ -1,8 +1,12 @@
 //! What the API refuses, cuts off, and lives through.
 
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::Resource;
 
 use crate::http::idle;
 use crate::support::{PATIENCE, PROOF, eventually, parse};
@@ -233,6 +237,139 @@ fn requests_no_client_would_send_are_refused_or_read_as_they_are_meant() {
 }
 
 #[test]
+fn heads_that_come_byte_by_byte_are_cut_off_and_starve_no_probe() {
+    let sandbox = idle();
+    // More than there are places: each says something again and again, and never enough.
+    let mut drips: Vec<(TcpStream, Instant)> = (0..300)
+        .map(|_| (sandbox.connect(), Instant::now()))
+        .collect();
+    let mut lived = Vec::new();
+    let begun = Instant::now();
+    while !drips.is_empty() {
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "{} are still there",
+            drips.len()
+        );
+        drips.retain_mut(|(stream, since)| {
+            // The second byte after its end says that there is one.
+            let goes_on = stream.write_all(b"G").is_ok();
+            if !goes_on {
+                lived.push(since.elapsed());
+            }
+            goes_on
+        });
+        assert_eq!(sandbox.get("/livez").status, 200);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(lived.len(), 300);
+}
+
+#[test]
+fn ten_thousand_connections_that_stay_leave_probes_and_root_served() {
+    let most = nix::sys::resource::getrlimit(Resource::RLIMIT_NOFILE)
+        .unwrap()
+        .1;
+    nix::sys::resource::setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
+    let at_once = usize::try_from(most)
+        .unwrap()
+        .saturating_sub(500)
+        .min(10_000);
+    let sandbox = idle();
+    let mut held = VecDeque::new();
+    for number in 0..10_000 {
+        held.push_back(sandbox.connect());
+        if held.len() > at_once {
+            held.pop_front();
+        }
+        if number % 1000 == 999 {
+            let begun = Instant::now();
+            assert_eq!(sandbox.get("/livez").status, 200, "{number}");
+            assert!(begun.elapsed() < Duration::from_secs(2), "{number}");
+        }
+    }
+    assert_eq!(sandbox.api("/v1/status").status, 200);
+    let health = sandbox.exec(&["/amikad", "health"]).status().unwrap();
+    assert!(health.success());
+    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", sandbox.pid()));
+    let open = descriptors.unwrap().count();
+    assert!(
+        open < 700,
+        "{open} descriptors for 256 places and as many that wait"
+    );
+}
+
+/// Requests whose end is told in two ways, and what is hidden behind the earlier one.
+#[test]
+fn where_a_request_ends_is_never_a_matter_of_opinion() {
+    let sandbox = idle();
+    let hidden = "GET /v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let length = hidden.len();
+    for smuggled in [
+        // Two lengths, in two lines and in one.
+        format!("Content-Length: 0\r\nContent-Length: {length}"),
+        format!("Content-Length: {length}\r\nContent-Length: 0"),
+        format!("Content-Length: 0, {length}"),
+        // A length that is none, or goes on in the next line.
+        "Content-Length: 0x10".to_owned(),
+        "Content-Length: +5".to_owned(),
+        "Content-Length:".to_owned(),
+        format!("Content-Length: 0\r\n {length}"),
+        format!("Content-Length: 0\r\n\t{length}"),
+        format!("Content-Length : {length}"),
+        format!("Content-Length\0: {length}"),
+        // Another coding than the one that there is, also in disguise.
+        "Transfer-Encoding: gzip".to_owned(),
+        "Transfer-Encoding: chunked, identity".to_owned(),
+        "Transfer-Encoding : chunked".to_owned(),
+        "Transfer-Encoding: xchunked".to_owned(),
+        "Transfer-Encoding:\r\n chunked".to_owned(),
+    ] {
+        for target in [
+            "/livez",
+            "/v1/challenge?nonce=5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a",
+        ] {
+            let told = sandbox.talk(&format!(
+                "GET {target} HTTP/1.1\r\nHost: localhost\r\n{smuggled}\r\n\r\n{hidden}"
+            ));
+            let answers = told.matches("HTTP/1.1 ").count();
+            assert!(
+                answers == 0 || answers == 1 && told.starts_with("HTTP/1.1 400"),
+                "{smuggled:?}: {told}"
+            );
+        }
+    }
+    // A length and chunks: the chunks count (RFC 9112, 6.3), and nothing that follows is asked.
+    let both = format!(
+        "POST /v1/services/opencode/restart HTTP/1.1\r\nHost: localhost\r\n{PROOF}\r\n\
+         Content-Type: application/json\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}"
+    );
+    let told = sandbox.talk(&both);
+    let answers = told.matches("HTTP/1.1 ").count();
+    assert!(answers <= 1, "{told}");
+    assert!(!told.contains("\"uptime_ms\""), "{told}");
+    // Chunks that are none.
+    for chunks in [
+        "5\r\nabc",
+        "x\r\n\r\n",
+        "-1\r\n\r\n",
+        "fffffffffffffffff\r\n",
+        "0 \n\n",
+        "3;\nabc\r\n",
+    ] {
+        let told = sandbox.talk(&format!(
+            "POST /v1/services/opencode/restart HTTP/1.1\r\nHost: localhost\r\n{PROOF}\r\n\
+             Content-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n{chunks}"
+        ));
+        assert!(
+            told.is_empty() || told.starts_with("HTTP/1.1 400"),
+            "{chunks:?}: {told}"
+        );
+    }
+    assert_eq!(sandbox.get("/livez").status, 200);
+}
+
+#[test]
 fn three_thousand_half_open_connections_starve_no_probe_and_their_memory_comes_back() {
     let sandbox = idle();
     let resident = || {
@@ -244,7 +381,7 @@ fn three_thousand_half_open_connections_starve_no_probe_and_their_memory_comes_b
     assert_eq!(sandbox.get("/livez").status, 200);
     let before = resident();
     // A window of what one process may hold open.
-    let mut held = std::collections::VecDeque::new();
+    let mut held = VecDeque::new();
     for number in 0..3000 {
         let mut stream = sandbox.connect();
         // The daemon may have thrown it out already, to make room.

@@ -18,6 +18,7 @@ mod gate;
 mod hostile;
 mod http;
 mod http_limits;
+mod jobs;
 mod mapping;
 mod opencode;
 #[cfg(target_arch = "x86_64")]
@@ -28,6 +29,7 @@ mod streams;
 mod stubborn;
 mod support;
 mod terminal;
+mod terminals;
 mod told;
 mod tunnel;
 mod unpack;

@@ -180,3 +180,66 @@ fn a_server_that_ignores_term_does_not_hold_up_the_end() {
         .start("until [ -e /tmp/up ]; do sleep 0.02; done; exit 2");
     assert_eq!(sandbox.wait().code, 2);
 }
+
+/// Listens on OpenCode's port and notes what it is told.
+const IMPOSTOR: &str = "import os, socket, sys\n\
+    if len(sys.argv) > 1: os.setgid(2000); os.setuid(2000)\n\
+    server = socket.create_server(('0.0.0.0', 60998))\n\
+    open('/tmp/impostor-up', 'w').close()\n\
+    while True:\n  peer = server.accept()[0]; said = peer.recv(9999); open('/tmp/said', 'ab').write(said + b'!')\n\
+    \x20 peer.sendall(b'HTTP/1.1 200 OK\\r\\nContent-Length: 16\\r\\n\\r\\n{\"healthy\":true}')\n";
+
+#[test]
+fn another_program_on_its_port_is_told_of_and_is_neither_taken_for_it_nor_given_its_password() {
+    // One of another user, which came before it; and one of the very user that it runs as.
+    for words in [
+        &["python3", "/impostor", "other"][..],
+        &["python3", "/impostor"],
+    ] {
+        let starts =
+            "#!/bin/sh\nuntil [ -e /tmp/impostor-up ]; do sleep 0.02; done\nexec sleep 600\n";
+        let builder = Builder::new()
+            .with_token()
+            .file("/impostor", IMPOSTOR, 0o644)
+            .program(PROGRAM, starts);
+        let sandbox = if words.len() > 2 {
+            builder
+                .setup("#!/bin/sh\npython3 /impostor other >/dev/null 2>&1 &\nuntil [ -e /tmp/impostor-up ]; do sleep 0.02; done\n")
+                .start_idle()
+        } else {
+            builder.start_words(words)
+        };
+        sandbox.until_file_has(
+            "/var/log/amikad/amikad.log",
+            // Of another's that changed its user no more can be seen than that.
+            if words.len() > 2 {
+                "port 60998 is OpenCode's and "
+            } else {
+                "port 60998 is OpenCode's and `python3` (process "
+            },
+        );
+        // Some checks later it is no other.
+        std::thread::sleep(std::time::Duration::from_secs(3));
+        assert_eq!(opencode(&sandbox)["state"], "starting", "{words:?}");
+        assert_eq!(sandbox.api("/v1/activity").status, 200);
+        assert_eq!(sandbox.get("/readyz?require=opencode").status, 503);
+        assert_eq!(sandbox.read("/tmp/said"), "", "{words:?}");
+        let log = sandbox.read("/var/log/amikad/amikad.log");
+        assert_eq!(log.matches("not taken for OpenCode").count(), 1, "{log}");
+    }
+}
+
+#[test]
+fn a_server_that_listens_in_a_child_of_its_own_is_itself() {
+    let program = "#!/bin/sh\nsetsid python3 /impostor & wait\n";
+    let sandbox = Builder::new()
+        .with_token()
+        .file("/impostor", IMPOSTOR, 0o644)
+        .program(PROGRAM, program)
+        .start_idle();
+    eventually("OpenCode", || {
+        (opencode(&sandbox)["state"] == "ready").then_some(())
+    });
+    let said = sandbox.read("/tmp/said").to_lowercase();
+    assert!(said.contains("authorization: basic "), "{said}");
+}

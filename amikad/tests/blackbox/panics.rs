@@ -160,12 +160,16 @@ fn an_http_side_that_dies_does_not_end_cmd() {
 #[test]
 fn a_listener_that_is_lost_is_opened_again() {
     let sandbox = sandbox();
-    let table = fs::read_to_string(format!("/proc/{}/net/tcp", sandbox.pid())).unwrap();
+    let tables = ["tcp", "tcp6"].map(|name| {
+        fs::read_to_string(format!("/proc/{}/net/{name}", sandbox.pid())).unwrap_or_default()
+    });
     // Port 60999, in the state LISTEN; the tenth field is the socket's number.
-    let line = table
-        .lines()
-        .find(|line| line.contains(":EE47 00000000:0000 0A"))
-        .unwrap();
+    let tables = tables.concat();
+    let listens = |line: &&str| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        fields.len() > 9 && fields[1].ends_with(":EE47") && fields[3] == "0A"
+    };
+    let line = tables.lines().find(listens).unwrap();
     let number = line.split_whitespace().nth(9).unwrap();
     let listener = descriptors(&sandbox, &format!("socket:[{number}]"))[0];
     inject(thread(&sandbox, "http"), &[(SHUTDOWN, listener, 2)]);

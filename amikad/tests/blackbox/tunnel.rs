@@ -336,6 +336,23 @@ fn no_way_of_writing_it_leads_to_amikads_own_port() {
 }
 
 #[test]
+fn opencode_s_port_is_reached_for_it_asks_for_a_password_of_its_own() {
+    let program = "import socket\n\
+                   server = socket.create_server(('127.0.0.1', 60998))\n\
+                   open('/tmp/up', 'w').close()\n\
+                   while True:\n  peer = server.accept()[0]; peer.sendall(peer.recv(99).upper()); peer.close()\n";
+    let sandbox = Builder::new()
+        .with_token()
+        .env("AMIKA_OPENCODE_WEB", "0")
+        .start_words(&["python3", "-c", program]);
+    eventually("the server", || {
+        sandbox.path("/tmp/up").exists().then_some(())
+    });
+    assert_eq!(say(tunnel(&sandbox, "60998").unwrap(), "words"), "WORDS");
+    assert_eq!(tunnel(&sandbox, "60999").unwrap_err(), 400);
+}
+
+#[test]
 fn probes_get_in_while_every_tunnel_is_full_and_nobody_reads() {
     // Says without an end, and reads nothing.
     let sandbox = serving(
@@ -357,11 +374,14 @@ fn probes_get_in_while_every_tunnel_is_full_and_nobody_reads() {
 fn a_client_that_vanishes_is_asked_for() {
     let sandbox = echo("127.0.0.1");
     let _open = tunnel_of(&sandbox, 8080, "tcp-frames").unwrap();
-    let table = format!("/proc/{}/net/tcp", sandbox.pid());
+    let tables = ["tcp", "tcp6"].map(|name| format!("/proc/{}/net/{name}", sandbox.pid()));
     // Ours is 0xEE47, it is established (01), and of its timers keep-alive runs (02), once all that was sent has arrived.
     eventually("keep-alive", || {
-        let table = std::fs::read_to_string(&table).unwrap();
-        let kept = table.lines().any(|line| {
+        let texts = tables
+            .iter()
+            .filter_map(|table| std::fs::read_to_string(table).ok());
+        let texts: Vec<String> = texts.collect();
+        let kept = texts.concat().lines().any(|line| {
             let fields: Vec<&str> = line.split_ascii_whitespace().collect();
             fields.len() > 5
                 && fields[1].ends_with(":EE47")

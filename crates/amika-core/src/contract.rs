@@ -76,6 +76,8 @@ pub mod path {
     pub const OPENCODE_LOG: &str = "/var/log/amikad/opencode-web.log";
     /// Output of the Docker Engine inside.
     pub const DOCKERD_LOG: &str = "/var/log/amikad/dockerd.log";
+    /// Output of jobs, a file each; cleared at the start of each boot.
+    pub const JOB_LOG_DIR: &str = "/var/log/amikad/jobs";
     /// The daemon's own log.
     pub const AMIKAD_LOG: &str = "/var/log/amikad/amikad.log";
 

@@ -52,6 +52,8 @@ pub mod key {
     pub const REPO_BRANCH: &str = "dev.amika.repo.branch";
     /// The declared services, as JSON.
     pub const SERVICES: &str = "dev.amika.services";
+    /// Who decided each setting of the sandbox, as JSON.
+    pub const ORIGINS: &str = "dev.amika.origins";
     /// Path on the host of the setup script.
     pub const SETUP_HOST_PATH: &str = "dev.amika.setup.host-path";
     /// Path of the setup script, relative to the repository's root.
@@ -91,7 +93,7 @@ pub mod key {
     pub const SIGNATURE: &str = "dev.amika.signature";
 
     /// All of them.
-    pub const ALL: [&str; 29] = [
+    pub const ALL: [&str; 30] = [
         ID,
         KIND,
         VERSION,
@@ -103,6 +105,7 @@ pub mod key {
         REPO_SOURCE,
         REPO_BRANCH,
         SERVICES,
+        ORIGINS,
         SETUP_HOST_PATH,
         SETUP_REPO_PATH,
         CREATOR_HOST,

@@ -36,8 +36,13 @@ pub mod ref_name;
 #[cfg(feature = "config")]
 pub mod repo_path;
 pub mod service;
+#[cfg(feature = "config")]
+pub mod settings;
 pub mod subnet;
 pub mod tar_time;
+pub mod terminal;
+#[cfg(feature = "config")]
+pub mod text;
 #[cfg(feature = "config")]
 pub mod trust;
 pub mod tunnel;

@@ -62,9 +62,20 @@ impl Pids {
     /// The most that Linux numbers: it refuses a higher limit.
     pub const MAX: i64 = 1 << 22;
 
+    /// Returns a number that Linux can count to; `None` for any other.
+    pub fn new(number: i64) -> Option<Self> {
+        (1..=Self::MAX).contains(&number).then_some(Self(number))
+    }
+
     /// Returns the number.
     pub fn get(self) -> i64 {
         self.0
+    }
+}
+
+impl fmt::Display for Pids {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -74,8 +85,7 @@ impl FromStr for Pids {
     fn from_str(text: &str) -> Result<Self, InvalidLimit> {
         let number = text.parse().ok();
         number
-            .filter(|number| (1..=Self::MAX).contains(number))
-            .map(Self)
+            .and_then(Self::new)
             .ok_or_else(|| InvalidLimit::Pids {
                 text: text.to_owned(),
             })

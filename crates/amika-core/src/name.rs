@@ -35,6 +35,21 @@ pub fn can_be_on_an_engine(text: &str) -> bool {
 pub struct SandboxName(String);
 
 impl SandboxName {
+    /// Reads the name of a sandbox that is to be made, or renamed to it: Docker gives no container a name of
+    /// one character (`[a-zA-Z0-9][a-zA-Z0-9_.-]+`), though other engines do.
+    ///
+    /// # Errors
+    /// [`InvalidName`], also where the name is a single character.
+    pub fn for_new(text: &str) -> Result<Self, InvalidName> {
+        let name: Self = text.parse()?;
+        if name.0.len() == 1 {
+            return Err(InvalidName::TooShort {
+                suggestion: format!("{name}-1"),
+            });
+        }
+        Ok(name)
+    }
+
     /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -70,6 +85,12 @@ pub enum InvalidName {
         length: usize,
         /// A valid name made of it.
         suggestion: Option<String>,
+    },
+    /// One character.
+    #[error("sandbox name has 1 character, engines want at least 2; try \"{suggestion}\"")]
+    TooShort {
+        /// A valid name made of it.
+        suggestion: String,
     },
     /// The first character is a dash.
     #[error("sandbox name may not begin with '-'{}", try_this(.suggestion.as_deref()))]
@@ -229,6 +250,17 @@ mod tests {
                 Ok(text)
             );
         }
+    }
+
+    #[test]
+    fn a_new_name_is_one_that_every_engine_takes() {
+        let new = |text| SandboxName::for_new(text).map_err(|error| error.to_string());
+        assert_eq!(new("ab").as_ref().map(SandboxName::as_str), Ok("ab"));
+        assert_eq!(
+            new("b").unwrap_err(),
+            "sandbox name has 1 character, engines want at least 2; try \"b-1\""
+        );
+        assert_eq!(new("B").unwrap_err(), message("B"));
     }
 
     #[test]

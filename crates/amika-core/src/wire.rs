@@ -8,9 +8,14 @@ use serde::{Deserialize, Serialize};
 
 mod activity;
 mod listener;
+mod task;
 
 pub use activity::{Activity, Exec, OutOfMemory, Reason};
 pub use listener::{Listener, PortChange, port_changes};
+pub use task::{
+    BadRequest, COMMAND, Job, JobRequest, Program, SignalRequest, Task, TaskState, Terminal,
+    TerminalRequest,
+};
 
 /// Where a boot stands. Phases only ever advance, in the order of the variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

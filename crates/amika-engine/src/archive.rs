@@ -68,8 +68,10 @@ impl Engine {
         let options = DownloadFromContainerOptionsBuilder::new()
             .path(path)
             .build();
-        self.docker
-            .download_from_container(container, Some(options))
+        let chunks = self
+            .docker
+            .download_from_container(container, Some(options));
+        self.keeping_open(chunks)
             .map(|chunk| chunk.map_err(EngineError::from_bollard))
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::{API_DEFAULT_VERSION, Docker};
+use futures_util::{Stream, StreamExt as _};
 use tokio::sync::{OnceCell, watch};
 
 use super::error::{chain, without_layers};
@@ -29,8 +30,8 @@ pub struct Engine {
     /// Whether paths, processor and disk of this machine are the engine's.
     is_local: bool,
     reach: Reach,
-    /// The way by ssh, which ends with the last clone.
-    _bridge: Option<Arc<ssh::Bridge>>,
+    /// The way by ssh, which ends with the last clone, and with the last stream.
+    bridge: Option<Arc<ssh::Bridge>>,
 }
 
 /// Counts as under way until it is dropped.
@@ -100,7 +101,7 @@ impl Engine {
             endpoint,
             is_local,
             reach: Reach::default(),
-            _bridge: bridge,
+            bridge,
             unbroken: Arc::new(watch::Sender::new(0)),
             is_podman: Arc::default(),
         })
@@ -127,6 +128,17 @@ impl Engine {
                 Err(_) => std::future::pending().await,
             },
         }
+    }
+
+    /// Keeps the way to the engine open for as long as a stream is read: whoever has it need not have the engine.
+    pub(super) fn keeping_open<S: Stream>(
+        &self,
+        stream: S,
+    ) -> impl Stream<Item = S::Item> + use<S> {
+        let way = self.bridge.clone();
+        stream.inspect(move |_| {
+            let _kept = &way;
+        })
     }
 
     /// Waits until nothing of [`Engine::unbroken`] is under way.

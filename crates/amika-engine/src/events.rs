@@ -30,7 +30,35 @@ pub struct EventQuery {
     pub until: Option<Duration>,
 }
 
+/// How many events Docker remembers, of whatever kind, until it is started anew (moby's `eventsLimit`).
+pub const REMEMBERED: usize = 256;
+/// How long it may take to tell them. It waits for those to come where its clock is behind ours.
+const RECALL: Duration = Duration::from_secs(2);
+
 impl Engine {
+    /// The time, in milliseconds since the Unix epoch, before which the engine has forgotten what happened; none where it
+    /// remembers all since it was started, or where that cannot be told.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn events_forgotten_before(&self) -> Result<Option<i64>, EngineError> {
+        // It keeps them in a file or the journal.
+        if self.is_podman().await? {
+            return Ok(None);
+        }
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let until = now.unwrap_or_default().as_secs() + 1;
+        let options = EventsOptionsBuilder::new()
+            .since("1")
+            .until(&until.to_string());
+        let events = self.docker.events(Some(options.build())).take(REMEMBERED);
+        let times = events.map_ok(|event| event.time_nano.unwrap_or_default() / 1_000_000);
+        match tokio::time::timeout(RECALL, times.try_collect::<Vec<i64>>()).await {
+            Ok(times) => Ok(oldest_of_many(&times.map_err(EngineError::from_bollard)?)),
+            Err(_) => Ok(None),
+        }
+    }
+
     /// What happens to the containers that have a label (`key` or `key=value`).
     pub fn container_events(
         &self,
@@ -50,6 +78,7 @@ impl Engine {
                 options = options.until(until);
             }
             let events = engine.docker.events(Some(options.build()));
+            let events = engine.keeping_open(events);
             Ok::<_, EngineError>(events.map_err(EngineError::from_bollard))
         };
         asked
@@ -70,6 +99,12 @@ impl Engine {
             })
             .boxed()
     }
+}
+
+/// The first of the times of all events that are remembered, where there may have been others before.
+fn oldest_of_many(times: &[i64]) -> Option<i64> {
+    let first = times.iter().min().copied();
+    first.filter(|_| times.len() >= REMEMBERED)
 }
 
 /// Begin and end as the engine is told them. Podman reads whole seconds alone, and shows nothing for others.
@@ -114,6 +149,14 @@ mod tests {
             ..EventQuery::default()
         };
         assert_eq!(period(whole, true), [None, Some("2".to_owned())]);
+    }
+
+    #[test]
+    fn only_a_memory_that_is_full_may_have_forgotten() {
+        let times: Vec<i64> = (1000..).take(REMEMBERED).collect();
+        assert_eq!(oldest_of_many(&times), Some(1000));
+        assert_eq!(oldest_of_many(&times[1..]), None);
+        assert_eq!(oldest_of_many(&[]), None);
     }
 
     #[test]

@@ -101,7 +101,8 @@ impl Engine {
         {
             StartExecResults::Attached { output, input } => Ok(ExecSession {
                 id,
-                output: output
+                output: self
+                    .keeping_open(output)
                     .map(|item| match item {
                         Ok(LogOutput::StdErr { message }) => Ok(ExecOutput::Stderr(message)),
                         Ok(other) => Ok(ExecOutput::Stdout(other.into_bytes())),

@@ -149,20 +149,18 @@ impl Engine {
             .from_image(&reference)
             .build();
         let docker = self.docker.clone();
-        docker
-            .create_image(Some(options), None, login.map(Into::into))
-            .boxed()
-            .map(|item| {
-                item.map(|info| {
-                    let detail = info.progress_detail.unwrap_or_default();
-                    PullProgress {
-                        layer: info.id,
-                        status: info.status.unwrap_or_default(),
-                        current: detail.current,
-                    }
-                })
-                .map_err(EngineError::from_bollard)
+        let progress = docker.create_image(Some(options), None, login.map(Into::into));
+        self.keeping_open(progress.boxed()).map(|item| {
+            item.map(|info| {
+                let detail = info.progress_detail.unwrap_or_default();
+                PullProgress {
+                    layer: info.id,
+                    status: info.status.unwrap_or_default(),
+                    current: detail.current,
+                }
             })
+            .map_err(EngineError::from_bollard)
+        })
     }
 
     /// Builds an image from a context with the classic builder; yields the build's output.
@@ -200,9 +198,10 @@ impl Engine {
                 }
             }
         });
-        futures_util::stream::unfold(receiver, |mut receiver| async move {
+        let lines = futures_util::stream::unfold(receiver, |mut receiver| async move {
             receiver.recv().await.map(|line| (line, receiver))
-        })
+        });
+        self.keeping_open(lines)
     }
 
     /// Gives an image another name.

@@ -36,7 +36,7 @@ pub use container::{
 };
 pub use endpoint::Endpoint;
 pub use error::EngineError;
-pub use events::{ContainerEvent, EventQuery};
+pub use events::{ContainerEvent, EventQuery, REMEMBERED};
 pub use exec::{ExecOutput, ExecSession, ExecSpec};
 pub use image::{ImageFacts, ImageSummary, RegistryLogin};
 pub use logs::LogQuery;

@@ -41,7 +41,7 @@ impl Engine {
         }
         let docker = self.docker.clone();
         let stream = docker.logs(container, Some(options.build())).boxed();
-        stream.map(|item| match item {
+        self.keeping_open(stream).map(|item| match item {
             Ok(LogOutput::StdErr { message }) => Ok(ExecOutput::Stderr(message)),
             Ok(other) => Ok(ExecOutput::Stdout(other.into_bytes())),
             Err(error) => Err(EngineError::from_bollard(error)),

@@ -40,8 +40,8 @@ impl Engine {
             .stream(stream)
             .one_shot(false)
             .build();
-        self.docker
-            .stats(container, Some(options))
+        let samples = self.docker.stats(container, Some(options));
+        self.keeping_open(samples)
             .map(|sample| sample.map_err(EngineError::from_bollard))
             // Of a container that ended the engine goes on to send samples without a time.
             .take_while(|sample| {

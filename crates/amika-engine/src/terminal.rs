@@ -63,7 +63,7 @@ impl Engine {
         let (output, input) = tokio::io::split(TokioIo::new(upgraded));
         Ok(Some(ExecSession {
             id: exec.to_owned(),
-            output: Box::pin(pieces(output)),
+            output: Box::pin(self.keeping_open(pieces(output))),
             input: Box::pin(input),
         }))
     }

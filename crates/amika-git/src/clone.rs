@@ -1,6 +1,6 @@
 //! Fetches a URL into a temporary bare repository, with the user's own git and credentials.
 
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::ChildStderr;
 
-use super::command::{is_out_of_space, network_git};
-use super::error::GitError;
+use amika_host::machine::Machine;
+
+use super::command::network_git;
+use super::error::{GitError, is_out_of_space};
 use super::fetch::Fetch;
 use super::supervisor::SILENT;
 use super::{secret_url, url, workshop};
@@ -34,19 +36,20 @@ const MAX_LINE: usize = 16 * 1024;
 const PROGRESS: Duration = Duration::from_millis(100);
 /// Clones into `<directory>/repository.git` and returns that path.
 pub(super) async fn bare(
+    machine: &Machine,
     address: &str,
     directory: &Path,
     listener: Listener<'_>,
 ) -> Result<PathBuf, GitError> {
     let target = directory.join("repository.git");
-    let mut command = network_git();
-    let plain = secret_url::take_out(&mut command, address);
+    let mut command = network_git(machine);
+    let plain = secret_url::take_out(machine, &mut command, address);
     // Away from whatever repository the call came from.
     command
         .current_dir(workshop::nowhere(directory)?)
         .args(["-c", "core.hooksPath=/dev/null", "-c", "init.templateDir="])
         .args(["clone", "--bare", "--no-local"])
-        .args(io::stderr().is_terminal().then_some("--progress"))
+        .args(machine.terminal().stderr.then_some("--progress"))
         .arg("--")
         .arg(plain)
         .arg(&target);
@@ -54,8 +57,8 @@ pub(super) async fn bare(
     if success {
         return Ok(target);
     }
-    if is_out_of_space(&said) {
-        return Err(GitError::no_space());
+    if is_out_of_space(&said, machine.temporary()) {
+        return Err(GitError::no_space(machine.temporary()));
     }
     let (stderr, causes) = reasons(&said);
     Err(GitError::Clone {
@@ -97,14 +100,15 @@ fn reasons(said: &str) -> (String, Vec<String>) {
 
 /// Fetches the LFS content of a commit, where the host has git-lfs; says whether it did.
 pub(super) async fn lfs(
+    machine: &Machine,
     address: &str,
     git_dir: &Path,
     nowhere: &Path,
     commit: &str,
     listener: Listener<'_>,
 ) -> bool {
-    let mut command = network_git();
-    secret_url::take_out(&mut command, address);
+    let mut command = network_git(machine);
+    secret_url::take_out(machine, &mut command, address);
     command
         .current_dir(nowhere)
         .arg("--git-dir")

@@ -2,12 +2,12 @@
 //! network, without a trace in the repository.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{IsTerminal as _, Read, Write as _};
+use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
-use amika_host::temporary;
+use amika_host::machine::Machine;
 
 use super::children::Running;
 use super::environment::{self, Errand};
@@ -21,6 +21,7 @@ pub(super) type Override = (OsString, OsString);
 /// A generated git directory to run git on, and with what.
 #[derive(Clone, Debug)]
 pub(super) struct Git {
+    machine: Machine,
     directory: PathBuf,
     work_tree: Option<PathBuf>,
     index: Option<PathBuf>,
@@ -72,8 +73,9 @@ const NO_FILES: [&str; 4] = [
 impl Git {
     /// Git on a git directory that this program made, and no other: what a repository has of its own is
     /// never one.
-    pub(super) fn on(directory: &Path, work_tree: Option<&Path>) -> Self {
+    pub(super) fn on(machine: &Machine, directory: &Path, work_tree: Option<&Path>) -> Self {
         Self {
+            machine: machine.clone(),
             directory: directory.to_owned(),
             work_tree: work_tree.map(Path::to_owned),
             index: None,
@@ -140,7 +142,7 @@ impl Git {
 
     /// A command with the arguments, ready to be given its streams.
     pub(super) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
-        let mut command = local_git();
+        let mut command = local_git(&self.machine);
         command.current_dir(self.cwd());
         if let Some(nowhere) = &self.nowhere {
             command.env(programs::NOWHERE, nowhere);
@@ -160,13 +162,15 @@ impl Git {
         }
         // Before what the user's environment says, which counts more than a file.
         if !self.includes.is_empty()
-            && let Some(all) = environment::numbered(&self.includes, |name| std::env::var_os(name))
+            && let Some(all) = environment::numbered(&self.includes, |name| {
+                self.machine.variable(name).map(OsStr::to_owned)
+            })
         {
             command.envs(all);
         }
         // Not as arguments: a key may hold an equals sign.
         if !self.settings.is_empty() {
-            let before = std::env::var_os(environment::PARAMETERS);
+            let before = self.machine.variable(environment::PARAMETERS);
             let all = environment::parameters(before, &self.settings);
             command.env(environment::PARAMETERS, all);
         }
@@ -292,9 +296,6 @@ impl Git {
 
     /// The error for a command that failed.
     pub(super) fn failed<S: AsRef<OsStr>>(arguments: &[S], stderr: &str) -> GitError {
-        if is_out_of_space(stderr) {
-            return GitError::no_space();
-        }
         GitError::Failed {
             command: name(arguments),
             stderr: stderr.lines().collect::<Vec<_>>().join("; "),
@@ -318,45 +319,30 @@ fn read_all(from: Option<impl Read>) -> Vec<u8> {
     all
 }
 
-/// Whether git failed since it could not write, which it does to temporary files only. Of an index it does
-/// not say why.
-pub(super) fn is_out_of_space(stderr: &str) -> bool {
-    let cannot_write = stderr.contains("unable to write") || stderr.contains("write error");
-    stderr.contains("No space left on device")
-        || stderr.contains("Disk quota exceeded")
-        || cannot_write && is_full(&temporary::directory(&std::env::temp_dir()))
-}
-
-/// Whether a file system has no room for anything that is worth a file.
-fn is_full(directory: &Path) -> bool {
-    const LITTLE: u64 = 1024 * 1024;
-    rustix::fs::statvfs(directory)
-        .is_ok_and(|found| found.f_bavail.saturating_mul(found.f_frsize) < LITTLE)
-}
-
 /// Git with the environment of no repository and no transport.
-fn local_git() -> Command {
+fn local_git(machine: &Machine) -> Command {
     let mut command = Command::new("git");
-    environment::apply(&mut command, Errand::Local, callers());
-    environment::hide_relative(&mut command, std::env::vars_os());
-    give_temporary(&mut command);
+    environment::apply(&mut command, Errand::Local, callers(machine));
+    environment::hide_relative(&mut command, machine.variables());
+    give_temporary(&mut command, machine);
     command
 }
 
 /// Git that may use the network and the user's credentials; asks only when there is someone to ask.
-pub(super) fn network_git() -> Command {
+pub(super) fn network_git(machine: &Machine) -> Command {
     let mut command = Command::new("git");
-    environment::apply(&mut command, Errand::Network, callers());
-    environment::hide_relative(&mut command, std::env::vars_os());
-    give_temporary(&mut command);
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+    environment::apply(&mut command, Errand::Network, callers(machine));
+    environment::hide_relative(&mut command, machine.variables());
+    give_temporary(&mut command, machine);
+    let terminal = machine.terminal();
+    if !terminal.stdin || !terminal.stderr {
         command.env("GIT_TERMINAL_PROMPT", "0");
     }
     // It counts more than any setting.
-    if let Some(protocols) = std::env::var_os(environment::PROTOCOLS) {
+    if let Some(protocols) = machine.variable(environment::PROTOCOLS) {
         command.env(
             environment::PROTOCOLS,
-            environment::without_files(&protocols),
+            environment::without_files(protocols),
         );
     }
     command.args(["-c", NO_BARE]).args(NO_FILES);
@@ -364,16 +350,14 @@ pub(super) fn network_git() -> Command {
 }
 
 /// What git starts makes its temporary files where this program makes its own.
-fn give_temporary(command: &mut Command) {
-    let named = std::env::temp_dir();
-    let usable = temporary::directory(&named);
-    if usable != named {
-        command.env("TMPDIR", usable);
+fn give_temporary(command: &mut Command, machine: &Machine) {
+    if machine.unusable_temporary().is_some() {
+        command.env("TMPDIR", machine.temporary());
     }
 }
 
-fn callers() -> impl Iterator<Item = OsString> {
-    std::env::vars_os().map(|(name, _)| name)
+fn callers(machine: &Machine) -> impl Iterator<Item = &OsStr> {
+    machine.variables().map(|(name, _)| name)
 }
 
 /// One line of output without its line end; a path may hold line ends itself.
@@ -390,8 +374,9 @@ mod tests {
 
     #[test]
     fn every_git_is_told_to_take_no_directory_for_a_repository_that_nobody_named() {
-        let local = Git::on(Path::new("/generated"), None).command(&["status"]);
-        for command in [local, network_git()] {
+        let machine = Machine::of_process();
+        let local = Git::on(&machine, Path::new("/generated"), None).command(&["status"]);
+        for command in [local, network_git(&machine)] {
             let arguments: Vec<&OsStr> = command.get_args().collect();
             let is_told = arguments.windows(2).any(|pair| pair == ["-c", NO_BARE]);
             assert!(is_told, "{arguments:?}");

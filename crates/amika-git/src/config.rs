@@ -229,6 +229,7 @@ mod tests {
     use super::super::command::Git;
     use super::super::settings::sample;
     use super::*;
+    use amika_host::machine::Machine;
 
     fn generated(listed: &str, filters: &[&str]) -> String {
         let host = sample(listed, true);
@@ -275,7 +276,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("config");
         std::fs::write(&path, file).unwrap();
-        let git = Git::on(directory.path(), None);
+        let git = Git::on(&Machine::of_process(), directory.path(), None);
         let file = path.to_str().unwrap();
         let name = git
             .output(&["config", "-f", file, "-z", "user.name"])

@@ -17,6 +17,7 @@ use rustix::fs::FileType;
 use super::dir::{Dir, is_another_kind, kind};
 use super::error::GitError;
 use super::users::Users;
+use amika_host::machine::Machine;
 
 /// The longest path that a file names, with what is before it.
 const MAX_LINK: u64 = 8 * 1024;
@@ -53,9 +54,10 @@ struct Candidate {
 /// # Errors
 /// When there is none, or when its parts lead to what is not its own.
 pub(super) fn repository(directory: &Path, users: &Users) -> Result<Found, GitError> {
-    let candidate = search(directory)?.ok_or_else(|| GitError::NotARepository {
-        path: directory.to_owned(),
-    })?;
+    let candidate =
+        search(directory, users.machine())?.ok_or_else(|| GitError::NotARepository {
+            path: directory.to_owned(),
+        })?;
     claimed(candidate, users)
 }
 
@@ -102,7 +104,7 @@ fn is_format(entry: &Entry) -> bool {
 
 /// The parts of what was found, where they are this user's to read.
 fn claimed(candidate: Candidate, users: &Users) -> Result<Found, GitError> {
-    let found = complete(candidate)?;
+    let found = complete(candidate, users.machine())?;
     // A file can lead to any repository of this machine, and one that says nowhere whose it is would be
     // copied for whoever names it: `git init --separate-git-dir` makes such.
     if found.is_unclaimed
@@ -119,7 +121,11 @@ fn claimed(candidate: Candidate, users: &Users) -> Result<Found, GitError> {
 
 /// The repository of which a directory is the work tree's root; `None` when it is none, or one that
 /// lies elsewhere and does not know it.
-pub(super) fn at_root(tree: Dir, within: Option<&Dir>) -> Result<Option<Found>, GitError> {
+pub(super) fn at_root(
+    tree: Dir,
+    within: Option<&Dir>,
+    machine: &Machine,
+) -> Result<Option<Found>, GitError> {
     let Some(candidate) = in_directory(tree)? else {
         return Ok(None);
     };
@@ -131,7 +137,7 @@ pub(super) fn at_root(tree: Dir, within: Option<&Dir>) -> Result<Option<Found>, 
         Some(within) if candidate.is_elsewhere => is_beneath(&candidate.git, within)?,
         _ => false,
     };
-    match complete(candidate) {
+    match complete(candidate, machine) {
         Ok(found) if found.is_unclaimed && !inside => Ok(None),
         Ok(found) => Ok(Some(found)),
         Err(GitError::Foreign { .. }) => Ok(None),
@@ -176,13 +182,13 @@ pub(super) fn is_git_dir(dir: &Dir) -> io::Result<bool> {
 }
 
 /// Goes up from a directory to the first one that has a repository, on the same file system.
-fn search(directory: &Path) -> Result<Option<Candidate>, GitError> {
+fn search(directory: &Path, machine: &Machine) -> Result<Option<Candidate>, GitError> {
     let start = directory
         .canonicalize()
         .map_err(GitError::io("read", directory))?;
-    let across = crosses_file_systems(std::env::var("GIT_DISCOVERY_ACROSS_FILESYSTEM").ok());
-    let ceilings = std::env::var_os("GIT_CEILING_DIRECTORIES");
-    let ceilings = ceilings.as_deref().map(ceilings_of).unwrap_or_default();
+    let across = crosses_file_systems(machine.text("GIT_DISCOVERY_ACROSS_FILESYSTEM"));
+    let ceilings = machine.variable("GIT_CEILING_DIRECTORIES");
+    let ceilings = ceilings.map(ceilings_of).unwrap_or_default();
     let mut device = None;
     for at in start.ancestors() {
         // Not above one, and not in one but where the search begins.
@@ -222,7 +228,7 @@ pub(super) fn leads_to(directory: &Path, git: &Dir) -> bool {
 }
 
 /// What `GIT_DISCOVERY_ACROSS_FILESYSTEM` says, as git reads a boolean.
-fn crosses_file_systems(value: Option<String>) -> bool {
+fn crosses_file_systems(value: Option<&str>) -> bool {
     value.is_some_and(|value| {
         let value = value.to_ascii_lowercase();
         matches!(value.as_str(), "true" | "yes" | "on")
@@ -307,7 +313,7 @@ fn elsewhere(place: &Path, tree: Dir) -> Result<Candidate, GitError> {
 }
 
 /// Reads what a git directory says of its other parts, and holds it to that.
-fn complete(candidate: Candidate) -> Result<Found, GitError> {
+fn complete(candidate: Candidate, machine: &Machine) -> Result<Found, GitError> {
     let Candidate {
         git,
         tree,
@@ -353,7 +359,7 @@ fn complete(candidate: Candidate) -> Result<Found, GitError> {
         } else if configured.is_none() || is_named {
             work_tree = Some(tree);
         } else if let Some(named) = named
-            && finds(&named, &git)?
+            && finds(&named, &git, machine)?
         {
             work_tree = Some(named);
         }
@@ -368,7 +374,7 @@ fn complete(candidate: Candidate) -> Result<Found, GitError> {
             None => None,
         };
         if let Some(tree) = claimed
-            && finds(&tree, &git)?
+            && finds(&tree, &git, machine)?
         {
             work_tree = Some(tree);
         }
@@ -435,8 +441,8 @@ fn named_tree(git: &Dir, path: &[u8]) -> Option<Dir> {
 
 /// Whether a search that begins in a directory ends at that git directory. A repository's `core.worktree`
 /// alone proves nothing: it may name any directory of this machine.
-fn finds(tree: &Dir, git: &Dir) -> Result<bool, GitError> {
-    match search(tree.path()) {
+fn finds(tree: &Dir, git: &Dir, machine: &Machine) -> Result<bool, GitError> {
+    match search(tree.path(), machine) {
         Ok(Some(found)) => found.git.is(git).map_err(read_error(git)),
         Ok(None) | Err(_) => Ok(false),
     }
@@ -489,7 +495,7 @@ fn one_file(dir: &Dir, name: &[u8]) -> Result<Vec<Entry>, GitError> {
 /// Git's rule of `safe.directory`: what another user owns is not read, unless this one said so.
 fn is_owned(found: &Found, users: &Users) -> Result<(), GitError> {
     let user = rustix::process::geteuid().as_raw();
-    let sudo = std::env::var("SUDO_UID").ok();
+    let sudo = users.machine().text("SUDO_UID");
     let sudo: Option<u32> = sudo.and_then(|uid| uid.parse().ok()).filter(|_| user == 0);
     let is_users = |uid: u32| uid == user || Some(uid) == sudo;
     let mut owners = vec![
@@ -511,7 +517,10 @@ fn is_owned(found: &Found, users: &Users) -> Result<(), GitError> {
     let place = found.tree.as_ref().unwrap_or(&found.git).path();
     let is_safe = |value: &&[u8]| {
         let value = match value.strip_prefix(b"~/") {
-            Some(rest) => std::env::home_dir().map(|home| home.join(OsStr::from_bytes(rest))),
+            Some(rest) => users
+                .machine()
+                .home()
+                .map(|home| home.join(OsStr::from_bytes(rest))),
             None => Some(PathBuf::from(OsStr::from_bytes(value))),
         };
         value.is_some_and(|value| {
@@ -560,11 +569,7 @@ mod tests {
             (Some("1"), true),
             (Some("True"), true),
         ] {
-            assert_eq!(
-                crosses_file_systems(value.map(str::to_owned)),
-                across,
-                "{value:?}"
-            );
+            assert_eq!(crosses_file_systems(value), across, "{value:?}");
         }
         let root = tempfile::tempdir().unwrap();
         let real = root.path().canonicalize().unwrap().join("real");

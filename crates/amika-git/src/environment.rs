@@ -6,6 +6,8 @@
 use std::ffi::{OsStr, OsString};
 use std::process::Command;
 
+use amika_host::machine::Machine;
+
 /// For which of its errands git is given a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Errand {
@@ -141,19 +143,19 @@ pub(super) fn absolute(name: &OsStr, value: &OsStr) -> Option<OsString> {
 
 /// The value of a variable of the caller's for another git, without what would be looked for in the directory that
 /// it runs in.
-pub fn absolute_variable(name: &str) -> Option<OsString> {
-    let value = std::env::var_os(name)?;
-    let value = absolute(OsStr::new(name), &value).unwrap_or(value);
+pub fn absolute_variable(machine: &Machine, name: &str) -> Option<OsString> {
+    let value = machine.variable(name)?;
+    let value = absolute(OsStr::new(name), value).unwrap_or_else(|| value.to_owned());
     (!value.is_empty()).then_some(value)
 }
 
 /// Takes out of a command's environment what would be looked for in the directory that it runs in.
-pub(super) fn hide_relative(
+pub(super) fn hide_relative<'a>(
     command: &mut Command,
-    callers: impl IntoIterator<Item = (OsString, OsString)>,
+    callers: impl IntoIterator<Item = (&'a OsStr, &'a OsStr)>,
 ) {
     for (name, value) in callers {
-        match absolute(&name, &value) {
+        match absolute(name, value) {
             Some(value) if value.is_empty() => command.env_remove(name),
             Some(value) => command.env(name, value),
             None => continue,
@@ -175,10 +177,10 @@ pub(super) fn without_files(protocols: &OsStr) -> OsString {
 }
 
 /// Gives a command its environment, of what the caller has.
-pub(super) fn apply(
+pub(super) fn apply<'a>(
     command: &mut Command,
     errand: Errand,
-    callers: impl IntoIterator<Item = OsString>,
+    callers: impl IntoIterator<Item = &'a OsStr>,
 ) {
     for name in callers {
         if name.to_str().and_then(fate) == Some(Fate::Hidden) {
@@ -227,8 +229,8 @@ pub(super) fn numbered(
 pub(super) const PARAMETERS: &str = "GIT_CONFIG_PARAMETERS";
 
 /// `GIT_CONFIG_PARAMETERS` with further settings at its end, which are those that count.
-pub(super) fn parameters(callers: Option<OsString>, settings: &[(OsString, OsString)]) -> OsString {
-    let mut all = callers.unwrap_or_default();
+pub(super) fn parameters(callers: Option<&OsStr>, settings: &[(OsString, OsString)]) -> OsString {
+    let mut all = callers.map(OsStr::to_owned).unwrap_or_default();
     for (key, value) in settings {
         if !all.is_empty() {
             all.push(" ");
@@ -263,7 +265,7 @@ mod tests {
 
     fn seen(errand: Errand, names: &[&str]) -> BTreeMap<String, Option<String>> {
         let mut command = Command::new("git");
-        apply(&mut command, errand, names.iter().map(OsString::from));
+        apply(&mut command, errand, names.iter().map(OsStr::new));
         let text = |text: &OsStr| text.to_str().unwrap().to_owned();
         let changes = command.get_envs();
         changes
@@ -404,7 +406,7 @@ mod tests {
             assert_eq!(found, None, "{name}={value}");
         }
         let mut command = Command::new("git");
-        hide_relative(&mut command, [("HOME".into(), "x".into())]);
+        hide_relative(&mut command, [(OsStr::new("HOME"), OsStr::new("x"))]);
         assert_eq!(command.get_envs().next(), Some((OsStr::new("HOME"), None)));
     }
 
@@ -455,7 +457,7 @@ mod tests {
         let mut git = Command::new("git");
         git.env(
             "GIT_CONFIG_PARAMETERS",
-            parameters(Some("'x.y=1'".into()), &ours),
+            parameters(Some(OsStr::new("'x.y=1'")), &ours),
         );
         git.env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_CONFIG_NOSYSTEM", "1");

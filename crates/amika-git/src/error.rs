@@ -1,12 +1,20 @@
 //! What can go wrong between a repository and its sandbox.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use amika_core::untrusted::Untrusted;
-use amika_host::temporary::{self, Unusable};
+use amika_host::temporary::Unusable;
 
 use super::generated::shown;
+
+/// Places with what is wrong with each.
+fn shown_all(tried: &[Unusable]) -> String {
+    let all = tried
+        .iter()
+        .map(|one| Untrusted::new(&one.to_string()).to_string());
+    all.collect::<Vec<_>>().join("; ")
+}
 
 /// Why a repository could not be read, cloned or used as asked.
 #[derive(Debug, thiserror::Error)]
@@ -193,17 +201,17 @@ pub enum GitError {
         /// What the program said that git runs for the transport, ssh above all.
         causes: Vec<String>,
     },
-    /// What has to be kept for a moment finds no room.
-    #[error("the temporary directory {} is full", path.display())]
-    NoSpace {
-        /// The directory.
-        path: PathBuf,
-    },
     /// No directory is there for what has to be kept for a moment.
     #[error("no temporary directory can be made: {}", shown_all(tried))]
     NoTemporary {
         /// Where it was tried.
         tried: Vec<Unusable>,
+    },
+    /// What has to be kept for a moment finds no room.
+    #[error("the temporary directory {} is full", path.display())]
+    NoSpace {
+        /// The directory.
+        path: PathBuf,
     },
     /// A path in the repository leads out of it.
     #[error("{path} leads out of the repository")]
@@ -229,14 +237,6 @@ pub enum GitError {
     },
 }
 
-/// Places with what is wrong with each.
-fn shown_all(tried: &[Unusable]) -> String {
-    let all = tried
-        .iter()
-        .map(|one| Untrusted::new(&one.to_string()).to_string());
-    all.collect::<Vec<_>>().join("; ")
-}
-
 impl GitError {
     /// For `map_err` at a file operation.
     pub(super) fn io(
@@ -244,15 +244,29 @@ impl GitError {
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        move |source| match source.kind() {
-            // Nothing is written but temporary files.
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::no_space(),
-            _ => Self::Io {
-                action,
-                path,
-                source,
-            },
+        move |source| Self::Io {
+            action,
+            path,
+            source,
         }
+    }
+
+    /// The error as a caller is told it: nothing is written but temporary files, so what finds no room finds
+    /// none in their directory.
+    #[must_use]
+    pub(super) fn told(self, temporary: &Path) -> Self {
+        let is_full = match &self {
+            Self::Io { source, .. } => matches!(
+                source.kind(),
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+            ),
+            Self::Failed { stderr, .. } => is_out_of_space(stderr, temporary),
+            _ => false,
+        };
+        if is_full {
+            return Self::no_space(temporary);
+        }
+        self
     }
 
     /// For temporary directories none of which could be made.
@@ -272,11 +286,27 @@ impl GitError {
     }
 
     /// For what could not be written.
-    pub(super) fn no_space() -> Self {
+    pub(super) fn no_space(temporary: &Path) -> Self {
         Self::NoSpace {
-            path: temporary::directory(&std::env::temp_dir()),
+            path: temporary.to_owned(),
         }
     }
+}
+
+/// Whether git failed since it could not write, which it does to temporary files only. Of an index it does
+/// not say why.
+pub(super) fn is_out_of_space(stderr: &str, temporary: &Path) -> bool {
+    let cannot_write = stderr.contains("unable to write") || stderr.contains("write error");
+    stderr.contains("No space left on device")
+        || stderr.contains("Disk quota exceeded")
+        || cannot_write && is_full(temporary)
+}
+
+/// Whether a file system has no room for anything that is worth a file.
+fn is_full(directory: &Path) -> bool {
+    const LITTLE: u64 = 1024 * 1024;
+    rustix::fs::statvfs(directory)
+        .is_ok_and(|found| found.f_bavail.saturating_mul(found.f_frsize) < LITTLE)
 }
 
 impl From<GitError> for std::io::Error {
@@ -292,11 +322,18 @@ mod tests {
     #[test]
     fn a_full_disk_is_that_of_the_temporary_directory() {
         let full = std::io::Error::from(ErrorKind::StorageFull);
-        let shown = GitError::io("read", "/repo/.git/index")(full).to_string();
-        let place = std::env::temp_dir();
-        assert_eq!(
-            shown,
-            format!("the temporary directory {} is full", place.display())
-        );
+        let written = GitError::io("write", "/tmp/x/index")(full);
+        let said = GitError::Failed {
+            command: "read-tree".into(),
+            stderr: "fatal: write error: No space left on device".into(),
+        };
+        for error in [written, said] {
+            assert_eq!(
+                error.told(Path::new("/tmp")).to_string(),
+                "the temporary directory /tmp is full"
+            );
+        }
+        let other = GitError::io("read", "/x")(ErrorKind::NotFound.into());
+        assert_eq!(other.told(Path::new("/tmp")).to_string(), "cannot read /x");
     }
 }

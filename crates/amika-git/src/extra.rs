@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use amika_core::repo_path::escaped;
 use rustix::fs::FileType;
 
+use amika_host::machine::Machine;
+
 use super::command::Git;
 use super::dir::{Dir, is_another_kind, kind};
 use super::discover::Found;
@@ -61,6 +63,7 @@ pub(super) struct Rules {
 
 /// Reads them, once.
 pub(super) fn rules(
+    machine: &Machine,
     found: &Found,
     settings: &Settings,
     warnings: &mut Vec<String>,
@@ -105,7 +108,7 @@ pub(super) fn rules(
             let content = of_work_tree(found.tree.as_ref(), path);
             users.clone_from(&content);
             *named = Some(content);
-        } else if let Some(file) = users_file(settings, which) {
+        } else if let Some(file) = users_file(machine, settings, which) {
             // What cannot be read gives none, as for git.
             let read = regular_file::read(&file, Links::Followed, MAX_RULES);
             *users = read.map_or_else(|_| Vec::new(), |(content, _)| content);
@@ -128,14 +131,14 @@ fn of_work_tree(tree: Option<&Dir>, path: &[u8]) -> Vec<u8> {
 }
 
 /// The file that a setting of the user's names, or git's default for it.
-fn users_file(settings: &Settings, which: &UsersFile) -> Option<PathBuf> {
+fn users_file(machine: &Machine, settings: &Settings, which: &UsersFile) -> Option<PathBuf> {
     let Some(path) = settings.users(which.key.as_bytes()) else {
-        let base = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
-        let base = base.or_else(|| Some(std::env::home_dir()?.join(".config")))?;
+        let base = machine.variable("XDG_CONFIG_HOME").map(PathBuf::from);
+        let base = base.or_else(|| Some(machine.home()?.join(".config")))?;
         return Some(base.join("git").join(which.name));
     };
     match path.strip_prefix(b"~/") {
-        Some(rest) => Some(std::env::home_dir()?.join(OsStr::from_bytes(rest))),
+        Some(rest) => Some(machine.home()?.join(OsStr::from_bytes(rest))),
         None => path
             .starts_with(b"/")
             .then(|| PathBuf::from(OsStr::from_bytes(path))),

@@ -84,7 +84,9 @@ use source::{Location, Source};
 use workshop::Workshop;
 use writer::TarWriter;
 
+use amika_core::untrusted::Untrusted;
 use amika_host::archive::Report;
+use amika_host::machine::Machine;
 use amika_host::scratch::Scratch;
 
 /// What the flags ask for.
@@ -139,6 +141,7 @@ pub struct Facts {
 pub struct Repository(Arc<Inner>);
 
 struct Inner {
+    machine: Machine,
     facts: Facts,
     plan: Plan,
     /// `.amika/config.toml`, once it was read.
@@ -163,15 +166,27 @@ const CONFIG_LIMIT: u64 = 1024 * 1024;
 /// # Errors
 /// [`GitError`].
 pub async fn open(
+    machine: &Machine,
+    request: Request,
+    cwd: &Path,
+    listener: Listener<'_>,
+) -> Result<Repository, GitError> {
+    let opened = open_untold(machine, request, cwd, listener).await;
+    opened.map_err(|error| error.told(machine.temporary()))
+}
+
+async fn open_untold(
+    machine: &Machine,
     request: Request,
     cwd: &Path,
     listener: Listener<'_>,
 ) -> Result<Repository, GitError> {
     let source = Source::read(request.spec.as_deref(), cwd)?;
-    let (scratch, elsewhere) = workshop::scratch()?;
+    let scratch = workshop::scratch(machine)?;
     let address = match source {
         Source::Directory(directory) => {
-            return blocking(move || local(&request, &directory, scratch, elsewhere)).await;
+            let machine = machine.clone();
+            return blocking(move || local(&machine, &request, &directory, scratch)).await;
         }
         Source::Url(address) => address,
     };
@@ -180,9 +195,9 @@ pub async fn open(
     }
     let (prepared, workshop) = {
         let (request, address, cwd) = (request.clone(), address.clone(), cwd.to_owned());
-        let place = scratch.path().to_owned();
+        let (machine, place) = (machine.clone(), scratch.path().to_owned());
         blocking(move || {
-            let workshop = Workshop::new(&place)?;
+            let workshop = Workshop::new(&machine, &place)?;
             let users = Settings::new(workshop.users(), &[]);
             let prepared = match local_url::path(&rewrite::fetched(&users, &address)) {
                 Some(path) => {
@@ -198,7 +213,7 @@ pub async fn open(
     let (prepared, workshop, git_dir) = if let Some(prepared) = prepared {
         (prepared, workshop, None)
     } else {
-        let git_dir = clone::bare(&address, scratch.path(), listener).await?;
+        let git_dir = clone::bare(machine, &address, scratch.path(), listener).await?;
         let (place, url) = (git_dir.clone(), address.clone());
         let (prepared, workshop) = blocking(move || {
             let location = Location::of_clone(&place, &workshop)?;
@@ -213,7 +228,6 @@ pub async fn open(
             name: url::repository_name(&address),
             root: None,
             source: url::without_secrets(&address),
-            warnings: elsewhere.into_iter().collect(),
             ..prepared.facts()
         };
         let waits = git_dir.filter(|_| prepared.lfs_servers.is_some());
@@ -267,12 +281,12 @@ async fn blocking<T: Send + 'static>(
 }
 
 fn local(
+    machine: &Machine,
     request: &Request,
     directory: &Path,
     scratch: Scratch,
-    elsewhere: Option<String>,
 ) -> Result<Repository, GitError> {
-    let workshop = Workshop::new(scratch.path())?;
+    let workshop = Workshop::new(machine, scratch.path())?;
     let location = Location::of(directory, &workshop)?;
     let git = location.git();
     let dirty = match request.copy {
@@ -295,8 +309,9 @@ fn local(
             head: refs.head.describe(),
         });
     }
-    let mut warnings: Vec<String> = elsewhere.into_iter().collect();
-    let is_dirty = match changes::any(&location, &workshop) {
+    let mut warnings = Vec::new();
+    let changed = changes::any(&location, &workshop);
+    let is_dirty = match changed.map_err(|error| error.told(machine.temporary())) {
         // A clean copy needs no index, nor a work tree.
         Err(error @ (GitError::Failed { .. } | GitError::NotUnderstood { .. }))
             if dirty.is_none() =>
@@ -352,7 +367,16 @@ fn finish(
         0,
     )?;
     facts.warnings.append(&mut planner.warnings);
+    let machine = workshop.machine();
+    if let Some(why) = machine.unusable_temporary() {
+        facts.warnings.push(format!(
+            "TMPDIR cannot be used ({}): temporary files are in {}",
+            Untrusted::new(why),
+            Untrusted::new(&machine.temporary().join("").to_string_lossy()),
+        ));
+    }
     Ok(Inner {
+        machine: workshop.machine().clone(),
         facts,
         plan,
         config_toml: OnceLock::new(),
@@ -362,6 +386,23 @@ fn finish(
 }
 
 impl Repository {
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, GitError> + Send + 'static,
+    ) -> Result<T, GitError> {
+        let this = self.clone();
+        let done = blocking(move || work(&this.0)).await;
+        done.map_err(|error| error.told(self.0.machine.temporary()))
+    }
+
+    /// An error of writing the archive, which may be one of ours.
+    fn told(&self, error: io::Error) -> io::Error {
+        match error.downcast::<GitError>() {
+            Ok(ours) => ours.told(self.0.machine.temporary()).into(),
+            Err(error) => error,
+        }
+    }
+
     /// What is known of the copy.
     pub fn facts(&self) -> &Facts {
         &self.0.facts
@@ -375,8 +416,9 @@ impl Repository {
         if let Some(read) = self.0.config_toml.get() {
             return Ok(read.clone());
         }
-        let this = self.clone();
-        let read = blocking(move || content::read(&this.0.plan, CONFIG_TOML, CONFIG_LIMIT)).await?;
+        let read = self
+            .blocking(|inner| content::read(&inner.plan, CONFIG_TOML, CONFIG_LIMIT))
+            .await?;
         Ok(self.0.config_toml.get_or_init(|| read).clone())
     }
 
@@ -386,8 +428,9 @@ impl Repository {
     /// [`GitError::Outside`] when it leads out of the repository, [`GitError::TooLarge`] when it has
     /// more than `limit` bytes.
     pub async fn file(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, GitError> {
-        let (this, path) = (self.clone(), path.to_owned());
-        blocking(move || content::read(&this.0.plan, &path, limit)).await
+        let path = path.to_owned();
+        self.blocking(move |inner| content::read(&inner.plan, &path, limit))
+            .await
     }
 
     /// What a path, relative to the repository's root, leads to; `None` when to nothing.
@@ -395,8 +438,9 @@ impl Repository {
     /// # Errors
     /// [`GitError::Outside`] when it leads out of the repository.
     pub async fn entry(&self, path: &str) -> Result<Option<Entry>, GitError> {
-        let (this, path) = (self.clone(), path.to_owned());
-        blocking(move || content::entry(&this.0.plan, &path)).await
+        let path = path.to_owned();
+        self.blocking(move |inner| content::entry(&inner.plan, &path))
+            .await
     }
 
     /// Why a path, relative to the repository's root, leads to nothing in the copy of a work tree that has
@@ -405,8 +449,9 @@ impl Repository {
     /// # Errors
     /// [`GitError::Outside`] when it leads out of the repository.
     pub async fn left_out(&self, path: &str) -> Result<Option<LeftOut>, GitError> {
-        let (this, path) = (self.clone(), path.to_owned());
-        blocking(move || content::left_out(&this.0.plan, &path)).await
+        let path = path.to_owned();
+        self.blocking(move |inner| content::left_out(&inner.plan, &path))
+            .await
     }
 
     /// The state to record in the sandbox.
@@ -414,10 +459,9 @@ impl Repository {
     /// # Errors
     /// When git fails.
     pub async fn snapshot(&self) -> Result<Snapshot, GitError> {
-        let this = self.clone();
-        blocking(move || {
-            let Facts { name, source, .. } = &this.0.facts;
-            snapshot::take(&this.0.plan, name, source, this.0.scratch.path())
+        self.blocking(|inner| {
+            let Facts { name, source, .. } = &inner.facts;
+            snapshot::take(&inner.plan, name, source, inner.scratch.path())
         })
         .await
     }
@@ -435,7 +479,7 @@ impl Repository {
         to: &mut dyn io::Write,
     ) -> io::Result<Report> {
         let mut tar = TarWriter::new(owner, prefix, to);
-        let report = emit::archive(&self.0.plan, &mut tar)?;
+        let report = emit::archive(&self.0.plan, &mut tar).map_err(|error| self.told(error))?;
         tar.finish()?;
         Ok(report)
     }

@@ -54,6 +54,7 @@ impl Repository {
         if let (Lfs::OfUrl, Some(commit)) = (&lfs, pending.prepared.selection.head.commit()) {
             let nowhere = pending.workshop.nowhere();
             clone::lfs(
+                &self.0.machine,
                 &pending.address,
                 &pending.git_dir,
                 nowhere,
@@ -62,7 +63,8 @@ impl Repository {
             )
             .await;
         }
-        blocking(move || {
+        let machine = self.0.machine.clone();
+        let made = blocking(move || {
             let Some(Pending {
                 prepared,
                 workshop,
@@ -83,6 +85,7 @@ impl Repository {
                 .map_or_else(OnceLock::new, OnceLock::from);
             Ok(Self(Arc::new(made)))
         })
-        .await
+        .await;
+        made.map_err(|error| error.told(machine.temporary()))
     }
 }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use amika_core::git_files::oid::ObjectFormat;
 
+use amika_host::machine::Machine;
+
 use super::discover::{self, Found};
 use super::error::GitError;
 use super::generated::{self, Format, Generated};
@@ -38,10 +40,14 @@ impl Receiver {
     ///
     /// # Errors
     /// When there is none, it is another user's, its parts do not belong together, or it is not understood.
-    pub fn find(start: &Path) -> Result<Self, GitError> {
-        // What is in it is not large, and goes at the end of this: no word on where it was.
-        let (scratch, _) = workshop::scratch()?;
-        let workshop = Workshop::new(scratch.path())?;
+    pub fn find(machine: &Machine, start: &Path) -> Result<Self, GitError> {
+        let found = Self::find_untold(machine, start);
+        found.map_err(|error| error.told(machine.temporary()))
+    }
+
+    fn find_untold(machine: &Machine, start: &Path) -> Result<Self, GitError> {
+        let scratch = workshop::scratch(machine)?;
+        let workshop = Workshop::new(machine, scratch.path())?;
         let found = discover::repository(start, workshop.users())?;
         let format = generated::format(&found)?;
         let shallow = generated::shallow(&found.common, format.objects)?;
@@ -51,6 +57,11 @@ impl Receiver {
             shallow,
             users: workshop.users().clone(),
         })))
+    }
+
+    /// What the process was given that it was found by.
+    pub fn machine(&self) -> &Machine {
+        self.0.users.machine()
     }
 
     /// What is shown of it: its work tree, or the git directory of one without.
@@ -136,7 +147,8 @@ impl Receiver {
         };
         let Inner { found, format, .. } = &*self.0;
         // What it borrows is told when a copy is made: here nothing of it goes anywhere.
-        let stores = Stores::open(found, format.objects, &places, &mut Vec::new())?;
+        let stores = Stores::open(found, format.objects, &places, &mut Vec::new());
+        let stores = stores.map_err(|error| error.told(self.machine().temporary()))?;
         Ok(Objects { _stores: stores })
     }
 }

@@ -5,6 +5,8 @@
 
 use std::process::Command;
 
+use amika_host::machine::Machine;
+
 use super::environment;
 
 /// Who signs in, as it stands in a URL.
@@ -23,7 +25,7 @@ const PASSWORD: &str = "AMIKA_GIT_PASSWORD";
 const HELPER: &str = "!f() { test \"$1\" = get && printf 'username=%s\\npassword=%s\\n' \"$AMIKA_GIT_USER\" \"$AMIKA_GIT_PASSWORD\"; }; f";
 
 /// The URL for git's arguments, after the command got what was taken out of it.
-pub(super) fn take_out(command: &mut Command, url: &str) -> String {
+pub(super) fn take_out(machine: &Machine, command: &mut Command, url: &str) -> String {
     let (plain, sign_in) = split(url);
     let Some(SignIn { at, user, password }) = sign_in else {
         return plain;
@@ -49,7 +51,7 @@ pub(super) fn take_out(command: &mut Command, url: &str) -> String {
         .into_iter()
         .map(|(key, value)| (key.into(), value.into()))
         .collect();
-    let before = std::env::var_os(environment::PARAMETERS);
+    let before = machine.variable(environment::PARAMETERS);
     let all = environment::parameters(before, &settings);
     command.env(environment::PARAMETERS, all);
     plain
@@ -111,7 +113,7 @@ mod tests {
             .env_remove("SSH_ASKPASS")
             .current_dir("/")
             .args(["credential", "fill"]);
-        let plain = take_out(&mut git, url);
+        let plain = take_out(&Machine::of_process(), &mut git, url);
         git.stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::null());
@@ -164,11 +166,15 @@ mod tests {
             "file:///srv/a",
         ] {
             let mut command = Command::new("git");
-            assert_eq!(take_out(&mut command, url), url);
+            assert_eq!(take_out(&Machine::of_process(), &mut command, url), url);
             assert_eq!(command.get_envs().count(), 0, "{url}");
         }
         let mut command = Command::new("git");
-        let plain = take_out(&mut command, "https://token@example.com/a");
+        let plain = take_out(
+            &Machine::of_process(),
+            &mut command,
+            "https://token@example.com/a",
+        );
         assert_eq!(plain, "https://example.com/a");
     }
 }

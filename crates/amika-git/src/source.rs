@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use amika_core::git_files::oid::ObjectFormat;
+use amika_host::machine::Machine;
 
 use super::command::{Git, Override};
 use super::dir::Dir;
@@ -58,6 +59,7 @@ struct Parts {
     programs: Vec<Override>,
     /// An empty directory.
     nowhere: PathBuf,
+    machine: Machine,
     warnings: Vec<String>,
 }
 
@@ -135,7 +137,9 @@ impl Location {
         let Some(inner) = tree.real_dir(path).map_err(failed())? else {
             return Ok(None);
         };
-        let Some(found) = discover::at_root(inner, Some(&self.parts.found.common))? else {
+        let Some(found) =
+            discover::at_root(inner, Some(&self.parts.found.common), workshop.machine())?
+        else {
             return Ok(None);
         };
         match &found.tree {
@@ -181,7 +185,7 @@ impl Location {
         });
         let users = workshop.users_with(&includes)?;
         let settings = Settings::new(&users, &found.config);
-        let rules = extra::rules(&found, &settings, &mut warnings)?;
+        let rules = extra::rules(workshop.machine(), &found, &settings, &mut warnings)?;
         let index = if found.is_served {
             Ok(None)
         } else {
@@ -244,6 +248,7 @@ impl Location {
                 generated,
                 includes,
                 programs,
+                machine: workshop.machine().clone(),
                 nowhere: workshop.nowhere().to_owned(),
                 warnings,
             }),
@@ -265,10 +270,11 @@ impl Location {
             includes,
             programs,
             nowhere,
+            machine,
             ..
         } = &*self.parts;
         let borrows = !stores.borrowed.is_empty();
-        Git::on(&generated.git_dir, work_tree)
+        Git::on(machine, &generated.git_dir, work_tree)
             .with_includes(includes)
             .with_programs(programs, nowhere)
             .with_borrowed(borrows.then_some(generated.borrowed.as_path()))

@@ -8,6 +8,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
+use amika_host::machine::Machine;
+
 use super::command::{Git, SETTINGS};
 use super::error::GitError;
 
@@ -26,8 +28,9 @@ pub(super) struct UsersSetting {
 }
 
 /// All of them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Users {
+    machine: Machine,
     settings: Vec<UsersSetting>,
 }
 
@@ -41,13 +44,13 @@ pub(super) struct Facts<'a> {
 
 impl Users {
     /// Asks git, in a directory that has no configuration of its own.
-    pub(super) fn read(git: &Git) -> Result<Self, GitError> {
+    pub(super) fn read(machine: &Machine, git: &Git) -> Result<Self, GitError> {
         let listed = git.output(&["config", "--list", "-z", "--show-scope", "--show-origin"])?;
-        Ok(Self::parse(&listed))
+        Ok(Self::parse(machine, &listed))
     }
 
     /// Parses what git lists: scope, origin, and key with value, each ended by a zero byte.
-    fn parse(listed: &[u8]) -> Self {
+    fn parse(machine: &Machine, listed: &[u8]) -> Self {
         let parts: Vec<&[u8]> = listed.split(|&byte| byte == 0).collect();
         let mut settings = Vec::new();
         for entry in parts.chunks_exact(3) {
@@ -73,7 +76,15 @@ impl Users {
                 is_environments: said,
             });
         }
-        Self { settings }
+        Self {
+            machine: machine.clone(),
+            settings,
+        }
+    }
+
+    /// What the process was given that they hold for.
+    pub(super) fn machine(&self) -> &Machine {
+        &self.machine
     }
 
     /// All settings, in the order in which they count.
@@ -106,8 +117,9 @@ impl Users {
                 continue;
             };
             let beside = setting.file.as_deref().and_then(Path::parent);
-            if holds(condition, beside, facts)
-                && let Some(file) = expanded(value, beside)
+            let home = self.machine.home();
+            if holds(condition, beside, home, facts)
+                && let Some(file) = expanded(value, beside, home)
             {
                 files.push(file);
             }
@@ -130,12 +142,12 @@ fn is_ours(listed: &[u8]) -> bool {
 }
 
 /// Whether a condition holds for a repository. Branches are git's to tell: it sees them.
-fn holds(condition: &[u8], beside: Option<&Path>, facts: &Facts<'_>) -> bool {
+fn holds(condition: &[u8], beside: Option<&Path>, home: Option<&Path>, facts: &Facts<'_>) -> bool {
     if let Some(pattern) = condition.strip_prefix(b"gitdir:") {
-        return is_place(pattern, beside, facts.git_dir, false);
+        return is_place(pattern, beside, home, facts.git_dir, false);
     }
     if let Some(pattern) = condition.strip_prefix(b"gitdir/i:") {
-        return is_place(pattern, beside, facts.git_dir, true);
+        return is_place(pattern, beside, home, facts.git_dir, true);
     }
     if let Some(pattern) = condition.strip_prefix(b"hasconfig:remote.*.url:") {
         return facts.urls.iter().any(|url| matches(pattern, url));
@@ -144,13 +156,19 @@ fn holds(condition: &[u8], beside: Option<&Path>, facts: &Facts<'_>) -> bool {
 }
 
 /// The rules of `git help config`, "Conditional includes".
-fn is_place(pattern: &[u8], beside: Option<&Path>, git_dir: &Path, any_case: bool) -> bool {
+fn is_place(
+    pattern: &[u8],
+    beside: Option<&Path>,
+    home: Option<&Path>,
+    git_dir: &Path,
+    any_case: bool,
+) -> bool {
     let mut pattern = match pattern.strip_prefix(b"./") {
         Some(rest) => match beside {
             Some(beside) => [beside.as_os_str().as_bytes(), b"/", rest].concat(),
             None => return false,
         },
-        None => match expanded(pattern, None) {
+        None => match expanded(pattern, None, home) {
             Some(path) => path.into_os_string().into_vec(),
             None => [b"**/", pattern].concat(),
         },
@@ -171,13 +189,13 @@ fn is_place(pattern: &[u8], beside: Option<&Path>, git_dir: &Path, any_case: boo
 }
 
 /// A path as git's configuration has it: absolute, of a home directory, or beside the file that names it.
-fn expanded(path: &[u8], beside: Option<&Path>) -> Option<PathBuf> {
+fn expanded(path: &[u8], beside: Option<&Path>, home: Option<&Path>) -> Option<PathBuf> {
     let plain = |path: &[u8]| PathBuf::from(OsString::from_vec(path.to_vec()));
     if path.starts_with(b"/") {
         return Some(plain(path));
     }
     if let Some(rest) = path.strip_prefix(b"~/") {
-        return Some(std::env::home_dir()?.join(plain(rest)));
+        return Some(home?.join(plain(rest)));
     }
     Some(beside?.join(plain(path)))
 }
@@ -299,11 +317,18 @@ mod tests {
                 git_dir: Path::new(git_dir),
                 urls: &[b"git@example.com:a".to_vec()],
             };
-            super::holds(condition.as_bytes(), Some(Path::new("/etc/x")), &facts)
+            let beside = Some(Path::new("/etc/x"));
+            super::holds(
+                condition.as_bytes(),
+                beside,
+                Some(Path::new("/home/ada")),
+                &facts,
+            )
         };
         assert!(holds("gitdir:/w/", "/w/a/.git"));
         assert!(holds("gitdir:a/", "/w/a/.git"));
         assert!(!holds("gitdir:/W/", "/w/a/.git") && holds("gitdir/i:/W/", "/w/a/.git"));
+        assert!(holds("gitdir:~/a/", "/home/ada/a/.git"));
         assert!(holds("gitdir:./a/", "/etc/x/a/.git"));
         assert!(holds("hasconfig:remote.*.url:git@example.com:*", "/w/.git"));
         assert!(!holds("onbranch:main", "/w/.git"));
@@ -313,7 +338,7 @@ mod tests {
     fn only_what_the_user_wrote_counts() {
         let listed = "global|file:/h/.gitconfig|a.b\nx|local|file:config|a.b\ny|command|command line:|a.b\nz|\
                       command|file:/h/inc|a.c|command|command line:|core.fsmonitor\nfalse|";
-        let users = Users::parse(listed.replace('|', "\0").as_bytes());
+        let users = Users::parse(&Machine::of_process(), listed.replace('|', "\0").as_bytes());
         let keys: Vec<_> = users.settings().iter().map(|one| &one.key[..]).collect();
         assert_eq!(keys, [b"a.b", b"a.b", b"a.c"]);
         assert_eq!(users.values("a.b"), [b"x", b"z"]);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use amika_core::untrusted::Untrusted;
+use amika_host::machine::Machine;
 use amika_host::scratch::Scratch;
 use amika_host::temporary;
 
@@ -15,32 +15,24 @@ use super::error::GitError;
 use super::source::Location;
 use super::users::Users;
 
+/// Makes a temporary directory, elsewhere where it cannot be made in the one that the environment names.
+///
+/// # Errors
+/// When none can be made anywhere, with all that was tried.
+pub fn scratch(machine: &Machine) -> Result<Scratch, GitError> {
+    let made = temporary::make(machine.named_temporary(), Scratch::new);
+    Ok(made.map_err(GitError::no_temporary)?.0)
+}
+
 /// Room to work in.
 pub(super) struct Workshop {
+    machine: Machine,
     scratch: PathBuf,
     nowhere: PathBuf,
     users: Users,
     numbers: AtomicUsize,
     /// By their places: nothing is read twice.
     known: Mutex<HashMap<PathBuf, Location>>,
-}
-
-/// Makes a temporary directory; with a warning where it is not the one that `TMPDIR` names.
-///
-/// # Errors
-/// When none can be made anywhere, with all that was tried.
-pub fn scratch() -> Result<(Scratch, Option<String>), GitError> {
-    let named = std::env::temp_dir();
-    let made = temporary::make(&named, Scratch::new);
-    let (scratch, elsewhere) = made.map_err(GitError::no_temporary)?;
-    let warning = elsewhere.map(|unusable| {
-        format!(
-            "TMPDIR cannot be used ({}): temporary files are in {}",
-            Untrusted::new(&unusable.to_string()),
-            Untrusted::new(&scratch.path().to_string_lossy()),
-        )
-    });
-    Ok((scratch, warning))
 }
 
 /// Makes the empty directory of a temporary one.
@@ -52,7 +44,7 @@ pub(super) fn nowhere(scratch: &Path) -> Result<PathBuf, GitError> {
 
 impl Workshop {
     /// Makes one in a temporary directory, and reads the user's configuration.
-    pub(super) fn new(scratch: &Path) -> Result<Self, GitError> {
+    pub(super) fn new(machine: &Machine, scratch: &Path) -> Result<Self, GitError> {
         let empty = scratch.join("users.git");
         for directory in ["objects", "refs"] {
             let directory = empty.join(directory);
@@ -65,12 +57,18 @@ impl Workshop {
         }
         let nowhere = nowhere(scratch)?;
         Ok(Self {
+            machine: machine.clone(),
             scratch: scratch.to_owned(),
             nowhere,
-            users: Users::read(&Git::on(&empty, None))?,
+            users: Users::read(machine, &Git::on(machine, &empty, None))?,
             numbers: AtomicUsize::new(0),
             known: Mutex::default(),
         })
+    }
+
+    /// What the process was given.
+    pub(super) fn machine(&self) -> &Machine {
+        &self.machine
     }
 
     /// The temporary directory.
@@ -93,8 +91,8 @@ impl Workshop {
         if includes.is_empty() {
             return Ok(self.users.clone());
         }
-        let git = Git::on(&self.scratch.join("users.git"), None);
-        Users::read(&git.with_includes(includes))
+        let git = Git::on(&self.machine, &self.scratch.join("users.git"), None);
+        Users::read(&self.machine, &git.with_includes(includes))
     }
 
     /// A name that nothing in the temporary directory has yet.

@@ -1,32 +1,36 @@
 //! Every spelling of a path that leads elsewhere, in trees and in `.gitmodules`, as every kind of entry.
 
-use std::io::Write as _;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use amika_git::{Copy, GitError, Request};
+use sha2::{Digest as _, Sha256};
 
 use crate::spellings::{BACKSLASHES, CONTROLS, refused, steers};
 use crate::support::*;
 
 const SECRET: &str = "this is nobody else's business";
+/// What is made by hand is named by it.
+const FORMAT: &[&str] = &["--object-format=sha256"];
 
-/// An object as it is, whatever git thinks of it.
-fn object(repository: &Path, kind: &str, content: &[u8]) -> String {
-    let arguments = ["hash-object", "-t", kind, "-w", "--stdin", "--literally"];
-    let mut child = git_command(repository, &arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(content).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+/// An object as it is, whatever git thinks of it, in a git directory.
+fn object(git_dir: &Path, kind: &str, content: &[u8]) -> String {
+    let mut bytes = format!("{kind} {}\0", content.len()).into_bytes();
+    bytes.extend_from_slice(content);
+    let oid = Sha256::digest(&bytes)
+        .iter()
+        .fold(String::new(), |mut oid, byte| {
+            write!(oid, "{byte:02x}").unwrap();
+            oid
+        });
+    let packed = miniz_oxide::deflate::compress_to_vec_zlib(&bytes, 1);
+    let place = format!("objects/{}/{}", &oid[..2], &oid[2..]);
+    crate::support::write(git_dir, place, packed);
+    oid
 }
 
 /// A tree of entries with names as they are.
-fn tree_of(repository: &Path, entries: &[(&str, &[u8], &str)]) -> String {
+fn tree_of(git_dir: &Path, entries: &[(&str, &[u8], &str)]) -> String {
     let mut content = Vec::new();
     for (mode, name, oid) in entries {
         content.extend_from_slice(mode.as_bytes());
@@ -37,11 +41,28 @@ fn tree_of(repository: &Path, entries: &[(&str, &[u8], &str)]) -> String {
             content.push(u8::from_str_radix(&oid[at..at + 2], 16).unwrap());
         }
     }
-    object(repository, "tree", &content)
+    object(git_dir, "tree", &content)
+}
+
+/// A branch of one commit with such a tree.
+fn branch_of(git_dir: &Path, name: &str, tree: &str) -> String {
+    let who = "Me <me@example.com> 1000000000 +0000";
+    let content = format!("tree {tree}\nauthor {who}\ncommitter {who}\n\nhostile\n");
+    let commit = object(git_dir, "commit", content.as_bytes());
+    let place = format!("refs/heads/{name}");
+    crate::support::write(git_dir, place, format!("{commit}\n"));
+    commit
 }
 
 /// A branch whose tree has one entry at a path: as one name, or with a tree for each directory.
-fn branch_with(repository: &Path, name: &str, mode: &str, path: &str, oid: &str, is_nested: bool) {
+fn branch_with(
+    git_dir: &Path,
+    name: &str,
+    mode: &str,
+    path: &str,
+    oid: &str,
+    is_nested: bool,
+) -> String {
     let parts: Vec<&str> = if is_nested {
         path.split('/').collect()
     } else {
@@ -49,20 +70,25 @@ fn branch_with(repository: &Path, name: &str, mode: &str, path: &str, oid: &str,
     };
     let mut below = (mode, oid.to_owned());
     for part in parts.iter().rev() {
-        let tree = tree_of(repository, &[(below.0, part.as_bytes(), &below.1)]);
+        let tree = tree_of(git_dir, &[(below.0, part.as_bytes(), &below.1)]);
         below = ("40000", tree);
     }
-    let commit = git(repository, &["commit-tree", "-m", "hostile", &below.1]);
-    git(
-        repository,
-        &["update-ref", &format!("refs/heads/{name}"), &commit],
-    );
+    branch_of(git_dir, name, &below.1)
+}
+
+/// As [`Host::simple`].
+fn simple(host: &Host, name: &str) -> PathBuf {
+    let path = host.empty(name, FORMAT);
+    write(&path, "a.txt", "one\n");
+    write(&path, "src/b.txt", "two\n");
+    commit_all(&path, "first");
+    path
 }
 
 /// `repo`, and `private` beside it, with a secret.
 fn beside_a_secret(host: &Host) -> (PathBuf, PathBuf) {
-    let path = host.simple("repo");
-    let private = host.simple("private");
+    let path = simple(host, "repo");
+    let private = simple(host, "private");
     write(&private, "secret", SECRET);
     commit_all(&private, "private");
     (path, private)
@@ -86,52 +112,68 @@ fn is_refused(opened: Result<amika_git::Repository, GitError>, shown: &str) {
     }
 }
 
-/// Does something with each of a list, in three threads.
-fn each<T: Sync>(all: &[T], act: impl Fn(usize, &T) + Sync) {
+/// Does something with a number of things, in a few threads, each of which has repositories of its own.
+fn each<T: Sync>(all: &[T], act: impl Fn(&Host, &[T]) + Sync) {
     std::thread::scope(|scope| {
-        let third = all.len().div_ceil(3);
-        for (part, some) in all.chunks(third).enumerate() {
+        for some in all.chunks(all.len().div_ceil(4)) {
             let act = &act;
-            scope.spawn(move || {
-                for (number, one) in some.iter().enumerate() {
-                    act(part * third + number, one);
-                }
-            });
+            scope.spawn(move || act(&Host::new(), some));
+        }
+    });
+}
+
+/// A kind of entry: its mode, and what it names.
+#[derive(Clone, Copy)]
+enum Entry {
+    File(&'static str),
+    Module,
+    Directory,
+}
+
+/// Holds a tree to all spellings, each as an entry of each of these kinds.
+fn no_tree_has_such_a_name(kinds: &[Entry]) {
+    // A NUL ends a name in a tree, and begins what is no object's name.
+    let all = refused("DIR");
+    let all = all.iter().filter(|path| !path.contains('\0'));
+    let all: Vec<(usize, &String)> = all.enumerate().collect();
+    each(&all, |host, some| {
+        let directory = host.path("");
+        let directory = directory.to_str().unwrap().trim_end_matches('/');
+        let (path, private) = beside_a_secret(host);
+        let blob = git(&path, &["rev-parse", "HEAD:a.txt"]);
+        let tree = git(&path, &["rev-parse", "HEAD:src"]);
+        let commit = git(&private, &["rev-parse", "HEAD"]);
+        for (number, spelling) in some {
+            let spelling = spelling.replace("DIR", directory);
+            for (place, kind) in kinds.iter().enumerate() {
+                let (mode, oid) = match kind {
+                    Entry::File(mode) => (*mode, &blob),
+                    Entry::Module => ("160000", &commit),
+                    Entry::Directory => ("40000", &tree),
+                };
+                // In one name, and as directories: in turn, so that each spelling has both.
+                let is_nested = spelling.contains('/') && (place + number) % 2 == 0;
+                branch_with(&path.join(".git"), "b", mode, &spelling, oid, is_nested);
+                let shown = format!("{mode} {} {is_nested}", spelling.escape_debug());
+                is_refused(open(of_branch(&path, "b")), &shown);
+            }
         }
     });
 }
 
 #[test]
-fn a_tree_names_nothing_but_what_is_beneath_it_as_whatever_entry() {
-    let host = Host::new();
-    let directory = host.path("");
-    let directory = directory.to_str().unwrap().trim_end_matches('/');
-    // A NUL ends a name in a tree, and begins what is no object's name.
-    let all = refused(directory);
-    let all: Vec<&String> = all.iter().filter(|path| !path.contains('\0')).collect();
-    each(&all, |number, spelling| {
-        let host = Host::new();
-        let (path, private) = beside_a_secret(&host);
-        let blob = git(&path, &["rev-parse", "HEAD:a.txt"]);
-        let tree = git(&path, &["rev-parse", "HEAD:src"]);
-        let commit = git(&private, &["rev-parse", "HEAD"]);
-        let kinds = [
-            ("100644", &blob),
-            ("100755", &blob),
-            ("120000", &blob),
-            ("160000", &commit),
-            ("40000", &tree),
-        ];
-        for (place, (mode, oid)) in kinds.into_iter().enumerate() {
-            // In one name, and as directories: in turn, so that each spelling has both.
-            let forms = [(place + number) % 2 == 0, !spelling.contains('/')];
-            let is_nested = forms[0] && !forms[1];
-            let name = format!("b{place}");
-            branch_with(&path, &name, mode, spelling, oid, is_nested);
-            let shown = format!("{mode} {} {is_nested}", spelling.escape_debug());
-            is_refused(open(of_branch(&path, &name)), &shown);
-        }
-    });
+fn a_tree_names_no_file_or_link_but_what_is_beneath_it() {
+    no_tree_has_such_a_name(&[Entry::File("100644"), Entry::File("120000")]);
+}
+
+#[test]
+fn a_tree_names_no_directory_or_repository_but_what_is_beneath_it() {
+    no_tree_has_such_a_name(&[Entry::Module, Entry::Directory]);
+}
+
+#[test]
+fn a_tree_names_no_program_but_what_is_beneath_it() {
+    no_tree_has_such_a_name(&[Entry::File("100755")]);
 }
 
 #[test]
@@ -144,7 +186,7 @@ fn a_hostile_tree_stays_without_effect_where_the_work_tree_is_copied() {
         .enumerate()
     {
         let name = format!("b{number}");
-        branch_with(&path, &name, "100644", spelling, &blob, false);
+        branch_with(&path.join(".git"), &name, "100644", spelling, &blob, false);
         git(
             &path,
             &["symbolic-ref", "HEAD", &format!("refs/heads/{name}")],
@@ -174,12 +216,12 @@ fn a_submodules_tree_is_held_to_the_same() {
     let directory = host.path("");
     let directory = directory.to_str().unwrap().trim_end_matches('/');
     let (path, _) = beside_a_secret(&host);
-    let module = host.simple("module");
+    let module = simple(&host, "module");
     let url = module.to_str().unwrap();
     git(&path, &["submodule", "--quiet", "add", url, "sub"]);
     commit_all(&path, "submodule");
     let blob = git(&module, &["rev-parse", "HEAD:a.txt"]);
-    let sub = path.join("sub");
+    let store = path.join(".git/modules/sub");
     // One of each kind: the rule itself is the other test's.
     let all = refused(directory);
     for (number, spelling) in all
@@ -188,11 +230,9 @@ fn a_submodules_tree_is_held_to_the_same() {
         .step_by(9)
         .enumerate()
     {
-        let name = format!("b{number}");
         // In the submodule's own object store, which is where it is looked for.
-        git(&sub, &["fetch", "-q"]);
-        branch_with(&sub, &name, "100644", spelling, &blob, number % 2 == 0);
-        let commit = git(&sub, &["rev-parse", &name]);
+        let is_nested = spelling.contains('/') && number % 2 == 0;
+        let commit = branch_with(&store, "b", "100644", spelling, &blob, is_nested);
         let info = format!("160000,{commit},sub");
         git(&path, &["update-index", "--cacheinfo", &info]);
         let tree = git(&path, &["write-tree"]);
@@ -222,62 +262,57 @@ fn quoted(text: &str) -> String {
 
 #[test]
 fn submodules_are_listed_at_no_other_place_and_under_no_name_that_is_one() {
-    let host = Host::new();
-    let directory = host.path("");
-    let directory = directory.to_str().unwrap().trim_end_matches('/');
-    let (path, private) = beside_a_secret(&host);
-    let commit = git(&private, &["rev-parse", "HEAD"]);
-    git(
-        &path,
-        &[
-            "update-index",
-            "--add",
-            "--cacheinfo",
-            &format!("160000,{commit},sub"),
-        ],
-    );
-    std::fs::create_dir(path.join("sub")).unwrap();
-    let mut listed = Vec::new();
-    for spelling in refused(directory) {
+    let mut all = Vec::new();
+    for spelling in refused("DIR") {
         // A slash at the end is one of git's own.
-        let is_path = !spelling.is_empty() && spelling.ends_with('/') && {
-            let stem = &spelling[..spelling.len() - 1];
-            !stem.is_empty() && !stem.ends_with(['/', '.'])
-        };
+        let is_path = spelling
+            .strip_suffix('/')
+            .is_some_and(|stem| !stem.is_empty() && !stem.ends_with(['/', '.']));
         if !is_path {
             let value = quoted(&spelling);
-            listed.push(format!("[submodule \"m\"]\n\tpath = {value}\n\turl = x\n"));
+            all.push(format!("[submodule \"m\"]\n\tpath = {value}\n\turl = x\n"));
         }
-        listed.push(format!(
-            "[submodule {}]\n\tpath = sub\n\turl = x\n",
-            quoted(&spelling)
-        ));
+        let name = quoted(&spelling);
+        all.push(format!("[submodule {name}]\n\tpath = sub\n\turl = x\n"));
     }
     for name in BACKSLASHES {
-        listed.push(format!(
-            "[submodule {}]\n\tpath = sub\n\turl = x\n",
-            quoted(name)
-        ));
+        let name = quoted(name);
+        all.push(format!("[submodule {name}]\n\tpath = sub\n\turl = x\n"));
     }
-    let all: Vec<(usize, String)> = listed.into_iter().enumerate().collect();
-    let mut modes = [Copy::Clean, DIRTY, ALL].into_iter().cycle();
-    for (number, content) in all {
-        write(&path, ".gitmodules", &content);
-        // By what does not look into it.
-        git(&path, &["update-index", "--add", ".gitmodules"]);
-        let tree = git(&path, &["write-tree"]);
-        let commit = git(&path, &["commit-tree", "-m", "hostile", &tree]);
-        git(&path, &["update-ref", "HEAD", &commit]);
-        let mode = modes.next().unwrap();
-        let shown = format!("{number} {mode:?} {}", content.escape_debug());
-        match open(request(&path, mode)) {
-            Err(error @ (GitError::BadPath { .. } | GitError::NotUnderstood { .. })) => {
-                assert!(!steers(&error.to_string()), "{shown}: {error:?}");
+    let all: Vec<(usize, String)> = all.into_iter().enumerate().collect();
+    each(&all, |host, some| {
+        let directory = host.path("");
+        let directory = directory.to_str().unwrap().trim_end_matches('/');
+        let (path, private) = beside_a_secret(host);
+        let commit = git(&private, &["rev-parse", "HEAD"]);
+        write(&path, ".gitmodules", "");
+        let info = format!("160000,{commit},sub");
+        git(
+            &path,
+            &["update-index", "--add", "--cacheinfo", &info, ".gitmodules"],
+        );
+        std::fs::create_dir(path.join("sub")).unwrap();
+        for (number, content) in some {
+            let content = content.replace("DIR", directory);
+            write(&path, ".gitmodules", &content);
+            let git_dir = path.join(".git");
+            let blob = object(&git_dir, "blob", content.as_bytes());
+            let entries = [
+                ("100644", b".gitmodules".as_slice(), &*blob),
+                ("160000", b"sub", &*commit),
+            ];
+            branch_of(&git_dir, "main", &tree_of(&git_dir, &entries));
+            let mode = [Copy::Clean, DIRTY, ALL][number % 3];
+            let shown = format!("{number} {mode:?} {}", content.escape_debug());
+            match open(request(&path, mode)) {
+                Err(error @ (GitError::BadPath { .. } | GitError::NotUnderstood { .. })) => {
+                    assert!(!steers(&error.to_string()), "{shown}: {error:?}");
+                }
+                Err(error) => panic!("{shown}: {error}"),
+                Ok(_) => panic!("{shown} is copied"),
             }
-            Err(error) => panic!("{shown}: {error}"),
-            Ok(_) => panic!("{shown} is copied"),
         }
-    }
+    });
 }
 
 #[test]

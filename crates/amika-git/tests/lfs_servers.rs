@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use amika_git::{Repository, Request};
+use amika_host::machine::Machine;
 
 use crate::forge::Forge;
 use crate::support::*;
@@ -26,7 +27,13 @@ fn with_content(host: &Host, name: &str, server: Option<&str>) {
 
 /// As a command opens it, before anybody was asked anything.
 fn opened(request: Request) -> Repository {
-    block_on(amika_git::open(request, Path::new("/"), &|_| {})).expect("opens")
+    block_on(amika_git::open(
+        &Machine::of_process(),
+        request,
+        Path::new("/"),
+        &|_| {},
+    ))
+    .expect("opens")
 }
 
 fn with_lfs(repository: Repository, trusted: bool) -> Copied {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use amika_git::{self as git, Copy, GitError, Owner, Repository, Request};
+use amika_host::machine::Machine;
 use sha2::{Digest as _, Sha256};
 
 pub(crate) const DIRTY: Copy = Copy::Dirty {
@@ -191,7 +192,7 @@ fn runtime() -> tokio::runtime::Runtime {
 
 pub(crate) fn open(request: Request) -> Result<Repository, GitError> {
     runtime().block_on(async {
-        let opened = git::open(request, Path::new("/"), &|_| {}).await?;
+        let opened = git::open(&Machine::of_process(), request, Path::new("/"), &|_| {}).await?;
         opened.with_lfs(true, &|_| {}).await
     })
 }

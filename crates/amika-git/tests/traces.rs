@@ -32,8 +32,11 @@ pub(crate) fn as_git(test: &str, script: &str) -> Option<PathBuf> {
     let directory = tempfile::tempdir().expect("temporary directory");
     let real = Command::new("sh").args(["-c", "command -v git"]).output();
     let real = String::from_utf8(real.expect("runs").stdout).expect("text");
-    let script = format!("#!/bin/sh\n{}", script.replace("REAL", real.trim()));
     let (bin, logs) = (directory.path().join("bin"), directory.path().join("logs"));
+    // Not by the environment: a git may have none of this process's.
+    let script = script.replace("REAL", real.trim());
+    let script = script.replace(&format!("${LOGS}"), logs.to_str().expect("text"));
+    let script = format!("#!/bin/sh\n{script}");
     std::fs::create_dir(&bin).expect("directory");
     std::fs::create_dir(&logs).expect("directory");
     std::fs::write(bin.join("git"), script).expect("file");
@@ -110,12 +113,16 @@ pub(crate) fn is_blind(what: &str, calls: &[Call], own: &Path, programs: &[&str]
         }
         let is_of_a_repository = path.starts_with(own) || !path.starts_with('/');
         let mut parts = path.split('/').rev().skip(1);
-        let is_in_a_git_directory =
-            path.ends_with(".git") || parts.any(|part| part.ends_with(".git"));
+        let is_in_a_git_directory = is_git_directory(path) || parts.any(is_git_directory);
         let is_told = opens.iter().any(|end| path.ends_with(end));
         assert!(
             !(is_of_a_repository && is_in_a_git_directory) || is_told,
             "{what}: opens {path}: {of}"
         );
     }
+}
+
+/// Whether a path is one by its name: git looks at it byte by byte.
+fn is_git_directory(path: &str) -> bool {
+    path.as_bytes().ends_with(b".git")
 }

@@ -3,6 +3,9 @@
 //! Nothing here knows an engine, a terminal or an exit code.
 
 pub mod archive;
+pub mod clock;
+mod directories;
+pub mod machine;
 pub mod path;
 pub mod port_probe;
 pub mod private_file;

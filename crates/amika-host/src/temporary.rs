@@ -32,38 +32,38 @@ impl fmt::Display for Unusable {
 /// All that were tried. One that is only full is the last: what is to be kept is large, and the user chose it.
 pub fn make<T>(
     named: &Path,
-    mut make: impl FnMut(&Path) -> io::Result<T>,
+    mut attempt: impl FnMut(&Path) -> io::Result<T>,
 ) -> Result<(T, Option<Unusable>), Vec<Unusable>> {
-    let mut unusable = Vec::new();
-    let usual = USUAL.map(Path::new).into_iter();
-    for path in std::iter::once(named).chain(usual.filter(|usual| *usual != named)) {
-        let result = if path.is_absolute() {
-            make(path)
+    let mut tried = Vec::new();
+    let others = USUAL.map(Path::new).into_iter();
+    for path in std::iter::once(named).chain(others.filter(|other| *other != named)) {
+        let made = if path.is_absolute() {
+            attempt(path)
         } else {
             // It would be another one for each program, and maybe a repository's.
             Err(io::Error::other("it is not an absolute path"))
         };
-        match result {
-            Ok(result) => return Ok((result, unusable.into_iter().next())),
+        match made {
+            Ok(made) => return Ok((made, tried.into_iter().next())),
             Err(why) => {
                 let is_full = matches!(
                     why.kind(),
                     ErrorKind::StorageFull | ErrorKind::QuotaExceeded
                 );
                 let path = path.to_owned();
-                unusable.push(Unusable { path, why });
+                tried.push(Unusable { path, why });
                 if is_full {
                     break;
                 }
             }
         }
     }
-    Err(unusable)
+    Err(tried)
 }
 
 /// The directory that is named, or the first usual one in which this user may make files; the one that is
-/// named where there is none.
-pub fn directory(named: &Path) -> PathBuf {
+/// named where there is none. Says too why it is not the one that is named.
+pub fn directory(named: &Path) -> (PathBuf, Option<Unusable>) {
     let look = |path: &Path| {
         let is_directory = path.metadata()?.is_dir();
         rustix::fs::access(path, Access::WRITE_OK | Access::EXEC_OK)?;
@@ -73,7 +73,7 @@ pub fn directory(named: &Path) -> PathBuf {
             Err(ErrorKind::NotADirectory.into())
         }
     };
-    make(named, look).map_or_else(|_| named.to_owned(), |(path, _)| path)
+    make(named, look).unwrap_or_else(|_| (named.to_owned(), None))
 }
 
 #[cfg(test)]
@@ -89,7 +89,7 @@ mod tests {
         let make_in = |named: &Path| make(named, |path| tempfile::tempdir_in(path)).unwrap();
         let (made, unusable) = make_in(own.path());
         assert!(made.path().starts_with(own.path()) && unusable.is_none());
-        assert_eq!(directory(own.path()), own.path());
+        assert_eq!(directory(own.path()).0, own.path());
         for named in [
             Path::new("/nonexistent/x"),
             &file,
@@ -101,7 +101,9 @@ mod tests {
             assert_eq!(unusable.unwrap().path, named);
         }
         for named in [Path::new("/nonexistent/x"), &file, Path::new("")] {
-            assert_eq!(directory(named), Path::new("/tmp"));
+            let (directory, unusable) = directory(named);
+            assert_eq!(directory, Path::new("/tmp"));
+            assert_eq!(unusable.unwrap().path, named);
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod frame;
 mod stream;
+pub mod terminal;
 
 pub use frame::{read_frame, write_frame};
 pub use stream::carry;

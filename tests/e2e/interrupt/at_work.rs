@@ -120,7 +120,10 @@ fn people_who_end_what_they_follow_are_told_nothing() {
         let output = interrupt(running);
         // Setup's gate has a word in the container's log.
         let of_amikad = |line: &str| line.starts_with("amikad: ");
-        assert!(output.stderr_text().lines().all(of_amikad), "{output:?}");
+        // Of an engine that many use, some events of that minute may be forgotten.
+        let of_engine = |line: &str| line.contains("the engine has forgotten what happened before");
+        let is_expected = |line: &str| of_amikad(line) || of_engine(line);
+        assert!(output.stderr_text().lines().all(is_expected), "{output:?}");
     }
     // What has an end did not come to it.
     let waiting = sandbox.verb("wait", &["--for", "stopped"]).start();

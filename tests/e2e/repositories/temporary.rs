@@ -66,9 +66,9 @@ fn where_no_directory_is_for_temporary_files_that_is_the_error() {
         7,
         &[
             "no temporary directory can be made",
-            "/nope: No such file or directory",
-            "/tmp: Read-only file system",
-            "/var/tmp: Read-only file system",
+            "/nope: no such file or directory",
+            "/tmp: read-only file system",
+            "/var/tmp: read-only file system",
             "set TMPDIR to a directory that is there",
         ],
     );

@@ -154,6 +154,11 @@ impl Running {
         self
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What the kernel knows of it, such as its memory, as `/proc/PID/status` has it.
     pub(crate) fn proc_status(&self, field: &str) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;

@@ -1,5 +1,5 @@
-//! A socket before the engine's: it notes what is asked, and can hold a request, or what comes after so
-//! many bytes, until it is told to let go. So a test says "while the container is being made" without guessing at times.
+//! A socket before the engine's: it notes what is asked, puts other words in the place of some, and can hold a request, or
+//! what comes after so many bytes, until it is told to let go. So a test says "while the container is being made" without guessing at times.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -30,6 +30,8 @@ struct State {
     held: bool,
     /// What stands for what on the way to the engine.
     replace: Option<(Vec<u8>, Vec<u8>)>,
+    /// The same on the way back.
+    answers: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl EngineProxy {
@@ -49,14 +51,18 @@ impl EngineProxy {
                     return;
                 };
                 let answers = (engine.try_clone().unwrap(), client.try_clone().unwrap());
-                let shared = Arc::clone(&accepting);
+                let (shared, answering) = (Arc::clone(&accepting), Arc::clone(&accepting));
                 std::thread::spawn(move || {
                     pass(client, engine, |chunk| {
                         shared.put_other_words(chunk);
                         shared.see(chunk);
                     });
                 });
-                std::thread::spawn(move || pass(answers.0, answers.1, |_| {}));
+                std::thread::spawn(move || {
+                    pass(answers.0, answers.1, |chunk| {
+                        answering.answer_otherwise(chunk);
+                    });
+                });
             }
         });
         Self { socket, shared }
@@ -83,6 +89,14 @@ impl EngineProxy {
     pub(crate) fn replace(&self, word: &str, by: &str) -> &Self {
         assert_eq!(word.len(), by.len());
         self.shared.state.lock().unwrap().replace = Some((word.into(), by.into()));
+        self
+    }
+
+    /// Puts a text in the place of another one of the same length in whatever the engine answers from now on.
+    pub(crate) fn answers(&self, text: &str, by: &str) -> &Self {
+        assert_eq!(text.len(), by.len());
+        let mut state = self.shared.state.lock().unwrap();
+        state.answers.push((text.into(), by.into()));
         self
     }
 
@@ -148,13 +162,15 @@ impl Shared {
             return;
         }
         let state = self.state.lock().unwrap();
-        let Some((word, by)) = &state.replace else {
-            return;
-        };
-        for at in 0..chunk.len().saturating_sub(word.len() - 1) {
-            if chunk[at..].starts_with(word) {
-                chunk[at..at + by.len()].copy_from_slice(by);
-            }
+        if let Some((word, by)) = &state.replace {
+            put(chunk, word, by);
+        }
+    }
+
+    /// What is told of containers is read in one piece, as long as there are few.
+    fn answer_otherwise(&self, chunk: &mut [u8]) {
+        for (word, by) in &self.state.lock().unwrap().answers {
+            put(chunk, word, by);
         }
     }
 
@@ -171,6 +187,14 @@ impl Shared {
             while state.held {
                 state = self.changed.wait(state).unwrap();
             }
+        }
+    }
+}
+
+fn put(chunk: &mut [u8], word: &[u8], by: &[u8]) {
+    for at in 0..chunk.len().saturating_sub(word.len() - 1) {
+        if chunk[at..].starts_with(word) {
+            chunk[at..at + by.len()].copy_from_slice(by);
         }
     }
 }

@@ -126,6 +126,11 @@ impl Terminal {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// Whether the program has ended by now.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits until the program ended; returns its exit code.
     pub(crate) fn wait(&mut self) -> i32 {
         let begun = Instant::now();

@@ -8,14 +8,13 @@ use amika_core::untrusted::Untrusted;
 use super::file::File;
 use crate::App;
 use crate::args::config::CheckArgs;
-use crate::error::{CommandError, ExitCode, Result};
-use crate::output::Table;
+use crate::error::{Error, Kind, Result};
+use crate::output::{Page, Table};
 
 /// Says what the configuration means; the exit code tells whether all of it applies.
 pub(super) fn run(args: &CheckArgs, app: &App) -> Result<u8> {
     let cwd = std::env::current_dir().map_err(|error| {
-        CommandError::new(ExitCode::Failure, "the current directory cannot be read")
-            .caused_by(&error)
+        Error::new(Kind::Failure, "the current directory cannot be read").caused_by(&error)
     })?;
     let file = File::find(args.path.as_deref(), &cwd)?;
     let bytes = file.read()?;
@@ -46,7 +45,7 @@ pub(super) fn run(args: &CheckArgs, app: &App) -> Result<u8> {
     Ok(if report.valid {
         0
     } else {
-        ExitCode::Usage as u8
+        crate::output::exit_code(Kind::Invalid)
     })
 }
 
@@ -54,7 +53,7 @@ fn write_text(
     path: &str,
     report: &Report,
     refused: bool,
-    out: &mut dyn std::io::Write,
+    out: &mut Page<'_>,
 ) -> std::io::Result<()> {
     let verdict = match (report.valid, refused) {
         (true, _) => "valid",

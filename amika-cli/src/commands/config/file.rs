@@ -8,9 +8,9 @@ use amika_core::config::{self, Located};
 use amika_core::diagnostic::{Diagnostic, Severity};
 
 use crate::create::SCRIPT_OUTSIDE;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::host_path;
-use crate::output::shell_path;
+use amika_core::text::shell_path;
 use amika_git::{self as git, GitError};
 use amika_host::regular_file::{self, Links};
 
@@ -28,7 +28,7 @@ impl File {
     /// a path it is the current directory's repository.
     ///
     /// # Errors
-    /// [`ExitCode::Usage`] when nothing stands at the path.
+    /// [`Kind::Invalid`] when nothing stands at the path.
     pub(super) fn find(path: Option<&Path>, cwd: &Path) -> Result<Self> {
         let Some(given) = path else {
             let root = repository(cwd).unwrap_or(cwd);
@@ -41,7 +41,7 @@ impl File {
             return Ok(Self { path, root });
         }
         let missing =
-            |error: &std::io::Error| host_path::unreadable(ExitCode::Usage, "", &path, error);
+            |error: &std::io::Error| host_path::unreadable(Kind::Invalid, "", &path, error);
         let meta = std::fs::metadata(&path).map_err(|error| missing(&error))?;
         if meta.is_dir() {
             if path.join(config::PATH).exists() {
@@ -69,12 +69,12 @@ impl File {
     /// its place.
     ///
     /// # Errors
-    /// [`ExitCode::Usage`] when it is not there, cannot be read, or leads out of its repository, which
+    /// [`Kind::Invalid`] when it is not there, cannot be read, or leads out of its repository, which
     /// may be somebody else's.
     pub(super) fn read(&self) -> Result<Vec<u8>> {
         let failed = || {
-            CommandError::new(
-                ExitCode::Usage,
+            Error::new(
+                Kind::Invalid,
                 format!("{} cannot be read", self.path.display()),
             )
         };
@@ -82,7 +82,7 @@ impl File {
             && self.path == root.join(config::PATH)
             && let Err(error) = git::entry_beneath(root, config::PATH)
         {
-            return Err(crate::git_error::of_configuration(error));
+            return Err(amika_sandbox::git_error::of_configuration(error));
         }
         read_regular(&self.path).map_err(|error| {
             let failed = failed().caused_by(&error);

@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use crate::App;
 use crate::args::config::{GetArgs, Key, SetArgs, UnsetArgs};
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
+use crate::output::Page;
 use crate::user_config::{self, Change};
 
 /// The word for a setting that is not set, and may have another value for each source.
@@ -75,20 +76,20 @@ pub(super) fn get(args: &GetArgs, app: &App) -> Result<u8> {
 pub(super) async fn set(args: &SetArgs, app: &App) -> Result<u8> {
     let only_one = |values: &[String]| match values {
         [value] => Ok(value.clone()),
-        _ => Err(CommandError::new(
-            ExitCode::Usage,
+        _ => Err(Error::new(
+            Kind::Invalid,
             format!("{} takes one value, not {}", args.key, values.len()),
         )),
     };
     match args.key {
         // What `get` prints is taken back.
         Key::Trust if args.values == [DEFAULT] => {
-            user_config::change(Change::Trust(None)).await?;
+            user_config::change(&app.machine, Change::Trust(None)).await?;
         }
         Key::Trust => {
             let trust: Trust = only_one(&args.values)?.parse().map_err(usage)?;
-            user_config::change(Change::Trust(Some(trust))).await?;
-            let environment = user_config::trust_of_environment()?;
+            user_config::change(&app.machine, Change::Trust(Some(trust))).await?;
+            let environment = user_config::trust_of_environment(&app.machine)?;
             if let Some(other) = environment.filter(|other| *other != trust) {
                 let variable = user_config::TRUST;
                 app.out.warn(&format!(
@@ -102,7 +103,7 @@ pub(super) async fn set(args: &SetArgs, app: &App) -> Result<u8> {
                 .iter()
                 .map(|value| entry(value))
                 .collect::<Result<_>>()?;
-            user_config::change(Change::Trusted(Some(&entries))).await?;
+            user_config::change(&app.machine, Change::Trusted(Some(&entries))).await?;
         }
     }
     told(args.key, app)
@@ -113,7 +114,7 @@ pub(super) async fn unset(args: &UnsetArgs, app: &App) -> Result<u8> {
         Key::Trust => Change::Trust(None),
         Key::Trusted => Change::Trusted(None),
     };
-    user_config::change(change).await?;
+    user_config::change(&app.machine, change).await?;
     told(args.key, app)
 }
 
@@ -125,11 +126,11 @@ fn told(key: Key, app: &App) -> Result<u8> {
 }
 
 fn look(key: Option<Key>, app: &App) -> Result<SettingsView> {
-    let config = user_config::read(&app.out)?;
-    let environment = user_config::trust_of_environment()?;
+    let config = user_config::read(&app.machine, &app.out)?;
+    let environment = user_config::trust_of_environment(&app.machine)?;
     let keys = key.map_or_else(|| Key::ALL.to_vec(), |key| vec![key]);
     Ok(SettingsView {
-        file: user_config::path().display().to_string(),
+        file: user_config::path(&app.machine).display().to_string(),
         settings: keys
             .into_iter()
             .map(|key| SettingView::of(key, &config, environment))
@@ -147,8 +148,8 @@ fn entry(value: &str) -> Result<Trusted> {
     let path = amika_host::path::clean(path);
     let path = path.canonicalize().unwrap_or(path);
     let Some(path) = path.to_str() else {
-        return Err(CommandError::new(
-            ExitCode::Usage,
+        return Err(Error::new(
+            Kind::Invalid,
             format!(
                 "{}: the list takes only paths that are UTF-8",
                 path.display()
@@ -161,8 +162,8 @@ fn entry(value: &str) -> Result<Trusted> {
     })
 }
 
-fn usage(error: impl std::error::Error) -> CommandError {
-    CommandError::new(ExitCode::Usage, error.to_string())
+fn usage(error: impl std::error::Error) -> Error {
+    Error::new(Kind::Invalid, error.to_string())
 }
 
 impl SettingView {
@@ -205,7 +206,7 @@ impl SettingView {
 
 impl SettingsView {
     /// Writes the values of one setting, or of each with its name and who says so.
-    fn write(&self, alone: bool, out: &mut dyn std::io::Write) -> std::io::Result<()> {
+    fn write(&self, alone: bool, out: &mut Page<'_>) -> std::io::Result<()> {
         for setting in &self.settings {
             let origin = match setting.origin {
                 OriginView::Default => " (default)",

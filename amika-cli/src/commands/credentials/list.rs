@@ -27,7 +27,7 @@ pub(super) struct FileView {
 
 pub(super) fn run(args: &ListArgs, app: &App) -> Result<()> {
     let selection = super::selection(args.credentials.as_deref(), Selection::all)?;
-    let home = crate::host::home_dir();
+    let home = app.machine.home_dir();
     let plan = create::find_credentials(&home, &selection, &[]);
     let mut views = Vec::new();
     for file in FILES

@@ -10,8 +10,8 @@ use amika_core::credential::Selection;
 use super::schema::{Output, document, either};
 use crate::App;
 use crate::args::credentials::Command;
-use crate::error::{CommandError, ExitCode, Result};
-use crate::sandbox::looked_at_again;
+use crate::engine::looked_at_again;
+use crate::error::{Error, Kind, Result};
 
 /// What the verbs print with `-o json`.
 pub(super) fn outputs() -> Vec<(&'static str, Output)> {
@@ -34,7 +34,7 @@ pub(super) async fn run(command: Command, app: &App) -> Result<()> {
         Command::Pull(args) => Some(args.name.clone()),
     };
     match (dispatch(command, app).await, name) {
-        (Err(error), Some(name)) => Err(looked_at_again(error, &[&name]).await),
+        (Err(error), Some(name)) => Err(looked_at_again(&app.user, error, &[&name]).await),
         (result, _) => result,
     }
 }
@@ -53,9 +53,8 @@ fn selection(flag: Option<&str>, default: impl FnOnce() -> Selection) -> Result<
     flag.map_or_else(
         || Ok(default()),
         |text| {
-            text.parse().map_err(|error| {
-                CommandError::new(ExitCode::Usage, format!("--credentials: {error}"))
-            })
+            text.parse()
+                .map_err(|error| Error::new(Kind::Invalid, format!("--credentials: {error}")))
         },
     )
 }

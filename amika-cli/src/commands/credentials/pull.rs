@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::App;
 use crate::args::credentials::PullArgs;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::sandbox::Sandbox;
 use crate::sign_ins::{self, Pair, Side};
 use amika_host::private_file;
@@ -38,9 +38,9 @@ struct Left {
 
 pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
     let selection = super::selection(args.credentials.as_deref(), Selection::all)?;
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     let sandbox = Sandbox::find_made(&engine, &args.name).await?;
-    let home = crate::host::home_dir();
+    let home = app.machine.home_dir();
     let pairs = sign_ins::read_both(&engine, &sandbox, &home).await?;
     let mut taking = sign_ins::taking(&pairs, args.force);
     let chosen: Vec<&Pair> = pairs
@@ -75,7 +75,7 @@ pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
                     done.left.push(Left { path, reason });
                 }
                 replace(&home.join(path), pair, &content).map_err(|error| {
-                    CommandError::new(ExitCode::Failure, format!("~/{path} cannot be replaced"))
+                    Error::new(Kind::Failure, format!("~/{path} cannot be replaced"))
                         .caused_by(&error)
                 })?;
                 done.taken.push(path);

@@ -10,11 +10,10 @@ use serde::Serialize;
 use crate::App;
 use crate::args::credentials::RefreshArgs;
 use crate::create::{self, Upload};
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::sandbox::Sandbox;
+use crate::sandboxes::Sandboxes;
 use crate::sign_ins::{self, Added, Pair};
-use crate::trust::RecordKey;
-use amika_engine::Engine;
 
 /// What `refresh` did.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -26,10 +25,10 @@ pub(super) struct Refreshed {
 }
 
 pub(super) async fn run(args: &RefreshArgs, app: &App) -> Result<()> {
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     let sandbox = Sandbox::find_made(&engine, &args.name).await?;
     let name = sandbox.name.clone();
-    let is_foreign = !sandbox.trust()?.follows_host_paths();
+    let is_foreign = !sandbox.trust(&engine)?.follows_host_paths();
     // What the sandbox and its labels say is no reason to copy a sign-in that it was never given.
     let given = sign_ins::agents_given(&engine, &sandbox).await?;
     if args.credentials.is_none() {
@@ -49,7 +48,7 @@ pub(super) async fn run(args: &RefreshArgs, app: &App) -> Result<()> {
     let selection = super::selection(args.credentials.as_deref(), || {
         Selection::of(given.iter().copied())
     })?;
-    let home = crate::host::home_dir();
+    let home = app.machine.home_dir();
     let found = create::find_credentials(&home, &selection, &[]);
     let pairs = sign_ins::read_both(&engine, &sandbox, &home).await?;
     let pair = |file| pairs.iter().find(|pair| pair.file == file);
@@ -67,8 +66,8 @@ pub(super) async fn run(args: &RefreshArgs, app: &App) -> Result<()> {
         let spent = would_lose
             .iter()
             .any(|pair| pair.tokens().is_some_and(|tokens| tokens.differ));
-        return Err(CommandError::new(
-            ExitCode::Conflict,
+        return Err(Error::new(
+            Kind::Conflict,
             format!(
                 "sandbox \"{name}\" has newer sign-ins: {}",
                 paths.join(", ")
@@ -101,7 +100,7 @@ pub(super) async fn run(args: &RefreshArgs, app: &App) -> Result<()> {
     sign_ins::warn_of_other_copies(&engine, &name, &taken.renewing, &app.out).await?;
     let owner = owner(&engine, &sandbox).await?;
     let archive = taken.upload.archive(owner).map_err(|error| {
-        CommandError::new(ExitCode::Failure, "the sign-ins cannot be packed").caused_by(&error)
+        Error::new(Kind::Failure, "the sign-ins cannot be packed").caused_by(&error)
     })?;
     engine
         .put_archive(&sandbox.container.id, path::HOME, archive)
@@ -110,14 +109,10 @@ pub(super) async fn run(args: &RefreshArgs, app: &App) -> Result<()> {
         .filter(|agent| is_foreign || !sandbox.record.credentials.contains(agent))
         .collect();
     if !added.is_empty() {
-        let note = Added::sign(added, &sandbox.record.id, &RecordKey::load()?);
+        let note = Added::sign(added, &sandbox.record.id, &engine.record_key()?);
         let note = Upload::added_credentials(&note);
         let archive = note.archive(owner).map_err(|error| {
-            CommandError::new(
-                ExitCode::Failure,
-                "the note of the sign-ins cannot be packed",
-            )
-            .caused_by(&error)
+            Error::new(Kind::Failure, "the note of the sign-ins cannot be packed").caused_by(&error)
         })?;
         engine
             .put_archive(&sandbox.container.id, note.at, archive)
@@ -136,9 +131,9 @@ pub(super) async fn run(args: &RefreshArgs, app: &App) -> Result<()> {
 }
 
 /// The error where only the sandbox itself says which sign-ins it was given.
-fn unproven_error(sandbox: &str, agents: &BTreeSet<Agent>, is_foreign: bool) -> CommandError {
-    let error = CommandError::new(
-        ExitCode::Conflict,
+fn unproven_error(sandbox: &str, agents: &BTreeSet<Agent>, is_foreign: bool) -> Error {
+    let error = Error::new(
+        Kind::Conflict,
         format!(
             "which sign-ins sandbox \"{sandbox}\" was given is not signed with your key: nothing was copied"
         ),
@@ -179,8 +174,8 @@ fn way_on(name: &str, would_lose: &[&Pair], pairs: &[Pair]) -> String {
 }
 
 /// The error where this machine has no sign-in of the agents that are meant; `has` are those it has one of.
-fn no_sign_in(sandbox: &str, has: &BTreeSet<Agent>) -> CommandError {
-    let error = CommandError::new(ExitCode::NotFound, "there is no sign-in to copy")
+fn no_sign_in(sandbox: &str, has: &BTreeSet<Agent>) -> Error {
+    let error = Error::new(Kind::NotFound, "there is no sign-in to copy")
         .hint("`amika credentials list` shows what is looked for");
     if has.is_empty() {
         return error;
@@ -194,7 +189,7 @@ fn no_sign_in(sandbox: &str, has: &BTreeSet<Agent>) -> CommandError {
 
 /// User and group of the agent, by the sandbox's own files: it may have taken on other numbers than
 /// the image's.
-async fn owner(engine: &Engine, sandbox: &Sandbox) -> Result<(u32, u32)> {
+async fn owner(engine: &Sandboxes, sandbox: &Sandbox) -> Result<(u32, u32)> {
     const LIMIT: usize = 1024 * 1024;
     let user = sandbox.record.user.as_deref().unwrap_or("0");
     let mut texts = Vec::new();
@@ -206,8 +201,8 @@ async fn owner(engine: &Engine, sandbox: &Sandbox) -> Result<(u32, u32)> {
         texts.push(String::from_utf8_lossy(&content).into_owned());
     }
     create::find_owner(user, &texts[0], &texts[1]).ok_or_else(|| {
-        CommandError::new(
-            ExitCode::Failure,
+        Error::new(
+            Kind::Failure,
             format!("the sandbox's /etc/passwd does not know its user \"{user}\""),
         )
     })

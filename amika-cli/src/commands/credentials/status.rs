@@ -3,20 +3,17 @@
 use std::collections::BTreeSet;
 
 use amika_core::credential::{Agent, Newer, SignIn, Taken, Taking, Untaken};
-use futures_util::{StreamExt as _, stream};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::App;
 use crate::args::credentials::StatusArgs;
-use crate::error::{ExitCode, Result};
+use crate::engine::looked_at_again;
+use crate::error::{Kind, Result};
 use crate::output::Table;
-use crate::sandbox::{self, Sandbox, looked_at_again};
+use crate::sandbox::{self, Sandbox};
+use crate::sandboxes::Sandboxes;
 use crate::sign_ins::{self, Pair, Side};
-use amika_engine::Engine;
-
-/// How many sandboxes are looked into at once.
-const AT_ONCE: usize = 16;
 
 /// A file on this machine and in a sandbox.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -124,16 +121,16 @@ pub(super) struct SandboxView {
 }
 
 pub(super) async fn run(args: &StatusArgs, app: &App) -> Result<()> {
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     match &args.name {
         Some(name) => one(&engine, name, app).await,
         None => all(&engine, app).await,
     }
 }
 
-async fn one(engine: &Engine, name: &str, app: &App) -> Result<()> {
+async fn one(engine: &Sandboxes, name: &str, app: &App) -> Result<()> {
     let sandbox = Sandbox::find_whole(engine, name).await?;
-    let pairs = sign_ins::read_both(engine, &sandbox, &crate::host::home_dir()).await?;
+    let pairs = sign_ins::read_both(engine, &sandbox, &app.machine.home_dir()).await?;
     let taking = sign_ins::taking(&pairs, false);
     let views: Vec<PairView> = pairs.iter().map(|pair| view(pair, &taking)).collect();
     app.out.result(&views, |out| {
@@ -156,8 +153,8 @@ async fn one(engine: &Engine, name: &str, app: &App) -> Result<()> {
 }
 
 /// All sandboxes whose files can be read, with a line for each.
-async fn all(engine: &Engine, app: &App) -> Result<()> {
-    let home = crate::host::home_dir();
+async fn all(engine: &Sandboxes, app: &App) -> Result<()> {
+    let home = app.machine.home_dir();
     let home = home.as_path();
     let list = sandbox::list(engine).await?;
     let looks = list.into_iter().map(|(container, _)| async move {
@@ -168,20 +165,19 @@ async fn all(engine: &Engine, app: &App) -> Result<()> {
         match read.await {
             Ok(pairs) => (container.name, Ok(pairs)),
             Err(error) => {
-                let error = looked_at_again(error, &[&container.name]).await;
+                let error = looked_at_again(&app.user, error, &[&container.name]).await;
                 (container.name, Err(error))
             }
         }
     });
-    let read: Vec<(String, Result<Vec<Pair>>)> =
-        stream::iter(looks).buffered(AT_ONCE).collect().await;
+    let read: Vec<(String, Result<Vec<Pair>>)> = crate::fan_out::in_order(looks).await;
     let mut found = Vec::new();
     for (name, pairs) in read {
         match pairs {
             Ok(pairs) => found.push((name, pairs)),
             // It was deleted meanwhile: then it has no sign-in.
-            Err(error) if error.code == ExitCode::NotFound => {}
-            Err(error) if error.code == ExitCode::Engine => return Err(error),
+            Err(error) if error.kind == Kind::NotFound => {}
+            Err(error) if error.kind == Kind::EngineUnreachable => return Err(error),
             Err(error) => app.out.warn(&format!(
                 "sandbox \"{name}\" is left out: {}",
                 error.message

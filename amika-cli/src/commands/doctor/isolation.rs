@@ -4,7 +4,8 @@ use super::Outcome;
 use super::version::Version;
 use crate::error::Result;
 use crate::networks;
-use amika_engine::{Engine, SystemFacts};
+use crate::sandboxes::Sandboxes;
+use amika_engine::SystemFacts;
 
 /// Whether bridged packets pass iptables, without which containers of one bridge reach each other.
 const BRIDGE_FILTER: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
@@ -105,7 +106,7 @@ pub(super) struct Finding {
 ///
 /// # Errors
 /// Those of the engine.
-pub(super) async fn look(engine: &Engine, system: &SystemFacts) -> Result<Vec<Finding>> {
+pub(super) async fn look(engine: &Sandboxes, system: &SystemFacts) -> Result<Vec<Finding>> {
     let is_told = |version: &String| Version::parse(version).is_some();
     let runc = match Some(system.runc.clone()).filter(is_told) {
         Some(version) => Some(version),

@@ -3,12 +3,13 @@
 use super::{Outcome, Report};
 use crate::error::Result;
 use crate::sandbox;
+use crate::sandboxes::Sandboxes;
 use crate::{create, setid};
-use amika_engine::{Engine, SystemFacts};
+use amika_engine::SystemFacts;
 
 /// Says what root of a sandbox may leave in its `rw` mounts, where it is root here.
 pub(super) async fn check_root(
-    engine: &Engine,
+    engine: &Sandboxes,
     system: &SystemFacts,
     report: &mut Report,
 ) -> Result<()> {
@@ -41,7 +42,7 @@ fn told(is_local: bool, filter: &create::Filter) -> Option<(Outcome, String)> {
 }
 
 /// Looks for set-user-id programs that sandboxes made in their `rw` mounts.
-pub(super) async fn check_programs(engine: &Engine, report: &mut Report) -> Result<()> {
+pub(super) async fn check_programs(engine: &Sandboxes, report: &mut Report) -> Result<()> {
     const NAME: &str = "rw mounts";
     if !engine.is_local() {
         return Ok(());
@@ -49,7 +50,7 @@ pub(super) async fn check_programs(engine: &Engine, report: &mut Report) -> Resu
     let mut is_whole = true;
     let mut found = Vec::new();
     for (container, reading) in sandbox::list_all(engine).await? {
-        if !crate::may_tidy(&container.labels) {
+        if !engine.may_tidy(&container.labels) {
             continue;
         }
         // One that goes meanwhile is told of elsewhere.

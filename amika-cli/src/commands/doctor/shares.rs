@@ -1,19 +1,15 @@
 //! What sandboxes share although each has limits of its own: the engine's memory, and the kernel's quotas of a user.
 
-use futures_util::{StreamExt as _, stream};
-
 use super::{Outcome, Report};
 use crate::error::Result;
-use crate::output::human_size;
 use crate::sandbox;
-use amika_engine::{ContainerState, Engine, SystemFacts};
-
-/// Sandboxes that are asked for their limits at the same time.
-const AT_ONCE: usize = 8;
+use crate::sandboxes::Sandboxes;
+use amika_core::text::human_memory;
+use amika_engine::{ContainerState, SystemFacts};
 
 /// Adds the limits on memory of all that run, and compares them with what there is.
 pub(super) async fn check_memory(
-    engine: &Engine,
+    engine: &Sandboxes,
     system: &SystemFacts,
     report: &mut Report,
 ) -> Result<()> {
@@ -22,16 +18,13 @@ pub(super) async fn check_memory(
         .into_iter()
         .map(|(container, _)| container)
         .filter(|container| container.state == ContainerState::Running);
-    let limits: Vec<Option<u64>> = stream::iter(running)
-        .map(|container| async move {
-            // One that went away meanwhile uses none.
-            let facts = engine.inspect_container(&container.id).await.ok()?;
-            Some(facts.limits.memory_bytes)
-        })
-        .buffer_unordered(AT_ONCE)
-        .filter_map(|found| async move { found })
-        .collect()
-        .await;
+    let asked = running.map(async |container| {
+        // One that went away meanwhile uses none.
+        let facts = engine.inspect_container(&container.id).await.ok()?;
+        Some(facts.limits.memory_bytes)
+    });
+    let limits = crate::fan_out::in_order(asked).await.into_iter();
+    let limits: Vec<Option<u64>> = limits.flatten().collect();
     let (result, message) = told(&limits, system.memory);
     let hint = (result == Outcome::Warning)
         .then_some("`amika sandbox stats` shows what each uses; stop those that you do not need, or make them with a lower `--memory`");
@@ -44,9 +37,9 @@ fn told(limits: &[Option<u64>], engine: i64) -> (Outcome, String) {
     let engine = u64::try_from(engine).unwrap_or_default();
     let sum: u64 = limits.iter().flatten().sum();
     let lifted = limits.iter().filter(|limit| limit.is_none()).count();
-    let has = human_size(engine);
+    let has = human_memory(engine);
     let may = match lifted {
-        0 => human_size(sum),
+        0 => human_memory(sum),
         _ => "all of it".to_owned(),
     };
     match limits.len() {
@@ -91,30 +84,30 @@ mod tests {
 
     #[test]
     fn limits_that_add_up_to_more_than_there_is_are_a_warning() {
-        const GB: u64 = 1_000_000_000;
+        const GB: u64 = 1 << 30;
         for (limits, result, words) in [
             (&[][..], Outcome::Ok, "no sandbox runs"),
-            (&[Some(3 * GB)], Outcome::Ok, "may use 3.0 GB"),
+            (&[Some(3 * GB)], Outcome::Ok, "may use 3 GiB"),
             // One alone leaves the machine what its limit leaves it, and who lifted that was asked.
-            (&[Some(5 * GB)], Outcome::Ok, "may use 5.0 GB"),
+            (&[Some(5 * GB)], Outcome::Ok, "may use 5 GiB"),
             (&[None], Outcome::Ok, "may use all of it"),
             (
                 &[Some(GB), Some(GB)],
                 Outcome::Ok,
-                "2 running sandboxes may use 2.0 GB",
+                "2 running sandboxes may use 2 GiB",
             ),
             (
                 &[Some(3 * GB), Some(3 * GB)],
                 Outcome::Warning,
-                "may use 6.0 GB together; the engine has 4.0 GB",
+                "may use 6 GiB together; the engine has 4 GiB",
             ),
             (
                 &[Some(GB), None],
                 Outcome::Warning,
-                "1 of them may use all of the engine's 4.0 GB",
+                "1 of them may use all of the engine's 4 GiB",
             ),
         ] {
-            let (found, message) = told(limits, 4_000_000_000);
+            let (found, message) = told(limits, 4 << 30);
             assert_eq!(found, result, "{message}");
             assert!(message.contains(words), "{message}");
         }

@@ -8,7 +8,7 @@ use crate::preset::{Request, ensure};
 
 pub(super) async fn run(args: &BuildArgs, app: &App) -> Result<()> {
     let preset = parse_preset(&args.preset)?;
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     let mut steps = app.out.steps();
     let request = Request {
         preset,

@@ -7,9 +7,11 @@ use serde::Serialize;
 use crate::App;
 use crate::amikad::Daemon;
 use crate::error::Result;
-use crate::output::{Table, human_size};
+use crate::output::Table;
 use crate::preset::{LABEL_PRESET, LABEL_RECIPE, Preset};
-use amika_engine::{Engine, ImageSummary};
+use crate::sandboxes::Sandboxes;
+use amika_core::text::human_size;
+use amika_engine::ImageSummary;
 
 /// A preset image.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -30,7 +32,7 @@ pub(super) struct ImageView {
 }
 
 pub(super) async fn run(app: &App) -> Result<()> {
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     let images = views(&engine).await?;
     app.out.result(&images, |out| {
         let mut table = Table::new(["IMAGE", "PRESET", "RECIPE", "SIZE"]);
@@ -61,19 +63,19 @@ fn short(image: &str) -> &str {
 }
 
 /// The preset images on the engine.
-pub(super) async fn views(engine: &Engine) -> Result<Vec<ImageView>> {
+pub(super) async fn views(engine: &Sandboxes) -> Result<Vec<ImageView>> {
     let daemon = Daemon::for_engine(engine).await?;
     let filter = format!("{}={}", key::KIND, Kind::Image);
     let images = engine.list_images(&filter).await?;
     let mut views: Vec<ImageView> = images
         .into_iter()
-        .filter_map(|image| view(image, &daemon))
+        .filter_map(|image| view(engine, image, &daemon))
         .collect();
     views.sort_by(|a, b| (&a.preset, !a.current, &a.image).cmp(&(&b.preset, !b.current, &b.image)));
     Ok(views)
 }
 
-fn view(image: ImageSummary, daemon: &Daemon) -> Option<ImageView> {
+fn view(engine: &Sandboxes, image: ImageSummary, daemon: &Daemon) -> Option<ImageView> {
     // What holds a sandbox's own files was made of a preset, and is none.
     if image.labels.contains_key(key::ID) {
         return None;
@@ -82,7 +84,7 @@ fn view(image: ImageSummary, daemon: &Daemon) -> Option<ImageView> {
     let recipe = image.labels.get(LABEL_RECIPE)?;
     let current = Preset::parse(&preset)
         .is_some_and(|preset| preset.fingerprint(daemon.fingerprint()) == *recipe);
-    let may_go = crate::may_tidy(&image.labels);
+    let may_go = engine.may_tidy(&image.labels);
     Some(ImageView {
         image: image
             .tags

@@ -19,7 +19,7 @@ pub(super) struct Pruned {
 }
 
 pub(super) async fn run(args: &PruneArgs, app: &App) -> Result<()> {
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     let mut pruned = Pruned {
         removed: Vec::new(),
         in_use: Vec::new(),

@@ -11,9 +11,9 @@ use serde::Serialize;
 use crate::App;
 use crate::args::sandbox::AdoptArgs;
 use crate::commands::interruptible;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::sandbox::Sandbox;
-use crate::trust::{RecordKey, Trust};
+use crate::trust::Trust;
 use crate::view;
 
 /// What came of one sandbox.
@@ -122,10 +122,10 @@ pub(super) async fn run(args: &AdoptArgs, app: &App) -> Result<()> {
             names.push(name);
         }
     }
-    let key = RecordKey::load()?;
+    let key = app.user.record_key()?;
     // All are looked at before one is adopted.
     let found: Vec<(Sandbox, Trust)> = interruptible(app, async {
-        let engine = crate::engine::connect().await?;
+        let engine = crate::engine::connect(&app.user).await?;
         let mut found = Vec::new();
         for name in names {
             let sandbox = Sandbox::find_whole(&engine, name).await?;
@@ -190,12 +190,12 @@ async fn confirmed(sandboxes: &[&Sandbox], app: &App) -> Result<bool> {
     Ok(app.out.confirmed(&lines, "Trust that as your own?").await)
 }
 
-fn refused(foreign: &[&Sandbox], was_asked: bool) -> CommandError {
+fn refused(foreign: &[&Sandbox], was_asked: bool) -> Error {
     let names: Vec<&str> = foreign
         .iter()
         .map(|sandbox| sandbox.name.as_str())
         .collect();
-    let mut error = CommandError::new(ExitCode::Conflict, "nothing was adopted");
+    let mut error = Error::new(Kind::Conflict, "nothing was adopted");
     if !was_asked {
         error =
             error.cause("nobody can be asked: standard input is no terminal, or JSON is wanted");

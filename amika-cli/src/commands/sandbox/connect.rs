@@ -8,11 +8,12 @@ use super::exec::{install_signals, interrupted, own_failure};
 use crate::App;
 use crate::args::sandbox::ConnectArgs;
 use crate::create::{self, Upload};
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::ready;
 use crate::sandbox::Sandbox;
+use crate::sandboxes::Sandboxes;
 use crate::terminal::{self, Remote, Signals, Streams};
-use amika_engine::{ContainerState, Engine};
+use amika_engine::ContainerState;
 
 /// Until amikad answers in a sandbox that runs neither setup nor CMD.
 const RESCUE_TIMEOUT: Duration = Duration::from_mins(1);
@@ -24,8 +25,8 @@ pub(super) async fn run(args: &ConnectArgs, app: &App) -> Result<u8> {
 async fn attempt(args: &ConnectArgs, app: &App) -> Result<u8> {
     let name = &args.name;
     if !terminal::is_terminal() {
-        return Err(CommandError::new(
-            ExitCode::Usage,
+        return Err(Error::new(
+            Kind::Invalid,
             "a shell needs a terminal, and standard input is none",
         )
         .hint(format!(
@@ -34,14 +35,14 @@ async fn attempt(args: &ConnectArgs, app: &App) -> Result<u8> {
     }
     let mut signals = install_signals(app)?;
     let prepared = async {
-        let engine = crate::engine::connect().await?;
+        let engine = crate::engine::connect(&app.user).await?;
         let sandbox = Sandbox::find_made(&engine, name).await?;
-        Ok::<_, CommandError>((engine, sandbox))
+        Ok::<_, Error>((engine, sandbox))
     };
     let (engine, sandbox) = tokio::select! {
         prepared = prepared => prepared?,
         () = interrupted(&mut signals) => {
-            return Err(CommandError::new(ExitCode::Interrupted, "interrupted"));
+            return Err(Error::new(Kind::Canceled, "interrupted"));
         }
     };
     if args.rescue && sandbox.container.state == ContainerState::Exited {
@@ -53,7 +54,7 @@ async fn attempt(args: &ConnectArgs, app: &App) -> Result<u8> {
 
 async fn shell(
     args: &ConnectArgs,
-    engine: &Engine,
+    engine: &Sandboxes,
     sandbox: &Sandbox,
     signals: &mut Signals,
 ) -> Result<u8> {
@@ -78,7 +79,7 @@ async fn shell(
 /// however that ended.
 async fn rescue(
     args: &ConnectArgs,
-    engine: &Engine,
+    engine: &Sandboxes,
     sandbox: &Sandbox,
     signals: &mut Signals,
     app: &App,
@@ -91,7 +92,8 @@ async fn rescue(
         rescue: true,
     };
     create::put(engine, container, &Upload::next_boot(&bare)).await?;
-    if let Err(error) = engine.start_container(container).await {
+    let requests = &sandbox.container.port_requests;
+    if let Err(error) = crate::ports::start_again(engine, container, requests).await {
         // Whoever starts it next must not find himself in a rescue.
         let usual = Upload::next_boot(&NextBoot::default());
         create::put(engine, container, &usual).await?;
@@ -103,7 +105,15 @@ async fn rescue(
     let result = async {
         let mut steps = app.out.steps();
         let timeout = Some(RESCUE_TIMEOUT);
-        ready::wait(engine, name, true, timeout, &mut steps, &app.interrupt).await?;
+        ready::wait(
+            engine,
+            name,
+            true,
+            timeout,
+            &mut steps,
+            app.interrupt.cancel(),
+        )
+        .await?;
         shell(args, engine, sandbox, signals).await
     }
     .await;

@@ -1,7 +1,5 @@
 //! `amika sandbox cp`.
 
-use std::io::IsTerminal as _;
-
 use amika_core::name::SandboxName;
 use futures_util::StreamExt as _;
 use schemars::JsonSchema;
@@ -10,9 +8,9 @@ use serde::Serialize;
 use crate::App;
 use crate::args::sandbox::CpArgs;
 use crate::cp::{self, Git, Place};
-use crate::error::{CommandError, ExitCode, Result};
-use crate::output::human_size;
+use crate::error::{Error, Kind, Result};
 use crate::terminal::{Output, Target};
+use amika_core::text::human_size;
 use amika_host::archive::Report;
 
 /// How many of the entries that were left out are named on standard error.
@@ -46,13 +44,15 @@ pub(super) async fn run(args: &CpArgs, app: &App) -> Result<u8> {
         app.out
             .warn("as it is: git on this machine will run what its configuration names");
     }
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     let mut steps = app.out.steps_on_terminal();
     steps.begin("copy");
+    let input = || Box::new(std::io::stdin().lock()) as Box<dyn std::io::Read>;
+    let copied = cp::copy(&engine, &args.source, &args.destination, git, input);
     let copied = Copied {
         source: args.source.to_string(),
         destination: args.destination.to_string(),
-        report: match cp::copy(&engine, &args.source, &args.destination, git).await {
+        report: match copied.await {
             Ok(report) => report,
             Err(error) => {
                 steps.fail("");
@@ -96,10 +96,10 @@ pub(super) async fn run(args: &CpArgs, app: &App) -> Result<u8> {
 }
 
 /// A file of this machine with a colon in its name is taken for a place in a sandbox.
-fn with_colon(error: CommandError, args: &CpArgs) -> CommandError {
+fn with_colon(error: Error, args: &CpArgs) -> Error {
     let typed = args.source.to_string();
     let is_meant = matches!(args.source, Place::Sandbox { .. })
-        && error.code == ExitCode::NotFound
+        && error.kind == Kind::NotFound
         && std::path::Path::new(&typed).exists();
     if is_meant {
         error.hint(format!("a file of this machine is written `./{typed}`"))
@@ -149,18 +149,18 @@ fn told(copied: &Copied) -> String {
 
 /// Writes the archive to standard output, as the engine makes it.
 async fn archive(name: &SandboxName, path: &str, app: &App) -> Result<u8> {
-    let usage = |message: &str| CommandError::new(ExitCode::Usage, message);
+    let usage = |message: &str| Error::new(Kind::Invalid, message);
     if app.out.is_json() {
         return Err(
             usage("standard output is the archive, and cannot be JSON too")
                 .hint("leave `-o json` out, or name a file or directory to copy to"),
         );
     }
-    if std::io::stdout().is_terminal() {
+    if crate::output::is_shown() {
         return Err(usage("an archive is not written to a terminal")
             .hint("redirect it, such as `> files.tar` or `| tar -t`"));
     }
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     let mut pieces = std::pin::pin!(cp::download(&engine, name, path).await?);
     let output = Output::start();
     while let Some(piece) = pieces.next().await {
@@ -169,7 +169,7 @@ async fn archive(name: &SandboxName, path: &str, app: &App) -> Result<u8> {
         }
     }
     let left = output.finish().await.map_err(|error| {
-        CommandError::new(ExitCode::Failure, "standard output cannot be written").caused_by(&error)
+        Error::new(Kind::Failure, "standard output cannot be written").caused_by(&error)
     })?;
     Ok(if left { READER_LEFT } else { 0 })
 }

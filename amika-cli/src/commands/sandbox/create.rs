@@ -2,6 +2,8 @@
 
 mod adoption;
 mod report;
+mod request;
+mod trust;
 
 use std::collections::BTreeSet;
 
@@ -9,6 +11,7 @@ use amika_core::config::{self, RepoConfig};
 use amika_core::credential::Selection;
 use amika_core::name::SandboxName;
 use amika_core::service::HostPort;
+use amika_core::settings::Layer;
 use amika_core::trust::Decision;
 
 use adoption::Unreported;
@@ -18,18 +21,20 @@ use report::report;
 use crate::App;
 use crate::args::sandbox::{ConnectArgs, CreateArgs};
 use crate::create::{
-    self, Job, MissingImage, Plan, Request, Settings, Source, Taken, TakenView, Upload,
+    self, Job, MissingImage, Plan, Request, Settings, Source, Taken, TakenView, Upload, Wanted,
 };
-use crate::daemon::UserKey;
-use crate::error::{CommandError, ExitCode, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::lock::FileLock;
 use crate::networks::Choice;
-use crate::output::{Printer, Steps, shell_quote};
+use crate::output::Printer;
 use crate::ports;
 use crate::ready;
 use crate::sandbox::{Sandbox, State};
+use crate::sandboxes::Sandboxes;
 use crate::unreported::{self, Asked, Mark};
-use amika_engine::Engine;
+use amika_core::text::shell_quote;
+use amika_git as git;
+use amika_sandbox::progress::Steps;
 
 /// How often a made-up name may turn out to be taken.
 const NAME_TRIES: u32 = 20;
@@ -63,7 +68,7 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
     let ready = if args.no_wait {
         None
     } else {
-        let (timeout, interrupt) = (args.timeout, &app.interrupt);
+        let (timeout, interrupt) = (args.timeout, app.interrupt.cancel());
         let wait = ready::wait(&engine, name.as_str(), true, timeout, &mut steps, interrupt);
         let waited = if nested_engine {
             create::wait_with_inner_engine(&engine, name.as_str(), wait).await
@@ -72,12 +77,12 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
         };
         match (waited, &undo) {
             // Without its engine it is not what was asked for.
-            (Err(error), Some(plan)) if error.kind == Some(Kind::RightMissing) => {
+            (Err(error), Some(plan)) if error.kind == Kind::RightMissing => {
                 let error = create::unmake(&engine, plan, error, &app.out, interrupt).await;
                 forget_unmade(&engine, &name, &lock).await;
                 return Err(error);
             }
-            (Err(error), Some(plan)) if error.code == ExitCode::Interrupted => {
+            (Err(error), Some(plan)) if error.kind == Kind::Canceled => {
                 let reason = create::interrupted();
                 let error = create::unmake(&engine, plan, reason, &app.out, interrupt).await;
                 forget_unmade(&engine, &name, &lock).await;
@@ -85,7 +90,7 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
             }
             (Err(error), _) => {
                 // Else the same create finds it, and tells of it.
-                if !matches!(error.code, ExitCode::Interrupted | ExitCode::Engine) {
+                if !matches!(error.kind, Kind::Canceled | Kind::EngineUnreachable) {
                     unreported::clear(&lock);
                 }
                 return Err(error);
@@ -144,7 +149,7 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
     let repository = source.as_ref().map(Source::label);
     let mut plan = create::plan(&name, &settings, &facts, repository.as_ref(), bindings);
     create::can_be_executed(&plan)?;
-    let home = crate::host::home_dir();
+    let home = app.machine.home_dir();
     let credentials = create::find_credentials(&home, &settings.credentials, &settings.mounts);
     for warning in &facts.sources.warnings {
         app.out.warn(warning);
@@ -165,12 +170,15 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
     }
     if args.dry_run {
         let repository = source.as_ref().map(|source| {
-            let copy = create::repository_copy(args);
+            let copy = repository_copy(args);
             let facts = source.repository.facts();
             create::RepositoryView::of(facts, copy, args.new_branch.is_some())
         });
         let view = create::PlanView::of(&plan, repository, taken);
-        app.out.result(&view, |out| view.write(out))?;
+        app.out.result(&view, |out| {
+            let mut lines = view.lines().into_iter();
+            lines.try_for_each(|line| writeln!(out, "{line}"))
+        })?;
         return Ok(None);
     }
     let snapshot = match &source {
@@ -184,7 +192,7 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
     if args.replace {
         replace(&engine, &name, app).await?;
     }
-    let token = UserKey::load()?.token(facts.id.as_str());
+    let token = engine.user_key()?.token(facts.id.as_str());
     let mark = Mark {
         asked: asked.fingerprint(&token, snapshot.as_ref()),
         id: facts.id.clone(),
@@ -198,7 +206,7 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
         plan,
         settle: &settle,
     };
-    if let Err(error) = create::apply(&mut job, &app.out, steps, &app.interrupt).await {
+    if let Err(error) = create::apply(&mut job, &app.out, steps, app.interrupt.cancel()).await {
         forget_unmade(&engine, &name, &lock).await;
         return Err(error);
     }
@@ -215,7 +223,7 @@ async fn make(args: &CreateArgs, new: New, app: &App, steps: &mut Steps) -> Resu
 }
 
 /// Takes the mark away of a sandbox that was unmade: its file would stay for ever.
-async fn forget_unmade(engine: &Engine, name: &SandboxName, lock: &FileLock) {
+async fn forget_unmade(engine: &Sandboxes, name: &SandboxName, lock: &FileLock) {
     let there = engine.inspect_container(name.as_str()).await;
     if there.is_err_and(|error| error.is_not_found()) {
         unreported::clear(lock);
@@ -239,14 +247,40 @@ fn tell_of_network(name: &SandboxName, settings: &Settings, network: &Choice, ap
     }
 }
 
+/// What of a work tree the flags ask for.
+fn repository_copy(args: &CreateArgs) -> git::Copy {
+    if args.no_clean {
+        git::Copy::Dirty {
+            include_ignored: args.include_ignored,
+        }
+    } else {
+        git::Copy::Clean
+    }
+}
+
+/// The repository that the flags ask for, if any.
+fn wanted_repository(args: &CreateArgs) -> Option<Wanted> {
+    let spec = args.git.clone()?;
+    Some(Wanted {
+        git: git::Request {
+            spec: Some(spec),
+            branch: args.branch.clone(),
+            new_branch: args.new_branch.clone(),
+            copy: repository_copy(args),
+        },
+        no_setup: args.no_setup,
+        has_script: args.setup_script.is_some(),
+    })
+}
+
 /// Reads the flags and the files that they name. One of these may be a pipe (`--env-file <(…)`), whose
 /// writer is waited for until the user has enough of it.
 async fn read_request(args: &CreateArgs, app: &App) -> Result<Request> {
     let args = args.clone();
-    let read = tokio::task::spawn_blocking(move || Request::from_args(&args));
+    let read = tokio::task::spawn_blocking(move || request::read(&args));
     tokio::select! {
         read = read => read.map_err(|stopped| {
-            CommandError::new(ExitCode::Failure, "the flags cannot be read").caused_by(&stopped)
+            Error::new(Kind::Failure, "the flags cannot be read").caused_by(&stopped)
         })?,
         () = app.interrupt.requested() => Err(create::interrupted()),
     }
@@ -262,7 +296,7 @@ fn refuse_shell_without_terminal(app: &App) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(CommandError::new(ExitCode::Usage, why).hint("leave --connect away"))
+    Err(Error::new(Kind::Invalid, why).hint("leave --connect away"))
 }
 
 /// What there is to do.
@@ -275,7 +309,7 @@ enum Prepared {
 
 /// What is known before anything is made.
 struct New {
-    engine: Engine,
+    engine: Sandboxes,
     name: SandboxName,
     lock: FileLock,
     source: Option<Source>,
@@ -288,7 +322,7 @@ struct New {
 
 /// A sandbox that was started, and that nobody was told of yet.
 struct Made {
-    engine: Engine,
+    engine: Sandboxes,
     name: SandboxName,
     lock: FileLock,
     /// What of the repository's configuration holds.
@@ -305,39 +339,45 @@ async fn prepare(
     app: &App,
     steps: &mut Steps,
 ) -> Result<Prepared> {
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     let (name, lock, unreported) = take_name(&engine, request, args).await?;
     create::refuse_remote_binds(&request.mounts, engine.is_local())?;
     create::refuse_conflicts(&request.mounts, None)?;
     create::refuse_missing_network(&engine, request.network.as_deref()).await?;
-    let mut source = create::open_repository(args, &app.out, steps).await?;
+    let mut source = match wanted_repository(args) {
+        Some(wanted) => {
+            Some(create::open_repository(&wanted, &app.machine, &app.out, steps).await?)
+        }
+        None => None,
+    };
     let clone = source.as_ref().map(Source::label);
     create::refuse_conflicts(
         &request.mounts,
         clone.as_ref().map(|clone| clone.name.as_str()),
     )?;
     let trust = match &mut source {
-        Some(source) => Some(create::settle_trust(args, request, source, &app.out).await?),
+        Some(source) => Some(trust::settle(args, request, &app.machine, source, &app.out).await?),
         None => None,
     };
     let no_config = RepoConfig::default();
     let config = source.as_ref().map_or(&no_config, |source| &source.config);
     let script = source.as_ref().and_then(|source| source.script.clone());
+    // Saved settings are a server's: for a command there are none.
+    let mut settings = create::merge(request, Layer::silent(), config, script.clone())?;
     let taken = trust.map(|trust| TakenView {
-        taken: Taken::beside(request, config, script.as_deref()),
+        taken: Taken::beside(&settings, config, script.as_deref()),
         trust,
     });
-    let mut settings = create::merge(request, config, script)?;
     if let Some(taken) = &taken {
         say_what_is_taken(taken, &app.out);
         if !taken.trust.lets_sign_ins_in() {
             settings.credentials = Selection::none();
         }
     }
-    if let Some(warning) = create::rights_by_configuration(request, &settings) {
+    if let Some(warning) = create::rights_by_configuration(&settings) {
         app.out.warn(&warning);
     }
-    let asked = Asked::of(&settings, create::repository_copy(args));
+    let asked = Asked::of(&settings, repository_copy(args));
     if let Some(unreported) = unreported {
         unreported
             .must_be(&engine, &name, &asked, source.as_ref())
@@ -396,12 +436,12 @@ fn say_what_is_taken(taken: &TakenView, out: &Printer) {
 /// The name asked for, or a made-up one that is free, with its lock, and the sandbox of this name
 /// that nobody was told of.
 async fn take_name(
-    engine: &Engine,
+    engine: &Sandboxes,
     request: &Request,
     args: &CreateArgs,
 ) -> Result<(SandboxName, FileLock, Option<Unreported>)> {
     if let Some(name) = &request.name {
-        let lock = FileLock::take_name(name.as_str())?;
+        let lock = engine.locks().take_name(name.as_str())?;
         // Refused before an image is built or a repository read. What `--replace` replaces goes
         // only once all else is known to be good.
         if args.replace || args.dry_run {
@@ -421,23 +461,23 @@ async fn take_name(
         let name = SandboxName::generate(attempt, |n| rand::random_range(0..n));
         attempt += 1;
         let free = match engine.inspect_container(name.as_str()).await {
-            Err(error) if error.is_not_found() => FileLock::take_name(name.as_str()),
+            Err(error) if error.is_not_found() => engine.locks().take_name(name.as_str()),
             Ok(_) if attempt < NAME_TRIES => continue,
-            Ok(_) => FileLock::take_name(name.as_str()),
+            Ok(_) => engine.locks().take_name(name.as_str()),
             Err(error) => return Err(error.into()),
         };
         match free {
-            Err(error) if error.code == ExitCode::Conflict && attempt < NAME_TRIES => {}
+            Err(error) if error.kind == Kind::Conflict && attempt < NAME_TRIES => {}
             other => return other.map(|lock| (name, lock, None)),
         }
     }
 }
 
 /// Deletes the sandbox of the same name, if there is one; its git volume stays.
-async fn replace(engine: &Engine, name: &SandboxName, app: &App) -> Result<()> {
+async fn replace(engine: &Sandboxes, name: &SandboxName, app: &App) -> Result<()> {
     let old = match Sandbox::find_any(engine, name.as_str()).await {
         Ok(old) => old,
-        Err(error) if error.code == ExitCode::NotFound => return Ok(()),
+        Err(error) if error.kind == Kind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
     crate::unsaved::refuse(engine, &old, false).await?;

@@ -8,15 +8,14 @@ use super::broken_off::{engine_goes_on, nothing_done};
 use super::each::{self, Done};
 use crate::App;
 use crate::args::sandbox::DeleteArgs;
-use crate::error::{CommandError, ExitCode, Result};
-use crate::lock::FileLock;
+use crate::error::{self, Error, Result};
 use crate::lost;
 use crate::sandbox::{Sandbox, State};
-use amika_engine::Engine;
+use crate::sandboxes::Sandboxes;
 
 pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
     let asked = async {
-        let engine = crate::engine::connect().await?;
+        let engine = crate::engine::connect(&app.user).await?;
         let names = each::names(&engine, &args.names, args.all, |_| true).await?;
         if !args.force && !app.out.is_json() && std::io::stdin().is_terminal() {
             confirm(&engine, &names, args.volumes, app).await?;
@@ -28,10 +27,10 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
         let untouched = format!("sandbox \"{name}\" was not deleted");
         // Others are told by it that this sandbox is on its way out. A create that still waits for
         // setup holds it too: that sandbox may be deleted all the same.
-        let lock = FileLock::take_name(name);
+        let lock = engine.locks().take_name(name);
         let sandbox = match nothing_done(app, Sandbox::find_any(&engine, name), &untouched).await {
             Ok(sandbox) => sandbox,
-            Err(error) => return delete_lost(&engine, name, args, error).await,
+            Err(error) => return delete_lost(&engine, name, args, without_likeness(error)).await,
         };
         if !args.force {
             let checked = crate::unsaved::refuse(&engine, &sandbox, args.volumes);
@@ -56,27 +55,44 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
     .await
 }
 
+/// Where it is about removing, a name that is alike is not put into anybody's hand.
+fn without_likeness(mut error: Error) -> Error {
+    let before = error.hints.len();
+    error.hints.retain(|hint| !hint.starts_with("did you mean"));
+    if error.hints.len() < before {
+        return error.hint("`amika sandbox list` shows the sandboxes; nothing was deleted");
+    }
+    error
+}
+
 /// What is left of a sandbox without a container goes like the sandbox; where there is nothing, the
 /// error stands.
 async fn delete_lost(
-    engine: &Engine,
+    engine: &Sandboxes,
     name: &str,
     args: &DeleteArgs,
-    error: CommandError,
+    error: Error,
 ) -> Result<Done> {
-    if error.code != ExitCode::NotFound {
+    if error.kind != error::Kind::NotFound {
         return Err(error);
     }
     let lost = lost::of(engine, name).await?;
     if lost.is_empty() {
         return Err(error);
     }
-    if !args.force {
-        for lost in &lost {
-            lost.refuse(engine, args.volumes).await?;
+    let removing = async {
+        if !args.force {
+            for lost in &lost {
+                lost.refuse(engine, args.volumes).await?;
+            }
         }
-    }
-    let removed = lost::remove(engine, lost, args.volumes).await?;
+        lost::remove(engine, lost.clone(), args.volumes).await
+    };
+    // That its container is not there was so before: what the engine refuses has another cause.
+    let removed = removing.await.map_err(|mut error| {
+        error.is_engines = false;
+        error
+    })?;
     Ok(Done {
         kept_volumes: removed.kept,
         ..Done::new(name, "deleted")
@@ -85,7 +101,7 @@ async fn delete_lost(
 
 /// Asks before running sandboxes go, and says what becomes of each; a script that cannot answer is not
 /// asked.
-async fn confirm(engine: &Engine, names: &[String], git_too: bool, app: &App) -> Result<()> {
+async fn confirm(engine: &Sandboxes, names: &[String], git_too: bool, app: &App) -> Result<()> {
     let mut found = Vec::new();
     for name in names {
         // One that is lost has nothing that runs; one that is not there is told of later.
@@ -107,7 +123,7 @@ async fn confirm(engine: &Engine, names: &[String], git_too: bool, app: &App) ->
     if app.out.confirmed(&lines, "Delete?").await {
         return Ok(());
     }
-    Err(CommandError::new(ExitCode::Conflict, "nothing was deleted")
+    Err(Error::new(error::Kind::Conflict, "nothing was deleted")
         .hint("answer y, or pass `--force`"))
 }
 

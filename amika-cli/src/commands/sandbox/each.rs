@@ -1,19 +1,14 @@
 //! The same for several sandboxes at once, with one result a name.
 
-use futures_util::StreamExt as _;
-use futures_util::stream;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::App;
-use crate::error::{CommandError, Result};
-use crate::output::shell_quote;
-use crate::sandbox::looked_at_again;
-use amika_engine::{ContainerState, Engine};
-
-/// How many are worked on at once: an engine that is asked for hundreds of starts at once does none
-/// of them sooner.
-const AT_ONCE: usize = 16;
+use crate::engine::looked_at_again;
+use crate::error::{Error, Result};
+use crate::sandboxes::Sandboxes;
+use amika_core::text::shell_quote;
+use amika_engine::ContainerState;
 
 /// What came of one name.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -52,7 +47,7 @@ impl Done {
 /// # Errors
 /// Those of the engine.
 pub(super) async fn names(
-    engine: &Engine,
+    engine: &Sandboxes,
     given: &[String],
     all: bool,
     which: impl Fn(ContainerState) -> bool,
@@ -81,25 +76,23 @@ pub(super) async fn run(
         }
     }
     let work = async |name: &str| match work(name).await {
-        Err(error) => Err(looked_at_again(error, &[name]).await),
+        Err(error) => Err(looked_at_again(&app.user, error, &[name]).await),
         done => done,
     };
-    let results: Vec<Result<Done>> = stream::iter(unique.iter().map(|name| work(name)))
-        .buffered(AT_ONCE)
-        .collect()
-        .await;
+    let results: Vec<Result<Done>> =
+        crate::fan_out::in_order(unique.iter().map(|name| work(name))).await;
     if let [_] = unique.as_slice() {
         // One name: its error is the command's error, told once.
         let done = results.into_iter().next().transpose()?;
         return show(done.as_slice(), app);
     }
-    let mut first_error: Option<CommandError> = None;
+    let mut first_error: Option<Error> = None;
     let mut all = Vec::new();
     for (name, result) in unique.iter().zip(results) {
         match result {
             Ok(done) => all.push(done),
             Err(error) => {
-                let json = error.to_json();
+                let json = crate::output::error_json(&error);
                 all.push(Done {
                     error: json.get("error").cloned(),
                     ..Done::new(name, "failed")

@@ -5,10 +5,11 @@ use amika_core::exec_limit;
 use super::out_of_memory;
 use crate::App;
 use crate::args::sandbox::ExecArgs;
-use crate::error::{CommandError, ExitCode, Result};
-use crate::sandbox::{Sandbox, looked_at_again};
+use crate::engine::looked_at_again;
+use crate::error::{Error, Kind, Result};
+use crate::sandbox::Sandbox;
+use crate::sandboxes::Sandboxes;
 use crate::terminal::{self, Known, Remote, Signal, Signals, Streams, Unwatched};
-use amika_engine::Engine;
 
 pub(super) async fn run(args: &ExecArgs, app: &App) -> Result<u8> {
     own_failure(app, &args.name, attempt(args, app).await).await
@@ -16,8 +17,8 @@ pub(super) async fn run(args: &ExecArgs, app: &App) -> Result<u8> {
 
 async fn attempt(args: &ExecArgs, app: &App) -> Result<u8> {
     if args.tty && !terminal::is_terminal() {
-        return Err(CommandError::new(
-            ExitCode::Usage,
+        return Err(Error::new(
+            Kind::Invalid,
             "`--tty` needs a terminal, and standard input is none",
         )
         .hint("leave `--tty` out: input and output are passed on as they are"));
@@ -27,9 +28,9 @@ async fn attempt(args: &ExecArgs, app: &App) -> Result<u8> {
     let pairs = given.set.iter();
     let pairs = pairs.map(|(name, value)| (name.as_str(), value.as_str()));
     exec_limit::check(&args.command, pairs)
-        .map_err(|error| CommandError::new(ExitCode::Usage, error.to_string()))?;
+        .map_err(|error| Error::new(Kind::Invalid, error.to_string()))?;
     let mut signals = install_signals(app)?;
-    let (engine, sandbox) = find_running(&args.name, &mut signals).await?;
+    let (engine, sandbox) = find_running(app, &args.name, &mut signals).await?;
     let container = &sandbox.container.id;
     let user = args.user.clone().or_else(|| sandbox.record.user.clone());
     let (streams, mut env) = if args.tty {
@@ -63,16 +64,20 @@ async fn attempt(args: &ExecArgs, app: &App) -> Result<u8> {
 }
 
 /// Finds a sandbox that runs, unless the user breaks off.
-pub(super) async fn find_running(name: &str, signals: &mut Signals) -> Result<(Engine, Sandbox)> {
+pub(super) async fn find_running(
+    app: &App,
+    name: &str,
+    signals: &mut Signals,
+) -> Result<(Sandboxes, Sandbox)> {
     let prepared = async {
-        let engine = crate::engine::connect().await?;
+        let engine = crate::engine::connect(&app.user).await?;
         let sandbox = Sandbox::find_whole(&engine, name).await?;
         sandbox.must_run()?;
         Ok((engine, sandbox))
     };
     tokio::select! {
         prepared = prepared => prepared,
-        () = interrupted(signals) => Err(CommandError::new(ExitCode::Interrupted, "interrupted")),
+        () = interrupted(signals) => Err(Error::new(Kind::Canceled, "interrupted")),
     }
 }
 
@@ -80,9 +85,9 @@ pub(super) async fn find_running(name: &str, signals: &mut Signals) -> Result<(E
 /// kind of it is still told in words. A user who broke off gets what he expects.
 pub(super) async fn own_failure(app: &App, name: &str, result: Result<u8>) -> Result<u8> {
     match result {
-        Err(error) if error.code != ExitCode::Interrupted => {
-            let error = looked_at_again(error, &[name]).await;
-            let code = ExitCode::Remote as u8;
+        Err(error) if error.kind != Kind::Canceled => {
+            let error = looked_at_again(&app.user, error, &[name]).await;
+            let code = crate::output::exit_code(Kind::ExecFailed);
             app.out.error(&error.detail("exit_code", code));
             Ok(code)
         }
@@ -93,9 +98,8 @@ pub(super) async fn own_failure(app: &App, name: &str, result: Result<u8>) -> Re
 /// Takes over the signals that are meant for the remote program.
 pub(super) fn install_signals(app: &App) -> Result<Signals> {
     app.interrupt.hand_over();
-    Signals::install().map_err(|error| {
-        CommandError::new(ExitCode::Failure, "signals cannot be caught").caused_by(&error)
-    })
+    Signals::install()
+        .map_err(|error| Error::new(Kind::Failure, "signals cannot be caught").caused_by(&error))
 }
 
 /// Returns once the user asked for the end.

@@ -18,14 +18,16 @@ use crate::App;
 use crate::args::forward::ForwardArgs;
 use crate::commands::{follow, interruptible};
 use crate::daemon::{Client, ClientError};
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::forward::{
     Bound, Complain, Failure, Forwarded, Key, MOST, Way, bind, next_free, wanted,
 };
-use crate::output::{Printer, shell_quote};
-use crate::ports::{Holder, in_use};
+use crate::output::Printer;
+use crate::ports::{Holder, in_use, place};
 use crate::sandbox::Sandbox;
-use amika_engine::{ContainerFacts, Engine};
+use crate::sandboxes::Sandboxes;
+use amika_core::text::shell_quote;
+use amika_engine::ContainerFacts;
 
 /// Before a sandbox that runs and does not answer is asked again.
 const RETRY: Duration = Duration::from_millis(300);
@@ -67,7 +69,7 @@ pub(super) struct ForwardEvent {
 enum Event {
     /// The port is reached at this address from now on.
     Forwarding,
-    /// With `--all`: the sandbox publishes the port at the same number already.
+    /// The sandbox publishes the port at the same number already.
     Published,
     /// With `--all`: the number is taken on this machine.
     Taken,
@@ -97,8 +99,8 @@ fn refuse_twice(forwards: &[Forward]) -> Result<()> {
     for forward in forwards {
         let (local, protocol) = (forward.local, forward.protocol);
         if !seen.insert((local, protocol)) {
-            return Err(CommandError::new(
-                ExitCode::Usage,
+            return Err(Error::new(
+                Kind::Invalid,
                 format!("port {local}/{protocol} of this machine is named twice"),
             )
             .hint(format!("`LOCAL:{}` names another one", forward.port)));
@@ -118,7 +120,7 @@ struct Teller {
 impl Teller {
     fn event(&self, event: Event) -> ForwardEvent {
         ForwardEvent {
-            time: crate::host::now_millis(),
+            time: amika_host::clock::now_millis(),
             event,
             sandbox: self.sandbox.clone(),
             port: None,
@@ -232,7 +234,7 @@ impl Teller {
 /// One run of the command.
 struct Session<'a> {
     args: &'a ForwardArgs,
-    engine: Engine,
+    engine: Sandboxes,
     way: Arc<Way>,
     tell: Teller,
     complain: Complain,
@@ -255,7 +257,7 @@ enum Entry {
 
 impl<'a> Session<'a> {
     async fn prepare(args: &'a ForwardArgs, app: &App) -> Result<Self> {
-        let engine = crate::engine::connect().await?;
+        let engine = crate::engine::connect(&app.user).await?;
         let sandbox = Sandbox::find_whole(&engine, &args.name).await?;
         sandbox.must_run()?;
         let tell = Teller {
@@ -283,23 +285,34 @@ impl<'a> Session<'a> {
 
     /// Takes the ports that were named, all or none.
     async fn begin(&mut self) -> Result<()> {
-        let mut bound = Vec::new();
-        for forward in &self.args.ports {
-            let taken = self.take(*forward).await?;
-            bound.push((*forward, taken));
-        }
         let listening = match self.way.running().await {
             Some(client) => client.ports().await.map_err(|error| self.unknown(&error))?,
             None => Vec::new(),
         };
+        let mut bound = Vec::new();
+        for forward in &self.args.ports {
+            let key = (forward.port, forward.protocol);
+            let is_there = self.publishes(key, forward.local) && !is_out_of_reach(key, &listening);
+            let taken = if is_there {
+                None
+            } else {
+                Some(self.take(*forward).await?)
+            };
+            bound.push((*forward, taken));
+        }
         let programs = programs(&listening);
-        for (forward, (local, sockets)) in bound {
+        for (forward, taken) in bound {
             let key = (forward.port, forward.protocol);
             let program = programs.get(&key).cloned().flatten();
-            self.tell
-                .place(Event::Forwarding, key, local, program.as_deref())?;
-            let served = Forwarded::serve(sockets, forward.port, &self.way, &self.complain);
-            self.named.push(served);
+            let (event, local) = match &taken {
+                Some((local, _)) => (Event::Forwarding, *local),
+                None => (Event::Published, forward.local),
+            };
+            self.tell.place(event, key, local, program.as_deref())?;
+            if let Some((_, sockets)) = taken {
+                let served = Forwarded::serve(sockets, forward.port, &self.way, &self.complain);
+                self.named.push(served);
+            }
             if !programs.contains_key(&key)
                 && forward.port.get() != amika_core::contract::OPENCODE_PORT
             {
@@ -327,17 +340,32 @@ impl<'a> Session<'a> {
             port: local,
             protocol,
         };
-        let refusal = if error.kind() == ErrorKind::AddrInUse {
+        let key = (forward.port, protocol);
+        let refusal = if error.kind() == ErrorKind::AddrInUse && self.publishes(key, local) {
+            let mut refusal = in_use(host, None);
+            refusal.message = format!(
+                "sandbox \"{}\" publishes {}/{protocol} at {host}, and nobody is reached there: in the sandbox it is listened on by loopback or IPv6 alone",
+                self.args.name, forward.port
+            );
+            refusal
+        } else if error.kind() == ErrorKind::AddrInUse {
             in_use(host, Holder::find_here(&self.engine, host).await.as_ref())
         } else {
-            CommandError::new(
-                ExitCode::Conflict,
+            Error::new(
+                Kind::Conflict,
                 format!("port {host} of this machine cannot be had"),
             )
             .caused_by(&error)
         };
         let Some((free, _)) = next else {
             return Err(refusal.hint("end programs that hold ports"));
+        };
+        let refusal = match self.published(key).find(|_| !self.publishes(key, local)) {
+            Some(elsewhere) => refusal.hint(format!(
+                "the sandbox publishes {}/{protocol} at {elsewhere}",
+                forward.port
+            )),
+            None => refusal,
         };
         let offered = Forward {
             local: free,
@@ -481,7 +509,7 @@ impl<'a> Session<'a> {
             port,
             protocol,
         };
-        if self.is_published(key, list) {
+        if self.publishes(key, port) && !is_out_of_reach(key, list) {
             self.tell
                 .place(Event::Published, key, port, program.as_deref())?;
             return Ok(Entry::Published);
@@ -494,7 +522,8 @@ impl<'a> Session<'a> {
                     _served: Forwarded::serve(bound, port, &self.way, &self.complain),
                 })
             }
-            Err(error) if must => Err(error),
+            // What the sandbox itself has the port with is nobody's to end, and the others are forwarded all the same.
+            Err(error) if must && !self.publishes(key, port) => Err(error),
             Err(error) => {
                 let event = ForwardEvent {
                     message: Some(error.message.clone()),
@@ -508,25 +537,29 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Whether the sandbox publishes a port here under the same number, and is reached there.
-    fn is_published(&self, (port, protocol): Key, list: &[Listener]) -> bool {
+    /// Where on this machine the sandbox publishes a port; nowhere, where the engine is elsewhere.
+    fn published(&self, (port, protocol): Key) -> impl Iterator<Item = HostPort> {
         let is_here = self.engine.is_local() && !self.engine.reach().is_elsewhere();
-        let is_reached = list.iter().any(|listener| {
-            (listener.port, listener.protocol) == (port.get(), protocol)
-                && listener.can_be_published()
+        let published = self.facts.port_requests.iter().filter(move |published| {
+            is_here && published.container_port == port.get() && published.protocol == protocol
         });
-        let published = self.facts.port_requests.iter().any(|published| {
-            published.container_port == port.get()
-                && published.protocol == protocol
-                && published.host_port == Some(port.get())
-        });
-        is_here && is_reached && published
+        published.filter_map(place)
     }
 
-    fn unknown(&self, error: &ClientError) -> CommandError {
+    /// Whether the sandbox publishes a port at this number of this machine's loopback.
+    fn publishes(&self, key: Key, local: Port) -> bool {
+        let here = HostPort {
+            ip: HostIp::LOCALHOST,
+            port: local,
+            protocol: key.1,
+        };
+        self.published(key).any(|place| place.collides(here))
+    }
+
+    fn unknown(&self, error: &ClientError) -> Error {
         let name = &self.args.name;
-        let told = CommandError::new(
-            ExitCode::Failure,
+        let told = Error::new(
+            Kind::Failure,
             format!("the amikad of sandbox \"{name}\" does not tell what listens"),
         )
         .caused_by(error);
@@ -552,6 +585,15 @@ fn programs(list: &[Listener]) -> BTreeMap<Key, Option<String>> {
             Some(((port, listener.protocol), listener.program.clone()))
         })
         .collect()
+}
+
+/// Whether a port is listened on, and by nobody whom a published port reaches.
+fn is_out_of_reach((port, protocol): Key, list: &[Listener]) -> bool {
+    let mut listeners = list
+        .iter()
+        .filter(|listener| (listener.port, listener.protocol) == (port.get(), protocol))
+        .peekable();
+    listeners.peek().is_some() && !listeners.any(Listener::can_be_published)
 }
 
 /// What is told of a port that nobody has yet.
@@ -580,7 +622,7 @@ mod tests {
         };
         refuse_twice(&read(&["3000", "3001:3000", "3000/udp"])).expect("three ports");
         let error = refuse_twice(&read(&["3000", "3000:80"])).expect_err("one port");
-        assert_eq!(error.code, ExitCode::Usage);
+        assert_eq!(error.kind, Kind::Invalid);
         assert!(error.message.contains("3000/tcp"), "{}", error.message);
     }
 }

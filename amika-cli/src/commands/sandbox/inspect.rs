@@ -7,6 +7,7 @@ use std::time::Duration;
 use amika_core::contract::service::{DOCKERD, OPENCODE};
 use amika_core::credential::Agent;
 use amika_core::label::{Kind, key};
+use amika_core::settings::{Origin, Origins};
 use amika_core::untrusted::Untrusted;
 use amika_core::wire::{Activity, BootRecord, OutOfMemory, Reason, ServiceState, Status};
 use schemars::JsonSchema;
@@ -18,13 +19,15 @@ use crate::App;
 use crate::args::sandbox::NameArgs;
 use crate::daemon::read_boot_record;
 use crate::error::Result;
-use crate::output::human_age;
+use crate::output::Page;
 use crate::overlay::{self, Role};
 use crate::sandbox::{Answer, Sandbox, State};
+use crate::sandboxes::Sandboxes;
 use crate::sign_ins;
 use crate::trust::Trust;
 use crate::view::{self, PortView, SandboxView};
-use amika_engine::{CapabilityFacts, Engine, LimitFacts};
+use amika_core::text::human_age;
+use amika_engine::{CapabilityFacts, LimitFacts};
 
 /// A daemon that says nothing for so long, by its port and by the relay, does not answer.
 const LONGEST_ANSWER: Duration = Duration::from_secs(5);
@@ -52,8 +55,13 @@ pub(super) struct InspectView {
     network: Option<String>,
     /// The health check's word.
     health: Option<String>,
+    /// Names of the declared services.
+    services: Vec<String>,
     /// What it may use at most.
     limits: LimitFacts,
+    /// Who decided what flags, saved settings, the repository's file or the default decide; null where it was made
+    /// by a version that did not record it.
+    origins: Option<Origins>,
     /// Which system calls the kernel takes from it.
     seccomp: Seccomp,
     /// Its capabilities.
@@ -130,7 +138,7 @@ impl Seccomp {
 }
 
 /// The mounts, by target; volumes with what they hold.
-async fn mounts(engine: &Engine, sandbox: &Sandbox, trust: Trust) -> Result<Vec<MountView>> {
+async fn mounts(engine: &Sandboxes, sandbox: &Sandbox, trust: Trust) -> Result<Vec<MountView>> {
     let volumes = crate::delete::volumes(engine, &sandbox.container.id, &sandbox.record).await?;
     let mut mounts: Vec<MountView> = sandbox
         .container
@@ -175,9 +183,9 @@ struct OpenCodeView {
 }
 
 pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     let sandbox = Sandbox::find_any(&engine, &args.name).await?;
-    let trust = sandbox.trust()?;
+    let trust = sandbox.trust(&engine)?;
     let mut status = None;
     let mut access = None;
     let mut activity = None;
@@ -229,7 +237,11 @@ pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
         began_with: Beginning::of(&engine, &sandbox).await,
         network: sandbox.container.network.clone(),
         health: sandbox.container.health.clone(),
+        services: (sandbox.record.services.iter())
+            .map(|service| service.name.clone())
+            .collect(),
         limits: sandbox.container.limits,
+        origins: sandbox.record.origins.clone(),
         seccomp: Seccomp::of(sandbox.container.seccomp.as_deref()),
         capabilities: sandbox.container.capabilities.clone(),
         mounts: mounts(&engine, &sandbox, trust).await?,
@@ -250,7 +262,7 @@ pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
     app.out.result(&view, |out| write_text(&view, out))
 }
 
-fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Result<()> {
+fn write_text(view: &InspectView, out: &mut Page<'_>) -> std::io::Result<()> {
     let mut line = |label: &str, value: &str| {
         if value.is_empty() {
             Ok(())
@@ -265,7 +277,13 @@ fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Resu
         line("Exit code", &code.to_string())?;
     }
     line("Created", &base.created_at.map(created).unwrap_or_default())?;
-    line("Image", &base.image)?;
+    let origins = view.origins.as_ref();
+    let decided = |origin: Option<Origin>| {
+        let origin = origin.map(|origin| format!(" ({origin})"));
+        origin.unwrap_or_default()
+    };
+    let origin = decided(origins.map(|origins| origins.image));
+    line("Image", &format!("{}{origin}", base.image))?;
     if let Some(repository) = &base.repository {
         line("Repository", &repository.name)?;
         line("  from", repository.source.as_deref().unwrap_or_default())?;
@@ -288,7 +306,9 @@ fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Resu
         }
     };
     if let Some(script) = &view.setup_script {
-        line("Setup script", &claimed(script, is_foreign))?;
+        let origin = decided(origins.map(|origins| origins.setup_script));
+        let script = claimed(script, is_foreign);
+        line("Setup script", &format!("{script}{origin}"))?;
     }
     let told = view
         .status
@@ -377,7 +397,18 @@ fn write_text(view: &InspectView, out: &mut dyn std::io::Write) -> std::io::Resu
             ),
         )?;
     }
-    line("Limits", &crate::view::limits(&view.limits))?;
+    if !view.services.is_empty() {
+        let origin = decided(origins.map(|origins| origins.services));
+        let names: Vec<String> = (view.services.iter())
+            .map(|name| Untrusted::new(name).to_string())
+            .collect();
+        line("Services", &format!("{}{origin}", names.join(", ")))?;
+    }
+    for (name, origin) in origins.iter().flat_map(|origins| &origins.env) {
+        line("Variable", &format!("{name} ({origin})"))?;
+    }
+    let limits = origins.map(|origins| origins.limits);
+    line("Limits", &crate::view::limits(&view.limits, limits))?;
     line("Seccomp", view.seccomp.words())?;
     line("Cap added", &view.capabilities.added.join(", "))?;
     line("Cap dropped", &view.capabilities.dropped.join(", "))?;
@@ -417,6 +448,7 @@ fn reason_words(reason: Reason) -> &'static str {
     match reason {
         Reason::Setup => "setup runs",
         Reason::Turn => "an agent is at work",
+        Reason::Job => "a job runs",
         Reason::Input => "somebody types",
         Reason::Request => "somebody uses OpenCode",
         Reason::Tunnel => "a forwarded port is used",
@@ -445,7 +477,7 @@ fn created(at: u64) -> String {
         return String::new();
     };
     let time = time.strftime("%Y-%m-%dT%H:%M:%SZ");
-    let age = Duration::from_millis(crate::host::now_millis().saturating_sub(at));
+    let age = Duration::from_millis(amika_host::clock::now_millis().saturating_sub(at));
     format!("{time} ({} ago)", human_age(age))
 }
 

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use amika_core::contract::path;
 use amika_core::label::{Kind, Reading, key};
-use futures_util::{StreamExt as _, stream};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -15,10 +14,12 @@ use crate::commands::schema::{Output, document};
 use crate::daemon::{Client, UserKey, read_boot_record};
 use crate::error::Result;
 use crate::lost::Lost;
-use crate::output::{Table, human_age, human_size};
+use crate::output::Table;
 use crate::sandbox::{self, Answer, State};
+use crate::sandboxes::Sandboxes;
 use crate::view::{self, RepositoryView, SandboxView};
-use amika_engine::{ContainerState, ContainerSummary, Engine, VolumeFacts};
+use amika_core::text::{human_age, human_size};
+use amika_engine::{ContainerState, ContainerSummary, VolumeFacts};
 
 /// A daemon that is up answers within a millisecond, on a machine that is busy somewhat later.
 const PHASE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -26,8 +27,6 @@ const PHASE_TIMEOUT: Duration = Duration::from_secs(1);
 const LATE_TIMEOUT: Duration = Duration::from_millis(300);
 /// How long it may where only the relay is left.
 const RELAY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Sandboxes that are asked at once: an engine with thousands is not to be asked of all in one moment.
-const AT_ONCE: usize = 32;
 /// Exit codes of a sandbox that was stopped: they need no reading of why it ended.
 const STOPPED: [i64; 4] = [0, 130, 137, 143];
 
@@ -56,7 +55,7 @@ pub(super) fn output() -> Output {
 }
 
 pub(super) async fn run(args: &ListArgs, app: &App) -> Result<()> {
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     let sizes = if args.long {
         let label = format!("{}={}", key::KIND, Kind::Sandbox);
         Some(engine.container_sizes(&label).await?)
@@ -74,7 +73,7 @@ fn table(rows: &[Listed], long: bool) -> Table {
         header.extend(["IMAGE", "SIZE", "VOLUMES"]);
     }
     let mut table = Table::new(header);
-    let now = crate::host::now_millis();
+    let now = amika_host::clock::now_millis();
     for row in rows {
         let mut cells = cells(&row.sandbox, now);
         if let Some(details) = &row.details {
@@ -118,14 +117,14 @@ fn cells(view: &SandboxView, now: u64) -> Vec<String> {
 }
 
 async fn rows(
-    engine: &Engine,
+    engine: &Sandboxes,
     sizes: Option<&BTreeMap<String, u64>>,
     app: &App,
 ) -> Result<Vec<Listed>> {
     let listed = async { Ok(engine.list_volumes(key::ID).await?) };
     let (list, volumes) = futures_util::try_join!(sandbox::list(engine), listed)?;
     let gone = lost(engine, &list, &volumes).await?;
-    let user_key = UserKey::load()?;
+    let user_key = engine.user_key()?;
     let begun = Instant::now();
     let views = list.into_iter().map(|(container, reading)| {
         let user_key = &user_key;
@@ -142,11 +141,7 @@ async fn rows(
             Listed { sandbox, details }
         }
     });
-    let views = stream::iter(views)
-        .buffered(AT_ONCE)
-        .collect::<Vec<_>>()
-        .await
-        .into_iter();
+    let views = crate::fan_out::in_order(views).await.into_iter();
     let gone = gone.iter().map(|lost| Listed {
         sandbox: SandboxView::of_lost(lost),
         details: sizes.map(|_| Details {
@@ -173,7 +168,7 @@ fn own_volumes(container: &ContainerSummary) -> Vec<String> {
 
 /// Sandboxes of which only volumes are left; a name that is in use again is not among them.
 async fn lost(
-    engine: &Engine,
+    engine: &Sandboxes,
     list: &[(ContainerSummary, Reading)],
     volumes: &[VolumeFacts],
 ) -> Result<Vec<Lost>> {
@@ -193,7 +188,7 @@ async fn lost(
 }
 
 async fn view_of(
-    engine: &Engine,
+    engine: &Sandboxes,
     key: &UserKey,
     container: ContainerSummary,
     reading: &Reading,

@@ -2,9 +2,8 @@
 
 mod lines;
 
-use std::io::IsTerminal as _;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use amika_core::contract::{path, service};
 use bytes::Bytes;
@@ -18,16 +17,17 @@ use crate::App;
 use crate::args::sandbox::LogsArgs;
 use crate::commands::{follow, interruptible};
 use crate::daemon::{ClientError, LogPart};
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::output::LogText;
 use crate::sandbox::Sandbox;
+use crate::sandboxes::Sandboxes;
 use crate::terminal::{Output, Target};
-use amika_engine::{Engine, ExecOutput, LogQuery};
+use amika_engine::{ExecOutput, LogQuery};
 
 /// More than amikad keeps of any log; a sandbox could put anything in its place.
 const FILE_LIMIT: usize = 32 * 1024 * 1024;
-/// A sandbox that runs answers by then, and the pause between two tries.
-const ANSWER_TRIES: u32 = 100;
+/// A sandbox that runs answers by then, however long a try takes, and the pause between two tries.
+const ANSWER_WAIT: Duration = Duration::from_secs(5);
 const ANSWER_PAUSE: Duration = Duration::from_millis(50);
 
 /// A log.
@@ -61,14 +61,14 @@ type Pieces<'a> = Pin<Box<dyn Stream<Item = Result<(Target, Bytes)>> + Send + 'a
 
 pub(super) async fn run(args: &LogsArgs, app: &App) -> Result<u8> {
     if args.follow && app.out.is_json() {
-        return Err(CommandError::new(
-            ExitCode::Usage,
+        return Err(Error::new(
+            Kind::Invalid,
             "`--follow` has no end, and JSON is one document",
         )
         .hint("leave `--follow` or `-o json` out"));
     }
     let which = Which::of(args);
-    let pieces = interruptible(app, open(which, args)).await?;
+    let pieces = interruptible(app, open(which, args, app)).await?;
     if args.follow {
         return follow(app, show(which, args, pieces, app)).await;
     }
@@ -76,8 +76,8 @@ pub(super) async fn run(args: &LogsArgs, app: &App) -> Result<u8> {
     shown.await.map(|()| 0)
 }
 
-async fn open<'a>(which: Which, args: &LogsArgs) -> Result<Pieces<'a>> {
-    let engine = crate::engine::connect().await?;
+async fn open<'a>(which: Which, args: &LogsArgs, app: &App) -> Result<Pieces<'a>> {
+    let engine = crate::engine::connect(&app.user).await?;
     let sandbox = Sandbox::find_made(&engine, &args.name).await?;
     match which.file() {
         None => Ok(container_log(&engine, &sandbox, args)),
@@ -93,7 +93,7 @@ async fn show(which: Which, args: &LogsArgs, pieces: Pieces<'_>, app: &App) -> R
         let view = LogsView {
             sandbox: args.name.clone(),
             log: which.word(),
-            lines: Lines::gather(pieces).await?,
+            lines: Lines::gather(pieces, app.machine.temporary()).await?,
         };
         return app.out.result(&view, |_| Ok(()));
     }
@@ -154,8 +154,8 @@ impl Which {
     }
 }
 
-fn container_log<'a>(engine: &Engine, sandbox: &Sandbox, args: &LogsArgs) -> Pieces<'a> {
-    let now = Duration::from_millis(crate::host::now_millis());
+fn container_log<'a>(engine: &Sandboxes, sandbox: &Sandbox, args: &LogsArgs) -> Pieces<'a> {
+    let now = Duration::from_millis(amika_host::clock::now_millis());
     let query = LogQuery {
         follow: args.follow,
         tail: args.lines(),
@@ -173,7 +173,7 @@ fn container_log<'a>(engine: &Engine, sandbox: &Sandbox, args: &LogsArgs) -> Pie
 
 /// A log as the stopped container has it.
 async fn stored_log<'a>(
-    engine: &Engine,
+    engine: &Sandboxes,
     sandbox: &Sandbox,
     file: &str,
     tail: Option<usize>,
@@ -192,13 +192,13 @@ async fn stored_log<'a>(
 
 /// A log as amikad tells it, with what is yet to come when it is followed.
 async fn live_log<'a>(
-    engine: &Engine,
+    engine: &Sandboxes,
     sandbox: &Sandbox,
     which: Which,
     args: &LogsArgs,
 ) -> Result<Pieces<'a>> {
     let client = sandbox.client(engine)?;
-    let mut tries = 0;
+    let begun = Instant::now();
     let log = loop {
         match client
             .log(
@@ -209,7 +209,7 @@ async fn live_log<'a>(
             .await
         {
             Ok(log) => break log,
-            Err(ClientError::Unreachable(_)) if tries < ANSWER_TRIES => {
+            Err(ClientError::Unreachable(_)) if begun.elapsed() < ANSWER_WAIT => {
                 let now = Sandbox::find_whole(engine, &sandbox.name).await?;
                 if let Some(file) = which.file().filter(|_| !now.is_running()) {
                     return stored_log(engine, &now, file, args.lines()).await;
@@ -218,7 +218,6 @@ async fn live_log<'a>(
             }
             Err(error) => return Err(no_answer(sandbox, &error)),
         }
-        tries += 1;
     };
     let (engine, sandbox) = (engine.clone(), sandbox.clone());
     Ok(Box::pin(log.filter_map(move |piece| {
@@ -237,10 +236,10 @@ async fn live_log<'a>(
     })))
 }
 
-fn no_answer(sandbox: &Sandbox, error: &ClientError) -> CommandError {
+fn no_answer(sandbox: &Sandbox, error: &ClientError) -> Error {
     let name = &sandbox.name;
-    CommandError::new(
-        ExitCode::Failure,
+    Error::new(
+        Kind::Failure,
         format!("the log of sandbox \"{name}\" cannot be read"),
     )
     .caused_by(error)
@@ -254,8 +253,8 @@ fn no_answer(sandbox: &Sandbox, error: &ClientError) -> CommandError {
 async fn pass_on(mut pieces: Pieces<'_>, raw: bool) -> Result<bool> {
     let output = Output::start();
     let is_tame = [
-        !raw && std::io::stdout().is_terminal(),
-        !raw && std::io::stderr().is_terminal(),
+        !raw && crate::output::is_shown(),
+        !raw && crate::output::are_warnings_shown(),
     ];
     let mut texts = [LogText::default(), LogText::default()];
     let mut any = false;
@@ -277,7 +276,7 @@ async fn pass_on(mut pieces: Pieces<'_>, raw: bool) -> Result<bool> {
         let _ = output.send(target, text.end().into()).await;
     }
     output.finish().await.map_err(|error| {
-        CommandError::new(ExitCode::Failure, "the log cannot be written").caused_by(&error)
+        Error::new(Kind::Failure, "the log cannot be written").caused_by(&error)
     })?;
     Ok(any)
 }

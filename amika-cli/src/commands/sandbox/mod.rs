@@ -28,8 +28,8 @@ use super::schema::{Output, document, document_or_lines, either, lines};
 use crate::App;
 use crate::args::sandbox::Command;
 use crate::cp::Place;
+use crate::engine::looked_at_again;
 use crate::error::Result;
-use crate::sandbox::looked_at_again;
 
 /// What the verbs print with `-o json`.
 pub(super) fn outputs() -> Vec<(&'static str, Output)> {
@@ -83,7 +83,7 @@ pub(super) async fn run(command: Command, app: &App) -> Result<u8> {
     match dispatch(command, app).await {
         Err(error) => {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            Err(looked_at_again(error, &names).await)
+            Err(looked_at_again(&app.user, error, &names).await)
         }
         done => done,
     }

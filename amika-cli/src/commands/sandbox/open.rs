@@ -12,9 +12,9 @@ use crate::App;
 use crate::args::agent::OpenArgs;
 use crate::browser::{self, Page, Relay, Upstream};
 use crate::daemon::Client;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::sandbox::Sandbox;
-use amika_engine::Engine;
+use crate::sandboxes::Sandboxes;
 
 /// OpenCode takes a few seconds to start.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
@@ -34,9 +34,9 @@ pub(super) struct OpenView {
 pub(super) async fn run(args: &OpenArgs, app: &App) -> Result<()> {
     let name = &args.name;
     let (engine, sandbox, relay) = tokio::select! {
-        prepared = prepare(name) => prepared?,
+        prepared = prepare(app, name) => prepared?,
         () = app.interrupt.requested() => {
-            return Err(CommandError::new(ExitCode::Interrupted, "interrupted"));
+            return Err(Error::new(Kind::Canceled, "interrupted"));
         }
     };
     let view = OpenView {
@@ -59,7 +59,7 @@ pub(super) async fn run(args: &OpenArgs, app: &App) -> Result<()> {
 
 /// Starts the browser with a page that leads it to its address.
 async fn show(relay: &Relay, app: &App) -> Option<Page> {
-    let page = Page::write(&relay.handed_url());
+    let page = Page::write(&relay.handed_url(), &app.machine);
     // Beside the relay: it takes a while to know that no browser came up.
     let open = async |page: Page| {
         let url = page.url();
@@ -106,8 +106,8 @@ async fn forget(page: Option<Page>, relay: &Relay) -> Infallible {
     std::future::pending().await
 }
 
-async fn prepare(name: &str) -> Result<(Engine, Sandbox, Relay)> {
-    let engine = crate::engine::connect().await?;
+async fn prepare(app: &App, name: &str) -> Result<(Sandboxes, Sandbox, Relay)> {
+    let engine = crate::engine::connect(&app.user).await?;
     let sandbox = Sandbox::find_whole(&engine, name).await?;
     sandbox.must_run()?;
     // Through amikad, as the relay goes too: neither a published port nor an engine of this machine is needed.
@@ -119,11 +119,7 @@ async fn prepare(name: &str) -> Result<(Engine, Sandbox, Relay)> {
         .map_err(|error| no_opencode(name, &error))?;
     let upstream = Upstream::new(client, &access.username, &access.password);
     let relay = Relay::listen(upstream, name).await.map_err(|error| {
-        CommandError::new(
-            ExitCode::Failure,
-            "no port of this machine can be listened on",
-        )
-        .caused_by(&error)
+        Error::new(Kind::Failure, "no port of this machine can be listened on").caused_by(&error)
     })?;
     Ok((engine, sandbox, relay))
 }
@@ -152,8 +148,8 @@ async fn wait_for_opencode(client: &Client, name: &str) -> Result<()> {
             _ => None,
         };
         if let Some(word) = error {
-            return Err(CommandError::new(
-                ExitCode::Failure,
+            return Err(Error::new(
+                Kind::Failure,
                 format!("OpenCode in \"{name}\" is {word}"),
             )
             .hint(match opencode.state {
@@ -170,9 +166,9 @@ async fn wait_for_opencode(client: &Client, name: &str) -> Result<()> {
     }
 }
 
-fn no_opencode(name: &str, error: &dyn std::error::Error) -> CommandError {
-    CommandError::new(
-        ExitCode::Failure,
+fn no_opencode(name: &str, error: &dyn std::error::Error) -> Error {
+    Error::new(
+        Kind::Failure,
         format!("OpenCode in \"{name}\" cannot be asked for"),
     )
     .caused_by(error)

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::App;
-use crate::output::{human_size, shell_quote};
 use crate::sandbox::Sandbox;
-use amika_engine::Engine;
+use crate::sandboxes::Sandboxes;
+use amika_core::text::{human_memory, shell_quote};
 
 /// The least exit code that is looked into: 1 is how programs say no.
 const SUSPICIOUS: u8 = 2;
@@ -14,7 +14,7 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Says so where the kernel ended processes for want of memory while the program with this id ran. The exit code
 /// stays the program's own: 137 where it was ended itself.
-pub(super) async fn tell(engine: &Engine, sandbox: &Sandbox, id: &str, code: u8, app: &App) {
+pub(super) async fn tell(engine: &Sandboxes, sandbox: &Sandbox, id: &str, code: u8, app: &App) {
     if code < SUSPICIOUS {
         return;
     }
@@ -39,7 +39,7 @@ fn words(name: &str, kills: u64, limit: Option<u64>) -> String {
     };
     let limit = limit.map_or_else(
         || " on a sandbox without a limit: the machine has no more".to_owned(),
-        |bytes| format!("; its limit is {}", human_size(bytes)),
+        |bytes| format!("; its limit is {}", human_memory(bytes)),
     );
     format!(
         "\"{name}\" ran out of memory while the program ran, and the kernel ended {what}{limit}; \
@@ -54,10 +54,10 @@ mod tests {
 
     #[test]
     fn the_limit_is_told_where_there_is_one() {
-        let told = words("box", 1, Some(512_000_000));
+        let told = words("box", 1, Some(512 << 20));
         assert!(
             told.starts_with(
-                "\"box\" ran out of memory while the program ran, and the kernel ended a process; its limit is 512 MB; "
+                "\"box\" ran out of memory while the program ran, and the kernel ended a process; its limit is 512 MiB; "
             ),
             "{told}"
         );

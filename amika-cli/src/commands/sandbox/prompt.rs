@@ -15,11 +15,11 @@ use super::exec::{find_running, install_signals, interrupted, own_failure};
 use super::out_of_memory;
 use crate::App;
 use crate::args::agent::{Agent, PromptArgs};
-use crate::error::{CommandError, ExitCode, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::sandbox::Sandbox;
+use crate::sandboxes::Sandboxes;
 use crate::sign_ins;
 use crate::terminal::{self, Input, Known, Remote, Signals, Streams};
-use amika_engine::Engine;
 
 /// What a program that is not there ends with.
 const NOT_FOUND: u8 = 127;
@@ -35,9 +35,9 @@ async fn attempt(args: &PromptArgs, app: &App) -> Result<u8> {
         return Err(nothing_to_do("the prompt is empty"));
     }
     exec_limit::check(&args.args, [])
-        .map_err(|error| CommandError::new(ExitCode::Usage, error.to_string()))?;
+        .map_err(|error| Error::new(Kind::Invalid, error.to_string()))?;
     let mut signals = install_signals(app)?;
-    let (engine, sandbox) = find_running(&args.name, &mut signals).await?;
+    let (engine, sandbox) = find_running(app, &args.name, &mut signals).await?;
     let agent = match args.agent {
         Some(agent) => agent,
         None => signed_in(&engine, &sandbox).await,
@@ -75,26 +75,35 @@ async fn attempt(args: &PromptArgs, app: &App) -> Result<u8> {
             args.name
         ));
     }
+    if ![0, NOT_FOUND].contains(&code) {
+        let has = sign_ins::agents(&engine, container, &sandbox.record).await;
+        let own = of_sign_in(agent);
+        if !has.contains(&own) {
+            app.out.note(&format!(
+                "hint: sandbox \"{0}\" has no sign-in of {own} that Amika gave it; `amika credentials refresh {0} --credentials {own}` brings this machine's, and `--agent` names another agent",
+                args.name
+            ));
+        }
+    }
     match refusals.found() {
         Some(what) if code == 0 => {
             app.out.error(&refused(args, &remote.command[0], &what));
-            Ok(ExitCode::Failure as u8)
+            Ok(crate::output::exit_code(Kind::AgentRefused))
         }
         _ => Ok(code),
     }
 }
 
 /// The error for an agent that was not let do something, and ended as if all were well.
-fn refused(args: &PromptArgs, program: &str, what: &str) -> CommandError {
-    let error = CommandError::new(
-        ExitCode::Failure,
+fn refused(args: &PromptArgs, program: &str, what: &str) -> Error {
+    let error = Error::new(
+        Kind::AgentRefused,
         format!(
             "`{program}` in \"{}\" was refused: {}",
             args.name,
             Untrusted::new(what)
         ),
-    )
-    .kind(Kind::AgentRefused);
+    );
     if args.ask {
         error.hint("nobody can be asked here: leave `--ask` away, or allow it in the agent's own configuration")
     } else {
@@ -105,7 +114,7 @@ fn refused(args: &PromptArgs, program: &str, what: &str) -> CommandError {
 /// What the agent reads. An agent that is given nothing would still be asked for an answer.
 async fn input(prompt: &str, signals: &mut Signals) -> Result<Input> {
     let cannot = |error: std::io::Error| {
-        CommandError::new(ExitCode::Failure, "standard input cannot be read").caused_by(&error)
+        Error::new(Kind::Failure, "standard input cannot be read").caused_by(&error)
     };
     if prompt != STDIN {
         return Input::of(prompt.as_bytes().to_vec()).map_err(cannot);
@@ -114,7 +123,7 @@ async fn input(prompt: &str, signals: &mut Signals) -> Result<Input> {
     let says_something = tokio::select! {
         says = input.says_something() => says,
         () = interrupted(signals) => {
-            return Err(CommandError::new(ExitCode::Interrupted, "interrupted"));
+            return Err(Error::new(Kind::Canceled, "interrupted"));
         }
     };
     if says_something {
@@ -124,12 +133,20 @@ async fn input(prompt: &str, signals: &mut Signals) -> Result<Input> {
     }
 }
 
-fn nothing_to_do(message: &str) -> CommandError {
-    CommandError::new(ExitCode::Usage, message)
+fn nothing_to_do(message: &str) -> Error {
+    Error::new(Kind::Invalid, message)
         .hint("write what the agent is to do: `amika sandbox prompt NAME \"…\"`, or `-` and standard input")
 }
 
-async fn signed_in(engine: &Engine, sandbox: &Sandbox) -> Agent {
+fn of_sign_in(agent: Agent) -> credential::Agent {
+    match agent {
+        Agent::Claude => credential::Agent::Claude,
+        Agent::Codex => credential::Agent::Codex,
+        Agent::OpenCode => credential::Agent::OpenCode,
+    }
+}
+
+async fn signed_in(engine: &Sandboxes, sandbox: &Sandbox) -> Agent {
     // The labels tell it at no cost, unless the sign-in came later.
     let first = match sandbox.record.credentials.first() {
         Some(first) => Some(*first),

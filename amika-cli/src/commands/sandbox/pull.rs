@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::App;
 use crate::args::sandbox::PullArgs;
 use crate::commits::{self, Bounds, Change, Host, Inside, Pulled, Source as _};
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::output::Table;
 use crate::sandbox::Sandbox;
 
@@ -77,12 +77,12 @@ impl State {
 }
 
 pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     let sandbox = Sandbox::find_made(&engine, &args.name).await?;
     let name = &sandbox.name;
     let Some(repository) = &sandbox.record.repository else {
-        return Err(CommandError::new(
-            ExitCode::Conflict,
+        return Err(Error::new(
+            Kind::Conflict,
             format!("sandbox \"{name}\" was made without a repository"),
         )
         .hint(format!(
@@ -93,13 +93,13 @@ pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
         && !repository.name.contains('/')
         && !matches!(repository.name.as_str(), "." | "..");
     if !is_plain {
-        return Err(CommandError::new(
-            ExitCode::Failure,
+        return Err(Error::new(
+            Kind::Failure,
             format!("the labels of sandbox \"{name}\" name no repository's directory"),
         ));
     }
     let start = args.repo.as_deref().unwrap_or(Path::new("."));
-    let host = Host::find(start)?;
+    let host = Host::find(&app.machine, start)?;
     host.must_be_of(name, repository)?;
     sandbox.must_run()?;
     let inside = Inside::new(
@@ -175,7 +175,7 @@ pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
 }
 
 /// The sandbox's name, where a hint has a word for any.
-fn named(mut error: CommandError, name: &str) -> CommandError {
+fn named(mut error: Error, name: &str) -> Error {
     for hint in &mut error.hints {
         for command in ["exec", "connect"] {
             let general = format!("amika sandbox {command} NAME");
@@ -254,8 +254,7 @@ mod tests {
 
     #[test]
     fn hints_name_the_sandbox() {
-        let error =
-            CommandError::new(ExitCode::Failure, "x").hint("`amika sandbox exec NAME -- git fsck`");
+        let error = Error::new(Kind::Failure, "x").hint("`amika sandbox exec NAME -- git fsck`");
         assert_eq!(
             named(error, "box").hints,
             ["`amika sandbox exec box -- git fsck`"]

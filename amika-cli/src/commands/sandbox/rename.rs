@@ -7,8 +7,7 @@ use serde::Serialize;
 use crate::App;
 use crate::args::sandbox::RenameArgs;
 use crate::commands::interruptible;
-use crate::error::{CommandError, ExitCode, Result};
-use crate::lock::FileLock;
+use crate::error::{Error, Kind, Result};
 use crate::sandbox::Sandbox;
 use amika_engine::EngineError;
 
@@ -24,15 +23,15 @@ pub(super) struct Renamed {
 }
 
 pub(super) async fn run(args: &RenameArgs, app: &App) -> Result<()> {
-    let new: SandboxName = args.new_name.parse().map_err(|error| {
-        CommandError::new(
-            ExitCode::Usage,
+    let new = SandboxName::for_new(&args.new_name).map_err(|error| {
+        Error::new(
+            Kind::Invalid,
             format!("\"{}\" cannot be a sandbox's name", args.new_name),
         )
         .caused_by(&error as &amika_core::name::InvalidName)
     })?;
     let (engine, sandbox) = interruptible(app, async {
-        let engine = crate::engine::connect().await?;
+        let engine = crate::engine::connect(&app.user).await?;
         let sandbox = Sandbox::find_made(&engine, &args.name).await?;
         Ok((engine, sandbox))
     })
@@ -44,15 +43,15 @@ pub(super) async fn run(args: &RenameArgs, app: &App) -> Result<()> {
     };
     if new.as_str() != sandbox.name {
         // Whoever makes or mends a sandbox of either name must not have it change in his hands.
-        let old = FileLock::take_name(&sandbox.name)?;
-        let _new = FileLock::take_name(new.as_str())?;
+        let old = engine.locks().take_name(&sandbox.name)?;
+        let _new = engine.locks().take_name(new.as_str())?;
         crate::unreported::clear(&old);
         engine
             .rename_container(&sandbox.container.id, new.as_str())
             .await
             .map_err(|error| match error {
                 EngineError::Conflict(message) => {
-                    CommandError::new(ExitCode::Conflict, format!("the name \"{new}\" is taken"))
+                    Error::new(Kind::Conflict, format!("the name \"{new}\" is taken"))
                         .cause(message)
                         .hint("choose another; `amika sandbox list` shows the sandboxes")
                 }

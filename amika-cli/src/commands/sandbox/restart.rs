@@ -8,7 +8,7 @@ use crate::App;
 use crate::args::sandbox::RestartArgs;
 use crate::commands::interruptible;
 use crate::create;
-use crate::error::{ExitCode, Result};
+use crate::error::{Kind, Result};
 use crate::sandbox::Sandbox;
 use amika_engine::ContainerState;
 
@@ -23,7 +23,7 @@ pub(super) async fn run(args: &RestartArgs, app: &App) -> Result<()> {
     let running = |state| matches!(state, ContainerState::Running | ContainerState::Restarting);
     // Nothing is under way yet that would have to be unmade.
     let (engine, names) = interruptible(app, async {
-        let engine = crate::engine::connect().await?;
+        let engine = crate::engine::connect(&app.user).await?;
         let names = each::names(&engine, &args.start.names, args.start.all, running).await?;
         Ok((engine, names))
     })
@@ -39,8 +39,8 @@ pub(super) async fn run(args: &RestartArgs, app: &App) -> Result<()> {
         if sandbox.is_running() || sandbox.container.state == ContainerState::Paused {
             let stopped = stop::one(&engine, &sandbox, grace, app).await;
             let again = format!("`amika sandbox start {name}` starts it once it is stopped");
-            stopped.map_err(|error| match error.code {
-                ExitCode::Interrupted => error.hint(again),
+            stopped.map_err(|error| match error.kind {
+                Kind::Canceled => error.hint(again),
                 _ => error,
             })?;
         }

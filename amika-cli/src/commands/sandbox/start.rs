@@ -9,13 +9,13 @@ use crate::App;
 use crate::args::sandbox::StartArgs;
 use crate::commands::interruptible;
 use crate::create::{self, Setup, Upload};
-use crate::error::{CommandError, ExitCode, Result};
-use crate::lock::FileLock;
-use crate::output::Steps;
+use crate::error::{Error, Kind, Result};
 use crate::reassign::{self, Moved};
 use crate::sandbox::Sandbox;
+use crate::sandboxes::Sandboxes;
 use crate::{ports, ready};
-use amika_engine::{ContainerState, Engine, EngineError};
+use amika_engine::{ContainerState, EngineError};
+use amika_sandbox::progress::Steps;
 
 pub(super) async fn run(args: &StartArgs, app: &App) -> Result<()> {
     let given = args
@@ -26,7 +26,7 @@ pub(super) async fn run(args: &StartArgs, app: &App) -> Result<()> {
     let stopped = |state| state == ContainerState::Exited;
     // Nothing is under way yet that would have to be unmade.
     let (engine, names) = interruptible(app, async {
-        let engine = crate::engine::connect().await?;
+        let engine = crate::engine::connect(&app.user).await?;
         let names = each::names(&engine, &args.names, args.all, stopped).await?;
         Ok((engine, names))
     })
@@ -41,10 +41,10 @@ pub(super) async fn run(args: &StartArgs, app: &App) -> Result<()> {
 /// Starts one sandbox, unless it runs, and waits until it is ready, unless told not to.
 ///
 /// # Errors
-/// Those of the engine and of the wait; [`ExitCode::Conflict`] for a port that is
+/// Those of the engine and of the wait; [`Kind::Conflict`] for a port that is
 /// taken.
 pub(super) async fn one(
-    engine: &Engine,
+    engine: &Sandboxes,
     name: &str,
     given: Option<&Setup>,
     args: &StartArgs,
@@ -58,15 +58,15 @@ pub(super) async fn one(
         ));
     }
     let sandbox = interruptible(app, Sandbox::find_made(engine, name));
-    let sandbox = sandbox.await.map_err(|error| match error.code {
-        ExitCode::Interrupted => CommandError::new(
-            error.code,
+    let sandbox = sandbox.await.map_err(|error| match error.kind {
+        Kind::Canceled => Error::new(
+            error.kind,
             format!("interrupted before sandbox \"{name}\" was started"),
         )
         .hint(format!("`amika sandbox start {name}` starts it")),
         _ => error,
     })?;
-    crate::unreported::is_known(name);
+    crate::unreported::is_known(engine, name);
     if sandbox.container.state == ContainerState::Paused {
         sandbox.must_run()?;
     }
@@ -90,8 +90,16 @@ pub(super) async fn one(
         ));
     }
     if !args.no_wait {
-        ready::wait(engine, name, anew, args.timeout, &mut steps, &app.interrupt).await?;
-        say_what_is_not_reached(engine, name, app).await;
+        ready::wait(
+            engine,
+            name,
+            anew,
+            args.timeout,
+            &mut steps,
+            app.interrupt.cancel(),
+        )
+        .await?;
+        say_what_is_amiss(engine, name, app).await;
     }
     Ok(Done {
         moved_ports: moved,
@@ -99,8 +107,8 @@ pub(super) async fn one(
     })
 }
 
-/// Warns of published ports that do not reach who listens on them now.
-async fn say_what_is_not_reached(engine: &Engine, name: &str, app: &App) {
+/// Warns of an engine inside that is not up, and of published ports that do not reach who listens on them now.
+async fn say_what_is_amiss(engine: &Sandboxes, name: &str, app: &App) {
     // It may be gone, or have done its work: then there is nobody.
     let Ok(sandbox) = Sandbox::find(engine, name).await else {
         return;
@@ -111,6 +119,11 @@ async fn say_what_is_not_reached(engine: &Engine, name: &str, app: &App) {
     let Ok(client) = sandbox.client(engine) else {
         return;
     };
+    if let Ok(status) = client.status().await
+        && let Some(warning) = crate::inner_engine::warning(&status.services, name)
+    {
+        app.out.warn(&warning);
+    }
     let published = &sandbox.container.ports;
     for warning in crate::listening::out_of_reach(&client, name, published).await {
         app.out.warn(&warning);
@@ -136,8 +149,8 @@ fn refuse_for_running(name: &str, args: &StartArgs) -> Result<()> {
         return Ok(());
     };
     let flag = first.split(' ').next().unwrap_or_default();
-    Err(CommandError::new(
-        ExitCode::Conflict,
+    Err(Error::new(
+        Kind::Conflict,
         format!("sandbox \"{name}\" runs already: {flag} is of a start"),
     )
     .hint(format!(
@@ -148,7 +161,7 @@ fn refuse_for_running(name: &str, args: &StartArgs) -> Result<()> {
 
 /// Starts a stopped sandbox; returns the ports that had to move.
 async fn start(
-    engine: &Engine,
+    engine: &Sandboxes,
     sandbox: &Sandbox,
     given: Option<&Setup>,
     args: &StartArgs,
@@ -186,7 +199,7 @@ async fn start(
 
 /// Goes on once it is known which port is taken, if any.
 async fn started(
-    engine: &Engine,
+    engine: &Sandboxes,
     sandbox: &Sandbox,
     taken: Option<HostPort>,
     args: &StartArgs,
@@ -196,8 +209,8 @@ async fn started(
     match taken {
         None => Ok(Vec::new()),
         Some(taken) if args.reassign_ports => {
-            let _lock = FileLock::take_name(&sandbox.name)?;
-            reassign::start(engine, sandbox, taken, &app.interrupt).await
+            let _lock = engine.locks().take_name(&sandbox.name)?;
+            reassign::start(engine, sandbox, taken, app.interrupt.cancel()).await
         }
         Some(taken) => {
             Err(ports::refuse_start(engine, &sandbox.name, &sandbox.record, requests, taken).await)
@@ -206,11 +219,11 @@ async fn started(
 }
 
 /// Starts the container, unless the engine finds a port taken, which is returned.
-async fn try_start(engine: &Engine, sandbox: &Sandbox) -> Result<Option<HostPort>> {
-    match engine.start_container(&sandbox.container.id).await {
+async fn try_start(engine: &Sandboxes, sandbox: &Sandbox) -> Result<Option<HostPort>> {
+    let requests = &sandbox.container.port_requests;
+    match ports::start_again(engine, &sandbox.container.id, requests).await {
         Ok(()) => Ok(None),
         Err(EngineError::PortTaken { port, message }) => {
-            let requests = &sandbox.container.port_requests;
             let taken = port.and_then(|port| ports::requested(requests, Some(port), true));
             taken
                 .map(Some)
@@ -222,7 +235,7 @@ async fn try_start(engine: &Engine, sandbox: &Sandbox) -> Result<Option<HostPort
 
 /// Puts in what the next start needs: a renewed setup script, and instructions for that start.
 async fn prepare(
-    engine: &Engine,
+    engine: &Sandboxes,
     sandbox: &Sandbox,
     given: Option<&Setup>,
     skip_setup: bool,
@@ -234,7 +247,7 @@ async fn prepare(
             uploads.push(Upload::setup_script(content.clone()));
         }
         (None, Some(SetupScript::Host(path)))
-            if !skip_setup && !sandbox.trust()?.follows_host_paths() =>
+            if !skip_setup && !sandbox.trust(engine)?.follows_host_paths() =>
         {
             app.out.warn(&not_followed(&sandbox.name, path));
         }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::future::try_join_all;
 use futures_util::stream::{BoxStream, SelectAll};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -14,9 +13,12 @@ use crate::App;
 use crate::args::sandbox::StatsArgs;
 use crate::commands::{follow, interruptible};
 use crate::error::Result;
-use crate::output::{Table, human_size};
+use crate::fan_out;
+use crate::output::Table;
 use crate::sandbox::{self, Sandbox};
-use amika_engine::{ContainerState, Engine, EngineError, Usage};
+use crate::sandboxes::Sandboxes;
+use amika_core::text::{human_memory, human_size};
+use amika_engine::{ContainerState, EngineError, Usage};
 
 /// How often the table is drawn.
 const DRAW: Duration = Duration::from_secs(1);
@@ -41,7 +43,7 @@ type Watched = (String, String);
 
 pub(super) async fn run(args: &StatsArgs, app: &App) -> Result<u8> {
     let (engine, watched) = interruptible(app, async {
-        let engine = crate::engine::connect().await?;
+        let engine = crate::engine::connect(&app.user).await?;
         let watched = if args.names.is_empty() {
             running(&engine).await?
         } else {
@@ -66,7 +68,7 @@ pub(super) async fn run(args: &StatsArgs, app: &App) -> Result<u8> {
     follow(app, live.run(args.names.is_empty())).await
 }
 
-async fn named(engine: &Engine, names: &[String]) -> Result<Vec<Watched>> {
+async fn named(engine: &Sandboxes, names: &[String]) -> Result<Vec<Watched>> {
     let mut watched: Vec<Watched> = Vec::new();
     for name in names {
         let sandbox = Sandbox::find_whole(engine, name).await?;
@@ -78,7 +80,7 @@ async fn named(engine: &Engine, names: &[String]) -> Result<Vec<Watched>> {
     Ok(watched)
 }
 
-async fn running(engine: &Engine) -> Result<Vec<Watched>> {
+async fn running(engine: &Sandboxes) -> Result<Vec<Watched>> {
     let list = sandbox::list(engine).await?;
     Ok(list
         .into_iter()
@@ -87,7 +89,7 @@ async fn running(engine: &Engine) -> Result<Vec<Watched>> {
         .collect())
 }
 
-async fn once(engine: &Engine, watched: Vec<Watched>, app: &App) -> Result<()> {
+async fn once(engine: &Sandboxes, watched: Vec<Watched>, app: &App) -> Result<()> {
     let looks = watched.into_iter().map(|(id, sandbox)| async move {
         let mut samples = std::pin::pin!(engine.usage(&id, false));
         match samples.next().await.transpose() {
@@ -97,14 +99,18 @@ async fn once(engine: &Engine, watched: Vec<Watched>, app: &App) -> Result<()> {
             Err(error) => Err(error),
         }
     });
-    let samples: Vec<Sample> = try_join_all(looks).await?.into_iter().flatten().collect();
+    let samples = fan_out::in_order(looks).await.into_iter();
+    let samples: Vec<Sample> = samples
+        .filter_map(Result::transpose)
+        .collect::<Result<_, _>>()?;
     app.out.result(&samples, |out| table(&samples).write(out))
 }
 
 /// Samples as they come.
 struct Live<'a> {
-    engine: &'a Engine,
+    engine: &'a Sandboxes,
     app: &'a App,
+    /// One stream for each sandbox that is shown, as `docker stats` has it: the engine tells of one at a time.
     samples: SelectAll<BoxStream<'a, Piece>>,
     /// What is shown, by container; none while its first sample is under way.
     latest: BTreeMap<String, Option<Sample>>,
@@ -182,7 +188,7 @@ impl Sample {
     fn now(sandbox: String, usage: Usage) -> Self {
         Self {
             sandbox,
-            time: crate::host::now_millis(),
+            time: amika_host::clock::now_millis(),
             usage,
         }
     }
@@ -205,8 +211,8 @@ fn table(samples: &[Sample]) -> Table {
                 .map_or_else(String::new, |percent| format!("{percent:.1}%")),
             format!(
                 "{} / {}",
-                human_size(usage.memory_bytes),
-                human_size(usage.memory_limit_bytes)
+                human_memory(usage.memory_bytes),
+                human_memory(usage.memory_limit_bytes)
             ),
             format!(
                 "{} / {}",

@@ -7,7 +7,8 @@ use crate::App;
 use crate::args::sandbox::StopArgs;
 use crate::error::Result;
 use crate::sandbox::Sandbox;
-use amika_engine::{ContainerState, Engine};
+use crate::sandboxes::Sandboxes;
+use amika_engine::ContainerState;
 
 pub(super) async fn run(args: &StopArgs, app: &App) -> Result<()> {
     let grace = args.timeout.map(grace_seconds);
@@ -16,7 +17,7 @@ pub(super) async fn run(args: &StopArgs, app: &App) -> Result<()> {
         matches!(state, Running | Paused | Restarting)
     };
     let asked = async {
-        let engine = crate::engine::connect().await?;
+        let engine = crate::engine::connect(&app.user).await?;
         let names = super::each::names(&engine, &args.names, args.all, running).await?;
         Ok((engine, names))
     };
@@ -25,7 +26,7 @@ pub(super) async fn run(args: &StopArgs, app: &App) -> Result<()> {
         let untouched = format!("sandbox \"{name}\" was not stopped");
         let sandbox = nothing_done(app, Sandbox::find_any(&engine, name), &untouched).await?;
         sandbox.must_be_made()?;
-        crate::unreported::is_known(name);
+        crate::unreported::is_known(&engine, name);
         one(&engine, &sandbox, grace, app).await?;
         crate::setid::warn_of(&sandbox, engine.is_local(), &app.out).await;
         Ok(super::each::Done::new(name, "stopped"))
@@ -36,9 +37,9 @@ pub(super) async fn run(args: &StopArgs, app: &App) -> Result<()> {
 /// Stops a sandbox; who looks on sees that its programs are waited for.
 ///
 /// # Errors
-/// Those of the engine; [`crate::error::ExitCode::Interrupted`].
+/// Those of the engine; [`crate::error::Kind::Canceled`].
 pub(super) async fn one(
-    engine: &Engine,
+    engine: &Sandboxes,
     sandbox: &Sandbox,
     grace: Option<i32>,
     app: &App,

@@ -12,11 +12,12 @@ use crate::App;
 use crate::args::sandbox::{Condition, WaitArgs};
 use crate::commands::interruptible;
 use crate::daemon::read_boot_record;
-use crate::error::{CommandError, ExitCode, Result};
-use crate::output::human_duration;
+use crate::error::{Error, Kind, Result};
 use crate::ready;
 use crate::sandbox::{Sandbox, State};
-use amika_engine::{ContainerState, Engine, EngineError, ExecSpec};
+use crate::sandboxes::Sandboxes;
+use amika_core::text::human_duration;
+use amika_engine::{ContainerState, EngineError, ExecSpec};
 
 /// First pause between two looks; it doubles up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
@@ -39,7 +40,7 @@ pub(super) struct Waited {
 
 pub(super) async fn run(args: &WaitArgs, app: &App) -> Result<()> {
     let begun = Instant::now();
-    let engine = interruptible(app, async { Ok(crate::engine::connect().await?) }).await?;
+    let engine = interruptible(app, async { Ok(crate::engine::connect(&app.user).await?) }).await?;
     let exit_code = match args.condition {
         Condition::Ready => wait_ready(&engine, args, app).await?,
         Condition::Stopped => Some(interruptible(app, wait_stopped(&engine, args, begun)).await?),
@@ -61,7 +62,7 @@ pub(super) async fn run(args: &WaitArgs, app: &App) -> Result<()> {
     })
 }
 
-async fn wait_ready(engine: &Engine, args: &WaitArgs, app: &App) -> Result<Option<i64>> {
+async fn wait_ready(engine: &Sandboxes, args: &WaitArgs, app: &App) -> Result<Option<i64>> {
     let begun = Instant::now();
     let look = async || made(engine, &args.name).await;
     let sandbox = interruptible(app, until(args, begun, look)).await?;
@@ -99,7 +100,7 @@ async fn wait_ready(engine: &Engine, args: &WaitArgs, app: &App) -> Result<Optio
         runs.is_none(),
         left,
         &mut steps,
-        &app.interrupt,
+        app.interrupt.cancel(),
     )
     .await?
     {
@@ -112,7 +113,7 @@ async fn wait_ready(engine: &Engine, args: &WaitArgs, app: &App) -> Result<Optio
 ///
 /// # Errors
 /// As [`Sandbox::must_be_made`] when nobody makes it to the end any more.
-async fn made(engine: &Engine, name: &str) -> Result<Option<Sandbox>> {
+async fn made(engine: &Sandboxes, name: &str) -> Result<Option<Sandbox>> {
     let sandbox = Sandbox::find_whole(engine, name).await?;
     if sandbox.state_of_making() == Some(State::Creating) {
         return Ok(None);
@@ -121,7 +122,7 @@ async fn made(engine: &Engine, name: &str) -> Result<Option<Sandbox>> {
     Ok(Some(sandbox))
 }
 
-async fn wait_stopped(engine: &Engine, args: &WaitArgs, begun: Instant) -> Result<i64> {
+async fn wait_stopped(engine: &Sandboxes, args: &WaitArgs, begun: Instant) -> Result<i64> {
     let mut sandbox = first_look(args, begun, Sandbox::find(engine, &args.name)).await?;
     if sandbox.container.state == ContainerState::Created {
         // The engine would say at once that it does not run.
@@ -140,7 +141,7 @@ async fn wait_stopped(engine: &Engine, args: &WaitArgs, begun: Instant) -> Resul
 /// Asks the daemon's own program inside: a published port would answer before anybody listens, and
 /// one that is not published not at all.
 async fn listens(
-    engine: &Engine,
+    engine: &Sandboxes,
     name: &str,
     port: Port,
     protocol: Protocol,
@@ -159,8 +160,8 @@ async fn listens(
     match engine.run_exec(&sandbox.container.id, &spec).await {
         Ok(0) => Ok(Some(())),
         // What a shell says of a bad argument, and of a program that is not there.
-        Ok(code @ (2 | 127)) => Err(CommandError::new(
-            ExitCode::Failure,
+        Ok(code @ (2 | 127)) => Err(Error::new(
+            Kind::Failure,
             format!("sandbox \"{name}\" cannot tell who listens (exit code {code})"),
         )
         .hint("its amikad is of another version than this amika: `amika sandbox exec` can look for the port")),
@@ -220,8 +221,8 @@ async fn limited<T>(
         .unwrap_or_else(|_| {
             let (name, condition) = (&args.name, args.condition);
             let waited = human_duration(begun.elapsed());
-            Err(CommandError::new(
-                ExitCode::NotReady,
+            Err(Error::new(
+                Kind::NotReady,
                 format!("sandbox \"{name}\": {condition} did not come true in {waited}"),
             )
             .hint(format!(

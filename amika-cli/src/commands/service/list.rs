@@ -6,21 +6,19 @@ use amika_core::label::{Reading, SandboxRecord};
 use amika_core::port::Protocol;
 use amika_core::untrusted::Untrusted;
 use amika_core::wire::Listener;
-use futures_util::{StreamExt as _, stream};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::App;
 use crate::args::service::ListArgs;
-use crate::error::{CommandError, ExitCode, Result};
+use crate::error::{Error, Kind, Result};
 use crate::listening::ListeningView;
-use crate::output::{Table, shell_quote};
+use crate::output::Table;
 use crate::sandbox::{self, Sandbox};
+use crate::sandboxes::Sandboxes;
 use crate::view::{self, PortView};
-use amika_engine::{ContainerState, ContainerSummary, Engine};
-
-/// So many sandboxes are asked at once.
-const AT_ONCE: usize = 16;
+use amika_core::text::shell_quote;
+use amika_engine::{ContainerState, ContainerSummary};
 
 /// A service of a sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -68,7 +66,7 @@ struct ServicePortView {
 }
 
 pub(super) async fn run(args: &ListArgs, app: &App) -> Result<()> {
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     let list = sandbox::list(&engine).await?;
     if let Some(name) = &args.sandbox_name
         && !list.iter().any(|(container, _)| container.name == *name)
@@ -108,7 +106,7 @@ pub(super) async fn run(args: &ListArgs, app: &App) -> Result<()> {
 
 /// As the plain list, with who listens on each port, and with the ports that no service declares.
 async fn all(
-    engine: &Engine,
+    engine: &Sandboxes,
     sandboxes: Vec<(ContainerSummary, Reading)>,
     app: &App,
 ) -> Result<()> {
@@ -119,7 +117,7 @@ async fn all(
         };
         (container, reading, heard)
     });
-    let asked: Vec<_> = stream::iter(asked).buffered(AT_ONCE).collect().await;
+    let asked = crate::fan_out::in_order(asked).await;
     let mut views = Vec::new();
     for (container, reading, heard) in asked {
         let mut services = services(&container, &reading.record);
@@ -165,7 +163,7 @@ async fn all(
 }
 
 /// What listens in a sandbox; the error is for people.
-async fn ask(engine: &Engine, container: &ContainerSummary) -> Result<Vec<Listener>, String> {
+async fn ask(engine: &Sandboxes, container: &ContainerSummary) -> Result<Vec<Listener>, String> {
     let facts = engine.inspect_container(&container.id).await;
     let sandbox = Sandbox::of(facts.map_err(|error| error.to_string())?);
     let client = sandbox.client(engine).map_err(|error| error.message)?;
@@ -214,9 +212,9 @@ fn hear(
     }
 }
 
-fn unknown<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> CommandError {
-    let error = CommandError::new(
-        ExitCode::NotFound,
+fn unknown<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Error {
+    let error = Error::new(
+        Kind::NotFound,
         format!("there is no sandbox \"{}\"", Untrusted::new(name)),
     );
     match amika_core::nearest::nearest(name, names) {

@@ -9,9 +9,11 @@ use serde::Serialize;
 use crate::App;
 use crate::args::system::DfArgs;
 use crate::error::Result;
-use crate::output::{Table, human_size};
+use crate::output::Table;
+use crate::sandboxes::Sandboxes;
 use crate::{inject, sandbox};
-use amika_engine::{ContainerState, Engine};
+use amika_core::text::human_size;
+use amika_engine::ContainerState;
 
 /// What all takes.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -68,7 +70,7 @@ struct Item {
 }
 
 pub(super) async fn run(args: &DfArgs, app: &App) -> Result<()> {
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     let view = measure(&engine).await?;
     app.out.result(&view, |out| {
         totals(&view.totals).write(out)?;
@@ -80,7 +82,7 @@ pub(super) async fn run(args: &DfArgs, app: &App) -> Result<()> {
     })
 }
 
-async fn measure(engine: &Engine) -> Result<DiskView> {
+async fn measure(engine: &Sandboxes) -> Result<DiskView> {
     let sandboxes_label = format!("{}={}", key::KIND, Kind::Sandbox);
     let images_label = format!("{}={}", key::KIND, Kind::Image);
     let (containers, sizes, images, volumes, usage) = tokio::try_join!(

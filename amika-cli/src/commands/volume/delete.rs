@@ -6,9 +6,10 @@ use serde::Serialize;
 use super::view;
 use crate::App;
 use crate::args::volume::DeleteArgs;
-use crate::error::{CommandError, ExitCode, Result};
-use crate::output::shell_quote;
-use amika_engine::{Engine, EngineError};
+use crate::error::{Error, Kind, Result};
+use crate::sandboxes::Sandboxes;
+use amika_core::text::shell_quote;
+use amika_engine::EngineError;
 
 /// What came of one name.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -23,7 +24,7 @@ pub(super) struct Deleted {
 }
 
 pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     let mut names: Vec<&String> = Vec::new();
     for name in &args.names {
         if !names.contains(&name) {
@@ -45,7 +46,7 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
 }
 
 /// Removes volumes and shows which.
-pub(super) async fn remove(engine: &Engine, names: &[&String], app: &App) -> Result<()> {
+pub(super) async fn remove(engine: &Sandboxes, names: &[&String], app: &App) -> Result<()> {
     let mut results = Vec::new();
     for name in names {
         results.push((*name, remove_one(engine, name).await));
@@ -53,13 +54,13 @@ pub(super) async fn remove(engine: &Engine, names: &[&String], app: &App) -> Res
     tell(results, app)
 }
 
-async fn remove_one(engine: &Engine, name: &str) -> Result<()> {
+async fn remove_one(engine: &Sandboxes, name: &str) -> Result<()> {
     engine
         .remove_volume(name)
         .await
         .map_err(|error| match error {
             EngineError::Conflict(message) => {
-                CommandError::new(ExitCode::Conflict, format!("volume \"{name}\" is in use"))
+                Error::new(Kind::Conflict, format!("volume \"{name}\" is in use"))
                     .cause(message)
                     .hint(format!(
                         "`docker ps -a --filter {}` shows by what",
@@ -76,13 +77,13 @@ fn tell(results: Vec<(&String, Result<()>)>, app: &App) -> Result<()> {
         // One name: its error is the command's error, told once.
         return results.into_iter().try_for_each(|(_, result)| result);
     }
-    let mut first: Option<CommandError> = None;
+    let mut first: Option<Error> = None;
     let mut all = Vec::new();
     for (name, result) in results {
         let (result, error) = match result {
             Ok(()) => ("deleted", None),
             Err(error) => {
-                let json = error.to_json().get("error").cloned();
+                let json = crate::output::error_json(&error).get("error").cloned();
                 if first.is_none() {
                     first = Some(error);
                 } else if !app.out.is_json() {
@@ -117,8 +118,8 @@ fn refuse_used(volume: &view::VolumeView) -> Result<()> {
     let Some(user) = volume.used_by.first() else {
         return Ok(());
     };
-    Err(CommandError::new(
-        ExitCode::Conflict,
+    Err(Error::new(
+        Kind::Conflict,
         format!(
             "volume \"{}\" is in use by sandbox {}",
             volume.name,

@@ -1,15 +1,14 @@
 //! `amika volume inspect`.
 
-use std::io::Write;
-
 use super::view::{self, VolumeView};
 use crate::App;
 use crate::args::volume::InspectArgs;
 use crate::error::Result;
+use crate::output::Page;
 use amika_core::untrusted::Untrusted;
 
 pub(super) async fn run(args: &InspectArgs, app: &App) -> Result<()> {
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     let mut volumes = Vec::new();
     for name in &args.names {
         volumes.push(view::find(&engine, name).await?);
@@ -28,7 +27,7 @@ pub(super) async fn run(args: &InspectArgs, app: &App) -> Result<()> {
     }
 }
 
-fn write_text(volume: &VolumeView, out: &mut dyn Write) -> std::io::Result<()> {
+fn write_text(volume: &VolumeView, out: &mut Page<'_>) -> std::io::Result<()> {
     let kind = volume.kind.to_string();
     let used_by = volume.used_by.join(", ");
     for (label, value) in [

@@ -5,12 +5,13 @@ use std::time::Duration;
 use super::view;
 use crate::App;
 use crate::error::Result;
-use crate::output::{Table, human_age};
+use crate::output::Table;
+use amika_core::text::human_age;
 
 pub(super) async fn run(app: &App) -> Result<()> {
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     let volumes = view::all(&engine).await?;
-    let now = crate::host::now_millis();
+    let now = amika_host::clock::now_millis();
     app.out.result(&volumes, |out| {
         let mut table = Table::new(["VOLUME", "KIND", "SANDBOX", "HOLDS", "AGE"]);
         for volume in &volumes {

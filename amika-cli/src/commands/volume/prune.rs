@@ -8,11 +8,11 @@ use amika_core::name::SandboxName;
 use super::{delete, view};
 use crate::App;
 use crate::args::volume::PruneArgs;
-use crate::error::{CommandError, ExitCode, Result};
-use crate::output::shell_quote;
+use crate::error::{self, Error, Result};
+use amika_core::text::shell_quote;
 
 pub(super) async fn run(args: &PruneArgs, app: &App) -> Result<()> {
-    let engine = crate::engine::connect().await?;
+    let engine = crate::engine::connect(&app.user).await?;
     let volumes = view::all(&engine).await?;
     let made_for = args.sandbox_name.as_ref().map(SandboxName::as_str);
     let names: Vec<&String> = volumes
@@ -40,10 +40,10 @@ async fn confirmed(names: &[&String], app: &App) -> bool {
     app.out.confirmed(&lines, &question).await
 }
 
-fn refused(names: &[&String], sandbox: Option<&str>) -> CommandError {
+fn refused(names: &[&String], sandbox: Option<&str>) -> Error {
     let words: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
-    CommandError::new(
-        ExitCode::Conflict,
+    Error::new(
+        error::Kind::Conflict,
         format!(
             "git volumes without a sandbox that may hold work: {}; nothing was removed",
             names.len()

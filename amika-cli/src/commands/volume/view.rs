@@ -6,10 +6,11 @@ use amika_core::label::{Kind, ResourceRecord, key};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::error::{CommandError, ExitCode, Result};
-use crate::output::shell_quote;
+use crate::error::{self, Error, Result};
 use crate::sandbox;
-use amika_engine::{Engine, VolumeFacts};
+use crate::sandboxes::Sandboxes;
+use amika_core::text::shell_quote;
+use amika_engine::VolumeFacts;
 
 /// A volume of Amika.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -37,7 +38,7 @@ pub(super) struct VolumeView {
 }
 
 /// All volumes of sandboxes, by kind and name. Those of amikad's own program are no concern of users.
-pub(super) async fn all(engine: &Engine) -> Result<Vec<VolumeView>> {
+pub(super) async fn all(engine: &Sandboxes) -> Result<Vec<VolumeView>> {
     let volumes = engine.list_volumes(key::KIND).await?;
     let users = Users::list(engine).await?;
     let mut views: Vec<VolumeView> = volumes
@@ -52,11 +53,11 @@ pub(super) async fn all(engine: &Engine) -> Result<Vec<VolumeView>> {
 /// Finds one volume.
 ///
 /// # Errors
-/// [`ExitCode::NotFound`] when there is none, also when the name is a stranger's volume.
-pub(super) async fn find(engine: &Engine, name: &str) -> Result<VolumeView> {
+/// [`error::Kind::NotFound`] when there is none, also when the name is a stranger's volume.
+pub(super) async fn find(engine: &Sandboxes, name: &str) -> Result<VolumeView> {
     let Some(volume) = engine.inspect_volume(name).await? else {
-        let error = CommandError::new(
-            ExitCode::NotFound,
+        let error = Error::new(
+            error::Kind::NotFound,
             format!("there is no volume \"{}\"", name.escape_debug()),
         );
         let names: Vec<String> = all(engine)
@@ -73,8 +74,8 @@ pub(super) async fn find(engine: &Engine, name: &str) -> Result<VolumeView> {
     };
     let users = Users::list(engine).await?;
     users.view(volume).ok_or_else(|| {
-        CommandError::new(
-            ExitCode::NotFound,
+        Error::new(
+            error::Kind::NotFound,
             format!("volume \"{name}\" is not amika's; it is left alone"),
         )
         .hint("`amika volume list` shows amika's")
@@ -92,7 +93,7 @@ struct Users {
 }
 
 impl Users {
-    async fn list(engine: &Engine) -> Result<Self> {
+    async fn list(engine: &Sandboxes) -> Result<Self> {
         let mut users = Self {
             by_id: BTreeMap::new(),
             by_volume: BTreeMap::new(),

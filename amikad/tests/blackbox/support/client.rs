@@ -42,11 +42,16 @@ impl Sandbox {
     }
 
     fn try_connect(&self) -> Option<TcpStream> {
+        self.try_connect_to("127.0.0.1")
+    }
+
+    /// A connection to the API's port at another address, if somebody takes it.
+    pub fn try_connect_to(&self, address: &'static str) -> Option<TcpStream> {
         let namespace = fs::File::open(format!("/proc/{}/ns/net", self.pid())).unwrap();
         // A thread of its own: it stays in the namespace, and the test does not.
         let connect = move || {
             nix::sched::setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();
-            TcpStream::connect(("127.0.0.1", 60999)).ok()
+            TcpStream::connect((address, 60999)).ok()
         };
         let stream = std::thread::spawn(connect).join().unwrap()?;
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -119,6 +124,17 @@ impl Sandbox {
     /// GET with the token.
     pub fn api(&self, target: &str) -> Answer {
         self.request("GET", target, &[PROOF], "")
+    }
+
+    /// POST of a JSON document with the token.
+    pub fn post(&self, target: &str, body: &serde_json::Value) -> Answer {
+        let headers = [PROOF, "Content-Type: application/json"];
+        self.request("POST", target, &headers, &body.to_string())
+    }
+
+    /// DELETE with the token.
+    pub fn delete(&self, target: &str) -> Answer {
+        self.request("DELETE", target, &[PROOF], "")
     }
 
     /// Waits until a status document fits.

@@ -30,7 +30,7 @@ mount --rbind -o ro /usr "$root/usr"
 mount -o remount,bind,ro "$root/usr"
 mount --bind "$root/local" "$root/usr/local"
 for name in bin sbin lib lib64; do
-    if [ -L "/$name" ]; then ln -s "$(readlink "/$name")" "$root/$name"
+    if [ -L "/$name" ]; then ln -sfn "$(readlink "/$name")" "$root/$name"
     elif [ -d "/$name" ]; then mkdir -p "$root/$name"; mount --bind "/$name" "$root/$name"; fi
 done
 mount -t tmpfs -o mode=755 tmpfs "$root/dev"
@@ -109,6 +109,11 @@ impl Builder {
         let group = "root:x:0:\namika:x:1000:\nhelpers:x:900:amika\nother:x:2000:\n";
         fs::write(root.join("etc/group"), group).unwrap();
         fs::copy(env!("CARGO_BIN_EXE_amikad"), root.join("amikad")).unwrap();
+        Self::in_root(root)
+    }
+
+    /// The same on a root that is there.
+    fn in_root(root: PathBuf) -> Self {
         let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
         Self {
             root,
@@ -375,6 +380,20 @@ impl Sandbox {
         }
     }
 
+    /// Ends it as a machine that loses its power does; what is left of it, to be started again.
+    pub fn crash(mut self) -> Builder {
+        // With its parent goes PID 1, and with it everything inside.
+        self.unshare.kill().unwrap();
+        self.unshare.wait().unwrap();
+        for reader in [self.stdout.take(), self.stderr.take()]
+            .into_iter()
+            .flatten()
+        {
+            reader.join().unwrap();
+        }
+        Builder::in_root(std::mem::take(&mut self.root))
+    }
+
     /// Runs something inside, as an engine's exec would: as root, with the container's variables.
     pub fn exec(&self, words: &[&str]) -> Command {
         let mut command = Command::new("nsenter");
@@ -403,6 +422,10 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
+        if self.root.as_os_str().is_empty() {
+            // It crashed, and its root is another's.
+            return;
+        }
         // With its parent goes PID 1, and with it everything inside.
         let _ = self.unshare.kill();
         let _ = self.unshare.wait();

@@ -2,7 +2,8 @@
 //! its corpus.
 
 use amika_core::wire::{
-    BootRecord, ChallengeAnswer, Change, ErrorBody, NextBoot, OpenCodeAccess, Readiness, Status,
+    BootRecord, COMMAND, ChallengeAnswer, Change, ErrorBody, Job, JobRequest, NextBoot,
+    OpenCodeAccess, Readiness, SignalRequest, Status, Terminal, TerminalRequest,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,6 +19,24 @@ pub(crate) fn wire_promises(bytes: &[u8]) {
     same::<ChallengeAnswer>(bytes);
     same::<OpenCodeAccess>(bytes);
     same::<ErrorBody>(bytes);
+    same::<Job>(bytes);
+    same::<Terminal>(bytes);
+    same::<SignalRequest>(bytes);
+    same::<JobRequest>(bytes);
+    same::<TerminalRequest>(bytes);
+    for program in [
+        serde_json::from_slice::<JobRequest>(bytes).map(JobRequest::program),
+        serde_json::from_slice::<TerminalRequest>(bytes).map(TerminalRequest::program),
+    ] {
+        let Ok(Ok(program)) = program else { continue };
+        // What it is started with holds for execve, and what is shown of it for a list.
+        assert!(program.command().chars().count() <= COMMAND);
+        let texts = program.words.iter().flatten();
+        let texts = texts.chain(program.env.values()).chain(&program.cwd);
+        assert!(texts.chain(&program.user).all(|text| !text.contains('\0')));
+        let name = |name: &String| !name.is_empty() && !name.contains(['=', '\0']);
+        assert!(program.env.keys().all(name));
+    }
 }
 
 fn same<T: DeserializeOwned + Serialize + PartialEq>(bytes: &[u8]) {

@@ -151,7 +151,7 @@ fn pids(section: &mut Section<'_>, value: &Spanned<DeValue<'_>>) -> Option<i64> 
         section.wrong_type(value, "pids", "an integer");
         return None;
     };
-    let pids = integer(number).filter(|pids| (1..=Pids::MAX).contains(pids));
+    let pids = integer(number).filter(|pids| Pids::new(*pids).is_some());
     if pids.is_none() {
         section.problem(
             value.span(),

@@ -2,6 +2,11 @@
 //!
 //! A repository's `[env]` is read by every process of its sandbox: the agents with the user's sign-ins,
 //! `git`, and root's shell among them. The user's own `--env` may set anything.
+//!
+//! A name is in the table when a program reads it that is not the project's own (an agent, a shell, an interpreter,
+//! git, a package manager, a tool of a forge, an engine or a cloud), and its value makes that program run other code, read
+//! somebody's settings, trust somebody, or hand what it knows to another machine or account. What only the project's own
+//! code and its build read stays free: the repository decides over those anyway.
 
 /// Names that `[env]` may not have, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,9 +53,18 @@ impl Rule {
 }
 
 /// All that may not be set. `docs/configuration.md` has the same table.
-pub const RULES: [Rule; 18] = [
+pub const RULES: [Rule; 20] = [
     Rule::new(
-        &["LD_*", "DYLD_*", "GLIBC_TUNABLES", "GCONV_PATH", "LOCPATH"],
+        &[
+            "LD_*",
+            "DYLD_*",
+            "GLIBC_TUNABLES",
+            "GCONV_PATH",
+            "LOCPATH",
+            "TERMINFO*",
+            "TERMCAP",
+            "SSH_SK_PROVIDER",
+        ],
         "decides what is loaded into every program",
     ),
     Rule::new(
@@ -119,6 +133,29 @@ pub const RULES: [Rule; 18] = [
             "COREPACK_*",
             "BUNDLE_MIRROR*",
             "BUNDLE_GEMFILE",
+            "RUBYGEMS_HOST",
+            "BUN_CONFIG_*",
+            "DENO_NPM_REGISTRY",
+            "JSR_URL",
+            "POETRY_REPOSITORIES_*",
+            "PIPENV_PYPI_MIRROR",
+            "PDM_PYPI_URL",
+            "CONDARC",
+            "COMPOSER_AUTH",
+            "HEX_MIRROR*",
+            "NUGET_PLUGIN_PATHS",
+            "NUGET_NETCORE_PLUGIN_PATHS",
+            "NUGET_CREDENTIALPROVIDERS_PATH",
+            "HOMEBREW_*",
+            "NIX_CONFIG",
+            "NIX_REMOTE",
+            "NIX_USER_CONF_FILES",
+            "MISE_*",
+            "NVM_NODEJS_ORG_MIRROR",
+            "PLAYWRIGHT_DOWNLOAD_HOST",
+            "PUPPETEER_DOWNLOAD_BASE_URL",
+            "ELECTRON_MIRROR",
+            "DEBUGINFOD_URLS",
         ],
         "decides where package managers load from, or what they run",
     ),
@@ -175,6 +212,12 @@ pub const RULES: [Rule; 18] = [
             "SHELL",
             "LESS*",
             "VIMINIT",
+            "VIMRUNTIME",
+            "EMACSLOADPATH",
+            "SYSTEMD_LESS",
+            "BAT_CONFIG_PATH",
+            "BAT_OPTS",
+            "FZF_DEFAULT_*",
             "EXINIT",
             "RUSTC",
             "CARGO_BUILD_RUSTC",
@@ -190,13 +233,17 @@ pub const RULES: [Rule; 18] = [
             "SSH_ASKPASS*",
             "SUDO_ASKPASS",
             "SSH_AUTH_SOCK",
+            "SSH_SK_HELPER",
+            "SSH_PKCS11_HELPER",
             "RSYNC_RSH",
             "SVN_SSH",
             "CVS_RSH",
+            "HGRCPATH",
+            "HGMERGE",
             "TAR_OPTIONS",
             "RIPGREP_CONFIG_PATH",
         ],
-        "makes ssh, sudo, rsync, svn, cvs, tar or ripgrep run other programs",
+        "makes ssh, sudo, rsync, svn, cvs, hg, tar or ripgrep run other programs",
     ),
     Rule::new(
         &[
@@ -204,10 +251,17 @@ pub const RULES: [Rule; 18] = [
             "XDG_*",
             "CURL_HOME",
             "WGETRC",
-            "GH_CONFIG_DIR",
+            "NETRC",
             "GNUPGHOME",
             "CARGO_HOME",
+            "RUSTUP_HOME",
+            "COMPOSER_HOME",
             "GOENV",
+            "DIRENV_CONFIG",
+            "SCREENRC",
+            "KUBECONFIG",
+            "DOCKER_CONFIG",
+            "KRB5_CONFIG",
             "AWS_CONFIG_FILE",
             "AWS_SHARED_CREDENTIALS_FILE",
         ],
@@ -224,9 +278,37 @@ pub const RULES: [Rule; 18] = [
             "LOCALDOMAIN",
             "RES_OPTIONS",
             "RESOLV_HOST_CONF",
-            "GH_HOST",
         ],
         "decides which machines names lead to",
+    ),
+    Rule::new(
+        &[
+            "GH_*",
+            "GITHUB_TOKEN",
+            "GITHUB_ENTERPRISE_TOKEN",
+            "GITHUB_API_URL",
+            "GITHUB_GRAPHQL_URL",
+            "GITHUB_SERVER_URL",
+            "GITLAB_HOST",
+            "GITLAB_TOKEN",
+            "GITLAB_URI",
+        ],
+        "decides which forge the tools of forges talk to, and as whom",
+    ),
+    Rule::new(
+        &[
+            "DOCKER_HOST",
+            "DOCKER_CONTEXT",
+            "CONTAINER_HOST",
+            "BUILDKIT_HOST",
+            "BUILDX_CONFIG",
+            "AWS_ENDPOINT_URL*",
+            "AWS_CONTAINER_*",
+            "AWS_PROFILE",
+            "OTEL_EXPORTER_*",
+            "OTEL_LOG_*",
+        ],
+        "decides which engine, cloud or collector is handed files, sign-ins or prompts",
     ),
     Rule::new(
         &[
@@ -259,8 +341,34 @@ pub const RULES: [Rule; 18] = [
             "OPENAI_API_BASE",
             "OPENAI_API_HOST",
             "OPENAI_API_TYPE",
-            "OPENAI_API_KEY",
             "AZURE_OPENAI_*",
+            "AZURE_RESOURCE_NAME",
+            "AWS_BEARER_TOKEN_BEDROCK",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+            "GOOGLE_GEMINI_BASE_URL",
+            "GOOGLE_VERTEX_*",
+            "GOOGLE_GENERATIVE_AI_API_KEY",
+            "GOOGLE_API_KEY",
+            "GEMINI_API_KEY",
+            "OPENAI_API_KEY",
+            "OPENROUTER_API_KEY",
+            "AI_GATEWAY_API_KEY",
+            "GROQ_API_KEY",
+            "XAI_API_KEY",
+            "MISTRAL_API_KEY",
+            "DEEPSEEK_API_KEY",
+            "TOGETHER_API_KEY",
+            "FIREWORKS_API_KEY",
+            "CEREBRAS_API_KEY",
+            "DEEPINFRA_API_KEY",
+            "MOONSHOT_API_KEY",
+            "ZHIPU_API_KEY",
+            "PERPLEXITY_API_KEY",
+            "COHERE_API_KEY",
+            "NVIDIA_API_KEY",
+            "OLLAMA_API_KEY",
+            "OLLAMA_HOST",
+            "HF_TOKEN",
             "CODEX_*",
             "OPENCODE_*",
         ],
@@ -376,7 +484,25 @@ mod tests {
             "RUSTC",
             "CARGO_HOME",
             "GH_HOST",
+            "GH_TOKEN",
+            "GITHUB_TOKEN",
             "ERL_AFLAGS",
+            "DOCKER_HOST",
+            "KUBECONFIG",
+            "AWS_ENDPOINT_URL",
+            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "OTEL_LOG_USER_PROMPTS",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+            "GOOGLE_GEMINI_BASE_URL",
+            "OPENROUTER_API_KEY",
+            "SSH_SK_PROVIDER",
+            "SSH_PKCS11_HELPER",
+            "HGRCPATH",
+            "FZF_DEFAULT_COMMAND",
+            "SYSTEMD_LESS",
+            "BUN_CONFIG_REGISTRY",
+            "TERMINFO_DIRS",
         ] {
             assert!(why_not(name).is_some(), "{name}");
         }
@@ -422,7 +548,12 @@ mod tests {
             "MAVEN_OPTS",
             "CLASSPATH",
             "CC",
-            "DOCKER_HOST",
+            "OTEL_SERVICE_NAME",
+            "STRIPE_API_KEY",
+            "GOOGLE_CLOUD_PROJECT",
+            "NUGET_PACKAGES",
+            "AWS_REGION",
+            "GITHUB_ACTIONS",
             "PORT",
             "é_prox",
             "",
@@ -439,6 +570,21 @@ mod tests {
                 assert!(!inner.is_empty() && !inner.contains('*'), "{pattern}");
                 assert!(pattern.len() - inner.len() <= 1, "{pattern}");
             }
+        }
+    }
+
+    /// The page says by name what runs or redirects something and may be set all the same.
+    #[test]
+    fn what_stays_free_is_what_the_page_says() {
+        let page = include_str!("../../../../docs/configuration.md");
+        let (_, free) = page
+            .split_once("\n**What stays free.**")
+            .expect("it is said");
+        let free = free.split("\n\n").next().unwrap_or_default();
+        let names: Vec<&str> = free.split('`').skip(1).step_by(2).collect();
+        assert!(names.len() > 15, "{names:?}");
+        for name in names {
+            assert_eq!(why_not(name), None, "{name}");
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Kind, LabelError, Labels, Reader, RepositorySource, SandboxId, VERSION, key};
 use crate::credential::Agent;
 use crate::service::Service;
+use crate::settings::Origins;
 
 /// What is known of a sandbox from its making on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct SandboxRecord {
     pub repository: Option<Repository>,
     /// The declared services.
     pub services: Vec<Service>,
+    /// Who decided each setting; not told by an earlier version.
+    pub origins: Option<Origins>,
     /// The setup script, where it is not the image's own.
     pub setup_script: Option<SetupScript>,
     /// The agents whose sign-ins were copied in.
@@ -104,6 +107,7 @@ impl SandboxRecord {
             id,
             repository: None,
             services: Vec::new(),
+            origins: None,
             setup_script: None,
             credentials: Vec::new(),
             copied_files: BTreeMap::new(),
@@ -143,6 +147,9 @@ impl SandboxRecord {
         if !self.services.is_empty() {
             // Maps with other than string keys are what JSON cannot hold; there is none in here.
             put(key::SERVICES, serde_json::to_string(&self.services).ok());
+        }
+        if let Some(origins) = &self.origins {
+            put(key::ORIGINS, serde_json::to_string(origins).ok());
         }
         match &self.setup_script {
             Some(SetupScript::Host(path)) => put(key::SETUP_HOST_PATH, Some(path.clone())),
@@ -220,6 +227,9 @@ impl SandboxRecord {
         let services = labels.read(key::SERVICES, "a list of services", |json| {
             serde_json::from_str(json).ok()
         });
+        let origins = labels.read(key::ORIGINS, "a map of origins", |json| {
+            serde_json::from_str(json).ok()
+        });
         let copied_files = labels.read(key::COPIED_FILES, "a map of paths", |json| {
             serde_json::from_str(json).ok()
         });
@@ -231,6 +241,7 @@ impl SandboxRecord {
                 branch: labels.text(key::REPO_BRANCH),
             }),
             services: or_none(services, &mut problems).unwrap_or_default(),
+            origins: or_none(origins, &mut problems),
             setup_script: match labels.text(key::SETUP_HOST_PATH) {
                 Some(path) => Some(SetupScript::Host(path)),
                 None => labels
@@ -321,6 +332,7 @@ mod tests {
 
     use super::*;
     use crate::service::{Scheme, ServicePort};
+    use crate::settings::Origin;
 
     fn read(labels: &Labels) -> Result<SandboxRecord, LabelError> {
         SandboxRecord::from_labels(|key| labels.get(key).map(String::as_str))
@@ -342,6 +354,11 @@ mod tests {
                     line: 0,
                 }],
             }],
+            origins: Some(Origins {
+                env: [("A".to_owned(), Origin::File)].into(),
+                image: Origin::Request,
+                ..Origins::default()
+            }),
             setup_script: Some(SetupScript::Host("/src/setup.sh".to_owned())),
             credentials: vec![Agent::Claude, Agent::OpenCode],
             copied_files: [("/data/x".to_owned(), "/src/x".to_owned())].into(),
@@ -388,6 +405,8 @@ mod tests {
                 "dev.amika.id=07070707-0707-4707-8707-070707070707",
                 "dev.amika.image=amika-coder:1",
                 "dev.amika.kind=sandbox",
+                "dev.amika.origins={\"image\":\"request\",\"setup_script\":\"default\",\"env\":{\"A\":\"file\"},\
+                 \"services\":\"default\",\"limits\":{\"cpus\":\"default\",\"memory\":\"default\",\"pids\":\"default\"}}",
                 "dev.amika.preset=coder",
                 "dev.amika.repo.branch=main",
                 "dev.amika.repo.name=Hello World",
@@ -518,6 +537,11 @@ mod tests {
                 key::SERVICES,
                 Some("{\n"),
                 "label dev.amika.services is \"{\\n\", not a list of services",
+            ),
+            (
+                key::ORIGINS,
+                Some("file"),
+                "label dev.amika.origins is \"file\", not a map of origins",
             ),
             (
                 key::CREATED_AT,

@@ -11,6 +11,8 @@ pub enum Reason {
     Setup,
     /// An agent's turn runs: one by `amika sandbox prompt`, or a session of the OpenCode server that says so.
     Turn,
+    /// A job runs: a program that was started by `POST /v1/jobs`.
+    Job,
     /// Somebody typed into a terminal, or wrote to a program's standard input.
     Input,
     /// A request to OpenCode, other than those that its page sends by itself, came through a tunnel.
@@ -29,6 +31,7 @@ impl Reason {
         match self {
             Self::Setup => "setup",
             Self::Turn => "turn",
+            Self::Job => "job",
             Self::Input => "input",
             Self::Request => "request",
             Self::Tunnel => "tunnel",
@@ -79,6 +82,7 @@ mod tests {
         for reason in [
             Reason::Setup,
             Reason::Turn,
+            Reason::Job,
             Reason::Input,
             Reason::Request,
             Reason::Tunnel,

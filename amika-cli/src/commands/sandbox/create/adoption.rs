@@ -4,10 +4,11 @@ use amika_core::name::SandboxName;
 use amika_core::wire::Outcome;
 
 use crate::create::{self, Source};
-use crate::daemon::{UserKey, read_boot_record};
+use crate::daemon::read_boot_record;
 use crate::error::Result;
+use crate::sandboxes::Sandboxes;
 use crate::unreported::{Asked, Mark};
-use amika_engine::{ContainerFacts, ContainerState, Engine};
+use amika_engine::{ContainerFacts, ContainerState};
 
 /// The sandbox of a create that was killed, and what that create left.
 pub(super) struct Unreported {
@@ -19,7 +20,7 @@ impl Unreported {
     /// Refuses to take it for what was asked for when it is not.
     pub(super) async fn must_be(
         &self,
-        engine: &Engine,
+        engine: &Sandboxes,
         name: &SandboxName,
         asked: &Asked,
         source: Option<&Source>,
@@ -28,7 +29,7 @@ impl Unreported {
             Some(source) => Some(source.repository.snapshot().await?),
             None => None,
         };
-        let token = UserKey::load()?.token(self.mark.id.as_str());
+        let token = engine.user_key()?.token(self.mark.id.as_str());
         if asked.fingerprint(&token, snapshot.as_ref()) == self.mark.asked {
             return Ok(());
         }
@@ -40,7 +41,7 @@ impl Unreported {
     }
 
     /// Starts it where it was ended from outside, as by the end of the engine: it told of no end then.
-    pub(super) async fn start_again(&self, engine: &Engine) -> Result<()> {
+    pub(super) async fn start_again(&self, engine: &Sandboxes) -> Result<()> {
         let id = &self.container.id;
         if self.container.state != ContainerState::Exited {
             return Ok(());
@@ -51,7 +52,7 @@ impl Unreported {
             if engine.is_local() {
                 crate::overlay::refuse(&self.container.name, &self.container.mounts)?;
             }
-            engine.start_container(id).await?;
+            crate::ports::start_again(engine, id, &self.container.port_requests).await?;
         }
         Ok(())
     }

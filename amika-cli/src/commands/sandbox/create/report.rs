@@ -10,11 +10,11 @@ use serde::Serialize;
 use crate::App;
 use crate::create::TakenView;
 use crate::error::Result;
-use crate::output::Steps;
 use crate::ready::Ready;
 use crate::sandbox::{Answer, Sandbox, State};
+use crate::sandboxes::Sandboxes;
 use crate::view::SandboxView;
-use amika_engine::Engine;
+use amika_sandbox::progress::Steps;
 
 /// What `create -o json` prints.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -43,7 +43,7 @@ struct StepView {
 /// # Errors
 /// Those of the engine.
 pub(super) async fn report(
-    engine: &Engine,
+    engine: &Sandboxes,
     name: &SandboxName,
     ready: Option<&Ready>,
     taken: Option<TakenView>,
@@ -111,9 +111,13 @@ pub(super) async fn report(
             ));
         }
     }
-    if matches!(ready, Some(Ready::Running))
-        && let Ok(client) = sandbox.client(engine)
+    let is_ready = matches!(ready, Some(Ready::Running));
+    if let Some(status) = status.as_ref().filter(|_| is_ready)
+        && let Some(warning) = crate::inner_engine::warning(&status.services, name)
     {
+        app.out.warn(&warning);
+    }
+    if is_ready && let Ok(client) = sandbox.client(engine) {
         let published = &sandbox.container.ports;
         for warning in crate::listening::out_of_reach(&client, name, published).await {
             app.out.warn(&warning);

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::sandbox::Sandbox;
-use amika_engine::Engine;
+use crate::sandboxes::Sandboxes;
 
 /// A record of so many bytes has tens of thousands of refs.
 const MAX_BYTES: usize = 8 << 20;
@@ -24,7 +24,7 @@ pub struct Beginning {
 
 impl Beginning {
     /// Reads the record; `None` where there is none, or none that can be read.
-    pub async fn of(engine: &Engine, sandbox: &Sandbox) -> Option<Self> {
+    pub async fn of(engine: &Sandboxes, sandbox: &Sandbox) -> Option<Self> {
         sandbox.record.repository.as_ref()?;
         let file = engine
             .read_regular_file(&sandbox.container.id, path::GIT_SNAPSHOT, MAX_BYTES)

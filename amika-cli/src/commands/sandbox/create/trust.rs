@@ -1,0 +1,322 @@
+//! Whether a repository is trusted: decided by the user's settings, and asked where they say so.
+
+use std::collections::BTreeSet;
+
+use amika_core::config::RepoConfig;
+use amika_core::credential::Agent;
+use amika_core::hex::hex;
+use amika_core::trust::{Answer, Decision, Question, Trust, Trusted, decide};
+use amika_core::untrusted::Untrusted;
+use sha2::{Digest as _, Sha256};
+
+use crate::args::sandbox::CreateArgs;
+use crate::create::{Request, Source, Taken, TrustView, beginning, find_credentials};
+use crate::error::{Error, Kind, Result};
+use crate::output::Printer;
+use crate::user_config::{self, Change};
+use amika_git::GitError;
+use amika_host::machine::Machine;
+
+/// The largest setup script whose content can be trusted, in bytes.
+const SCRIPT_LIMIT: u64 = 16 << 20;
+
+/// Decides what of a repository goes into its sandbox, and whether sign-ins do. Asks if need be, though
+/// not for a dry run. A configuration that does not hold is taken out of the source.
+///
+/// # Errors
+/// [`Kind::Invalid`] for broken settings, [`Kind::Failure`] where the answer is no.
+pub async fn settle(
+    args: &CreateArgs,
+    request: &Request,
+    machine: &Machine,
+    source: &mut Source,
+    out: &Printer,
+) -> Result<TrustView> {
+    let config = user_config::read(machine, out)?;
+    let typed = match args.trust {
+        Some(trust) => Some(trust),
+        None => user_config::trust_of_environment(machine)?,
+    };
+    // Who says "never" now means this source too, whatever stands on the list.
+    let is_list_heeded = typed != Some(Trust::Never);
+    let setting = typed.or(config.trust);
+    let setting = setting.unwrap_or_else(|| source.origin.default_trust());
+    let canonical = source.origin.canonical();
+    let agents = sign_ins(machine, request);
+    let asked = Taken::of(&source.config, source.script.as_deref());
+    let servers = source.repository.lfs_servers().to_vec();
+    let mut question = Question {
+        trust: setting,
+        remembered: false,
+        can_ask: out.can_ask(),
+        credentials_asked: args.credentials.is_some(),
+        asks_for_anything: !asked.is_empty() || !servers.is_empty(),
+        has_sign_ins: !agents.is_empty(),
+    };
+    let mut decision = decide(question);
+    let mut content = None;
+    let mut script = None;
+    if decision != Decision::All || !servers.is_empty() {
+        (script, content) = content_of(source).await?;
+        let mut listed = config.trusted.iter();
+        question.remembered =
+            is_list_heeded && listed.any(|entry| entry.covers(&canonical, content.as_deref()));
+        decision = decide(question);
+    }
+    let mut is_answered = false;
+    let shown = Untrusted::new(&source.repository.facts().source).to_string();
+    match decision {
+        Decision::All => {}
+        Decision::Ask if args.dry_run => {}
+        Decision::Ask => {
+            let knew_it = config
+                .trusted
+                .iter()
+                .any(|entry| entry.source == canonical);
+            let why = if knew_it {
+                "has changed since you trusted it"
+            } else {
+                "is not trusted yet"
+            };
+            let headline = format!("{shown} {why}.");
+            let lines = question_text(&headline, &asked, script.as_deref(), &servers, &agents);
+            match ask(out, &lines).await {
+                Answer::Yes => {}
+                Answer::Always => remember(machine, canonical.clone(), content, out).await,
+                Answer::No => {
+                    return Err(Error::new(
+                        Kind::Failure,
+                        format!("nothing was made: {shown} is not trusted"),
+                    )
+                    .hint(
+                        "`--trust=never` makes the sandbox without its configuration and without sign-ins",
+                    ));
+                }
+            }
+            is_answered = true;
+            decision = Decision::All;
+        }
+        Decision::WithoutSignIns => out.warn(&format!(
+            "your sign-ins to {} stay behind, since {shown} is not trusted and nobody can be asked: \
+             `--credentials` copies them in, `--trust` trusts it this once",
+            names(&agents),
+        )),
+        Decision::Nothing => {
+            out.warn(&left_out(&shown, &asked, &servers, &agents));
+            source.config = RepoConfig::default();
+            source.script = None;
+        }
+    }
+    Ok(TrustView {
+        decision,
+        setting,
+        source: canonical,
+        remembered: question.remembered,
+        lets_servers: question.lets_servers(is_answered),
+    })
+}
+
+/// Whose sign-ins would go in.
+fn sign_ins(machine: &Machine, request: &Request) -> BTreeSet<Agent> {
+    let home = machine.home_dir();
+    let plan = find_credentials(&home, &request.credentials, &request.mounts);
+    plan.take.iter().map(|file| file.agent).collect()
+}
+
+/// The setup script, and a digest of all that is trusted with the repository: what applies of its
+/// configuration, and that script. None where the script is too large for that.
+async fn content_of(source: &Source) -> Result<(Option<Vec<u8>>, Option<String>)> {
+    let script = match &source.script {
+        None => None,
+        Some(path) => match source.repository.file(path, SCRIPT_LIMIT).await {
+            Ok(script) => script,
+            Err(GitError::TooLarge { .. }) => return Ok((None, None)),
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let servers = source.repository.lfs_servers();
+    let digest = digest(source.bytes.as_deref(), script.as_deref(), servers);
+    Ok((script, Some(digest)))
+}
+
+/// A digest in which nothing of one part can stand for something of the other.
+fn digest(config: Option<&[u8]>, script: Option<&[u8]>, servers: &[String]) -> String {
+    let mut digest = Sha256::new();
+    for part in [config, script] {
+        match part {
+            Some(part) => {
+                digest.update([1]);
+                digest.update((part.len() as u64).to_be_bytes());
+                digest.update(part);
+            }
+            None => digest.update([0]),
+        }
+    }
+    // Nothing for none, as it was before they were part of it.
+    for server in servers {
+        digest.update([2]);
+        digest.update((server.len() as u64).to_be_bytes());
+        digest.update(server);
+    }
+    format!("sha256:{}", hex(&digest.finalize()))
+}
+
+/// What is asked.
+fn question_text(
+    headline: &str,
+    asked: &Taken,
+    script: Option<&[u8]>,
+    servers: &[String],
+    agents: &BTreeSet<Agent>,
+) -> Vec<String> {
+    let mut lines = vec![headline.to_owned()];
+    if !asked.is_empty() {
+        lines.push("  its .amika/config.toml asks for:".to_owned());
+    }
+    for line in asked.lines() {
+        let is_script = line.starts_with("    script ");
+        lines.push(line);
+        if is_script {
+            lines.push(
+                "              which runs as root at every start, and begins with".to_owned(),
+            );
+            let script = script.map(beginning).unwrap_or_default();
+            lines.extend(script.iter().map(|line| format!("              │ {line}")));
+        }
+    }
+    if !servers.is_empty() {
+        lines.push(format!(
+            "  it names servers for its LFS files, where git signs in as you: {}",
+            listed(servers)
+        ));
+    }
+    if !agents.is_empty() {
+        lines.push(format!("  sign-ins that would go in: {}", names(agents)));
+    }
+    lines
+}
+
+async fn ask(out: &Printer, lines: &[String]) -> Answer {
+    out.ask(
+        lines,
+        "Trust it? [y = yes, N = no, a = always, until this changes] ",
+    );
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map(|_| line)
+    })
+    .await;
+    match answer {
+        Ok(Ok(line)) => Answer::read(&line),
+        _ => Answer::No,
+    }
+}
+
+/// Puts a source on the list. Where that fails the sandbox is made all the same, and is asked about
+/// again.
+async fn remember(machine: &Machine, source: String, content: Option<String>, out: &Printer) {
+    // Without its content it would be trusted whatever it holds.
+    let Some(content) = content else {
+        out.warn("its setup script is too large to be remembered: you will be asked again");
+        return;
+    };
+    let entry = Trusted {
+        source,
+        content: Some(content),
+    };
+    if let Err(error) = user_config::change(machine, Change::Trusting(&entry)).await {
+        let mut said = vec!["you will be asked again".to_owned(), error.message];
+        said.extend(error.causes);
+        out.warn(&said.join(": "));
+    }
+}
+
+/// What is said where neither configuration nor sign-ins go in.
+fn left_out(shown: &str, asked: &Taken, servers: &[String], agents: &BTreeSet<Agent>) -> String {
+    let mut what = Vec::new();
+    if !asked.is_empty() {
+        what.push("its .amika/config.toml is not applied".to_owned());
+    }
+    if !servers.is_empty() {
+        what.push(format!("nothing is fetched from {}", listed(servers)));
+    }
+    if !agents.is_empty() {
+        what.push(format!("your sign-ins to {} stay behind", names(agents)));
+    }
+    let what = what.join(", and ");
+    format!("{shown} is not trusted (trust is never): {what}; `--trust` trusts it this once")
+}
+
+/// Servers that a repository names, as a line can have them.
+fn listed(servers: &[String]) -> String {
+    let all = servers
+        .iter()
+        .map(|one| Untrusted::new(one).within(200).to_string());
+    all.collect::<Vec<_>>().join(", ")
+}
+
+fn names(agents: &BTreeSet<Agent>) -> String {
+    let names: Vec<&str> = agents.iter().map(|agent| agent.as_str()).collect();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn a_digest_tells_every_part_from_every_other() {
+        type Part = Option<&'static [u8]>;
+        let parts: [(Part, Part); 8] = [
+            (None, None),
+            (Some(b""), None),
+            (None, Some(b"")),
+            (Some(b""), Some(b"")),
+            (Some(b"ab"), None),
+            (Some(b"a"), Some(b"b")),
+            (None, Some(b"ab")),
+            (Some(b"ab"), Some(b"")),
+        ];
+        let mut digests: BTreeSet<String> =
+            parts.iter().map(|(a, b)| digest(*a, *b, &[])).collect();
+        let servers: [&[&str]; 4] = [&["a"], &["b"], &["a", "b"], &["ab"]];
+        for servers in servers {
+            let servers: Vec<String> = servers.iter().map(|&one| one.to_owned()).collect();
+            digests.extend(parts.iter().map(|(a, b)| digest(*a, *b, &servers)));
+        }
+        assert_eq!(digests.len(), 5 * parts.len());
+        for digest in digests {
+            let entry: Trusted = format!("host/r {digest}").parse().expect("an entry");
+            assert!(entry.covers("host/r", Some(&digest)));
+        }
+    }
+
+    #[test]
+    fn the_question_shows_the_script_names_and_sign_ins() {
+        let taken = Taken {
+            script: Some("setup.sh".to_owned()),
+            env: vec!["A".to_owned()],
+            ..Taken::default()
+        };
+        let agents = BTreeSet::from([Agent::Claude, Agent::Codex]);
+        let text = question_text(
+            "It is new.",
+            &taken,
+            Some(b"#!/bin/sh\nid\n"),
+            &["https://evil\u{1b}\n".to_owned()],
+            &agents,
+        );
+        assert_eq!(
+            text.join("\n"),
+            "It is new.\n  its .amika/config.toml asks for:\n    script    setup.sh\n\
+             \x20             which runs as root at every start, and begins with\n\
+             \x20             │ #!/bin/sh\n              │ id\n    variables A\n\
+             \x20 it names servers for its LFS files, where git signs in as you: https://evil\\u{1b}\\n\n\
+             \x20 sign-ins that would go in: claude, codex"
+        );
+        let text = question_text("It is new.", &Taken::default(), None, &[], &agents);
+        assert!(!text.concat().contains("config.toml"), "{text:?}");
+    }
+}

@@ -1,0 +1,217 @@
+//! The git of a sandbox's agent, run by the agent: whatever it is, it can do no more than the agent.
+
+use std::pin::Pin;
+
+use amika_core::hex::hex;
+use futures_util::{Stream, StreamExt as _};
+use tokio::io::AsyncWriteExt as _;
+
+use super::{ANSWER, Piece, Source, Told};
+use crate::error::{Error, Kind, Result};
+use crate::exec::{Remote, Streams, kill};
+use crate::sandbox::Sandbox;
+use crate::sandboxes::Sandboxes;
+use amika_engine::{ExecOutput, ExecSession};
+
+/// Bytes of standard error that are kept.
+const MAX_WORDS: usize = 4096;
+
+/// A sandbox's repository.
+#[derive(Clone)]
+pub struct Inside {
+    engine: Sandboxes,
+    container: String,
+    user: Option<String>,
+    directory: String,
+}
+
+impl Inside {
+    /// The repository at a path of a sandbox that runs.
+    pub fn new(engine: &Sandboxes, sandbox: &Sandbox, directory: String) -> Self {
+        Self {
+            engine: engine.clone(),
+            container: sandbox.container.id.clone(),
+            user: sandbox.record.user.clone(),
+            directory,
+        }
+    }
+
+    /// The same repository, at the same place of another container.
+    #[must_use]
+    pub fn of_container(mut self, container: &str) -> Self {
+        container.clone_into(&mut self.container);
+        self
+    }
+
+    async fn start(&self, arguments: &[&str]) -> Result<(ExecSession, Ending)> {
+        let mut command = vec!["git".to_owned()];
+        command.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        let remote = Remote {
+            verb: "exec-as",
+            user: self.user.clone(),
+            workdir: Some(self.directory.clone()),
+            env: vec![
+                ("LC_ALL".into(), "C".into()),
+                ("GIT_OPTIONAL_LOCKS".into(), "0".into()),
+                ("GIT_TERMINAL_PROMPT".into(), "0".into()),
+            ],
+            command,
+            streams: Streams::Separate,
+        };
+        let id = hex(&rand::random::<[u8; 8]>());
+        let session = self
+            .engine
+            .exec(&self.container, &remote.spec(&id, None))
+            .await?;
+        let ending = Ending {
+            engine: self.engine.clone(),
+            container: self.container.clone(),
+            id,
+            has_ended: false,
+        };
+        Ok((session, ending))
+    }
+
+    async fn code(&self, session: &str) -> Result<i64> {
+        let waited = tokio::time::timeout(ANSWER, self.engine.wait_exec(session)).await;
+        match waited {
+            Ok(code) => Ok(code?),
+            Err(_) => Err(no_answer()),
+        }
+    }
+}
+
+impl Source for Inside {
+    async fn git(&self, arguments: &[&str], input: Vec<u8>, limit: usize) -> Result<Told> {
+        let (mut session, mut ending) = self.start(arguments).await?;
+        let feed = feed(&mut session.input, &input);
+        let read = async {
+            let mut told = Told::default();
+            while let Some(piece) = session.output.next().await {
+                match piece? {
+                    ExecOutput::Stdout(bytes) => {
+                        told.stdout.extend_from_slice(&bytes);
+                        if told.stdout.len() > limit {
+                            return Err(Error::new(
+                                Kind::Repository,
+                                format!("the sandbox's git says more than {limit} bytes"),
+                            ));
+                        }
+                    }
+                    ExecOutput::Stderr(bytes) => keep(&mut told.stderr, &bytes),
+                }
+            }
+            Ok(told)
+        };
+        let both = async {
+            let ((), told) = tokio::join!(feed, read);
+            told
+        };
+        let mut told = match tokio::time::timeout(ANSWER, both).await {
+            Ok(told) => told?,
+            Err(_) => return Err(no_answer()),
+        };
+        told.code = self.code(&session.id).await?;
+        ending.has_ended = true;
+        Ok(told)
+    }
+
+    async fn stream(
+        &self,
+        arguments: &[&str],
+        input: Vec<u8>,
+    ) -> Result<Pin<Box<dyn Stream<Item = Result<Piece>> + Send>>> {
+        let (session, ending) = self.start(arguments).await?;
+        let ExecSession {
+            id,
+            mut output,
+            input: mut remote,
+        } = session;
+        let this = self.clone();
+        let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Piece>>(8);
+        tokio::spawn(async move {
+            let mut ending = ending;
+            let mut told = Told::default();
+            let read = async {
+                while let Some(piece) = output.next().await {
+                    let sent = match piece {
+                        Ok(ExecOutput::Stdout(bytes)) => sender.send(Ok(Piece::Data(bytes))).await,
+                        Ok(ExecOutput::Stderr(bytes)) => {
+                            keep(&mut told.stderr, &bytes);
+                            Ok(())
+                        }
+                        Err(error) => sender.send(Err(error.into())).await,
+                    };
+                    if sent.is_err() {
+                        // Nobody reads any more.
+                        return false;
+                    }
+                }
+                true
+            };
+            let both = async {
+                let ((), is_whole) = tokio::join!(feed(&mut remote, &input), read);
+                is_whole
+            };
+            let is_whole = tokio::select! {
+                is_whole = both => is_whole,
+                () = sender.closed() => false,
+            };
+            if is_whole {
+                let end = this.code(&id).await.map(|code| {
+                    ending.has_ended = true;
+                    Piece::End(Told { code, ..told })
+                });
+                let _ = sender.send(end).await;
+            }
+        });
+        let stream = futures_util::stream::unfold(receiver, |mut receiver| async {
+            Some((receiver.recv().await?, receiver))
+        });
+        Ok(stream.boxed())
+    }
+}
+
+/// Ends a program that nobody waits for any more.
+struct Ending {
+    engine: Sandboxes,
+    container: String,
+    id: String,
+    has_ended: bool,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if self.has_ended {
+            return;
+        }
+        let (engine, container, id) =
+            (self.engine.clone(), self.container.clone(), self.id.clone());
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { kill(&engine, &container, &id, "KILL").await });
+        }
+    }
+}
+
+async fn feed(remote: &mut Pin<Box<dyn tokio::io::AsyncWrite + Send>>, input: &[u8]) {
+    // A program that closed its input has had enough.
+    let _ = remote.write_all(input).await;
+    let _ = remote.flush().await;
+    let _ = remote.shutdown().await;
+}
+
+fn keep(words: &mut Vec<u8>, more: &[u8]) {
+    let room = MAX_WORDS.saturating_sub(words.len());
+    words.extend_from_slice(&more[..more.len().min(room)]);
+}
+
+fn no_answer() -> Error {
+    Error::new(
+        Kind::Repository,
+        format!(
+            "the sandbox's git did not answer within {} minutes",
+            ANSWER.as_secs() / 60
+        ),
+    )
+    .hint("nothing was taken; look inside with `amika sandbox connect NAME`")
+}

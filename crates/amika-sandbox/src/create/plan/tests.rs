@@ -1,0 +1,205 @@
+use std::collections::BTreeSet;
+
+use amika_core::config::RepoConfig;
+use amika_core::label::SandboxId;
+use amika_core::volume::Stamp;
+use pretty_assertions::assert_eq;
+
+use super::super::limits::EngineSize;
+use super::super::settings::merge;
+use super::super::settings::tests::request;
+use super::*;
+use crate::create::Request;
+use crate::daemon::UserKey;
+use crate::preset::Preset;
+use amika_engine::ImageFacts;
+
+fn name() -> SandboxName {
+    "teal-tokyo".parse().expect("a name")
+}
+
+fn facts(image: ImageFacts) -> Facts {
+    Facts {
+        id: SandboxId::from_random([7; 16]),
+        stamp: Stamp::new(1_795_336_329, 1),
+        now: 1_795_336_329_000,
+        creator: crate::creator::this_process(),
+        image_reference: "image:1".into(),
+        image,
+        injection: None,
+        token_sha256: "00".into(),
+        record_key: RecordKey::of(&UserKey::of_bytes([7; 32]), "/nowhere".into()),
+        proxies: vec![("http_proxy".into(), "http://proxy:3128".into())],
+        unbounded_log: true,
+        engine_size: EngineSize { cpus: 2, memory: 0 },
+        sources: mounts::Sources::default(),
+        network: Choice::Shared,
+        test: None,
+    }
+}
+
+fn planned(request: &Request, image: ImageFacts, repository: Option<&Repository>) -> Plan {
+    let settings = merge(
+        request,
+        amika_core::settings::Layer::silent(),
+        &RepoConfig::default(),
+        None,
+    )
+    .expect("settings");
+    plan(&name(), &settings, &facts(image), repository, Vec::new())
+}
+
+fn other() -> Request {
+    Request {
+        image: Some(Image::Other("image:1".into())),
+        ..request()
+    }
+}
+
+#[test]
+fn a_presets_entrypoint_stays_and_any_other_images_is_wrapped() {
+    let words = |words: &[&str]| Some(words.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>());
+    let amikad = path::AMIKAD;
+    let server = || ImageFacts {
+        entrypoint: vec!["/entry".into()],
+        cmd: vec!["serve".into()],
+        user: "www".into(),
+        workdir: "/srv".into(),
+        ..ImageFacts::default()
+    };
+    let given = |command: &[&str], request: Request| Request {
+        command: command.iter().map(|it| (*it).to_owned()).collect(),
+        ..request
+    };
+    let wrapped: &[&str] = &[
+        amikad,
+        "run",
+        "--user",
+        "www",
+        "--workdir",
+        "/srv",
+        "--",
+        "/entry",
+    ];
+    for (request, image, entrypoint, cmd, user) in [
+        (request(), ImageFacts::default(), None, None, None),
+        (
+            given(&["a", "b"], request()),
+            ImageFacts::default(),
+            None,
+            words(&["a", "b"]),
+            None,
+        ),
+        (
+            other(),
+            server(),
+            words(wrapped),
+            words(&["serve"]),
+            Some("0:0"),
+        ),
+        (
+            given(&["a"], other()),
+            server(),
+            words(wrapped),
+            words(&["a"]),
+            Some("0:0"),
+        ),
+        (
+            other(),
+            ImageFacts::default(),
+            words(&[amikad, "run", "--workdir", "/", "--"]),
+            words(&[]),
+            None,
+        ),
+    ] {
+        let container = planned(&request, image, None).container;
+        assert_eq!(container.entrypoint, entrypoint);
+        assert_eq!(container.cmd, cmd);
+        assert_eq!(container.user.as_deref(), user);
+    }
+}
+
+#[test]
+fn what_goes_with_a_sandbox_and_what_stays_is_told_by_its_volumes() {
+    let repository = Repository {
+        name: "app".into(),
+        source: None,
+        branch: Some("main".into()),
+    };
+    for repository in [None, Some(&repository)] {
+        let plan = planned(&request(), ImageFacts::default(), repository);
+        let volumes: Vec<(&str, &str, &str)> = plan
+            .container
+            .mounts
+            .iter()
+            .filter_map(|mount| match mount {
+                MountSpec::Volume {
+                    name,
+                    target,
+                    labels,
+                    ..
+                } => {
+                    let kind = labels.get(amika_core::label::key::KIND)?;
+                    Some((kind.as_str(), target.as_str(), name.as_str()))
+                }
+                MountSpec::Bind { .. } => None,
+            })
+            .collect();
+        let kinds: Vec<(&str, &str)> = volumes.iter().map(|it| (it.0, it.1)).collect();
+        let mut expected = vec![("home", path::HOME), ("state", path::STATE_DIR)];
+        if repository.is_some() {
+            expected.push(("git", "/home/amika/workspace/app"));
+        }
+        assert_eq!(kinds, expected);
+        // The clone's is in the other list: it outlives the sandbox.
+        let names: BTreeSet<&str> = volumes.iter().map(|it| it.2).collect();
+        let mut told: Vec<&str> = plan.volumes.iter().map(String::as_str).collect();
+        told.extend(plan.git_volume.as_deref());
+        assert_eq!(told.iter().copied().collect::<BTreeSet<_>>(), names);
+        assert_eq!(told.len(), names.len());
+        assert_eq!(plan.clone_target.is_some(), repository.is_some());
+        let cwd = match repository {
+            Some(_) => "/home/amika/workspace/app",
+            None => path::WORKSPACE,
+        };
+        assert_eq!(plan.record.agent_cwd.as_deref(), Some(cwd));
+    }
+}
+
+#[test]
+fn what_the_contract_names_in_the_environment_is_amikas_and_the_rest_is_the_users() {
+    let request = Request {
+        env: BTreeMap::from([
+            ("A".into(), "1".into()),
+            ("http_proxy".into(), "mine".into()),
+            (env::SANDBOX_NAME.into(), "a lie".into()),
+            (env::TOKEN_SHA256.into(), "a lie".into()),
+            (env::OPENCODE_PASSWORD.into(), "secret".into()),
+        ]),
+        setup_once: true,
+        ..request()
+    };
+    let plan = planned(&request, ImageFacts::default(), None);
+    let env = &plan.container.env;
+    for variable in ["A=1", "http_proxy=mine", "AMIKA_SANDBOX_NAME=teal-tokyo"] {
+        assert!(env.iter().any(|it| it == variable), "{variable}: {env:?}");
+    }
+    assert!(env.contains(&format!("{}=1", env::SETUP_ONCE)), "{env:?}");
+    assert!(env.iter().all(|it| !it.contains("a lie")), "{env:?}");
+    // It is in a file that only root reads, and in nothing that the engine shows.
+    assert!(env.iter().all(|it| !it.contains("secret")), "{env:?}");
+    assert!(!format!("{:?}", plan.container.labels).contains("secret"));
+}
+
+#[test]
+fn only_a_nested_engine_has_its_rights() {
+    for (preset, nested) in [(Preset::Coder, false), (Preset::CoderDind, true)] {
+        let request = Request {
+            image: Some(Image::Preset(preset)),
+            ..request()
+        };
+        let container = planned(&request, ImageFacts::default(), None).container;
+        assert_eq!(container.nested_engine, nested, "{preset}");
+        assert!(container.bound_log, "{preset}");
+    }
+}

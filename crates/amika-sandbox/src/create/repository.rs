@@ -1,0 +1,327 @@
+//! The repository that is cloned in, and what its configuration asks for.
+
+use std::sync::Mutex;
+
+use amika_core::config::{self, ImageChoice, Lifecycle, RepoConfig, SetupScript};
+use amika_core::diagnostic::{Diagnostic, Severity};
+use amika_core::label;
+use amika_core::trust::Origin;
+
+use crate::error::{self, Error, Result};
+use crate::progress::{Progress, Steps};
+use amika_core::text::shell_path;
+use amika_git::{self as git, GitError, Kind, LeftOut};
+use amika_host::machine::Machine;
+use amika_host::regular_file::{self, Links};
+
+/// What is wrong with a setup script that a link leads to from elsewhere.
+pub const SCRIPT_OUTSIDE: &str = "leads out of the repository by a symbolic link";
+
+/// A repository on its way into a sandbox.
+pub struct Source {
+    /// The repository.
+    pub repository: git::Repository,
+    /// Its configuration; empty without a file.
+    pub config: RepoConfig,
+    /// The configured setup script, once it was found to be usable.
+    pub script: Option<String>,
+    /// Where it comes from, as trust goes by it.
+    pub origin: Origin,
+    /// The bytes of the configuration, as far as any of it may apply.
+    pub bytes: Option<Vec<u8>>,
+}
+
+impl Source {
+    /// What the labels say of it.
+    pub fn label(&self) -> label::Repository {
+        let facts = self.repository.facts();
+        label::Repository {
+            name: facts.name.clone(),
+            source: Some(label::RepositorySource::from(facts.source.as_str())),
+            branch: facts.branch.clone(),
+        }
+    }
+}
+
+/// What is asked for of a repository.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Which, and what of it.
+    pub git: git::Request,
+    /// Whether all that its configuration says of setup is left out.
+    pub no_setup: bool,
+    /// Whether another setup script was named than its own.
+    pub has_script: bool,
+}
+
+/// Opens the repository that is wanted, and reads its configuration.
+///
+/// # Errors
+/// [`error::Kind::Repository`] when it cannot be read, [`error::Kind::Invalid`] when its configuration is
+/// no TOML, or names a setup script that cannot be used and no flag names another.
+pub async fn open(
+    wanted: &Wanted,
+    machine: &Machine,
+    out: &dyn Progress,
+    steps: &mut Steps,
+) -> Result<Source> {
+    let cwd = machine.directory().map_err(|error| {
+        Error::new(
+            error::Kind::Repository,
+            "the current directory cannot be read",
+        )
+        .caused_by(&error)
+    })?;
+    steps.begin("repository");
+    let shared = Mutex::new(steps);
+    let show = |said: git::Said<'_>| show(&shared, said);
+    let repository = git::open(machine, wanted.git.clone(), cwd, &show).await?;
+    if let Ok(mut steps) = shared.lock() {
+        steps.finish(&repository.facts().source);
+    }
+    for warning in &repository.facts().warnings {
+        out.warn(warning);
+    }
+    let overridden = wanted.no_setup || wanted.has_script;
+    let (mut config, script, mut bytes) = read_config(&repository, overridden, out).await?;
+    if let Some(warning) = uncommitted(&wanted.git, repository.facts(), bytes.as_deref()) {
+        out.warn(warning);
+    }
+    if wanted.no_setup {
+        let left_out = leave_setup_out(&mut config);
+        if !left_out.is_empty() {
+            out.note(&format!(
+                "--no-setup leaves out {} of {}",
+                left_out.join(", "),
+                config::PATH
+            ));
+        }
+        // What is trusted under this flag is not trusted without it.
+        bytes = None;
+    }
+    let origin = origin(repository.facts());
+    Ok(Source {
+        repository,
+        config,
+        script,
+        origin,
+        bytes,
+    })
+}
+
+/// Fetches the LFS content of a repository at a URL; from servers that only the repository names where it is
+/// `trusted`.
+///
+/// # Errors
+/// [`error::Kind::Repository`] when what was fetched of the repository cannot be read any more.
+pub async fn fetch_lfs(
+    source: &mut Source,
+    trusted: bool,
+    out: &dyn Progress,
+    steps: &mut Steps,
+) -> Result<()> {
+    if !source.repository.awaits_lfs() {
+        return Ok(());
+    }
+    let is_refused = !trusted && !source.repository.lfs_servers().is_empty();
+    let before = source.repository.facts().warnings.clone();
+    if !is_refused {
+        steps.begin("LFS files");
+    }
+    {
+        let shared = Mutex::new(&mut *steps);
+        let show = |said: git::Said<'_>| show(&shared, said);
+        source.repository = source.repository.clone().with_lfs(trusted, &show).await?;
+    }
+    if !is_refused {
+        steps.finish("");
+    }
+    let warnings = &source.repository.facts().warnings;
+    for warning in warnings.iter().filter(|warning| !before.contains(warning)) {
+        out.warn(warning);
+        if is_refused {
+            out.note("  `--trust` fetches it from there");
+        }
+    }
+    Ok(())
+}
+
+/// Passes on what git says.
+fn show(steps: &Mutex<&mut Steps>, said: git::Said<'_>) {
+    if let Ok(mut steps) = steps.lock() {
+        match said {
+            git::Said::Progress(text) => steps.progress(text),
+            git::Said::Line(text) => steps.line(text),
+        }
+    }
+}
+
+/// What to say of a configuration in the work tree that is not the committed one, which applies: everybody writes
+/// the file first and commits it later.
+fn uncommitted(
+    wanted: &git::Request,
+    facts: &git::Facts,
+    committed: Option<&[u8]>,
+) -> Option<&'static str> {
+    let root = facts.root.as_ref().filter(|_| facts.is_dirty)?;
+    if wanted.copy != git::Copy::Clean || wanted.branch.is_some() {
+        return None;
+    }
+    let file = root.join(config::PATH);
+    let limit = config::MAX_BYTES as u64;
+    let (found, _) = regular_file::read(&file, Links::Refused, limit).ok()?;
+    match committed {
+        None => Some(
+            ".amika/config.toml is not committed, and so it is not used: commit it, or pass `--no-clean`",
+        ),
+        Some(committed) if committed != found => Some(
+            ".amika/config.toml has changes that are not committed: the committed one is used (`--no-clean` takes \
+             the work tree's)",
+        ),
+        Some(_) => None,
+    }
+}
+
+fn origin(facts: &git::Facts) -> Origin {
+    match &facts.root {
+        Some(root) => {
+            let root = root.canonicalize().unwrap_or_else(|_| root.clone());
+            Origin::Path(root.display().to_string())
+        }
+        None => Origin::Url(facts.source.clone()),
+    }
+}
+
+/// Takes out of a configuration all by which a repository runs code of its own choosing, and says what
+/// that was beside the script. Services stay: they are ports, and run nothing.
+fn leave_setup_out(config: &mut RepoConfig) -> Vec<&'static str> {
+    let RepoConfig {
+        lifecycle,
+        sandbox,
+        env,
+        services: _,
+    } = config;
+    *lifecycle = Lifecycle::default();
+    let mut left_out = Vec::new();
+    match sandbox.image.take().map(|image| image.value) {
+        Some(ImageChoice::Preset(_)) => left_out.push("preset"),
+        Some(ImageChoice::Image(_)) => left_out.push("image"),
+        None => {}
+    }
+    if !std::mem::take(env).is_empty() {
+        left_out.push("[env]");
+    }
+    left_out
+}
+
+async fn read_config(
+    repository: &git::Repository,
+    setup_overridden: bool,
+    out: &dyn Progress,
+) -> Result<(RepoConfig, Option<String>, Option<Vec<u8>>)> {
+    let bytes = match repository.config_toml().await {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => {
+            if repository.entry(config::PATH).await?.is_some() {
+                out.warn(&format!(
+                    "{} is a directory, not a file: this repository is taken to have no configuration",
+                    config::PATH
+                ));
+            }
+            match repository.left_out(config::PATH).await? {
+                Some(LeftOut::Special(what)) => out.warn(&format!(
+                    "{} is {what}, not a file: this repository is taken to have no configuration",
+                    config::PATH
+                )),
+                Some(LeftOut::Ignored) => out.warn(&format!(
+                    "{} is ignored by git, and so it is not used: `git add --force {0}`, or pass `--include-ignored`",
+                    config::PATH
+                )),
+                None => {}
+            }
+            return Ok((RepoConfig::default(), None, None));
+        }
+        Err(error) => return Err(crate::git_error::of_configuration(error)),
+    };
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let parsed = config::parse_bytes(&bytes)
+        .map_err(|problems| crate::finding::refusal(config::PATH, &text, &problems))?;
+    let setup = &parsed.config.lifecycle.setup_script;
+    for warning in &parsed.warnings {
+        // A refused script is the error below, or nobody's concern when a flag names another.
+        if !matches!(setup, Some(SetupScript::Refused(problem)) if problem == warning) {
+            out.finding(config::PATH, &text, warning);
+        }
+    }
+    let script = match setup {
+        _ if setup_overridden => None,
+        None => None,
+        Some(SetupScript::Refused(problem)) => return Err(script_refused(&text, problem)),
+        Some(SetupScript::Path(path)) => {
+            if let Some((why, help)) = unusable(repository, &path.value).await? {
+                let message = format!("setup_script \"{}\" {why}", path.value.escape_debug());
+                let found = Diagnostic::new(Severity::Error, message, &text, path.span.clone());
+                let found = found.with_label(why).with_help(help);
+                return Err(script_refused(&text, &found));
+            }
+            Some(path.value.clone())
+        }
+    };
+    Ok((parsed.config, script, Some(bytes)))
+}
+
+/// The error of a setup script that cannot be run.
+fn script_refused(text: &str, problem: &Diagnostic) -> Error {
+    crate::finding::refusal(config::PATH, text, std::slice::from_ref(problem)).hint(
+        "mend it in the repository and commit it, or pass `--setup-script FILE` or `--no-setup`",
+    )
+}
+
+/// Why a file of the copy cannot be the setup script, and what to do.
+async fn unusable(
+    repository: &git::Repository,
+    path: &str,
+) -> Result<Option<(&'static str, String)>> {
+    let name_another = || "name a file of the repository, relative to its root".to_owned();
+    Ok(match repository.entry(path).await {
+        Ok(Some(entry)) => match entry.kind {
+            Kind::File { executable: true } => None,
+            Kind::File { executable: false } => Some((
+                "is not executable",
+                format!(
+                    "`git update-index --chmod=+x {}`, and commit that",
+                    shell_path(path)
+                ),
+            )),
+            Kind::Directory => Some(("is a directory", name_another())),
+        },
+        Ok(None) => Some((
+            "does not exist on the branch that the sandbox starts on",
+            name_another(),
+        )),
+        Err(GitError::Outside { .. }) => Some((SCRIPT_OUTSIDE, name_another())),
+        Err(error) => return Err(error.into()),
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_setup_nothing_of_the_file_runs_code() {
+        let text = "[lifecycle]\nsetup_script = \"a\"\n[sandbox]\nimage = \"evil\"\n[sandbox.limits]\ncpus = 1\n\
+                    [env]\nA = 1\n[services.api]\nport = 80\n";
+        let mut config = config::parse(text).unwrap().config;
+        let (limits, services) = (config.sandbox.limits, config.services.clone());
+        assert_eq!(leave_setup_out(&mut config), ["image", "[env]"]);
+        let mut rest = RepoConfig {
+            services,
+            ..RepoConfig::default()
+        };
+        rest.sandbox.limits = limits;
+        assert_eq!(config, rest);
+        assert!(leave_setup_out(&mut config).is_empty());
+    }
+}

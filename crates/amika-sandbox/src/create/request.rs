@@ -1,0 +1,147 @@
+//! What is asked for, parsed and checked before the engine is spoken to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use amika_core::capability::Capability;
+use amika_core::credential::Selection;
+use amika_core::mount::Mount;
+use amika_core::name::SandboxName;
+use amika_core::port::{HostIp, Publish};
+use amika_core::settings::AskedLimits;
+
+use crate::error::{Error, Kind, Result};
+use crate::host_path;
+use crate::preset::Preset;
+use amika_core::text::shell_path;
+
+/// Which image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Image {
+    /// One of ours.
+    Preset(Preset),
+    /// Any other.
+    Other(String),
+}
+
+/// Where the setup script comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Setup {
+    /// What the image brings; a preset brings a no-op.
+    Image,
+    /// None, whatever the image brings.
+    Off,
+    /// A file of the host, copied into the sandbox at each start.
+    File {
+        /// Absolute path.
+        path: PathBuf,
+        /// Its content now.
+        content: Vec<u8>,
+    },
+    /// A file of the sandbox's own repository, relative to its root.
+    Repository(String),
+}
+
+/// What a sandbox may do to the host, where a flag allows it. No configuration of a repository does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HostRights {
+    /// Change what the host runs by itself in its writable mounts, `.git` first.
+    pub writable_git: bool,
+    /// Make set-user-id programs and devices in its writable mounts.
+    pub allow_setid: bool,
+    /// All: its container is privileged, and has the host's devices.
+    pub privileged: bool,
+}
+
+/// A sandbox as it is asked for; absent means that the repository's configuration decides.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Its name; made up when absent.
+    pub name: Option<SandboxName>,
+    /// Its image.
+    pub image: Option<Image>,
+    /// Its setup script.
+    pub setup: Option<Setup>,
+    /// Whether a script that succeeded is skipped until it changes.
+    pub setup_once: bool,
+    /// Its environment.
+    pub env: BTreeMap<String, String>,
+    /// Variables that were to have this shell's value, which it has not.
+    pub unset_env: Vec<String>,
+    /// What is mounted.
+    pub mounts: Vec<Mount>,
+    /// What the sandbox may do to the host by its writable mounts.
+    pub rights: HostRights,
+    /// Whose sign-ins are copied in.
+    pub credentials: Selection,
+    /// Ports to publish.
+    pub publish: Vec<Publish>,
+    /// Where ports are published that name no address.
+    pub port_host_ip: HostIp,
+    /// Whether OpenCode is published there too.
+    pub expose_opencode: bool,
+    /// Network to join; our own when absent.
+    pub network: Option<String>,
+    /// Whether the agent has a number that nobody else has.
+    pub own_uid: bool,
+    /// Capabilities to give.
+    pub cap_add: BTreeSet<Capability>,
+    /// Limits.
+    pub limits: AskedLimits,
+    /// What to run in place of the image's CMD.
+    pub command: Vec<String>,
+}
+
+/// Reads a preset's name.
+///
+/// # Errors
+/// [`Kind::Invalid`], with the presets there are.
+pub fn parse_preset(text: &str) -> Result<Preset> {
+    Preset::parse(text).ok_or_else(|| {
+        let names: Vec<&str> = Preset::ALL.iter().map(|preset| preset.name()).collect();
+        let error = Error::new(
+            Kind::Invalid,
+            format!("there is no preset \"{}\"", text.escape_debug()),
+        );
+        let error = match amika_core::nearest::nearest(text, names.iter().copied()) {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            None => error,
+        };
+        error.hint(format!(
+            "the presets are: {}; `--image` takes any other image",
+            names.join(", ")
+        ))
+    })
+}
+
+/// Reads a setup script of the host.
+///
+/// # Errors
+/// [`Kind::Invalid`] when it is missing, no file, or not executable.
+pub fn read_script(path: &Path) -> Result<Setup> {
+    let clean = amika_host::path::clean(path);
+    let shown = clean.display();
+    let failed =
+        |error: &std::io::Error| host_path::unreadable(Kind::Invalid, "setup script ", path, error);
+    let absolute = path.canonicalize().map_err(|error| failed(&error))?;
+    let meta = absolute.metadata().map_err(|error| failed(&error))?;
+    if !meta.is_file() {
+        return Err(Error::new(
+            Kind::Invalid,
+            format!("setup script {shown} is not a file"),
+        ));
+    }
+    if meta.permissions().mode() & 0o111 == 0 {
+        return Err(Error::new(
+            Kind::Invalid,
+            format!("setup script {shown} is not executable"),
+        )
+        .hint(format!("`chmod +x {}`", shell_path(&shown.to_string()))));
+    }
+    let content = std::fs::read(&absolute).map_err(|error| failed(&error))?;
+    Ok(Setup::File {
+        path: absolute,
+        content,
+    })
+}

@@ -1,0 +1,106 @@
+use amika_core::config;
+use pretty_assertions::assert_eq;
+
+use super::*;
+
+/// A request by which nothing was asked for.
+pub(in crate::create) fn request() -> Request {
+    Request {
+        name: None,
+        image: None,
+        setup: None,
+        setup_once: false,
+        env: BTreeMap::new(),
+        unset_env: Vec::new(),
+        mounts: Vec::new(),
+        rights: HostRights::default(),
+        credentials: Selection::none(),
+        publish: Vec::new(),
+        port_host_ip: HostIp::LOCALHOST,
+        expose_opencode: false,
+        network: None,
+        own_uid: false,
+        limits: AskedLimits::default(),
+        cap_add: BTreeSet::new(),
+        command: Vec::new(),
+    }
+}
+
+fn file(text: &str) -> RepoConfig {
+    config::parse(text).expect("a configuration").config
+}
+
+#[test]
+fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+    let other = |name: &str| Image::Other(name.to_owned());
+    let image = "[sandbox]\nimage = \"debian\"\n";
+    let dind = "[sandbox]\npreset = \"coder-dind\"\n";
+    for (flag, text, expected) in [
+        (None, "", Image::Preset(Preset::Coder)),
+        (None, image, other("debian")),
+        (None, dind, Image::Preset(Preset::CoderDind)),
+        (Some(other("alpine")), image, other("alpine")),
+        (
+            Some(Image::Preset(Preset::Coder)),
+            dind,
+            Image::Preset(Preset::Coder),
+        ),
+    ] {
+        let request = Request {
+            image: flag,
+            ..request()
+        };
+        let settings = merge(&request, Layer::silent(), &file(text), None).expect("settings");
+        assert_eq!(settings.image, expected, "{text}");
+        // Nobody is given the rights of an engine unawares.
+        let is_told = rights_by_configuration(&settings).is_some();
+        assert_eq!(is_told, request.image.is_none() && text == dind, "{text}");
+    }
+    let script = || Some("setup.sh".to_owned());
+    for (flag, configured, expected) in [
+        (None, None, Setup::Image),
+        (None, script(), Setup::Repository("setup.sh".into())),
+        (Some(Setup::Off), script(), Setup::Off),
+    ] {
+        let request = Request {
+            setup: flag,
+            ..request()
+        };
+        let settings = merge(
+            &request,
+            Layer::silent(),
+            &RepoConfig::default(),
+            configured,
+        )
+        .expect("settings");
+        assert_eq!(settings.setup, expected);
+    }
+}
+
+#[test]
+fn variables_are_joined_and_a_flags_value_wins() {
+    let request = Request {
+        env: BTreeMap::from([("A".into(), "flag".into()), ("C".into(), "flag".into())]),
+        ..request()
+    };
+    let config = file("[env]\nA = \"file\"\nB = \"file\"\n");
+    let env = merge(&request, Layer::silent(), &config, None)
+        .expect("settings")
+        .env;
+    let env: Vec<(&str, &str)> = env.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+    assert_eq!(env, [("A", "flag"), ("B", "file"), ("C", "flag")]);
+}
+
+#[test]
+fn what_reaches_the_host_comes_from_flags_alone() {
+    let text = "[sandbox]\nnetwork = \"host\"\ncap_add = [\"ALL\"]\nmounts = [\"/:/host\"]\ncredentials = true\n";
+    let config = config::parse(text)
+        .map(|parsed| parsed.config)
+        .unwrap_or_default();
+    let settings = merge(&request(), Layer::silent(), &config, None).expect("settings");
+    assert_eq!(settings.network, None);
+    assert!(settings.cap_add.is_empty() && settings.mounts.is_empty());
+    assert!(settings.publish.is_empty() && !settings.expose_opencode);
+    assert_eq!(settings.rights, HostRights::default());
+    assert_eq!(settings.credentials, Selection::none());
+}

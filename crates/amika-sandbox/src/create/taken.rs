@@ -1,0 +1,271 @@
+//! What a sandbox takes from its repository's configuration, for people and programs.
+
+use amika_core::config::{ImageChoice, RepoConfig};
+use amika_core::service::Service;
+use amika_core::settings::{Origin, Sourced};
+use amika_core::trust::{Decision, Trust};
+use amika_core::untrusted::Untrusted;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::settings::Settings;
+
+/// What a repository's configuration says, or what of it holds; values of variables are left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Taken {
+    /// The setup script, relative to the repository's root.
+    pub script: Option<String>,
+    /// The preset.
+    pub preset: Option<String>,
+    /// The image, where it is no preset.
+    pub image: Option<String>,
+    /// Limits.
+    pub limits: Vec<String>,
+    /// Names of environment variables.
+    pub env: Vec<String>,
+    /// Services, with their ports.
+    pub services: Vec<String>,
+}
+
+/// What of a repository goes into its sandbox, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct TakenView {
+    /// What of its configuration holds; flags win over it.
+    #[serde(flatten)]
+    pub taken: Taken,
+    /// Why that, and why the sign-ins that go in.
+    pub trust: TrustView,
+}
+
+/// How it was decided what of a repository goes into its sandbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct TrustView {
+    /// What was decided.
+    #[schemars(with = "DecisionView")]
+    #[serde(serialize_with = "word")]
+    pub decision: Decision,
+    /// The setting by which it was decided: `auto`, `ask` or `never`.
+    #[schemars(with = "String")]
+    #[serde(serialize_with = "setting")]
+    pub setting: Trust,
+    /// The repository, as `amika config get trusted` would have it.
+    pub source: String,
+    /// Whether it is on that list, with what it holds now.
+    pub remembered: bool,
+    /// Whether git signs in for the user at servers that only the repository names.
+    #[serde(skip)]
+    pub lets_servers: bool,
+}
+
+/// Decisions, in words.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+#[allow(dead_code, reason = "it describes what `word` writes")]
+enum DecisionView {
+    /// Its configuration holds, and sign-ins go in.
+    All,
+    /// It is asked about first.
+    Ask,
+    /// Its configuration holds, and sign-ins stay behind.
+    WithoutSignIns,
+    /// Its configuration does not hold, and sign-ins stay behind.
+    Nothing,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn word<S: serde::Serializer>(decision: &Decision, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(decision.as_str())
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn setting<S: serde::Serializer>(trust: &Trust, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(trust.as_str())
+}
+
+impl Taken {
+    /// All that a configuration says. `script` is its setup script, once it was found to be usable.
+    pub fn of(config: &RepoConfig, script: Option<&str>) -> Self {
+        let (mut preset, mut image) = (None, None);
+        match config.sandbox.image.as_ref().map(|image| &image.value) {
+            Some(ImageChoice::Preset(name)) => preset = Some(name.clone()),
+            Some(ImageChoice::Image(reference)) => image = Some(reference.clone()),
+            None => {}
+        }
+        let limits = &config.sandbox.limits;
+        let limits = [
+            limits.cpus.map(|cpus| format!("cpus {cpus}")),
+            limits.memory.map(|memory| format!("memory {memory}")),
+            limits.pids.map(|pids| format!("processes {pids}")),
+        ];
+        Self {
+            script: script.map(str::to_owned),
+            preset,
+            image,
+            limits: limits.into_iter().flatten().collect(),
+            env: config.env.keys().cloned().collect(),
+            services: config.services.iter().map(service).collect(),
+        }
+    }
+
+    /// What of a configuration decides: flags and saved settings win over it.
+    pub fn beside(settings: &Settings, config: &RepoConfig, script: Option<&str>) -> Self {
+        let origins = &settings.origins;
+        let mut config = config.clone();
+        if origins.image != Origin::File {
+            config.sandbox.image = None;
+        }
+        let (limits, asked) = (&mut config.sandbox.limits, &settings.asked);
+        limits.cpus = limits.cpus.filter(|_| is_of_file(asked.cpus));
+        limits.memory = limits.memory.filter(|_| is_of_file(asked.memory));
+        limits.pids = limits.pids.filter(|_| is_of_file(asked.pids));
+        let is_files = |name: &String| origins.env.get(name) == Some(&Origin::File);
+        config.env.retain(|name, _| is_files(name));
+        if origins.services != Origin::File {
+            config.services.clear();
+        }
+        Self::of(
+            &config,
+            script.filter(|_| origins.setup_script == Origin::File),
+        )
+    }
+
+    /// Whether it is nothing at all.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// A line for each kind of thing, without what would steer a terminal.
+    ///
+    /// Every name is there, however many there are: somebody decides by them.
+    pub fn lines(&self) -> Vec<String> {
+        let one = |value: &Option<String>| value.iter().cloned().collect::<Vec<_>>();
+        [
+            ("script", &one(&self.script)),
+            ("preset", &one(&self.preset)),
+            ("image", &one(&self.image)),
+            ("limits", &self.limits),
+            ("variables", &self.env),
+            ("services", &self.services),
+        ]
+        .into_iter()
+        .filter(|(_, values)| !values.is_empty())
+        .map(|(label, values)| {
+            let listed: Vec<String> = values.iter().map(|value| shortened(value)).collect();
+            format!("    {label:<10}{}", listed.join(", "))
+        })
+        .collect()
+    }
+}
+
+fn is_of_file<T>(asked: Option<Sourced<T>>) -> bool {
+    asked.is_some_and(|asked| asked.origin == Origin::File)
+}
+
+/// A service with its ports.
+fn service(service: &Service) -> String {
+    let ports = service.ports.iter().map(|port| port.container.to_string());
+    let ports: Vec<String> = ports.collect();
+    if ports.is_empty() {
+        service.name.clone()
+    } else {
+        format!("{} ({})", service.name, ports.join(", "))
+    }
+}
+
+/// A word of somebody else's, as a line can have it.
+fn shortened(text: &str) -> String {
+    const LONGEST: usize = 100;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", Untrusted::new(&text[..end])),
+        None => Untrusted::new(text).to_string(),
+    }
+}
+
+/// The first lines of a script, as a terminal may show them, and how many lines more there are.
+pub fn beginning(script: &[u8]) -> Vec<String> {
+    const LINES: usize = 12;
+    let text = String::from_utf8_lossy(script);
+    let mut lines: Vec<String> = text.lines().take(LINES).map(shortened).collect();
+    if let Some(more @ 1..) = text.lines().count().checked_sub(LINES) {
+        lines.push(format!("… and {more} lines more"));
+    }
+    lines
+}
+
+impl TrustView {
+    /// Whether sign-ins go in.
+    pub fn lets_sign_ins_in(&self) -> bool {
+        matches!(self.decision, Decision::All | Decision::Ask)
+    }
+
+    /// What was decided, in a few words.
+    pub fn sentence(&self) -> String {
+        let setting = self.setting;
+        match self.decision {
+            Decision::All if self.remembered => "all of it: on your list of trusted sources".into(),
+            Decision::All => format!("all of it (trust is {setting})"),
+            Decision::Ask => "you are asked first; this is what a yes makes".into(),
+            Decision::WithoutSignIns => {
+                format!("its configuration, and no sign-ins (trust is {setting})")
+            }
+            Decision::Nothing => {
+                format!("neither its configuration nor sign-ins (trust is {setting})")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn config(text: &str) -> RepoConfig {
+        amika_core::config::parse(text).unwrap().config
+    }
+
+    #[test]
+    fn each_kind_of_thing_is_one_line() {
+        let config = config(
+            "[sandbox]\nimage = \"debian\"\n[sandbox.limits]\ncpus = 2\npids = 9\n[env]\nB = 1\nA = \"s3cret\"\n\
+             [services.api]\nport = 4838\n[services.\"x\\u001b[2J\"]\n",
+        );
+        let taken = Taken::of(&config, Some("a.sh"));
+        assert_eq!(
+            taken.lines(),
+            [
+                "    script    a.sh",
+                "    image     debian",
+                "    limits    cpus 2, processes 9",
+                "    variables A, B",
+                "    services  api (4838/tcp), x\\u{1b}[2J",
+            ]
+        );
+        assert!(Taken::of(&RepoConfig::default(), None).is_empty());
+        assert_eq!(Taken::default().lines(), [""; 0]);
+    }
+
+    #[test]
+    fn long_lists_are_whole_and_long_words_are_cut() {
+        let names: Vec<String> = (10..30).map(|n| format!("V{n} = 1\n")).collect();
+        let names = names.concat();
+        let long = "x".repeat(500);
+        let config = config(&format!("[env]\n{names}[services.{long}]\nport = 1\n"));
+        let lines = Taken::of(&config, None).lines();
+        assert!(lines[0].contains(" V10, V11, "), "{lines:?}");
+        assert!(lines[0].ends_with(" V28, V29"), "{lines:?}");
+        assert!(lines[1].len() < 130, "{lines:?}");
+    }
+
+    #[test]
+    fn a_script_is_shown_by_its_first_lines_and_steers_nothing() {
+        let script = format!("#!/bin/sh\n\u{1b}[2Jrm\n{}", "echo\n".repeat(30));
+        let lines = beginning(script.as_bytes());
+        assert_eq!(lines.len(), 13);
+        assert_eq!(lines[1], "\\u{1b}[2Jrm");
+        assert_eq!(lines[12], "… and 20 lines more");
+        assert_eq!(beginning(b"one"), ["one"]);
+    }
+}

@@ -1,0 +1,585 @@
+//! What interrupted commands left on the engine and on this machine, and removing it.
+//!
+//! Only what bears our labels is looked at. A git volume is never a leftover by itself: it may hold
+//! work, and outlives its sandbox by design.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use amika_core::label::{Creator, Kind, Labels, SandboxRecord, key};
+use schemars::JsonSchema;
+use serde::Serialize;
+use tokio::sync::OnceCell;
+
+use crate::creator::{self, Life};
+use crate::error::{self, Result};
+use crate::inject::{self, Injection};
+use crate::reassign;
+use crate::sandbox::{self, Answer, State};
+use crate::sandboxes::Sandboxes;
+use amika_engine::{EngineError, Network, VolumeFacts};
+
+/// A leftover.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Leftover {
+    /// `container`, `image`, `network` or `volume`; `directory` on this machine.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Why it is one.
+    pub reason: String,
+    /// Whether somebody else may still be at work on it, whom this user cannot see: `--fix` leaves it alone without
+    /// `--others`.
+    pub others: bool,
+    #[serde(skip)]
+    removal: Removal,
+}
+
+#[derive(Clone, Debug)]
+enum Removal {
+    Sandbox {
+        container: String,
+        record: Box<SandboxRecord>,
+    },
+    Container(String),
+    /// Of a sandbox whose ports were being reassigned: undone or finished.
+    Reassign(String),
+    Image(String),
+    Network(String),
+    Volume(String, Arc<Left>),
+    /// One with a program, and its mark.
+    Program(String),
+    Directory(PathBuf),
+}
+
+/// Volumes of one sandbox that is gone, which are looked through together, once.
+#[derive(Debug)]
+struct Left {
+    name: String,
+    id: String,
+    volumes: Vec<(Kind, VolumeFacts)>,
+    /// Why they are kept, if they are.
+    verdict: OnceCell<Option<String>>,
+}
+
+impl Leftover {
+    /// Whether no command was interrupted: it was of use, and is not any more.
+    pub fn had_its_time(&self) -> bool {
+        matches!(self.removal, Removal::Program(_))
+    }
+}
+
+impl Left {
+    /// Why these volumes are kept: there is work in them, or nobody can tell.
+    async fn kept(&self, engine: &Sandboxes) -> Result<Option<String>> {
+        let look = async {
+            let volumes = &self.volumes;
+            match crate::unsaved::refuse_left(engine, &self.name, &self.id, volumes, false).await {
+                Ok(()) => Ok(None),
+                Err(error) if error.kind == error::Kind::Conflict => {
+                    Ok(Some(why(&error, &self.name)))
+                }
+                Err(error) => Err(error),
+            }
+        };
+        self.verdict.get_or_try_init(|| look).await.cloned()
+    }
+}
+
+/// A refusal in one line, with what removes it all the same.
+fn why(refusal: &crate::error::Error, name: &str) -> String {
+    let parts = std::iter::once(&refusal.message).chain(&refusal.causes);
+    let parts: Vec<&str> = parts.map(String::as_str).collect();
+    format!(
+        "{}; `amika sandbox delete --force {name}` removes it all the same",
+        parts.join(": ")
+    )
+}
+
+/// What is not there for so long, in seconds, nobody is making any more.
+const LONGEST_CREATE: u64 = 24 * 3600;
+
+/// Whose an unfinished thing is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Whose {
+    /// Nobody's who lives: this user's, or that of an earlier amika.
+    Left,
+    /// Somebody is at work on it, or may be.
+    InWork,
+    /// Of somebody who cannot be seen from here, and too old to be in work.
+    Others(String),
+}
+
+/// Tells whose a thing is that was made at a moment; both in seconds since the Unix epoch.
+fn whose(
+    creator: Option<&Creator>,
+    made: Option<u64>,
+    now: u64,
+    life: impl Fn(&Creator) -> Life,
+) -> Whose {
+    let Some(creator) = creator else {
+        return Whose::Left;
+    };
+    match (life(creator), made) {
+        (Life::Dead, _) => Whose::Left,
+        (Life::Unseen, Some(made)) if made + LONGEST_CREATE <= now => {
+            let user = creator
+                .uid
+                .map_or_else(String::new, |uid| format!("user {uid} "));
+            let host = amika_core::untrusted::Untrusted::new(&creator.host);
+            let age = (now - made) / 3600;
+            Whose::Others(format!("{user}on {host}, {age} h ago"))
+        }
+        (Life::Alive | Life::Unseen, _) => Whose::InWork,
+    }
+}
+
+/// [`whose`], of a volume or network of ours.
+fn whose_labels(labels: &Labels) -> Whose {
+    let label = |key: &str| labels.get(key).map(String::as_str);
+    let made = label(key::CREATED_AT).and_then(|at| at.parse::<u64>().ok());
+    let now = amika_host::clock::now_millis() / 1000;
+    let creator = Creator::from_labels(label);
+    whose(
+        creator.as_ref(),
+        made.map(|at| at / 1000),
+        now,
+        creator::life,
+    )
+}
+
+/// Finds leftovers. What a live `amika` is working on is none.
+///
+/// # Errors
+/// Those of the engine.
+pub async fn find(engine: &Sandboxes) -> Result<Vec<Leftover>> {
+    let locks = engine.locks();
+    // Volumes and networks first: one whose container is made between the lists is then not in the first.
+    let networks = engine.networks().await?;
+    let mut volumes = engine.list_volumes(key::KIND).await?;
+    volumes.retain(|volume| engine.may_tidy(&volume.labels));
+    let mut found = Vec::new();
+    let mut ids = BTreeSet::new();
+    let mut containers = Vec::new();
+    for (container, reading) in sandbox::list_all(engine).await? {
+        ids.extend(container.labels.get(key::ID).cloned());
+        containers.push(container.clone());
+        // What does not tell which sandbox it is may be anybody's.
+        if !reading.is_identified() {
+            continue;
+        }
+        let record = reading.record;
+        if !engine.may_tidy(&container.labels) {
+            continue;
+        }
+        if let Some(sandbox) = reassign::passing(&container.name) {
+            if locks.is_free(&format!("sandbox-{sandbox}")) {
+                found.push(Leftover {
+                    kind: "container".into(),
+                    reason: format!("`start --reassign-ports {sandbox}` was interrupted"),
+                    others: false,
+                    removal: Removal::Reassign(sandbox.to_owned()),
+                    name: container.name,
+                });
+            }
+            continue;
+        }
+        let now = amika_host::clock::now_millis() / 1000;
+        let (reason, others) = match State::tell(container.state, &record, Answer::NotAsked, None) {
+            State::Interrupted => ("its create was interrupted".to_owned(), false),
+            State::Creating => {
+                let creator = record.creator.as_ref();
+                match whose(creator, container.created_at, now, creator::life) {
+                    Whose::Others(whom) => (format!("it never started: begun by {whom}"), true),
+                    _ => continue,
+                }
+            }
+            State::Dead => (
+                "the engine removed it half-way and failed".to_owned(),
+                false,
+            ),
+            _ => continue,
+        };
+        if locks.take_name(&container.name).is_ok() {
+            found.push(Leftover {
+                kind: "container".into(),
+                name: container.name,
+                reason,
+                others,
+                removal: Removal::Sandbox {
+                    container: container.id,
+                    record: Box::new(record),
+                },
+            });
+        }
+    }
+    let fillers = engine
+        .list_containers(&format!("{}={}", key::KIND, Kind::Amikad))
+        .await?;
+    for filler in fillers {
+        if !engine.may_tidy(&filler.labels) {
+            continue;
+        }
+        let volume = filler
+            .name
+            .split("-fill-")
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        // It has no life of its own: who made it removes it.
+        let creator = Creator::from_labels(|key| filler.labels.get(key).map(String::as_str));
+        let now = amika_host::clock::now_millis() / 1000;
+        let of = whose(creator.as_ref(), filler.created_at, now, creator::life);
+        if locks.is_free(&volume) && of != Whose::InWork {
+            found.push(Leftover {
+                kind: "container".into(),
+                name: filler.name,
+                reason: "it filled a volume and was interrupted".into(),
+                others: false,
+                removal: Removal::Container(filler.id),
+            });
+        }
+    }
+    for image in reassign::unused_images(engine, &containers).await? {
+        found.push(Leftover {
+            kind: "image".into(),
+            reason: "no sandbox uses it".into(),
+            others: false,
+            removal: Removal::Image(image.clone()),
+            name: image,
+        });
+    }
+    for directory in amika_host::scratch::left(engine.machine().temporary()) {
+        found.push(Leftover {
+            kind: "directory".into(),
+            name: directory.display().to_string(),
+            reason: "its create was interrupted".into(),
+            others: false,
+            removal: Removal::Directory(directory),
+        });
+    }
+    found.extend(
+        networks
+            .iter()
+            .filter_map(|network| orphaned_network(engine, network, &ids)),
+    );
+    found.extend(orphans(&volumes, &ids, |name| {
+        locks.is_free(&format!("sandbox-{name}"))
+    }));
+    found.extend(programs(engine, &volumes).await?);
+    Ok(found)
+}
+
+/// The volumes with a program of another version, or with other certificates, that no container has.
+async fn programs(engine: &Sandboxes, volumes: &[VolumeFacts]) -> Result<Vec<Leftover>> {
+    let locks = engine.locks();
+    let label = format!("{}={}", key::KIND, Kind::Amikad);
+    let mut unused = engine.unused_volumes(&label).await?;
+    // Whoever makes one has no container of it for a moment.
+    unused.retain(|volume| {
+        engine.may_tidy(&volume.labels)
+            && whose_labels(&volume.labels) != Whose::InWork
+            && locks.is_free(&volume.name)
+    });
+    // Without a program for this engine none of them is the next create's.
+    let current = Injection::current(engine).await.ok();
+    let there: BTreeSet<&str> = volumes.iter().map(|it| it.name.as_str()).collect();
+    let found = inject::unneeded(&unused, &there, current.as_ref().map(Injection::name));
+    Ok(found
+        .into_iter()
+        .map(|volume| Leftover {
+            kind: "volume".into(),
+            name: volume.name.clone(),
+            reason: "it holds an amikad that no sandbox uses".into(),
+            others: false,
+            removal: Removal::Program(volume.name.clone()),
+        })
+        .collect())
+}
+
+/// Git volumes whose sandbox is gone: kept, and told of.
+///
+/// # Errors
+/// Those of the engine.
+pub async fn git_volumes_without_sandbox(engine: &Sandboxes) -> Result<Vec<String>> {
+    let volumes = engine
+        .list_volumes(&format!("{}={}", key::KIND, Kind::Git))
+        .await?;
+    let ids: BTreeSet<String> = sandbox::list_all(engine)
+        .await?
+        .into_iter()
+        .filter_map(|(container, _)| container.labels.get(key::ID).cloned())
+        .collect();
+    Ok(volumes
+        .into_iter()
+        .filter(|volume| {
+            volume
+                .labels
+                .get(key::ID)
+                .is_none_or(|id| !ids.contains(id))
+        })
+        .map(|volume| volume.name)
+        .collect())
+}
+
+/// What came of the removal of a leftover.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// It is gone.
+    Gone,
+    /// It is still there, and why.
+    Kept(String),
+}
+
+/// Removes a leftover; one that is gone meanwhile counts as removed.
+///
+/// # Errors
+/// Those of the engine.
+pub async fn remove(engine: &Sandboxes, leftover: &Leftover) -> Result<Removed> {
+    let kept = |why: &str| Ok(Removed::Kept(why.to_owned()));
+    match &leftover.removal {
+        Removal::Sandbox { container, record } => {
+            // Held until it is gone: nobody starts it meanwhile.
+            let _lock = match engine.locks().take_name(&leftover.name) {
+                Ok(lock) => lock,
+                Err(error) if error.kind == error::Kind::Conflict => return kept(&error.message),
+                Err(error) => return Err(error),
+            };
+            let container = match engine.inspect_container(container).await {
+                Ok(container) => container,
+                Err(error) if error.is_not_found() => return Ok(Removed::Gone),
+                Err(error) => return Err(error.into()),
+            };
+            match State::tell(container.state, record, Answer::NotAsked, None) {
+                State::Interrupted => {
+                    crate::delete::remove_unfinished(engine, &container, record).await?;
+                }
+                State::Creating if leftover.others => {
+                    crate::delete::remove_unfinished(engine, &container, record).await?;
+                }
+                State::Dead => {
+                    let sandbox = crate::sandbox::Sandbox::of(container.clone());
+                    match crate::unsaved::refuse(engine, &sandbox, false).await {
+                        Err(error) if error.kind == error::Kind::Conflict => {
+                            return Ok(Removed::Kept(why(&error, &leftover.name)));
+                        }
+                        other => other?,
+                    }
+                    crate::delete::remove(engine, &container.id, record, false).await?;
+                }
+                // The engine carries out a start whose asker was killed.
+                _ => {
+                    return kept(
+                        "its start was carried out meanwhile: it is a sandbox like any other",
+                    );
+                }
+            }
+        }
+        Removal::Container(id) => match engine.remove_container(id).await {
+            Ok(()) | Err(EngineError::NotFound(_)) => {}
+            Err(error) => return Err(error.into()),
+        },
+        Removal::Reassign(sandbox) => match reassign::recover(engine, sandbox).await {
+            Ok(_) => {}
+            Err(error) if error.kind == error::Kind::Conflict => return kept(&error.message),
+            Err(error) => return Err(error),
+        },
+        Removal::Image(image) => match engine.remove_image(image).await {
+            Ok(()) | Err(EngineError::NotFound(_)) => {}
+            Err(EngineError::Conflict(why)) => return Ok(Removed::Kept(why)),
+            Err(error) => return Err(error.into()),
+        },
+        Removal::Directory(path) => {
+            if !amika_host::scratch::remove(path) && path.exists() {
+                return kept("another process uses it, or it cannot be removed");
+            }
+        }
+        Removal::Network(id) => match engine.remove_network(id).await {
+            Ok(()) => {}
+            // Somebody put a container of his own on it.
+            Err(EngineError::Refused { message, .. } | EngineError::Conflict(message)) => {
+                return Ok(Removed::Kept(message));
+            }
+            Err(error) => return Err(error.into()),
+        },
+        // In this order: a mark without its volume tells of nothing, whatever is made meanwhile.
+        Removal::Program(name) => match engine.remove_volume(name).await {
+            Ok(()) => engine.remove_volume(&inject::mark(name)).await?,
+            Err(EngineError::Conflict(why)) => return Ok(Removed::Kept(why)),
+            Err(error) => return Err(error.into()),
+        },
+        Removal::Volume(name, left) => {
+            if let Some(why) = left.kept(engine).await? {
+                return Ok(Removed::Kept(why));
+            }
+            match engine.remove_volume(name).await {
+                Ok(()) => {}
+                Err(EngineError::Conflict(why)) => return Ok(Removed::Kept(why)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(Removed::Gone)
+}
+
+/// A network of one sandbox that is not there; a shared one is nobody's.
+fn orphaned_network(
+    engine: &Sandboxes,
+    network: &Network,
+    ids: &BTreeSet<String>,
+) -> Option<Leftover> {
+    let is_ours = network.labels.get(key::KIND).map(String::as_str) == Some(Kind::Network.as_str());
+    let id = network.labels.get(key::ID)?;
+    let locks = engine.locks();
+    let lock_is_free = network
+        .labels
+        .get(key::SANDBOX)
+        .is_none_or(|name| locks.is_free(&format!("sandbox-{name}")));
+    if !is_ours || ids.contains(id) || !lock_is_free || !engine.may_tidy(&network.labels) {
+        return None;
+    }
+    let (reason, others) = gone(whose_labels(&network.labels))?;
+    Some(Leftover {
+        kind: "network".into(),
+        name: network.name.clone(),
+        reason,
+        others,
+        removal: Removal::Network(network.id.clone()),
+    })
+}
+
+/// Why a thing whose sandbox is gone is a leftover, if it is one, and whether it is somebody else's.
+fn gone(of: Whose) -> Option<(String, bool)> {
+    match of {
+        Whose::Left => Some(("its sandbox is gone".to_owned(), false)),
+        Whose::Others(whom) => Some((format!("its sandbox is gone: made by {whom}"), true)),
+        Whose::InWork => None,
+    }
+}
+
+/// The volumes that went with sandboxes of none of these ids.
+fn orphans(
+    volumes: &[VolumeFacts],
+    ids: &BTreeSet<String>,
+    is_free: impl Fn(&str) -> bool,
+) -> Vec<Leftover> {
+    let mut by_id: BTreeMap<&str, Vec<(Kind, &VolumeFacts)>> = BTreeMap::new();
+    for volume in volumes {
+        let label = |key: &str| volume.labels.get(key).map(String::as_str);
+        if let (Some(Ok(kind)), Some(id)) = (label(key::KIND).map(str::parse), label(key::ID))
+            && Kind::goes_with_sandbox(kind)
+            && !ids.contains(id)
+            && label(key::SANDBOX).is_none_or(&is_free)
+        {
+            by_id.entry(id).or_default().push((kind, volume));
+        }
+    }
+    let mut found = Vec::new();
+    for (id, mut volumes) in by_id {
+        // The state tells what in the others is work.
+        volumes.sort_by_key(|(kind, _)| *kind == Kind::State);
+        let mut names = volumes.iter();
+        let name = names.find_map(|(_, volume)| volume.labels.get(key::SANDBOX));
+        let left = Arc::new(Left {
+            name: name.map_or(id, String::as_str).to_owned(),
+            id: id.to_owned(),
+            volumes: volumes
+                .iter()
+                .map(|(kind, volume)| (*kind, (*volume).clone()))
+                .collect(),
+            verdict: OnceCell::new(),
+        });
+        for (_, volume) in volumes {
+            let Some((reason, others)) = gone(whose_labels(&volume.labels)) else {
+                continue;
+            };
+            found.push(Leftover {
+                kind: "volume".into(),
+                name: volume.name.clone(),
+                reason,
+                others,
+                removal: Removal::Volume(volume.name.clone(), Arc::clone(&left)),
+            });
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn creator(uid: u32) -> Creator {
+        Creator {
+            uid: Some(uid),
+            host: "far".into(),
+            pid: u32::MAX,
+            ..creator::this_process()
+        }
+    }
+
+    #[test]
+    fn what_somebody_may_be_at_work_on_is_no_leftover() {
+        let now = 100 * LONGEST_CREATE;
+        let old = Some(now - LONGEST_CREATE - 3600);
+        let others = || Whose::Others("user 7 on far, 25 h ago".to_owned());
+        for (life, made, of) in [
+            (Life::Alive, old, Whose::InWork),
+            (Life::Dead, Some(now), Whose::Left),
+            (Life::Dead, None, Whose::Left),
+            (Life::Unseen, Some(now), Whose::InWork),
+            (Life::Unseen, Some(now - LONGEST_CREATE + 1), Whose::InWork),
+            (Life::Unseen, None, Whose::InWork),
+            (Life::Unseen, Some(now + 1), Whose::InWork),
+            (Life::Unseen, old, others()),
+        ] {
+            assert_eq!(
+                whose(Some(&creator(7)), made, now, |_| life),
+                of,
+                "{life:?} {made:?}"
+            );
+        }
+        assert_eq!(whose(None, None, now, |_| Life::Alive), Whose::Left);
+    }
+
+    #[test]
+    fn volumes_are_orphans_only_without_sandbox_and_without_anybody_at_work() {
+        let now = amika_host::clock::now_millis();
+        let volume = |name: &str, id: &str, kind: Kind, age: u64, creator: Option<Creator>| {
+            let record = amika_core::label::ResourceRecord {
+                sandbox: "teal-tokyo".parse().ok(),
+                created_at: Some(now - age * 3_600_000),
+                creator,
+                ..amika_core::label::ResourceRecord::new(kind)
+            };
+            let mut labels = record.to_labels();
+            labels.insert(key::ID.to_owned(), id.to_owned());
+            VolumeFacts {
+                name: name.to_owned(),
+                labels,
+                driver: "local".to_owned(),
+                mountpoint: String::new(),
+            }
+        };
+        let volumes = [
+            volume("lost", "1", Kind::Home, 0, None),
+            volume("copy", "1", Kind::RwCopy, 0, None),
+            volume("git", "1", Kind::Git, 0, None),
+            volume("there", "2", Kind::Home, 0, None),
+            volume("in-work", "3", Kind::Home, 23, Some(creator(7))),
+            volume("theirs", "4", Kind::State, 25, Some(creator(7))),
+            volume("program", "5", Kind::Amikad, 99, None),
+        ];
+        let ids = BTreeSet::from(["2".to_owned()]);
+        let found = orphans(&volumes, &ids, |_| true);
+        let found: Vec<_> = found
+            .iter()
+            .map(|it| (it.name.as_str(), it.others))
+            .collect();
+        assert_eq!(found, [("lost", false), ("copy", false), ("theirs", true)]);
+        assert!(orphans(&volumes, &ids, |_| false).is_empty());
+    }
+}

@@ -1,0 +1,181 @@
+//! Sandboxes whose container was removed behind Amika's back: all that is left of them is volumes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use amika_core::label::{Kind, key};
+
+use crate::delete::Removed;
+use crate::error::Result;
+use crate::sandbox;
+use crate::sandboxes::Sandboxes;
+use amika_engine::VolumeFacts;
+
+/// What is left of a sandbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Its name when its volumes were made.
+    pub name: String,
+    /// Its id.
+    pub id: String,
+    /// When it was made, in milliseconds since the Unix epoch.
+    pub created_at: Option<u64>,
+    /// Name of its repository, which the git volume's label tells.
+    pub repository: Option<String>,
+    /// Its volumes: one that goes with a sandbox at least.
+    volumes: Vec<(Kind, VolumeFacts)>,
+}
+
+impl Lost {
+    /// Names of its volumes.
+    pub fn volume_names(&self) -> Vec<String> {
+        let volumes = self.volumes.iter();
+        volumes.map(|(_, volume)| volume.name.clone()).collect()
+    }
+
+    /// Refuses to go on when work would be lost with it, or when that cannot be told.
+    ///
+    /// # Errors
+    /// As [`crate::unsaved::refuse`].
+    pub async fn refuse(&self, engine: &Sandboxes, git_too: bool) -> Result<()> {
+        crate::unsaved::refuse_left(engine, &self.name, &self.id, &self.volumes, git_too).await
+    }
+}
+
+/// The lost sandboxes, by name. What another `amika` is working on is none.
+///
+/// # Errors
+/// Those of the engine.
+pub async fn list(engine: &Sandboxes) -> Result<Vec<Lost>> {
+    let mut lost = all(engine).await?;
+    let locks = engine.locks();
+    lost.retain(|lost| locks.is_free(&format!("sandbox-{}", lost.name)));
+    Ok(lost)
+}
+
+/// What is left of the sandboxes of this name, for whoever holds the lock of it.
+///
+/// # Errors
+/// Those of the engine.
+pub async fn of(engine: &Sandboxes, name: &str) -> Result<Vec<Lost>> {
+    let mut lost = all(engine).await?;
+    lost.retain(|lost| lost.name == name);
+    Ok(lost)
+}
+
+async fn all(engine: &Sandboxes) -> Result<Vec<Lost>> {
+    // Volumes first: those of a sandbox that is made between the two are then not in the list.
+    let volumes = engine.list_volumes(key::ID).await?;
+    let ids = sandbox::list_all(engine)
+        .await?
+        .into_iter()
+        .filter_map(|(container, _)| container.labels.get(key::ID).cloned())
+        .collect();
+    Ok(among(&volumes, &ids))
+}
+
+/// Removes what went with the sandbox; git volumes only when asked to.
+///
+/// # Errors
+/// Those of the engine.
+pub async fn remove(engine: &Sandboxes, lost: Vec<Lost>, git_too: bool) -> Result<Removed> {
+    let mut result = Removed::default();
+    for lost in &lost {
+        crate::delete::remove_fillers(engine, &lost.id).await?;
+        crate::networks::remove_own(engine, &lost.id).await?;
+    }
+    let mut volumes: Vec<_> = lost.into_iter().flat_map(|lost| lost.volumes).collect();
+    // The state tells what in the others is work.
+    volumes.sort_by_key(|(kind, _)| *kind == Kind::State);
+    for (kind, volume) in volumes {
+        if kind.goes_with_sandbox() || (git_too && kind == Kind::Git) {
+            engine.remove_freed_volume(&volume.name).await?;
+            result.removed.push(volume.name);
+        } else if kind == Kind::Git {
+            result.kept.push(volume.name);
+        }
+    }
+    Ok(result)
+}
+
+/// Which volumes belong to no container of these ids. A git volume alone is no lost sandbox: it
+/// outlives its own by design.
+pub fn among(volumes: &[VolumeFacts], ids: &BTreeSet<String>) -> Vec<Lost> {
+    let mut lost: BTreeMap<&str, Lost> = BTreeMap::new();
+    for volume in volumes {
+        let label = |key: &str| volume.labels.get(key).map(String::as_str);
+        let (Some(id), Some(name), Some(Ok(kind))) = (
+            label(key::ID),
+            label(key::SANDBOX),
+            label(key::KIND).map(str::parse::<Kind>),
+        ) else {
+            continue;
+        };
+        if ids.contains(id) {
+            continue;
+        }
+        let entry = lost.entry(id).or_insert_with(|| Lost {
+            name: name.to_owned(),
+            id: id.to_owned(),
+            created_at: None,
+            repository: None,
+            volumes: Vec::new(),
+        });
+        entry.volumes.push((kind, volume.clone()));
+        let created = label(key::CREATED_AT).and_then(|text| text.parse().ok());
+        entry.created_at = entry.created_at.or(created);
+        if entry.repository.is_none() {
+            entry.repository = label(key::REPO_NAME).map(str::to_owned);
+        }
+    }
+    let mut lost: Vec<Lost> = lost
+        .into_values()
+        .filter(|lost| {
+            lost.volumes
+                .iter()
+                .any(|(kind, _)| kind.goes_with_sandbox())
+        })
+        .collect();
+    lost.sort_by(|a, b| a.name.cmp(&b.name));
+    lost
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn volume(name: &str, id: &str, kind: Kind) -> VolumeFacts {
+        let labels = [
+            (key::ID, id),
+            (key::SANDBOX, "teal-tokyo"),
+            (key::KIND, kind.as_str()),
+        ];
+        VolumeFacts {
+            name: name.to_owned(),
+            labels: labels
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .collect(),
+            driver: "local".to_owned(),
+            mountpoint: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_sandbox_is_lost_when_volumes_of_it_are_all_there_is() {
+        let volumes = [
+            volume("home-1", "1", Kind::Home),
+            volume("git-1", "1", Kind::Git),
+            volume("home-2", "2", Kind::Home),
+            volume("git-3", "3", Kind::Git),
+        ];
+        let mut volumes = volumes;
+        let repository = (key::REPO_NAME.to_owned(), "parser".to_owned());
+        volumes[1].labels.extend([repository]);
+        let lost = among(&volumes, &BTreeSet::from(["2".to_owned()]));
+        assert_eq!(lost[0].repository.as_deref(), Some("parser"));
+        assert_eq!(lost.len(), 1, "{lost:?}");
+        assert_eq!((lost[0].id.as_str(), lost[0].volumes.len()), ("1", 2));
+    }
+}

@@ -1,0 +1,552 @@
+//! What would be lost with a clone, in git's words: commits that no remote has, changed files, stashes.
+//!
+//! The agent's git counts, inside: where the sandbox runs, in it; else in a container of its image that has the clone
+//! and nothing else. Git of this machine never opens a sandbox's repository.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::time::Duration;
+
+use amika_core::contract::path;
+use amika_core::label::{Kind, ResourceRecord};
+use serde::Deserialize;
+
+use crate::commits::{Inside, Source, Told, shown};
+use crate::error::Result;
+use crate::sandbox::Sandbox;
+use crate::sandboxes::Sandboxes;
+use amika_engine::{ContainerSpec, MountFacts, MountSpec, VolumeFacts};
+
+/// How long git may count in all.
+const LONGEST: Duration = Duration::from_secs(30);
+/// Bytes of an answer of git's.
+const ANSWER: usize = 16 << 20;
+/// Bytes of the record of how the repository began.
+const RECORD: usize = 8 << 20;
+/// How long the container lives in which git counts for a sandbox that does not run; in seconds.
+const LIFE: &str = "60";
+
+/// Prints the tree of the work tree, as the record of the repository's beginning has it. Its index and objects are put
+/// elsewhere: the repository is not written, and may be on a mount that cannot be.
+const TREE: &str = r#"objects=$(cd "$(git rev-parse --git-path objects)" && pwd) || exit 1
+t=$(mktemp -d) && mkdir "$t/o" || exit 1
+export GIT_ALTERNATE_OBJECT_DIRECTORIES="$objects" GIT_OBJECT_DIRECTORY="$t/o" GIT_INDEX_FILE="$t/i"
+git read-tree HEAD 2>/dev/null
+git add -A && git write-tree
+code=$?
+rm -rf "$t"
+exit $code"#;
+
+/// What is in a clone that goes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Clone {
+    /// Its path in the sandbox, or its volume's name.
+    pub place: String,
+    told: Result<Counts, String>,
+}
+
+/// What would be lost with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    /// Commits that were not copied in and that no remote has.
+    commits: usize,
+    /// Branches with such commits.
+    branches: usize,
+    /// Files that are not committed as they are.
+    files: usize,
+    /// Stashed changes.
+    stashes: usize,
+}
+
+impl self::Clone {
+    /// Whether it keeps from deleting: there is something in it, or nobody can tell.
+    pub fn is_in_the_way(&self) -> bool {
+        self.told
+            .as_ref()
+            .map_or(true, |counts| *counts != Counts::default())
+    }
+
+    /// Whether `amika sandbox pull` would bring some of it: it brings commits, and needs the git inside.
+    pub fn has_commits(&self) -> bool {
+        self.told.as_ref().is_ok_and(|counts| counts.commits > 0)
+    }
+
+    /// Whether there may be files in it that only a copy brings.
+    pub fn has_files(&self) -> bool {
+        self.told.as_ref().map_or(true, |counts| counts.files > 0)
+    }
+
+    /// Whether it is known that there is something.
+    pub fn is_known(&self) -> bool {
+        self.told.is_ok() && self.is_in_the_way()
+    }
+}
+
+impl fmt::Display for self::Clone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = &self.place;
+        match &self.told {
+            Ok(counts) => write!(f, "in {place}: {counts}"),
+            Err(why) => write!(f, "what is in {place} cannot be told: {why}"),
+        }
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |count: usize, one: &str, many: &str| {
+            format!("{count} {}", if count == 1 { one } else { many })
+        };
+        let mut parts = Vec::new();
+        if self.commits > 0 {
+            let commits = count(self.commits, "commit", "commits");
+            let on = match self.branches {
+                0 => String::new(),
+                branches => format!(" on {}", count(branches, "branch", "branches")),
+            };
+            parts.push(format!("{commits}{on} that no remote has"));
+        }
+        if self.files > 0 {
+            parts.push(count(self.files, "changed file", "changed files"));
+        }
+        if self.stashes > 0 {
+            parts.push(count(self.stashes, "stash", "stashes"));
+        }
+        f.write_str(&parts.join(", "))
+    }
+}
+
+/// A clone of which nobody can tell.
+pub fn unknown(place: &str, why: &str) -> self::Clone {
+    self::Clone {
+        place: place.to_owned(),
+        told: Err(why.to_owned()),
+    }
+}
+
+/// One in which so much was counted.
+#[cfg(test)]
+pub fn counted(place: &str, commits: usize, files: usize) -> self::Clone {
+    self::Clone {
+        place: place.to_owned(),
+        told: Ok(Counts {
+            commits,
+            files,
+            ..Counts::default()
+        }),
+    }
+}
+
+/// The clones of a sandbox that go with its git volumes.
+///
+/// # Errors
+/// Those of the engine, but for what git itself could not do.
+pub async fn of_sandbox(
+    engine: &Sandboxes,
+    sandbox: &Sandbox,
+    going: &[(Kind, VolumeFacts)],
+) -> Result<Vec<self::Clone>> {
+    let mut clones = Vec::new();
+    for (_, volume) in going.iter().filter(|(kind, _)| *kind == Kind::Git) {
+        let mut mounts = sandbox.container.mounts.iter();
+        let Some(mount) = mounts.find(|mount| mount.source == volume.name) else {
+            clones.push(unknown(&volume.name, "it is mounted nowhere"));
+            continue;
+        };
+        let counted = tokio::time::timeout(LONGEST, count(engine, sandbox, mount)).await;
+        let told = match counted {
+            Ok(Ok(counts)) => Ok(counts),
+            Ok(Err(why)) => Err(why),
+            Err(_) => Err(format!("git did not answer within {} s", LONGEST.as_secs())),
+        };
+        clones.push(self::Clone {
+            place: mount.target.clone(),
+            told,
+        });
+    }
+    Ok(clones)
+}
+
+async fn count(
+    engine: &Sandboxes,
+    sandbox: &Sandbox,
+    mount: &MountFacts,
+) -> Result<Counts, String> {
+    let record = engine
+        .read_regular_file(&sandbox.container.id, path::GIT_SNAPSHOT, RECORD)
+        .await;
+    let began = record.ok().flatten();
+    let began = began.and_then(|file| serde_json::from_slice::<Began>(&file.content).ok());
+    let began = began.unwrap_or_default();
+    if sandbox.is_running() {
+        let inside = Inside::new(engine, sandbox, mount.target.clone());
+        return count_with(&inside, &began).await;
+    }
+    let helper = Helper::start(engine, sandbox, mount).await?;
+    let inside = Inside::new(engine, sandbox, mount.target.clone()).of_container(&helper.id);
+    let counted = count_with(&inside, &began).await;
+    helper.end(engine).await;
+    counted
+}
+
+/// What of the record of the repository's beginning is of use here. Whoever is root in the sandbox may have written
+/// anything.
+#[derive(Debug, Default, Deserialize)]
+struct Began {
+    #[serde(default)]
+    commit: Option<String>,
+    #[serde(default)]
+    tree: Option<String>,
+    #[serde(default)]
+    dirty: bool,
+    #[serde(default)]
+    refs: BTreeMap<String, String>,
+}
+
+impl Began {
+    /// Lines for `git rev-list --stdin`: what was copied in is not asked for.
+    fn known(&self) -> String {
+        let is_oid = |oid: &&String| {
+            matches!(oid.len(), 40 | 64) && oid.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
+        let all = self.refs.values().chain(&self.commit).filter(is_oid);
+        let unique: HashSet<&String> = all.collect();
+        let lines = unique.into_iter().flat_map(|oid| ["^", oid, "\n"]);
+        lines.collect()
+    }
+}
+
+async fn count_with<S: Source>(inside: &S, began: &Began) -> Result<Counts, String> {
+    let commits = [
+        "rev-list",
+        "--ignore-missing",
+        "--exclude=refs/stash",
+        "--exclude=refs/remotes/*",
+        "--all",
+        "--not",
+        "--remotes",
+        "--stdin",
+    ];
+    let lost = ask(inside, &commits, began.known().into_bytes()).await?;
+    let lost: HashSet<&[u8]> = lines(&lost).collect();
+    let branches = ["for-each-ref", "--format=%(objectname)", "refs/heads"];
+    let branches = ask(inside, &branches, Vec::new()).await?;
+    let status = ["status", "--porcelain=v1", "-z", "--untracked-files=all"];
+    let status = ask(inside, &status, Vec::new()).await?;
+    let mut files = changed(&status);
+    if files > 0 && began.dirty {
+        // As it came along: what was not committed on the host is there still.
+        if let Some(tree) = &began.tree
+            && is_still(inside, tree).await
+        {
+            files = 0;
+        }
+    }
+    // Without one, git says so by its code.
+    let stashes = ["rev-list", "--walk-reflogs", "refs/stash", "--"];
+    let stashes = inside.git(&stashes, Vec::new(), ANSWER).await;
+    let stashes = stashes.map_or(0, |told| {
+        if told.code == 0 {
+            lines(&told.stdout).count()
+        } else {
+            0
+        }
+    });
+    Ok(Counts {
+        commits: lost.len(),
+        branches: lines(&branches).filter(|tip| lost.contains(tip)).count(),
+        files,
+        stashes,
+    })
+}
+
+/// Whether the work tree, with all that is not ignored, is this tree.
+async fn is_still<S: Source>(inside: &S, tree: &str) -> bool {
+    let alias = format!("alias.amika-tree=!{TREE}");
+    let now = ask(inside, &["-c", &alias, "amika-tree"], Vec::new()).await;
+    now.is_ok_and(|now| lines(&now).next() == Some(tree.as_bytes()))
+}
+
+async fn ask<S: Source>(inside: &S, arguments: &[&str], input: Vec<u8>) -> Result<Vec<u8>, String> {
+    match inside.git(arguments, input, ANSWER).await {
+        Ok(Told {
+            code: 0, stdout, ..
+        }) => Ok(stdout),
+        Ok(Told {
+            code: 126 | 127, ..
+        }) => Err("there is no git in the sandbox".to_owned()),
+        Ok(told) => Err(format!(
+            "git {} ended with {}: {}",
+            arguments.first().unwrap_or(&""),
+            told.code,
+            shown(&told.stderr)
+        )),
+        Err(error) => Err(error.message),
+    }
+}
+
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+}
+
+/// How many files `git status --porcelain=v1 -z` tells of.
+fn changed(text: &[u8]) -> usize {
+    let mut lines = text
+        .split(|byte| *byte == 0)
+        .filter(|line| !line.is_empty());
+    let mut files = 0;
+    while let Some(line) = lines.next() {
+        files += 1;
+        // The name before follows.
+        if matches!(line.first(), Some(b'R' | b'C')) {
+            lines.next();
+        }
+    }
+    files
+}
+
+/// A container of the sandbox's image that has the clone, cannot write it, and ends by itself.
+struct Helper {
+    id: String,
+}
+
+impl Helper {
+    async fn start(
+        engine: &Sandboxes,
+        sandbox: &Sandbox,
+        clone: &MountFacts,
+    ) -> Result<Self, String> {
+        let labels = ResourceRecord {
+            id: Some(sandbox.record.id.clone()),
+            creator: Some(crate::creator::this_process()),
+            test: engine.test_run(),
+            ..ResourceRecord::new(Kind::Amikad)
+        };
+        let program = sandbox.container.mounts.iter();
+        let program = program.filter(|mount| mount.target == path::AMIKAD_DIR);
+        let volume = |mount: &MountFacts| MountSpec::Volume {
+            name: mount.source.clone(),
+            target: mount.target.clone(),
+            read_only: true,
+            labels: BTreeMap::new(),
+            no_copy: true,
+        };
+        let spec = ContainerSpec {
+            name: format!(
+                "sandbox-{}-fill-{:08x}",
+                sandbox.name,
+                rand::random::<u32>()
+            ),
+            image: sandbox.container.image.clone(),
+            entrypoint: Some(vec!["sleep".into()]),
+            cmd: Some(vec![LIFE.into()]),
+            labels: labels.to_labels(),
+            user: sandbox.record.user.clone(),
+            network: "none".into(),
+            mounts: std::iter::once(clone).chain(program).map(volume).collect(),
+            bound_log: true,
+            ..ContainerSpec::default()
+        };
+        let failed = |error: amika_engine::EngineError| {
+            format!("the sandbox does not run, and no container can count for it: {error}")
+        };
+        let id = engine.create_container(&spec).await.map_err(failed)?;
+        let helper = Self { id };
+        match engine.start_container(&helper.id).await {
+            Ok(()) => Ok(helper),
+            Err(error) => {
+                helper.end(engine).await;
+                Err(failed(error))
+            }
+        }
+    }
+
+    async fn end(self, engine: &Sandboxes) {
+        if let Err(error) = engine.remove_container(&self.id).await {
+            tracing::debug!(%error, "a helper stays");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn what_would_be_lost_is_told_in_gits_words() {
+        let clone = |commits, branches, files, stashes| self::Clone {
+            place: "/home/amika/workspace/x".into(),
+            told: Ok(Counts {
+                commits,
+                branches,
+                files,
+                stashes,
+            }),
+        };
+        for (of, words) in [
+            (
+                clone(3, 2, 4, 0),
+                "in /home/amika/workspace/x: 3 commits on 2 branches that no remote has, 4 changed files",
+            ),
+            (
+                clone(1, 1, 1, 1),
+                "in /home/amika/workspace/x: 1 commit on 1 branch that no remote has, 1 changed file, 1 stash",
+            ),
+            (
+                clone(2, 0, 0, 0),
+                "in /home/amika/workspace/x: 2 commits that no remote has",
+            ),
+        ] {
+            assert_eq!(of.to_string(), words);
+            assert!(of.is_in_the_way() && of.is_known());
+        }
+        assert!(!clone(0, 0, 0, 0).is_in_the_way());
+        let none = unknown("v", "there is no git in the sandbox");
+        assert!(none.is_in_the_way() && !none.is_known());
+        assert_eq!(
+            none.to_string(),
+            "what is in v cannot be told: there is no git in the sandbox"
+        );
+    }
+
+    /// The git of this machine, in a repository of the test's own.
+    struct Here(std::path::PathBuf);
+
+    impl Source for Here {
+        async fn git(&self, arguments: &[&str], input: Vec<u8>, _: usize) -> Result<Told> {
+            use std::io::Write as _;
+            let mut git = std::process::Command::new("git");
+            git.args(arguments).current_dir(&self.0);
+            git.env("GIT_CONFIG_GLOBAL", "/dev/null");
+            for role in ["AUTHOR", "COMMITTER"] {
+                git.env(format!("GIT_{role}_NAME"), "a");
+                git.env(format!("GIT_{role}_EMAIL"), "a@example.com");
+            }
+            let pipe = std::process::Stdio::piped;
+            let child = git.stdin(pipe()).stdout(pipe()).stderr(pipe()).spawn();
+            let mut child = child.expect("git");
+            let stdin = child.stdin.take();
+            // One that reads nothing may have ended by then.
+            let _ = stdin.expect("a pipe").write_all(&input);
+            let output = child.wait_with_output().expect("an end");
+            Ok(Told {
+                code: output.status.code().map_or(1, i64::from),
+                stdout: output.stdout,
+                stderr: output.stderr,
+            })
+        }
+
+        async fn stream(
+            &self,
+            _: &[&str],
+            _: Vec<u8>,
+        ) -> Result<
+            std::pin::Pin<
+                Box<dyn futures_util::Stream<Item = Result<crate::commits::Piece>> + Send>,
+            >,
+        > {
+            Ok(Box::pin(futures_util::stream::empty()))
+        }
+    }
+
+    impl Here {
+        async fn run(&self, line: &str) -> String {
+            let words: Vec<&str> = line.split(' ').collect();
+            let told = self.git(&words, Vec::new(), 0).await.expect("git");
+            assert_eq!(told.code, 0, "{line}: {}", shown(&told.stderr));
+            String::from_utf8_lossy(&told.stdout).trim().to_owned()
+        }
+    }
+
+    #[tokio::test]
+    async fn commits_files_and_stashes_that_are_nowhere_else_are_counted() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let here = Here(directory.path().to_owned());
+        let write = |name: &str, text: &str| {
+            std::fs::write(directory.path().join(name), text).expect("written");
+        };
+        here.run("init -q -b main").await;
+        assert_eq!(
+            count_with(&here, &Began::default()).await,
+            Ok(Counts::default())
+        );
+        write("a", "1");
+        here.run("add a").await;
+        here.run("commit -q -m one").await;
+        let first = here.run("rev-parse HEAD").await;
+        let began = Began {
+            commit: Some(first.clone()),
+            refs: [("refs/heads/main".to_owned(), first.clone())].into(),
+            ..Began::default()
+        };
+        assert_eq!(count_with(&here, &began).await, Ok(Counts::default()));
+        let nothing_known = count_with(&here, &Began::default()).await;
+        assert_eq!(
+            nothing_known.map(|it| (it.commits, it.branches)),
+            Ok((1, 1))
+        );
+        here.run("commit -q --allow-empty -m two").await;
+        here.run("update-ref refs/remotes/origin/main HEAD").await;
+        here.run("commit -q --allow-empty -m three").await;
+        here.run("branch same").await;
+        here.run("checkout -q --detach").await;
+        here.run("commit -q --allow-empty -m four").await;
+        write("a", "2");
+        here.run("stash -q").await;
+        write("a", "3");
+        write("b", "new");
+        let counts = Counts {
+            commits: 2,
+            branches: 2,
+            files: 2,
+            stashes: 1,
+        };
+        assert_eq!(count_with(&here, &began).await, Ok(counts));
+        let gone = Here("/".into());
+        assert!(count_with(&gone, &began).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_was_not_committed_on_the_host_either_is_no_work() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let here = Here(directory.path().to_owned());
+        let file = directory.path().join("a");
+        std::fs::write(&file, "1").expect("written");
+        here.run("init -q -b main").await;
+        here.run("add a").await;
+        here.run("commit -q -m one").await;
+        let commit = here.run("rev-parse HEAD").await;
+        std::fs::write(&file, "22").expect("written");
+        std::fs::write(directory.path().join("untracked"), "x").expect("written");
+        here.run("add -A").await;
+        let tree = here.run("write-tree").await;
+        here.run("reset -q").await;
+        let began = Began {
+            commit: Some(commit),
+            tree: Some(tree),
+            dirty: true,
+            refs: BTreeMap::new(),
+        };
+        assert_eq!(count_with(&here, &began).await, Ok(Counts::default()));
+        std::fs::write(&file, "333").expect("written");
+        assert_eq!(count_with(&here, &began).await.map(|it| it.files), Ok(2));
+    }
+
+    #[test]
+    fn what_a_record_claims_reaches_git_as_object_names_only() {
+        let began = Began {
+            commit: Some("--output=/x".into()),
+            refs: [
+                ("refs/heads/a".to_owned(), "a".repeat(40)),
+                ("refs/heads/b".to_owned(), "HEAD".to_owned()),
+                ("refs/heads/c".to_owned(), format!("{}\n", "b".repeat(39))),
+            ]
+            .into(),
+            ..Began::default()
+        };
+        assert_eq!(began.known(), format!("^{}\n", "a".repeat(40)));
+    }
+}
