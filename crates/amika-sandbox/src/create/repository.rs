@@ -5,8 +5,9 @@ use std::sync::Mutex;
 use amika_core::config::{self, ImageChoice, Lifecycle, RepoConfig, SetupScript};
 use amika_core::diagnostic::{Diagnostic, Severity};
 use amika_core::label;
-use amika_core::trust::Origin;
+use amika_core::trust::{Decision, Origin};
 
+use super::taken::TrustView;
 use crate::error::{self, Error, Result};
 use crate::progress::{Progress, Steps};
 use amika_core::text::shell_path;
@@ -110,19 +111,20 @@ pub async fn open(
 }
 
 /// Fetches the LFS content of a repository at a URL; from servers that only the repository names where it is
-/// `trusted`.
+/// trusted so far. Nothing where whether it is waits for an answer, as in a plan.
 ///
 /// # Errors
 /// [`error::Kind::Repository`] when what was fetched of the repository cannot be read any more.
 pub async fn fetch_lfs(
     source: &mut Source,
-    trusted: bool,
+    trust: &TrustView,
     out: &dyn Progress,
     steps: &mut Steps,
 ) -> Result<()> {
-    if !source.repository.awaits_lfs() {
+    if !source.repository.awaits_lfs() || trust.decision == Decision::Ask {
         return Ok(());
     }
+    let trusted = trust.lets_servers;
     let is_refused = !trusted && !source.repository.lfs_servers().is_empty();
     let before = source.repository.facts().warnings.clone();
     if !is_refused {
