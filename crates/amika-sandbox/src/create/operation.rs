@@ -311,6 +311,9 @@ impl Making {
                 nested_engine: settings.has_nested_engine(),
             })));
         }
+        if let (Some(source), Some(taken)) = (&mut source, &taken) {
+            repository::fetch_lfs(source, &taken.trust, &*self.out, &mut self.steps).await?;
+        }
         let missing = if only_plan {
             MissingImage::Refuse
         } else {

@@ -52,6 +52,9 @@ pub struct TrustView {
     pub source: String,
     /// Whether it is on that list, with what it holds now.
     pub remembered: bool,
+    /// Whether git signs in for the user at servers that only the repository names.
+    #[serde(skip)]
+    pub lets_servers: bool,
 }
 
 /// Decisions, in words.
