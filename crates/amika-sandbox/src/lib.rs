@@ -13,6 +13,7 @@
 )]
 
 pub mod amikad;
+pub mod belongings;
 pub mod bridge;
 pub mod broken_off;
 pub mod cancel;
@@ -34,6 +35,7 @@ pub mod fan_out;
 pub mod finding;
 pub mod forward;
 pub mod git_error;
+pub mod host_file;
 pub mod host_path;
 pub mod image_labels;
 pub mod images;
@@ -48,6 +50,8 @@ pub mod logs;
 pub mod lost;
 pub mod networks;
 pub mod overlay;
+pub mod owner;
+pub mod passing;
 pub mod ports;
 pub mod preset;
 pub mod progress;

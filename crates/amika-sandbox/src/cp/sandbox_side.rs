@@ -4,7 +4,6 @@ use amika_core::contract::AGENT_USER;
 
 use super::landing::{Found, Landing, Source};
 use super::{place, unseen};
-use crate::create;
 use crate::error::{Error, Kind, Result};
 use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
@@ -191,7 +190,7 @@ pub async fn owner(engine: &Sandboxes, sandbox: &Sandbox) -> Result<(u32, u32)> 
     };
     let text =
         |file: Option<Vec<u8>>| String::from_utf8_lossy(&file.unwrap_or_default()).into_owned();
-    create::find_user(user, &text(passwd), &text(group)).ok_or_else(|| {
+    crate::owner::find(user, &text(passwd), &text(group)).ok_or_else(|| {
         Error::new(
             Kind::Failure,
             format!(

@@ -387,7 +387,7 @@ async fn agent(engine: &Sandboxes, plan: &Plan, container: &str) -> Result<(u32,
         .read_file(container, "/etc/group", LIMIT)
         .await?
         .unwrap_or_default();
-    super::owner::find(
+    crate::owner::find(
         user,
         &String::from_utf8_lossy(&passwd),
         &String::from_utf8_lossy(&group),

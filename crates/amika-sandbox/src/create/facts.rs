@@ -98,7 +98,8 @@ pub async fn gather(
     }
     let system = system?;
     let sources = mounts::look(engine, settings, &system, &id).await?;
-    let network = networks::choose(engine, settings).await?;
+    let apart = settings.capabilities().can_speak_for_others();
+    let network = networks::choose(engine, settings.network.as_deref(), apart).await?;
     let certificates = crate::certificates::extra_bundle(engine.machine());
     let brings_daemon = matches!(settings.image, Image::Preset(_));
     let injection =
