@@ -60,12 +60,17 @@ async fn one(
         Err(error) => return delete_lost(engine, name, request, without_likeness(error)).await,
     };
     if !request.force {
-        let checked = crate::unsaved::refuse(engine, &sandbox, request.volumes);
+        let checked = Box::pin(crate::unsaved::refuse(engine, &sandbox, request.volumes));
         nothing_done(cancel, checked, &untouched).await?;
     }
     // The clone of a create that was interrupted is perhaps half there, and nobody worked in it.
     let git_too = request.volumes || sandbox.state_of_making() == Some(State::Interrupted);
-    let removing = remove(engine, &sandbox.container.id, &sandbox.record, git_too);
+    let removing = Box::pin(remove(
+        engine,
+        &sandbox.container.id,
+        &sandbox.record,
+        git_too,
+    ));
     let what = format!("sandbox \"{name}\" was being removed");
     let next = format!("`amika sandbox delete {name}` again removes what is left then");
     let removed = engine_goes_on(cancel, removing, &what, &next).await?;

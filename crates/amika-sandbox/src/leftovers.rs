@@ -83,7 +83,10 @@ impl Left {
                 Err(error) => Err(error),
             }
         };
-        self.verdict.get_or_try_init(|| look).await.cloned()
+        self.verdict
+            .get_or_try_init(|| Box::pin(look))
+            .await
+            .cloned()
     }
 }
 

@@ -3,15 +3,6 @@
 //! Nothing here knows a command line, a terminal or an exit code. What a door has to say of a failure it makes
 //! of [`error::Error`].
 
-#![allow(
-    unreachable_pub,
-    reason = "`pub` marks what a module offers the others, of which doors reach the first floor"
-)]
-#![allow(
-    clippy::large_futures,
-    reason = "an operation's future is made once: its size costs nothing worth a box"
-)]
-
 pub mod amikad;
 pub mod belongings;
 pub mod bridge;

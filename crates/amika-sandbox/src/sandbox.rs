@@ -165,8 +165,8 @@ impl Sandbox {
                 Ok(Self::of(container))
             }
             // The engine also finds containers by a prefix of their id: that is no name.
-            Ok(_) => Err(unknown(engine, name).await),
-            Err(error) if error.is_not_found() => Err(unknown(engine, name).await),
+            Ok(_) => Err(Box::pin(unknown(engine, name)).await),
+            Err(error) if error.is_not_found() => Err(Box::pin(unknown(engine, name)).await),
             Err(error) => Err(error.into()),
         }
     }

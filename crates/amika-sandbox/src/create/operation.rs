@@ -165,7 +165,14 @@ impl Making {
     async fn wait(&mut self, made: &Made, timeout: Option<Duration>) -> Result<Ready> {
         let (engine, cancel) = (&self.engine, &self.cancel);
         let name = made.name.as_str();
-        let wait = ready::wait(engine, name, true, timeout, &mut self.steps, cancel);
+        let wait = Box::pin(ready::wait(
+            engine,
+            name,
+            true,
+            timeout,
+            &mut self.steps,
+            cancel,
+        ));
         let waited = if made.nested_engine {
             wait_with_inner_engine(engine, name, wait).await
         } else {
