@@ -327,7 +327,7 @@ async fn check_leftovers(engine: &Sandboxes, mending: Mending, report: &mut Repo
             });
             continue;
         }
-        match leftovers::remove(engine, &leftover).await? {
+        match Box::pin(leftovers::remove(engine, &leftover)).await? {
             Removed::Gone => {
                 old.1 += usize::from(leftover.had_its_time());
                 report.removed.push(leftover.name);
