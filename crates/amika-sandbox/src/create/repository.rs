@@ -115,7 +115,7 @@ pub(super) async fn open(
 ///
 /// # Errors
 /// [`error::Kind::Repository`] when what was fetched of the repository cannot be read any more.
-pub async fn fetch_lfs(
+pub(super) async fn fetch_lfs(
     source: &mut Source,
     trust: &TrustView,
     out: &dyn Progress,
