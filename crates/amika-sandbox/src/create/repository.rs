@@ -19,7 +19,7 @@ use amika_host::regular_file::{self, Links};
 pub const SCRIPT_OUTSIDE: &str = "leads out of the repository by a symbolic link";
 
 /// A repository on its way into a sandbox.
-pub struct Source {
+pub(super) struct Source {
     /// The repository.
     pub repository: git::Repository,
     /// Its configuration; empty without a file.
@@ -34,7 +34,7 @@ pub struct Source {
 
 impl Source {
     /// What the labels say of it.
-    pub fn label(&self) -> label::Repository {
+    pub(super) fn label(&self) -> label::Repository {
         let facts = self.repository.facts();
         label::Repository {
             name: facts.name.clone(),
@@ -60,7 +60,7 @@ pub struct Wanted {
 /// # Errors
 /// [`error::Kind::Repository`] when it cannot be read, [`error::Kind::Invalid`] when its configuration is
 /// no TOML, or names a setup script that cannot be used and no flag names another.
-pub async fn open(
+pub(super) async fn open(
     wanted: &Wanted,
     machine: &Machine,
     out: &dyn Progress,

@@ -182,7 +182,7 @@ fn shortened(text: &str) -> String {
 }
 
 /// The first lines of a script, as a terminal may show them, and how many lines more there are.
-pub fn beginning(script: &[u8]) -> Vec<String> {
+pub(super) fn beginning(script: &[u8]) -> Vec<String> {
     const LINES: usize = 12;
     let text = String::from_utf8_lossy(script);
     let mut lines: Vec<String> = text.lines().take(LINES).map(shortened).collect();

@@ -48,7 +48,7 @@ pub enum Trusting {
 
 /// What decides beside the repository.
 #[derive(Clone)]
-pub struct TrustRequest {
+pub(super) struct TrustRequest {
     /// By what it is decided.
     pub by: Trusting,
     /// Whether it was said whose sign-ins are to go in: these go in wherever nobody can be asked.
@@ -62,7 +62,7 @@ pub struct TrustRequest {
 ///
 /// # Errors
 /// [`Kind::Invalid`] for broken settings, [`Kind::Failure`] where the answer is no.
-pub async fn settle(
+pub(super) async fn settle(
     asked_for: &TrustRequest,
     request: &Request,
     machine: &Machine,

@@ -47,12 +47,12 @@ pub async fn refuse(engine: &Sandboxes, sandbox: &Sandbox, git_too: bool) -> Res
         ContainerState::Created => return Ok(()),
         // Removed half-way: the engine shows no file of it, and its volumes are all that is left.
         ContainerState::Dead => {
-            let going = crate::delete::volumes(engine, &container.id, record).await?;
+            let going = crate::belongings::volumes(engine, &container.id, record).await?;
             return refuse_left(engine, &sandbox.name, record.id.as_str(), &going, git_too).await;
         }
         _ => {}
     }
-    let going = crate::delete::volumes(engine, &container.id, record).await?;
+    let going = crate::belongings::volumes(engine, &container.id, record).await?;
     let mut helpers = Helpers::new(engine, sandbox.name.clone(), record.id.as_str());
     let looked = async {
         let mut found: Vec<(PathBuf, Seen)> = Vec::new();
