@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
+use crate::text::shell_quote;
+
 mod conflict;
 mod target;
 
@@ -122,6 +124,17 @@ impl FromStr for HostMount {
             target,
             access,
         })
+    }
+}
+
+impl HostMount {
+    /// The flag that mounts the same with another access, as it can be pasted.
+    pub fn flag(&self, access: Access) -> String {
+        let other = Self {
+            access,
+            ..self.clone()
+        };
+        format!("--mount {}", shell_quote(&other.to_string()))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use amika_core::text::shell_path;
 use rustix::fs::{Access, access};
 
 use super::Endpoint;
@@ -55,7 +56,7 @@ fn way_in(path: &Path, owner: Option<(u32, u32)>, groups: &str) -> String {
         None => format!(
             "run with sudo: the socket is its owner's alone\n\
              or give it to group docker, with you in it: `sudo chgrp docker {path} && sudo chmod 660 {path} && sudo usermod -aG docker $USER`, then log in again",
-            path = path.display()
+            path = shell_path(&path.display().to_string())
         ),
     }
 }
@@ -91,5 +92,7 @@ mod tests {
             assert!(sudo.starts_with("run with sudo"), "{owner:?}: {sudo}");
             assert!(sudo.contains("chgrp docker /run/docker.sock"), "{sudo}");
         }
+        let odd = way_in(Path::new("/run/a $(b)/x"), None, groups);
+        assert!(odd.contains("chgrp docker '/run/a $(b)/x' &&"), "{odd}");
     }
 }

@@ -108,8 +108,8 @@ pub(super) fn refuse_remote_binds(mounts: &[Mount], engine_is_local: bool) -> Re
             format!("--mount {mount}: the engine is on another machine, which has other files"),
         )
         .hint(format!(
-            "`--mount {}:{}:rwcopy` copies them there",
-            mount.source, mount.target
+            "`{}` copies them there",
+            mount.flag(Access::RwCopy)
         ))),
         _ => Ok(()),
     }
@@ -146,10 +146,7 @@ pub(super) async fn look(
                         error::Kind::Invalid,
                         format!("--mount {mount}: only a file or a directory can be copied"),
                     )
-                    .hint(format!(
-                        "`--mount {}:{}:rw` mounts it as it is",
-                        mount.source, mount.target
-                    )));
+                    .hint(format!("`{}` mounts it as it is", mount.flag(Access::Rw))));
                 }
                 if !found.is_directory {
                     check_file(mount, &settings.mounts).map_err(|found| conflict(&found))?;

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use amika_core::mount::HostMount;
+use amika_core::mount::{Access, HostMount};
 use amika_core::untrusted::Untrusted;
 
 use crate::error::{Error, Kind, Result};
@@ -183,7 +183,6 @@ fn shown(path: &Path) -> String {
 }
 
 fn refuse_link(mount: &HostMount, path: &Path) -> Error {
-    let HostMount { source, target, .. } = mount;
     Error::new(
         Kind::Invalid,
         format!(
@@ -192,7 +191,10 @@ fn refuse_link(mount: &HostMount, path: &Path) -> Error {
         ),
     )
     .cause("the sandbox could put another one in its place, which git, direnv or an editor on this machine would use")
-    .hint(format!("`--mount {source}:{target}:rwcopy` gives the sandbox a copy"))
+    .hint(format!(
+        "`{}` gives the sandbox a copy",
+        mount.flag(Access::RwCopy)
+    ))
     .hint("`--writable-git` mounts it all the same, with nothing in it protected")
 }
 

@@ -14,6 +14,7 @@ use amika_core::mount::{HostMount, Mount};
 use amika_core::name::SandboxName;
 use amika_core::port::Publish;
 use amika_core::settings::AskedLimits;
+use amika_core::text::shell_quote;
 
 use crate::args::sandbox::CreateArgs;
 use crate::create::{HostRights, Image, Request, Setup, parse_preset, read_script};
@@ -117,13 +118,12 @@ fn mounts(args: &CreateArgs) -> Result<Vec<Mount>> {
         let mut mount: HostMount = text.parse().map_err(named)?;
         let source = Path::new(&mount.source).canonicalize().map_err(|error| {
             let source = Path::new(&mount.source);
-            let refusal =
-                host_path::unreadable(Kind::Invalid, "--mount source ", source, &error);
+            let refusal = host_path::unreadable(Kind::Invalid, "--mount source ", source, &error);
             let is_alike = amika_host::path::hint(&amika_host::path::clean(source)).is_some();
             if !is_alike && error.kind() == std::io::ErrorKind::NotFound {
-                let target = &mount.target;
+                let volume = shell_quote(&format!("NAME:{}", mount.target));
                 return refusal.hint(format!(
-                    "name a file or directory of this machine; `--volume NAME:{target}` mounts a volume"
+                    "name a file or directory of this machine; `--volume {volume}` mounts a volume"
                 ));
             }
             refusal

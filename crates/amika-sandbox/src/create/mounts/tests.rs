@@ -122,6 +122,14 @@ fn an_engine_elsewhere_binds_nothing_of_this_machine() {
 }
 
 #[test]
+fn a_mount_in_a_hint_can_be_pasted_whatever_its_names() {
+    let mount = host("/a b'$(x):/c;d:rw");
+    let error = refuse_remote_binds(&[mount], false).unwrap_err();
+    let pasted = r"`--mount '/a b'\''$(x):/c;d:rwcopy'`";
+    assert!(error.hints[0].contains(pasted), "{:?}", error.hints);
+}
+
+#[test]
 fn what_lies_between_the_home_and_a_mount_is_the_agent_s() {
     let mounts = [
         host("a:/home/amika/.config/tool/x"),
