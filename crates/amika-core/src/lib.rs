@@ -41,7 +41,6 @@ pub mod settings;
 pub mod subnet;
 pub mod tar_time;
 pub mod terminal;
-#[cfg(feature = "config")]
 pub mod text;
 #[cfg(feature = "config")]
 pub mod trust;
