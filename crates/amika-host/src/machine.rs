@@ -13,7 +13,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Machine(Arc<Facts>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Facts {
     environment: BTreeMap<OsString, OsString>,
     home: Option<PathBuf>,
@@ -21,6 +21,8 @@ struct Facts {
     /// The system's number for why there is none.
     directory: Result<PathBuf, Option<i32>>,
     terminal: Terminal,
+    /// Where the user's data is, in place of the place that the environment names.
+    data: Option<PathBuf>,
 }
 
 /// Which of the standard streams are a terminal's.
@@ -48,7 +50,21 @@ impl Machine {
                 stdin: io::stdin().is_terminal(),
                 stderr: io::stderr().is_terminal(),
             },
+            data: None,
         }))
+    }
+
+    /// This machine with another place for what is kept of its user, keys above all.
+    #[must_use]
+    pub fn keeping_data_in(&self, directory: &Path) -> Self {
+        let mut facts = Facts::clone(&self.0);
+        facts.data = Some(directory.to_owned());
+        Self(Arc::new(facts))
+    }
+
+    /// The place for the user's data that [`Machine::keeping_data_in`] set.
+    pub(crate) fn data(&self) -> Option<&Path> {
+        self.0.data.as_deref()
     }
 
     /// A variable of the environment.
