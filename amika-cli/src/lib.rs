@@ -24,10 +24,9 @@ mod terminal;
 mod usage;
 
 use amika_sandbox::{
-    amikad, certificates, commits, cp, create, daemon, delete, error, exec, fan_out, forward,
-    host_path, inject, inner_engine, leftovers, listening, lock, lost, networks, overlay, ports,
-    preset, ready, reassign, sandbox, sandboxes, seccomp, setid, sign_ins, trust, unreported,
-    unsaved, user_config, view,
+    amikad, broken_off, certificates, commits, cp, create, daemon, delete, error, exec, fan_out,
+    forward, host_path, inject, leftovers, listening, lost, networks, overlay, ports, preset,
+    ready, reassign, sandbox, sandboxes, seccomp, setid, sign_ins, start, trust, user_config, view,
 };
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -36,7 +36,7 @@ pub use fill::fill;
 pub use lines::Lines;
 pub use log_text::LogText;
 pub use page::Page;
-use progress::Drawn;
+use progress::{Drawn, InTwo};
 pub use table::Table;
 pub use table::room;
 
@@ -247,15 +247,39 @@ impl Printer {
         );
     }
 
+    /// Shows an operation as it goes.
+    pub fn progress(&self) -> Arc<dyn Progress> {
+        Arc::new(Drawn::new(self.quiet, None))
+    }
+
+    /// As [`Printer::progress`], for one of several names that are worked on side by side: each line says of which.
+    pub fn progress_of(&self, name: &str, names: &[String]) -> Arc<dyn Progress> {
+        let several = names.iter().any(|other| other != name);
+        Arc::new(Drawn::new(self.quiet, several.then(|| name.to_owned())))
+    }
+
+    /// As [`Printer::progress`], for what most often is quick: only who looks on is shown its steps.
+    pub fn progress_on_terminal(&self) -> Arc<dyn Progress> {
+        Arc::new(Drawn::new(self.is_watched_by_nobody(), None))
+    }
+
+    /// What stops as [`Printer::progress_on_terminal`] shows it, and starts as [`Printer::progress_of`] does.
+    pub fn progress_of_restart(&self, name: &str, names: &[String]) -> Arc<dyn Progress> {
+        Arc::new(InTwo {
+            step: "stop",
+            alone: self.progress_on_terminal(),
+            rest: self.progress_of(name, names),
+            is_alone: AtomicBool::new(false),
+        })
+    }
+
+    fn is_watched_by_nobody(&self) -> bool {
+        self.quiet || self.json || !std::io::stderr().is_terminal()
+    }
+
     /// Steps of a longer command, shown as they are taken.
     pub fn steps(&self) -> Steps {
         self.drawn(self.quiet, None)
-    }
-
-    /// Steps of one of several names that are worked on side by side: each line says of which.
-    pub fn steps_of(&self, name: &str, names: &[String]) -> Steps {
-        let several = names.iter().any(|other| other != name);
-        self.drawn(self.quiet, several.then(|| name.to_owned()))
     }
 
     /// Steps of a command that most often is quick: only who looks on is shown them.

@@ -1,7 +1,8 @@
 //! What step a longer command is in, and how long each took, for who looks on.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use amika_core::untrusted::{Untrusted, steers};
@@ -166,6 +167,45 @@ impl Progress for Drawn {
             Some(of) => format!("{of}: {step}"),
             None => step.to_owned(),
         }
+    }
+}
+
+/// Shows one step of an operation in another way than the rest.
+pub(super) struct InTwo {
+    pub(super) step: &'static str,
+    pub(super) alone: Arc<dyn Progress>,
+    pub(super) rest: Arc<dyn Progress>,
+    /// Whether that step is under way.
+    pub(super) is_alone: AtomicBool,
+}
+
+impl InTwo {
+    fn now(&self) -> &dyn Progress {
+        if self.is_alone.load(Ordering::Relaxed) {
+            &*self.alone
+        } else {
+            &*self.rest
+        }
+    }
+}
+
+impl Progress for InTwo {
+    fn tell(&self, event: Event<'_>) {
+        if let Event::Begun { step } = event {
+            self.is_alone.store(step == self.step, Ordering::Relaxed);
+        }
+        self.now().tell(event);
+        if matches!(event, Event::Ended { .. }) {
+            self.is_alone.store(false, Ordering::Relaxed);
+        }
+    }
+
+    fn shows_steps(&self) -> bool {
+        self.now().shows_steps()
+    }
+
+    fn title(&self, step: &str) -> String {
+        self.now().title(step)
     }
 }
 

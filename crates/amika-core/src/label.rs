@@ -12,6 +12,7 @@ mod image;
 mod record;
 mod resource;
 mod source;
+mod stamp;
 
 pub use canonical::canonical;
 pub use id::{InvalidSandboxId, SandboxId};
@@ -19,6 +20,7 @@ pub use image::{is_under_prefix, not_an_images};
 pub use record::{Creator, Reading, Repository, SandboxRecord, SetupScript};
 pub use resource::{Kind, ResourceRecord};
 pub use source::RepositorySource;
+pub use stamp::{is_stamp, stamp};
 
 /// Labels by key, in a stable order.
 pub type Labels = BTreeMap<String, String>;
@@ -88,12 +90,15 @@ pub mod key {
     pub const RECIPE: &str = "dev.amika.recipe";
     /// What a base image of presets was made from, where Amika's own script made it.
     pub const BASE: &str = "dev.amika.base";
+    /// Which server made the sandbox; what else that one says of it stands under keys that begin with this one and
+    /// a dot.
+    pub const SERVER: &str = "dev.amika.server";
     /// What shows that the labels of a sandbox's container are its maker's own: a keyed digest of
     /// [`super::canonical`].
     pub const SIGNATURE: &str = "dev.amika.signature";
 
     /// All of them.
-    pub const ALL: [&str; 30] = [
+    pub const ALL: [&str; 31] = [
         ID,
         KIND,
         VERSION,
@@ -123,6 +128,7 @@ pub mod key {
         TEST,
         RECIPE,
         BASE,
+        SERVER,
         SIGNATURE,
     ];
 }

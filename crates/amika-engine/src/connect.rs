@@ -130,6 +130,15 @@ impl Engine {
         }
     }
 
+    /// The same engine, whose [`Engine::settled`] waits for what is done through this value and copies of it alone.
+    #[must_use]
+    pub fn for_one_operation(&self) -> Self {
+        Self {
+            unbroken: Arc::new(watch::Sender::new(0)),
+            ..self.clone()
+        }
+    }
+
     /// Keeps the way to the engine open for as long as a stream is read: whoever has it need not have the engine.
     pub(super) fn keeping_open<S: Stream>(
         &self,

@@ -1,11 +1,121 @@
 //! Removing a sandbox's container and the volumes that go with it.
 
+use std::sync::Arc;
+
 use amika_core::label::{Kind, SandboxRecord, key};
 
-use crate::error::Result;
+use crate::broken_off::{engine_goes_on, nothing_done};
+use crate::cancel::Cancel;
+use crate::error::{self, Error, Result};
+use crate::lost;
+use crate::progress::Progress;
 use crate::reassign;
-use crate::sandboxes::Sandboxes;
+use crate::sandbox::{Sandbox, State};
+use crate::sandboxes::{Sandboxes, to_its_end};
 use amika_engine::{ContainerFacts, ContainerState, ContainerSummary, EngineError, VolumeFacts};
+
+/// How a sandbox is to be deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeleteRequest {
+    /// Whether it goes though work would be lost that is nowhere else.
+    pub force: bool,
+    /// Whether its git volume goes too.
+    pub volumes: bool,
+}
+
+impl Sandboxes {
+    /// Deletes a sandbox, running or not, and the volumes that go with it; of one whose container is gone already
+    /// what is left. Returns what went and what stays.
+    ///
+    /// # Errors
+    /// [`error::Kind::NotFound`]; [`error::Kind::Conflict`] where work would be lost, or that cannot be told;
+    /// [`error::Kind::Canceled`] (what the engine was asked for then, it goes on with), and those of the engine.
+    pub async fn delete(
+        &self,
+        name: &str,
+        request: DeleteRequest,
+        progress: Arc<dyn Progress>,
+        cancel: &Cancel,
+    ) -> Result<Removed> {
+        let (engine, name, cancel) = (self.clone(), name.to_owned(), cancel.clone());
+        to_its_end(async move { one(&engine, &name, request, &*progress, &cancel).await }).await
+    }
+}
+
+async fn one(
+    engine: &Sandboxes,
+    name: &str,
+    request: DeleteRequest,
+    out: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Removed> {
+    let untouched = format!("sandbox \"{name}\" was not deleted");
+    // Others are told by it that this sandbox is on its way out. A create that still waits for
+    // setup holds it too: that sandbox may be deleted all the same.
+    let lock = engine.locks().take_name(name);
+    let sandbox = match nothing_done(cancel, Sandbox::find_any(engine, name), &untouched).await {
+        Ok(sandbox) => sandbox,
+        Err(error) => return delete_lost(engine, name, request, without_likeness(error)).await,
+    };
+    if !request.force {
+        let checked = crate::unsaved::refuse(engine, &sandbox, request.volumes);
+        nothing_done(cancel, checked, &untouched).await?;
+    }
+    // The clone of a create that was interrupted is perhaps half there, and nobody worked in it.
+    let git_too = request.volumes || sandbox.state_of_making() == Some(State::Interrupted);
+    let removing = remove(engine, &sandbox.container.id, &sandbox.record, git_too);
+    let locks = engine.locks();
+    let free = async { Ok(locks.change(name).await) };
+    let _change = nothing_done(cancel, free, &untouched).await?;
+    let what = format!("sandbox \"{name}\" was being removed");
+    let next = format!("`amika sandbox delete {name}` again removes what is left then");
+    let removed = engine_goes_on(cancel, removing, &what, &next).await?;
+    crate::setid::warn_of(&sandbox, engine.is_local(), out).await;
+    if let Ok(lock) = &lock {
+        crate::unreported::clear(lock);
+    }
+    Ok(removed)
+}
+
+/// Where it is about removing, a name that is alike is not put into anybody's hand.
+fn without_likeness(mut error: Error) -> Error {
+    let before = error.hints.len();
+    error.hints.retain(|hint| !hint.starts_with("did you mean"));
+    if error.hints.len() < before {
+        return error.hint("`amika sandbox list` shows the sandboxes; nothing was deleted");
+    }
+    error
+}
+
+/// What is left of a sandbox without a container goes like the sandbox; where there is nothing, the
+/// error stands.
+async fn delete_lost(
+    engine: &Sandboxes,
+    name: &str,
+    request: DeleteRequest,
+    error: Error,
+) -> Result<Removed> {
+    if error.kind != error::Kind::NotFound {
+        return Err(error);
+    }
+    let lost = lost::of(engine, name).await?;
+    if lost.is_empty() {
+        return Err(error);
+    }
+    let removing = async {
+        if !request.force {
+            for lost in &lost {
+                lost.refuse(engine, request.volumes).await?;
+            }
+        }
+        lost::remove(engine, lost.clone(), request.volumes).await
+    };
+    // That its container is not there was so before: what the engine refuses has another cause.
+    removing.await.map_err(|mut error| {
+        error.is_engines = false;
+        error
+    })
+}
 
 /// The volumes of a sandbox, with what each is: those whose own labels say so. `container` is the
 /// engine's id of its container.

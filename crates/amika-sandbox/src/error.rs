@@ -76,6 +76,17 @@ impl Kind {
     }
 }
 
+/// What of a request a failure is about, where its own words do not say it: a door has another word for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// The setup script.
+    Setup,
+    /// That setup is skipped.
+    SkipSetup,
+    /// That ports may move.
+    ReassignPorts,
+}
+
 /// A failed operation, ready to be shown.
 #[derive(Debug)]
 pub struct Error {
@@ -83,6 +94,8 @@ pub struct Error {
     pub kind: Kind,
     /// What was tried and what was wrong: one sentence, lower case, no full stop.
     pub message: String,
+    /// What of the request it is about.
+    pub field: Option<Field>,
     /// The file that it is about, and the places in it.
     pub findings: Option<Box<Findings>>,
     /// Why, outermost first.
@@ -125,6 +138,7 @@ impl Error {
         Self {
             kind,
             message: message.into(),
+            field: None,
             findings: None,
             causes: Vec::new(),
             last_output: None,
@@ -138,6 +152,13 @@ impl Error {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
+        self
+    }
+
+    /// Adds what of the request it is about.
+    #[must_use]
+    pub fn field(mut self, field: Field) -> Self {
+        self.field = Some(field);
         self
     }
 

@@ -1,15 +1,23 @@
 //! One question to many sandboxes, of which only so many are under way: an engine with thousands is not to be asked of all
 //! in one moment. Every such question goes through here; the lints refuse the ways without a bound.
 
+use std::vec::IntoIter;
+
+use futures_util::stream::{Buffered, Collect, Iter};
 use futures_util::{StreamExt as _, stream};
 
 /// How many are under way at one time. An engine that is asked for more does none of it sooner.
 const AT_ONCE: usize = 16;
 
+/// The answers to some questions.
+pub type Answers<F> = Collect<Buffered<Iter<IntoIter<F>>>, Vec<<F as Future>::Output>>;
+
 /// Awaits all of them, 16 at a time; the answers are in the order of the questions.
 #[expect(clippy::disallowed_methods, reason = "the one place with the bound")]
-pub async fn in_order<F: Future>(asked: impl IntoIterator<Item = F>) -> Vec<F::Output> {
-    stream::iter(asked).buffered(AT_ONCE).collect().await
+pub fn in_order<F: Future>(asked: impl IntoIterator<Item = F>) -> Answers<F> {
+    // The questions alone are kept: what makes them can seldom be sent to another thread.
+    let asked: Vec<F> = asked.into_iter().collect();
+    stream::iter(asked).buffered(AT_ONCE).collect()
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@
 
 pub mod amikad;
 pub mod bridge;
+pub mod broken_off;
 pub mod cancel;
 pub mod certificates;
 pub mod commits;
@@ -48,11 +49,15 @@ pub mod pull;
 pub mod ready;
 pub mod reassign;
 pub mod registry;
+pub mod rename;
+mod restart;
 pub mod sandbox;
 pub mod sandboxes;
 pub mod seccomp;
 pub mod setid;
 pub mod sign_ins;
+pub mod start;
+mod stop;
 pub mod trust;
 pub mod unreported;
 pub mod unsaved;

@@ -62,6 +62,13 @@ impl Locks {
         }
     }
 
+    /// Waits until nobody else changes a sandbox of this name, and keeps others from it: whoever starts, moves,
+    /// renames or removes its container holds this for as long as the engine takes, and a create while its sandbox
+    /// waits for setup does not. None where locks have no place: it is done all the same.
+    pub async fn change(&self, name: &str) -> Option<FileLock> {
+        self.wait(&format!("change-{name}")).await.ok()
+    }
+
     /// Whether nobody holds a lock. No file is made for the look.
     pub fn is_free(&self, name: &str) -> bool {
         // What can be no file's name, nobody has a lock of.

@@ -54,6 +54,7 @@ impl Pauses {
 }
 
 /// How the wait ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ready {
     /// CMD runs.
     Running,

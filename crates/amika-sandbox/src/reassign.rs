@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 
 use amika_core::label::{
-    Kind, Labels, ResourceRecord, SandboxId, SandboxRecord, is_under_prefix, key,
+    self, Kind, Labels, ResourceRecord, SandboxId, SandboxRecord, is_under_prefix, key,
 };
 use amika_core::service::{HostPort, MAX_ROUNDS};
 use schemars::JsonSchema;
@@ -97,7 +97,9 @@ async fn make(engine: &Sandboxes, sandbox: &Sandbox, image: &str, taken: HostPor
     // so: it is signed anew only where it is trusted.
     let mut labels = old.labels.clone();
     labels.retain(|label, _| !is_under_prefix(label));
+    let stamp = label::stamp(&old.labels);
     labels.extend(record.to_labels());
+    labels.extend(stamp);
     let key = engine.record_key()?;
     if key.trust(old).follows_host_paths() {
         key.sign(&mut labels);

@@ -72,6 +72,21 @@ impl User {
     }
 }
 
+/// Does something to its end, also when whoever asked for it waits no longer: only a
+/// [`crate::cancel::Cancel`] ends an operation.
+pub(crate) async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> T {
+    match tokio::spawn(work).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime goes down: nobody waits for the result any more.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
 impl Deref for Sandboxes {
     type Target = Engine;
 
@@ -86,6 +101,14 @@ impl Sandboxes {
         Self {
             engine,
             user: Arc::clone(user),
+        }
+    }
+
+    /// The same, for one operation: what it breaks off it waits for alone, and not for what others are at.
+    pub(crate) fn for_one_operation(&self) -> Self {
+        Self {
+            engine: self.engine.for_one_operation(),
+            user: Arc::clone(&self.user),
         }
     }
 

@@ -121,6 +121,7 @@ mod tests {
             limits: AskedLimits::default(),
             cap_add: std::collections::BTreeSet::new(),
             command: Vec::new(),
+            stamp: amika_core::label::Labels::new(),
         };
         merge(&request, Layer::silent(), &RepoConfig::default(), None).expect("settings")
     }

@@ -4,13 +4,13 @@ use std::io::IsTerminal as _;
 
 use amika_core::label::Kind;
 
-use super::broken_off::{engine_goes_on, nothing_done};
 use super::each::{self, Done};
 use crate::App;
 use crate::args::sandbox::DeleteArgs;
+use crate::broken_off::nothing_done;
+use crate::delete::DeleteRequest;
 use crate::error::{self, Error, Result};
-use crate::lost;
-use crate::sandbox::{Sandbox, State};
+use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
 
 pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
@@ -22,81 +22,21 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
         }
         Ok((engine, names))
     };
-    let (engine, names) = nothing_done(app, asked, "nothing was deleted").await?;
+    let cancel = app.interrupt.cancel();
+    let (engine, names) = nothing_done(cancel, asked, "nothing was deleted").await?;
+    let request = DeleteRequest {
+        force: args.force,
+        volumes: args.volumes,
+    };
     each::run(&names, app, async |name| {
-        let untouched = format!("sandbox \"{name}\" was not deleted");
-        // Others are told by it that this sandbox is on its way out. A create that still waits for
-        // setup holds it too: that sandbox may be deleted all the same.
-        let lock = engine.locks().take_name(name);
-        let sandbox = match nothing_done(app, Sandbox::find_any(&engine, name), &untouched).await {
-            Ok(sandbox) => sandbox,
-            Err(error) => return delete_lost(&engine, name, args, without_likeness(error)).await,
-        };
-        if !args.force {
-            let checked = crate::unsaved::refuse(&engine, &sandbox, args.volumes);
-            nothing_done(app, checked, &untouched).await?;
-        }
-        // The clone of a create that was interrupted is perhaps half there, and nobody worked in it.
-        let git_too = args.volumes || sandbox.state_of_making() == Some(State::Interrupted);
-        let removing =
-            crate::delete::remove(&engine, &sandbox.container.id, &sandbox.record, git_too);
-        let what = format!("sandbox \"{name}\" was being removed");
-        let next = format!("`amika sandbox delete {name}` again removes what is left then");
-        let removed = engine_goes_on(app, removing, &what, &next).await?;
-        crate::setid::warn_of(&sandbox, engine.is_local(), &app.out).await;
-        if let Ok(lock) = &lock {
-            crate::unreported::clear(lock);
-        }
+        let progress = app.out.progress();
+        let removed = engine.delete(name, request, progress, cancel).await?;
         Ok(Done {
             kept_volumes: removed.kept,
             ..Done::new(name, "deleted")
         })
     })
     .await
-}
-
-/// Where it is about removing, a name that is alike is not put into anybody's hand.
-fn without_likeness(mut error: Error) -> Error {
-    let before = error.hints.len();
-    error.hints.retain(|hint| !hint.starts_with("did you mean"));
-    if error.hints.len() < before {
-        return error.hint("`amika sandbox list` shows the sandboxes; nothing was deleted");
-    }
-    error
-}
-
-/// What is left of a sandbox without a container goes like the sandbox; where there is nothing, the
-/// error stands.
-async fn delete_lost(
-    engine: &Sandboxes,
-    name: &str,
-    args: &DeleteArgs,
-    error: Error,
-) -> Result<Done> {
-    if error.kind != error::Kind::NotFound {
-        return Err(error);
-    }
-    let lost = lost::of(engine, name).await?;
-    if lost.is_empty() {
-        return Err(error);
-    }
-    let removing = async {
-        if !args.force {
-            for lost in &lost {
-                lost.refuse(engine, args.volumes).await?;
-            }
-        }
-        lost::remove(engine, lost.clone(), args.volumes).await
-    };
-    // That its container is not there was so before: what the engine refuses has another cause.
-    let removed = removing.await.map_err(|mut error| {
-        error.is_engines = false;
-        error
-    })?;
-    Ok(Done {
-        kept_volumes: removed.kept,
-        ..Done::new(name, "deleted")
-    })
 }
 
 /// Asks before running sandboxes go, and says what becomes of each; a script that cannot answer is not

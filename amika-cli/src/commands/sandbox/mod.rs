@@ -1,7 +1,6 @@
 //! `amika sandbox …`.
 
 mod adopt;
-mod broken_off;
 mod connect;
 mod cp;
 mod create;

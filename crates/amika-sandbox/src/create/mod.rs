@@ -2,6 +2,7 @@
 
 mod apply;
 mod copy;
+mod created;
 mod credentials;
 mod dry_run;
 mod facts;
@@ -10,7 +11,9 @@ mod filler;
 mod limits;
 mod misfit;
 mod mounts;
+mod name;
 mod network;
+mod operation;
 mod own_uid;
 mod owner;
 mod pipe;
@@ -18,28 +21,29 @@ mod plan;
 mod protect;
 mod repository;
 mod request;
+mod resume;
 mod rights;
 mod setid;
 mod settings;
 mod taken;
+mod trust;
 mod upload;
 mod volume_root;
 
-pub use apply::{Job, apply, clear_name, interrupted, name_taken, put, unmake};
+pub use apply::{interrupted, put};
+pub use created::Created;
 pub use credentials::{
     HostFile, find as find_credentials, read as read_credentials, read_file as read_credential_file,
 };
-pub use dry_run::{PlanView, RepositoryView};
-pub use facts::{Facts, MissingImage, gather};
-pub use mounts::{refuse_conflicts, refuse_remote_binds};
-pub use network::refuse_missing as refuse_missing_network;
+pub use dry_run::PlanView;
+pub use operation::{CreateRequest, Wait};
 pub use owner::find as find_owner;
 pub use owner::find as find_user;
-pub use plan::{Plan, can_be_executed, plan};
-pub use repository::{SCRIPT_OUTSIDE, Source, Wanted, open as open_repository};
+pub use plan::Plan;
+pub use repository::{SCRIPT_OUTSIDE, Wanted};
 pub use request::{HostRights, Image, Request, Setup, parse_preset, read_script};
-pub use rights::wait_with_inner_engine;
 pub use setid::{Filter, filter as setid_filter};
-pub use settings::{Settings, merge, rights_by_configuration};
-pub use taken::{Taken, TakenView, TrustView, beginning};
+pub use settings::{Settings, SettingsLayer, merge};
+pub use taken::{Taken, TakenView};
+pub use trust::{Ask, Trusting};
 pub use upload::Upload;

@@ -30,6 +30,8 @@ pub struct Plan {
     pub name: SandboxName,
     /// Its record, as the labels hold it.
     pub record: SandboxRecord,
+    /// What a server stamps the container with.
+    pub stamp: Labels,
     /// What the record is signed with.
     pub record_key: RecordKey,
     /// The container with its volumes.
@@ -65,12 +67,13 @@ impl Plan {
     pub fn add_credentials(&mut self, upload: Upload, agents: Vec<Agent>) {
         self.uploads.push(upload);
         self.record.credentials = agents;
-        self.container.labels = signed(&self.record, &self.record_key);
+        self.container.labels = signed(&self.record, &self.stamp, &self.record_key);
     }
 }
 
-fn signed(record: &SandboxRecord, key: &RecordKey) -> Labels {
+fn signed(record: &SandboxRecord, stamp: &Labels, key: &RecordKey) -> Labels {
     let mut labels = record.to_labels();
+    labels.extend(stamp.clone());
     key.sign(&mut labels);
     // Over what an image says of itself: an editor that attaches comes in as the agent.
     labels.insert(DEVCONTAINER.to_owned(), devcontainer(record));
@@ -108,6 +111,7 @@ pub fn plan(
             path::HOME,
             name,
             None,
+            settings,
             facts,
         ),
         own_volume(
@@ -116,6 +120,7 @@ pub fn plan(
             path::STATE_DIR,
             name,
             None,
+            settings,
             facts,
         ),
     ];
@@ -130,7 +135,15 @@ pub fn plan(
     {
         let volume = volume::docker(name, facts.stamp);
         let (kind, at) = (Kind::Docker, path::DOCKER_DIR);
-        mounts.push(own_volume(volume.clone(), kind, at, name, None, facts));
+        mounts.push(own_volume(
+            volume.clone(),
+            kind,
+            at,
+            name,
+            None,
+            settings,
+            facts,
+        ));
         volumes.push(volume);
     }
     let mut git_volume = None;
@@ -144,6 +157,7 @@ pub fn plan(
             &target,
             name,
             Some(repo),
+            settings,
             facts,
         ));
         git_volume = Some(volume);
@@ -172,7 +186,7 @@ pub fn plan(
         entrypoint,
         cmd,
         env: environment(name, settings, facts, &agent_cwd),
-        labels: signed(&record, &facts.record_key),
+        labels: signed(&record, &settings.stamp, &facts.record_key),
         // amikad needs root to prepare the home and to become the agent; CMD runs as the image's
         // own user.
         user: (!facts.image.user.is_empty()).then(|| "0:0".to_owned()),
@@ -193,6 +207,7 @@ pub fn plan(
         name: name.clone(),
         record,
         network: facts.network.clone(),
+        stamp: settings.stamp.clone(),
         record_key: facts.record_key.clone(),
         container,
         volumes,
@@ -229,7 +244,7 @@ fn record(
         setup_script: match &settings.setup {
             Setup::File { path, .. } => Some(SetupScript::Host(path.display().to_string())),
             Setup::Repository(path) => Some(SetupScript::Repository(path.clone())),
-            Setup::Image | Setup::Off => None,
+            Setup::Text(_) | Setup::Image | Setup::Off => None,
         },
         creator: Some(facts.creator.clone()),
         preset: match &settings.image {
@@ -255,9 +270,10 @@ fn own_volume(
     target: &str,
     name: &SandboxName,
     repository: Option<&str>,
+    settings: &Settings,
     facts: &Facts,
 ) -> MountSpec {
-    let labels = ResourceRecord {
+    let mut labels = ResourceRecord {
         id: Some(facts.id.clone()),
         sandbox: Some(name.clone()),
         repository: repository.map(str::to_owned),
@@ -267,6 +283,7 @@ fn own_volume(
         ..ResourceRecord::new(kind)
     }
     .to_labels();
+    labels.extend(settings.stamp.clone());
     MountSpec::Volume {
         name: volume,
         target: target.to_owned(),
@@ -393,7 +410,9 @@ fn published(settings: &Settings, network: &Choice, bindings: &[Binding]) -> Vec
 fn uploads(settings: &Settings, is_preset: bool, agent_cwd: &str) -> Vec<Upload> {
     let mut uploads = Vec::new();
     match &settings.setup {
-        Setup::File { content, .. } => uploads.push(Upload::setup_script(content.clone())),
+        Setup::File { content, .. } | Setup::Text(content) => {
+            uploads.push(Upload::setup_script(content.clone()));
+        }
         Setup::Repository(relative) => {
             uploads.push(Upload::setup_link(&format!("{agent_cwd}/{relative}")));
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use amika_core::capability::Capability;
 use amika_core::credential::Selection;
+use amika_core::label::{Labels, is_stamp};
 use amika_core::mount::Mount;
 use amika_core::name::SandboxName;
 use amika_core::port::{HostIp, Publish};
@@ -39,6 +40,8 @@ pub enum Setup {
         /// Its content now.
         content: Vec<u8>,
     },
+    /// This very script, which no file of this machine holds: later starts run what the sandbox has.
+    Text(Vec<u8>),
     /// A file of the sandbox's own repository, relative to its root.
     Repository(String),
 }
@@ -91,6 +94,25 @@ pub struct Request {
     pub limits: AskedLimits,
     /// What to run in place of the image's CMD.
     pub command: Vec<String>,
+    /// What a server stamps its sandboxes with: labels of [`amika_core::label::key::SERVER`] and below. They are signed as the rest of
+    /// the record is, and cannot change.
+    pub stamp: Labels,
+}
+
+impl Request {
+    /// Refuses what no door can mean.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] for a stamp that is none.
+    pub fn check(&self) -> Result<()> {
+        match self.stamp.keys().find(|label| !is_stamp(label)) {
+            None => Ok(()),
+            Some(label) => Err(Error::new(
+                Kind::Invalid,
+                format!("the label \"{}\" is not a server's", label.escape_debug()),
+            )),
+        }
+    }
 }
 
 /// Reads a preset's name.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use amika_core::capability::{Capabilities, Capability, Purpose};
 use amika_core::config::{ImageChoice, RepoConfig};
 use amika_core::credential::Selection;
+use amika_core::label::Labels;
 use amika_core::limit::{Limit, Pids};
 use amika_core::mount::{Access, Mount};
 use amika_core::port::{HostIp, Publish};
@@ -54,6 +55,8 @@ pub struct Settings {
     pub credentials: Selection,
     /// What to run in place of the image's CMD.
     pub command: Vec<String>,
+    /// What a server stamps it with.
+    pub stamp: Labels,
     /// Who decided what several may decide.
     pub origins: Origins,
 }
@@ -200,6 +203,7 @@ pub fn merge(
         rights: request.rights,
         credentials: request.credentials.clone(),
         command: request.command.clone(),
+        stamp: request.stamp.clone(),
         origins,
     })
 }

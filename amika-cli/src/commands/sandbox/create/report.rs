@@ -1,20 +1,15 @@
 //! What `amika sandbox create` prints when it is done.
 
-use amika_core::contract::service;
 use amika_core::credential::Agent;
-use amika_core::name::SandboxName;
-use amika_core::wire::{Phase, ServiceState, Status};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::App;
-use crate::create::TakenView;
+use crate::create::{Created, TakenView};
 use crate::error::Result;
 use crate::ready::Ready;
-use crate::sandbox::{Answer, Sandbox, State};
 use crate::sandboxes::Sandboxes;
 use crate::view::SandboxView;
-use amika_sandbox::progress::Steps;
 
 /// What `create -o json` prints.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -38,55 +33,33 @@ struct StepView {
     duration_ms: u64,
 }
 
-/// Prints the sandbox and how to get at it; without `ready`, nobody waited for it.
+impl CreatedView {
+    fn of(created: &Created) -> Self {
+        let steps = created.steps.iter();
+        Self {
+            sandbox: created.view.clone(),
+            taken: created.taken.clone(),
+            sign_ins: created.sign_ins.clone(),
+            steps: steps
+                .map(|(name, duration_ms)| StepView {
+                    name: name.clone(),
+                    duration_ms: *duration_ms,
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Prints the sandbox and how to get at it.
 ///
 /// # Errors
-/// Those of the engine.
-pub(super) async fn report(
-    engine: &Sandboxes,
-    name: &SandboxName,
-    ready: Option<&Ready>,
-    taken: Option<TakenView>,
-    steps: &Steps,
-    app: &App,
-) -> Result<()> {
-    let sandbox = Sandbox::find(engine, name.as_str()).await?;
-    let name = &sandbox.name;
-    let status = match sandbox.client(engine) {
-        Ok(client) => client.status().await.ok(),
-        Err(_) => None,
-    };
-    let state = match ready {
-        Some(Ready::Running) => State::Running,
-        Some(Ready::Finished) => State::Stopped,
-        None => {
-            // Before amikad answers, it is about to begin with setup.
-            let phase = status
-                .as_ref()
-                .map_or(Phase::Starting, |status| status.phase);
-            let answer = Answer::Phase(phase);
-            State::tell(sandbox.container.state, &sandbox.record, answer, None)
-        }
-    };
-    let view = CreatedView {
-        sandbox: SandboxView {
-            opencode_url: opencode_url(&sandbox, status.as_ref()),
-            ..SandboxView::of(&sandbox, state)
-        },
-        taken,
-        sign_ins: sandbox.record.credentials.clone(),
-        steps: steps
-            .timings()
-            .iter()
-            .map(|(name, duration_ms)| StepView {
-                name: name.clone(),
-                duration_ms: *duration_ms,
-            })
-            .collect(),
-    };
+/// When standard output cannot be written.
+pub(super) async fn report(engine: &Sandboxes, created: &Created, app: &App) -> Result<()> {
+    let view = CreatedView::of(created);
+    let name = &view.sandbox.name;
     app.out.result(&view, |out| writeln!(out, "{name}"))?;
     if !app.out.is_json() {
-        if matches!(ready, Some(Ready::Finished)) {
+        if created.ready == Some(Ready::Finished) {
             app.out.note(&format!(
                 "CMD ended with 0 already: `amika sandbox logs {name}`"
             ));
@@ -111,23 +84,8 @@ pub(super) async fn report(
             ));
         }
     }
-    let is_ready = matches!(ready, Some(Ready::Running));
-    if let Some(status) = status.as_ref().filter(|_| is_ready)
-        && let Some(warning) = crate::inner_engine::warning(&status.services, name)
-    {
+    for warning in created.amiss().await {
         app.out.warn(&warning);
     }
-    if is_ready && let Ok(client) = sandbox.client(engine) {
-        let published = &sandbox.container.ports;
-        for warning in crate::listening::out_of_reach(&client, name, published).await {
-            app.out.warn(&warning);
-        }
-    }
     Ok(())
-}
-
-/// Where OpenCode is found, unless it is off.
-fn opencode_url(sandbox: &Sandbox, status: Option<&Status>) -> Option<String> {
-    let off = status?.services.state(service::OPENCODE) == ServiceState::Off;
-    crate::view::opencode_url(&sandbox.container.ports).filter(|_| !off)
 }

@@ -8,6 +8,7 @@ use amika_core::budget;
 use amika_core::capability::Capability;
 use amika_core::credential::Selection;
 use amika_core::exec_limit;
+use amika_core::label::Labels;
 use amika_core::limit::InvalidLimit;
 use amika_core::mount::{HostMount, Mount};
 use amika_core::name::SandboxName;
@@ -88,6 +89,7 @@ pub fn read(args: &CreateArgs) -> Result<Request> {
         cap_add: capabilities(&args.cap_add)?,
         limits: limits(args)?,
         command: args.command.clone(),
+        stamp: Labels::new(),
     })
 }
 

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use amika_core::config::RepoConfig;
-use amika_core::label::SandboxId;
+use amika_core::label::{SandboxId, key};
 use amika_core::volume::Stamp;
 use pretty_assertions::assert_eq;
 
@@ -202,4 +202,54 @@ fn only_a_nested_engine_has_its_rights() {
         assert_eq!(container.nested_engine, nested, "{preset}");
         assert!(container.bound_log, "{preset}");
     }
+}
+
+#[test]
+fn a_servers_stamp_is_signed_with_the_record_and_on_all_that_belongs_to_the_sandbox() {
+    let stamp = Labels::from(
+        [(key::SERVER, "one"), ("dev.amika.server.owner", "ada")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned())),
+    );
+    let request = Request {
+        stamp: stamp.clone(),
+        ..request()
+    };
+    request.check().expect("a stamp");
+    let mut plan = planned(&request, ImageFacts::default(), None);
+    for mount in &plan.container.mounts {
+        if let MountSpec::Volume { name, labels, .. } = mount {
+            assert_eq!(amika_core::label::stamp(labels), stamp, "{name}");
+        }
+    }
+    // What is added to the record later is signed with the stamp, too.
+    plan.add_credentials(Upload::setup_script(Vec::new()), vec![Agent::Codex]);
+    let mut labels = plan.container.labels;
+    assert_eq!(amika_core::label::stamp(&labels), stamp);
+    let key = RecordKey::of(&UserKey::of_bytes([7; 32]), "/nowhere".into());
+    assert!(key.has_signed(&labels));
+    labels.insert("dev.amika.server.owner".into(), "eve".into());
+    assert!(!key.has_signed(&labels));
+}
+
+#[test]
+fn a_stamp_is_no_way_to_write_the_record() {
+    for label in [key::ID, key::SIGNATURE, "dev.amika.servers", "com.example"] {
+        let request = Request {
+            stamp: Labels::from([(label.to_owned(), "x".to_owned())]),
+            ..request()
+        };
+        let refused = request.check().expect_err(label);
+        assert_eq!(refused.kind, error::Kind::Invalid, "{label}");
+    }
+}
+
+#[test]
+fn a_script_without_a_file_goes_in_and_no_later_start_looks_for_one() {
+    let request = Request {
+        setup: Some(Setup::Text(b"#!/bin/sh\n".to_vec())),
+        ..request()
+    };
+    let plan = planned(&request, ImageFacts::default(), None);
+    assert_eq!(plan.record.setup_script, None);
+    assert_eq!(plan.uploads.len(), 1);
 }

@@ -23,6 +23,7 @@ pub(in crate::create) fn request() -> Request {
         limits: AskedLimits::default(),
         cap_add: BTreeSet::new(),
         command: Vec::new(),
+        stamp: amika_core::label::Labels::new(),
     }
 }
 

@@ -1,21 +1,21 @@
-//! Ctrl-C while the engine is at something that it goes on with: what is said of the sandbox then.
+//! The end of an operation before it is done: what is said of the sandbox then.
 
-use crate::App;
+use crate::cancel::Cancel;
 use crate::error::{Error, Kind, Result};
 
 /// Waits for the engine; broken off, the error says what it is at, and `next` what there is to do.
 ///
 /// # Errors
 /// Those of the work; [`Kind::Canceled`].
-pub(super) async fn engine_goes_on<T>(
-    app: &App,
+pub(crate) async fn engine_goes_on<T>(
+    cancel: &Cancel,
     work: impl Future<Output = Result<T>>,
     what: &str,
     next: &str,
 ) -> Result<T> {
     tokio::select! {
         done = work => done,
-        () = app.interrupt.requested() => Err(Error::new(
+        () = cancel.requested() => Err(Error::new(
             Kind::Canceled,
             format!("interrupted while {what}; the engine goes on with that"),
         )
@@ -27,16 +27,30 @@ pub(super) async fn engine_goes_on<T>(
 ///
 /// # Errors
 /// Those of the work; [`Kind::Canceled`].
-pub(super) async fn nothing_done<T>(
-    app: &App,
+pub async fn nothing_done<T>(
+    cancel: &Cancel,
     work: impl Future<Output = Result<T>>,
     what: &str,
 ) -> Result<T> {
     tokio::select! {
         done = work => done,
-        () = app.interrupt.requested() => Err(Error::new(
+        () = cancel.requested() => Err(Error::new(
             Kind::Canceled,
             format!("interrupted; {what}"),
         )),
+    }
+}
+
+/// Breaks off what changes nothing yet, and has nothing to say of it.
+///
+/// # Errors
+/// Those of the work; [`Kind::Canceled`].
+pub(crate) async fn interruptible<T>(
+    cancel: &Cancel,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    tokio::select! {
+        done = work => done,
+        () = cancel.requested() => Err(Error::new(Kind::Canceled, "interrupted")),
     }
 }

@@ -1,18 +1,23 @@
 //! Whether a repository is trusted: decided by the user's settings, and asked where they say so.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use amika_core::config::RepoConfig;
+use amika_core::config::user::UserConfig;
 use amika_core::credential::Agent;
 use amika_core::hex::hex;
 use amika_core::trust::{Answer, Decision, Question, Trust, Trusted, decide};
 use amika_core::untrusted::Untrusted;
+use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 
-use crate::args::sandbox::CreateArgs;
-use crate::create::{Request, Source, Taken, TrustView, beginning, find_credentials};
+use super::credentials::find as find_credentials;
+use super::repository::Source;
+use super::request::Request;
+use super::taken::{Taken, TrustView, beginning};
 use crate::error::{Error, Kind, Result};
-use crate::output::Printer;
+use crate::progress::Progress;
 use crate::user_config::{self, Change};
 use amika_git::GitError;
 use amika_host::machine::Machine;
@@ -20,26 +25,64 @@ use amika_host::machine::Machine;
 /// The largest setup script whose content can be trusted, in bytes.
 const SCRIPT_LIMIT: u64 = 16 << 20;
 
+/// Who can be asked about a repository.
+pub trait Ask: Send + Sync {
+    /// Shows these lines, which say what there is to know, and asks whether the repository is trusted. Whoever
+    /// cannot be reached says no.
+    fn is_trusted<'a>(&'a self, lines: &'a [String]) -> BoxFuture<'a, Answer>;
+}
+
+/// By what it is decided whether a repository is trusted.
+#[derive(Clone)]
+pub enum Trusting {
+    /// By this alone, and nobody is asked: a setting that asks is a no to the sign-ins.
+    Setting(Trust),
+    /// By the settings of this machine's user.
+    User {
+        /// What wins over them.
+        setting: Option<Trust>,
+        /// Who can be asked; none where nobody can.
+        ask: Option<Arc<dyn Ask>>,
+    },
+}
+
+/// What decides beside the repository.
+#[derive(Clone)]
+pub struct TrustRequest {
+    /// By what it is decided.
+    pub by: Trusting,
+    /// Whether it was said whose sign-ins are to go in: these go in wherever nobody can be asked.
+    pub sign_ins_named: bool,
+    /// Whether only a plan is wanted, for which nobody is asked.
+    pub only_plan: bool,
+}
+
 /// Decides what of a repository goes into its sandbox, and whether sign-ins do. Asks if need be, though
 /// not for a dry run. A configuration that does not hold is taken out of the source.
 ///
 /// # Errors
 /// [`Kind::Invalid`] for broken settings, [`Kind::Failure`] where the answer is no.
 pub async fn settle(
-    args: &CreateArgs,
+    asked_for: &TrustRequest,
     request: &Request,
     machine: &Machine,
     source: &mut Source,
-    out: &Printer,
+    out: &dyn Progress,
 ) -> Result<TrustView> {
-    let config = user_config::read(machine, out)?;
-    let typed = match args.trust {
-        Some(trust) => Some(trust),
-        None => user_config::trust_of_environment(machine)?,
+    let (config, said, ask) = match &asked_for.by {
+        Trusting::Setting(setting) => (UserConfig::default(), Some(*setting), None),
+        Trusting::User { setting, ask } => {
+            let config = user_config::read(machine, out)?;
+            let said = match setting {
+                Some(trust) => Some(*trust),
+                None => user_config::trust_of_environment(machine)?,
+            };
+            (config, said, ask.as_deref())
+        }
     };
     // Who says "never" now means this source too, whatever stands on the list.
-    let is_list_heeded = typed != Some(Trust::Never);
-    let setting = typed.or(config.trust);
+    let is_list_heeded = said != Some(Trust::Never);
+    let setting = said.or(config.trust);
     let setting = setting.unwrap_or_else(|| source.origin.default_trust());
     let canonical = source.origin.canonical();
     let agents = sign_ins(machine, request);
@@ -47,8 +90,8 @@ pub async fn settle(
     let mut question = Question {
         trust: setting,
         remembered: false,
-        can_ask: out.can_ask(),
-        credentials_asked: args.credentials.is_some(),
+        can_ask: ask.is_some(),
+        credentials_asked: asked_for.sign_ins_named,
         asks_for_anything: !asked.is_empty(),
         has_sign_ins: !agents.is_empty(),
     };
@@ -65,7 +108,7 @@ pub async fn settle(
     let shown = Untrusted::new(&source.repository.facts().source).to_string();
     match decision {
         Decision::All => {}
-        Decision::Ask if args.dry_run => {}
+        Decision::Ask if asked_for.only_plan => {}
         Decision::Ask => {
             let knew_it = config
                 .trusted
@@ -78,7 +121,11 @@ pub async fn settle(
             };
             let headline = format!("{shown} {why}.");
             let lines = question_text(&headline, &asked, script.as_deref(), &agents);
-            match ask(out, &lines).await {
+            let answer = match ask {
+                Some(ask) => ask.is_trusted(&lines).await,
+                None => Answer::No,
+            };
+            match answer {
                 Answer::Yes => {}
                 Answer::Always => remember(machine, canonical.clone(), content, out).await,
                 Answer::No => {
@@ -178,25 +225,9 @@ fn question_text(
     lines
 }
 
-async fn ask(out: &Printer, lines: &[String]) -> Answer {
-    out.ask(
-        lines,
-        "Trust it? [y = yes, N = no, a = always, until this changes] ",
-    );
-    let answer = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line).map(|_| line)
-    })
-    .await;
-    match answer {
-        Ok(Ok(line)) => Answer::read(&line),
-        _ => Answer::No,
-    }
-}
-
 /// Puts a source on the list. Where that fails the sandbox is made all the same, and is asked about
 /// again.
-async fn remember(machine: &Machine, source: String, content: Option<String>, out: &Printer) {
+async fn remember(machine: &Machine, source: String, content: Option<String>, out: &dyn Progress) {
     // Without its content it would be trusted whatever it holds.
     let Some(content) = content else {
         out.warn("its setup script is too large to be remembered: you will be asked again");

@@ -3,7 +3,8 @@
 use amika_core::name::SandboxName;
 use amika_core::wire::Outcome;
 
-use crate::create::{self, Source};
+use super::apply::name_taken;
+use super::repository::Source;
 use crate::daemon::read_boot_record;
 use crate::error::Result;
 use crate::sandboxes::Sandboxes;
@@ -11,14 +12,19 @@ use crate::unreported::{Asked, Mark};
 use amika_engine::{ContainerFacts, ContainerState};
 
 /// The sandbox of a create that was killed, and what that create left.
-pub(super) struct Unreported {
-    pub(super) container: ContainerFacts,
-    pub(super) mark: Mark,
+pub struct Unreported {
+    /// The sandbox's container.
+    pub container: ContainerFacts,
+    /// The mark.
+    pub mark: Mark,
 }
 
 impl Unreported {
     /// Refuses to take it for what was asked for when it is not.
-    pub(super) async fn must_be(
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Conflict`].
+    pub async fn must_be(
         &self,
         engine: &Sandboxes,
         name: &SandboxName,
@@ -33,7 +39,7 @@ impl Unreported {
         if asked.fingerprint(&token, snapshot.as_ref()) == self.mark.asked {
             return Ok(());
         }
-        let refusal = create::name_taken(engine, name.as_str(), &self.container).await;
+        let refusal = name_taken(engine, name.as_str(), &self.container).await;
         Err(refusal.cause(
             "its create was interrupted after it had started it, and was asked for something else; \
              it is a sandbox like any other",
@@ -41,7 +47,10 @@ impl Unreported {
     }
 
     /// Starts it where it was ended from outside, as by the end of the engine: it told of no end then.
-    pub(super) async fn start_again(&self, engine: &Sandboxes) -> Result<()> {
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn start_again(&self, engine: &Sandboxes) -> Result<()> {
         let id = &self.container.id;
         if self.container.state != ContainerState::Exited {
             return Ok(());

@@ -1,0 +1,508 @@
+//! `create` from the request to a sandbox that is ready, and the same as far as its plan.
+//!
+//! Request → name and lock → repository and trust → settings → facts → plan → apply → ready. Each stage is a
+//! file of this directory; here they are put one after the other.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use amika_core::config::{self, RepoConfig};
+use amika_core::credential::Selection;
+use amika_core::name::SandboxName;
+use amika_core::service::{Binding, HostPort, ResolveError};
+use amika_core::text::shell_quote;
+use amika_git as git;
+
+use super::apply::{Job, Settle, apply, interrupted, unmake};
+use super::created::Created;
+use super::credentials::{find as find_credentials, read as read_credentials};
+use super::dry_run::{PlanView, RepositoryView};
+use super::facts::{Facts, MissingImage, gather};
+use super::mounts::{refuse_conflicts, refuse_remote_binds};
+use super::name::{self, Taken as TakenName};
+use super::network;
+use super::plan::{self, Plan};
+use super::repository::{self, Source, Wanted};
+use super::request::Request;
+use super::rights::wait_with_inner_engine;
+use super::settings::{self, Settings, SettingsLayer};
+use super::taken::{Taken, TakenView};
+use super::trust::{self, TrustRequest, Trusting};
+use super::upload::Upload;
+use crate::cancel::Cancel;
+use crate::error::{Error, Kind, Result};
+use crate::lock::FileLock;
+use crate::networks::Choice;
+use crate::ports;
+use crate::progress::{Progress, Steps};
+use crate::ready::{self, Ready};
+use crate::sandbox::{Sandbox, State};
+use crate::sandboxes::{Sandboxes, to_its_end};
+use crate::unreported::{self, Asked, Mark};
+
+/// All that a create is asked.
+pub struct CreateRequest {
+    /// The sandbox.
+    pub sandbox: Request,
+    /// The repository that is cloned in, and what of it.
+    pub repository: Option<Wanted>,
+    /// What is saved for that repository: it wins over the repository's own file, and what is asked for wins
+    /// over it. [`amika_core::settings::Layer::silent`] where nothing is.
+    pub saved: SettingsLayer,
+    /// By what it is decided whether the repository is trusted.
+    pub trust: Trusting,
+    /// Whether it was said whose sign-ins are to go in, and they are not just all there are.
+    pub sign_ins_named: bool,
+    /// Whether a sandbox of the same name is deleted first.
+    pub replace: bool,
+    /// Whether to wait for it.
+    pub wait: Wait,
+}
+
+/// How far a sandbox that was started is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Not at all.
+    No,
+    /// Until it is ready: as long as its setup takes, or no longer than this.
+    UntilReady(Option<Duration>),
+}
+
+impl Sandboxes {
+    /// Makes a sandbox, starts it, and waits for it as it was asked to. What fails or is canceled is unmade.
+    /// Who stops waiting for the answer cancels nothing.
+    ///
+    /// The name is locked until the answer is dropped; see [`Created::told`].
+    ///
+    /// # Errors
+    /// Those of the stages: [`Kind::Invalid`] for what cannot be meant, [`Kind::Conflict`] for a name or port that is
+    /// taken, [`Kind::Repository`], [`Kind::Image`], [`Kind::SetupFailed`] and [`Kind::NotReady`] of one that stays,
+    /// [`Kind::Canceled`], and those of the engine.
+    pub async fn create(
+        &self,
+        request: CreateRequest,
+        progress: Arc<dyn Progress>,
+        cancel: &Cancel,
+    ) -> Result<Created> {
+        let making = Making::new(self, progress, cancel);
+        to_its_end(making.create(request)).await
+    }
+
+    /// What [`Sandboxes::create`] would make; nothing is made, and nothing is copied or built.
+    ///
+    /// # Errors
+    /// As [`Sandboxes::create`]; [`Kind::Image`] where the image is not there.
+    pub async fn plan(
+        &self,
+        request: CreateRequest,
+        progress: Arc<dyn Progress>,
+        cancel: &Cancel,
+    ) -> Result<PlanView> {
+        let making = Making::new(self, progress, cancel);
+        to_its_end(making.plan(request)).await
+    }
+}
+
+/// A create under way, with what every stage is given.
+struct Making {
+    engine: Sandboxes,
+    out: Arc<dyn Progress>,
+    steps: Steps,
+    cancel: Cancel,
+}
+
+/// What there is to do.
+enum Prepared {
+    /// A sandbox is to be made.
+    New(Box<New>),
+    /// A create that was killed has made it.
+    Made(Box<Made>),
+}
+
+/// What is known before anything is made.
+struct New {
+    name: SandboxName,
+    lock: FileLock,
+    source: Option<Source>,
+    copy: git::Copy,
+    has_new_branch: bool,
+    settings: Settings,
+    /// What of the repository's configuration holds.
+    taken: Option<TakenView>,
+    asked: Asked,
+    facts: Facts,
+}
+
+/// A sandbox that was started, and that nobody was told of yet.
+struct Made {
+    name: SandboxName,
+    lock: FileLock,
+    /// What of the repository's configuration holds.
+    taken: Option<TakenView>,
+    /// How to unmake it when it is canceled; not where somebody may have found it and worked in it.
+    undo: Option<Box<Plan>>,
+    /// Whether it has an engine of its own.
+    nested_engine: bool,
+}
+
+impl Making {
+    fn new(engine: &Sandboxes, out: Arc<dyn Progress>, cancel: &Cancel) -> Self {
+        Self {
+            engine: engine.for_one_operation(),
+            steps: Steps::new(Arc::clone(&out)),
+            out,
+            cancel: cancel.clone(),
+        }
+    }
+
+    async fn create(mut self, request: CreateRequest) -> Result<Created> {
+        let (wait, replace) = (request.wait, request.replace);
+        let made = match self.prepared(request, false).await? {
+            Prepared::Made(made) => *made,
+            Prepared::New(new) => self.make(*new, replace).await?,
+        };
+        let ready = match wait {
+            Wait::No => None,
+            Wait::UntilReady(timeout) => Some(self.wait(&made, timeout).await?),
+        };
+        let Made {
+            name, lock, taken, ..
+        } = made;
+        Created::of(self.engine, &name, lock, ready, taken, &self.steps).await
+    }
+
+    async fn plan(mut self, request: CreateRequest) -> Result<PlanView> {
+        let new = match self.prepared(request, true).await? {
+            Prepared::New(new) => *new,
+            Prepared::Made(made) => {
+                let message = format!("sandbox \"{}\" is there already", made.name);
+                return Err(Error::new(Kind::Conflict, message));
+            }
+        };
+        let settle = settle(&new.settings, self.engine.is_local());
+        let plan = self.planned(&new, &settle, true).await?;
+        let repository = new.source.as_ref().map(|source| {
+            let facts = source.repository.facts();
+            RepositoryView::of(facts, new.copy, new.has_new_branch)
+        });
+        Ok(PlanView::of(&plan, repository, new.taken))
+    }
+
+    /// Waits until it is ready; what is canceled, or lacks what it was to have, is unmade.
+    async fn wait(&mut self, made: &Made, timeout: Option<Duration>) -> Result<Ready> {
+        let (engine, cancel) = (&self.engine, &self.cancel);
+        let name = made.name.as_str();
+        let wait = ready::wait(engine, name, true, timeout, &mut self.steps, cancel);
+        let waited = if made.nested_engine {
+            wait_with_inner_engine(engine, name, wait).await
+        } else {
+            wait.await
+        };
+        let error = match waited {
+            Ok(ready) => return Ok(ready),
+            Err(error) => error,
+        };
+        let reason = match error.kind {
+            // Without its engine it is not what was asked for.
+            Kind::RightMissing => error,
+            Kind::Canceled if made.undo.is_some() => interrupted(),
+            Kind::Canceled | Kind::EngineUnreachable => return Err(error),
+            _ => {
+                // Else the same create finds it, and tells of it.
+                unreported::clear(&made.lock);
+                return Err(error);
+            }
+        };
+        let Some(plan) = &made.undo else {
+            unreported::clear(&made.lock);
+            return Err(reason);
+        };
+        let error = unmake(engine, plan, reason, &*self.out, cancel).await;
+        self.forget_unmade(&made.name, &made.lock).await;
+        Err(error)
+    }
+
+    /// All that changes nothing, or what may stay: an image.
+    async fn prepared(&mut self, request: CreateRequest, only_plan: bool) -> Result<Prepared> {
+        let cancel = self.cancel.clone();
+        tokio::select! {
+            prepared = self.prepare(request, only_plan) => prepared,
+            () = cancel.requested() => Err(interrupted()),
+        }
+    }
+
+    async fn prepare(&mut self, request: CreateRequest, only_plan: bool) -> Result<Prepared> {
+        let CreateRequest {
+            sandbox: request,
+            repository: wanted,
+            saved,
+            trust,
+            sign_ins_named,
+            replace,
+            wait: _,
+        } = request;
+        request.check()?;
+        let engine = &self.engine;
+        let keeps_old = replace || only_plan;
+        let TakenName {
+            name,
+            lock,
+            unreported,
+        } = name::take(engine, request.name.as_ref(), keeps_old).await?;
+        refuse_remote_binds(&request.mounts, engine.is_local())?;
+        refuse_conflicts(&request.mounts, None)?;
+        network::refuse_missing(engine, request.network.as_deref()).await?;
+        let machine = engine.machine();
+        let mut source = match &wanted {
+            Some(wanted) => {
+                Some(repository::open(wanted, machine, &*self.out, &mut self.steps).await?)
+            }
+            None => None,
+        };
+        let clone = source.as_ref().map(Source::label);
+        refuse_conflicts(
+            &request.mounts,
+            clone.as_ref().map(|clone| clone.name.as_str()),
+        )?;
+        let trust = match &mut source {
+            Some(source) => {
+                let asked = TrustRequest {
+                    by: trust,
+                    sign_ins_named,
+                    only_plan,
+                };
+                Some(trust::settle(&asked, &request, machine, source, &*self.out).await?)
+            }
+            None => None,
+        };
+        let no_config = RepoConfig::default();
+        let config = source.as_ref().map_or(&no_config, |source| &source.config);
+        let script = source.as_ref().and_then(|source| source.script.clone());
+        let mut settings = settings::merge(&request, saved, config, script.clone())?;
+        let taken = trust.map(|trust| TakenView {
+            taken: Taken::beside(&settings, config, script.as_deref()),
+            trust,
+        });
+        if let Some(taken) = &taken {
+            say_what_is_taken(taken, &*self.out);
+            if !taken.trust.lets_sign_ins_in() {
+                settings.credentials = Selection::none();
+            }
+        }
+        if let Some(warning) = settings::rights_by_configuration(&settings) {
+            self.out.warn(&warning);
+        }
+        let copy = wanted.as_ref().map_or(git::Copy::Clean, |it| it.git.copy);
+        let asked = Asked::of(&settings, copy);
+        if let Some(unreported) = unreported {
+            unreported
+                .must_be(engine, &name, &asked, source.as_ref())
+                .await?;
+            unreported.start_again(engine).await?;
+            self.out.note(&format!(
+                "\"{name}\" was made by a create that was interrupted: going on where that one ended"
+            ));
+            return Ok(Prepared::Made(Box::new(Made {
+                name,
+                lock,
+                taken,
+                undo: None,
+                nested_engine: settings.has_nested_engine(),
+            })));
+        }
+        let missing = if only_plan {
+            MissingImage::Refuse
+        } else {
+            MissingImage::Get
+        };
+        let facts = gather(engine, &settings, missing, &mut self.steps).await?;
+        for warning in settings.fit(facts.engine_size)? {
+            self.out.warn(&warning);
+        }
+        let has_new_branch = wanted.is_some_and(|wanted| wanted.git.new_branch.is_some());
+        Ok(Prepared::New(Box::new(New {
+            name,
+            lock,
+            source,
+            copy,
+            has_new_branch,
+            settings,
+            taken,
+            asked,
+            facts,
+        })))
+    }
+
+    /// The plan, with what else is said of it.
+    async fn planned(&self, new: &New, settle: &Settle<'_>, only_plan: bool) -> Result<Plan> {
+        let New {
+            name,
+            settings,
+            facts,
+            ..
+        } = new;
+        let (engine, out) = (&self.engine, &*self.out);
+        // No host port is asked for where none can be published.
+        let bindings = match facts
+            .network
+            .publishes_ports()
+            .then(|| settle(&BTreeSet::new()))
+        {
+            None => Vec::new(),
+            Some(Ok(bindings)) => bindings,
+            Some(Err(error)) => return Err(ports::refusal(engine, &error).await),
+        };
+        tell_of_network(name, settings, &facts.network, out);
+        let repository = new.source.as_ref().map(Source::label);
+        let mut plan = plan::plan(name, settings, facts, repository.as_ref(), bindings);
+        plan::can_be_executed(&plan)?;
+        let home = engine.machine().home_dir();
+        let credentials = find_credentials(&home, &settings.credentials, &settings.mounts);
+        for warning in &facts.sources.warnings {
+            out.warn(warning);
+        }
+        for note in &facts.sources.notes {
+            out.note(note);
+        }
+        if let Some(taken) = read_credentials(&home, &credentials, out) {
+            if !only_plan {
+                let renewing = &taken.renewing;
+                crate::sign_ins::warn_of_other_copies(engine, name.as_str(), renewing, out).await?;
+                let agents: Vec<&str> = taken.agents.iter().map(|agent| agent.as_str()).collect();
+                let agents = agents.join(", ");
+                out.note(&format!("  sign-ins copied in: {agents}"));
+            }
+            plan.add_credentials(taken.upload, taken.agents);
+        }
+        Ok(plan)
+    }
+
+    /// Makes the sandbox and starts it.
+    async fn make(&mut self, new: New, replace: bool) -> Result<Made> {
+        let settle = settle(&new.settings, self.engine.is_local());
+        let mut plan = self.planned(&new, &settle, false).await?;
+        let New {
+            name,
+            lock,
+            source,
+            settings,
+            asked,
+            facts,
+            ..
+        } = &new;
+        let snapshot = match source {
+            Some(source) => Some(source.repository.snapshot().await?),
+            None => None,
+        };
+        if let Some(snapshot) = &snapshot {
+            let json = serde_json::to_vec(snapshot).unwrap_or_default();
+            plan.uploads.push(Upload::git_snapshot(json));
+        }
+        if replace {
+            self.replace(name).await?;
+        }
+        let token = self.engine.user_key()?.token(facts.id.as_str());
+        let mark = Mark {
+            asked: asked.fingerprint(&token, snapshot.as_ref()),
+            id: facts.id.clone(),
+        };
+        mark.leave(lock);
+        let mut job = Job {
+            engine: &self.engine,
+            settings,
+            repository: source.as_ref().map(|source| &source.repository),
+            injection: facts.injection.as_ref(),
+            plan,
+            settle: &settle,
+        };
+        if let Err(error) = apply(&mut job, &*self.out, &mut self.steps, &self.cancel).await {
+            self.forget_unmade(name, lock).await;
+            return Err(error);
+        }
+        let plan = Box::new(job.plan);
+        let nested_engine = plan.container.nested_engine;
+        Ok(Made {
+            name: new.name,
+            lock: new.lock,
+            taken: new.taken,
+            undo: Some(plan),
+            nested_engine,
+        })
+    }
+
+    /// Takes the mark away of a sandbox that was unmade: its file would stay for ever.
+    async fn forget_unmade(&self, name: &SandboxName, lock: &FileLock) {
+        let there = self.engine.inspect_container(name.as_str()).await;
+        if there.is_err_and(|error| error.is_not_found()) {
+            unreported::clear(lock);
+        }
+    }
+
+    /// Deletes the sandbox of the same name, if there is one; its git volume stays.
+    async fn replace(&self, name: &SandboxName) -> Result<()> {
+        let engine = &self.engine;
+        let old = match Sandbox::find_any(engine, name.as_str()).await {
+            Ok(old) => old,
+            Err(error) if error.kind == Kind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        crate::unsaved::refuse(engine, &old, false).await?;
+        let is_unfinished = old.state_of_making() == Some(State::Interrupted);
+        let removed =
+            crate::delete::remove(engine, &old.container.id, &old.record, is_unfinished).await?;
+        self.out
+            .note(&format!("the old sandbox \"{name}\" is deleted"));
+        for volume in removed.kept {
+            self.out.note(&format!(
+                "the old sandbox's git volume {volume} stays: `amika volume delete {}` removes it",
+                shell_quote(&volume)
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Settles host ports, without those that are given.
+fn settle(
+    settings: &Settings,
+    local: bool,
+) -> impl Fn(&BTreeSet<HostPort>) -> Result<Vec<Binding>, ResolveError> {
+    move |excluded| {
+        let Settings {
+            services,
+            publish,
+            port_host_ip,
+            ..
+        } = settings;
+        ports::settle(services, publish, *port_host_ip, excluded, local)
+    }
+}
+
+/// Says what does not go without saying of the network that it will be on.
+fn tell_of_network(name: &SandboxName, settings: &Settings, network: &Choice, out: &dyn Progress) {
+    if settings.capabilities().can_speak_for_others()
+        && let Some(warning) = network.shared_with_others()
+    {
+        out.warn(&warning);
+    }
+    if let Some(note) = network.without_ports(name.as_str()) {
+        // What was asked for by name is missed.
+        if settings.publish.is_empty() && settings.services.is_empty() {
+            out.note(&note);
+        } else {
+            out.warn(&note);
+        }
+    }
+}
+
+/// Says what holds of a repository's configuration: whoever cloned it may not know.
+fn say_what_is_taken(taken: &TakenView, out: &dyn Progress) {
+    let lines = taken.taken.lines();
+    if !lines.is_empty() {
+        out.note(&format!("  from the repository's {}:", config::PATH));
+    }
+    for line in lines {
+        out.note(&line);
+    }
+}
