@@ -62,6 +62,25 @@ impl Machine {
         Self(Arc::new(facts))
     }
 
+    /// This machine with some variables changed, or taken away. `HOME` changes the home too.
+    #[must_use]
+    pub fn with_variables<'a>(
+        &self,
+        changes: impl IntoIterator<Item = (&'a str, Option<&'a OsStr>)>,
+    ) -> Self {
+        let mut facts = Facts::clone(&self.0);
+        for (name, value) in changes {
+            if name == "HOME" {
+                facts.home = value.map(PathBuf::from);
+            }
+            match value {
+                Some(value) => facts.environment.insert(name.into(), value.to_owned()),
+                None => facts.environment.remove(OsStr::new(name)),
+            };
+        }
+        Self(Arc::new(facts))
+    }
+
     /// The place for the user's data that [`Machine::keeping_data_in`] set.
     pub(crate) fn data(&self) -> Option<&Path> {
         self.0.data.as_deref()
