@@ -24,9 +24,10 @@ mod terminal;
 mod usage;
 
 use amika_sandbox::{
-    amikad, broken_off, certificates, commits, cp, create, daemon, delete, error, exec, fan_out,
-    forward, host_path, inject, leftovers, listening, lost, networks, overlay, ports, preset,
-    ready, reassign, sandbox, sandboxes, seccomp, setid, sign_ins, start, trust, user_config, view,
+    amikad, broken_off, certificates, commits, cp, create, daemon, delete, error, events, exec,
+    fan_out, forward, host_path, inject, inspect, leftovers, list, listening, logs, lost, networks,
+    overlay, ports, preset, ready, reassign, sandbox, sandboxes, setid, sign_ins, start, stats,
+    trust, user_config, view, wait,
 };
 use std::process::ExitCode;
 use std::sync::Arc;

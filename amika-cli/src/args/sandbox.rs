@@ -16,9 +16,7 @@ use super::moment::Moment;
 
 mod daily;
 
-pub use daily::{
-    Condition, CpArgs, ListArgs, PullArgs, RenameArgs, RestartArgs, StatsArgs, WaitArgs,
-};
+pub use daily::{CpArgs, ListArgs, PullArgs, RenameArgs, RestartArgs, StatsArgs, WaitArgs};
 
 /// Verbs of sandboxes.
 #[derive(Debug, Subcommand)]

@@ -98,7 +98,7 @@ async fn is_known(engine: &Sandboxes, container: &str, user: Option<&str>, term:
         streams: Streams::Separate,
     };
     let spec = remote.spec(&hex(&rand::random::<[u8; 8]>()), super::size());
-    let Ok(mut session) = engine.exec(container, &spec).await else {
+    let Ok(mut session) = engine.engine().exec(container, &spec).await else {
         return false;
     };
     // A script that looked and found does not read it.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use amika_core::hex::hex;
 use futures_util::StreamExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinSet;
@@ -13,7 +12,7 @@ use super::watch::Unwatched;
 use super::{Input, Output, RawMode, Signal, Signals, Target, Watch};
 use crate::daemon::Client;
 use crate::error::{Error, Kind, Result};
-use crate::exec::{Remote, Streams, kill};
+use crate::exec::{Remote, Streams, kill, new_id};
 use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
 use amika_engine::{EngineError, ExecOutput, ExecSession};
@@ -89,10 +88,6 @@ impl Known {
     }
 }
 
-fn new_id() -> String {
-    hex(&rand::random::<[u8; 8]>())
-}
-
 /// As [`run`], with amikad and somebody who reads along.
 ///
 /// # Errors
@@ -117,7 +112,7 @@ pub(crate) async fn run_as(
     let mut before = Vec::new();
     let mut too_late: Option<tokio::time::Instant> = None;
     let session = {
-        let mut starting = std::pin::pin!(engine.exec(container, &spec));
+        let mut starting = std::pin::pin!(engine.engine().exec(container, &spec));
         loop {
             tokio::select! {
                 session = &mut starting => break session?,

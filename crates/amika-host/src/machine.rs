@@ -34,7 +34,38 @@ pub struct Terminal {
     pub stderr: bool,
 }
 
+/// What a machine is made of whose user is not this process's own: a server has a home of its own, and asks nobody
+/// at a terminal.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// The environment.
+    pub environment: BTreeMap<OsString, OsString>,
+    /// The user's home directory.
+    pub home: Option<PathBuf>,
+    /// Where temporary files go.
+    pub temporary: PathBuf,
+    /// What relative paths are relative to.
+    pub directory: PathBuf,
+}
+
 impl Machine {
+    /// One that is made of values; no terminal belongs to it.
+    pub fn given(given: Given) -> Self {
+        let Given {
+            environment,
+            home,
+            temporary,
+            directory,
+        } = given;
+        Self(Arc::new(Facts {
+            environment,
+            home,
+            temporary,
+            directory: Ok(directory),
+            terminal: Terminal::default(),
+        }))
+    }
+
     /// What this process was given. Doors call it, once each, and tests.
     #[allow(
         clippy::disallowed_methods,

@@ -51,7 +51,8 @@ async fn one(
 ) -> Result<Removed> {
     let untouched = format!("sandbox \"{name}\" was not deleted");
     // Others are told by it that this sandbox is on its way out. A create that still waits for
-    // setup holds it too: that sandbox may be deleted all the same.
+    // setup holds it too: that sandbox may be deleted all the same. Nor is a start waited for, which may hang: it finds
+    // the container gone, and unmakes what it had made.
     let lock = engine.locks().take_name(name);
     let sandbox = match nothing_done(cancel, Sandbox::find_any(engine, name), &untouched).await {
         Ok(sandbox) => sandbox,
@@ -64,9 +65,6 @@ async fn one(
     // The clone of a create that was interrupted is perhaps half there, and nobody worked in it.
     let git_too = request.volumes || sandbox.state_of_making() == Some(State::Interrupted);
     let removing = remove(engine, &sandbox.container.id, &sandbox.record, git_too);
-    let locks = engine.locks();
-    let free = async { Ok(locks.change(name).await) };
-    let _change = nothing_done(cancel, free, &untouched).await?;
     let what = format!("sandbox \"{name}\" was being removed");
     let next = format!("`amika sandbox delete {name}` again removes what is left then");
     let removed = engine_goes_on(cancel, removing, &what, &next).await?;

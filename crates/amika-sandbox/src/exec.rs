@@ -3,8 +3,16 @@
 use std::time::Duration;
 
 use amika_core::contract::{self, path};
-use amika_engine::ExecSpec;
+use amika_core::exec_limit;
+use amika_core::hex::hex;
+use amika_engine::{ExecOutput, ExecSession, ExecSpec};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use tokio::io::AsyncWriteExt as _;
 
+use crate::cancel::Cancel;
+use crate::error::{Error, Kind, Result};
+use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
 
 /// Root by numbers: an image need not have a name for it.
@@ -14,6 +22,11 @@ const NO_SUCH_PROCESS: i64 = 3;
 /// How often a process that is not there yet is looked for again, and how long between.
 const KILL_TRIES: u32 = 50;
 const KILL_PAUSE: Duration = Duration::from_millis(20);
+/// Signals for a program that nobody wants any more, with the time that each is given.
+const UNWANTED: [(&str, Duration); 2] = [
+    ("TERM", Duration::from_secs(5)),
+    ("KILL", Duration::from_secs(5)),
+];
 
 /// What the program is tied to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +92,121 @@ impl Remote {
             stdin: true,
         }
     }
+}
+
+/// A program to run to its end, that talks to nobody meanwhile.
+#[derive(Clone, Debug)]
+pub struct ExecRequest {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// Further environment.
+    pub env: Vec<(String, String)>,
+    /// Directory to start in; none is the agent's.
+    pub workdir: Option<String>,
+    /// User name or number; none is the agent.
+    pub user: Option<String>,
+    /// All that it can read.
+    pub input: Bytes,
+    /// How many bytes of each output are kept, from the first on.
+    pub most: usize,
+}
+
+/// How a program ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Executed {
+    /// Its exit code.
+    pub exit_code: i64,
+    /// What it wrote to standard output.
+    pub stdout: Vec<u8>,
+    /// What it wrote to standard error.
+    pub stderr: Vec<u8>,
+    /// Whether it wrote more than was to be kept.
+    pub is_cut: bool,
+}
+
+impl Sandboxes {
+    /// Runs a program in a sandbox to its end. One that is canceled is told to end, and killed where it does not.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] for what no program can be started with, [`Kind::NotFound`], [`Kind::Conflict`] for a sandbox
+    /// that does not run, [`Kind::Canceled`], and those of the engine.
+    pub async fn exec(
+        &self,
+        name: &str,
+        request: ExecRequest,
+        cancel: &Cancel,
+    ) -> Result<Executed> {
+        let pairs = request.env.iter();
+        let pairs = pairs.map(|(name, value)| (name.as_str(), value.as_str()));
+        exec_limit::check(&request.command, pairs)
+            .map_err(|error| Error::new(Kind::Invalid, error.to_string()))?;
+        let sandbox = Sandbox::find_whole(self, name).await?;
+        sandbox.must_run()?;
+        let remote = Remote {
+            verb: "exec-as",
+            user: request.user.or(sandbox.record.user),
+            workdir: request.workdir,
+            env: request.env,
+            command: request.command,
+            streams: Streams::Separate,
+        };
+        let container = &sandbox.container.id;
+        let id = new_id();
+        let session = self
+            .engine()
+            .exec(container, &remote.spec(&id, None))
+            .await?;
+        let mut running = std::pin::pin!(self.run(session, request.input, request.most));
+        tokio::select! {
+            ended = &mut running => return ended,
+            () = cancel.requested() => {}
+        }
+        for (signal, grace) in UNWANTED {
+            kill(self, container, &id, signal).await;
+            if tokio::time::timeout(grace, &mut running).await.is_ok() {
+                break;
+            }
+        }
+        Err(Error::new(Kind::Canceled, "interrupted"))
+    }
+
+    async fn run(&self, session: ExecSession, input: Bytes, most: usize) -> Result<Executed> {
+        let ExecSession {
+            id,
+            mut output,
+            input: mut to,
+        } = session;
+        let fed = async {
+            // A program need not read.
+            let _ = to.write_all(&input).await;
+            let _ = to.shutdown().await;
+        };
+        let read = async {
+            let mut seen = Executed::default();
+            while let Some(piece) = output.next().await.transpose()? {
+                let (kept, bytes) = match &piece {
+                    ExecOutput::Stdout(bytes) => (&mut seen.stdout, bytes),
+                    ExecOutput::Stderr(bytes) => (&mut seen.stderr, bytes),
+                };
+                let room = most.saturating_sub(kept.len()).min(bytes.len());
+                kept.extend_from_slice(&bytes[..room]);
+                seen.is_cut |= room < bytes.len();
+            }
+            Ok::<_, Error>(seen)
+        };
+        let mut read = std::pin::pin!(read);
+        let mut seen = tokio::select! {
+            seen = &mut read => seen?,
+            () = fed => read.await?,
+        };
+        seen.exit_code = self.wait_exec(&id).await?;
+        Ok(seen)
+    }
+}
+
+/// An id by which amikad knows a program.
+pub fn new_id() -> String {
+    hex(&rand::random::<[u8; 8]>())
 }
 
 /// Signals a program and all of its process group.

@@ -62,9 +62,9 @@ impl Locks {
         }
     }
 
-    /// Waits until nobody else changes a sandbox of this name, and keeps others from it: whoever starts, moves,
-    /// renames or removes its container holds this for as long as the engine takes, and a create while its sandbox
-    /// waits for setup does not. None where locks have no place: it is done all the same.
+    /// Waits until nobody else starts or renames a sandbox of this name, and keeps others from it for as long as the
+    /// engine takes: what was put in for one start is not another one's. A sandbox that is only waited for is free.
+    /// None where locks have no place: it is done all the same.
     pub async fn change(&self, name: &str) -> Option<FileLock> {
         self.wait(&format!("change-{name}")).await.ok()
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use amika_core::label::{Kind, key};
+use amika_core::label::{Kind, Labels, key, stamp};
 
 use crate::delete::Removed;
 use crate::error::Result;
@@ -30,6 +30,12 @@ impl Lost {
     pub fn volume_names(&self) -> Vec<String> {
         let volumes = self.volumes.iter();
         volumes.map(|(_, volume)| volume.name.clone()).collect()
+    }
+
+    /// What a server stamped them with.
+    pub fn stamp(&self) -> Labels {
+        let first = self.volumes.first();
+        first.map_or_else(Labels::new, |(_, volume)| stamp(&volume.labels))
     }
 
     /// Refuses to go on when work would be lost with it, or when that cannot be told.

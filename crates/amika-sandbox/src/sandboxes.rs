@@ -74,16 +74,19 @@ impl User {
 
 /// Does something to its end, also when whoever asked for it waits no longer: only a
 /// [`crate::cancel::Cancel`] ends an operation.
-pub(crate) async fn to_its_end<T: Send + 'static>(
+pub(crate) fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
-) -> T {
-    match tokio::spawn(work).await {
-        Ok(result) => result,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime goes down: nobody waits for the result any more.
-            Err(_) => std::future::pending().await,
-        },
+) -> impl Future<Output = T> + Send {
+    let task = tokio::spawn(work);
+    async {
+        match task.await {
+            Ok(result) => result,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime goes down: nobody waits for the result any more.
+                Err(_) => std::future::pending().await,
+            },
+        }
     }
 }
 
@@ -110,6 +113,11 @@ impl Sandboxes {
             engine: self.engine.for_one_operation(),
             user: Arc::clone(&self.user),
         }
+    }
+
+    /// The engine alone.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     /// What the process was given.

@@ -7,11 +7,11 @@ use std::time::Duration;
 use clap::builder::NonEmptyStringValueParser;
 
 use amika_core::limit::Memory;
-use amika_core::port::{Port, Protocol};
 
 use super::{StartArgs, duration};
 use crate::commits::{BadName, BranchName};
 use crate::cp::{InvalidPlace, Place};
+use crate::wait::Condition;
 
 /// `amika sandbox list`.
 #[derive(Debug, clap::Args)]
@@ -79,53 +79,6 @@ pub struct WaitArgs {
     pub timeout: Option<Duration>,
 }
 
-/// What `wait` waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Condition {
-    /// Setup succeeded and CMD runs.
-    Ready,
-    /// The container does not run.
-    Stopped,
-    /// A program in the sandbox listens there.
-    Port(Port, Protocol),
-}
-
-impl FromStr for Condition {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let port = match text {
-            "ready" => return Ok(Self::Ready),
-            "stopped" => return Ok(Self::Stopped),
-            other => other.strip_prefix("port:"),
-        };
-        let Some(port) = port else {
-            return Err("use ready, stopped, or port:PORT such as port:3000 or port:53/udp".into());
-        };
-        let (number, protocol) = match port.split_once('/') {
-            None | Some((_, "tcp")) => (port.trim_end_matches("/tcp"), Protocol::Tcp),
-            Some((number, "udp")) => (number, Protocol::Udp),
-            Some((_, other)) => return Err(format!("\"{other}\" is neither tcp nor udp")),
-        };
-        number
-            .parse::<u16>()
-            .ok()
-            .and_then(Port::new)
-            .map(|port| Self::Port(port, protocol))
-            .ok_or_else(|| format!("\"{number}\" is no port: use 1 to 65535"))
-    }
-}
-
-impl std::fmt::Display for Condition {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Ready => f.write_str("ready"),
-            Self::Stopped => f.write_str("stopped"),
-            Self::Port(port, protocol) => write!(f, "port:{}/{protocol}", port.get()),
-        }
-    }
-}
-
 /// `amika sandbox cp`.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -183,30 +136,4 @@ pub struct StatsArgs {
     /// One look, then the end.
     #[arg(long)]
     pub no_stream: bool,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn conditions_are_read_as_they_are_shown() {
-        for text in ["ready", "stopped", "port:3000/tcp", "port:53/udp"] {
-            assert_eq!(text.parse::<Condition>().unwrap().to_string(), text);
-        }
-        assert_eq!(
-            "port:3000".parse::<Condition>().unwrap().to_string(),
-            "port:3000/tcp"
-        );
-        for text in [
-            "",
-            "port:",
-            "port:0",
-            "port:70000",
-            "port:1/sctp",
-            "running",
-        ] {
-            assert!(text.parse::<Condition>().is_err(), "{text}");
-        }
-    }
 }

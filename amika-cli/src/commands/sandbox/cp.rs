@@ -47,7 +47,7 @@ pub(super) async fn run(args: &CpArgs, app: &App) -> Result<u8> {
     let engine = crate::engine::connect(&app.user).await?;
     let mut steps = app.out.steps_on_terminal();
     steps.begin("copy");
-    let input = || Box::new(std::io::stdin().lock()) as Box<dyn std::io::Read>;
+    let input = Box::new(|| Box::new(std::io::stdin().lock()) as Box<dyn std::io::Read>);
     let copied = cp::copy(&engine, &args.source, &args.destination, git, input);
     let copied = Copied {
         source: args.source.to_string(),
@@ -161,7 +161,7 @@ async fn archive(name: &SandboxName, path: &str, app: &App) -> Result<u8> {
             .hint("redirect it, such as `> files.tar` or `| tar -t`"));
     }
     let engine = crate::engine::connect(&app.user).await?;
-    let mut pieces = std::pin::pin!(cp::download(&engine, name, path).await?);
+    let mut pieces = engine.copy_out(name.as_str(), path).await?;
     let output = Output::start();
     while let Some(piece) = pieces.next().await {
         if output.send(Target::Stdout, piece?).await.is_err() {

@@ -1,264 +1,27 @@
 //! `amika sandbox inspect`.
 
-mod beginning;
-
 use std::time::Duration;
 
 use amika_core::contract::service::{DOCKERD, OPENCODE};
-use amika_core::credential::Agent;
-use amika_core::label::{Kind, key};
-use amika_core::settings::{Origin, Origins};
+use amika_core::settings::Origin;
 use amika_core::untrusted::Untrusted;
-use amika_core::wire::{Activity, BootRecord, OutOfMemory, Reason, ServiceState, Status};
-use schemars::JsonSchema;
+use amika_core::wire::{Activity, OutOfMemory, Reason, ServiceState};
 use serde::Serialize;
-
-use beginning::Beginning;
 
 use crate::App;
 use crate::args::sandbox::NameArgs;
-use crate::daemon::read_boot_record;
 use crate::error::Result;
+pub(super) use crate::inspect::InspectView;
+use crate::inspect::{Beginning, Seccomp};
 use crate::output::Page;
-use crate::overlay::{self, Role};
-use crate::sandbox::{Answer, Sandbox, State};
-use crate::sandboxes::Sandboxes;
-use crate::sign_ins;
+use crate::overlay::Role;
 use crate::trust::Trust;
-use crate::view::{self, PortView, SandboxView};
+use crate::view::{self, PortView};
 use amika_core::text::human_age;
-use amika_engine::{CapabilityFacts, LimitFacts};
-
-/// A daemon that says nothing for so long, by its port and by the relay, does not answer.
-const LONGEST_ANSWER: Duration = Duration::from_secs(5);
-
-/// What `inspect` shows.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct InspectView {
-    #[serde(flatten)]
-    sandbox: SandboxView,
-    /// Whose its record is: what it says of paths of this machine is followed unless it is foreign.
-    record: Trust,
-    /// Why labels of it cannot be read; what they would say is left out.
-    unreadable_labels: Vec<String>,
-    /// The engine's id of the container.
-    container: String,
-    /// The user that the agent runs as.
-    user: Option<String>,
-    /// The agent's working directory.
-    agent_cwd: Option<String>,
-    /// The setup script: a path of the host, or one in the repository.
-    setup_script: Option<String>,
-    /// What its repository was when it was made; null without a repository, and where that is not recorded.
-    began_with: Option<Beginning>,
-    /// Network it joined.
-    network: Option<String>,
-    /// The health check's word.
-    health: Option<String>,
-    /// Names of the declared services.
-    services: Vec<String>,
-    /// What it may use at most.
-    limits: LimitFacts,
-    /// Who decided what flags, saved settings, the repository's file or the default decide; null where it was made
-    /// by a version that did not record it.
-    origins: Option<Origins>,
-    /// Which system calls the kernel takes from it.
-    seccomp: Seccomp,
-    /// Its capabilities.
-    capabilities: CapabilityFacts,
-    /// What is mounted.
-    mounts: Vec<MountView>,
-    /// Agents whose sign-ins were copied in, when it was made or by a later `credentials refresh`.
-    credentials: Vec<Agent>,
-    /// How to sign in to OpenCode; none while it does not run.
-    opencode: Option<OpenCodeView>,
-    /// Whether anything goes on in it, measured from the first such question on; none when it does not run.
-    activity: Option<Activity>,
-    /// What amikad says now; none when it does not run.
-    status: Option<Status>,
-    /// How the last boot went, when it does not run.
-    last_boot: Option<BootRecord>,
-}
-
-/// A mount.
-#[derive(Debug, Serialize, JsonSchema)]
-struct MountView {
-    /// `volume`, `bind` or `tmpfs`; `file` for a single file that was copied in.
-    kind: String,
-    /// Volume name, or path on the host.
-    source: String,
-    /// Path in the container.
-    target: String,
-    /// Whether it may be written.
-    writable: bool,
-    /// What a volume of the sandbox holds.
-    holds: Option<Kind>,
-    /// The host path that it is a copy of.
-    copy_of: Option<String>,
-    /// What it is for, where it lies over a writable mount: `protects` what is there from being changed, or
-    /// `holds_in_place` a directory with something protected in it; null for others.
-    over: Option<Role>,
-    /// Whether that is only what a foreign record says.
-    claimed: bool,
-}
-
-/// Which system calls the kernel takes from a sandbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum Seccomp {
-    /// Those of the engine's own profile.
-    Default,
-    /// Those, but for set-user-id programs and devices.
-    NoSetid,
-    /// All.
-    Unconfined,
-    /// Those of some other profile.
-    Other,
-}
-
-impl Seccomp {
-    fn of(profile: Option<&str>) -> Self {
-        match profile {
-            None => Self::Default,
-            Some("unconfined") => Self::Unconfined,
-            Some(profile) if crate::seccomp::is_ours(profile) => Self::NoSetid,
-            Some(_) => Self::Other,
-        }
-    }
-
-    /// What is told of it, where it is not the engine's own.
-    fn words(self) -> &'static str {
-        match self {
-            Self::Default => "",
-            Self::NoSetid => "no set-user-id programs, no devices",
-            Self::Unconfined => "unconfined",
-            Self::Other => "a profile of its own",
-        }
-    }
-}
-
-/// The mounts, by target; volumes with what they hold.
-async fn mounts(engine: &Sandboxes, sandbox: &Sandbox, trust: Trust) -> Result<Vec<MountView>> {
-    let volumes = crate::delete::volumes(engine, &sandbox.container.id, &sandbox.record).await?;
-    let mut mounts: Vec<MountView> = sandbox
-        .container
-        .mounts
-        .iter()
-        .map(|mount| {
-            let volume = volumes.iter().find(|(_, facts)| facts.name == mount.source);
-            let copy_of = volume.and_then(|(_, facts)| facts.labels.get(key::SOURCE).cloned());
-            MountView {
-                kind: mount.kind.clone(),
-                source: mount.source.clone(),
-                target: mount.target.clone(),
-                writable: mount.writable,
-                holds: volume.map(|(kind, _)| *kind),
-                copy_of,
-                over: overlay::role(mount, &sandbox.container.mounts),
-                claimed: false,
-            }
-        })
-        .collect();
-    let files = sandbox.record.copied_files.iter();
-    mounts.extend(files.map(|(target, source)| MountView {
-        kind: "file".to_owned(),
-        source: source.clone(),
-        target: target.clone(),
-        writable: true,
-        holds: None,
-        copy_of: Some(source.clone()),
-        over: None,
-        claimed: !trust.follows_host_paths(),
-    }));
-    mounts.sort_by(|a, b| a.target.cmp(&b.target));
-    Ok(mounts)
-}
-
-/// How to sign in to OpenCode.
-#[derive(Debug, Serialize, JsonSchema)]
-struct OpenCodeView {
-    url: Option<String>,
-    username: String,
-    password: String,
-}
 
 pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
     let engine = crate::engine::connect(&app.user).await?;
-    let sandbox = Sandbox::find_any(&engine, &args.name).await?;
-    let trust = sandbox.trust(&engine)?;
-    let mut status = None;
-    let mut access = None;
-    let mut activity = None;
-    let mut last_boot = None;
-    let mut answer = Answer::NotAsked;
-    if sandbox.is_running() && sandbox.is_identified() {
-        let client = sandbox.client(&engine)?;
-        let asked = tokio::time::timeout(LONGEST_ANSWER, client.status());
-        status = asked.await.ok().and_then(Result::ok);
-        answer = Answer::of(status.as_ref());
-        if status.is_some() {
-            // An amikad of an earlier version knows no such question.
-            let asked = tokio::time::timeout(LONGEST_ANSWER, client.activity());
-            activity = asked.await.ok().and_then(Result::ok);
-        }
-        let off = ServiceState::Off;
-        if status
-            .as_ref()
-            .is_some_and(|status| status.services.state(OPENCODE) != off)
-        {
-            access = client.opencode_access().await.ok();
-        }
-    } else if !sandbox.is_running() && !sandbox.is_dead() {
-        last_boot = read_boot_record(&engine, &sandbox.container.id).await?;
-    }
-    let state = State::tell(
-        sandbox.container.state,
-        &sandbox.record,
-        answer,
-        last_boot.as_ref(),
-    );
-    let base = SandboxView::of(&sandbox, state).told_by(status.as_ref());
-    let view = InspectView {
-        record: trust,
-        unreadable_labels: sandbox.problems.iter().map(ToString::to_string).collect(),
-        container: sandbox.container.id.clone(),
-        user: sandbox.record.user.clone(),
-        agent_cwd: sandbox.record.agent_cwd.clone(),
-        setup_script: sandbox
-            .record
-            .setup_script
-            .as_ref()
-            .map(|script| match script {
-                amika_core::label::SetupScript::Host(path) => path.clone(),
-                amika_core::label::SetupScript::Repository(path) => {
-                    format!("{path} (in the repository)")
-                }
-            }),
-        began_with: Beginning::of(&engine, &sandbox).await,
-        network: sandbox.container.network.clone(),
-        health: sandbox.container.health.clone(),
-        services: (sandbox.record.services.iter())
-            .map(|service| service.name.clone())
-            .collect(),
-        limits: sandbox.container.limits,
-        origins: sandbox.record.origins.clone(),
-        seccomp: Seccomp::of(sandbox.container.seccomp.as_deref()),
-        capabilities: sandbox.container.capabilities.clone(),
-        mounts: mounts(&engine, &sandbox, trust).await?,
-        credentials: sign_ins::agents(&engine, &sandbox.container.id, &sandbox.record)
-            .await
-            .into_iter()
-            .collect(),
-        opencode: access.map(|access| OpenCodeView {
-            url: base.opencode_url.clone(),
-            username: access.username,
-            password: access.password,
-        }),
-        activity,
-        status,
-        last_boot,
-        sandbox: base,
-    };
+    let view = engine.inspect(&args.name).await?;
     app.out.result(&view, |out| write_text(&view, out))
 }
 
@@ -409,7 +172,7 @@ fn write_text(view: &InspectView, out: &mut Page<'_>) -> std::io::Result<()> {
     }
     let limits = origins.map(|origins| origins.limits);
     line("Limits", &crate::view::limits(&view.limits, limits))?;
-    line("Seccomp", view.seccomp.words())?;
+    line("Seccomp", seccomp_words(view.seccomp))?;
     line("Cap added", &view.capabilities.added.join(", "))?;
     line("Cap dropped", &view.capabilities.dropped.join(", "))?;
     line("Record", record_words(view.record))?;
@@ -418,6 +181,16 @@ fn write_text(view: &InspectView, out: &mut Page<'_>) -> std::io::Result<()> {
     }
     line("Network", view.network.as_deref().unwrap_or_default())?;
     line("Container", &view.container)
+}
+
+/// What is told of a profile, where it is not the engine's own.
+fn seccomp_words(seccomp: Seccomp) -> &'static str {
+    match seccomp {
+        Seccomp::Default => "",
+        Seccomp::NoSetid => "no set-user-id programs, no devices",
+        Seccomp::Unconfined => "unconfined",
+        Seccomp::Other => "a profile of its own",
+    }
 }
 
 /// Characters of a value that are shown: the longest path that Linux opens.

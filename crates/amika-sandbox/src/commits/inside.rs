@@ -61,6 +61,7 @@ impl Inside {
         let id = hex(&rand::random::<[u8; 8]>());
         let session = self
             .engine
+            .engine()
             .exec(&self.container, &remote.spec(&id, None))
             .await?;
         let ending = Ending {

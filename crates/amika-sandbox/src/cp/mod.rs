@@ -10,6 +10,7 @@ mod inert;
 mod landing;
 mod place;
 mod repack;
+mod streams;
 mod unpack;
 mod unseen;
 
@@ -19,5 +20,5 @@ pub mod times;
 mod transfer;
 
 pub use place::{InvalidPlace, Place};
-pub use transfer::{copy, download};
+pub use transfer::copy;
 pub use unpack::Git;

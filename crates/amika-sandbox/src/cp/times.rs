@@ -62,7 +62,7 @@ async fn run(
         stdin: true,
         ..ExecSpec::default()
     };
-    let mut session = engine.exec(container, &spec).await?;
+    let mut session = engine.engine().exec(container, &spec).await?;
     let mut input = session.input;
     let writing = async {
         // One that ended reads no more, and its exit code tells.

@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
 
-use amika_core::name::SandboxName;
 use bytes::Bytes;
 use futures_util::Stream;
 
@@ -23,7 +22,7 @@ use amika_engine::{Base, EngineError, Existing};
 use amika_host::archive::{self, Modes, Report, TarOut, Top};
 
 /// Opens the stream that [`Place::Stream`] stands for; it is called and read on a thread of its own.
-pub type Input = fn() -> Box<dyn io::Read>;
+pub type Input = Box<dyn FnOnce() -> Box<dyn io::Read> + Send>;
 
 /// Copies one place to another, or what `input` gives; `git` says what becomes of git directories out of a sandbox. An archive to standard output is none of its business.
 ///
@@ -44,8 +43,7 @@ pub async fn copy(
             put(engine, Incoming::Host(source), &sandbox, path).await
         }
         (Place::Stream, Place::Sandbox { name, path }) => {
-            let sandbox = Sandbox::find_made(engine, name.as_str()).await?;
-            put(engine, Incoming::Stream(input), &sandbox, path).await
+            put_archive(engine, name.as_str(), path, input).await
         }
         (
             Place::Sandbox {
@@ -83,16 +81,30 @@ pub async fn copy(
     }
 }
 
+/// Unpacks an archive into a directory of a sandbox.
+///
+/// # Errors
+/// As [`copy`].
+pub(super) async fn put_archive(
+    engine: &Sandboxes,
+    name: &str,
+    path: &str,
+    input: Input,
+) -> Result<Report> {
+    let sandbox = Sandbox::find_made(engine, name).await?;
+    put(engine, Incoming::Stream(input), &sandbox, path).await
+}
+
 /// The archive of what stands at a path in a sandbox, as the engine makes it.
 ///
 /// # Errors
 /// As [`copy`].
 pub async fn download(
     engine: &Sandboxes,
-    name: &SandboxName,
+    name: &str,
     path: &str,
 ) -> Result<impl Stream<Item = Result<Bytes, EngineError>> + use<>> {
-    let sandbox = Sandbox::find_made(engine, name.as_str()).await?;
+    let sandbox = Sandbox::find_made(engine, name).await?;
     let source = sandbox_side::source(engine, &sandbox, path).await?;
     Ok(engine.get_archive(&source.container, &source.named_path))
 }

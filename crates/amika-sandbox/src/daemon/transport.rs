@@ -76,6 +76,7 @@ async fn relay(engine: &Sandboxes, container: &str) -> std::io::Result<Pin<Box<d
         ..ExecSpec::default()
     };
     let session = engine
+        .engine()
         .exec(container, &spec)
         .await
         .map_err(std::io::Error::other)?;

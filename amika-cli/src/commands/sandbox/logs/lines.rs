@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use serde::ser::{Error as _, SerializeSeq as _};
 use serde::{Serialize, Serializer};
 
-use super::Pieces;
+use super::{Pieces, target};
 use crate::error::{Error, Kind, Result};
 use crate::terminal::Target;
 
@@ -21,12 +21,12 @@ impl Lines {
     ///
     /// # Errors
     /// The log's own, and those of the file.
-    pub(super) async fn gather(mut pieces: Pieces<'_>) -> Result<Self> {
+    pub(super) async fn gather(mut pieces: Pieces) -> Result<Self> {
         let mut file = BufWriter::new(tempfile::tempfile().map_err(|error| unkept(&error))?);
         // A line may come in several pieces, with pieces of the other stream in between.
         let mut begun = [Vec::new(), Vec::new()];
         while let Some(piece) = pieces.next().await {
-            let (target, bytes) = piece?;
+            let (target, bytes) = target(piece?);
             let begun = &mut begun[usize::from(target == Target::Stderr)];
             for part in bytes.split_inclusive(|byte| *byte == b'\n') {
                 begun.extend_from_slice(part);
@@ -72,14 +72,19 @@ fn unkept(error: &std::io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use amika_engine::ExecOutput;
     use bytes::Bytes;
 
     use super::*;
 
     async fn gathered(pieces: Vec<(Target, &'static [u8])>) -> serde_json::Value {
-        let pieces = pieces
-            .into_iter()
-            .map(|(target, bytes)| Ok((target, Bytes::from_static(bytes))));
+        let pieces = pieces.into_iter().map(|(target, bytes)| {
+            let bytes = Bytes::from_static(bytes);
+            Ok(match target {
+                Target::Stdout => ExecOutput::Stdout(bytes),
+                Target::Stderr => ExecOutput::Stderr(bytes),
+            })
+        });
         let pieces = Box::pin(futures_util::stream::iter(pieces));
         let lines = Lines::gather(pieces).await.expect("no error is in it");
         serde_json::to_value(&lines).expect("a file that was written")

@@ -1,0 +1,241 @@
+//! All sandboxes, with what each does.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use amika_core::contract::path;
+use amika_core::label::{Kind, Labels, Reading, key};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::daemon::{Client, UserKey, read_boot_record};
+use crate::error::Result;
+use crate::lost::Lost;
+use crate::progress::Progress;
+use crate::sandbox::{self, Answer, State};
+use crate::sandboxes::Sandboxes;
+use crate::view::{self, RepositoryView, SandboxView};
+use amika_engine::{ContainerState, ContainerSummary, VolumeFacts};
+
+/// A daemon that is up answers within a millisecond, on a machine that is busy somewhat later.
+const PHASE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The same once a list took that long already: it does not wait for many that hang, one after the other.
+const LATE_TIMEOUT: Duration = Duration::from_millis(300);
+/// How long it may where only the relay is left.
+const RELAY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Exit codes of a sandbox that was stopped: they need no reading of why it ended.
+const STOPPED: [i64; 4] = [0, 130, 137, 143];
+
+/// A sandbox in the list.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Listed {
+    /// The sandbox.
+    #[serde(flatten)]
+    pub sandbox: SandboxView,
+    /// Further facts, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<Details>,
+    /// What a server stamped it with.
+    #[serde(skip)]
+    pub stamp: Labels,
+}
+
+/// What is asked for in addition.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub struct Details {
+    /// Bytes that it wrote beside its image and volumes; none when it is lost.
+    pub size_bytes: Option<u64>,
+    /// Names of its volumes.
+    pub volumes: Vec<String>,
+}
+
+/// How much is to be known of each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListRequest {
+    /// Whether [`Details`] are wanted, for which the engine counts bytes.
+    pub details: bool,
+    /// Whether each is asked where its OpenCode is, also one of which the engine tells that it is ready.
+    pub ask_all: bool,
+}
+
+impl Sandboxes {
+    /// All sandboxes, by name; those of which only volumes are left are among them.
+    ///
+    /// # Errors
+    /// Those of the engine; when the user's key cannot be read.
+    pub async fn list(&self, request: ListRequest, out: &dyn Progress) -> Result<Vec<Listed>> {
+        let sizes = if request.details {
+            let label = format!("{}={}", key::KIND, Kind::Sandbox);
+            Some(self.container_sizes(&label).await?)
+        } else {
+            None
+        };
+        rows(self, sizes.as_ref(), request.ask_all, out).await
+    }
+}
+
+async fn rows(
+    engine: &Sandboxes,
+    sizes: Option<&BTreeMap<String, u64>>,
+    ask_all: bool,
+    out: &dyn Progress,
+) -> Result<Vec<Listed>> {
+    let listed = async { Ok(engine.list_volumes(key::ID).await?) };
+    let (list, volumes) = futures_util::try_join!(sandbox::list(engine), listed)?;
+    let gone = lost(engine, &list, &volumes).await?;
+    let user_key = engine.user_key()?;
+    let begun = Instant::now();
+    let views = list.into_iter().map(|(container, reading)| {
+        let user_key = &user_key;
+        view::warn_of_labels(&container.name, &reading.problems, out);
+        async move {
+            let details = sizes.map(|sizes| Details {
+                size_bytes: sizes.get(&container.id).copied(),
+                volumes: own_volumes(&container),
+            });
+            // One whose health check succeeded has its setup behind it: asking each of a hundred
+            // would take longer than the list itself. Only the document says where OpenCode is.
+            let ask = ask_all || !container.is_healthy();
+            let stamp = amika_core::label::stamp(&container.labels);
+            let sandbox = view_of(engine, user_key, container, &reading, ask, begun).await;
+            Listed {
+                sandbox,
+                details,
+                stamp,
+            }
+        }
+    });
+    let views = crate::fan_out::in_order(views).await.into_iter();
+    let gone = gone.iter().map(|lost| Listed {
+        sandbox: SandboxView::of_lost(lost),
+        details: sizes.map(|_| Details {
+            size_bytes: None,
+            volumes: lost.volume_names(),
+        }),
+        stamp: lost.stamp(),
+    });
+    let mut rows: Vec<Listed> = views.chain(gone).collect();
+    rows.sort_by(|a, b| a.sandbox.name.cmp(&b.sandbox.name));
+    Ok(rows)
+}
+
+/// Its volumes, without the one that holds amikad's program, which is nobody's own.
+fn own_volumes(container: &ContainerSummary) -> Vec<String> {
+    let mut names: Vec<String> = container
+        .volumes
+        .iter()
+        .filter(|(_, target)| target != path::AMIKAD_DIR)
+        .map(|(name, _)| name.clone())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Sandboxes of which only volumes are left; a name that is in use again is not among them.
+async fn lost(
+    engine: &Sandboxes,
+    list: &[(ContainerSummary, Reading)],
+    volumes: &[VolumeFacts],
+) -> Result<Vec<Lost>> {
+    let label = |container: &ContainerSummary| container.labels.get(key::ID).cloned();
+    let ids = list.iter().filter_map(|(container, _)| label(container));
+    // The two lists are of one moment only by luck; a sandbox is called lost on a second look.
+    if crate::lost::among(volumes, &ids.collect()).is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut gone = crate::lost::list(engine).await?;
+    gone.retain(|lost| {
+        list.iter()
+            .all(|(container, _)| container.name != lost.name)
+    });
+    gone.dedup_by(|a, b| a.name == b.name);
+    Ok(gone)
+}
+
+async fn view_of(
+    engine: &Sandboxes,
+    key: &UserKey,
+    container: ContainerSummary,
+    reading: &Reading,
+    ask: bool,
+    begun: Instant,
+) -> SandboxView {
+    let record = &reading.record;
+    let is_identified = reading.is_identified();
+    let exit_code = exit_code(&container);
+    let mut status = None;
+    let mut answer = Answer::NotAsked;
+    let mut boot = None;
+    match container.state {
+        ContainerState::Running if ask && is_identified => {
+            let token = key.token(record.id.as_str());
+            // Sandboxes of others are among them.
+            let client = Client::new(engine, &container.id, &container.ports, &token).foreign();
+            // From another machine's engine the list is not worth an exec in each that is up; of another,
+            // only amikad knows whether its setup runs.
+            if !client.is_relayed() || !container.is_healthy() {
+                let mut asked = std::pin::pin!(client.status());
+                let limit = if client.is_relayed() {
+                    RELAY_TIMEOUT
+                } else {
+                    patience(begun.elapsed())
+                };
+                let quick = tokio::time::timeout(limit, asked.as_mut()).await;
+                let told = match quick {
+                    Err(_) if client.is_relayed() => {
+                        tokio::time::timeout(RELAY_TIMEOUT, asked).await
+                    }
+                    told => told,
+                };
+                status = told.ok().and_then(Result::ok);
+                answer = Answer::of(status.as_ref());
+            }
+        }
+        ContainerState::Exited if !exit_code.is_some_and(|code| STOPPED.contains(&code)) => {
+            boot = read_boot_record(engine, &container.id).await.ok().flatten();
+        }
+        _ => {}
+    }
+    let view = SandboxView {
+        name: container.name,
+        id: if is_identified {
+            record.id.to_string()
+        } else {
+            String::new()
+        },
+        state: State::tell(container.state, record, answer, boot.as_ref()),
+        exit_code,
+        image: record.image.clone().unwrap_or(container.image),
+        preset: record.preset.clone(),
+        created_at: record.created_at,
+        repository: RepositoryView::of(record),
+        ports: view::ports(&container.ports, record),
+        opencode_url: view::opencode_url(&container.ports),
+    };
+    view.told_by(status.as_ref())
+}
+
+/// How long a list that took so long already waits for a daemon on a port of this machine.
+fn patience(took: Duration) -> Duration {
+    PHASE_TIMEOUT.saturating_sub(took).max(LATE_TIMEOUT)
+}
+
+/// The exit code in the engine's sentence: `Exited (3) 2 minutes ago`.
+fn exit_code(container: &ContainerSummary) -> Option<i64> {
+    let rest = container.status.strip_prefix("Exited (")?;
+    rest.split_once(')')?.0.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_waits_for_all_that_hang_as_for_one() {
+        assert_eq!(patience(Duration::ZERO), PHASE_TIMEOUT);
+        let left = patience(Duration::from_millis(500));
+        assert_eq!(left, Duration::from_millis(500));
+        assert_eq!(patience(PHASE_TIMEOUT), LATE_TIMEOUT);
+        assert_eq!(patience(Duration::from_mins(1)), LATE_TIMEOUT);
+    }
+}
