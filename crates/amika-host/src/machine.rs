@@ -63,6 +63,7 @@ impl Machine {
             temporary,
             directory: Ok(directory),
             terminal: Terminal::default(),
+            data: None,
         }))
     }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amika_engine::{Caller, Endpoint, Engine};
+use amika_host::machine::Machine;
 use amika_sandbox::error::{Error, Kind, Result};
+use amika_sandbox::progress::{Event, Progress};
 use amika_sandbox::sandboxes::{Sandboxes, User};
 use tokio::sync::Mutex;
 
@@ -24,6 +26,11 @@ impl Engines {
             user,
             current: Mutex::default(),
         }
+    }
+
+    /// This machine, as the server's user has it.
+    pub fn machine(&self) -> &Machine {
+        self.user.machine()
     }
 
     /// What operations are done with.
@@ -68,4 +75,20 @@ impl Engines {
             .await
             .unwrap_or_else(|_| Err(late()))
     }
+}
+
+/// Somebody who is told and says nothing.
+struct Silent;
+
+impl Progress for Silent {
+    fn tell(&self, _: Event<'_>) {}
+
+    fn shows_steps(&self) -> bool {
+        false
+    }
+}
+
+/// A sink for what nobody is there to hear.
+pub fn silent() -> Arc<dyn Progress> {
+    Arc::new(Silent)
 }

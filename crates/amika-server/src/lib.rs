@@ -18,6 +18,7 @@ mod definition;
 mod engine;
 mod id;
 mod metrics;
+mod sandboxes;
 mod seal;
 mod serve;
 mod size;

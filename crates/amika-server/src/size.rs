@@ -37,6 +37,23 @@ impl Size {
     }
 }
 
+impl Size {
+    /// Processors.
+    pub fn cpus(self) -> i64 {
+        match self {
+            Self::Xs => 1,
+            Self::M => 2,
+            Self::L => 4,
+            Self::Xl => 8,
+        }
+    }
+
+    /// Memory, in bytes.
+    pub fn memory(self) -> i64 {
+        (self.cpus() * 2) << 30
+    }
+}
+
 impl FromStr for Size {
     type Err = UnknownWord;
 

@@ -19,6 +19,9 @@ use crate::config::Config;
 use crate::data::DataDir;
 use crate::engine::Engines;
 use crate::metrics::Metrics;
+use crate::sandboxes::look::Looks;
+use crate::sandboxes::operations::{self, Operations};
+use crate::sandboxes::timers;
 use crate::serve;
 use crate::state::App;
 use crate::store::open::open;
@@ -87,6 +90,8 @@ impl Server {
         let app = Arc::new(App {
             names: App::names(&config),
             engines: Engines::new(user),
+            looks: Looks::default(),
+            operations: Operations::default(),
             config,
             store,
             seal,
@@ -130,6 +135,9 @@ impl Server {
     pub async fn run(self, renew: Arc<Notify>, stop: impl Future<Output = ()>) {
         let router = api::router(&self.app);
         let app = Arc::clone(&self.app);
+        let recovering = Arc::clone(&app);
+        let recovering = tokio::spawn(async move { operations::recover(&recovering).await });
+        let watching = tokio::spawn(timers::watch(Arc::clone(&app)));
         let keeping = tokio::spawn(keep_house(Arc::clone(&app)));
         serve::serve(
             Arc::clone(&app),
@@ -140,7 +148,10 @@ impl Server {
             stop,
         )
         .await;
+        recovering.abort();
+        watching.abort();
         keeping.abort();
+        app.operations.end().await;
         app.store.close().await;
     }
 }

@@ -7,6 +7,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::Engines;
 use crate::metrics::Metrics;
+use crate::sandboxes::look::Looks;
+use crate::sandboxes::operations::Operations;
 use crate::seal::Seal;
 use crate::store::Store;
 
@@ -19,6 +21,10 @@ pub struct App {
     pub config: Config,
     /// The engine with its sandboxes.
     pub engines: Engines,
+    /// What is on the engine, as it was a moment ago.
+    pub looks: Looks,
+    /// What is being done to sandboxes.
+    pub operations: Operations,
     /// What it keeps.
     pub store: Store,
     /// What it seals secrets with.

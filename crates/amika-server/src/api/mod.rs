@@ -2,7 +2,7 @@
 
 mod api_keys;
 mod audit;
-mod check;
+pub mod check;
 pub mod credentials;
 mod docs;
 pub mod error;
@@ -10,10 +10,13 @@ mod extract;
 mod git_user;
 pub mod guard;
 mod health;
+mod inside;
+mod lifecycle;
 mod me;
 mod not_implemented;
 mod paging;
-mod repositories;
+pub mod repositories;
+mod sandboxes;
 pub mod secrets;
 mod services;
 mod session;
@@ -62,6 +65,20 @@ fn guarded() -> Routes {
         .routes(routes!(users::list, users::create))
         .routes(routes!(users::change, users::delete))
         .routes(routes!(audit::list))
+        .routes(routes!(sandboxes::list, sandboxes::create))
+        .routes(routes!(sandboxes::plan))
+        .routes(routes!(
+            sandboxes::show,
+            sandboxes::change,
+            lifecycle::delete
+        ))
+        .routes(routes!(lifecycle::start))
+        .routes(routes!(lifecycle::stop))
+        .routes(routes!(lifecycle::restart))
+        .routes(routes!(lifecycle::events))
+        .routes(routes!(lifecycle::operation, lifecycle::cancel))
+        .routes(routes!(inside::exec))
+        .routes(routes!(inside::logs))
         .routes(routes!(repositories::list, repositories::save))
         .routes(routes!(
             repositories::show,

@@ -1,6 +1,6 @@
 //! `POST /sandboxes`: what may be asked for, and what it comes to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use amika_core::credential::Selection;
 use amika_core::label::Labels;
@@ -8,7 +8,7 @@ use amika_core::limit::{Cpus, Limit, Memory};
 use amika_core::name::SandboxName;
 use amika_core::port::{HostIp, Publish};
 use amika_core::settings::{AskedLimits, Layer};
-use amika_sandbox::create::{HostRights, Image, Request, Setup, SettingsLayer};
+use amika_sandbox::create::{HostRights, Image, Request, SettingsLayer, Setup};
 use amika_sandbox::preset::Preset;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -145,16 +145,26 @@ impl CreateSandbox {
         self.refuse_missing()?;
         let repo_url = self.repo_url()?;
         if repo_url.is_none() && (self.branch.is_some() || self.new_branch_name.is_some()) {
-            return Err(ApiError::field("/branch", "a branch needs a repository: repo_url"));
+            return Err(ApiError::field(
+                "/branch",
+                "a branch needs a repository: repo_url",
+            ));
         }
-        for (field, name) in [("/branch", &self.branch), ("/new_branch_name", &self.new_branch_name)] {
-            name.as_deref().map_or(Ok(()), |name| check::text(field, name, 255))?;
+        for (field, name) in [
+            ("/branch", &self.branch),
+            ("/new_branch_name", &self.new_branch_name),
+        ] {
+            name.as_deref()
+                .map_or(Ok(()), |name| check::text(field, name, 255))?;
         }
         let name = self.name.as_deref().map(|name| {
             SandboxName::for_new(name).map_err(|error| ApiError::field("/name", error.to_string()))
         });
         if self.metadata.len() > 50 {
-            return Err(ApiError::field("/metadata", "at most 50 words are kept of a sandbox"));
+            return Err(ApiError::field(
+                "/metadata",
+                "at most 50 words are kept of a sandbox",
+            ));
         }
         for (key, value) in &self.metadata {
             let field = format!("/metadata/{key}");
@@ -164,7 +174,8 @@ impl CreateSandbox {
         Ok(Wish {
             repo_url,
             provider: self.provider()?,
-            auto_stop: interval("/auto_stop_interval", self.auto_stop_interval, 0)?.unwrap_or(AUTO_STOP),
+            auto_stop: interval("/auto_stop_interval", self.auto_stop_interval, 0)?
+                .unwrap_or(AUTO_STOP),
             auto_delete: interval("/auto_delete_interval", self.auto_delete_interval, -1)?
                 .filter(|minutes| *minutes >= 0),
             sandbox: Request {
@@ -183,7 +194,7 @@ impl CreateSandbox {
                 expose_opencode: false,
                 network: None,
                 own_uid: false,
-                cap_add: Default::default(),
+                cap_add: BTreeSet::default(),
                 limits: limits(self.size),
                 command: Vec::new(),
                 stamp: Labels::new(),
@@ -196,16 +207,27 @@ impl CreateSandbox {
         let is_put_in = |credential: &AgentCredential| !credential.none;
         let missing = [
             ("secret_env_vars", !self.secret_env_vars.is_empty()),
-            ("disabled_repo_env_var_names", !self.disabled_repo_env_var_names.is_empty()),
-            ("agent_credentials", self.agent_credentials.iter().any(is_put_in)),
+            (
+                "disabled_repo_env_var_names",
+                !self.disabled_repo_env_var_names.is_empty(),
+            ),
+            (
+                "agent_credentials",
+                self.agent_credentials.iter().any(is_put_in),
+            ),
             ("initial_prompt", self.initial_prompt.is_some()),
             ("upload_id", self.upload_id.is_some()),
             ("snapshot", self.snapshot.is_some()),
             ("integration_ids", !self.integration_ids.is_empty()),
-            ("workflow", self.workflow.as_ref().is_some_and(|it| it.enabled)),
+            (
+                "workflow",
+                self.workflow.as_ref().is_some_and(|it| it.enabled),
+            ),
         ];
         match missing.into_iter().find(|(_, is_asked)| *is_asked) {
-            Some((name, _)) => Err(ApiError::not_implemented(format!("this server does not have {name}"))),
+            Some((name, _)) => Err(ApiError::not_implemented(format!(
+                "this server does not have {name}"
+            ))),
             None => Ok(()),
         }
     }
@@ -216,12 +238,17 @@ impl CreateSandbox {
             ("/git_url", &self.git_url),
             ("/github_url", &self.github_url),
         ];
-        let mut given = all.into_iter().filter_map(|(field, url)| Some((field, url.as_deref()?)));
+        let mut given = all
+            .into_iter()
+            .filter_map(|(field, url)| Some((field, url.as_deref()?)));
         let Some((field, url)) = given.next() else {
             return Ok(None);
         };
         if let Some((other, _)) = given.find(|(_, other)| *other != url) {
-            return Err(ApiError::field(other, "it names another repository than the member before it"));
+            return Err(ApiError::field(
+                other,
+                "it names another repository than the member before it",
+            ));
         }
         canonical(url).map_err(|error| ApiError::field(field, error.to_string()))?;
         Ok(Some(url.to_owned()))
@@ -231,7 +258,10 @@ impl CreateSandbox {
         match self.provider.as_deref() {
             None => Ok("docker".to_owned()),
             Some(word @ ("docker" | "local-docker")) => Ok(word.to_owned()),
-            Some(_) => Err(ApiError::field("/provider", "this server makes sandboxes on docker alone")),
+            Some(_) => Err(ApiError::field(
+                "/provider",
+                "this server makes sandboxes on docker alone",
+            )),
         }
     }
 
@@ -239,17 +269,23 @@ impl CreateSandbox {
         let preset = self.preset.as_deref().map(|preset| {
             Preset::parse(preset).ok_or_else(|| {
                 let names: Vec<&str> = Preset::ALL.iter().map(|preset| preset.name()).collect();
-                ApiError::field("/preset", format!("there is no such preset: they are {}", names.join(", ")))
+                ApiError::field(
+                    "/preset",
+                    format!("there is no such preset: they are {}", names.join(", ")),
+                )
             })
         });
         match (&self.image, preset.transpose()?) {
-            (Some(_), Some(_)) => Err(ApiError::field("/image", "give one of both: image, or preset")),
-            (Some(_), None) if !caller.is_admin() => {
-                Err(ApiError::forbidden("only administrators choose an image other than the presets"))
-            }
-            (None, Some(Preset::CoderDind)) if !caller.is_admin() => {
-                Err(ApiError::forbidden("only administrators make sandboxes with an engine of their own"))
-            }
+            (Some(_), Some(_)) => Err(ApiError::field(
+                "/image",
+                "give one of both: image, or preset",
+            )),
+            (Some(_), None) if !caller.is_admin() => Err(ApiError::forbidden(
+                "only administrators choose an image other than the presets",
+            )),
+            (None, Some(Preset::CoderDind)) if !caller.is_admin() => Err(ApiError::forbidden(
+                "only administrators make sandboxes with an engine of their own",
+            )),
             (Some(image), None) => {
                 check::text("/image", image, 255)?;
                 Ok(Some(Image::Other(image.clone())))
@@ -293,10 +329,15 @@ impl CreateSandbox {
         let read = |(index, text): (usize, &String)| {
             let field = format!("/ports/{index}");
             let publish: Publish =
-                text.parse().map_err(|error: amika_core::port::InvalidPublish| ApiError::field(&field, error.to_string()))?;
+                text.parse()
+                    .map_err(|error: amika_core::port::InvalidPublish| {
+                        ApiError::field(&field, error.to_string())
+                    })?;
             let is_beyond = publish.host_ip.is_some_and(|ip| ip != HostIp::default());
             if is_beyond && !caller.is_admin() {
-                return Err(ApiError::forbidden("only administrators publish ports beyond loopback"));
+                return Err(ApiError::forbidden(
+                    "only administrators publish ports beyond loopback",
+                ));
             }
             Ok(publish)
         };
@@ -312,7 +353,10 @@ pub fn interval(field: &str, asked: Option<i64>, least: i64) -> Result<Option<i6
     if asked.is_none_or(|minutes| (least..=LONGEST).contains(&minutes)) {
         return Ok(asked);
     }
-    Err(ApiError::field(field, format!("{field} is a number of minutes from {least} to {LONGEST}")))
+    Err(ApiError::field(
+        field,
+        format!("{field} is a number of minutes from {least} to {LONGEST}"),
+    ))
 }
 
 /// What a size comes to.
@@ -327,11 +371,13 @@ fn limits(size: Option<Size>) -> AskedLimits {
 /// What is saved for a repository, as a layer of its settings.
 pub fn saved(repository: Repository, services: Vec<ServiceRow>) -> SettingsLayer {
     let settings = repository.saved;
-    let text = settings.setup_script_text.map(|text| Setup::Text(text.into_bytes()));
+    let text = settings
+        .setup_script_text
+        .map(|text| Setup::Text(text.into_bytes()));
     Layer {
-        image: settings.sandbox_preset.map(|preset| {
-            amika_sandbox::create::parse_preset(&preset).map(Image::Preset)
-        }),
+        image: settings
+            .sandbox_preset
+            .map(|preset| amika_sandbox::create::parse_preset(&preset).map(Image::Preset)),
         setup_script: text.or(settings.setup_script.map(Setup::Repository)),
         env: settings.env_vars.unwrap_or_default(),
         services: repository

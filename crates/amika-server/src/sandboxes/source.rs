@@ -63,7 +63,9 @@ pub async fn machine_for(
         variables.push((format!("GIT_CONFIG_KEY_{index}"), Some(key.to_owned())));
         variables.push((format!("GIT_CONFIG_VALUE_{index}"), Some(value)));
     }
-    let variables = variables.iter().map(|(name, value)| (name.as_str(), value.as_deref().map(OsStr::new)));
+    let variables = variables
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_deref().map(OsStr::new)));
     let places = [
         ("HOME", Some(home.as_os_str())),
         ("DOCKER_CONFIG", Some(docker.as_os_str())),
@@ -79,11 +81,21 @@ fn place(url: &str, allow_private: bool) -> Result<Place> {
     let is_tls = match scheme.to_ascii_lowercase().as_str() {
         "https" => true,
         "http" if allow_private => false,
-        "http" => return Err(refused("repo_url is http://, which this server does not allow")),
-        _ => return Err(refused("repo_url must be an https:// URL: this server has no SSH keys")),
+        "http" => {
+            return Err(refused(
+                "repo_url is http://, which this server does not allow",
+            ));
+        }
+        _ => {
+            return Err(refused(
+                "repo_url must be an https:// URL: this server has no SSH keys",
+            ));
+        }
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
     let (host, port) = match host.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (host, None),
@@ -93,7 +105,11 @@ fn place(url: &str, allow_private: bool) -> Result<Place> {
         Some(port) => port.parse().ok(),
     };
     let port = port.ok_or_else(|| refused("repo_url has a port that is none"))?;
-    Ok(Place { is_tls, host: host.to_ascii_lowercase(), port })
+    Ok(Place {
+        is_tls,
+        host: host.to_ascii_lowercase(),
+        port,
+    })
 }
 
 async fn addresses(place: &Place, allow_private: bool) -> Result<Vec<IpAddr>> {
@@ -104,10 +120,14 @@ async fn addresses(place: &Place, allow_private: bool) -> Result<Vec<IpAddr>> {
         Err(_) => Vec::new(),
     };
     if found.is_empty() {
-        return Err(ApiError::field("/repo_url", "the host of repo_url has no address"));
+        return Err(ApiError::field(
+            "/repo_url",
+            "the host of repo_url has no address",
+        ));
     }
     if !allow_private && !found.iter().all(|address| is_public(*address)) {
-        let message = "the host of repo_url is at a private address, which this server does not allow";
+        let message =
+            "the host of repo_url is at a private address, which this server does not allow";
         return Err(ApiError::field("/repo_url", message));
     }
     Ok(found)
@@ -156,23 +176,57 @@ mod tests {
     #[test]
     fn private_addresses_of_all_kinds_are_none_of_the_internet() {
         for text in [
-            "10.1.2.3", "127.0.0.1", "169.254.169.254", "172.17.0.1", "192.168.1.1", "0.0.0.0", "100.64.0.1",
-            "224.0.0.1", "255.255.255.255", "192.0.0.8", "198.18.0.1", "::1", "::", "fe80::1", "fc00::1", "fd00::1",
-            "::ffff:10.0.0.1", "::ffff:127.0.0.1", "64:ff9b::a00:1", "2002:7f00:1::", "2001::1", "ff02::1",
+            "10.1.2.3",
+            "127.0.0.1",
+            "169.254.169.254",
+            "172.17.0.1",
+            "192.168.1.1",
+            "0.0.0.0",
+            "100.64.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "192.0.0.8",
+            "198.18.0.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "fd00::1",
+            "::ffff:10.0.0.1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::a00:1",
+            "2002:7f00:1::",
+            "2001::1",
+            "ff02::1",
         ] {
             assert!(!is_public(text.parse().unwrap()), "{text}");
         }
-        for text in ["1.1.1.1", "140.82.112.3", "2606:50c0:8000::153", "2a00:1450::1"] {
+        for text in [
+            "1.1.1.1",
+            "140.82.112.3",
+            "2606:50c0:8000::153",
+            "2a00:1450::1",
+        ] {
             assert!(is_public(text.parse().unwrap()), "{text}");
         }
     }
 
     #[test]
     fn a_place_is_read_as_git_reads_it() {
-        let place = |url| place(url, true).map(|it| (it.is_tls, it.host, it.port)).ok();
+        let place = |url| {
+            place(url, true)
+                .map(|it| (it.is_tls, it.host, it.port))
+                .ok()
+        };
         let of = |tls, host: &str, port| Some((tls, host.to_owned(), port));
-        assert_eq!(place("https://u:p@Example.com:8443/o/r"), of(true, "example.com", 8443));
-        assert_eq!(place("https://a@b@example.com/o"), of(true, "example.com", 443));
+        assert_eq!(
+            place("https://u:p@Example.com:8443/o/r"),
+            of(true, "example.com", 8443)
+        );
+        assert_eq!(
+            place("https://a@b@example.com/o"),
+            of(true, "example.com", 443)
+        );
         assert_eq!(place("http://[::1]:81/o"), of(false, "[::1]", 81));
         assert_eq!(place("http://[::1]/o"), of(false, "[::1]", 80));
         assert_eq!(place("ssh://git@example.com/o/r"), None);
@@ -184,12 +238,25 @@ mod tests {
     async fn git_has_no_sign_in_and_no_way_to_private_addresses() {
         let machine = Machine::of_process();
         let data = Path::new("/data");
-        for url in ["https://127.0.0.1/o/r", "https://[::1]/o/r", "https://localhost/o/r", "http://1.1.1.1/o/r"] {
-            assert!(machine_for(Some(url), &machine, data, false).await.is_err(), "{url}");
+        for url in [
+            "https://127.0.0.1/o/r",
+            "https://[::1]/o/r",
+            "https://localhost/o/r",
+            "http://1.1.1.1/o/r",
+        ] {
+            assert!(
+                machine_for(Some(url), &machine, data, false).await.is_err(),
+                "{url}"
+            );
         }
-        let allowed = machine_for(Some("http://127.0.0.1:81/o/r"), &machine, data, true).await.unwrap();
+        let allowed = machine_for(Some("http://127.0.0.1:81/o/r"), &machine, data, true)
+            .await
+            .unwrap();
         assert_eq!(allowed.text("GIT_ALLOW_PROTOCOL"), Some("https:http"));
-        assert_eq!(allowed.text("GIT_CONFIG_VALUE_3"), Some("127.0.0.1:81:127.0.0.1"));
+        assert_eq!(
+            allowed.text("GIT_CONFIG_VALUE_3"),
+            Some("127.0.0.1:81:127.0.0.1")
+        );
         assert_eq!(allowed.home(), Some(Path::new("/data/home")));
         assert_eq!(allowed.variable("SSH_AUTH_SOCK"), None);
         let plain = machine_for(None, &machine, data, false).await.unwrap();

@@ -33,6 +33,20 @@ const ROUTES: &[(&str, &str, Wants)] = &[
     ("PATCH", "/api/v0beta1/users/{id}", Admin),
     ("DELETE", "/api/v0beta1/users/{id}", Admin),
     ("GET", "/api/v0beta1/audit", Admin),
+    ("GET", "/api/v0beta1/sandboxes", Read),
+    ("POST", "/api/v0beta1/sandboxes", Write),
+    ("POST", "/api/v0beta1/sandboxes:plan", Write),
+    ("GET", "/api/v0beta1/sandboxes/{ref}", Read),
+    ("PATCH", "/api/v0beta1/sandboxes/{ref}", Write),
+    ("DELETE", "/api/v0beta1/sandboxes/{ref}", Write),
+    ("POST", "/api/v0beta1/sandboxes/{ref}/start", Write),
+    ("POST", "/api/v0beta1/sandboxes/{ref}/stop", Write),
+    ("POST", "/api/v0beta1/sandboxes/{ref}/restart", Write),
+    ("POST", "/api/v0beta1/sandboxes/{ref}/exec", Write),
+    ("GET", "/api/v0beta1/sandboxes/{ref}/logs", Read),
+    ("GET", "/api/v0beta1/sandboxes/{ref}/lifecycle-events", Read),
+    ("GET", "/api/v0beta1/operations/{id}", Read),
+    ("DELETE", "/api/v0beta1/operations/{id}", Write),
     ("GET", "/api/v0beta1/repositories", Read),
     ("POST", "/api/v0beta1/repositories", Admin),
     ("GET", "/api/v0beta1/repositories/{id}", Read),
@@ -122,7 +136,9 @@ async fn every_route_lets_by_whom_it_should_and_nobody_else() {
                 None => vec![(*path).to_owned()],
             };
             for path in paths {
-                let path = path.replace("{id}", "00000000-0000-4000-8000-000000000000");
+                let path = path
+                    .replace("{id}", "00000000-0000-4000-8000-000000000000")
+                    .replace("{ref}", "no-such-sandbox");
                 // No body is a body that every route refuses at last, so that nothing is made here.
                 let mut request = server
                     .request(method, &path)

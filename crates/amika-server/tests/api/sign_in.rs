@@ -147,6 +147,7 @@ async fn keys_that_do_not_hold_are_counted_and_those_that_do_go_on() {
 #[tokio::test]
 async fn keys_are_listed_without_what_they_are_and_removed_ones_do_not_hold() {
     let server = Running::start().await;
+    server.pass(1);
     let made = server
         .post(&server.admin, "/api-keys", json!({ "name": "ci" }))
         .await
@@ -158,7 +159,7 @@ async fn keys_are_listed_without_what_they_are_and_removed_ones_do_not_hold() {
     assert!(!String::from_utf8_lossy(&listed.body).contains(value));
     let listed = listed.expect(200);
     assert_eq!(listed["data"][0]["id"], made["id"]);
-    assert_eq!(listed["data"][0]["lastUsedAt"], "2025-11-29T08:47:14.056Z");
+    assert_eq!(listed["data"][0]["lastUsedAt"], "2025-11-29T08:47:14.057Z");
     assert_eq!(
         listed["pageInfo"],
         json!({ "after": null, "hasNextPage": false })
