@@ -24,10 +24,10 @@ mod terminal;
 mod usage;
 
 use amika_sandbox::{
-    amikad, broken_off, certificates, commits, cp, create, daemon, delete, error, events, exec,
-    fan_out, forward, host_path, inject, inspect, leftovers, list, listening, logs, lost, networks,
-    overlay, ports, preset, ready, reassign, sandbox, sandboxes, setid, sign_ins, start, stats,
-    trust, user_config, view, wait,
+    belongings, broken_off, commits, cp, create, daemon, delete, disk, doctor, error, events, exec,
+    fan_out, forward, host_file, host_path, images, inspect, list, listening, logs, lost, networks,
+    overlay, owner, ports, preset, ready, reassign, sandbox, sandboxes, sign_ins, start, stats,
+    trust, user_config, view, volumes, wait,
 };
 use std::process::ExitCode;
 use std::sync::Arc;

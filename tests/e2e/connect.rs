@@ -114,7 +114,7 @@ fn a_signal_ends_the_shell_and_puts_the_terminal_back() {
     let sandbox = stage.sandbox(DEBIAN, &["--", "sleep", "infinity"]);
     for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129)] {
         let mut terminal = connect(&sandbox, &[]);
-        terminal.types("echo $((40+2))\r").shows("42");
+        terminal.types("echo is-$((40+2))\r").shows("is-42");
         assert!(!terminal.is_cooked());
         terminal.signal(signal);
         assert_eq!(terminal.wait(), code, "{signal:?}: {:?}", terminal.text());
@@ -155,7 +155,7 @@ fn it_works_while_setup_runs() {
         .start();
     eventually("setup runs", || runs(&sandbox, "setup.sh"));
     let mut terminal = connect(&sandbox, &[]);
-    terminal.types("echo $((40+2))\r").shows("42");
+    terminal.types("echo is-$((40+2))\r").shows("is-42");
     terminal.types("touch /tmp/go; exit\r");
     assert_eq!(terminal.wait(), 0);
     let created = creating.wait();
@@ -202,7 +202,7 @@ fn a_rescue_that_is_broken_off_leaves_no_sandbox_running() {
     let stopped = sandbox.verb("stop", &[]).output();
     assert_eq!(stopped.code, 0, "{stopped:?}");
     let mut terminal = connect(&sandbox, &["--rescue"]);
-    terminal.types("echo $((40+2))\r").shows("42");
+    terminal.types("echo is-$((40+2))\r").shows("is-42");
     terminal.signal(Signal::TERM);
     assert_eq!(terminal.wait(), 143, "{}", terminal.text());
     assert!(terminal.is_cooked());

@@ -474,6 +474,38 @@ fn its_own_failures_are_125_in_words_that_tell_them_apart() {
 }
 
 #[test]
+fn a_terminal_has_its_last_size_though_the_engine_is_slow_with_the_first() {
+    let stage = Stage::new();
+    let proxy = stage.engine_proxy();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    proxy.hold_one("/resize");
+    let mut terminal = stage.on_terminal_of(
+        80,
+        &[("DOCKER_HOST", &proxy.host())],
+        &[
+            "sandbox",
+            "exec",
+            "-t",
+            &sandbox.name,
+            "--",
+            "sh",
+            "-c",
+            "echo there; read line; while [ \"$(stty size)\" != '33 77' ]; do sleep 0.05; done; echo at last",
+        ],
+    );
+    terminal.shows("there");
+    proxy.holds();
+    let asked = proxy.changing().len();
+    terminal.resize(33, 77);
+    // Whoever asks for the second size before the first was answered does it within this time, and is overtaken by it.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert_eq!(proxy.changing().len(), asked);
+    proxy.let_go();
+    terminal.types("\r").shows("at last");
+    assert_eq!(terminal.wait(), 0);
+}
+
+#[test]
 fn a_terminal_is_raw_has_the_right_size_and_is_put_back() {
     let stage = Stage::new();
     let sandbox = stage.sandbox(DEBIAN, &[]);

@@ -1,6 +1,8 @@
 //! One repository and one sandbox that put what steers a terminal wherever they can, and every command that
 //! shows something of them, on a terminal and as JSON.
 
+mod server;
+
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -2,8 +2,10 @@
 //! sandbox holds is what the host has, and the host stays what it was.
 
 mod host;
+mod lfs_server;
 mod origins;
 pub(crate) mod server;
+mod temporary;
 mod trust;
 mod untouched;
 
@@ -135,6 +137,33 @@ fn a_configuration_that_is_a_directory_is_warned_of() {
     );
     let (_, created) = world.clone_from(&project, &project, &[]);
     created.ended(0, &[".amika/config.toml is a directory, not a file"]);
+}
+
+#[test]
+fn a_configuration_that_a_dirty_copy_leaves_out_is_warned_of() {
+    let world = World::new();
+    let project = world.make(
+        "project",
+        "git init -q; echo one >file; git add .; git commit -qm first; mkdir .amika; mkfifo .amika/config.toml",
+    );
+    let dry = |args: &[&str]| {
+        let sandbox = world.stage.adopt(world.stage.name());
+        let args = [&["--no-clean", "--dry-run"], args].concat();
+        world.create(&sandbox, &args).dir(&project).output()
+    };
+    dry(&[]).ended(0, &[".amika/config.toml is a FIFO, not a file"]);
+    run(
+        &world.stage,
+        &project,
+        "rm .amika/config.toml; echo .amika >.gitignore; echo >.amika/config.toml",
+    );
+    dry(&[]).ended(
+        0,
+        &[".amika/config.toml is ignored by git", "--include-ignored"],
+    );
+    let whole = dry(&["--include-ignored"]);
+    whole.ended(0, &[]);
+    assert!(!whole.text().contains("is ignored"), "{whole:?}");
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use amika_core::hex::hex;
+use amika_host::machine::Machine;
 
 /// A page in a directory of our own; both are removed when it is dropped.
 pub(crate) struct Page {
@@ -18,8 +19,8 @@ impl Page {
     ///
     /// # Errors
     /// When there is no place for it.
-    pub(crate) fn write(url: &str) -> std::io::Result<Self> {
-        Self::write_in(&place(), url)
+    pub(crate) fn write(url: &str, machine: &Machine) -> std::io::Result<Self> {
+        Self::write_in(place(machine), url)
     }
 
     fn write_in(place: &Path, url: &str) -> std::io::Result<Self> {
@@ -43,17 +44,18 @@ impl Page {
 }
 
 /// The directory of this session, which ends with it, else that of temporary files.
-fn place() -> PathBuf {
+fn place(machine: &Machine) -> &Path {
     let own = rustix::process::geteuid().as_raw();
-    std::env::var_os("XDG_RUNTIME_DIR")
-        .map(PathBuf::from)
+    machine
+        .variable("XDG_RUNTIME_DIR")
+        .map(Path::new)
         .filter(|place| place.is_absolute())
         .filter(|place| {
             place
                 .metadata()
                 .is_ok_and(|data| data.is_dir() && data.uid() == own)
         })
-        .unwrap_or_else(std::env::temp_dir)
+        .unwrap_or_else(|| machine.temporary())
 }
 
 /// `url` is ours: hexadecimal digits and a host name.
@@ -90,11 +92,11 @@ mod tests {
         let page = Page::write_in(place.path(), "http://127.0.0.1:1/amika/k").expect("written");
         let url = page.url();
         assert!(!url.contains("amika/k"), "{url}");
-        let file = PathBuf::from(url.strip_prefix("file://").expect("a file"));
+        let file = Path::new(url.strip_prefix("file://").expect("a file"));
         let mode = |path: &Path| path.metadata().expect("there").permissions().mode() & 0o777;
-        assert_eq!(mode(&file), 0o600);
+        assert_eq!(mode(file), 0o600);
         assert_eq!(mode(file.parent().expect("a directory")), 0o700);
-        let text = std::fs::read_to_string(&file).expect("read");
+        let text = std::fs::read_to_string(file).expect("read");
         assert!(
             text.contains("content=\"0; url=http://127.0.0.1:1/amika/k\""),
             "{text}"

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use tokio::io::AsyncWriteExt as _;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::watch::Unwatched;
@@ -17,9 +18,11 @@ use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
 use amika_engine::{EngineError, ExecOutput, ExecSession};
 
-/// A new terminal has no process yet for a moment; the engine refuses to resize it.
-const RESIZE_TRIES: u32 = 20;
+/// A new terminal has no process yet for a moment, a long one on a machine with other work; the engine refuses to
+/// resize it.
+const RESIZE_TRIES: u32 = 40;
 const RESIZE_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_RESIZE_PAUSE: Duration = Duration::from_millis(500);
 /// How long what was typed waits for the terminal to have a size.
 const FIRST_RESIZE: Duration = Duration::from_secs(2);
 /// What a shell is given to end in, once its terminal went away.
@@ -140,6 +143,7 @@ pub(crate) async fn run_as(
         interrupts: 0,
         hung_up: None,
         terminating: None,
+        resized: Arc::default(),
         calls: JoinSet::new(),
     };
     for signal in before {
@@ -171,6 +175,8 @@ struct Control {
     /// SIGTERM on its way to the program: when to give up on an engine that does not take it, and
     /// whether it has.
     terminating: Option<(tokio::time::Instant, Arc<AtomicBool>)>,
+    /// Told when this terminal has another size.
+    resized: Arc<Notify>,
     /// Calls under way; dropping them breaks them off.
     calls: JoinSet<()>,
 }
@@ -185,12 +191,17 @@ impl Control {
         watch: &mut dyn Watch,
     ) -> Result<u8> {
         let terminal = self.streams == Streams::Terminal;
-        let (engine, exec) = (self.engine.clone(), self.exec.clone());
+        let (sized, has_size) = tokio::sync::oneshot::channel();
+        if terminal {
+            let (engine, exec) = (self.engine.clone(), self.exec.clone());
+            let resized = Arc::clone(&self.resized);
+            self.calls.spawn(keep_size(engine, exec, resized, sized));
+        }
         self.calls.spawn(async move {
             if terminal {
                 // Engines before 23 start the program first and size its terminal afterwards: what
                 // was typed ahead waits, so that no command sees a terminal without a size.
-                let _ = tokio::time::timeout(FIRST_RESIZE, resize(engine, exec)).await;
+                let _ = tokio::time::timeout(FIRST_RESIZE, has_size).await;
             }
             feed(input, session.input, teller).await;
         });
@@ -223,8 +234,7 @@ impl Control {
 
     fn signal(&mut self, signal: Signal) -> Result<()> {
         match (signal, self.streams) {
-            (Signal::Resized, Streams::Terminal) => self.resize(),
-            (Signal::Resized, Streams::Separate) => {}
+            (Signal::Resized, _) => self.resized.notify_one(),
             (Signal::Terminate | Signal::HangUp, Streams::Terminal) => {
                 let code = if signal == Signal::Terminate {
                     TERMINATED
@@ -286,11 +296,6 @@ impl Control {
             delivered.store(true, Ordering::Relaxed);
         });
     }
-
-    fn resize(&mut self) {
-        let (engine, exec) = (self.engine.clone(), self.exec.clone());
-        self.calls.spawn(resize(engine, exec));
-    }
 }
 
 /// Returns at that time, if there is one.
@@ -312,18 +317,35 @@ async fn not_delivered(signal: Option<(tokio::time::Instant, Arc<AtomicBool>)>) 
     std::future::pending::<()>().await;
 }
 
-/// Gives the remote terminal this one's size.
-async fn resize(engine: Sandboxes, exec: String) {
+/// Gives the remote terminal this one's size, at first and whenever it has another. One call at a time: of two the engine
+/// may take the later one first, and the older size would stay.
+async fn keep_size(
+    engine: Sandboxes,
+    exec: String,
+    resized: Arc<Notify>,
+    sized: tokio::sync::oneshot::Sender<()>,
+) {
+    resize(&engine, &exec).await;
+    drop(sized);
+    loop {
+        resized.notified().await;
+        resize(&engine, &exec).await;
+    }
+}
+
+async fn resize(engine: &Sandboxes, exec: &str) {
+    let mut pause = RESIZE_PAUSE;
     for _ in 0..RESIZE_TRIES {
-        // Read anew each time: of two calls the later one must not bring an older size.
+        // Read anew each time: there may be another since.
         let Some((rows, columns)) = super::size() else {
             return;
         };
-        match engine.resize_exec(&exec, rows, columns).await {
+        match engine.resize_exec(exec, rows, columns).await {
             Ok(()) => return,
             Err(error) => tracing::debug!(%error, "the terminal is not resized yet"),
         }
-        tokio::time::sleep(RESIZE_PAUSE).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_RESIZE_PAUSE);
     }
 }
 

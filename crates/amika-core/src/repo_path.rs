@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 mod dot_git;
 
-pub use dot_git::{is_dot_git, is_dot_gitmodules};
+pub use dot_git::{is_dot_git, is_dot_gitmodules, is_ignorable};
 
 /// The longest path, in bytes: what the system takes in one call.
 pub const MAX_PATH: usize = 4096;
@@ -235,7 +235,7 @@ pub fn escaped(bytes: &[u8]) -> String {
                 shown.push('…');
                 return shown;
             }
-            if c.is_control() || dot_git::is_ignorable(c) || matches!(c, '\u{2028}' | '\u{2029}') {
+            if c.is_control() || is_ignorable(c) || matches!(c, '\u{2028}' | '\u{2029}') {
                 // Of these `escape_debug` lets some pass.
                 match c {
                     '\n' | '\r' | '\t' => shown.extend(c.escape_debug()),

@@ -367,6 +367,14 @@ pub fn decide(question: Question) -> Decision {
     }
 }
 
+impl Question {
+    /// Whether what git signs in with may go to servers that only the repository names: not where nobody said so,
+    /// though nothing else that is the user's would go in.
+    pub fn lets_servers(&self, is_answered: bool) -> bool {
+        is_answered || self.remembered || self.trust == Trust::Auto
+    }
+}
+
 /// An answer to the question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -622,6 +630,25 @@ mod tests {
                     (Trust::Auto, _, _) | (Trust::Ask, false, false) => Decision::All,
                 };
                 assert_eq!(decide(question), expected, "{question:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn servers_that_a_repository_names_wait_for_a_word() {
+        for trust in Trust::ALL {
+            for bits in 0..64_u8 {
+                let bit = |at: u8| bits & (1 << at) != 0;
+                let question = Question {
+                    trust,
+                    remembered: bit(0),
+                    can_ask: bit(1),
+                    credentials_asked: bit(2),
+                    asks_for_anything: bit(3),
+                    has_sign_ins: bit(4),
+                };
+                let is_said = bit(0) || bit(5) || trust == Trust::Auto;
+                assert_eq!(question.lets_servers(bit(5)), is_said, "{question:?}");
             }
         }
     }

@@ -130,8 +130,10 @@ fn port_conflict(message: &str) -> Option<Option<u16>> {
 /// Recognises the engines' words for a container that ended between two calls: the start of a process
 /// that was made while it ran is answered with 500 by engine 20.10, and by the runtime in its own words.
 fn is_stopped(message: &str) -> bool {
-    const PATTERNS: [&str; 4] = [
+    const PATTERNS: [&str; 5] = [
         "is not running",
+        // Podman's, for all that a state does not allow.
+        "container state improper",
         "container not running",
         "cannot exec in a stopped",
         "cannot exec a container that has stopped",
@@ -198,6 +200,10 @@ mod tests {
             (
                 500,
                 "OCI runtime exec failed: exec failed: cannot exec in a stopped container: unknown",
+            ),
+            (
+                500,
+                "can only create exec sessions on running containers: container state improper",
             ),
             (
                 500,

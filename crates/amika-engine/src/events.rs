@@ -34,6 +34,8 @@ pub struct EventQuery {
 pub const REMEMBERED: usize = 256;
 /// How long it may take to tell them. It waits for those to come where its clock is behind ours.
 const RECALL: Duration = Duration::from_secs(2);
+/// How long Podman is given to read what it remembers.
+const READING: Duration = Duration::from_secs(2);
 
 impl Engine {
     /// The time, in milliseconds since the Unix epoch, before which the engine has forgotten what happened; none where it
@@ -46,8 +48,7 @@ impl Engine {
         if self.is_podman().await? {
             return Ok(None);
         }
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let until = now.unwrap_or_default().as_secs() + 1;
+        let until = since_epoch().as_secs() + 1;
         let options = EventsOptionsBuilder::new()
             .since("1")
             .until(&until.to_string());
@@ -69,7 +70,9 @@ impl Engine {
         let options = EventsOptionsBuilder::new().filters(&filters);
         let engine = self.clone();
         let asked = async move {
-            let [since, until] = period(query, engine.is_podman().await?);
+            let podman = engine.is_podman().await?.then(since_epoch);
+            let [since, until] = period(query, podman);
+            let end = query.until.filter(|_| podman.is_some());
             let mut options = options;
             if let Some(since) = &since {
                 options = options.since(since);
@@ -79,26 +82,37 @@ impl Engine {
             }
             let events = engine.docker.events(Some(options.build()));
             let events = engine.keeping_open(events);
-            Ok::<_, EngineError>(events.map_err(EngineError::from_bollard))
+            let events = events.map(|event| Ok(told(event.map_err(EngineError::from_bollard)?)));
+            Ok::<_, EngineError>(events.try_filter(move |event| {
+                std::future::ready(end.is_none_or(|end| is_until(event, end)))
+            }))
         };
-        asked
-            .try_flatten_stream()
-            .map(|item| {
-                let item = item?;
-                let actor = item.actor.unwrap_or_default();
-                Ok(ContainerEvent {
-                    time: item
-                        .time_nano
-                        .map(|nanoseconds| nanoseconds / 1_000_000)
-                        .or_else(|| item.time.map(|seconds| seconds * 1000))
-                        .unwrap_or_default(),
-                    action: in_dockers_word(item.action.unwrap_or_default()),
-                    container: actor.id.unwrap_or_default(),
-                    attributes: actor.attributes.unwrap_or_default().into_iter().collect(),
-                })
-            })
-            .boxed()
+        asked.try_flatten_stream().boxed()
     }
+}
+
+/// An event as it is told to others.
+fn told(event: bollard::models::EventMessage) -> ContainerEvent {
+    let actor = event.actor.unwrap_or_default();
+    ContainerEvent {
+        time: event
+            .time_nano
+            .map(|nanoseconds| nanoseconds / 1_000_000)
+            .or_else(|| event.time.map(|seconds| seconds * 1000))
+            .unwrap_or_default(),
+        action: in_dockers_word(event.action.unwrap_or_default()),
+        container: actor.id.unwrap_or_default(),
+        attributes: actor.attributes.unwrap_or_default().into_iter().collect(),
+    }
+}
+
+fn is_until(event: &ContainerEvent, end: Duration) -> bool {
+    i128::from(event.time) <= i128::try_from(end.as_millis()).unwrap_or(i128::MAX)
+}
+
+fn since_epoch() -> Duration {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.unwrap_or_default()
 }
 
 /// The first of the times of all events that are remembered, where there may have been others before.
@@ -107,14 +121,17 @@ fn oldest_of_many(times: &[i64]) -> Option<i64> {
     first.filter(|_| times.len() >= REMEMBERED)
 }
 
-/// Begin and end as the engine is told them. Podman reads whole seconds alone, and shows nothing for others.
-fn period(query: EventQuery, is_podman: bool) -> [Option<String>; 2] {
+/// Begin and end as the engine is told them. Podman, where it is that time, reads whole seconds alone, and shows nothing for
+/// others; and it leaves off reading its file when the end has come, wherever it has got to: it is given time to.
+fn period(query: EventQuery, podman: Option<Duration>) -> [Option<String>; 2] {
     let exact = |time: Duration| format!("{}.{:09}", time.as_secs(), time.subsec_nanos());
-    if is_podman {
+    if let Some(now) = podman {
         let end = |time: Duration| time.as_secs() + u64::from(time.subsec_nanos() > 0);
         [
             query.since.map(|time| time.as_secs().to_string()),
-            query.until.map(|time| end(time).to_string()),
+            query
+                .until
+                .map(|time| end(time.max(now + READING)).to_string()),
         ]
     } else {
         [query.since.map(exact), query.until.map(exact)]
@@ -141,14 +158,32 @@ mod tests {
             since: Some(Duration::from_millis(1_500)),
             until: Some(Duration::from_millis(2_001)),
         };
-        let told = |is_podman| period(query, is_podman).map(Option::unwrap);
-        assert_eq!(told(false), ["1.500000000", "2.001000000"]);
-        assert_eq!(told(true), ["1", "3"]);
+        let told = |podman| period(query, podman).map(Option::unwrap);
+        assert_eq!(told(None), ["1.500000000", "2.001000000"]);
+        // An end that is long past is not, for Podman: it would read nothing.
+        assert_eq!(told(Some(Duration::ZERO)), ["1", "3"]);
+        assert_eq!(told(Some(Duration::from_millis(9_500))), ["1", "12"]);
         let whole = EventQuery {
-            until: Some(Duration::from_secs(2)),
+            until: Some(Duration::from_secs(12)),
             ..EventQuery::default()
         };
-        assert_eq!(period(whole, true), [None, Some("2".to_owned())]);
+        let now = Some(Duration::from_secs(10));
+        assert_eq!(period(whole, now), [None, Some("12".to_owned())]);
+    }
+
+    #[test]
+    fn what_came_after_the_end_is_left_out() {
+        let end = Duration::from_millis(1_500);
+        for (time, expected) in [(0, true), (1_500, true), (1_501, false), (i64::MAX, false)] {
+            let event = told(bollard::models::EventMessage {
+                time_nano: Some(time)
+                    .filter(|time| *time < i64::MAX)
+                    .map(|time| time * 1_000_000),
+                time: Some(i64::MAX / 1000),
+                ..bollard::models::EventMessage::default()
+            });
+            assert_eq!(is_until(&event, end), expected, "{time}");
+        }
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct ImageFacts {
     pub workdir: String,
     /// Labels, which each container of it gets beside its own.
     pub labels: BTreeMap<String, String>,
+    /// VOLUME: where each container of it gets a volume without a name, unless something else is mounted there.
+    pub volumes: Vec<String>,
 }
 
 /// An image as a list shows it.
@@ -240,5 +242,6 @@ fn facts(image: bollard::models::ImageInspect) -> ImageFacts {
         user: config.user.unwrap_or_default(),
         workdir: config.working_dir.unwrap_or_default(),
         labels: config.labels.unwrap_or_default().into_iter().collect(),
+        volumes: config.volumes.unwrap_or_default().into_iter().collect(),
     }
 }

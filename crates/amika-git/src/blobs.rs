@@ -81,7 +81,7 @@ impl Blobs {
                 .stderr(Stdio::null()),
         )
         .map_err(GitError::NoGit)?;
-        let stdin = running.child().stdin.take();
+        let stdin = running.stdin();
         let Some(stdout) = running.stdout() else {
             return Err(GitError::NoGit(io::ErrorKind::BrokenPipe.into()));
         };

@@ -12,7 +12,8 @@ use amika_host::machine::Machine;
 
 use super::command::network_git;
 use super::error::{GitError, is_out_of_space};
-use super::fetch::{Fetch, SILENT};
+use super::fetch::Fetch;
+use super::supervisor::SILENT;
 use super::{secret_url, url, workshop};
 
 /// Receives what git says while it works, as it comes, without secrets.
@@ -129,7 +130,7 @@ async fn run(
         .stderr(Stdio::piped());
     let mut fetch = Fetch::start(command).map_err(GitError::NoGit)?;
     let stderr = fetch.child.stderr.take();
-    let silent = fetch.silent(SILENT);
+    let ended = fetch.ended();
     let to_its_end = async {
         let said = listen(stderr, address, listener).await?;
         let status = fetch.child.wait().await.map_err(gone)?;
@@ -138,7 +139,7 @@ async fn run(
     };
     tokio::select! {
         ended = to_its_end => ended,
-        () = silent => {
+        () = ended => {
             let minutes = SILENT.as_secs() / 60;
             Ok((false, format!("fatal: nothing came or went for {minutes} minutes, and it was ended")))
         }

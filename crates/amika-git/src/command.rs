@@ -238,9 +238,7 @@ impl Git {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut running = Running::start(command).map_err(GitError::NoGit)?;
-        let child = running.child();
-        let (stdin, stdout, stderr) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (stdin, stdout, stderr) = (running.stdin(), running.whole_stdout(), running.stderr());
         // A command that ends early breaks the pipe; its exit code tells why.
         let feeder = stdin.map(|mut stdin| {
             std::thread::spawn(move || {
@@ -326,6 +324,7 @@ fn local_git(machine: &Machine) -> Command {
     let mut command = Command::new("git");
     environment::apply(&mut command, Errand::Local, callers(machine));
     environment::hide_relative(&mut command, machine.variables());
+    give_temporary(&mut command, machine);
     command
 }
 
@@ -334,6 +333,7 @@ pub(super) fn network_git(machine: &Machine) -> Command {
     let mut command = Command::new("git");
     environment::apply(&mut command, Errand::Network, callers(machine));
     environment::hide_relative(&mut command, machine.variables());
+    give_temporary(&mut command, machine);
     let terminal = machine.terminal();
     if !terminal.stdin || !terminal.stderr {
         command.env("GIT_TERMINAL_PROMPT", "0");
@@ -347,6 +347,13 @@ pub(super) fn network_git(machine: &Machine) -> Command {
     }
     command.args(["-c", NO_BARE]).args(NO_FILES);
     command
+}
+
+/// What git starts makes its temporary files where this program makes its own.
+fn give_temporary(command: &mut Command, machine: &Machine) {
+    if machine.unusable_temporary().is_some() {
+        command.env("TMPDIR", machine.temporary());
+    }
 }
 
 fn callers(machine: &Machine) -> impl Iterator<Item = &OsStr> {

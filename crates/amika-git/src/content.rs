@@ -97,6 +97,45 @@ pub(super) fn read(plan: &Plan, path: &str, limit: u64) -> Result<Option<Vec<u8>
     }
 }
 
+/// Why what stands at a path of the work tree is not in the copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeftOut {
+    /// It is none of what git knows, but this: `a FIFO`, `a socket`, `a device`.
+    Special(&'static str),
+    /// Git ignores it, and what is ignored was not asked for.
+    Ignored,
+}
+
+/// Why a path of the work tree leads to nothing in its copy, though something is there; `None` where nothing is,
+/// and where the copy is of what is committed.
+pub(super) fn left_out(plan: &Plan, path: &str) -> Result<Option<LeftOut>, GitError> {
+    let mut why = None;
+    resolve(path, |path| {
+        why = None;
+        let looked = node(plan, path)?;
+        let (plan, path) = innermost(plan, path);
+        let (Node::Missing, Tree::Disk { .. }, Some(root)) =
+            (&looked, &plan.tree, plan.location.tree())
+        else {
+            return Ok(looked);
+        };
+        let failed = || GitError::io("read", root.place(path));
+        let found = root.find(path).map_err(failed())?.map(kind);
+        why = found.map(|found| match found {
+            FileType::Fifo => LeftOut::Special("a FIFO"),
+            FileType::Socket => LeftOut::Special("a socket"),
+            FileType::CharacterDevice | FileType::BlockDevice => LeftOut::Special("a device"),
+            _ => LeftOut::Ignored,
+        });
+        // What is in a directory without any file of the copy is looked at all the same.
+        Ok(match found {
+            Some(FileType::Directory) => Node::Directory,
+            _ => looked,
+        })
+    })?;
+    Ok(why)
+}
+
 /// Looks a path up beneath a directory of this machine, whatever of it is committed. A path that
 /// leaves the directory, even to come back, is refused as it is in a copy.
 pub(super) fn beneath(root: &Path, path: &str) -> Result<Option<Entry>, GitError> {

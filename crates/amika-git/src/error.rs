@@ -3,7 +3,18 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use amika_core::untrusted::Untrusted;
+use amika_host::temporary::Unusable;
+
 use super::generated::shown;
+
+/// Places with what is wrong with each.
+fn shown_all(tried: &[Unusable]) -> String {
+    let all = tried
+        .iter()
+        .map(|one| Untrusted::new(&one.to_string()).to_string());
+    all.collect::<Vec<_>>().join("; ")
+}
 
 /// Why a repository could not be read, cloned or used as asked.
 #[derive(Debug, thiserror::Error)]
@@ -190,6 +201,12 @@ pub enum GitError {
         /// What the program said that git runs for the transport, ssh above all.
         causes: Vec<String>,
     },
+    /// No directory is there for what has to be kept for a moment.
+    #[error("no temporary directory can be made: {}", shown_all(tried))]
+    NoTemporary {
+        /// Where it was tried.
+        tried: Vec<Unusable>,
+    },
     /// What has to be kept for a moment finds no room.
     #[error("the temporary directory {} is full", path.display())]
     NoSpace {
@@ -250,6 +267,22 @@ impl GitError {
             return Self::no_space(temporary);
         }
         self
+    }
+
+    /// For temporary directories none of which could be made.
+    pub(super) fn no_temporary(tried: Vec<Unusable>) -> Self {
+        let is_full = |one: &&Unusable| {
+            matches!(
+                one.why.kind(),
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+            )
+        };
+        match tried.iter().find(is_full) {
+            Some(full) => Self::NoSpace {
+                path: full.path.clone(),
+            },
+            None => Self::NoTemporary { tried },
+        }
     }
 
     /// For what could not be written.

@@ -8,6 +8,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use amika_core::repo_path::escaped;
+
 use super::blobs::{BlobError, Blobs};
 use super::dir::Dir;
 use super::error::GitError;
@@ -16,9 +18,49 @@ use super::local_url;
 use super::rewrite;
 use super::settings::Settings;
 use super::source::Location;
+use super::url;
 
 /// A pointer is a short text; larger content is no pointer.
 const POINTER_LIMIT: u64 = 1024;
+
+/// Where content may be had from, for the words on what is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Lfs {
+    /// Only what this machine has.
+    OfThisMachine,
+    /// What the URL's server, or one that the repository names, gave.
+    OfUrl,
+    /// It was not asked for yet.
+    Waits,
+    /// It is on servers that only the repository names, and nobody trusts it.
+    Untrusted(Vec<String>),
+}
+
+impl Lfs {
+    /// What a person should know of files whose content is missing.
+    pub(super) fn missing(&self, files: usize) -> Option<String> {
+        let why = match self {
+            _ if files == 0 => return None,
+            Self::Waits => return None,
+            Self::OfThisMachine => {
+                "their content is not on this machine (`git lfs fetch` brings it)".to_owned()
+            }
+            Self::OfUrl => {
+                "their content could not be fetched (`git lfs pull` in the sandbox brings it)"
+                    .to_owned()
+            }
+            Self::Untrusted(servers) => {
+                let servers: Vec<String> =
+                    servers.iter().map(|one| escaped(one.as_bytes())).collect();
+                format!(
+                    "their content is at {}, which the repository names and you did not (`git lfs pull` in the sandbox brings it)",
+                    servers.join(", ")
+                )
+            }
+        };
+        Some(format!("{files} LFS file(s) stay pointers: {why}"))
+    }
+}
 
 /// What a pointer says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,24 +141,35 @@ pub(super) const CONFIGURATION: &str = ".lfsconfig";
 /// How often what `insteadOf` made of a URL is looked at again: git-lfs rewrites some of them twice.
 const REWRITES: usize = 4;
 
-/// Whether all servers that such a file names are on other machines, as far as it names any: git-lfs would fetch from
-/// another repository of this one as well, by running git in it. What counts is what the user's `insteadOf` makes of
-/// a URL.
-pub(super) fn is_of_other_machines(configuration: &[u8], settings: &Settings) -> bool {
-    let Ok(entries) = amika_core::git_files::config::parse(configuration) else {
-        return false;
-    };
-    entries.iter().all(|entry| {
+/// The servers that such a file names, without secrets, but for the one of the repository's own URL. `None` where one
+/// of them may be on this machine: git-lfs would fetch from another repository here as well, by running git in it.
+/// What counts is what the user's `insteadOf` makes of a URL.
+pub(super) fn servers(
+    configuration: &[u8],
+    address: &str,
+    settings: &Settings,
+) -> Option<Vec<String>> {
+    let entries = amika_core::git_files::config::parse(configuration).ok()?;
+    let mut all = Vec::new();
+    for entry in &entries {
         // What it includes is not known.
         if [&b"include"[..], b"includeif"].contains(&&entry.section[..]) {
-            return false;
+            return None;
         }
         if ![&b"url"[..], b"pushurl", b"lfsurl", b"lfspushurl"].contains(&&entry.variable[..]) {
-            return true;
+            continue;
         }
-        let value = entry.value.as_deref().unwrap_or_default();
-        std::str::from_utf8(value).is_ok_and(|url| is_elsewhere(url, settings, REWRITES))
-    })
+        let url = std::str::from_utf8(entry.value.as_deref().unwrap_or_default()).ok()?;
+        if !is_elsewhere(url, settings, REWRITES) {
+            return None;
+        }
+        let is_rewritten = |url| !rewrite::all(settings, url).is_empty();
+        let is_own = url::server(url).is_some() && url::server(url) == url::server(address);
+        if !is_own || is_rewritten(url) || is_rewritten(address) {
+            all.push(url::without_secrets(url));
+        }
+    }
+    Some(all)
 }
 
 /// Whether a URL, and all that may be made of it, leads to another machine.
@@ -249,8 +302,8 @@ mod tests {
             ("[include]\n\tpath = /home/ada/private\n", false),
             ("[lfs\n", false),
         ] {
-            let found = is_of_other_machines(text.as_bytes(), &Settings::default());
-            assert_eq!(found, is_other, "{text}");
+            let found = servers(text.as_bytes(), "https://other.com/a", &Settings::default());
+            assert_eq!(found.is_some(), is_other, "{text}");
         }
     }
 
@@ -283,11 +336,39 @@ mod tests {
                     "remote \"origin\"]\n\tlfsurl",
                 ] {
                     let text = format!("[{key} = {url}\n");
-                    let found = is_of_other_machines(text.as_bytes(), &settings);
-                    assert_eq!(found, is_other, "{text}");
+                    let found = servers(text.as_bytes(), "https://other.com/a", &settings);
+                    assert_eq!(found.is_some(), is_other, "{text}");
                 }
             }
         }
+    }
+
+    #[test]
+    fn servers_are_told_from_that_of_the_repositorys_own_url() {
+        let own = "https://me:secret@Example.com/a/b.git";
+        for (named, is_own) in [
+            ("https://example.com/lfs", true),
+            ("HTTPS://you@example.com/a/b/info/lfs", true),
+            ("https://example.com:443/lfs", true),
+            ("http://example.com/lfs", false),
+            ("https://example.com:8443/lfs", false),
+            ("https://example.com.evil.example/lfs", false),
+            ("https://example.com@evil.example/lfs", false),
+            ("https://evil.example/example.com", false),
+            ("https://evil.example\\@example.com/lfs", false),
+            ("https://evil.example#@example.com/lfs", false),
+            ("https://evil.example?@example.com/lfs", false),
+            ("ssh://git@example.com/lfs", false),
+            ("git@example.com:a/b", false),
+        ] {
+            let text = format!("[lfs]\n\turl = \"{}\"\n", named.replace('\\', "\\\\"));
+            let found = servers(text.as_bytes(), own, &Settings::default()).unwrap();
+            assert_eq!(found.is_empty(), is_own, "{text}: {found:?}");
+        }
+        let settings = "url.https://evil.example/.insteadof\nhttps://example.com/lfs";
+        let settings = super::super::settings::sample(settings, false);
+        let named = b"[lfs]\n\turl = https://example.com/lfs\n";
+        assert_eq!(servers(named, own, &settings).unwrap().len(), 1);
     }
 
     #[test]

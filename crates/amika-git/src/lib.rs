@@ -32,7 +32,10 @@ mod lfs;
 mod local_url;
 mod loose;
 mod objects;
+mod pending;
 mod plan;
+mod prepared;
+mod processes;
 mod programs;
 mod receiver;
 mod refs;
@@ -44,6 +47,7 @@ mod size;
 mod snapshot;
 mod source;
 mod submodule;
+mod supervisor;
 mod table;
 mod tree;
 mod url;
@@ -58,25 +62,29 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-pub use children::end_all;
 pub use clone::{Listener, Said};
 pub use command::NO_BARE;
-pub use content::{Entry, Kind};
+pub use content::{Entry, Kind, LeftOut};
 pub use environment::absolute_variable;
 pub use error::GitError;
 pub use receiver::{Objects, Receiver};
 pub use size::Size;
 pub use snapshot::Snapshot;
+pub use supervisor::{Rule, SILENT, Supervised, end_all};
+pub use workshop::scratch;
 pub use writer::Owner;
 
+use lfs::Lfs;
+use pending::Pending;
 use plan::{Place, Plan, Planner};
+use prepared::Prepared;
 use refs::Refs;
-use selection::Selection;
 use settings::Settings;
 use source::{Location, Source};
 use workshop::Workshop;
 use writer::TarWriter;
 
+use amika_core::untrusted::Untrusted;
 use amika_host::archive::Report;
 use amika_host::machine::Machine;
 use amika_host::scratch::Scratch;
@@ -138,8 +146,10 @@ struct Inner {
     plan: Plan,
     /// `.amika/config.toml`, once it was read.
     config_toml: OnceLock<Option<Vec<u8>>>,
+    /// LFS content that is yet to be fetched.
+    pending: Option<Pending>,
     /// Generated directories, temporary indexes, and the copy of a URL's repository.
-    scratch: Scratch,
+    scratch: Arc<Scratch>,
 }
 
 /// The repository's own configuration for Amika.
@@ -150,7 +160,8 @@ const CONFIG_LIMIT: u64 = 1024 * 1024;
 /// Finds the repository, decides what its copy holds, and checks all that can be checked by then.
 ///
 /// A URL is cloned into a temporary directory first, which goes with the returned value, or when the
-/// future is dropped; one that leads to this machine is read as a path is. Nothing is written into a repository of the host.
+/// future is dropped; one that leads to this machine is read as a path is. Its LFS content is fetched by
+/// [`Repository::with_lfs`]. Nothing is written into a repository of the host.
 ///
 /// # Errors
 /// [`GitError`].
@@ -171,8 +182,7 @@ async fn open_untold(
     listener: Listener<'_>,
 ) -> Result<Repository, GitError> {
     let source = Source::read(request.spec.as_deref(), cwd)?;
-    let temporary = machine.temporary();
-    let scratch = Scratch::new(temporary).map_err(GitError::io("write", temporary))?;
+    let scratch = workshop::scratch(machine)?;
     let address = match source {
         Source::Directory(directory) => {
             let machine = machine.clone();
@@ -200,9 +210,18 @@ async fn open_untold(
         })
         .await?
     };
-    let (prepared, workshop) = match prepared {
-        Some(prepared) => (prepared, workshop),
-        None => cloned(request, &address, scratch.path(), workshop, listener).await?,
+    let (prepared, workshop, git_dir) = if let Some(prepared) = prepared {
+        (prepared, workshop, None)
+    } else {
+        let git_dir = clone::bare(machine, &address, scratch.path(), listener).await?;
+        let (place, url) = (git_dir.clone(), address.clone());
+        let (prepared, workshop) = blocking(move || {
+            let location = Location::of_clone(&place, &workshop)?;
+            let prepared = Prepared::of_url(&request, location, &url)?;
+            Ok((prepared, workshop))
+        })
+        .await?;
+        (prepared, workshop, Some(git_dir))
     };
     blocking(move || {
         let facts = Facts {
@@ -211,38 +230,37 @@ async fn open_untold(
             source: url::without_secrets(&address),
             ..prepared.facts()
         };
-        finish(prepared, facts, None, scratch, &workshop)
+        let waits = git_dir.filter(|_| prepared.lfs_servers.is_some());
+        let Some(git_dir) = waits else {
+            let made = finish(
+                &prepared,
+                facts,
+                None,
+                Lfs::OfUrl,
+                scratch.into(),
+                &workshop,
+            )?;
+            return Ok(Repository(Arc::new(made)));
+        };
+        let first = facts.clone();
+        let mut made = finish(
+            &prepared,
+            facts,
+            None,
+            Lfs::Waits,
+            scratch.into(),
+            &workshop,
+        )?;
+        made.pending = Some(Pending {
+            prepared,
+            workshop,
+            address,
+            git_dir,
+            facts: first,
+        });
+        Ok(Repository(Arc::new(made)))
     })
     .await
-}
-
-/// Fetches a repository of another machine.
-async fn cloned(
-    request: Request,
-    address: &str,
-    scratch: &Path,
-    workshop: Workshop,
-    listener: Listener<'_>,
-) -> Result<(Prepared, Workshop), GitError> {
-    let machine = workshop.machine().clone();
-    let git_dir = clone::bare(&machine, address, scratch, listener).await?;
-    let (prepared, workshop) = {
-        let (git_dir, address) = (git_dir.clone(), address.to_owned());
-        blocking(move || {
-            let location = Location::of_clone(&git_dir, &workshop)?;
-            let prepared = Prepared::of_url(&request, location, &address)?;
-            Ok((prepared, workshop))
-        })
-        .await?
-    };
-    if prepared.uses_lfs
-        && let Some(commit) = prepared.selection.head.commit()
-    {
-        // What could not be had is counted, and warned of, when the copy is planned.
-        let nowhere = workshop.nowhere();
-        clone::lfs(&machine, address, &git_dir, nowhere, commit, listener).await;
-    }
-    Ok((prepared, workshop))
 }
 
 /// What a path, relative to a repository's root on this machine, leads to; `None` when to nothing.
@@ -259,96 +277,6 @@ async fn blocking<T: Send + 'static>(
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(stopped) => Err(GitError::NoGit(io::Error::other(stopped))),
-    }
-}
-
-/// What is decided about a repository before its copy is planned.
-struct Prepared {
-    location: Location,
-    settings: Settings,
-    refs: Refs,
-    selection: Selection,
-    uses_lfs: bool,
-}
-
-impl Prepared {
-    fn select(
-        request: &Request,
-        location: Location,
-        settings: Settings,
-        refs: Refs,
-    ) -> Result<Self, GitError> {
-        let git = location.git();
-        for name in [&request.branch, &request.new_branch].into_iter().flatten() {
-            refs::check_name(&git, name)?;
-        }
-        let remotes: Vec<String> = settings.remotes().into_keys().collect();
-        let selection = selection::select(
-            &refs,
-            &remotes,
-            request.branch.as_deref(),
-            request.new_branch.as_deref(),
-            |name| refs::resolve(&git, name),
-        )?;
-        Ok(Self {
-            location,
-            settings,
-            refs,
-            selection,
-            uses_lfs: false,
-        })
-    }
-
-    fn of_url(request: &Request, location: Location, address: &str) -> Result<Self, GitError> {
-        let git = location.git();
-        let settings = Settings::of_clone(location.settings(), address);
-        let refs = Refs::read(&git, false)?.into_clone_of("origin");
-        let default = refs.head.branch().map(str::to_owned);
-        let mut prepared = match Self::select(request, location, settings, refs) {
-            Err(GitError::NoSuchBranch { name, near, .. }) => {
-                return Err(GitError::NoSuchBranch {
-                    name,
-                    at_url: true,
-                    near,
-                });
-            }
-            other => other?,
-        };
-        if let Some(branch) = prepared.selection.head.branch()
-            && default.as_deref() == Some(branch)
-            && prepared.selection.upstream.is_none()
-        {
-            prepared.selection.upstream = Some(("origin".into(), format!("refs/heads/{branch}")));
-        }
-        if let Some(commit) = prepared.selection.head.commit() {
-            let names_here = |of: &str| {
-                let name = format!("{of}:{}", lfs::CONFIGURATION);
-                let found = git.try_output(&["cat-file", "blob", &name])?;
-                Ok::<_, GitError>(
-                    found.is_ok_and(|text| !lfs::is_of_other_machines(&text, &prepared.settings)),
-                )
-            };
-            let attributes = format!("{commit}:.gitattributes");
-            let found = git.try_output(&["cat-file", "blob", &attributes])?;
-            prepared.uses_lfs = found.is_ok_and(|text| text.windows(10).any(|part| part == b"filter=lfs"))
-                    // Git-lfs reads the one of HEAD here.
-                    && !names_here("HEAD")?
-                    && !names_here(commit)?;
-        }
-        Ok(prepared)
-    }
-
-    fn facts(&self) -> Facts {
-        Facts {
-            name: self.location.name(),
-            root: Some(self.location.root().to_owned()),
-            source: self.location.root().display().to_string(),
-            branch: self.selection.head.branch().map(str::to_owned),
-            commit: self.selection.head.commit().map(str::to_owned),
-            remotes: self.settings.remotes(),
-            is_dirty: false,
-            warnings: Vec::new(),
-        }
     }
 }
 
@@ -404,16 +332,20 @@ fn local(
             .warnings
             .push("uncommitted changes stay behind (--no-clean takes them along)".into());
     }
-    finish(prepared, facts, dirty, scratch, &workshop)
+    let lfs = Lfs::OfThisMachine;
+    let made = finish(&prepared, facts, dirty, lfs, scratch.into(), &workshop)?;
+    Ok(Repository(Arc::new(made)))
 }
 
+/// Plans the copy.
 fn finish(
-    prepared: Prepared,
+    prepared: &Prepared,
     mut facts: Facts,
     dirty: Option<bool>,
-    scratch: Scratch,
+    lfs: Lfs,
+    scratch: Arc<Scratch>,
     workshop: &Workshop,
-) -> Result<Repository, GitError> {
+) -> Result<Inner, GitError> {
     for variable in ["user.name", "user.email"] {
         if prepared.settings.bytes(variable).is_none() {
             facts.warnings.push(format!(
@@ -421,13 +353,13 @@ fn finish(
             ));
         }
     }
-    let mut planner = Planner::new(workshop, dirty, facts.root.is_none());
+    let mut planner = Planner::new(workshop, dirty, lfs);
     let root = Place {
         tree: Vec::new(),
         git_dir: b".git".to_vec(),
     };
     let plan = planner.plan(
-        prepared.location,
+        prepared.location.clone(),
         &prepared.settings,
         &prepared.refs,
         &prepared.selection,
@@ -435,13 +367,22 @@ fn finish(
         0,
     )?;
     facts.warnings.append(&mut planner.warnings);
-    Ok(Repository(Arc::new(Inner {
+    let machine = workshop.machine();
+    if let Some(why) = machine.unusable_temporary() {
+        facts.warnings.push(format!(
+            "TMPDIR cannot be used ({}): temporary files are in {}",
+            Untrusted::new(why),
+            Untrusted::new(&machine.temporary().join("").to_string_lossy()),
+        ));
+    }
+    Ok(Inner {
         machine: workshop.machine().clone(),
         facts,
         plan,
         config_toml: OnceLock::new(),
+        pending: None,
         scratch,
-    })))
+    })
 }
 
 impl Repository {
@@ -499,6 +440,17 @@ impl Repository {
     pub async fn entry(&self, path: &str) -> Result<Option<Entry>, GitError> {
         let path = path.to_owned();
         self.blocking(move |inner| content::entry(&inner.plan, &path))
+            .await
+    }
+
+    /// Why a path, relative to the repository's root, leads to nothing in the copy of a work tree that has
+    /// something there.
+    ///
+    /// # Errors
+    /// [`GitError::Outside`] when it leads out of the repository.
+    pub async fn left_out(&self, path: &str) -> Result<Option<LeftOut>, GitError> {
+        let path = path.to_owned();
+        self.blocking(move |inner| content::left_out(&inner.plan, &path))
             .await
     }
 

@@ -402,7 +402,7 @@ impl Walk {
                 .stderr(Stdio::piped()),
         )
         .map_err(GitError::NoGit)?;
-        let stdin = running.child().stdin.take();
+        let stdin = running.stdin();
         let tips = tips.join("\n") + "\n";
         std::thread::spawn(move || {
             if let Some(mut stdin) = stdin {
@@ -456,7 +456,7 @@ impl Walk {
 
     fn ended(&mut self) -> Result<(), GitError> {
         let mut stderr = String::new();
-        if let Some(mut output) = self.running.child().stderr.take() {
+        if let Some(mut output) = self.running.stderr() {
             let _ = output.read_to_string(&mut stderr);
         }
         let status = self.running.wait().map_err(GitError::NoGit)?;

@@ -13,7 +13,7 @@ use super::drivers;
 use super::error::GitError;
 use super::extra::{self, Extra};
 use super::index::{self, Entry, HostIndex, Mode};
-use super::lfs;
+use super::lfs::{self, Lfs};
 use super::refs::{Head, Ref, Refs};
 use super::selection::Selection;
 use super::settings::Settings;
@@ -84,8 +84,8 @@ pub(super) struct Planner<'a> {
     pub(super) workshop: &'a Workshop,
     /// `None` for committed state; else whether ignored files come too.
     pub(super) dirty: Option<bool>,
-    /// The repository is a copy of a URL's, and nothing more is on this machine.
-    pub(super) of_url: bool,
+    /// Where LFS content may be had from.
+    lfs: Lfs,
     pub(super) warnings: Vec<String>,
 }
 
@@ -98,13 +98,18 @@ pub(super) const DEPTH: usize = 16;
 
 impl<'a> Planner<'a> {
     /// A planner that keeps its temporary files in a workshop.
-    pub(super) fn new(workshop: &'a Workshop, dirty: Option<bool>, of_url: bool) -> Self {
+    pub(super) fn new(workshop: &'a Workshop, dirty: Option<bool>, lfs: Lfs) -> Self {
         Self {
             workshop,
             dirty,
-            of_url,
+            lfs,
             warnings: Vec::new(),
         }
+    }
+
+    /// Whether the repository is a copy of a URL's, and nothing more is on this machine.
+    fn is_of_url(&self) -> bool {
+        self.lfs != Lfs::OfThisMachine
     }
 
     /// Tells something, once.
@@ -157,13 +162,8 @@ impl<'a> Planner<'a> {
             .filter_map(|(position, _)| entries.get(*position))
             .collect();
         let found = lfs::find(&location, settings, &lfs_entries)?;
-        if found.missing > 0 && self.dirty.is_none() {
-            let files = found.missing;
-            self.warnings.push(if self.of_url {
-                format!("{files} LFS file(s) stay pointers: their content could not be fetched (`git lfs pull` in the sandbox brings it)")
-            } else {
-                format!("{files} LFS file(s) stay pointers: their content is not on this machine (`git lfs fetch` brings it)")
-            });
+        if self.dirty.is_none() {
+            self.warnings.extend(self.lfs.missing(found.missing));
         }
         let mut drivers: BTreeSet<Vec<u8>> = conversions.drivers.clone();
         if found.of.is_empty() && self.dirty.is_none() {
@@ -371,7 +371,7 @@ impl<'a> Planner<'a> {
             let found = match (paths.is_some(), module) {
                 (true, _) => location.at_path(&entry.path, self.workshop)?,
                 // What it has of them in its git directory is not cloned.
-                (false, _) if self.of_url => None,
+                (false, _) if self.is_of_url() => None,
                 (false, Some(module)) => {
                     submodule::with_commit(location, module, &entry.oid, self.workshop)?
                 }
@@ -379,9 +379,9 @@ impl<'a> Planner<'a> {
             };
             let Some(found) = found.filter(|_| depth < DEPTH) else {
                 if paths.is_none() {
-                    let path = String::from_utf8_lossy(&entry.path);
+                    let path = escaped(&entry.path);
                     let commit = &entry.oid[..entry.oid.len().min(12)];
-                    self.warnings.push(if self.of_url {
+                    self.warnings.push(if self.is_of_url() {
                         format!("submodule {path} is left empty: a URL is cloned without them (`git submodule update --init` in the sandbox brings it)")
                     } else {
                         format!("submodule {path} is left empty: commit {commit} is not on this machine (`git submodule update --init` brings it)")
@@ -403,7 +403,7 @@ impl<'a> Planner<'a> {
                 }
                 _ => self.warnings.push(format!(
                     "{} is left out: a repository that git cannot read",
-                    String::from_utf8_lossy(path)
+                    escaped(path)
                 )),
             }
         }

@@ -15,8 +15,7 @@ use super::error::GitError;
 use super::generated::{self, Format, Generated};
 use super::objects::Stores;
 use super::users::Users;
-use super::workshop::Workshop;
-use amika_host::scratch::Scratch;
+use super::workshop::{self, Workshop};
 
 /// The repository. Its directories are held open.
 #[derive(Clone, Debug)]
@@ -47,8 +46,7 @@ impl Receiver {
     }
 
     fn find_untold(machine: &Machine, start: &Path) -> Result<Self, GitError> {
-        let temporary = machine.temporary();
-        let scratch = Scratch::new(temporary).map_err(GitError::io("write", temporary))?;
+        let scratch = workshop::scratch(machine)?;
         let workshop = Workshop::new(machine, scratch.path())?;
         let found = discover::repository(start, workshop.users())?;
         let format = generated::format(&found)?;

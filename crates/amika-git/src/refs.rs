@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use amika_core::repo_path::escaped;
+
 use super::command::Git;
 use super::error::GitError;
 
@@ -112,7 +114,7 @@ impl Refs {
             let Ok(text) = std::str::from_utf8(line) else {
                 // Nobody could type it, and no label of the sandbox could hold it.
                 let name = line.split(|&byte| byte == b' ').nth(1);
-                left_out.extend(name.map(|name| String::from_utf8_lossy(name).into_owned()));
+                left_out.extend(name.map(escaped));
                 continue;
             };
             let mut fields = text.splitn(3, ' ');

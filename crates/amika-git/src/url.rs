@@ -103,6 +103,29 @@ pub(super) fn without_secrets(url: &str) -> String {
     format!("{scheme}://{authority}{path}")
 }
 
+/// Scheme, host and port of an HTTP URL, in one spelling; `None` of any other, and where it could be read in two
+/// ways.
+pub(super) fn server(url: &str) -> Option<(String, String, u16)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let scheme = scheme.to_ascii_lowercase();
+    let usual = match &*scheme {
+        "https" => 443,
+        "http" => 80,
+        _ => return None,
+    };
+    let (authority, _) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next()?;
+    let (host, port) = match host.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port.parse().ok()?),
+        _ => (host, usual),
+    };
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+    let is_clear = !host.is_empty() && host.chars().all(is_plain) && authority.is_ascii();
+    let is_clear =
+        is_clear && !authority.contains(|c: char| c == '\\' || c.is_control() || c == ' ');
+    is_clear.then(|| (scheme, host.to_ascii_lowercase(), port))
+}
+
 /// A text with the secret of a URL taken out, wherever it stands in it.
 pub(super) fn redact(text: &str, url: &str) -> String {
     let clean = without_secrets(url);

@@ -7,11 +7,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use amika_host::machine::Machine;
+use amika_host::scratch::Scratch;
+use amika_host::temporary;
 
 use super::command::Git;
 use super::error::GitError;
 use super::source::Location;
 use super::users::Users;
+
+/// Makes a temporary directory, elsewhere where it cannot be made in the one that the environment names.
+///
+/// # Errors
+/// When none can be made anywhere, with all that was tried.
+pub fn scratch(machine: &Machine) -> Result<Scratch, GitError> {
+    let made = temporary::make(machine.named_temporary(), Scratch::new);
+    Ok(made.map_err(GitError::no_temporary)?.0)
+}
 
 /// Room to work in.
 pub(super) struct Workshop {

@@ -158,7 +158,7 @@ fn a_name_that_is_no_text_is_told_of() {
     assert_eq!(copied.git(&["branch", "--format=%(refname:short)"]), "main");
     let warnings = &copied.repository.facts().warnings;
     assert!(
-        warnings.contains(&"refs/heads/od\u{fffd} stays behind: its name is not UTF-8".to_owned()),
+        warnings.contains(&"refs/heads/od\\xff stays behind: its name is not UTF-8".to_owned()),
         "{warnings:?}"
     );
 }

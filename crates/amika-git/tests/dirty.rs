@@ -409,3 +409,49 @@ fn same_unborn(path: &std::path::Path) {
     assert_eq!(status(&copied.path()), status(path));
     assert_eq!(tree(&copied.path()), tree(path));
 }
+
+#[test]
+fn what_stands_at_a_path_and_is_not_copied_is_told_apart() {
+    use amika_git::{Copy, LeftOut};
+    const PATH: &str = ".amika/config.toml";
+    let host = Host::new();
+    let left_out = |path: &std::path::Path, mode| {
+        let repository = open(request(path, mode)).unwrap();
+        assert_eq!(block_on(repository.config_toml()).unwrap(), None);
+        block_on(repository.left_out(PATH)).unwrap()
+    };
+    for is_committed in [false, true] {
+        let path = host.simple(if is_committed { "committed" } else { "new" });
+        if is_committed {
+            write(&path, PATH, "# what was\n");
+            commit_all(&path, "config");
+            std::fs::remove_file(path.join(PATH)).unwrap();
+        }
+        assert_eq!(left_out(&path, DIRTY), None);
+        std::fs::create_dir_all(path.join(".amika")).unwrap();
+        let made = std::process::Command::new("mkfifo")
+            .arg(path.join(PATH))
+            .status();
+        assert!(made.unwrap().success());
+        for mode in [DIRTY, ALL] {
+            assert_eq!(left_out(&path, mode), Some(LeftOut::Special("a FIFO")));
+        }
+        // Of what is committed nothing on the disk takes the place.
+        if !is_committed {
+            assert_eq!(left_out(&path, Copy::Clean), None);
+        }
+        std::fs::rename(path.join(PATH), path.join("pipe")).unwrap();
+        std::os::unix::fs::symlink("../pipe", path.join(PATH)).unwrap();
+        assert_eq!(left_out(&path, DIRTY), Some(LeftOut::Special("a FIFO")));
+        std::fs::remove_file(path.join(PATH)).unwrap();
+        let _listener = std::os::unix::net::UnixListener::bind(path.join(PATH)).unwrap();
+        assert_eq!(left_out(&path, DIRTY), Some(LeftOut::Special("a socket")));
+    }
+    let path = host.simple("ignored");
+    write(&path, ".gitignore", ".amika\n");
+    write(&path, PATH, "# not copied\n");
+    assert_eq!(left_out(&path, DIRTY), Some(LeftOut::Ignored));
+    let repository = open(request(&path, ALL)).unwrap();
+    assert!(block_on(repository.config_toml()).unwrap().is_some());
+    assert_eq!(block_on(repository.left_out(PATH)).unwrap(), None);
+}

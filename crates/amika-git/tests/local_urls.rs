@@ -7,7 +7,7 @@ use amika_git::{Copy, GitError, Request};
 use pretty_assertions::assert_eq;
 
 use crate::support::*;
-use crate::traced::as_git;
+use crate::traces::as_git;
 use crate::urls::{Server, url_request};
 
 const SECRET: &str = "this is nobody else's business";

@@ -191,12 +191,10 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 pub(crate) fn open(request: Request) -> Result<Repository, GitError> {
-    runtime().block_on(git::open(
-        &Machine::of_process(),
-        request,
-        Path::new("/"),
-        &|_| {},
-    ))
+    runtime().block_on(async {
+        let opened = git::open(&Machine::of_process(), request, Path::new("/"), &|_| {}).await?;
+        opened.with_lfs(true, &|_| {}).await
+    })
 }
 
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -242,12 +240,17 @@ pub(crate) fn copy(request: Request) -> Copied {
         .map(PathBuf::from)
         .filter(|path| path.is_dir());
     let before = host.as_deref().map(fingerprint);
-    let repository = open(request).expect("opens");
-    block_on(repository.snapshot()).expect("snapshot");
-    let bytes = archive(&repository).expect("archive");
+    let copied = unpacked(open(request).expect("opens"));
     if let (Some(host), Some(before)) = (&host, before) {
         is_untouched(host, &before);
     }
+    copied
+}
+
+/// A copy of what was opened; it must be sound.
+pub(crate) fn unpacked(repository: Repository) -> Copied {
+    block_on(repository.snapshot()).expect("snapshot");
+    let bytes = archive(&repository).expect("archive");
     check_entries(&bytes);
     let directory = tempfile::tempdir().expect("temporary directory");
     let copied = Copied {
@@ -301,7 +304,7 @@ fn check_entries(bytes: &[u8]) {
 }
 
 /// Unpacks with GNU tar, a second opinion on the format.
-fn unpack(bytes: &[u8], target: &Path) {
+pub(crate) fn unpack(bytes: &[u8], target: &Path) {
     std::fs::create_dir_all(target).expect("directory");
     let mut child = Command::new("tar")
         .args(["-x", "--no-same-owner", "--same-permissions", "-C"])

@@ -1,149 +1,224 @@
-//! What the git programs do that amika starts, as the kernel sees it: none opens anything in the repository's
-//! own git directory by its path, and none runs a program that is not git's own.
+//! What the git programs do that amika starts, as the kernel sees it: none opens anything in a repository's own git
+//! directory by its path, and none runs a program that is not git's own.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use amika_git::Copy;
+use amika_git::{Copy, Request};
 
+use crate::forge::Forge;
 use crate::support::*;
+use crate::traces::{as_git, calls, is_blind, traces};
 use crate::urls::{Server, url_request};
 
-const LOGS: &str = "AMIKA_TEST_TRACES";
+/// What a repository's own configuration may name to have it run.
+const EVIL: [&str; 12] = [
+    "filter.evil.clean",
+    "filter.evil.smudge",
+    "filter.evil.process",
+    "core.fsmonitor",
+    "core.sshCommand",
+    "core.gitProxy",
+    "core.pager",
+    "core.alternateRefsCommand",
+    "credential.helper",
+    "diff.external",
+    "uploadpack.packObjectsHook",
+    "gpg.program",
+];
 
-/// Runs this test once more in a process for which `git` is one that is traced when amika calls it, which
-/// always names a git directory; where the traces are, in that process.
-fn traces(test: &str) -> Option<PathBuf> {
-    as_git(
-        test,
-        "for word; do\n  if [ \"$word\" = --git-dir ]; then\n    \
-         exec strace -f -qq -s 4096 -e trace=open,openat,openat2,execve,execveat \
-         -o \"$AMIKA_TEST_TRACES/$$\" REAL \"$@\"\n  fi\ndone\nexec REAL \"$@\"\n",
-    )
+fn poisoned(path: &Path) {
+    for key in EVIL {
+        git(path, &["config", key, "touch /nonexistent/x"]);
+    }
+    let hooks = PathBuf::from(git(path, &["rev-parse", "--absolute-git-dir"])).join("hooks");
+    for hook in [
+        "post-checkout",
+        "post-index-change",
+        "reference-transaction",
+        "fsmonitor-watchman",
+    ] {
+        write(&hooks, hook, "#!/bin/sh\ntouch /nonexistent/x\n");
+        make_executable(&hooks.join(hook));
+    }
 }
 
-/// Runs this test once more in a process for which `git` is a script, in which `REAL` is the real one; where
-/// it puts what it notes, in that process.
-pub(crate) fn as_git(test: &str, script: &str) -> Option<PathBuf> {
-    if let Some(logs) = std::env::var_os(LOGS) {
-        return Some(logs.into());
-    }
-    let directory = tempfile::tempdir().expect("temporary directory");
-    let real = Command::new("sh").args(["-c", "command -v git"]).output();
-    let real = String::from_utf8(real.expect("runs").stdout).expect("text");
-    let script = format!("#!/bin/sh\n{}", script.replace("REAL", real.trim()));
-    write(directory.path(), "bin/git", script);
-    make_executable(&directory.path().join("bin/git"));
-    std::fs::create_dir(directory.path().join("logs")).expect("directory");
-    let path = std::env::var("PATH").expect("a path");
-    let ended = Command::new(std::env::current_exe().expect("a test"))
-        .args(["--exact", test, "--nocapture"])
-        .env(LOGS, directory.path().join("logs"))
-        .env(
-            "PATH",
-            format!("{}:{path}", directory.path().join("bin").display()),
-        )
-        .output()
-        .expect("runs");
-    let said = String::from_utf8_lossy(&ended.stdout);
-    assert!(
-        ended.status.success() && said.contains("1 passed"),
-        "{said}{}",
-        String::from_utf8_lossy(&ended.stderr)
+/// A repository with some of all that git looks at.
+fn full(host: &Host, name: &str, options: &[&str]) -> PathBuf {
+    let path = host.empty(name, options);
+    write(&path, "a.txt", "one\n");
+    write(&path, ".gitattributes", "*.bat eol=crlf\n*.x filter=evil\n");
+    write(&path, "run.bat", "x\r\n");
+    write(&path, "run.x", "x\n");
+    commit_all(&path, "first");
+    git(&path, &["gc", "-q"]);
+    write(&path, "a.txt", "stashed\n");
+    git(&path, &["stash", "-q"]);
+    path
+}
+
+/// It is other than what is committed, and its configuration is hostile.
+fn changed(path: &Path) {
+    write(path, "a.txt", "changed\n");
+    write(path, "run.x", "changed\n");
+    write(path, "new", "x\n");
+    poisoned(path);
+}
+
+fn with_lfs(host: &Host, name: &str) -> PathBuf {
+    let path = host.empty(name, &[]);
+    git(&path, &["lfs", "install", "--local", "--skip-repo"]);
+    git(&path, &["lfs", "track", "--", "*.bin"]);
+    write(&path, "a.bin", vec![7; 20_000]);
+    commit_all(&path, "lfs");
+    path
+}
+
+/// Repositories of this machine, by what is odd about each; and what of each is copied.
+fn local(host: &Host) -> Vec<(&'static str, PathBuf)> {
+    let plain = full(host, "plain", &[]);
+    git(&plain, &["worktree", "add", "-q", "--detach", "../linked"]);
+    changed(&plain);
+    let linked = host.path("linked");
+    write(&linked, "a.txt", "changed\n");
+
+    let table = full(host, "table", &["--ref-format=reftable"]);
+    changed(&table);
+    let sha256 = full(host, "sha256", &["--object-format=sha256"]);
+    changed(&sha256);
+
+    let lender = full(host, "lender", &[]);
+    let borrower = host.path("borrower");
+    git(
+        &host.path(""),
+        &["clone", "-q", "--shared", "lender", "borrower"],
     );
-    None
+    changed(&borrower);
+
+    let module = full(host, "module", &[]);
+    let parent = full(host, "parent", &[]);
+    let url = module.to_str().unwrap();
+    git(&parent, &["submodule", "--quiet", "add", url, "sub"]);
+    commit_all(&parent, "submodule");
+    changed(&parent.join("sub"));
+    changed(&parent);
+
+    let around = full(host, "around", &[]);
+    changed(&full(host, "around/inside", &[]));
+    changed(&around);
+
+    git(
+        &host.path(""),
+        &["clone", "-q", "--bare", "lender", "bare.git"],
+    );
+    poisoned(&host.path("bare.git"));
+    let shallow = format!("file://{}", lender.display());
+    git(
+        &host.path(""),
+        &["clone", "-q", "--depth=1", &shallow, "shallow"],
+    );
+    changed(&host.path("shallow"));
+    poisoned(&lender);
+    let lfs = with_lfs(host, "lfs");
+    poisoned(&lfs);
+    write(&lfs, "a.bin", "changed\n");
+
+    vec![
+        ("plain", plain),
+        ("linked work tree", linked),
+        ("table of refs", table),
+        ("SHA-256", sha256),
+        ("borrowed objects", borrower),
+        ("submodule", parent),
+        ("repository inside", around),
+        ("bare", host.path("bare.git")),
+        ("shallow", host.path("shallow")),
+        ("LFS", lfs),
+    ]
 }
 
-/// Calls of a trace with the first path of each, and the command that it is of.
-fn calls(logs: &Path) -> Vec<(String, String)> {
-    let mut calls = Vec::new();
-    for log in std::fs::read_dir(logs).unwrap() {
-        let text = std::fs::read(log.unwrap().path()).unwrap();
-        let mut command = String::new();
-        for line in String::from_utf8_lossy(&text).lines() {
-            let Some((before, rest)) = line.split_once('"') else {
-                continue;
-            };
-            let path = rest.split('"').next().unwrap_or_default();
-            if before.contains("execve") && command.is_empty() {
-                rest.clone_into(&mut command);
-            }
-            calls.push((format!("{command}: {before}"), path.to_owned()));
-        }
-    }
-    calls
+/// All that `create` does with one.
+fn all_of(asked: Request) {
+    let repository = open(asked).unwrap();
+    block_on(repository.snapshot()).unwrap();
+    block_on(repository.config_toml()).unwrap();
+    archive(&repository).unwrap();
 }
 
 #[test]
 fn git_opens_nothing_of_a_repositorys_own_git_directory_and_runs_nothing_but_itself() {
-    let Some(logs) = traces(
-        "traced::git_opens_nothing_of_a_repositorys_own_git_directory_and_runs_nothing_but_itself",
-    ) else {
-        return;
-    };
+    let this =
+        "traced::git_opens_nothing_of_a_repositorys_own_git_directory_and_runs_nothing_but_itself";
+    let Some(logs) = traces(this) else { return };
     let host = Host::new();
-    let module = host.simple("module");
-    let path = host.simple("repo");
-    git(
-        &path,
-        &[
-            "submodule",
-            "--quiet",
-            "add",
-            module.to_str().unwrap(),
-            "sub",
-        ],
-    );
-    write(&path, ".gitattributes", "*.bat eol=crlf\n*.x filter=evil\n");
-    write(&path, "run.bat", "x\r\n");
-    write(&path, "run.x", "x\n");
-    commit_all(&path, "second");
-    git(&path, &["gc", "-q"]);
-    write(&path, "a.txt", "stashed\n");
-    git(&path, &["stash", "-q"]);
-    git(&path, &["worktree", "add", "-q", "--detach", "../linked"]);
-    for key in [
-        "filter.evil.clean",
-        "filter.evil.smudge",
-        "core.fsmonitor",
-        "core.sshCommand",
-        "diff.external",
-    ] {
-        git(&path, &["config", key, "touch /nonexistent/x"]);
-        git(&path.join("sub"), &["config", key, "touch /nonexistent/x"]);
-    }
-    write(&path, "a.txt", "changed\n");
-    write(&path, "run.x", "changed\n");
-    write(&path, "sub/a.txt", "changed\n");
+    let all = local(&host);
     assert_eq!(calls(&logs), [], "only what amika starts is traced");
-    let linked = host.path("linked");
-    for place in [&path, &linked] {
+    for (what, path) in all {
+        let is_bare = path.ends_with("bare.git");
         for mode in [Copy::Clean, DIRTY, ALL] {
-            let repository = open(request(place, mode)).unwrap();
-            block_on(repository.snapshot()).unwrap();
-            block_on(repository.config_toml()).unwrap();
-            archive(&repository).unwrap();
+            if is_bare && mode != Copy::Clean {
+                continue;
+            }
+            all_of(request(&path, mode));
+            let calls = calls(&logs);
+            assert!(calls.len() > 30, "{what} {mode:?}: {}", calls.len());
+            // Whether a directory of the work tree is a repository git sees for itself, by what decides
+            // nothing more. LFS is a filter, which is run by amika's own line and not by the repository's.
+            let (programs, opens): (&[&str], &[&str]) = match what {
+                "repository inside" => (&[], &["inside/.git/HEAD", "inside/.git/commondir"]),
+                "LFS" => (&["sh"], &[]),
+                _ => (&[], &[]),
+            };
+            let shown = format!("{what} {mode:?}");
+            is_blind(&shown, &calls, &host.path(""), programs, opens);
         }
     }
-    let calls = calls(&logs);
-    assert!(calls.len() > 100, "{}", calls.len());
-    let own = path.join(".git");
-    let own = own.to_str().unwrap();
-    for (call, name) in &calls {
-        if call
-            .rsplit(": ")
-            .next()
-            .is_some_and(|call| call.contains("exec"))
-        {
-            let program = Path::new(name).file_name().unwrap().to_str().unwrap();
-            assert!(program == "git" || program.starts_with("git-"), "{name}");
-            continue;
+}
+
+#[test]
+fn a_git_that_fetches_opens_nothing_of_a_repository_here_and_runs_nothing_but_itself() {
+    let this =
+        "traced::a_git_that_fetches_opens_nothing_of_a_repository_here_and_runs_nothing_but_itself";
+    let Some(logs) = traces(this) else { return };
+    let host = Host::new();
+    // Where the call comes from is a repository too, and so is what is around the temporary directory.
+    poisoned(&host.simple("caller"));
+    std::env::set_current_dir(host.path("caller")).unwrap();
+    with_lfs(&host, "served");
+    let forge = Forge::start(host.path(""));
+    let plain = host.simple("plain");
+    git(
+        &host.path(""),
+        &["clone", "-q", "--bare", "plain", "dumb.git"],
+    );
+    git(&host.path("dumb.git"), &["update-server-info"]);
+    let dumb = Server::start(host.path("dumb.git"));
+    let local = format!("file://{}", plain.display());
+    poisoned(&plain);
+    assert_eq!(calls(&logs), []);
+    for (what, url, fetches) in [
+        (
+            "git's protocol, LFS",
+            forge.url("served/.git"),
+            &["git-remote-http", "git-lfs"][..],
+        ),
+        (
+            "files of a server",
+            format!("http://me:s3cretTOKEN@127.0.0.1:{}/served.git", dumb.port),
+            &["git-remote-http"],
+        ),
+        ("this machine", local, &[]),
+    ] {
+        all_of(url_request(&url, None, None));
+        let calls = calls(&logs);
+        let runs = |program: &str| {
+            let ends = |call: &&crate::traces::Call| call.is_exec && call.path.ends_with(program);
+            calls.iter().any(|call| ends(&call))
+        };
+        for program in fetches {
+            assert!(runs(program), "{what}: {program} did not run");
         }
-        let is_own = name.starts_with(own)
-            || name
-                .split('/')
-                .any(|part| part == ".git" || part == "modules");
-        assert!(!is_own, "{call}{name}");
+        // The helper that has the URL's password is a line of amika's own.
+        is_blind(what, &calls, &host.path(""), &["sh"], &[]);
     }
 }
 

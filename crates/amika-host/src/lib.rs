@@ -11,3 +11,4 @@ pub mod port_probe;
 pub mod private_file;
 pub mod regular_file;
 pub mod scratch;
+pub mod temporary;

@@ -9,6 +9,8 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::temporary;
+
 /// This machine as the process sees it. A copy of it costs nothing.
 #[derive(Clone, Debug)]
 pub struct Machine(Arc<Facts>);
@@ -18,6 +20,9 @@ struct Facts {
     environment: BTreeMap<OsString, OsString>,
     home: Option<PathBuf>,
     temporary: PathBuf,
+    named_temporary: PathBuf,
+    /// Why the one is not the other.
+    unusable: Option<String>,
     /// The system's number for why there is none.
     directory: Result<PathBuf, Option<i32>>,
     terminal: Terminal,
@@ -60,7 +65,9 @@ impl Machine {
         Self(Arc::new(Facts {
             environment,
             home,
+            named_temporary: temporary.clone(),
             temporary,
+            unusable: None,
             directory: Ok(directory),
             terminal: Terminal::default(),
             data: None,
@@ -73,10 +80,14 @@ impl Machine {
         reason = "the one place that asks the process"
     )]
     pub fn of_process() -> Self {
+        let named_temporary = std::env::temp_dir();
+        let (temporary, unusable) = temporary::directory(&named_temporary);
         Self(Arc::new(Facts {
             environment: std::env::vars_os().collect(),
             home: std::env::home_dir(),
-            temporary: std::env::temp_dir(),
+            temporary,
+            named_temporary,
+            unusable: unusable.map(|unusable| unusable.to_string()),
             directory: std::env::current_dir().map_err(|error| error.raw_os_error()),
             terminal: Terminal {
                 stdin: io::stdin().is_terminal(),
@@ -140,7 +151,17 @@ impl Machine {
         self.0.home.as_deref()
     }
 
-    /// Where temporary files go.
+    /// Where the environment says that temporary files go, whether any can be made there or not.
+    pub fn named_temporary(&self) -> &Path {
+        &self.0.named_temporary
+    }
+
+    /// Why temporary files do not go where the environment says; nothing where they do.
+    pub fn unusable_temporary(&self) -> Option<&str> {
+        self.0.unusable.as_deref()
+    }
+
+    /// Where temporary files go: what the environment names, or a usual place where that cannot be used.
     pub fn temporary(&self) -> &Path {
         &self.0.temporary
     }

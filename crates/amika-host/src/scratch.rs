@@ -26,7 +26,7 @@ const END: Duration = Duration::from_secs(3);
 /// Between two looks at whether they are.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Those of this process.
+/// Those of this process that are there.
 static LIVE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// A temporary directory that nobody else can look into: it may hold a whole private repository. It
@@ -72,9 +72,11 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What cannot be removed now is found by `left` later.
-        let _ = clear(&self.path);
-        change(|live| live.retain(|path| *path != self.path));
+        // What a program that was ended a moment ago still writes to is removed at the end of this one, or found
+        // by `left` later.
+        if clear(&self.path).is_ok() {
+            change(|live| live.retain(|path| *path != self.path));
+        }
     }
 }
 
@@ -82,19 +84,26 @@ fn change<T>(change: impl FnOnce(&mut Vec<PathBuf>) -> T) -> T {
     change(&mut LIVE.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Removes those of this process, which is about to end, from under threads that work on although nobody
-/// waits for them any more. These fail for it, which ends them soon, and are waited for a while, so that
+/// Removes those of this process, which is about to end: what could not be removed before, and what threads work in
+/// although nobody waits for them any more. These fail for it, which ends them soon, and are waited for a while, so that
 /// none, nor a git of theirs, makes anything of it anew.
 pub fn end() {
+    end_those(|_| true);
+}
+
+fn end_those(is_one: impl Fn(&Path) -> bool) {
     let begun = Instant::now();
     loop {
-        let live = change(|live| live.clone());
+        let mut live = change(|live| live.clone());
+        live.retain(|path| is_one(path));
         if live.is_empty() {
             return;
         }
         for path in live {
             // What was written into it meanwhile is removed at the next look.
-            let _ = clear(&path);
+            if clear(&path).is_ok() || !path.exists() {
+                change(|live| live.retain(|one| *one != path));
+            }
         }
         if begun.elapsed() > END {
             return;
@@ -247,6 +256,22 @@ mod tests {
         std::fs::create_dir(path.join("directory")).expect("made");
         std::fs::write(path.join("directory/file"), "x").expect("written");
         drop(scratch);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn one_that_could_not_be_removed_when_it_was_dropped_goes_at_the_end() {
+        let parent = tempfile::tempdir().expect("a directory");
+        let scratch = Scratch::new(parent.path()).expect("made");
+        let path = scratch.path().to_owned();
+        // A mount, or what somebody writes to: here a directory in the mark's place, which is no file.
+        std::fs::remove_file(path.join(MARK)).expect("removed");
+        std::fs::create_dir(path.join(MARK)).expect("made");
+        drop(scratch);
+        assert!(path.exists());
+        std::fs::remove_dir(path.join(MARK)).expect("removed");
+        std::fs::write(path.join(MARK), MARKED).expect("written");
+        end_those(|one| one == path);
         assert!(!path.exists());
     }
 

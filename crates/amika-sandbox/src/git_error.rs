@@ -1,9 +1,13 @@
 //! What a repository that cannot be read or copied is to an operation, and what to do about it.
 
 use amika_core::text::{shell_path, shell_quote};
+use amika_core::untrusted::Untrusted;
 use amika_git::GitError;
 
 use crate::error::{Error, Kind};
+
+/// Characters of a message, at most: git's own words are in some.
+const MESSAGE: usize = 8_000;
 
 /// The error of a repository whose configuration cannot be read: what stands in the file's place is
 /// the user's to mend.
@@ -81,6 +85,9 @@ fn hint(error: &GitError) -> Option<String> {
         GitError::Clone { .. } => {
             "amika clones with your own git credentials: `git ls-remote URL` shows whether they work".into()
         }
+        GitError::NoTemporary { .. } => {
+            "set TMPDIR to a directory that is there and that you may write to".into()
+        }
         GitError::NoSpace { .. } => {
             "make room there, or set TMPDIR to a directory that has some".into()
         }
@@ -113,7 +120,11 @@ fn no_near_name(name: &str, at_url: bool) -> String {
 
 impl From<GitError> for Error {
     fn from(error: GitError) -> Self {
-        let mut command = Self::new(kind(&error), error.to_string());
+        // Names of a repository are in it: it stays one line, whatever they are.
+        let message = Untrusted::new(&error.to_string())
+            .within(MESSAGE)
+            .to_string();
+        let mut command = Self::new(kind(&error), message);
         if let Some(source) = std::error::Error::source(&error) {
             command = command.caused_by(source);
         }

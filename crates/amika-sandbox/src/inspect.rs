@@ -240,7 +240,8 @@ async fn told(engine: &Sandboxes, sandbox: &Sandbox) -> Result<Told> {
 
 /// The mounts, by target; volumes with what they hold.
 async fn mounts(engine: &Sandboxes, sandbox: &Sandbox, trust: Trust) -> Result<Vec<MountView>> {
-    let volumes = crate::delete::volumes(engine, &sandbox.container.id, &sandbox.record).await?;
+    let volumes =
+        crate::belongings::volumes(engine, &sandbox.container.id, &sandbox.record).await?;
     let mut mounts: Vec<MountView> = sandbox
         .container
         .mounts

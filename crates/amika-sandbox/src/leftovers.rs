@@ -83,7 +83,10 @@ impl Left {
                 Err(error) => Err(error),
             }
         };
-        self.verdict.get_or_try_init(|| look).await.cloned()
+        self.verdict
+            .get_or_try_init(|| Box::pin(look))
+            .await
+            .cloned()
     }
 }
 
@@ -173,7 +176,7 @@ pub async fn find(engine: &Sandboxes) -> Result<Vec<Leftover>> {
         if !engine.may_tidy(&container.labels) {
             continue;
         }
-        if let Some(sandbox) = reassign::passing(&container.name) {
+        if let Some(sandbox) = crate::passing::passing(&container.name) {
             if locks.is_free(&format!("sandbox-{sandbox}")) {
                 found.push(Leftover {
                     kind: "container".into(),

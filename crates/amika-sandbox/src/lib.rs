@@ -3,16 +3,8 @@
 //! Nothing here knows a command line, a terminal or an exit code. What a door has to say of a failure it makes
 //! of [`error::Error`].
 
-#![allow(
-    unreachable_pub,
-    reason = "`pub` marks what a module offers the others, of which doors reach the first floor"
-)]
-#![allow(
-    clippy::large_futures,
-    reason = "an operation's future is made once: its size costs nothing worth a box"
-)]
-
 pub mod amikad;
+pub mod belongings;
 pub mod bridge;
 pub mod broken_off;
 pub mod cancel;
@@ -24,6 +16,8 @@ pub mod creator;
 pub mod daemon;
 pub mod delete;
 pub mod deliver;
+pub mod disk;
+pub mod doctor;
 mod engine_error;
 pub mod error;
 pub mod events;
@@ -32,8 +26,10 @@ pub mod fan_out;
 pub mod finding;
 pub mod forward;
 pub mod git_error;
+pub mod host_file;
 pub mod host_path;
 pub mod image_labels;
+pub mod images;
 pub mod inject;
 pub mod inner_engine;
 pub mod inspect;
@@ -45,6 +41,8 @@ pub mod logs;
 pub mod lost;
 pub mod networks;
 pub mod overlay;
+pub mod owner;
+pub mod passing;
 pub mod ports;
 pub mod preset;
 pub mod progress;
@@ -68,4 +66,5 @@ pub mod unreported;
 pub mod unsaved;
 pub mod user_config;
 pub mod view;
+pub mod volumes;
 pub mod wait;

@@ -170,7 +170,8 @@ async fn view_of(
         ContainerState::Running if ask && is_identified => {
             let token = key.token(record.id.as_str());
             // Sandboxes of others are among them.
-            let client = Client::new(engine, &container.id, &container.ports, &token).foreign();
+            let (id, warnings) = (&container.id, engine.warnings());
+            let client = Client::new(engine, id, &container.ports, &token, warnings).foreign();
             // From another machine's engine the list is not worth an exec in each that is up; of another,
             // only amikad knows whether its setup runs.
             if !client.is_relayed() || !container.is_healthy() {

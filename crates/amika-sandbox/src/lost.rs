@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use amika_core::label::{Kind, Labels, key, stamp};
 
-use crate::delete::Removed;
 use crate::error::Result;
-use crate::sandbox;
 use crate::sandboxes::Sandboxes;
 use amika_engine::VolumeFacts;
 
@@ -22,7 +20,7 @@ pub struct Lost {
     /// Name of its repository, which the git volume's label tells.
     pub repository: Option<String>,
     /// Its volumes: one that goes with a sandbox at least.
-    volumes: Vec<(Kind, VolumeFacts)>,
+    pub(crate) volumes: Vec<(Kind, VolumeFacts)>,
 }
 
 impl Lost {
@@ -36,14 +34,6 @@ impl Lost {
     pub fn stamp(&self) -> Labels {
         let first = self.volumes.first();
         first.map_or_else(Labels::new, |(_, volume)| stamp(&volume.labels))
-    }
-
-    /// Refuses to go on when work would be lost with it, or when that cannot be told.
-    ///
-    /// # Errors
-    /// As [`crate::unsaved::refuse`].
-    pub async fn refuse(&self, engine: &Sandboxes, git_too: bool) -> Result<()> {
-        crate::unsaved::refuse_left(engine, &self.name, &self.id, &self.volumes, git_too).await
     }
 }
 
@@ -71,36 +61,12 @@ pub async fn of(engine: &Sandboxes, name: &str) -> Result<Vec<Lost>> {
 async fn all(engine: &Sandboxes) -> Result<Vec<Lost>> {
     // Volumes first: those of a sandbox that is made between the two are then not in the list.
     let volumes = engine.list_volumes(key::ID).await?;
-    let ids = sandbox::list_all(engine)
-        .await?
-        .into_iter()
-        .filter_map(|(container, _)| container.labels.get(key::ID).cloned())
+    let sandboxes = format!("{}={}", key::KIND, Kind::Sandbox);
+    let containers = engine.list_containers(&sandboxes).await?.into_iter();
+    let ids = containers
+        .filter_map(|container| container.labels.get(key::ID).cloned())
         .collect();
     Ok(among(&volumes, &ids))
-}
-
-/// Removes what went with the sandbox; git volumes only when asked to.
-///
-/// # Errors
-/// Those of the engine.
-pub async fn remove(engine: &Sandboxes, lost: Vec<Lost>, git_too: bool) -> Result<Removed> {
-    let mut result = Removed::default();
-    for lost in &lost {
-        crate::delete::remove_fillers(engine, &lost.id).await?;
-        crate::networks::remove_own(engine, &lost.id).await?;
-    }
-    let mut volumes: Vec<_> = lost.into_iter().flat_map(|lost| lost.volumes).collect();
-    // The state tells what in the others is work.
-    volumes.sort_by_key(|(kind, _)| *kind == Kind::State);
-    for (kind, volume) in volumes {
-        if kind.goes_with_sandbox() || (git_too && kind == Kind::Git) {
-            engine.remove_freed_volume(&volume.name).await?;
-            result.removed.push(volume.name);
-        } else if kind == Kind::Git {
-            result.kept.push(volume.name);
-        }
-    }
-    Ok(result)
 }
 
 /// Which volumes belong to no container of these ids. A git volume alone is no lost sandbox: it

@@ -9,7 +9,6 @@ use amika_core::label::{Kind, ResourceRecord, key};
 
 pub use own::{Wish, remove as remove_own};
 
-use crate::create::Settings;
 use crate::error::{self, Error, Result};
 use crate::sandbox::{self, Sandbox};
 use crate::sandboxes::Sandboxes;
@@ -62,9 +61,7 @@ pub fn is_made_here(network: &str) -> bool {
 ///
 /// # Errors
 /// Those of the engine.
-pub async fn choose(engine: &Sandboxes, settings: &Settings) -> Result<Choice> {
-    let apart = settings.capabilities().can_speak_for_others();
-    let given = settings.network.as_deref();
+pub async fn choose(engine: &Sandboxes, given: Option<&str>, apart: bool) -> Result<Choice> {
     let internal = match given {
         Some(name) if !is_made_here(name) && name != NONE => {
             let facts = engine.inspect_network(name).await?;

@@ -18,16 +18,13 @@ use serde::Serialize;
 
 use crate::cancel::Cancel;
 use crate::error::{self, Error, Result};
+use crate::passing::{NEXT, OLD, passing};
 use crate::ports;
 use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
 use crate::view::{self, PortView};
 use amika_engine::{ContainerFacts, ContainerState, ContainerSummary, EngineError};
 
-/// What the name of the container that takes over ends with, until it has taken over.
-const NEXT: &str = ".reassign";
-/// What the name of the container that was replaced ends with, until it is removed.
-const OLD: &str = ".replaced";
 /// Name of the images that hold a container's own files.
 const IMAGE: &str = "amika/sandbox";
 
@@ -329,11 +326,6 @@ fn may_be_settled(state: ContainerState, creator: Option<&amika_core::label::Cre
             | (_, Some(Life::Unseen))
             | (ContainerState::Created, Some(Life::Alive))
     )
-}
-
-/// The sandbox that a container belongs to which is named so only while ports are reassigned.
-pub fn passing(name: &str) -> Option<&str> {
-    name.strip_suffix(NEXT).or_else(|| name.strip_suffix(OLD))
 }
 
 /// Removes the containers of a sandbox that reassignments left, or are making just now, which keep its volumes in use:

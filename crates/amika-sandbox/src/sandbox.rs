@@ -165,8 +165,8 @@ impl Sandbox {
                 Ok(Self::of(container))
             }
             // The engine also finds containers by a prefix of their id: that is no name.
-            Ok(_) => Err(unknown(engine, name).await),
-            Err(error) if error.is_not_found() => Err(unknown(engine, name).await),
+            Ok(_) => Err(Box::pin(unknown(engine, name)).await),
+            Err(error) if error.is_not_found() => Err(Box::pin(unknown(engine, name)).await),
             Err(error) => Err(error.into()),
         }
     }
@@ -264,7 +264,8 @@ impl Sandbox {
     pub fn client(&self, engine: &Sandboxes) -> Result<Client> {
         let token = engine.user_key()?.token(self.record.id.as_str());
         let container = &self.container;
-        let client = Client::new(engine, &container.id, &container.ports, &token);
+        let warnings = engine.warnings();
+        let client = Client::new(engine, &container.id, &container.ports, &token, warnings);
         Ok(match self.trust(engine)? {
             Trust::Foreign => client.foreign(),
             Trust::Signed | Trust::Adopted => client,
@@ -326,7 +327,7 @@ pub async fn list(engine: &Sandboxes) -> Result<Vec<(ContainerSummary, Reading)>
         .collect();
     all.retain(|(container, _)| {
         // Without its sandbox it is all there is left of it, and shown.
-        crate::reassign::passing(&container.name).is_none_or(|of| !names.contains(of))
+        crate::passing::passing(&container.name).is_none_or(|of| !names.contains(of))
     });
     Ok(all)
 }

@@ -12,8 +12,8 @@ use amika_core::credential::{
 use amika_core::label::{SandboxId, SandboxRecord};
 use serde::{Deserialize, Serialize};
 
-use crate::create::HostFile;
 use crate::error::Result;
+use crate::host_file::{HostFile, read_file};
 use crate::progress::Progress;
 use crate::sandbox::{self, Sandbox};
 use crate::sandboxes::Sandboxes;
@@ -133,7 +133,7 @@ pub async fn read_both(engine: &Sandboxes, sandbox: &Sandbox, home: &Path) -> Re
 }
 
 fn on_host(path: &Path) -> Side<HostFile> {
-    match crate::create::read_credential_file(path) {
+    match read_file(path) {
         Ok(file) => Side::File(file),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Side::Missing,
         Err(error) => Side::Unusable(error.to_string()),

@@ -70,7 +70,7 @@ pub(crate) async fn one(
     cancel: &Cancel,
 ) -> Result<Started> {
     let out = &**progress;
-    let is_mended = reassign::recover(engine, name).await?;
+    let is_mended = Box::pin(reassign::recover(engine, name)).await?;
     if is_mended {
         out.warn(&format!(
             "an earlier `start --reassign-ports {name}` was interrupted; that is mended now"
@@ -92,7 +92,7 @@ pub(crate) async fn one(
         let locks = engine.locks();
         let free = async { Ok(locks.change(name).await) };
         let _change = not_started(name, interruptible(cancel, free).await)?;
-        start(engine, &sandbox, request, out, cancel).await?
+        Box::pin(start(engine, &sandbox, request, out, cancel)).await?
     } else {
         Vec::new()
     };
@@ -106,8 +106,8 @@ pub(crate) async fn one(
     }
     if let Wait::UntilReady(timeout) = request.wait {
         let mut steps = Steps::new(Arc::clone(progress));
-        ready::wait(engine, name, anew, timeout, &mut steps, cancel).await?;
-        say_what_is_amiss(engine, name, out).await;
+        Box::pin(ready::wait(engine, name, anew, timeout, &mut steps, cancel)).await?;
+        Box::pin(say_what_is_amiss(engine, name, out)).await;
     }
     Ok(Started { moved_ports })
 }

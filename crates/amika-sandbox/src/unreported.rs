@@ -10,7 +10,6 @@ use amika_core::label::{SandboxId, key};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::create::Settings;
 use crate::daemon::Token;
 use crate::lock::FileLock;
 use crate::sandboxes::Sandboxes;
@@ -72,7 +71,7 @@ pub struct Asked([u8; 32]);
 impl Asked {
     /// All that holds for the sandbox. What a program of another version prints of it may differ: its
     /// creates are then told apart, and nothing is lost by that.
-    pub fn of(settings: &Settings, copy: amika_git::Copy) -> Self {
+    pub fn of(settings: &impl std::fmt::Debug, copy: amika_git::Copy) -> Self {
         Self(Sha256::digest(format!("{copy:?} {settings:?}")).into())
     }
 
@@ -98,7 +97,7 @@ mod tests {
     use amika_core::settings::{AskedLimits, Layer};
 
     use super::*;
-    use crate::create::{HostRights, Request, merge};
+    use crate::create::{HostRights, Request, Settings, merge};
     use crate::daemon::UserKey;
     use amika_git::Copy;
 

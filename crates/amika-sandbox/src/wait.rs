@@ -107,7 +107,7 @@ impl Sandboxes {
                     .await
                     .map(Some),
                 Condition::Port(port, protocol) => {
-                    let look = || listens(self, name, port, protocol);
+                    let look = || Box::pin(listens(self, name, port, protocol));
                     interruptible(cancel, until(&waiting, look)).await?;
                     Ok(None)
                 }
@@ -124,7 +124,7 @@ async fn wait_ready(
     progress: Arc<dyn Progress>,
     cancel: &Cancel,
 ) -> Result<Option<i64>> {
-    let look = || made(engine, args.name);
+    let look = || Box::pin(made(engine, args.name));
     let sandbox = interruptible(cancel, until(args, look)).await?;
     if !sandbox.is_running() {
         let boot = read_boot_record(engine, &sandbox.container.id).await?;
@@ -141,7 +141,7 @@ async fn wait_ready(
     }
     // What setup wrote before the wait began is no news of a sandbox that is ready.
     let status = async { Ok(sandbox.client(engine)?.status().await.ok()) };
-    let status = interruptible(cancel, first_look(args, status)).await?;
+    let status = interruptible(cancel, first_look(args, Box::pin(status))).await?;
     let runs = status.filter(|status| status.phase == Phase::Running);
     if let Some(status) = &runs
         && ready::is_settled(status, &sandbox.container.cmd, ready::now())
@@ -152,7 +152,8 @@ async fn wait_ready(
         .timeout
         .map(|timeout| timeout.saturating_sub(args.begun.elapsed()));
     let mut steps = Steps::new(progress);
-    match ready::wait(engine, args.name, runs.is_none(), left, &mut steps, cancel).await? {
+    let ready = ready::wait(engine, args.name, runs.is_none(), left, &mut steps, cancel);
+    match Box::pin(ready).await? {
         ready::Ready::Running => Ok(None),
         ready::Ready::Finished => Ok(Some(0)),
     }
@@ -172,10 +173,10 @@ async fn made(engine: &Sandboxes, name: &str) -> Result<Option<Sandbox>> {
 }
 
 async fn wait_stopped(engine: &Sandboxes, args: &Waiting<'_>) -> Result<i64> {
-    let mut sandbox = first_look(args, Sandbox::find(engine, args.name)).await?;
+    let mut sandbox = first_look(args, Box::pin(Sandbox::find(engine, args.name))).await?;
     if sandbox.container.state == ContainerState::Created {
         // The engine would say at once that it does not run.
-        sandbox = until(args, || made(engine, args.name)).await?;
+        sandbox = until(args, || Box::pin(made(engine, args.name))).await?;
     }
     if matches!(
         sandbox.container.state,

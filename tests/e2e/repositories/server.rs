@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 /// What `Authorization` must be: base64 of `me:ghp_s3cretTOKEN`, or of `me:canary-url-d0f9`.
 const AUTHORIZATION: [&str; 2] = [
@@ -16,24 +17,47 @@ pub(crate) struct Server {
     port: u16,
 }
 
-struct Request {
-    method: String,
-    path: String,
+/// What a client asks for.
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
     query: String,
     headers: Vec<(String, String)>,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Variables for git's own server, and what is answered in its place.
+struct Manner<F> {
+    env: Vec<(String, String)>,
+    answer: F,
 }
 
 impl Server {
     pub(crate) fn start(root: &Path) -> Self {
+        Self::answering(root, &[], |_| None)
+    }
+
+    /// One whose git has these variables, and that answers some requests by itself: with all that it sends.
+    pub(crate) fn answering(
+        root: &Path,
+        env: &[(&str, &str)],
+        answer: impl Fn(&Request) -> Option<Vec<u8>> + Send + Sync + 'static,
+    ) -> Self {
+        let env = env
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let manner = Arc::new(Manner {
+            env: env.collect(),
+            answer,
+        });
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let root = root.to_owned();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let root = root.clone();
+                let (root, manner) = (root.clone(), Arc::clone(&manner));
                 // One that breaks off is git's to complain of.
-                std::thread::spawn(move || answer(&stream, root));
+                std::thread::spawn(move || serve(&stream, root, &manner));
             }
         });
         Self { port }
@@ -45,7 +69,11 @@ impl Server {
     }
 }
 
-fn answer(mut stream: &TcpStream, root: PathBuf) -> std::io::Result<()> {
+fn serve<F: Fn(&Request) -> Option<Vec<u8>>>(
+    mut stream: &TcpStream,
+    root: PathBuf,
+    manner: &Manner<F>,
+) -> std::io::Result<()> {
     let request = Request::read(stream)?;
     let signed_in = request.header("authorization");
     if signed_in.is_none_or(|value| !AUTHORIZATION.contains(&value)) {
@@ -53,8 +81,12 @@ fn answer(mut stream: &TcpStream, root: PathBuf) -> std::io::Result<()> {
             b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
         );
     }
+    if let Some(answer) = (manner.answer)(&request) {
+        return stream.write_all(&answer);
+    }
     let mut backend = Command::new("git")
         .arg("http-backend")
+        .envs(manner.env.iter().cloned())
         .env("GIT_PROJECT_ROOT", root)
         .env("GIT_HTTP_EXPORT_ALL", "1")
         .env("REQUEST_METHOD", &request.method)

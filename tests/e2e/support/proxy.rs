@@ -25,6 +25,8 @@ struct Shared {
 struct State {
     requests: Vec<String>,
     hold: Option<String>,
+    /// Whether the first one alone is held.
+    one: bool,
     /// How many bytes go to the engine before the next ones are held.
     hold_after: Option<usize>,
     held: bool,
@@ -77,6 +79,12 @@ impl EngineProxy {
     pub(crate) fn hold(&self, what: &str) -> &Self {
         self.shared.state.lock().unwrap().hold = Some(what.to_owned());
         self
+    }
+
+    /// As [`EngineProxy::hold`], while further ones with this in their first line go on: whoever does not wait overtakes.
+    pub(crate) fn hold_one(&self, what: &str) -> &Self {
+        self.shared.state.lock().unwrap().one = true;
+        self.hold(what)
     }
 
     /// Holds what comes after so many bytes to the engine, whatever requests they are of.
@@ -146,6 +154,9 @@ impl Shared {
         let mut state = self.state.lock().unwrap();
         state.requests.push(line.clone().into_owned());
         if state.hold.as_ref().is_some_and(|what| line.contains(what)) {
+            if state.one {
+                state.hold = None;
+            }
             state.held = true;
             while state.held {
                 state = self.changed.wait(state).unwrap();

@@ -94,6 +94,11 @@ impl Terminal {
         String::from_utf8_lossy(&self.screen.lock().unwrap()).into_owned()
     }
 
+    /// Whether all that was ever shown is text: no byte by itself steers a terminal of eight bits.
+    pub(crate) fn is_text(&self) -> bool {
+        std::str::from_utf8(&self.screen.lock().unwrap()).is_ok()
+    }
+
     /// Waits until the program ended; returns its exit code, and all that was ever shown.
     pub(crate) fn end(&mut self) -> (i32, String) {
         // What is written behind the program's last words arrives after them.

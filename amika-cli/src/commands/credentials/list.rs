@@ -42,7 +42,7 @@ pub(super) fn run(args: &ListArgs, app: &App) -> Result<()> {
         let mut taken = plan.take.contains(&file);
         let mut renews_itself = false;
         if taken {
-            match create::read_credential_file(&home.join(file.path)) {
+            match crate::host_file::read_file(&home.join(file.path)) {
                 Ok(found) => {
                     renews_itself = file.is_sign_in() && SignIn::read(&found.content).renews_itself;
                 }

@@ -176,7 +176,7 @@ fn replace(path: &Path, pair: &Pair, content: &[u8]) -> std::io::Result<()> {
     let target = resolve(path)?;
     let file = private_file::staged(&target, content)?;
     // An agent of this machine may have renewed its sign-in meanwhile: that one must not be lost.
-    let now = crate::create::read_credential_file(&target);
+    let now = crate::host_file::read_file(&target);
     let unchanged = match (&now, pair.host.file()) {
         (Ok(now), Some(before)) => now.content == before.content,
         (Err(error), None) => error.kind() == std::io::ErrorKind::NotFound,
@@ -217,7 +217,7 @@ mod tests {
     use amika_core::credential::FILES;
 
     use super::*;
-    use crate::create::HostFile;
+    use crate::host_file::HostFile;
 
     fn pair(host: Option<&str>) -> Pair {
         Pair {

@@ -200,7 +200,7 @@ async fn owner(engine: &Sandboxes, sandbox: &Sandbox) -> Result<(u32, u32)> {
             .unwrap_or_default();
         texts.push(String::from_utf8_lossy(&content).into_owned());
     }
-    create::find_owner(user, &texts[0], &texts[1]).ok_or_else(|| {
+    crate::owner::find(user, &texts[0], &texts[1]).ok_or_else(|| {
         Error::new(
             Kind::Failure,
             format!("the sandbox's /etc/passwd does not know its user \"{user}\""),

@@ -8,13 +8,14 @@ use super::schema::{Output, document};
 use crate::App;
 use crate::args::image::Command;
 use crate::error::Result;
+use crate::images::{ImageView, Pruned};
 
 /// What the verbs print with `-o json`.
 pub(super) fn outputs() -> Vec<(&'static str, Output)> {
     vec![
         ("build", document::<crate::preset::PresetImage>()),
-        ("list", document::<Vec<list::ImageView>>()),
-        ("prune", document::<prune::Pruned>()),
+        ("list", document::<Vec<ImageView>>()),
+        ("prune", document::<Pruned>()),
     ]
 }
 

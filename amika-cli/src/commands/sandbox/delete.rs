@@ -55,7 +55,7 @@ async fn confirm(engine: &Sandboxes, names: &[String], git_too: bool, app: &App)
     let mut lines = Vec::new();
     for sandbox in &found {
         let volumes =
-            crate::delete::volumes(engine, &sandbox.container.id, &sandbox.record).await?;
+            crate::belongings::volumes(engine, &sandbox.container.id, &sandbox.record).await?;
         let git = volumes.into_iter().filter(|(kind, _)| *kind == Kind::Git);
         let git: Vec<String> = git.map(|(_, volume)| volume.name).collect();
         lines.push(fate(&sandbox.name, sandbox.is_running(), &git, git_too));

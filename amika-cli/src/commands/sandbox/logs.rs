@@ -67,7 +67,7 @@ async fn show(which: Log, args: &LogsArgs, pieces: Pieces, app: &App) -> Result<
         let view = LogsView {
             sandbox: args.name.clone(),
             log: which.word(),
-            lines: Lines::gather(pieces).await?,
+            lines: Lines::gather(pieces, app.machine.temporary()).await?,
         };
         return app.out.result(&view, |_| Ok(()));
     }

@@ -59,7 +59,7 @@ pub(super) async fn run(args: &OpenArgs, app: &App) -> Result<()> {
 
 /// Starts the browser with a page that leads it to its address.
 async fn show(relay: &Relay, app: &App) -> Option<Page> {
-    let page = Page::write(&relay.handed_url());
+    let page = Page::write(&relay.handed_url(), &app.machine);
     // Beside the relay: it takes a while to know that no browser came up.
     let open = async |page: Page| {
         let url = page.url();

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::App;
 use crate::args::sandbox::PullArgs;
-use crate::commits::{self, Change, Host, Inside, Pulled, Source as _};
+use crate::commits::{self, Bounds, Change, Host, Inside, Pulled, Source as _};
 use crate::error::{Error, Kind, Result};
 use crate::output::Table;
 use crate::sandbox::Sandbox;
@@ -112,14 +112,15 @@ pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
     let max_size = u64::try_from(args.max_size.bytes()).unwrap_or_default();
     let look = inside.clone();
     let look = tokio::spawn(async move { work_tree(&look).await });
-    let pulled = match commits::pull(&host, &inside, name, &args.branches, max_size).await {
-        Ok(pulled) => pulled,
-        Err(error) => {
-            look.abort();
-            steps.fail("");
-            return Err(named(error, name));
-        }
-    };
+    let pulled =
+        match commits::pull(&host, &inside, name, &args.branches, Bounds::of(max_size)).await {
+            Ok(pulled) => pulled,
+            Err(error) => {
+                look.abort();
+                steps.fail("");
+                return Err(named(error, name));
+            }
+        };
     let (uncommitted, detached) = look.await.unwrap_or((None, false));
     let directory = commits::directory(name);
     let view = PulledView {

@@ -9,7 +9,7 @@ use crate::error::Result;
 
 /// What the verbs print with `-o json`.
 pub(super) fn outputs() -> Vec<(&'static str, Output)> {
-    vec![("df", document::<df::DiskView>())]
+    vec![("df", document::<crate::disk::DiskView>())]
 }
 
 pub(super) async fn run(command: Command, app: &App) -> Result<()> {

@@ -3,13 +3,10 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::view;
 use crate::App;
 use crate::args::volume::DeleteArgs;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::sandboxes::Sandboxes;
-use amika_core::text::shell_quote;
-use amika_engine::EngineError;
 
 /// What came of one name.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -33,42 +30,18 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
     }
     let mut results = Vec::new();
     for name in names {
-        let removed = match view::find(&engine, name)
-            .await
-            .and_then(|volume| refuse_used(&volume))
-        {
-            Ok(()) => remove_one(&engine, name).await,
-            refused => refused,
-        };
-        results.push((name, removed));
+        results.push((name, engine.delete_volume(name).await));
     }
     tell(results, app)
 }
 
 /// Removes volumes and shows which.
-pub(super) async fn remove(engine: &Sandboxes, names: &[&String], app: &App) -> Result<()> {
+pub(super) async fn remove(engine: &Sandboxes, names: &[String], app: &App) -> Result<()> {
     let mut results = Vec::new();
     for name in names {
-        results.push((*name, remove_one(engine, name).await));
+        results.push((name, engine.remove_unused_volume(name).await));
     }
     tell(results, app)
-}
-
-async fn remove_one(engine: &Sandboxes, name: &str) -> Result<()> {
-    engine
-        .remove_volume(name)
-        .await
-        .map_err(|error| match error {
-            EngineError::Conflict(message) => {
-                Error::new(Kind::Conflict, format!("volume \"{name}\" is in use"))
-                    .cause(message)
-                    .hint(format!(
-                        "`docker ps -a --filter {}` shows by what",
-                        shell_quote(&format!("volume={name}"))
-                    ))
-            }
-            other => other.into(),
-        })
 }
 
 /// Shows what came of each. Each failure is told; the first one is the command's own.
@@ -112,22 +85,4 @@ fn tell(results: Vec<(&String, Result<()>)>, app: &App) -> Result<()> {
             first.map_or(Ok(()), Err)
         }
     }
-}
-
-fn refuse_used(volume: &view::VolumeView) -> Result<()> {
-    let Some(user) = volume.used_by.first() else {
-        return Ok(());
-    };
-    Err(Error::new(
-        Kind::Conflict,
-        format!(
-            "volume \"{}\" is in use by sandbox {}",
-            volume.name,
-            volume.used_by.join(", ")
-        ),
-    )
-    .hint(format!(
-        "`amika sandbox delete {}` first",
-        shell_quote(user)
-    )))
 }

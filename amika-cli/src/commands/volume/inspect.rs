@@ -1,17 +1,17 @@
 //! `amika volume inspect`.
 
-use super::view::{self, VolumeView};
 use crate::App;
 use crate::args::volume::InspectArgs;
 use crate::error::Result;
 use crate::output::Page;
+use crate::volumes::VolumeView;
 use amika_core::untrusted::Untrusted;
 
 pub(super) async fn run(args: &InspectArgs, app: &App) -> Result<()> {
     let engine = crate::engine::connect(&app.user).await?;
     let mut volumes = Vec::new();
     for name in &args.names {
-        volumes.push(view::find(&engine, name).await?);
+        volumes.push(engine.volume(name).await?);
     }
     match volumes.as_slice() {
         [volume] => app.out.result(volume, |out| write_text(volume, out)),

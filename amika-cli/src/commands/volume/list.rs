@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::view;
 use crate::App;
 use crate::error::Result;
 use crate::output::Table;
@@ -10,7 +9,7 @@ use amika_core::text::human_age;
 
 pub(super) async fn run(app: &App) -> Result<()> {
     let engine = crate::engine::connect(&app.user).await?;
-    let volumes = view::all(&engine).await?;
+    let volumes = engine.volumes().await?;
     let now = amika_host::clock::now_millis();
     app.out.result(&volumes, |out| {
         let mut table = Table::new(["VOLUME", "KIND", "SANDBOX", "HOLDS", "AGE"]);

@@ -4,21 +4,18 @@ mod delete;
 mod inspect;
 mod list;
 mod prune;
-mod view;
 
 use super::schema::{Output, document, either};
 use crate::App;
 use crate::args::volume::Command;
 use crate::error::Result;
+use crate::volumes::VolumeView;
 
 /// What the verbs print with `-o json`.
 pub(super) fn outputs() -> Vec<(&'static str, Output)> {
     vec![
-        ("list", document::<Vec<view::VolumeView>>()),
-        (
-            "inspect",
-            either::<view::VolumeView, Vec<view::VolumeView>>(),
-        ),
+        ("list", document::<Vec<VolumeView>>()),
+        ("inspect", either::<VolumeView, Vec<VolumeView>>()),
         ("delete", document::<Vec<delete::Deleted>>()),
         ("prune", document::<Vec<delete::Deleted>>()),
     ]

@@ -2,10 +2,9 @@
 
 use std::io::IsTerminal as _;
 
-use amika_core::label::Kind;
 use amika_core::name::SandboxName;
 
-use super::{delete, view};
+use super::delete;
 use crate::App;
 use crate::args::volume::PruneArgs;
 use crate::error::{self, Error, Result};
@@ -13,15 +12,8 @@ use amika_core::text::shell_quote;
 
 pub(super) async fn run(args: &PruneArgs, app: &App) -> Result<()> {
     let engine = crate::engine::connect(&app.user).await?;
-    let volumes = view::all(&engine).await?;
     let made_for = args.sandbox_name.as_ref().map(SandboxName::as_str);
-    let names: Vec<&String> = volumes
-        .iter()
-        .filter(|volume| volume.kind == Kind::Git && volume.sandbox.is_none())
-        .filter(|volume| volume.used_by.is_empty())
-        .filter(|volume| made_for.is_none() || volume.made_for.as_deref() == made_for)
-        .map(|volume| &volume.name)
-        .collect();
+    let names = engine.orphaned_git_volumes(made_for).await?;
     if !names.is_empty() && !args.force {
         let can_ask = !app.out.is_json() && std::io::stdin().is_terminal();
         if !(can_ask && confirmed(&names, app).await) {
@@ -31,7 +23,7 @@ pub(super) async fn run(args: &PruneArgs, app: &App) -> Result<()> {
     delete::remove(&engine, &names, app).await
 }
 
-async fn confirmed(names: &[&String], app: &App) -> bool {
+async fn confirmed(names: &[String], app: &App) -> bool {
     let lines: Vec<String> = names.iter().map(|name| format!("  {name}")).collect();
     let question = format!(
         "They may hold commits and changes that are nowhere else. Remove {}?",
@@ -40,8 +32,8 @@ async fn confirmed(names: &[&String], app: &App) -> bool {
     app.out.confirmed(&lines, &question).await
 }
 
-fn refused(names: &[&String], sandbox: Option<&str>) -> Error {
-    let words: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+fn refused(names: &[String], sandbox: Option<&str>) -> Error {
+    let words: Vec<&str> = names.iter().map(String::as_str).collect();
     Error::new(
         error::Kind::Conflict,
         format!(

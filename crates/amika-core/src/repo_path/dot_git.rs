@@ -75,7 +75,7 @@ fn ends_on_ntfs(rest: &[u8]) -> bool {
 
 /// Whether a code point is ignored in names by HFS+ or by Linux's case folding, which takes Unicode's
 /// `Default_Ignorable_Code_Point`. None of them can be seen.
-pub(super) fn is_ignorable(c: char) -> bool {
+pub fn is_ignorable(c: char) -> bool {
     matches!(
         c,
         '\u{ad}'

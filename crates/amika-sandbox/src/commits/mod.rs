@@ -11,6 +11,7 @@ mod name;
 mod receive;
 mod refs;
 mod scratch;
+mod store;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -32,8 +33,30 @@ const MAX_BRANCHES: usize = 10_000;
 const MAX_SHOWN: usize = 200;
 /// How long the agent's git may take for an answer.
 pub const ANSWER: Duration = Duration::from_mins(2);
-/// How long a pack may take, from its first byte to the look through it.
-pub const PACK: Duration = Duration::from_hours(1);
+/// How long a question to the host's own git may take that looks through a pack.
+const PACK: Duration = Duration::from_hours(1);
+
+/// What a pull may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Bytes of the pack.
+    pub max_size: u64,
+    /// How long the agent's git may send nothing of it: it compresses before the first byte.
+    pub silent: Duration,
+    /// How long it may take from its first byte to its last, whatever comes.
+    pub total: Duration,
+}
+
+impl Bounds {
+    /// Those for a pack of so many bytes.
+    pub fn of(max_size: u64) -> Self {
+        Self {
+            max_size,
+            silent: amika_git::SILENT,
+            total: PACK,
+        }
+    }
+}
 
 /// What a program of a sandbox's said.
 #[derive(Clone, Debug, Default)]
@@ -110,7 +133,7 @@ pub fn directory(sandbox: &str) -> String {
     format!("refs/remotes/amika-{sandbox}")
 }
 
-/// Pulls branches: all, or those that are named. `max_size` bounds the bytes of the pack.
+/// Pulls branches: all, or those that are named.
 ///
 /// # Errors
 /// [`Kind::Repository`] when what comes is not what it says, or cannot be received;
@@ -120,7 +143,7 @@ pub async fn pull<S: Source>(
     source: &S,
     sandbox: &str,
     wanted: &[BranchName],
-    max_size: u64,
+    bounds: Bounds,
 ) -> Result<Vec<Pulled>> {
     let branches = select(list(source, host).await?, wanted)?;
     let remote = directory(sandbox);
@@ -134,7 +157,7 @@ pub async fn pull<S: Source>(
     let changed: Vec<&Branch> = branches.iter().filter(|branch| !is_same(branch)).collect();
     let mut forced = Vec::new();
     if !changed.is_empty() {
-        let received = receive::receive(host, source, &before, &changed, max_size).await?;
+        let received = receive::receive(host, source, &before, &changed, bounds).await?;
         for branch in &changed {
             if let Some(old) = olds.get(&branch.name)
                 && !received.goes_on_from(old, &branch.tip).await?

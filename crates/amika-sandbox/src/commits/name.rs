@@ -10,7 +10,7 @@ const MAX_PART: usize = 200;
 
 /// How a repository names objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub(super) enum Format {
     /// By SHA-1.
     Sha1,
     /// By SHA-256.

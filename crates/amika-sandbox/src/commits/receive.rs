@@ -3,17 +3,16 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use rustix::fs::{AtFlags, CWD};
-use rustix::io::Errno;
 use tokio::io::AsyncWriteExt as _;
 
 use super::host::Host;
 use super::name::{Branch, Format, Oid};
 use super::refs::Existing;
-use super::scratch::{Scratch, failed, is_file, too_long};
-use super::{ANSWER, PACK, Piece, Source, Told, shown};
+use super::scratch::{Scratch, failed, too_long};
+use super::{ANSWER, Bounds, PACK, Piece, Source, Told, shown};
 use crate::error::{Error, Kind, Result};
 use amika_core::text::human_size;
 
@@ -30,13 +29,13 @@ pub(super) struct Received {
 /// Receives what branches need that the repository does not have.
 ///
 /// # Errors
-/// [`Kind::Repository`] when it is not whole, larger than `max_size`, or nothing that git accepts.
+/// [`Kind::Repository`] when it is not whole, larger or slower than it may be, or nothing that git accepts.
 pub(super) async fn receive<S: Source>(
     host: &Host,
     source: &S,
     existing: &Existing,
     branches: &[&Branch],
-    max_size: u64,
+    bounds: Bounds,
 ) -> Result<Received> {
     let scratch = Scratch::of(host).await?;
     let tips: Vec<&Oid> = branches.iter().map(|branch| &branch.tip).collect();
@@ -54,7 +53,7 @@ pub(super) async fn receive<S: Source>(
         .collect();
     if !missing.is_empty() {
         let shared = shared(source, &haves, host.format).await?;
-        take_pack(&scratch, source, &missing, &shared, max_size).await?;
+        take_pack(&scratch, source, &missing, &shared, bounds).await?;
     }
     are_commits(&scratch, branches).await?;
     are_whole(&scratch, &tips, &haves, host).await?;
@@ -77,25 +76,10 @@ impl Received {
     /// # Errors
     /// When it cannot be written to.
     pub(super) fn keep(&self) -> Result<()> {
-        let from = self.scratch.packs();
         let moved = (|| {
-            let to = self.scratch.host_packs()?;
-            let names: Result<Vec<_>, io::Error> = std::fs::read_dir(&from)?
-                .map(|entry| entry.map(|entry| entry.file_name()))
-                .collect();
-            let mut names = names?;
-            // Git looks for indexes: they come last.
-            names.sort_by_key(|name| name.to_string_lossy().ends_with(".idx"));
-            for name in names {
-                let here = from.join(&name);
-                if !is_file(&here) {
-                    continue;
-                }
-                match rustix::fs::linkat(CWD, &here, &to, &name, AtFlags::empty()) {
-                    // The same content has the same name.
-                    Ok(()) | Err(Errno::EXIST) => {}
-                    Err(_) => rustix::fs::renameat(CWD, &here, &to, &name)?,
-                }
+            let (store, to) = (self.scratch.store(), self.scratch.host_packs()?);
+            for name in store.packs()? {
+                store.give(&name, &to)?;
             }
             Ok::<(), io::Error>(())
         })();
@@ -173,8 +157,13 @@ async fn take_pack<S: Source>(
     source: &S,
     missing: &[&Oid],
     shared: &[&Oid],
-    max_size: u64,
+    bounds: Bounds,
 ) -> Result<()> {
+    let Bounds {
+        max_size,
+        silent,
+        total,
+    } = bounds;
     let make = [
         "pack-objects",
         "--revs",
@@ -193,11 +182,15 @@ async fn take_pack<S: Source>(
         "--strict",
         limit.as_str(),
     ];
-    let mut running = scratch.start(&receive)?;
+    let mut running = scratch.start(&receive, total)?;
     let mut stdin = running.child.stdin.take();
     let feed = async move {
         let (mut told, mut size) = (Told::default(), 0_u64);
-        while let Some(piece) = stream.next().await {
+        loop {
+            let Ok(piece) = tokio::time::timeout(silent, stream.next()).await else {
+                return Err(sends_nothing(silent));
+            };
+            let Some(piece) = piece else { break };
             match piece? {
                 Piece::End(end) => told = end,
                 Piece::Data(bytes) => {
@@ -220,10 +213,13 @@ async fn take_pack<S: Source>(
         let (told, output) = tokio::join!(feed, running.end());
         Ok::<_, Error>((told?, output?))
     };
-    let (told, output) = match tokio::time::timeout(PACK, both).await {
+    let (told, output) = match tokio::time::timeout(total, both).await {
         Ok(both) => both?,
-        Err(_) => return Err(too_long(&receive, PACK)),
+        Err(_) => return Err(too_long(&receive, total)),
     };
+    if running.was_ended() {
+        return Err(too_long(&receive, total));
+    }
     if output.status.success() && told.code == 0 {
         return Ok(());
     }
@@ -242,6 +238,17 @@ async fn take_pack<S: Source>(
     Err(error.hint(
         "nothing was taken; `amika sandbox exec NAME -- git fsck` looks through its repository",
     ))
+}
+
+fn sends_nothing(time: Duration) -> Error {
+    Error::new(
+        Kind::Repository,
+        format!(
+            "the sandbox's git sent nothing for {} minutes",
+            time.as_secs() / 60
+        ),
+    )
+    .hint("nothing was taken; look inside with `amika sandbox connect NAME`")
 }
 
 fn too_large(max_size: u64) -> Error {

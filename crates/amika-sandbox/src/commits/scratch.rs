@@ -1,34 +1,35 @@
-//! A git directory of ours, beside a repository's objects: its configuration, refs and index are of our
-//! making, and of the repository it knows the objects alone, by the files that we opened. What else is in the
-//! object store (a commit graph, an index of several packs, another's place) git does not see.
+//! A git directory of ours, in the temporary one: its configuration, refs and index are of our making, and of the
+//! repository it knows the objects alone, by the files that we opened. What else is in the object store (a commit
+//! graph, an index of several packs, another's place) git does not see; what it receives comes to stand apart from
+//! them ([`Store`]).
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use amika_git::{Objects, Rule, Supervised};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 
 use super::host::{Host, refused};
 use super::name::Format;
+use super::store::Store;
 use super::{refs, shown};
 use crate::error::{Error, Kind, Result};
-use amika_git::Objects;
 
-/// Where the repository's own objects are, for git, and those that it borrows from others.
+/// Git's own directory, in the temporary one.
+const GIT_DIR: &str = "git";
+/// Where the repository's own objects are, for git, and those that it borrows from others. Relative to where git
+/// runs, so that no path needs quoting.
 const OWN: &str = "own";
 const BORROWED: &str = "borrowed";
 
-/// Memory that git may take for data, in bytes; what it maps of packs is not counted.
-#[cfg(target_os = "linux")]
-const MAX_MEMORY: u64 = 4 << 30;
-
-/// The directory. It goes when it is dropped; what a killed process leaves of it, `git gc` removes, by its
-/// name.
+/// The directories. They go when this is dropped.
 pub(super) struct Scratch {
-    directory: tempfile::TempDir,
+    directory: amika_host::scratch::Scratch,
+    store: Store,
     host: Host,
     /// What the links in it lead to.
     _objects: Objects,
@@ -53,50 +54,46 @@ impl Scratch {
     }
 
     fn new(host: Host) -> Result<Self> {
-        let objects = host.repository.place().join("objects");
-        let made = (|| {
-            if !objects.symlink_metadata()?.is_dir() {
-                return Err(io::Error::other("it is not a directory"));
-            }
-            let directory = tempfile::Builder::new()
-                .prefix("tmp_objdir-amika-")
-                .tempdir_in(&objects)?;
-            let at = |name: &str| directory.path().join(name);
-            for name in ["refs", "objects", "objects/info", "objects/pack"] {
-                std::fs::create_dir(at(name))?;
-            }
-            std::fs::write(at("HEAD"), "ref: refs/heads/none\n")?;
-            std::fs::write(at("config"), configuration(host.format))?;
-            // Relative, so that no path needs quoting: from its objects to those that it is given.
-            std::fs::write(
-                at("objects/info/alternates"),
-                format!("../{OWN}\n../{BORROWED}\n"),
-            )?;
-            if let Some(shallow) = host.repository.shallow() {
-                std::fs::write(at("shallow"), shallow)?;
-            }
-            Ok(directory)
-        })();
-        let directory = made.map_err(|error| {
-            Error::new(
-                Kind::Repository,
-                format!("{} cannot be written to", objects.display()),
-            )
-            .caused_by(&error)
-        })?;
+        let directory = amika_git::scratch(host.repository.machine()).map_err(refused)?;
         let at = |name: &str| directory.path().join(name);
+        let made = (|| {
+            let git_dir = at(GIT_DIR);
+            for name in ["refs", "objects"] {
+                std::fs::create_dir_all(git_dir.join(name))?;
+            }
+            std::fs::write(git_dir.join("HEAD"), "ref: refs/heads/none\n")?;
+            std::fs::write(git_dir.join("config"), configuration(host.format))?;
+            if let Some(shallow) = host.repository.shallow() {
+                std::fs::write(git_dir.join("shallow"), shallow)?;
+            }
+            Ok::<_, io::Error>(())
+        })();
+        let unwritten = |place: PathBuf| {
+            move |error: io::Error| {
+                let what = format!("{} cannot be written to", place.display());
+                Error::new(Kind::Repository, what).caused_by(&error)
+            }
+        };
+        made.map_err(unwritten(directory.path().to_owned()))?;
+        let place = host.repository.place().join("objects");
+        let store = (|| {
+            let objects = refs::open(&host.repository.directory()?, &[b"objects".to_vec()], false)?;
+            Store::make(objects, &place)
+        })();
+        let store = store.map_err(unwritten(place))?;
         let given = host.repository.objects(&at(OWN), &at(BORROWED));
         let given = given.map_err(refused)?;
         Ok(Self {
             directory,
+            store,
             host,
             _objects: given,
         })
     }
 
-    /// Where packs come to stand.
-    pub(super) fn packs(&self) -> PathBuf {
-        self.directory.path().join("objects/pack")
+    /// Where what is received comes to stand.
+    pub(super) fn store(&self) -> &Store {
+        &self.store
     }
 
     /// The directory of the repository's packs, which may be made.
@@ -127,7 +124,12 @@ impl Scratch {
                     .iter()
                     .filter_map(|name| Some((*name, amika_git::absolute_variable(machine, name)?))),
             )
-            .env("GIT_DIR", self.directory.path())
+            .env("GIT_DIR", GIT_DIR)
+            .env("GIT_OBJECT_DIRECTORY", self.store.path())
+            .env(
+                "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+                format!("{OWN}:{BORROWED}"),
+            )
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_NO_LAZY_FETCH", "1")
@@ -138,38 +140,25 @@ impl Scratch {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
+            .process_group(0);
         command
     }
 
-    /// Starts git.
+    /// Starts git, which may take so long.
     ///
     /// # Errors
     /// When there is none.
-    pub(super) fn start(&self, arguments: &[&str]) -> Result<Running> {
+    pub(super) fn start(&self, arguments: &[&str], time: Duration) -> Result<Running> {
         let child = self.command(arguments).spawn().map_err(|error| {
             Error::new(Kind::Repository, "git cannot be run")
                 .caused_by(&error)
                 .hint("install git and try again")
         })?;
-        let running = Running {
-            group: child
-                .id()
-                .and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?)),
-            child,
-        };
-        #[cfg(target_os = "linux")]
-        if let Some(pid) = running.group {
-            use rustix::process::{Resource, Rlimit, prlimit};
-            let limit = Rlimit {
-                current: Some(MAX_MEMORY),
-                maximum: Some(MAX_MEMORY),
-            };
-            // It may have ended.
-            let _ = prlimit(Some(pid), Resource::Data, limit);
-        }
-        Ok(running)
+        // One that was waited for already has no id; this one was not.
+        let supervised = child
+            .id()
+            .map(|id| Supervised::group(id, Rule::within(time)));
+        Ok(Running { supervised, child })
     }
 
     /// Runs git with an input to its end.
@@ -182,7 +171,7 @@ impl Scratch {
         input: Vec<u8>,
         time: Duration,
     ) -> Result<Output> {
-        let mut running = self.start(arguments)?;
+        let mut running = self.start(arguments, time)?;
         let stdin = running.child.stdin.take();
         let feed = async move {
             if let Some(mut stdin) = stdin {
@@ -191,18 +180,19 @@ impl Scratch {
                 let _ = stdin.shutdown().await;
             }
         };
-        let both = async { tokio::join!(feed, running.end()).1 };
-        match tokio::time::timeout(time, both).await {
-            Ok(output) => output,
-            Err(_) => Err(too_long(arguments, time)),
+        let output = tokio::join!(feed, running.end()).1?;
+        if running.was_ended() {
+            return Err(too_long(arguments, time));
         }
+        Ok(output)
     }
 }
 
 /// A git that runs; with its end all of its group end.
 pub(super) struct Running {
+    /// Before the child, which is waited for when it is dropped: its number is its own until then.
+    supervised: Option<Supervised>,
     pub(super) child: Child,
-    group: Option<rustix::process::Pid>,
 }
 
 impl Running {
@@ -228,20 +218,20 @@ impl Running {
         let status = self.child.wait().await.map_err(|error| {
             Error::new(Kind::Repository, "git cannot be waited for").caused_by(&error)
         })?;
-        self.group = None;
+        if let Some(supervised) = &mut self.supervised {
+            supervised.is_over();
+        }
         Ok(Output {
             status,
             stdout,
             stderr,
         })
     }
-}
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(group) = self.group {
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        }
+    /// Whether it was ended for taking too long.
+    pub(super) fn was_ended(&self) -> bool {
+        let supervised = self.supervised.as_ref();
+        supervised.is_some_and(|supervised| supervised.ended_after().is_some())
     }
 }
 
@@ -285,9 +275,4 @@ fn configuration(format: Format) -> String {
         text.push('\n');
     }
     text
-}
-
-/// Whether a path is a regular file.
-pub(super) fn is_file(path: &Path) -> bool {
-    path.symlink_metadata().is_ok_and(|found| found.is_file())
 }

@@ -11,6 +11,14 @@ use futures_util::StreamExt as _;
 use super::*;
 
 mod hostile;
+mod traced;
+#[path = "../../../amika-git/tests/traces.rs"]
+#[allow(dead_code, reason = "its other users take the rest")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a test calls: what it looks for and marks is its own process's"
+)]
+mod traces;
 
 const MAX: u64 = 64 << 20;
 
@@ -74,6 +82,7 @@ impl Stage {
             repository: self.at("box"),
             list: None,
             pack: None,
+            pace: None,
         }
     }
 
@@ -108,7 +117,7 @@ fn pull_into(host: &Host, agent: &Agent, wanted: &[BranchName], max: u64) -> Res
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(pull(host, agent, "box", wanted, max))
+    runtime.block_on(pull(host, agent, "box", wanted, agent.bounds(max)))
 }
 
 /// An agent's git: honest where nothing is put in its mouth.
@@ -116,6 +125,14 @@ struct Agent {
     repository: PathBuf,
     list: Option<String>,
     pack: Option<Vec<u8>>,
+    /// It sends that, and then nothing, or a byte now and then.
+    pace: Option<Pace>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Pace {
+    Holds,
+    Drips,
 }
 
 impl Agent {
@@ -127,6 +144,18 @@ impl Agent {
     fn sends(mut self, pack: impl Into<Vec<u8>>) -> Self {
         self.pack = Some(pack.into());
         self
+    }
+
+    fn bounds(&self, max_size: u64) -> Bounds {
+        let bounds = Bounds::of(max_size);
+        match self.pace {
+            None => bounds,
+            Some(_) => Bounds {
+                silent: std::time::Duration::from_millis(700),
+                total: std::time::Duration::from_secs(3),
+                ..bounds
+            },
+        }
     }
 
     fn run(&self, arguments: &[&str], input: &[u8]) -> Told {
@@ -175,7 +204,46 @@ impl Source for Agent {
             None => self.run(arguments, &input),
         };
         let data = Piece::Data(told.stdout.clone().into());
+        match self.pace {
+            None => {}
+            Some(Pace::Holds) => {
+                let first = futures_util::stream::iter([Ok(data)]);
+                return Ok(first.chain(futures_util::stream::pending()).boxed());
+            }
+            Some(Pace::Drips) => {
+                let drops = futures_util::stream::repeat_with(|| Piece::Data("x".into()));
+                let drops = drops.then(|piece| async {
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    Ok(piece)
+                });
+                let first = futures_util::stream::iter([Ok(data)]);
+                return Ok(first.chain(drops).boxed());
+            }
+        }
         Ok(futures_util::stream::iter([Ok(data), Ok(Piece::End(told))]).boxed())
+    }
+}
+
+#[test]
+fn an_agent_s_git_that_holds_the_pack_back_is_not_waited_for() {
+    for (pace, expected) in [
+        (Pace::Holds, "sent nothing for 0 minutes"),
+        (Pace::Drips, "took longer than 0 minutes"),
+    ] {
+        let stage = Stage::new(&[]);
+        stage.commit("box", "second");
+        let agent = Agent {
+            pace: Some(pace),
+            // The beginning of a pack with a blob of 65,535 bytes, as zlib stores it.
+            pack: Some(b"PACK\0\0\0\x02\0\0\0\x01\xbf\xff\x1f\x78\x01\x01\xff\xff\0\0".to_vec()),
+            ..stage.agent()
+        };
+        let begun = std::time::Instant::now();
+        let refused = stage.pull(&agent).unwrap_err();
+        assert_eq!(refused.kind, Kind::Repository);
+        assert!(refused.message.contains(expected), "{pace:?}: {refused:?}");
+        assert!(begun.elapsed() < std::time::Duration::from_mins(2));
+        stage.is_untouched();
     }
 }
 

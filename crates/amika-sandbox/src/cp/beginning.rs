@@ -54,7 +54,7 @@ impl From<NoArchive> for Error {
 ///
 /// # Errors
 /// Those of the stream; [`NoArchive`] in one of [`io::ErrorKind::InvalidData`].
-pub fn archive(mut from: impl Read) -> io::Result<impl Read> {
+pub(super) fn archive(mut from: impl Read) -> io::Result<impl Read> {
     let mut first = Vec::with_capacity(BLOCK);
     from.by_ref().take(BLOCK as u64).read_to_end(&mut first)?;
     match tell(&first) {

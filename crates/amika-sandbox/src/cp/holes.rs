@@ -14,7 +14,7 @@ const BUFFER: usize = 16 * BLOCK;
 ///
 /// # Errors
 /// Those of both.
-pub fn copy(mut from: impl Read, to: &mut File) -> io::Result<u64> {
+pub(super) fn copy(mut from: impl Read, to: &mut File) -> io::Result<u64> {
     let mut buffer = vec![0; BUFFER];
     let mut size = 0;
     let mut ends_in_hole = false;

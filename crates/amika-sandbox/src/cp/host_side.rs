@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host_path;
 
 /// What is copied from here.
-pub struct HostSource {
+pub(super) struct HostSource {
     /// Its path.
     pub path: PathBuf,
     /// What it is.
@@ -27,7 +27,7 @@ pub struct HostSource {
 ///
 /// # Errors
 /// [`Kind::NotFound`] when nothing is there, [`Kind::Invalid`] when it cannot be copied.
-pub fn source(path: &Path) -> Result<HostSource> {
+pub(super) fn source(path: &Path) -> Result<HostSource> {
     let failed = |error: &std::io::Error| {
         let code = match error.kind() {
             std::io::ErrorKind::NotFound => Kind::NotFound,
@@ -69,7 +69,7 @@ pub fn source(path: &Path) -> Result<HostSource> {
 }
 
 /// Where a copy to here may go.
-pub struct HostTarget {
+pub(super) struct HostTarget {
     /// The path that is meant, links at its end followed.
     path: PathBuf,
     /// What is there.
@@ -82,7 +82,7 @@ pub struct HostTarget {
 ///
 /// # Errors
 /// When it cannot be looked at, or is a device, pipe or socket.
-pub fn target(path: &Path) -> Result<HostTarget> {
+pub(super) fn target(path: &Path) -> Result<HostTarget> {
     let failed = |error: &std::io::Error| {
         Error::new(Kind::Failure, format!("{} cannot be used", path.display())).caused_by(error)
     };
@@ -127,7 +127,7 @@ impl HostTarget {
     /// # Errors
     /// When the directory cannot be opened; [`Kind::Conflict`] when it is a git directory, or in one,
     /// and what comes is to be inert.
-    pub fn open(
+    pub(super) fn open(
         &self,
         landing: Landing,
         own: Option<OsString>,

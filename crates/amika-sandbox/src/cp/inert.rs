@@ -17,6 +17,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use amika_core::archive_name::stays_beneath;
+use amika_core::repo_path::is_ignorable;
 use amika_host::archive::Report;
 
 mod config;
@@ -66,13 +67,11 @@ const REMOVED_WITHIN: [(&[&str], &str); 3] = [
     (&["objects", "info"], "http-alternates"),
 ];
 
-/// A name as the file systems fold it that take most spellings for one: case, the marks that HFS+ ignores,
+/// A name as the file systems fold it that take most spellings for one: case, the code points that they ignore,
 /// dots and blanks at the end, and the streams of NTFS.
 pub(super) fn fold(name: &OsStr) -> String {
     let text = name.to_string_lossy();
-    let kept = text.chars().filter(|found| {
-        !matches!(found, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}')
-    });
+    let kept = text.chars().filter(|found| !is_ignorable(*found));
     let lower: String = kept.flat_map(char::to_lowercase).collect();
     let lower = lower.replace('ſ', "s");
     let name = lower.split(':').next().unwrap_or_default();

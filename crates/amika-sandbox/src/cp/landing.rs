@@ -2,7 +2,7 @@
 
 /// What is copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub(super) enum Source {
     /// A file, or a link that is not followed.
     File,
     /// A directory under its own name.
@@ -13,7 +13,7 @@ pub enum Source {
 
 /// What stands at the destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
+pub(super) enum Found {
     /// A directory.
     Directory,
     /// Something else.
@@ -26,7 +26,7 @@ pub enum Found {
 
 /// Where it comes to stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Landing {
+pub(super) enum Landing {
     /// As the destination itself.
     As,
     /// In the directory at the destination, under its own name.
@@ -37,7 +37,7 @@ pub enum Landing {
 
 /// Why it cannot come to stand there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoLanding {
+pub(super) enum NoLanding {
     /// The directory that the destination is to stand in is missing.
     #[error("there is no such directory")]
     NoParent,
@@ -50,7 +50,7 @@ pub enum NoLanding {
 }
 
 /// Tells where a copy lands; `slash` says whether the destination was named with a slash behind it.
-pub fn land(source: Source, found: Found, slash: bool) -> Result<Landing, NoLanding> {
+pub(super) fn land(source: Source, found: Found, slash: bool) -> Result<Landing, NoLanding> {
     match (source, found) {
         (_, Found::NoParent) => Err(NoLanding::NoParent),
         (Source::Contents, Found::Directory) => Ok(Landing::Spread),

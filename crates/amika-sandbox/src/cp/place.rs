@@ -84,7 +84,7 @@ impl std::fmt::Display for Place {
 
 /// The absolute path of what was typed behind the colon: relative to the agent's directory, where
 /// `exec` and `connect` begin too, or to its home behind `~`. A slash at the end stays.
-pub fn absolute(typed: &str, agent_cwd: &str) -> String {
+pub(super) fn absolute(typed: &str, agent_cwd: &str) -> String {
     if typed.starts_with('/') {
         return typed.to_owned();
     }
@@ -103,7 +103,7 @@ pub fn absolute(typed: &str, agent_cwd: &str) -> String {
 
 /// Directory and last name of an absolute path, `.` and `..` and slashes at its end worked out as
 /// far as they need no look at links; the root has no name.
-pub fn split(path: &str) -> (String, Option<String>) {
+pub(super) fn split(path: &str) -> (String, Option<String>) {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {

@@ -14,7 +14,7 @@ use amika_host::archive::{Modes, Report, TarOut, at, modified};
 ///
 /// # Errors
 /// When it is no archive, or has a name that leads out of it.
-pub fn repack(
+pub(super) fn repack(
     from: impl Read,
     mut names: Names,
     owner: (u32, u32),

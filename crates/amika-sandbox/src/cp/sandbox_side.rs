@@ -4,7 +4,6 @@ use amika_core::contract::AGENT_USER;
 
 use super::landing::{Found, Landing, Source};
 use super::{place, unseen};
-use crate::create;
 use crate::error::{Error, Kind, Result};
 use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
@@ -14,7 +13,7 @@ use amika_engine::{EngineError, PathKind};
 const USERS_LIMIT: usize = 1024 * 1024;
 
 /// What is copied from a sandbox.
-pub struct SandboxSource {
+pub(super) struct SandboxSource {
     /// The container.
     pub container: String,
     /// The path that the engine is asked for.
@@ -31,7 +30,11 @@ pub struct SandboxSource {
 ///
 /// # Errors
 /// [`Kind::NotFound`] when nothing is there.
-pub async fn source(engine: &Sandboxes, sandbox: &Sandbox, typed: &str) -> Result<SandboxSource> {
+pub(super) async fn source(
+    engine: &Sandboxes,
+    sandbox: &Sandbox,
+    typed: &str,
+) -> Result<SandboxSource> {
     let container = sandbox.container.id.clone();
     let absolute = place::absolute(typed, agent_cwd(sandbox));
     let mut path = absolute.clone();
@@ -89,7 +92,7 @@ fn of_directory(path: &str, is_podman: bool) -> String {
 }
 
 /// Where a copy into a sandbox may go.
-pub struct SandboxTarget {
+pub(super) struct SandboxTarget {
     /// The container.
     pub container: String,
     /// The path that is meant, a link at its end followed.
@@ -104,7 +107,11 @@ pub struct SandboxTarget {
 ///
 /// # Errors
 /// Those of the engine; [`Kind::Invalid`] when a device, pipe or socket stands there.
-pub async fn target(engine: &Sandboxes, sandbox: &Sandbox, typed: &str) -> Result<SandboxTarget> {
+pub(super) async fn target(
+    engine: &Sandboxes,
+    sandbox: &Sandbox,
+    typed: &str,
+) -> Result<SandboxTarget> {
     let absolute = place::absolute(typed, agent_cwd(sandbox));
     let slash = absolute.ends_with('/');
     let (directory, name) = place::split(&absolute);
@@ -160,7 +167,7 @@ pub async fn target(engine: &Sandboxes, sandbox: &Sandbox, typed: &str) -> Resul
 impl SandboxTarget {
     /// The directory that the copy is unpacked in, and the copy's name in there; `own` is the
     /// source's own name.
-    pub fn place(&self, landing: Landing, own: Option<String>) -> (String, Option<String>) {
+    pub(super) fn place(&self, landing: Landing, own: Option<String>) -> (String, Option<String>) {
         match landing {
             Landing::Into => (self.path.clone(), own),
             Landing::Spread => (self.path.clone(), None),
@@ -173,7 +180,7 @@ impl SandboxTarget {
 ///
 /// # Errors
 /// When the sandbox does not know its user.
-pub async fn owner(engine: &Sandboxes, sandbox: &Sandbox) -> Result<(u32, u32)> {
+pub(super) async fn owner(engine: &Sandboxes, sandbox: &Sandbox) -> Result<(u32, u32)> {
     let user = match (&sandbox.record.user, &sandbox.record.preset) {
         (Some(user), _) => user.as_str(),
         (None, Some(_)) => AGENT_USER,
@@ -191,7 +198,7 @@ pub async fn owner(engine: &Sandboxes, sandbox: &Sandbox) -> Result<(u32, u32)> 
     };
     let text =
         |file: Option<Vec<u8>>| String::from_utf8_lossy(&file.unwrap_or_default()).into_owned();
-    create::find_user(user, &text(passwd), &text(group)).ok_or_else(|| {
+    crate::owner::find(user, &text(passwd), &text(group)).ok_or_else(|| {
         Error::new(
             Kind::Failure,
             format!(
@@ -203,7 +210,7 @@ pub async fn owner(engine: &Sandboxes, sandbox: &Sandbox) -> Result<(u32, u32)> 
 }
 
 /// A path in a sandbox, as it is typed.
-pub fn shown(sandbox: &Sandbox, path: &str) -> String {
+pub(super) fn shown(sandbox: &Sandbox, path: &str) -> String {
     format!("{}:{}", sandbox.name, path.escape_debug())
 }
 

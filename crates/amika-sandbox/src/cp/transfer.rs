@@ -22,7 +22,7 @@ use amika_engine::{Base, EngineError, Existing};
 use amika_host::archive::{self, Modes, Report, TarOut, Top};
 
 /// Opens the stream that [`Place::Stream`] stands for; it is called and read on a thread of its own.
-pub type Input = Box<dyn FnOnce() -> Box<dyn io::Read> + Send>;
+pub(super) type Input = Box<dyn FnOnce() -> Box<dyn io::Read> + Send>;
 
 /// Copies one place to another, or what `input` gives; `git` says what becomes of git directories out of a sandbox. An archive to standard output is none of its business.
 ///
@@ -99,7 +99,7 @@ pub(super) async fn put_archive(
 ///
 /// # Errors
 /// As [`copy`].
-pub async fn download(
+pub(super) async fn download(
     engine: &Sandboxes,
     name: &str,
     path: &str,

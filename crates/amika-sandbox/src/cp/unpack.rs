@@ -46,7 +46,12 @@ pub enum Git {
 ///
 /// # Errors
 /// With the entry that could not be unpacked; what came before it stays.
-pub fn unpack(from: impl Read, mut names: Names, root: OwnedFd, git: Git) -> io::Result<Report> {
+pub(super) fn unpack(
+    from: impl Read,
+    mut names: Names,
+    root: OwnedFd,
+    git: Git,
+) -> io::Result<Report> {
     let mut unpacker = Unpacker {
         room: room(&root),
         root,

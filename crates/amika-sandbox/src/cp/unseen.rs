@@ -12,7 +12,7 @@ const ALWAYS: [&str; 3] = ["/proc", "/sys", "/dev"];
 ///
 /// # Errors
 /// [`Kind::Invalid`].
-pub fn refuse(sandbox: &Sandbox, path: &str, shown: &str) -> Result<(), Error> {
+pub(super) fn refuse(sandbox: &Sandbox, path: &str, shown: &str) -> Result<(), Error> {
     let Some(mount) = mount_over(path, &sandbox.container.mounts) else {
         return Ok(());
     };

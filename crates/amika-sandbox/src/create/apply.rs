@@ -27,10 +27,11 @@ use amika_engine::{ContainerFacts, EngineError};
 use amika_git as git;
 
 /// Settles host ports anew without those that the engine refused.
-pub type Settle<'a> = dyn Fn(&BTreeSet<HostPort>) -> Result<Vec<Binding>, ResolveError> + Sync + 'a;
+pub(super) type Settle<'a> =
+    dyn Fn(&BTreeSet<HostPort>) -> Result<Vec<Binding>, ResolveError> + Sync + 'a;
 
 /// A plan on its way to being carried out.
-pub struct Job<'a> {
+pub(super) struct Job<'a> {
     /// The engine.
     pub engine: &'a Sandboxes,
     /// What holds in the end.
@@ -50,7 +51,7 @@ pub struct Job<'a> {
 ///
 /// # Errors
 /// Those of the steps; [`error::Kind::Canceled`].
-pub async fn apply(
+pub(super) async fn apply(
     job: &mut Job<'_>,
     out: &dyn Progress,
     steps: &mut Steps,
@@ -72,7 +73,7 @@ pub async fn apply(
 }
 
 /// Unmakes what the plan makes, and returns the error that was the reason.
-pub async fn unmake(
+pub(super) async fn unmake(
     engine: &Sandboxes,
     plan: &Plan,
     reason: Error,
@@ -308,7 +309,7 @@ async fn create_container(job: &mut Job<'_>) -> Result<String> {
 ///
 /// # Errors
 /// [`error::Kind::Conflict`] when a stranger's container has it; those of the engine.
-pub async fn clear_name(engine: &Sandboxes, name: &str) -> Result<Option<ContainerFacts>> {
+pub(super) async fn clear_name(engine: &Sandboxes, name: &str) -> Result<Option<ContainerFacts>> {
     let holder = match engine.inspect_container(name).await {
         Ok(holder) if holder.name == name => holder,
         // The engine also finds containers by a prefix of their id: that is no name.
@@ -336,7 +337,7 @@ pub async fn clear_name(engine: &Sandboxes, name: &str) -> Result<Option<Contain
 }
 
 /// The error for a name that this sandbox has.
-pub async fn name_taken(engine: &Sandboxes, name: &str, holder: &ContainerFacts) -> Error {
+pub(super) async fn name_taken(engine: &Sandboxes, name: &str, holder: &ContainerFacts) -> Error {
     let error = Error::new(
         error::Kind::Conflict,
         format!("sandbox \"{name}\" already exists"),
@@ -387,7 +388,7 @@ async fn agent(engine: &Sandboxes, plan: &Plan, container: &str) -> Result<(u32,
         .read_file(container, "/etc/group", LIMIT)
         .await?
         .unwrap_or_default();
-    super::owner::find(
+    crate::owner::find(
         user,
         &String::from_utf8_lossy(&passwd),
         &String::from_utf8_lossy(&group),

@@ -43,7 +43,7 @@ pub enum What {
 }
 
 /// Files of a copy that did not get their times from the engine.
-pub struct Untimely {
+pub(super) struct Untimely {
     /// The flag that asks for the copy.
     flag: String,
     /// Where the names begin in the sandbox; none where nobody is to give them theirs.
@@ -53,7 +53,7 @@ pub struct Untimely {
 
 /// Gives the files of copies the times that the engine did not: amikad does, once it runs. It is said of those that did
 /// not get theirs.
-pub async fn give_times(
+pub(super) async fn give_times(
     engine: &Sandboxes,
     container: &str,
     untimely: BTreeMap<usize, Untimely>,
@@ -80,7 +80,7 @@ pub async fn give_times(
 ///
 /// # Errors
 /// [`Kind::Invalid`] when a file of the host cannot be read; those of the engine.
-pub async fn copy_all(
+pub(super) async fn copy_all(
     engine: &Sandboxes,
     plan: &Plan,
     container: &str,

@@ -1,16 +1,16 @@
 //! The agents' sign-ins: found on the host, copied into the sandbox's home.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use amika_core::contract::path;
 use amika_core::credential::{
-    Agent, CredentialFile, CredentialPlan, Found, MAX_BYTES, Selection, SignIn, plan,
+    Agent, CredentialFile, CredentialPlan, Found, Selection, SignIn, plan,
 };
 use amika_core::mount::Mount;
 
 use super::upload::{Content, File, Owner, Upload};
+use crate::host_file::read_file;
 use crate::progress::Progress;
 use amika_host::regular_file::{self, Links};
 
@@ -27,14 +27,6 @@ pub struct Taken {
     pub agents: Vec<Agent>,
     /// Those of them whose sign-in renews itself, which ends every other copy of it.
     pub renewing: Vec<Agent>,
-}
-
-/// A file of the host.
-pub struct HostFile {
-    /// Its content.
-    pub content: Vec<u8>,
-    /// When it was last written, in seconds since the Unix epoch.
-    pub modified: u64,
 }
 
 /// Reads the files to take. What cannot be read any more is left out with a warning.
@@ -113,18 +105,6 @@ fn look(path: &Path) -> Found {
     } else {
         Found::File { size: meta.len() }
     }
-}
-
-/// Reads a regular file of at most [`MAX_BYTES`]; never waits.
-///
-/// # Errors
-/// Those of the system, and for what is no such file.
-pub fn read_file(path: &Path) -> std::io::Result<HostFile> {
-    let (content, meta) = regular_file::read(path, Links::Followed, MAX_BYTES)?;
-    Ok(HostFile {
-        content,
-        modified: u64::try_from(meta.mtime()).unwrap_or_default(),
-    })
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use amika_core::text::shell_quote;
 use amika_engine::ImageFacts;
 
 /// Facts that the plan is made from.
-pub struct Facts {
+pub(super) struct Facts {
     /// Id of the sandbox to be.
     pub id: SandboxId,
     /// Marks its volumes.
@@ -55,7 +55,7 @@ pub struct Facts {
 
 /// Whether an image that is not there may be built or pulled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MissingImage {
+pub(super) enum MissingImage {
     /// Build or pull it.
     Get,
     /// Leave the engine as it is: only a plan is wanted.
@@ -66,7 +66,7 @@ pub enum MissingImage {
 ///
 /// # Errors
 /// [`Kind::Image`] when the image cannot be had or does not fit.
-pub async fn gather(
+pub(super) async fn gather(
     engine: &Sandboxes,
     settings: &Settings,
     missing: MissingImage,
@@ -98,7 +98,8 @@ pub async fn gather(
     }
     let system = system?;
     let sources = mounts::look(engine, settings, &system, &id).await?;
-    let network = networks::choose(engine, settings).await?;
+    let apart = settings.capabilities().can_speak_for_others();
+    let network = networks::choose(engine, settings.network.as_deref(), apart).await?;
     let certificates = crate::certificates::extra_bundle(engine.machine());
     let brings_daemon = matches!(settings.image, Image::Preset(_));
     let injection =

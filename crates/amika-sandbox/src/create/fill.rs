@@ -24,7 +24,7 @@ const MANY_BYTES: u64 = 512 * 1024 * 1024;
 
 /// What is known beforehand of an archive.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Expected {
+pub(super) struct Expected {
     /// Files in it, at least.
     pub files: usize,
     /// Bytes of it, at least.
@@ -36,7 +36,7 @@ pub struct Expected {
 impl Expected {
     /// What is in a directory of the host, counted until it is known to be large. What cannot be read
     /// is told of when it is packed.
-    pub fn of_directory(directory: &Path) -> Self {
+    pub(super) fn of_directory(directory: &Path) -> Self {
         let mut found = Self::default();
         let mut waiting = vec![directory.to_owned()];
         while let Some(directory) = waiting.pop() {
@@ -64,7 +64,7 @@ impl Expected {
 }
 
 /// What came of filling a volume.
-pub struct Filled<T> {
+pub(super) struct Filled<T> {
     /// What the writer of the archive returned.
     pub value: T,
     /// Whether the files have times that no engine gives them: amikad unpacked it.
@@ -74,7 +74,7 @@ pub struct Filled<T> {
 }
 
 /// The warning that so many files did not get their times.
-pub fn untimely(count: usize) -> String {
+pub(super) fn untimely(count: usize) -> String {
     format!("{count} of before 1970 or after 2262 did not get their time, and have one of 1970")
 }
 
@@ -83,7 +83,7 @@ pub fn untimely(count: usize) -> String {
 ///
 /// # Errors
 /// [`Fault`]; half of it may be in the volume then.
-pub async fn fill<T: Send + 'static>(
+pub(super) async fn fill<T: Send + 'static>(
     engine: &Sandboxes,
     plan: &Plan,
     container: &str,

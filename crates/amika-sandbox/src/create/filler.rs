@@ -22,14 +22,14 @@ const WORDS: usize = 4096;
 
 /// The container; it must be removed by [`Filler::remove`]. What a killed `amika` leaves is found by its
 /// labels and name.
-pub struct Filler(String);
+pub(super) struct Filler(String);
 
 impl Filler {
     /// Makes one, which reads from the pipe once it is started.
     ///
     /// # Errors
     /// Those of the engine.
-    pub async fn make(
+    pub(super) async fn make(
         engine: &Sandboxes,
         plan: &Plan,
         volume: &MountSpec,
@@ -76,7 +76,7 @@ impl Filler {
     }
 
     /// The engine's id of it.
-    pub fn id(&self) -> &str {
+    pub(super) fn id(&self) -> &str {
         &self.0
     }
 
@@ -84,7 +84,7 @@ impl Filler {
     ///
     /// # Errors
     /// Those of the engine.
-    pub async fn remove(self, engine: &Sandboxes) -> Result<(), EngineError> {
+    pub(super) async fn remove(self, engine: &Sandboxes) -> Result<(), EngineError> {
         engine.remove_container(&self.0).await
     }
 
@@ -142,7 +142,7 @@ impl From<Failure> for Fault {
 }
 
 /// A running filler that reads from a pipe.
-pub struct Piped {
+pub(super) struct Piped {
     filler: Filler,
     to: File,
     /// Its directory must last as long as the container that mounts it.
@@ -154,7 +154,7 @@ impl Piped {
     ///
     /// # Errors
     /// Those of the engine.
-    pub async fn open(
+    pub(super) async fn open(
         engine: &Sandboxes,
         plan: &Plan,
         volume: &MountSpec,
@@ -201,7 +201,7 @@ impl Piped {
     ///
     /// # Errors
     /// As [`super::fill::fill`].
-    pub async fn write<T: Send + 'static>(
+    pub(super) async fn write<T: Send + 'static>(
         self,
         engine: &Sandboxes,
         write: impl FnOnce(&mut dyn Write) -> io::Result<T> + Send + 'static,

@@ -18,7 +18,7 @@ pub struct EngineSize {
 
 /// What holds, and who decided it.
 #[derive(Debug)]
-pub struct Settled {
+pub(super) struct Settled {
     /// What is asked of the engine.
     pub limits: Limits,
     /// Who decided each.
@@ -33,7 +33,7 @@ pub struct Settled {
 ///
 /// # Errors
 /// [`Kind::Invalid`] where a flag asks for more processors than there are.
-pub fn settle(asked: &ResolvedLimits, engine: EngineSize) -> Result<Settled> {
+pub(super) fn settle(asked: &ResolvedLimits, engine: EngineSize) -> Result<Settled> {
     let mut warnings = Vec::new();
     let default = limit::default_memory(engine.memory);
     let memory = within("memory", asked.memory, default, &mut warnings);

@@ -8,7 +8,11 @@ use crate::error::{Error, Kind};
 /// the engine knows what an image has at a target.
 ///
 /// `is_directory` looks at a source on this machine.
-pub fn explain(error: Error, mounts: &[Mount], is_directory: impl Fn(&str) -> bool) -> Error {
+pub(super) fn explain(
+    error: Error,
+    mounts: &[Mount],
+    is_directory: impl Fn(&str) -> bool,
+) -> Error {
     let Some(mount) = mounts
         .iter()
         .find(|mount| is_about(&error.message, mount.target().as_str()))

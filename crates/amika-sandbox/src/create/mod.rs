@@ -15,7 +15,6 @@ mod name;
 mod network;
 mod operation;
 mod own_uid;
-mod owner;
 mod pipe;
 mod plan;
 mod protect;
@@ -32,16 +31,13 @@ mod volume_root;
 
 pub use apply::{interrupted, put};
 pub use created::Created;
-pub use credentials::{
-    HostFile, find as find_credentials, read as read_credentials, read_file as read_credential_file,
-};
+pub use credentials::{find as find_credentials, read as read_credentials};
 pub use dry_run::PlanView;
-pub use operation::{CreateRequest, Wait};
-pub use owner::find as find_owner;
-pub use owner::find as find_user;
 pub use plan::Plan;
 pub use repository::{SCRIPT_OUTSIDE, Wanted};
-pub use request::{HostRights, Image, Request, Setup, parse_preset, read_script};
+pub use request::{
+    CreateRequest, HostRights, Image, Request, Setup, Wait, parse_preset, read_script,
+};
 pub use setid::{Filter, filter as setid_filter};
 pub use settings::{Settings, SettingsLayer, merge};
 pub use taken::{Taken, TakenView};

@@ -30,7 +30,7 @@ const PRESET_AGENT: u32 = 1000;
 
 /// What was found at the mounts' sources.
 #[derive(Clone, Debug, Default)]
-pub struct Sources {
+pub(super) struct Sources {
     /// Host paths.
     pub paths: BTreeMap<String, SourceFacts>,
     /// Volumes of `--volume` that do not exist yet.
@@ -49,7 +49,7 @@ pub struct Sources {
 
 /// What stands at a host path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SourceFacts {
+pub(super) struct SourceFacts {
     /// Whether it is a directory.
     pub is_directory: bool,
     /// Its owner.
@@ -63,7 +63,7 @@ pub struct SourceFacts {
 ///
 /// # Errors
 /// [`error::Kind::Conflict`].
-pub fn refuse_conflicts(mounts: &[Mount], repository: Option<&str>) -> Result<()> {
+pub(super) fn refuse_conflicts(mounts: &[Mount], repository: Option<&str>) -> Result<()> {
     let own = |target: &str, what: &str| OwnMount {
         target: target.to_owned(),
         what: what.to_owned(),
@@ -98,7 +98,7 @@ fn conflict(conflict: &MountConflict) -> Error {
 ///
 /// # Errors
 /// [`error::Kind::Invalid`].
-pub fn refuse_remote_binds(mounts: &[Mount], engine_is_local: bool) -> Result<()> {
+pub(super) fn refuse_remote_binds(mounts: &[Mount], engine_is_local: bool) -> Result<()> {
     let bind = mounts
         .iter()
         .find(|mount| matches!(mount, Mount::Host(host) if host.access != Access::RwCopy));
@@ -119,7 +119,7 @@ pub fn refuse_remote_binds(mounts: &[Mount], engine_is_local: bool) -> Result<()
 ///
 /// # Errors
 /// [`error::Kind::Invalid`] when a source went away; those of the engine.
-pub async fn look(
+pub(super) async fn look(
     engine: &Sandboxes,
     settings: &Settings,
     system: &SystemFacts,
@@ -358,7 +358,7 @@ fn key_in(mounts: &[Mount], key_dir: &Path) -> Vec<String> {
 
 /// What the mounts add to a plan.
 #[derive(Clone, Debug, Default)]
-pub struct Planned {
+pub(super) struct Planned {
     /// What the container mounts.
     pub specs: Vec<MountSpec>,
     /// What is copied before the first start.
@@ -370,7 +370,7 @@ pub struct Planned {
 }
 
 /// Plans the mounts.
-pub fn plan(name: &SandboxName, mounts: &[Mount], facts: &Facts) -> Planned {
+pub(super) fn plan(name: &SandboxName, mounts: &[Mount], facts: &Facts) -> Planned {
     let mut planned = Planned::default();
     let overlays = overlays(writable(mounts), &facts.sources.protected);
     for mount in mounts {

@@ -16,7 +16,7 @@ const SHOWN: usize = 8;
 ///
 /// # Errors
 /// [`Kind::Invalid`] when there is none of that name; those of the engine.
-pub async fn refuse_missing(engine: &Sandboxes, network: Option<&str>) -> Result<()> {
+pub(super) async fn refuse_missing(engine: &Sandboxes, network: Option<&str>) -> Result<()> {
     let network = network.filter(|network| !networks::is_made_here(network));
     let Some(network) = network.filter(|network| *network != DEFAULT) else {
         return Ok(());

@@ -23,12 +23,12 @@ use super::mounts::{refuse_conflicts, refuse_remote_binds};
 use super::name::{self, Taken as TakenName};
 use super::network;
 use super::plan::{self, Plan};
-use super::repository::{self, Source, Wanted};
-use super::request::Request;
+use super::repository::{self, Source};
+use super::request::{CreateRequest, Wait};
 use super::rights::wait_with_inner_engine;
-use super::settings::{self, Settings, SettingsLayer};
+use super::settings::{self, Settings};
 use super::taken::{Taken, TakenView};
-use super::trust::{self, TrustRequest, Trusting};
+use super::trust::{self, TrustRequest};
 use super::upload::Upload;
 use crate::cancel::Cancel;
 use crate::error::{Error, Kind, Result};
@@ -40,34 +40,6 @@ use crate::ready::{self, Ready};
 use crate::sandbox::{Sandbox, State};
 use crate::sandboxes::{Sandboxes, to_its_end};
 use crate::unreported::{self, Asked, Mark};
-
-/// All that a create is asked.
-pub struct CreateRequest {
-    /// The sandbox.
-    pub sandbox: Request,
-    /// The repository that is cloned in, and what of it.
-    pub repository: Option<Wanted>,
-    /// What is saved for that repository: it wins over the repository's own file, and what is asked for wins
-    /// over it. [`amika_core::settings::Layer::silent`] where nothing is.
-    pub saved: SettingsLayer,
-    /// By what it is decided whether the repository is trusted.
-    pub trust: Trusting,
-    /// Whether it was said whose sign-ins are to go in, and they are not just all there are.
-    pub sign_ins_named: bool,
-    /// Whether a sandbox of the same name is deleted first.
-    pub replace: bool,
-    /// Whether to wait for it.
-    pub wait: Wait,
-}
-
-/// How far a sandbox that was started is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
-    /// Not at all.
-    No,
-    /// Until it is ready: as long as its setup takes, or no longer than this.
-    UntilReady(Option<Duration>),
-}
 
 impl Sandboxes {
     /// Makes a sandbox, starts it, and waits for it as it was asked to. What fails or is canceled is unmade.
@@ -193,7 +165,14 @@ impl Making {
     async fn wait(&mut self, made: &Made, timeout: Option<Duration>) -> Result<Ready> {
         let (engine, cancel) = (&self.engine, &self.cancel);
         let name = made.name.as_str();
-        let wait = ready::wait(engine, name, true, timeout, &mut self.steps, cancel);
+        let wait = Box::pin(ready::wait(
+            engine,
+            name,
+            true,
+            timeout,
+            &mut self.steps,
+            cancel,
+        ));
         let waited = if made.nested_engine {
             wait_with_inner_engine(engine, name, wait).await
         } else {
@@ -310,6 +289,9 @@ impl Making {
                 undo: None,
                 nested_engine: settings.has_nested_engine(),
             })));
+        }
+        if let (Some(source), Some(taken)) = (&mut source, &taken) {
+            repository::fetch_lfs(source, &taken.trust, &*self.out, &mut self.steps).await?;
         }
         let missing = if only_plan {
             MissingImage::Refuse

@@ -18,7 +18,7 @@ use amika_engine::SystemFacts;
 const RANGE: Range<u32> = 1_900_000_000..2_147_000_000;
 
 /// The number of a sandbox's agent. Two sandboxes have the same one in a case of 250 million.
-pub fn of(id: &SandboxId) -> u32 {
+pub(super) fn of(id: &SandboxId) -> u32 {
     let digest = Sha256::digest(id.as_str());
     let number = digest.iter().take(8).fold(0u64, |number, byte| {
         number.wrapping_mul(256).wrapping_add(u64::from(*byte))
@@ -31,7 +31,7 @@ pub fn of(id: &SandboxId) -> u32 {
 ///
 /// # Errors
 /// [`Kind::Invalid`].
-pub fn refuse(image: &Image, has_writable_mount: bool, system: &SystemFacts) -> Result<()> {
+pub(super) fn refuse(image: &Image, has_writable_mount: bool, system: &SystemFacts) -> Result<()> {
     let (why, hint) = if let Image::Other(_) = image {
         (
             "the image is no preset, and its own user runs in it",

@@ -18,7 +18,7 @@ const NAME: &str = "pipe";
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// A pipe in a temporary directory; both go when it is dropped.
-pub struct Pipe {
+pub(super) struct Pipe {
     scratch: Scratch,
     /// This kernel's boot.
     pub boot_id: String,
@@ -26,7 +26,7 @@ pub struct Pipe {
 
 impl Pipe {
     /// Makes one; `None` where a container cannot share it.
-    pub fn make(temporary: &Path) -> Option<Self> {
+    pub(super) fn make(temporary: &Path) -> Option<Self> {
         let boot_id = std::fs::read_to_string(BOOT_ID).ok()?.trim().to_owned();
         let pipe = Self {
             scratch: Scratch::new(temporary).ok()?,
@@ -58,7 +58,7 @@ impl Pipe {
     }
 
     /// The mount that a container needs; read-only, so that it can leave nothing on the host.
-    pub fn mount(&self) -> MountSpec {
+    pub(super) fn mount(&self) -> MountSpec {
         MountSpec::Bind {
             source: self.scratch.path().to_string_lossy().into_owned(),
             target: MOUNTED.into(),
@@ -67,7 +67,7 @@ impl Pipe {
     }
 
     /// The pipe's path in the container.
-    pub fn mounted() -> String {
+    pub(super) fn mounted() -> String {
         format!("{MOUNTED}/{NAME}")
     }
 
@@ -75,7 +75,7 @@ impl Pipe {
     ///
     /// # Errors
     /// When it cannot be opened for another reason than that nobody reads.
-    pub fn writer(&self) -> io::Result<Option<File>> {
+    pub(super) fn writer(&self) -> io::Result<Option<File>> {
         use rustix::fs::{Mode, OFlags, fcntl_setfl, open};
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match open(self.path(), flags, Mode::empty()) {

@@ -94,7 +94,7 @@ fn devcontainer(record: &SandboxRecord) -> String {
 
 /// Makes the plan. `bindings` are the user's and the services' ports, each with its place on the
 /// host.
-pub fn plan(
+pub(super) fn plan(
     name: &SandboxName,
     settings: &Settings,
     facts: &Facts,
@@ -358,7 +358,7 @@ fn environment(
 ///
 /// # Errors
 /// [`error::Kind::Invalid`], with what is too long; its value may be a secret and is not in it.
-pub fn can_be_executed(plan: &Plan) -> Result<()> {
+pub(super) fn can_be_executed(plan: &Plan) -> Result<()> {
     let ContainerSpec {
         entrypoint,
         cmd,

@@ -14,10 +14,10 @@ use amika_core::untrusted::Untrusted;
 use crate::error::{Error, Kind, Result};
 use amika_host::regular_file::{self, Links};
 
-pub mod elsewhere;
+pub(super) mod elsewhere;
 
 /// Names that are protected in a mount's own directory, and in each repository beneath it.
-pub const NAMES: [&str; 5] = [".git", ".amika", ".envrc", ".vscode", ".idea"];
+pub(super) const NAMES: [&str; 5] = [".git", ".amika", ".envrc", ".vscode", ".idea"];
 
 /// What of a git directory that holds the mount names programs; the rest may change, since the mount is in it.
 const IN_GIT_DIRECTORY: [&str; 6] = [
@@ -45,7 +45,7 @@ const LINE: u64 = 4096 + 64;
 
 /// What is to be protected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Protected {
+pub(super) struct Protected {
     /// Host paths without a link in them.
     pub paths: BTreeSet<PathBuf>,
     /// What the user should hear: what stays without protection, and why.
@@ -59,7 +59,7 @@ pub struct Protected {
 /// # Errors
 /// [`Kind::Invalid`] for a link in the place of a protected entry: nothing can be mounted over it, and it
 /// could be replaced.
-pub fn look(mount: &HostMount) -> Result<Protected> {
+pub(super) fn look(mount: &HostMount) -> Result<Protected> {
     look_until(mount, ENTRIES, Instant::now() + TIME)
 }
 
@@ -335,7 +335,7 @@ fn named_in(file: &Path, prefix: &str, from: &Path) -> Option<PathBuf> {
 }
 
 /// The warning where an engine runs in the sandbox, for which it has nearly all rights.
-pub fn unmountable(can_mount: bool, protected: &BTreeSet<PathBuf>) -> Option<String> {
+pub(super) fn unmountable(can_mount: bool, protected: &BTreeSet<PathBuf>) -> Option<String> {
     let is_in_vain = can_mount && !protected.is_empty();
     is_in_vain.then(|| {
         "root in this sandbox has SYS_ADMIN and may unmount what keeps .git and its like read-only in rw mounts"
@@ -344,7 +344,7 @@ pub fn unmountable(can_mount: bool, protected: &BTreeSet<PathBuf>) -> Option<Str
 }
 
 /// What to say of a writable mount of a directory.
-pub fn told(mount: &HostMount, protected: &BTreeSet<PathBuf>, is_whole: bool) -> String {
+pub(super) fn told(mount: &HostMount, protected: &BTreeSet<PathBuf>, is_whole: bool) -> String {
     if is_whole {
         return format!(
             "--mount {mount}: read-only in the sandbox, for what is in it counts on this machine; `--writable-git` \

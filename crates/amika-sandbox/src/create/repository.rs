@@ -5,12 +5,13 @@ use std::sync::Mutex;
 use amika_core::config::{self, ImageChoice, Lifecycle, RepoConfig, SetupScript};
 use amika_core::diagnostic::{Diagnostic, Severity};
 use amika_core::label;
-use amika_core::trust::Origin;
+use amika_core::trust::{Decision, Origin};
 
+use super::taken::TrustView;
 use crate::error::{self, Error, Result};
 use crate::progress::{Progress, Steps};
 use amika_core::text::shell_path;
-use amika_git::{self as git, GitError, Kind};
+use amika_git::{self as git, GitError, Kind, LeftOut};
 use amika_host::machine::Machine;
 use amika_host::regular_file::{self, Links};
 
@@ -18,7 +19,7 @@ use amika_host::regular_file::{self, Links};
 pub const SCRIPT_OUTSIDE: &str = "leads out of the repository by a symbolic link";
 
 /// A repository on its way into a sandbox.
-pub struct Source {
+pub(super) struct Source {
     /// The repository.
     pub repository: git::Repository,
     /// Its configuration; empty without a file.
@@ -33,7 +34,7 @@ pub struct Source {
 
 impl Source {
     /// What the labels say of it.
-    pub fn label(&self) -> label::Repository {
+    pub(super) fn label(&self) -> label::Repository {
         let facts = self.repository.facts();
         label::Repository {
             name: facts.name.clone(),
@@ -59,7 +60,7 @@ pub struct Wanted {
 /// # Errors
 /// [`error::Kind::Repository`] when it cannot be read, [`error::Kind::Invalid`] when its configuration is
 /// no TOML, or names a setup script that cannot be used and no flag names another.
-pub async fn open(
+pub(super) async fn open(
     wanted: &Wanted,
     machine: &Machine,
     out: &dyn Progress,
@@ -74,14 +75,7 @@ pub async fn open(
     })?;
     steps.begin("repository");
     let shared = Mutex::new(steps);
-    let show = |said: git::Said<'_>| {
-        if let Ok(mut steps) = shared.lock() {
-            match said {
-                git::Said::Progress(text) => steps.progress(text),
-                git::Said::Line(text) => steps.line(text),
-            }
-        }
-    };
+    let show = |said: git::Said<'_>| show(&shared, said);
     let repository = git::open(machine, wanted.git.clone(), cwd, &show).await?;
     if let Ok(mut steps) = shared.lock() {
         steps.finish(&repository.facts().source);
@@ -114,6 +108,54 @@ pub async fn open(
         origin,
         bytes,
     })
+}
+
+/// Fetches the LFS content of a repository at a URL; from servers that only the repository names where it is
+/// trusted so far. Nothing where whether it is waits for an answer, as in a plan.
+///
+/// # Errors
+/// [`error::Kind::Repository`] when what was fetched of the repository cannot be read any more.
+pub(super) async fn fetch_lfs(
+    source: &mut Source,
+    trust: &TrustView,
+    out: &dyn Progress,
+    steps: &mut Steps,
+) -> Result<()> {
+    if !source.repository.awaits_lfs() || trust.decision == Decision::Ask {
+        return Ok(());
+    }
+    let trusted = trust.lets_servers;
+    let is_refused = !trusted && !source.repository.lfs_servers().is_empty();
+    let before = source.repository.facts().warnings.clone();
+    if !is_refused {
+        steps.begin("LFS files");
+    }
+    {
+        let shared = Mutex::new(&mut *steps);
+        let show = |said: git::Said<'_>| show(&shared, said);
+        source.repository = source.repository.clone().with_lfs(trusted, &show).await?;
+    }
+    if !is_refused {
+        steps.finish("");
+    }
+    let warnings = &source.repository.facts().warnings;
+    for warning in warnings.iter().filter(|warning| !before.contains(warning)) {
+        out.warn(warning);
+        if is_refused {
+            out.note("  `--trust` fetches it from there");
+        }
+    }
+    Ok(())
+}
+
+/// Passes on what git says.
+fn show(steps: &Mutex<&mut Steps>, said: git::Said<'_>) {
+    if let Ok(mut steps) = steps.lock() {
+        match said {
+            git::Said::Progress(text) => steps.progress(text),
+            git::Said::Line(text) => steps.line(text),
+        }
+    }
 }
 
 /// What to say of a configuration in the work tree that is not the committed one, which applies: everybody writes
@@ -187,6 +229,17 @@ async fn read_config(
                     "{} is a directory, not a file: this repository is taken to have no configuration",
                     config::PATH
                 ));
+            }
+            match repository.left_out(config::PATH).await? {
+                Some(LeftOut::Special(what)) => out.warn(&format!(
+                    "{} is {what}, not a file: this repository is taken to have no configuration",
+                    config::PATH
+                )),
+                Some(LeftOut::Ignored) => out.warn(&format!(
+                    "{} is ignored by git, and so it is not used: `git add --force {0}`, or pass `--include-ignored`",
+                    config::PATH
+                )),
+                None => {}
             }
             return Ok((RepoConfig::default(), None, None));
         }

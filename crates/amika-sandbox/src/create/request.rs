@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use amika_core::capability::Capability;
 use amika_core::credential::Selection;
@@ -12,6 +13,9 @@ use amika_core::name::SandboxName;
 use amika_core::port::{HostIp, Publish};
 use amika_core::settings::AskedLimits;
 
+use super::repository::Wanted;
+use super::settings::SettingsLayer;
+use super::trust::Trusting;
 use crate::error::{Error, Kind, Result};
 use crate::host_path;
 use crate::preset::Preset;
@@ -113,6 +117,34 @@ impl Request {
             )),
         }
     }
+}
+
+/// All that a create is asked.
+pub struct CreateRequest {
+    /// The sandbox.
+    pub sandbox: Request,
+    /// The repository that is cloned in, and what of it.
+    pub repository: Option<Wanted>,
+    /// What is saved for that repository: it wins over the repository's own file, and what is asked for wins
+    /// over it. [`amika_core::settings::Layer::silent`] where nothing is.
+    pub saved: SettingsLayer,
+    /// By what it is decided whether the repository is trusted.
+    pub trust: Trusting,
+    /// Whether it was said whose sign-ins are to go in, and they are not just all there are.
+    pub sign_ins_named: bool,
+    /// Whether a sandbox of the same name is deleted first.
+    pub replace: bool,
+    /// Whether to wait for it.
+    pub wait: Wait,
+}
+
+/// How far a sandbox that was started is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Not at all.
+    No,
+    /// Until it is ready: as long as its setup takes, or no longer than this.
+    UntilReady(Option<Duration>),
 }
 
 /// Reads a preset's name.

@@ -12,7 +12,7 @@ use crate::unreported::{Asked, Mark};
 use amika_engine::{ContainerFacts, ContainerState};
 
 /// The sandbox of a create that was killed, and what that create left.
-pub struct Unreported {
+pub(super) struct Unreported {
     /// The sandbox's container.
     pub container: ContainerFacts,
     /// The mark.
@@ -24,7 +24,7 @@ impl Unreported {
     ///
     /// # Errors
     /// [`crate::error::Kind::Conflict`].
-    pub async fn must_be(
+    pub(super) async fn must_be(
         &self,
         engine: &Sandboxes,
         name: &SandboxName,
@@ -50,7 +50,7 @@ impl Unreported {
     ///
     /// # Errors
     /// Those of the engine.
-    pub async fn start_again(&self, engine: &Sandboxes) -> Result<()> {
+    pub(super) async fn start_again(&self, engine: &Sandboxes) -> Result<()> {
         let id = &self.container.id;
         if self.container.state != ContainerState::Exited {
             return Ok(());

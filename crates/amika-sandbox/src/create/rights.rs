@@ -27,7 +27,7 @@ const LENGTH: usize = 400;
 
 /// An engine's refusal to start a container, as one of rights where it is that. `bound` are the capabilities
 /// that its machine has to give, where that is known.
-pub fn explain(
+pub(super) fn explain(
     error: EngineError,
     spec: &ContainerSpec,
     bound: Option<&[Capability]>,
@@ -95,7 +95,7 @@ fn is_of_capabilities(message: &str) -> bool {
 }
 
 /// The capabilities that an engine on this machine has to give.
-pub fn bound_here() -> Option<Vec<Capability>> {
+pub(super) fn bound_here() -> Option<Vec<Capability>> {
     // The engine was started by PID 1, or by whoever took rights from that.
     let status = std::fs::read_to_string("/proc/1/status").ok()?;
     let mask = status
@@ -110,7 +110,7 @@ pub fn bound_here() -> Option<Vec<Capability>> {
 ///
 /// # Errors
 /// Those of `wait`; [`Kind::RightMissing`].
-pub async fn wait_with_inner_engine<T>(
+pub(super) async fn wait_with_inner_engine<T>(
     engine: &Sandboxes,
     name: &str,
     wait: impl Future<Output = Result<T>>,

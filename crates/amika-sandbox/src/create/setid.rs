@@ -4,7 +4,7 @@ use crate::seccomp;
 use amika_engine::SystemFacts;
 
 /// What `create` says where they are.
-pub const FILTERED: &str = "set-user-id programs and devices cannot be made in this sandbox: installing or upgrading sudo, \
+pub(super) const FILTERED: &str = "set-user-id programs and devices cannot be made in this sandbox: installing or upgrading sudo, \
      passwd and the like fails; `--allow-setid` lifts it";
 
 /// What keeps them off.
@@ -43,7 +43,7 @@ pub fn filter(system: &SystemFacts, is_podman: bool, is_nested: bool) -> Filter 
 }
 
 /// The warning where there is none.
-pub fn unfiltered(why: &str) -> String {
+pub(super) fn unfiltered(why: &str) -> String {
     format!(
         "root in this sandbox is root in its rw mounts, and may make set-user-id programs and devices there, which \
          make root of any user of this machine: {why}; `:rwcopy` gives the sandbox a copy"

@@ -98,7 +98,7 @@ impl Settings {
 
 /// Says what rights a repository's configuration gives to its sandbox that no flag asked for: whoever
 /// clones it may not know.
-pub fn rights_by_configuration(settings: &Settings) -> Option<String> {
+pub(super) fn rights_by_configuration(settings: &Settings) -> Option<String> {
     let is_of_file = settings.origins.image == Origin::File;
     (settings.has_nested_engine() && is_of_file).then(|| {
         format!(

@@ -52,6 +52,9 @@ pub struct TrustView {
     pub source: String,
     /// Whether it is on that list, with what it holds now.
     pub remembered: bool,
+    /// Whether git signs in for the user at servers that only the repository names.
+    #[serde(skip)]
+    pub lets_servers: bool,
 }
 
 /// Decisions, in words.
@@ -179,7 +182,7 @@ fn shortened(text: &str) -> String {
 }
 
 /// The first lines of a script, as a terminal may show them, and how many lines more there are.
-pub fn beginning(script: &[u8]) -> Vec<String> {
+pub(super) fn beginning(script: &[u8]) -> Vec<String> {
     const LINES: usize = 12;
     let text = String::from_utf8_lossy(script);
     let mut lines: Vec<String> = text.lines().take(LINES).map(shortened).collect();

@@ -48,7 +48,7 @@ pub enum Trusting {
 
 /// What decides beside the repository.
 #[derive(Clone)]
-pub struct TrustRequest {
+pub(super) struct TrustRequest {
     /// By what it is decided.
     pub by: Trusting,
     /// Whether it was said whose sign-ins are to go in: these go in wherever nobody can be asked.
@@ -62,7 +62,7 @@ pub struct TrustRequest {
 ///
 /// # Errors
 /// [`Kind::Invalid`] for broken settings, [`Kind::Failure`] where the answer is no.
-pub async fn settle(
+pub(super) async fn settle(
     asked_for: &TrustRequest,
     request: &Request,
     machine: &Machine,
@@ -87,24 +87,26 @@ pub async fn settle(
     let canonical = source.origin.canonical();
     let agents = sign_ins(machine, request);
     let asked = Taken::of(&source.config, source.script.as_deref());
+    let servers = source.repository.lfs_servers().to_vec();
     let mut question = Question {
         trust: setting,
         remembered: false,
         can_ask: ask.is_some(),
         credentials_asked: asked_for.sign_ins_named,
-        asks_for_anything: !asked.is_empty(),
+        asks_for_anything: !asked.is_empty() || !servers.is_empty(),
         has_sign_ins: !agents.is_empty(),
     };
     let mut decision = decide(question);
     let mut content = None;
     let mut script = None;
-    if decision != Decision::All {
+    if decision != Decision::All || !servers.is_empty() {
         (script, content) = content_of(source).await?;
         let mut listed = config.trusted.iter();
         question.remembered =
             is_list_heeded && listed.any(|entry| entry.covers(&canonical, content.as_deref()));
         decision = decide(question);
     }
+    let mut is_answered = false;
     let shown = Untrusted::new(&source.repository.facts().source).to_string();
     match decision {
         Decision::All => {}
@@ -120,7 +122,7 @@ pub async fn settle(
                 "is not trusted yet"
             };
             let headline = format!("{shown} {why}.");
-            let lines = question_text(&headline, &asked, script.as_deref(), &agents);
+            let lines = question_text(&headline, &asked, script.as_deref(), &servers, &agents);
             let answer = match ask {
                 Some(ask) => ask.is_trusted(&lines).await,
                 None => Answer::No,
@@ -138,6 +140,7 @@ pub async fn settle(
                     ));
                 }
             }
+            is_answered = true;
             decision = Decision::All;
         }
         Decision::WithoutSignIns => out.warn(&format!(
@@ -146,7 +149,7 @@ pub async fn settle(
             names(&agents),
         )),
         Decision::Nothing => {
-            out.warn(&left_out(&shown, &asked, &agents));
+            out.warn(&left_out(&shown, &asked, &servers, &agents));
             source.config = RepoConfig::default();
             source.script = None;
         }
@@ -156,6 +159,7 @@ pub async fn settle(
         setting,
         source: canonical,
         remembered: question.remembered,
+        lets_servers: question.lets_servers(is_answered),
     })
 }
 
@@ -177,12 +181,13 @@ async fn content_of(source: &Source) -> Result<(Option<Vec<u8>>, Option<String>)
             Err(error) => return Err(error.into()),
         },
     };
-    let digest = digest(source.bytes.as_deref(), script.as_deref());
+    let servers = source.repository.lfs_servers();
+    let digest = digest(source.bytes.as_deref(), script.as_deref(), servers);
     Ok((script, Some(digest)))
 }
 
 /// A digest in which nothing of one part can stand for something of the other.
-fn digest(config: Option<&[u8]>, script: Option<&[u8]>) -> String {
+fn digest(config: Option<&[u8]>, script: Option<&[u8]>, servers: &[String]) -> String {
     let mut digest = Sha256::new();
     for part in [config, script] {
         match part {
@@ -194,6 +199,12 @@ fn digest(config: Option<&[u8]>, script: Option<&[u8]>) -> String {
             None => digest.update([0]),
         }
     }
+    // Nothing for none, as it was before they were part of it.
+    for server in servers {
+        digest.update([2]);
+        digest.update((server.len() as u64).to_be_bytes());
+        digest.update(server);
+    }
     format!("sha256:{}", hex(&digest.finalize()))
 }
 
@@ -202,6 +213,7 @@ fn question_text(
     headline: &str,
     asked: &Taken,
     script: Option<&[u8]>,
+    servers: &[String],
     agents: &BTreeSet<Agent>,
 ) -> Vec<String> {
     let mut lines = vec![headline.to_owned()];
@@ -218,6 +230,12 @@ fn question_text(
             let script = script.map(beginning).unwrap_or_default();
             lines.extend(script.iter().map(|line| format!("              │ {line}")));
         }
+    }
+    if !servers.is_empty() {
+        lines.push(format!(
+            "  it names servers for its LFS files, where git signs in as you: {}",
+            listed(servers)
+        ));
     }
     if !agents.is_empty() {
         lines.push(format!("  sign-ins that would go in: {}", names(agents)));
@@ -245,16 +263,27 @@ async fn remember(machine: &Machine, source: String, content: Option<String>, ou
 }
 
 /// What is said where neither configuration nor sign-ins go in.
-fn left_out(shown: &str, asked: &Taken, agents: &BTreeSet<Agent>) -> String {
-    let what = match (asked.is_empty(), agents.is_empty()) {
-        (false, true) => "its .amika/config.toml is not applied".to_owned(),
-        (false, false) => format!(
-            "its .amika/config.toml is not applied, and your sign-ins to {} stay behind",
-            names(agents)
-        ),
-        (true, _) => format!("your sign-ins to {} stay behind", names(agents)),
-    };
+fn left_out(shown: &str, asked: &Taken, servers: &[String], agents: &BTreeSet<Agent>) -> String {
+    let mut what = Vec::new();
+    if !asked.is_empty() {
+        what.push("its .amika/config.toml is not applied".to_owned());
+    }
+    if !servers.is_empty() {
+        what.push(format!("nothing is fetched from {}", listed(servers)));
+    }
+    if !agents.is_empty() {
+        what.push(format!("your sign-ins to {} stay behind", names(agents)));
+    }
+    let what = what.join(", and ");
     format!("{shown} is not trusted (trust is never): {what}; `--trust` trusts it this once")
+}
+
+/// Servers that a repository names, as a line can have them.
+fn listed(servers: &[String]) -> String {
+    let all = servers
+        .iter()
+        .map(|one| Untrusted::new(one).within(200).to_string());
+    all.collect::<Vec<_>>().join(", ")
 }
 
 fn names(agents: &BTreeSet<Agent>) -> String {
@@ -281,8 +310,14 @@ mod tests {
             (None, Some(b"ab")),
             (Some(b"ab"), Some(b"")),
         ];
-        let digests: BTreeSet<String> = parts.iter().map(|(a, b)| digest(*a, *b)).collect();
-        assert_eq!(digests.len(), parts.len());
+        let mut digests: BTreeSet<String> =
+            parts.iter().map(|(a, b)| digest(*a, *b, &[])).collect();
+        let servers: [&[&str]; 4] = [&["a"], &["b"], &["a", "b"], &["ab"]];
+        for servers in servers {
+            let servers: Vec<String> = servers.iter().map(|&one| one.to_owned()).collect();
+            digests.extend(parts.iter().map(|(a, b)| digest(*a, *b, &servers)));
+        }
+        assert_eq!(digests.len(), 5 * parts.len());
         for digest in digests {
             let entry: Trusted = format!("host/r {digest}").parse().expect("an entry");
             assert!(entry.covers("host/r", Some(&digest)));
@@ -297,15 +332,22 @@ mod tests {
             ..Taken::default()
         };
         let agents = BTreeSet::from([Agent::Claude, Agent::Codex]);
-        let text = question_text("It is new.", &taken, Some(b"#!/bin/sh\nid\n"), &agents);
+        let text = question_text(
+            "It is new.",
+            &taken,
+            Some(b"#!/bin/sh\nid\n"),
+            &["https://evil\u{1b}\n".to_owned()],
+            &agents,
+        );
         assert_eq!(
             text.join("\n"),
             "It is new.\n  its .amika/config.toml asks for:\n    script    setup.sh\n\
              \x20             which runs as root at every start, and begins with\n\
              \x20             │ #!/bin/sh\n              │ id\n    variables A\n\
+             \x20 it names servers for its LFS files, where git signs in as you: https://evil\\u{1b}\\n\n\
              \x20 sign-ins that would go in: claude, codex"
         );
-        let text = question_text("It is new.", &Taken::default(), None, &agents);
+        let text = question_text("It is new.", &Taken::default(), None, &[], &agents);
         assert!(!text.concat().contains("config.toml"), "{text:?}");
     }
 }

@@ -22,7 +22,7 @@ const MODE: u32 = 0o755;
 ///
 /// # Errors
 /// Those of the engine.
-pub async fn prepare(
+pub(super) async fn prepare(
     engine: &Sandboxes,
     plan: &Plan,
     container: &str,

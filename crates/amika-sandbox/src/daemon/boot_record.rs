@@ -3,8 +3,7 @@
 use amika_core::contract::path;
 use amika_core::wire::BootRecord;
 
-use crate::sandboxes::Sandboxes;
-use amika_engine::EngineError;
+use amika_engine::{Engine, EngineError};
 
 /// The record is a few KiB; a sandbox could write anything there.
 const LIMIT: usize = 256 * 1024;
@@ -14,7 +13,7 @@ const LIMIT: usize = 256 * 1024;
 /// # Errors
 /// Those of the engine.
 pub async fn read_boot_record(
-    engine: &Sandboxes,
+    engine: &Engine,
     container: &str,
 ) -> Result<Option<BootRecord>, EngineError> {
     match engine.read_file(container, path::BOOT_RECORD, LIMIT).await {

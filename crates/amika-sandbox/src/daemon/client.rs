@@ -21,8 +21,7 @@ use super::connection::{Connection, Doubt, Refusal};
 use super::events::Events;
 use super::{Token, Transport};
 use crate::progress::Progress;
-use crate::sandboxes::Sandboxes;
-use amika_engine::{PublishedPort, Reach};
+use amika_engine::{Engine, PublishedPort, Reach};
 
 /// Until a document is there whole.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -111,12 +110,13 @@ struct State {
 
 impl Client {
     /// A client of the amikad in this container, by its published port where that is this machine's and
-    /// amikad answers there, else by the relay.
+    /// amikad answers there, else by the relay. What must not be overlooked is told to `warnings`.
     pub fn new(
-        engine: &Sandboxes,
+        engine: &Engine,
         container: &str,
         ports: &[PublishedPort],
         token: &Token,
+        warnings: Arc<dyn Progress>,
     ) -> Self {
         Self {
             published: Transport::published(engine, ports),
@@ -125,7 +125,7 @@ impl Client {
             foreign: false,
             patience: 0,
             state: Arc::default(),
-            warnings: engine.warnings(),
+            warnings,
             reach: engine.reach().clone(),
         }
     }

@@ -9,8 +9,7 @@ use futures_util::StreamExt as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::sandboxes::Sandboxes;
-use amika_engine::{ExecOutput, ExecSpec, PublishedPort};
+use amika_engine::{Engine, ExecOutput, ExecSpec, PublishedPort};
 
 /// Until a port of this machine accepts.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -29,7 +28,7 @@ pub(super) enum Transport {
     /// `amikad relay` in the container, as root, through the engine: no proof is asked for.
     Relay {
         /// The engine that runs the container.
-        engine: Sandboxes,
+        engine: Engine,
         /// The container.
         container: String,
     },
@@ -37,7 +36,7 @@ pub(super) enum Transport {
 
 impl Transport {
     /// The published port, where it is this machine's.
-    pub(super) fn published(engine: &Sandboxes, ports: &[PublishedPort]) -> Option<Self> {
+    pub(super) fn published(engine: &Engine, ports: &[PublishedPort]) -> Option<Self> {
         let port = ports
             .iter()
             .find(|port| port.container_port == AMIKAD_PORT)?;
@@ -46,7 +45,7 @@ impl Transport {
     }
 
     /// The relay, which works wherever exec does.
-    pub(super) fn relay(engine: &Sandboxes, container: &str) -> Self {
+    pub(super) fn relay(engine: &Engine, container: &str) -> Self {
         Self::Relay {
             engine: engine.clone(),
             container: container.to_owned(),
@@ -68,7 +67,7 @@ impl Transport {
     }
 }
 
-async fn relay(engine: &Sandboxes, container: &str) -> std::io::Result<Pin<Box<dyn Duplex>>> {
+async fn relay(engine: &Engine, container: &str) -> std::io::Result<Pin<Box<dyn Duplex>>> {
     let spec = ExecSpec {
         command: vec![path::AMIKAD.to_owned(), "relay".to_owned()],
         user: Some("0".into()),
@@ -76,7 +75,6 @@ async fn relay(engine: &Sandboxes, container: &str) -> std::io::Result<Pin<Box<d
         ..ExecSpec::default()
     };
     let session = engine
-        .engine()
         .exec(container, &spec)
         .await
         .map_err(std::io::Error::other)?;

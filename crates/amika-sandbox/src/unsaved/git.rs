@@ -39,7 +39,7 @@ exit $code"#;
 
 /// What is in a clone that goes.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Clone {
+pub(super) struct Clone {
     /// Its path in the sandbox, or its volume's name.
     pub place: String,
     told: Result<Counts, String>,
@@ -60,24 +60,24 @@ struct Counts {
 
 impl self::Clone {
     /// Whether it keeps from deleting: there is something in it, or nobody can tell.
-    pub fn is_in_the_way(&self) -> bool {
+    pub(super) fn is_in_the_way(&self) -> bool {
         self.told
             .as_ref()
             .map_or(true, |counts| *counts != Counts::default())
     }
 
     /// Whether `amika sandbox pull` would bring some of it: it brings commits, and needs the git inside.
-    pub fn has_commits(&self) -> bool {
+    pub(super) fn has_commits(&self) -> bool {
         self.told.as_ref().is_ok_and(|counts| counts.commits > 0)
     }
 
     /// Whether there may be files in it that only a copy brings.
-    pub fn has_files(&self) -> bool {
+    pub(super) fn has_files(&self) -> bool {
         self.told.as_ref().map_or(true, |counts| counts.files > 0)
     }
 
     /// Whether it is known that there is something.
-    pub fn is_known(&self) -> bool {
+    pub(super) fn is_known(&self) -> bool {
         self.told.is_ok() && self.is_in_the_way()
     }
 }
@@ -117,7 +117,7 @@ impl fmt::Display for Counts {
 }
 
 /// A clone of which nobody can tell.
-pub fn unknown(place: &str, why: &str) -> self::Clone {
+pub(super) fn unknown(place: &str, why: &str) -> self::Clone {
     self::Clone {
         place: place.to_owned(),
         told: Err(why.to_owned()),
@@ -126,7 +126,7 @@ pub fn unknown(place: &str, why: &str) -> self::Clone {
 
 /// One in which so much was counted.
 #[cfg(test)]
-pub fn counted(place: &str, commits: usize, files: usize) -> self::Clone {
+pub(crate) fn counted(place: &str, commits: usize, files: usize) -> self::Clone {
     self::Clone {
         place: place.to_owned(),
         told: Ok(Counts {
@@ -141,7 +141,7 @@ pub fn counted(place: &str, commits: usize, files: usize) -> self::Clone {
 ///
 /// # Errors
 /// Those of the engine, but for what git itself could not do.
-pub async fn of_sandbox(
+pub(super) async fn of_sandbox(
     engine: &Sandboxes,
     sandbox: &Sandbox,
     going: &[(Kind, VolumeFacts)],

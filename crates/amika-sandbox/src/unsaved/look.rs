@@ -14,11 +14,11 @@ use amika_core::manifest::Manifest;
 use amika_host::archive::{self, Hashing};
 
 /// How many things in a place are named; one more is found, to know that there are more.
-pub const NAMED: usize = 5;
+pub(super) const NAMED: usize = 5;
 
 /// What is work in a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rule {
+pub(super) enum Rule {
     /// All that is there.
     Everything,
     /// What the copy did not have, as its manifest tells.
@@ -32,7 +32,7 @@ pub enum Rule {
 
 /// A place to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Look {
+pub(super) struct Look {
     /// Where it is.
     pub place: PathBuf,
     /// What is mounted beneath it: that is looked at by itself, or is no work.
@@ -45,7 +45,7 @@ pub struct Look {
 
 /// What an engine makes of a file's time in an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Times {
+pub(super) enum Times {
     /// The second in which it was written.
     Kept,
     /// The nearest second, which may be the one after it: Podman's.
@@ -62,7 +62,7 @@ impl Times {
 
 /// What was seen there.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Seen {
+pub(super) struct Seen {
     /// The first names in it that hold work.
     pub names: BTreeSet<String>,
     /// What the place itself is, where that holds work and is no directory.
@@ -87,7 +87,7 @@ impl Seen {
     }
 
     /// Whether there is work.
-    pub fn is_work(&self) -> bool {
+    pub(super) fn is_work(&self) -> bool {
         self.itself.is_some() || !self.names.is_empty()
     }
 }
@@ -95,7 +95,7 @@ impl Seen {
 impl Look {
     /// Looks through an archive of the place, as the engine makes it: each name begins with the place's
     /// own.
-    pub fn through(&self, archive: impl Read, times: Times) -> Seen {
+    pub(super) fn through(&self, archive: impl Read, times: Times) -> Seen {
         let mut seen = Seen::default();
         seen.is_whole = self.read(archive, times, &mut seen).is_ok();
         seen
@@ -246,7 +246,7 @@ fn second_name<R: Read>(entry: &Entry<'_, R>) -> Vec<u8> {
 ///
 /// # Errors
 /// When the archive breaks off.
-pub fn list(archive: impl Read, since: u64) -> io::Result<Manifest> {
+pub(super) fn list(archive: impl Read, since: u64) -> io::Result<Manifest> {
     let mut manifest = Manifest::begin(since);
     for entry in tar::Archive::new(archive).entries()? {
         let mut entry = entry?;

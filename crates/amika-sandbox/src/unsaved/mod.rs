@@ -47,12 +47,12 @@ pub async fn refuse(engine: &Sandboxes, sandbox: &Sandbox, git_too: bool) -> Res
         ContainerState::Created => return Ok(()),
         // Removed half-way: the engine shows no file of it, and its volumes are all that is left.
         ContainerState::Dead => {
-            let going = crate::delete::volumes(engine, &container.id, record).await?;
+            let going = crate::belongings::volumes(engine, &container.id, record).await?;
             return refuse_left(engine, &sandbox.name, record.id.as_str(), &going, git_too).await;
         }
         _ => {}
     }
-    let going = crate::delete::volumes(engine, &container.id, record).await?;
+    let going = crate::belongings::volumes(engine, &container.id, record).await?;
     let mut helpers = Helpers::new(engine, sandbox.name.clone(), record.id.as_str());
     let looked = async {
         let mut found: Vec<(PathBuf, Seen)> = Vec::new();
@@ -539,10 +539,14 @@ impl<'a> Helpers<'a> {
         }
     }
 
-    /// One with these volumes, of whichever image there is; none without any.
+    /// One with these volumes, of whichever image there is that puts none of its own among them; none without any.
     async fn of_any_image(&mut self, mounts: &[MountFacts]) -> Result<Option<String>> {
         let mut refused = None;
         for image in self.engine.all_images().await? {
+            let facts = self.engine.inspect_image(&image).await?;
+            if facts.is_none_or(|facts| meet(&facts.volumes, mounts)) {
+                continue;
+            }
             match self.with(&image, mounts).await {
                 Ok(helper) => return Ok(Some(helper)),
                 // Somebody removed it since, or it is being removed, or made.
@@ -602,6 +606,18 @@ impl<'a> Helpers<'a> {
     }
 }
 
+/// Whether a volume of an image's own lies in one of these, or hides one: an engine makes its place in what is mounted
+/// read-only, and fails.
+fn meet(own: &[String], mounts: &[MountFacts]) -> bool {
+    own.iter().any(|own| {
+        let own = Path::new(own);
+        let places = mounts.iter().map(|mount| Path::new(&mount.target));
+        places
+            .into_iter()
+            .any(|at| own.starts_with(at) || at.starts_with(own))
+    })
+}
+
 async fn seen_in(engine: &Sandboxes, container: &str, look: Look) -> Result<Seen> {
     let place = look.place.to_string_lossy().into_owned();
     let times = if engine.is_podman().await? {
@@ -635,6 +651,29 @@ mod tests {
 
     use super::*;
     use amika_host::archive::{Modes, TarOut, Top, pack_noting};
+
+    #[test]
+    fn a_volume_of_an_image_may_lie_beside_what_is_looked_at_only() {
+        let mount = |target: &str| MountFacts {
+            kind: "volume".into(),
+            source: "home".into(),
+            target: target.into(),
+            writable: false,
+        };
+        let mounts = [mount(path::HOME), mount("/data/1")];
+        for (own, expected) in [
+            ("/home/amika/.cache", true),
+            ("/home/amika", true),
+            ("/home", true),
+            ("/data/1/x", true),
+            ("/data/10", false),
+            ("/home/amikad", false),
+            ("/var/lib/postgresql", false),
+        ] {
+            assert_eq!(meet(&[own.to_owned()], &mounts), expected, "{own}");
+        }
+        assert!(!meet(&[], &mounts));
+    }
 
     /// Packs what is at a path as the copy of this name.
     fn packed(source: &Path, name: &str) -> (Vec<u8>, Manifest) {

@@ -447,7 +447,7 @@ fn kept_for(names: Vec<String>, reason: &str) -> Vec<KeptVolume> {
 async fn keep_volumes(engine: &Sandboxes, name: &str, why: &str) -> Result<Vec<KeptVolume>, Error> {
     let sandbox = Sandbox::find_any(engine, name).await?;
     let volumes =
-        amika_sandbox::delete::volumes(engine, &sandbox.container.id, &sandbox.record).await?;
+        amika_sandbox::belongings::volumes(engine, &sandbox.container.id, &sandbox.record).await?;
     engine.remove_container(&sandbox.container.id).await?;
     let names = volumes.into_iter().map(|(_, volume)| volume.name);
     Ok(kept_for(names.collect(), why))

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Seek as _, SeekFrom, Write as _};
+use std::path::Path;
 
 use futures_util::StreamExt as _;
 use serde::ser::{Error as _, SerializeSeq as _};
@@ -17,12 +18,14 @@ use crate::terminal::Target;
 pub(super) struct Lines(File);
 
 impl Lines {
-    /// Takes all lines of a log.
+    /// Takes all lines of a log, and puts them aside in a directory.
     ///
     /// # Errors
     /// The log's own, and those of the file.
-    pub(super) async fn gather(mut pieces: Pieces) -> Result<Self> {
-        let mut file = BufWriter::new(tempfile::tempfile().map_err(|error| unkept(&error))?);
+    pub(super) async fn gather(mut pieces: Pieces, directory: &Path) -> Result<Self> {
+        let unkept = |error: &std::io::Error| unkept(directory, error);
+        let made = tempfile::tempfile_in(directory).map_err(|error| unkept(&error))?;
+        let mut file = BufWriter::new(made);
         // A line may come in several pieces, with pieces of the other stream in between.
         let mut begun = [Vec::new(), Vec::new()];
         while let Some(piece) = pieces.next().await {
@@ -60,11 +63,10 @@ impl Serialize for Lines {
     }
 }
 
-fn unkept(error: &std::io::Error) -> Error {
-    let dir = std::env::temp_dir();
+fn unkept(directory: &Path, error: &std::io::Error) -> Error {
     Error::new(
         Kind::Failure,
-        format!("the log cannot be put aside in {}", dir.display()),
+        format!("the log cannot be put aside in {}", directory.display()),
     )
     .caused_by(error)
     .hint("make room there, or name another directory in TMPDIR")
@@ -85,8 +87,11 @@ mod tests {
                 Target::Stderr => ExecOutput::Stderr(bytes),
             })
         });
+        let place = tempfile::tempdir().expect("a directory");
         let pieces = Box::pin(futures_util::stream::iter(pieces));
-        let lines = Lines::gather(pieces).await.expect("no error is in it");
+        let lines = Lines::gather(pieces, place.path())
+            .await
+            .expect("no error is in it");
         serde_json::to_value(&lines).expect("a file that was written")
     }
 

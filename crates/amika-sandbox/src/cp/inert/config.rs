@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use amika_core::label::RepositorySource;
 
 /// The largest configuration that is read, in bytes; nobody writes so much by hand.
-pub const MAX_BYTES: u64 = 1 << 20;
+pub(super) const MAX_BYTES: u64 = 1 << 20;
 /// Settings that are taken over, at most.
 const MAX_SETTINGS: usize = 10_000;
 /// Bytes of a value that is taken over.
@@ -15,7 +15,7 @@ const MAX_VALUE: usize = 2048;
 
 /// One setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Setting {
+pub(super) struct Setting {
     /// The section, in lower case.
     pub section: String,
     /// The part of the section's name in quotes, as it is written.
@@ -51,7 +51,7 @@ fn plain(value: &[u8]) -> Option<&str> {
 }
 
 /// Reads a configuration as git does; nothing where git would refuse it. Includes are not followed.
-pub fn parse(text: &[u8]) -> Option<Vec<Setting>> {
+pub(super) fn parse(text: &[u8]) -> Option<Vec<Setting>> {
     let mut from = Text(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text));
     let mut settings = Vec::new();
     let mut section: Option<(String, Option<Vec<u8>>)> = None;
@@ -191,7 +191,7 @@ fn value(from: &mut Text<'_>) -> Option<Vec<u8>> {
 
 /// The configuration that stands in the place of this one. What git would refuse is one of a plain
 /// repository.
-pub fn cleaned(text: &[u8]) -> String {
+pub(super) fn cleaned(text: &[u8]) -> String {
     let settings = parse(text).unwrap_or_default();
     let mut core = vec![String::new(); 5];
     let (mut extensions, mut remotes, mut branches) = (Vec::new(), Vec::new(), Vec::new());
@@ -302,7 +302,7 @@ fn is_refspec(spec: &str) -> bool {
 
 /// An address over the network, without what signs in; a helper's name, an option and a path of the sandbox
 /// are none.
-pub fn address(url: &str) -> Option<String> {
+pub(super) fn address(url: &str) -> Option<String> {
     let has_blank = url.contains(|found: char| found.is_control() || found.is_whitespace());
     if has_blank || url.starts_with('-') || url.contains("::") || url.contains("--upload-pack") {
         return None;

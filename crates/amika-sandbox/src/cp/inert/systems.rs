@@ -100,7 +100,7 @@ fn spelled(folded: &str) -> &str {
 }
 
 /// Whether programs of this machine act on a file of this name by themselves, or after they asked: the user is told.
-pub fn is_acted_on(parents: &Path, name: &OsStr) -> bool {
+pub(crate) fn is_acted_on(parents: &Path, name: &OsStr) -> bool {
     const FILES: [&str; 12] = [
         ".envrc",
         ".mise.toml",

@@ -9,6 +9,9 @@ use super::*;
 
 mod bounds;
 mod git;
+mod spellings;
+#[path = "../../../../amika-core/tests/shared/spellings.rs"]
+mod table;
 
 /// An archive of entries with names as they are, honest or not.
 struct Hostile(Builder<Vec<u8>>);

@@ -10,7 +10,7 @@ use amika_host::regular_file::{self, Links};
 
 /// What to say where git does not work in a mount's repositories, whose `.git` files these are: the git
 /// directory that each names, as a path in the sandbox, is in none of the mounts.
-pub fn told(mount: &HostMount, git_files: &[PathBuf], mounts: &[Mount]) -> Option<String> {
+pub(crate) fn told(mount: &HostMount, git_files: &[PathBuf], mounts: &[Mount]) -> Option<String> {
     let mut lost = git_files
         .iter()
         .filter_map(|file| Some((file.parent()?, lost(mount, file, mounts)?)));

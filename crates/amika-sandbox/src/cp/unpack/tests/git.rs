@@ -9,7 +9,7 @@ const CONFIG: &str = "[core]\n\tfsmonitor = \"touch PWNED; false\"\n\tbare = fal
     [alias]\n\tst = !touch PWNED\n[include]\n\tpath = more\n[remote \"origin\"]\n\turl = https://example.com/a\n";
 
 /// The parts of a git directory, each as it would be in an archive.
-fn parts(directory: &str) -> Vec<(EntryType, String, &'static str, &'static str)> {
+pub(super) fn parts(directory: &str) -> Vec<(EntryType, String, &'static str, &'static str)> {
     let file = |name: &str, content| {
         (
             EntryType::Regular,
@@ -34,7 +34,7 @@ fn parts(directory: &str) -> Vec<(EntryType, String, &'static str, &'static str)
     ]
 }
 
-fn archive(
+pub(super) fn archive(
     parts: impl IntoIterator<Item = (EntryType, String, &'static str, &'static str)>,
 ) -> Hostile {
     parts.into_iter().fold(Hostile::new(), |archive, part| {
@@ -65,7 +65,7 @@ fn git_runs_nothing(at: &Path) {
     }
 }
 
-fn is_inert(git_directory: &Path) {
+pub(super) fn is_inert(git_directory: &Path) {
     let config = std::fs::read_to_string(git_directory.join("config")).unwrap_or_default();
     assert!(
         !config.contains("PWNED") && !config.contains("more"),
