@@ -73,8 +73,12 @@ impl Store {
 
     /// Ends all connections, once what they do is done.
     pub async fn close(&self) {
-        // The last one brings the log back into the database, which a reader cannot.
         self.read.close().await;
+        // What is in the log goes into the database: then that file alone is all there is.
+        let checkpoint = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)");
+        if let Err(error) = checkpoint.execute(&self.write).await {
+            tracing::warn!(%error, "the database's log stays beside it");
+        }
         self.write.close().await;
     }
 

@@ -110,12 +110,10 @@ async fn a_key_that_opens_nothing_is_told_by_the_check() {
 
 #[tokio::test]
 async fn a_damaged_database_and_a_strangers_are_refused_with_what_to_do() {
-    let mut server = Running::start().await;
-    server.stop().await;
-    let file = server.data().join("amika.db");
-    for name in ["amika.db-wal", "amika.db-shm"] {
-        let _ = std::fs::remove_file(server.data().join(name));
-    }
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    of_version_1(&data);
+    let file = data.join("amika.db");
     let good = std::fs::read(&file).unwrap();
     let mut torn = good.clone();
     for byte in &mut torn[4096..20_000] {
@@ -126,7 +124,7 @@ async fn a_damaged_database_and_a_strangers_are_refused_with_what_to_do() {
         torn,
     ] {
         std::fs::write(&file, &bad).unwrap();
-        let refused = start(&server.data()).await.err().unwrap();
+        let refused = start(&data).await.err().unwrap();
         assert!(
             refused.message.contains("is damaged"),
             "{}",
@@ -139,4 +137,59 @@ async fn a_damaged_database_and_a_strangers_are_refused_with_what_to_do() {
         );
         assert_eq!(std::fs::read(&file).unwrap(), bad, "it is left as it is");
     }
+}
+
+/// What the first version wrote: its keys are of no other server.
+fn of_version_1(data: &std::path::Path) -> String {
+    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+    let fixture = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v1");
+    std::fs::DirBuilder::new().mode(0o700).create(data).unwrap();
+    for name in ["amika.db", "secrets.key"] {
+        std::fs::copy(fixture.join(name), data.join(name)).unwrap();
+        let private = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(data.join(name), private).unwrap();
+    }
+    let key = std::fs::read_to_string(fixture.join("admin.key")).unwrap();
+    key.trim().to_owned()
+}
+
+#[tokio::test]
+async fn what_the_first_version_wrote_is_all_there() {
+    let directory = std::sync::Arc::new(tempfile::tempdir().unwrap());
+    let key = of_version_1(&directory.path().join("data"));
+    let server = Running::on(directory).await;
+    let secrets = server.get(&key, "/secrets").await.expect(200);
+    let reveal = format!("/secrets/{}/reveal", secrets[0]["id"].as_str().unwrap());
+    let shown = server.post(&key, &reveal, json!({})).await.expect(200);
+    assert_eq!(shown["value"], "kept since version 1");
+    let repositories = server.get(&key, "/repositories").await.expect(200);
+    assert_eq!(repositories[0]["env_vars"], json!({ "A": "1" }));
+    let services = format!(
+        "/repositories/{}/services",
+        repositories[0]["id"].as_str().unwrap()
+    );
+    let services = server.get(&key, &services).await.expect(200);
+    assert_eq!(services["items"][0]["ports"][0]["port"], 4211);
+}
+
+#[tokio::test]
+async fn a_newer_database_is_refused_with_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    of_version_1(&data);
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(data.join("amika.db"));
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    sqlx::query("UPDATE _sqlx_migrations SET version = 99")
+        .execute(&pool)
+        .await
+        .unwrap();
+    pool.close().await;
+    let refused = start(&data).await.err().unwrap();
+    assert!(
+        refused.message.contains("newer amika"),
+        "{}",
+        refused.message
+    );
+    assert!(!refused.hints.is_empty());
+    assert!(check(&data, &Machine::of_process()).await.is_err());
 }

@@ -76,6 +76,11 @@ impl Running {
         Self::of(settings, Arc::new(tempfile::tempdir().unwrap())).await
     }
 
+    /// One with what is in a directory already.
+    pub async fn on(directory: Arc<tempfile::TempDir>) -> Self {
+        Self::of("", directory).await
+    }
+
     async fn of(settings: &str, directory: Arc<tempfile::TempDir>) -> Self {
         let mut said = Layer::of_file(settings).unwrap();
         said.listen
