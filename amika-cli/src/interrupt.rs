@@ -32,6 +32,28 @@ fn ignored_in(status: &str) -> u64 {
         .unwrap_or(0)
 }
 
+/// What SIGHUP means to a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hangup {
+    /// Its terminal is gone.
+    Ends,
+    /// Something of its own ([`on_hangup`]).
+    IsAnothers,
+}
+
+/// Calls this at each SIGHUP, until the task is aborted.
+///
+/// # Errors
+/// When the system refuses to install the handler.
+pub fn on_hangup(tell: impl Fn() + Send + 'static) -> std::io::Result<tokio::task::JoinHandle<()>> {
+    let mut signals = signal_hook_tokio::Signals::new(not_ignored([SIGHUP]))?;
+    Ok(tokio::spawn(async move {
+        while signals.next().await.is_some() {
+            tell();
+        }
+    }))
+}
+
 /// Tells how often the user asked for the end.
 #[derive(Clone)]
 pub struct Interrupt {
@@ -47,8 +69,15 @@ impl Interrupt {
     ///
     /// # Errors
     /// When the system refuses to install the handlers.
-    pub fn install(overdue: impl FnOnce() + Send + 'static) -> std::io::Result<Self> {
-        let mut signals = signal_hook_tokio::Signals::new(not_ignored([SIGINT, SIGTERM, SIGHUP]))?;
+    pub fn install(
+        hangup: Hangup,
+        overdue: impl FnOnce() + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let ends = match hangup {
+            Hangup::Ends => vec![SIGINT, SIGTERM, SIGHUP],
+            Hangup::IsAnothers => vec![SIGINT, SIGTERM],
+        };
+        let mut signals = signal_hook_tokio::Signals::new(not_ignored(ends))?;
         let (canceler, cancel) = cancel::new();
         tokio::spawn(async move {
             while signals.next().await.is_some() {

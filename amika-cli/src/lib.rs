@@ -36,7 +36,7 @@ use amika_host::machine::Machine;
 use clap::Parser as _;
 
 use crate::error::Error;
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Hangup, Interrupt};
 use crate::output::Printer;
 use crate::sandboxes::User;
 
@@ -66,10 +66,17 @@ pub fn run() -> ExitCode {
     if cli.debug {
         start_tracing();
     }
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
+    let serves = matches!(&cli.command, args::Command::Server(args) if args.command.is_none());
+    if serves && !cli.debug {
+        start_log();
+    }
+    // Requests are answered beside each other; every other command waits for others nearly all of its time.
+    let mut runtime = if serves {
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        tokio::runtime::Builder::new_current_thread()
+    };
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             let error =
@@ -82,7 +89,12 @@ pub fn run() -> ExitCode {
             let out = out.clone();
             move || end_at_once(&out)
         };
-        let interrupt = Interrupt::install(overdue).map_err(|error| {
+        let hangup = if serves {
+            Hangup::IsAnothers
+        } else {
+            Hangup::Ends
+        };
+        let interrupt = Interrupt::install(hangup, overdue).map_err(|error| {
             Error::new(error::Kind::Failure, "signals cannot be caught").caused_by(&error)
         })?;
         let machine = Machine::of_process();
@@ -124,6 +136,16 @@ fn end_at_once(out: &Printer) {
     .hint("`amika doctor --fix` removes what is left");
     out.error(&error);
     std::process::exit(i32::from(output::exit_code(error.kind)));
+}
+
+/// The server's log, on standard error.
+fn start_log() {
+    use tracing_subscriber::filter::LevelFilter;
+    tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::INFO)
+        .with_writer(|| output::Traces)
+        .with_ansi(false)
+        .init();
 }
 
 fn start_tracing() {

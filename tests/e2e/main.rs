@@ -55,6 +55,7 @@ mod programs;
 mod prompt;
 mod pull;
 mod repositories;
+mod server;
 mod services;
 mod setup;
 mod tasks;

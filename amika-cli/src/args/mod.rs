@@ -9,6 +9,7 @@ pub mod forward;
 pub mod image;
 pub mod moment;
 pub mod sandbox;
+pub mod server;
 pub mod service;
 pub mod system;
 pub mod volume;
@@ -88,6 +89,8 @@ pub enum Command {
     Forward(forward::ForwardArgs),
     /// Show what happens to sandboxes, as it happens.
     Events(events::EventsArgs),
+    /// Serve sandboxes, saved settings and secrets over HTTP, to several people.
+    Server(Box<server::ServerArgs>),
     /// Show what Amika takes on the engine.
     #[command(subcommand)]
     System(system::Command),

@@ -9,6 +9,7 @@ mod generate;
 mod image;
 mod sandbox;
 mod schema;
+mod server;
 mod service;
 mod system;
 mod volume;
@@ -40,6 +41,7 @@ pub(crate) async fn run(command: Command, app: App) -> Result<u8> {
             sandbox::run(crate::args::sandbox::Command::Forward(args), &app).await
         }
         Command::Events(args) => events::run(&args, &app).await,
+        Command::Server(args) => server::run(&args, &app).await.map(|()| 0),
         Command::System(command) => interruptible(&app, system::run(command, &app))
             .await
             .map(|()| 0),

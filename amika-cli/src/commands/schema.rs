@@ -10,8 +10,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 
 use super::{
-    completion, config, credentials, doctor, events, generate, image, sandbox, service, system,
-    volume,
+    completion, config, credentials, doctor, events, generate, image, sandbox, server, service,
+    system, volume,
 };
 use crate::output::ErrorDocument;
 
@@ -87,6 +87,11 @@ fn outputs() -> BTreeMap<String, Output> {
                 .map(move |(verb, output)| (format!("{noun}{verb}"), output))
         })
         .collect();
+    all.extend(
+        server::outputs()
+            .into_iter()
+            .map(|(verb, output)| (verb.to_owned(), output)),
+    );
     all.insert("events".into(), lines::<events::EventView>());
     all.insert("forward".into(), sandbox::forward_output());
     all.insert("ls".into(), sandbox::list_output());
@@ -164,7 +169,8 @@ mod tests {
             .get_subcommands()
             .filter(|command| command.get_name() != "help")
             .peekable();
-        if subcommands.peek().is_none() {
+        // What does something by itself, whether there are verbs below it or not.
+        if subcommands.peek().is_none() || !command.is_subcommand_required_set() {
             found.insert(path.to_owned());
         }
         for subcommand in subcommands {

@@ -22,8 +22,12 @@ impl Machine {
             .map_or_else(|| self.home_dir().join(".docker"), PathBuf::from)
     }
 
-    /// Where Amika keeps what belongs to the user: `$XDG_DATA_HOME/amika`, else `~/.local/share/amika`.
+    /// Where Amika keeps what belongs to the user: `$XDG_DATA_HOME/amika`, else `~/.local/share/amika`;
+    /// or where [`Machine::keeping_data_in`] says.
     pub fn data_dir(&self) -> PathBuf {
+        if let Some(data) = self.data() {
+            return data.to_owned();
+        }
         self.xdg("XDG_DATA_HOME", ".local/share")
     }
 

@@ -15,7 +15,7 @@ use crate::temporary;
 #[derive(Clone, Debug)]
 pub struct Machine(Arc<Facts>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Facts {
     environment: BTreeMap<OsString, OsString>,
     home: Option<PathBuf>,
@@ -26,6 +26,8 @@ struct Facts {
     /// The system's number for why there is none.
     directory: Result<PathBuf, Option<i32>>,
     terminal: Terminal,
+    /// Where the user's data is, in place of the place that the environment names.
+    data: Option<PathBuf>,
 }
 
 /// Which of the standard streams are a terminal's.
@@ -68,6 +70,7 @@ impl Machine {
             unusable: None,
             directory: Ok(directory),
             terminal: Terminal::default(),
+            data: None,
         }))
     }
 
@@ -90,7 +93,40 @@ impl Machine {
                 stdin: io::stdin().is_terminal(),
                 stderr: io::stderr().is_terminal(),
             },
+            data: None,
         }))
+    }
+
+    /// This machine with another place for what is kept of its user, keys above all.
+    #[must_use]
+    pub fn keeping_data_in(&self, directory: &Path) -> Self {
+        let mut facts = Facts::clone(&self.0);
+        facts.data = Some(directory.to_owned());
+        Self(Arc::new(facts))
+    }
+
+    /// This machine with some variables changed, or taken away. `HOME` changes the home too.
+    #[must_use]
+    pub fn with_variables<'a>(
+        &self,
+        changes: impl IntoIterator<Item = (&'a str, Option<&'a OsStr>)>,
+    ) -> Self {
+        let mut facts = Facts::clone(&self.0);
+        for (name, value) in changes {
+            if name == "HOME" {
+                facts.home = value.map(PathBuf::from);
+            }
+            match value {
+                Some(value) => facts.environment.insert(name.into(), value.to_owned()),
+                None => facts.environment.remove(OsStr::new(name)),
+            };
+        }
+        Self(Arc::new(facts))
+    }
+
+    /// The place for the user's data that [`Machine::keeping_data_in`] set.
+    pub(crate) fn data(&self) -> Option<&Path> {
+        self.0.data.as_deref()
     }
 
     /// A variable of the environment.

@@ -210,6 +210,7 @@ mod tests {
             state: ContainerState::Exited,
             exit_code: 0,
             oom_killed: false,
+            finished_at: None,
             error: String::new(),
             labels,
             image: String::new(),

@@ -172,6 +172,8 @@ pub struct ContainerFacts {
     pub exit_code: i64,
     /// Whether the kernel ended it for want of memory.
     pub oom_killed: bool,
+    /// When it ended, in milliseconds since the Unix epoch; none while it runs, and of one that never ran.
+    pub finished_at: Option<i64>,
     /// The engine's own reason for a failed start.
     pub error: String,
     /// Labels.
@@ -346,6 +348,10 @@ pub(super) fn facts(answer: bollard::models::ContainerInspectResponse) -> Contai
         }),
         exit_code: state.exit_code.unwrap_or_default(),
         oom_killed: state.oom_killed.unwrap_or_default(),
+        finished_at: state
+            .finished_at
+            .filter(|_| !is_up)
+            .and_then(|at| ended_at(&at)),
         error: state.error.unwrap_or_default(),
         labels: config.labels.unwrap_or_default().into_iter().collect(),
         image: config.image.unwrap_or_default(),
@@ -371,6 +377,12 @@ pub(super) fn facts(answer: bollard::models::ContainerInspectResponse) -> Contai
             .and_then(|health| health.status)
             .map(|word| word.to_string()),
     }
+}
+
+/// The time of an end; an engine has the year 1 for never.
+fn ended_at(text: &str) -> Option<i64> {
+    let at: jiff::Timestamp = text.parse().ok()?;
+    Some(at.as_millisecond()).filter(|at| *at > 0)
 }
 
 /// The volumes that have no name but the engine's own, 64 hexadecimal digits, and that no mount asks for.

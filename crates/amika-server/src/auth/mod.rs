@@ -1,0 +1,7 @@
+//! Who asks, and what they may do.
+
+pub mod caller;
+pub mod failures;
+pub mod scope;
+pub mod session;
+pub mod token;

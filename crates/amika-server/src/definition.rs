@@ -1,0 +1,231 @@
+//! Services as the API defines them, held to the very rules of the repository's file.
+
+use std::fmt::Write as _;
+
+use amika_core::config;
+use amika_core::service::{Scheme, Service};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A port of a service, as it is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PortDefinition {
+    /// The port in the container: 1 to 65535, but none of 60899 to 60999.
+    pub port: i64,
+    /// `tcp` or `udp`.
+    #[serde(default = "tcp")]
+    #[schema(default = "tcp")]
+    pub protocol: String,
+    /// `http` or `https`, where a URL is wanted.
+    pub url_scheme: Option<String>,
+}
+
+fn tcp() -> String {
+    "tcp".to_owned()
+}
+
+/// Something that is wrong with a definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// A JSON pointer to the place; empty where it is the whole.
+    pub field: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// What a definition comes to beside the others of its repository.
+///
+/// # Errors
+/// Everything that is wrong with it, or with it among the others.
+pub fn read(
+    name: &str,
+    ports: &[PortDefinition],
+    others: &[Service],
+) -> Result<Service, Vec<Problem>> {
+    let mut text = String::new();
+    for other in others {
+        let declared = other.ports.iter().map(|port| {
+            (
+                port.container.to_string(),
+                port.url_scheme.map(Scheme::as_str),
+            )
+        });
+        write(&mut text, &other.name, declared);
+    }
+    // The file tells lines; which of them is which port is known, since each has a line of its own.
+    let begin = text.lines().count();
+    let declared = ports.iter().map(|it| {
+        (
+            format!("{}/{}", it.port, it.protocol),
+            it.url_scheme.as_deref(),
+        )
+    });
+    write(&mut text, name, declared);
+    let parsed = config::parse(&text).map_err(|_| {
+        vec![Problem {
+            field: "/name".to_owned(),
+            message: "the name cannot be one of a service".to_owned(),
+        }]
+    })?;
+    let found = parsed
+        .config
+        .services
+        .into_iter()
+        .find(|service| service.name == name);
+    if parsed.ignored.is_empty()
+        && let Some(service) = found
+    {
+        return Ok(service);
+    }
+    let places = places(ports);
+    let problems = parsed
+        .warnings
+        .into_iter()
+        .flat_map(|warning| warning.problems);
+    let problems = problems.map(|problem| {
+        let place = problem
+            .line
+            .checked_sub(begin + 1)
+            .and_then(|line| places.get(line));
+        Problem {
+            field: place.cloned().unwrap_or_default(),
+            message: without_lines(&problem.message),
+        }
+    });
+    Err(problems.collect())
+}
+
+/// One service in TOML: its header, `ports = [`, a line for each, `]`, `url_scheme = [`, a line for each, `]`.
+fn write<'a>(
+    text: &mut String,
+    name: &str,
+    ports: impl Iterator<Item = (String, Option<&'a str>)> + Clone,
+) {
+    let quoted = |text: &str| toml::Value::from(single_line(text)).to_string();
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "[services.{}]\nports = [", quoted(name));
+    for (port, _) in ports.clone() {
+        let _ = writeln!(text, "{},", quoted(&port));
+    }
+    let _ = writeln!(text, "]\nurl_scheme = [");
+    for (port, scheme) in ports {
+        if let Some(scheme) = scheme {
+            let _ = writeln!(
+                text,
+                "{{ port = {}, scheme = {} }},",
+                quoted(&port),
+                quoted(scheme)
+            );
+        }
+    }
+    let _ = writeln!(text, "]");
+}
+
+/// A line end would move the lines behind it; it is refused as the character that it becomes.
+fn single_line(text: &str) -> String {
+    text.replace(['\n', '\r', '\'', '"'], "\u{fffd}")
+}
+
+/// What stands on each line that [`write`] makes.
+fn places(ports: &[PortDefinition]) -> Vec<String> {
+    let header = ["/name".to_owned(), "/ports".to_owned()];
+    let ports_at = (0..ports.len()).map(|index| format!("/ports/{index}"));
+    let between = ["/ports".to_owned(), "/ports".to_owned()];
+    let schemes = ports
+        .iter()
+        .enumerate()
+        .filter(|(_, port)| port.url_scheme.is_some());
+    let schemes = schemes.map(|(index, _)| format!("/ports/{index}/url_scheme"));
+    header
+        .into_iter()
+        .chain(ports_at)
+        .chain(between)
+        .chain(schemes)
+        .collect()
+}
+
+/// The lines are those of a file that nobody wrote.
+fn without_lines(message: &str) -> String {
+    match message.rsplit_once(" on line ") {
+        Some((before, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+            before.to_owned()
+        }
+        _ => message.replace(" in this file", ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn port(port: i64, protocol: &str, url_scheme: Option<&str>) -> PortDefinition {
+        PortDefinition {
+            port,
+            protocol: protocol.to_owned(),
+            url_scheme: url_scheme.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_definition_comes_to_what_the_file_would() {
+        let ports = [port(4211, "tcp", Some("http")), port(4982, "udp", None)];
+        let service = read("web", &ports, &[]).unwrap();
+        let file = config::parse(
+            "[services.web]\nports = [4211, \"4982/udp\"]\nurl_scheme = [{ port = 4211, scheme = \"http\" }]",
+        );
+        let mut expected = file.unwrap().config.services;
+        // Lines alone differ.
+        for (port, is) in expected[0].ports.iter_mut().zip(&service.ports) {
+            port.line = is.line;
+        }
+        assert_eq!(vec![service], expected);
+        assert!(read("sidecar", &[], &[]).unwrap().ports.is_empty());
+    }
+
+    #[test]
+    fn every_problem_is_told_at_its_place() {
+        let others = [read("api", &[port(80, "tcp", None)], &[]).unwrap()];
+        let ports = [
+            port(0, "tcp", None),
+            port(80, "tcp", Some("http")),
+            port(81, "sctp", None),
+            port(60999, "tcp", None),
+            port(82, "tcp", Some("ftp")),
+            port(83, "tcp", None),
+            port(83, "tcp", None),
+        ];
+        let problems = read("web", &ports, &others).unwrap_err();
+        let fields: Vec<&str> = problems.iter().map(|it| it.field.as_str()).collect();
+        assert_eq!(
+            fields,
+            [
+                "/ports/0",
+                "/ports/1",
+                "/ports/2",
+                "/ports/3",
+                "/ports/6",
+                "/ports/4/url_scheme"
+            ]
+        );
+        let message = &problems[1].message;
+        assert_eq!(
+            message,
+            "port 80/tcp is already declared by service \"api\""
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_name_and_no_words_break_out_of_the_definition(name in any::<String>(), word in any::<String>(), scheme in any::<Option<String>>()) {
+            let ports = [port(80, &word, scheme.as_deref()), port(81, "tcp", None)];
+            if let Ok(service) = read(&name, &ports, &[]) {
+                prop_assert_eq!(service.name, name);
+                prop_assert_eq!(service.ports.len(), 2);
+            }
+        }
+    }
+}

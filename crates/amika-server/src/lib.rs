@@ -1,0 +1,29 @@
+//! The platform: sandboxes, saved settings, timers and secrets over HTTP, for people to run themselves.
+//!
+//! One process with an embedded database. The engine stays the database of sandboxes; the store holds what the
+//! engine cannot.
+
+#![allow(
+    unreachable_pub,
+    reason = "`pub` marks what a module offers the others, of which the door reaches the first floor"
+)]
+
+mod api;
+mod auth;
+mod canonical;
+pub mod clock;
+pub mod config;
+pub mod data;
+mod definition;
+mod engine;
+mod id;
+mod metrics;
+mod sandboxes;
+mod seal;
+mod serve;
+mod size;
+pub mod start;
+mod state;
+mod store;
+mod tls;
+pub mod upkeep;

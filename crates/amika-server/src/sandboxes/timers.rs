@@ -1,0 +1,236 @@
+//! When a sandbox is stopped and deleted by itself: a pure rule, and the task that carries it out.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use amika_sandbox::error::Result;
+use amika_sandbox::sandbox::{Sandbox, State};
+
+use super::look::Seen;
+use super::operations::{Deletion, Order, Work, begin};
+use crate::state::App;
+use crate::store::SandboxRow;
+
+/// How often it is looked.
+const TICK: Duration = Duration::from_secs(5);
+
+/// A jump of the wall clock that is looked at twice, in milliseconds.
+const JUMP: i64 = 60 * MINUTE;
+
+/// How long nothing is deleted after such a jump.
+const SECOND_LOOK: Duration = Duration::from_mins(5);
+
+/// A minute, in milliseconds.
+const MINUTE: i64 = 60_000;
+
+/// What is known of a sandbox that has timers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Idle minutes until it is stopped; 0 is never.
+    pub auto_stop: i64,
+    /// Minutes after a stop until it is deleted; none is never.
+    pub auto_delete: Option<i64>,
+    /// Until when it is not stopped.
+    pub keep_awake_until: Option<i64>,
+    /// How long it has been idle, in milliseconds, as amikad counts; none where that is not known.
+    pub idle_ms: Option<i64>,
+    /// When its container ended, where it did.
+    pub stopped_at: Option<i64>,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Nothing.
+    Nothing,
+    /// It is to be stopped.
+    Stop,
+    /// It is to be deleted.
+    Delete,
+}
+
+/// What is due at a time. What is not known makes nothing due.
+pub fn due(facts: Facts, now: i64) -> Due {
+    if let Some(stopped_at) = facts.stopped_at {
+        return match facts.auto_delete {
+            Some(minutes) if now >= stopped_at + minutes * MINUTE => Due::Delete,
+            _ => Due::Nothing,
+        };
+    }
+    let is_kept_awake = facts.keep_awake_until.is_some_and(|until| now < until);
+    match facts.idle_ms {
+        Some(idle) if facts.auto_stop > 0 && !is_kept_awake && idle >= facts.auto_stop * MINUTE => {
+            Due::Stop
+        }
+        _ => Due::Nothing,
+    }
+}
+
+/// Looks at all sandboxes of this server, again and again, and does what is due.
+pub async fn watch(app: Arc<App>) {
+    let mut before = (Instant::now(), app.clock.now());
+    let mut deletes_from = Instant::now();
+    loop {
+        tokio::time::sleep(TICK).await;
+        let now = (Instant::now(), app.clock.now());
+        let passed = i64::try_from(now.0.duration_since(before.0).as_millis()).unwrap_or(i64::MAX);
+        if (now.1 - before.1 - passed).abs() > JUMP {
+            tracing::warn!(
+                "the clock was changed by more than an hour: nothing is deleted for 5 minutes"
+            );
+            deletes_from = now.0 + SECOND_LOOK;
+        }
+        before = now;
+        if let Err(error) = look(&app, now.0 >= deletes_from).await {
+            tracing::warn!("timers wait: {}", error.message);
+        }
+    }
+}
+
+async fn look(app: &Arc<App>, may_delete: bool) -> Result<()> {
+    let rows = app.store.sandboxes().await.map_err(|error| {
+        let message = "the store does not answer";
+        amika_sandbox::error::Error::new(amika_sandbox::error::Kind::Failure, message)
+            .caused_by(&error)
+    })?;
+    let look = app.looks.get(&app.engines, &app.server_id).await?;
+    for row in rows {
+        let seen = look.values().find(|seen| seen.id() == row.id);
+        let Some(seen) = seen.filter(|_| app.operations.of(&row.id).is_none()) else {
+            continue;
+        };
+        // One that does not answer holds up no other.
+        match of_one(app, &row, seen).await {
+            Ok(Due::Stop) => carry_out(app, &row, seen, Work::Stop).await,
+            Ok(Due::Delete) if may_delete => {
+                carry_out(app, &row, seen, Work::Delete(Deletion::KeepWork)).await;
+            }
+            Ok(Due::Delete | Due::Nothing) => {}
+            Err(error) => {
+                tracing::debug!(name = seen.view.name, error = error.message, "no answer");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is due of one, asked afresh.
+async fn of_one(app: &App, row: &SandboxRow, seen: &Seen) -> Result<Due> {
+    let mut facts = Facts {
+        auto_stop: row.auto_stop,
+        auto_delete: row.auto_delete,
+        keep_awake_until: row.keep_awake_until,
+        idle_ms: None,
+        stopped_at: None,
+    };
+    let is_up = matches!(
+        seen.view.state,
+        State::Running | State::Setup | State::Unresponsive
+    );
+    if is_up && facts.auto_stop == 0 || !is_up && facts.auto_delete.is_none() {
+        return Ok(Due::Nothing);
+    }
+    let engine = app.engines.get().await?;
+    let sandbox = Sandbox::find_any(&engine, &seen.view.name).await?;
+    if sandbox.container.id != seen.container {
+        return Ok(Due::Nothing);
+    }
+    if sandbox.is_running() {
+        let asked = sandbox.client(&engine)?.activity().await;
+        facts.idle_ms = asked
+            .ok()
+            .and_then(|activity| i64::try_from(activity.idle_ms).ok());
+    } else {
+        facts.stopped_at = sandbox.container.finished_at;
+    }
+    Ok(due(facts, app.clock.now()))
+}
+
+async fn carry_out(app: &Arc<App>, row: &SandboxRow, seen: &Seen, work: Work) {
+    let order = Order {
+        sandbox_id: &row.id,
+        name: &seen.view.name,
+        user_id: None,
+    };
+    // Somebody may have been faster: then there is nothing to do.
+    if let Ok(begun) = begin(app, order, work).await {
+        tracing::info!(
+            name = seen.view.name,
+            operation = begun.id,
+            "its timer ran out"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_due_early_and_nothing_that_is_not_known() {
+        let running = Facts {
+            auto_stop: 30,
+            auto_delete: Some(10),
+            keep_awake_until: None,
+            idle_ms: Some(0),
+            stopped_at: None,
+        };
+        let idle = |idle| Facts {
+            idle_ms: idle,
+            ..running
+        };
+        assert_eq!(due(idle(Some(30 * MINUTE - 1)), 0), Due::Nothing);
+        assert_eq!(due(idle(Some(30 * MINUTE)), 0), Due::Stop);
+        assert_eq!(due(idle(None), i64::MAX), Due::Nothing);
+        assert_eq!(
+            due(
+                Facts {
+                    auto_stop: 0,
+                    ..idle(Some(i64::MAX))
+                },
+                0
+            ),
+            Due::Nothing
+        );
+        let awake = Facts {
+            keep_awake_until: Some(5),
+            ..idle(Some(31 * MINUTE))
+        };
+        assert_eq!((due(awake, 4), due(awake, 5)), (Due::Nothing, Due::Stop));
+    }
+
+    #[test]
+    fn deletion_counts_from_the_stop_and_zero_is_at_once() {
+        let stopped = Facts {
+            auto_stop: 30,
+            auto_delete: Some(10),
+            keep_awake_until: None,
+            idle_ms: None,
+            stopped_at: Some(1_000),
+        };
+        assert_eq!(due(stopped, 1_000 + 10 * MINUTE - 1), Due::Nothing);
+        assert_eq!(due(stopped, 1_000 + 10 * MINUTE), Due::Delete);
+        assert_eq!(
+            due(
+                Facts {
+                    auto_delete: Some(0),
+                    ..stopped
+                },
+                1_000
+            ),
+            Due::Delete
+        );
+        assert_eq!(
+            due(
+                Facts {
+                    auto_delete: None,
+                    ..stopped
+                },
+                i64::MAX
+            ),
+            Due::Nothing
+        );
+        // A clock that was set back deletes nothing.
+        assert_eq!(due(stopped, 0), Due::Nothing);
+    }
+}

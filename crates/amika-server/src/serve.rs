@@ -1,0 +1,190 @@
+//! Connections: taken, spoken HTTP on, and brought to their end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::auth::caller::Peer;
+use crate::state::App;
+use crate::tls::Tls;
+
+/// How long the head of a request, and a TLS handshake, may take to come.
+const HEAD: Duration = Duration::from_secs(15);
+
+/// How long requests may take for their end once the server is asked to end.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether the certificate was written anew.
+const CERTIFICATE: Duration = Duration::from_secs(5);
+
+/// Connections at most, where the system allows that many files.
+const CONNECTIONS: u64 = 10_000;
+
+/// Takes connections until `stop`, then lets requests come to their end. `renew` has the certificate read anew.
+pub async fn serve(
+    app: Arc<App>,
+    router: Router,
+    listeners: Vec<TcpListener>,
+    tls: Option<Tls>,
+    renew: Arc<Notify>,
+    stop: impl Future<Output = ()>,
+) {
+    let tls = tls.map(Arc::new);
+    let (ends, end) = watch::channel(false);
+    let room = Arc::new(Semaphore::new(room()));
+    let mut takers = JoinSet::new();
+    if let Some(tls) = &tls {
+        takers.spawn(renewing(Arc::clone(tls), renew));
+    }
+    let connections = Arc::new(tokio::sync::Mutex::new(JoinSet::new()));
+    for listener in listeners {
+        let taker = Taker {
+            app: Arc::clone(&app),
+            router: router.clone(),
+            tls: tls.clone(),
+            end: end.clone(),
+            room: Arc::clone(&room),
+        };
+        takers.spawn(take(listener, taker, Arc::clone(&connections)));
+    }
+    stop.await;
+    takers.shutdown().await;
+    let _ = ends.send(true);
+    let mut connections = connections.lock().await;
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        tracing::warn!("{} connections were cut off", connections.len());
+        connections.shutdown().await;
+    }
+}
+
+/// As many connections as leave files for everything else.
+fn room() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if setrlimit(Resource::Nofile, raised).is_ok() {
+        limit = raised;
+    }
+    let files = limit.current.unwrap_or(u64::MAX);
+    usize::try_from(CONNECTIONS.min(files / 2)).unwrap_or(usize::MAX)
+}
+
+async fn renewing(tls: Arc<Tls>, renew: Arc<Notify>) {
+    loop {
+        let asked = tokio::time::timeout(CERTIFICATE, renew.notified())
+            .await
+            .is_ok();
+        tls.renew(asked);
+    }
+}
+
+/// What every connection is given.
+#[derive(Clone)]
+struct Taker {
+    app: Arc<App>,
+    router: Router,
+    tls: Option<Arc<Tls>>,
+    end: watch::Receiver<bool>,
+    room: Arc<Semaphore>,
+}
+
+async fn take(
+    listener: TcpListener,
+    taker: Taker,
+    connections: Arc<tokio::sync::Mutex<JoinSet<()>>>,
+) {
+    loop {
+        let Ok(room) = Arc::clone(&taker.room).acquire_owned().await else {
+            return;
+        };
+        let (stream, remote) = match listener.accept().await {
+            Ok(connection) => connection,
+            Err(error) => {
+                // Out of files, or the other side is gone already: neither ends the server.
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a connection was not taken"
+                );
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let taker = taker.clone();
+        let mut connections = connections.lock().await;
+        while connections.try_join_next().is_some() {}
+        connections.spawn(async move {
+            let _room = room;
+            speak(stream, remote, taker).await;
+        });
+    }
+}
+
+async fn speak(stream: TcpStream, remote: SocketAddr, taker: Taker) {
+    let Ok(local) = stream.local_addr() else {
+        return;
+    };
+    // Small answers go out at once.
+    let _ = stream.set_nodelay(true);
+    let peer = Peer {
+        remote,
+        local,
+        is_tls: taker.tls.is_some(),
+    };
+    match &taker.tls {
+        None => http(stream, peer, taker).await,
+        Some(tls) => {
+            let shaken = tokio::time::timeout(HEAD, tls.acceptor().accept(stream)).await;
+            match shaken {
+                Ok(Ok(stream)) => http(stream, peer, taker).await,
+                Ok(Err(error)) => tracing::debug!(%remote, %error, "no TLS"),
+                Err(_) => tracing::debug!(%remote, "no TLS in time"),
+            }
+        }
+    }
+}
+
+async fn http(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Peer,
+    taker: Taker,
+) {
+    let Taker {
+        app,
+        router,
+        mut end,
+        ..
+    } = taker;
+    let _counted = app.metrics.connection();
+    let service = router.layer(axum::Extension(peer));
+    let service = TowerToHyperService::new(service);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let is_over = async { drop(end.wait_for(|end| *end).await) };
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = is_over => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(remote = %peer.remote, %error, "a connection ended");
+    }
+}

@@ -1,0 +1,163 @@
+//! API keys: of each only a digest.
+
+use sqlx::sqlite::SqliteRow;
+
+use super::users::user;
+use super::{Result, Store, User, get};
+use crate::auth::scope::Scope;
+use crate::auth::token::Hash;
+
+/// A key as it may be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Its id.
+    pub id: String,
+    /// What its owner calls it.
+    pub name: String,
+    /// Its ends.
+    pub shown: String,
+    /// What it may be used for.
+    pub scopes: Vec<Scope>,
+    /// When it was used last, to the minute.
+    pub last_used_at: Option<i64>,
+    /// When it was made.
+    pub created_at: i64,
+    /// When it was changed last.
+    pub updated_at: i64,
+}
+
+/// A key to add.
+pub struct NewKey<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Whose it is.
+    pub user_id: &'a str,
+    /// What its owner calls it.
+    pub name: &'a str,
+    /// What is kept of it.
+    pub hash: &'a Hash,
+    /// What may be shown of it.
+    pub shown: &'a str,
+    /// What it may be used for.
+    pub scopes: &'a [Scope],
+    /// The time.
+    pub now: i64,
+}
+
+fn key(row: &SqliteRow) -> Result<ApiKey, sqlx::Error> {
+    Ok(ApiKey {
+        id: get(row, "id")?,
+        name: get(row, "name")?,
+        shown: get(row, "shown")?,
+        scopes: scopes(row)?,
+        last_used_at: get(row, "last_used_at")?,
+        created_at: get(row, "created_at")?,
+        updated_at: get(row, "updated_at")?,
+    })
+}
+
+/// A word that a later version knows gives no right here.
+fn scopes(row: &SqliteRow) -> Result<Vec<Scope>, sqlx::Error> {
+    let text: String = get(row, "scopes")?;
+    Ok(text
+        .split(',')
+        .filter_map(|word| word.parse().ok())
+        .collect())
+}
+
+impl Store {
+    /// Adds one.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn add_key(&self, new: NewKey<'_>) -> Result<()> {
+        let scopes: Vec<&str> = new.scopes.iter().map(|it| it.as_str()).collect();
+        sqlx::query(
+            "INSERT INTO api_keys (id, user_id, name, hash, shown, scopes, created_at, updated_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(new.id)
+        .bind(new.user_id)
+        .bind(new.name)
+        .bind(&new.hash.0[..])
+        .bind(new.shown)
+        .bind(scopes.join(","))
+        .bind(new.now)
+        .bind(new.now)
+        .execute(&self.write)
+        .await?;
+        Ok(())
+    }
+
+    /// A user's keys, the newest first: at most `limit`, after that with the id `after`.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn keys(
+        &self,
+        user_id: &str,
+        limit: u32,
+        after: Option<&str>,
+    ) -> Result<Vec<ApiKey>> {
+        let rows = sqlx::query(
+            "SELECT * FROM api_keys WHERE user_id = ?1 AND (?2 IS NULL OR (created_at, id) < \
+             (SELECT created_at, id FROM api_keys WHERE id = ?2 AND user_id = ?1)) \
+             ORDER BY created_at DESC, id DESC LIMIT ?3",
+        )
+        .bind(user_id)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(&self.read)
+        .await?;
+        Ok(rows.iter().map(key).collect::<Result<_, _>>()?)
+    }
+
+    /// Removes one of a user's; whether there was one.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn remove_key(&self, user_id: &str, id: &str) -> Result<bool> {
+        let done = sqlx::query("DELETE FROM api_keys WHERE id = ? AND user_id = ?")
+            .bind(id)
+            .bind(user_id)
+            .execute(&self.write)
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Whose a key is and what it may be used for: its id, the user, the scopes. A user who is kept out has no
+    /// key.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn who_has(&self, hash: &Hash) -> Result<Option<(String, User, Vec<Scope>)>> {
+        let row = sqlx::query(
+            "SELECT users.*, api_keys.id AS key_id, hash, scopes FROM api_keys \
+             JOIN users ON users.id = user_id WHERE hash = ? AND disabled = 0",
+        )
+        .bind(&hash.0[..])
+        .fetch_optional(&self.read)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let kept: Vec<u8> = get(&row, "hash")?;
+        if !hash.matches(&kept) {
+            return Ok(None);
+        }
+        Ok(Some((get(&row, "key_id")?, user(&row)?, scopes(&row)?)))
+    }
+
+    /// Notes that a key was used, once a minute.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn note_use(&self, key_id: &str, now: i64) -> Result<()> {
+        sqlx::query(
+            "UPDATE api_keys SET last_used_at = ?1 WHERE id = ?2 AND coalesce(last_used_at, 0) < ?1 - 60000",
+        )
+        .bind(now)
+        .bind(key_id)
+        .execute(&self.write)
+        .await?;
+        Ok(())
+    }
+}

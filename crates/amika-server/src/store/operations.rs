@@ -1,0 +1,179 @@
+//! What was, or is, done to sandboxes, with the steps of it.
+
+use sqlx::sqlite::SqliteRow;
+
+use super::sandboxes::Failure;
+use super::{Result, Store, get};
+
+/// Something that is or was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperationRow {
+    /// Its id.
+    pub id: String,
+    /// `create`, `start`, `stop`, `restart`, `delete`.
+    pub kind: String,
+    /// On which sandbox.
+    pub sandbox_id: String,
+    /// What that was called.
+    pub sandbox_name: String,
+    /// Who asked for it; none is a timer.
+    pub user_id: Option<String>,
+    /// `running`, `succeeded`, `failed`, `canceled`.
+    pub state: String,
+    /// Why it failed.
+    pub error: Option<Failure>,
+    /// When it began.
+    pub created_at: i64,
+    /// When it ended.
+    pub ended_at: Option<i64>,
+}
+
+/// A step of an operation, or something else that happened to a sandbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LifecycleRow {
+    /// Counts up.
+    pub id: i64,
+    /// The operation's kind.
+    pub run_kind: String,
+    /// The step.
+    pub step: String,
+    /// `started`, `succeeded`, `failed`.
+    pub status: String,
+    /// More of it.
+    pub detail: Option<String>,
+    /// When.
+    pub created_at: i64,
+}
+
+fn row_of(row: &SqliteRow) -> Result<OperationRow, sqlx::Error> {
+    let error: Option<String> = get(row, "error")?;
+    Ok(OperationRow {
+        id: get(row, "id")?,
+        kind: get(row, "kind")?,
+        sandbox_id: get(row, "sandbox_id")?,
+        sandbox_name: get(row, "sandbox_name")?,
+        user_id: get(row, "user_id")?,
+        state: get(row, "state")?,
+        error: error.and_then(|text| serde_json::from_str(&text).ok()),
+        created_at: get(row, "created_at")?,
+        ended_at: get(row, "ended_at")?,
+    })
+}
+
+impl Store {
+    /// Notes that one begins.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn begin_operation(&self, new: &OperationRow) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO operations (id, kind, sandbox_id, sandbox_name, user_id, state, created_at) \
+             VALUES (?, ?, ?, ?, ?, 'running', ?)",
+        )
+        .bind(&new.id)
+        .bind(&new.kind)
+        .bind(&new.sandbox_id)
+        .bind(&new.sandbox_name)
+        .bind(&new.user_id)
+        .bind(new.created_at)
+        .execute(&self.write)
+        .await?;
+        Ok(())
+    }
+
+    /// Notes how one ended.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn end_operation(
+        &self,
+        id: &str,
+        state: &str,
+        error: Option<&Failure>,
+        now: i64,
+    ) -> Result<()> {
+        let error = error.and_then(|error| serde_json::to_string(error).ok());
+        sqlx::query("UPDATE operations SET state = ?, error = ?, ended_at = ? WHERE id = ?")
+            .bind(state)
+            .bind(error)
+            .bind(now)
+            .bind(id)
+            .execute(&self.write)
+            .await?;
+        Ok(())
+    }
+
+    /// One.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn operation(&self, id: &str) -> Result<Option<OperationRow>> {
+        let row = sqlx::query("SELECT * FROM operations WHERE id = ?")
+            .bind(id)
+            .fetch_optional(&self.read)
+            .await?;
+        Ok(row.as_ref().map(row_of).transpose()?)
+    }
+
+    /// Those that a server was at when it ended, the first begun first.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn unfinished_operations(&self) -> Result<Vec<OperationRow>> {
+        let rows =
+            sqlx::query("SELECT * FROM operations WHERE state = 'running' ORDER BY created_at, id")
+                .fetch_all(&self.read)
+                .await?;
+        Ok(rows.iter().map(row_of).collect::<Result<_, _>>()?)
+    }
+
+    /// Notes a step.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn add_lifecycle(
+        &self,
+        sandbox_id: &str,
+        user_id: Option<&str>,
+        new: &LifecycleRow,
+    ) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO lifecycle_events (sandbox_id, user_id, run_kind, step, status, detail, created_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(sandbox_id)
+        .bind(user_id)
+        .bind(&new.run_kind)
+        .bind(&new.step)
+        .bind(&new.status)
+        .bind(&new.detail)
+        .bind(new.created_at)
+        .execute(&self.write)
+        .await?;
+        Ok(())
+    }
+
+    /// What happened to a sandbox, the first first: the last thousand.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn lifecycle(&self, sandbox_id: &str) -> Result<Vec<LifecycleRow>> {
+        let rows = sqlx::query(
+            "SELECT * FROM (SELECT * FROM lifecycle_events WHERE sandbox_id = ? ORDER BY id DESC LIMIT 1000) ORDER BY id",
+        )
+        .bind(sandbox_id)
+        .fetch_all(&self.read)
+        .await?;
+        let all = rows.iter().map(|row| {
+            Ok(LifecycleRow {
+                id: get(row, "id")?,
+                run_kind: get(row, "run_kind")?,
+                step: get(row, "step")?,
+                status: get(row, "status")?,
+                detail: get(row, "detail")?,
+                created_at: get(row, "created_at")?,
+            })
+        });
+        Ok(all.collect::<Result<_, sqlx::Error>>()?)
+    }
+}

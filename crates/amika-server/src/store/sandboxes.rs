@@ -1,0 +1,148 @@
+//! What the engine cannot hold of sandboxes: owners, timers that may change, how a create failed.
+
+use std::collections::BTreeMap;
+
+use sqlx::sqlite::SqliteRow;
+
+use super::{Result, Store, get, read};
+
+/// A sandbox of this server's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SandboxRow {
+    /// Its id, which its container is stamped with.
+    pub id: String,
+    /// Whose it is.
+    pub user_id: String,
+    /// Its name.
+    pub name: String,
+    /// What was asked for, as JSON, without values that may be secret.
+    pub request: serde_json::Value,
+    /// Idle minutes until it is stopped; 0 is never.
+    pub auto_stop: i64,
+    /// Minutes after a stop until it is deleted; none is never.
+    pub auto_delete: Option<i64>,
+    /// Until when it is not stopped.
+    pub keep_awake_until: Option<i64>,
+    /// Words of the user's own.
+    pub metadata: BTreeMap<String, String>,
+    /// Why what was asked for last did not come to be.
+    pub failure: Option<Failure>,
+    /// When it was asked for.
+    pub created_at: i64,
+    /// When it was changed last.
+    pub updated_at: i64,
+}
+
+/// Why something failed.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Failure {
+    /// The stable word.
+    pub code: String,
+    /// One sentence.
+    pub message: String,
+}
+
+fn row_of(row: &SqliteRow) -> Result<SandboxRow, sqlx::Error> {
+    let failure: Option<String> = get(row, "failure")?;
+    Ok(SandboxRow {
+        id: get(row, "id")?,
+        user_id: get(row, "user_id")?,
+        name: get(row, "name")?,
+        request: read(row, "request", |text| serde_json::from_str(text))?,
+        auto_stop: get(row, "auto_stop_interval")?,
+        auto_delete: get(row, "auto_delete_interval")?,
+        keep_awake_until: get(row, "keep_awake_until")?,
+        metadata: read(row, "metadata", |text| serde_json::from_str(text))?,
+        failure: failure.and_then(|text| serde_json::from_str(&text).ok()),
+        created_at: get(row, "created_at")?,
+        updated_at: get(row, "updated_at")?,
+    })
+}
+
+fn json(failure: Option<&Failure>) -> Option<String> {
+    failure.and_then(|failure| serde_json::to_string(failure).ok())
+}
+
+impl Store {
+    /// All.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn sandboxes(&self) -> Result<Vec<SandboxRow>> {
+        let rows = sqlx::query("SELECT * FROM sandboxes ORDER BY created_at, id")
+            .fetch_all(&self.read)
+            .await?;
+        Ok(rows.iter().map(row_of).collect::<Result<_, _>>()?)
+    }
+
+    /// Adds one; whether no other has its name.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn add_sandbox(&self, new: &SandboxRow) -> Result<bool> {
+        let done = sqlx::query(
+            "INSERT INTO sandboxes (id, user_id, name, request, auto_stop_interval, auto_delete_interval, \
+             keep_awake_until, metadata, created_at, updated_at) \
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9 \
+             WHERE NOT EXISTS (SELECT 1 FROM sandboxes WHERE name = ?3)",
+        )
+        .bind(&new.id)
+        .bind(&new.user_id)
+        .bind(&new.name)
+        .bind(new.request.to_string())
+        .bind(new.auto_stop)
+        .bind(new.auto_delete)
+        .bind(new.keep_awake_until)
+        .bind(serde_json::json!(new.metadata).to_string())
+        .bind(new.created_at)
+        .execute(&self.write)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Puts this in place of what may change of one.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn change_sandbox(&self, row: &SandboxRow) -> Result<()> {
+        sqlx::query(
+            "UPDATE sandboxes SET name = ?, auto_stop_interval = ?, auto_delete_interval = ?, \
+             keep_awake_until = ?, metadata = ?, updated_at = ? WHERE id = ?",
+        )
+        .bind(&row.name)
+        .bind(row.auto_stop)
+        .bind(row.auto_delete)
+        .bind(row.keep_awake_until)
+        .bind(serde_json::json!(row.metadata).to_string())
+        .bind(row.updated_at)
+        .bind(&row.id)
+        .execute(&self.write)
+        .await?;
+        Ok(())
+    }
+
+    /// Notes why something failed, or that nothing did.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn note_failure(&self, id: &str, failure: Option<&Failure>) -> Result<()> {
+        sqlx::query("UPDATE sandboxes SET failure = ? WHERE id = ?")
+            .bind(json(failure))
+            .bind(id)
+            .execute(&self.write)
+            .await?;
+        Ok(())
+    }
+
+    /// Forgets one.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn remove_sandbox(&self, id: &str) -> Result<()> {
+        sqlx::query("DELETE FROM sandboxes WHERE id = ?")
+            .bind(id)
+            .execute(&self.write)
+            .await?;
+        Ok(())
+    }
+}

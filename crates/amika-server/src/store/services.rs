@@ -1,0 +1,133 @@
+//! Services that are saved for a repository.
+
+use amika_core::service::{Service, ServicePort};
+use sqlx::sqlite::SqliteRow;
+
+use super::{Result, Store, get, read};
+
+/// A saved definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceRow {
+    /// Its id.
+    pub id: String,
+    /// The repository's id.
+    pub repository_id: String,
+    /// What it defines.
+    pub service: Service,
+    /// When it was made.
+    pub created_at: i64,
+    /// When it was changed last.
+    pub updated_at: i64,
+}
+
+fn row_of(row: &SqliteRow) -> Result<ServiceRow, sqlx::Error> {
+    Ok(ServiceRow {
+        id: get(row, "id")?,
+        repository_id: get(row, "repository_id")?,
+        service: Service {
+            name: get(row, "name")?,
+            ports: read(row, "ports", |text| {
+                serde_json::from_str::<Vec<ServicePort>>(text)
+            })?,
+        },
+        created_at: get(row, "created_at")?,
+        updated_at: get(row, "updated_at")?,
+    })
+}
+
+impl Store {
+    /// Those of a repository, by name.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn services(&self, repository_id: &str) -> Result<Vec<ServiceRow>> {
+        let rows = sqlx::query("SELECT * FROM services WHERE repository_id = ? ORDER BY name")
+            .bind(repository_id)
+            .fetch_all(&self.read)
+            .await?;
+        Ok(rows.iter().map(row_of).collect::<Result<_, _>>()?)
+    }
+
+    /// One of them.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn service(&self, id: &str) -> Result<Option<ServiceRow>> {
+        let row = sqlx::query("SELECT * FROM services WHERE id = ?")
+            .bind(id)
+            .fetch_optional(&self.read)
+            .await?;
+        Ok(row.as_ref().map(row_of).transpose()?)
+    }
+
+    /// Adds one, or puts it in place of that with its id. From then on the saved ones count. `unless` is asked
+    /// within the same step whether it goes with the others there are.
+    ///
+    /// # Errors
+    /// [`super::StoreError::Taken`] for a name that another has; the inner one is what `unless` says.
+    pub async fn put_service<E>(
+        &self,
+        new: &ServiceRow,
+        unless: impl FnOnce(&[Service]) -> Result<(), E>,
+    ) -> Result<Result<(), E>> {
+        let mut step = self.write.begin_with("BEGIN IMMEDIATE").await?;
+        let rows = sqlx::query("SELECT * FROM services WHERE repository_id = ? AND id <> ?")
+            .bind(&new.repository_id)
+            .bind(&new.id)
+            .fetch_all(&mut *step)
+            .await?;
+        let others = rows.iter().map(|row| Ok(row_of(row)?.service));
+        let others: Vec<Service> = others.collect::<Result<_, sqlx::Error>>()?;
+        if let Err(refused) = unless(&others) {
+            return Ok(Err(refused));
+        }
+        sqlx::query(
+            "INSERT INTO services (id, repository_id, name, ports, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?) \
+             ON CONFLICT (id) DO UPDATE SET name = excluded.name, ports = excluded.ports, updated_at = excluded.updated_at",
+        )
+        .bind(&new.id)
+        .bind(&new.repository_id)
+        .bind(&new.service.name)
+        .bind(serde_json::json!(new.service.ports).to_string())
+        .bind(new.created_at)
+        .bind(new.updated_at)
+        .execute(&mut *step)
+        .await?;
+        sqlx::query("UPDATE repositories SET services_saved = 1 WHERE id = ?")
+            .bind(&new.repository_id)
+            .execute(&mut *step)
+            .await?;
+        step.commit().await?;
+        Ok(Ok(()))
+    }
+
+    /// Removes one; whether there was one. The saved ones go on to count, also when none is left.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn remove_service(&self, id: &str) -> Result<bool> {
+        let done = sqlx::query("DELETE FROM services WHERE id = ?")
+            .bind(id)
+            .execute(&self.write)
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Removes all of a repository: the file's count again.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn back_to_the_file(&self, repository_id: &str) -> Result<()> {
+        let mut step = self.write.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query("DELETE FROM services WHERE repository_id = ?")
+            .bind(repository_id)
+            .execute(&mut *step)
+            .await?;
+        sqlx::query("UPDATE repositories SET services_saved = 0 WHERE id = ?")
+            .bind(repository_id)
+            .execute(&mut *step)
+            .await?;
+        step.commit().await?;
+        Ok(())
+    }
+}

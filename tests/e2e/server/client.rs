@@ -1,0 +1,207 @@
+//! A server of a test's own, and what asks it.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::{Output, Running, Stage};
+
+/// How long a sandbox may take to become what it is waited for.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// `amika server` on a port of its own, with its data beneath the stage's home.
+pub(crate) struct Server<'a> {
+    stage: &'a Stage,
+    running: Option<Running>,
+    address: String,
+    /// The first administrator's key.
+    pub(crate) admin: String,
+    options: Vec<String>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    #[track_caller]
+    pub(crate) fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{self:?}");
+        if self.body.is_empty() {
+            return Value::Null;
+        }
+        self.json()
+    }
+}
+
+impl<'a> Server<'a> {
+    pub(crate) fn start(stage: &'a Stage, options: &[&str]) -> Self {
+        let mut server = Self {
+            stage,
+            running: None,
+            address: String::new(),
+            admin: String::new(),
+            options: options.iter().map(|it| (*it).to_owned()).collect(),
+        };
+        let first = server.run();
+        first["api_key"]
+            .as_str()
+            .unwrap()
+            .clone_into(&mut server.admin);
+        server
+    }
+
+    fn run(&mut self) -> Value {
+        let data = self.data();
+        let mut args = vec![
+            "-o",
+            "json",
+            "server",
+            "--listen",
+            "127.0.0.1:0",
+            "--data",
+            &data,
+        ];
+        args.extend(self.options.iter().map(String::as_str));
+        let running = self
+            .stage
+            .amika(&args)
+            .limit(Duration::from_mins(5))
+            .start();
+        running.says("\n");
+        let first: Value =
+            serde_json::from_str(running.said_text().lines().next().unwrap()).unwrap();
+        let address = first["address"].as_str().unwrap();
+        address
+            .strip_prefix("http://")
+            .unwrap()
+            .clone_into(&mut self.address);
+        self.running = Some(running);
+        first
+    }
+
+    pub(crate) fn data(&self) -> String {
+        self.stage.home().join("data").to_str().unwrap().to_owned()
+    }
+
+    /// Ends it by a signal; with SIGTERM it must end well.
+    pub(crate) fn signal(&mut self, signal: rustix::process::Signal) -> Output {
+        let running = self.running.take().unwrap();
+        running.signal(signal);
+        running.wait()
+    }
+
+    /// Starts it again on the same data.
+    pub(crate) fn again(&mut self) {
+        let first = self.run();
+        assert_eq!(first.get("api_key"), None, "{first}");
+    }
+
+    pub(crate) fn ask(&self, key: &str, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        let body = body.map(ToString::to_string).unwrap_or_default();
+        self.send(
+            &format!("Authorization: Bearer {key}\r\n"),
+            method,
+            path,
+            &body,
+        )
+    }
+
+    fn send(&self, headers: &str, method: &str, path: &str, body: &str) -> Answer {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(100)))
+            .unwrap();
+        let request = format!(
+            "{method} /api/v0beta1{path} HTTP/1.1\r\nHost: {}\r\n{headers}\
+             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            self.address,
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        Answer {
+            status: head.split(' ').nth(1).unwrap().parse().unwrap(),
+            head: head.to_owned(),
+            body: body.to_owned(),
+        }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.ask(&self.admin, "GET", path, None)
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
+        self.ask(&self.admin, "POST", path, Some(body))
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Answer {
+        self.ask(&self.admin, "DELETE", path, None)
+    }
+
+    /// Makes a sandbox of an image and waits for it.
+    pub(crate) fn create(&self, image: &str, mut body: Value) -> Value {
+        let members = body.as_object_mut().unwrap();
+        members.insert("image".into(), image.into());
+        members.entry("name").or_insert(self.stage.name().into());
+        self.post("/sandboxes?wait=60", &body).expect(202)
+    }
+
+    /// Waits until a sandbox is in a state.
+    #[track_caller]
+    pub(crate) fn until(&self, id: &str, state: &str) -> Value {
+        let begun = Instant::now();
+        loop {
+            let sandbox = self.get(&format!("/sandboxes/{id}")).expect(200);
+            if sandbox["state"] == state {
+                return sandbox;
+            }
+            assert!(begun.elapsed() < PATIENCE, "not {state}: {sandbox}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// A new member's key, made by the member's own session.
+    pub(crate) fn member(&self, name: &str) -> String {
+        let made = self.post("/users", &json!({ "name": name })).expect(200);
+        let token = made["sign_in_url"]
+            .as_str()
+            .unwrap()
+            .split_once('=')
+            .unwrap()
+            .1;
+        let session = self.send(
+            "",
+            "POST",
+            "/session",
+            &json!({ "token": token }).to_string(),
+        );
+        let cookie = session
+            .head
+            .lines()
+            .find_map(|line| line.strip_prefix("set-cookie: "));
+        let cookie = cookie.unwrap().split(';').next().unwrap();
+        let second = session.json()["secret"].as_str().unwrap().to_owned();
+        let headers = format!("Cookie: {cookie}\r\nX-Amika-Session: {second}\r\n");
+        let key = self.send(
+            &headers,
+            "POST",
+            "/api-keys",
+            &json!({ "name": "mine" }).to_string(),
+        );
+        key.expect(201)["value"].as_str().unwrap().to_owned()
+    }
+}
