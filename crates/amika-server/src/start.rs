@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::data::DataDir;
 use crate::engine::Engines;
 use crate::metrics::Metrics;
+use crate::sandboxes::idle::Idleness;
 use crate::sandboxes::look::Looks;
 use crate::sandboxes::operations::{self, Operations};
 use crate::sandboxes::timers;
@@ -94,6 +95,8 @@ impl Server {
             operations: Operations::default(),
             config,
             store,
+            idleness: Idleness::default(),
+            saving: tokio::sync::Mutex::default(),
             seal,
             clock,
             failures: Failures::default(),

@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::Engines;
 use crate::metrics::Metrics;
+use crate::sandboxes::idle::Idleness;
 use crate::sandboxes::look::Looks;
 use crate::sandboxes::operations::Operations;
 use crate::seal::Seal;
@@ -23,10 +24,14 @@ pub struct App {
     pub engines: Engines,
     /// What is on the engine, as it was a moment ago.
     pub looks: Looks,
+    /// When they were active last.
+    pub idleness: Idleness,
     /// What is being done to sandboxes.
     pub operations: Operations,
     /// What it keeps.
     pub store: Store,
+    /// Held while saved settings are read, changed and written: of two who change one, neither loses the other's.
+    pub saving: tokio::sync::Mutex<()>,
     /// What it seals secrets with.
     pub seal: Seal,
     /// What time it is.

@@ -174,9 +174,20 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// A new member's key, made by the member's own session.
+    /// A new member's key.
     pub(crate) fn member(&self, name: &str) -> String {
-        let made = self.post("/users", &json!({ "name": name })).expect(200);
+        self.user(&json!({ "name": name }), &["read", "write"])
+    }
+
+    /// A further administrator's key.
+    pub(crate) fn admin(&self, name: &str) -> String {
+        let user = json!({ "name": name, "role": "admin" });
+        self.user(&user, &["read", "write", "admin"])
+    }
+
+    /// A new user's key, made by the user's own session.
+    fn user(&self, user: &Value, scopes: &[&str]) -> String {
+        let made = self.post("/users", user).expect(200);
         let token = made["sign_in_url"]
             .as_str()
             .unwrap()
@@ -200,7 +211,7 @@ impl<'a> Server<'a> {
             &headers,
             "POST",
             "/api-keys",
-            &json!({ "name": "mine" }).to_string(),
+            &json!({ "name": "mine", "scopes": scopes }).to_string(),
         );
         key.expect(201)["value"].as_str().unwrap().to_owned()
     }

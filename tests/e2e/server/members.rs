@@ -87,7 +87,36 @@ fn members_touch_their_own_administrators_all_and_the_command_lines_are_told_apa
         1,
         "one's own alone"
     );
+    // Whoever has sandboxes stays, unless they go over to somebody.
+    let heir = server.admin("eve");
+    let me = server.get("/me").expect(200)["id"].clone();
+    let path = format!("/users/{}", me.as_str().unwrap());
+    let left = server.ask(&heir, "DELETE", &path, None);
+    assert!(
+        left.expect(409)["message"]
+            .to_string()
+            .contains("sandboxes (1)")
+    );
+    for nobody in ["no-such-user", me.as_str().unwrap()] {
+        let to = format!("{path}?transfer_to={nobody}");
+        assert_eq!(
+            server.ask(&heir, "DELETE", &to, None).status,
+            400,
+            "{nobody}"
+        );
+    }
+    let eve = server.ask(&heir, "GET", "/me", None).expect(200)["id"].clone();
+    let to = format!("{path}?transfer_to={}", eve.as_str().unwrap());
+    server.ask(&heir, "DELETE", &to, None).expect(200);
+    assert_eq!(server.get("/me").status, 401);
+    let own = server.ask(&heir, "GET", "/sandboxes", None).expect(200);
+    assert_eq!(own[0]["id"], *id);
     server
-        .delete(&format!("/sandboxes/{id}?force=true"))
+        .ask(
+            &heir,
+            "DELETE",
+            &format!("/sandboxes/{id}?force=true"),
+            None,
+        )
         .expect(200);
 }

@@ -25,6 +25,29 @@ fn an_idle_sandbox_is_stopped_and_deleted_and_a_busy_one_is_not() {
         0
     );
     let begun = Instant::now();
+    crate::support::eventually(
+        "it is told why the one is active, and when the other is stopped",
+        || {
+            let (idle, busy) = (server.get(&path(&idle)), server.get(&path(&busy)));
+            let (idle, busy) = (idle.expect(200), busy.expect(200));
+            let busy_with = busy["active_because"].to_string();
+            busy_with.contains("cpu")
+                && idle["active_because"] == json!([])
+                && idle["auto_stop_at"].is_string()
+        },
+    );
+    let told = server.get(&path(&idle)).expect(200);
+    let minutes = |member: &str| {
+        told[member].as_str().unwrap()[14..16]
+            .parse::<u32>()
+            .unwrap()
+    };
+    assert_eq!(
+        minutes("auto_stop_at"),
+        (minutes("last_active_at") + 1) % 60,
+        "{told}"
+    );
+    assert_eq!(told["auto_delete_at"], json!(null), "it runs: {told}");
     while server.get(&path(&idle)).status == 200 {
         assert!(
             begun.elapsed() < Duration::from_mins(2),

@@ -240,6 +240,7 @@ pub async fn save(
     Body(body): Body<SaveRepository>,
 ) -> Result<(StatusCode, Json<Repository>)> {
     let mut new = blank(&app, &caller, "/repo_url", &body.repo_url)?;
+    let _alone = app.saving.lock().await;
     let known = app.store.repository_of(&new.canonical_url).await?;
     let old = known.map(|known| known.saved).unwrap_or_default();
     let size = old.sandbox_size.and_then(|size| size.parse().ok());
@@ -291,6 +292,7 @@ pub async fn replace(
     Path(id): Path<String>,
     Body(body): Body<ReplaceRepository>,
 ) -> Result<Json<Repository>> {
+    let _alone = app.saving.lock().await;
     let mut repository = found(&app, &id).await?;
     repository.saved = Saved {
         setup_script: body.setup_script,

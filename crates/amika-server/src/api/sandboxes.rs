@@ -192,10 +192,12 @@ async fn shown(app: &App, found: &Found) -> Result<Sandbox> {
         Some(id) => app.store.user(id).await?,
         None => None,
     };
+    let heard = found.row.as_ref().and_then(|row| app.idleness.of(&row.id));
     let known = Known {
         row: found.row.as_ref(),
         seen: found.seen.as_ref(),
         doing: doing.as_ref().map(|(id, kind)| (id.as_str(), *kind)),
+        heard: heard.as_ref(),
     };
     Ok(sandbox(
         known,
@@ -241,7 +243,14 @@ pub async fn list(
         let doing = doing.as_ref().map(|(id, kind)| (id.as_str(), *kind));
         let owner = row.and_then(|row| users.get(row.user_id.as_str()));
         let owner = owner.map(|user| (user.name.as_str(), user.email.as_deref()));
-        let sandbox = sandbox(Known { row, seen, doing }, owner);
+        let heard = app.idleness.of(id);
+        let known = Known {
+            row,
+            seen,
+            doing,
+            heard: heard.as_ref(),
+        };
+        let sandbox = sandbox(known, owner);
         let is_wanted = query.state.is_none_or(|state| sandbox.state == state)
             && words
                 .iter()

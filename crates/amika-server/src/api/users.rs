@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::check;
 use super::error::{ApiError, Failures, Result};
-use super::extract::{Body, Path};
+use super::extract::{Body, Path, Query};
 use crate::auth::caller::Admin;
 use crate::auth::scope::Role;
 use crate::auth::token::Token;
@@ -151,15 +151,32 @@ pub async fn change(
     Ok(Json(user.into()))
 }
 
+/// What becomes of a user's sandboxes.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Leaving {
+    /// The user who gets them.
+    transfer_to: Option<String>,
+}
+
 /// Removes a user with its keys, sessions and secrets.
-#[utoipa::path(delete, path = "/users/{id}", tag = "users", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/users/{id}", tag = "users", params(("id" = String, Path), Leaving),
     responses((status = 200, body = OkStatus), Failures))]
 pub async fn delete(
     State(app): State<Arc<App>>,
     _: Admin,
     Path(id): Path<String>,
+    Query(leaving): Query<Leaving>,
 ) -> Result<Json<OkStatus>> {
-    done(app.store.remove_user(&id).await?)?;
+    let heir = leaving.transfer_to.as_deref();
+    if let Some(heir) = heir {
+        let known = app.store.user(heir).await?;
+        if heir == id || known.is_none_or(|user| user.is_disabled) {
+            let message = "transfer_to must name another user, who may sign in";
+            return Err(ApiError::field("/transfer_to", message));
+        }
+    }
+    done(app.store.remove_user(&id, heir).await?)?;
     Ok(Json(OkStatus { ok: true }))
 }
 
@@ -170,6 +187,9 @@ fn done(changed: Changed) -> Result<()> {
         Changed::IsLastAdmin => Err(ApiError::conflict(
             "it is the last administrator who can sign in: nobody could administer the server then",
         )),
+        Changed::HasSandboxes(count) => Err(ApiError::conflict(format!(
+            "the user has sandboxes ({count}): delete them, or name in transfer_to who gets them"
+        ))),
     }
 }
 

@@ -8,6 +8,7 @@ use amika_sandbox::sandbox::State as Is;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::idle::{Heard, Pace};
 use super::look::{OWNER, Seen};
 use super::operations::Kind;
 use crate::clock::shown;
@@ -155,6 +156,8 @@ pub struct Known<'a> {
     pub seen: Option<&'a Seen>,
     /// What is being done: its id and what it is.
     pub doing: Option<(&'a str, Kind)>,
+    /// When it was active, or stopped.
+    pub heard: Option<&'a Heard>,
 }
 
 /// What it does, in three words.
@@ -201,7 +204,12 @@ fn setup_of(failure: &Failure) -> SetupStatus {
 
 /// A sandbox as it is shown; `owner` is its user's name and address.
 pub fn sandbox(known: Known<'_>, owner: Option<(&str, Option<&str>)>) -> Sandbox {
-    let Known { row, seen, doing } = known;
+    let Known {
+        row,
+        seen,
+        doing,
+        heard,
+    } = known;
     let view = seen.map(|seen| &seen.view);
     let failure = row.and_then(|row| row.failure.as_ref());
     let (state, status, setup_status) =
@@ -227,6 +235,17 @@ pub fn sandbox(known: Known<'_>, owner: Option<(&str, Option<&str>)>) -> Sandbox
     };
     let stamped = |label: &str| seen.and_then(|seen| seen.stamp.get(label)).cloned();
     let created_at = view.and_then(|view| i64::try_from(view.created_at?).ok());
+    // What was heard may be of before a start or a stop.
+    let is_up = matches!(state, SandboxState::Initializing | SandboxState::Started);
+    let timer = |at: fn(&Heard, &SandboxRow) -> Option<i64>| Some(shown(at(heard?, row?)?));
+    let (last_active_at, active_because) = match heard.map(|heard| &heard.pace) {
+        Some(Pace::Up {
+            last_active_at,
+            because,
+            ..
+        }) => (Some(shown(*last_active_at)), because.clone()),
+        _ => (None, Vec::new()),
+    };
     Sandbox {
         id: row
             .map(|row| row.id.clone())
@@ -282,10 +301,10 @@ pub fn sandbox(known: Known<'_>, owner: Option<(&str, Option<&str>)>) -> Sandbox
         origin: origin(row, seen),
         auto_stop_interval: row.map_or(0, |row| row.auto_stop),
         auto_delete_interval: row.and_then(|row| row.auto_delete),
-        last_active_at: None,
-        active_because: Vec::new(),
-        auto_stop_at: None,
-        auto_delete_at: None,
+        last_active_at,
+        active_because,
+        auto_stop_at: timer(Heard::auto_stop_at).filter(|_| is_up),
+        auto_delete_at: timer(Heard::auto_delete_at).filter(|_| !is_up),
         operation_id: doing.map(|(id, _)| id.to_owned()),
         metadata: row.map(|row| row.metadata.clone()).unwrap_or_default(),
     }

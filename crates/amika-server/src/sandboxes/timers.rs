@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use amika_sandbox::error::Result;
 use amika_sandbox::sandbox::{Sandbox, State};
 
+use super::idle::{Heard, MINUTE, Pace};
 use super::look::Seen;
 use super::operations::{Deletion, Order, Work, begin};
 use crate::state::App;
@@ -19,9 +20,6 @@ const JUMP: i64 = 60 * MINUTE;
 
 /// How long nothing is deleted after such a jump.
 const SECOND_LOOK: Duration = Duration::from_mins(5);
-
-/// A minute, in milliseconds.
-const MINUTE: i64 = 60_000;
 
 /// What is known of a sandbox that has timers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,40 +92,43 @@ async fn look(app: &Arc<App>, may_delete: bool) -> Result<()> {
             .caused_by(&error)
     })?;
     let look = app.looks.get(&app.engines, &app.server_id).await?;
-    for row in rows {
-        let seen = look.values().find(|seen| seen.id() == row.id);
-        let Some(seen) = seen.filter(|_| app.operations.of(&row.id).is_none()) else {
-            continue;
-        };
-        // One that does not answer holds up no other.
-        match of_one(app, &row, seen).await {
-            Ok(Due::Stop) => carry_out(app, &row, seen, Work::Stop).await,
-            Ok(Due::Delete) if may_delete => {
-                carry_out(app, &row, seen, Work::Delete(Deletion::KeepWork)).await;
-            }
-            Ok(Due::Delete | Due::Nothing) => {}
-            Err(error) => {
-                tracing::debug!(name = seen.view.name, error = error.message, "no answer");
-            }
-        }
-    }
+    app.idleness.keep(|id| rows.iter().any(|row| row.id == id));
+    // One that does not answer holds up no other.
+    let each = rows.iter().filter_map(|row| {
+        let seen = look.values().find(|seen| seen.id() == row.id)?;
+        let is_free = app.operations.of(&row.id).is_none();
+        is_free.then(|| in_time(app, row, seen, may_delete))
+    });
+    amika_sandbox::fan_out::in_order(each).await;
     Ok(())
 }
 
-/// What is due of one, asked afresh.
+/// Does what is due of one.
+async fn in_time(app: &Arc<App>, row: &SandboxRow, seen: &Seen, may_delete: bool) {
+    match of_one(app, row, seen).await {
+        Ok(Due::Stop) => carry_out(app, row, seen, Work::Stop).await,
+        Ok(Due::Delete) if may_delete => {
+            carry_out(app, row, seen, Work::Delete(Deletion::KeepWork)).await;
+        }
+        Ok(Due::Delete | Due::Nothing) => {}
+        Err(error) => {
+            tracing::debug!(name = seen.view.name, error = error.message, "no answer");
+        }
+    }
+}
+
+/// What is due of one. It is asked afresh where anything may be.
 async fn of_one(app: &App, row: &SandboxRow, seen: &Seen) -> Result<Due> {
-    let mut facts = Facts {
-        auto_stop: row.auto_stop,
-        auto_delete: row.auto_delete,
-        keep_awake_until: row.keep_awake_until,
-        idle_ms: None,
-        stopped_at: None,
-    };
     let is_up = matches!(
         seen.view.state,
         State::Running | State::Setup | State::Unresponsive
     );
-    if is_up && facts.auto_stop == 0 || !is_up && facts.auto_delete.is_none() {
+    if is_up && row.auto_stop == 0 || !is_up && row.auto_delete.is_none() {
+        return Ok(Due::Nothing);
+    }
+    let heard = app.idleness.of(&row.id);
+    let (now, wall) = (Instant::now(), app.clock.now());
+    if heard.is_some_and(|heard| !heard.is_old(row, is_up, now, wall)) {
         return Ok(Due::Nothing);
     }
     let engine = app.engines.get().await?;
@@ -135,14 +136,40 @@ async fn of_one(app: &App, row: &SandboxRow, seen: &Seen) -> Result<Due> {
     if sandbox.container.id != seen.container {
         return Ok(Due::Nothing);
     }
-    if sandbox.is_running() {
-        let asked = sandbox.client(&engine)?.activity().await;
-        facts.idle_ms = asked
-            .ok()
-            .and_then(|activity| i64::try_from(activity.idle_ms).ok());
+    let pace = if sandbox.is_running() {
+        // One that does not tell is idle for nobody.
+        let Ok(activity) = sandbox.client(&engine)?.activity().await else {
+            return Ok(Due::Nothing);
+        };
+        let because = activity.active_because.iter();
+        Pace::Up {
+            idle_ms: i64::try_from(activity.idle_ms).unwrap_or(i64::MAX),
+            last_active_at: i64::try_from(activity.last_active_at).unwrap_or(i64::MAX),
+            because: because.map(|reason| reason.word().to_owned()).collect(),
+        }
     } else {
-        facts.stopped_at = sandbox.container.finished_at;
-    }
+        Pace::Down(sandbox.container.finished_at)
+    };
+    let facts = Facts {
+        auto_stop: row.auto_stop,
+        auto_delete: row.auto_delete,
+        keep_awake_until: row.keep_awake_until,
+        idle_ms: match pace {
+            Pace::Up { idle_ms, .. } => Some(idle_ms),
+            Pace::Down(_) => None,
+        },
+        stopped_at: match pace {
+            Pace::Up { .. } => None,
+            Pace::Down(at) => at,
+        },
+    };
+    app.idleness.note(
+        &row.id,
+        Heard {
+            asked: Instant::now(),
+            pace,
+        },
+    );
     Ok(due(facts, app.clock.now()))
 }
 

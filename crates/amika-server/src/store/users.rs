@@ -126,20 +126,42 @@ impl Store {
         self.changed(&user.id, done.rows_affected()).await
     }
 
-    /// Removes one with all keys, sessions and secrets. The last administrator who may sign in stays.
+    /// Removes one with all keys, sessions and secrets. The last administrator who may sign in stays, and whoever has
+    /// sandboxes, unless they go over to another.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn remove_user(&self, id: &str) -> Result<Changed> {
+    pub async fn remove_user(&self, id: &str, heir: Option<&str>) -> Result<Changed> {
+        let mut all_or_nothing = self.write.begin().await?;
+        if let Some(heir) = heir {
+            sqlx::query("UPDATE sandboxes SET user_id = ? WHERE user_id = ?")
+                .bind(heir)
+                .bind(id)
+                .execute(&mut *all_or_nothing)
+                .await?;
+        }
+        let left = sqlx::query("SELECT count(*) AS count FROM sandboxes WHERE user_id = ?")
+            .bind(id)
+            .fetch_one(&mut *all_or_nothing)
+            .await?;
+        let left: i64 = get(&left, "count")?;
+        if left > 0 {
+            return Ok(Changed::HasSandboxes(left));
+        }
         let done = sqlx::query(
             "DELETE FROM users WHERE id = ? \
              AND EXISTS (SELECT 1 FROM users WHERE role = 'admin' AND disabled = 0 AND id <> ?)",
         )
         .bind(id)
         .bind(id)
-        .execute(&self.write)
+        .execute(&mut *all_or_nothing)
         .await?;
-        self.changed(id, done.rows_affected()).await
+        if done.rows_affected() > 0 {
+            all_or_nothing.commit().await?;
+            return Ok(Changed::Done);
+        }
+        drop(all_or_nothing);
+        self.changed(id, 0).await
     }
 
     async fn changed(&self, id: &str, rows: u64) -> Result<Changed> {
@@ -160,4 +182,6 @@ pub enum Changed {
     NotThere,
     /// Nobody could administer the server then.
     IsLastAdmin,
+    /// It has that many sandboxes.
+    HasSandboxes(i64),
 }

@@ -46,6 +46,30 @@ async fn a_repository_is_one_however_its_url_is_written() {
 }
 
 #[tokio::test]
+async fn of_two_who_change_one_setting_each_neither_loses_the_others() {
+    let server = Running::start().await;
+    let key = &server.admin;
+    for round in 0..20 {
+        let url = format!("https://example.com/o/r{round}");
+        let script = json!({ "repo_url": url, "setup_script": "s.sh" });
+        let size = json!({ "repo_url": url, "sandbox_size": "l" });
+        let both = tokio::join!(
+            server.post(key, "/repositories", script),
+            server.post(key, "/repositories", size)
+        );
+        both.0.expect(201);
+        both.1.expect(201);
+        let nothing = json!({ "repo_url": url });
+        let saved = server.post(key, "/repositories", nothing).await.expect(201);
+        assert_eq!(
+            (&saved["setup_script"], &saved["sandbox_size"]),
+            (&json!("s.sh"), &json!("l")),
+            "round {round}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_could_not_hold_is_not_saved() {
     let server = Running::start().await;
     for (body, field) in [
