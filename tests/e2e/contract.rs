@@ -82,6 +82,12 @@ const TABLE: &[Row] = &[
     row("credentials list", &[], 0).needs_no_engine(),
     row("generate man", &["DIR"], 0).needs_no_engine(),
     row("generate schema", &["DIR"], 0).needs_no_engine(),
+    // A server ends by a signal alone, and no data of one are here: its life is the server's own tests'.
+    row("server", &["--listen", "192.0.2.1:80", "--data", "DIR"], 2).needs_no_engine(),
+    row("server check", &["--data", "DIR"], 3).needs_no_engine(),
+    row("server backup", &["--data", "DIR", "DIR"], 3).needs_no_engine(),
+    row("server restore", &["--data", "DIR", "DIR"], 3).needs_no_engine(),
+    row("server key create", &["--admin", "--data", "DIR"], 3).needs_no_engine(),
     row("doctor", &[], 0).names_nothing(),
     row("image list", &[], 0).names_nothing(),
     row("image build", &["coder"], 0).names_nothing(),

@@ -55,11 +55,11 @@ impl Tried {
         let index: serde_json::Value =
             serde_json::from_slice(&std::fs::read(root).unwrap()).unwrap();
         // These show nothing of a sandbox, a repository or an image.
-        let own = ["completion", "generate man", "generate schema"];
+        let own = ["completion", "generate ", "server"];
         for command in index["success"].as_object().unwrap().keys() {
             let is_tried = self.0.borrow().contains(command);
             assert!(
-                is_tried || own.contains(&command.as_str()),
+                is_tried || own.iter().any(|start| command.starts_with(start)),
                 "{command} was not tried"
             );
         }
