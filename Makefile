@@ -13,7 +13,7 @@ export AMIKAD_DIR := $(OUT)/amikad
 export AMIKA := $(OUT)/amika
 PREFIX ?= $(HOME)/.local
 
-.PHONY: help demo test engines build bench bench-init scale lint engine base-image preset install uninstall schema crash-test browser-test idle-test clean-up
+.PHONY: help demo test engines build bench bench-init scale lint engine base-image preset dist dist-test install uninstall schema crash-test browser-test idle-test clean-up
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -69,6 +69,12 @@ preset: base-image build ## Build the preset images `coder` and `coder-dind`, un
 
 install: build ## Copy amika, its manual and completions to ~/.local (PREFIX=… for another place)
 	@scripts/install "$(AMIKA)" "$(PREFIX)"
+
+dist: build engine ## Make what people install: a tarball, a Debian package, the server's image, checksums
+	@scripts/dist "$(ARCH)" "$(OUT)"
+
+dist-test: dist ## Install, start, upgrade and remove each of them in clean containers, upgrading from the commit before
+	@scripts/test-dist "$(OUT)"
 
 uninstall: ## Remove what `make install` copied; sandboxes, the key and your settings stay
 	@scripts/install --remove "$(PREFIX)"
