@@ -63,7 +63,10 @@ pub(super) fn run(args: &CompletionArgs, app: &App) -> Result<()> {
         script.push_str(FIRST_TAB);
     }
     let view = CompletionView { shell, script };
-    app.out.result(&view, |out| write!(out, "{}", view.script))
+    app.out.result(&view, |out| {
+        let mut lines = view.script.lines();
+        lines.try_for_each(|line| writeln!(out, "{line}"))
+    })
 }
 
 /// Answers a shell that asks for words; false when none does.

@@ -5,6 +5,7 @@
     reason = "a test that cannot go on says where and ends"
 )]
 
+mod completion;
 mod config_check;
 mod documentation;
 mod presets;
