@@ -90,8 +90,8 @@ async fn signed_in(app: &App, body: &CreateSession, now: i64) -> Result<Option<U
             let found = app.store.who_has(&Hash::of(key)).await?;
             // A session may do all that its user may: a lesser key must not lead there.
             Ok(found
-                .filter(|(_, user, scopes)| scopes.contains(&user.role.most()))
-                .map(|(_, user, _)| user))
+                .filter(|holder| holder.scopes.contains(&holder.user.role.most()))
+                .map(|holder| holder.user))
         }
         (None, Some(_)) => Ok(None),
         _ => Err(ApiError::usage("give one of both: token, or api_key")),

@@ -138,18 +138,18 @@ async fn caller(app: &App, headers: &HeaderMap) -> Result<Option<Caller>> {
         let Some(key) = bearer(value.to_str().unwrap_or_default()).filter(|key| is_key(key)) else {
             return Ok(None);
         };
-        let Some((key_id, user, scopes)) = app.store.who_has(&Hash::of(key)).await? else {
+        let Some(holder) = app.store.who_has(&Hash::of(key)).await? else {
             return Ok(None);
         };
-        let Some(scope) = scopes.into_iter().max() else {
+        let Some(scope) = holder.scopes.iter().max().copied() else {
             return Ok(None);
         };
         // A note that cannot be made keeps nobody out: the disk may be full.
-        let _ = app.store.note_use(&key_id, app.clock.now()).await;
+        let _ = app.store.note_use(&holder, app.clock.now()).await;
         return Ok(Some(Caller {
-            scope: scope.min(user.role.most()),
-            user,
-            key_id: Some(key_id),
+            scope: scope.min(holder.user.role.most()),
+            user: holder.user,
+            key_id: Some(holder.key_id),
         }));
     }
     let (Some(cookie), Some(second)) = (session::cookie(headers), headers.get(SECOND_HEADER))

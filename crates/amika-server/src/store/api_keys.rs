@@ -125,14 +125,13 @@ impl Store {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Whose a key is and what it may be used for: its id, the user, the scopes. A user who is kept out has no
-    /// key.
+    /// Whose a key is and what it may be used for. A user who is kept out has no key.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn who_has(&self, hash: &Hash) -> Result<Option<(String, User, Vec<Scope>)>> {
+    pub async fn who_has(&self, hash: &Hash) -> Result<Option<Holder>> {
         let row = sqlx::query(
-            "SELECT users.*, api_keys.id AS key_id, hash, scopes FROM api_keys \
+            "SELECT users.*, api_keys.id AS key_id, hash, scopes, last_used_at FROM api_keys \
              JOIN users ON users.id = user_id WHERE hash = ? AND disabled = 0",
         )
         .bind(&hash.0[..])
@@ -143,21 +142,39 @@ impl Store {
         if !hash.matches(&kept) {
             return Ok(None);
         }
-        Ok(Some((get(&row, "key_id")?, user(&row)?, scopes(&row)?)))
+        Ok(Some(Holder {
+            key_id: get(&row, "key_id")?,
+            user: user(&row)?,
+            scopes: scopes(&row)?,
+            last_used_at: get(&row, "last_used_at")?,
+        }))
     }
 
-    /// Notes that a key was used, once a minute.
+    /// Notes that a key was used, once a minute: what is noted already costs no turn at writing.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn note_use(&self, key_id: &str, now: i64) -> Result<()> {
-        sqlx::query(
-            "UPDATE api_keys SET last_used_at = ?1 WHERE id = ?2 AND coalesce(last_used_at, 0) < ?1 - 60000",
-        )
-        .bind(now)
-        .bind(key_id)
-        .execute(&self.write)
-        .await?;
+    pub async fn note_use(&self, holder: &Holder, now: i64) -> Result<()> {
+        if holder.last_used_at.unwrap_or(0) >= now - 60_000 {
+            return Ok(());
+        }
+        sqlx::query("UPDATE api_keys SET last_used_at = ? WHERE id = ?")
+            .bind(now)
+            .bind(&holder.key_id)
+            .execute(&self.write)
+            .await?;
         Ok(())
     }
+}
+
+/// Who has a key.
+#[derive(Clone, Debug)]
+pub struct Holder {
+    /// The key's id.
+    pub key_id: String,
+    /// The user.
+    pub user: User,
+    /// What it may be used for.
+    pub scopes: Vec<Scope>,
+    last_used_at: Option<i64>,
 }
