@@ -1,10 +1,16 @@
 //! A web server for a repository, as a forge is one: git's own `http-backend`, behind a password.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
+
+#[path = "../../../crates/amika-git/tests/shared/http.rs"]
+mod http;
+
+pub(crate) use http::Request;
+use http::answer_by_git;
 
 /// What `Authorization` must be: base64 of `me:ghp_s3cretTOKEN`, or of `me:canary-url-d0f9`.
 const AUTHORIZATION: [&str; 2] = [
@@ -15,15 +21,6 @@ const AUTHORIZATION: [&str; 2] = [
 /// A server of all repositories beneath a directory; it ends with the process.
 pub(crate) struct Server {
     port: u16,
-}
-
-/// What a client asks for.
-pub(crate) struct Request {
-    pub(crate) method: String,
-    pub(crate) path: String,
-    query: String,
-    headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
 }
 
 /// Variables for git's own server, and what is answered in its place.
@@ -57,7 +54,7 @@ impl Server {
             for stream in listener.incoming().flatten() {
                 let (root, manner) = (root.clone(), Arc::clone(&manner));
                 // One that breaks off is git's to complain of.
-                std::thread::spawn(move || serve(&stream, root, &manner));
+                std::thread::spawn(move || serve(&stream, &root, &manner));
             }
         });
         Self { port }
@@ -71,7 +68,7 @@ impl Server {
 
 fn serve<F: Fn(&Request) -> Option<Vec<u8>>>(
     mut stream: &TcpStream,
-    root: PathBuf,
+    root: &Path,
     manner: &Manner<F>,
 ) -> std::io::Result<()> {
     let request = Request::read(stream)?;
@@ -84,82 +81,7 @@ fn serve<F: Fn(&Request) -> Option<Vec<u8>>>(
     if let Some(answer) = (manner.answer)(&request) {
         return stream.write_all(&answer);
     }
-    let mut backend = Command::new("git")
-        .arg("http-backend")
-        .envs(manner.env.iter().cloned())
-        .env("GIT_PROJECT_ROOT", root)
-        .env("GIT_HTTP_EXPORT_ALL", "1")
-        .env("REQUEST_METHOD", &request.method)
-        .env("PATH_INFO", &request.path)
-        .env("QUERY_STRING", &request.query)
-        .env("CONTENT_LENGTH", request.body.len().to_string())
-        .env(
-            "CONTENT_TYPE",
-            request.header("content-type").unwrap_or_default(),
-        )
-        .env(
-            "HTTP_CONTENT_ENCODING",
-            request.header("content-encoding").unwrap_or_default(),
-        )
-        .env(
-            "GIT_PROTOCOL",
-            request.header("git-protocol").unwrap_or_default(),
-        )
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let mut stdin = backend.stdin.take().unwrap();
-    let sending = std::thread::spawn(move || stdin.write_all(&request.body));
-    let output = backend.wait_with_output()?;
-    sending.join().unwrap()?;
-    // CGI says the status as a header.
-    let end = output
-        .stdout
-        .windows(4)
-        .position(|part| part == b"\r\n\r\n");
-    let head = String::from_utf8_lossy(&output.stdout[..end.unwrap_or_default()]).into_owned();
-    let status = head
-        .lines()
-        .find_map(|line| line.strip_prefix("Status: "))
-        .unwrap_or("200 OK");
-    stream.write_all(format!("HTTP/1.1 {status}\r\nConnection: close\r\n").as_bytes())?;
-    stream.write_all(&output.stdout)
-}
-
-impl Request {
-    fn read(stream: &TcpStream) -> std::io::Result<Self> {
-        let mut reader = BufReader::new(stream);
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        let mut words = line.split(' ').map(str::to_owned);
-        let method = words.next().unwrap_or_default();
-        let target = words.next().unwrap_or_default();
-        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-        let mut request = Self {
-            method,
-            path: path.to_owned(),
-            query: query.to_owned(),
-            headers: Vec::new(),
-            body: Vec::new(),
-        };
-        loop {
-            let mut line = String::new();
-            reader.read_line(&mut line)?;
-            let Some((name, value)) = line.trim_end().split_once(": ") else {
-                break;
-            };
-            let header = (name.to_ascii_lowercase(), value.to_owned());
-            request.headers.push(header);
-        }
-        let length = request.header("content-length");
-        let length = length.and_then(|length| length.parse().ok()).unwrap_or(0);
-        request.body.resize(length, 0);
-        reader.read_exact(&mut request.body)?;
-        Ok(request)
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(header, _)| header == name);
-        found.map(|(_, value)| value.as_str())
-    }
+    let mut git = Command::new("git");
+    git.arg("http-backend").envs(manner.env.iter().cloned());
+    answer_by_git(git, stream, root, request)
 }
