@@ -58,6 +58,11 @@ impl Address {
         Ok((address, token))
     }
 
+    /// Its host, as it is written.
+    pub fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
+    }
+
     /// Whether it is spoken to without TLS.
     pub fn is_plain(&self) -> bool {
         self.0.scheme() == "http"
@@ -70,7 +75,7 @@ impl Address {
 
     /// Whether it is this machine (RFC 6761: `localhost` and what is below it, and the loopback addresses).
     pub fn is_loopback(&self) -> bool {
-        let host = self.0.host_str().unwrap_or_default();
+        let host = self.host();
         let name = host.trim_end_matches('.');
         if name == "localhost" || name.ends_with(".localhost") {
             return true;

@@ -186,7 +186,7 @@ pub fn status(kind: Kind) -> StatusCode {
         | Kind::ExecFailed
         | Kind::CmdExited
         | Kind::AgentRefused => StatusCode::BAD_GATEWAY,
-        Kind::Failure | Kind::RightMissing => StatusCode::INTERNAL_SERVER_ERROR,
+        Kind::Failure | Kind::RightMissing | Kind::NotSignedIn => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

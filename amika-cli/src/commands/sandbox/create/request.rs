@@ -26,6 +26,13 @@ use crate::host_path;
 /// # Errors
 /// [`Kind::Invalid`] for each value that cannot be meant.
 pub fn read(args: &CreateArgs) -> Result<Request> {
+    if args.size.is_some() {
+        return Err(Error::new(
+            Kind::Invalid,
+            "--size is for sandboxes of a server (--remote)",
+        )
+        .hint("here `--cpus` and `--memory` say how much it may use"));
+    }
     let name = args.name.as_deref().map(parse_name).transpose()?;
     let image = match (&args.preset, &args.image) {
         (_, Some(image)) => Some(Image::Other(image.clone())),
