@@ -88,13 +88,11 @@ pub(crate) async fn run(command: Command, app: App) -> Result<u8> {
 
 /// Runs a verb of sandboxes where it is to work.
 async fn sandbox(place: Place, command: args::sandbox::Command, app: &App) -> Result<u8> {
-    match remote::chosen(place, app)? {
-        Some(server) => remote::sandbox::run(command, &server, app).await,
-        None => {
-            let done = sandbox::run(command, app).await;
-            done.map_err(|error| remote::may_be_there(error, app))
-        }
+    if let Some(server) = remote::chosen(place, app)? {
+        return remote::sandbox::run(command, &server, app).await;
     }
+    let done = sandbox::run(command, app).await;
+    done.map_err(|error| remote::may_be_there(error, app))
 }
 
 /// Follows what has no end of its own, until the user ends it: that is no failure, and people are told

@@ -90,13 +90,13 @@ pub(super) async fn set(args: &SetArgs, app: &App) -> Result<u8> {
             let trust: Trust = only_one(&args.values)?.parse().map_err(usage)?;
             user_config::change(&app.machine, Change::Trust(Some(trust))).await?;
             let environment = user_config::trust_of_environment(&app.machine)?;
-            warn_of_other(user_config::TRUST, environment, trust, app);
+            warn_of_other(user_config::TRUST, environment, &trust, app);
         }
         Key::Default => {
             let place: Place = only_one(&args.values)?.parse().map_err(usage)?;
             user_config::change(&app.machine, Change::Default(Some(place))).await?;
             let environment = user_config::default_of_environment(&app.machine)?;
-            warn_of_other(user_config::DEFAULT, environment, place, app);
+            warn_of_other(user_config::DEFAULT, environment, &place, app);
         }
         Key::Trusted => {
             let entries: Vec<Trusted> = args
@@ -124,10 +124,10 @@ pub(super) async fn unset(args: &UnsetArgs, app: &App) -> Result<u8> {
 fn warn_of_other<T: PartialEq + std::fmt::Display>(
     variable: &str,
     environment: Option<T>,
-    set: T,
+    set: &T,
     app: &App,
 ) {
-    if let Some(other) = environment.filter(|other| *other != set) {
+    if let Some(other) = environment.filter(|other| other != set) {
         app.out.warn(&format!(
             "{variable} is set to {other} here, and wins over the file"
         ));

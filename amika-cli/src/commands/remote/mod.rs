@@ -10,6 +10,7 @@ mod inspect;
 mod list;
 mod logs;
 mod operation;
+mod program;
 mod rename;
 pub(super) mod sandbox;
 pub(super) mod service;

@@ -81,7 +81,7 @@ impl Server {
                 None => Ok(()),
                 Some(why) => {
                     steps.fail("");
-                    Err(self.advised(name, Error::new(word(&why.code), why.message)))
+                    Err(advised(name, Error::new(word(&why.code), why.message)))
                 }
             };
         }
@@ -91,15 +91,6 @@ impl Server {
     pub(super) async fn last_event(&self, name: &str) -> i64 {
         let events = self.lifecycle(name).await;
         events.last().map_or(0, |event| event.id)
-    }
-
-    fn advised(&self, name: &str, error: Error) -> Error {
-        match error.kind {
-            Kind::SetupFailed => error.hint(format!(
-                "`amika sandbox logs --remote --setup {name}` shows all of it"
-            )),
-            _ => error,
-        }
     }
 
     async fn show(&self, name: &str, shown: &mut i64, steps: &mut Steps) {
@@ -124,6 +115,15 @@ impl Server {
         let path = ["sandboxes", name, "lifecycle-events"];
         let events: Result<Events, _> = self.client.ask(Call::get(&path)).await;
         events.map(|it| it.events).unwrap_or_default()
+    }
+}
+
+fn advised(name: &str, error: Error) -> Error {
+    match error.kind {
+        Kind::SetupFailed => error.hint(format!(
+            "`amika sandbox logs --remote --setup {name}` shows all of it"
+        )),
+        _ => error,
     }
 }
 

@@ -1,7 +1,7 @@
 //! `amika sandbox … --remote`.
 
 use super::unsupported::command as unsupported;
-use super::{Server, create, delete, each, inspect, list, logs, rename, wait};
+use super::{Server, create, delete, each, inspect, list, logs, program, rename, wait};
 use crate::App;
 use crate::args::sandbox::Command;
 use crate::commands::interruptible;
@@ -12,6 +12,8 @@ pub(in crate::commands) async fn run(command: Command, server: &Server, app: &Ap
     match command {
         Command::Create(args) => create::run(&args, server, app).await,
         Command::Logs(args) => logs::run(&args, server, app).await,
+        Command::Exec(args) => program::exec(&args, server, app).await,
+        Command::Connect(args) => program::connect(&args, server, app).await,
         command => interruptible(app, short(command, server, app))
             .await
             .map(|()| 0),

@@ -6,7 +6,7 @@ mod cp;
 mod create;
 mod delete;
 pub(super) mod each;
-mod exec;
+pub(super) mod exec;
 mod forward;
 mod inspect;
 mod list;

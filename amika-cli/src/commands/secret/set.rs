@@ -17,28 +17,22 @@ const LONGEST: u64 = (64 << 10) + 1;
 
 pub(super) async fn run(args: &SetArgs, server: &Server, app: &App) -> Result<()> {
     let value = value(args, app).await?;
-    let secret: SecretView = match server.secret(&args.name, args.scope).await? {
-        Some(old) => {
-            let body = json!({ "value": value, "description": args.description });
-            let path = ["secrets", old.id.as_str()];
-            server
-                .client()
-                .send(Call::put(&path), &body)
-                .await
-                .map_err(told)?
-        }
-        None => {
-            let scope = args.scope.as_str();
-            let body = json!({
-                "name": args.name, "value": value, "description": args.description, "scope": scope,
-            });
-            server
-                .client()
-                .send(Call::post(&["secrets"]), &body)
-                .await
-                .map_err(told)?
-        }
+    let client = server.client();
+    let old = server.secret(&args.name, args.scope).await?;
+    let kept = if let Some(old) = old {
+        let body = json!({ "value": value, "description": args.description });
+        let path = ["secrets", old.id.as_str()];
+        client.send(Call::put(&path), &body).await
+    } else {
+        let body = json!({
+            "name": args.name,
+            "value": value,
+            "description": args.description,
+            "scope": args.scope.as_str(),
+        });
+        client.send(Call::post(&["secrets"]), &body).await
     };
+    let secret: SecretView = kept.map_err(told)?;
     app.out.result(&secret, |_| Ok(()))?;
     app.out.note(&format!(
         "{} is kept; sandboxes have it from their next start on",

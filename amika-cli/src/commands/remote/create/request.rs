@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::repository::Wanted;
 use crate::App;
-use crate::args::sandbox::CreateArgs;
+use crate::args::sandbox::{CreateArgs, Size};
 use crate::commands::remote::unsupported::option;
 use crate::error::{Error, Kind, Result};
 use crate::host_path;
@@ -27,7 +27,7 @@ pub(super) fn body(args: &CreateArgs, wanted: Option<&Wanted>, app: &App) -> Res
     put("name", json!(args.name));
     put("preset", json!(args.preset));
     put("image", json!(args.image));
-    put("size", json!(args.size.map(|size| size.as_str())));
+    put("size", json!(args.size.map(Size::as_str)));
     if let Some(wanted) = wanted {
         put("repo_url", json!(wanted.url));
         put("branch", json!(wanted.branch));
@@ -57,7 +57,9 @@ pub(super) fn body(args: &CreateArgs, wanted: Option<&Wanted>, app: &App) -> Res
         let agents: Selection = agents
             .parse()
             .map_err(|error| Error::new(Kind::Invalid, format!("--credentials: {error}")))?;
-        let kinds = Agent::ALL.into_iter().filter(|agent| agents.contains(*agent));
+        let kinds = Agent::ALL
+            .into_iter()
+            .filter(|agent| agents.contains(*agent));
         let kinds = kinds.map(|agent| json!({ "kind": agent.as_str() }));
         put("agent_credentials", kinds.collect());
     }
