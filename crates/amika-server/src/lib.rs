@@ -11,6 +11,7 @@
 mod api;
 mod auth;
 mod canonical;
+mod changes;
 pub mod clock;
 pub mod config;
 pub mod data;
@@ -25,5 +26,6 @@ mod size;
 pub mod start;
 mod state;
 mod store;
+mod taken;
 mod tls;
 pub mod upkeep;

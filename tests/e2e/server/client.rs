@@ -216,3 +216,70 @@ impl<'a> Server<'a> {
         key.expect(201)["value"].as_str().unwrap().to_owned()
     }
 }
+
+/// Server-sent events as they come.
+pub(crate) struct Following(std::io::BufReader<TcpStream>);
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct Happened {
+    pub(crate) id: Option<String>,
+    pub(crate) name: String,
+    pub(crate) data: Value,
+}
+
+impl Server<'_> {
+    /// Follows events from the one after `last`.
+    pub(crate) fn follow(&self, key: &str, path: &str, last: Option<&str>) -> Following {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let last = last
+            .map(|id| format!("Last-Event-ID: {id}\r\n"))
+            .unwrap_or_default();
+        // HTTP/1.0 has no chunks: what comes is what was said.
+        let request = format!(
+            "GET /api/v0beta1{path} HTTP/1.0\r\nHost: {}\r\nAuthorization: Bearer {key}\r\n\
+             Accept: text/event-stream\r\n{last}\r\n",
+            self.address
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut following = Following(std::io::BufReader::new(stream));
+        let status = following.line().unwrap();
+        assert!(status.contains(" 200 "), "{status}");
+        while following.line().is_some_and(|line| !line.is_empty()) {}
+        following
+    }
+}
+
+impl Following {
+    fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        let length = std::io::BufRead::read_line(&mut self.0, &mut line).unwrap();
+        (length > 0).then(|| line.trim_end().to_owned())
+    }
+
+    /// The first one that is wanted; none where they end before.
+    pub(crate) fn until(&mut self, is_wanted: impl Fn(&Happened) -> bool) -> Option<Happened> {
+        self.find(is_wanted)
+    }
+}
+
+impl Iterator for Following {
+    type Item = Happened;
+
+    fn next(&mut self) -> Option<Happened> {
+        let (mut id, mut name, mut data) = (None, String::new(), Value::Null);
+        loop {
+            let line = self.line()?;
+            match line.split_once(": ") {
+                Some(("id", value)) => id = Some(value.to_owned()),
+                Some(("event", value)) => value.clone_into(&mut name),
+                Some(("data", value)) => data = serde_json::from_str(value).unwrap(),
+                _ if line.is_empty() && !name.is_empty() => {
+                    return Some(Happened { id, name, data });
+                }
+                _ => {}
+            }
+        }
+    }
+}

@@ -258,6 +258,25 @@ impl Client {
         }))
     }
 
+    /// Tells each time that the sandbox comes to another phase of its life, and what else `/v1/events` has. It ends when
+    /// the sandbox does. What it is at now `status` says: this only says when to ask.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn follow_events(
+        &self,
+    ) -> Result<impl Stream<Item = Result<(), ClientError>> + use<>, ClientError> {
+        let response = self.request("/v1/events").await?;
+        if response.status() != StatusCode::OK {
+            return Err(refused(response).await);
+        }
+        let events = Events::new(response.into_body());
+        Ok(futures_util::stream::unfold(events, async |mut events| {
+            let told = events.next().await?;
+            Some((told.map(drop), events))
+        }))
+    }
+
     /// The bytes of a connection to `port` inside, also where only its loopback has it; or what else the sandbox
     /// and we may say to each other of that port.
     ///

@@ -6,6 +6,7 @@ pub mod check;
 pub mod credentials;
 mod docs;
 pub mod error;
+mod events;
 mod extract;
 mod git_user;
 pub mod guard;
@@ -14,12 +15,14 @@ mod inside;
 mod lifecycle;
 mod me;
 mod not_implemented;
+pub mod operations;
 mod paging;
 pub mod repositories;
 mod sandboxes;
 pub mod secrets;
 mod services;
 mod session;
+mod sse;
 pub mod users;
 
 use std::sync::Arc;
@@ -76,7 +79,8 @@ fn guarded() -> Routes {
         .routes(routes!(lifecycle::stop))
         .routes(routes!(lifecycle::restart))
         .routes(routes!(lifecycle::events))
-        .routes(routes!(lifecycle::operation, lifecycle::cancel))
+        .routes(routes!(operations::operation, operations::cancel))
+        .routes(routes!(events::events))
         .routes(routes!(inside::exec))
         .routes(routes!(inside::logs))
         .routes(routes!(repositories::list, repositories::save))
@@ -172,7 +176,7 @@ fn document_of(mut document: OpenApi, at_root: OpenApi) -> String {
         .collect();
     document.merge(at_root);
     for (path, item) in &mut document.paths.paths {
-        for (method, operation) in operations(item) {
+        for (method, operation) in methods(item) {
             operation.operation_id = Some(operation_id(method, path));
         }
     }
@@ -208,7 +212,7 @@ fn document_of(mut document: OpenApi, at_root: OpenApi) -> String {
     document.to_json().unwrap_or_default()
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+fn methods(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
     let all = [
         ("get", &mut item.get),
         ("put", &mut item.put),

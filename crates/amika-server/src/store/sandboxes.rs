@@ -97,6 +97,7 @@ impl Store {
         .bind(new.created_at)
         .execute(&self.write)
         .await?;
+        self.changes.rows();
         Ok(done.rows_affected() > 0)
     }
 
@@ -118,6 +119,7 @@ impl Store {
         .bind(&row.id)
         .execute(&self.write)
         .await?;
+        self.changes.rows();
         Ok(())
     }
 
@@ -131,6 +133,7 @@ impl Store {
             .bind(id)
             .execute(&self.write)
             .await?;
+        self.changes.rows();
         Ok(())
     }
 
@@ -143,6 +146,7 @@ impl Store {
             .bind(id)
             .execute(&self.write)
             .await?;
+        self.changes.rows();
         Ok(())
     }
 }

@@ -45,6 +45,7 @@ const ROUTES: &[(&str, &str, Wants)] = &[
     ("POST", "/api/v0beta1/sandboxes/{ref}/exec", Write),
     ("GET", "/api/v0beta1/sandboxes/{ref}/logs", Read),
     ("GET", "/api/v0beta1/sandboxes/{ref}/lifecycle-events", Read),
+    ("GET", "/api/v0beta1/events", Read),
     ("GET", "/api/v0beta1/operations/{id}", Read),
     ("DELETE", "/api/v0beta1/operations/{id}", Write),
     ("GET", "/api/v0beta1/repositories", Read),
