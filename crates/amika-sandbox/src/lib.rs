@@ -33,6 +33,7 @@ pub mod images;
 pub mod inject;
 pub mod inner_engine;
 pub mod inspect;
+pub mod keep;
 pub mod leftovers;
 pub mod list;
 pub mod listening;

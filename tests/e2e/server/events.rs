@@ -16,7 +16,9 @@ fn is(name: &'static str) -> impl Fn(&Happened) -> bool {
 fn an_operation_is_told_step_by_step_also_to_who_comes_late_and_ends_with_how_it_ended() {
     let stage = Stage::new();
     let server = Server::start(&stage, &[]);
-    let body = json!({ "image": DEBIAN, "name": stage.name(), "setup_script_text": "#!/bin/sh\nsleep 2\n" });
+    let name = stage.name();
+    let body =
+        json!({ "image": DEBIAN, "name": name, "setup_script_text": "#!/bin/sh\nsleep 2\n" });
     let made = server.post("/sandboxes", &body).expect(202);
     let path = format!("/operations/{}", made["operation_id"].as_str().unwrap());
     let live: Vec<Happened> = server.follow(&server.admin, &path, None).collect();
@@ -43,7 +45,7 @@ fn an_operation_is_told_step_by_step_also_to_who_comes_late_and_ends_with_how_it
     assert_eq!(told(&rest), told(&live[2..]));
     assert_eq!(server.get(&path).expect(200), end.data);
     server
-        .delete(&format!("/sandboxes/{}?force=true", stage.name()))
+        .delete(&format!("/sandboxes/{name}?force=true"))
         .expect(200);
     stage.nothing_was_made();
 }
@@ -51,7 +53,8 @@ fn an_operation_is_told_step_by_step_also_to_who_comes_late_and_ends_with_how_it
 #[test]
 fn everybody_is_told_of_what_is_his_administrators_of_all_and_who_comes_again_misses_nothing() {
     let stage = Stage::new();
-    let mut server = Server::start(&stage, &[]);
+    let settings = stage.file("server.toml", "[members]\nimage = true\n");
+    let mut server = Server::start(&stage, &["--config", &settings]);
     let (ada, bob) = (server.member("ada"), server.member("bob"));
     let mut all = server.follow(&server.admin, "/events", None);
     let mut hers = server.follow(&ada, "/events", None);
@@ -59,7 +62,7 @@ fn everybody_is_told_of_what_is_his_administrators_of_all_and_who_comes_again_mi
     for following in [&mut all, &mut hers, &mut his] {
         assert_eq!(following.next().unwrap().data, json!({ "resumed": false }));
     }
-    let body = json!({ "preset": "coder", "name": stage.name(), "amika_opencode_web": "0" });
+    let body = json!({ "image": DEBIAN, "name": stage.name() });
     let made = server
         .ask(&ada, "POST", "/sandboxes?wait=60", Some(&body))
         .expect(202);

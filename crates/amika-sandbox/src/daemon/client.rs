@@ -189,7 +189,30 @@ impl Client {
         follow: bool,
         part: LogPart,
     ) -> Result<impl Stream<Item = Result<Bytes, ClientError>> + use<>, ClientError> {
-        let mut target = format!("/v1/logs/{name}?follow={}", u8::from(follow));
+        self.log_at(&format!("/v1/logs/{name}"), follow, part).await
+    }
+
+    /// The same of a job.
+    ///
+    /// # Errors
+    /// As for any call; [`ClientError::Refused`] with 404 where there is no such job.
+    pub async fn job_log(
+        &self,
+        job: &str,
+        follow: bool,
+        part: LogPart,
+    ) -> Result<impl Stream<Item = Result<Bytes, ClientError>> + use<>, ClientError> {
+        self.log_at(&format!("/v1/jobs/{job}/log"), follow, part)
+            .await
+    }
+
+    async fn log_at(
+        &self,
+        path: &str,
+        follow: bool,
+        part: LogPart,
+    ) -> Result<impl Stream<Item = Result<Bytes, ClientError>> + use<>, ClientError> {
+        let mut target = format!("{path}?follow={}", u8::from(follow));
         match part {
             LogPart::All => {}
             LogPart::Tail(lines) => target = format!("{target}&tail={lines}"),

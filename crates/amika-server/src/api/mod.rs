@@ -1,5 +1,6 @@
 //! The routes: one file for each noun, and the layers around them.
 
+mod adopt;
 mod api_keys;
 mod audit;
 pub mod check;
@@ -13,6 +14,7 @@ pub mod guard;
 mod health;
 mod inside;
 mod lifecycle;
+mod logs;
 mod me;
 mod not_implemented;
 pub mod operations;
@@ -23,7 +25,10 @@ pub mod secrets;
 mod services;
 mod session;
 mod sse;
+mod system;
+mod usage;
 pub mod users;
+mod volumes;
 
 use std::sync::Arc;
 
@@ -61,7 +66,7 @@ fn guarded() -> Routes {
     use credentials::{claude, codex, github, opencode_auth};
     OpenApiRouter::new()
         .routes(routes!(me::me))
-        .routes(routes!(me::system))
+        .routes(routes!(system::system))
         .routes(routes!(git_user::show, git_user::set))
         .routes(routes!(api_keys::list, api_keys::create))
         .routes(routes!(api_keys::delete))
@@ -80,9 +85,15 @@ fn guarded() -> Routes {
         .routes(routes!(lifecycle::restart))
         .routes(routes!(lifecycle::events))
         .routes(routes!(operations::operation, operations::cancel))
+        .routes(routes!(adopt::adopt))
+        .routes(routes!(usage::stats))
+        .routes(routes!(usage::ports))
+        .routes(routes!(volumes::list))
+        .routes(routes!(volumes::delete))
+        .routes(routes!(volumes::prune))
         .routes(routes!(events::events))
         .routes(routes!(inside::exec))
-        .routes(routes!(inside::logs))
+        .routes(routes!(logs::logs))
         .routes(routes!(repositories::list, repositories::save))
         .routes(routes!(
             repositories::show,

@@ -45,6 +45,12 @@ const ROUTES: &[(&str, &str, Wants)] = &[
     ("POST", "/api/v0beta1/sandboxes/{ref}/exec", Write),
     ("GET", "/api/v0beta1/sandboxes/{ref}/logs", Read),
     ("GET", "/api/v0beta1/sandboxes/{ref}/lifecycle-events", Read),
+    ("POST", "/api/v0beta1/sandboxes/{ref}/adopt", Admin),
+    ("GET", "/api/v0beta1/sandboxes/{ref}/stats", Read),
+    ("GET", "/api/v0beta1/sandboxes/{ref}/ports", Read),
+    ("GET", "/api/v0beta1/volumes", Read),
+    ("DELETE", "/api/v0beta1/volumes/{name}", Write),
+    ("POST", "/api/v0beta1/volumes/prune", Write),
     ("GET", "/api/v0beta1/events", Read),
     ("GET", "/api/v0beta1/operations/{id}", Read),
     ("DELETE", "/api/v0beta1/operations/{id}", Write),
@@ -139,7 +145,8 @@ async fn every_route_lets_by_whom_it_should_and_nobody_else() {
             for path in paths {
                 let path = path
                     .replace("{id}", "00000000-0000-4000-8000-000000000000")
-                    .replace("{ref}", "no-such-sandbox");
+                    .replace("{ref}", "no-such-sandbox")
+                    .replace("{name}", "no-such-volume");
                 // No body is a body that every route refuses at last, so that nothing is made here.
                 let mut request = server
                     .request(method, &path)

@@ -177,7 +177,7 @@ pub async fn list(
 }
 
 /// An answer that is JSON already.
-fn json(body: Bytes) -> impl IntoResponse {
+pub fn json(body: Bytes) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], body)
 }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use amika_sandbox::cancel::Cancel;
-use amika_sandbox::delete::{DeleteRequest, Removed};
+use amika_sandbox::delete::DeleteRequest;
 use amika_sandbox::error::{Error, Kind as Why};
+use amika_sandbox::keep::Kept;
 use amika_sandbox::progress::Progress;
-use amika_sandbox::sandbox::Sandbox;
 use amika_sandbox::sandboxes::Sandboxes;
 
 /// How much goes with a sandbox.
@@ -49,10 +49,19 @@ pub struct KeptVolume {
     pub reason: String,
 }
 
-/// Deletes one.
+impl From<Kept> for KeptVolume {
+    fn from(kept: Kept) -> Self {
+        Self {
+            name: kept.name,
+            reason: kept.reason,
+        }
+    }
+}
+
+/// Deletes one. One that never was, or is gone already, is deleted.
 ///
 /// # Errors
-/// Those of the engine; 409's where there is work and nothing was to be lost.
+/// Those of the engine; a conflict where there is work and nothing was to be lost.
 pub(super) async fn delete(
     engine: &Sandboxes,
     name: &str,
@@ -61,35 +70,26 @@ pub(super) async fn delete(
     cancel: &Cancel,
 ) -> Result<Vec<KeptVolume>, Error> {
     let all = deletion == Deletion::Everything;
-    let request = DeleteRequest {
-        force: all,
-        volumes: all,
-    };
-    match engine.delete(name, request, sink, cancel).await {
-        Ok(Removed { kept, .. }) => Ok(kept_for(kept, "it is the clone's")),
-        // There never was one, or it is gone already.
-        Err(error) if error.kind == Why::NotFound => Ok(Vec::new()),
-        Err(error) if error.kind == Why::Conflict && deletion == Deletion::KeepWork => {
-            keep_volumes(engine, name, &error.message).await
+    let deleted = match deletion {
+        Deletion::KeepWork => engine.delete_but_work(name, sink, cancel).await,
+        Deletion::IfClean | Deletion::Everything => {
+            let request = DeleteRequest {
+                force: all,
+                volumes: all,
+            };
+            let removed = engine.delete(name, request, sink, cancel).await;
+            removed.map(|removed| {
+                let kept = removed.kept.into_iter().map(|name| Kept {
+                    name,
+                    reason: "it has the repository: what is in it may be nowhere else".to_owned(),
+                });
+                kept.collect()
+            })
         }
+    };
+    match deleted {
+        Ok(kept) => Ok(kept.into_iter().map(KeptVolume::from).collect()),
+        Err(error) if error.kind == Why::NotFound => Ok(Vec::new()),
         Err(error) => Err(error),
     }
-}
-
-fn kept_for(names: Vec<String>, reason: &str) -> Vec<KeptVolume> {
-    let kept = names.into_iter().map(|name| KeptVolume {
-        name,
-        reason: reason.to_owned(),
-    });
-    kept.collect()
-}
-
-/// Removes the container alone: there is work, and which volume has it the state volume tells.
-async fn keep_volumes(engine: &Sandboxes, name: &str, why: &str) -> Result<Vec<KeptVolume>, Error> {
-    let sandbox = Sandbox::find_any(engine, name).await?;
-    let volumes =
-        amika_sandbox::belongings::volumes(engine, &sandbox.container.id, &sandbox.record).await?;
-    engine.remove_container(&sandbox.container.id).await?;
-    let names = volumes.into_iter().map(|(_, volume)| volume.name);
-    Ok(kept_for(names.collect(), why))
 }
