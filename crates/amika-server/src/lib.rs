@@ -11,6 +11,7 @@
 mod api;
 mod auth;
 mod canonical;
+mod cidr;
 pub mod clock;
 pub mod config;
 pub mod data;

@@ -254,7 +254,7 @@ async fn carry_out(
     let kind = work.kind();
     let (steps, mut told) = mpsc::unbounded_channel();
     let sink: Arc<dyn Progress> = Arc::new(Steps { to: steps, kind });
-    let done = do_it(&app, &row.sandbox_name, work, sink, &cancel);
+    let done = do_it(&app, &row, work, sink, &cancel);
     let noted = async {
         while let Some((step, status, detail)) = told.recv().await {
             note(&app, &row, step, status, detail).await;
@@ -390,23 +390,45 @@ impl Progress for Steps {
     }
 }
 
+/// A start with what the sandbox is given by now.
+async fn giving(app: &App, id: &str, request: StartRequest) -> Result<StartRequest, Error> {
+    let failed = |error| Error::new(Why::Failure, "the store does not answer").caused_by(&error);
+    let row = app
+        .store
+        .sandbox(id)
+        .await
+        .map_err(|error: store::StoreError| failed(error))?;
+    let given = match row {
+        Some(row) => Some(super::given::again(app, &row).await?),
+        None => None,
+    };
+    Ok(StartRequest { given, ..request })
+}
+
 async fn do_it(
     app: &App,
-    name: &str,
+    row: &OperationRow,
     work: Work,
     sink: Arc<dyn Progress>,
     cancel: &Cancel,
 ) -> Result<Vec<KeptVolume>, Error> {
     let engine = app.engines.get().await?;
+    let (id, name) = (&row.sandbox_id, row.sandbox_name.as_str());
     match work {
         Work::Create(request, user) => {
             let engine = Sandboxes::new(engine.engine().clone(), &user);
             let created = engine.create(*request, sink, cancel).await?;
             created.told();
         }
-        Work::Start(request) => drop(engine.start(name, request, sink, cancel).await?),
+        Work::Start(request) => {
+            let request = giving(app, id, request).await?;
+            engine.start(name, request, sink, cancel).await?;
+        }
         Work::Stop => engine.stop(name, None, sink, cancel).await?,
-        Work::Restart(request) => drop(engine.restart(name, None, request, sink, cancel).await?),
+        Work::Restart(request) => {
+            let request = giving(app, id, request).await?;
+            engine.restart(name, None, request, sink, cancel).await?;
+        }
         Work::Delete(deletion) => return delete(&engine, name, deletion, sink, cancel).await,
     }
     Ok(Vec::new())
@@ -553,6 +575,7 @@ async fn created(engine: &Sandboxes, seen: Option<&Seen>) -> Result<Option<ApiEr
     let request = StartRequest {
         setup: None,
         skip_setup: false,
+        given: None,
         reassign_ports: false,
         wait: amika_sandbox::create::Wait::No,
     };
