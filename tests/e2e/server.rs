@@ -2,6 +2,7 @@
 
 mod client;
 mod events;
+mod inside;
 mod life;
 mod members;
 mod start;

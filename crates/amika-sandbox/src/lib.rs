@@ -26,6 +26,7 @@ pub mod fan_out;
 pub mod finding;
 pub mod forward;
 pub mod git_error;
+pub mod given;
 pub mod host_file;
 pub mod host_path;
 pub mod image_labels;

@@ -12,6 +12,7 @@ mod api;
 mod auth;
 mod canonical;
 mod changes;
+mod cidr;
 pub mod clock;
 pub mod config;
 pub mod data;

@@ -57,6 +57,7 @@ fn starting(skip_setup: bool) -> StartRequest {
         setup: None,
         skip_setup,
         // Nobody is there to be asked, and a server's sandboxes are found by what the server says.
+        given: None,
         reassign_ports: true,
         wait: Wait::UntilReady(None),
     }
@@ -100,6 +101,7 @@ async fn run(
         // A start of what runs is done, whatever it asks of one.
         *request = StartRequest {
             skip_setup: false,
+            given: None,
             reassign_ports: false,
             ..request.clone()
         };

@@ -135,6 +135,8 @@ mod tests {
             auto_delete,
             keep_awake_until: None,
             metadata: BTreeMap::new(),
+            secret_env: BTreeMap::new(),
+            credentials: Vec::new(),
             failure: None,
             created_at: 0,
             updated_at: 0,

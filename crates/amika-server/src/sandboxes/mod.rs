@@ -2,11 +2,13 @@
 
 pub mod bus;
 pub mod feed;
+pub mod given;
 pub mod idle;
 pub mod look;
 pub mod operations;
 pub mod request;
 pub mod show;
+pub mod sign_ins;
 pub mod snapshot;
 pub mod source;
 pub mod timers;

@@ -19,7 +19,7 @@ use crate::data::DataDir;
 const READERS: u32 = 3;
 
 /// The newest version of the tables that this program knows.
-pub const VERSION: i64 = 2;
+pub const VERSION: i64 = 3;
 
 /// Every step from nothing to [`VERSION`]. One that was released is never changed.
 fn migrations() -> Migrator {
@@ -30,6 +30,11 @@ fn migrations() -> Migrator {
     Migrator::with_migrations(vec![
         step(1, "begin", include_str!("../../migrations/0001_begin.sql")),
         step(2, "live", include_str!("../../migrations/0002_live.sql")),
+        step(
+            3,
+            "inside",
+            include_str!("../../migrations/0003_inside.sql"),
+        ),
     ])
 }
 

@@ -17,10 +17,12 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{entry, json};
+use crate::api::credentials;
 use crate::api::error::{ApiError, Detail, Failures, Result};
 use crate::api::extract::{Body, Query};
 use crate::auth::caller::{Caller, Writer};
 use crate::canonical::canonical;
+use crate::sandboxes::given;
 use crate::sandboxes::look::{AUTO_DELETE, AUTO_STOP, ID, OWNER};
 use crate::sandboxes::operations::{Order, Work, begin};
 use crate::sandboxes::request::{CreateSandbox, Wish, saved};
@@ -53,13 +55,25 @@ pub async fn create(
     Body(body): Body<CreateSandbox>,
 ) -> Result<impl IntoResponse> {
     let mut wish = body.check(&caller)?;
+    given::check(&app, &caller.user.id, &body).await?;
     let machine = cloning(&app, &wish).await?;
     let saved = of_store(&app, wish.repo_url.as_deref()).await?;
     let row = row(&app, &caller, &body, &wish).await?;
     wish.sandbox.name = SandboxName::for_new(&row.name).ok();
     wish.sandbox.stamp = stamp(&app, &row);
+    let password = credentials::web_password(&app, &caller).await?;
+    if let Some(password) = password {
+        let name = amika_core::contract::env::OPENCODE_PASSWORD.to_owned();
+        wish.sandbox.env.entry(name).or_insert(password);
+    }
     let user = User::new(machine, crate::engine::silent());
-    let request = asked(&body, wish, saved);
+    let mut request = asked(&body, wish, saved);
+    request.secrets = Some(Arc::new(given::Keeper {
+        app: Arc::clone(&app),
+        sandbox_id: row.id.clone(),
+        user_id: caller.user.id.clone(),
+        asked: body.agent_credentials.clone(),
+    }));
     let order = Order {
         sandbox_id: &row.id,
         name: &row.name,
@@ -131,6 +145,8 @@ async fn row(app: &App, caller: &Caller, body: &CreateSandbox, wish: &Wish) -> R
         auto_delete: wish.auto_delete,
         keep_awake_until: None,
         metadata: body.metadata.clone(),
+        secret_env: body.secret_env_vars.clone(),
+        credentials: Vec::new(),
         failure: None,
         created_at: now,
         updated_at: now,
@@ -184,6 +200,7 @@ fn asked(body: &CreateSandbox, wish: Wish, saved: SettingsLayer) -> CreateReques
         saved,
         trust: Trusting::Setting(Trust::Auto),
         sign_ins_named: false,
+        secrets: None,
         replace: false,
         wait: Wait::UntilReady(None),
     }
@@ -198,6 +215,7 @@ pub async fn plan(
     Body(body): Body<CreateSandbox>,
 ) -> Result<Json<serde_json::Value>> {
     let wish = body.check(&caller)?;
+    given::check(&app, &caller.user.id, &body).await?;
     let machine = cloning(&app, &wish).await?;
     let saved = of_store(&app, wish.repo_url.as_deref()).await?;
     let engine = app.engines.get().await?;

@@ -136,6 +136,7 @@ async fn created(engine: &Sandboxes, seen: Option<&Seen>) -> Result<Option<ApiEr
     let request = StartRequest {
         setup: None,
         skip_setup: false,
+        given: None,
         reassign_ports: false,
         wait: amika_sandbox::create::Wait::No,
     };

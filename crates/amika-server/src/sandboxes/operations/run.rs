@@ -7,6 +7,7 @@ use amika_sandbox::cancel::Cancel;
 use amika_sandbox::error::{Error, Kind as Why};
 use amika_sandbox::progress::Progress;
 use amika_sandbox::sandboxes::Sandboxes;
+use amika_sandbox::start::StartRequest;
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -15,6 +16,7 @@ use super::{Ended, KeptVolume, Kind, Work, delete};
 use crate::api::error::ApiError;
 use crate::api::operations::Operation;
 use crate::sandboxes::bus::Subject;
+use crate::sandboxes::given;
 use crate::state::App;
 use crate::store::{self, Failure, OperationRow};
 
@@ -28,7 +30,7 @@ pub(super) async fn carry_out(
 ) {
     let kind = work.kind();
     let (sink, mut told) = Steps::new(kind);
-    let done = do_it(&app, &row.sandbox_name, work, sink, &cancel);
+    let done = do_it(&app, &row, work, sink, &cancel);
     let noted = async {
         while let Some((step, status, detail)) = told.recv().await {
             note(&app, &row, step, status, detail).await;
@@ -126,23 +128,43 @@ fn failed(mut error: Error) -> ApiError {
     answer
 }
 
+/// A start with what the sandbox is given by now.
+async fn giving(app: &App, id: &str, request: StartRequest) -> Result<StartRequest, Error> {
+    let row =
+        app.store.sandbox(id).await.map_err(|error| {
+            Error::new(Why::Failure, "the store does not answer").caused_by(&error)
+        })?;
+    let given = match row {
+        Some(row) => Some(given::again(app, &row).await?),
+        None => None,
+    };
+    Ok(StartRequest { given, ..request })
+}
+
 async fn do_it(
     app: &App,
-    name: &str,
+    row: &OperationRow,
     work: Work,
     sink: Arc<dyn Progress>,
     cancel: &Cancel,
 ) -> Result<Vec<KeptVolume>, Error> {
     let engine = app.engines.get().await?;
+    let (id, name) = (&row.sandbox_id, row.sandbox_name.as_str());
     match work {
         Work::Create(request, user) => {
             let engine = Sandboxes::new(engine.engine().clone(), &user);
             let created = engine.create(*request, sink, cancel).await?;
             created.told();
         }
-        Work::Start(request) => drop(engine.start(name, request, sink, cancel).await?),
+        Work::Start(request) => {
+            let request = giving(app, id, request).await?;
+            engine.start(name, request, sink, cancel).await?;
+        }
         Work::Stop => engine.stop(name, None, sink, cancel).await?,
-        Work::Restart(request) => drop(engine.restart(name, None, request, sink, cancel).await?),
+        Work::Restart(request) => {
+            let request = giving(app, id, request).await?;
+            engine.restart(name, None, request, sink, cancel).await?;
+        }
         Work::Delete(deletion) => {
             return delete::delete(&engine, name, deletion, sink, cancel).await;
         }
