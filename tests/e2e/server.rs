@@ -1,7 +1,11 @@
 //! The platform on a real engine: `amika server`, and a client that speaks HTTP with it.
 
 mod client;
+mod exec;
 mod life;
 mod members;
+mod socket;
 mod start;
+mod terminal;
 mod timers;
+mod tunnel;

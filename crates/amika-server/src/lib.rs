@@ -25,5 +25,6 @@ mod size;
 pub mod start;
 mod state;
 mod store;
+mod streams;
 mod tls;
 pub mod upkeep;

@@ -93,6 +93,7 @@ impl Server {
             engines: Engines::new(user),
             looks: Looks::default(),
             operations: Operations::default(),
+            streams: Arc::default(),
             config,
             store,
             idleness: Idleness::default(),
@@ -142,6 +143,11 @@ impl Server {
         let recovering = tokio::spawn(async move { operations::recover(&recovering).await });
         let watching = tokio::spawn(timers::watch(Arc::clone(&app)));
         let keeping = tokio::spawn(keep_house(Arc::clone(&app)));
+        let streams = Arc::clone(&app.streams);
+        let stop = async {
+            stop.await;
+            streams.end();
+        };
         serve::serve(
             Arc::clone(&app),
             router,
@@ -151,6 +157,7 @@ impl Server {
             stop,
         )
         .await;
+        app.streams.ended().await;
         recovering.abort();
         watching.abort();
         keeping.abort();

@@ -6,6 +6,9 @@ pub mod check;
 pub mod credentials;
 mod docs;
 pub mod error;
+mod exec;
+mod exec_events;
+mod exec_socket;
 mod extract;
 mod git_user;
 pub mod guard;
@@ -20,6 +23,9 @@ mod sandboxes;
 pub mod secrets;
 mod services;
 mod session;
+mod socket;
+mod terminal;
+mod tunnel;
 pub mod users;
 
 use std::sync::Arc;
@@ -77,7 +83,9 @@ fn guarded() -> Routes {
         .routes(routes!(lifecycle::restart))
         .routes(routes!(lifecycle::events))
         .routes(routes!(lifecycle::operation, lifecycle::cancel))
-        .routes(routes!(inside::exec))
+        .routes(routes!(exec::exec, exec::attached))
+        .routes(routes!(tunnel::tunnel))
+        .routes(routes!(terminal::terminal))
         .routes(routes!(inside::logs))
         .routes(routes!(repositories::list, repositories::save))
         .routes(routes!(
