@@ -2,8 +2,12 @@
 
 mod client;
 mod events;
+mod exec;
 mod inside;
 mod life;
 mod members;
+mod socket;
 mod start;
+mod terminal;
 mod timers;
+mod tunnel;

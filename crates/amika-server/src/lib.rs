@@ -27,6 +27,7 @@ mod size;
 pub mod start;
 mod state;
 mod store;
+mod streams;
 mod taken;
 mod tls;
 pub mod upkeep;

@@ -98,6 +98,7 @@ impl Server {
             operations: Operations::new(Arc::clone(&changes)),
             changes,
             ending: tokio::sync::watch::Sender::new(false),
+            streams: Arc::default(),
             config,
             store,
             idleness: Idleness::default(),
@@ -150,6 +151,11 @@ impl Server {
         others.spawn(feed::feed(Arc::clone(&app)));
         others.spawn(snapshot::watch(Arc::clone(&app)));
         others.spawn(keep_house(Arc::clone(&app)));
+        let streams = Arc::clone(&app.streams);
+        let stop = async {
+            stop.await;
+            streams.end();
+        };
         serve::serve(
             Arc::clone(&app),
             router,
@@ -159,6 +165,7 @@ impl Server {
             stop,
         )
         .await;
+        app.streams.ended().await;
         recovering.abort();
         others.shutdown().await;
         app.operations.end().await;

@@ -17,6 +17,7 @@ use crate::sandboxes::operations::Operations;
 use crate::sandboxes::snapshot::Live;
 use crate::seal::Seal;
 use crate::store::Store;
+use crate::streams::Streams;
 
 /// The one organisation of a server: its id in what the API shows.
 pub const ORG: &str = "amika";
@@ -37,6 +38,8 @@ pub struct App {
     pub idleness: Idleness,
     /// What is being done to sandboxes.
     pub operations: Operations,
+    /// Streams that are open.
+    pub streams: std::sync::Arc<Streams>,
     /// What it keeps.
     pub store: Store,
     /// Held while saved settings are read, changed and written: of two who change one, neither loses the other's.

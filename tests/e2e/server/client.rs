@@ -174,6 +174,62 @@ impl<'a> Server<'a> {
         }
     }
 
+    /// Deletes a sandbox with all that is of it.
+    pub(crate) fn remove(&self, id: &str) {
+        self.delete(&format!("/sandboxes/{id}?force=true"))
+            .expect(200);
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// A key of the first administrator's with these scopes.
+    pub(crate) fn key(&self, scopes: &[&str]) -> String {
+        let body = json!({ "name": "lesser", "scopes": scopes });
+        let made = self.post("/api-keys", &body).expect(201);
+        made["value"].as_str().unwrap().to_owned()
+    }
+
+    /// Asks for events, whose head was read.
+    pub(crate) fn begin_events(&self, path: &str, body: &Value) -> std::io::BufReader<TcpStream> {
+        use std::io::BufRead as _;
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(100)))
+            .unwrap();
+        let body = body.to_string();
+        // A client of HTTP/1.0 is sent no chunks.
+        let request = format!(
+            "POST /api/v0beta1{path} HTTP/1.0\r\nHost: {}\r\nAuthorization: Bearer {}\r\nAccept: text/event-stream\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            self.address,
+            self.admin,
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = std::io::BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert!(answer.read_line(&mut head).unwrap() > 0, "{head}");
+        }
+        assert!(head.contains("200 OK"), "{head}");
+        assert!(
+            head.contains("content-type: text/event-stream\r\n"),
+            "{head}"
+        );
+        answer
+    }
+
+    /// All events of an answer.
+    pub(crate) fn events(&self, path: &str, body: &Value) -> String {
+        let mut all = String::new();
+        self.begin_events(path, body)
+            .read_to_string(&mut all)
+            .unwrap();
+        all
+    }
+
     /// A new member's key.
     pub(crate) fn member(&self, name: &str) -> String {
         self.user(&json!({ "name": name }), &["read", "write"])

@@ -312,7 +312,7 @@ impl Client {
                 .header("Connection", "Upgrade")
                 .header("Upgrade", protocol.as_str())
         };
-        let mut response = self.send(request).await?;
+        let response = self.send(request).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Err(refused(response).await);
         }
@@ -322,25 +322,33 @@ impl Client {
             let told = "it opens another kind of tunnel than it was asked for; it is older than this amika";
             return Err(ClientError::Malformed(told.into()));
         }
-        let upgrade = hyper::upgrade::on(&mut response);
-        let upgraded = tokio::time::timeout(UPGRADE_TIMEOUT, upgrade).await;
-        upgraded
-            .map_err(|_| ClientError::Unreachable("the tunnel did not open".into()))?
-            .map_err(|error| ClientError::Unreachable(error.to_string()))
+        upgraded(response).await
     }
 
     async fn request(&self, target: &str) -> Result<Response<Incoming>, ClientError> {
         self.send(|| Request::get(target)).await
     }
 
-    async fn send(&self, request: impl Fn() -> Builder) -> Result<Response<Incoming>, ClientError> {
+    pub(super) async fn send(
+        &self,
+        request: impl Fn() -> Builder,
+    ) -> Result<Response<Incoming>, ClientError> {
+        self.send_with(request, Bytes::new()).await
+    }
+
+    /// Sends a request with a body.
+    pub(super) async fn send_with(
+        &self,
+        request: impl Fn() -> Builder,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, ClientError> {
         let unreachable = ClientError::Unreachable;
         let mut nobody = false;
         if let Some(published) = self.published.as_ref().filter(|_| !self.is_relayed()) {
             match Connection::open(published, Some(&self.key)).await {
                 Ok(mut connection) => {
                     self.state.closed.store(0, Ordering::Relaxed);
-                    return connection.send(request, Some(&self.key)).await;
+                    return connection.send(request, &body, Some(&self.key)).await;
                 }
                 // Nobody has the port here: amikad is not up yet, or the engine publishes elsewhere, as
                 // where its socket is mounted into a container or forwarded. The relay tells the two
@@ -354,7 +362,7 @@ impl Client {
         }
         match Connection::open(&self.relay, Some(&self.key)).await {
             Ok(mut connection) => {
-                let answer = connection.send(request, Some(&self.key)).await;
+                let answer = connection.send(request, &body, Some(&self.key)).await;
                 if nobody && answer.is_ok() {
                     self.reach.publishes_elsewhere();
                 }
@@ -398,6 +406,15 @@ impl Client {
     }
 }
 
+/// What an answer that opened something becomes.
+pub(super) async fn upgraded(mut response: Response<Incoming>) -> Result<Upgraded, ClientError> {
+    let upgrade = hyper::upgrade::on(&mut response);
+    let upgraded = tokio::time::timeout(UPGRADE_TIMEOUT, upgrade).await;
+    upgraded
+        .map_err(|_| ClientError::Unreachable("the tunnel did not open".into()))?
+        .map_err(|error| ClientError::Unreachable(error.to_string()))
+}
+
 /// The next piece of a log, which has to come within the bounds where there are some.
 async fn next_frame(
     body: &mut Incoming,
@@ -426,7 +443,7 @@ async fn next_frame(
     Some(Ok(frame))
 }
 
-async fn collect(response: Response<Incoming>) -> Result<Bytes, ClientError> {
+pub(super) async fn collect(response: Response<Incoming>) -> Result<Bytes, ClientError> {
     let body = http_body_util::Limited::new(response.into_body(), DOCUMENT_LIMIT);
     let collected = tokio::time::timeout(BODY_TIMEOUT, body.collect())
         .await

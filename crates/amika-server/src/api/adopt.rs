@@ -67,7 +67,7 @@ pub async fn adopt(
         auto_delete: auto_delete.filter(|minutes| *minutes >= 0),
         keep_awake_until: None,
         metadata: BTreeMap::new(),
-        secret_env: std::collections::BTreeMap::new(),
+        secret_env: BTreeMap::new(),
         credentials: Vec::new(),
         failure: None,
         created_at: now,

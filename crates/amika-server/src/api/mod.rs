@@ -8,11 +8,13 @@ pub mod credentials;
 mod docs;
 pub mod error;
 mod events;
+mod exec;
+mod exec_events;
+mod exec_socket;
 mod extract;
 mod git_user;
 pub mod guard;
 mod health;
-mod inside;
 mod lifecycle;
 mod logs;
 mod me;
@@ -24,8 +26,11 @@ mod sandboxes;
 pub mod secrets;
 mod services;
 mod session;
+mod socket;
 mod sse;
 mod system;
+mod terminal;
+mod tunnel;
 mod usage;
 pub mod users;
 mod volumes;
@@ -92,8 +97,10 @@ fn guarded() -> Routes {
         .routes(routes!(volumes::delete))
         .routes(routes!(volumes::prune))
         .routes(routes!(events::events))
-        .routes(routes!(inside::exec))
         .routes(routes!(logs::logs))
+        .routes(routes!(exec::exec, exec::attached))
+        .routes(routes!(tunnel::tunnel))
+        .routes(routes!(terminal::terminal))
         .routes(routes!(repositories::list, repositories::save))
         .routes(routes!(
             repositories::show,

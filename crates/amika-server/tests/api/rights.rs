@@ -43,6 +43,9 @@ const ROUTES: &[(&str, &str, Wants)] = &[
     ("POST", "/api/v0beta1/sandboxes/{ref}/stop", Write),
     ("POST", "/api/v0beta1/sandboxes/{ref}/restart", Write),
     ("POST", "/api/v0beta1/sandboxes/{ref}/exec", Write),
+    ("GET", "/api/v0beta1/sandboxes/{ref}/exec", Write),
+    ("GET", "/api/v0beta1/sandboxes/{ref}/terminal", Write),
+    ("GET", "/api/v0beta1/sandboxes/{ref}/tunnel/{port}", Write),
     ("GET", "/api/v0beta1/sandboxes/{ref}/logs", Read),
     ("GET", "/api/v0beta1/sandboxes/{ref}/lifecycle-events", Read),
     ("POST", "/api/v0beta1/sandboxes/{ref}/adopt", Admin),
@@ -146,7 +149,8 @@ async fn every_route_lets_by_whom_it_should_and_nobody_else() {
                 let path = path
                     .replace("{id}", "00000000-0000-4000-8000-000000000000")
                     .replace("{ref}", "no-such-sandbox")
-                    .replace("{name}", "no-such-volume");
+                    .replace("{name}", "no-such-volume")
+                    .replace("{port}", "3000");
                 // No body is a body that every route refuses at last, so that nothing is made here.
                 let mut request = server
                     .request(method, &path)
