@@ -1,7 +1,13 @@
 //! The platform on a real engine: `amika server`, and a client that speaks HTTP with it.
 
 mod client;
+mod events;
+mod exec;
+mod inside;
 mod life;
 mod members;
+mod socket;
 mod start;
+mod terminal;
 mod timers;
+mod tunnel;

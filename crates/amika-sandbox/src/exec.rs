@@ -3,16 +3,15 @@
 use std::time::Duration;
 
 use amika_core::contract::{self, path};
-use amika_core::exec_limit;
 use amika_core::hex::hex;
-use amika_engine::{ExecOutput, ExecSession, ExecSpec};
+use amika_engine::{ExecOutput, ExecSpec};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::cancel::Cancel;
 use crate::error::{Error, Kind, Result};
-use crate::sandbox::Sandbox;
+use crate::program::{Program, ProgramRequest};
 use crate::sandboxes::Sandboxes;
 
 /// Root by numbers: an image need not have a name for it.
@@ -22,12 +21,6 @@ const NO_SUCH_PROCESS: i64 = 3;
 /// How often a process that is not there yet is looked for again, and how long between.
 const KILL_TRIES: u32 = 50;
 const KILL_PAUSE: Duration = Duration::from_millis(20);
-/// Signals for a program that nobody wants any more, with the time that each is given.
-const UNWANTED: [(&str, Duration); 2] = [
-    ("TERM", Duration::from_secs(5)),
-    ("KILL", Duration::from_secs(5)),
-];
-
 /// What the program is tied to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Streams {
@@ -128,80 +121,69 @@ impl Sandboxes {
     /// Runs a program in a sandbox to its end. One that is canceled is told to end, and killed where it does not.
     ///
     /// # Errors
-    /// [`Kind::Invalid`] for what no program can be started with, [`Kind::NotFound`], [`Kind::Conflict`] for a sandbox
-    /// that does not run, [`Kind::Canceled`], and those of the engine.
+    /// As [`Sandboxes::start_program`]; [`Kind::Canceled`].
     pub async fn exec(
         &self,
         name: &str,
         request: ExecRequest,
         cancel: &Cancel,
     ) -> Result<Executed> {
-        let pairs = request.env.iter();
-        let pairs = pairs.map(|(name, value)| (name.as_str(), value.as_str()));
-        exec_limit::check(&request.command, pairs)
-            .map_err(|error| Error::new(Kind::Invalid, error.to_string()))?;
-        let sandbox = Sandbox::find_whole(self, name).await?;
-        sandbox.must_run()?;
-        let remote = Remote {
-            verb: "exec-as",
-            user: request.user.or(sandbox.record.user),
-            workdir: request.workdir,
-            env: request.env,
+        let (input, most) = (request.input, request.most);
+        let request = ProgramRequest {
             command: request.command,
-            streams: Streams::Separate,
+            env: request.env,
+            workdir: request.workdir,
+            user: request.user,
+            size: None,
         };
-        let container = &sandbox.container.id;
-        let id = new_id();
-        let session = self
-            .engine()
-            .exec(container, &remote.spec(&id, None))
-            .await?;
-        let mut running = std::pin::pin!(self.run(session, request.input, request.most));
+        let program = self.start_program(name, request).await?;
+        let running = program.running.clone();
+        let mut attended = std::pin::pin!(attend(program, input, most));
         tokio::select! {
-            ended = &mut running => return ended,
+            ended = &mut attended => return ended,
             () = cancel.requested() => {}
         }
-        for (signal, grace) in UNWANTED {
-            kill(self, container, &id, signal).await;
-            if tokio::time::timeout(grace, &mut running).await.is_ok() {
-                break;
-            }
+        let ending = running.end();
+        tokio::select! {
+            _ = &mut attended => {}
+            () = ending => {}
         }
         Err(Error::new(Kind::Canceled, "interrupted"))
     }
+}
 
-    async fn run(&self, session: ExecSession, input: Bytes, most: usize) -> Result<Executed> {
-        let ExecSession {
-            id,
-            mut output,
-            input: mut to,
-        } = session;
-        let fed = async {
-            // A program need not read.
-            let _ = to.write_all(&input).await;
-            let _ = to.shutdown().await;
-        };
-        let read = async {
-            let mut seen = Executed::default();
-            while let Some(piece) = output.next().await.transpose()? {
-                let (kept, bytes) = match &piece {
-                    ExecOutput::Stdout(bytes) => (&mut seen.stdout, bytes),
-                    ExecOutput::Stderr(bytes) => (&mut seen.stderr, bytes),
-                };
-                let room = most.saturating_sub(kept.len()).min(bytes.len());
-                kept.extend_from_slice(&bytes[..room]);
-                seen.is_cut |= room < bytes.len();
-            }
-            Ok::<_, Error>(seen)
-        };
-        let mut read = std::pin::pin!(read);
-        let mut seen = tokio::select! {
-            seen = &mut read => seen?,
-            () = fed => read.await?,
-        };
-        seen.exit_code = self.wait_exec(&id).await?;
-        Ok(seen)
-    }
+/// Feeds a program and keeps what it writes, until it ended.
+async fn attend(program: Program, input: Bytes, most: usize) -> Result<Executed> {
+    let Program {
+        running,
+        mut output,
+        input: mut to,
+    } = program;
+    let fed = async {
+        // A program need not read.
+        let _ = to.write_all(&input).await;
+        let _ = to.shutdown().await;
+    };
+    let read = async {
+        let mut seen = Executed::default();
+        while let Some(piece) = output.next().await.transpose()? {
+            let (kept, bytes) = match &piece {
+                ExecOutput::Stdout(bytes) => (&mut seen.stdout, bytes),
+                ExecOutput::Stderr(bytes) => (&mut seen.stderr, bytes),
+            };
+            let room = most.saturating_sub(kept.len()).min(bytes.len());
+            kept.extend_from_slice(&bytes[..room]);
+            seen.is_cut |= room < bytes.len();
+        }
+        Ok::<_, Error>(seen)
+    };
+    let mut read = std::pin::pin!(read);
+    let mut seen = tokio::select! {
+        seen = &mut read => seen?,
+        () = fed => read.await?,
+    };
+    seen.exit_code = running.exit_code().await?;
+    Ok(seen)
 }
 
 /// An id by which amikad knows a program.

@@ -38,6 +38,18 @@ pub struct Listed {
     /// What a server stamped it with.
     #[serde(skip)]
     pub stamp: Labels,
+    /// Its container, as the engine lists it; none of one of which only volumes are left.
+    #[serde(skip)]
+    pub container: Option<Container>,
+}
+
+/// The container of a sandbox in the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    /// The engine's id of it.
+    pub id: String,
+    /// All its labels, which say whose it is where they are signed.
+    pub labels: Labels,
 }
 
 /// What is asked for in addition.
@@ -97,11 +109,16 @@ async fn rows(
             // would take longer than the list itself. Only the document says where OpenCode is.
             let ask = ask_all || !container.is_healthy();
             let stamp = amika_core::label::stamp(&container.labels);
+            let listed = Container {
+                id: container.id.clone(),
+                labels: container.labels.clone(),
+            };
             let sandbox = view_of(engine, user_key, container, &reading, ask, begun).await;
             Listed {
                 sandbox,
                 details,
                 stamp,
+                container: Some(listed),
             }
         }
     });
@@ -113,6 +130,7 @@ async fn rows(
             volumes: lost.volume_names(),
         }),
         stamp: lost.stamp(),
+        container: None,
     });
     let mut rows: Vec<Listed> = views.chain(gone).collect();
     rows.sort_by(|a, b| a.sandbox.name.cmp(&b.sandbox.name));

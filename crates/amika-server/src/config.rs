@@ -1,12 +1,15 @@
 //! How the server is configured: flag over environment over file over default, each setting by itself.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use amika_host::machine::Machine;
 use axum::http::Uri;
 use serde::Deserialize;
+
+pub use crate::cidr::Cidr;
 
 /// The port where nobody chose another.
 pub const DEFAULT_PORT: u16 = 8080;
@@ -35,6 +38,8 @@ pub struct Layer {
     pub public_url: Option<String>,
     /// Networks whose `X-Forwarded-*` is believed.
     pub trusted_proxy: Option<Vec<Cidr>>,
+    /// Variables of agents; the file alone says them.
+    pub agent_env: Option<BTreeMap<String, String>>,
 }
 
 /// A setting that cannot hold, in one sentence.
@@ -74,6 +79,7 @@ struct File {
     domain: Option<String>,
     public_url: Option<String>,
     trusted_proxy: Option<OneOrMore>,
+    agent_env: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -127,6 +133,7 @@ impl Layer {
                 .trusted_proxy
                 .map(|it| it.parse("trusted_proxy"))
                 .transpose()?,
+            agent_env: file.agent_env,
         })
     }
 
@@ -167,6 +174,7 @@ impl Layer {
             trusted_proxy: text("TRUSTED_PROXY")?
                 .map(|text| list(&format!("{PREFIX}TRUSTED_PROXY"), text))
                 .transpose()?,
+            agent_env: None,
         })
     }
 
@@ -183,6 +191,7 @@ impl Layer {
             domain: self.domain.or(other.domain),
             public_url: self.public_url.or(other.public_url),
             trusted_proxy: self.trusted_proxy.or(other.trusted_proxy),
+            agent_env: self.agent_env.or(other.agent_env),
         }
     }
 }
@@ -211,6 +220,8 @@ pub struct Config {
     pub public_url: Option<PublicUrl>,
     /// Networks whose `X-Forwarded-*` is believed.
     pub trusted_proxy: Vec<Cidr>,
+    /// Variables that agents are given, and nobody else in a sandbox.
+    pub agent_env: BTreeMap<String, String>,
 }
 
 impl Config {
@@ -249,6 +260,12 @@ impl Config {
                 domain.escape_debug()
             )));
         }
+        let agent_env = said.agent_env.unwrap_or_default();
+        for (name, value) in &agent_env {
+            let checked = amika_core::env::check_name(name)
+                .and_then(|()| amika_core::env::check_value(name, value));
+            checked.map_err(|error| ConfigError::new(format!("agent_env: {error}")))?;
+        }
         Ok(Self {
             listen: said.listen,
             data: said.data.unwrap_or(default_data),
@@ -257,6 +274,7 @@ impl Config {
             domain: said.domain.map(|domain| domain.to_ascii_lowercase()),
             public_url: said.public_url.map(|url| url.parse()).transpose()?,
             trusted_proxy: said.trusted_proxy.unwrap_or_default(),
+            agent_env,
         })
     }
 
@@ -322,54 +340,6 @@ impl FromStr for PublicUrl {
         Ok(Self {
             host: authority.host().to_ascii_lowercase(),
             text: text.trim_end_matches('/').to_ascii_lowercase(),
-        })
-    }
-}
-
-/// A network, as `10.0.0.0/8`; an address alone is one of a single address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cidr {
-    network: u128,
-    prefix: u32,
-}
-
-impl Cidr {
-    /// Whether an address is in it.
-    pub fn contains(self, address: IpAddr) -> bool {
-        let differs = self.network ^ bits(address);
-        self.prefix == 0 || differs >> (128 - self.prefix) == 0
-    }
-}
-
-/// IPv4 addresses stand in IPv6's space, where they are mapped.
-fn bits(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(address) => address.to_bits(),
-    }
-}
-
-impl FromStr for Cidr {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| "no IP address".to_owned())?;
-        let width = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
-            None => width,
-            Some(prefix) => prefix
-                .parse()
-                .ok()
-                .filter(|prefix| *prefix <= width)
-                .ok_or_else(|| format!("the prefix is a number from 0 to {width}"))?,
-        };
-        Ok(Self {
-            network: bits(address),
-            prefix: prefix + 128 - width,
         })
     }
 }
@@ -449,6 +419,10 @@ mod tests {
         for (text, message) in [
             ("tls_cert = \"c\"", "tls_cert needs tls_key"),
             ("listen = []", "listen names no address"),
+            (
+                "[agent_env]\nAMIKA_SANDBOX_NAME = \"x\"",
+                "agent_env: environment variable AMIKA_SANDBOX_NAME is set by Amika",
+            ),
             ("domain = \"a b\"", "domain \"a b\" is no host name"),
             (
                 "public_url = \"https://h/x\"",
@@ -468,21 +442,5 @@ mod tests {
                 Err(message.to_owned())
             );
         }
-    }
-
-    #[test]
-    fn networks_contain_their_addresses_of_both_families() {
-        let contains = |network: &str, address: &str| {
-            let network: Cidr = network.parse().unwrap();
-            network.contains(address.parse().unwrap())
-        };
-        assert!(contains("10.0.0.0/8", "10.255.1.2"));
-        assert!(contains("10.0.0.0/8", "::ffff:10.1.2.3"));
-        assert!(!contains("10.0.0.0/8", "11.0.0.0"));
-        assert!(contains("0.0.0.0/0", "1.2.3.4"));
-        assert!(!contains("0.0.0.0/0", "2001:db8::1"));
-        assert!(contains("2001:db8::/32", "2001:db8:1::"));
-        assert!(contains("192.0.2.7", "192.0.2.7"));
-        assert!(!contains("192.0.2.7", "192.0.2.8"));
     }
 }

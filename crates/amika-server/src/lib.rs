@@ -11,6 +11,8 @@
 mod api;
 mod auth;
 mod canonical;
+mod changes;
+mod cidr;
 pub mod clock;
 pub mod config;
 pub mod data;
@@ -25,5 +27,7 @@ mod size;
 pub mod start;
 mod state;
 mod store;
+mod streams;
+mod taken;
 mod tls;
 pub mod upkeep;

@@ -1,6 +1,7 @@
 //! What the server counts, in the text form that Prometheus reads.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counters since the start.
@@ -10,6 +11,8 @@ pub struct Metrics {
     answers: [AtomicU64; 5],
     /// Connections that are open.
     connections: AtomicU64,
+    /// Streams of events that are followed.
+    streams: Arc<AtomicU64>,
 }
 
 impl Metrics {
@@ -25,6 +28,12 @@ impl Metrics {
     pub fn connection(&self) -> Connection<'_> {
         self.connections.fetch_add(1, Ordering::Relaxed);
         Connection(&self.connections)
+    }
+
+    /// Counts a stream of events for as long as what is returned lives.
+    pub fn stream(&self) -> Stream {
+        self.streams.fetch_add(1, Ordering::Relaxed);
+        Stream(Arc::clone(&self.streams))
     }
 
     /// All of it.
@@ -44,6 +53,11 @@ impl Metrics {
             text,
             "# TYPE amika_http_connections gauge\namika_http_connections {open}\n"
         );
+        let followed = self.streams.load(Ordering::Relaxed);
+        let _ = write!(
+            text,
+            "# TYPE amika_event_streams gauge\namika_event_streams {followed}\n"
+        );
         text
     }
 }
@@ -52,6 +66,16 @@ impl Metrics {
 pub struct Connection<'a>(&'a AtomicU64);
 
 impl Drop for Connection<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A stream of events that is followed.
+#[derive(Debug)]
+pub struct Stream(Arc<AtomicU64>);
+
+impl Drop for Stream {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -22,7 +22,8 @@ use crate::metrics::Metrics;
 use crate::sandboxes::idle::Idleness;
 use crate::sandboxes::look::Looks;
 use crate::sandboxes::operations::{self, Operations};
-use crate::sandboxes::timers;
+use crate::sandboxes::snapshot::{self, Live};
+use crate::sandboxes::{feed, timers};
 use crate::serve;
 use crate::state::App;
 use crate::store::open::open;
@@ -88,11 +89,16 @@ impl Server {
             .map_err(failed)?;
         let machine = machine.keeping_data_in(data.path());
         let user = Arc::new(User::new(machine, Arc::new(ToTheLog)));
+        let changes = Arc::clone(store.changes());
         let app = Arc::new(App {
             names: App::names(&config),
             engines: Engines::new(user),
-            looks: Looks::default(),
-            operations: Operations::default(),
+            looks: Looks::new(Arc::clone(&changes)),
+            live: Live::default(),
+            operations: Operations::new(Arc::clone(&changes)),
+            changes,
+            ending: tokio::sync::watch::Sender::new(false),
+            streams: Arc::default(),
             config,
             store,
             idleness: Idleness::default(),
@@ -140,8 +146,16 @@ impl Server {
         let app = Arc::clone(&self.app);
         let recovering = Arc::clone(&app);
         let recovering = tokio::spawn(async move { operations::recover(&recovering).await });
-        let watching = tokio::spawn(timers::watch(Arc::clone(&app)));
-        let keeping = tokio::spawn(keep_house(Arc::clone(&app)));
+        let mut others = tokio::task::JoinSet::new();
+        others.spawn(timers::watch(Arc::clone(&app)));
+        others.spawn(feed::feed(Arc::clone(&app)));
+        others.spawn(snapshot::watch(Arc::clone(&app)));
+        others.spawn(keep_house(Arc::clone(&app)));
+        let streams = Arc::clone(&app.streams);
+        let stop = async {
+            stop.await;
+            streams.end();
+        };
         serve::serve(
             Arc::clone(&app),
             router,
@@ -151,9 +165,9 @@ impl Server {
             stop,
         )
         .await;
+        app.streams.ended().await;
         recovering.abort();
-        watching.abort();
-        keeping.abort();
+        others.shutdown().await;
         app.operations.end().await;
         app.store.close().await;
     }

@@ -1,8 +1,12 @@
 //! What every request is answered with.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::sync::watch;
 
 use crate::auth::failures::Failures;
+use crate::changes::Changes;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::Engines;
@@ -10,8 +14,10 @@ use crate::metrics::Metrics;
 use crate::sandboxes::idle::Idleness;
 use crate::sandboxes::look::Looks;
 use crate::sandboxes::operations::Operations;
+use crate::sandboxes::snapshot::Live;
 use crate::seal::Seal;
 use crate::store::Store;
+use crate::streams::Streams;
 
 /// The one organisation of a server: its id in what the API shows.
 pub const ORG: &str = "amika";
@@ -24,10 +30,16 @@ pub struct App {
     pub engines: Engines,
     /// What is on the engine, as it was a moment ago.
     pub looks: Looks,
+    /// All sandboxes as they are shown.
+    pub live: Live,
+    /// How often anything of that changed.
+    pub changes: Arc<Changes>,
     /// When they were active last.
     pub idleness: Idleness,
     /// What is being done to sandboxes.
     pub operations: Operations,
+    /// Streams that are open.
+    pub streams: std::sync::Arc<Streams>,
     /// What it keeps.
     pub store: Store,
     /// Held while saved settings are read, changed and written: of two who change one, neither loses the other's.
@@ -40,6 +52,8 @@ pub struct App {
     pub failures: Failures,
     /// What it counts.
     pub metrics: Metrics,
+    /// Whether the server comes to its end: streams end then.
+    pub ending: watch::Sender<bool>,
     /// Its id: stamped on its sandboxes.
     pub server_id: String,
     /// Host names that are its own, in lower case.

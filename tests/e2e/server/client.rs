@@ -174,6 +174,62 @@ impl<'a> Server<'a> {
         }
     }
 
+    /// Deletes a sandbox with all that is of it.
+    pub(crate) fn remove(&self, id: &str) {
+        self.delete(&format!("/sandboxes/{id}?force=true"))
+            .expect(200);
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// A key of the first administrator's with these scopes.
+    pub(crate) fn key(&self, scopes: &[&str]) -> String {
+        let body = json!({ "name": "lesser", "scopes": scopes });
+        let made = self.post("/api-keys", &body).expect(201);
+        made["value"].as_str().unwrap().to_owned()
+    }
+
+    /// Asks for events, whose head was read.
+    pub(crate) fn begin_events(&self, path: &str, body: &Value) -> std::io::BufReader<TcpStream> {
+        use std::io::BufRead as _;
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(100)))
+            .unwrap();
+        let body = body.to_string();
+        // A client of HTTP/1.0 is sent no chunks.
+        let request = format!(
+            "POST /api/v0beta1{path} HTTP/1.0\r\nHost: {}\r\nAuthorization: Bearer {}\r\nAccept: text/event-stream\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            self.address,
+            self.admin,
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = std::io::BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert!(answer.read_line(&mut head).unwrap() > 0, "{head}");
+        }
+        assert!(head.contains("200 OK"), "{head}");
+        assert!(
+            head.contains("content-type: text/event-stream\r\n"),
+            "{head}"
+        );
+        answer
+    }
+
+    /// All events of an answer.
+    pub(crate) fn events(&self, path: &str, body: &Value) -> String {
+        let mut all = String::new();
+        self.begin_events(path, body)
+            .read_to_string(&mut all)
+            .unwrap();
+        all
+    }
+
     /// A new member's key.
     pub(crate) fn member(&self, name: &str) -> String {
         self.user(&json!({ "name": name }), &["read", "write"])
@@ -214,5 +270,72 @@ impl<'a> Server<'a> {
             &json!({ "name": "mine", "scopes": scopes }).to_string(),
         );
         key.expect(201)["value"].as_str().unwrap().to_owned()
+    }
+}
+
+/// Server-sent events as they come.
+pub(crate) struct Following(std::io::BufReader<TcpStream>);
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct Happened {
+    pub(crate) id: Option<String>,
+    pub(crate) name: String,
+    pub(crate) data: Value,
+}
+
+impl Server<'_> {
+    /// Follows events from the one after `last`.
+    pub(crate) fn follow(&self, key: &str, path: &str, last: Option<&str>) -> Following {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let last = last
+            .map(|id| format!("Last-Event-ID: {id}\r\n"))
+            .unwrap_or_default();
+        // HTTP/1.0 has no chunks: what comes is what was said.
+        let request = format!(
+            "GET /api/v0beta1{path} HTTP/1.0\r\nHost: {}\r\nAuthorization: Bearer {key}\r\n\
+             Accept: text/event-stream\r\n{last}\r\n",
+            self.address
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut following = Following(std::io::BufReader::new(stream));
+        let status = following.line().unwrap();
+        assert!(status.contains(" 200 "), "{status}");
+        while following.line().is_some_and(|line| !line.is_empty()) {}
+        following
+    }
+}
+
+impl Following {
+    fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        let length = std::io::BufRead::read_line(&mut self.0, &mut line).unwrap();
+        (length > 0).then(|| line.trim_end().to_owned())
+    }
+
+    /// The first one that is wanted; none where they end before.
+    pub(crate) fn until(&mut self, is_wanted: impl Fn(&Happened) -> bool) -> Option<Happened> {
+        self.find(is_wanted)
+    }
+}
+
+impl Iterator for Following {
+    type Item = Happened;
+
+    fn next(&mut self) -> Option<Happened> {
+        let (mut id, mut name, mut data) = (None, String::new(), Value::Null);
+        loop {
+            let line = self.line()?;
+            match line.split_once(": ") {
+                Some(("id", value)) => id = Some(value.to_owned()),
+                Some(("event", value)) => value.clone_into(&mut name),
+                Some(("data", value)) => data = serde_json::from_str(value).unwrap(),
+                _ if line.is_empty() && !name.is_empty() => {
+                    return Some(Happened { id, name, data });
+                }
+                _ => {}
+            }
+        }
     }
 }

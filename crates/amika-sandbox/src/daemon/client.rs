@@ -189,7 +189,30 @@ impl Client {
         follow: bool,
         part: LogPart,
     ) -> Result<impl Stream<Item = Result<Bytes, ClientError>> + use<>, ClientError> {
-        let mut target = format!("/v1/logs/{name}?follow={}", u8::from(follow));
+        self.log_at(&format!("/v1/logs/{name}"), follow, part).await
+    }
+
+    /// The same of a job.
+    ///
+    /// # Errors
+    /// As for any call; [`ClientError::Refused`] with 404 where there is no such job.
+    pub async fn job_log(
+        &self,
+        job: &str,
+        follow: bool,
+        part: LogPart,
+    ) -> Result<impl Stream<Item = Result<Bytes, ClientError>> + use<>, ClientError> {
+        self.log_at(&format!("/v1/jobs/{job}/log"), follow, part)
+            .await
+    }
+
+    async fn log_at(
+        &self,
+        path: &str,
+        follow: bool,
+        part: LogPart,
+    ) -> Result<impl Stream<Item = Result<Bytes, ClientError>> + use<>, ClientError> {
+        let mut target = format!("{path}?follow={}", u8::from(follow));
         match part {
             LogPart::All => {}
             LogPart::Tail(lines) => target = format!("{target}&tail={lines}"),
@@ -258,6 +281,25 @@ impl Client {
         }))
     }
 
+    /// Tells each time that the sandbox comes to another phase of its life, and what else `/v1/events` has. It ends when
+    /// the sandbox does. What it is at now `status` says: this only says when to ask.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn follow_events(
+        &self,
+    ) -> Result<impl Stream<Item = Result<(), ClientError>> + use<>, ClientError> {
+        let response = self.request("/v1/events").await?;
+        if response.status() != StatusCode::OK {
+            return Err(refused(response).await);
+        }
+        let events = Events::new(response.into_body());
+        Ok(futures_util::stream::unfold(events, async |mut events| {
+            let told = events.next().await?;
+            Some((told.map(drop), events))
+        }))
+    }
+
     /// The bytes of a connection to `port` inside, also where only its loopback has it; or what else the sandbox
     /// and we may say to each other of that port.
     ///
@@ -270,7 +312,7 @@ impl Client {
                 .header("Connection", "Upgrade")
                 .header("Upgrade", protocol.as_str())
         };
-        let mut response = self.send(request).await?;
+        let response = self.send(request).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Err(refused(response).await);
         }
@@ -280,25 +322,33 @@ impl Client {
             let told = "it opens another kind of tunnel than it was asked for; it is older than this amika";
             return Err(ClientError::Malformed(told.into()));
         }
-        let upgrade = hyper::upgrade::on(&mut response);
-        let upgraded = tokio::time::timeout(UPGRADE_TIMEOUT, upgrade).await;
-        upgraded
-            .map_err(|_| ClientError::Unreachable("the tunnel did not open".into()))?
-            .map_err(|error| ClientError::Unreachable(error.to_string()))
+        upgraded(response).await
     }
 
     async fn request(&self, target: &str) -> Result<Response<Incoming>, ClientError> {
         self.send(|| Request::get(target)).await
     }
 
-    async fn send(&self, request: impl Fn() -> Builder) -> Result<Response<Incoming>, ClientError> {
+    pub(super) async fn send(
+        &self,
+        request: impl Fn() -> Builder,
+    ) -> Result<Response<Incoming>, ClientError> {
+        self.send_with(request, Bytes::new()).await
+    }
+
+    /// Sends a request with a body.
+    pub(super) async fn send_with(
+        &self,
+        request: impl Fn() -> Builder,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, ClientError> {
         let unreachable = ClientError::Unreachable;
         let mut nobody = false;
         if let Some(published) = self.published.as_ref().filter(|_| !self.is_relayed()) {
             match Connection::open(published, Some(&self.key)).await {
                 Ok(mut connection) => {
                     self.state.closed.store(0, Ordering::Relaxed);
-                    return connection.send(request, Some(&self.key)).await;
+                    return connection.send(request, &body, Some(&self.key)).await;
                 }
                 // Nobody has the port here: amikad is not up yet, or the engine publishes elsewhere, as
                 // where its socket is mounted into a container or forwarded. The relay tells the two
@@ -312,7 +362,7 @@ impl Client {
         }
         match Connection::open(&self.relay, Some(&self.key)).await {
             Ok(mut connection) => {
-                let answer = connection.send(request, Some(&self.key)).await;
+                let answer = connection.send(request, &body, Some(&self.key)).await;
                 if nobody && answer.is_ok() {
                     self.reach.publishes_elsewhere();
                 }
@@ -356,6 +406,15 @@ impl Client {
     }
 }
 
+/// What an answer that opened something becomes.
+pub(super) async fn upgraded(mut response: Response<Incoming>) -> Result<Upgraded, ClientError> {
+    let upgrade = hyper::upgrade::on(&mut response);
+    let upgraded = tokio::time::timeout(UPGRADE_TIMEOUT, upgrade).await;
+    upgraded
+        .map_err(|_| ClientError::Unreachable("the tunnel did not open".into()))?
+        .map_err(|error| ClientError::Unreachable(error.to_string()))
+}
+
 /// The next piece of a log, which has to come within the bounds where there are some.
 async fn next_frame(
     body: &mut Incoming,
@@ -384,7 +443,7 @@ async fn next_frame(
     Some(Ok(frame))
 }
 
-async fn collect(response: Response<Incoming>) -> Result<Bytes, ClientError> {
+pub(super) async fn collect(response: Response<Incoming>) -> Result<Bytes, ClientError> {
     let body = http_body_util::Limited::new(response.into_body(), DOCUMENT_LIMIT);
     let collected = tokio::time::timeout(BODY_TIMEOUT, body.collect())
         .await

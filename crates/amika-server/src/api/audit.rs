@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::Method;
+use axum::http::{Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -18,10 +18,13 @@ use crate::clock::shown;
 use crate::state::App;
 use crate::store::AuditEntry;
 
-/// The layer that notes what was asked for by all but looks.
+/// The layer that notes what was asked for by all but looks; a socket when it is opened.
 pub async fn note(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let method = request.method().clone();
-    if matches!(method, Method::GET | Method::HEAD | Method::OPTIONS) {
+    // What a socket carries is more than a look.
+    let is_look = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS)
+        && !request.headers().contains_key(header::UPGRADE);
+    if is_look {
         return next.run(request).await;
     }
     let extensions = request.extensions();

@@ -1,26 +1,39 @@
 //! The routes: one file for each noun, and the layers around them.
 
+mod adopt;
 mod api_keys;
 mod audit;
 pub mod check;
 pub mod credentials;
 mod docs;
 pub mod error;
+mod events;
+mod exec;
+mod exec_events;
+mod exec_socket;
 mod extract;
 mod git_user;
 pub mod guard;
 mod health;
-mod inside;
 mod lifecycle;
+mod logs;
 mod me;
 mod not_implemented;
+pub mod operations;
 mod paging;
 pub mod repositories;
 mod sandboxes;
 pub mod secrets;
 mod services;
 mod session;
+mod socket;
+mod sse;
+mod system;
+mod terminal;
+mod tunnel;
+mod usage;
 pub mod users;
+mod volumes;
 
 use std::sync::Arc;
 
@@ -58,7 +71,7 @@ fn guarded() -> Routes {
     use credentials::{claude, codex, github, opencode_auth};
     OpenApiRouter::new()
         .routes(routes!(me::me))
-        .routes(routes!(me::system))
+        .routes(routes!(system::system))
         .routes(routes!(git_user::show, git_user::set))
         .routes(routes!(api_keys::list, api_keys::create))
         .routes(routes!(api_keys::delete))
@@ -76,9 +89,18 @@ fn guarded() -> Routes {
         .routes(routes!(lifecycle::stop))
         .routes(routes!(lifecycle::restart))
         .routes(routes!(lifecycle::events))
-        .routes(routes!(lifecycle::operation, lifecycle::cancel))
-        .routes(routes!(inside::exec))
-        .routes(routes!(inside::logs))
+        .routes(routes!(operations::operation, operations::cancel))
+        .routes(routes!(adopt::adopt))
+        .routes(routes!(usage::stats))
+        .routes(routes!(usage::ports))
+        .routes(routes!(volumes::list))
+        .routes(routes!(volumes::delete))
+        .routes(routes!(volumes::prune))
+        .routes(routes!(events::events))
+        .routes(routes!(logs::logs))
+        .routes(routes!(exec::exec, exec::attached))
+        .routes(routes!(tunnel::tunnel))
+        .routes(routes!(terminal::terminal))
         .routes(routes!(repositories::list, repositories::save))
         .routes(routes!(
             repositories::show,
@@ -172,7 +194,7 @@ fn document_of(mut document: OpenApi, at_root: OpenApi) -> String {
         .collect();
     document.merge(at_root);
     for (path, item) in &mut document.paths.paths {
-        for (method, operation) in operations(item) {
+        for (method, operation) in methods(item) {
             operation.operation_id = Some(operation_id(method, path));
         }
     }
@@ -208,7 +230,7 @@ fn document_of(mut document: OpenApi, at_root: OpenApi) -> String {
     document.to_json().unwrap_or_default()
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+fn methods(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
     let all = [
         ("get", &mut item.get),
         ("put", &mut item.put),

@@ -1,9 +1,14 @@
 //! Sandboxes as the platform has them: what is asked for, what is done, what is there, what is shown.
 
+pub mod bus;
+pub mod feed;
+pub mod given;
 pub mod idle;
 pub mod look;
 pub mod operations;
 pub mod request;
 pub mod show;
+pub mod sign_ins;
+pub mod snapshot;
 pub mod source;
 pub mod timers;

@@ -51,10 +51,10 @@ pub struct CreateSandbox {
     /// Variables by name.
     #[serde(default)]
     pub env_vars: BTreeMap<String, String>,
-    /// Variables by name, each with the name of the secret that it is; not there yet.
+    /// Variables by name, each with the name of the secret that it is.
     #[serde(default)]
     pub secret_env_vars: BTreeMap<String, String>,
-    /// Variables of the repository's settings to leave out; not there yet.
+    /// Variables of the repository's settings to leave out.
     #[serde(default)]
     pub disabled_repo_env_var_names: Vec<String>,
     /// Text of a setup script.
@@ -65,7 +65,7 @@ pub struct CreateSandbox {
     /// `0` or `"0"`: no OpenCode web server.
     #[schema(value_type = Option<Value>)]
     pub amika_opencode_web: Option<Value>,
-    /// Sign-ins to put in; not there yet but for `none`.
+    /// Sign-ins to put in, one for each agent; left out: none.
     #[serde(default)]
     pub agent_credentials: Vec<AgentCredential>,
     /// Ports to publish, as `5432:5432` or `3000`.
@@ -101,11 +101,11 @@ pub struct CreateSandbox {
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AgentCredential {
-    /// The agent.
+    /// `claude`, `codex`, `github` or `opencode`.
     pub kind: String,
     /// One with this name.
     pub name: Option<String>,
-    /// One of this type.
+    /// One of this type: `oauth` or `api_key`.
     pub r#type: Option<String>,
     /// None of this agent's.
     #[serde(default)]
@@ -184,6 +184,8 @@ impl CreateSandbox {
                 setup: self.setup()?,
                 setup_once: false,
                 env: self.env()?,
+                secret_env: self.secret_env_vars.clone(),
+                without_env: self.disabled_repo_env_var_names.iter().cloned().collect(),
                 unset_env: Vec::new(),
                 mounts: Vec::new(),
                 rights: HostRights::default(),
@@ -204,17 +206,7 @@ impl CreateSandbox {
 
     /// What this server has not, and must not seem to do.
     fn refuse_missing(&self) -> Result<()> {
-        let is_put_in = |credential: &AgentCredential| !credential.none;
         let missing = [
-            ("secret_env_vars", !self.secret_env_vars.is_empty()),
-            (
-                "disabled_repo_env_var_names",
-                !self.disabled_repo_env_var_names.is_empty(),
-            ),
-            (
-                "agent_credentials",
-                self.agent_credentials.iter().any(is_put_in),
-            ),
             ("initial_prompt", self.initial_prompt.is_some()),
             ("upload_id", self.upload_id.is_some()),
             ("snapshot", self.snapshot.is_some()),
@@ -380,6 +372,7 @@ pub fn saved(repository: Repository, services: Vec<ServiceRow>) -> SettingsLayer
             .map(|preset| amika_sandbox::create::parse_preset(&preset).map(Image::Preset)),
         setup_script: text.or(settings.setup_script.map(Setup::Repository)),
         env: settings.env_vars.unwrap_or_default(),
+        secret_env: BTreeMap::new(),
         services: repository
             .services_saved
             .then(|| services.into_iter().map(|row| row.service).collect()),

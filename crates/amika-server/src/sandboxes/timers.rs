@@ -163,13 +163,13 @@ async fn of_one(app: &App, row: &SandboxRow, seen: &Seen) -> Result<Due> {
             Pace::Down(at) => at,
         },
     };
-    app.idleness.note(
-        &row.id,
-        Heard {
-            asked: Instant::now(),
-            pace,
-        },
-    );
+    let heard = Heard {
+        asked: Instant::now(),
+        pace,
+    };
+    if app.idleness.note(&row.id, heard) {
+        app.changes.doings();
+    }
     Ok(due(facts, app.clock.now()))
 }
 
@@ -178,6 +178,7 @@ async fn carry_out(app: &Arc<App>, row: &SandboxRow, seen: &Seen, work: Work) {
         sandbox_id: &row.id,
         name: &seen.view.name,
         user_id: None,
+        owner_id: Some(&row.user_id),
     };
     // Somebody may have been faster: then there is nothing to do.
     if let Ok(begun) = begin(app, order, work).await {

@@ -3,6 +3,7 @@
 mod api_keys;
 mod audit;
 mod git_user;
+mod holders;
 pub mod open;
 mod operations;
 mod repositories;
@@ -22,13 +23,21 @@ pub use secrets::{NewSecret, Secret, SecretChange};
 pub use services::ServiceRow;
 pub use users::{Changed, User};
 
+use std::sync::Arc;
+
 use sqlx::sqlite::{SqlitePool, SqliteRow};
+
+use crate::changes::Changes;
+use holders::Holders;
 
 /// The database. Reads go beside each other, and beside the one write that goes at a time.
 #[derive(Clone, Debug)]
 pub struct Store {
     read: SqlitePool,
     write: SqlitePool,
+    /// Where it is counted what was changed, once that is kept.
+    changes: Arc<Changes>,
+    holders: Holders,
 }
 
 /// Why the store did not do it.
@@ -62,6 +71,20 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl Store {
+    fn new(read: SqlitePool, write: SqlitePool) -> Self {
+        Self {
+            read,
+            write,
+            changes: Arc::default(),
+            holders: Holders::default(),
+        }
+    }
+
+    /// Where it is counted what was changed.
+    pub fn changes(&self) -> &Arc<Changes> {
+        &self.changes
+    }
+
     /// Whether it answers.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ use crate::data::DataDir;
 const READERS: u32 = 3;
 
 /// The newest version of the tables that this program knows.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = 3;
 
 /// Every step from nothing to [`VERSION`]. One that was released is never changed.
 fn migrations() -> Migrator {
@@ -27,11 +27,15 @@ fn migrations() -> Migrator {
         let sql = sql.into_sql_str();
         Migration::new(version, name.into(), MigrationType::Simple, sql, false)
     };
-    Migrator::with_migrations(vec![step(
-        VERSION,
-        "begin",
-        include_str!("../../migrations/0001_begin.sql"),
-    )])
+    Migrator::with_migrations(vec![
+        step(1, "begin", include_str!("../../migrations/0001_begin.sql")),
+        step(2, "live", include_str!("../../migrations/0002_live.sql")),
+        step(
+            3,
+            "inside",
+            include_str!("../../migrations/0003_inside.sql"),
+        ),
+    ])
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {
@@ -98,7 +102,7 @@ pub async fn open(data: &DataDir, now: i64) -> Result<Store> {
         .connect_with(options(&path).read_only(true))
         .await
         .map_err(|error| failed(&path, "cannot be read").caused_by(&error))?;
-    Ok(Store { read, write })
+    Ok(Store::new(read, write))
 }
 
 /// Looks into a database that nobody else uses, and changes nothing.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::sqlite::SqliteRow;
 
 use super::{Result, Store, get, read};
+use crate::sandboxes::sign_ins::ResolvedAgentCredential;
 
 /// A sandbox of this server's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,10 @@ pub struct SandboxRow {
     pub keep_awake_until: Option<i64>,
     /// Words of the user's own.
     pub metadata: BTreeMap<String, String>,
+    /// Variables that are secrets, each with the secret's name.
+    pub secret_env: BTreeMap<String, String>,
+    /// What came of the sign-ins that were asked for.
+    pub credentials: Vec<ResolvedAgentCredential>,
     /// Why what was asked for last did not come to be.
     pub failure: Option<Failure>,
     /// When it was asked for.
@@ -53,6 +58,8 @@ fn row_of(row: &SqliteRow) -> Result<SandboxRow, sqlx::Error> {
         auto_delete: get(row, "auto_delete_interval")?,
         keep_awake_until: get(row, "keep_awake_until")?,
         metadata: read(row, "metadata", |text| serde_json::from_str(text))?,
+        secret_env: read(row, "secret_env", |text| serde_json::from_str(text))?,
+        credentials: read(row, "credentials", |text| serde_json::from_str(text))?,
         failure: failure.and_then(|text| serde_json::from_str(&text).ok()),
         created_at: get(row, "created_at")?,
         updated_at: get(row, "updated_at")?,
@@ -73,6 +80,37 @@ impl Store {
             .fetch_all(&self.read)
             .await?;
         Ok(rows.iter().map(row_of).collect::<Result<_, _>>()?)
+    }
+
+    /// One.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn sandbox(&self, id: &str) -> Result<Option<SandboxRow>> {
+        let row = sqlx::query("SELECT * FROM sandboxes WHERE id = ?")
+            .bind(id)
+            .fetch_optional(&self.read)
+            .await?;
+        Ok(row.as_ref().map(row_of).transpose()?)
+    }
+
+    /// Notes what one is given, by name: variables that are secrets, and what came of sign-ins.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn note_given(
+        &self,
+        id: &str,
+        secret_env: &BTreeMap<String, String>,
+        credentials: &[ResolvedAgentCredential],
+    ) -> Result<()> {
+        sqlx::query("UPDATE sandboxes SET secret_env = ?, credentials = ? WHERE id = ?")
+            .bind(serde_json::json!(secret_env).to_string())
+            .bind(serde_json::json!(credentials).to_string())
+            .bind(id)
+            .execute(&self.write)
+            .await?;
+        Ok(())
     }
 
     /// Adds one; whether no other has its name.
@@ -97,6 +135,7 @@ impl Store {
         .bind(new.created_at)
         .execute(&self.write)
         .await?;
+        self.changes.rows();
         Ok(done.rows_affected() > 0)
     }
 
@@ -118,6 +157,7 @@ impl Store {
         .bind(&row.id)
         .execute(&self.write)
         .await?;
+        self.changes.rows();
         Ok(())
     }
 
@@ -131,6 +171,7 @@ impl Store {
             .bind(id)
             .execute(&self.write)
             .await?;
+        self.changes.rows();
         Ok(())
     }
 
@@ -143,6 +184,7 @@ impl Store {
             .bind(id)
             .execute(&self.write)
             .await?;
+        self.changes.rows();
         Ok(())
     }
 }

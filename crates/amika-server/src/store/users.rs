@@ -99,6 +99,7 @@ impl Store {
         .bind(user.updated_at)
         .execute(&self.write)
         .await?;
+        self.changes.people();
         Ok(())
     }
 
@@ -123,6 +124,7 @@ impl Store {
         .bind(&user.id)
         .execute(&self.write)
         .await?;
+        self.changes.people();
         self.changed(&user.id, done.rows_affected()).await
     }
 
@@ -158,6 +160,8 @@ impl Store {
         .await?;
         if done.rows_affected() > 0 {
             all_or_nothing.commit().await?;
+            self.changes.people();
+            self.changes.rows();
             return Ok(Changed::Done);
         }
         drop(all_or_nothing);

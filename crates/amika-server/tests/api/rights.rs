@@ -43,8 +43,18 @@ const ROUTES: &[(&str, &str, Wants)] = &[
     ("POST", "/api/v0beta1/sandboxes/{ref}/stop", Write),
     ("POST", "/api/v0beta1/sandboxes/{ref}/restart", Write),
     ("POST", "/api/v0beta1/sandboxes/{ref}/exec", Write),
+    ("GET", "/api/v0beta1/sandboxes/{ref}/exec", Write),
+    ("GET", "/api/v0beta1/sandboxes/{ref}/terminal", Write),
+    ("GET", "/api/v0beta1/sandboxes/{ref}/tunnel/{port}", Write),
     ("GET", "/api/v0beta1/sandboxes/{ref}/logs", Read),
     ("GET", "/api/v0beta1/sandboxes/{ref}/lifecycle-events", Read),
+    ("POST", "/api/v0beta1/sandboxes/{ref}/adopt", Admin),
+    ("GET", "/api/v0beta1/sandboxes/{ref}/stats", Read),
+    ("GET", "/api/v0beta1/sandboxes/{ref}/ports", Read),
+    ("GET", "/api/v0beta1/volumes", Read),
+    ("DELETE", "/api/v0beta1/volumes/{name}", Write),
+    ("POST", "/api/v0beta1/volumes/prune", Write),
+    ("GET", "/api/v0beta1/events", Read),
     ("GET", "/api/v0beta1/operations/{id}", Read),
     ("DELETE", "/api/v0beta1/operations/{id}", Write),
     ("GET", "/api/v0beta1/repositories", Read),
@@ -138,7 +148,9 @@ async fn every_route_lets_by_whom_it_should_and_nobody_else() {
             for path in paths {
                 let path = path
                     .replace("{id}", "00000000-0000-4000-8000-000000000000")
-                    .replace("{ref}", "no-such-sandbox");
+                    .replace("{ref}", "no-such-sandbox")
+                    .replace("{name}", "no-such-volume")
+                    .replace("{port}", "3000");
                 // No body is a body that every route refuses at last, so that nothing is made here.
                 let mut request = server
                     .request(method, &path)

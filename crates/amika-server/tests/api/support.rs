@@ -143,7 +143,17 @@ impl Running {
             .unwrap();
         tokio::spawn(connection);
         let answer = sender.send_request(request).await.unwrap();
-        let (head, body) = answer.into_parts();
+        let (head, mut body) = answer.into_parts();
+        let kind = head.headers.get("content-type");
+        if kind.is_some_and(|kind| kind == "text/event-stream") {
+            // It has no end: how it begins is what there is to be seen.
+            let first = body.frame().await.unwrap().unwrap();
+            return Answer {
+                status: head.status,
+                headers: head.headers,
+                body: first.into_data().unwrap(),
+            };
+        }
         Answer {
             status: head.status,
             headers: head.headers,

@@ -1,6 +1,6 @@
 //! What the flags of `create` ask for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -75,6 +75,8 @@ pub fn read(args: &CreateArgs) -> Result<Request> {
         setup,
         setup_once: args.setup_once,
         env: environment.set.into_iter().collect(),
+        secret_env: BTreeMap::new(),
+        without_env: BTreeSet::new(),
         unset_env: environment.unset,
         mounts: mounts(args)?,
         rights: HostRights {
