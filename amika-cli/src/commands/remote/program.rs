@@ -19,7 +19,7 @@ use crate::App;
 use crate::args::sandbox::{ConnectArgs, ExecArgs};
 use crate::commands::sandbox::exec::{install_signals, interrupted};
 use crate::error::{Error, Kind, Result};
-use crate::terminal::{self, Input, Output, RawMode, Signal, Signals, Target};
+use crate::terminal::{self, Input, Output, RawMode, Signal, Signals, Target, Unwatched, Watch};
 
 /// Bytes of standard input in one message.
 const PIECE: usize = 32 << 10;
@@ -100,7 +100,7 @@ async fn run_exec(args: &ExecArgs, server: &Server, app: &App) -> Result<u8> {
             .map(|(name, value)| (name, value.into())),
     );
     let start = json!({ "cmd": args.command, "cwd": args.workdir, "env": env, "root": is_root });
-    attend(server, &args.name, start, args.tty, app).await
+    session(server, &args.name, start, args.tty, app).await
 }
 
 async fn run_connect(args: &ConnectArgs, server: &Server, app: &App) -> Result<u8> {
@@ -123,7 +123,7 @@ async fn run_connect(args: &ConnectArgs, server: &Server, app: &App) -> Result<u
     }
     let env: serde_json::Map<String, Value> = described().collect();
     let start = json!({ "env": env, "root": args.root });
-    attend(server, &args.name, start, true, app).await
+    session(server, &args.name, start, true, app).await
 }
 
 /// What a program is told of this terminal.
@@ -133,7 +133,7 @@ fn described() -> impl Iterator<Item = (String, Value)> {
 }
 
 /// As of a local one: what fails here ends with 125, so that it is never taken for the program's.
-fn own_failure(app: &App, result: Result<u8>) -> Result<u8> {
+pub(super) fn own_failure(app: &App, result: Result<u8>) -> Result<u8> {
     match result {
         Err(error) if error.kind != Kind::Canceled => {
             let code = crate::output::exit_code(Kind::ExecFailed);
@@ -144,9 +144,36 @@ fn own_failure(app: &App, result: Result<u8>) -> Result<u8> {
     }
 }
 
-/// Runs a program until it ended and all it wrote is written; returns its exit code.
-async fn attend(server: &Server, name: &str, mut start: Value, tty: bool, app: &App) -> Result<u8> {
+/// Runs a program with this process's standard input; returns its exit code.
+async fn session(server: &Server, name: &str, start: Value, tty: bool, app: &App) -> Result<u8> {
     let mut signals = install_signals(app)?;
+    let input = || {
+        Input::start().map_err(|error| {
+            Error::new(Kind::Failure, "standard input cannot be read").caused_by(&error)
+        })
+    };
+    attend(
+        server,
+        name,
+        start,
+        tty,
+        input,
+        &mut Unwatched,
+        &mut signals,
+    )
+    .await
+}
+
+/// Runs a program until it ended and all it wrote is written; returns its exit code.
+pub(super) async fn attend(
+    server: &Server,
+    name: &str,
+    mut start: Value,
+    tty: bool,
+    input: impl FnOnce() -> Result<Input>,
+    watch: &mut dyn Watch,
+    signals: &mut Signals,
+) -> Result<u8> {
     start["tty"] = tty.into();
     if let Some((rows, columns)) = terminal::size().filter(|_| tty) {
         start["columns"] = columns.into();
@@ -155,10 +182,7 @@ async fn attend(server: &Server, name: &str, mut start: Value, tty: bool, app: &
     let path = ["sandboxes", name, "exec"];
     let socket = tokio::select! {
         socket = server.client.socket(Call::get(&path)) => socket.map_err(told)?,
-        () = interrupted(&mut signals) => return Err(Error::new(Kind::Canceled, "interrupted")),
-    };
-    let unreadable = |error: std::io::Error| {
-        Error::new(Kind::Failure, "standard input cannot be read").caused_by(&error)
+        () = interrupted(signals) => return Err(Error::new(Kind::Canceled, "interrupted")),
     };
     let _raw = if tty {
         Some(RawMode::enter().map_err(|error| {
@@ -167,20 +191,22 @@ async fn attend(server: &Server, name: &str, mut start: Value, tty: bool, app: &
     } else {
         None
     };
-    let input = Input::start().map_err(unreadable)?;
+    let input = input()?;
     let Socket { sender, receiver } = socket;
     let (words, waiting) = mpsc::channel(WAITING);
     let window = Arc::new(Semaphore::new(0));
     let output = Output::start();
-    let sending = send(sender, start, waiting);
-    let feeding = feed(input, words.clone(), Arc::clone(&window));
-    let hearing = hear(receiver, &output, &window);
     let code = tokio::select! {
-        code = hearing => code,
-        failed = sending => Err(failed),
-        never = feeding => match never {},
-        code = signalled(&mut signals, &words, tty) => code,
+        code = hear(receiver, &output, &window, watch) => code,
+        failed = send(sender, start, waiting) => Err(failed),
+        never = feed(input, words.clone(), Arc::clone(&window)) => match never {},
+        code = signalled(signals, &words, tty) => code,
     };
+    let last = watch.end();
+    if !last.is_empty() {
+        // Nobody reads any more: the end is told by `finish`.
+        let _ = output.send(Target::Stdout, last).await;
+    }
     let written = output.finish().await.map_err(|error| {
         Error::new(Kind::Failure, "what the program wrote cannot be written").caused_by(&error)
     });
@@ -227,7 +253,12 @@ async fn feed(
 }
 
 /// Writes what the program writes; returns its exit code.
-async fn hear(mut from: Receiver, output: &Output, window: &Semaphore) -> Result<u8> {
+async fn hear(
+    mut from: Receiver,
+    output: &Output,
+    window: &Semaphore,
+    watch: &mut dyn Watch,
+) -> Result<u8> {
     loop {
         match from.next().await.map_err(told)? {
             None => return Err(lost()),
@@ -237,7 +268,8 @@ async fn hear(mut from: Receiver, output: &Output, window: &Semaphore) -> Result
                     Some(&STDERR) => Target::Stderr,
                     _ => continue,
                 };
-                if output.send(target, bytes.slice(1..)).await.is_err() {
+                let bytes = watch.piece(target, bytes.slice(1..));
+                if !bytes.is_empty() && output.send(target, bytes).await.is_err() {
                     // As a program that SIGPIPE ended; leaving ends it.
                     return Ok(141);
                 }

@@ -1,7 +1,10 @@
 //! `amika sandbox … --remote`.
 
 use super::unsupported::command as unsupported;
-use super::{Server, create, delete, each, inspect, list, logs, program, rename, wait};
+use super::{
+    Server, create, delete, each, forward, inspect, list, logs, open, program, prompt, rename,
+    stats, wait,
+};
 use crate::App;
 use crate::args::sandbox::Command;
 use crate::commands::interruptible;
@@ -13,6 +16,10 @@ pub(in crate::commands) async fn run(command: Command, server: &Server, app: &Ap
         Command::Create(args) => create::run(&args, server, app).await,
         Command::Logs(args) => logs::run(&args, server, app).await,
         Command::Exec(args) => program::exec(&args, server, app).await,
+        Command::Prompt(args) => prompt::run(&args, server, app).await,
+        Command::Open(args) => open::run(&args, server, app).await.map(|()| 0),
+        Command::Forward(args) => forward::run(&args, server, app).await,
+        Command::Stats(args) => stats::run(&args, server, app).await,
         Command::Connect(args) => program::connect(&args, server, app).await,
         command => interruptible(app, short(command, server, app))
             .await

@@ -17,6 +17,11 @@ use crate::wait::Condition;
 const PAUSE: Duration = Duration::from_millis(300);
 
 #[derive(Deserialize)]
+struct Ports {
+    items: Vec<Listener>,
+}
+
+#[derive(Deserialize)]
 struct Listener {
     port: u16,
     protocol: String,
@@ -64,7 +69,7 @@ async fn holds(args: &WaitArgs, server: &Server) -> Result<Option<Option<i64>>> 
         Condition::Ready | Condition::Port(..) if sandbox.state == "stopped" => Err(will_not()),
         Condition::Port(port, protocol) if is_up => {
             let path = ["sandboxes", args.name.as_str(), "ports"];
-            let heard: Vec<Listener> = server.client.ask(Call::get(&path)).await.map_err(told)?;
+            let Ports { items: heard } = server.client.ask(Call::get(&path)).await.map_err(told)?;
             let protocol = protocol.to_string();
             Ok(heard
                 .iter()

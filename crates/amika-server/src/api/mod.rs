@@ -19,6 +19,7 @@ mod lifecycle;
 mod logs;
 mod me;
 mod not_implemented;
+mod opencode;
 pub mod operations;
 mod paging;
 pub mod repositories;
@@ -93,6 +94,7 @@ fn guarded() -> Routes {
         .routes(routes!(adopt::adopt))
         .routes(routes!(usage::stats))
         .routes(routes!(usage::ports))
+        .routes(routes!(opencode::access))
         .routes(routes!(volumes::list))
         .routes(routes!(volumes::delete))
         .routes(routes!(volumes::prune))

@@ -51,6 +51,7 @@ const ROUTES: &[(&str, &str, Wants)] = &[
     ("POST", "/api/v0beta1/sandboxes/{ref}/adopt", Admin),
     ("GET", "/api/v0beta1/sandboxes/{ref}/stats", Read),
     ("GET", "/api/v0beta1/sandboxes/{ref}/ports", Read),
+    ("GET", "/api/v0beta1/sandboxes/{ref}/opencode", Write),
     ("GET", "/api/v0beta1/volumes", Read),
     ("DELETE", "/api/v0beta1/volumes/{name}", Write),
     ("POST", "/api/v0beta1/volumes/prune", Write),

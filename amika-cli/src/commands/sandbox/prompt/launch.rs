@@ -4,18 +4,18 @@ use crate::args::agent::Agent;
 
 /// A program that reads a prompt from standard input, answers it, and ends.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Launch {
+pub(in crate::commands) struct Launch {
     /// Program and arguments.
-    pub(super) command: Vec<String>,
+    pub(in crate::commands) command: Vec<String>,
     /// Variables besides those of the sandbox.
-    pub(super) env: Vec<(String, String)>,
+    pub(in crate::commands) env: Vec<(String, String)>,
     /// Whether Claude's JSON stands in place of its answer, which is to be taken out of it.
-    pub(super) unwrap: bool,
+    pub(in crate::commands) unwrap: bool,
 }
 
 /// The agent with what it may do: anything, or with `ask` what it may by its own configuration, where
 /// nobody is there to be asked. What `args` say of that holds instead, since the agents take it only once.
-pub(super) fn launch(agent: Agent, ask: bool, args: &[String]) -> Launch {
+pub(in crate::commands) fn launch(agent: Agent, ask: bool, args: &[String]) -> Launch {
     let mut command: Vec<&str> = Vec::new();
     let mut end: &[&str] = &[];
     let mut env: Vec<(&str, &str)> = Vec::new();
