@@ -6,6 +6,7 @@ mod exec;
 mod inside;
 mod life;
 mod members;
+mod remote;
 mod socket;
 mod start;
 mod terminal;

@@ -90,6 +90,11 @@ impl<'a> Server<'a> {
         first
     }
 
+    /// Where it is, for the command line.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     pub(crate) fn data(&self) -> String {
         self.stage.home().join("data").to_str().unwrap().to_owned()
     }

@@ -38,7 +38,7 @@ async fn attempt(args: &PromptArgs, server: &Server, app: &App) -> Result<u8> {
         &mut signals,
     )
     .await?;
-    ended(args, code, &launch.command[0], refusals, app)
+    Ok(ended(args, code, &launch.command[0], refusals, app))
 }
 
 /// The first agent that the sandbox was given a sign-in of.

@@ -1,5 +1,6 @@
 //! `amika volume … --remote`.
 
+use amika_core::name::SandboxName;
 use amika_remote::client::Call;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -116,7 +117,7 @@ async fn delete(args: &DeleteArgs, server: &Server, app: &App) -> Result<()> {
 }
 
 async fn prune(args: &PruneArgs, server: &Server, app: &App) -> Result<()> {
-    let name = args.sandbox_name.as_ref().map(|name| name.as_str());
+    let name = args.sandbox_name.as_ref().map(SandboxName::as_str);
     let asked = |force: bool, dry_run: bool| json!({ "sandbox_name": name, "force": force, "dry_run": dry_run });
     let path = ["volumes", "prune"];
     let mut force = args.force;

@@ -74,7 +74,7 @@ async fn attempt(args: &PromptArgs, app: &App) -> Result<u8> {
             ));
         }
     }
-    ended(args, code, &remote.command[0], refusals, app)
+    Ok(ended(args, code, &remote.command[0], refusals, app))
 }
 
 /// Refuses what no agent can be asked.
@@ -90,16 +90,13 @@ pub(in crate::commands) fn check(args: &PromptArgs) -> Result<()> {
 }
 
 /// Says what a code means, and what was refused; returns the command's own code.
-///
-/// # Errors
-/// Never; an agent that was refused something is told of, and has a code of its own.
 pub(in crate::commands) fn ended(
     args: &PromptArgs,
     code: u8,
     program: &str,
     refusals: Refusals,
     app: &App,
-) -> Result<u8> {
+) -> u8 {
     if code == NOT_FOUND {
         app.out.note(&format!(
             "hint: is `{program}` installed in \"{}\"? The preset images have it; `--agent` names another one",
@@ -109,9 +106,9 @@ pub(in crate::commands) fn ended(
     match refusals.found() {
         Some(what) if code == 0 => {
             app.out.error(&refused(args, program, &what));
-            Ok(crate::output::exit_code(Kind::AgentRefused))
+            crate::output::exit_code(Kind::AgentRefused)
         }
-        _ => Ok(code),
+        _ => code,
     }
 }
 
