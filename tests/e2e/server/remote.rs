@@ -328,7 +328,7 @@ fn a_shell_of_a_servers_sandbox_has_this_terminal() {
         .types("sleep 0.5; stty size\r")
         .shows("40 120");
     // A Ctrl-C throws away what was typed ahead: each is typed once the one before was taken.
-    shell.types("echo sleeps; sleep 60\r").shows("\nsleeps");
+    shell.types("echo sleeps; sleep 60\r").shows("\rsleeps");
     shell.types("\u{3}").shows("^C").shows("# ");
     shell.types("echo still-$((1 + 1))\r").shows("still-2");
     shell.types("exit 5\r");
