@@ -6,3 +6,4 @@ mod life;
 mod members;
 mod start;
 mod timers;
+mod upkeep;

@@ -9,6 +9,7 @@
 )]
 
 mod api;
+mod audit_file;
 mod auth;
 mod canonical;
 mod changes;

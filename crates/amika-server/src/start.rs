@@ -12,10 +12,13 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use crate::api;
+use crate::api::idempotency::UnderWay;
+use crate::audit_file::AuditFile;
 use crate::auth::failures::Failures;
+use crate::auth::rates::Asked;
 use crate::auth::scope::{Role, Scope};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Quota};
 use crate::data::DataDir;
 use crate::engine::Engines;
 use crate::metrics::Metrics;
@@ -97,8 +100,11 @@ impl Server {
             live: Live::default(),
             operations: Operations::new(Arc::clone(&changes)),
             changes,
+            asked: Asked::new(config.rates),
+            idempotent: UnderWay::default(),
+            audit: AuditFile::new(data.path()),
+            counting: tokio::sync::Mutex::default(),
             ending: tokio::sync::watch::Sender::new(false),
-            config,
             store,
             idleness: Idleness::default(),
             saving: tokio::sync::Mutex::default(),
@@ -106,6 +112,7 @@ impl Server {
             clock,
             failures: Failures::default(),
             metrics: Metrics::default(),
+            config,
             server_id,
             address,
         });
@@ -169,11 +176,14 @@ impl Server {
 /// What is done once an hour.
 async fn keep_house(app: Arc<App>) {
     loop {
-        if let Err(error) = app.store.forget_audit(app.clock.now()).await {
+        if let Err(error) = app.store.forget(app.clock.now()).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "old entries of the audit stay"
+                "what is old stays in the store"
             );
+        }
+        if let Err(error) = app.audit.forget(app.clock.now()) {
+            tracing::warn!(%error, "old files of the audit stay");
         }
         tokio::time::sleep(std::time::Duration::from_hours(1)).await;
     }
@@ -239,6 +249,7 @@ async fn first(app: &App) -> store::Result<Option<First>> {
         email: None,
         role: Role::Admin,
         is_disabled: false,
+        quota: Quota::default(),
         created_at: now,
         updated_at: now,
     };

@@ -12,6 +12,7 @@ mod extract;
 mod git_user;
 pub mod guard;
 mod health;
+pub mod idempotency;
 mod inside;
 mod lifecycle;
 mod logs;
@@ -159,6 +160,7 @@ pub fn router(app: &Arc<App>) -> Router {
     let guarded = guarded
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
+        .route_layer(from_fn_with_state(Arc::clone(app), idempotency::once))
         .route_layer(note())
         .layer(authenticate);
     let open = open

@@ -5,6 +5,7 @@ pub mod feed;
 pub mod idle;
 pub mod look;
 pub mod operations;
+pub mod quota;
 pub mod request;
 pub mod show;
 pub mod snapshot;

@@ -87,6 +87,7 @@ pub(super) async fn settle(
         ..row.clone()
     };
     app.store.end_operation(&row).await?;
+    app.metrics.ended(kind.as_str(), state);
     let status = if failure.is_none() {
         "succeeded"
     } else {
