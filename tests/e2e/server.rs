@@ -2,6 +2,7 @@
 
 mod client;
 mod events;
+mod kill;
 mod life;
 mod members;
 mod start;

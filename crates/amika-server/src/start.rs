@@ -26,7 +26,7 @@ use crate::sandboxes::idle::Idleness;
 use crate::sandboxes::look::Looks;
 use crate::sandboxes::operations::{self, Operations};
 use crate::sandboxes::snapshot::{self, Live};
-use crate::sandboxes::{feed, timers};
+use crate::sandboxes::{feed, rebuild, timers};
 use crate::serve;
 use crate::state::App;
 use crate::store::open::open;
@@ -86,10 +86,7 @@ impl Server {
         let store = open(&data, clock.now()).await?;
         let listeners = listen(&config).await?;
         let address = address(&config, &listeners)?;
-        let server_id = store
-            .meta("server_id", crate::id::new)
-            .await
-            .map_err(failed)?;
+        let server_id = server_id(&data, &store).await?;
         let machine = machine.keeping_data_in(data.path());
         let user = Arc::new(User::new(machine, Arc::new(ToTheLog)));
         let changes = Arc::clone(store.changes());
@@ -151,7 +148,12 @@ impl Server {
         let router = api::router(&self.app);
         let app = Arc::clone(&self.app);
         let recovering = Arc::clone(&app);
-        let recovering = tokio::spawn(async move { operations::recover(&recovering).await });
+        // Before anybody is answered: what is made from now on is not among them.
+        let untouched = app.store.untouched_sandboxes().await.unwrap_or_default();
+        let recovering = tokio::spawn(async move {
+            operations::recover(&recovering).await;
+            rebuild::rebuild(recovering, untouched).await;
+        });
         let mut others = tokio::task::JoinSet::new();
         others.spawn(timers::watch(Arc::clone(&app)));
         others.spawn(feed::feed(Arc::clone(&app)));
@@ -171,6 +173,19 @@ impl Server {
         app.operations.end().await;
         app.store.close().await;
     }
+}
+
+/// The server's id. It stands in a file of the data directory too, so that one whose store was lost stays the same.
+async fn server_id(data: &DataDir, store: &Store) -> Result<String> {
+    let kept = data.server_id();
+    let id = store
+        .meta("server_id", || kept.clone().unwrap_or_else(crate::id::new))
+        .await
+        .map_err(failed)?;
+    if kept.as_ref() != Some(&id) {
+        data.keep_server_id(&id)?;
+    }
+    Ok(id)
 }
 
 /// What is done once an hour.

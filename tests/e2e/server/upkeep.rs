@@ -167,3 +167,54 @@ fn the_server_tells_of_its_engine_and_its_disk_and_to_administrators_what_is_wro
     let checks = server.get("/system?checks=true").expect(200)["checks"].clone();
     assert!(names(&checks).contains(&"engine"), "{checks}");
 }
+
+#[test]
+fn a_lost_database_orphans_no_sandbox() {
+    let stage = Stage::new();
+    let settings = stage.file("server.toml", "[members]\nimage = true\n");
+    let mut server = Server::start(&stage, &["--config", &settings]);
+    let ada = server.member("ada");
+    let body = json!({
+        "image": DEBIAN, "name": stage.name(), "auto_stop_interval": 77, "auto_delete_interval": 8,
+    });
+    let made = server.ask(&ada, "POST", "/sandboxes?wait=60", Some(&body));
+    let made = made.expect(202);
+    assert_eq!(made["state"], "started", "{made}");
+    let id = server.get("/system").expect(200)["server_id"].clone();
+    server.signal(rustix::process::Signal::KILL);
+    for entry in std::fs::read_dir(server.data()).unwrap() {
+        let path = entry.unwrap().path();
+        if path
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .starts_with("amika.db")
+        {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    server.anew();
+    assert_eq!(server.get("/system").expect(200)["server_id"], id);
+    let path = format!("/sandboxes/{}", made["id"].as_str().unwrap());
+    crate::support::eventually("it is known again", || {
+        let found = server.get(&path);
+        found.status == 200 && found.json()["auto_stop_interval"] == 77
+    });
+    let found = server.get(&path).expect(200);
+    let words = [
+        "name",
+        "origin",
+        "auto_delete_interval",
+        "provider_sandbox_id",
+    ];
+    for word in words {
+        assert_eq!(found[word], made[word], "{word}");
+    }
+    assert_eq!(
+        found["created_by"]["name"], "admin",
+        "ada is nobody any more"
+    );
+    server.delete(&format!("{path}?force=true")).expect(200);
+    stage.nothing_was_made();
+}

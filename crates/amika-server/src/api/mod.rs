@@ -85,6 +85,7 @@ fn guarded() -> Routes {
         .routes(routes!(lifecycle::stop))
         .routes(routes!(lifecycle::restart))
         .routes(routes!(lifecycle::events))
+        .routes(routes!(operations::list))
         .routes(routes!(operations::operation, operations::cancel))
         .routes(routes!(adopt::adopt))
         .routes(routes!(usage::stats))

@@ -62,7 +62,7 @@ async fn follow(app: &App, was_lost: &mut bool) -> Result<()> {
     let mut events = engine.events(query);
     let mut insides = Insides::default();
     loop {
-        let look = app.looks.renew(&app.engines, &app.server_id).await?;
+        let look = app.looks.renew(&app.engines).await?;
         app.looks.fed(true);
         if std::mem::take(was_lost) {
             tracing::info!("the engine's events are heard again");

@@ -6,6 +6,7 @@ pub mod idle;
 pub mod look;
 pub mod operations;
 pub mod quota;
+pub mod rebuild;
 pub mod request;
 pub mod show;
 pub mod snapshot;

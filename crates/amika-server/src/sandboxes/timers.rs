@@ -91,7 +91,7 @@ async fn look(app: &Arc<App>, may_delete: bool) -> Result<()> {
         amika_sandbox::error::Error::new(amika_sandbox::error::Kind::Failure, message)
             .caused_by(&error)
     })?;
-    let look = app.looks.get(&app.engines, &app.server_id).await?;
+    let look = app.looks.get(&app.engines).await?;
     renamed(app, &rows, &look).await;
     app.idleness.keep(|id| rows.iter().any(|row| row.id == id));
     // One that does not answer holds up no other.

@@ -160,6 +160,21 @@ impl Store {
         Ok(())
     }
 
+    /// The ids of those that nothing was ever done to.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn untouched_sandboxes(&self) -> Result<Vec<String>> {
+        let rows = sqlx::query(
+            "SELECT id FROM sandboxes WHERE NOT EXISTS \
+             (SELECT 1 FROM operations WHERE operations.sandbox_id = sandboxes.id)",
+        )
+        .fetch_all(&self.read)
+        .await?;
+        let ids = rows.iter().map(|row| get(row, "id"));
+        Ok(ids.collect::<Result<_, _>>()?)
+    }
+
     /// Forgets one.
     ///
     /// # Errors

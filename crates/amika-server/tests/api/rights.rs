@@ -52,6 +52,7 @@ const ROUTES: &[(&str, &str, Wants)] = &[
     ("DELETE", "/api/v0beta1/volumes/{name}", Write),
     ("POST", "/api/v0beta1/volumes/prune", Write),
     ("GET", "/api/v0beta1/events", Read),
+    ("GET", "/api/v0beta1/operations", Read),
     ("GET", "/api/v0beta1/operations/{id}", Read),
     ("DELETE", "/api/v0beta1/operations/{id}", Write),
     ("GET", "/api/v0beta1/repositories", Read),

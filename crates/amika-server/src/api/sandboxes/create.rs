@@ -129,7 +129,7 @@ async fn row(
     wish: &Wish,
     size: Option<Size>,
 ) -> Result<SandboxRow> {
-    let look = app.looks.get(&app.engines, &app.server_id).await?;
+    let look = app.looks.get(&app.engines).await?;
     let now = app.clock.now();
     let mut request = serde_json::json!(body);
     if let Some(members) = request.as_object_mut() {

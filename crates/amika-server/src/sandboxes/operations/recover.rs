@@ -46,7 +46,7 @@ pub async fn recover(app: &Arc<App>) {
 
 async fn recover_one(app: &Arc<App>, row: &OperationRow) -> Result<(), Error> {
     let engine = app.engines.get().await?;
-    let look = app.looks.renew(&app.engines, &app.server_id).await?;
+    let look = app.looks.renew(&app.engines).await?;
     let found = look.values().find(|seen| seen.id() == row.sandbox_id);
     let found = found.map(|seen| &**seen);
     let mut kept = Ok(Vec::new());
