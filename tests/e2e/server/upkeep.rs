@@ -104,10 +104,8 @@ fn a_sandbox_of_the_command_line_is_listed_and_left_alone_until_it_is_adopted() 
         (&json!("cli"), &Value::Null)
     );
     assert_eq!(server.get("/sandboxes").expect(200), json!([]));
-    assert_eq!(
-        names(&server.get("/sandboxes?all=true").expect(200)),
-        [&name]
-    );
+    let all = server.get("/sandboxes?all=true").expect(200);
+    assert!(names(&all).contains(&name.as_str()), "{all}");
     let change = json!({ "auto_stop_interval": 5 });
     let refused = server.ask(&server.admin, "PATCH", &path, Some(&change));
     assert_eq!(refused.status, 409);
@@ -217,4 +215,59 @@ fn a_lost_database_orphans_no_sandbox() {
     );
     server.delete(&format!("{path}?force=true")).expect(200);
     stage.nothing_was_made();
+}
+
+#[test]
+fn a_repository_tells_its_branches_and_the_services_of_its_file_before_anything_is_saved() {
+    let stage = Stage::new();
+    let file = "[services.web]\nport = 4001\nurl_scheme = \"http\"\n[services.db]\nport = 5432\nsurprise = 1\n";
+    let repository = stage.repository("forge/app", &[(".amika/config.toml", file)]);
+    let script = "git checkout -qb bare && git rm -qr .amika && git -c user.name=a -c user.email=a@b commit -qm none && git checkout -q main";
+    let made = std::process::Command::new("sh")
+        .args(["-c", script])
+        .current_dir(&repository)
+        .status();
+    assert!(made.unwrap().success());
+    let forge = crate::repositories::server::Server::start(&stage.home().join("forge"));
+    let url = forge.url("me:ghp_s3cretTOKEN@", "app/.git");
+    let server = Server::start(&stage, &["--allow-private-git"]);
+    let encoded = url
+        .replace(':', "%3A")
+        .replace('/', "%2F")
+        .replace('@', "%40");
+    let branches = server.get(&format!("/repositories/branches?repo_url={encoded}"));
+    let branches = branches.expect(200);
+    assert_eq!(branches["default_branch"], "main");
+    assert_eq!(names(&branches["items"]), ["bare", "main"]);
+    let unknown = encoded.replace("app", "none");
+    let refused = server.get(&format!("/repositories/branches?repo_url={unknown}"));
+    assert_eq!(refused.status, 502, "{refused:?}");
+    assert!(!refused.body.contains("s3cret"), "{refused:?}");
+
+    let saved = server
+        .post("/repositories", &json!({ "repo_url": url }))
+        .expect(201);
+    let path = format!("/repositories/{}/services", saved["id"].as_str().unwrap());
+    let declared = server.get(&format!("{path}/file")).expect(200);
+    assert_eq!(
+        (&declared["has_file"], &declared["branch"]),
+        (&json!(true), &json!("main"))
+    );
+    let mut found = names(&declared["items"]);
+    found.sort_unstable();
+    assert_eq!(found, ["db", "web"]);
+    assert!(
+        declared["warnings"].to_string().contains("surprise"),
+        "{declared}"
+    );
+    let none = server.get(&format!("{path}/file?branch=bare")).expect(200);
+    assert_eq!(
+        (&none["has_file"], &none["items"]),
+        (&json!(false), &json!([]))
+    );
+    assert_eq!(
+        server.get(&path).expect(200)["source"],
+        "file",
+        "nothing was saved"
+    );
 }

@@ -20,6 +20,7 @@ mod me;
 mod not_implemented;
 pub mod operations;
 mod paging;
+mod remote;
 pub mod repositories;
 mod sandboxes;
 pub mod secrets;
@@ -103,6 +104,8 @@ fn guarded() -> Routes {
             repositories::delete
         ))
         .routes(routes!(services::of_repository, services::back_to_the_file))
+        .routes(routes!(remote::branches))
+        .routes(routes!(remote::services))
         .routes(routes!(services::create))
         .routes(routes!(services::change, services::delete))
         .routes(routes!(secrets::list, secrets::create))

@@ -60,6 +60,8 @@ const ROUTES: &[(&str, &str, Wants)] = &[
     ("GET", "/api/v0beta1/repositories/{id}", Read),
     ("PUT", "/api/v0beta1/repositories/{id}", Admin),
     ("DELETE", "/api/v0beta1/repositories/{id}", Admin),
+    ("GET", "/api/v0beta1/repositories/branches", Read),
+    ("GET", "/api/v0beta1/repositories/{id}/services/file", Read),
     ("GET", "/api/v0beta1/repositories/{id}/services", Read),
     ("DELETE", "/api/v0beta1/repositories/{id}/services", Admin),
     ("POST", "/api/v0beta1/services", Admin),
