@@ -223,7 +223,11 @@ pub async fn remove_unfinished(
 }
 
 /// Removes what went with the sandbox; git volumes only when asked to.
-async fn remove_lost(engine: &Sandboxes, lost: Vec<Lost>, git_too: bool) -> Result<Removed> {
+pub(crate) async fn remove_lost(
+    engine: &Sandboxes,
+    lost: Vec<Lost>,
+    git_too: bool,
+) -> Result<Removed> {
     let mut result = Removed::default();
     for lost in &lost {
         remove_fillers(engine, &lost.id).await?;

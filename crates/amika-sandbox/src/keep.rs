@@ -42,6 +42,39 @@ impl Sandboxes {
     }
 }
 
+/// What of a sandbox goes whose container is gone already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Going {
+    /// All of it.
+    Everything,
+    /// What holds no work, as for [`Sandboxes::delete_but_work`].
+    NoWork,
+}
+
+impl Sandboxes {
+    /// Removes what is left of the one sandbox without a container that `is_it` knows by its labels: others may have
+    /// had its name.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn delete_left(
+        &self,
+        is_it: impl Fn(&Lost) -> bool,
+        going: Going,
+    ) -> Result<Vec<Kept>> {
+        // All that is left, also what another would still be at: nobody else is.
+        let mut lost = lost::all(self).await?;
+        lost.retain(is_it);
+        match going {
+            Going::NoWork => left(self, &lost).await,
+            Going::Everything => {
+                let removing = crate::delete::remove_lost(self, lost, true);
+                removing.await.map(|_| Vec::new())
+            }
+        }
+    }
+}
+
 async fn one(
     engine: &Sandboxes,
     name: &str,

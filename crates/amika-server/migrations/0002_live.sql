@@ -11,11 +11,11 @@ CREATE INDEX operations_by_time ON operations (created_at);
 CREATE INDEX lifecycle_events_by_time ON lifecycle_events (created_at);
 CREATE INDEX idempotency_by_time ON idempotency (created_at);
 
--- Quotas of a user's own; where there is none the configuration's holds. CPUs in thousandths, memory in bytes.
+-- Quotas of a user's own; where there is none the configuration's holds. Memory in bytes.
 ALTER TABLE users ADD COLUMN max_sandboxes INTEGER;
 ALTER TABLE users ADD COLUMN max_cpus INTEGER;
 ALTER TABLE users ADD COLUMN max_memory INTEGER;
 
--- What a sandbox counts for: none where it has the limits that all have.
+-- What a sandbox counts for, memory in bytes: none where it may use all that the engine gives to one.
 ALTER TABLE sandboxes ADD COLUMN cpus INTEGER;
 ALTER TABLE sandboxes ADD COLUMN memory INTEGER;

@@ -9,10 +9,10 @@
 )]
 
 mod api;
+mod audit_file;
 mod auth;
 mod canonical;
 mod changes;
-mod cidr;
 pub mod clock;
 pub mod config;
 pub mod data;

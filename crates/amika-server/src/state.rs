@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::api::idempotency::UnderWay;
+use crate::audit_file::AuditFile;
 use crate::auth::failures::Failures;
+use crate::auth::rates::Asked;
 use crate::changes::Changes;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -50,6 +53,14 @@ pub struct App {
     pub clock: Clock,
     /// Failed sign-ins of late.
     pub failures: Failures,
+    /// What was asked of late.
+    pub asked: Asked,
+    /// Requests with a key of their sender's that are being answered.
+    pub idempotent: UnderWay,
+    /// What was done, in lines.
+    pub audit: AuditFile,
+    /// Held while it is counted what a user has, and more is added.
+    pub counting: tokio::sync::Mutex<()>,
     /// What it counts.
     pub metrics: Metrics,
     /// Whether the server comes to its end: streams end then.

@@ -19,6 +19,8 @@ pub(crate) struct Server<'a> {
     /// The first administrator's key.
     pub(crate) admin: String,
     options: Vec<String>,
+    /// Variables of its environment.
+    env: Vec<(String, String)>,
 }
 
 /// An answer.
@@ -52,6 +54,7 @@ impl<'a> Server<'a> {
             address: String::new(),
             admin: String::new(),
             options: options.iter().map(|it| (*it).to_owned()).collect(),
+            env: Vec::new(),
         };
         let first = server.run();
         first["api_key"]
@@ -73,11 +76,11 @@ impl<'a> Server<'a> {
             &data,
         ];
         args.extend(self.options.iter().map(String::as_str));
-        let running = self
-            .stage
-            .amika(&args)
-            .limit(Duration::from_mins(5))
-            .start();
+        let mut amika = self.stage.amika(&args).limit(Duration::from_mins(10));
+        for (name, value) in &self.env {
+            amika = amika.env(name, value);
+        }
+        let running = amika.start();
         running.says("\n");
         let first: Value =
             serde_json::from_str(running.said_text().lines().next().unwrap()).unwrap();
@@ -106,10 +109,33 @@ impl<'a> Server<'a> {
         running.wait()
     }
 
+    /// Starts it again on the same data, with these variables of its environment.
+    pub(crate) fn again_with(&mut self, env: &[(&str, &str)]) {
+        let env = env.iter();
+        self.env = env
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        self.again();
+    }
+
+    /// Waits for its end by somebody else's hand.
+    pub(crate) fn ended(&mut self) -> Output {
+        self.running.take().unwrap().wait()
+    }
+
     /// Starts it again on the same data.
     pub(crate) fn again(&mut self) {
         let first = self.run();
         assert_eq!(first.get("api_key"), None, "{first}");
+    }
+
+    /// Starts it again on a data directory whose database is gone.
+    pub(crate) fn anew(&mut self) {
+        let first = self.run();
+        first["api_key"]
+            .as_str()
+            .unwrap()
+            .clone_into(&mut self.admin);
     }
 
     pub(crate) fn ask(&self, key: &str, method: &str, path: &str, body: Option<&Value>) -> Answer {
@@ -123,7 +149,18 @@ impl<'a> Server<'a> {
     }
 
     fn send(&self, headers: &str, method: &str, path: &str, body: &str) -> Answer {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let answer = self.attempt(headers, method, path, body);
+        answer.unwrap_or_else(|| panic!("no answer to {method} {path}"))
+    }
+
+    /// Asks a server that may be killed meanwhile: none where there is no whole answer.
+    pub(crate) fn try_ask(&self, method: &str, path: &str, body: &Value) -> Option<Answer> {
+        let headers = format!("Authorization: Bearer {}\r\n", self.admin);
+        self.attempt(&headers, method, path, &body.to_string())
+    }
+
+    fn attempt(&self, headers: &str, method: &str, path: &str, body: &str) -> Option<Answer> {
+        let mut stream = TcpStream::connect(&self.address).ok()?;
         stream
             .set_read_timeout(Some(Duration::from_secs(100)))
             .unwrap();
@@ -133,16 +170,16 @@ impl<'a> Server<'a> {
             self.address,
             body.len()
         );
-        stream.write_all(request.as_bytes()).unwrap();
+        stream.write_all(request.as_bytes()).ok()?;
         let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
+        stream.read_to_end(&mut answer).ok()?;
         let answer = String::from_utf8(answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        Answer {
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        Some(Answer {
             status: head.split(' ').nth(1).unwrap().parse().unwrap(),
             head: head.to_owned(),
             body: body.to_owned(),
-        }
+        })
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {

@@ -79,8 +79,8 @@ fn everybody_is_told_of_what_is_his_administrators_of_all_and_who_comes_again_mi
     all.until(is_ready).unwrap();
 
     // What somebody else does by the engine alone is told within 2 seconds.
-    let begun = Instant::now();
     crate::support::docker(&["kill", made["name"].as_str().unwrap()]);
+    let begun = Instant::now();
     let killed = hers.until(|it| it.name == "sandbox" && it.data["state"] == "stopped");
     assert!(
         begun.elapsed() < Duration::from_secs(2),

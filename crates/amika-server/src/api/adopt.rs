@@ -66,6 +66,8 @@ pub async fn adopt(
         auto_stop: auto_stop.unwrap_or(AUTO_STOP),
         auto_delete: auto_delete.filter(|minutes| *minutes >= 0),
         keep_awake_until: None,
+        cpus: None,
+        memory: None,
         metadata: BTreeMap::new(),
         secret_env: BTreeMap::new(),
         credentials: Vec::new(),

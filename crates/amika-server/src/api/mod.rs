@@ -15,6 +15,7 @@ mod extract;
 mod git_user;
 pub mod guard;
 mod health;
+pub mod idempotency;
 mod lifecycle;
 mod logs;
 mod me;
@@ -22,6 +23,7 @@ mod not_implemented;
 mod opencode;
 pub mod operations;
 mod paging;
+mod remote;
 pub mod repositories;
 mod sandboxes;
 pub mod secrets;
@@ -90,6 +92,7 @@ fn guarded() -> Routes {
         .routes(routes!(lifecycle::stop))
         .routes(routes!(lifecycle::restart))
         .routes(routes!(lifecycle::events))
+        .routes(routes!(operations::list))
         .routes(routes!(operations::operation, operations::cancel))
         .routes(routes!(adopt::adopt))
         .routes(routes!(usage::stats))
@@ -110,6 +113,8 @@ fn guarded() -> Routes {
             repositories::delete
         ))
         .routes(routes!(services::of_repository, services::back_to_the_file))
+        .routes(routes!(remote::branches))
+        .routes(routes!(remote::services))
         .routes(routes!(services::create))
         .routes(routes!(services::change, services::delete))
         .routes(routes!(secrets::list, secrets::create))
@@ -168,6 +173,7 @@ pub fn router(app: &Arc<App>) -> Router {
     let guarded = guarded
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
+        .route_layer(from_fn_with_state(Arc::clone(app), idempotency::once))
         .route_layer(note())
         .layer(authenticate);
     let open = open

@@ -7,11 +7,11 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::error::{ApiError, Failures, Result};
-use super::extract::Path;
+use super::extract::{Path, Query};
 use super::sse::{self, Next};
 use super::users::OkStatus;
 use crate::auth::caller::{Caller, Reader, Writer};
@@ -104,6 +104,45 @@ impl OperationStep {
             created_at: shown(step.created_at),
         }
     }
+}
+
+/// Which operations.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct OperationsQuery {
+    /// Those in this state: `running`, `succeeded`, `failed`, `canceled`.
+    state: Option<String>,
+    /// At most as many, 1 to 1000.
+    #[param(default = 100, minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+}
+
+/// Operations.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ListOperationsResponse {
+    items: Vec<Operation>,
+}
+
+/// The caller's operations of the last 90 days, and those on the caller's sandboxes; administrators' all. The latest
+/// first.
+#[utoipa::path(get, path = "/operations", tag = "sandboxes", params(OperationsQuery),
+    responses((status = 200, body = ListOperationsResponse), Failures))]
+pub async fn list(
+    State(app): State<Arc<App>>,
+    caller: Reader,
+    Query(query): Query<OperationsQuery>,
+) -> Result<Json<ListOperationsResponse>> {
+    const STATES: [&str; 4] = ["running", "succeeded", "failed", "canceled"];
+    let limit = super::paging::limit(query.limit, 100)?;
+    let state = query.state.as_deref();
+    if state.is_some_and(|state| !STATES.contains(&state)) {
+        let message = format!("state is one of {}", STATES.join(", "));
+        return Err(ApiError::field("state", message));
+    }
+    let of = (!caller.is_admin()).then_some(caller.user.id.as_str());
+    let rows = app.store.operations(of, state, limit).await?;
+    let items = rows.into_iter().map(Operation::from).collect();
+    Ok(Json(ListOperationsResponse { items }))
 }
 
 /// One operation. Who accepts `text/event-stream` is told each step (`step`), those that were before too, and at last how

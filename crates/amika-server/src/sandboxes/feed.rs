@@ -28,6 +28,9 @@ const SILENT: Duration = Duration::from_secs(10);
 /// The same while nothing is told: what is lost on the way is found then.
 const QUIET: Duration = Duration::from_secs(30);
 
+/// When it is looked again after something was told: the engine tells of an end before its list knows of it.
+const AFTER: [Duration; 2] = [Duration::from_millis(1_000), Duration::from_millis(300)];
+
 /// How long is waited after the engine was lost.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -61,20 +64,32 @@ async fn follow(app: &App, was_lost: &mut bool) -> Result<()> {
     };
     let mut events = engine.events(query);
     let mut insides = Insides::default();
+    // How many of the looks after something was told are yet to come.
+    let mut after = 0;
     loop {
-        let look = app.looks.renew(&app.engines, &app.server_id).await?;
+        let look = app.looks.renew(&app.engines).await?;
         app.looks.fed(true);
         if std::mem::take(was_lost) {
             tracing::info!("the engine's events are heard again");
         }
         insides.follow(&engine, &look);
+        let patience = match after {
+            0 => patience(&look),
+            left => AFTER[left - 1],
+        };
         tokio::select! {
             event = events.next() => match event {
-                Some(event) => drop(event?),
+                Some(event) => {
+                    drop(event?);
+                    after = AFTER.len();
+                }
                 None => return Ok(()),
             },
-            () = insides.told() => {}
-            () = tokio::time::sleep(patience(&look)) => {}
+            () = insides.told() => after = AFTER.len(),
+            () = tokio::time::sleep(patience) => {
+                after = after.saturating_sub(1);
+                continue;
+            }
         }
         // What belongs together, such as the end of many, is one look.
         let gathered = tokio::time::sleep(GATHER);

@@ -134,6 +134,8 @@ mod tests {
             auto_stop,
             auto_delete,
             keep_awake_until: None,
+            cpus: None,
+            memory: None,
             metadata: BTreeMap::new(),
             secret_env: BTreeMap::new(),
             credentials: Vec::new(),

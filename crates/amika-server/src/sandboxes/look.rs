@@ -90,7 +90,7 @@ impl Looks {
     ///
     /// # Errors
     /// Those of the engine.
-    pub async fn get(&self, engines: &Engines, server_id: &str) -> Result<Look> {
+    pub async fn get(&self, engines: &Engines) -> Result<Look> {
         {
             let last = self.last();
             if let Some((at, look)) = &last.look
@@ -99,14 +99,14 @@ impl Looks {
                 return Ok(Arc::clone(look));
             }
         }
-        self.renew(engines, server_id).await
+        self.renew(engines).await
     }
 
     /// Looks anew: whatever was done before is in what is returned, and in all that [`Looks::get`] returns from then on.
     ///
     /// # Errors
     /// Those of the engine.
-    pub async fn renew(&self, engines: &Engines, server_id: &str) -> Result<Look> {
+    pub async fn renew(&self, engines: &Engines) -> Result<Look> {
         let wanted = {
             let mut last = self.last();
             last.wanted += 1;
@@ -122,7 +122,7 @@ impl Looks {
             }
         };
         let at = Instant::now();
-        let look = look(&engines.get().await?, server_id, before.as_ref()).await?;
+        let look = look(&engines.get().await?, before.as_ref()).await?;
         let is_new = before.is_none_or(|before| !Arc::ptr_eq(&before, &look));
         {
             let mut last = self.last();
@@ -142,21 +142,26 @@ impl Looks {
 }
 
 /// What is there now. What is as it was stays the same value.
-async fn look(engine: &Sandboxes, server_id: &str, before: Option<&Look>) -> Result<Look> {
+async fn look(engine: &Sandboxes, before: Option<&Look>) -> Result<Look> {
     let key = engine.record_key()?;
     let silent = crate::engine::silent();
-    let listed = engine.list(ListRequest::default(), &*silent).await?;
+    let request = ListRequest {
+        ask_own_alone: true,
+        ..ListRequest::default()
+    };
+    let listed = engine.list(request, &*silent).await?;
     let seen = listed
         .into_iter()
         .filter(|it| it.sandbox.state != State::Lost)
         .filter_map(|listed| {
             let container = listed.container?;
             let labels = &container.labels;
-            let is_own =
-                key.has_signed(labels) && labels.get(key::SERVER).is_some_and(|it| it == server_id);
+            let has_server = labels.get(key::SERVER).is_some_and(|it| !it.is_empty());
+            // The key is this data directory's alone: also what a store that was lost since knew of is its own.
+            let is_own = has_server && key.has_signed(labels);
             let seen = Seen {
                 stamp: if is_own { stamp(labels) } else { Labels::new() },
-                has_server: labels.get(key::SERVER).is_some_and(|it| !it.is_empty()),
+                has_server,
                 container: container.id,
                 view: listed.sandbox,
             };

@@ -6,6 +6,8 @@ pub mod given;
 pub mod idle;
 pub mod look;
 pub mod operations;
+pub mod quota;
+pub mod rebuild;
 pub mod request;
 pub mod show;
 pub mod sign_ins;

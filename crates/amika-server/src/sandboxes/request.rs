@@ -18,6 +18,7 @@ use crate::api::error::{ApiError, Result};
 use crate::api::{check, repositories};
 use crate::auth::caller::Caller;
 use crate::canonical::canonical;
+use crate::config::Members;
 use crate::size::Size;
 use crate::store::{Repository, ServiceRow};
 
@@ -141,7 +142,7 @@ impl CreateSandbox {
     ///
     /// # Errors
     /// 400 with the place of what cannot be meant, 403 for what is not his to ask, 501 for what is not there.
-    pub fn check(&self, caller: &Caller) -> Result<Wish> {
+    pub fn check(&self, caller: &Caller, members: &Members) -> Result<Wish> {
         self.refuse_missing()?;
         let repo_url = self.repo_url()?;
         if repo_url.is_none() && (self.branch.is_some() || self.new_branch_name.is_some()) {
@@ -180,7 +181,7 @@ impl CreateSandbox {
                 .filter(|minutes| *minutes >= 0),
             sandbox: Request {
                 name: name.transpose()?,
-                image: self.image(caller)?,
+                image: self.image(caller, members)?,
                 setup: self.setup()?,
                 setup_once: false,
                 env: self.env()?,
@@ -191,7 +192,7 @@ impl CreateSandbox {
                 rights: HostRights::default(),
                 // The server's own sign-ins go into nobody's sandbox.
                 credentials: Selection::none(),
-                publish: self.ports(caller)?,
+                publish: self.ports(caller, members)?,
                 port_host_ip: HostIp::default(),
                 expose_opencode: false,
                 network: None,
@@ -257,7 +258,7 @@ impl CreateSandbox {
         }
     }
 
-    fn image(&self, caller: &Caller) -> Result<Option<Image>> {
+    fn image(&self, caller: &Caller, members: &Members) -> Result<Option<Image>> {
         let preset = self.preset.as_deref().map(|preset| {
             Preset::parse(preset).ok_or_else(|| {
                 let names: Vec<&str> = Preset::ALL.iter().map(|preset| preset.name()).collect();
@@ -272,12 +273,14 @@ impl CreateSandbox {
                 "/image",
                 "give one of both: image, or preset",
             )),
-            (Some(_), None) if !caller.is_admin() => Err(ApiError::forbidden(
+            (Some(_), None) if !caller.is_admin() && !members.image => Err(ApiError::forbidden(
                 "only administrators choose an image other than the presets",
             )),
-            (None, Some(Preset::CoderDind)) if !caller.is_admin() => Err(ApiError::forbidden(
-                "only administrators make sandboxes with an engine of their own",
-            )),
+            (None, Some(Preset::CoderDind)) if !caller.is_admin() && !members.coder_dind => {
+                Err(ApiError::forbidden(
+                    "only administrators make sandboxes with an engine of their own",
+                ))
+            }
             (Some(image), None) => {
                 check::text("/image", image, 255)?;
                 Ok(Some(Image::Other(image.clone())))
@@ -313,7 +316,7 @@ impl CreateSandbox {
         Ok(env)
     }
 
-    fn ports(&self, caller: &Caller) -> Result<Vec<Publish>> {
+    fn ports(&self, caller: &Caller, members: &Members) -> Result<Vec<Publish>> {
         if self.ports.len() > amika_core::budget::PORTS {
             let message = format!("at most {} ports are allowed", amika_core::budget::PORTS);
             return Err(ApiError::field("/ports", message));
@@ -326,7 +329,7 @@ impl CreateSandbox {
                         ApiError::field(&field, error.to_string())
                     })?;
             let is_beyond = publish.host_ip.is_some_and(|ip| ip != HostIp::default());
-            if is_beyond && !caller.is_admin() {
+            if is_beyond && !caller.is_admin() && !members.host_ports {
                 return Err(ApiError::forbidden(
                     "only administrators publish ports beyond loopback",
                 ));

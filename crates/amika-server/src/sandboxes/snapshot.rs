@@ -181,7 +181,7 @@ impl Live {
     }
 
     async fn look(&self, app: &App) -> Result<Look> {
-        Ok(app.looks.get(&app.engines, &app.server_id).await?)
+        Ok(app.looks.get(&app.engines).await?)
     }
 }
 

@@ -135,6 +135,28 @@ impl Store {
         Ok(row.as_ref().map(row_of).transpose()?)
     }
 
+    /// The latest begun first: of a user or of all, of one state or of all; at most `limit`.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn operations(
+        &self,
+        of: Option<&str>,
+        state: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<OperationRow>> {
+        let rows = sqlx::query(
+            "SELECT * FROM operations WHERE (?1 IS NULL OR user_id = ?1 OR owner_id = ?1) \
+             AND (?2 IS NULL OR state = ?2) ORDER BY created_at DESC, rowid DESC LIMIT ?3",
+        )
+        .bind(of)
+        .bind(state)
+        .bind(limit)
+        .fetch_all(&self.read)
+        .await?;
+        Ok(rows.iter().map(row_of).collect::<Result<_, _>>()?)
+    }
+
     /// Those that a server was at when it ended, the first begun first.
     ///
     /// # Errors

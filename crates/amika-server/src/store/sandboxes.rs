@@ -24,6 +24,10 @@ pub struct SandboxRow {
     pub auto_delete: Option<i64>,
     /// Until when it is not stopped.
     pub keep_awake_until: Option<i64>,
+    /// How many processors it counts for; none is all that the engine has.
+    pub cpus: Option<i64>,
+    /// For how much memory, in bytes; none is all that the engine gives to one.
+    pub memory: Option<i64>,
     /// Words of the user's own.
     pub metadata: BTreeMap<String, String>,
     /// Variables that are secrets, each with the secret's name.
@@ -57,6 +61,8 @@ fn row_of(row: &SqliteRow) -> Result<SandboxRow, sqlx::Error> {
         auto_stop: get(row, "auto_stop_interval")?,
         auto_delete: get(row, "auto_delete_interval")?,
         keep_awake_until: get(row, "keep_awake_until")?,
+        cpus: get(row, "cpus")?,
+        memory: get(row, "memory")?,
         metadata: read(row, "metadata", |text| serde_json::from_str(text))?,
         secret_env: read(row, "secret_env", |text| serde_json::from_str(text))?,
         credentials: read(row, "credentials", |text| serde_json::from_str(text))?,
@@ -120,8 +126,8 @@ impl Store {
     pub async fn add_sandbox(&self, new: &SandboxRow) -> Result<bool> {
         let done = sqlx::query(
             "INSERT INTO sandboxes (id, user_id, name, request, auto_stop_interval, auto_delete_interval, \
-             keep_awake_until, metadata, created_at, updated_at) \
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9 \
+             keep_awake_until, metadata, created_at, updated_at, cpus, memory) \
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11 \
              WHERE NOT EXISTS (SELECT 1 FROM sandboxes WHERE name = ?3)",
         )
         .bind(&new.id)
@@ -133,6 +139,8 @@ impl Store {
         .bind(new.keep_awake_until)
         .bind(serde_json::json!(new.metadata).to_string())
         .bind(new.created_at)
+        .bind(new.cpus)
+        .bind(new.memory)
         .execute(&self.write)
         .await?;
         self.changes.rows();
@@ -161,6 +169,21 @@ impl Store {
         Ok(())
     }
 
+    /// Notes another name of one that had this one.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn rename_sandbox(&self, id: &str, from: &str, to: &str) -> Result<()> {
+        sqlx::query("UPDATE sandboxes SET name = ? WHERE id = ? AND name = ?")
+            .bind(to)
+            .bind(id)
+            .bind(from)
+            .execute(&self.write)
+            .await?;
+        self.changes.rows();
+        Ok(())
+    }
+
     /// Notes why something failed, or that nothing did.
     ///
     /// # Errors
@@ -173,6 +196,21 @@ impl Store {
             .await?;
         self.changes.rows();
         Ok(())
+    }
+
+    /// The ids of those that nothing was ever done to.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn untouched_sandboxes(&self) -> Result<Vec<String>> {
+        let rows = sqlx::query(
+            "SELECT id FROM sandboxes WHERE NOT EXISTS \
+             (SELECT 1 FROM operations WHERE operations.sandbox_id = sandboxes.id)",
+        )
+        .fetch_all(&self.read)
+        .await?;
+        let ids = rows.iter().map(|row| get(row, "id"));
+        Ok(ids.collect::<Result<_, _>>()?)
     }
 
     /// Forgets one.

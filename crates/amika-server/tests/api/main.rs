@@ -9,6 +9,8 @@
 
 mod document;
 mod guards;
+mod idempotency;
+mod limits;
 mod rights;
 mod saved;
 mod secrets;

@@ -27,7 +27,8 @@ use crate::sandboxes::look::{AUTO_DELETE, AUTO_STOP, ID, OWNER};
 use crate::sandboxes::operations::{Order, Work, begin};
 use crate::sandboxes::request::{CreateSandbox, Wish, saved};
 use crate::sandboxes::show::Sandbox;
-use crate::sandboxes::source;
+use crate::sandboxes::{quota, source};
+use crate::size::Size;
 use crate::state::App;
 use crate::store::SandboxRow;
 
@@ -54,11 +55,19 @@ pub async fn create(
     Query(query): Query<WaitQuery>,
     Body(body): Body<CreateSandbox>,
 ) -> Result<impl IntoResponse> {
-    let mut wish = body.check(&caller)?;
+    let mut wish = body.check(&caller, &app.config.members)?;
     given::check(&app, &caller.user.id, &body).await?;
     let machine = cloning(&app, &wish).await?;
     let saved = of_store(&app, wish.repo_url.as_deref()).await?;
-    let row = row(&app, &caller, &body, &wish).await?;
+    let size = body
+        .size
+        .or(saved_size(&app, wish.repo_url.as_deref()).await?);
+    let row = {
+        // Of two creates at a time each is counted for the other.
+        let _counting = app.counting.lock().await;
+        quota::check(&app, &caller.user, size).await?;
+        row(&app, &caller, &body, &wish, size).await?
+    };
     wish.sandbox.name = SandboxName::for_new(&row.name).ok();
     wish.sandbox.stamp = stamp(&app, &row);
     let password = credentials::web_password(&app, &caller).await?;
@@ -116,9 +125,25 @@ async fn of_store(app: &App, url: Option<&str>) -> Result<SettingsLayer> {
     Ok(saved(repository, services))
 }
 
+/// The size that is saved for a repository.
+async fn saved_size(app: &App, url: Option<&str>) -> Result<Option<Size>> {
+    let Some(url) = url.and_then(|url| canonical(url).ok()) else {
+        return Ok(None);
+    };
+    let repository = app.store.repository_of(&url).await?;
+    let size = repository.and_then(|it| it.saved.sandbox_size);
+    Ok(size.and_then(|size| size.parse().ok()))
+}
+
 /// Notes a sandbox under a name that nobody has.
-async fn row(app: &App, caller: &Caller, body: &CreateSandbox, wish: &Wish) -> Result<SandboxRow> {
-    let look = app.looks.get(&app.engines, &app.server_id).await?;
+async fn row(
+    app: &App,
+    caller: &Caller,
+    body: &CreateSandbox,
+    wish: &Wish,
+    size: Option<Size>,
+) -> Result<SandboxRow> {
+    let look = app.looks.get(&app.engines).await?;
     let now = app.clock.now();
     let mut request = serde_json::json!(body);
     if let Some(members) = request.as_object_mut() {
@@ -144,6 +169,8 @@ async fn row(app: &App, caller: &Caller, body: &CreateSandbox, wish: &Wish) -> R
         auto_stop: wish.auto_stop,
         auto_delete: wish.auto_delete,
         keep_awake_until: None,
+        cpus: size.map(Size::cpus),
+        memory: size.map(Size::memory),
         metadata: body.metadata.clone(),
         secret_env: body.secret_env_vars.clone(),
         credentials: Vec::new(),
@@ -214,7 +241,7 @@ pub async fn plan(
     caller: Writer,
     Body(body): Body<CreateSandbox>,
 ) -> Result<Json<serde_json::Value>> {
-    let wish = body.check(&caller)?;
+    let wish = body.check(&caller, &app.config.members)?;
     given::check(&app, &caller.user.id, &body).await?;
     let machine = cloning(&app, &wish).await?;
     let saved = of_store(&app, wish.repo_url.as_deref()).await?;

@@ -6,6 +6,8 @@ use std::time::Duration;
 use amika_sandbox::cancel::{self, Cancel};
 use amika_sandbox::delete::DeleteRequest;
 use amika_sandbox::error::{Error, Kind as Why};
+use amika_sandbox::keep::Going;
+use amika_sandbox::lost::Lost;
 use amika_sandbox::progress::Progress;
 use amika_sandbox::sandbox::State;
 use amika_sandbox::sandboxes::Sandboxes;
@@ -15,7 +17,7 @@ use super::delete::delete;
 use super::run::{seen, settle};
 use super::{Deletion, Ended, KeptVolume, Kind};
 use crate::api::error::ApiError;
-use crate::sandboxes::look::Seen;
+use crate::sandboxes::look::{ID, Seen};
 use crate::state::App;
 use crate::store::OperationRow;
 
@@ -46,12 +48,12 @@ pub async fn recover(app: &Arc<App>) {
 
 async fn recover_one(app: &Arc<App>, row: &OperationRow) -> Result<(), Error> {
     let engine = app.engines.get().await?;
-    let look = app.looks.renew(&app.engines, &app.server_id).await?;
+    let look = app.looks.renew(&app.engines).await?;
     let found = look.values().find(|seen| seen.id() == row.sandbox_id);
     let found = found.map(|seen| &**seen);
     let mut kept = Ok(Vec::new());
     let (kind, error) = match row.kind.as_str() {
-        "create" => (Kind::Create, created(&engine, found).await?),
+        "create" => (Kind::Create, created(&engine, row, found).await?),
         "start" => (Kind::Start, is_up(found)),
         "restart" => (Kind::Restart, is_up(found)),
         "stop" => {
@@ -62,11 +64,12 @@ async fn recover_one(app: &Arc<App>, row: &OperationRow) -> Result<(), Error> {
             )
         }
         _ => {
-            if let Some(seen) = found {
-                let (_canceler, cancel) = cancel::new();
-                let sink = crate::engine::silent();
-                kept = finished(&engine, &seen.view.name, row, sink, &cancel).await?;
-            }
+            let (_canceler, cancel) = cancel::new();
+            let sink = crate::engine::silent();
+            kept = match found {
+                Some(seen) => finished(&engine, &seen.view.name, row, sink, &cancel).await?,
+                None => Ok(left(&engine, row, Deletion::of(row.detail.as_deref())).await?),
+            };
             (Kind::Delete, kept.as_ref().err().cloned())
         }
     };
@@ -96,6 +99,25 @@ async fn finished(
     }
 }
 
+/// Removes what is left of a sandbox whose container is gone already.
+async fn left(
+    engine: &Sandboxes,
+    row: &OperationRow,
+    deletion: Deletion,
+) -> Result<Vec<KeptVolume>, Error> {
+    let going = match deletion {
+        Deletion::Everything => Going::Everything,
+        Deletion::KeepWork | Deletion::IfClean => Going::NoWork,
+    };
+    // It bears the server's id of it, and one that was adopted its own.
+    let is_it = |lost: &Lost| {
+        let stamp = lost.stamp();
+        stamp.get(ID).unwrap_or(&lost.id) == &row.sandbox_id
+    };
+    let kept = engine.delete_left(is_it, going).await?;
+    Ok(kept.into_iter().map(KeptVolume::from).collect())
+}
+
 fn interrupted(message: &str) -> ApiError {
     ApiError::new(axum::http::StatusCode::CONFLICT, "failure", message)
 }
@@ -111,13 +133,18 @@ fn is_up(seen: Option<&Seen>) -> Option<ApiError> {
 }
 
 /// Of a create: one that was started is made, one that was not is unmade.
-async fn created(engine: &Sandboxes, seen: Option<&Seen>) -> Result<Option<ApiError>, Error> {
+async fn created(
+    engine: &Sandboxes,
+    row: &OperationRow,
+    seen: Option<&Seen>,
+) -> Result<Option<ApiError>, Error> {
     let unmade = || {
         Some(interrupted(
             "the server ended before it was made; what there was of it was unmade",
         ))
     };
     let Some(seen) = seen else {
+        left(engine, row, Deletion::Everything).await?;
         return Ok(unmade());
     };
     let (_canceler, cancel) = cancel::new();

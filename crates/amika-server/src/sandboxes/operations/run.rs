@@ -58,7 +58,7 @@ pub(super) async fn carry_out(
 
 /// Has what was done seen by whoever asks from now on. The engine may be away: then nothing is seen at all.
 pub async fn seen(app: &App) {
-    if let Err(error) = app.looks.renew(&app.engines, &app.server_id).await {
+    if let Err(error) = app.looks.renew(&app.engines).await {
         tracing::debug!(error.message, "what was done is not seen");
     }
 }
@@ -89,6 +89,7 @@ pub(super) async fn settle(
         ..row.clone()
     };
     app.store.end_operation(&row).await?;
+    app.metrics.ended(kind.as_str(), state);
     let status = if failure.is_none() {
         "succeeded"
     } else {

@@ -1,15 +1,18 @@
 //! How the server is configured: flag over environment over file over default, each setting by itself.
 
+mod network;
+mod rules;
+
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use amika_host::machine::Machine;
-use axum::http::Uri;
 use serde::Deserialize;
 
-pub use crate::cidr::Cidr;
+pub use network::{Cidr, PublicUrl};
+pub use rules::{Members, MembersLayer, Quota, Rates, RatesLayer};
 
 /// The port where nobody chose another.
 pub const DEFAULT_PORT: u16 = 8080;
@@ -40,6 +43,10 @@ pub struct Layer {
     pub trusted_proxy: Option<Vec<Cidr>>,
     /// Variables of agents; the file alone says them.
     pub agent_env: Option<BTreeMap<String, String>>,
+    /// What members may do.
+    pub members: MembersLayer,
+    /// How much may be asked.
+    pub rates: RatesLayer,
 }
 
 /// A setting that cannot hold, in one sentence.
@@ -80,6 +87,10 @@ struct File {
     public_url: Option<String>,
     trusted_proxy: Option<OneOrMore>,
     agent_env: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    members: MembersLayer,
+    #[serde(default)]
+    rates: RatesLayer,
 }
 
 #[derive(Debug, Deserialize)]
@@ -134,6 +145,8 @@ impl Layer {
                 .map(|it| it.parse("trusted_proxy"))
                 .transpose()?,
             agent_env: file.agent_env,
+            members: file.members,
+            rates: file.rates,
         })
     }
 
@@ -150,6 +163,10 @@ impl Layer {
             None => Ok(None),
             Some(Some(text)) => Ok(Some(text)),
             Some(None) => Err(ConfigError::new(format!("{PREFIX}{name} is not UTF-8"))),
+        };
+        let number = |name: &str| match text(name)? {
+            None => Ok(None),
+            Some(text) => parse::<u32>(&format!("{PREFIX}{name}"), text).map(Some),
         };
         let flag = |name: &str| match text(name)? {
             None => Ok(None),
@@ -175,6 +192,18 @@ impl Layer {
                 .map(|text| list(&format!("{PREFIX}TRUSTED_PROXY"), text))
                 .transpose()?,
             agent_env: None,
+            members: MembersLayer {
+                image: flag("MEMBERS_IMAGE")?,
+                host_ports: flag("MEMBERS_HOST_PORTS")?,
+                coder_dind: flag("MEMBERS_CODER_DIND")?,
+                max_sandboxes: number("MEMBERS_MAX_SANDBOXES")?,
+                max_cpus: number("MEMBERS_MAX_CPUS")?,
+                max_memory: text("MEMBERS_MAX_MEMORY")?.map(str::to_owned),
+            },
+            rates: RatesLayer {
+                per_key: number("RATES_PER_KEY")?,
+                per_address: number("RATES_PER_ADDRESS")?,
+            },
         })
     }
 
@@ -192,6 +221,8 @@ impl Layer {
             public_url: self.public_url.or(other.public_url),
             trusted_proxy: self.trusted_proxy.or(other.trusted_proxy),
             agent_env: self.agent_env.or(other.agent_env),
+            members: self.members.over(other.members),
+            rates: self.rates.over(other.rates),
         }
     }
 }
@@ -222,6 +253,10 @@ pub struct Config {
     pub trusted_proxy: Vec<Cidr>,
     /// Variables that agents are given, and nobody else in a sandbox.
     pub agent_env: BTreeMap<String, String>,
+    /// What members may do.
+    pub members: Members,
+    /// How much may be asked.
+    pub rates: Rates,
 }
 
 impl Config {
@@ -275,6 +310,8 @@ impl Config {
             public_url: said.public_url.map(|url| url.parse()).transpose()?,
             trusted_proxy: said.trusted_proxy.unwrap_or_default(),
             agent_env,
+            members: said.members.settled()?,
+            rates: said.rates.settled(),
         })
     }
 
@@ -307,41 +344,6 @@ fn is_host_name(name: &str) -> bool {
             && !label.ends_with('-')
     };
     name.len() <= 253 && name.split('.').all(is_label)
-}
-
-/// An address of the form `scheme://host[:port]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicUrl {
-    /// The host, in lower case.
-    pub host: String,
-    /// All of it, without a slash at the end.
-    pub text: String,
-}
-
-impl FromStr for PublicUrl {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let refused = |why: &str| {
-            ConfigError::new(format!("public_url \"{}\" {why}", text.escape_debug()))
-                .hint("give it as `https://HOST[:PORT]`")
-        };
-        let uri: Uri = text.parse().map_err(|_| refused("is no URL"))?;
-        if !matches!(uri.scheme_str(), Some("http" | "https")) {
-            return Err(refused("is neither http nor https"));
-        }
-        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-            return Err(refused("has a path: the server must be at the root"));
-        }
-        let authority = uri.authority().ok_or_else(|| refused("has no host"))?;
-        if authority.as_str().contains('@') {
-            return Err(refused("has a user"));
-        }
-        Ok(Self {
-            host: authority.host().to_ascii_lowercase(),
-            text: text.trim_end_matches('/').to_ascii_lowercase(),
-        })
-    }
 }
 
 #[cfg(test)]
