@@ -23,6 +23,7 @@ use crate::sandboxes::idle::Idleness;
 use crate::sandboxes::look::Looks;
 use crate::sandboxes::operations::{self, Operations};
 use crate::sandboxes::timers;
+use crate::sandboxes::turns::{self, Turns};
 use crate::serve;
 use crate::state::App;
 use crate::store::open::open;
@@ -93,6 +94,7 @@ impl Server {
             engines: Engines::new(user),
             looks: Looks::default(),
             operations: Operations::default(),
+            turns: Turns::default(),
             config,
             store,
             idleness: Idleness::default(),
@@ -139,9 +141,18 @@ impl Server {
         let router = api::router(&self.app);
         let app = Arc::clone(&self.app);
         let recovering = Arc::clone(&app);
-        let recovering = tokio::spawn(async move { operations::recover(&recovering).await });
+        let recovering = tokio::spawn(async move {
+            turns::recover(&recovering).await;
+            operations::recover(&recovering).await;
+        });
         let watching = tokio::spawn(timers::watch(Arc::clone(&app)));
         let keeping = tokio::spawn(keep_house(Arc::clone(&app)));
+        let stopping = Arc::clone(&app);
+        let stop = async move {
+            stop.await;
+            // A turn may take longer than a server's end.
+            stopping.turns.close();
+        };
         serve::serve(
             Arc::clone(&app),
             router,
@@ -166,6 +177,12 @@ async fn keep_house(app: Arc<App>) {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "old entries of the audit stay"
+            );
+        }
+        if let Err(error) = app.store.forget_sessions(app.clock.now()).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "old sessions of agents stay"
             );
         }
         tokio::time::sleep(std::time::Duration::from_hours(1)).await;

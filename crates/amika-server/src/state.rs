@@ -10,6 +10,7 @@ use crate::metrics::Metrics;
 use crate::sandboxes::idle::Idleness;
 use crate::sandboxes::look::Looks;
 use crate::sandboxes::operations::Operations;
+use crate::sandboxes::turns::Turns;
 use crate::seal::Seal;
 use crate::store::Store;
 
@@ -28,6 +29,8 @@ pub struct App {
     pub idleness: Idleness,
     /// What is being done to sandboxes.
     pub operations: Operations,
+    /// What agents are at.
+    pub turns: Turns,
     /// What it keeps.
     pub store: Store,
     /// Held while saved settings are read, changed and written: of two who change one, neither loses the other's.

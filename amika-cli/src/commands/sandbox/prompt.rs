@@ -3,12 +3,11 @@
 //! The prompt is the agent's standard input: no shell sees it, no argument list holds it, and its
 //! length has no limit.
 
-mod launch;
 mod refusal;
 
 use amika_core::untrusted::Untrusted;
 use amika_core::{contract, credential, exec_limit};
-use launch::launch;
+use amika_sandbox::agent::launch;
 use refusal::Refusals;
 
 use super::exec::{find_running, install_signals, interrupted, own_failure};
@@ -42,7 +41,7 @@ async fn attempt(args: &PromptArgs, app: &App) -> Result<u8> {
         Some(agent) => agent,
         None => signed_in(&engine, &sandbox).await,
     };
-    let launch = launch(agent, args.ask, &args.args);
+    let launch = launch(of_sign_in(agent), args.ask, &args.args);
     // amikad keeps it for itself: while a turn runs the sandbox is at work, however quiet it is.
     let turn = (contract::env::EXEC_TURN.to_owned(), "1".to_owned());
     let remote = Remote {

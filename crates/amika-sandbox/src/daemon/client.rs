@@ -31,7 +31,7 @@ const UPGRADE_TIMEOUT: Duration = Duration::from_secs(5);
 const DOCUMENT_LIMIT: usize = 1024 * 1024;
 
 /// What is left of a log that nobody follows, so that what answers in amikad's place holds up nobody.
-struct Bounds {
+pub(super) struct Bounds {
     /// Bytes: amikad keeps 5 MiB of a log at the most.
     bytes: usize,
     /// Time that is waited for pieces, all of it together; what the reader takes is not counted.
@@ -195,11 +195,18 @@ impl Client {
             LogPart::Tail(lines) => target = format!("{target}&tail={lines}"),
             LogPart::Since(offset) => target = format!("{target}&since={offset}"),
         }
-        let response = self.request(&target).await?;
+        self.stream(&target, (!follow).then(Bounds::default)).await
+    }
+
+    pub(super) async fn stream(
+        &self,
+        target: &str,
+        bounds: Option<Bounds>,
+    ) -> Result<impl Stream<Item = Result<Bytes, ClientError>> + use<>, ClientError> {
+        let response = self.request(target).await?;
         if response.status() != StatusCode::OK {
             return Err(refused(response).await);
         }
-        let bounds = (!follow).then(Bounds::default);
         Ok(futures_util::stream::unfold(
             Some((response.into_body(), bounds)),
             |state| async move {
@@ -218,7 +225,10 @@ impl Client {
         ))
     }
 
-    async fn document<T: DeserializeOwned>(&self, target: &str) -> Result<T, ClientError> {
+    pub(super) async fn document<T: DeserializeOwned>(
+        &self,
+        target: &str,
+    ) -> Result<T, ClientError> {
         let response = self.request(target).await?;
         if response.status() != StatusCode::OK {
             return Err(refused(response).await);
@@ -292,13 +302,21 @@ impl Client {
     }
 
     async fn send(&self, request: impl Fn() -> Builder) -> Result<Response<Incoming>, ClientError> {
+        self.send_body(request, &Bytes::new()).await
+    }
+
+    pub(super) async fn send_body(
+        &self,
+        request: impl Fn() -> Builder,
+        body: &Bytes,
+    ) -> Result<Response<Incoming>, ClientError> {
         let unreachable = ClientError::Unreachable;
         let mut nobody = false;
         if let Some(published) = self.published.as_ref().filter(|_| !self.is_relayed()) {
             match Connection::open(published, Some(&self.key)).await {
                 Ok(mut connection) => {
                     self.state.closed.store(0, Ordering::Relaxed);
-                    return connection.send(request, Some(&self.key)).await;
+                    return connection.send(request, body, Some(&self.key)).await;
                 }
                 // Nobody has the port here: amikad is not up yet, or the engine publishes elsewhere, as
                 // where its socket is mounted into a container or forwarded. The relay tells the two
@@ -312,7 +330,7 @@ impl Client {
         }
         match Connection::open(&self.relay, Some(&self.key)).await {
             Ok(mut connection) => {
-                let answer = connection.send(request, Some(&self.key)).await;
+                let answer = connection.send(request, body, Some(&self.key)).await;
                 if nobody && answer.is_ok() {
                     self.reach.publishes_elsewhere();
                 }
@@ -384,7 +402,7 @@ async fn next_frame(
     Some(Ok(frame))
 }
 
-async fn collect(response: Response<Incoming>) -> Result<Bytes, ClientError> {
+pub(super) async fn collect(response: Response<Incoming>) -> Result<Bytes, ClientError> {
     let body = http_body_util::Limited::new(response.into_body(), DOCUMENT_LIMIT);
     let collected = tokio::time::timeout(BODY_TIMEOUT, body.collect())
         .await

@@ -6,7 +6,7 @@ use amika_core::hex::{hex, unhex};
 use amika_core::proof::{Key, Nonces, SCHEME};
 use amika_core::wire::ChallengeAnswer;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::http::request::Builder;
 use hyper::{Request, Response, StatusCode, body::Incoming};
@@ -46,7 +46,7 @@ pub(super) enum Refusal {
 
 /// A connection whose other side is the sandbox's amikad.
 pub(super) struct Connection {
-    sender: SendRequest<Empty<Bytes>>,
+    sender: SendRequest<Full<Bytes>>,
     authorization: Option<String>,
 }
 
@@ -87,7 +87,7 @@ impl Connection {
         let nonce: [u8; 32] = rand::random();
         let request = Request::get(format!("/v1/challenge?nonce={}", hex(&nonce)))
             .header("Host", "localhost")
-            .body(Empty::new())
+            .body(Full::new(Bytes::new()))
             .map_err(|error| Doubt::Closed(error.to_string()))?;
         let response = self.sender.send_request(request).await.map_err(|error| {
             if error.is_parse() || error.is_user() {
@@ -122,9 +122,10 @@ impl Connection {
     pub(super) async fn send(
         &mut self,
         request: impl Fn() -> Builder,
+        body: &Bytes,
         key: Option<&Key>,
     ) -> Result<Response<Incoming>, ClientError> {
-        let response = self.send_once(request()).await?;
+        let response = self.send_once(request(), body.clone()).await?;
         let (StatusCode::UNAUTHORIZED, None, Some(key)) =
             (response.status(), &self.authorization, key)
         else {
@@ -135,10 +136,14 @@ impl Connection {
         if self.be_convinced(key).await.is_err() {
             return Err(refusal);
         }
-        self.send_once(request()).await
+        self.send_once(request(), body.clone()).await
     }
 
-    async fn send_once(&mut self, mut request: Builder) -> Result<Response<Incoming>, ClientError> {
+    async fn send_once(
+        &mut self,
+        mut request: Builder,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, ClientError> {
         let unreachable =
             |error: &dyn std::fmt::Display| ClientError::Unreachable(error.to_string());
         request = request.header("Host", "localhost");
@@ -149,7 +154,7 @@ impl Connection {
             request = request.header("Authorization", value);
         }
         let request = request
-            .body(Empty::new())
+            .body(Full::new(body))
             .map_err(|error| ClientError::Malformed(error.to_string()))?;
         let exchange = async {
             // The last answer's end may not have been noticed yet.

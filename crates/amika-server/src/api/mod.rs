@@ -1,5 +1,7 @@
 //! The routes: one file for each noun, and the layers around them.
 
+mod agent_send;
+mod agent_sessions;
 mod api_keys;
 mod audit;
 pub mod check;
@@ -16,6 +18,7 @@ mod me;
 mod not_implemented;
 mod paging;
 pub mod repositories;
+mod sandbox_sessions;
 mod sandboxes;
 pub mod secrets;
 mod services;
@@ -79,6 +82,15 @@ fn guarded() -> Routes {
         .routes(routes!(lifecycle::operation, lifecycle::cancel))
         .routes(routes!(inside::exec))
         .routes(routes!(inside::logs))
+        .routes(routes!(agent_send::send))
+        .routes(routes!(agent_send::start))
+        .routes(routes!(agent_send::show))
+        .routes(routes!(sandbox_sessions::list, sandbox_sessions::create))
+        .routes(routes!(sandbox_sessions::latest))
+        .routes(routes!(sandbox_sessions::show, sandbox_sessions::change))
+        .routes(routes!(agent_sessions::list, agent_sessions::send))
+        .routes(routes!(agent_sessions::stream))
+        .routes(routes!(agent_sessions::show))
         .routes(routes!(repositories::list, repositories::save))
         .routes(routes!(
             repositories::show,

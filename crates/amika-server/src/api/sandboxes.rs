@@ -22,12 +22,12 @@ use super::extract::{Body, Path, Query};
 use super::{check, credentials, paging};
 use crate::auth::caller::{Caller, Reader, Writer};
 use crate::canonical::canonical;
-use crate::sandboxes::given;
 use crate::sandboxes::look::{AUTO_DELETE, AUTO_STOP, ID, Look, OWNER, Seen};
-use crate::sandboxes::operations::{Order, Work, begin};
+use crate::sandboxes::operations::{Begun, Order, Work, begin};
 use crate::sandboxes::request::{CreateSandbox, Wish, interval, saved};
 use crate::sandboxes::show::{Known, Sandbox, SandboxState, sandbox};
 use crate::sandboxes::source;
+use crate::sandboxes::{conversation, given};
 use crate::state::App;
 use crate::store::SandboxRow;
 
@@ -193,12 +193,14 @@ async fn shown(app: &App, found: &Found) -> Result<Sandbox> {
         Some(id) => app.store.user(id).await?,
         None => None,
     };
+    let sessions = app.store.current_sessions(Some(&id)).await?;
     let heard = found.row.as_ref().and_then(|row| app.idleness.of(&row.id));
     let known = Known {
         row: found.row.as_ref(),
         seen: found.seen.as_ref(),
         doing: doing.as_ref().map(|(id, kind)| (id.as_str(), *kind)),
         heard: heard.as_ref(),
+        session: sessions.get(&id).map(String::as_str),
     };
     Ok(sandbox(
         known,
@@ -230,6 +232,7 @@ pub async fn list(
     let users = app.store.users().await?;
     let users: BTreeMap<&str, &crate::store::User> =
         users.iter().map(|user| (user.id.as_str(), user)).collect();
+    let sessions = app.store.current_sessions(None).await?;
     let all = Everything::get(&app).await?;
     let mut sandboxes = Vec::new();
     for (row, seen) in all.each() {
@@ -250,6 +253,7 @@ pub async fn list(
             seen,
             doing,
             heard: heard.as_ref(),
+            session: sessions.get(id).map(String::as_str),
         };
         let sandbox = sandbox(known, owner);
         let is_wanted = query.state.is_none_or(|state| sandbox.state == state)
@@ -305,14 +309,28 @@ pub async fn create(
     Query(query): Query<WaitQuery>,
     Body(body): Body<CreateSandbox>,
 ) -> Result<(StatusCode, Json<Sandbox>)> {
-    let mut wish = body.check(&caller)?;
-    given::check(&app, &caller.user.id, &body).await?;
-    let machine = cloning(&app, &wish).await?;
-    let saved = of_store(&app, wish.repo_url.as_deref()).await?;
-    let row = row(&app, &caller, &body, &wish).await?;
+    let (id, mut begun) = make(&app, &caller, body).await?;
+    if let Some(seconds) = query.wait {
+        let wait = Duration::from_secs(seconds.min(LONGEST_WAIT));
+        let _ = tokio::time::timeout(wait, begun.ended()).await;
+    }
+    let found = find(&app, &caller, &id).await?;
+    Ok((StatusCode::ACCEPTED, Json(shown(&app, &found).await?)))
+}
+
+/// Begins to make a sandbox; its id in the API.
+///
+/// # Errors
+/// What is wrong with the request; those of store and engine.
+pub async fn make(app: &Arc<App>, caller: &Caller, body: CreateSandbox) -> Result<(String, Begun)> {
+    let mut wish = body.check(caller)?;
+    given::check(app, &caller.user.id, &body).await?;
+    let machine = cloning(app, &wish).await?;
+    let saved = of_store(app, wish.repo_url.as_deref()).await?;
+    let row = row(app, caller, &body, &wish).await?;
     wish.sandbox.name = SandboxName::for_new(&row.name).ok();
-    wish.sandbox.stamp = stamp(&app, &row);
-    let password = credentials::web_password(&app, &caller).await?;
+    wish.sandbox.stamp = stamp(app, &row);
+    let password = credentials::web_password(app, caller).await?;
     if let Some(password) = password {
         let name = amika_core::contract::env::OPENCODE_PASSWORD.to_owned();
         wish.sandbox.env.entry(name).or_insert(password);
@@ -320,7 +338,7 @@ pub async fn create(
     let user = User::new(machine, crate::engine::silent());
     let mut request = asked(&body, wish, saved);
     request.secrets = Some(Arc::new(given::Keeper {
-        app: Arc::clone(&app),
+        app: Arc::clone(app),
         sandbox_id: row.id.clone(),
         user_id: caller.user.id.clone(),
         asked: body.agent_credentials.clone(),
@@ -331,20 +349,21 @@ pub async fn create(
         user_id: Some(&caller.user.id),
     };
     let work = Work::Create(Box::new(request), Arc::new(user));
-    let begun = begin(&app, order, work).await;
-    let mut begun = match begun {
-        Ok(begun) => begun,
+    let begun = begin(app, order, work).await;
+    match begun {
+        Ok(begun) => {
+            if let Some(message) = body.initial_prompt.clone() {
+                let told =
+                    conversation::once_ready(Arc::clone(app), begun.clone(), row.clone(), message);
+                tokio::spawn(told);
+            }
+            Ok((row.id, begun))
+        }
         Err(error) => {
             app.store.remove_sandbox(&row.id).await?;
-            return Err(error);
+            Err(error)
         }
-    };
-    if let Some(seconds) = query.wait {
-        let wait = Duration::from_secs(seconds.min(LONGEST_WAIT));
-        let _ = tokio::time::timeout(wait, begun.ended()).await;
     }
-    let found = find(&app, &caller, &row.id).await?;
-    Ok((StatusCode::ACCEPTED, Json(shown(&app, &found).await?)))
 }
 
 /// The machine on which a wish's repository is cloned.

@@ -1,5 +1,6 @@
 //! Sandboxes as the platform has them: what is asked for, what is done, what is there, what is shown.
 
+pub mod conversation;
 pub mod given;
 pub mod idle;
 pub mod look;
@@ -9,3 +10,4 @@ pub mod show;
 pub mod sign_ins;
 pub mod source;
 pub mod timers;
+pub mod turns;

@@ -80,7 +80,9 @@ async fn requests_follow_on_the_connection_that_was_proved_with_the_clients_proo
     let (address, record) = server(right).await;
     let mut connection = open(address).await.expect("proved");
     for _ in 0..2 {
-        let sent = connection.send(|| Request::get("/v1/status"), None).await;
+        let sent = connection
+            .send(|| Request::get("/v1/status"), &Bytes::new(), None)
+            .await;
         assert_eq!(sent.expect("answered").status(), StatusCode::OK);
     }
     let record = record.lock().expect("a record").clone();
