@@ -1,5 +1,6 @@
 //! The platform on a real engine: `amika server`, and a client that speaks HTTP with it.
 
+mod agents;
 mod client;
 mod events;
 mod exec;

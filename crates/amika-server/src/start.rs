@@ -26,6 +26,7 @@ use crate::sandboxes::idle::Idleness;
 use crate::sandboxes::look::Looks;
 use crate::sandboxes::operations::{self, Operations};
 use crate::sandboxes::snapshot::{self, Live};
+use crate::sandboxes::turns::{self, Turns};
 use crate::sandboxes::{feed, rebuild, timers};
 use crate::serve;
 use crate::state::App;
@@ -103,6 +104,7 @@ impl Server {
             counting: tokio::sync::Mutex::default(),
             ending: tokio::sync::watch::Sender::new(false),
             streams: Arc::default(),
+            turns: Turns::default(),
             store,
             idleness: Idleness::default(),
             saving: tokio::sync::Mutex::default(),
@@ -152,6 +154,7 @@ impl Server {
         // Before anybody is answered: what is made from now on is not among them.
         let untouched = app.store.untouched_sandboxes().await.unwrap_or_default();
         let recovering = tokio::spawn(async move {
+            turns::recover(&recovering).await;
             operations::recover(&recovering).await;
             rebuild::rebuild(recovering, untouched).await;
         });
@@ -160,10 +163,12 @@ impl Server {
         others.spawn(feed::feed(Arc::clone(&app)));
         others.spawn(snapshot::watch(Arc::clone(&app)));
         others.spawn(keep_house(Arc::clone(&app)));
-        let streams = Arc::clone(&app.streams);
-        let stop = async {
+        let stopping = Arc::clone(&app);
+        let stop = async move {
             stop.await;
-            streams.end();
+            stopping.streams.end();
+            // A turn may take longer than a server's end.
+            stopping.turns.close();
         };
         serve::serve(
             Arc::clone(&app),
@@ -206,6 +211,12 @@ async fn keep_house(app: Arc<App>) {
         }
         if let Err(error) = app.audit.forget(app.clock.now()) {
             tracing::warn!(%error, "old files of the audit stay");
+        }
+        if let Err(error) = app.store.forget_sessions(app.clock.now()).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "old sessions of agents stay"
+            );
         }
         tokio::time::sleep(std::time::Duration::from_hours(1)).await;
     }

@@ -1,13 +1,14 @@
 //! `amika sandbox prompt --remote`: a prompt for the agent in a sandbox of a server's, which answers and ends.
 
+use amika_core::credential::Agent;
 use serde_json::json;
 
 use super::Server;
 use super::program::{attend, own_failure};
 use crate::App;
-use crate::args::agent::{Agent, PromptArgs};
+use crate::args::agent::PromptArgs;
 use crate::commands::sandbox::exec::install_signals;
-use crate::commands::sandbox::prompt::{Refusals, check, ended, input, launch};
+use crate::commands::sandbox::prompt::{Refusals, check, ended, input, launch, of_sign_in};
 use crate::error::Result;
 
 pub(super) async fn run(args: &PromptArgs, server: &Server, app: &App) -> Result<u8> {
@@ -18,7 +19,7 @@ async fn attempt(args: &PromptArgs, server: &Server, app: &App) -> Result<u8> {
     check(args)?;
     let mut signals = install_signals(app)?;
     let (_, whole) = server.sandbox(&args.name).await?;
-    let agent = args.agent.unwrap_or_else(|| signed_in(&whole));
+    let agent = args.agent.map_or_else(|| signed_in(&whole), of_sign_in);
     let launch = launch(agent, args.ask, &args.args);
     let input = input(&args.prompt, &mut signals).await?;
     let env: serde_json::Map<_, _> = launch

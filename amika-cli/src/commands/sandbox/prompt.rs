@@ -3,12 +3,11 @@
 //! The prompt is the agent's standard input: no shell sees it, no argument list holds it, and its
 //! length has no limit.
 
-mod launch;
 mod refusal;
 
 use amika_core::untrusted::Untrusted;
 use amika_core::{contract, credential, exec_limit};
-pub(in crate::commands) use launch::launch;
+pub(in crate::commands) use amika_sandbox::agent::launch;
 pub(in crate::commands) use refusal::Refusals;
 
 use super::exec::{find_running, install_signals, interrupted, own_failure};
@@ -38,7 +37,7 @@ async fn attempt(args: &PromptArgs, app: &App) -> Result<u8> {
         Some(agent) => agent,
         None => signed_in(&engine, &sandbox).await,
     };
-    let launch = launch(agent, args.ask, &args.args);
+    let launch = launch(of_sign_in(agent), args.ask, &args.args);
     // amikad keeps it for itself: while a turn runs the sandbox is at work, however quiet it is.
     let turn = (contract::env::EXEC_TURN.to_owned(), "1".to_owned());
     let remote = Remote {
@@ -156,7 +155,8 @@ fn nothing_to_do(message: &str) -> Error {
         .hint("write what the agent is to do: `amika sandbox prompt NAME \"…\"`, or `-` and standard input")
 }
 
-fn of_sign_in(agent: Agent) -> credential::Agent {
+/// The agent whose sign-ins these are.
+pub(in crate::commands) fn of_sign_in(agent: Agent) -> credential::Agent {
     match agent {
         Agent::Claude => credential::Agent::Claude,
         Agent::Codex => credential::Agent::Codex,

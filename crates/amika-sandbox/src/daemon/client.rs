@@ -31,7 +31,7 @@ const UPGRADE_TIMEOUT: Duration = Duration::from_secs(5);
 const DOCUMENT_LIMIT: usize = 1024 * 1024;
 
 /// What is left of a log that nobody follows, so that what answers in amikad's place holds up nobody.
-struct Bounds {
+pub(super) struct Bounds {
     /// Bytes: amikad keeps 5 MiB of a log at the most.
     bytes: usize,
     /// Time that is waited for pieces, all of it together; what the reader takes is not counted.
@@ -218,11 +218,18 @@ impl Client {
             LogPart::Tail(lines) => target = format!("{target}&tail={lines}"),
             LogPart::Since(offset) => target = format!("{target}&since={offset}"),
         }
-        let response = self.request(&target).await?;
+        self.stream(&target, (!follow).then(Bounds::default)).await
+    }
+
+    pub(super) async fn stream(
+        &self,
+        target: &str,
+        bounds: Option<Bounds>,
+    ) -> Result<impl Stream<Item = Result<Bytes, ClientError>> + use<>, ClientError> {
+        let response = self.request(target).await?;
         if response.status() != StatusCode::OK {
             return Err(refused(response).await);
         }
-        let bounds = (!follow).then(Bounds::default);
         Ok(futures_util::stream::unfold(
             Some((response.into_body(), bounds)),
             |state| async move {
@@ -241,7 +248,10 @@ impl Client {
         ))
     }
 
-    async fn document<T: DeserializeOwned>(&self, target: &str) -> Result<T, ClientError> {
+    pub(super) async fn document<T: DeserializeOwned>(
+        &self,
+        target: &str,
+    ) -> Result<T, ClientError> {
         let response = self.request(target).await?;
         if response.status() != StatusCode::OK {
             return Err(refused(response).await);

@@ -1,6 +1,8 @@
 //! The routes: one file for each noun, and the layers around them.
 
 mod adopt;
+mod agent_send;
+mod agent_sessions;
 mod api_keys;
 mod audit;
 pub mod check;
@@ -25,6 +27,7 @@ pub mod operations;
 mod paging;
 mod remote;
 pub mod repositories;
+mod sandbox_sessions;
 mod sandboxes;
 pub mod secrets;
 mod services;
@@ -106,6 +109,15 @@ fn guarded() -> Routes {
         .routes(routes!(exec::exec, exec::attached))
         .routes(routes!(tunnel::tunnel))
         .routes(routes!(terminal::terminal))
+        .routes(routes!(agent_send::send))
+        .routes(routes!(agent_send::start))
+        .routes(routes!(agent_send::show))
+        .routes(routes!(sandbox_sessions::list, sandbox_sessions::create))
+        .routes(routes!(sandbox_sessions::latest))
+        .routes(routes!(sandbox_sessions::show, sandbox_sessions::change))
+        .routes(routes!(agent_sessions::list, agent_sessions::send))
+        .routes(routes!(agent_sessions::stream))
+        .routes(routes!(agent_sessions::show))
         .routes(routes!(repositories::list, repositories::save))
         .routes(routes!(
             repositories::show,

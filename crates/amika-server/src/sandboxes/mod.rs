@@ -1,6 +1,7 @@
 //! Sandboxes as the platform has them: what is asked for, what is done, what is there, what is shown.
 
 pub mod bus;
+pub mod conversation;
 pub mod feed;
 pub mod given;
 pub mod idle;
@@ -14,3 +15,4 @@ pub mod sign_ins;
 pub mod snapshot;
 pub mod source;
 pub mod timers;
+pub mod turns;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::conversation::{self, Asked};
 use crate::api::error::{ApiError, Result};
 use crate::api::{check, repositories};
 use crate::auth::caller::Caller;
@@ -79,7 +80,7 @@ pub struct CreateSandbox {
     /// Words of the caller's own, by name.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
-    /// Runs after setup; not there yet.
+    /// What the agent is told once setup succeeded: a turn of a session of its own.
     pub initial_prompt: Option<String>,
     /// The agent for it.
     pub agent: Option<String>,
@@ -138,6 +139,21 @@ pub struct Wish {
 }
 
 impl CreateSandbox {
+    /// A sandbox with all sign-ins of agents that its user has.
+    pub fn signed_in() -> Self {
+        let kinds = super::sign_ins::Kind::ALL.into_iter();
+        let all = kinds.map(|kind| AgentCredential {
+            kind: kind.as_str().to_owned(),
+            name: None,
+            r#type: None,
+            none: false,
+        });
+        Self {
+            agent_credentials: all.collect(),
+            ..Self::default()
+        }
+    }
+
     /// Checks it, for somebody.
     ///
     /// # Errors
@@ -158,6 +174,18 @@ impl CreateSandbox {
             name.as_deref()
                 .map_or(Ok(()), |name| check::text(field, name, 255))?;
         }
+        if let Some(message) = self.initial_prompt.as_deref() {
+            let asked = Asked {
+                message,
+                agent: None,
+                session_id: None,
+                new_session: true,
+            };
+            asked
+                .check()
+                .map_err(|error| ApiError::field("/initial_prompt", error.message))?;
+        }
+        conversation::agent(self.agent.as_deref())?;
         let name = self.name.as_deref().map(|name| {
             SandboxName::for_new(name).map_err(|error| ApiError::field("/name", error.to_string()))
         });
@@ -208,7 +236,6 @@ impl CreateSandbox {
     /// What this server has not, and must not seem to do.
     fn refuse_missing(&self) -> Result<()> {
         let missing = [
-            ("initial_prompt", self.initial_prompt.is_some()),
             ("upload_id", self.upload_id.is_some()),
             ("snapshot", self.snapshot.is_some()),
             ("integration_ids", !self.integration_ids.is_empty()),

@@ -172,6 +172,8 @@ pub struct Known<'a> {
     pub doing: Option<(&'a str, Kind)>,
     /// When it was active, or stopped.
     pub heard: Option<&'a Heard>,
+    /// The conversation with an agent that was gone on with last.
+    pub session: Option<&'a str>,
 }
 
 /// What it does, in three words.
@@ -223,6 +225,7 @@ pub fn sandbox(known: Known<'_>, owner: Option<(&str, Option<&str>)>) -> Sandbox
         seen,
         doing,
         heard,
+        session,
     } = known;
     let view = seen.map(|seen| &seen.view);
     let failure = row.and_then(|row| row.failure.as_ref());
@@ -292,7 +295,7 @@ pub fn sandbox(known: Known<'_>, owner: Option<(&str, Option<&str>)>) -> Sandbox
             .or_else(|| asked("branch").map(str::to_owned)),
         commit_hash: None,
         snapshot: None,
-        current_session_id: None,
+        current_session_id: session.map(str::to_owned),
         services: view
             .map(|view| view.ports.iter().filter_map(port).collect())
             .unwrap_or_default(),

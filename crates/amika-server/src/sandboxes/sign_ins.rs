@@ -180,6 +180,14 @@ fn sign_in(file: CredentialFile, content: String, modified: u64) -> GivenSignIn 
     }
 }
 
+/// The agent that is meant where nobody named one: the first that is signed in.
+pub fn first_agent(credentials: &[ResolvedAgentCredential]) -> Option<&str> {
+    let mut resolved = credentials
+        .iter()
+        .filter(|it| it.outcome == Outcome::Resolved && it.kind != Kind::Github.as_str());
+    resolved.next().map(|it| it.kind.as_str())
+}
+
 /// What sandboxes are given of variables by name, without what they are.
 pub fn secret_names(secret_env: &BTreeMap<String, String>) -> Vec<String> {
     let names: std::collections::BTreeSet<&String> = secret_env.values().collect();

@@ -26,6 +26,8 @@ struct Facts {
     seen: Option<Arc<Seen>>,
     doing: Option<(String, Kind)>,
     heard: Option<Heard>,
+    /// The session of an agent's that goes on.
+    session: Option<String>,
     /// Name and address of its owner.
     person: Option<(String, Option<String>)>,
 }
@@ -55,6 +57,7 @@ impl Entry {
             seen: facts.seen.as_deref(),
             doing: facts.doing.as_ref().map(|(id, kind)| (id.as_str(), *kind)),
             heard: facts.heard.as_ref(),
+            session: facts.session.as_deref(),
         };
         let person = facts.person.as_ref();
         let person = person.map(|(name, email)| (name.as_str(), email.as_deref()));
@@ -149,6 +152,7 @@ impl Live {
             let doing = app.operations.doing();
             let kept = kept(app, &mut rows, marks.rows).await?;
             let users = app.store.users().await?;
+            let sessions = app.store.current_sessions(None).await?;
             let look = live.look(app).await?;
             if let Some(before) = &before
                 && before.marks == marks
@@ -168,6 +172,7 @@ impl Live {
                 seen: None,
                 doing: doing.get(id).cloned(),
                 heard: row.and_then(|row| app.idleness.of(&row.id)),
+                session: sessions.get(id).cloned(),
                 person: row.and_then(|row| people.get(&row.user_id).cloned()),
             });
             let snapshot = Arc::new(built(facts, marks, look, before.as_deref()));

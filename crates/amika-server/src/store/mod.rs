@@ -1,5 +1,6 @@
 //! What the engine cannot hold, in one `SQLite` database: one file for each group of tables.
 
+mod agents;
 mod api_keys;
 mod audit;
 mod git_user;
@@ -14,6 +15,7 @@ mod services;
 mod sessions;
 mod users;
 
+pub use agents::{SessionRow, TurnEnd, TurnRow};
 pub use api_keys::{ApiKey, NewKey};
 pub use audit::Entry as AuditEntry;
 pub use git_user::GitUser;

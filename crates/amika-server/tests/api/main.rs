@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, and is read beside its tests"
 )]
 
+mod agents;
 mod document;
 mod guards;
 mod idempotency;

@@ -22,11 +22,11 @@ use crate::api::error::{ApiError, Detail, Failures, Result};
 use crate::api::extract::{Body, Query};
 use crate::auth::caller::{Caller, Writer};
 use crate::canonical::canonical;
-use crate::sandboxes::given;
 use crate::sandboxes::look::{AUTO_DELETE, AUTO_STOP, ID, OWNER};
-use crate::sandboxes::operations::{Order, Work, begin};
+use crate::sandboxes::operations::{Begun, Order, Work, begin};
 use crate::sandboxes::request::{CreateSandbox, Wish, saved};
 use crate::sandboxes::show::Sandbox;
+use crate::sandboxes::{conversation, given};
 use crate::sandboxes::{quota, source};
 use crate::size::Size;
 use crate::state::App;
@@ -55,22 +55,36 @@ pub async fn create(
     Query(query): Query<WaitQuery>,
     Body(body): Body<CreateSandbox>,
 ) -> Result<impl IntoResponse> {
-    let mut wish = body.check(&caller, &app.config.members)?;
-    given::check(&app, &caller.user.id, &body).await?;
-    let machine = cloning(&app, &wish).await?;
-    let saved = of_store(&app, wish.repo_url.as_deref()).await?;
+    let (id, mut begun) = make(&app, &caller, body).await?;
+    if let Some(seconds) = query.wait {
+        let wait = Duration::from_secs(seconds.min(LONGEST_WAIT));
+        let _ = tokio::time::timeout(wait, begun.ended()).await;
+    }
+    let made = entry(&app, &caller, &id).await?;
+    Ok((StatusCode::ACCEPTED, json(made.json.clone())))
+}
+
+/// Begins to make a sandbox; its id in the API.
+///
+/// # Errors
+/// What is wrong with the request; those of store and engine.
+pub async fn make(app: &Arc<App>, caller: &Caller, body: CreateSandbox) -> Result<(String, Begun)> {
+    let mut wish = body.check(caller, &app.config.members)?;
+    given::check(app, &caller.user.id, &body).await?;
+    let machine = cloning(app, &wish).await?;
+    let saved = of_store(app, wish.repo_url.as_deref()).await?;
     let size = body
         .size
-        .or(saved_size(&app, wish.repo_url.as_deref()).await?);
+        .or(saved_size(app, wish.repo_url.as_deref()).await?);
     let row = {
         // Of two creates at a time each is counted for the other.
         let _counting = app.counting.lock().await;
-        quota::check(&app, &caller.user, size).await?;
-        row(&app, &caller, &body, &wish, size).await?
+        quota::check(app, &caller.user, size).await?;
+        row(app, caller, &body, &wish, size).await?
     };
     wish.sandbox.name = SandboxName::for_new(&row.name).ok();
-    wish.sandbox.stamp = stamp(&app, &row);
-    let password = credentials::web_password(&app, &caller).await?;
+    wish.sandbox.stamp = stamp(app, &row);
+    let password = credentials::web_password(app, caller).await?;
     if let Some(password) = password {
         let name = amika_core::contract::env::OPENCODE_PASSWORD.to_owned();
         wish.sandbox.env.entry(name).or_insert(password);
@@ -78,7 +92,7 @@ pub async fn create(
     let user = User::new(machine, crate::engine::silent());
     let mut request = asked(&body, wish, saved);
     request.secrets = Some(Arc::new(given::Keeper {
-        app: Arc::clone(&app),
+        app: Arc::clone(app),
         sandbox_id: row.id.clone(),
         user_id: caller.user.id.clone(),
         asked: body.agent_credentials.clone(),
@@ -90,20 +104,20 @@ pub async fn create(
         owner_id: Some(&row.user_id),
     };
     let work = Work::Create(Box::new(request), Arc::new(user));
-    let begun = begin(&app, order, work).await;
-    let mut begun = match begun {
-        Ok(begun) => begun,
+    match begin(app, order, work).await {
+        Ok(begun) => {
+            if let Some(message) = body.initial_prompt.clone() {
+                let told =
+                    conversation::once_ready(Arc::clone(app), begun.clone(), row.clone(), message);
+                tokio::spawn(told);
+            }
+            Ok((row.id, begun))
+        }
         Err(error) => {
             app.store.remove_sandbox(&row.id).await?;
-            return Err(error);
+            Err(error)
         }
-    };
-    if let Some(seconds) = query.wait {
-        let wait = Duration::from_secs(seconds.min(LONGEST_WAIT));
-        let _ = tokio::time::timeout(wait, begun.ended()).await;
     }
-    let made = entry(&app, &caller, &row.id).await?;
-    Ok((StatusCode::ACCEPTED, json(made.json.clone())))
 }
 
 /// The machine on which a wish's repository is cloned.

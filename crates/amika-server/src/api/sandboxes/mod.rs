@@ -26,7 +26,7 @@ use crate::store::SandboxRow;
 
 // The macro that collects routes wants the paths beside the handlers.
 pub use change::{__path_change, change};
-pub use create::{__path_create, __path_plan, create, plan};
+pub use create::{__path_create, __path_plan, create, make, plan};
 
 /// Which sandboxes; `metadata.KEY=VALUE` chooses those with this word of their user's.
 #[derive(Debug, Deserialize, IntoParams)]

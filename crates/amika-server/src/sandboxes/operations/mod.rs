@@ -100,6 +100,7 @@ pub struct Ended {
 }
 
 /// One that was begun.
+#[derive(Clone)]
 pub struct Begun {
     /// Its id.
     pub id: String,
