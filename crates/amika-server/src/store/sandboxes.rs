@@ -65,10 +65,6 @@ fn row_of(row: &SqliteRow) -> Result<SandboxRow, sqlx::Error> {
     })
 }
 
-fn json(failure: Option<&Failure>) -> Option<String> {
-    failure.and_then(|failure| serde_json::to_string(failure).ok())
-}
-
 impl Store {
     /// All.
     ///
@@ -140,20 +136,6 @@ impl Store {
             .bind(to)
             .bind(id)
             .bind(from)
-            .execute(&self.write)
-            .await?;
-        self.changes.rows();
-        Ok(())
-    }
-
-    /// Notes why something failed, or that nothing did.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub async fn note_failure(&self, id: &str, failure: Option<&Failure>) -> Result<()> {
-        sqlx::query("UPDATE sandboxes SET failure = ? WHERE id = ?")
-            .bind(json(failure))
-            .bind(id)
             .execute(&self.write)
             .await?;
         self.changes.rows();
