@@ -142,15 +142,17 @@ impl Store {
         Ok(())
     }
 
-    /// The ids of those that nothing was ever done to.
+    /// The ids of those that nothing was ever done to. Of what is old that is not known any more: operations are
+    /// forgotten.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn untouched_sandboxes(&self) -> Result<Vec<String>> {
+    pub async fn untouched_sandboxes(&self, now: i64) -> Result<Vec<String>> {
         let rows = sqlx::query(
-            "SELECT id FROM sandboxes WHERE NOT EXISTS \
+            "SELECT id FROM sandboxes WHERE created_at > ? AND NOT EXISTS \
              (SELECT 1 FROM operations WHERE operations.sandbox_id = sandboxes.id)",
         )
+        .bind(now - super::audit::KEPT)
         .fetch_all(&self.read)
         .await?;
         let ids = rows.iter().map(|row| get(row, "id"));
