@@ -13,7 +13,7 @@ export AMIKAD_DIR := $(OUT)/amikad
 export AMIKA := $(OUT)/amika
 PREFIX ?= $(HOME)/.local
 
-.PHONY: help demo test engines build bench bench-init bench-server scale lint engine base-image preset dist dist-test install uninstall schema crash-test browser-test idle-test clean-up
+.PHONY: help demo test engines build bench bench-init bench-server scale lint engine base-image preset dist dist-test install uninstall schema crash-test soak browser-test idle-test clean-up
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -44,6 +44,10 @@ idle-test: preset ## Show that what is left open keeps no sandbox active, in a r
 crash-test: preset ## Break amika off at every request that it makes to the engine (minutes)
 	@scripts/test-images
 	@scripts/crash-test
+
+soak: preset ## Kill the server at every call of the engine and every commit of its database (an hour)
+	@scripts/test-images
+	@scripts/soak
 
 bench: preset ## Print the figures that the project holds itself to, as ratios of one run
 	@scripts/bench "$(AMIKA)"

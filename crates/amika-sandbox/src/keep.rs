@@ -38,7 +38,7 @@ impl Sandboxes {
         cancel: &Cancel,
     ) -> Result<Vec<Kept>> {
         let (engine, name, cancel) = (self.clone(), name.to_owned(), cancel.clone());
-        to_its_end(async move { one(&engine, &name, &*progress, &cancel).await }).await
+        to_its_end(async move { Box::pin(one(&engine, &name, &*progress, &cancel)).await }).await
     }
 }
 

@@ -152,7 +152,8 @@ impl Server {
         let app = Arc::clone(&self.app);
         let recovering = Arc::clone(&app);
         // Before anybody is answered: what is made from now on is not among them.
-        let untouched = app.store.untouched_sandboxes().await.unwrap_or_default();
+        let untouched = app.store.untouched_sandboxes(app.clock.now()).await;
+        let untouched = untouched.unwrap_or_default();
         let recovering = tokio::spawn(async move {
             turns::recover(&recovering).await;
             operations::recover(&recovering).await;

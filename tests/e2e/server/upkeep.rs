@@ -221,7 +221,7 @@ fn a_lost_database_orphans_no_sandbox() {
 fn a_repository_tells_its_branches_and_the_services_of_its_file_before_anything_is_saved() {
     let stage = Stage::new();
     let file = "[services.web]\nport = 4001\nurl_scheme = \"http\"\n[services.db]\nport = 5432\nsurprise = 1\n";
-    let repository = stage.repository("forge/app", &[(".amika/config.toml", file)]);
+    let repository = stage.repository("forge/public/app", &[(".amika/config.toml", file)]);
     let script = "git checkout -qb bare && git rm -qr .amika && git -c user.name=a -c user.email=a@b commit -qm none && git checkout -q main";
     let made = std::process::Command::new("sh")
         .args(["-c", script])
@@ -229,7 +229,7 @@ fn a_repository_tells_its_branches_and_the_services_of_its_file_before_anything_
         .status();
     assert!(made.unwrap().success());
     let forge = crate::repositories::server::Server::start(&stage.home().join("forge"));
-    let url = forge.url("me:ghp_s3cretTOKEN@", "app/.git");
+    let url = forge.url("me:ghp_s3cretTOKEN@", "public/app/.git");
     let server = Server::start(&stage, &["--allow-private-git"]);
     let encoded = url
         .replace(':', "%3A")
@@ -239,7 +239,7 @@ fn a_repository_tells_its_branches_and_the_services_of_its_file_before_anything_
     let branches = branches.expect(200);
     assert_eq!(branches["default_branch"], "main");
     assert_eq!(names(&branches["items"]), ["bare", "main"]);
-    let unknown = encoded.replace("app", "none");
+    let unknown = encoded.replace("app%2F", "none%2F");
     let refused = server.get(&format!("/repositories/branches?repo_url={unknown}"));
     assert_eq!(refused.status, 502, "{refused:?}");
     assert!(!refused.body.contains("s3cret"), "{refused:?}");

@@ -3,7 +3,7 @@
 use super::{Result, Store, get};
 
 /// How long entries are kept, in milliseconds.
-const KEPT: i64 = 90 * 24 * 60 * 60 * 1000;
+pub(super) const KEPT: i64 = 90 * 24 * 60 * 60 * 1000;
 
 /// Something that was done.
 #[derive(Clone, Debug, PartialEq, Eq)]

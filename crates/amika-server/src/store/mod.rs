@@ -20,7 +20,7 @@ pub use api_keys::{ApiKey, NewKey};
 pub use audit::Entry as AuditEntry;
 pub use git_user::GitUser;
 pub use idempotency::Claim;
-pub use operations::{LifecycleRow, OperationRow};
+pub use operations::{LifecycleRow, Meaning, OperationRow};
 pub use repositories::{Repository, Saved};
 pub use sandboxes::{Failure, SandboxRow};
 pub use secrets::{NewSecret, Secret, SecretChange};

@@ -51,6 +51,17 @@ pub struct LifecycleRow {
     pub created_at: i64,
 }
 
+/// What the end of an operation means for its sandbox.
+#[derive(Clone, Copy, Debug)]
+pub enum Meaning<'a> {
+    /// It is what it was.
+    Nothing,
+    /// It is no more.
+    Gone,
+    /// Why what was asked for did not come to be; none where it did.
+    Failure(Option<&'a Failure>),
+}
+
 fn row_of(row: &SqliteRow) -> Result<OperationRow, sqlx::Error> {
     let error: Option<String> = get(row, "error")?;
     Ok(OperationRow {
@@ -103,23 +114,42 @@ impl Store {
         Ok(())
     }
 
-    /// Notes how one ended.
+    /// Notes how one ended, and with it what that means for its sandbox: both, or neither.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn end_operation(&self, row: &OperationRow) -> Result<()> {
-        let error = row.error.as_ref();
-        let error = error.and_then(|error| serde_json::to_string(error).ok());
+    pub async fn end_operation(&self, row: &OperationRow, meaning: Meaning<'_>) -> Result<()> {
+        let json =
+            |failure: Option<&Failure>| failure.and_then(|it| serde_json::to_string(it).ok());
+        let mut both = self.write.begin().await?;
         sqlx::query(
             "UPDATE operations SET state = ?, error = ?, result = ?, ended_at = ? WHERE id = ?",
         )
         .bind(&row.state)
-        .bind(error)
+        .bind(json(row.error.as_ref()))
         .bind(&row.result)
         .bind(row.ended_at)
         .bind(&row.id)
-        .execute(&self.write)
+        .execute(&mut *both)
         .await?;
+        match meaning {
+            Meaning::Nothing => {}
+            Meaning::Gone => {
+                sqlx::query("DELETE FROM sandboxes WHERE id = ?")
+                    .bind(&row.sandbox_id)
+                    .execute(&mut *both)
+                    .await?;
+            }
+            Meaning::Failure(failure) => {
+                sqlx::query("UPDATE sandboxes SET failure = ? WHERE id = ?")
+                    .bind(json(failure))
+                    .bind(&row.sandbox_id)
+                    .execute(&mut *both)
+                    .await?;
+            }
+        }
+        both.commit().await?;
+        self.changes.rows();
         Ok(())
     }
 

@@ -72,10 +72,6 @@ fn row_of(row: &SqliteRow) -> Result<SandboxRow, sqlx::Error> {
     })
 }
 
-fn json(failure: Option<&Failure>) -> Option<String> {
-    failure.and_then(|failure| serde_json::to_string(failure).ok())
-}
-
 impl Store {
     /// All.
     ///
@@ -184,29 +180,17 @@ impl Store {
         Ok(())
     }
 
-    /// Notes why something failed, or that nothing did.
+    /// The ids of those that nothing was ever done to. Of what is old that is not known any more: operations are
+    /// forgotten.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn note_failure(&self, id: &str, failure: Option<&Failure>) -> Result<()> {
-        sqlx::query("UPDATE sandboxes SET failure = ? WHERE id = ?")
-            .bind(json(failure))
-            .bind(id)
-            .execute(&self.write)
-            .await?;
-        self.changes.rows();
-        Ok(())
-    }
-
-    /// The ids of those that nothing was ever done to.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub async fn untouched_sandboxes(&self) -> Result<Vec<String>> {
+    pub async fn untouched_sandboxes(&self, now: i64) -> Result<Vec<String>> {
         let rows = sqlx::query(
-            "SELECT id FROM sandboxes WHERE NOT EXISTS \
+            "SELECT id FROM sandboxes WHERE created_at > ? AND NOT EXISTS \
              (SELECT 1 FROM operations WHERE operations.sandbox_id = sandboxes.id)",
         )
+        .bind(now - super::audit::KEPT)
         .fetch_all(&self.read)
         .await?;
         let ids = rows.iter().map(|row| get(row, "id"));

@@ -18,7 +18,7 @@ use crate::api::operations::Operation;
 use crate::sandboxes::bus::Subject;
 use crate::sandboxes::given;
 use crate::state::App;
-use crate::store::{self, Failure, OperationRow};
+use crate::store::{self, Failure, Meaning, OperationRow};
 
 /// Does it, notes its steps and its end, and tells whoever waits.
 pub(super) async fn carry_out(
@@ -88,7 +88,13 @@ pub(super) async fn settle(
         ended_at: Some(now),
         ..row.clone()
     };
-    app.store.end_operation(&row).await?;
+    let meaning = match kind {
+        Kind::Delete if failure.is_none() => Meaning::Gone,
+        // A sandbox that could not be stopped or deleted is what it was.
+        Kind::Delete | Kind::Stop => Meaning::Nothing,
+        Kind::Create | Kind::Start | Kind::Restart => Meaning::Failure(failure.as_ref()),
+    };
+    app.store.end_operation(&row, meaning).await?;
     app.metrics.ended(kind.as_str(), state);
     let status = if failure.is_none() {
         "succeeded"
@@ -102,16 +108,7 @@ pub(super) async fn settle(
     app.live
         .bus
         .tell(owner, Subject::Operation, &row.id, None, data);
-    match kind {
-        Kind::Delete if failure.is_none() => app.store.remove_sandbox(&row.sandbox_id).await,
-        // A sandbox that could not be stopped or deleted is what it was.
-        Kind::Delete | Kind::Stop => Ok(()),
-        Kind::Create | Kind::Start | Kind::Restart => {
-            app.store
-                .note_failure(&row.sandbox_id, failure.as_ref())
-                .await
-        }
-    }
+    Ok(())
 }
 
 /// A failure with the last words of what failed.
