@@ -2,6 +2,7 @@
 
 mod client;
 mod exec;
+mod files;
 mod life;
 mod members;
 mod socket;
@@ -9,3 +10,4 @@ mod start;
 mod terminal;
 mod timers;
 mod tunnel;
+mod uploads;

@@ -175,6 +175,12 @@ async fn keep_house(app: Arc<App>) {
                 "old entries of the audit stay"
             );
         }
+        if let Err(error) = api::uploads::sweep(&app).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "old working copies stay"
+            );
+        }
         tokio::time::sleep(std::time::Duration::from_hours(1)).await;
     }
 }

@@ -10,6 +10,7 @@ mod exec;
 mod exec_events;
 mod exec_socket;
 mod extract;
+mod files;
 mod git_user;
 pub mod guard;
 mod health;
@@ -24,8 +25,10 @@ pub mod secrets;
 mod services;
 mod session;
 mod socket;
+mod stream_body;
 mod terminal;
 mod tunnel;
+pub mod uploads;
 pub mod users;
 
 use std::sync::Arc;
@@ -84,6 +87,8 @@ fn guarded() -> Routes {
         .routes(routes!(lifecycle::events))
         .routes(routes!(lifecycle::operation, lifecycle::cancel))
         .routes(routes!(exec::exec, exec::attached))
+        .routes(routes!(uploads::create))
+        .routes(routes!(files::read, files::write))
         .routes(routes!(tunnel::tunnel))
         .routes(routes!(terminal::terminal))
         .routes(routes!(inside::logs))

@@ -10,6 +10,7 @@ mod sandboxes;
 mod secrets;
 mod services;
 mod sessions;
+mod uploads;
 mod users;
 
 pub use api_keys::{ApiKey, NewKey};
@@ -20,6 +21,7 @@ pub use repositories::{Repository, Saved};
 pub use sandboxes::{Failure, SandboxRow};
 pub use secrets::{NewSecret, Secret, SecretChange};
 pub use services::ServiceRow;
+pub use uploads::Upload;
 pub use users::{Changed, User};
 
 use sqlx::sqlite::{SqlitePool, SqliteRow};

@@ -19,7 +19,7 @@ use crate::data::DataDir;
 const READERS: u32 = 3;
 
 /// The newest version of the tables that this program knows.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = 4;
 
 /// Every step from nothing to [`VERSION`]. One that was released is never changed.
 fn migrations() -> Migrator {
@@ -27,11 +27,10 @@ fn migrations() -> Migrator {
         let sql = sql.into_sql_str();
         Migration::new(version, name.into(), MigrationType::Simple, sql, false)
     };
-    Migrator::with_migrations(vec![step(
-        VERSION,
-        "begin",
-        include_str!("../../migrations/0001_begin.sql"),
-    )])
+    Migrator::with_migrations(vec![
+        step(1, "begin", include_str!("../../migrations/0001_begin.sql")),
+        step(4, "far", include_str!("../../migrations/0004_far.sql")),
+    ])
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {
