@@ -5,6 +5,7 @@ mod exec;
 mod files;
 mod life;
 mod members;
+mod ports;
 mod socket;
 mod start;
 mod terminal;

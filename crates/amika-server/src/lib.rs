@@ -18,6 +18,7 @@ mod definition;
 mod engine;
 mod id;
 mod metrics;
+mod ports;
 mod sandboxes;
 mod seal;
 mod serve;

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use crate::api;
 use crate::auth::failures::Failures;
 use crate::auth::scope::{Role, Scope};
+use crate::auth::tickets::Tickets;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::data::DataDir;
@@ -94,6 +95,8 @@ impl Server {
             looks: Looks::default(),
             operations: Operations::default(),
             streams: Arc::default(),
+            tickets: Tickets::default(),
+            ports: Arc::default(),
             config,
             store,
             idleness: Idleness::default(),

@@ -19,6 +19,7 @@ mod lifecycle;
 mod me;
 mod not_implemented;
 mod paging;
+mod port_path;
 pub mod repositories;
 mod sandboxes;
 pub mod secrets;
@@ -27,6 +28,7 @@ mod session;
 mod socket;
 mod stream_body;
 mod terminal;
+mod tickets;
 mod tunnel;
 pub mod uploads;
 pub mod users;
@@ -48,6 +50,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use api_keys::make as make_key;
+pub use audit::plain;
+pub use extract::bytes as body_bytes;
+pub use sandboxes::find as find_sandbox;
+pub use tunnel::{open_port, refusal as no_tunnel};
 
 use crate::auth::caller::authenticate;
 use crate::auth::session::SECOND_HEADER;
@@ -87,6 +93,7 @@ fn guarded() -> Routes {
         .routes(routes!(lifecycle::events))
         .routes(routes!(lifecycle::operation, lifecycle::cancel))
         .routes(routes!(exec::exec, exec::attached))
+        .routes(routes!(tickets::create))
         .routes(routes!(uploads::create))
         .routes(routes!(files::read, files::write))
         .routes(routes!(tunnel::tunnel))
@@ -151,6 +158,9 @@ pub fn router(app: &Arc<App>) -> Router {
     let mut guarded = guarded;
     for route in not_implemented::ROUTES {
         guarded = guarded.route(route, any(not_implemented::answer));
+    }
+    for route in port_path::ROUTES {
+        guarded = guarded.route(route, any(port_path::answer));
     }
     let note = || from_fn_with_state(Arc::clone(app), audit::note);
     let authenticate = from_fn_with_state(Arc::clone(app), authenticate);

@@ -4,4 +4,5 @@ pub mod caller;
 pub mod failures;
 pub mod scope;
 pub mod session;
+pub mod tickets;
 pub mod token;

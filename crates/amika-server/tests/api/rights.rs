@@ -47,6 +47,7 @@ const ROUTES: &[(&str, &str, Wants)] = &[
     ("GET", "/api/v0beta1/sandboxes/{ref}/terminal", Write),
     ("GET", "/api/v0beta1/sandboxes/{ref}/tunnel/{port}", Write),
     ("POST", "/api/v0beta1/uploads", Write),
+    ("POST", "/api/v0beta1/tickets", Write),
     ("GET", "/api/v0beta1/sandboxes/{ref}/files", Read),
     ("PUT", "/api/v0beta1/sandboxes/{ref}/files", Write),
     ("GET", "/api/v0beta1/sandboxes/{ref}/logs", Read),
