@@ -20,6 +20,7 @@ mod definition;
 mod engine;
 mod id;
 mod metrics;
+mod ports;
 mod sandboxes;
 mod seal;
 mod serve;

@@ -17,6 +17,7 @@ use crate::audit_file::AuditFile;
 use crate::auth::failures::Failures;
 use crate::auth::rates::Asked;
 use crate::auth::scope::{Role, Scope};
+use crate::auth::tickets::Tickets;
 use crate::clock::Clock;
 use crate::config::{Config, Quota};
 use crate::data::DataDir;
@@ -105,6 +106,8 @@ impl Server {
             ending: tokio::sync::watch::Sender::new(false),
             streams: Arc::default(),
             turns: Turns::default(),
+            tickets: Tickets::default(),
+            ports: Arc::default(),
             store,
             idleness: Idleness::default(),
             saving: tokio::sync::Mutex::default(),
@@ -217,6 +220,12 @@ async fn keep_house(app: Arc<App>) {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "old sessions of agents stay"
+            );
+        }
+        if let Err(error) = api::uploads::sweep(&app).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "old working copies stay"
             );
         }
         tokio::time::sleep(std::time::Duration::from_hours(1)).await;

@@ -9,11 +9,13 @@ use crate::api::idempotency::UnderWay;
 use crate::audit_file::AuditFile;
 use crate::auth::failures::Failures;
 use crate::auth::rates::Asked;
+use crate::auth::tickets::Tickets;
 use crate::changes::Changes;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::Engines;
 use crate::metrics::Metrics;
+use crate::ports::door::Ports;
 use crate::sandboxes::idle::Idleness;
 use crate::sandboxes::look::Looks;
 use crate::sandboxes::operations::Operations;
@@ -42,6 +44,10 @@ pub struct App {
     pub idleness: Idleness,
     /// What is being done to sandboxes.
     pub operations: Operations,
+    /// Tickets that were not used yet.
+    pub tickets: Tickets,
+    /// The ways to ports.
+    pub ports: std::sync::Arc<Ports>,
     /// Streams that are open.
     pub streams: std::sync::Arc<Streams>,
     /// What agents are at.

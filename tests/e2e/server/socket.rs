@@ -11,7 +11,7 @@ use tungstenite::{Message, WebSocket};
 use super::client::Server;
 
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) struct Socket(WebSocket<TcpStream>);
 

@@ -59,7 +59,7 @@ fn a_port_is_reached_where_only_the_sandbox_itself_has_it_and_each_direction_end
     // More than any buffer between holds, both ways.
     let mut socket = server.socket(&server.admin, &path(3000)).unwrap();
     for _ in 0..48 {
-        socket.bytes(&[b'x'; 64 << 10]);
+        socket.bytes(&vec![b'x'; 64 << 10]);
     }
     socket.text(&json!({ "end": true }));
     let (answer, word) = socket.word();

@@ -87,6 +87,7 @@ fn wanted_repository(args: &CreateArgs) -> Option<Wanted> {
         },
         no_setup: args.no_setup,
         has_script: args.setup_script.is_some(),
+        of: None,
     })
 }
 

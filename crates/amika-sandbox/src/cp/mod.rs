@@ -8,6 +8,7 @@ mod beginning;
 mod holes;
 mod inert;
 mod landing;
+mod one_file;
 mod place;
 mod repack;
 mod streams;
@@ -20,5 +21,6 @@ pub mod times;
 mod transfer;
 
 pub use place::{InvalidPlace, Place};
+pub use streams::{Found, unpack_here};
 pub use transfer::copy;
 pub use unpack::Git;

@@ -46,14 +46,24 @@ pub enum Git {
 ///
 /// # Errors
 /// With the entry that could not be unpacked; what came before it stays.
-pub(super) fn unpack(
+pub(super) fn unpack(from: impl Read, names: Names, root: OwnedFd, git: Git) -> io::Result<Report> {
+    unpack_at_most(from, names, root, git, None)
+}
+
+/// The same, of at most so many bytes, holes counted.
+///
+/// # Errors
+/// As [`unpack`].
+pub(super) fn unpack_at_most(
     from: impl Read,
     mut names: Names,
     root: OwnedFd,
     git: Git,
+    most: Option<u64>,
 ) -> io::Result<Report> {
+    let free = room(&root);
     let mut unpacker = Unpacker {
-        room: room(&root),
+        room: free.into_iter().chain(most).min(),
         root,
         open: Vec::new(),
         late: Vec::new(),

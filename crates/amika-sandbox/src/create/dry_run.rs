@@ -103,6 +103,12 @@ enum ContentView {
 }
 
 impl RepositoryView {
+    /// The same, with what is told of where it comes from.
+    pub(super) fn told_as(mut self, source: &str) -> Self {
+        source.clone_into(&mut self.source);
+        self
+    }
+
     /// The view of a repository that is to be copied so; `new_branch` says whether one is to be made.
     pub fn of(facts: &git::Facts, copy: git::Copy, new_branch: bool) -> Self {
         Self {

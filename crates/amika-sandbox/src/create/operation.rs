@@ -159,7 +159,7 @@ impl Making {
         let plan = self.planned(&new, &settle, true).await?;
         let repository = new.source.as_ref().map(|source| {
             let facts = source.repository.facts();
-            RepositoryView::of(facts, new.copy, new.has_new_branch)
+            RepositoryView::of(facts, new.copy, new.has_new_branch).told_as(source.told_source())
         });
         Ok(PlanView::of(&plan, repository, new.taken))
     }

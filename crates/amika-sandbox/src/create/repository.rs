@@ -30,15 +30,23 @@ pub(super) struct Source {
     pub origin: Origin,
     /// The bytes of the configuration, as far as any of it may apply.
     pub bytes: Option<Vec<u8>>,
+    /// What is told of where it comes from, in place of its path.
+    pub of: Option<String>,
 }
 
 impl Source {
+    /// Where it comes from, as others are told.
+    pub(super) fn told_source(&self) -> &str {
+        let source = self.repository.facts().source.as_str();
+        self.of.as_deref().unwrap_or(source)
+    }
+
     /// What the labels say of it.
     pub(super) fn label(&self) -> label::Repository {
         let facts = self.repository.facts();
         label::Repository {
             name: facts.name.clone(),
-            source: Some(label::RepositorySource::from(facts.source.as_str())),
+            source: Some(label::RepositorySource::from(self.told_source())),
             branch: facts.branch.clone(),
         }
     }
@@ -53,6 +61,8 @@ pub struct Wanted {
     pub no_setup: bool,
     /// Whether another setup script was named than its own.
     pub has_script: bool,
+    /// What is told of where it comes from, in place of its path on this machine; none tells that.
+    pub of: Option<String>,
 }
 
 /// Opens the repository that is wanted, and reads its configuration.
@@ -78,7 +88,7 @@ pub(super) async fn open(
     let show = |said: git::Said<'_>| show(&shared, said);
     let repository = git::open(machine, wanted.git.clone(), cwd, &show).await?;
     if let Ok(mut steps) = shared.lock() {
-        steps.finish(&repository.facts().source);
+        steps.finish(wanted.of.as_deref().unwrap_or(&repository.facts().source));
     }
     for warning in &repository.facts().warnings {
         out.warn(warning);
@@ -107,6 +117,7 @@ pub(super) async fn open(
         script,
         origin,
         bytes,
+        of: wanted.of.clone(),
     })
 }
 

@@ -103,6 +103,7 @@ impl Stage {
             },
             no_setup: false,
             has_script: false,
+            of: None,
         }
     }
 

@@ -69,7 +69,7 @@ pub async fn note(State(app): State<Arc<App>>, request: Request, next: Next) -> 
 }
 
 /// A route or path under its one name.
-fn plain(path: &str) -> &str {
+pub fn plain(path: &str) -> &str {
     path.strip_prefix(super::PREFIX)
         .or_else(|| path.strip_prefix(super::SHORT_PREFIX))
         .unwrap_or(path)

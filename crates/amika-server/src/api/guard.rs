@@ -9,6 +9,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
 use crate::auth::caller::{From, Peer, from};
+use crate::ports::name::PortName;
+use crate::ports::origin;
 use crate::state::App;
 
 /// Header of the trace id.
@@ -26,6 +28,13 @@ pub async fn trace(State(app): State<Arc<App>>, mut request: Request, next: Next
     let begun = std::time::Instant::now();
     let extensions = request.extensions_mut();
     extensions.insert(TraceId(trace_id.clone()));
+    if let Some(name) = port_name(&app, &mut request) {
+        let response = origin::serve(&app, &name, request).await;
+        let status = response.status().as_u16();
+        app.metrics.answered(status);
+        tracing::debug!(%method, port = name.port, status, trace_id, "answered for a port");
+        return response;
+    }
     let mut response = match checked(&app, &mut request) {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
@@ -68,6 +77,20 @@ fn written(error: &ApiError, trace_id: &str) -> Response {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response
+}
+
+/// The port that a request is meant for, by its host's name.
+fn port_name(app: &App, request: &mut Request) -> Option<PortName> {
+    let authority = host(request.headers(), request.uri())?;
+    let name = PortName::parse(&name_of(&authority), app.config.domain.as_deref())?;
+    let peer = request.extensions().get::<Peer>().copied()?;
+    let address = from(
+        peer.remote.ip(),
+        request.headers(),
+        &app.config.trusted_proxy,
+    );
+    request.extensions_mut().insert(From(address));
+    Some(name)
 }
 
 /// Whether the request is meant for this server, and comes from no foreign page.

@@ -14,6 +14,7 @@ mod exec;
 mod exec_events;
 mod exec_socket;
 mod extract;
+mod files;
 mod git_user;
 pub mod guard;
 mod health;
@@ -25,6 +26,7 @@ mod not_implemented;
 mod opencode;
 pub mod operations;
 mod paging;
+mod port_path;
 mod remote;
 pub mod repositories;
 mod sandbox_sessions;
@@ -34,9 +36,12 @@ mod services;
 mod session;
 mod socket;
 mod sse;
+mod stream_body;
 mod system;
 mod terminal;
+mod tickets;
 mod tunnel;
+pub mod uploads;
 mod usage;
 pub mod users;
 mod volumes;
@@ -58,6 +63,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use api_keys::make as make_key;
+pub use audit::plain;
+pub use extract::bytes as body_bytes;
+pub use sandboxes::find as find_sandbox;
+pub use tunnel::{open_port, refusal as no_tunnel};
 
 use crate::auth::caller::authenticate;
 use crate::auth::session::SECOND_HEADER;
@@ -107,6 +116,9 @@ fn guarded() -> Routes {
         .routes(routes!(events::events))
         .routes(routes!(logs::logs))
         .routes(routes!(exec::exec, exec::attached))
+        .routes(routes!(tickets::create))
+        .routes(routes!(uploads::create))
+        .routes(routes!(files::read, files::write))
         .routes(routes!(tunnel::tunnel))
         .routes(routes!(terminal::terminal))
         .routes(routes!(agent_send::send))
@@ -179,6 +191,9 @@ pub fn router(app: &Arc<App>) -> Router {
     let mut guarded = guarded;
     for route in not_implemented::ROUTES {
         guarded = guarded.route(route, any(not_implemented::answer));
+    }
+    for route in port_path::ROUTES {
+        guarded = guarded.route(route, any(port_path::answer));
     }
     let note = || from_fn_with_state(Arc::clone(app), audit::note);
     let authenticate = from_fn_with_state(Arc::clone(app), authenticate);

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, OriginalUri, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
@@ -12,6 +12,7 @@ use axum::response::Response;
 
 use super::scope::{Role, Scope};
 use super::session::{self, SECOND_HEADER};
+use super::tickets::{self, Purpose};
 use super::token::{Hash, is_key};
 use crate::api::error::{ApiError, Result};
 use crate::config::Cidr;
@@ -107,7 +108,10 @@ pub async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Result<Response> {
-    let Some(caller) = caller(&app, request.headers()).await? else {
+    let path = request.extensions().get::<OriginalUri>();
+    let path = path.map_or_else(|| request.uri().path(), |uri| uri.path());
+    let path = crate::api::plain(path).to_owned();
+    let Some(caller) = caller(&app, request.headers(), path).await? else {
         return Err(refused(&app, &request));
     };
     let is_look = matches!(
@@ -126,8 +130,9 @@ pub async fn authenticate(
 
 fn refused(app: &App, request: &Request) -> ApiError {
     let headers = request.headers();
-    let has_tried =
-        headers.contains_key(header::AUTHORIZATION) || headers.contains_key(SECOND_HEADER);
+    let has_tried = headers.contains_key(header::AUTHORIZATION)
+        || headers.contains_key(SECOND_HEADER)
+        || ticket(headers).is_some();
     if !has_tried {
         return ApiError::unauthorized("this needs an API key: Authorization: Bearer amk_…");
     }
@@ -142,7 +147,7 @@ fn refused(app: &App, request: &Request) -> ApiError {
     )
 }
 
-async fn caller(app: &App, headers: &HeaderMap) -> Result<Option<Caller>> {
+async fn caller(app: &App, headers: &HeaderMap, path: String) -> Result<Option<Caller>> {
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let Some(key) = bearer(value.to_str().unwrap_or_default()).filter(|key| is_key(key)) else {
             return Ok(None);
@@ -161,6 +166,10 @@ async fn caller(app: &App, headers: &HeaderMap) -> Result<Option<Caller>> {
             key_id: Some(holder.key_id),
         }));
     }
+    if let Some(ticket) = ticket(headers) {
+        let purpose = Purpose::Socket(path);
+        return Ok(app.tickets.take(ticket, &purpose, app.clock.now()));
+    }
     let (Some(cookie), Some(second)) = (session::cookie(headers), headers.get(SECOND_HEADER))
     else {
         return Ok(None);
@@ -173,6 +182,14 @@ async fn caller(app: &App, headers: &HeaderMap) -> Result<Option<Caller>> {
         user: session.user,
         key_id: None,
     }))
+}
+
+/// The ticket that a request for a web socket has among its protocols.
+fn ticket(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::UPGRADE)?;
+    let all = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    let mut all = all.flat_map(|value| value.to_str().unwrap_or_default().split(','));
+    all.find_map(|word| Some(word.trim()).filter(|word| word.starts_with(tickets::PREFIX)))
 }
 
 fn bearer(value: &str) -> Option<&str> {

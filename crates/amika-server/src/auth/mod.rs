@@ -5,4 +5,5 @@ pub mod failures;
 pub mod rates;
 pub mod scope;
 pub mod session;
+pub mod tickets;
 pub mod token;

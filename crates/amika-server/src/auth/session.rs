@@ -6,10 +6,10 @@
 use axum::http::{HeaderMap, header};
 
 /// Name of the cookie over plain HTTP.
-const COOKIE: &str = "amika_session";
+pub const COOKIE: &str = "amika_session";
 
 /// Name of the cookie over TLS: browsers hold it to this host, this scheme and the root.
-const HOST_COOKIE: &str = "__Host-amika_session";
+pub const HOST_COOKIE: &str = "__Host-amika_session";
 
 /// Header of the second secret.
 pub const SECOND_HEADER: &str = "x-amika-session";

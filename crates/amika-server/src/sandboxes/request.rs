@@ -84,7 +84,7 @@ pub struct CreateSandbox {
     pub initial_prompt: Option<String>,
     /// The agent for it.
     pub agent: Option<String>,
-    /// A working copy that was sent before; not there yet.
+    /// A working copy that was sent before, in place of a clone; `repo_url` then says of what it is.
     pub upload_id: Option<String>,
     /// `docker` or `local-docker`.
     pub provider: Option<String>,
@@ -161,7 +161,14 @@ impl CreateSandbox {
     pub fn check(&self, caller: &Caller, members: &Members) -> Result<Wish> {
         self.refuse_missing()?;
         let repo_url = self.repo_url()?;
-        if repo_url.is_none() && (self.branch.is_some() || self.new_branch_name.is_some()) {
+        if self.upload_id.is_some() && self.branch.is_some() {
+            let message = "a working copy is on its own branch: leave branch out";
+            return Err(ApiError::field("/branch", message));
+        }
+        if repo_url.is_none()
+            && self.upload_id.is_none()
+            && (self.branch.is_some() || self.new_branch_name.is_some())
+        {
             return Err(ApiError::field(
                 "/branch",
                 "a branch needs a repository: repo_url",
@@ -236,7 +243,6 @@ impl CreateSandbox {
     /// What this server has not, and must not seem to do.
     fn refuse_missing(&self) -> Result<()> {
         let missing = [
-            ("upload_id", self.upload_id.is_some()),
             ("snapshot", self.snapshot.is_some()),
             ("integration_ids", !self.integration_ids.is_empty()),
             (

@@ -13,6 +13,7 @@ mod sandboxes;
 mod secrets;
 mod services;
 mod sessions;
+mod uploads;
 mod users;
 
 pub use agents::{SessionRow, TurnEnd, TurnRow};
@@ -25,6 +26,7 @@ pub use repositories::{Repository, Saved};
 pub use sandboxes::{Failure, SandboxRow};
 pub use secrets::{NewSecret, Secret, SecretChange};
 pub use services::ServiceRow;
+pub use uploads::Upload;
 pub use users::{Changed, User};
 
 use std::sync::Arc;

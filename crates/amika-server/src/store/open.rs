@@ -19,7 +19,7 @@ use crate::data::DataDir;
 const READERS: u32 = 3;
 
 /// The newest version of the tables that this program knows.
-pub const VERSION: i64 = 3;
+pub const VERSION: i64 = 4;
 
 /// Every step from nothing to [`VERSION`]. One that was released is never changed.
 fn migrations() -> Migrator {
@@ -35,6 +35,7 @@ fn migrations() -> Migrator {
             "inside",
             include_str!("../../migrations/0003_inside.sql"),
         ),
+        step(4, "far", include_str!("../../migrations/0004_far.sql")),
     ])
 }
 

@@ -1,5 +1,6 @@
 //! Making a sandbox.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,9 +18,9 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{entry, json};
-use crate::api::credentials;
 use crate::api::error::{ApiError, Detail, Failures, Result};
 use crate::api::extract::{Body, Query};
+use crate::api::{credentials, uploads};
 use crate::auth::caller::{Caller, Writer};
 use crate::canonical::canonical;
 use crate::sandboxes::look::{AUTO_DELETE, AUTO_STOP, ID, OWNER};
@@ -71,7 +72,8 @@ pub async fn create(
 pub async fn make(app: &Arc<App>, caller: &Caller, body: CreateSandbox) -> Result<(String, Begun)> {
     let mut wish = body.check(caller, &app.config.members)?;
     given::check(app, &caller.user.id, &body).await?;
-    let machine = cloning(app, &wish).await?;
+    let copied = copied(app, caller, &body).await?;
+    let machine = cloning(app, &wish, copied.is_some()).await?;
     let saved = of_store(app, wish.repo_url.as_deref()).await?;
     let size = body
         .size
@@ -90,7 +92,7 @@ pub async fn make(app: &Arc<App>, caller: &Caller, body: CreateSandbox) -> Resul
         wish.sandbox.env.entry(name).or_insert(password);
     }
     let user = User::new(machine, crate::engine::silent());
-    let mut request = asked(&body, wish, saved);
+    let mut request = asked(&body, wish, saved, copied);
     request.secrets = Some(Arc::new(given::Keeper {
         app: Arc::clone(app),
         sandbox_id: row.id.clone(),
@@ -120,10 +122,22 @@ pub async fn make(app: &Arc<App>, caller: &Caller, body: CreateSandbox) -> Resul
     }
 }
 
-/// The machine on which a wish's repository is cloned.
-async fn cloning(app: &App, wish: &Wish) -> Result<amika_host::machine::Machine> {
+/// The work tree that was sent for a sandbox.
+async fn copied(app: &App, caller: &Caller, body: &CreateSandbox) -> Result<Option<PathBuf>> {
+    match &body.upload_id {
+        Some(id) => uploads::find(app, caller, id).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The machine on which a wish's repository is cloned, or read where it was sent.
+async fn cloning(app: &App, wish: &Wish, is_sent: bool) -> Result<amika_host::machine::Machine> {
     let machine = app.engines.machine();
     let allow = app.config.allow_private_git;
+    if is_sent {
+        // Nothing is fetched.
+        return source::machine_for(None, machine, &app.config.data, allow).await;
+    }
     source::machine_for(wish.repo_url.as_deref(), machine, &app.config.data, allow).await
 }
 
@@ -224,18 +238,36 @@ fn stamp(app: &App, row: &SandboxRow) -> Labels {
     Labels::from(labels.map(|(key, value)| (key.to_owned(), value)))
 }
 
-fn asked(body: &CreateSandbox, wish: Wish, saved: SettingsLayer) -> CreateRequest {
+fn asked(
+    body: &CreateSandbox,
+    wish: Wish,
+    saved: SettingsLayer,
+    copied: Option<PathBuf>,
+) -> CreateRequest {
     let has_script = wish.sandbox.setup.is_some() || saved.setup_script.is_some();
+    let url = wish.repo_url;
+    let (spec, copy, of) = match copied {
+        // Whoever sent it chose what of it comes along.
+        Some(place) => {
+            let copy = amika_git::Copy::Dirty {
+                include_ignored: true,
+            };
+            let of = url.unwrap_or_else(|| "a working copy that was sent".to_owned());
+            (Some(place.display().to_string()), copy, Some(of))
+        }
+        None => (url, amika_git::Copy::Clean, None),
+    };
     CreateRequest {
-        repository: wish.repo_url.map(|url| Wanted {
+        repository: spec.map(|spec| Wanted {
             git: amika_git::Request {
-                spec: Some(url),
+                spec: Some(spec),
                 branch: body.branch.clone(),
                 new_branch: body.new_branch_name.clone(),
-                copy: amika_git::Copy::Clean,
+                copy,
             },
             no_setup: body.skip_setup_script,
             has_script,
+            of,
         }),
         sandbox: wish.sandbox,
         saved,
@@ -257,12 +289,13 @@ pub async fn plan(
 ) -> Result<Json<serde_json::Value>> {
     let wish = body.check(&caller, &app.config.members)?;
     given::check(&app, &caller.user.id, &body).await?;
-    let machine = cloning(&app, &wish).await?;
+    let copied = copied(&app, &caller, &body).await?;
+    let machine = cloning(&app, &wish, copied.is_some()).await?;
     let saved = of_store(&app, wish.repo_url.as_deref()).await?;
     let engine = app.engines.get().await?;
     let user = Arc::new(User::new(machine, crate::engine::silent()));
     let engine = amika_sandbox::sandboxes::Sandboxes::new(engine.engine().clone(), &user);
-    let request = asked(&body, wish, saved);
+    let request = asked(&body, wish, saved, copied);
     let (_canceler, cancel) = amika_sandbox::cancel::new();
     let plan = engine
         .plan(request, crate::engine::silent(), &cancel)

@@ -1,0 +1,79 @@
+//! Tickets for what a page opens without a header of its own.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::error::{ApiError, Failures, Result};
+use super::extract::Body;
+use super::sandboxes::find;
+use super::tunnel::open_port;
+use crate::auth::caller::Writer;
+use crate::auth::tickets::{LIFE, Purpose};
+use crate::clock::shown;
+use crate::ports::name;
+use crate::state::App;
+
+/// What is to be opened: a web socket's path, or a sandbox and a port.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct CreateTicket {
+    /// The path of a web socket, as `/sandboxes/fix/terminal`.
+    path: Option<String>,
+    /// Id or name of a sandbox.
+    sandbox: Option<String>,
+    /// A port of it, for its own origin.
+    #[schema(minimum = 1)]
+    port: Option<u16>,
+}
+
+/// A ticket, good once.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TicketCreated {
+    /// For a web socket: one of its protocols, beside `amika`.
+    ticket: String,
+    /// For a port: what a browser opens.
+    url: Option<String>,
+    expires_at: String,
+}
+
+/// Makes a ticket, good once and for 30 seconds: a page opens a web socket with the protocols `amika` and the ticket, or a
+/// port at `url`.
+#[utoipa::path(post, path = "/tickets", tag = "session", request_body = CreateTicket,
+    responses((status = 200, body = TicketCreated), Failures))]
+pub async fn create(
+    State(app): State<Arc<App>>,
+    caller: Writer,
+    Body(body): Body<CreateTicket>,
+) -> Result<Json<TicketCreated>> {
+    let (purpose, origin) = match (body.path, body.sandbox, body.port) {
+        (Some(path), None, None) if path.starts_with('/') && path.len() < 1000 => {
+            (Purpose::Socket(path), None)
+        }
+        (None, Some(reference), Some(port)) => {
+            open_port(port)?;
+            let sandbox_id = find(&app, &caller, &reference).await?.id();
+            let origin = name::origin(&app.config, &app.address, &sandbox_id, port);
+            (Purpose::Port { sandbox_id, port }, Some(origin))
+        }
+        _ => {
+            return Err(ApiError::usage(
+                "give one of both: path, which begins with a slash, or sandbox and port",
+            ));
+        }
+    };
+    let now = app.clock.now();
+    let ticket = app.tickets.make(&caller, purpose, now);
+    let ticket = ticket.ok_or_else(|| {
+        let message = "too many tickets wait to be used";
+        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message).retry_after(30)
+    })?;
+    Ok(Json(TicketCreated {
+        url: origin.map(|origin| format!("{origin}/.amika/open#{}", ticket.reveal())),
+        ticket: ticket.reveal().to_owned(),
+        expires_at: shown(now + LIFE),
+    }))
+}

@@ -1,0 +1,124 @@
+//! Who may go to a port, and by which way: found out once for all that is asked within a moment.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use amika_core::contract::OPENCODE_PORT;
+use amika_core::port::Port;
+use amika_sandbox::error::Kind;
+use amika_sandbox::tunnel::Gate;
+use axum::http::StatusCode;
+
+use super::cookie::Signer;
+use super::forward::Pool;
+use crate::api::error::{ApiError, Result};
+use crate::auth::caller::Caller;
+use crate::state::App;
+
+/// How long what was found out holds.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// How many are kept.
+const MOST: usize = 1000;
+
+/// How often amikad is told that somebody asks, in milliseconds: it takes a sample every 10 s.
+const TELL: i64 = 4000;
+
+/// By user, whether as an administrator, and what the sandbox was called; each since when.
+type Open = HashMap<(String, bool, String), (Instant, Arc<Way>)>;
+
+/// What the ports of all sandboxes have.
+#[derive(Default)]
+pub struct Ports {
+    /// Signs cookies of ports' origins.
+    pub signer: Signer,
+    /// Connections that wait for the next request.
+    pub pool: Arc<Pool>,
+    open: Mutex<Open>,
+}
+
+/// The way to a sandbox's ports.
+pub struct Way {
+    /// Its amikad.
+    pub gate: Gate,
+    told_at: AtomicI64,
+}
+
+impl Way {
+    /// Tells amikad, now and then, that a request began; OpenCode's it sees by itself.
+    pub fn tell(self: &Arc<Self>, port: Port, now: i64) {
+        let before = self.told_at.load(Ordering::Relaxed);
+        let is_due = now - before >= TELL && port.get() != OPENCODE_PORT;
+        let is_mine = || {
+            self.told_at
+                .compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+        };
+        if is_due && is_mine() {
+            let way = Arc::clone(self);
+            // Beside it: no request waits for that.
+            tokio::spawn(async move { way.gate.tell_input().await });
+        }
+    }
+}
+
+/// The way to the ports of a sandbox that a caller may use.
+///
+/// # Errors
+/// 404 for what is not the caller's, 503 with how to start it where it does not run.
+pub async fn way(app: &App, caller: &Caller, reference: &str) -> Result<Arc<Way>> {
+    let key = (
+        caller.user.id.clone(),
+        caller.is_admin(),
+        reference.to_owned(),
+    );
+    let known = {
+        let open = lock(&app.ports);
+        open.get(&key)
+            .filter(|(at, _)| at.elapsed() < FRESH)
+            .map(|(_, way)| Arc::clone(way))
+    };
+    if let Some(way) = known {
+        return Ok(way);
+    }
+    let found = crate::api::find_sandbox(app, caller, reference).await?;
+    let engine = app.engines.get().await?;
+    let name = found.there()?;
+    let gate = engine.gate(name).await.map_err(|error| match error.kind {
+        Kind::Conflict => {
+            let message = format!("sandbox \"{name}\" does not run");
+            let start = format!("start it: POST /api/v0beta1/sandboxes/{}/start", found.id());
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "conflict", message)
+                .hint(start)
+                .retry_after(5)
+        }
+        _ => error.into(),
+    })?;
+    let mut open = lock(&app.ports);
+    // Of the same start of a sandbox the same way, with what amikad was told.
+    let before = open.get(&key).map(|(_, way)| Arc::clone(way));
+    let same = before.filter(|way| way.gate.container == gate.container);
+    let told_at = same.map_or(0, |way| way.told_at.load(Ordering::Relaxed));
+    let way = Arc::new(Way {
+        gate,
+        told_at: AtomicI64::new(told_at),
+    });
+    if open.len() >= MOST {
+        open.retain(|_, (at, _)| at.elapsed() < FRESH);
+    }
+    if open.len() < MOST {
+        open.insert(key, (Instant::now(), Arc::clone(&way)));
+    }
+    Ok(way)
+}
+
+/// Has the next one find out anew.
+pub fn forget(ports: &Ports, way: &Arc<Way>) {
+    lock(ports).retain(|_, (_, known)| !Arc::ptr_eq(known, way));
+}
+
+fn lock(ports: &Ports) -> std::sync::MutexGuard<'_, Open> {
+    ports.open.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,12 @@
+//! Ports of sandboxes over HTTP: below a path for programs with a key, and at a host name of their own for browsers.
+//!
+//! What answers there is hostile to the server's page. So a port has an origin of its own (`name`), which takes no
+//! credential of the page but a cookie of its own that says who may ask that port (`cookie`). What goes in and comes out is
+//! rid of what is the server's (`headers`), and goes through amikad's tunnel (`forward`).
+
+pub mod cookie;
+pub mod door;
+pub mod forward;
+pub mod headers;
+pub mod name;
+pub mod origin;
