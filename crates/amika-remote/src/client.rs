@@ -214,6 +214,23 @@ impl Client {
         Ok(answer.bytes_stream().map_err(broken))
     }
 
+    /// Asks for what stands at a path, as an archive: whether it is a directory, and its bytes as they come.
+    ///
+    /// # Errors
+    /// [`Failure`]
+    pub async fn archive(
+        &self,
+        call: Call<'_>,
+    ) -> Result<(bool, impl Stream<Item = Result<Bytes>> + Send + use<>)> {
+        let request = self.request(&call).header("accept", "application/x-tar");
+        let answer = self.answer(request).await?;
+        let is_directory = answer
+            .headers()
+            .get("x-amika-kind")
+            .is_some_and(|kind| kind == "directory");
+        Ok((is_directory, answer.bytes_stream().map_err(broken)))
+    }
+
     /// Asks for a stream of events.
     ///
     /// # Errors

@@ -136,6 +136,99 @@ fn a_sandbox_of_a_servers_lives_and_ends_by_the_command_line() {
 }
 
 #[test]
+fn files_go_both_ways_and_a_working_copy_goes_as_it_is() {
+    let stage = Stage::new();
+    let server = Server::start(&stage, &[]);
+    let amika = |args: &[&str]| run(&stage, &server, args);
+    let repository = stage.repository("app", &[("src/a.txt", "one\n"), (".gitignore", "out\n")]);
+    std::fs::write(format!("{repository}/new.txt"), "not committed\n").unwrap();
+    std::fs::write(format!("{repository}/out"), "ignored\n").unwrap();
+    let name = stage.name();
+    let no_url = amika(&[
+        "sandbox",
+        "create",
+        "--name",
+        &name,
+        "--image",
+        DEBIAN,
+        "--git",
+        &repository,
+    ])
+    .output();
+    no_url.ended(7, &["no remote that a server could clone", "--no-clean"]);
+    let flags = ["--git", &repository, "--no-clean", "--new-branch", "try"];
+    done(amika(
+        &[
+            &["sandbox", "create", "--name", &name, "--image", DEBIAN][..],
+            &flags,
+        ]
+        .concat(),
+    ));
+    let look = "cat src/a.txt new.txt; ls out 2>&1; cat .git/HEAD";
+    let seen = done(amika(&["sandbox", "exec", &name, "--", "sh", "-c", look]));
+    let seen = seen.stdout_text();
+    assert!(seen.starts_with("one\nnot committed\nls: "), "{seen}");
+    assert!(seen.ends_with("ref: refs/heads/try\n"), "{seen}");
+
+    let place = |path: &str| format!("{name}:{path}");
+    let here = |name: &str| stage.home().join(name);
+    std::fs::write(here("notes.md"), "from here\n").unwrap();
+    std::os::unix::fs::symlink("notes.md", here("link")).unwrap();
+    let from = here("notes.md").display().to_string();
+    done(amika(&["sandbox", "cp", &from, &place("src/")]));
+    done(amika(&["sandbox", "cp", &from, &place("src/other.md")]));
+    let copied = done(amika(&[
+        "-o",
+        "json",
+        "sandbox",
+        "cp",
+        &place("src"),
+        here("back").to_str().unwrap(),
+    ]))
+    .json();
+    assert_eq!(copied["files"], 3);
+    for (file, text) in [
+        ("notes.md", "from here\n"),
+        ("other.md", "from here\n"),
+        ("a.txt", "one\n"),
+    ] {
+        assert_eq!(
+            std::fs::read_to_string(here("back").join(file)).unwrap(),
+            text
+        );
+    }
+    let one = here("one.txt");
+    done(amika(&[
+        "sandbox",
+        "cp",
+        &place("src/a.txt"),
+        one.to_str().unwrap(),
+    ]));
+    assert_eq!(std::fs::read_to_string(&one).unwrap(), "one\n");
+    let archive = done(amika(&["sandbox", "cp", &place("src"), "-"]));
+    done(amika(&["sandbox", "cp", "-", &place("/tmp")]).input(archive.stdout));
+    let seen = done(amika(&[
+        "sandbox",
+        "exec",
+        &name,
+        "--",
+        "cat",
+        "/tmp/src/notes.md",
+    ]));
+    assert_eq!(seen.stdout_text(), "from here\n");
+    amika(&["sandbox", "cp", &place("nope"), "."])
+        .output()
+        .ended(3, &[]);
+    amika(&["sandbox", "cp", &from, "no-such-sandbox:x"])
+        .output()
+        .ended(3, &["no-such-sandbox"]);
+    assert_eq!(
+        amika(&["rm", "--force", "--volumes", &name]).output().code,
+        0
+    );
+}
+
+#[test]
 fn a_setup_that_fails_and_a_command_that_a_server_is_not_asked_for_end_as_documented() {
     let stage = Stage::new();
     let server = Server::start(&stage, &[]);

@@ -13,10 +13,12 @@ use super::list::port;
 use super::operation::{self, read};
 use crate::App;
 use crate::args::sandbox::CreateArgs;
+use crate::commands::interruptible;
 use crate::error::{Error, Kind, Result};
 
 pub(super) async fn run(args: &CreateArgs, server: &Server, app: &App) -> Result<u8> {
-    let wanted = repository::wanted(args, app).await?;
+    let mut steps = Steps::new(app.out.progress());
+    let wanted = interruptible(app, repository::wanted(args, server, &mut steps, app)).await?;
     let body = request::body(args, wanted.as_ref(), app)?;
     if args.dry_run {
         let plan: Value = server
@@ -37,7 +39,6 @@ pub(super) async fn run(args: &CreateArgs, server: &Server, app: &App) -> Result
         .await
         .map_err(told)?;
     let sandbox = read(&made)?;
-    let mut steps = Steps::new(app.out.progress());
     if !args.no_wait
         && let Some(id) = &sandbox.operation_id
     {

@@ -1,6 +1,7 @@
 //! The verbs of sandboxes, services and volumes on a server: what `--remote` has it do.
 
 mod account;
+mod cp;
 mod create;
 mod delete;
 mod each;

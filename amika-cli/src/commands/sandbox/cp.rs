@@ -17,7 +17,7 @@ use amika_host::archive::Report;
 const NAMED: usize = 5;
 
 /// As a program that SIGPIPE ended: the archive is not whole.
-const READER_LEFT: u8 = 141;
+pub(in crate::commands) const READER_LEFT: u8 = 141;
 
 /// What `cp` did.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -49,20 +49,47 @@ pub(super) async fn run(args: &CpArgs, app: &App) -> Result<u8> {
     steps.begin("copy");
     let input = Box::new(|| Box::new(std::io::stdin().lock()) as Box<dyn std::io::Read>);
     let copied = cp::copy(&engine, &args.source, &args.destination, git, input);
-    let copied = Copied {
-        source: args.source.to_string(),
-        destination: args.destination.to_string(),
-        report: match copied.await {
-            Ok(report) => report,
-            Err(error) => {
-                steps.fail("");
-                return Err(with_colon(error, args));
-            }
-        },
+    let report = match copied.await {
+        Ok(report) => report,
+        Err(error) => {
+            steps.fail("");
+            return Err(with_colon(error, args));
+        }
     };
+    let copied = Copied::of(args, report);
     let told = told(&copied);
     steps.finish(&told);
-    app.out.result(&copied, |_| Ok(()))?;
+    show(&copied, app)?;
+    if !steps.are_shown() {
+        app.out.note(&format!("copied {told}"));
+    }
+    Ok(0)
+}
+
+impl Copied {
+    fn of(args: &CpArgs, report: Report) -> Self {
+        Self {
+            source: args.source.to_string(),
+            destination: args.destination.to_string(),
+            report,
+        }
+    }
+}
+
+/// Says what was copied.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub(in crate::commands) fn tell(args: &CpArgs, report: Report, app: &App) -> Result<()> {
+    let copied = Copied::of(args, report);
+    show(&copied, app)?;
+    app.out.note(&format!("copied {}", told(&copied)));
+    Ok(())
+}
+
+/// Prints the result, and warns of what is amiss.
+fn show(copied: &Copied, app: &App) -> Result<()> {
+    app.out.result(copied, |_| Ok(()))?;
     let report = &copied.report;
     for skipped in report.skipped.iter().take(NAMED) {
         app.out.warn(&format!(
@@ -89,10 +116,7 @@ pub(super) async fn run(args: &CpArgs, app: &App) -> Result<u8> {
     if let Some(line) = report.told_acted_on() {
         app.out.warn(&line);
     }
-    if !steps.are_shown() {
-        app.out.note(&format!("copied {told}"));
-    }
-    Ok(0)
+    Ok(())
 }
 
 /// A file of this machine with a colon in its name is taken for a place in a sandbox.
@@ -149,17 +173,7 @@ fn told(copied: &Copied) -> String {
 
 /// Writes the archive to standard output, as the engine makes it.
 async fn archive(name: &SandboxName, path: &str, app: &App) -> Result<u8> {
-    let usage = |message: &str| Error::new(Kind::Invalid, message);
-    if app.out.is_json() {
-        return Err(
-            usage("standard output is the archive, and cannot be JSON too")
-                .hint("leave `-o json` out, or name a file or directory to copy to"),
-        );
-    }
-    if crate::output::is_shown() {
-        return Err(usage("an archive is not written to a terminal")
-            .hint("redirect it, such as `> files.tar` or `| tar -t`"));
-    }
+    must_be_an_archives(app)?;
     let engine = crate::engine::connect(&app.user).await?;
     let mut pieces = engine.copy_out(name.as_str(), path).await?;
     let output = Output::start();
@@ -172,4 +186,23 @@ async fn archive(name: &SandboxName, path: &str, app: &App) -> Result<u8> {
         Error::new(Kind::Failure, "standard output cannot be written").caused_by(&error)
     })?;
     Ok(if left { READER_LEFT } else { 0 })
+}
+
+/// Refuses to write an archive where people read, or a program reads JSON.
+///
+/// # Errors
+/// [`Kind::Invalid`]
+pub(in crate::commands) fn must_be_an_archives(app: &App) -> Result<()> {
+    let usage = |message: &str| Error::new(Kind::Invalid, message);
+    if app.out.is_json() {
+        return Err(
+            usage("standard output is the archive, and cannot be JSON too")
+                .hint("leave `-o json` out, or name a file or directory to copy to"),
+        );
+    }
+    if crate::output::is_shown() {
+        return Err(usage("an archive is not written to a terminal")
+            .hint("redirect it, such as `> files.tar` or `| tar -t`"));
+    }
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 mod adopt;
 mod connect;
-mod cp;
+pub(super) mod cp;
 mod create;
 mod delete;
 pub(super) mod each;

@@ -5,6 +5,7 @@
 //! each on a thread of its own with a bounded channel to the engine (`crate::bridge`).
 
 mod beginning;
+pub mod far;
 mod holes;
 mod inert;
 mod landing;

@@ -221,7 +221,7 @@ fn told(sent: Result<Report, Fault>, sandbox: &str) -> Result<Report> {
     })
 }
 
-fn broken(error: &io::Error) -> Error {
+pub(super) fn broken(error: &io::Error) -> Error {
     let inner = error.get_ref();
     if let Some(what) = inner.and_then(|inner| inner.downcast_ref::<NoArchive>()) {
         return (*what).into();
@@ -250,7 +250,7 @@ fn not_taken(error: EngineError, sandbox: &str) -> Error {
     Error::new(code, format!("sandbox \"{sandbox}\" did not take the copy")).cause(base.message)
 }
 
-fn refused(place: &str, error: super::landing::NoLanding) -> Error {
+pub(super) fn refused(place: &str, error: super::landing::NoLanding) -> Error {
     use super::landing::NoLanding;
     match error {
         NoLanding::NoParent => {

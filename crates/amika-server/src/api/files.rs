@@ -38,7 +38,7 @@ pub struct ReadQuery {
 }
 
 /// What stands at a path: a file's bytes, or a directory as a tar archive that begins with its name. To who accepts
-/// `application/x-tar` alone a file, too, comes as an archive. What comes out is whatever the sandbox made of it: unpack it
+/// `application/x-tar` alone a file, too, comes as an archive; `X-Amika-Kind` says `file` or `directory`. What comes out is whatever the sandbox made of it: unpack it
 /// as something hostile.
 #[utoipa::path(get, path = "/sandboxes/{ref}/files", tag = "sandboxes",
     params(("ref" = String, Path, description = "Id or name."), ReadQuery),
@@ -58,6 +58,10 @@ pub async fn read(
         .is_some_and(|kind| is_tar(kind.to_str().unwrap_or_default()));
     let engine = app.engines.get().await?;
     let found = engine.read_path(found.there()?, path, as_archive).await?;
+    let what = match found {
+        Found::File(_) => "file",
+        Found::Directory(_) => "directory",
+    };
     let (kind, bytes) = match found {
         Found::File(bytes) if !as_archive => ("application/octet-stream", bytes),
         Found::File(bytes) | Found::Directory(bytes) => (TAR, bytes),
@@ -70,6 +74,7 @@ pub async fn read(
     let headers = [
         (header::CONTENT_TYPE, kind),
         (header::CONTENT_DISPOSITION, "attachment"),
+        (HeaderName::from_static("x-amika-kind"), what),
         (
             HeaderName::from_static("cross-origin-resource-policy"),
             "same-origin",
