@@ -194,10 +194,12 @@ impl Server {
 /// The server's id. It stands in a file of the data directory too, so that one whose store was lost stays the same.
 async fn server_id(data: &DataDir, store: &Store) -> Result<String> {
     let kept = data.server_id();
-    let id = store
-        .meta("server_id", || kept.clone().unwrap_or_else(crate::id::new))
-        .await
-        .map_err(failed)?;
+    let known = kept.clone();
+    let make = || match known {
+        Some(id) => id,
+        None => crate::id::new(),
+    };
+    let id = store.meta("server_id", make).await.map_err(failed)?;
     if kept.as_ref() != Some(&id) {
         data.keep_server_id(&id)?;
     }

@@ -1,5 +1,7 @@
 //! Whether the server is there, and what it counts.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::Json;
@@ -12,6 +14,7 @@ use utoipa::ToSchema;
 use super::error::{ApiError, Failures, Result};
 use super::users::OkStatus;
 use crate::auth::caller::Reader;
+use crate::sandboxes::snapshot::Live;
 use crate::state::App;
 
 /// Whether requests can be answered.
@@ -47,5 +50,18 @@ pub async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Readiness>> {
     responses((status = 200, body = String, content_type = "text/plain; version=0.0.4"), Failures))]
 pub async fn metrics(State(app): State<Arc<App>>, _: Reader) -> Response {
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
-    (kind, app.metrics.text()).into_response()
+    let mut text = app.metrics.text();
+    // While the engine is away nobody knows.
+    if let Ok(all) = Live::get(&app).await {
+        let mut states: BTreeMap<&str, usize> = BTreeMap::new();
+        for entry in &all.all {
+            *states.entry(entry.sandbox.state.as_str()).or_default() += 1;
+        }
+        text.push_str("# TYPE amika_sandboxes gauge\n");
+        for (state, count) in states {
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "amika_sandboxes{{state=\"{state}\"}} {count}");
+        }
+    }
+    (kind, text).into_response()
 }

@@ -177,7 +177,7 @@ pub async fn operation(
     if row.state != "running" {
         let ended = serde_json::to_string(&Operation::from(row)).unwrap_or_default();
         first.push(sse::event(None, Subject::Operation.as_str(), &ended));
-        return Ok(sse::of(first));
+        return Ok(sse::of(&first));
     }
     let next = move |told: &crate::sandboxes::bus::Told| {
         if told.id != row.id {

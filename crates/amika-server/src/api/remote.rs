@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use amika_core::config;
+use amika_core::diagnostic::Diagnostic;
 use amika_sandbox::error::Error;
 use axum::Json;
 use axum::extract::State;
@@ -134,15 +135,23 @@ pub async fn services(
                     name: service.name,
                 })
                 .collect();
-            let warnings = parsed.warnings.into_iter().flat_map(|it| it.problems);
-            answer.warnings = warnings.map(|problem| problem.message).collect();
+            answer.warnings = told(parsed.warnings);
         }
-        Some(Err(diagnostics)) => {
-            let problems = diagnostics.into_iter().flat_map(|it| it.problems);
-            answer.warnings = problems.map(|problem| problem.message).collect();
-        }
+        Some(Err(diagnostics)) => answer.warnings = told(diagnostics),
     }
     Ok(Json(answer))
+}
+
+/// What is wrong, a sentence each.
+fn told(diagnostics: Vec<Diagnostic>) -> Vec<String> {
+    let each = diagnostics.into_iter().flat_map(|found| {
+        if found.problems.is_empty() {
+            return vec![found.message];
+        }
+        let problems = found.problems.into_iter();
+        problems.map(|problem| problem.message).collect()
+    });
+    each.collect()
 }
 
 async fn machine(app: &App, url: &str) -> Result<amika_host::machine::Machine> {

@@ -50,7 +50,7 @@ pub fn event(id: Option<&str>, name: &str, data: &str) -> Bytes {
 }
 
 /// An answer of these events alone.
-pub fn of(events: Vec<Bytes>) -> Response {
+pub fn of(events: &[Bytes]) -> Response {
     answer(Body::from(events.concat()))
 }
 

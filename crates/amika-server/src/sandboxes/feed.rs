@@ -29,7 +29,7 @@ const SILENT: Duration = Duration::from_secs(10);
 const QUIET: Duration = Duration::from_secs(30);
 
 /// When it is looked again after something was told: the engine tells of an end before its list knows of it.
-const AFTER: [Duration; 2] = [Duration::from_millis(1_000), Duration::from_millis(300)];
+const AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_millis(300)];
 
 /// How long is waited after the engine was lost.
 const AGAIN: Duration = Duration::from_secs(1);

@@ -1,6 +1,6 @@
 //! How much a user may have: sandboxes, and the processors and memory of all of them together.
 
-use amika_core::limit::default_memory;
+use amika_core::limit::{Memory, default_memory};
 use amika_core::text::human_size;
 
 use crate::api::error::{ApiError, Result};
@@ -37,7 +37,7 @@ pub async fn check(app: &App, user: &User, size: Option<Size>) -> Result<()> {
         let facts = facts.map_err(amika_sandbox::error::Error::from)?;
         Counts {
             cpus: facts.cpus,
-            memory: default_memory(facts.memory).map_or(facts.memory, |it| it.bytes()),
+            memory: default_memory(facts.memory).map_or(facts.memory, Memory::bytes),
         }
     } else {
         Counts { cpus: 0, memory: 0 }

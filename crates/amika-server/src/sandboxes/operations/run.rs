@@ -29,7 +29,7 @@ pub(super) async fn carry_out(
     end: watch::Sender<Option<Ended>>,
 ) {
     let kind = work.kind();
-    let (sink, mut told) = Steps::new(kind);
+    let (sink, mut told) = Steps::channel(kind);
     let done = do_it(&app, &row, work, sink, &cancel);
     let noted = async {
         while let Some((step, status, detail)) = told.recv().await {

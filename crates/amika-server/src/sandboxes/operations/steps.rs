@@ -55,7 +55,7 @@ pub(super) struct Steps {
 
 impl Steps {
     /// What the library tells its steps to, and where they come out.
-    pub(super) fn new(kind: Kind) -> (Arc<dyn Progress>, mpsc::UnboundedReceiver<Told>) {
+    pub(super) fn channel(kind: Kind) -> (Arc<dyn Progress>, mpsc::UnboundedReceiver<Told>) {
         let (to, told) = mpsc::unbounded_channel();
         (Arc::new(Self { to, kind }), told)
     }
