@@ -2,6 +2,7 @@
 
 mod agents;
 mod client;
+mod git;
 mod inside;
 mod life;
 mod members;

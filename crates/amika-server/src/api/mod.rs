@@ -9,6 +9,7 @@ pub mod credentials;
 mod docs;
 pub mod error;
 mod extract;
+mod git_sign_ins;
 mod git_user;
 pub mod guard;
 mod health;
@@ -42,6 +43,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use api_keys::make as make_key;
+pub use paging::encoded;
 
 use crate::auth::caller::authenticate;
 use crate::auth::session::SECOND_HEADER;
@@ -103,6 +105,8 @@ fn guarded() -> Routes {
         .routes(routes!(secrets::list, secrets::create))
         .routes(routes!(secrets::change, secrets::delete))
         .routes(routes!(secrets::reveal))
+        .routes(routes!(git_sign_ins::list, git_sign_ins::create))
+        .routes(routes!(git_sign_ins::delete))
         .routes(routes!(claude::list, claude::create))
         .routes(routes!(claude::delete))
         .routes(routes!(claude::reveal))

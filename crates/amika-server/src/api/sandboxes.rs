@@ -22,11 +22,11 @@ use super::extract::{Body, Path, Query};
 use super::{check, credentials, paging};
 use crate::auth::caller::{Caller, Reader, Writer};
 use crate::canonical::canonical;
+use crate::sandboxes::cloning::{Cloning, cloning};
 use crate::sandboxes::look::{AUTO_DELETE, AUTO_STOP, ID, Look, OWNER, Seen};
 use crate::sandboxes::operations::{Begun, Order, Work, begin};
 use crate::sandboxes::request::{CreateSandbox, Wish, interval, saved};
 use crate::sandboxes::show::{Known, Sandbox, SandboxState, sandbox};
-use crate::sandboxes::source;
 use crate::sandboxes::{conversation, given};
 use crate::state::App;
 use crate::store::SandboxRow;
@@ -323,9 +323,17 @@ pub async fn create(
 /// # Errors
 /// What is wrong with the request; those of store and engine.
 pub async fn make(app: &Arc<App>, caller: &Caller, body: CreateSandbox) -> Result<(String, Begun)> {
+    Box::pin(begin_to_make(app, caller, body)).await
+}
+
+async fn begin_to_make(
+    app: &Arc<App>,
+    caller: &Caller,
+    body: CreateSandbox,
+) -> Result<(String, Begun)> {
     let mut wish = body.check(caller)?;
     given::check(app, &caller.user.id, &body).await?;
-    let machine = cloning(app, &wish).await?;
+    let cloning = cloning(app, &caller.user.id, wish.repo_url.as_deref()).await?;
     let saved = of_store(app, wish.repo_url.as_deref()).await?;
     let row = row(app, caller, &body, &wish).await?;
     wish.sandbox.name = SandboxName::for_new(&row.name).ok();
@@ -335,8 +343,8 @@ pub async fn make(app: &Arc<App>, caller: &Caller, body: CreateSandbox) -> Resul
         let name = amika_core::contract::env::OPENCODE_PASSWORD.to_owned();
         wish.sandbox.env.entry(name).or_insert(password);
     }
-    let user = User::new(machine, crate::engine::silent());
-    let mut request = asked(&body, wish, saved);
+    let user = User::new(cloning.machine.clone(), crate::engine::silent());
+    let mut request = asked(&body, wish, saved, &cloning);
     request.secrets = Some(Arc::new(given::Keeper {
         app: Arc::clone(app),
         sandbox_id: row.id.clone(),
@@ -348,7 +356,7 @@ pub async fn make(app: &Arc<App>, caller: &Caller, body: CreateSandbox) -> Resul
         name: &row.name,
         user_id: Some(&caller.user.id),
     };
-    let work = Work::Create(Box::new(request), Arc::new(user));
+    let work = Work::Create(Box::new(request), Arc::new(user), cloning.keys);
     let begun = begin(app, order, work).await;
     match begun {
         Ok(begun) => {
@@ -364,13 +372,6 @@ pub async fn make(app: &Arc<App>, caller: &Caller, body: CreateSandbox) -> Resul
             Err(error)
         }
     }
-}
-
-/// The machine on which a wish's repository is cloned.
-async fn cloning(app: &App, wish: &Wish) -> Result<amika_host::machine::Machine> {
-    let machine = app.engines.machine();
-    let allow = app.config.allow_private_git;
-    source::machine_for(wish.repo_url.as_deref(), machine, &app.config.data, allow).await
 }
 
 /// What is saved for a repository.
@@ -453,15 +454,21 @@ fn stamp(app: &App, row: &SandboxRow) -> Labels {
     Labels::from(labels.map(|(key, value)| (key.to_owned(), value)))
 }
 
-fn asked(body: &CreateSandbox, wish: Wish, saved: SettingsLayer) -> CreateRequest {
+fn asked(
+    body: &CreateSandbox,
+    wish: Wish,
+    saved: SettingsLayer,
+    cloning: &Cloning,
+) -> CreateRequest {
     let has_script = wish.sandbox.setup.is_some() || saved.setup_script.is_some();
     CreateRequest {
-        repository: wish.repo_url.map(|url| Wanted {
+        repository: cloning.url.clone().map(|url| Wanted {
             git: amika_git::Request {
                 spec: Some(url),
                 branch: body.branch.clone(),
                 new_branch: body.new_branch_name.clone(),
                 copy: amika_git::Copy::Clean,
+                cache: cloning.cache.clone(),
             },
             no_setup: body.skip_setup_script,
             has_script,
@@ -486,12 +493,12 @@ pub async fn plan(
 ) -> Result<Json<serde_json::Value>> {
     let wish = body.check(&caller)?;
     given::check(&app, &caller.user.id, &body).await?;
-    let machine = cloning(&app, &wish).await?;
+    let cloning = cloning(&app, &caller.user.id, wish.repo_url.as_deref()).await?;
     let saved = of_store(&app, wish.repo_url.as_deref()).await?;
     let engine = app.engines.get().await?;
-    let user = Arc::new(User::new(machine, crate::engine::silent()));
+    let user = Arc::new(User::new(cloning.machine.clone(), crate::engine::silent()));
     let engine = amika_sandbox::sandboxes::Sandboxes::new(engine.engine().clone(), &user);
-    let request = asked(&body, wish, saved);
+    let request = asked(&body, wish, saved, &cloning);
     let (_canceler, cancel) = amika_sandbox::cancel::new();
     let plan = engine
         .plan(request, crate::engine::silent(), &cancel)

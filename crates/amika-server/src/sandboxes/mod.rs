@@ -1,5 +1,6 @@
 //! Sandboxes as the platform has them: what is asked for, what is done, what is there, what is shown.
 
+pub mod cloning;
 pub mod conversation;
 pub mod given;
 pub mod idle;

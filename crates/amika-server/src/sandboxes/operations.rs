@@ -16,6 +16,7 @@ use amika_sandbox::sandboxes::{Sandboxes, User};
 use amika_sandbox::start::StartRequest;
 use tokio::sync::{mpsc, watch};
 
+use super::cloning::Keys;
 use super::look::Seen;
 use crate::api::error::ApiError;
 use crate::state::App;
@@ -54,8 +55,8 @@ impl Kind {
 
 /// What is to be done.
 pub enum Work {
-    /// Makes one, as the user of this machine.
-    Create(Box<CreateRequest>, Arc<User>),
+    /// Makes one, as the user of this machine, with the key that its repository is cloned with.
+    Create(Box<CreateRequest>, Arc<User>, Option<Keys>),
     /// Starts one.
     Start(StartRequest),
     /// Stops one.
@@ -416,7 +417,8 @@ async fn do_it(
     let engine = app.engines.get().await?;
     let (id, name) = (&row.sandbox_id, row.sandbox_name.as_str());
     match work {
-        Work::Create(request, user) => {
+        // The key is there for as long as it takes.
+        Work::Create(request, user, _keys) => {
             let engine = Sandboxes::new(engine.engine().clone(), &user);
             let created = engine.create(*request, sink, cancel).await?;
             created.told();
