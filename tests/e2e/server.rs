@@ -1,10 +1,12 @@
 //! The platform on a real engine: `amika server`, and a client that speaks HTTP with it.
 
 mod agents;
+mod canaries;
 mod client;
 mod events;
 mod exec;
 mod files;
+mod git;
 mod inside;
 mod kill;
 mod life;

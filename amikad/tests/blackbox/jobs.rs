@@ -147,7 +147,7 @@ fn what_cannot_run_ends_as_exec_would_and_says_why() {
 #[test]
 fn a_request_that_asks_for_nothing_is_refused_and_starts_nothing() {
     let sandbox = idle();
-    let large = format!(r#"{{"cmd":["{}"]}}"#, "x".repeat(70_000));
+    let large = format!(r#"{{"cmd":["{}"]}}"#, "x".repeat(2_200_000));
     let json_type = "Content-Type: application/json";
     let post = |body: &str, headers: &[&str]| sandbox.request("POST", "/v1/jobs", headers, body);
     for (body, status, error) in [

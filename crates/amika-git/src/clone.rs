@@ -1,6 +1,6 @@
 //! Fetches a URL into a temporary bare repository, with the user's own git and credentials.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -30,6 +30,8 @@ pub enum Said<'a> {
 
 /// Bytes of git's last words that an error shows.
 const LAST_WORDS: usize = 4096;
+/// More than all the names and numbers of a repository's refs.
+const LISTED: u64 = 64 << 20;
 /// Longer than any line that git writes.
 const MAX_LINE: usize = 16 * 1024;
 /// How often a percentage is shown.
@@ -117,16 +119,82 @@ pub(super) async fn lfs(
     matches!(run(command, address, listener).await, Ok((true, _)))
 }
 
+/// What is at a URL.
+pub(super) struct Listed {
+    /// Branches and tags, one a line, as `git ls-remote` has them.
+    pub(super) refs: String,
+    /// The branch that is its HEAD.
+    pub(super) head: Option<String>,
+}
+
+/// Asks what is at a URL.
+pub(super) async fn listed(
+    machine: &Machine,
+    address: &str,
+    directory: &Path,
+    listener: Listener<'_>,
+) -> Result<Listed, GitError> {
+    let mut command = network_git(machine);
+    let plain = secret_url::take_out(machine, &mut command, address);
+    command
+        .current_dir(workshop::nowhere(directory)?)
+        .args(["ls-remote", "--symref", "--", &plain, "HEAD"])
+        .args(["refs/heads/*", "refs/tags/*"]);
+    // Into a file: it may be large, and git's words are read meanwhile.
+    let place = directory.join("listed");
+    let file = std::fs::File::create(&place).map_err(GitError::io("write", &place))?;
+    let (success, said) = run_into(command, file.into(), address, listener).await?;
+    if !success {
+        let (stderr, causes) = reasons(&said);
+        return Err(GitError::Clone {
+            url: url::without_secrets(address),
+            stderr,
+            causes,
+        });
+    }
+    let mut text = String::new();
+    std::fs::File::open(&place)
+        .and_then(|out| out.take(LISTED).read_to_string(&mut text))
+        .map_err(GitError::io("read", &place))?;
+    let mut listed = Listed {
+        refs: String::new(),
+        head: None,
+    };
+    for line in text.lines() {
+        let Some((value, name)) = line.split_once('\t') else {
+            continue;
+        };
+        match value.strip_prefix("ref: ") {
+            Some(head) if name == "HEAD" => listed.head = Some(head.to_owned()),
+            None if name.starts_with("refs/") && !name.ends_with("^{}") => {
+                listed.refs.push_str(line);
+                listed.refs.push('\n');
+            }
+            _ => {}
+        }
+    }
+    Ok(listed)
+}
+
 /// Runs git to its end: whether it succeeded, and its last words. One that does nothing is ended, since nothing
 /// else would: a server may hold a connection for ever.
-async fn run(
+pub(super) async fn run(
+    command: std::process::Command,
+    address: &str,
+    listener: Listener<'_>,
+) -> Result<(bool, String), GitError> {
+    run_into(command, Stdio::null(), address, listener).await
+}
+
+async fn run_into(
     mut command: std::process::Command,
+    out: Stdio,
     address: &str,
     listener: Listener<'_>,
 ) -> Result<(bool, String), GitError> {
     command
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(out)
         .stderr(Stdio::piped());
     let mut fetch = Fetch::start(command).map_err(GitError::NoGit)?;
     let stderr = fetch.child.stderr.take();

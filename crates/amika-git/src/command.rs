@@ -321,7 +321,7 @@ fn read_all(from: Option<impl Read>) -> Vec<u8> {
 
 /// Git with the environment of no repository and no transport.
 fn local_git(machine: &Machine) -> Command {
-    let mut command = Command::new("git");
+    let mut command = git_of(machine);
     environment::apply(&mut command, Errand::Local, callers(machine));
     environment::hide_relative(&mut command, machine.variables());
     give_temporary(&mut command, machine);
@@ -330,7 +330,7 @@ fn local_git(machine: &Machine) -> Command {
 
 /// Git that may use the network and the user's credentials; asks only when there is someone to ask.
 pub(super) fn network_git(machine: &Machine) -> Command {
-    let mut command = Command::new("git");
+    let mut command = git_of(machine);
     environment::apply(&mut command, Errand::Network, callers(machine));
     environment::hide_relative(&mut command, machine.variables());
     give_temporary(&mut command, machine);
@@ -346,6 +346,14 @@ pub(super) fn network_git(machine: &Machine) -> Command {
         );
     }
     command.args(["-c", NO_BARE]).args(NO_FILES);
+    command
+}
+
+/// Git in the environment that this program was given, or that its caller put in the place of that: a server's clones have
+/// other variables than the server.
+fn git_of(machine: &Machine) -> Command {
+    let mut command = Command::new("git");
+    command.env_clear().envs(machine.variables());
     command
 }
 
@@ -371,6 +379,32 @@ pub(super) fn line(mut output: Vec<u8>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn git_has_the_variables_of_the_machine_that_it_is_run_on_and_no_others() {
+        let own = Machine::of_process();
+        let changes = [
+            ("GIT_SSH_COMMAND", Some(OsStr::new("ssh -F /dev/null"))),
+            ("HOME", Some(OsStr::new("/elsewhere"))),
+            ("PATH", None),
+        ];
+        let machine = own.with_variables(changes);
+        for command in [local_git(&machine), network_git(&machine)] {
+            let given: std::collections::HashMap<_, _> = command.get_envs().collect();
+            assert_eq!(given[OsStr::new("HOME")], Some(OsStr::new("/elsewhere")));
+            assert_eq!(given.get(OsStr::new("PATH")), None);
+            let shown = format!("{command:?}");
+            assert!(shown.starts_with("env -i "), "{shown}");
+        }
+        let given = network_git(&machine);
+        let ssh = given
+            .get_envs()
+            .find(|(name, _)| *name == "GIT_SSH_COMMAND");
+        assert_eq!(
+            ssh.and_then(|it| it.1),
+            Some(OsStr::new("ssh -F /dev/null"))
+        );
+    }
 
     #[test]
     fn every_git_is_told_to_take_no_directory_for_a_repository_that_nobody_named() {

@@ -12,6 +12,7 @@
 
 mod attributes;
 mod blobs;
+mod cache;
 mod changes;
 mod children;
 mod clone;
@@ -63,6 +64,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+pub use cache::tidy as tidy_cache;
 pub use clone::{Listener, Said};
 pub use command::NO_BARE;
 pub use content::{Entry, Kind, LeftOut};
@@ -102,6 +104,9 @@ pub struct Request {
     pub new_branch: Option<String>,
     /// What of the work tree comes along.
     pub copy: Copy,
+    /// A directory of this one repository and of whoever may read it, in which what a URL leads to is kept for the next
+    /// time. Two may use it at once.
+    pub cache: Option<PathBuf>,
 }
 
 /// What of a repository is copied.
@@ -215,7 +220,11 @@ async fn open_untold(
     let (prepared, workshop, git_dir) = if let Some(prepared) = prepared {
         (prepared, workshop, None)
     } else {
-        let git_dir = clone::bare(machine, &address, scratch.path(), listener).await?;
+        let place = scratch.path();
+        let git_dir = match &request.cache {
+            Some(cache) => cache::bare(machine, &address, place, cache, listener).await?,
+            None => clone::bare(machine, &address, place, listener).await?,
+        };
         let (place, url) = (git_dir.clone(), address.clone());
         let (prepared, workshop) = blocking(move || {
             let location = Location::of_clone(&place, &workshop)?;

@@ -12,6 +12,7 @@
 )]
 
 mod branches;
+mod cached;
 mod clean;
 mod dirty;
 mod failures;

@@ -11,6 +11,7 @@ pub(crate) fn url_request(url: &str, branch: Option<&str>, new: Option<&str>) ->
         branch: branch.map(str::to_owned),
         new_branch: new.map(str::to_owned),
         copy: Copy::Clean,
+        cache: None,
     }
 }
 

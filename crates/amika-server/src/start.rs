@@ -23,6 +23,7 @@ use crate::config::{Config, Quota};
 use crate::data::DataDir;
 use crate::engine::Engines;
 use crate::metrics::Metrics;
+use crate::sandboxes::cloning;
 use crate::sandboxes::idle::Idleness;
 use crate::sandboxes::look::Looks;
 use crate::sandboxes::operations::{self, Operations};
@@ -218,6 +219,7 @@ async fn keep_house(app: Arc<App>) {
         if let Err(error) = app.audit.forget(app.clock.now()) {
             tracing::warn!(%error, "old files of the audit stay");
         }
+        cloning::tidy(&app).await;
         if let Err(error) = app.store.forget_sessions(app.clock.now()).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,

@@ -381,6 +381,21 @@ fn an_agent_that_is_signed_out_or_not_there_is_told_as_such() {
         (&json!(true), &json!(false)),
         "{whole}"
     );
+    // What was said is its user's.
+    let bob = server.member("bob");
+    let session = whole["session_id"].as_str().unwrap();
+    for own in [
+        format!("/agent-sessions/{session}"),
+        format!("/sandboxes/{id}/sessions/{session}"),
+    ] {
+        server.get(&own).expect(200);
+        assert_eq!(server.ask(&bob, "GET", &own, None).status, 404, "{own}");
+    }
+    let message = json!({ "message": "hi", "session_id": session });
+    for own in ["/agent-sessions", &path] {
+        let refused = server.ask(&bob, "POST", own, Some(&message));
+        assert_eq!(refused.status, 404, "{own}");
+    }
     let missing = server
         .post(&path, &json!({ "message": "hi", "agent": "codex" }))
         .expect(200);

@@ -84,6 +84,7 @@ fn wanted_repository(args: &CreateArgs) -> Option<Wanted> {
             branch: args.branch.clone(),
             new_branch: args.new_branch.clone(),
             copy,
+            cache: None,
         },
         no_setup: args.no_setup,
         has_script: args.setup_script.is_some(),

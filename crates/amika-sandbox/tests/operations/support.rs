@@ -100,6 +100,7 @@ impl Stage {
                 branch: None,
                 new_branch: None,
                 copy: amika_git::Copy::Clean,
+                cache: None,
             },
             no_setup: false,
             has_script: false,

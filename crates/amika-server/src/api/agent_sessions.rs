@@ -109,12 +109,11 @@ async fn answer(
             let _ = told.send(step).await;
         }
     };
-    let (found, created_sandbox) = match reference(app, caller, body).await? {
-        Some(reference) => (find(app, caller, &reference).await?, false),
-        None => {
-            tell(Step::Status("creating_sandbox", None)).await;
-            (make(app, caller, body).await?, true)
-        }
+    let (found, created_sandbox) = if let Some(reference) = reference(app, caller, body).await? {
+        (find(app, caller, &reference).await?, false)
+    } else {
+        tell(Step::Status("creating_sandbox", None)).await;
+        (make(app, caller, body).await?, true)
     };
     let sandbox_id = found.id();
     tell(Step::Status("running", Some(sandbox_id.clone()))).await;

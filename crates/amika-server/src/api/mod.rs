@@ -15,6 +15,7 @@ mod exec_events;
 mod exec_socket;
 mod extract;
 mod files;
+mod git_sign_ins;
 mod git_user;
 pub mod guard;
 mod health;
@@ -65,6 +66,7 @@ use utoipa_axum::routes;
 pub use api_keys::make as make_key;
 pub use audit::plain;
 pub use extract::bytes as body_bytes;
+pub use paging::encoded;
 pub use sandboxes::find as find_sandbox;
 pub use tunnel::{open_port, refusal as no_tunnel};
 
@@ -144,6 +146,8 @@ fn guarded() -> Routes {
         .routes(routes!(secrets::list, secrets::create))
         .routes(routes!(secrets::change, secrets::delete))
         .routes(routes!(secrets::reveal))
+        .routes(routes!(git_sign_ins::list, git_sign_ins::create))
+        .routes(routes!(git_sign_ins::delete))
         .routes(routes!(claude::list, claude::create))
         .routes(routes!(claude::delete))
         .routes(routes!(claude::reveal))

@@ -16,7 +16,7 @@ use super::{check, repositories};
 use crate::auth::caller::Reader;
 use crate::canonical::canonical;
 use crate::definition::PortDefinition;
-use crate::sandboxes::source;
+use crate::sandboxes::cloning::cloning;
 use crate::state::App;
 
 /// Which repository.
@@ -48,13 +48,14 @@ pub struct ListBranchesResponse {
     responses((status = 200, body = ListBranchesResponse), Failures))]
 pub async fn branches(
     State(app): State<Arc<App>>,
-    _: Reader,
+    caller: Reader,
     Query(query): Query<BranchesQuery>,
 ) -> Result<Json<ListBranchesResponse>> {
     let url = query.repo_url;
     canonical(&url).map_err(|error| ApiError::field("repo_url", error.to_string()))?;
-    let machine = machine(&app, &url).await?;
-    let found = amika_git::branches(&machine, &url).await;
+    let cloning = cloning(&app, &caller.user.id, Some(&url)).await?;
+    let url = cloning.url.as_deref().unwrap_or(&url);
+    let found = amika_git::branches(&cloning.machine, url).await;
     let found = found.map_err(Error::from)?;
     let items = found.commits.into_iter();
     Ok(Json(ListBranchesResponse {
@@ -98,7 +99,7 @@ pub struct FileServices {
     params(("id" = String, Path), FileQuery), responses((status = 200, body = FileServices), Failures))]
 pub async fn services(
     State(app): State<Arc<App>>,
-    _: Reader,
+    caller: Reader,
     Path(id): Path<String>,
     Query(query): Query<FileQuery>,
 ) -> Result<Json<FileServices>> {
@@ -107,13 +108,14 @@ pub async fn services(
     }
     let repository = repositories::found(&app, &id).await?;
     let url = repository.repo_url;
-    let machine = machine(&app, &url).await?;
+    let cloning = cloning(&app, &caller.user.id, Some(&url)).await?;
     let request = amika_git::Request {
-        spec: Some(url),
+        spec: cloning.url.clone(),
+        cache: cloning.cache.clone(),
         branch: query.branch,
         ..amika_git::Request::default()
     };
-    let opened = amika_git::open(&machine, request, &app.config.data, &|_| {}).await;
+    let opened = amika_git::open(&cloning.machine, request, &app.config.data, &|_| {}).await;
     let opened = opened.map_err(Error::from)?;
     let file = opened.config_toml().await.map_err(Error::from)?;
     let facts = opened.facts();
@@ -152,9 +154,4 @@ fn told(diagnostics: Vec<Diagnostic>) -> Vec<String> {
         problems.map(|problem| problem.message).collect()
     });
     each.collect()
-}
-
-async fn machine(app: &App, url: &str) -> Result<amika_host::machine::Machine> {
-    let allow = app.config.allow_private_git;
-    source::machine_for(Some(url), app.engines.machine(), &app.config.data, allow).await
 }

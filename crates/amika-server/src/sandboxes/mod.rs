@@ -1,6 +1,7 @@
 //! Sandboxes as the platform has them: what is asked for, what is done, what is there, what is shown.
 
 pub mod bus;
+pub mod cloning;
 pub mod conversation;
 pub mod feed;
 pub mod given;

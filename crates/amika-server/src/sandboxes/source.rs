@@ -1,4 +1,4 @@
-//! From where repositories are cloned: hosts of the internet by HTTPS, with no sign-in of the server's own.
+//! From where repositories are cloned: hosts of the internet by HTTPS and SSH, with no sign-in of the server's own.
 
 use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -8,25 +8,53 @@ use amika_host::machine::Machine;
 
 use crate::api::error::{ApiError, Result};
 
-/// Where a URL leads.
-#[derive(Debug, PartialEq, Eq)]
-struct Place {
-    is_tls: bool,
-    host: String,
-    port: u16,
+/// How a host is spoken with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// HTTPS.
+    Https,
+    /// HTTP.
+    Http,
+    /// SSH.
+    Ssh,
 }
 
-/// The machine that a clone of this URL is made on: git asks nobody, has no sign-in, follows no redirect, and
-/// connects to the addresses that were looked at here.
-///
-/// # Errors
-/// 400 for another scheme than HTTPS, and for a host at a private address, unless `allow_private`.
-pub async fn machine_for(
-    url: Option<&str>,
-    machine: &Machine,
-    data: &Path,
-    allow_private: bool,
-) -> Result<Machine> {
+impl Scheme {
+    fn port(self) -> u16 {
+        match self {
+            Self::Https => 443,
+            Self::Http => 80,
+            Self::Ssh => 22,
+        }
+    }
+}
+
+/// Where a URL leads.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Place {
+    /// How.
+    pub scheme: Scheme,
+    /// Whether it says who signs in.
+    pub has_user: bool,
+    /// The host, in small letters.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+impl Place {
+    /// The host, with its port where that is not the usual one.
+    pub fn named(&self) -> String {
+        if self.port == self.scheme.port() {
+            return self.host.clone();
+        }
+        format!("{}:{}", self.host, self.port)
+    }
+}
+
+/// The machine that a clone of a URL is made on: git asks nobody, has no sign-in, follows no redirect, and connects to
+/// the addresses that were looked at.
+pub fn machine_for(place: Option<(&Place, &[IpAddr])>, machine: &Machine, data: &Path) -> Machine {
     let home = data.join("home");
     let docker = machine.docker_config_dir();
     let mut config = vec![
@@ -34,13 +62,11 @@ pub async fn machine_for(
         ("credential.helper", String::new()),
         ("core.askPass", String::new()),
     ];
-    let mut protocols = "https";
-    if let Some(url) = url {
-        let place = place(url, allow_private)?;
-        if !place.is_tls {
-            protocols = "https:http";
+    let mut protocols = "https:ssh";
+    if let Some((place, addresses)) = place {
+        if place.scheme == Scheme::Http {
+            protocols = "https:ssh:http";
         }
-        let addresses = addresses(&place, allow_private).await?;
         let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         let pin = format!("{}:{}:{}", place.host, place.port, addresses.join(","));
         config.push(("http.curloptResolve", pin));
@@ -70,49 +96,69 @@ pub async fn machine_for(
         ("HOME", Some(home.as_os_str())),
         ("DOCKER_CONFIG", Some(docker.as_os_str())),
     ];
-    Ok(machine.with_variables(variables.chain(places)))
+    machine.with_variables(variables.chain(places))
 }
 
-fn place(url: &str, allow_private: bool) -> Result<Place> {
+/// Reads where a URL leads.
+///
+/// # Errors
+/// 400 for what is neither HTTPS nor SSH, and for HTTP unless `allow_private`.
+pub fn place(url: &str, allow_private: bool) -> Result<Place> {
     let refused = |message: &str| ApiError::field("/repo_url", message);
-    let (scheme, rest) = url
-        .split_once("://")
-        .ok_or_else(|| refused("repo_url must be an https:// URL: this server has no SSH keys"))?;
-    let is_tls = match scheme.to_ascii_lowercase().as_str() {
-        "https" => true,
-        "http" if allow_private => false,
-        "http" => {
-            return Err(refused(
-                "repo_url is http://, which this server does not allow",
-            ));
+    let (scheme, authority) = match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let scheme = match scheme.to_ascii_lowercase().as_str() {
+                "https" => Scheme::Https,
+                "ssh" => Scheme::Ssh,
+                "http" if allow_private => Scheme::Http,
+                "http" => {
+                    return Err(refused(
+                        "repo_url is http://, which this server does not allow",
+                    ));
+                }
+                _ => return Err(refused("repo_url must be an https:// or ssh:// URL")),
+            };
+            (
+                scheme,
+                rest.split(['/', '?', '#']).next().unwrap_or_default(),
+            )
         }
-        _ => {
-            return Err(refused(
-                "repo_url must be an https:// URL: this server has no SSH keys",
-            ));
-        }
+        // scp's way: the colon ends the host.
+        None => match url.split_once(':') {
+            Some((authority, _)) if !authority.contains('/') => (Scheme::Ssh, authority),
+            _ => return Err(refused("repo_url must be an https:// or ssh:// URL")),
+        },
     };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
+    let (user, host) = match authority.rsplit_once('@') {
+        Some((user, host)) => (Some(user), host),
+        None => (None, authority),
+    };
     let (host, port) = match host.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (host, None),
     };
     let port = match port {
-        None => Some(if is_tls { 443 } else { 80 }),
+        None => Some(scheme.port()),
         Some(port) => port.parse().ok(),
     };
     let port = port.ok_or_else(|| refused("repo_url has a port that is none"))?;
+    let is_option = |text: &str| text.starts_with('-');
+    if host.is_empty() || is_option(host) || user.is_some_and(is_option) {
+        return Err(refused("repo_url has a host that is none"));
+    }
     Ok(Place {
-        is_tls,
+        scheme,
+        has_user: user.is_some(),
         host: host.to_ascii_lowercase(),
         port,
     })
 }
 
-async fn addresses(place: &Place, allow_private: bool) -> Result<Vec<IpAddr>> {
+/// The addresses of a host.
+///
+/// # Errors
+/// 400 where there is none, and for private ones unless `allow_private`.
+pub async fn addresses(place: &Place, allow_private: bool) -> Result<Vec<IpAddr>> {
     let name = place.host.trim_matches(['[', ']']);
     let found = tokio::net::lookup_host((name, place.port)).await;
     let found: Vec<IpAddr> = match found {
@@ -171,6 +217,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 mod tests {
     use pretty_assertions::assert_eq;
 
+    use super::Scheme::{Http, Https, Ssh};
     use super::*;
 
     #[test]
@@ -215,23 +262,36 @@ mod tests {
     fn a_place_is_read_as_git_reads_it() {
         let place = |url| {
             place(url, true)
-                .map(|it| (it.is_tls, it.host, it.port))
+                .map(|it| (it.scheme, it.has_user, it.named()))
                 .ok()
         };
-        let of = |tls, host: &str, port| Some((tls, host.to_owned(), port));
-        assert_eq!(
-            place("https://u:p@Example.com:8443/o/r"),
-            of(true, "example.com", 8443)
-        );
-        assert_eq!(
-            place("https://a@b@example.com/o"),
-            of(true, "example.com", 443)
-        );
-        assert_eq!(place("http://[::1]:81/o"), of(false, "[::1]", 81));
-        assert_eq!(place("http://[::1]/o"), of(false, "[::1]", 80));
-        assert_eq!(place("ssh://git@example.com/o/r"), None);
-        assert_eq!(place("git@example.com:o/r"), None);
-        assert_eq!(place("https://h:99999/o"), None);
+        let of = |scheme, user, named: &str| Some((scheme, user, named.to_owned()));
+        for (url, expected) in [
+            (
+                "https://u:p@Example.com:8443/o/r",
+                of(Https, true, "example.com:8443"),
+            ),
+            ("https://a@b@example.com/o", of(Https, true, "example.com")),
+            ("https://example.com:443/o", of(Https, false, "example.com")),
+            ("http://[::1]:81/o", of(Http, false, "[::1]:81")),
+            ("http://[::1]/o", of(Http, false, "[::1]")),
+            ("ssh://git@example.com/o/r", of(Ssh, true, "example.com")),
+            (
+                "ssh://git@example.com:2222/o/r",
+                of(Ssh, true, "example.com:2222"),
+            ),
+            ("git@Example.com:o/r", of(Ssh, true, "example.com")),
+            ("ssh://-oProxyCommand=x/o/r", None),
+            ("-oProxyCommand=x:o/r", None),
+            ("-x@example.com:o/r", None),
+            ("/o/r", None),
+            ("file:///o/r", None),
+            ("git://example.com/o/r", None),
+            ("https://h:99999/o", None),
+            ("https:///o", None),
+        ] {
+            assert_eq!(place(url), expected, "{url}");
+        }
     }
 
     #[tokio::test]
@@ -242,24 +302,24 @@ mod tests {
             "https://127.0.0.1/o/r",
             "https://[::1]/o/r",
             "https://localhost/o/r",
-            "http://1.1.1.1/o/r",
+            "ssh://git@127.0.0.1/o/r",
+            "git@localhost:o/r",
         ] {
-            assert!(
-                machine_for(Some(url), &machine, data, false).await.is_err(),
-                "{url}"
-            );
+            let place = place(url, false).unwrap();
+            assert!(addresses(&place, false).await.is_err(), "{url}");
         }
-        let allowed = machine_for(Some("http://127.0.0.1:81/o/r"), &machine, data, true)
-            .await
-            .unwrap();
-        assert_eq!(allowed.text("GIT_ALLOW_PROTOCOL"), Some("https:http"));
+        assert!(place("http://1.1.1.1/o/r", false).is_err());
+        let there = place("http://127.0.0.1:81/o/r", true).unwrap();
+        let addresses = addresses(&there, true).await.unwrap();
+        let allowed = machine_for(Some((&there, &addresses)), &machine, data);
+        assert_eq!(allowed.text("GIT_ALLOW_PROTOCOL"), Some("https:ssh:http"));
         assert_eq!(
             allowed.text("GIT_CONFIG_VALUE_3"),
             Some("127.0.0.1:81:127.0.0.1")
         );
         assert_eq!(allowed.home(), Some(Path::new("/data/home")));
         assert_eq!(allowed.variable("SSH_AUTH_SOCK"), None);
-        let plain = machine_for(None, &machine, data, false).await.unwrap();
-        assert_eq!(plain.text("GIT_ALLOW_PROTOCOL"), Some("https"));
+        let plain = machine_for(None, &machine, data);
+        assert_eq!(plain.text("GIT_ALLOW_PROTOCOL"), Some("https:ssh"));
     }
 }

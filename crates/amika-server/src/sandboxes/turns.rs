@@ -84,9 +84,11 @@ impl Ended {
     }
 
     fn of(answer: Answer) -> Self {
-        let text = match answer.is_signed_out && !answer.text.contains("authentication_error") {
-            true => format!("authentication_error: {}", answer.text),
-            false => answer.text,
+        let is_told = !answer.is_signed_out || answer.text.contains("authentication_error");
+        let text = if is_told {
+            answer.text
+        } else {
+            format!("authentication_error: {}", answer.text)
         };
         Self {
             agent_session_id: answer.session,
@@ -215,25 +217,24 @@ async fn run(
     let engine = app.engines.get().await?;
     // It may have been renamed since.
     let name = name_of(app, session).await?;
-    let job = match &row.job {
-        Some(job) => job.clone(),
-        None => {
-            let launch = turn(agent, session.agent_session_id.as_deref());
-            let own = (env::EXEC_TURN.to_owned(), "1".to_owned());
-            let variables: BTreeMap<String, String> = launch.env.into_iter().chain([own]).collect();
-            let request = JobRequest {
-                cmd: Some(launch.command),
-                env: variables,
-                input: Some(row.message.clone()),
-                ..JobRequest::default()
-            };
-            let job = engine.start_job(&name, request).await?.id;
-            let noted = app.store.note_job(&row.id, &job, app.clock.now()).await;
-            noted.map_err(|error| {
-                Error::new(Kind::Failure, "the store does not answer").caused_by(&error)
-            })?;
-            job
-        }
+    let job = if let Some(job) = &row.job {
+        job.clone()
+    } else {
+        let launch = turn(agent, session.agent_session_id.as_deref());
+        let own = (env::EXEC_TURN.to_owned(), "1".to_owned());
+        let variables: BTreeMap<String, String> = launch.env.into_iter().chain([own]).collect();
+        let request = JobRequest {
+            cmd: Some(launch.command),
+            env: variables,
+            input: Some(row.message.clone()),
+            ..JobRequest::default()
+        };
+        let job = engine.start_job(&name, request).await?.id;
+        let noted = app.store.note_job(&row.id, &job, app.clock.now()).await;
+        noted.map_err(|error| {
+            Error::new(Kind::Failure, "the store does not answer").caused_by(&error)
+        })?;
+        job
     };
     let mut is_named = false;
     let mut passed_on = 0_usize;

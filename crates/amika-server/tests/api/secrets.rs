@@ -298,3 +298,73 @@ async fn what_cannot_be_given_to_a_sandbox_is_refused_with_the_member() {
         }
     }
 }
+
+#[tokio::test]
+async fn sign_ins_of_git_hosts_are_one_for_each_host_and_type() {
+    let server = Running::start().await;
+    let (ada, bob) = (server.member("ada").await, server.member("bob").await);
+    let token = json!({ "host": "Example.com", "type": "token", "value": "t" });
+    let made = server.post(&ada, "/secrets/git", token.clone()).await;
+    let made = made.expect(201);
+    assert_eq!(made["host"], "example.com");
+    assert_eq!(
+        server.post(&ada, "/secrets/git", token).await.refused(409),
+        "conflict"
+    );
+    let key = json!({ "host": "example.com", "type": "ssh_key", "value": "-----BEGIN x", "known_hosts": "a b c\n" });
+    server.post(&ada, "/secrets/git", key).await.expect(201);
+    let listed = server.get(&ada, "/secrets/git").await.expect(200);
+    let types: Vec<&Value> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| &it["type"])
+        .collect();
+    assert_eq!(types, [&json!("token"), &json!("ssh_key")]);
+    assert_eq!(
+        server.get(&bob, "/secrets/git").await.expect(200),
+        json!([])
+    );
+    let path = format!("/secrets/git/{}", made["id"].as_str().unwrap());
+    server.ask(&bob, "DELETE", &path, None).await.refused(404);
+    server.ask(&ada, "DELETE", &path, None).await.expect(204);
+    for (member, value) in [
+        ("host", json!("a/b")),
+        ("host", json!("u@example.com")),
+        ("value", json!("")),
+        ("value", json!("a\nb")),
+        ("known_hosts", json!("x")),
+    ] {
+        let mut body = json!({ "host": "h", "type": "token", "value": "t" });
+        body[member] = value;
+        let refused = server
+            .post(&ada, "/secrets/git", body.clone())
+            .await
+            .expect(400);
+        assert_eq!(
+            refused["details"][0]["field"],
+            format!("/{member}"),
+            "{body}"
+        );
+    }
+    let text = json!({ "host": "h", "type": "ssh_key", "value": "ssh-ed25519 AAAA" });
+    assert_eq!(
+        server.post(&ada, "/secrets/git", text).await.refused(400),
+        "usage"
+    );
+    let org = json!({ "host": "h", "type": "token", "value": "t", "scope": "org" });
+    assert_eq!(
+        server.post(&ada, "/secrets/git", org).await.refused(403),
+        "forbidden"
+    );
+    for url in ["ssh://git@1.1.1.1/o/r", "git@1.1.1.1:o/r"] {
+        let none = server
+            .post(&ada, "/sandboxes", json!({ "repo_url": url }))
+            .await;
+        let none = none.expect(400);
+        assert!(
+            none["message"].as_str().unwrap().contains("no SSH key"),
+            "{none}"
+        );
+    }
+}

@@ -23,12 +23,13 @@ use crate::api::extract::{Body, Query};
 use crate::api::{credentials, uploads};
 use crate::auth::caller::{Caller, Writer};
 use crate::canonical::canonical;
+use crate::sandboxes::cloning::{Cloning, cloning};
 use crate::sandboxes::look::{AUTO_DELETE, AUTO_STOP, ID, OWNER};
 use crate::sandboxes::operations::{Begun, Order, Work, begin};
+use crate::sandboxes::quota;
 use crate::sandboxes::request::{CreateSandbox, Wish, saved};
 use crate::sandboxes::show::Sandbox;
 use crate::sandboxes::{conversation, given};
-use crate::sandboxes::{quota, source};
 use crate::size::Size;
 use crate::state::App;
 use crate::store::SandboxRow;
@@ -70,10 +71,18 @@ pub async fn create(
 /// # Errors
 /// What is wrong with the request; those of store and engine.
 pub async fn make(app: &Arc<App>, caller: &Caller, body: CreateSandbox) -> Result<(String, Begun)> {
+    Box::pin(begin_to_make(app, caller, body)).await
+}
+
+async fn begin_to_make(
+    app: &Arc<App>,
+    caller: &Caller,
+    body: CreateSandbox,
+) -> Result<(String, Begun)> {
     let mut wish = body.check(caller, &app.config.members)?;
     given::check(app, &caller.user.id, &body).await?;
     let copied = copied(app, caller, &body).await?;
-    let machine = cloning(app, &wish, copied.is_some()).await?;
+    let cloning = with(app, caller, &wish, copied.is_some()).await?;
     let saved = of_store(app, wish.repo_url.as_deref()).await?;
     let size = body
         .size
@@ -91,8 +100,8 @@ pub async fn make(app: &Arc<App>, caller: &Caller, body: CreateSandbox) -> Resul
         let name = amika_core::contract::env::OPENCODE_PASSWORD.to_owned();
         wish.sandbox.env.entry(name).or_insert(password);
     }
-    let user = User::new(machine, crate::engine::silent());
-    let mut request = asked(&body, wish, saved, copied);
+    let user = User::new(cloning.machine.clone(), crate::engine::silent());
+    let mut request = asked(&body, wish, saved, &cloning, copied);
     request.secrets = Some(Arc::new(given::Keeper {
         app: Arc::clone(app),
         sandbox_id: row.id.clone(),
@@ -105,7 +114,7 @@ pub async fn make(app: &Arc<App>, caller: &Caller, body: CreateSandbox) -> Resul
         user_id: Some(&caller.user.id),
         owner_id: Some(&row.user_id),
     };
-    let work = Work::Create(Box::new(request), Arc::new(user));
+    let work = Work::Create(Box::new(request), Arc::new(user), cloning.keys);
     match begin(app, order, work).await {
         Ok(begun) => {
             if let Some(message) = body.initial_prompt.clone() {
@@ -130,15 +139,10 @@ async fn copied(app: &App, caller: &Caller, body: &CreateSandbox) -> Result<Opti
     }
 }
 
-/// The machine on which a wish's repository is cloned, or read where it was sent.
-async fn cloning(app: &App, wish: &Wish, is_sent: bool) -> Result<amika_host::machine::Machine> {
-    let machine = app.engines.machine();
-    let allow = app.config.allow_private_git;
-    if is_sent {
-        // Nothing is fetched.
-        return source::machine_for(None, machine, &app.config.data, allow).await;
-    }
-    source::machine_for(wish.repo_url.as_deref(), machine, &app.config.data, allow).await
+/// With what a wish's repository is cloned; nothing is fetched where it was sent.
+async fn with(app: &App, caller: &Caller, wish: &Wish, is_sent: bool) -> Result<Cloning> {
+    let url = wish.repo_url.as_deref().filter(|_| !is_sent);
+    cloning(app, &caller.user.id, url).await
 }
 
 /// What is saved for a repository.
@@ -242,6 +246,7 @@ fn asked(
     body: &CreateSandbox,
     wish: Wish,
     saved: SettingsLayer,
+    cloning: &Cloning,
     copied: Option<PathBuf>,
 ) -> CreateRequest {
     let has_script = wish.sandbox.setup.is_some() || saved.setup_script.is_some();
@@ -255,7 +260,7 @@ fn asked(
             let of = url.unwrap_or_else(|| "a working copy that was sent".to_owned());
             (Some(place.display().to_string()), copy, Some(of))
         }
-        None => (url, amika_git::Copy::Clean, None),
+        None => (cloning.url.clone(), amika_git::Copy::Clean, None),
     };
     CreateRequest {
         repository: spec.map(|spec| Wanted {
@@ -264,6 +269,7 @@ fn asked(
                 branch: body.branch.clone(),
                 new_branch: body.new_branch_name.clone(),
                 copy,
+                cache: cloning.cache.clone(),
             },
             no_setup: body.skip_setup_script,
             has_script,
@@ -290,12 +296,12 @@ pub async fn plan(
     let wish = body.check(&caller, &app.config.members)?;
     given::check(&app, &caller.user.id, &body).await?;
     let copied = copied(&app, &caller, &body).await?;
-    let machine = cloning(&app, &wish, copied.is_some()).await?;
+    let cloning = with(&app, &caller, &wish, copied.is_some()).await?;
     let saved = of_store(&app, wish.repo_url.as_deref()).await?;
     let engine = app.engines.get().await?;
-    let user = Arc::new(User::new(machine, crate::engine::silent()));
+    let user = Arc::new(User::new(cloning.machine.clone(), crate::engine::silent()));
     let engine = amika_sandbox::sandboxes::Sandboxes::new(engine.engine().clone(), &user);
-    let request = asked(&body, wish, saved, copied);
+    let request = asked(&body, wish, saved, &cloning, copied);
     let (_canceler, cancel) = amika_sandbox::cancel::new();
     let plan = engine
         .plan(request, crate::engine::silent(), &cancel)

@@ -20,6 +20,7 @@ pub use delete::{Deletion, KeptVolume};
 pub use recover::recover;
 pub use run::seen;
 
+use super::cloning::Keys;
 use crate::api::error::ApiError;
 use crate::changes::Changes;
 use crate::state::App;
@@ -58,8 +59,8 @@ impl Kind {
 
 /// What is to be done.
 pub enum Work {
-    /// Makes one, as the user of this machine.
-    Create(Box<CreateRequest>, Arc<User>),
+    /// Makes one, as the user of this machine, with the key that its repository is cloned with.
+    Create(Box<CreateRequest>, Arc<User>, Option<Keys>),
     /// Starts one.
     Start(StartRequest),
     /// Stops one.

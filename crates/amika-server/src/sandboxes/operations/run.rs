@@ -149,7 +149,8 @@ async fn do_it(
     let engine = app.engines.get().await?;
     let (id, name) = (&row.sandbox_id, row.sandbox_name.as_str());
     match work {
-        Work::Create(request, user) => {
+        // The key is there for as long as it takes.
+        Work::Create(request, user, _keys) => {
             let engine = Sandboxes::new(engine.engine().clone(), &user);
             let created = engine.create(*request, sink, cancel).await?;
             created.told();
