@@ -427,6 +427,9 @@ fn a_shell_of_a_servers_sandbox_has_this_terminal() {
     shell.types("exit 5\r");
     assert_eq!(shell.wait(), 5);
     assert!(shell.is_cooked());
+    server
+        .delete(&format!("/sandboxes/{name}?force=true"))
+        .expect(200);
 }
 
 #[test]

@@ -112,7 +112,8 @@ fn remote(facts: &Facts) -> Option<&String> {
 async fn send(repository: &Repository, server: &Server) -> Result<String> {
     let source = repository.clone();
     let owner = git::Owner { uid: 0, gid: 0 };
-    let (archive, thread) = bridge::produce(move |to| source.write_tar(owner, "", to));
+    // Beneath the directory that it is unpacked in, which is the server's own.
+    let (archive, thread) = bridge::produce(move |to| source.write_tar(owner, ".", to));
     let call = Call::post(&["uploads"]).with("name", &repository.facts().name);
     let sent = server.client.upload(call, "application/x-tar", archive);
     let (sent, packed) = futures_util::join!(sent, thread);
