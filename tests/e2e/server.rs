@@ -6,6 +6,8 @@ mod files;
 mod life;
 mod members;
 mod ports;
+mod security;
+mod services;
 mod socket;
 mod start;
 mod terminal;

@@ -21,6 +21,7 @@ mod not_implemented;
 mod paging;
 mod port_path;
 pub mod repositories;
+mod sandbox_services;
 mod sandboxes;
 pub mod secrets;
 mod services;
@@ -93,6 +94,9 @@ fn guarded() -> Routes {
         .routes(routes!(lifecycle::events))
         .routes(routes!(lifecycle::operation, lifecycle::cancel))
         .routes(routes!(exec::exec, exec::attached))
+        .routes(routes!(sandbox_services::list))
+        .routes(routes!(sandbox_services::create))
+        .routes(routes!(sandbox_services::change, sandbox_services::delete))
         .routes(routes!(tickets::create))
         .routes(routes!(uploads::create))
         .routes(routes!(files::read, files::write))

@@ -28,7 +28,7 @@ use crate::sandboxes::request::{CreateSandbox, Wish, interval, saved};
 use crate::sandboxes::show::{Known, Sandbox, SandboxState, sandbox};
 use crate::sandboxes::source;
 use crate::state::App;
-use crate::store::SandboxRow;
+use crate::store::{SandboxRow, SandboxServiceRow};
 
 /// The longest that an answer is held, in seconds.
 const LONGEST_WAIT: u64 = 600;
@@ -199,12 +199,26 @@ async fn shown(app: &App, found: &Found) -> Result<Sandbox> {
         doing: doing.as_ref().map(|(id, kind)| (id.as_str(), *kind)),
         heard: heard.as_ref(),
     };
-    Ok(sandbox(
+    let added = app.store.sandbox_services(Some(&id)).await?;
+    let sandbox = sandbox(
         known,
         owner
             .as_ref()
             .map(|user| (user.name.as_str(), user.email.as_deref())),
-    ))
+    );
+    Ok(routed(app, sandbox, &added))
+}
+
+/// A sandbox with the services that were added to it, and where they are found.
+fn routed(app: &App, sandbox: Sandbox, added: &[SandboxServiceRow]) -> Sandbox {
+    let own: Vec<_> = added
+        .iter()
+        .filter(|row| row.sandbox_id == sandbox.id)
+        .collect();
+    let is_far = !app.config.is_loopback_only();
+    sandbox.routed(own, is_far, |id, port| {
+        crate::ports::name::origin(&app.config, &app.address, id, port)
+    })
 }
 
 /// The caller's sandboxes, the oldest first.
@@ -229,6 +243,7 @@ pub async fn list(
     let users = app.store.users().await?;
     let users: BTreeMap<&str, &crate::store::User> =
         users.iter().map(|user| (user.id.as_str(), user)).collect();
+    let added = app.store.sandbox_services(None).await?;
     let all = Everything::get(&app).await?;
     let mut sandboxes = Vec::new();
     for (row, seen) in all.each() {
@@ -250,7 +265,7 @@ pub async fn list(
             doing,
             heard: heard.as_ref(),
         };
-        let sandbox = sandbox(known, owner);
+        let sandbox = routed(&app, sandbox(known, owner), &added);
         let is_wanted = query.state.is_none_or(|state| sandbox.state == state)
             && words
                 .iter()
