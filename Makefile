@@ -13,7 +13,7 @@ export AMIKAD_DIR := $(OUT)/amikad
 export AMIKA := $(OUT)/amika
 PREFIX ?= $(HOME)/.local
 
-.PHONY: help demo test engines build bench bench-init scale lint engine base-image preset dist dist-test install uninstall schema crash-test browser-test idle-test clean-up
+.PHONY: help demo test engines build bench bench-init bench-server scale lint engine base-image preset dist dist-test install uninstall schema crash-test soak browser-test idle-test clean-up
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -45,11 +45,19 @@ crash-test: preset ## Break amika off at every request that it makes to the engi
 	@scripts/test-images
 	@scripts/crash-test
 
+soak: preset ## Kill the server at every call of the engine and every commit of its database (an hour)
+	@scripts/test-images
+	@scripts/soak
+
 bench: preset ## Print the figures that the project holds itself to, as ratios of one run
 	@scripts/bench "$(AMIKA)"
 
 bench-init: build ## Give amikad, tini, dumb-init and catatonit the same cases; figures of amikad beside the best
 	@scripts/bench-init
+
+bench-server: build engine ## Print what the server is held to: start, memory, answers a second, a create beside the command line's
+	@scripts/test-images
+	@scripts/bench-server "$(AMIKA)"
 
 scale: preset ## Make 50 sandboxes with 5 services each and measure the list of them
 	@scripts/scale "$(AMIKA)"

@@ -8,7 +8,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use amika_core::contract::{AGENT_USER, env, path};
-use amika_core::wire::NextBoot;
+use amika_core::wire::{GivenVariables, NextBoot};
 use nix::sys::signal::SigSet;
 use nix::unistd::{AccessFlags, access};
 
@@ -34,8 +34,10 @@ const ORDERS_LIMIT: u64 = 64 << 10;
 pub(crate) struct Boot {
     /// The container's environment.
     pub(crate) environment: Environment,
-    /// What children get of it.
+    /// What children get of it, and of what was given beside it.
     pub(crate) children: Environment,
+    /// What was given beside it.
+    pub(crate) given: GivenVariables,
     /// The user that CMD and the OpenCode server run as.
     pub(crate) agent: User,
     /// The user that was asked for, in docker's words.
@@ -112,6 +114,8 @@ impl Boot {
         make_directory(&cmd_cwd, identity, &mounts);
         let mut children = environment.clone();
         children.remove_secrets();
+        let given = crate::given::take();
+        crate::given::add(&mut children, &given);
         children.trust_repositories();
         Limits::read().tell(&mut children);
         if Path::new(path::HOME).is_dir() {
@@ -141,6 +145,7 @@ impl Boot {
         let mut this = Self {
             environment,
             children,
+            given,
             agent,
             user: place.user.clone(),
             agent_was_named: place.user.is_some(),
@@ -162,10 +167,14 @@ impl Boot {
 
     /// The environment of a service, but for what only it is given.
     pub(crate) fn service_environment(&self, id: ServiceId) -> Environment {
-        match id.spec().user {
+        let mut environment = match id.spec().user {
             RunAs::Agent => self.agent_environment(),
             RunAs::Own => self.children.clone(),
+        };
+        if id.spec().is_agent {
+            crate::given::add_agents(&mut environment, &self.given);
         }
+        environment
     }
 
     /// The same for all of them; none for those that are off.

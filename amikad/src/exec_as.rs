@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use amika_core::contract::{env, path};
+use amika_core::wire::GivenVariables;
 
 use crate::args::ExecAs;
 use crate::boot::{choose_agent, nearest_directory};
@@ -52,6 +53,8 @@ pub(crate) fn exec_as(exec: &ExecAs) -> i32 {
     }
     crate::spawn::raise_own_oom_score();
     sys::give_terminal(user.identity.uid);
+    // While this is root: nobody else may read it.
+    let given = crate::given::current();
     let changes = uid != user.identity.uid || exec.place.user.is_some() && uid == 0;
     if changes && let Err(error) = user.identity.assume() {
         let name = user
@@ -61,7 +64,7 @@ pub(crate) fn exec_as(exec: &ExecAs) -> i32 {
         say(format!("cannot become user `{name}`: {error}"));
         return OWN_FAILURE;
     }
-    let environment = environment(exec, &own, &user);
+    let environment = environment(exec, &own, &user, &given);
     // A directory that was asked for is entered or nothing runs, as with `docker exec --workdir`: the program may
     // delete what it finds. The agent's own may be gone, and nobody is locked out for that.
     let agents = environment.agent_cwd();
@@ -88,10 +91,14 @@ pub(crate) fn exec_as(exec: &ExecAs) -> i32 {
 }
 
 /// The environment as the daemon gives it to the agent, for somebody whom the engine started.
-fn environment(exec: &ExecAs, own: &User, user: &User) -> Environment {
+fn environment(exec: &ExecAs, own: &User, user: &User, given: &GivenVariables) -> Environment {
     let mut environment = Environment::of_process();
     let chosen = environment.take_chosen();
     environment.remove_secrets();
+    crate::given::add(&mut environment, given);
+    if environment.get(env::EXEC_TURN).is_some() {
+        crate::given::add_agents(&mut environment, given);
+    }
     environment.trust_repositories();
     Limits::read().tell(&mut environment);
     if Path::new(path::HOME).is_dir() {

@@ -14,6 +14,7 @@ mod exec_as;
 mod exec_note;
 mod file_rights;
 mod files;
+mod given;
 mod handover;
 mod http;
 mod jobs;

@@ -6,7 +6,7 @@
 
 mod bystanders;
 mod engine_killed;
-mod line;
+pub(crate) mod line;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

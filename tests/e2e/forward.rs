@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Serves each `kind:address:port` that it is given: says in upper case what it is told, a connection once all of it
 /// was said.
-const SERVER: &str = "
+pub(crate) const SERVER: &str = "
 use IO::Socket::INET;
 $| = 1; $SIG{CHLD} = 'IGNORE';
 for my $spec (@ARGV) {
@@ -40,6 +40,12 @@ for my $spec (@ARGV) {
 print \"up\\n\";
 sleep 1000;
 ";
+
+/// As [`free_ports`], one.
+pub(crate) fn free_port() -> u16 {
+    let [port] = free_ports();
+    port
+}
 
 /// Numbers that nobody has on this machine; inside, everybody may have them.
 fn free_ports<const N: usize>() -> [u16; N] {

@@ -1,11 +1,16 @@
 //! The platform on a real engine: `amika server`, and a client that speaks HTTP with it.
 
+mod agents;
 mod client;
+mod events;
 mod exec;
 mod files;
+mod inside;
+mod kill;
 mod life;
 mod members;
 mod ports;
+mod remote;
 mod security;
 mod services;
 mod socket;
@@ -13,4 +18,5 @@ mod start;
 mod terminal;
 mod timers;
 mod tunnel;
+mod upkeep;
 mod uploads;

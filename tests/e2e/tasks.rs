@@ -58,6 +58,17 @@ fn a_job_outlives_its_client_and_its_log_is_read_by_either_way() {
             assert_eq!((status, log), (200, exec.stdout_text()));
         }
     }
+    // What it reads is its own, whole and more than an argument may be.
+    let text = "0123456789abcdef".repeat(60_000);
+    let reads = json!({"shell": "cat >/tmp/read; wc -c </tmp/read; cat", "input": text});
+    let mut daemon = Daemon::by_port(&sandbox);
+    let (status, job) = daemon.post("/v1/jobs", &reads);
+    assert_eq!(status, 201, "{job}");
+    let id = job["id"].as_str().unwrap();
+    let target = format!("/v1/jobs/{id}/log?follow=1");
+    assert_eq!(daemon.text("GET", &target, "", "").1, "960000\n");
+    let large = json!({"cmd": ["cat"], "input": "x".repeat(2 << 20)});
+    assert_eq!(Daemon::by_port(&sandbox).post("/v1/jobs", &large).0, 413);
     // It ends with the sandbox, at once where it does as it is told.
     let mut daemon = Daemon::by_port(&sandbox);
     let running = json!({"shell": "exec sleep 1000"});

@@ -25,17 +25,20 @@ pub enum Key {
     Trust,
     /// URLs and paths that are not asked about.
     Trusted,
+    /// Where commands work that are given neither `--local` nor `--remote`: `local` or `remote`.
+    Default,
 }
 
 impl Key {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Trust, Self::Trusted];
+    pub const ALL: [Self; 3] = [Self::Trust, Self::Trusted, Self::Default];
 
     /// Its name in the file.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Trust => "trust",
             Self::Trusted => "trusted",
+            Self::Default => "default",
         }
     }
 }
@@ -59,7 +62,7 @@ pub struct GetArgs {
 /// `amika config set`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  amika config set trust ask\n  amika config set trusted https://example.com/our/project ~/src\n\nThey stand in $XDG_CONFIG_HOME/amika/config.toml. $AMIKA_TRUST wins over the file, `create --trust` over both."
+    after_help = "Examples:\n  amika config set trust ask\n  amika config set trusted https://example.com/our/project ~/src\n  amika config set default remote\n\nThey stand in $XDG_CONFIG_HOME/amika/config.toml. $AMIKA_TRUST and $AMIKA_DEFAULT win over the\nfile; `create --trust`, and `--local` and `--remote`, over both."
 )]
 pub struct SetArgs {
     /// Which one.

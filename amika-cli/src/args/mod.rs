@@ -1,6 +1,7 @@
 //! What may be typed: clap structures only, one file for each noun. Doc comments are the help text.
 
 pub mod agent;
+pub mod auth;
 pub mod completion;
 pub mod config;
 pub mod credentials;
@@ -8,7 +9,9 @@ pub mod events;
 pub mod forward;
 pub mod image;
 pub mod moment;
+pub mod place;
 pub mod sandbox;
+pub mod secret;
 pub mod server;
 pub mod service;
 pub mod system;
@@ -17,6 +20,8 @@ pub mod volume;
 use std::ffi::OsString;
 
 use clap::{Parser, Subcommand, ValueEnum};
+
+use place::{Placed, Verbs};
 
 /// Heading of the options that every command has, apart from a command's own.
 const EVERYWHERE: &str = "Global options";
@@ -68,11 +73,10 @@ pub enum Format {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make, use and remove sandboxes.
-    #[command(subcommand, alias = "sb")]
-    Sandbox(sandbox::Command),
+    #[command(alias = "sb")]
+    Sandbox(Verbs<sandbox::Command>),
     /// List the services that sandboxes publish.
-    #[command(subcommand)]
-    Service(service::Command),
+    Service(Verbs<service::Command>),
     /// Check a repository's `.amika/config.toml`; show and change your own settings.
     #[command(subcommand)]
     Config(config::Command),
@@ -83,12 +87,17 @@ pub enum Command {
     #[command(subcommand)]
     Credentials(credentials::Command),
     /// List and remove the volumes that hold repositories and homes.
-    #[command(subcommand)]
-    Volume(volume::Command),
+    Volume(Verbs<volume::Command>),
     /// Bring ports of a sandbox to this machine: short for `amika sandbox forward`.
-    Forward(forward::ForwardArgs),
+    Forward(Placed<forward::ForwardArgs>),
     /// Show what happens to sandboxes, as it happens.
-    Events(events::EventsArgs),
+    Events(Placed<events::EventsArgs>),
+    /// Sign in to a server (`amika server`), for `--remote`.
+    #[command(subcommand)]
+    Auth(auth::Command),
+    /// Keep secrets on the server, for its sandboxes.
+    #[command(subcommand)]
+    Secret(secret::Command),
     /// Serve sandboxes, saved settings and secrets over HTTP, to several people.
     Server(Box<server::ServerArgs>),
     /// Show what Amika takes on the engine.
@@ -96,9 +105,9 @@ pub enum Command {
     System(system::Command),
     /// List sandboxes: short for `amika sandbox list`.
     #[command(visible_alias = "ps")]
-    Ls(sandbox::ListArgs),
+    Ls(Placed<sandbox::ListArgs>),
     /// Delete sandboxes: short for `amika sandbox delete`.
-    Rm(sandbox::DeleteArgs),
+    Rm(Placed<sandbox::DeleteArgs>),
     /// Check the engine, images, disk and leftovers, and say what to do.
     Doctor(DoctorArgs),
     /// Print a script that completes words as you type.

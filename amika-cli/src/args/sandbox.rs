@@ -9,8 +9,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use amika_core::trust::Trust;
-use clap::Subcommand;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
+use clap::{Subcommand, ValueEnum};
 
 use super::moment::Moment;
 
@@ -223,6 +223,9 @@ pub struct CreateArgs {
     #[arg(long, help_heading = "Rights")]
     pub privileged: bool,
 
+    /// With --remote: how much it may use, of CPUs and GiB of memory.
+    #[arg(long, value_enum, help_heading = "Limits")]
+    pub size: Option<Size>,
     /// CPUs it may use, such as `1.5`.
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub cpus: Option<String>,
@@ -260,6 +263,31 @@ pub struct CreateArgs {
     /// What to run in it, in place of the image's CMD.
     #[arg(last = true, value_name = "CMD")]
     pub command: Vec<String>,
+}
+
+/// How much a sandbox of a server may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Size {
+    /// 1 CPU, 2 GiB
+    Xs,
+    /// 2 CPUs, 4 GiB
+    M,
+    /// 4 CPUs, 8 GiB
+    L,
+    /// 8 CPUs, 16 GiB
+    Xl,
+}
+
+impl Size {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Xs => "xs",
+            Self::M => "m",
+            Self::L => "l",
+            Self::Xl => "xl",
+        }
+    }
 }
 
 /// Reads a setting of trust.

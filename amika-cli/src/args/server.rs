@@ -69,6 +69,7 @@ impl ServerTold {
             domain: self.domain.clone(),
             public_url: self.public_url.clone(),
             trusted_proxy: (!self.trusted_proxy.is_empty()).then(|| self.trusted_proxy.clone()),
+            ..Layer::default()
         }
     }
 }

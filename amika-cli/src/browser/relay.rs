@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amika_core::contract::OPENCODE_PORT;
+use amika_core::port::Port;
 use amika_core::tunnel::Upgrade;
 use base64::Engine as _;
 use bytes::Bytes;
@@ -22,7 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use super::gate::{Gate, Verdict};
-use crate::daemon::Client;
+use crate::forward::Opens;
 
 /// How long the system may take to look a local name up.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);
@@ -33,11 +34,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const SIGNED_IN: &str = "<!doctype html><meta charset=utf-8><title>OpenCode</title>\
     <meta http-equiv=refresh content='0; url=/'><a href='/'>OpenCode</a>";
 
+/// OpenCode's port inside.
+fn opencode() -> Port {
+    Port::new(OPENCODE_PORT).expect("it is not 0")
+}
+
 type Body = BoxBody<Bytes, hyper::Error>;
 
 /// Where requests go, and what signs them in.
 pub(crate) struct Upstream {
-    client: Client,
+    way: Arc<dyn Opens>,
     authorization: HeaderValue,
 }
 
@@ -57,18 +63,15 @@ struct State {
 }
 
 impl Upstream {
-    /// OpenCode in the sandbox of `client`: each request goes through a tunnel of an amikad that has just
+    /// OpenCode in the sandbox that `way` leads to: each request goes through a tunnel of an amikad that has just
     /// proved itself, since whoever has OpenCode's published port would be sent the password.
-    pub(crate) fn new(client: Client, username: &str, password: &str) -> Self {
+    pub(crate) fn new(way: Arc<dyn Opens>, username: &str, password: &str) -> Self {
         let pair = format!("{username}:{password}");
         let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
         let mut authorization = HeaderValue::from_str(&format!("Basic {encoded}"))
             .expect("base64 is made of printable characters");
         authorization.set_sensitive(true);
-        Self {
-            client,
-            authorization,
-        }
+        Self { way, authorization }
     }
 }
 
@@ -222,13 +225,10 @@ impl State {
     }
 
     async fn pass(&self, mut request: Request<Incoming>) -> std::io::Result<Response<Body>> {
-        let tunnel = self
-            .upstream
-            .client
-            .tunnel(OPENCODE_PORT, Upgrade::Tcp)
-            .await;
-        let tunnel = tunnel.map_err(std::io::Error::other)?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(tunnel)
+        let way = &self.upstream.way;
+        let tunnel = way.open(opencode(), Upgrade::Tcp).await;
+        let tunnel = tunnel.map_err(|failure| std::io::Error::other(failure.to_string()))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(tunnel))
             .await
             .map_err(std::io::Error::other)?;
         tokio::spawn(connection.with_upgrades());

@@ -10,8 +10,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 
 use super::{
-    completion, config, credentials, doctor, events, generate, image, sandbox, server, service,
-    system, volume,
+    auth, completion, config, credentials, doctor, events, generate, image, sandbox, secret,
+    server, service, system, volume,
 };
 use crate::output::ErrorDocument;
 
@@ -78,6 +78,8 @@ fn outputs() -> BTreeMap<String, Output> {
         ("config ", config::outputs()),
         ("image ", image::outputs()),
         ("system ", system::outputs()),
+        ("auth ", auth::outputs()),
+        ("secret ", secret::outputs()),
     ];
     let mut all: BTreeMap<String, Output> = nouns
         .into_iter()

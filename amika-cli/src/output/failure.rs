@@ -18,6 +18,7 @@ pub fn exit_code(kind: Kind) -> u8 {
         Kind::EngineUnreachable => 5,
         Kind::Image => 6,
         Kind::Repository => 7,
+        Kind::NotSignedIn => 8,
         Kind::SetupFailed => 20,
         Kind::NotReady => 21,
         // `exec` and `connect` failed themselves; every other code there is the remote program's.

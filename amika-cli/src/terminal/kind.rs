@@ -57,11 +57,7 @@ pub(crate) async fn description(
     container: &str,
     user: Option<&str>,
 ) -> Vec<(String, String)> {
-    let mut described: Vec<(String, String)> = DESCRIPTION
-        .iter()
-        .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
-        .filter(|(_, value)| !value.is_empty() && !value.contains('\0'))
-        .collect();
+    let mut described = given();
     for (name, value) in &mut described {
         if name == "TERM" && !KNOWN.contains(&value.as_str()) {
             let looked = tokio::time::timeout(LIMIT, is_known(engine, container, user, value));
@@ -71,6 +67,26 @@ pub(crate) async fn description(
         }
     }
     described
+}
+
+/// What describes this terminal to a program that cannot be asked what terminals it knows.
+pub(crate) fn known_description() -> Vec<(String, String)> {
+    let mut described = given();
+    for (name, value) in &mut described {
+        if name == "TERM" && !KNOWN.contains(&value.as_str()) {
+            USUAL.clone_into(value);
+        }
+    }
+    described
+}
+
+/// What this process was told of its terminal.
+fn given() -> Vec<(String, String)> {
+    DESCRIPTION
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
+        .filter(|(_, value)| !value.is_empty() && !value.contains('\0'))
+        .collect()
 }
 
 /// Whether programs in the container know this terminal, now.

@@ -10,9 +10,9 @@ mod watch;
 
 pub(crate) use crate::exec::{Remote, Streams};
 pub(crate) use input::Input;
-pub(crate) use kind::description;
+pub(crate) use kind::{description, known_description};
 pub(crate) use output::{Output, Target};
-pub(crate) use raw::{RawMode, is_terminal, size};
+pub(crate) use raw::{RawMode, hidden_line, is_terminal, size};
 pub(crate) use session::{Known, run, run_as};
 pub(crate) use signals::{Signal, Signals};
 pub(crate) use watch::{Unwatched, Watch};

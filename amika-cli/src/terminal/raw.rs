@@ -1,6 +1,6 @@
 //! The terminal in raw mode, for as long as a guard lives.
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
 /// Puts the terminal back into the mode it was in when it is dropped, also by a panic.
 pub(crate) struct RawMode {
@@ -13,13 +13,40 @@ impl RawMode {
     /// # Errors
     /// When standard input is no terminal.
     pub(crate) fn enter() -> std::io::Result<Self> {
+        Self::with(Termios::make_raw)
+    }
+
+    /// Shows nothing of what is typed; lines and signals are as ever.
+    fn without_echo() -> std::io::Result<Self> {
+        Self::with(|mode| {
+            mode.local_modes.remove(LocalModes::ECHO);
+            mode.local_modes.insert(LocalModes::ECHONL);
+        })
+    }
+
+    fn with(change: impl FnOnce(&mut Termios)) -> std::io::Result<Self> {
         let stdin = std::io::stdin();
         let before = tcgetattr(&stdin)?;
-        let mut raw = before.clone();
-        raw.make_raw();
-        tcsetattr(&stdin, OptionalActions::Drain, &raw)?;
+        let mut mode = before.clone();
+        change(&mut mode);
+        tcsetattr(&stdin, OptionalActions::Drain, &mode)?;
         Ok(Self { before })
     }
+}
+
+/// Reads a line that is typed and not shown, without its end.
+///
+/// # Errors
+/// When standard input is no terminal, or cannot be read.
+pub(crate) async fn hidden_line() -> std::io::Result<String> {
+    // Here, not where it is read: whoever breaks off gets the terminal back as it was.
+    let _mode = RawMode::without_echo()?;
+    let read = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map(|_| line)
+    });
+    let line = read.await.map_err(std::io::Error::other)??;
+    Ok(line.trim_end_matches(['\n', '\r']).to_owned())
 }
 
 impl Drop for RawMode {

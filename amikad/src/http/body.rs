@@ -14,18 +14,15 @@ use serde::de::DeserializeOwned;
 
 use super::answer::{Answer, error};
 
-/// Size of a request's body.
+/// Size of a request's body, where it has no other.
 pub(super) const BODY_LIMIT: usize = 64 << 10;
 /// How long it may take: a connection that waits for one keeps its place.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A body is too large.
-pub(super) fn too_large() -> Answer {
-    error(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "too_large",
-        "a body may have 64 KiB at most",
-    )
+pub(super) fn too_large(most: usize) -> Answer {
+    let message = format!("a body may have {} KiB at most", most >> 10);
+    error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &message)
 }
 
 /// A body is not what it should be.
@@ -34,7 +31,11 @@ pub(super) fn bad(message: impl Into<String>) -> Answer {
 }
 
 /// A request's body, if it says that it is JSON, is small and comes soon. It may be empty.
-pub(super) async fn of_json_type(request: &Parts, body: Incoming) -> Result<Bytes, Answer> {
+pub(super) async fn of_json_type(
+    request: &Parts,
+    body: Incoming,
+    most: usize,
+) -> Result<Bytes, Answer> {
     let kind = request
         .headers
         .get(header::CONTENT_TYPE)
@@ -45,7 +46,7 @@ pub(super) async fn of_json_type(request: &Parts, body: Incoming) -> Result<Byte
         let message = "`Content-Type: application/json` is needed";
         return Err(error(StatusCode::BAD_REQUEST, "bad_content_type", message));
     }
-    read(body).await
+    read(body, most).await
 }
 
 /// A document of this kind.
@@ -53,15 +54,24 @@ pub(super) async fn json<T: DeserializeOwned>(
     request: &Parts,
     body: Incoming,
 ) -> Result<T, Answer> {
-    let bytes = of_json_type(request, body).await?;
+    json_up_to(BODY_LIMIT, request, body).await
+}
+
+/// The same of another size.
+pub(super) async fn json_up_to<T: DeserializeOwned>(
+    most: usize,
+    request: &Parts,
+    body: Incoming,
+) -> Result<T, Answer> {
+    let bytes = of_json_type(request, body, most).await?;
     serde_json::from_slice(&bytes).map_err(|problem| bad(format!("the body: {problem}")))
 }
 
-async fn read(body: Incoming) -> Result<Bytes, Answer> {
-    let whole = Limited::new(body, BODY_LIMIT).collect();
+async fn read(body: Incoming, most: usize) -> Result<Bytes, Answer> {
+    let whole = Limited::new(body, most).collect();
     match tokio::time::timeout(BODY_TIMEOUT, whole).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(problem)) if problem.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(problem)) if problem.is::<LengthLimitError>() => Err(too_large(most)),
         Ok(Err(_)) => Err(bad("the body ended early")),
         Err(_) => Err(bad("the body did not come in time")),
     }

@@ -4,9 +4,11 @@
     reason = "a refusal is an answer like any other, made once a request"
 )]
 
+use std::io::{Seek, Write};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use amika_core::wire::{JobRequest, Program, SignalRequest};
+use amika_core::wire::{JOB_BODY, JobRequest, Program, SignalRequest};
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
@@ -32,7 +34,7 @@ pub(super) async fn answer(
         allow(request, &[Method::GET, Method::HEAD, Method::POST])?;
         query(request, &[])?;
         if request.method == Method::POST {
-            let asked: JobRequest = body::json(request, body).await?;
+            let asked: JobRequest = body::json_up_to(JOB_BODY, request, body).await?;
             return start(asked, shared).await;
         }
         let kills = shared.look_at_memory().kills;
@@ -87,8 +89,12 @@ async fn start(asked: JobRequest, shared: &Arc<Shared>) -> Result<Answer, Answer
 
 async fn start_program(program: Program, shared: Arc<Shared>) -> Result<Arc<Job>, Answer> {
     let (command, kept) = (program.command(), shared.clone());
-    let made = tokio::task::spawn_blocking(move || kept.jobs.add(command));
-    let (job, output) = match made.await {
+    let input = program.input.clone();
+    let made = tokio::task::spawn_blocking(move || {
+        let input = input.as_deref().map(kept_in_memory).transpose()?;
+        Ok::<_, std::io::Error>(kept.jobs.add(command)?.map(|made| (made, input)))
+    });
+    let ((job, output), input) = match made.await {
         Ok(Ok(Ok(made))) => made,
         Ok(Ok(Err(Full::TooMany(most)))) => return Err(tasks::too_many("jobs", most)),
         // Ids are made up: no two are alike.
@@ -98,7 +104,7 @@ async fn start_program(program: Program, shared: Arc<Shared>) -> Result<Arc<Job>
     let started = tasks::start(&shared, |answer| Start {
         id: job.task,
         program,
-        streams: Streams::Output(output),
+        streams: Streams::Output { input, output },
         progress: job.progress.clone(),
         pump: Some(job.pump.clone()),
         answer,
@@ -108,6 +114,14 @@ async fn start_program(program: Program, shared: Arc<Shared>) -> Result<Arc<Job>
         return Err(refusal);
     }
     Ok(job)
+}
+
+/// A text as a file, to be read from its beginning.
+fn kept_in_memory(text: &str) -> std::io::Result<OwnedFd> {
+    let mut file = crate::sys::memory_file(c"amikad-input")?;
+    file.write_all(text.as_bytes())?;
+    file.rewind()?;
+    Ok(file.into())
 }
 
 /// Ends it, unless it has ended: TERM, and KILL after a grace.

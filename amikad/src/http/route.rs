@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use amika_core::contract::OPENCODE_PORT;
 use amika_core::wire::{
-    CmdState, OpenCodeAccess, Phase, Readiness, ServiceState, SetupState, Status,
+    CmdState, JOB_BODY, OpenCodeAccess, Phase, Readiness, ServiceState, SetupState, Status,
 };
 use hyper::body::{Body as _, Incoming};
 use hyper::http::request::Parts;
@@ -69,10 +69,15 @@ async fn route(
             return Err(refusal);
         }
     }
-    if body.size_hint().lower() > body::BODY_LIMIT as u64 {
-        return Err(body::too_large());
-    }
     let target = request.uri.path();
+    let most = if target == "/v1/jobs" {
+        JOB_BODY
+    } else {
+        body::BODY_LIMIT
+    };
+    if body.size_hint().lower() > most as u64 {
+        return Err(body::too_large(most));
+    }
     // The one route of v1 that asks for no proof: it is how one comes to it.
     if target == "/v1/challenge" {
         allow(request, &[Method::GET])?;
@@ -289,7 +294,7 @@ async fn restart(
     body: Incoming,
     shared: &Shared,
 ) -> Result<Answer, Answer> {
-    let bytes = body::of_json_type(request, body).await?;
+    let bytes = body::of_json_type(request, body, body::BODY_LIMIT).await?;
     if !bytes.is_empty() && serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_err() {
         return Err(body::bad("the body is no JSON"));
     }

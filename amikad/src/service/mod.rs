@@ -31,6 +31,8 @@ pub(crate) struct Spec {
     pub(crate) arguments: &'static [&'static str],
     /// Whom it runs as.
     pub(crate) user: RunAs,
+    /// Whether it is an agent, which is given what agents are.
+    pub(crate) is_agent: bool,
     /// The container port that it listens on, if any.
     pub(crate) port: Option<u16>,
     /// Whether the container's environment wants it.

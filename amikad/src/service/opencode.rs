@@ -18,6 +18,7 @@ pub(super) const SPEC: Spec = Spec {
     program: "opencode",
     arguments: &["web", "--port", PORT, "--hostname", "0.0.0.0"],
     user: RunAs::Agent,
+    is_agent: true,
     port: Some(OPENCODE_PORT),
     is_enabled,
     prepare,

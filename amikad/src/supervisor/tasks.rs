@@ -60,7 +60,17 @@ impl Supervisor {
         let environment = environment(boot, &start.program, id.kind);
         let argv = words(boot, &start.program);
         let stdio = match &start.streams {
-            Streams::Output(output) => Stdio::Captured(output.as_raw_fd()),
+            Streams::Output {
+                input: None,
+                output,
+            } => Stdio::Captured(output.as_raw_fd()),
+            Streams::Output {
+                input: Some(input),
+                output,
+            } => Stdio::Fed {
+                input: input.as_raw_fd(),
+                output: output.as_raw_fd(),
+            },
             Streams::Terminal(terminal) => Stdio::Terminal(terminal.as_raw_fd()),
         };
         let launch = Launch {

@@ -26,6 +26,13 @@ pub(crate) enum Stdio {
     Inherit,
     /// Input from `/dev/null`, output and errors both into this descriptor.
     Captured(RawFd),
+    /// Input from one descriptor, output and errors both into another.
+    Fed {
+        /// What is read.
+        input: RawFd,
+        /// Where the rest goes.
+        output: RawFd,
+    },
     /// All three from and to this terminal, which becomes the session's own; it wants [`Group::Session`].
     Terminal(RawFd),
 }
@@ -238,6 +245,14 @@ unsafe fn run_child(
                 libc::close(null);
             }
             if libc::dup2(output, 1) == -1 || libc::dup2(output, 2) == -1 {
+                fail(failure, 1);
+            }
+        }
+        if let Stdio::Fed { input, output } = program.stdio {
+            let is_wired = libc::dup2(input, 0) != -1
+                && libc::dup2(output, 1) != -1
+                && libc::dup2(output, 2) != -1;
+            if !is_wired {
                 fail(failure, 1);
             }
         }

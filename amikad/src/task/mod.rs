@@ -128,8 +128,13 @@ pub(crate) struct Start {
 /// Where a task's standard streams lead.
 #[derive(Debug)]
 pub(crate) enum Streams {
-    /// No input; output and errors go here.
-    Output(OwnedFd),
+    /// Output and errors go to one place.
+    Output {
+        /// What is read; none is nothing.
+        input: Option<OwnedFd>,
+        /// Where they go.
+        output: OwnedFd,
+    },
     /// All of them to this terminal.
     Terminal(OwnedFd),
 }

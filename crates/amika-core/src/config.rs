@@ -42,6 +42,8 @@ pub struct RepoConfig {
     pub sandbox: Sandbox,
     /// `[env]`: plain values by name.
     pub env: BTreeMap<String, String>,
+    /// `[env]`: variables that are secrets, each with the secret's name.
+    pub secret_env: BTreeMap<String, String>,
     /// `[services]`, sorted by name.
     pub services: Vec<Service>,
 }
@@ -180,7 +182,8 @@ pub fn parse(text: &str) -> Result<Parsed, Vec<Diagnostic>> {
 
     parsed.config.lifecycle = section(places, document, &mut parsed, "lifecycle", lifecycle::read);
     parsed.config.sandbox = section(places, document, &mut parsed, "sandbox", sandbox::read);
-    parsed.config.env = section(places, document, &mut parsed, "env", env::read);
+    let env = section(places, document, &mut parsed, "env", env::read);
+    (parsed.config.env, parsed.config.secret_env) = (env.values, env.secrets);
     parsed.config.services = section(places, document, &mut parsed, "services", services::read);
     if let Some(refused) = parsed.refused() {
         let refused = refused.clone();

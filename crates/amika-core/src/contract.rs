@@ -102,6 +102,10 @@ pub mod path {
     /// JSON list of agents whose sign-ins were copied in after the sandbox was made: its labels, which
     /// cannot change, know of the others.
     pub const ADDED_CREDENTIALS: &str = "/var/lib/amikad/added-credentials.json";
+    /// JSON [`crate::wire::GivenVariables`]: variables that stand in no environment of the container.
+    pub const SECRETS_ENV: &str = "/var/lib/amikad/secrets.env";
+    /// The same for the next boot: it takes the place of the other once it was found to be whole.
+    pub const NEXT_SECRETS_ENV: &str = "/var/lib/amikad/secrets.env.next";
     /// SHA-256 (hex) of the setup script that last succeeded, for [`super::env::SETUP_ONCE`].
     pub const SETUP_DONE: &str = "/var/lib/amikad/setup-done";
 }

@@ -76,6 +76,12 @@ pub fn resolve(
     resolved
 }
 
+/// Whether a secret can be called so: 1 to 255 of `[A-Za-z0-9_.-]`.
+pub fn is_secret_name(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    (1..=255).contains(&name.len()) && name.bytes().all(is_allowed)
+}
+
 /// Checks that a name can stand in an environment, and is not one that Amika itself sets.
 pub fn check_name(name: &str) -> Result<(), InvalidEnv> {
     if name.is_empty() {

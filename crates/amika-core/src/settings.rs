@@ -58,6 +58,8 @@ pub struct Layer<I, S> {
     pub setup_script: Option<S>,
     /// Variables by name.
     pub env: BTreeMap<String, String>,
+    /// Variables that are secrets, each with the secret's name.
+    pub secret_env: BTreeMap<String, String>,
     /// All services: none at all is something that can be said too.
     pub services: Option<Vec<Service>>,
     /// What the sandbox may use at most.
@@ -71,6 +73,7 @@ impl<I, S> Layer<I, S> {
             image: None,
             setup_script: None,
             env: BTreeMap::new(),
+            secret_env: BTreeMap::new(),
             services: None,
             limits: AskedLimits::default(),
         }
@@ -108,6 +111,8 @@ pub struct Resolved<I, S> {
     pub setup_script: Option<Sourced<S>>,
     /// Variables by name.
     pub env: BTreeMap<String, Sourced<String>>,
+    /// Variables that are secrets, each with the secret's name; none of them has a value too.
+    pub secret_env: BTreeMap<String, Sourced<String>>,
     /// The services.
     pub services: Sourced<Vec<Service>>,
     /// The limits.
@@ -124,6 +129,7 @@ pub fn resolve<I, S>(
         image: None,
         setup_script: None,
         env: BTreeMap::new(),
+        secret_env: BTreeMap::new(),
         services: Sourced::default(),
         limits: ResolvedLimits::default(),
     };
@@ -140,8 +146,16 @@ pub fn resolve<I, S>(
         settle(&mut resolved.limits.memory, layer.limits.memory, origin);
         settle(&mut resolved.limits.pids, layer.limits.pids, origin);
         for (name, value) in layer.env {
-            let value = Sourced { value, origin };
-            resolved.env.entry(name).or_insert(value);
+            if !resolved.secret_env.contains_key(&name) {
+                let value = Sourced { value, origin };
+                resolved.env.entry(name).or_insert(value);
+            }
+        }
+        for (name, value) in layer.secret_env {
+            if !resolved.env.contains_key(&name) {
+                let value = Sourced { value, origin };
+                resolved.secret_env.entry(name).or_insert(value);
+            }
         }
     }
     resolved.services = services.unwrap_or_default();

@@ -7,14 +7,16 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 mod activity;
+mod given;
 mod listener;
 mod task;
 
 pub use activity::{Activity, Exec, OutOfMemory, Reason};
+pub use given::GivenVariables;
 pub use listener::{Listener, PortChange, port_changes};
 pub use task::{
-    BadRequest, COMMAND, Job, JobRequest, Program, SignalRequest, Task, TaskState, Terminal,
-    TerminalRequest,
+    BadRequest, COMMAND, JOB_BODY, Job, JobRequest, Program, SignalRequest, Task, TaskState,
+    Terminal, TerminalRequest,
 };
 
 /// Where a boot stands. Phases only ever advance, in the order of the variants.

@@ -102,6 +102,7 @@ url_scheme = [{ port = 4211, scheme = "https" }]
             "env": {
                 "MASK": "0xff", "RATIO": "0.5", "RUST_LOG": "debug", "VERBOSE": "true", "WORKERS": "4",
             },
+            "secret_env": {},
             "services": [{"name": "web", "ports": [
                 {"port": 4211, "protocol": "tcp", "url_scheme": "https"},
                 {"port": 4982, "protocol": "udp", "url_scheme": null},
@@ -131,6 +132,7 @@ fn an_empty_file_asks_for_nothing() {
                     "limits": {"cpus": null, "memory": null, "pids": null},
                 },
                 "env": {},
+                "secret_env": {},
                 "services": [],
                 "warnings": [],
             }),
@@ -718,7 +720,18 @@ fn names_of_the_environment_are_checked() {
             "A = \"\\u0000\"",
             "value of environment variable A contains a NUL byte",
         ),
-        ("A.B = 1", "env \"A\" must be a plain value, not a table"),
+        (
+            "A.B = 1",
+            "env \"A\" must be a plain value, or { secret = \"NAME\" }",
+        ),
+        (
+            "A = { secret = \"a b\" }",
+            "env \"A\": a secret's name has 1 to 255 of the characters A-Z, a-z, 0-9, _, . and -",
+        ),
+        (
+            "A = { secret = 1 }",
+            "env \"A\": secret must be a string, not an integer",
+        ),
         (
             "A = 2024-01-01",
             "env \"A\" must be a plain value, not a datetime",
@@ -728,6 +741,16 @@ fn names_of_the_environment_are_checked() {
         assert_eq!(parsed.ignored, ["env"], "{text}");
         assert_eq!(parsed.warnings[0].problems[0].message, problem);
     }
+}
+
+#[test]
+fn a_variable_may_be_a_secret_by_its_name() {
+    let config =
+        parsed("[env]\nA = \"x\"\nB = { secret = \"db.url\" }\nBASH_ENV = { secret = \"p\" }\n")
+            .config;
+    assert_eq!(config.env.keys().collect::<Vec<_>>(), ["A"]);
+    let secrets: Vec<_> = config.secret_env.into_iter().collect();
+    assert_eq!(secrets, [("B".to_owned(), "db.url".to_owned())]);
 }
 
 #[test]

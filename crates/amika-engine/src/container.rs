@@ -123,6 +123,18 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NotFound`] also when another removal ended first.
     pub async fn remove_container(&self, name: &str) -> Result<(), EngineError> {
+        self.remove_container_and(name, true).await
+    }
+
+    /// The same, of which the volumes stay that have no name but what the engine gave them.
+    ///
+    /// # Errors
+    /// As [`Engine::remove_container`].
+    pub async fn remove_container_alone(&self, name: &str) -> Result<(), EngineError> {
+        self.remove_container_and(name, false).await
+    }
+
+    async fn remove_container_and(&self, name: &str, volumes: bool) -> Result<(), EngineError> {
         let may_pass = |refusal: &EngineError| match refusal {
             EngineError::Conflict(why) => why.contains("already in progress"),
             EngineError::Refused { message, .. } => {
@@ -133,7 +145,7 @@ impl Engine {
         until_let_go(may_pass, || async {
             let options = RemoveContainerOptionsBuilder::new()
                 .force(true)
-                .v(true)
+                .v(volumes)
                 .build();
             let removed = self.docker.remove_container(name, Some(options)).await;
             removed.map_err(EngineError::from_bollard)

@@ -7,7 +7,9 @@ use futures_util::{Stream, StreamExt as _};
 use super::{Engine, EngineError};
 
 /// What a container uses at one moment. Counters run since its start.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, schemars::JsonSchema)]
+#[derive(
+    Clone, Debug, Default, PartialEq, serde::Deserialize, serde::Serialize, schemars::JsonSchema,
+)]
 pub struct Usage {
     /// Share of one processor since the sample before, in percent: 200 is two of them. None in the
     /// first sample of a stream.

@@ -154,14 +154,7 @@ pub async fn remove(
         Err(error) => return Err(error.into()),
     }
     if is_alone {
-        // A create that is under way, or was killed, may have one at a volume.
-        remove_fillers(engine, record.id.as_str()).await?;
-        reassign::remove_containers(engine, &record.id, name.as_deref()).await?;
-        reassign::drop_unused_images(engine, &record.id).await;
-        crate::networks::remove_own(engine, record.id.as_str()).await?;
-        if let Ok(key) = engine.record_key() {
-            key.forget(&record.id);
-        }
+        remove_rest(engine, record, name.as_deref()).await?;
     }
     let mut result = Removed::default();
     let mut volumes = volumes;
@@ -176,6 +169,26 @@ pub async fn remove(
         }
     }
     Ok(result)
+}
+
+/// Removes what else there is of a sandbox beside its container and its volumes, where no other bears its id.
+///
+/// # Errors
+/// Those of the engine.
+pub(crate) async fn remove_rest(
+    engine: &Sandboxes,
+    record: &SandboxRecord,
+    name: Option<&str>,
+) -> Result<()> {
+    // A create that is under way, or was killed, may have one at a volume.
+    remove_fillers(engine, record.id.as_str()).await?;
+    reassign::remove_containers(engine, &record.id, name).await?;
+    reassign::drop_unused_images(engine, &record.id).await;
+    crate::networks::remove_own(engine, record.id.as_str()).await?;
+    if let Ok(key) = engine.record_key() {
+        key.forget(&record.id);
+    }
+    Ok(())
 }
 
 /// Removes the containers through which volumes of a sandbox are filled.
@@ -210,7 +223,11 @@ pub async fn remove_unfinished(
 }
 
 /// Removes what went with the sandbox; git volumes only when asked to.
-async fn remove_lost(engine: &Sandboxes, lost: Vec<Lost>, git_too: bool) -> Result<Removed> {
+pub(crate) async fn remove_lost(
+    engine: &Sandboxes,
+    lost: Vec<Lost>,
+    git_too: bool,
+) -> Result<Removed> {
     let mut result = Removed::default();
     for lost in &lost {
         remove_fillers(engine, &lost.id).await?;

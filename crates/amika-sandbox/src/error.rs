@@ -34,11 +34,13 @@ pub enum Kind {
     AgentRefused,
     /// The engine could not give a sandbox a right that it needs or was to have.
     RightMissing,
+    /// Whoever asks is not known to a server, or may not do that there.
+    NotSignedIn,
 }
 
 impl Kind {
     /// All there are.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Failure,
         Self::Invalid,
         Self::NotFound,
@@ -53,6 +55,7 @@ impl Kind {
         Self::CmdExited,
         Self::AgentRefused,
         Self::RightMissing,
+        Self::NotSignedIn,
     ];
 
     /// The stable word for programs.
@@ -72,6 +75,7 @@ impl Kind {
             Self::CmdExited => "cmd_exited",
             Self::AgentRefused => "agent_refused",
             Self::RightMissing => "right_missing",
+            Self::NotSignedIn => "not_signed_in",
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing here knows a command line, a terminal or an exit code. What a door has to say of a failure it makes
 //! of [`error::Error`].
 
+pub mod agent;
 pub mod amikad;
 pub mod belongings;
 pub mod bridge;
@@ -26,6 +27,7 @@ pub mod fan_out;
 pub mod finding;
 pub mod forward;
 pub mod git_error;
+pub mod given;
 pub mod host_file;
 pub mod host_path;
 pub mod image_labels;
@@ -33,6 +35,8 @@ pub mod images;
 pub mod inject;
 pub mod inner_engine;
 pub mod inspect;
+pub mod jobs;
+pub mod keep;
 pub mod leftovers;
 pub mod list;
 pub mod listening;

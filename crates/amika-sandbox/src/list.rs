@@ -38,6 +38,18 @@ pub struct Listed {
     /// What a server stamped it with.
     #[serde(skip)]
     pub stamp: Labels,
+    /// Its container, as the engine lists it; none of one of which only volumes are left.
+    #[serde(skip)]
+    pub container: Option<Container>,
+}
+
+/// The container of a sandbox in the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    /// The engine's id of it.
+    pub id: String,
+    /// All its labels, which say whose it is where they are signed.
+    pub labels: Labels,
 }
 
 /// What is asked for in addition.
@@ -56,6 +68,8 @@ pub struct ListRequest {
     pub details: bool,
     /// Whether each is asked where its OpenCode is, also one of which the engine tells that it is ready.
     pub ask_all: bool,
+    /// Whether those alone are asked whose labels this user signed: of others the engine's word is enough.
+    pub ask_own_alone: bool,
 }
 
 impl Sandboxes {
@@ -70,23 +84,24 @@ impl Sandboxes {
         } else {
             None
         };
-        rows(self, sizes.as_ref(), request.ask_all, out).await
+        rows(self, sizes.as_ref(), request, out).await
     }
 }
 
 async fn rows(
     engine: &Sandboxes,
     sizes: Option<&BTreeMap<String, u64>>,
-    ask_all: bool,
+    request: ListRequest,
     out: &dyn Progress,
 ) -> Result<Vec<Listed>> {
     let listed = async { Ok(engine.list_volumes(key::ID).await?) };
     let (list, volumes) = futures_util::try_join!(sandbox::list(engine), listed)?;
     let gone = lost(engine, &list, &volumes).await?;
     let user_key = engine.user_key()?;
+    let record_key = engine.record_key()?;
     let begun = Instant::now();
     let views = list.into_iter().map(|(container, reading)| {
-        let user_key = &user_key;
+        let (user_key, record_key) = (&user_key, &record_key);
         view::warn_of_labels(&container.name, &reading.problems, out);
         async move {
             let details = sizes.map(|sizes| Details {
@@ -95,13 +110,19 @@ async fn rows(
             });
             // One whose health check succeeded has its setup behind it: asking each of a hundred
             // would take longer than the list itself. Only the document says where OpenCode is.
-            let ask = ask_all || !container.is_healthy();
+            let is_asked = !request.ask_own_alone || record_key.has_signed(&container.labels);
+            let ask = is_asked && (request.ask_all || !container.is_healthy());
             let stamp = amika_core::label::stamp(&container.labels);
+            let listed = Container {
+                id: container.id.clone(),
+                labels: container.labels.clone(),
+            };
             let sandbox = view_of(engine, user_key, container, &reading, ask, begun).await;
             Listed {
                 sandbox,
                 details,
                 stamp,
+                container: Some(listed),
             }
         }
     });
@@ -113,6 +134,7 @@ async fn rows(
             volumes: lost.volume_names(),
         }),
         stamp: lost.stamp(),
+        container: None,
     });
     let mut rows: Vec<Listed> = views.chain(gone).collect();
     rows.sort_by(|a, b| a.sandbox.name.cmp(&b.sandbox.name));

@@ -68,6 +68,43 @@ impl Sandboxes {
     }
 }
 
+impl Sandboxes {
+    /// The log of a job that runs or ran in a sandbox which is up.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`], also for the job; [`Kind::Conflict`] for a sandbox that does not run; [`Kind::Failure`] where
+    /// its amikad does not answer; those of the engine.
+    pub async fn job_log(
+        &self,
+        name: &str,
+        job: &str,
+        follow: bool,
+        tail: Option<usize>,
+    ) -> Result<Pieces> {
+        let sandbox = Sandbox::find_made(self, name).await?;
+        sandbox.must_run()?;
+        let unknown = || {
+            let message = format!("sandbox \"{name}\" has no job \"{}\"", job.escape_debug());
+            Error::new(Kind::NotFound, message)
+        };
+        let is_id = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        if job.is_empty() || job.len() > 64 || !job.bytes().all(is_id) {
+            return Err(unknown());
+        }
+        let part = tail.map_or(LogPart::All, LogPart::Tail);
+        let log = sandbox.client(self)?.job_log(job, follow, part).await;
+        let log = log.map_err(|error| match &error {
+            ClientError::Refused { status, .. } if status.as_u16() == 404 => unknown(),
+            error => no_answer(&sandbox, error),
+        })?;
+        let pieces = log.map(move |piece| match piece {
+            Ok(bytes) => Ok(ExecOutput::Stdout(bytes)),
+            Err(error) => Err(no_answer(&sandbox, &error)),
+        });
+        Ok(pieces.boxed())
+    }
+}
+
 impl Log {
     /// Its name, also in amikad's API.
     pub fn word(self) -> &'static str {

@@ -58,7 +58,7 @@ pub async fn of(engine: &Sandboxes, name: &str) -> Result<Vec<Lost>> {
     Ok(lost)
 }
 
-async fn all(engine: &Sandboxes) -> Result<Vec<Lost>> {
+pub(crate) async fn all(engine: &Sandboxes) -> Result<Vec<Lost>> {
     // Volumes first: those of a sandbox that is made between the two are then not in the list.
     let volumes = engine.list_volumes(key::ID).await?;
     let sandboxes = format!("{}={}", key::KIND, Kind::Sandbox);

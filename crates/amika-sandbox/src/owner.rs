@@ -1,5 +1,14 @@
 //! The numbers of a user, from an image's own files.
 
+use amika_core::contract::AGENT_USER;
+
+use crate::error::{Error, Kind, Result};
+use crate::sandbox::Sandbox;
+use crate::sandboxes::Sandboxes;
+
+/// The largest list of users that is read, in bytes.
+const USERS_LIMIT: usize = 1024 * 1024;
+
 /// Finds user and group of `user[:group]`, each a name or a number, as the engine reads USER.
 pub fn find(user: &str, passwd: &str, group: &str) -> Option<(u32, u32)> {
     let (user, wanted_group) = match user.split_once(':') {
@@ -28,6 +37,39 @@ pub fn find(user: &str, passwd: &str, group: &str) -> Option<(u32, u32)> {
             .unwrap_or(0),
     };
     Some((uid, gid))
+}
+
+/// User and group of a sandbox's agent, by the sandbox's own files: it may have taken on other numbers than the image's.
+///
+/// # Errors
+/// When the sandbox does not know its user.
+pub async fn of(engine: &Sandboxes, sandbox: &Sandbox) -> Result<(u32, u32)> {
+    let user = match (&sandbox.record.user, &sandbox.record.preset) {
+        (Some(user), _) => user.as_str(),
+        (None, Some(_)) => AGENT_USER,
+        (None, None) => "root",
+    };
+    if user == "root" || user == "0" || user == "0:0" {
+        return Ok((0, 0));
+    }
+    let id = &sandbox.container.id;
+    let passwd = engine.read_file(id, "/etc/passwd", USERS_LIMIT).await?;
+    let group = if user.contains(':') {
+        engine.read_file(id, "/etc/group", USERS_LIMIT).await?
+    } else {
+        None
+    };
+    let text =
+        |file: Option<Vec<u8>>| String::from_utf8_lossy(&file.unwrap_or_default()).into_owned();
+    find(user, &text(passwd), &text(group)).ok_or_else(|| {
+        Error::new(
+            Kind::Failure,
+            format!(
+                "sandbox \"{}\" has no user \"{user}\", who is to have what is put in",
+                sandbox.name
+            ),
+        )
+    })
 }
 
 fn fields(line: &str) -> Vec<&str> {

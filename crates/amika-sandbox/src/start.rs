@@ -10,6 +10,7 @@ use crate::broken_off::interruptible;
 use crate::cancel::Cancel;
 use crate::create::{self, Setup, Upload, Wait};
 use crate::error::{Error, Field, Kind, Result};
+use crate::given::Given;
 use crate::progress::{Progress, Steps};
 use crate::reassign::{self, Moved};
 use crate::sandbox::Sandbox;
@@ -24,6 +25,8 @@ pub struct StartRequest {
     pub setup: Option<Setup>,
     /// Whether this start runs no setup script.
     pub skip_setup: bool,
+    /// What it is given from now on that neither its environment nor a label tells; none leaves what it has.
+    pub given: Option<Given>,
     /// Whether ports that others took meanwhile are published elsewhere.
     pub reassign_ports: bool,
     /// Whether to wait for it.
@@ -275,8 +278,15 @@ async fn prepare(
             rescue: false,
         }));
     }
+    let mut agent = (0, 0);
+    if let Some(given) = &request.given {
+        uploads.extend(create::renewing(engine, sandbox, given).await?);
+        if uploads.iter().any(Upload::needs_agent) {
+            agent = crate::owner::of(engine, sandbox).await?;
+        }
+    }
     for upload in Upload::merge(uploads) {
-        create::put(engine, &sandbox.container.id, &upload).await?;
+        create::put_as(engine, &sandbox.container.id, &upload, agent).await?;
     }
     Ok(())
 }

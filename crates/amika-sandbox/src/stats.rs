@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::{BoxStream, SelectAll};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_secs(2);
 const WAITING: usize = 16;
 
 /// What one sandbox uses.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 pub struct Sample {
     /// The sandbox.
     pub sandbox: String,

@@ -108,6 +108,8 @@ mod tests {
             setup: None,
             setup_once: false,
             env: BTreeMap::from([("SECRET".to_owned(), secret.to_owned())]),
+            secret_env: BTreeMap::new(),
+            without_env: std::collections::BTreeSet::new(),
             unset_env: Vec::new(),
             mounts: Vec::new(),
             rights: HostRights::default(),

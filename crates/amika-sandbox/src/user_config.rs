@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use amika_core::config::user::{self, UserConfig};
+use amika_core::config::user::{self, Place, UserConfig};
 use amika_core::trust::{Trust, Trusted};
 use toml_edit::{Array, DocumentMut, Item, Value};
 
@@ -12,6 +12,9 @@ use crate::progress::Progress;
 use amika_host::machine::Machine;
 use amika_host::private_file;
 use amika_host::regular_file::{self, Links};
+
+/// Environment variable that wins over the file's `default`.
+pub const DEFAULT: &str = "AMIKA_DEFAULT";
 
 /// Environment variable that wins over the file's `trust`.
 pub const TRUST: &str = "AMIKA_TRUST";
@@ -35,18 +38,43 @@ pub fn read(machine: &Machine, out: &dyn Progress) -> Result<UserConfig> {
     Ok(config)
 }
 
+/// Where commands work that are not told; what looks odd in the file is for others to warn of.
+///
+/// # Errors
+/// As [`read`].
+pub fn default(machine: &Machine) -> Result<Place> {
+    let path = path(machine);
+    let (config, _) = parse(&path, &text(&path)?)?;
+    Ok(config.default.unwrap_or_default())
+}
+
 /// What the environment says of `trust`.
 ///
 /// # Errors
 /// [`Kind::Invalid`] when it says nothing that can be meant.
 pub fn trust_of_environment(machine: &Machine) -> Result<Option<Trust>> {
-    let Some(value) = machine.variable(TRUST).filter(|value| !value.is_empty()) else {
+    word_of_environment(machine, TRUST)
+}
+
+/// What the environment says of `default`.
+///
+/// # Errors
+/// [`Kind::Invalid`] when it says nothing that can be meant.
+pub fn default_of_environment(machine: &Machine) -> Result<Option<Place>> {
+    word_of_environment(machine, DEFAULT)
+}
+
+fn word_of_environment<T>(machine: &Machine, variable: &str) -> Result<Option<T>>
+where
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
+    let Some(value) = machine.variable(variable).filter(|value| !value.is_empty()) else {
         return Ok(None);
     };
-    let trust = value.to_string_lossy().parse::<Trust>();
-    trust.map(Some).map_err(|error| {
-        Error::new(Kind::Invalid, format!("{TRUST}: {error}"))
-            .hint(format!("use one of these words, or `unset {TRUST}`"))
+    let word = value.to_string_lossy().parse::<T>();
+    word.map(Some).map_err(|error| {
+        Error::new(Kind::Invalid, format!("{variable}: {error}"))
+            .hint(format!("use one of these words, or `unset {variable}`"))
     })
 }
 
@@ -54,6 +82,8 @@ pub fn trust_of_environment(machine: &Machine) -> Result<Option<Trust>> {
 pub enum Change<'a> {
     /// Sets `trust`, or takes it out.
     Trust(Option<Trust>),
+    /// Sets `default`, or takes it out.
+    Default(Option<Place>),
     /// Puts these in place of all of `trusted`, or takes it out.
     Trusted(Option<&'a [Trusted]>),
     /// Adds one to `trusted`, in place of what stands there of the same source.
@@ -108,6 +138,8 @@ fn edit(text: &str, change: &Change<'_>) -> Result<String, toml_edit::TomlError>
     match change {
         Change::Trust(None) => drop(document.remove("trust")),
         Change::Trust(Some(trust)) => set(&mut document, "trust", trust.as_str().into()),
+        Change::Default(None) => drop(document.remove("default")),
+        Change::Default(Some(place)) => set(&mut document, "default", place.as_str().into()),
         Change::Trusted(None) => drop(document.remove("trusted")),
         Change::Trusted(Some(entries)) => {
             let mut list = Array::new();

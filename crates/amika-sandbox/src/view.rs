@@ -15,7 +15,7 @@ use amika_core::text::human_memory;
 use amika_engine::{ContainerState, LimitFacts, PublishedPort};
 
 /// A sandbox.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SandboxView {
     /// Its name.
     pub name: String,
@@ -132,7 +132,7 @@ impl SandboxView {
 }
 
 /// A sandbox's repository.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RepositoryView {
     /// Name of its directory.
     pub name: String,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use amika_core::label::{Kind, ResourceRecord, key};
+use amika_core::label::{Kind, Labels, ResourceRecord, key};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -35,6 +35,9 @@ pub struct VolumeView {
     pub driver: String,
     /// Where the driver holds it, on the engine's machine.
     pub mountpoint: String,
+    /// What a server stamped it with.
+    #[serde(skip)]
+    pub stamp: Labels,
 }
 
 impl Sandboxes {
@@ -192,6 +195,7 @@ impl Users {
                 .get(&volume.name)
                 .cloned()
                 .unwrap_or_default(),
+            stamp: amika_core::label::stamp(&volume.labels),
             driver: volume.driver,
             mountpoint: volume.mountpoint,
             name: volume.name,

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 
 use amika_core::hex::unhex;
+use amika_core::label::SandboxId;
 use amika_host::machine::Machine;
 use amika_host::private_file;
 use amika_host::regular_file::{self, Links};
@@ -24,6 +25,9 @@ pub const SECRETS_KEY_FILE: &str = "secrets.key";
 
 /// File of the key that the server's sandboxes are signed with; the library makes it.
 pub const RECORD_KEY_FILE: &str = "key";
+
+/// File of the server's id, which stands in the database too.
+const SERVER_ID: &str = "server-id";
 
 /// A data directory that this process holds.
 #[derive(Debug)]
@@ -93,6 +97,29 @@ impl DataDir {
     /// Where copies go before a migration.
     pub fn backups(&self) -> PathBuf {
         self.path.join("backups")
+    }
+
+    /// The server's id, where it is kept.
+    pub fn server_id(&self) -> Option<String> {
+        let (bytes, _) =
+            regular_file::read(&self.path.join(SERVER_ID), Links::Refused, 1024).ok()?;
+        let text = String::from_utf8(bytes).ok()?;
+        let id: SandboxId = text.trim().parse().ok()?;
+        Some(id.to_string())
+    }
+
+    /// Keeps the server's id beside its keys.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn keep_server_id(&self, id: &str) -> Result<()> {
+        let path = self.path.join(SERVER_ID);
+        let kept = private_file::staged(&path, format!("{id}\n").as_bytes())
+            .and_then(|file| Ok(file.persist(&path)?));
+        kept.map(drop).map_err(|error| {
+            let message = format!("the server's id cannot be kept in {}", path.display());
+            Error::new(Kind::Failure, message).caused_by(&error)
+        })
     }
 
     /// What secrets are sealed with: the environment's key, else that of the file, which is made at first

@@ -21,6 +21,18 @@ pub struct PortDefinition {
     pub url_scheme: Option<String>,
 }
 
+impl PortDefinition {
+    /// The ports of a service as they are asked for.
+    pub fn of(service: &Service) -> Vec<Self> {
+        let ports = service.ports.iter().map(|port| Self {
+            port: i64::from(port.container.port().get()),
+            protocol: port.container.protocol().as_str().to_owned(),
+            url_scheme: port.url_scheme.map(|scheme| scheme.as_str().to_owned()),
+        });
+        ports.collect()
+    }
+}
+
 fn tcp() -> String {
     "tcp".to_owned()
 }

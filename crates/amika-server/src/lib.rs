@@ -9,8 +9,10 @@
 )]
 
 mod api;
+mod audit_file;
 mod auth;
 mod canonical;
+mod changes;
 pub mod clock;
 pub mod config;
 pub mod data;
@@ -27,5 +29,6 @@ pub mod start;
 mod state;
 mod store;
 mod streams;
+mod taken;
 mod tls;
 pub mod upkeep;

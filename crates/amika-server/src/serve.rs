@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -12,9 +14,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
+use tower::ServiceExt as _;
 
 use crate::auth::caller::Peer;
 use crate::state::App;
+use crate::taken::Taken;
 use crate::tls::Tls;
 
 /// How long the head of a request, and a TLS handshake, may take to come.
@@ -42,7 +46,7 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) {
     let tls = tls.map(Arc::new);
-    let (ends, end) = watch::channel(false);
+    let end = app.ending.subscribe();
     let room = Arc::new(Semaphore::new(room()));
     let mut takers = JoinSet::new();
     if let Some(tls) = &tls {
@@ -61,7 +65,7 @@ pub async fn serve(
     }
     stop.await;
     takers.shutdown().await;
-    let _ = ends.send(true);
+    app.ending.send_replace(true);
     let mut connections = connections.lock().await;
     let drained = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(DRAIN, drained).await.is_err() {
@@ -183,12 +187,16 @@ async fn http(
         ..
     } = taker;
     let _counted = app.metrics.connection();
-    let service = router.layer(axum::Extension(peer));
+    // A layer of the router would be put around each route, for each connection.
+    let service = router.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        request
+    });
     let service = TowerToHyperService::new(service);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Taken::new(stream)), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let is_over = async { drop(end.wait_for(|end| *end).await) };

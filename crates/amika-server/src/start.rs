@@ -12,18 +12,23 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use crate::api;
+use crate::api::idempotency::UnderWay;
+use crate::audit_file::AuditFile;
 use crate::auth::failures::Failures;
+use crate::auth::rates::Asked;
 use crate::auth::scope::{Role, Scope};
 use crate::auth::tickets::Tickets;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Quota};
 use crate::data::DataDir;
 use crate::engine::Engines;
 use crate::metrics::Metrics;
 use crate::sandboxes::idle::Idleness;
 use crate::sandboxes::look::Looks;
 use crate::sandboxes::operations::{self, Operations};
-use crate::sandboxes::timers;
+use crate::sandboxes::snapshot::{self, Live};
+use crate::sandboxes::turns::{self, Turns};
+use crate::sandboxes::{feed, rebuild, timers};
 use crate::serve;
 use crate::state::App;
 use crate::store::open::open;
@@ -83,21 +88,26 @@ impl Server {
         let store = open(&data, clock.now()).await?;
         let listeners = listen(&config).await?;
         let address = address(&config, &listeners)?;
-        let server_id = store
-            .meta("server_id", crate::id::new)
-            .await
-            .map_err(failed)?;
+        let server_id = server_id(&data, &store).await?;
         let machine = machine.keeping_data_in(data.path());
         let user = Arc::new(User::new(machine, Arc::new(ToTheLog)));
+        let changes = Arc::clone(store.changes());
         let app = Arc::new(App {
             names: App::names(&config),
             engines: Engines::new(user),
-            looks: Looks::default(),
-            operations: Operations::default(),
+            looks: Looks::new(Arc::clone(&changes)),
+            live: Live::default(),
+            operations: Operations::new(Arc::clone(&changes)),
+            changes,
+            asked: Asked::new(config.rates),
+            idempotent: UnderWay::default(),
+            audit: AuditFile::new(data.path()),
+            counting: tokio::sync::Mutex::default(),
+            ending: tokio::sync::watch::Sender::new(false),
             streams: Arc::default(),
+            turns: Turns::default(),
             tickets: Tickets::default(),
             ports: Arc::default(),
-            config,
             store,
             idleness: Idleness::default(),
             saving: tokio::sync::Mutex::default(),
@@ -105,6 +115,7 @@ impl Server {
             clock,
             failures: Failures::default(),
             metrics: Metrics::default(),
+            config,
             server_id,
             address,
         });
@@ -143,13 +154,25 @@ impl Server {
         let router = api::router(&self.app);
         let app = Arc::clone(&self.app);
         let recovering = Arc::clone(&app);
-        let recovering = tokio::spawn(async move { operations::recover(&recovering).await });
-        let watching = tokio::spawn(timers::watch(Arc::clone(&app)));
-        let keeping = tokio::spawn(keep_house(Arc::clone(&app)));
-        let streams = Arc::clone(&app.streams);
-        let stop = async {
+        // Before anybody is answered: what is made from now on is not among them.
+        let untouched = app.store.untouched_sandboxes(app.clock.now()).await;
+        let untouched = untouched.unwrap_or_default();
+        let recovering = tokio::spawn(async move {
+            turns::recover(&recovering).await;
+            operations::recover(&recovering).await;
+            rebuild::rebuild(recovering, untouched).await;
+        });
+        let mut others = tokio::task::JoinSet::new();
+        others.spawn(timers::watch(Arc::clone(&app)));
+        others.spawn(feed::feed(Arc::clone(&app)));
+        others.spawn(snapshot::watch(Arc::clone(&app)));
+        others.spawn(keep_house(Arc::clone(&app)));
+        let stopping = Arc::clone(&app);
+        let stop = async move {
             stop.await;
-            streams.end();
+            stopping.streams.end();
+            // A turn may take longer than a server's end.
+            stopping.turns.close();
         };
         serve::serve(
             Arc::clone(&app),
@@ -162,20 +185,41 @@ impl Server {
         .await;
         app.streams.ended().await;
         recovering.abort();
-        watching.abort();
-        keeping.abort();
+        others.shutdown().await;
         app.operations.end().await;
         app.store.close().await;
     }
 }
 
+/// The server's id. It stands in a file of the data directory too, so that one whose store was lost stays the same.
+async fn server_id(data: &DataDir, store: &Store) -> Result<String> {
+    let kept = data.server_id();
+    let id = store
+        .meta("server_id", || kept.clone().unwrap_or_else(crate::id::new))
+        .await
+        .map_err(failed)?;
+    if kept.as_ref() != Some(&id) {
+        data.keep_server_id(&id)?;
+    }
+    Ok(id)
+}
+
 /// What is done once an hour.
 async fn keep_house(app: Arc<App>) {
     loop {
-        if let Err(error) = app.store.forget_audit(app.clock.now()).await {
+        if let Err(error) = app.store.forget(app.clock.now()).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "old entries of the audit stay"
+                "what is old stays in the store"
+            );
+        }
+        if let Err(error) = app.audit.forget(app.clock.now()) {
+            tracing::warn!(%error, "old files of the audit stay");
+        }
+        if let Err(error) = app.store.forget_sessions(app.clock.now()).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "old sessions of agents stay"
             );
         }
         if let Err(error) = api::uploads::sweep(&app).await {
@@ -248,6 +292,7 @@ async fn first(app: &App) -> store::Result<Option<First>> {
         email: None,
         role: Role::Admin,
         is_disabled: false,
+        quota: Quota::default(),
         created_at: now,
         updated_at: now,
     };

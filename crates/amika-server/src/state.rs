@@ -1,9 +1,16 @@
 //! What every request is answered with.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use tokio::sync::watch;
+
+use crate::api::idempotency::UnderWay;
+use crate::audit_file::AuditFile;
 use crate::auth::failures::Failures;
+use crate::auth::rates::Asked;
 use crate::auth::tickets::Tickets;
+use crate::changes::Changes;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::Engines;
@@ -12,6 +19,8 @@ use crate::ports::door::Ports;
 use crate::sandboxes::idle::Idleness;
 use crate::sandboxes::look::Looks;
 use crate::sandboxes::operations::Operations;
+use crate::sandboxes::snapshot::Live;
+use crate::sandboxes::turns::Turns;
 use crate::seal::Seal;
 use crate::store::Store;
 use crate::streams::Streams;
@@ -27,6 +36,10 @@ pub struct App {
     pub engines: Engines,
     /// What is on the engine, as it was a moment ago.
     pub looks: Looks,
+    /// All sandboxes as they are shown.
+    pub live: Live,
+    /// How often anything of that changed.
+    pub changes: Arc<Changes>,
     /// When they were active last.
     pub idleness: Idleness,
     /// What is being done to sandboxes.
@@ -37,6 +50,8 @@ pub struct App {
     pub ports: std::sync::Arc<Ports>,
     /// Streams that are open.
     pub streams: std::sync::Arc<Streams>,
+    /// What agents are at.
+    pub turns: Turns,
     /// What it keeps.
     pub store: Store,
     /// Held while saved settings are read, changed and written: of two who change one, neither loses the other's.
@@ -47,8 +62,18 @@ pub struct App {
     pub clock: Clock,
     /// Failed sign-ins of late.
     pub failures: Failures,
+    /// What was asked of late.
+    pub asked: Asked,
+    /// Requests with a key of their sender's that are being answered.
+    pub idempotent: UnderWay,
+    /// What was done, in lines.
+    pub audit: AuditFile,
+    /// Held while it is counted what a user has, and more is added.
+    pub counting: tokio::sync::Mutex<()>,
     /// What it counts.
     pub metrics: Metrics,
+    /// Whether the server comes to its end: streams end then.
+    pub ending: watch::Sender<bool>,
     /// Its id: stamped on its sandboxes.
     pub server_id: String,
     /// Host names that are its own, in lower case.

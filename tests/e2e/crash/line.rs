@@ -15,7 +15,7 @@ use crate::support::engine_socket;
 
 /// At which moment of a request the line breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Moment {
+pub(crate) enum Moment {
     /// The engine has a part of the request; all of it, where it has no body.
     Sent,
     /// The engine began to answer, and `amika` never learns it.
@@ -24,7 +24,7 @@ pub(super) enum Moment {
 
 /// What happens to `amika` when the line breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(crate) enum Fate {
     /// It is killed.
     Killed,
     /// It finds itself without an engine, for good.
@@ -35,18 +35,18 @@ pub(super) enum Fate {
 
 /// Where a line breaks.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Break {
+pub(crate) struct Break {
     /// Number of the request, from 1.
-    pub(super) request: usize,
-    pub(super) moment: Moment,
-    pub(super) fate: Fate,
+    pub(crate) request: usize,
+    pub(crate) moment: Moment,
+    pub(crate) fate: Fate,
 }
 
 /// What kills an engine.
-pub(super) type Killer = Box<dyn Fn() + Send + Sync>;
+pub(crate) type Killer = Box<dyn Fn() + Send + Sync>;
 
 /// A socket that leads to the engine's.
-pub(super) struct Line {
+pub(crate) struct Line {
     socket: PathBuf,
     state: Arc<State>,
 }
@@ -55,7 +55,7 @@ struct State {
     /// The engine's own socket.
     engine: String,
     kill_engine: Option<Killer>,
-    at: Option<Break>,
+    at: Mutex<Option<Break>>,
     seen: AtomicUsize,
     requests: Mutex<Vec<String>>,
     broken: AtomicBool,
@@ -65,12 +65,12 @@ struct State {
 
 impl Line {
     /// A line that breaks there, or never. Its socket stands in `dir`.
-    pub(super) fn new(dir: &std::path::Path, at: Option<Break>) -> Self {
+    pub(crate) fn new(dir: &std::path::Path, at: Option<Break>) -> Self {
         Self::to(engine_socket(), None, dir, at)
     }
 
     /// As [`Line::new`], to an engine that can be killed.
-    pub(super) fn to(
+    pub(crate) fn to(
         engine: String,
         kill_engine: Option<Killer>,
         dir: &std::path::Path,
@@ -83,7 +83,7 @@ impl Line {
         let state = Arc::new(State {
             engine,
             kill_engine,
-            at,
+            at: Mutex::new(at),
             seen: AtomicUsize::new(0),
             requests: Mutex::new(Vec::new()),
             broken: AtomicBool::new(false),
@@ -99,18 +99,28 @@ impl Line {
         Self { socket, state }
     }
 
+    /// Has it break at the n-th request from now on, in a way that kills `amika`.
+    pub(crate) fn arm(&self, request: usize, moment: Moment) {
+        let mut at = self.state.at.lock().unwrap();
+        *at = Some(Break {
+            request: self.state.seen.load(Ordering::SeqCst) + request,
+            moment,
+            fate: Fate::Killed,
+        });
+    }
+
     /// The value of `DOCKER_HOST`.
-    pub(super) fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("unix://{}", self.socket.display())
     }
 
     /// The requests so far, such as `POST /v1.41/containers/create`.
-    pub(super) fn requests(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         self.state.requests.lock().unwrap().clone()
     }
 
     /// Whether it broke.
-    pub(super) fn is_broken(&self) -> bool {
+    pub(crate) fn is_broken(&self) -> bool {
         self.state.broken.load(Ordering::SeqCst)
     }
 }
@@ -160,7 +170,8 @@ impl State {
             let line = text.lines().next().unwrap_or_default();
             let line = line.trim_end_matches(" HTTP/1.1").to_owned();
             self.requests.lock().unwrap().push(line);
-            let at = self.at.filter(|at| at.request == number);
+            let at = self.at();
+            let at = at.filter(|at| at.request == number);
             if at.is_some_and(|at| at.moment == Moment::Answered) {
                 held.store(true, Ordering::SeqCst);
             }
@@ -191,10 +202,14 @@ impl State {
         let _ = client.shutdown(Shutdown::Write);
     }
 
+    fn at(&self) -> Option<Break> {
+        *self.at.lock().unwrap()
+    }
+
     /// The peer is killed before it can learn that the line is gone.
     fn break_line(&self, client: &UnixStream, engine: &UnixStream) {
         self.broken.store(true, Ordering::SeqCst);
-        match self.at.map(|at| at.fate) {
+        match self.at().map(|at| at.fate) {
             Some(Fate::Killed) => {
                 let peer = socket_peercred(client).unwrap().pid;
                 // It may have ended by itself since.

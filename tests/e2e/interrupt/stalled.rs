@@ -139,6 +139,8 @@ fn is_every_command(tried: &[Vec<&str>]) {
         "generate ",
         "credentials list",
         "server",
+        "auth ",
+        "secret ",
     ];
     for command in index["success"].as_object().unwrap().keys() {
         let is_own = own.iter().any(|start| command.starts_with(start));

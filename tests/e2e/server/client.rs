@@ -19,6 +19,8 @@ pub(crate) struct Server<'a> {
     /// The first administrator's key.
     pub(crate) admin: String,
     options: Vec<String>,
+    /// Variables of its environment.
+    env: Vec<(String, String)>,
 }
 
 /// An answer.
@@ -52,6 +54,7 @@ impl<'a> Server<'a> {
             address: String::new(),
             admin: String::new(),
             options: options.iter().map(|it| (*it).to_owned()).collect(),
+            env: Vec::new(),
         };
         let first = server.run();
         first["api_key"]
@@ -73,11 +76,11 @@ impl<'a> Server<'a> {
             &data,
         ];
         args.extend(self.options.iter().map(String::as_str));
-        let running = self
-            .stage
-            .amika(&args)
-            .limit(Duration::from_mins(5))
-            .start();
+        let mut amika = self.stage.amika(&args).limit(Duration::from_mins(10));
+        for (name, value) in &self.env {
+            amika = amika.env(name, value);
+        }
+        let running = amika.start();
         running.says("\n");
         let first: Value =
             serde_json::from_str(running.said_text().lines().next().unwrap()).unwrap();
@@ -88,6 +91,11 @@ impl<'a> Server<'a> {
             .clone_into(&mut self.address);
         self.running = Some(running);
         first
+    }
+
+    /// Where it is, for the command line.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     pub(crate) fn data(&self) -> String {
@@ -101,10 +109,33 @@ impl<'a> Server<'a> {
         running.wait()
     }
 
+    /// Starts it again on the same data, with these variables of its environment.
+    pub(crate) fn again_with(&mut self, env: &[(&str, &str)]) {
+        let env = env.iter();
+        self.env = env
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        self.again();
+    }
+
+    /// Waits for its end by somebody else's hand.
+    pub(crate) fn ended(&mut self) -> Output {
+        self.running.take().unwrap().wait()
+    }
+
     /// Starts it again on the same data.
     pub(crate) fn again(&mut self) {
         let first = self.run();
         assert_eq!(first.get("api_key"), None, "{first}");
+    }
+
+    /// Starts it again on a data directory whose database is gone.
+    pub(crate) fn anew(&mut self) {
+        let first = self.run();
+        first["api_key"]
+            .as_str()
+            .unwrap()
+            .clone_into(&mut self.admin);
     }
 
     pub(crate) fn ask(&self, key: &str, method: &str, path: &str, body: Option<&Value>) -> Answer {
@@ -118,7 +149,18 @@ impl<'a> Server<'a> {
     }
 
     fn send(&self, headers: &str, method: &str, path: &str, body: &str) -> Answer {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let answer = self.attempt(headers, method, path, body);
+        answer.unwrap_or_else(|| panic!("no answer to {method} {path}"))
+    }
+
+    /// Asks a server that may be killed meanwhile: none where there is no whole answer.
+    pub(crate) fn try_ask(&self, method: &str, path: &str, body: &Value) -> Option<Answer> {
+        let headers = format!("Authorization: Bearer {}\r\n", self.admin);
+        self.attempt(&headers, method, path, &body.to_string())
+    }
+
+    fn attempt(&self, headers: &str, method: &str, path: &str, body: &str) -> Option<Answer> {
+        let mut stream = TcpStream::connect(&self.address).ok()?;
         stream
             .set_read_timeout(Some(Duration::from_secs(100)))
             .unwrap();
@@ -128,16 +170,16 @@ impl<'a> Server<'a> {
             self.address,
             body.len()
         );
-        stream.write_all(request.as_bytes()).unwrap();
+        stream.write_all(request.as_bytes()).ok()?;
         let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
+        stream.read_to_end(&mut answer).ok()?;
         let answer = String::from_utf8(answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        Answer {
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        Some(Answer {
             status: head.split(' ').nth(1).unwrap().parse().unwrap(),
             head: head.to_owned(),
             body: body.to_owned(),
-        }
+        })
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
@@ -287,5 +329,72 @@ impl<'a> Server<'a> {
             &json!({ "name": "mine", "scopes": scopes }).to_string(),
         );
         key.expect(201)["value"].as_str().unwrap().to_owned()
+    }
+}
+
+/// Server-sent events as they come.
+pub(crate) struct Following(std::io::BufReader<TcpStream>);
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct Happened {
+    pub(crate) id: Option<String>,
+    pub(crate) name: String,
+    pub(crate) data: Value,
+}
+
+impl Server<'_> {
+    /// Follows events from the one after `last`.
+    pub(crate) fn follow(&self, key: &str, path: &str, last: Option<&str>) -> Following {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let last = last
+            .map(|id| format!("Last-Event-ID: {id}\r\n"))
+            .unwrap_or_default();
+        // HTTP/1.0 has no chunks: what comes is what was said.
+        let request = format!(
+            "GET /api/v0beta1{path} HTTP/1.0\r\nHost: {}\r\nAuthorization: Bearer {key}\r\n\
+             Accept: text/event-stream\r\n{last}\r\n",
+            self.address
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut following = Following(std::io::BufReader::new(stream));
+        let status = following.line().unwrap();
+        assert!(status.contains(" 200 "), "{status}");
+        while following.line().is_some_and(|line| !line.is_empty()) {}
+        following
+    }
+}
+
+impl Following {
+    fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        let length = std::io::BufRead::read_line(&mut self.0, &mut line).unwrap();
+        (length > 0).then(|| line.trim_end().to_owned())
+    }
+
+    /// The first one that is wanted; none where they end before.
+    pub(crate) fn until(&mut self, is_wanted: impl Fn(&Happened) -> bool) -> Option<Happened> {
+        self.find(is_wanted)
+    }
+}
+
+impl Iterator for Following {
+    type Item = Happened;
+
+    fn next(&mut self) -> Option<Happened> {
+        let (mut id, mut name, mut data) = (None, String::new(), Value::Null);
+        loop {
+            let line = self.line()?;
+            match line.split_once(": ") {
+                Some(("id", value)) => id = Some(value.to_owned()),
+                Some(("event", value)) => value.clone_into(&mut name),
+                Some(("data", value)) => data = serde_json::from_str(value).unwrap(),
+                _ if line.is_empty() && !name.is_empty() => {
+                    return Some(Happened { id, name, data });
+                }
+                _ => {}
+            }
+        }
     }
 }

@@ -75,6 +75,9 @@ fn write_text(
     for (key, value) in &report.env {
         line("environment", Some(format!("{key}={value}")))?;
     }
+    for (key, secret) in &report.secret_env {
+        line("secret", Some(format!("{key} is {secret}")))?;
+    }
     if report.services.is_empty() {
         return Ok(());
     }

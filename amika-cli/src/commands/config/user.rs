@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use amika_core::config::user::UserConfig;
+use amika_core::config::user::{Place, UserConfig};
 use amika_core::trust::{Origin, Trust, Trusted};
 use amika_core::untrusted::Untrusted;
 use schemars::JsonSchema;
@@ -90,12 +90,13 @@ pub(super) async fn set(args: &SetArgs, app: &App) -> Result<u8> {
             let trust: Trust = only_one(&args.values)?.parse().map_err(usage)?;
             user_config::change(&app.machine, Change::Trust(Some(trust))).await?;
             let environment = user_config::trust_of_environment(&app.machine)?;
-            if let Some(other) = environment.filter(|other| *other != trust) {
-                let variable = user_config::TRUST;
-                app.out.warn(&format!(
-                    "{variable} is set to {other} here, and wins over the file"
-                ));
-            }
+            warn_of_other(user_config::TRUST, environment, &trust, app);
+        }
+        Key::Default => {
+            let place: Place = only_one(&args.values)?.parse().map_err(usage)?;
+            user_config::change(&app.machine, Change::Default(Some(place))).await?;
+            let environment = user_config::default_of_environment(&app.machine)?;
+            warn_of_other(user_config::DEFAULT, environment, &place, app);
         }
         Key::Trusted => {
             let entries: Vec<Trusted> = args
@@ -113,9 +114,24 @@ pub(super) async fn unset(args: &UnsetArgs, app: &App) -> Result<u8> {
     let change = match args.key {
         Key::Trust => Change::Trust(None),
         Key::Trusted => Change::Trusted(None),
+        Key::Default => Change::Default(None),
     };
     user_config::change(&app.machine, change).await?;
     told(args.key, app)
+}
+
+/// Warns of a variable that says something else than the file is to.
+fn warn_of_other<T: PartialEq + std::fmt::Display>(
+    variable: &str,
+    environment: Option<T>,
+    set: &T,
+    app: &App,
+) {
+    if let Some(other) = environment.filter(|other| other != set) {
+        app.out.warn(&format!(
+            "{variable} is set to {other} here, and wins over the file"
+        ));
+    }
 }
 
 /// Prints what holds after a change, for programs alone.
@@ -127,7 +143,10 @@ fn told(key: Key, app: &App) -> Result<u8> {
 
 fn look(key: Option<Key>, app: &App) -> Result<SettingsView> {
     let config = user_config::read(&app.machine, &app.out)?;
-    let environment = user_config::trust_of_environment(&app.machine)?;
+    let environment = Environment {
+        trust: user_config::trust_of_environment(&app.machine)?,
+        default: user_config::default_of_environment(&app.machine)?,
+    };
     let keys = key.map_or_else(|| Key::ALL.to_vec(), |key| vec![key]);
     Ok(SettingsView {
         file: user_config::path(&app.machine).display().to_string(),
@@ -166,17 +185,31 @@ fn usage(error: impl std::error::Error) -> Error {
     Error::new(Kind::Invalid, error.to_string())
 }
 
+/// What variables say.
+#[derive(Clone, Copy)]
+struct Environment {
+    trust: Option<Trust>,
+    default: Option<Place>,
+}
+
+/// A word of the environment over one of the file.
+fn word<T: std::fmt::Display>(
+    environment: Option<T>,
+    file: Option<T>,
+) -> (Option<ValueView>, OriginView) {
+    let word = |it: T| Some(ValueView::Word(it.to_string()));
+    match (environment, file) {
+        (Some(it), _) => (word(it), OriginView::Environment),
+        (None, Some(it)) => (word(it), OriginView::File),
+        (None, None) => (None, OriginView::Default),
+    }
+}
+
 impl SettingView {
-    fn of(key: Key, config: &UserConfig, environment: Option<Trust>) -> Self {
+    fn of(key: Key, config: &UserConfig, environment: Environment) -> Self {
         let (value, origin) = match key {
-            Key::Trust => {
-                let word = |trust: Trust| Some(ValueView::Word(trust.to_string()));
-                match (environment, config.trust) {
-                    (Some(trust), _) => (word(trust), OriginView::Environment),
-                    (None, Some(trust)) => (word(trust), OriginView::File),
-                    (None, None) => (None, OriginView::Default),
-                }
-            }
+            Key::Trust => word(environment.trust, config.trust),
+            Key::Default => word(environment.default, config.default),
             Key::Trusted if config.trusted.is_empty() => (None, OriginView::Default),
             Key::Trusted => {
                 let entries = config.trusted.iter().map(ToString::to_string);
@@ -199,6 +232,7 @@ impl SettingView {
                 .map(|entry| Untrusted::new(entry).to_string())
                 .collect(),
             (None, "trust") => vec![DEFAULT.to_owned()],
+            (None, "default") => vec![Place::default().to_string()],
             (None, _) => Vec::new(),
         }
     }
@@ -217,6 +251,7 @@ impl SettingsView {
             if !alone && setting.value.is_none() {
                 let meant = match setting.key {
                     "trust" => TRUST_BY_DEFAULT,
+                    "default" => Place::default().as_str(),
                     _ => "none",
                 };
                 lines = vec![meant.to_owned()];

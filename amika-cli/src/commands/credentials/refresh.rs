@@ -12,7 +12,6 @@ use crate::args::credentials::RefreshArgs;
 use crate::create::{self, Upload};
 use crate::error::{Error, Kind, Result};
 use crate::sandbox::Sandbox;
-use crate::sandboxes::Sandboxes;
 use crate::sign_ins::{self, Added, Pair};
 
 /// What `refresh` did.
@@ -98,7 +97,7 @@ pub(super) async fn run(args: &RefreshArgs, app: &App) -> Result<()> {
         return Err(no_sign_in(&name, &has));
     };
     sign_ins::warn_of_other_copies(&engine, &name, &taken.renewing, &app.out).await?;
-    let owner = owner(&engine, &sandbox).await?;
+    let owner = crate::owner::of(&engine, &sandbox).await?;
     let archive = taken.upload.archive(owner).map_err(|error| {
         Error::new(Kind::Failure, "the sign-ins cannot be packed").caused_by(&error)
     })?;
@@ -185,27 +184,6 @@ fn no_sign_in(sandbox: &str, has: &BTreeSet<Agent>) -> Error {
         "`amika credentials refresh {sandbox} --credentials {}` copies what this machine has",
         agents.join(",")
     ))
-}
-
-/// User and group of the agent, by the sandbox's own files: it may have taken on other numbers than
-/// the image's.
-async fn owner(engine: &Sandboxes, sandbox: &Sandbox) -> Result<(u32, u32)> {
-    const LIMIT: usize = 1024 * 1024;
-    let user = sandbox.record.user.as_deref().unwrap_or("0");
-    let mut texts = Vec::new();
-    for file in ["/etc/passwd", "/etc/group"] {
-        let content = engine
-            .read_file(&sandbox.container.id, file, LIMIT)
-            .await?
-            .unwrap_or_default();
-        texts.push(String::from_utf8_lossy(&content).into_owned());
-    }
-    crate::owner::find(user, &texts[0], &texts[1]).ok_or_else(|| {
-        Error::new(
-            Kind::Failure,
-            format!("the sandbox's /etc/passwd does not know its user \"{user}\""),
-        )
-    })
 }
 
 #[cfg(test)]

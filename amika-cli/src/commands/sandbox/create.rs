@@ -31,6 +31,7 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
             ask: ask::at_terminal(&app.out),
         },
         sign_ins_named: args.credentials.is_some(),
+        secrets: None,
         replace: args.replace,
         wait: if args.no_wait {
             Wait::No

@@ -12,25 +12,25 @@ use amika_engine::ContainerState;
 
 /// What came of one name.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Done {
+pub(in crate::commands) struct Done {
     /// The sandbox.
-    pub(super) name: String,
+    pub(in crate::commands) name: String,
     /// What was done, in one word; `failed` when it was not.
-    pub(super) result: String,
+    pub(in crate::commands) result: String,
     /// Git volumes that stay.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) kept_volumes: Vec<String>,
+    pub(in crate::commands) kept_volumes: Vec<String>,
     /// Ports that are published elsewhere now.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) moved_ports: Vec<crate::reassign::Moved>,
+    pub(in crate::commands) moved_ports: Vec<crate::reassign::Moved>,
     /// Why it failed: the `error` of a failed command.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) error: Option<serde_json::Value>,
+    pub(in crate::commands) error: Option<serde_json::Value>,
 }
 
 impl Done {
     /// A success.
-    pub(super) fn new(name: &str, result: &str) -> Self {
+    pub(in crate::commands) fn new(name: &str, result: &str) -> Self {
         Self {
             name: name.to_owned(),
             result: result.to_owned(),
@@ -46,7 +46,7 @@ impl Done {
 ///
 /// # Errors
 /// Those of the engine.
-pub(super) async fn names(
+pub(in crate::commands) async fn names(
     engine: &Sandboxes,
     given: &[String],
     all: bool,
@@ -64,7 +64,7 @@ pub(super) async fn names(
 }
 
 /// Runs `work` for all names, many at once. Each failure is shown; the first one is the command's own.
-pub(super) async fn run(
+pub(in crate::commands) async fn run(
     names: &[String],
     app: &App,
     work: impl AsyncFn(&str) -> Result<Done>,

@@ -96,13 +96,13 @@ pub(super) async fn own_failure(app: &App, name: &str, result: Result<u8>) -> Re
 }
 
 /// Takes over the signals that are meant for the remote program.
-pub(super) fn install_signals(app: &App) -> Result<Signals> {
+pub(in crate::commands) fn install_signals(app: &App) -> Result<Signals> {
     app.interrupt.hand_over();
     Signals::install()
         .map_err(|error| Error::new(Kind::Failure, "signals cannot be caught").caused_by(&error))
 }
 
 /// Returns once the user asked for the end.
-pub(super) async fn interrupted(signals: &mut Signals) {
+pub(in crate::commands) async fn interrupted(signals: &mut Signals) {
     while signals.next().await == Signal::Resized {}
 }

@@ -36,7 +36,7 @@ const SETTLING: Duration = Duration::from_secs(3);
 
 /// Something that happened to a port that is forwarded, or to the sandbox: a line of `forward -o json`.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub(super) struct ForwardEvent {
+pub(in crate::commands) struct ForwardEvent {
     /// When, in milliseconds since the Unix epoch.
     time: u64,
     /// What.
@@ -66,7 +66,7 @@ pub(super) struct ForwardEvent {
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum Event {
+pub(in crate::commands) enum Event {
     /// The port is reached at this address from now on.
     Forwarding,
     /// The sandbox publishes the port at the same number already.
@@ -94,7 +94,7 @@ pub(super) async fn run(args: &ForwardArgs, app: &App) -> Result<u8> {
 }
 
 /// Refuses ports of this machine that are named twice.
-fn refuse_twice(forwards: &[Forward]) -> Result<()> {
+pub(in crate::commands) fn refuse_twice(forwards: &[Forward]) -> Result<()> {
     let mut seen = BTreeSet::new();
     for forward in forwards {
         let (local, protocol) = (forward.local, forward.protocol);
@@ -111,14 +111,29 @@ fn refuse_twice(forwards: &[Forward]) -> Result<()> {
 
 /// What is printed, each line of text once.
 #[derive(Clone)]
-struct Teller {
+pub(in crate::commands) struct Teller {
     out: Printer,
     sandbox: String,
     told: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Teller {
-    fn event(&self, event: Event) -> ForwardEvent {
+    /// For the ports of a sandbox.
+    pub(in crate::commands) fn new(out: &Printer, sandbox: &str) -> Self {
+        Self {
+            out: out.clone(),
+            sandbox: sandbox.to_owned(),
+            told: Arc::default(),
+        }
+    }
+
+    /// Who is told of those who were not brought to a port.
+    pub(in crate::commands) fn complain(&self) -> Complain {
+        let tell = self.clone();
+        Arc::new(move |key, failure: &Failure| tell.complaint(key, failure))
+    }
+
+    pub(in crate::commands) fn event(&self, event: Event) -> ForwardEvent {
         ForwardEvent {
             time: amika_host::clock::now_millis(),
             event,
@@ -132,7 +147,7 @@ impl Teller {
         }
     }
 
-    fn of_port(&self, event: Event, (port, protocol): Key) -> ForwardEvent {
+    pub(in crate::commands) fn of_port(&self, event: Event, (port, protocol): Key) -> ForwardEvent {
         ForwardEvent {
             port: Some(port.get()),
             protocol: Some(protocol),
@@ -147,7 +162,13 @@ impl Teller {
     }
 
     /// Where a port is reached, in a line of the result.
-    fn place(&self, event: Event, key: Key, local: Port, program: Option<&str>) -> Result<()> {
+    pub(in crate::commands) fn place(
+        &self,
+        event: Event,
+        key: Key,
+        local: Port,
+        program: Option<&str>,
+    ) -> Result<()> {
         let (port, protocol) = key;
         let host_ip = HostIp::LOCALHOST.addr().to_string();
         let line = format!("{host_ip}:{local} -> {port}/{protocol}");
@@ -177,8 +198,22 @@ impl Teller {
         })
     }
 
+    /// Says that a port is not forwarded, since this machine's is taken.
+    pub(in crate::commands) fn taken(&self, key: Key, error: &Error) -> Result<()> {
+        let (port, protocol) = key;
+        let event = ForwardEvent {
+            message: Some(error.message.clone()),
+            ..self.of_port(Event::Taken, key)
+        };
+        let (why, hint) = (&error.message, error.hints.join("; "));
+        self.note(
+            &event,
+            &format!("{port}/{protocol} is not forwarded: {why}; {hint}"),
+        )
+    }
+
     /// Something that people are told beside the result.
-    fn note(&self, event: &ForwardEvent, text: &str) -> Result<()> {
+    pub(in crate::commands) fn note(&self, event: &ForwardEvent, text: &str) -> Result<()> {
         if !self.out.is_json() {
             self.out.note(text);
         }
@@ -260,15 +295,8 @@ impl<'a> Session<'a> {
         let engine = crate::engine::connect(&app.user).await?;
         let sandbox = Sandbox::find_whole(&engine, &args.name).await?;
         sandbox.must_run()?;
-        let tell = Teller {
-            out: app.out.clone(),
-            sandbox: args.name.clone(),
-            told: Arc::default(),
-        };
-        let complain: Complain = {
-            let tell = tell.clone();
-            Arc::new(move |key, failure: &Failure| tell.complaint(key, failure))
-        };
+        let tell = Teller::new(&app.out, &args.name);
+        let complain = tell.complain();
         let mut session = Self {
             args,
             way: Arc::new(Way::new(&engine, &sandbox)?),
@@ -310,7 +338,8 @@ impl<'a> Session<'a> {
             };
             self.tell.place(event, key, local, program.as_deref())?;
             if let Some((_, sockets)) = taken {
-                let served = Forwarded::serve(sockets, forward.port, &self.way, &self.complain);
+                let served =
+                    Forwarded::serve(sockets, forward.port, self.way.clone(), &self.complain);
                 self.named.push(served);
             }
             if !programs.contains_key(&key)
@@ -519,19 +548,13 @@ impl<'a> Session<'a> {
                 self.tell
                     .place(Event::Forwarding, key, local, program.as_deref())?;
                 Ok(Entry::Served {
-                    _served: Forwarded::serve(bound, port, &self.way, &self.complain),
+                    _served: Forwarded::serve(bound, port, self.way.clone(), &self.complain),
                 })
             }
             // What the sandbox itself has the port with is nobody's to end, and the others are forwarded all the same.
             Err(error) if must && !self.publishes(key, port) => Err(error),
             Err(error) => {
-                let event = ForwardEvent {
-                    message: Some(error.message.clone()),
-                    ..self.tell.of_port(Event::Taken, key)
-                };
-                let (why, hint) = (&error.message, error.hints.join("; "));
-                let text = format!("{port}/{protocol} is not forwarded: {why}; {hint}");
-                self.tell.note(&event, &text)?;
+                self.tell.taken(key, &error)?;
                 Ok(Entry::Taken)
             }
         }

@@ -20,6 +20,7 @@ pub(super) fn output() -> Output {
 pub(super) async fn run(args: &ListArgs, app: &App) -> Result<()> {
     let engine = crate::engine::connect(&app.user).await?;
     let request = ListRequest {
+        ask_own_alone: false,
         details: args.long,
         // Only the document says where OpenCode is.
         ask_all: app.out.is_json(),

@@ -33,6 +33,18 @@ pub(super) struct LogsView {
 }
 
 pub(super) async fn run(args: &LogsArgs, app: &App) -> Result<u8> {
+    run_with(args, app, async |which| open(which, args, app).await).await
+}
+
+/// Shows the log that `open` opens.
+///
+/// # Errors
+/// Those of who is asked.
+pub(in crate::commands) async fn run_with(
+    args: &LogsArgs,
+    app: &App,
+    open: impl AsyncFnOnce(Log) -> Result<Pieces>,
+) -> Result<u8> {
     if args.follow && app.out.is_json() {
         return Err(Error::new(
             Kind::Invalid,
@@ -41,7 +53,7 @@ pub(super) async fn run(args: &LogsArgs, app: &App) -> Result<u8> {
         .hint("leave `--follow` or `-o json` out"));
     }
     let which = which(args);
-    let pieces = interruptible(app, open(which, args, app)).await?;
+    let pieces = interruptible(app, open(which)).await?;
     if args.follow {
         return follow(app, show(which, args, pieces, app)).await;
     }

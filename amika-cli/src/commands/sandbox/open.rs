@@ -1,6 +1,7 @@
 //! `amika sandbox open`: OpenCode in the browser, signed in.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use amika_core::contract::service;
@@ -13,6 +14,7 @@ use crate::args::agent::OpenArgs;
 use crate::browser::{self, Page, Relay, Upstream};
 use crate::daemon::Client;
 use crate::error::{Error, Kind, Result};
+use crate::forward::Way;
 use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
 
@@ -24,11 +26,11 @@ const START_PAUSE: Duration = Duration::from_millis(100);
 
 /// What `open -o json` prints, before it stays.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct OpenView {
+pub(in crate::commands) struct OpenView {
     /// The sandbox.
-    sandbox: String,
+    pub(in crate::commands) sandbox: String,
     /// Where a browser signs itself in; works once.
-    url: String,
+    pub(in crate::commands) url: String,
 }
 
 pub(super) async fn run(args: &OpenArgs, app: &App) -> Result<()> {
@@ -86,7 +88,11 @@ async fn show(relay: &Relay, app: &App) -> Option<Page> {
 }
 
 /// Shows the browser its address, unless the user only wants to read it.
-async fn show_and_forget(args: &OpenArgs, relay: &Relay, app: &App) -> Infallible {
+pub(in crate::commands) async fn show_and_forget(
+    args: &OpenArgs,
+    relay: &Relay,
+    app: &App,
+) -> Infallible {
     let page = if args.print_url {
         None
     } else {
@@ -117,7 +123,8 @@ async fn prepare(app: &App, name: &str) -> Result<(Sandboxes, Sandbox, Relay)> {
         .opencode_access()
         .await
         .map_err(|error| no_opencode(name, &error))?;
-    let upstream = Upstream::new(client, &access.username, &access.password);
+    let way = Arc::new(Way::new(&engine, &sandbox)?);
+    let upstream = Upstream::new(way, &access.username, &access.password);
     let relay = Relay::listen(upstream, name).await.map_err(|error| {
         Error::new(Kind::Failure, "no port of this machine can be listened on").caused_by(&error)
     })?;

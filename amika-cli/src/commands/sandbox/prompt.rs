@@ -3,13 +3,12 @@
 //! The prompt is the agent's standard input: no shell sees it, no argument list holds it, and its
 //! length has no limit.
 
-mod launch;
 mod refusal;
 
 use amika_core::untrusted::Untrusted;
 use amika_core::{contract, credential, exec_limit};
-use launch::launch;
-use refusal::Refusals;
+pub(in crate::commands) use amika_sandbox::agent::launch;
+pub(in crate::commands) use refusal::Refusals;
 
 use super::exec::{find_running, install_signals, interrupted, own_failure};
 use super::out_of_memory;
@@ -31,18 +30,14 @@ pub(super) async fn run(args: &PromptArgs, app: &App) -> Result<u8> {
 }
 
 async fn attempt(args: &PromptArgs, app: &App) -> Result<u8> {
-    if args.prompt.trim().is_empty() {
-        return Err(nothing_to_do("the prompt is empty"));
-    }
-    exec_limit::check(&args.args, [])
-        .map_err(|error| Error::new(Kind::Invalid, error.to_string()))?;
+    check(args)?;
     let mut signals = install_signals(app)?;
     let (engine, sandbox) = find_running(app, &args.name, &mut signals).await?;
     let agent = match args.agent {
         Some(agent) => agent,
         None => signed_in(&engine, &sandbox).await,
     };
-    let launch = launch(agent, args.ask, &args.args);
+    let launch = launch(of_sign_in(agent), args.ask, &args.args);
     // amikad keeps it for itself: while a turn runs the sandbox is at work, however quiet it is.
     let turn = (contract::env::EXEC_TURN.to_owned(), "1".to_owned());
     let remote = Remote {
@@ -68,13 +63,6 @@ async fn attempt(args: &PromptArgs, app: &App) -> Result<u8> {
     )
     .await?;
     out_of_memory::tell(&engine, &sandbox, &known.id, code, app).await;
-    if code == NOT_FOUND {
-        let program = &remote.command[0];
-        app.out.note(&format!(
-            "hint: is `{program}` installed in \"{}\"? The preset images have it; `--agent` names another one",
-            args.name
-        ));
-    }
     if ![0, NOT_FOUND].contains(&code) {
         let has = sign_ins::agents(&engine, container, &sandbox.record).await;
         let own = of_sign_in(agent);
@@ -85,12 +73,41 @@ async fn attempt(args: &PromptArgs, app: &App) -> Result<u8> {
             ));
         }
     }
+    Ok(ended(args, code, &remote.command[0], refusals, app))
+}
+
+/// Refuses what no agent can be asked.
+///
+/// # Errors
+/// [`Kind::Invalid`]
+pub(in crate::commands) fn check(args: &PromptArgs) -> Result<()> {
+    if args.prompt.trim().is_empty() {
+        return Err(nothing_to_do("the prompt is empty"));
+    }
+    let checked = exec_limit::check(&args.args, []);
+    checked.map_err(|error| Error::new(Kind::Invalid, error.to_string()))
+}
+
+/// Says what a code means, and what was refused; returns the command's own code.
+pub(in crate::commands) fn ended(
+    args: &PromptArgs,
+    code: u8,
+    program: &str,
+    refusals: Refusals,
+    app: &App,
+) -> u8 {
+    if code == NOT_FOUND {
+        app.out.note(&format!(
+            "hint: is `{program}` installed in \"{}\"? The preset images have it; `--agent` names another one",
+            args.name
+        ));
+    }
     match refusals.found() {
         Some(what) if code == 0 => {
-            app.out.error(&refused(args, &remote.command[0], &what));
-            Ok(crate::output::exit_code(Kind::AgentRefused))
+            app.out.error(&refused(args, program, &what));
+            crate::output::exit_code(Kind::AgentRefused)
         }
-        _ => Ok(code),
+        _ => code,
     }
 }
 
@@ -112,7 +129,7 @@ fn refused(args: &PromptArgs, program: &str, what: &str) -> Error {
 }
 
 /// What the agent reads. An agent that is given nothing would still be asked for an answer.
-async fn input(prompt: &str, signals: &mut Signals) -> Result<Input> {
+pub(in crate::commands) async fn input(prompt: &str, signals: &mut Signals) -> Result<Input> {
     let cannot = |error: std::io::Error| {
         Error::new(Kind::Failure, "standard input cannot be read").caused_by(&error)
     };
@@ -138,7 +155,8 @@ fn nothing_to_do(message: &str) -> Error {
         .hint("write what the agent is to do: `amika sandbox prompt NAME \"…\"`, or `-` and standard input")
 }
 
-fn of_sign_in(agent: Agent) -> credential::Agent {
+/// The agent whose sign-ins these are.
+pub(in crate::commands) fn of_sign_in(agent: Agent) -> credential::Agent {
     match agent {
         Agent::Claude => credential::Agent::Claude,
         Agent::Codex => credential::Agent::Codex,

@@ -11,13 +11,13 @@ use crate::error::{Error, Kind, Result};
 
 /// What `rename` did.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Renamed {
+pub(in crate::commands) struct Renamed {
     /// Its name now.
-    name: String,
+    pub(in crate::commands) name: String,
     /// Its name before.
-    old_name: String,
+    pub(in crate::commands) old_name: String,
     /// Its id, which stays.
-    id: String,
+    pub(in crate::commands) id: String,
 }
 
 pub(super) async fn run(args: &RenameArgs, app: &App) -> Result<()> {
@@ -37,7 +37,7 @@ pub(super) async fn run(args: &RenameArgs, app: &App) -> Result<()> {
         old_name: done.old_name,
         id: done.id.to_string(),
     };
-    app.out.result(&renamed, |out| writeln!(out, "{new}"))?;
+    renamed.tell(app)?;
     if new.as_str() != renamed.old_name {
         let host = done.hostname.as_deref();
         let host = host.map_or_else(String::new, |host| format!(" \"{host}\""));
@@ -46,4 +46,14 @@ pub(super) async fn run(args: &RenameArgs, app: &App) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+impl Renamed {
+    /// Prints it.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub(in crate::commands) fn tell(&self, app: &App) -> Result<()> {
+        app.out.result(self, |out| writeln!(out, "{}", self.name))
+    }
 }

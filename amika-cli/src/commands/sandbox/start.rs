@@ -42,6 +42,7 @@ pub(super) fn request(args: &StartArgs) -> Result<StartRequest> {
     Ok(StartRequest {
         setup,
         skip_setup: args.skip_setup,
+        given: None,
         reassign_ports: args.reassign_ports,
         wait: if args.no_wait {
             Wait::No

@@ -12,7 +12,7 @@ use crate::args::sandbox::StatsArgs;
 use crate::commands::{follow, interruptible};
 use crate::error::Result;
 use crate::output::Table;
-pub(super) use crate::stats::Sample;
+pub(in crate::commands) use crate::stats::Sample;
 use crate::stats::Seen;
 use amika_core::text::{human_memory, human_size};
 
@@ -71,7 +71,7 @@ fn draw(latest: &BTreeMap<String, Sample>, app: &App) -> Result<bool> {
     app.out.screen(|out| table(&samples).write(out))
 }
 
-fn table(samples: &[Sample]) -> Table {
+pub(in crate::commands) fn table(samples: &[Sample]) -> Table {
     let mut table = Table::new([
         "NAME",
         "CPU",

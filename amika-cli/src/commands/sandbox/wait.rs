@@ -13,7 +13,7 @@ use crate::wait::Condition;
 
 /// How a wait ended.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Waited {
+pub(in crate::commands) struct Waited {
     /// The sandbox.
     name: String,
     /// What came true: `ready`, `stopped` or `port:PORT/PROTOCOL`.
@@ -35,14 +35,30 @@ pub(super) async fn run(args: &WaitArgs, app: &App) -> Result<()> {
     let exit_code = engine
         .wait(&args.name, args.condition, timeout, progress, cancel)
         .await?;
-    let waited = Waited {
-        name: args.name.clone(),
-        condition: args.condition.to_string(),
-        exit_code,
-        took_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-    };
-    app.out.result(&waited, |out| match waited.exit_code {
-        Some(code) if args.condition == Condition::Stopped => writeln!(out, "{code}"),
-        _ => Ok(()),
-    })
+    Waited::tell(&args.name, args.condition, exit_code, begun, app)
+}
+
+impl Waited {
+    /// Prints how a wait ended that was begun then.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub(in crate::commands) fn tell(
+        name: &str,
+        condition: Condition,
+        exit_code: Option<i64>,
+        begun: Instant,
+        app: &App,
+    ) -> Result<()> {
+        let waited = Self {
+            name: name.to_owned(),
+            condition: condition.to_string(),
+            exit_code,
+            took_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        };
+        app.out.result(&waited, |out| match waited.exit_code {
+            Some(code) if condition == Condition::Stopped => writeln!(out, "{code}"),
+            _ => Ok(()),
+        })
+    }
 }

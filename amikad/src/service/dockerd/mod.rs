@@ -25,6 +25,7 @@ pub(super) const SPEC: Spec = Spec {
     // It gives its containers a second less than it gets itself.
     arguments: &["--shutdown-timeout", "14"],
     user: RunAs::Own,
+    is_agent: false,
     port: None,
     is_enabled,
     prepare,

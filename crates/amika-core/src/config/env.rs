@@ -1,13 +1,14 @@
-//! `[env]`: environment variables with plain values.
+//! `[env]`: environment variables with plain values, and those that are secrets.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
 use super::read::{Section, entries_in_order, quoted};
 use super::steering;
 use crate::budget;
-use crate::env::{check_name, check_value};
+use crate::env::{check_name, check_value, is_secret_name};
 use crate::exec_limit;
 
 /// What is left of what a process may be given is the user's own.
@@ -16,8 +17,17 @@ fn too_large() -> String {
     format!("the variables are too large together: at most {most} bytes are allowed")
 }
 
-pub(super) fn read(section: &mut Section<'_>, table: &DeTable<'_>) -> BTreeMap<String, String> {
-    let mut env = BTreeMap::new();
+/// What the section says.
+#[derive(Default)]
+pub(super) struct Env {
+    /// Values by variable.
+    pub(super) values: BTreeMap<String, String>,
+    /// Names of secrets by variable.
+    pub(super) secrets: BTreeMap<String, String>,
+}
+
+pub(super) fn read(section: &mut Section<'_>, table: &DeTable<'_>) -> Env {
+    let mut env = Env::default();
     let mut bytes = 0;
     for (number, (key, value)) in entries_in_order(table).into_iter().enumerate() {
         if number == budget::VARIABLES {
@@ -50,7 +60,13 @@ pub(super) fn read(section: &mut Section<'_>, table: &DeTable<'_>) -> BTreeMap<S
             DeValue::Integer(number) if number.radix() == 10 => number.as_str().to_owned(),
             DeValue::Integer(number) => number.to_string(),
             DeValue::Float(number) => number.as_str().to_owned(),
-            DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
+            DeValue::Table(table) => {
+                if let Some(secret) = secret(section, value.span(), name, table) {
+                    env.secrets.insert(name.to_string(), secret);
+                }
+                continue;
+            }
+            DeValue::Datetime(_) | DeValue::Array(_) => {
                 section.wrong_type(value, &format!("env {}", quoted(name)), "a plain value");
                 continue;
             }
@@ -62,10 +78,34 @@ pub(super) fn read(section: &mut Section<'_>, table: &DeTable<'_>) -> BTreeMap<S
                     section.problem(value.span(), too_large());
                     break;
                 }
-                env.insert(name.to_string(), text);
+                env.values.insert(name.to_string(), text);
             }
             Err(error) => section.problem(value.span(), error.to_string()),
         }
     }
     env
+}
+
+/// The secret's name in `{ secret = "name" }`.
+fn secret(
+    section: &mut Section<'_>,
+    span: Range<usize>,
+    variable: &str,
+    table: &DeTable<'_>,
+) -> Option<String> {
+    let what = format!("env {}", quoted(variable));
+    let Some(value) = table.get("secret") else {
+        let message = format!("{what} must be a plain value, or {{ secret = \"NAME\" }}");
+        section.problem(span, message);
+        return None;
+    };
+    section.unknown_keys(table, &what, &["secret"]);
+    let secret = section.string(value, &format!("{what}: secret"))?;
+    if is_secret_name(secret) {
+        return Some(secret.to_owned());
+    }
+    let message =
+        format!("{what}: a secret's name has 1 to 255 of the characters A-Z, a-z, 0-9, _, . and -");
+    section.problem(value.span(), message);
+    None
 }

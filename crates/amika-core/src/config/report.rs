@@ -20,6 +20,8 @@ pub struct Report {
     pub sandbox: SandboxReport,
     /// `[env]`
     pub env: BTreeMap<String, String>,
+    /// Variables that are secrets, each with the secret's name; a server has them.
+    pub secret_env: BTreeMap<String, String>,
     /// `[services]`, sorted by name; empty when they are invalid.
     pub services: Vec<Service>,
     /// What is wrong, or looks odd.
@@ -106,6 +108,7 @@ impl Report {
                 limits: LimitsReport { cpus, memory, pids },
             },
             env: config.env.clone(),
+            secret_env: config.secret_env.clone(),
             services: config.services.clone(),
             warnings: parsed.warnings.iter().map(WarningReport::from).collect(),
         }

@@ -3,6 +3,9 @@
 //! Unlike a repository's file it is the user's: whatever is wrong with it is an error, since what it
 //! says was meant to hold.
 
+use std::fmt;
+use std::str::FromStr;
+
 use toml::de::{DeTable, DeValue};
 
 use super::read::{Section, quoted};
@@ -11,7 +14,7 @@ use crate::diagnostic::{Diagnostic, Places, Severity};
 use crate::trust::{Trust, Trusted, UnknownTrust};
 
 /// Keys of the file.
-pub const KEYS: [&str; 2] = ["trust", "trusted"];
+pub const KEYS: [&str; 3] = ["trust", "trusted", "default"];
 
 /// The largest file that is read, in bytes.
 pub const MAX_BYTES: usize = super::MAX_BYTES;
@@ -23,6 +26,51 @@ pub struct UserConfig {
     pub trust: Option<Trust>,
     /// `trusted`
     pub trusted: Vec<Trusted>,
+    /// `default`
+    pub default: Option<Place>,
+}
+
+/// Where commands work that are not told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Place {
+    /// With an engine, by itself.
+    #[default]
+    Local,
+    /// With a server.
+    Remote,
+}
+
+/// A word that is no [`Place`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is not one of local, remote")]
+pub struct UnknownPlace(String);
+
+impl Place {
+    /// All there are.
+    pub const ALL: [Self; 2] = [Self::Local, Self::Remote];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Remote => "remote",
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Place {
+    type Err = UnknownPlace;
+
+    fn from_str(word: &str) -> Result<Self, UnknownPlace> {
+        let found = Self::ALL.into_iter().find(|place| place.as_str() == word);
+        found.ok_or_else(|| UnknownPlace(quoted(word)))
+    }
 }
 
 /// Reads the text of the file. Besides the settings it returns what looks odd.
@@ -41,6 +89,7 @@ pub fn parse(text: &str) -> Result<(UserConfig, Vec<Diagnostic>), Vec<Diagnostic
     let config = UserConfig {
         trust: read_trust(&mut section, table),
         trusted: read_trusted(&mut section, table),
+        default: read_default(&mut section, table),
     };
     if section.problems.is_empty() {
         return Ok((config, section.remarks));
@@ -60,6 +109,17 @@ fn read_trust(section: &mut Section<'_>, table: &DeTable<'_>) -> Option<Trust> {
         Ok(trust) => Some(trust),
         Err(error) => {
             section.problem(value.span(), UnknownTrust::to_string(&error));
+            None
+        }
+    }
+}
+
+fn read_default(section: &mut Section<'_>, table: &DeTable<'_>) -> Option<Place> {
+    let value = table.get("default")?;
+    match section.string(value, "default")?.parse() {
+        Ok(place) => Some(place),
+        Err(error) => {
+            section.problem(value.span(), UnknownPlace::to_string(&error));
             None
         }
     }

@@ -22,6 +22,10 @@ fn layer(word: &'static str, said: u8) -> Text {
             .then(|| ("A".to_owned(), word.to_owned()))
             .into_iter()
             .collect(),
+        secret_env: says(7)
+            .then(|| ("A".to_owned(), word.to_owned()))
+            .into_iter()
+            .collect(),
         services: says(3).then(|| vec![service(word)]),
         limits: AskedLimits {
             cpus: says(4).then(|| "1".parse().expect("a number")),
@@ -34,7 +38,7 @@ fn layer(word: &'static str, said: u8) -> Text {
 proptest! {
     /// For each setting by itself: the first of request, saved and file that says something.
     #[test]
-    fn each_setting_is_decided_by_itself(request in 0_u8..128, saved in 0_u8..128, file in 0_u8..128) {
+    fn each_setting_is_decided_by_itself(request in any::<u8>(), saved in any::<u8>(), file in any::<u8>()) {
         let resolved = resolve(layer("request", request), layer("saved", saved), layer("file", file));
         let expected = |bit: u8| {
             [(request, "request", Origin::Request), (saved, "saved", Origin::Saved), (file, "file", Origin::File)]
@@ -44,8 +48,13 @@ proptest! {
         };
         prop_assert_eq!(resolved.image, expected(0));
         prop_assert_eq!(resolved.setup_script, expected(1));
-        let variable = resolved.env.get("A").map(|it| (it.value.as_str(), it.origin));
-        prop_assert_eq!(variable, expected(2).map(|it| (it.value, it.origin)));
+        // A variable is one setting, whether it has a value or is a secret.
+        let origin = |it: Option<&Sourced<String>>| it.map(|it| it.origin);
+        let (plain, secret) = (resolved.env.get("A"), resolved.secret_env.get("A"));
+        let decided = [expected(2), expected(7)].into_iter().flatten().map(|it| it.origin).min();
+        let is_plain = decided.is_some() && expected(2).map(|it| it.origin) == decided;
+        prop_assert_eq!(origin(plain), decided.filter(|_| is_plain));
+        prop_assert_eq!(origin(secret), decided.filter(|_| !is_plain));
         let services = resolved.services;
         let named = services.value.first().map(|it| it.name.clone());
         prop_assert_eq!(named.as_deref(), expected(3).map(|it| it.value));

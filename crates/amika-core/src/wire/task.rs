@@ -26,7 +26,13 @@ pub struct JobRequest {
     /// Whom it runs as, in the words of `--user`; the agent without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// All that it reads; nothing without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
 }
+
+/// The largest body of a [`JobRequest`], in bytes.
+pub const JOB_BODY: usize = 2 << 20;
 
 /// Body of `POST /v1/terminals`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +76,8 @@ pub struct Program {
     pub env: BTreeMap<String, String>,
     /// As [`JobRequest::user`].
     pub user: Option<String>,
+    /// As [`JobRequest::input`].
+    pub input: Option<String>,
 }
 
 /// Why a request asks for nothing that can be started.
@@ -117,9 +125,11 @@ impl JobRequest {
             cwd,
             env,
             user,
+            input,
         } = self;
         let words = words(cmd, shell)?.ok_or(BadRequest::NoProgram)?;
-        Program::checked(Some(words), cwd, env, user)
+        let program = Program::checked(Some(words), cwd, env, user)?;
+        Ok(Program { input, ..program })
     }
 }
 
@@ -180,6 +190,7 @@ impl Program {
             cwd,
             env,
             user,
+            input: None,
         })
     }
 

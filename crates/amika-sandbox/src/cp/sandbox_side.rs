@@ -1,16 +1,11 @@
 //! The side of a copy that is in a sandbox.
 
-use amika_core::contract::AGENT_USER;
-
 use super::landing::{Found, Landing, Source};
 use super::{place, unseen};
 use crate::error::{Error, Kind, Result};
 use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
 use amika_engine::{EngineError, PathKind};
-
-/// No list of users is larger.
-const USERS_LIMIT: usize = 1024 * 1024;
 
 /// What is copied from a sandbox.
 pub(super) struct SandboxSource {
@@ -174,39 +169,6 @@ impl SandboxTarget {
             Landing::As => place::split(&self.path),
         }
     }
-}
-
-/// User and group of the agent, whose all is that is copied into the sandbox.
-///
-/// # Errors
-/// When the sandbox does not know its user.
-pub(super) async fn owner(engine: &Sandboxes, sandbox: &Sandbox) -> Result<(u32, u32)> {
-    let user = match (&sandbox.record.user, &sandbox.record.preset) {
-        (Some(user), _) => user.as_str(),
-        (None, Some(_)) => AGENT_USER,
-        (None, None) => "root",
-    };
-    if user == "root" || user == "0" || user == "0:0" {
-        return Ok((0, 0));
-    }
-    let id = &sandbox.container.id;
-    let passwd = engine.read_file(id, "/etc/passwd", USERS_LIMIT).await?;
-    let group = if user.contains(':') {
-        engine.read_file(id, "/etc/group", USERS_LIMIT).await?
-    } else {
-        None
-    };
-    let text =
-        |file: Option<Vec<u8>>| String::from_utf8_lossy(&file.unwrap_or_default()).into_owned();
-    crate::owner::find(user, &text(passwd), &text(group)).ok_or_else(|| {
-        Error::new(
-            Kind::Failure,
-            format!(
-                "sandbox \"{}\" has no user \"{user}\", to whom the copy would belong",
-                sandbox.name
-            ),
-        )
-    })
 }
 
 /// A path in a sandbox, as it is typed.

@@ -135,7 +135,7 @@ async fn put(
         (_, landing) => landing,
     }
     .map_err(|error| refused(&sandbox_side::shown(sandbox, typed), error))?;
-    let owner = sandbox_side::owner(engine, sandbox).await?;
+    let owner = crate::owner::of(engine, sandbox).await?;
     let (at, mut report) = match incoming {
         Incoming::Host(source) => {
             let own = source.name.as_ref().map(|name| name.to_string_lossy());

@@ -255,7 +255,11 @@ pub async fn put(engine: &Sandboxes, container: &str, upload: &Upload) -> Result
     put_as(engine, container, upload, (0, 0)).await
 }
 
-async fn put_as(
+/// Sends an upload; `agent` is the user and group of the agent, whose some of it is.
+///
+/// # Errors
+/// Those of the engine.
+pub async fn put_as(
     engine: &Sandboxes,
     container: &str,
     upload: &Upload,

@@ -56,11 +56,13 @@ pub fn read(home: &Path, plan: &CredentialPlan, out: &dyn Progress) -> Option<Ta
     Some(Taken {
         agents: agents(false),
         renewing: agents(true),
-        upload: upload(files),
+        upload: self::files(files.into_iter().map(|(file, content)| (*file, content))),
     })
 }
 
-fn upload(files: Vec<(&CredentialFile, Vec<u8>)>) -> Upload {
+/// Files of sign-ins for a home, with the directories that they are in.
+pub(super) fn files(files: impl Iterator<Item = (CredentialFile, Vec<u8>)>) -> Upload {
+    let files: Vec<(CredentialFile, Vec<u8>)> = files.collect();
     let entry = |path: String, content, mode| File {
         path,
         content,

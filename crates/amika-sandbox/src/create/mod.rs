@@ -8,6 +8,7 @@ mod dry_run;
 mod facts;
 mod fill;
 mod filler;
+mod given;
 mod limits;
 mod misfit;
 mod mounts;
@@ -29,10 +30,11 @@ mod trust;
 mod upload;
 mod volume_root;
 
-pub use apply::{interrupted, put};
+pub use apply::{interrupted, put, put_as};
 pub use created::Created;
 pub use credentials::{find as find_credentials, read as read_credentials};
 pub use dry_run::PlanView;
+pub use given::renewing;
 pub use plan::Plan;
 pub use repository::{SCRIPT_OUTSIDE, Wanted};
 pub use request::{

@@ -3,7 +3,7 @@
 //! Request → name and lock → repository and trust → settings → facts → plan → apply → ready. Each stage is a
 //! file of this directory; here they are put one after the other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +32,7 @@ use super::trust::{self, TrustRequest};
 use super::upload::Upload;
 use crate::cancel::Cancel;
 use crate::error::{Error, Kind, Result};
+use crate::given::Given;
 use crate::lock::FileLock;
 use crate::networks::Choice;
 use crate::ports;
@@ -100,6 +101,8 @@ struct New {
     copy: git::Copy,
     has_new_branch: bool,
     settings: Settings,
+    /// What it is given that neither its environment nor a label tells.
+    given: Option<Given>,
     /// What of the repository's configuration holds.
     taken: Option<TakenView>,
     asked: Asked,
@@ -132,7 +135,7 @@ impl Making {
         let (wait, replace) = (request.wait, request.replace);
         let made = match self.prepared(request, false).await? {
             Prepared::Made(made) => *made,
-            Prepared::New(new) => self.make(*new, replace).await?,
+            Prepared::New(new) => Box::pin(self.make(*new, replace)).await?,
         };
         let ready = match wait {
             Wait::No => None,
@@ -218,6 +221,7 @@ impl Making {
             saved,
             trust,
             sign_ins_named,
+            secrets,
             replace,
             wait: _,
         } = request;
@@ -269,6 +273,18 @@ impl Making {
                 settings.credentials = Selection::none();
             }
         }
+        let given = match (&secrets, settings.secret_env.is_empty()) {
+            (Some(secrets), _) if !only_plan => {
+                let given = secrets.given(&settings.secret_env).await?;
+                tell_of_missing(&settings.secret_env, Some(&given), &*self.out);
+                Some(given)
+            }
+            (None, false) => {
+                tell_of_missing(&settings.secret_env, None, &*self.out);
+                None
+            }
+            _ => None,
+        };
         if let Some(warning) = settings::rights_by_configuration(&settings) {
             self.out.warn(&warning);
         }
@@ -310,6 +326,7 @@ impl Making {
             copy,
             has_new_branch,
             settings,
+            given,
             taken,
             asked,
             facts,
@@ -338,7 +355,7 @@ impl Making {
         tell_of_network(name, settings, &facts.network, out);
         let repository = new.source.as_ref().map(Source::label);
         let mut plan = plan::plan(name, settings, facts, repository.as_ref(), bindings);
-        plan::can_be_executed(&plan)?;
+        plan::can_be_executed(&plan, new.given.as_ref())?;
         let home = engine.machine().home_dir();
         let credentials = find_credentials(&home, &settings.credentials, &settings.mounts);
         for warning in &facts.sources.warnings {
@@ -356,6 +373,9 @@ impl Making {
                 out.note(&format!("  sign-ins copied in: {agents}"));
             }
             plan.add_credentials(taken.upload, taken.agents);
+        }
+        if let Some(given) = &new.given {
+            plan.give(given);
         }
         Ok(plan)
     }
@@ -486,5 +506,19 @@ fn say_what_is_taken(taken: &TakenView, out: &dyn Progress) {
     }
     for line in lines {
         out.note(&line);
+    }
+}
+
+/// Says which variables are left out, since nobody knows the secrets that they are.
+fn tell_of_missing(wanted: &BTreeMap<String, String>, given: Option<&Given>, out: &dyn Progress) {
+    for (variable, secret) in wanted {
+        let why = match given {
+            Some(given) if given.variables.everybody.contains_key(variable) => continue,
+            Some(_) => format!("there is no secret \"{secret}\""),
+            None => "secrets are a server's, and no server makes this sandbox".to_owned(),
+        };
+        out.warn(&format!(
+            "the variable {variable} is left out: it is to be the secret \"{secret}\" ({why})"
+        ));
     }
 }

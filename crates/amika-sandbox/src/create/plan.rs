@@ -18,6 +18,7 @@ use super::request::{Image, Setup};
 use super::settings::Settings;
 use super::upload::Upload;
 use crate::error::{self, Error, Result};
+use crate::given::Given;
 use crate::inject;
 use crate::networks::Choice;
 use crate::trust::RecordKey;
@@ -68,6 +69,18 @@ impl Plan {
         self.uploads.push(upload);
         self.record.credentials = agents;
         self.container.labels = signed(&self.record, &self.stamp, &self.record_key);
+    }
+}
+
+impl Plan {
+    /// Adds what it is given that neither its environment nor a label tells.
+    pub fn give(&mut self, given: &Given) {
+        self.uploads.extend(super::given::uploads(given));
+        let agents = given.agents();
+        if !agents.is_empty() {
+            self.record.credentials = agents;
+            self.container.labels = signed(&self.record, &self.stamp, &self.record_key);
+        }
     }
 }
 
@@ -358,7 +371,7 @@ fn environment(
 ///
 /// # Errors
 /// [`error::Kind::Invalid`], with what is too long; its value may be a secret and is not in it.
-pub(super) fn can_be_executed(plan: &Plan) -> Result<()> {
+pub(super) fn can_be_executed(plan: &Plan, given: Option<&Given>) -> Result<()> {
     let ContainerSpec {
         entrypoint,
         cmd,
@@ -367,12 +380,10 @@ pub(super) fn can_be_executed(plan: &Plan) -> Result<()> {
     } = &plan.container;
     let command = cmd.as_deref().unwrap_or_default();
     let entrypoint = entrypoint.as_deref().unwrap_or_default();
-    let variables = env.iter().filter_map(|variable| variable.split_once('='));
-    exec_limit::check(command, variables)
-        .and_then(|()| {
-            let variables = env.iter().filter_map(|variable| variable.split_once('='));
-            exec_limit::check(&[entrypoint, command].concat(), variables)
-        })
+    let own = || env.iter().filter_map(|variable| variable.split_once('='));
+    let given = given.into_iter().flat_map(|it| it.variables.of_agents());
+    exec_limit::check(command, own().chain(given))
+        .and_then(|()| exec_limit::check(&[entrypoint, command].concat(), own()))
         .map_err(|error| Error::new(error::Kind::Invalid, error.to_string()))
 }
 

@@ -212,6 +212,7 @@ fn leave_setup_out(config: &mut RepoConfig) -> Vec<&'static str> {
         lifecycle,
         sandbox,
         env,
+        secret_env,
         services: _,
     } = config;
     *lifecycle = Lifecycle::default();
@@ -221,7 +222,8 @@ fn leave_setup_out(config: &mut RepoConfig) -> Vec<&'static str> {
         Some(ImageChoice::Image(_)) => left_out.push("image"),
         None => {}
     }
-    if !std::mem::take(env).is_empty() {
+    let secrets = std::mem::take(secret_env);
+    if !std::mem::take(env).is_empty() || !secrets.is_empty() {
         left_out.push("[env]");
     }
     left_out

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use amika_core::capability::Capability;
@@ -17,6 +18,7 @@ use super::repository::Wanted;
 use super::settings::SettingsLayer;
 use super::trust::Trusting;
 use crate::error::{Error, Kind, Result};
+use crate::given::Secrets;
 use crate::host_path;
 use crate::preset::Preset;
 use amika_core::text::shell_path;
@@ -74,6 +76,10 @@ pub struct Request {
     pub setup_once: bool,
     /// Its environment.
     pub env: BTreeMap<String, String>,
+    /// Variables that are secrets, each with the secret's name; [`CreateRequest::secrets`] has what they are.
+    pub secret_env: BTreeMap<String, String>,
+    /// Variables that are left out, whatever is saved for the repository or stands in its file.
+    pub without_env: BTreeSet<String>,
     /// Variables that were to have this shell's value, which it has not.
     pub unset_env: Vec<String>,
     /// What is mounted.
@@ -132,6 +138,8 @@ pub struct CreateRequest {
     pub trust: Trusting,
     /// Whether it was said whose sign-ins are to go in, and they are not just all there are.
     pub sign_ins_named: bool,
+    /// Who knows secrets; where nobody does, variables that are secrets are left out.
+    pub secrets: Option<Arc<dyn Secrets>>,
     /// Whether a sandbox of the same name is deleted first.
     pub replace: bool,
     /// Whether to wait for it.

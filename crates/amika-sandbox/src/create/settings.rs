@@ -29,6 +29,8 @@ pub struct Settings {
     pub setup_once: bool,
     /// Its environment.
     pub env: BTreeMap<String, String>,
+    /// Variables that are secrets, each with the secret's name.
+    pub secret_env: BTreeMap<String, String>,
     /// Ports to publish.
     pub publish: Vec<Publish>,
     /// Declared services.
@@ -121,6 +123,7 @@ fn asked_for(request: &Request) -> SettingsLayer {
         image: request.image.clone().map(Ok),
         setup_script: request.setup.clone(),
         env: request.env.clone(),
+        secret_env: request.secret_env.clone(),
         services: None,
         limits: request.limits,
     }
@@ -137,6 +140,7 @@ fn of_file(config: &RepoConfig, script: Option<String>) -> SettingsLayer {
         }),
         setup_script: script.map(Setup::Repository),
         env: config.env.clone(),
+        secret_env: config.secret_env.clone(),
         services: (!config.services.is_empty()).then(|| config.services.clone()),
         limits: AskedLimits {
             cpus: limits.cpus,
@@ -153,17 +157,25 @@ fn of_file(config: &RepoConfig, script: Option<String>) -> SettingsLayer {
 /// When the preset that is to hold does not exist, and for flags that do not go with the image.
 pub fn merge(
     request: &Request,
-    saved: SettingsLayer,
+    mut saved: SettingsLayer,
     config: &RepoConfig,
     script: Option<String>,
 ) -> Result<Settings> {
-    let resolved = settings::resolve(asked_for(request), saved, of_file(config, script));
+    let mut file = of_file(config, script);
+    for name in &request.without_env {
+        for layer in [&mut saved, &mut file] {
+            layer.env.remove(name);
+            layer.secret_env.remove(name);
+        }
+    }
+    let resolved = settings::resolve(asked_for(request), saved, file);
     let origins = Origins {
         image: origin(resolved.image.as_ref()),
         setup_script: origin(resolved.setup_script.as_ref()),
         env: resolved
             .env
             .iter()
+            .chain(&resolved.secret_env)
             .map(|(name, value)| (name.clone(), value.origin))
             .collect(),
         services: resolved.services.origin,
@@ -187,6 +199,11 @@ pub fn merge(
         setup_once: request.setup_once,
         env: resolved
             .env
+            .into_iter()
+            .map(|(name, value)| (name, value.value))
+            .collect(),
+        secret_env: resolved
+            .secret_env
             .into_iter()
             .map(|(name, value)| (name, value.value))
             .collect(),

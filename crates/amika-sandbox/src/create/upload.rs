@@ -1,7 +1,7 @@
 //! Files that are put into a container that does not run: one call for each place they go to.
 
 use amika_core::contract::path;
-use amika_core::wire::NextBoot;
+use amika_core::wire::{GivenVariables, NextBoot};
 
 /// Whose a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +92,13 @@ impl Upload {
             path::NEXT_BOOT,
             serde_json::to_vec(next).unwrap_or_default(),
         )
+    }
+
+    /// Variables for the next boot.
+    pub fn given_variables(given: &GivenVariables) -> Self {
+        // Maps of texts always serialise.
+        let json = serde_json::to_vec(given).unwrap_or_default();
+        Self::state(path::NEXT_SECRETS_ENV, json)
     }
 
     /// The state of the repository at creation: later work is told from it.

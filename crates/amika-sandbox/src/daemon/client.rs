@@ -31,7 +31,7 @@ const UPGRADE_TIMEOUT: Duration = Duration::from_secs(5);
 const DOCUMENT_LIMIT: usize = 1024 * 1024;
 
 /// What is left of a log that nobody follows, so that what answers in amikad's place holds up nobody.
-struct Bounds {
+pub(super) struct Bounds {
     /// Bytes: amikad keeps 5 MiB of a log at the most.
     bytes: usize,
     /// Time that is waited for pieces, all of it together; what the reader takes is not counted.
@@ -189,17 +189,47 @@ impl Client {
         follow: bool,
         part: LogPart,
     ) -> Result<impl Stream<Item = Result<Bytes, ClientError>> + use<>, ClientError> {
-        let mut target = format!("/v1/logs/{name}?follow={}", u8::from(follow));
+        self.log_at(&format!("/v1/logs/{name}"), follow, part).await
+    }
+
+    /// The same of a job.
+    ///
+    /// # Errors
+    /// As for any call; [`ClientError::Refused`] with 404 where there is no such job.
+    pub async fn job_log(
+        &self,
+        job: &str,
+        follow: bool,
+        part: LogPart,
+    ) -> Result<impl Stream<Item = Result<Bytes, ClientError>> + use<>, ClientError> {
+        self.log_at(&format!("/v1/jobs/{job}/log"), follow, part)
+            .await
+    }
+
+    async fn log_at(
+        &self,
+        path: &str,
+        follow: bool,
+        part: LogPart,
+    ) -> Result<impl Stream<Item = Result<Bytes, ClientError>> + use<>, ClientError> {
+        let mut target = format!("{path}?follow={}", u8::from(follow));
         match part {
             LogPart::All => {}
             LogPart::Tail(lines) => target = format!("{target}&tail={lines}"),
             LogPart::Since(offset) => target = format!("{target}&since={offset}"),
         }
-        let response = self.request(&target).await?;
+        self.stream(&target, (!follow).then(Bounds::default)).await
+    }
+
+    pub(super) async fn stream(
+        &self,
+        target: &str,
+        bounds: Option<Bounds>,
+    ) -> Result<impl Stream<Item = Result<Bytes, ClientError>> + use<>, ClientError> {
+        let response = self.request(target).await?;
         if response.status() != StatusCode::OK {
             return Err(refused(response).await);
         }
-        let bounds = (!follow).then(Bounds::default);
         Ok(futures_util::stream::unfold(
             Some((response.into_body(), bounds)),
             |state| async move {
@@ -218,7 +248,10 @@ impl Client {
         ))
     }
 
-    async fn document<T: DeserializeOwned>(&self, target: &str) -> Result<T, ClientError> {
+    pub(super) async fn document<T: DeserializeOwned>(
+        &self,
+        target: &str,
+    ) -> Result<T, ClientError> {
         let response = self.request(target).await?;
         if response.status() != StatusCode::OK {
             return Err(refused(response).await);
@@ -255,6 +288,25 @@ impl Client {
             let list = serde_json::from_slice(&data);
             let list = list.map_err(|error| ClientError::Malformed(error.to_string()));
             Some((list, events))
+        }))
+    }
+
+    /// Tells each time that the sandbox comes to another phase of its life, and what else `/v1/events` has. It ends when
+    /// the sandbox does. What it is at now `status` says: this only says when to ask.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn follow_events(
+        &self,
+    ) -> Result<impl Stream<Item = Result<(), ClientError>> + use<>, ClientError> {
+        let response = self.request("/v1/events").await?;
+        if response.status() != StatusCode::OK {
+            return Err(refused(response).await);
+        }
+        let events = Events::new(response.into_body());
+        Ok(futures_util::stream::unfold(events, async |mut events| {
+            let told = events.next().await?;
+            Some((told.map(drop), events))
         }))
     }
 

@@ -4,6 +4,7 @@ mod boot_record;
 mod client;
 mod connection;
 mod events;
+mod jobs;
 mod terminals;
 mod token;
 mod transport;

@@ -18,14 +18,28 @@ use std::sync::Arc;
 
 use amika_core::port::{Port, Protocol};
 use amika_core::tunnel::Upgrade;
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
+use futures_util::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 /// Tunnels to one port that are being opened at once: each may be a program that the engine starts in the sandbox.
 /// Those to a port that does not accept hold up no other port's.
 const OPENING: usize = 16;
+
+/// What a tunnel is carried by.
+pub trait Carrier: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Carrier for T {}
+
+/// A tunnel to a port of a sandbox.
+pub type Tunnel = Box<dyn Carrier>;
+
+/// Who opens tunnels to the ports of a sandbox: its amikad, or a server that asks it.
+pub trait Opens: Send + Sync {
+    /// Opens one.
+    fn open(&self, port: Port, protocol: Upgrade) -> BoxFuture<'_, Result<Tunnel, Failure>>;
+}
 
 /// Who is told that a port could not be reached.
 pub type Complain = Arc<dyn Fn(Key, &Failure) + Send + Sync>;
@@ -35,10 +49,10 @@ pub struct Forwarded(JoinHandle<()>);
 
 impl Forwarded {
     /// Serves what comes to `bound` from the sandbox's `port`.
-    pub fn serve(bound: Bound, port: Port, way: &Arc<Way>, complain: &Complain) -> Self {
+    pub fn serve(bound: Bound, port: Port, way: Arc<dyn Opens>, complain: &Complain) -> Self {
         let to = To {
             port,
-            way: Arc::clone(way),
+            way,
             complain: Arc::clone(complain),
             opening: Arc::new(Semaphore::new(OPENING)),
         };
@@ -53,14 +67,14 @@ impl Forwarded {
 #[derive(Clone)]
 struct To {
     port: Port,
-    way: Arc<Way>,
+    way: Arc<dyn Opens>,
     complain: Complain,
     opening: Arc<Semaphore>,
 }
 
 impl To {
     /// A tunnel; none when there cannot be one, which is told.
-    async fn open(&self, protocol: Upgrade) -> Option<TokioIo<Upgraded>> {
+    async fn open(&self, protocol: Upgrade) -> Option<Tunnel> {
         // It is never closed.
         let turn = self.opening.acquire().await;
         let opened = self.way.open(self.port, protocol).await;

@@ -7,12 +7,13 @@ use amika_core::label::key;
 use amika_core::port::Port;
 use amika_core::tunnel::Upgrade;
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use hyper::StatusCode;
-use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::{Opens, Tunnel};
 use crate::daemon::{Client, ClientError};
 use crate::error::Result;
 use crate::sandbox::Sandbox;
@@ -28,13 +29,16 @@ const BACK: Duration = Duration::from_secs(2);
 const ENGINE_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Why a port of the sandbox is not reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// The sandbox does not run.
+    #[error("the sandbox does not run")]
     Stopped,
     /// It runs, and nobody has the port; in amikad's words.
+    #[error("{0}")]
     Nobody(String),
     /// Anything else.
+    #[error("{0}")]
     Other(String),
 }
 
@@ -54,6 +58,12 @@ pub struct Way {
     /// The container that it is now.
     container: Mutex<String>,
     place: watch::Sender<Place>,
+}
+
+impl Opens for Way {
+    fn open(&self, port: Port, protocol: Upgrade) -> BoxFuture<'_, Result<Tunnel, Failure>> {
+        Box::pin(self.opened(port, protocol))
+    }
 }
 
 impl Way {
@@ -76,7 +86,7 @@ impl Way {
     ///
     /// # Errors
     /// When the sandbox does not run, or nobody has the port.
-    pub async fn open(&self, port: Port, protocol: Upgrade) -> Result<TokioIo<Upgraded>, Failure> {
+    async fn opened(&self, port: Port, protocol: Upgrade) -> Result<Tunnel, Failure> {
         let mut tries = 1;
         loop {
             let client = match &*self.place.borrow() {
@@ -84,7 +94,7 @@ impl Way {
                 Place::Stopped | Place::Gone => return Err(Failure::Stopped),
             };
             match client.tunnel(port.get(), protocol).await {
-                Ok(tunnel) => return Ok(TokioIo::new(tunnel)),
+                Ok(tunnel) => return Ok(Box::new(TokioIo::new(tunnel))),
                 Err(ClientError::Unreachable(_)) if tries < TRIES => {}
                 Err(ClientError::Refused { status, message })
                     if status == StatusCode::BAD_GATEWAY =>

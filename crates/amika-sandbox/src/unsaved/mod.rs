@@ -5,6 +5,7 @@
 //! Of a clone it is told in git's words.
 
 mod git;
+mod held;
 mod look;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use amika_core::label::{Kind, ResourceRecord, key};
 use amika_core::untrusted::Untrusted;
 
 pub use amika_core::manifest::Manifest;
+pub(crate) use held::{held, held_left};
 use look::{Look, NAMED, Rule, Seen, Times};
 
 use crate::bridge;
@@ -53,18 +55,35 @@ pub async fn refuse(engine: &Sandboxes, sandbox: &Sandbox, git_too: bool) -> Res
         _ => {}
     }
     let going = crate::belongings::volumes(engine, &container.id, record).await?;
+    let found = found_in(engine, sandbox, &going).await?;
+    let clones = if git_too {
+        git::of_sandbox(engine, sandbox, &going).await?
+    } else {
+        Vec::new()
+    };
+    let has_commits = record.repository.is_some();
+    told(&sandbox.name, found, clones, has_commits, git_too)
+}
+
+/// What the places of a sandbox hold that go with it, its clone aside.
+async fn found_in(
+    engine: &Sandboxes,
+    sandbox: &Sandbox,
+    going: &[(Kind, VolumeFacts)],
+) -> Result<Vec<(PathBuf, Seen)>> {
+    let (container, record) = (&sandbox.container, &sandbox.record);
     let mut helpers = Helpers::new(engine, sandbox.name.clone(), record.id.as_str());
     let looked = async {
         let mut found: Vec<(PathBuf, Seen)> = Vec::new();
         let mut of_image = Vec::new();
-        for (place, rule) in image_volumes(engine, container, &going, &mut helpers).await? {
+        for (place, rule) in image_volumes(engine, container, going, &mut helpers).await? {
             match rule {
                 Some(rule) => of_image.push((place, rule)),
                 None => found.push((place, Seen::default())),
             }
         }
         let manifests = manifests(engine, &container.id).await?;
-        for (look, holder) in choose(&container.mounts, &going, of_image, manifests) {
+        for (look, holder) in choose(&container.mounts, going, of_image, manifests) {
             let at = match holder {
                 Some(holder) => helpers.alone(&container.image, holder).await?,
                 None => None,
@@ -77,13 +96,7 @@ pub async fn refuse(engine: &Sandboxes, sandbox: &Sandbox, git_too: bool) -> Res
     };
     let looked: Result<_> = looked.await;
     helpers.remove().await?;
-    let clones = if git_too {
-        git::of_sandbox(engine, sandbox, &going).await?
-    } else {
-        Vec::new()
-    };
-    let has_commits = record.repository.is_some();
-    told(&sandbox.name, looked?, clones, has_commits, git_too)
+    looked
 }
 
 /// As [`refuse`], of a sandbox of which only these volumes are left.

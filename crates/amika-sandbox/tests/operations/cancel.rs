@@ -65,6 +65,7 @@ async fn a_start_and_a_stop_that_are_canceled_at_any_event_leave_the_sandbox_who
     let start = StartRequest {
         setup: None,
         skip_setup: false,
+        given: None,
         reassign_ports: false,
         wait: Wait::UntilReady(None),
     };

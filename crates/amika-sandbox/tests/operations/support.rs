@@ -177,6 +177,8 @@ pub(crate) fn request(name: &str) -> CreateRequest {
             setup: None,
             setup_once: false,
             env: BTreeMap::new(),
+            secret_env: BTreeMap::new(),
+            without_env: std::collections::BTreeSet::new(),
             unset_env: Vec::new(),
             mounts: Vec::new(),
             rights: HostRights::default(),
@@ -195,6 +197,7 @@ pub(crate) fn request(name: &str) -> CreateRequest {
         saved: Layer::silent(),
         trust: Trusting::Setting(Trust::Auto),
         sign_ins_named: false,
+        secrets: None,
         replace: false,
         wait: Wait::UntilReady(None),
     }

@@ -56,6 +56,9 @@ pub async fn note(State(app): State<Arc<App>>, request: Request, next: Next) -> 
         status = entry.status,
         trace_id = entry.trace_id,
     );
+    if let Err(error) = app.audit.write(&entry) {
+        tracing::error!(%error, "not noted in the file of the audit");
+    }
     if let Err(error) = app.store.add_audit(&entry).await {
         tracing::error!(
             error = &error as &dyn std::error::Error,

@@ -23,8 +23,7 @@ pub fn text(field: &str, text: &str, most: usize) -> Result<()> {
 
 /// The name of a secret: 1 to 255 of `[A-Za-z0-9_.-]`.
 pub fn secret_name(field: &str, name: &str) -> Result<()> {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-    if (1..=255).contains(&name.len()) && name.bytes().all(is_allowed) {
+    if amika_core::env::is_secret_name(name) {
         return Ok(());
     }
     let message = format!("{field} must be 1 to 255 of the characters A-Z, a-z, 0-9, _, . and -");

@@ -196,6 +196,14 @@ async fn password(app: &App, caller: &Caller) -> Result<Option<Secret>> {
     Ok(all.into_iter().next())
 }
 
+/// The caller's, which his sandboxes get.
+pub async fn web_password(app: &App, caller: &Caller) -> Result<Option<String>> {
+    match password(app, caller).await? {
+        Some(secret) => secrets::opened(app, &secret).await.map(Some),
+        None => Ok(None),
+    }
+}
+
 /// Whether the caller has one.
 #[utoipa::path(get, path = "/secrets/opencode", tag = "sign-ins",
     responses((status = 200, body = OpenCodePassword), Failures))]

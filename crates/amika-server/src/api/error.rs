@@ -108,6 +108,11 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, "conflict", message)
     }
 
+    /// 429, with the seconds to wait.
+    pub fn rate_limited(message: impl Into<String>, seconds: u64) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message).retry_after(seconds)
+    }
+
     /// 501.
     pub fn not_implemented(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_IMPLEMENTED, "not_implemented", message)
@@ -186,7 +191,7 @@ pub fn status(kind: Kind) -> StatusCode {
         | Kind::ExecFailed
         | Kind::CmdExited
         | Kind::AgentRefused => StatusCode::BAD_GATEWAY,
-        Kind::Failure | Kind::RightMissing => StatusCode::INTERNAL_SERVER_ERROR,
+        Kind::Failure | Kind::RightMissing | Kind::NotSignedIn => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

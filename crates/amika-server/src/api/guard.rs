@@ -103,6 +103,13 @@ fn checked(app: &App, request: &mut Request) -> Result<(), ApiError> {
         &app.config.trusted_proxy,
     );
     request.extensions_mut().insert(From(address));
+    if let Some(seconds) = app.asked.request(address) {
+        app.metrics.limited();
+        return Err(ApiError::rate_limited(
+            "too many requests came from your address",
+            seconds,
+        ));
+    }
     let named = host(request.headers(), request.uri());
     let authority = named.ok_or_else(|| ApiError::usage("the request has no Host"))?;
     let name = name_of(&authority);

@@ -57,6 +57,7 @@ fn starting(skip_setup: bool) -> StartRequest {
         setup: None,
         skip_setup,
         // Nobody is there to be asked, and a server's sandboxes are found by what the server says.
+        given: None,
         reassign_ports: true,
         wait: Wait::UntilReady(None),
     }
@@ -100,6 +101,7 @@ async fn run(
         // A start of what runs is done, whatever it asks of one.
         *request = StartRequest {
             skip_setup: false,
+            given: None,
             reassign_ports: false,
             ..request.clone()
         };
@@ -109,6 +111,7 @@ async fn run(
         sandbox_id: &id,
         name: &name,
         user_id: Some(&caller.user.id),
+        owner_id: found.owner(),
     };
     begin(app, order, work).await?;
     Ok((StatusCode::ACCEPTED, Json(OkStatus { ok: true })))
@@ -156,6 +159,7 @@ pub async fn delete(
         sandbox_id: &id,
         name: &name,
         user_id: Some(&caller.user.id),
+        owner_id: found.owner(),
     };
     let mut begun = begin(&app, order, Work::Delete(deletion)).await?;
     match tokio::time::timeout(DELETED, begun.ended()).await {
@@ -219,76 +223,4 @@ pub async fn events(
         count: events.len(),
         events,
     }))
-}
-
-/// Something that is or was done.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Operation {
-    id: String,
-    /// What: `create`, `start`, `stop`, `restart`, `delete`.
-    kind: String,
-    sandbox_id: String,
-    sandbox_name: String,
-    /// `running`, `succeeded`, `failed`, `canceled`.
-    state: String,
-    /// Why it failed.
-    error: Option<OperationError>,
-    created_at: String,
-    ended_at: Option<String>,
-}
-
-/// Why an operation failed.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct OperationError {
-    code: String,
-    message: String,
-}
-
-/// One operation.
-#[utoipa::path(get, path = "/operations/{id}", tag = "sandboxes", params(("id" = String, Path)),
-    responses((status = 200, body = Operation), Failures))]
-pub async fn operation(
-    State(app): State<Arc<App>>,
-    caller: Reader,
-    Path(id): Path<String>,
-) -> Result<Json<Operation>> {
-    own(&app, &caller, &id).await.map(Json)
-}
-
-async fn own(app: &App, caller: &Caller, id: &str) -> Result<Operation> {
-    let row = app.store.operation(id).await?;
-    let is_own = |user_id: Option<&str>| caller.is_admin() || user_id == Some(&caller.user.id);
-    let row = row.filter(|row| is_own(row.user_id.as_deref()));
-    let row = row.ok_or_else(|| ApiError::not_found("there is no such operation"))?;
-    Ok(Operation {
-        id: row.id,
-        kind: row.kind,
-        sandbox_id: row.sandbox_id,
-        sandbox_name: row.sandbox_name,
-        state: row.state,
-        error: row.error.map(|error| OperationError {
-            code: error.code,
-            message: error.message,
-        }),
-        created_at: shown(row.created_at),
-        ended_at: row.ended_at.map(shown),
-    })
-}
-
-/// Asks an operation to end; what a create made is unmade.
-#[utoipa::path(delete, path = "/operations/{id}", tag = "sandboxes", params(("id" = String, Path)),
-    responses((status = 200, body = OkStatus), Failures))]
-pub async fn cancel(
-    State(app): State<Arc<App>>,
-    caller: Writer,
-    Path(id): Path<String>,
-) -> Result<Json<OkStatus>> {
-    let operation = own(&app, &caller, &id).await?;
-    if app.operations.cancel(&operation.id) {
-        return Ok(Json(OkStatus { ok: true }));
-    }
-    Err(ApiError::conflict(format!(
-        "the operation is over: {}",
-        operation.state
-    )))
 }

@@ -1,16 +1,13 @@
-//! Who asks, and what the server is.
-
-use std::sync::Arc;
+//! Who asks.
 
 use axum::Json;
-use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::error::{Failures, Result};
+use super::error::Failures;
 use crate::auth::caller::Reader;
 use crate::auth::scope::{Role, Scope};
-use crate::state::{App, ORG};
+use crate::state::ORG;
 
 /// Who asks.
 #[derive(Debug, Serialize, ToSchema)]
@@ -42,27 +39,4 @@ pub async fn me(caller: Reader) -> Json<Me> {
         role: caller.user.role,
         key_id: caller.key_id,
     })
-}
-
-/// What the server is.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct SystemInfo {
-    /// The version of the program.
-    version: &'static str,
-    /// Stamped on what this server makes.
-    server_id: String,
-    /// Where it is found.
-    address: String,
-    org_id: &'static str,
-}
-
-/// What the server is.
-#[utoipa::path(get, path = "/system", tag = "server", responses((status = 200, body = SystemInfo), Failures))]
-pub async fn system(State(app): State<Arc<App>>, _: Reader) -> Result<Json<SystemInfo>> {
-    Ok(Json(SystemInfo {
-        version: env!("CARGO_PKG_VERSION"),
-        server_id: app.server_id.clone(),
-        address: app.address.clone(),
-        org_id: ORG,
-    }))
 }

@@ -1,11 +1,15 @@
 //! The routes: one file for each noun, and the layers around them.
 
+mod adopt;
+mod agent_send;
+mod agent_sessions;
 mod api_keys;
 mod audit;
 pub mod check;
 pub mod credentials;
 mod docs;
 pub mod error;
+mod events;
 mod exec;
 mod exec_events;
 mod exec_socket;
@@ -14,25 +18,34 @@ mod files;
 mod git_user;
 pub mod guard;
 mod health;
-mod inside;
+pub mod idempotency;
 mod lifecycle;
+mod logs;
 mod me;
 mod not_implemented;
+mod opencode;
+pub mod operations;
 mod paging;
 mod port_path;
+mod remote;
 pub mod repositories;
 mod sandbox_services;
+mod sandbox_sessions;
 mod sandboxes;
 pub mod secrets;
 mod services;
 mod session;
 mod socket;
+mod sse;
 mod stream_body;
+mod system;
 mod terminal;
 mod tickets;
 mod tunnel;
 pub mod uploads;
+mod usage;
 pub mod users;
+mod volumes;
 
 use std::sync::Arc;
 
@@ -74,7 +87,7 @@ fn guarded() -> Routes {
     use credentials::{claude, codex, github, opencode_auth};
     OpenApiRouter::new()
         .routes(routes!(me::me))
-        .routes(routes!(me::system))
+        .routes(routes!(system::system))
         .routes(routes!(git_user::show, git_user::set))
         .routes(routes!(api_keys::list, api_keys::create))
         .routes(routes!(api_keys::delete))
@@ -92,7 +105,17 @@ fn guarded() -> Routes {
         .routes(routes!(lifecycle::stop))
         .routes(routes!(lifecycle::restart))
         .routes(routes!(lifecycle::events))
-        .routes(routes!(lifecycle::operation, lifecycle::cancel))
+        .routes(routes!(operations::list))
+        .routes(routes!(operations::operation, operations::cancel))
+        .routes(routes!(adopt::adopt))
+        .routes(routes!(usage::stats))
+        .routes(routes!(usage::ports))
+        .routes(routes!(opencode::access))
+        .routes(routes!(volumes::list))
+        .routes(routes!(volumes::delete))
+        .routes(routes!(volumes::prune))
+        .routes(routes!(events::events))
+        .routes(routes!(logs::logs))
         .routes(routes!(exec::exec, exec::attached))
         .routes(routes!(sandbox_services::list))
         .routes(routes!(sandbox_services::create))
@@ -102,7 +125,15 @@ fn guarded() -> Routes {
         .routes(routes!(files::read, files::write))
         .routes(routes!(tunnel::tunnel))
         .routes(routes!(terminal::terminal))
-        .routes(routes!(inside::logs))
+        .routes(routes!(agent_send::send))
+        .routes(routes!(agent_send::start))
+        .routes(routes!(agent_send::show))
+        .routes(routes!(sandbox_sessions::list, sandbox_sessions::create))
+        .routes(routes!(sandbox_sessions::latest))
+        .routes(routes!(sandbox_sessions::show, sandbox_sessions::change))
+        .routes(routes!(agent_sessions::list, agent_sessions::send))
+        .routes(routes!(agent_sessions::stream))
+        .routes(routes!(agent_sessions::show))
         .routes(routes!(repositories::list, repositories::save))
         .routes(routes!(
             repositories::show,
@@ -110,6 +141,8 @@ fn guarded() -> Routes {
             repositories::delete
         ))
         .routes(routes!(services::of_repository, services::back_to_the_file))
+        .routes(routes!(remote::branches))
+        .routes(routes!(remote::services))
         .routes(routes!(services::create))
         .routes(routes!(services::change, services::delete))
         .routes(routes!(secrets::list, secrets::create))
@@ -171,6 +204,7 @@ pub fn router(app: &Arc<App>) -> Router {
     let guarded = guarded
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
+        .route_layer(from_fn_with_state(Arc::clone(app), idempotency::once))
         .route_layer(note())
         .layer(authenticate);
     let open = open
@@ -199,7 +233,7 @@ fn document_of(mut document: OpenApi, at_root: OpenApi) -> String {
         .collect();
     document.merge(at_root);
     for (path, item) in &mut document.paths.paths {
-        for (method, operation) in operations(item) {
+        for (method, operation) in methods(item) {
             operation.operation_id = Some(operation_id(method, path));
         }
     }
@@ -235,7 +269,7 @@ fn document_of(mut document: OpenApi, at_root: OpenApi) -> String {
     document.to_json().unwrap_or_default()
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+fn methods(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
     let all = [
         ("get", &mut item.get),
         ("put", &mut item.put),

@@ -1,7 +1,7 @@
 //! Lists in parts: `limit`, `cursor`, and where the next part is.
 
 use axum::Json;
-use axum::http::{HeaderValue, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
@@ -47,6 +47,20 @@ pub fn answer<T: Serialize>(
     items: &[T],
     key: impl Fn(&T) -> String,
 ) -> Result<Response> {
+    let (part, headers) = part(uri, page, items, key)?;
+    Ok((headers, Json(part)).into_response())
+}
+
+/// The same, with the headers that go with it.
+///
+/// # Errors
+/// As [`answer`].
+pub fn part<'a, T>(
+    uri: &Uri,
+    page: &Page,
+    items: &'a [T],
+    key: impl Fn(&T) -> String,
+) -> Result<(&'a [T], HeaderMap)> {
     let total = items.len();
     let limit = match page.limit {
         None => total,
@@ -58,9 +72,8 @@ pub fn answer<T: Serialize>(
     };
     let part = &items[from..(from + limit).min(total)];
     let has_more = from + part.len() < total;
-    let mut response = Json(part).into_response();
+    let mut headers = HeaderMap::new();
     if page.limit.is_some() {
-        let headers = response.headers_mut();
         headers.insert("x-total-count", total.into());
         if let (true, Some(last)) = (has_more, part.last())
             && let Ok(link) = HeaderValue::from_str(&next(uri, &key(last)))
@@ -68,7 +81,7 @@ pub fn answer<T: Serialize>(
             headers.insert(header::LINK, link);
         }
     }
-    Ok(response)
+    Ok((part, headers))
 }
 
 /// `Link` to the part after a cursor.

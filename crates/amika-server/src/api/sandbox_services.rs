@@ -230,7 +230,6 @@ pub async fn create(
         let message = format!("the sandbox has {MOST} services, as many as may be");
         return Err(ApiError::conflict(message));
     }
-    app.looks.changed().await;
     Ok((StatusCode::CREATED, Json(told(&app, row))))
 }
 
@@ -266,7 +265,6 @@ pub async fn change(
     if !changed.map_err(|error| taken(error, &row.name))? {
         return Err(unknown(&service));
     }
-    app.looks.changed().await;
     Ok(Json(told(&app, row)))
 }
 
@@ -285,7 +283,6 @@ pub async fn delete(
     if !app.store.remove_sandbox_service(&row.id).await? {
         return Err(unknown(&service));
     }
-    app.looks.changed().await;
     Ok(StatusCode::NO_CONTENT)
 }
 

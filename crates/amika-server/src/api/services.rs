@@ -32,13 +32,8 @@ pub struct ServiceDefinition {
 
 impl ServiceDefinition {
     fn of(row: ServiceRow, repository: &Repository) -> Self {
-        let ports = row.service.ports.iter().map(|port| PortDefinition {
-            port: i64::from(port.container.port().get()),
-            protocol: port.container.protocol().as_str().to_owned(),
-            url_scheme: port.url_scheme.map(|scheme| scheme.as_str().to_owned()),
-        });
         Self {
-            ports: ports.collect(),
+            ports: PortDefinition::of(&row.service),
             id: row.id,
             repo_url: repository.repo_url.clone(),
             name: row.service.name,

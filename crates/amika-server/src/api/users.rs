@@ -14,6 +14,7 @@ use crate::auth::caller::Admin;
 use crate::auth::scope::Role;
 use crate::auth::token::Token;
 use crate::clock::shown;
+use crate::config::Quota;
 use crate::state::App;
 use crate::store::{self, Changed};
 
@@ -33,6 +34,12 @@ pub struct User {
     role: Role,
     /// Whether it is kept out.
     disabled: bool,
+    /// How many sandboxes it may have; null: as the configuration has it.
+    max_sandboxes: Option<u32>,
+    /// How many processors they may have together; null: as the configuration has it.
+    max_cpus: Option<u32>,
+    /// How many bytes of memory they may have together; null: as the configuration has it.
+    max_memory: Option<i64>,
     created_at: String,
     updated_at: String,
 }
@@ -45,6 +52,9 @@ impl From<store::User> for User {
             email: user.email,
             role: user.role,
             disabled: user.is_disabled,
+            max_sandboxes: user.quota.sandboxes,
+            max_cpus: user.quota.cpus,
+            max_memory: user.quota.memory,
             created_at: shown(user.created_at),
             updated_at: shown(user.updated_at),
         }
@@ -80,6 +90,12 @@ pub struct ChangeUser {
     role: Option<Role>,
     /// Whether it is kept out: its keys and sessions do not hold meanwhile.
     disabled: Option<bool>,
+    /// How many sandboxes it may have; -1: as the configuration has it.
+    max_sandboxes: Option<i64>,
+    /// How many processors they may have together; -1: as the configuration has it.
+    max_cpus: Option<i64>,
+    /// How many bytes of memory they may have together; -1: as the configuration has it.
+    max_memory: Option<i64>,
 }
 
 /// Everybody, by name.
@@ -105,6 +121,7 @@ pub async fn create(
         email: body.email,
         role: body.role.unwrap_or(Role::Member),
         is_disabled: false,
+        quota: Quota::default(),
         created_at: now,
         updated_at: now,
     };
@@ -146,9 +163,27 @@ pub async fn change(
     user.email = body.email.or(user.email);
     user.role = body.role.unwrap_or(user.role);
     user.is_disabled = body.disabled.unwrap_or(user.is_disabled);
+    let quota = &mut user.quota;
+    quota.sandboxes = number("/max_sandboxes", body.max_sandboxes, quota.sandboxes)?;
+    quota.cpus = number("/max_cpus", body.max_cpus, quota.cpus)?;
+    quota.memory = number("/max_memory", body.max_memory, quota.memory)?;
     user.updated_at = app.clock.now();
     done(app.store.change_user(&user).await?)?;
     Ok(Json(user.into()))
+}
+
+/// A number of a quota: what is said of it, none for -1, else what was.
+fn number<T: TryFrom<i64>>(field: &str, asked: Option<i64>, was: Option<T>) -> Result<Option<T>> {
+    match asked {
+        None => Ok(was),
+        Some(-1) => Ok(None),
+        Some(number) => {
+            let read = u32::try_from(number).is_ok() || field == "/max_memory" && number >= 0;
+            let read = read.then(|| T::try_from(number).ok()).flatten();
+            let refused = || ApiError::field(field, format!("{field} is a number from 0, or -1"));
+            read.map(Some).ok_or_else(refused)
+        }
+    }
 }
 
 /// What becomes of a user's sandboxes.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, OriginalUri, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -114,6 +114,16 @@ pub async fn authenticate(
     let Some(caller) = caller(&app, request.headers(), path).await? else {
         return Err(refused(&app, &request));
     };
+    let is_look = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    );
+    let by = caller.key_id.as_ref().unwrap_or(&caller.user.id);
+    if !is_look && let Some(seconds) = app.asked.change(by) {
+        app.metrics.limited();
+        let message = "too many changes were asked for with this key";
+        return Err(ApiError::rate_limited(message, seconds));
+    }
     request.extensions_mut().insert(caller);
     Ok(next.run(request).await)
 }
@@ -130,8 +140,7 @@ fn refused(app: &App, request: &Request) -> ApiError {
         && let Some(seconds) = app.failures.count(*address, app.clock.now())
     {
         let message = "too many requests with a key that does not hold came from your address";
-        return ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
-            .retry_after(seconds);
+        return ApiError::rate_limited(message, seconds);
     }
     ApiError::unauthorized(
         "the key or session does not hold: it is unknown, was removed, or is over",

@@ -56,7 +56,7 @@ impl Failures {
 }
 
 /// Who has an IPv6 network has all addresses of a /64.
-fn whole(address: IpAddr) -> IpAddr {
+pub(super) fn whole(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) if !address.is_loopback() => {
             IpAddr::V6((address.to_bits() >> 64 << 64).into())

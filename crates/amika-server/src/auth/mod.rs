@@ -2,6 +2,7 @@
 
 pub mod caller;
 pub mod failures;
+pub mod rates;
 pub mod scope;
 pub mod session;
 pub mod tickets;

@@ -84,6 +84,7 @@ mod tests {
                 email: None,
                 role: Role::Member,
                 is_disabled: false,
+                quota: crate::config::Quota::default(),
                 created_at: 0,
                 updated_at: 0,
             },

@@ -53,6 +53,25 @@ impl Heard {
         age >= SHOWN || may_be_due || is_up != matches!(self.pace, Pace::Up { .. })
     }
 
+    /// Whether who looks is shown the same of both.
+    fn is_shown_as(&self, other: &Self) -> bool {
+        match (&self.pace, &other.pace) {
+            (
+                Pace::Up {
+                    last_active_at,
+                    because,
+                    ..
+                },
+                Pace::Up {
+                    last_active_at: other_at,
+                    because: other_because,
+                    ..
+                },
+            ) => last_active_at == other_at && because == other_because,
+            (before, now) => before == now,
+        }
+    }
+
     /// When it is stopped if nothing happens in it.
     pub fn auto_stop_at(&self, row: &SandboxRow) -> Option<i64> {
         match self.pace {
@@ -78,9 +97,11 @@ impl Heard {
 pub struct Idleness(Mutex<HashMap<String, Heard>>);
 
 impl Idleness {
-    /// Keeps what was heard of one.
-    pub fn note(&self, id: &str, heard: Heard) {
-        self.all().insert(id.to_owned(), heard);
+    /// Keeps what was heard of one; whether it is shown otherwise than before.
+    pub fn note(&self, id: &str, heard: Heard) -> bool {
+        let shown = heard.clone();
+        let before = self.all().insert(id.to_owned(), heard);
+        before.is_none_or(|before| !before.is_shown_as(&shown))
     }
 
     /// What was heard of one last.
@@ -113,7 +134,11 @@ mod tests {
             auto_stop,
             auto_delete,
             keep_awake_until: None,
+            cpus: None,
+            memory: None,
             metadata: BTreeMap::new(),
+            secret_env: BTreeMap::new(),
+            credentials: Vec::new(),
             failure: None,
             created_at: 0,
             updated_at: 0,

@@ -1,20 +1,20 @@
-//! What is on the engine: looked at once for all who ask within a moment, and anew after each change.
+//! What is on the engine: looked at anew where something happened, and kept for whoever asks.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use amika_core::label::{Labels, key, stamp};
 use amika_sandbox::error::Result;
 use amika_sandbox::list::ListRequest;
-use amika_sandbox::sandbox::{self, State};
+use amika_sandbox::sandbox::State;
 use amika_sandbox::sandboxes::Sandboxes;
 use amika_sandbox::view::SandboxView;
-use tokio::sync::Mutex;
 
+use crate::changes::Changes;
 use crate::engine::Engines;
 
-/// How old what is shown may be.
+/// How old what is shown may be while nobody tells what happens on the engine.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// The label of the sandbox's id in the API.
@@ -30,7 +30,7 @@ pub const AUTO_STOP: &str = "dev.amika.server.auto-stop";
 pub const AUTO_DELETE: &str = "dev.amika.server.auto-delete";
 
 /// A sandbox on the engine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     /// As all are told of it.
     pub view: SandboxView,
@@ -50,66 +50,136 @@ impl Seen {
 }
 
 /// What was there at a moment, by name.
-pub type Look = Arc<BTreeMap<String, Seen>>;
+pub type Look = Arc<BTreeMap<String, Arc<Seen>>>;
 
 /// The last look.
+#[derive(Debug)]
+pub struct Looks {
+    last: Mutex<Last>,
+    /// One looks at a time.
+    turn: tokio::sync::Mutex<()>,
+    changes: Arc<Changes>,
+}
+
 #[derive(Debug, Default)]
-pub struct Looks(Mutex<Option<(Instant, Look)>>);
+struct Last {
+    look: Option<(Instant, Look)>,
+    /// Whether whatever happens on the engine leads to a new look.
+    is_fed: bool,
+    /// How often a new look was wanted.
+    wanted: u64,
+    /// How many of those the last look was begun after.
+    answered: u64,
+}
 
 impl Looks {
-    /// What is there, not older than a moment.
+    /// None yet; what is new is told to `changes`.
+    pub fn new(changes: Arc<Changes>) -> Self {
+        Self {
+            last: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+            changes,
+        }
+    }
+
+    fn last(&self) -> MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is there, as it is kept up to date by [`super::feed`], or not older than a moment.
     ///
     /// # Errors
     /// Those of the engine.
-    pub async fn get(&self, engines: &Engines, server_id: &str) -> Result<Look> {
-        // One looks; the others wait for what it finds.
-        let mut last = self.0.lock().await;
-        if let Some((at, look)) = &*last
-            && at.elapsed() < FRESH
+    pub async fn get(&self, engines: &Engines) -> Result<Look> {
         {
-            return Ok(Arc::clone(look));
+            let last = self.last();
+            if let Some((at, look)) = &last.look
+                && (last.is_fed || at.elapsed() < FRESH)
+            {
+                return Ok(Arc::clone(look));
+            }
         }
+        self.renew(engines).await
+    }
+
+    /// Looks anew: whatever was done before is in what is returned, and in all that [`Looks::get`] returns from then on.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn renew(&self, engines: &Engines) -> Result<Look> {
+        let wanted = {
+            let mut last = self.last();
+            last.wanted += 1;
+            last.wanted
+        };
+        let _turn = self.turn.lock().await;
+        let (before, answers) = {
+            let last = self.last();
+            match &last.look {
+                // Who had the turn before looked after this was wanted.
+                Some((_, look)) if last.answered >= wanted => return Ok(Arc::clone(look)),
+                look => (look.as_ref().map(|it| Arc::clone(&it.1)), last.wanted),
+            }
+        };
         let at = Instant::now();
-        let look = Arc::new(look(&engines.get().await?, server_id).await?);
-        *last = Some((at, Arc::clone(&look)));
+        let look = look(&engines.get().await?, before.as_ref()).await?;
+        let is_new = before.is_none_or(|before| !Arc::ptr_eq(&before, &look));
+        {
+            let mut last = self.last();
+            last.look = Some((at, Arc::clone(&look)));
+            last.answered = answers;
+        }
+        if is_new {
+            self.changes.other();
+        }
         Ok(look)
     }
 
-    /// Has the next one look anew.
-    pub async fn changed(&self) {
-        *self.0.lock().await = None;
+    /// Notes whether what happens on the engine is followed.
+    pub fn fed(&self, is_fed: bool) {
+        self.last().is_fed = is_fed;
     }
 }
 
-async fn look(engine: &Sandboxes, server_id: &str) -> Result<BTreeMap<String, Seen>> {
+/// What is there now. What is as it was stays the same value.
+async fn look(engine: &Sandboxes, before: Option<&Look>) -> Result<Look> {
     let key = engine.record_key()?;
     let silent = crate::engine::silent();
-    let listed = engine.list(ListRequest::default(), &*silent);
-    let labels = sandbox::list_all(engine);
-    let (listed, labels) = futures_util::try_join!(listed, labels)?;
-    let labels: BTreeMap<String, (String, Labels)> = labels
-        .into_iter()
-        .map(|(container, _)| (container.name, (container.id, container.labels)))
-        .collect();
+    let request = ListRequest {
+        ask_own_alone: true,
+        ..ListRequest::default()
+    };
+    let listed = engine.list(request, &*silent).await?;
     let seen = listed
         .into_iter()
         .filter(|it| it.sandbox.state != State::Lost)
-        .map(|listed| {
-            let view = listed.sandbox;
-            let (container, labels) = labels.get(&view.name).cloned().unwrap_or_default();
-            let is_signed = key.has_signed(&labels);
-            let is_own = is_signed && labels.get(key::SERVER).is_some_and(|it| it == server_id);
+        .filter_map(|listed| {
+            let container = listed.container?;
+            let labels = &container.labels;
+            let has_server = labels.get(key::SERVER).is_some_and(|it| !it.is_empty());
+            // The key is this data directory's alone: also what a store that was lost since knew of is its own.
+            let is_own = has_server && key.has_signed(labels);
             let seen = Seen {
-                stamp: if is_own {
-                    stamp(&labels)
-                } else {
-                    Labels::new()
-                },
-                has_server: labels.get(key::SERVER).is_some_and(|it| !it.is_empty()),
-                container,
-                view,
+                stamp: if is_own { stamp(labels) } else { Labels::new() },
+                has_server,
+                container: container.id,
+                view: listed.sandbox,
             };
-            (seen.view.name.clone(), seen)
+            let name = seen.view.name.clone();
+            let same = before.and_then(|before| before.get(&name));
+            let same = same.filter(|before| ***before == seen).cloned();
+            Some((name, same.unwrap_or_else(|| Arc::new(seen))))
         });
-    Ok(seen.collect())
+    let seen: BTreeMap<String, Arc<Seen>> = seen.collect();
+    let is_same = |before: &&Look| {
+        before.len() == seen.len()
+            && before
+                .values()
+                .zip(seen.values())
+                .all(|(before, now)| Arc::ptr_eq(before, now))
+    };
+    Ok(before
+        .filter(is_same)
+        .cloned()
+        .unwrap_or_else(|| Arc::new(seen)))
 }

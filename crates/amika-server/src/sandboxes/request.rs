@@ -14,10 +14,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::conversation::{self, Asked};
 use crate::api::error::{ApiError, Result};
 use crate::api::{check, repositories};
 use crate::auth::caller::Caller;
 use crate::canonical::canonical;
+use crate::config::Members;
 use crate::size::Size;
 use crate::store::{Repository, ServiceRow};
 
@@ -51,10 +53,10 @@ pub struct CreateSandbox {
     /// Variables by name.
     #[serde(default)]
     pub env_vars: BTreeMap<String, String>,
-    /// Variables by name, each with the name of the secret that it is; not there yet.
+    /// Variables by name, each with the name of the secret that it is.
     #[serde(default)]
     pub secret_env_vars: BTreeMap<String, String>,
-    /// Variables of the repository's settings to leave out; not there yet.
+    /// Variables of the repository's settings to leave out.
     #[serde(default)]
     pub disabled_repo_env_var_names: Vec<String>,
     /// Text of a setup script.
@@ -65,7 +67,7 @@ pub struct CreateSandbox {
     /// `0` or `"0"`: no OpenCode web server.
     #[schema(value_type = Option<Value>)]
     pub amika_opencode_web: Option<Value>,
-    /// Sign-ins to put in; not there yet but for `none`.
+    /// Sign-ins to put in, one for each agent; left out: none.
     #[serde(default)]
     pub agent_credentials: Vec<AgentCredential>,
     /// Ports to publish, as `5432:5432` or `3000`.
@@ -78,7 +80,7 @@ pub struct CreateSandbox {
     /// Words of the caller's own, by name.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
-    /// Runs after setup; not there yet.
+    /// What the agent is told once setup succeeded: a turn of a session of its own.
     pub initial_prompt: Option<String>,
     /// The agent for it.
     pub agent: Option<String>,
@@ -101,11 +103,11 @@ pub struct CreateSandbox {
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AgentCredential {
-    /// The agent.
+    /// `claude`, `codex`, `github` or `opencode`.
     pub kind: String,
     /// One with this name.
     pub name: Option<String>,
-    /// One of this type.
+    /// One of this type: `oauth` or `api_key`.
     pub r#type: Option<String>,
     /// None of this agent's.
     #[serde(default)]
@@ -137,11 +139,26 @@ pub struct Wish {
 }
 
 impl CreateSandbox {
+    /// A sandbox with all sign-ins of agents that its user has.
+    pub fn signed_in() -> Self {
+        let kinds = super::sign_ins::Kind::ALL.into_iter();
+        let all = kinds.map(|kind| AgentCredential {
+            kind: kind.as_str().to_owned(),
+            name: None,
+            r#type: None,
+            none: false,
+        });
+        Self {
+            agent_credentials: all.collect(),
+            ..Self::default()
+        }
+    }
+
     /// Checks it, for somebody.
     ///
     /// # Errors
     /// 400 with the place of what cannot be meant, 403 for what is not his to ask, 501 for what is not there.
-    pub fn check(&self, caller: &Caller) -> Result<Wish> {
+    pub fn check(&self, caller: &Caller, members: &Members) -> Result<Wish> {
         self.refuse_missing()?;
         let repo_url = self.repo_url()?;
         if self.upload_id.is_some() && self.branch.is_some() {
@@ -164,6 +181,18 @@ impl CreateSandbox {
             name.as_deref()
                 .map_or(Ok(()), |name| check::text(field, name, 255))?;
         }
+        if let Some(message) = self.initial_prompt.as_deref() {
+            let asked = Asked {
+                message,
+                agent: None,
+                session_id: None,
+                new_session: true,
+            };
+            asked
+                .check()
+                .map_err(|error| ApiError::field("/initial_prompt", error.message))?;
+        }
+        conversation::agent(self.agent.as_deref())?;
         let name = self.name.as_deref().map(|name| {
             SandboxName::for_new(name).map_err(|error| ApiError::field("/name", error.to_string()))
         });
@@ -187,16 +216,18 @@ impl CreateSandbox {
                 .filter(|minutes| *minutes >= 0),
             sandbox: Request {
                 name: name.transpose()?,
-                image: self.image(caller)?,
+                image: self.image(caller, members)?,
                 setup: self.setup()?,
                 setup_once: false,
                 env: self.env()?,
+                secret_env: self.secret_env_vars.clone(),
+                without_env: self.disabled_repo_env_var_names.iter().cloned().collect(),
                 unset_env: Vec::new(),
                 mounts: Vec::new(),
                 rights: HostRights::default(),
                 // The server's own sign-ins go into nobody's sandbox.
                 credentials: Selection::none(),
-                publish: self.ports(caller)?,
+                publish: self.ports(caller, members)?,
                 port_host_ip: HostIp::default(),
                 expose_opencode: false,
                 network: None,
@@ -211,18 +242,7 @@ impl CreateSandbox {
 
     /// What this server has not, and must not seem to do.
     fn refuse_missing(&self) -> Result<()> {
-        let is_put_in = |credential: &AgentCredential| !credential.none;
         let missing = [
-            ("secret_env_vars", !self.secret_env_vars.is_empty()),
-            (
-                "disabled_repo_env_var_names",
-                !self.disabled_repo_env_var_names.is_empty(),
-            ),
-            (
-                "agent_credentials",
-                self.agent_credentials.iter().any(is_put_in),
-            ),
-            ("initial_prompt", self.initial_prompt.is_some()),
             ("snapshot", self.snapshot.is_some()),
             ("integration_ids", !self.integration_ids.is_empty()),
             (
@@ -271,7 +291,7 @@ impl CreateSandbox {
         }
     }
 
-    fn image(&self, caller: &Caller) -> Result<Option<Image>> {
+    fn image(&self, caller: &Caller, members: &Members) -> Result<Option<Image>> {
         let preset = self.preset.as_deref().map(|preset| {
             Preset::parse(preset).ok_or_else(|| {
                 let names: Vec<&str> = Preset::ALL.iter().map(|preset| preset.name()).collect();
@@ -286,12 +306,14 @@ impl CreateSandbox {
                 "/image",
                 "give one of both: image, or preset",
             )),
-            (Some(_), None) if !caller.is_admin() => Err(ApiError::forbidden(
+            (Some(_), None) if !caller.is_admin() && !members.image => Err(ApiError::forbidden(
                 "only administrators choose an image other than the presets",
             )),
-            (None, Some(Preset::CoderDind)) if !caller.is_admin() => Err(ApiError::forbidden(
-                "only administrators make sandboxes with an engine of their own",
-            )),
+            (None, Some(Preset::CoderDind)) if !caller.is_admin() && !members.coder_dind => {
+                Err(ApiError::forbidden(
+                    "only administrators make sandboxes with an engine of their own",
+                ))
+            }
             (Some(image), None) => {
                 check::text("/image", image, 255)?;
                 Ok(Some(Image::Other(image.clone())))
@@ -327,7 +349,7 @@ impl CreateSandbox {
         Ok(env)
     }
 
-    fn ports(&self, caller: &Caller) -> Result<Vec<Publish>> {
+    fn ports(&self, caller: &Caller, members: &Members) -> Result<Vec<Publish>> {
         if self.ports.len() > amika_core::budget::PORTS {
             let message = format!("at most {} ports are allowed", amika_core::budget::PORTS);
             return Err(ApiError::field("/ports", message));
@@ -340,7 +362,7 @@ impl CreateSandbox {
                         ApiError::field(&field, error.to_string())
                     })?;
             let is_beyond = publish.host_ip.is_some_and(|ip| ip != HostIp::default());
-            if is_beyond && !caller.is_admin() {
+            if is_beyond && !caller.is_admin() && !members.host_ports {
                 return Err(ApiError::forbidden(
                     "only administrators publish ports beyond loopback",
                 ));
@@ -386,6 +408,7 @@ pub fn saved(repository: Repository, services: Vec<ServiceRow>) -> SettingsLayer
             .map(|preset| amika_sandbox::create::parse_preset(&preset).map(Image::Preset)),
         setup_script: text.or(settings.setup_script.map(Setup::Repository)),
         env: settings.env_vars.unwrap_or_default(),
+        secret_env: BTreeMap::new(),
         services: repository
             .services_saved
             .then(|| services.into_iter().map(|row| row.service).collect()),

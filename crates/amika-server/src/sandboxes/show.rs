@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::idle::{Heard, Pace};
 use super::look::{OWNER, Seen};
 use super::operations::Kind;
+use super::sign_ins::{ResolvedAgentCredential, secret_names};
 use crate::clock::shown;
 use crate::size::Size;
 use crate::state::ORG;
@@ -131,7 +132,7 @@ pub struct Sandbox {
     sandbox_preset: Option<String>,
     sandbox_size: Option<Size>,
     secret_names: Vec<String>,
-    resolved_agent_credentials: Vec<String>,
+    resolved_agent_credentials: Vec<ResolvedAgentCredential>,
     created_by: CreatedBy,
     origin: SandboxOrigin,
     /// Idle minutes until it is stopped; 0: never.
@@ -174,6 +175,17 @@ impl Sandbox {
         }
         self
     }
+
+    /// It as JSON, without what changes all the time though nothing happens.
+    pub fn lasting(&self) -> Vec<u8> {
+        let lasting = Self {
+            last_active_at: None,
+            active_because: Vec::new(),
+            auto_stop_at: None,
+            ..self.clone()
+        };
+        serde_json::to_vec(&lasting).unwrap_or_default()
+    }
 }
 
 /// What is known of a sandbox; one of the first two is there.
@@ -187,6 +199,8 @@ pub struct Known<'a> {
     pub doing: Option<(&'a str, Kind)>,
     /// When it was active, or stopped.
     pub heard: Option<&'a Heard>,
+    /// The conversation with an agent that was gone on with last.
+    pub session: Option<&'a str>,
 }
 
 /// What it does, in three words.
@@ -238,6 +252,7 @@ pub fn sandbox(known: Known<'_>, owner: Option<(&str, Option<&str>)>) -> Sandbox
         seen,
         doing,
         heard,
+        session,
     } = known;
     let view = seen.map(|seen| &seen.view);
     let failure = row.and_then(|row| row.failure.as_ref());
@@ -307,7 +322,7 @@ pub fn sandbox(known: Known<'_>, owner: Option<(&str, Option<&str>)>) -> Sandbox
             .or_else(|| asked("branch").map(str::to_owned)),
         commit_hash: None,
         snapshot: None,
-        current_session_id: None,
+        current_session_id: session.map(str::to_owned),
         services: view
             .map(|view| view.ports.iter().filter_map(port).collect())
             .unwrap_or_default(),
@@ -321,8 +336,10 @@ pub fn sandbox(known: Known<'_>, owner: Option<(&str, Option<&str>)>) -> Sandbox
             .and_then(|it| it.preset.clone())
             .or_else(|| asked("preset").map(str::to_owned)),
         sandbox_size: asked("size").and_then(|size| size.parse().ok()),
-        secret_names: Vec::new(),
-        resolved_agent_credentials: Vec::new(),
+        secret_names: row
+            .map(|row| secret_names(&row.secret_env))
+            .unwrap_or_default(),
+        resolved_agent_credentials: row.map(|row| row.credentials.clone()).unwrap_or_default(),
         created_by: CreatedBy {
             name: owner.map(|(name, _)| name.to_owned()),
             email: owner.and_then(|(_, email)| email).map(str::to_owned),

@@ -7,7 +7,7 @@ use amika_sandbox::error::Result;
 use amika_sandbox::sandbox::{Sandbox, State};
 
 use super::idle::{Heard, MINUTE, Pace};
-use super::look::Seen;
+use super::look::{Look, Seen};
 use super::operations::{Deletion, Order, Work, begin};
 use crate::state::App;
 use crate::store::SandboxRow;
@@ -91,7 +91,8 @@ async fn look(app: &Arc<App>, may_delete: bool) -> Result<()> {
         amika_sandbox::error::Error::new(amika_sandbox::error::Kind::Failure, message)
             .caused_by(&error)
     })?;
-    let look = app.looks.get(&app.engines, &app.server_id).await?;
+    let look = app.looks.get(&app.engines).await?;
+    renamed(app, &rows, &look).await;
     app.idleness.keep(|id| rows.iter().any(|row| row.id == id));
     // One that does not answer holds up no other.
     let each = rows.iter().filter_map(|row| {
@@ -101,6 +102,29 @@ async fn look(app: &Arc<App>, may_delete: bool) -> Result<()> {
     });
     amika_sandbox::fan_out::in_order(each).await;
     Ok(())
+}
+
+/// Notes the names of those that were renamed by the command line, or by a server that was killed then.
+async fn renamed(app: &App, rows: &[SandboxRow], look: &Look) {
+    for row in rows {
+        let seen = look.values().find(|seen| seen.id() == row.id);
+        let Some(seen) = seen.filter(|seen| seen.view.name != row.name) else {
+            continue;
+        };
+        if app.operations.of(&row.id).is_some() {
+            continue;
+        }
+        if let Err(error) = app
+            .store
+            .rename_sandbox(&row.id, &row.name, &seen.view.name)
+            .await
+        {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the new name of a sandbox is not noted"
+            );
+        }
+    }
 }
 
 /// Does what is due of one.
@@ -163,13 +187,13 @@ async fn of_one(app: &App, row: &SandboxRow, seen: &Seen) -> Result<Due> {
             Pace::Down(at) => at,
         },
     };
-    app.idleness.note(
-        &row.id,
-        Heard {
-            asked: Instant::now(),
-            pace,
-        },
-    );
+    let heard = Heard {
+        asked: Instant::now(),
+        pace,
+    };
+    if app.idleness.note(&row.id, heard) {
+        app.changes.doings();
+    }
     Ok(due(facts, app.clock.now()))
 }
 
@@ -178,6 +202,7 @@ async fn carry_out(app: &Arc<App>, row: &SandboxRow, seen: &Seen, work: Work) {
         sandbox_id: &row.id,
         name: &seen.view.name,
         user_id: None,
+        owner_id: Some(&row.user_id),
     };
     // Somebody may have been faster: then there is nothing to do.
     if let Ok(begun) = begin(app, order, work).await {

@@ -1,9 +1,13 @@
 //! API keys: of each only a digest.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use sqlx::sqlite::SqliteRow;
 
+use super::holders::Holder;
 use super::users::user;
-use super::{Result, Store, User, get};
+use super::{Result, Store, get};
 use crate::auth::scope::Scope;
 use crate::auth::token::Hash;
 
@@ -122,6 +126,7 @@ impl Store {
             .bind(user_id)
             .execute(&self.write)
             .await?;
+        self.changes.people();
         Ok(done.rows_affected() > 0)
     }
 
@@ -130,6 +135,10 @@ impl Store {
     /// # Errors
     /// Those of the store.
     pub async fn who_has(&self, hash: &Hash) -> Result<Option<Holder>> {
+        let mark = self.changes.marks().people;
+        if let Some(holder) = self.holders.get(hash, mark) {
+            return Ok(Some(holder));
+        }
         let row = sqlx::query(
             "SELECT users.*, api_keys.id AS key_id, hash, scopes, last_used_at FROM api_keys \
              JOIN users ON users.id = user_id WHERE hash = ? AND disabled = 0",
@@ -142,12 +151,15 @@ impl Store {
         if !hash.matches(&kept) {
             return Ok(None);
         }
-        Ok(Some(Holder {
+        let last_used_at: Option<i64> = get(&row, "last_used_at")?;
+        let holder = Holder {
             key_id: get(&row, "key_id")?,
             user: user(&row)?,
             scopes: scopes(&row)?,
-            last_used_at: get(&row, "last_used_at")?,
-        }))
+            last_used_at: Arc::new(last_used_at.unwrap_or(0).into()),
+        };
+        self.holders.keep(hash, mark, &holder);
+        Ok(Some(holder))
     }
 
     /// Notes that a key was used, once a minute: what is noted already costs no turn at writing.
@@ -155,7 +167,7 @@ impl Store {
     /// # Errors
     /// Those of the store.
     pub async fn note_use(&self, holder: &Holder, now: i64) -> Result<()> {
-        if holder.last_used_at.unwrap_or(0) >= now - 60_000 {
+        if !holder.is_to_be_noted(now) {
             return Ok(());
         }
         sqlx::query("UPDATE api_keys SET last_used_at = ? WHERE id = ?")
@@ -163,18 +175,7 @@ impl Store {
             .bind(&holder.key_id)
             .execute(&self.write)
             .await?;
+        holder.last_used_at.store(now, Ordering::Relaxed);
         Ok(())
     }
-}
-
-/// Who has a key.
-#[derive(Clone, Debug)]
-pub struct Holder {
-    /// The key's id.
-    pub key_id: String,
-    /// The user.
-    pub user: User,
-    /// What it may be used for.
-    pub scopes: Vec<Scope>,
-    last_used_at: Option<i64>,
 }

@@ -3,7 +3,7 @@
 use super::{Result, Store, get};
 
 /// How long entries are kept, in milliseconds.
-const KEPT: i64 = 90 * 24 * 60 * 60 * 1000;
+pub(super) const KEPT: i64 = 90 * 24 * 60 * 60 * 1000;
 
 /// Something that was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,15 +92,21 @@ impl Store {
         Ok(kept.collect::<Result<_, sqlx::Error>>()?)
     }
 
-    /// Removes what is old.
+    /// Removes what is older than 90 days: entries here, operations that are over, and what happened to sandboxes.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn forget_audit(&self, now: i64) -> Result<()> {
-        sqlx::query("DELETE FROM audit WHERE at < ?")
-            .bind(now - KEPT)
-            .execute(&self.write)
-            .await?;
+    pub async fn forget(&self, now: i64) -> Result<()> {
+        for old in [
+            "DELETE FROM audit WHERE at < ?",
+            "DELETE FROM operations WHERE created_at < ? AND state <> 'running'",
+            "DELETE FROM lifecycle_events WHERE created_at < ?",
+        ] {
+            sqlx::query(old)
+                .bind(now - KEPT)
+                .execute(&self.write)
+                .await?;
+        }
         Ok(())
     }
 }

@@ -1,8 +1,11 @@
 //! What the engine cannot hold, in one `SQLite` database: one file for each group of tables.
 
+mod agents;
 mod api_keys;
 mod audit;
 mod git_user;
+mod holders;
+mod idempotency;
 pub mod open;
 mod operations;
 mod repositories;
@@ -14,10 +17,12 @@ mod sessions;
 mod uploads;
 mod users;
 
+pub use agents::{SessionRow, TurnEnd, TurnRow};
 pub use api_keys::{ApiKey, NewKey};
 pub use audit::Entry as AuditEntry;
 pub use git_user::GitUser;
-pub use operations::{LifecycleRow, OperationRow};
+pub use idempotency::Claim;
+pub use operations::{LifecycleRow, Meaning, OperationRow};
 pub use repositories::{Repository, Saved};
 pub use sandbox_services::SandboxServiceRow;
 pub use sandboxes::{Failure, SandboxRow};
@@ -26,13 +31,21 @@ pub use services::ServiceRow;
 pub use uploads::Upload;
 pub use users::{Changed, User};
 
+use std::sync::Arc;
+
 use sqlx::sqlite::{SqlitePool, SqliteRow};
+
+use crate::changes::Changes;
+use holders::Holders;
 
 /// The database. Reads go beside each other, and beside the one write that goes at a time.
 #[derive(Clone, Debug)]
 pub struct Store {
     read: SqlitePool,
     write: SqlitePool,
+    /// Where it is counted what was changed, once that is kept.
+    changes: Arc<Changes>,
+    holders: Holders,
 }
 
 /// Why the store did not do it.
@@ -66,6 +79,20 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl Store {
+    fn new(read: SqlitePool, write: SqlitePool) -> Self {
+        Self {
+            read,
+            write,
+            changes: Arc::default(),
+            holders: Holders::default(),
+        }
+    }
+
+    /// Where it is counted what was changed.
+    pub fn changes(&self) -> &Arc<Changes> {
+        &self.changes
+    }
+
     /// Whether it answers.
     ///
     /// # Errors

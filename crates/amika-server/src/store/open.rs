@@ -29,6 +29,12 @@ fn migrations() -> Migrator {
     };
     Migrator::with_migrations(vec![
         step(1, "begin", include_str!("../../migrations/0001_begin.sql")),
+        step(2, "live", include_str!("../../migrations/0002_live.sql")),
+        step(
+            3,
+            "inside",
+            include_str!("../../migrations/0003_inside.sql"),
+        ),
         step(4, "far", include_str!("../../migrations/0004_far.sql")),
     ])
 }
@@ -97,7 +103,7 @@ pub async fn open(data: &DataDir, now: i64) -> Result<Store> {
         .connect_with(options(&path).read_only(true))
         .await
         .map_err(|error| failed(&path, "cannot be read").caused_by(&error))?;
-    Ok(Store { read, write })
+    Ok(Store::new(read, write))
 }
 
 /// Looks into a database that nobody else uses, and changes nothing.

@@ -73,6 +73,7 @@ impl Store {
         .bind(most)
         .execute(&self.write)
         .await?;
+        self.changes.rows();
         Ok(added.rows_affected() == 1)
     }
 
@@ -91,6 +92,7 @@ impl Store {
         .bind(&it.id)
         .execute(&self.write)
         .await?;
+        self.changes.rows();
         Ok(changed.rows_affected() == 1)
     }
 
@@ -103,6 +105,7 @@ impl Store {
             .bind(id)
             .execute(&self.write)
             .await?;
+        self.changes.rows();
         Ok(removed.rows_affected() == 1)
     }
 }

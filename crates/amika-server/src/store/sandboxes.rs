@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::sqlite::SqliteRow;
 
 use super::{Result, Store, get, read};
+use crate::sandboxes::sign_ins::ResolvedAgentCredential;
 
 /// A sandbox of this server's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +24,16 @@ pub struct SandboxRow {
     pub auto_delete: Option<i64>,
     /// Until when it is not stopped.
     pub keep_awake_until: Option<i64>,
+    /// How many processors it counts for; none is all that the engine has.
+    pub cpus: Option<i64>,
+    /// For how much memory, in bytes; none is all that the engine gives to one.
+    pub memory: Option<i64>,
     /// Words of the user's own.
     pub metadata: BTreeMap<String, String>,
+    /// Variables that are secrets, each with the secret's name.
+    pub secret_env: BTreeMap<String, String>,
+    /// What came of the sign-ins that were asked for.
+    pub credentials: Vec<ResolvedAgentCredential>,
     /// Why what was asked for last did not come to be.
     pub failure: Option<Failure>,
     /// When it was asked for.
@@ -52,15 +61,15 @@ fn row_of(row: &SqliteRow) -> Result<SandboxRow, sqlx::Error> {
         auto_stop: get(row, "auto_stop_interval")?,
         auto_delete: get(row, "auto_delete_interval")?,
         keep_awake_until: get(row, "keep_awake_until")?,
+        cpus: get(row, "cpus")?,
+        memory: get(row, "memory")?,
         metadata: read(row, "metadata", |text| serde_json::from_str(text))?,
+        secret_env: read(row, "secret_env", |text| serde_json::from_str(text))?,
+        credentials: read(row, "credentials", |text| serde_json::from_str(text))?,
         failure: failure.and_then(|text| serde_json::from_str(&text).ok()),
         created_at: get(row, "created_at")?,
         updated_at: get(row, "updated_at")?,
     })
-}
-
-fn json(failure: Option<&Failure>) -> Option<String> {
-    failure.and_then(|failure| serde_json::to_string(failure).ok())
 }
 
 impl Store {
@@ -75,6 +84,37 @@ impl Store {
         Ok(rows.iter().map(row_of).collect::<Result<_, _>>()?)
     }
 
+    /// One.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn sandbox(&self, id: &str) -> Result<Option<SandboxRow>> {
+        let row = sqlx::query("SELECT * FROM sandboxes WHERE id = ?")
+            .bind(id)
+            .fetch_optional(&self.read)
+            .await?;
+        Ok(row.as_ref().map(row_of).transpose()?)
+    }
+
+    /// Notes what one is given, by name: variables that are secrets, and what came of sign-ins.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn note_given(
+        &self,
+        id: &str,
+        secret_env: &BTreeMap<String, String>,
+        credentials: &[ResolvedAgentCredential],
+    ) -> Result<()> {
+        sqlx::query("UPDATE sandboxes SET secret_env = ?, credentials = ? WHERE id = ?")
+            .bind(serde_json::json!(secret_env).to_string())
+            .bind(serde_json::json!(credentials).to_string())
+            .bind(id)
+            .execute(&self.write)
+            .await?;
+        Ok(())
+    }
+
     /// Adds one; whether no other has its name.
     ///
     /// # Errors
@@ -82,8 +122,8 @@ impl Store {
     pub async fn add_sandbox(&self, new: &SandboxRow) -> Result<bool> {
         let done = sqlx::query(
             "INSERT INTO sandboxes (id, user_id, name, request, auto_stop_interval, auto_delete_interval, \
-             keep_awake_until, metadata, created_at, updated_at) \
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9 \
+             keep_awake_until, metadata, created_at, updated_at, cpus, memory) \
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11 \
              WHERE NOT EXISTS (SELECT 1 FROM sandboxes WHERE name = ?3)",
         )
         .bind(&new.id)
@@ -95,8 +135,11 @@ impl Store {
         .bind(new.keep_awake_until)
         .bind(serde_json::json!(new.metadata).to_string())
         .bind(new.created_at)
+        .bind(new.cpus)
+        .bind(new.memory)
         .execute(&self.write)
         .await?;
+        self.changes.rows();
         Ok(done.rows_affected() > 0)
     }
 
@@ -118,20 +161,40 @@ impl Store {
         .bind(&row.id)
         .execute(&self.write)
         .await?;
+        self.changes.rows();
         Ok(())
     }
 
-    /// Notes why something failed, or that nothing did.
+    /// Notes another name of one that had this one.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn note_failure(&self, id: &str, failure: Option<&Failure>) -> Result<()> {
-        sqlx::query("UPDATE sandboxes SET failure = ? WHERE id = ?")
-            .bind(json(failure))
+    pub async fn rename_sandbox(&self, id: &str, from: &str, to: &str) -> Result<()> {
+        sqlx::query("UPDATE sandboxes SET name = ? WHERE id = ? AND name = ?")
+            .bind(to)
             .bind(id)
+            .bind(from)
             .execute(&self.write)
             .await?;
+        self.changes.rows();
         Ok(())
+    }
+
+    /// The ids of those that nothing was ever done to. Of what is old that is not known any more: operations are
+    /// forgotten.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn untouched_sandboxes(&self, now: i64) -> Result<Vec<String>> {
+        let rows = sqlx::query(
+            "SELECT id FROM sandboxes WHERE created_at > ? AND NOT EXISTS \
+             (SELECT 1 FROM operations WHERE operations.sandbox_id = sandboxes.id)",
+        )
+        .bind(now - super::audit::KEPT)
+        .fetch_all(&self.read)
+        .await?;
+        let ids = rows.iter().map(|row| get(row, "id"));
+        Ok(ids.collect::<Result<_, _>>()?)
     }
 
     /// Forgets one.
@@ -143,6 +206,7 @@ impl Store {
             .bind(id)
             .execute(&self.write)
             .await?;
+        self.changes.rows();
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::{Result, Store, get, read};
 use crate::auth::scope::Role;
+use crate::config::Quota;
 
 /// Somebody who may sign in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct User {
     pub role: Role,
     /// Whether it is kept out.
     pub is_disabled: bool,
+    /// How much it may have, where that was said of it.
+    pub quota: Quota,
     /// When it was made.
     pub created_at: i64,
     /// When it was changed last.
@@ -31,6 +34,11 @@ pub(super) fn user(row: &SqliteRow) -> Result<User, sqlx::Error> {
         email: get(row, "email")?,
         role: read(row, "role", str::parse)?,
         is_disabled: get(row, "disabled")?,
+        quota: Quota {
+            sandboxes: get(row, "max_sandboxes")?,
+            cpus: get(row, "max_cpus")?,
+            memory: get(row, "max_memory")?,
+        },
         created_at: get(row, "created_at")?,
         updated_at: get(row, "updated_at")?,
     })
@@ -88,17 +96,22 @@ impl Store {
     /// [`super::StoreError::Taken`] for a name that somebody has.
     pub async fn add_user(&self, user: &User) -> Result<()> {
         sqlx::query(
-            "INSERT INTO users (id, name, email, role, disabled, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO users (id, name, email, role, disabled, max_sandboxes, max_cpus, max_memory, created_at, \
+             updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(&user.id)
         .bind(&user.name)
         .bind(&user.email)
         .bind(user.role.as_str())
         .bind(user.is_disabled)
+        .bind(user.quota.sandboxes)
+        .bind(user.quota.cpus)
+        .bind(user.quota.memory)
         .bind(user.created_at)
         .bind(user.updated_at)
         .execute(&self.write)
         .await?;
+        self.changes.people();
         Ok(())
     }
 
@@ -110,19 +123,24 @@ impl Store {
     pub async fn change_user(&self, user: &User) -> Result<Changed> {
         let is_admin = user.role == Role::Admin && !user.is_disabled;
         let done = sqlx::query(
-            "UPDATE users SET name = ?, email = ?, role = ?, disabled = ?, updated_at = ? WHERE id = ? \
+            "UPDATE users SET name = ?, email = ?, role = ?, disabled = ?, max_sandboxes = ?, max_cpus = ?, \
+             max_memory = ?, updated_at = ? WHERE id = ? \
              AND (? OR EXISTS (SELECT 1 FROM users WHERE role = 'admin' AND disabled = 0 AND id <> ?))",
         )
         .bind(&user.name)
         .bind(&user.email)
         .bind(user.role.as_str())
         .bind(user.is_disabled)
+        .bind(user.quota.sandboxes)
+        .bind(user.quota.cpus)
+        .bind(user.quota.memory)
         .bind(user.updated_at)
         .bind(&user.id)
         .bind(is_admin)
         .bind(&user.id)
         .execute(&self.write)
         .await?;
+        self.changes.people();
         self.changed(&user.id, done.rows_affected()).await
     }
 
@@ -158,6 +176,8 @@ impl Store {
         .await?;
         if done.rows_affected() > 0 {
             all_or_nothing.commit().await?;
+            self.changes.people();
+            self.changes.rows();
             return Ok(Changed::Done);
         }
         drop(all_or_nothing);

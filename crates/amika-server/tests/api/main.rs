@@ -7,8 +7,11 @@
     reason = "a test fails by panicking, and is read beside its tests"
 )]
 
+mod agents;
 mod document;
 mod guards;
+mod idempotency;
+mod limits;
 mod rights;
 mod saved;
 mod secrets;

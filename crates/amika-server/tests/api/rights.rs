@@ -64,13 +64,44 @@ const ROUTES: &[(&str, &str, Wants)] = &[
     ("PUT", "/api/v0beta1/sandboxes/{ref}/files", Write),
     ("GET", "/api/v0beta1/sandboxes/{ref}/logs", Read),
     ("GET", "/api/v0beta1/sandboxes/{ref}/lifecycle-events", Read),
+    ("POST", "/api/v0beta1/sandboxes/{ref}/adopt", Admin),
+    ("GET", "/api/v0beta1/sandboxes/{ref}/stats", Read),
+    ("GET", "/api/v0beta1/sandboxes/{ref}/ports", Read),
+    ("GET", "/api/v0beta1/sandboxes/{ref}/opencode", Write),
+    ("GET", "/api/v0beta1/volumes", Read),
+    ("DELETE", "/api/v0beta1/volumes/{name}", Write),
+    ("POST", "/api/v0beta1/volumes/prune", Write),
+    ("GET", "/api/v0beta1/events", Read),
+    ("GET", "/api/v0beta1/operations", Read),
     ("GET", "/api/v0beta1/operations/{id}", Read),
     ("DELETE", "/api/v0beta1/operations/{id}", Write),
+    ("POST", "/api/v0beta1/sandboxes/{ref}/agent-send", Write),
+    (
+        "POST",
+        "/api/v0beta1/sandboxes/{ref}/agent-send-jobs",
+        Write,
+    ),
+    (
+        "GET",
+        "/api/v0beta1/sandboxes/{ref}/agent-send-jobs/{job_id}",
+        Read,
+    ),
+    ("GET", "/api/v0beta1/sandboxes/{ref}/sessions", Read),
+    ("POST", "/api/v0beta1/sandboxes/{ref}/sessions", Write),
+    ("GET", "/api/v0beta1/sandboxes/{ref}/sessions/latest", Read),
+    ("GET", "/api/v0beta1/sandboxes/{ref}/sessions/{id}", Read),
+    ("PATCH", "/api/v0beta1/sandboxes/{ref}/sessions/{id}", Write),
+    ("GET", "/api/v0beta1/agent-sessions", Read),
+    ("POST", "/api/v0beta1/agent-sessions", Write),
+    ("POST", "/api/v0beta1/agent-sessions/stream", Write),
+    ("GET", "/api/v0beta1/agent-sessions/{id}", Read),
     ("GET", "/api/v0beta1/repositories", Read),
     ("POST", "/api/v0beta1/repositories", Admin),
     ("GET", "/api/v0beta1/repositories/{id}", Read),
     ("PUT", "/api/v0beta1/repositories/{id}", Admin),
     ("DELETE", "/api/v0beta1/repositories/{id}", Admin),
+    ("GET", "/api/v0beta1/repositories/branches", Read),
+    ("GET", "/api/v0beta1/repositories/{id}/services/file", Read),
     ("GET", "/api/v0beta1/repositories/{id}/services", Read),
     ("DELETE", "/api/v0beta1/repositories/{id}/services", Admin),
     ("POST", "/api/v0beta1/services", Admin),
@@ -159,6 +190,7 @@ async fn every_route_lets_by_whom_it_should_and_nobody_else() {
                     .replace("{id}", "00000000-0000-4000-8000-000000000000")
                     .replace("{port}", "3000")
                     .replace("{service}", "web")
+                    .replace("{name}", "no-such-volume")
                     .replace("{ref}", "no-such-sandbox");
                 // No body is a body that every route refuses at last, so that nothing is made here.
                 let mut request = server

@@ -256,3 +256,45 @@ fn each_file(directory: &Path, look: &mut impl FnMut(&Path, &[u8])) {
         }
     }
 }
+
+#[tokio::test]
+async fn what_cannot_be_given_to_a_sandbox_is_refused_with_the_member() {
+    let server = Running::start().await;
+    let ada = server.member("ada").await;
+    let others = json!({ "name": "mine", "value": "v" });
+    server
+        .post(&server.admin, "/secrets", others)
+        .await
+        .expect(201);
+    for (body, field) in [
+        (
+            json!({ "secret_env_vars": { "A": "mine" } }),
+            "/secret_env_vars/A",
+        ),
+        (
+            json!({ "secret_env_vars": { "A=B": "x" } }),
+            "/secret_env_vars/A=B",
+        ),
+        (
+            json!({ "secret_env_vars": { "A": "x" }, "env_vars": { "A": "1" } }),
+            "/secret_env_vars/A",
+        ),
+        (
+            json!({ "agent_credentials": [{ "kind": "gemini" }] }),
+            "/agent_credentials/0/kind",
+        ),
+        (
+            json!({ "agent_credentials": [{ "kind": "claude" }, { "kind": "claude", "none": true }] }),
+            "/agent_credentials/1/kind",
+        ),
+        (
+            json!({ "agent_credentials": [{ "kind": "claude", "type": "password" }] }),
+            "/agent_credentials/0/type",
+        ),
+    ] {
+        for path in ["/sandboxes", "/sandboxes:plan"] {
+            let refused = server.post(&ada, path, body.clone()).await.expect(400);
+            assert_eq!(refused["details"][0]["field"], field, "{path} {body}");
+        }
+    }
+}

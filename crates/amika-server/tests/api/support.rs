@@ -82,11 +82,15 @@ impl Running {
     }
 
     async fn of(settings: &str, directory: Arc<tempfile::TempDir>) -> Self {
+        Self::at(BEGIN, settings, directory).await
+    }
+
+    async fn at(now: i64, settings: &str, directory: Arc<tempfile::TempDir>) -> Self {
         let mut said = Layer::of_file(settings).unwrap();
         said.listen
             .get_or_insert(vec!["127.0.0.1:0".parse().unwrap()]);
         let config = Config::new(said, directory.path().join("data")).unwrap();
-        let (clock, time) = Clock::settable(BEGIN);
+        let (clock, time) = Clock::settable(now);
         let machine = Machine::of_process();
         let server = Server::start(config, &machine, clock).await.unwrap();
         let (admin, sign_in_url) = match server.first() {
@@ -136,6 +140,16 @@ impl Running {
         next
     }
 
+    /// The same data with another process's server, so much later, in milliseconds.
+    pub async fn later(mut self, millis: i64) -> Self {
+        self.stop().await;
+        let admin = self.admin.clone();
+        let directory = Arc::clone(&self.directory);
+        let mut next = Self::at(BEGIN + millis, "", directory).await;
+        next.admin = admin;
+        next
+    }
+
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
         let stream = tokio::net::TcpStream::connect(self.address).await.unwrap();
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
@@ -143,7 +157,17 @@ impl Running {
             .unwrap();
         tokio::spawn(connection);
         let answer = sender.send_request(request).await.unwrap();
-        let (head, body) = answer.into_parts();
+        let (head, mut body) = answer.into_parts();
+        let kind = head.headers.get("content-type");
+        if kind.is_some_and(|kind| kind == "text/event-stream") {
+            // It has no end: how it begins is what there is to be seen.
+            let first = body.frame().await.unwrap().unwrap();
+            return Answer {
+                status: head.status,
+                headers: head.headers,
+                body: first.into_data().unwrap(),
+            };
+        }
         Answer {
             status: head.status,
             headers: head.headers,
@@ -215,4 +239,15 @@ impl Running {
         let key = self.post(&self.admin, "/api-keys", body).await.expect(201);
         key["value"].as_str().unwrap().to_owned()
     }
+}
+
+/// Waits until something holds, for 10 s.
+pub async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
+    for _ in 0..100 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("{what}: not within 10 s");
 }

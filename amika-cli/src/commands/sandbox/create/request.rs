@@ -1,6 +1,6 @@
 //! What the flags of `create` ask for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -26,6 +26,13 @@ use crate::host_path;
 /// # Errors
 /// [`Kind::Invalid`] for each value that cannot be meant.
 pub fn read(args: &CreateArgs) -> Result<Request> {
+    if args.size.is_some() {
+        return Err(Error::new(
+            Kind::Invalid,
+            "--size is for sandboxes of a server (--remote)",
+        )
+        .hint("here `--cpus` and `--memory` say how much it may use"));
+    }
     let name = args.name.as_deref().map(parse_name).transpose()?;
     let image = match (&args.preset, &args.image) {
         (_, Some(image)) => Some(Image::Other(image.clone())),
@@ -68,6 +75,8 @@ pub fn read(args: &CreateArgs) -> Result<Request> {
         setup,
         setup_once: args.setup_once,
         env: environment.set.into_iter().collect(),
+        secret_env: BTreeMap::new(),
+        without_env: BTreeSet::new(),
         unset_env: environment.unset,
         mounts: mounts(args)?,
         rights: HostRights {

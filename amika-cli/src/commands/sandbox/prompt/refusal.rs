@@ -24,7 +24,7 @@ const DENIED: [&str; 6] = [
 
 /// Reads along, and keeps the first refusal.
 #[derive(Debug, Default)]
-pub(super) struct Refusals {
+pub(in crate::commands) struct Refusals {
     /// Whether standard output is one document of Claude's, of which the answer is passed on.
     unwrap: bool,
     document: Vec<u8>,
@@ -40,7 +40,7 @@ struct Line(Vec<u8>);
 
 impl Refusals {
     /// With `unwrap`, Claude's answer is taken out of its JSON.
-    pub(super) fn new(unwrap: bool) -> Self {
+    pub(in crate::commands) fn new(unwrap: bool) -> Self {
         Self {
             unwrap,
             ..Self::default()
@@ -48,7 +48,7 @@ impl Refusals {
     }
 
     /// What was refused, in a word or a line of the agent's; it is text of the sandbox.
-    pub(super) fn found(self) -> Option<String> {
+    pub(in crate::commands) fn found(self) -> Option<String> {
         self.found
     }
 

@@ -11,6 +11,8 @@ pub(in crate::create) fn request() -> Request {
         setup: None,
         setup_once: false,
         env: BTreeMap::new(),
+        secret_env: BTreeMap::new(),
+        without_env: BTreeSet::new(),
         unset_env: Vec::new(),
         mounts: Vec::new(),
         rights: HostRights::default(),

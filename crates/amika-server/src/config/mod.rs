@@ -1,12 +1,18 @@
 //! How the server is configured: flag over environment over file over default, each setting by itself.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+mod network;
+mod rules;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use amika_host::machine::Machine;
-use axum::http::Uri;
 use serde::Deserialize;
+
+pub use network::{Cidr, PublicUrl};
+pub use rules::{Members, MembersLayer, Quota, Rates, RatesLayer};
 
 /// The port where nobody chose another.
 pub const DEFAULT_PORT: u16 = 8080;
@@ -35,6 +41,12 @@ pub struct Layer {
     pub public_url: Option<String>,
     /// Networks whose `X-Forwarded-*` is believed.
     pub trusted_proxy: Option<Vec<Cidr>>,
+    /// Variables of agents; the file alone says them.
+    pub agent_env: Option<BTreeMap<String, String>>,
+    /// What members may do.
+    pub members: MembersLayer,
+    /// How much may be asked.
+    pub rates: RatesLayer,
 }
 
 /// A setting that cannot hold, in one sentence.
@@ -74,6 +86,11 @@ struct File {
     domain: Option<String>,
     public_url: Option<String>,
     trusted_proxy: Option<OneOrMore>,
+    agent_env: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    members: MembersLayer,
+    #[serde(default)]
+    rates: RatesLayer,
 }
 
 #[derive(Debug, Deserialize)]
@@ -127,6 +144,9 @@ impl Layer {
                 .trusted_proxy
                 .map(|it| it.parse("trusted_proxy"))
                 .transpose()?,
+            agent_env: file.agent_env,
+            members: file.members,
+            rates: file.rates,
         })
     }
 
@@ -143,6 +163,10 @@ impl Layer {
             None => Ok(None),
             Some(Some(text)) => Ok(Some(text)),
             Some(None) => Err(ConfigError::new(format!("{PREFIX}{name} is not UTF-8"))),
+        };
+        let number = |name: &str| match text(name)? {
+            None => Ok(None),
+            Some(text) => parse::<u32>(&format!("{PREFIX}{name}"), text).map(Some),
         };
         let flag = |name: &str| match text(name)? {
             None => Ok(None),
@@ -167,6 +191,19 @@ impl Layer {
             trusted_proxy: text("TRUSTED_PROXY")?
                 .map(|text| list(&format!("{PREFIX}TRUSTED_PROXY"), text))
                 .transpose()?,
+            agent_env: None,
+            members: MembersLayer {
+                image: flag("MEMBERS_IMAGE")?,
+                host_ports: flag("MEMBERS_HOST_PORTS")?,
+                coder_dind: flag("MEMBERS_CODER_DIND")?,
+                max_sandboxes: number("MEMBERS_MAX_SANDBOXES")?,
+                max_cpus: number("MEMBERS_MAX_CPUS")?,
+                max_memory: text("MEMBERS_MAX_MEMORY")?.map(str::to_owned),
+            },
+            rates: RatesLayer {
+                per_key: number("RATES_PER_KEY")?,
+                per_address: number("RATES_PER_ADDRESS")?,
+            },
         })
     }
 
@@ -183,6 +220,9 @@ impl Layer {
             domain: self.domain.or(other.domain),
             public_url: self.public_url.or(other.public_url),
             trusted_proxy: self.trusted_proxy.or(other.trusted_proxy),
+            agent_env: self.agent_env.or(other.agent_env),
+            members: self.members.over(other.members),
+            rates: self.rates.over(other.rates),
         }
     }
 }
@@ -211,6 +251,12 @@ pub struct Config {
     pub public_url: Option<PublicUrl>,
     /// Networks whose `X-Forwarded-*` is believed.
     pub trusted_proxy: Vec<Cidr>,
+    /// Variables that agents are given, and nobody else in a sandbox.
+    pub agent_env: BTreeMap<String, String>,
+    /// What members may do.
+    pub members: Members,
+    /// How much may be asked.
+    pub rates: Rates,
 }
 
 impl Config {
@@ -249,6 +295,12 @@ impl Config {
                 domain.escape_debug()
             )));
         }
+        let agent_env = said.agent_env.unwrap_or_default();
+        for (name, value) in &agent_env {
+            let checked = amika_core::env::check_name(name)
+                .and_then(|()| amika_core::env::check_value(name, value));
+            checked.map_err(|error| ConfigError::new(format!("agent_env: {error}")))?;
+        }
         Ok(Self {
             listen: said.listen,
             data: said.data.unwrap_or(default_data),
@@ -257,6 +309,9 @@ impl Config {
             domain: said.domain.map(|domain| domain.to_ascii_lowercase()),
             public_url: said.public_url.map(|url| url.parse()).transpose()?,
             trusted_proxy: said.trusted_proxy.unwrap_or_default(),
+            agent_env,
+            members: said.members.settled()?,
+            rates: said.rates.settled(),
         })
     }
 
@@ -289,89 +344,6 @@ fn is_host_name(name: &str) -> bool {
             && !label.ends_with('-')
     };
     name.len() <= 253 && name.split('.').all(is_label)
-}
-
-/// An address of the form `scheme://host[:port]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicUrl {
-    /// The host, in lower case.
-    pub host: String,
-    /// All of it, without a slash at the end.
-    pub text: String,
-}
-
-impl FromStr for PublicUrl {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let refused = |why: &str| {
-            ConfigError::new(format!("public_url \"{}\" {why}", text.escape_debug()))
-                .hint("give it as `https://HOST[:PORT]`")
-        };
-        let uri: Uri = text.parse().map_err(|_| refused("is no URL"))?;
-        if !matches!(uri.scheme_str(), Some("http" | "https")) {
-            return Err(refused("is neither http nor https"));
-        }
-        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-            return Err(refused("has a path: the server must be at the root"));
-        }
-        let authority = uri.authority().ok_or_else(|| refused("has no host"))?;
-        if authority.as_str().contains('@') {
-            return Err(refused("has a user"));
-        }
-        Ok(Self {
-            host: authority.host().to_ascii_lowercase(),
-            text: text.trim_end_matches('/').to_ascii_lowercase(),
-        })
-    }
-}
-
-/// A network, as `10.0.0.0/8`; an address alone is one of a single address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cidr {
-    network: u128,
-    prefix: u32,
-}
-
-impl Cidr {
-    /// Whether an address is in it.
-    pub fn contains(self, address: IpAddr) -> bool {
-        let differs = self.network ^ bits(address);
-        self.prefix == 0 || differs >> (128 - self.prefix) == 0
-    }
-}
-
-/// IPv4 addresses stand in IPv6's space, where they are mapped.
-fn bits(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(address) => address.to_bits(),
-    }
-}
-
-impl FromStr for Cidr {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| "no IP address".to_owned())?;
-        let width = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
-            None => width,
-            Some(prefix) => prefix
-                .parse()
-                .ok()
-                .filter(|prefix| *prefix <= width)
-                .ok_or_else(|| format!("the prefix is a number from 0 to {width}"))?,
-        };
-        Ok(Self {
-            network: bits(address),
-            prefix: prefix + 128 - width,
-        })
-    }
 }
 
 #[cfg(test)]
@@ -449,6 +421,10 @@ mod tests {
         for (text, message) in [
             ("tls_cert = \"c\"", "tls_cert needs tls_key"),
             ("listen = []", "listen names no address"),
+            (
+                "[agent_env]\nAMIKA_SANDBOX_NAME = \"x\"",
+                "agent_env: environment variable AMIKA_SANDBOX_NAME is set by Amika",
+            ),
             ("domain = \"a b\"", "domain \"a b\" is no host name"),
             (
                 "public_url = \"https://h/x\"",
@@ -468,21 +444,5 @@ mod tests {
                 Err(message.to_owned())
             );
         }
-    }
-
-    #[test]
-    fn networks_contain_their_addresses_of_both_families() {
-        let contains = |network: &str, address: &str| {
-            let network: Cidr = network.parse().unwrap();
-            network.contains(address.parse().unwrap())
-        };
-        assert!(contains("10.0.0.0/8", "10.255.1.2"));
-        assert!(contains("10.0.0.0/8", "::ffff:10.1.2.3"));
-        assert!(!contains("10.0.0.0/8", "11.0.0.0"));
-        assert!(contains("0.0.0.0/0", "1.2.3.4"));
-        assert!(!contains("0.0.0.0/0", "2001:db8::1"));
-        assert!(contains("2001:db8::/32", "2001:db8:1::"));
-        assert!(contains("192.0.2.7", "192.0.2.7"));
-        assert!(!contains("192.0.2.7", "192.0.2.8"));
     }
 }

@@ -1,21 +1,23 @@
 //! How each agent is started for one prompt: its words, its variables, and where it tells of a refusal.
+//!
+//! The prompt is its standard input: no shell sees it, and no argument list holds it.
 
-use crate::args::agent::Agent;
+use amika_core::credential::Agent;
 
 /// A program that reads a prompt from standard input, answers it, and ends.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Launch {
+pub struct Launch {
     /// Program and arguments.
-    pub(super) command: Vec<String>,
+    pub command: Vec<String>,
     /// Variables besides those of the sandbox.
-    pub(super) env: Vec<(String, String)>,
+    pub env: Vec<(String, String)>,
     /// Whether Claude's JSON stands in place of its answer, which is to be taken out of it.
-    pub(super) unwrap: bool,
+    pub unwrap: bool,
 }
 
 /// The agent with what it may do: anything, or with `ask` what it may by its own configuration, where
 /// nobody is there to be asked. What `args` say of that holds instead, since the agents take it only once.
-pub(super) fn launch(agent: Agent, ask: bool, args: &[String]) -> Launch {
+pub fn launch(agent: Agent, ask: bool, args: &[String]) -> Launch {
     let mut command: Vec<&str> = Vec::new();
     let mut end: &[&str] = &[];
     let mut env: Vec<(&str, &str)> = Vec::new();
@@ -79,6 +81,24 @@ pub(super) fn launch(agent: Agent, ask: bool, args: &[String]) -> Launch {
             .collect(),
         unwrap,
     }
+}
+
+/// The agent for a turn of a conversation of which another program reads along: all that it does stands in lines of
+/// JSON. `session` is what the agent calls the conversation that goes on; none begins one.
+pub fn turn(agent: Agent, session: Option<&str>) -> Launch {
+    let words = |words: &[&str]| words.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
+    let mut args = match agent {
+        Agent::Claude => words(&["--output-format", "stream-json", "--verbose"]),
+        Agent::Codex => words(&["--json"]),
+        Agent::OpenCode => words(&["--format", "json"]),
+    };
+    match (agent, session) {
+        (_, None) => {}
+        (Agent::Claude, Some(session)) => args.extend(words(&["--resume", session])),
+        (Agent::Codex, Some(session)) => args.extend(words(&["resume", session])),
+        (Agent::OpenCode, Some(session)) => args.extend(words(&["--session", session])),
+    }
+    launch(agent, false, &args)
 }
 
 /// Whether one of these options is among the arguments, with its value in the same word or not.
@@ -145,6 +165,27 @@ mod tests {
         assert_eq!(
             line(Agent::OpenCode, false, &["--auto"]),
             "opencode run --auto"
+        );
+    }
+
+    #[test]
+    fn a_turn_goes_on_where_the_last_one_ended() {
+        let turn = |agent, session| turn(agent, session).command.join(" ");
+        assert_eq!(
+            turn(Agent::Claude, Some("a")),
+            "claude --print --dangerously-skip-permissions --output-format stream-json --verbose --resume a"
+        );
+        assert_eq!(
+            turn(Agent::Codex, None),
+            "codex exec --skip-git-repo-check --dangerously-bypass-approvals-and-sandbox --json -"
+        );
+        assert_eq!(
+            turn(Agent::Codex, Some("b")),
+            "codex exec --skip-git-repo-check --dangerously-bypass-approvals-and-sandbox --json resume b -"
+        );
+        assert_eq!(
+            turn(Agent::OpenCode, Some("c")),
+            "opencode run --auto --format json --session c"
         );
     }
 }

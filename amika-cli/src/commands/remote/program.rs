@@ -1,0 +1,336 @@
+//! `amika sandbox exec --remote`, `connect --remote`: a program in a sandbox of a server's, with this process's streams,
+//! signals and exit code. How it is spoken of stands at the route, `GET /sandboxes/{ref}/exec`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use amika_core::exec_limit;
+use amika_remote::client::Call;
+use amika_remote::socket::{Message, Receiver, Sender, Socket};
+use bytes::{BufMut as _, BytesMut};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc;
+
+use super::Server;
+use super::failure::{told, word};
+use crate::App;
+use crate::args::sandbox::{ConnectArgs, ExecArgs};
+use crate::commands::sandbox::exec::{install_signals, interrupted};
+use crate::error::{Error, Kind, Result};
+use crate::terminal::{self, Input, Output, RawMode, Signal, Signals, Target, Unwatched, Watch};
+
+/// Bytes of standard input in one message.
+const PIECE: usize = 32 << 10;
+/// What a shell is given to end in, once its terminal went away.
+const HANG_UP_GRACE: Duration = Duration::from_secs(2);
+/// Words and bytes on their way to the server.
+const WAITING: usize = 8;
+
+/// First byte of a message: standard input, standard output, standard error.
+const STDIN: u8 = 0;
+const STDOUT: u8 = 1;
+const STDERR: u8 = 2;
+
+/// What the server says beside the program's output.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Said {
+    /// So many bytes of standard input may be under way.
+    Window(usize),
+    /// So many of them were taken.
+    Taken(usize),
+    /// The program ended.
+    ExitCode(i64),
+    /// It could not be started, or is lost.
+    Error(Refusal),
+}
+
+#[derive(Debug, Deserialize)]
+struct Refusal {
+    code: String,
+    message: String,
+    #[serde(default)]
+    hints: Vec<String>,
+}
+
+pub(super) async fn exec(args: &ExecArgs, server: &Server, app: &App) -> Result<u8> {
+    own_failure(app, run_exec(args, server, app).await)
+}
+
+pub(super) async fn connect(args: &ConnectArgs, server: &Server, app: &App) -> Result<u8> {
+    own_failure(app, run_connect(args, server, app).await)
+}
+
+async fn run_exec(args: &ExecArgs, server: &Server, app: &App) -> Result<u8> {
+    if args.tty && !terminal::is_terminal() {
+        return Err(Error::new(
+            Kind::Invalid,
+            "`--tty` needs a terminal, and standard input is none",
+        )
+        .hint("leave `--tty` out: input and output are passed on as they are"));
+    }
+    let is_root = match args.user.as_deref() {
+        None => false,
+        Some("root" | "0" | "0:0") => true,
+        Some(_) => {
+            return Err(super::unsupported::option(
+                "--user",
+                "a server knows two: the agent, and `--user root`",
+            ));
+        }
+    };
+    let given = crate::environment::read(&args.env, &[])?;
+    crate::environment::warn_of_unset(&given.unset, &app.out);
+    let pairs = given
+        .set
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    exec_limit::check(&args.command, pairs)
+        .map_err(|error| Error::new(Kind::Invalid, error.to_string()))?;
+    let mut env: serde_json::Map<String, Value> = serde_json::Map::new();
+    if args.tty {
+        env.extend(described());
+    }
+    env.extend(
+        given
+            .set
+            .into_iter()
+            .map(|(name, value)| (name, value.into())),
+    );
+    let start = json!({ "cmd": args.command, "cwd": args.workdir, "env": env, "root": is_root });
+    session(server, &args.name, start, args.tty, app).await
+}
+
+async fn run_connect(args: &ConnectArgs, server: &Server, app: &App) -> Result<u8> {
+    if args.rescue {
+        return Err(super::unsupported::option(
+            "--rescue",
+            "`start --remote --skip-setup` starts it without its setup script",
+        ));
+    }
+    if !terminal::is_terminal() {
+        let hint = format!(
+            "`amika sandbox exec --remote {} -- PROGRAM` runs a program without one",
+            args.name
+        );
+        return Err(Error::new(
+            Kind::Invalid,
+            "a shell needs a terminal, and standard input is none",
+        )
+        .hint(hint));
+    }
+    let env: serde_json::Map<String, Value> = described().collect();
+    let start = json!({ "env": env, "root": args.root });
+    session(server, &args.name, start, true, app).await
+}
+
+/// What a program is told of this terminal.
+fn described() -> impl Iterator<Item = (String, Value)> {
+    let all = terminal::known_description().into_iter();
+    all.map(|(name, value)| (name, value.into()))
+}
+
+/// As of a local one: what fails here ends with 125, so that it is never taken for the program's.
+pub(super) fn own_failure(app: &App, result: Result<u8>) -> Result<u8> {
+    match result {
+        Err(error) if error.kind != Kind::Canceled => {
+            let code = crate::output::exit_code(Kind::ExecFailed);
+            app.out.error(&error.detail("exit_code", code));
+            Ok(code)
+        }
+        other => other,
+    }
+}
+
+/// Runs a program with this process's standard input; returns its exit code.
+async fn session(server: &Server, name: &str, start: Value, tty: bool, app: &App) -> Result<u8> {
+    let mut signals = install_signals(app)?;
+    let input = || {
+        Input::start().map_err(|error| {
+            Error::new(Kind::Failure, "standard input cannot be read").caused_by(&error)
+        })
+    };
+    attend(
+        server,
+        name,
+        start,
+        tty,
+        input,
+        &mut Unwatched,
+        &mut signals,
+    )
+    .await
+}
+
+/// Runs a program until it ended and all it wrote is written; returns its exit code.
+pub(super) async fn attend(
+    server: &Server,
+    name: &str,
+    mut start: Value,
+    tty: bool,
+    input: impl FnOnce() -> Result<Input>,
+    watch: &mut dyn Watch,
+    signals: &mut Signals,
+) -> Result<u8> {
+    start["tty"] = tty.into();
+    if let Some((rows, columns)) = terminal::size().filter(|_| tty) {
+        start["columns"] = columns.into();
+        start["rows"] = rows.into();
+    }
+    let path = ["sandboxes", name, "exec"];
+    let socket = tokio::select! {
+        socket = server.client.socket(Call::get(&path)) => socket.map_err(told)?,
+        () = interrupted(signals) => return Err(Error::new(Kind::Canceled, "interrupted")),
+    };
+    let _raw = if tty {
+        Some(RawMode::enter().map_err(|error| {
+            Error::new(Kind::Failure, "the terminal cannot be set to raw mode").caused_by(&error)
+        })?)
+    } else {
+        None
+    };
+    let input = input()?;
+    let Socket { sender, receiver } = socket;
+    let (words, waiting) = mpsc::channel(WAITING);
+    let window = Arc::new(Semaphore::new(0));
+    let output = Output::start();
+    let code = tokio::select! {
+        code = hear(receiver, &output, &window, watch) => code,
+        failed = send(sender, start, waiting) => Err(failed),
+        never = feed(input, words.clone(), Arc::clone(&window)) => match never {},
+        code = signalled(signals, &words, tty) => code,
+    };
+    let last = watch.end();
+    if !last.is_empty() {
+        // Nobody reads any more: the end is told by `finish`.
+        let _ = output.send(Target::Stdout, last).await;
+    }
+    let written = output.finish().await.map_err(|error| {
+        Error::new(Kind::Failure, "what the program wrote cannot be written").caused_by(&error)
+    });
+    let code = code?;
+    written?;
+    Ok(code)
+}
+
+/// Sends what there is to say, the program first. Returns when the connection broke.
+async fn send(mut to: Sender, start: Value, mut waiting: mpsc::Receiver<Message>) -> Error {
+    let mut next = Some(Message::Text(start.to_string()));
+    while let Some(message) = next {
+        if to.send(message).await.is_err() {
+            // Why, is heard on the other half.
+            break;
+        }
+        next = waiting.recv().await;
+    }
+    std::future::pending().await
+}
+
+/// Passes standard input on as far as the program takes it, and then its end.
+async fn feed(
+    mut input: Input,
+    words: mpsc::Sender<Message>,
+    window: Arc<Semaphore>,
+) -> std::convert::Infallible {
+    while let Some(bytes) = input.next().await {
+        for piece in bytes.chunks(PIECE) {
+            let room = u32::try_from(piece.len()).unwrap_or(u32::MAX);
+            if let Ok(room) = window.acquire_many(room).await {
+                room.forget();
+            }
+            let mut message = BytesMut::with_capacity(1 + piece.len());
+            message.put_u8(STDIN);
+            message.extend_from_slice(piece);
+            let _ = words.send(Message::Binary(message.freeze())).await;
+        }
+    }
+    let _ = words
+        .send(Message::Text(json!({ "end": true }).to_string()))
+        .await;
+    std::future::pending().await
+}
+
+/// Writes what the program writes; returns its exit code.
+async fn hear(
+    mut from: Receiver,
+    output: &Output,
+    window: &Semaphore,
+    watch: &mut dyn Watch,
+) -> Result<u8> {
+    loop {
+        match from.next().await.map_err(told)? {
+            None => return Err(lost()),
+            Some(Message::Binary(bytes)) => {
+                let target = match bytes.first() {
+                    Some(&STDOUT) => Target::Stdout,
+                    Some(&STDERR) => Target::Stderr,
+                    _ => continue,
+                };
+                let bytes = watch.piece(target, bytes.slice(1..));
+                if !bytes.is_empty() && output.send(target, bytes).await.is_err() {
+                    // As a program that SIGPIPE ended; leaving ends it.
+                    return Ok(141);
+                }
+            }
+            Some(Message::Text(text)) => match serde_json::from_str(&text) {
+                Ok(Said::Window(bytes) | Said::Taken(bytes)) => window.add_permits(bytes),
+                Ok(Said::ExitCode(code)) => return Ok(u8::try_from(code).unwrap_or(1)),
+                Ok(Said::Error(refusal)) => return Err(refused(refusal)),
+                Err(_) => {}
+            },
+        }
+    }
+}
+
+fn refused(refusal: Refusal) -> Error {
+    let error = Error::new(word(&refusal.code), refusal.message);
+    refusal.hints.into_iter().fold(error, Error::hint)
+}
+
+fn lost() -> Error {
+    Error::new(
+        Kind::ExecFailed,
+        "the server ended the connection before the program ended",
+    )
+}
+
+/// Passes signals on; returns when the user insists, or the terminal went away.
+async fn signalled(signals: &mut Signals, words: &mpsc::Sender<Message>, tty: bool) -> Result<u8> {
+    let mut interrupts = 0;
+    loop {
+        let signal = signals.next().await;
+        let text = match signal {
+            Signal::Resized => match terminal::size().filter(|_| tty) {
+                Some((rows, columns)) => json!({ "resize": [columns, rows] }),
+                None => continue,
+            },
+            Signal::Interrupt => {
+                interrupts += 1;
+                match interrupts {
+                    1 => json!({ "signal": "INT" }),
+                    2 => json!({ "signal": "KILL" }),
+                    _ => {
+                        return Err(Error::new(
+                            Kind::Canceled,
+                            "interrupted; the program may still run",
+                        ));
+                    }
+                }
+            }
+            other => json!({ "signal": other.name() }),
+        };
+        let said = words.send(Message::Text(text.to_string()));
+        let _ = tokio::time::timeout(HANG_UP_GRACE, said).await;
+        if tty && matches!(signal, Signal::Terminate | Signal::HangUp) {
+            tokio::time::sleep(HANG_UP_GRACE).await;
+            // Leaving ends what did not.
+            return Ok(if signal == Signal::Terminate {
+                143
+            } else {
+                129
+            });
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! `amika sandbox prompt --remote`: a prompt for the agent in a sandbox of a server's, which answers and ends.
+
+use amika_core::credential::Agent;
+use serde_json::json;
+
+use super::Server;
+use super::program::{attend, own_failure};
+use crate::App;
+use crate::args::agent::PromptArgs;
+use crate::commands::sandbox::exec::install_signals;
+use crate::commands::sandbox::prompt::{Refusals, check, ended, input, launch, of_sign_in};
+use crate::error::Result;
+
+pub(super) async fn run(args: &PromptArgs, server: &Server, app: &App) -> Result<u8> {
+    own_failure(app, attempt(args, server, app).await)
+}
+
+async fn attempt(args: &PromptArgs, server: &Server, app: &App) -> Result<u8> {
+    check(args)?;
+    let mut signals = install_signals(app)?;
+    let (_, whole) = server.sandbox(&args.name).await?;
+    let agent = args.agent.map_or_else(|| signed_in(&whole), of_sign_in);
+    let launch = launch(agent, args.ask, &args.args);
+    let input = input(&args.prompt, &mut signals).await?;
+    let env: serde_json::Map<_, _> = launch
+        .env
+        .into_iter()
+        .map(|(name, value)| (name, value.into()))
+        .collect();
+    let start = json!({ "cmd": launch.command, "env": env });
+    let mut refusals = Refusals::new(launch.unwrap);
+    let code = attend(
+        server,
+        &args.name,
+        start,
+        false,
+        || Ok(input),
+        &mut refusals,
+        &mut signals,
+    )
+    .await?;
+    Ok(ended(args, code, &launch.command[0], refusals, app))
+}
+
+/// The first agent that the sandbox was given a sign-in of.
+fn signed_in(sandbox: &serde_json::Value) -> Agent {
+    let resolved = sandbox["resolved_agent_credentials"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    let mut resolved = resolved.filter(|it| it["outcome"] == "resolved");
+    match resolved.next().and_then(|it| it["kind"].as_str()) {
+        Some("codex") => Agent::Codex,
+        Some("opencode") => Agent::OpenCode,
+        _ => Agent::Claude,
+    }
+}

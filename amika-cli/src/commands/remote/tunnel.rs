@@ -1,0 +1,163 @@
+//! Tunnels to the ports of a sandbox of a server's: the frames of [`amika_core::tunnel`], carried by a WebSocket.
+
+use amika_core::port::Port;
+use amika_core::tunnel::{Kind, Upgrade};
+use amika_remote::client::Call;
+use amika_remote::socket::{Message, Receiver, Sender, Socket};
+use amika_remote::{Client, Failure as Refused};
+use amika_sandbox::forward::{Failure, Opens, Tunnel};
+use amika_tunnel::{read_frame, write_frame};
+use futures_util::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream};
+
+/// Bytes on their way between both ends.
+const ROOM: usize = 256 << 10;
+/// Bytes of a message at most.
+const PIECE: usize = 32 << 10;
+/// Nothing more comes in this direction.
+const END: &str = "{\"end\":true}";
+
+/// The way to a sandbox of a server's.
+pub(super) struct Remote {
+    pub(super) client: Client,
+    pub(super) sandbox: String,
+}
+
+impl Opens for Remote {
+    fn open(&self, port: Port, protocol: Upgrade) -> BoxFuture<'_, Result<Tunnel, Failure>> {
+        Box::pin(self.opened(port, protocol))
+    }
+}
+
+impl Remote {
+    async fn opened(&self, port: Port, protocol: Upgrade) -> Result<Tunnel, Failure> {
+        let number = port.to_string();
+        let path = [
+            "sandboxes",
+            self.sandbox.as_str(),
+            "tunnel",
+            number.as_str(),
+        ];
+        let mut call = Call::get(&path);
+        if protocol == Upgrade::Udp {
+            call = call.with("protocol", "udp");
+        }
+        let socket = self
+            .client
+            .socket(call)
+            .await
+            .map_err(|failure| match failure.status() {
+                Some(409) => Failure::Stopped,
+                Some(502) => Failure::Nobody(words(&failure)),
+                _ => Failure::Other(words(&failure)),
+            })?;
+        let (ours, theirs) = tokio::io::duplex(ROOM);
+        let Socket { sender, receiver } = socket;
+        if protocol == Upgrade::Tcp {
+            tokio::spawn(plain(ours, sender, receiver));
+        } else {
+            tokio::spawn(framed(ours, sender, receiver));
+        }
+        Ok(Box::new(theirs))
+    }
+}
+
+fn words(failure: &Refused) -> String {
+    match failure {
+        Refused::Refused(refusal) => match refusal.hints.first() {
+            Some(hint) => format!("{}; {hint}", refusal.message),
+            None => refusal.message.clone(),
+        },
+        other => other.to_string(),
+    }
+}
+
+/// Carries frames: an end goes by itself, and whatever breaks is a reset.
+async fn framed(ours: DuplexStream, to: Sender, from: Receiver) {
+    let (reading, writing) = tokio::io::split(ours);
+    let (mut reading, mut writing) = (reading, writing);
+    let both = async {
+        let out = forth(&mut reading, to);
+        let back = back(&mut writing, from);
+        tokio::try_join!(out, back).map(|_| ())
+    };
+    if both.await.is_err() {
+        let _ = write_frame(&mut writing, Kind::Reset, &[]).await;
+    }
+    let _ = writing.shutdown().await;
+}
+
+/// It broke.
+struct Broken;
+
+async fn forth(from: &mut (impl AsyncRead + Unpin), mut to: Sender) -> Result<Sender, Broken> {
+    loop {
+        let mut content = Vec::new();
+        match read_frame(from, &mut content).await.map_err(|_| Broken)? {
+            Kind::Data => to
+                .send(Message::Binary(content.into()))
+                .await
+                .map_err(|_| Broken)?,
+            Kind::End => {
+                to.send(Message::Text(END.to_owned()))
+                    .await
+                    .map_err(|_| Broken)?;
+                return Ok(to);
+            }
+            Kind::Reset => return Err(Broken),
+        }
+    }
+}
+
+async fn back(to: &mut (impl AsyncWrite + Unpin), mut from: Receiver) -> Result<(), Broken> {
+    loop {
+        match from.next().await {
+            Ok(Some(Message::Binary(bytes))) => {
+                if bytes.is_empty() {
+                    write_frame(to, Kind::Data, &bytes)
+                        .await
+                        .map_err(|_| Broken)?;
+                }
+                for piece in bytes.chunks(PIECE) {
+                    write_frame(to, Kind::Data, piece)
+                        .await
+                        .map_err(|_| Broken)?;
+                }
+            }
+            Ok(Some(Message::Text(text))) if text == END => {
+                return write_frame(to, Kind::End, &[]).await.map_err(|_| Broken);
+            }
+            _ => return Err(Broken),
+        }
+    }
+}
+
+/// Carries the bytes of a connection, as they are.
+async fn plain(ours: DuplexStream, mut to: Sender, mut from: Receiver) {
+    let (mut reading, mut writing) = tokio::io::split(ours);
+    let out = async move {
+        let mut buffer = vec![0; PIECE];
+        loop {
+            match reading.read(&mut buffer).await {
+                Ok(0) | Err(_) => break,
+                Ok(count) => {
+                    let bytes = bytes::Bytes::copy_from_slice(&buffer[..count]);
+                    if to.send(Message::Binary(bytes)).await.is_err() {
+                        break;
+                    }
+                }
+            }
+        }
+        let _ = to.send(Message::Text(END.to_owned())).await;
+        to
+    };
+    let back = async move {
+        while let Ok(Some(Message::Binary(bytes))) = from.next().await {
+            if writing.write_all(&bytes).await.is_err() {
+                break;
+            }
+        }
+        let _ = writing.shutdown().await;
+    };
+    tokio::join!(out, back);
+}

@@ -1,0 +1,7 @@
+//! Agents in sandboxes: how they are started for a prompt, and what they tell.
+
+mod heard;
+mod launch;
+
+pub use heard::{Answer, Listener};
+pub use launch::{Launch, launch, turn};

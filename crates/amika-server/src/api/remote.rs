@@ -1,0 +1,151 @@
+//! Repositories where they are: their branches, and the services that their file declares.
+
+use std::sync::Arc;
+
+use amika_core::config;
+use amika_sandbox::error::Error;
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::error::{ApiError, Failures, Result};
+use super::extract::{Path, Query};
+use super::{check, repositories};
+use crate::auth::caller::Reader;
+use crate::canonical::canonical;
+use crate::definition::PortDefinition;
+use crate::sandboxes::source;
+use crate::state::App;
+
+/// Which repository.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct BranchesQuery {
+    /// Its URL.
+    repo_url: String,
+}
+
+/// A branch.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Branch {
+    name: String,
+    commit: String,
+}
+
+/// The branches of a repository.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ListBranchesResponse {
+    /// The one that a clone begins with; null where there is none.
+    default_branch: Option<String>,
+    /// By name; the first 10,000.
+    items: Vec<Branch>,
+}
+
+/// The branches of a repository, as its server tells them.
+#[utoipa::path(get, path = "/repositories/branches", tag = "repositories", params(BranchesQuery),
+    responses((status = 200, body = ListBranchesResponse), Failures))]
+pub async fn branches(
+    State(app): State<Arc<App>>,
+    _: Reader,
+    Query(query): Query<BranchesQuery>,
+) -> Result<Json<ListBranchesResponse>> {
+    let url = query.repo_url;
+    canonical(&url).map_err(|error| ApiError::field("repo_url", error.to_string()))?;
+    let machine = machine(&app, &url).await?;
+    let found = amika_git::branches(&machine, &url).await;
+    let found = found.map_err(Error::from)?;
+    let items = found.commits.into_iter();
+    Ok(Json(ListBranchesResponse {
+        default_branch: found.default,
+        items: items
+            .map(|(name, commit)| Branch { name, commit })
+            .collect(),
+    }))
+}
+
+/// Which state of a repository.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct FileQuery {
+    /// A branch, a tag or a commit; left out: the default branch.
+    branch: Option<String>,
+}
+
+/// A service that a repository's file declares.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DeclaredService {
+    name: String,
+    ports: Vec<PortDefinition>,
+}
+
+/// What a repository's file declares.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FileServices {
+    /// Whether there is a file.
+    has_file: bool,
+    /// The branch that was looked at; null for a commit by itself.
+    branch: Option<String>,
+    commit: Option<String>,
+    items: Vec<DeclaredService>,
+    /// What in the file is not understood.
+    warnings: Vec<String>,
+}
+
+/// The services of a repository's `.amika/config.toml` as it is now: what saved ones can begin with. Nothing is saved.
+#[utoipa::path(get, path = "/repositories/{id}/services/file", tag = "repositories",
+    params(("id" = String, Path), FileQuery), responses((status = 200, body = FileServices), Failures))]
+pub async fn services(
+    State(app): State<Arc<App>>,
+    _: Reader,
+    Path(id): Path<String>,
+    Query(query): Query<FileQuery>,
+) -> Result<Json<FileServices>> {
+    if let Some(branch) = &query.branch {
+        check::text("branch", branch, 255)?;
+    }
+    let repository = repositories::found(&app, &id).await?;
+    let url = repository.repo_url;
+    let machine = machine(&app, &url).await?;
+    let request = amika_git::Request {
+        spec: Some(url),
+        branch: query.branch,
+        ..amika_git::Request::default()
+    };
+    let opened = amika_git::open(&machine, request, &app.config.data, &|_| {}).await;
+    let opened = opened.map_err(Error::from)?;
+    let file = opened.config_toml().await.map_err(Error::from)?;
+    let facts = opened.facts();
+    let mut answer = FileServices {
+        has_file: file.is_some(),
+        branch: facts.branch.clone(),
+        commit: facts.commit.clone(),
+        items: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let parsed = file.map(|bytes| config::parse_bytes(&bytes));
+    match parsed {
+        None => {}
+        Some(Ok(parsed)) => {
+            let services = parsed.config.services.into_iter();
+            answer.items = services
+                .map(|service| DeclaredService {
+                    ports: PortDefinition::of(&service),
+                    name: service.name,
+                })
+                .collect();
+            let warnings = parsed.warnings.into_iter().flat_map(|it| it.problems);
+            answer.warnings = warnings.map(|problem| problem.message).collect();
+        }
+        Some(Err(diagnostics)) => {
+            let problems = diagnostics.into_iter().flat_map(|it| it.problems);
+            answer.warnings = problems.map(|problem| problem.message).collect();
+        }
+    }
+    Ok(Json(answer))
+}
+
+async fn machine(app: &App, url: &str) -> Result<amika_host::machine::Machine> {
+    let allow = app.config.allow_private_git;
+    source::machine_for(Some(url), app.engines.machine(), &app.config.data, allow).await
+}

@@ -1,0 +1,306 @@
+//! Making a sandbox.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use amika_core::label::{Labels, key};
+use amika_core::name::SandboxName;
+use amika_core::settings::Layer;
+use amika_core::trust::Trust;
+use amika_sandbox::create::{CreateRequest, SettingsLayer, Trusting, Wait, Wanted};
+use amika_sandbox::sandboxes::User;
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{entry, json};
+use crate::api::error::{ApiError, Detail, Failures, Result};
+use crate::api::extract::{Body, Query};
+use crate::api::{credentials, uploads};
+use crate::auth::caller::{Caller, Writer};
+use crate::canonical::canonical;
+use crate::sandboxes::look::{AUTO_DELETE, AUTO_STOP, ID, OWNER};
+use crate::sandboxes::operations::{Begun, Order, Work, begin};
+use crate::sandboxes::request::{CreateSandbox, Wish, saved};
+use crate::sandboxes::show::Sandbox;
+use crate::sandboxes::{conversation, given};
+use crate::sandboxes::{quota, source};
+use crate::size::Size;
+use crate::state::App;
+use crate::store::SandboxRow;
+
+/// The longest that an answer is held, in seconds.
+const LONGEST_WAIT: u64 = 600;
+
+/// Tries to find a name that nobody has.
+const NAMES: u32 = 20;
+
+/// How long an answer is held.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct WaitQuery {
+    /// Seconds until which the answer is held, unless the sandbox is ready or failed before; at most 600.
+    wait: Option<u64>,
+}
+
+/// Makes a sandbox. The answer comes at once, with the sandbox in the state `initializing`.
+#[utoipa::path(post, path = "/sandboxes", tag = "sandboxes", params(WaitQuery), request_body = CreateSandbox,
+    responses((status = 202, body = Sandbox), Failures))]
+pub async fn create(
+    State(app): State<Arc<App>>,
+    caller: Writer,
+    Query(query): Query<WaitQuery>,
+    Body(body): Body<CreateSandbox>,
+) -> Result<impl IntoResponse> {
+    let (id, mut begun) = make(&app, &caller, body).await?;
+    if let Some(seconds) = query.wait {
+        let wait = Duration::from_secs(seconds.min(LONGEST_WAIT));
+        let _ = tokio::time::timeout(wait, begun.ended()).await;
+    }
+    let made = entry(&app, &caller, &id).await?;
+    Ok((StatusCode::ACCEPTED, json(made.json.clone())))
+}
+
+/// Begins to make a sandbox; its id in the API.
+///
+/// # Errors
+/// What is wrong with the request; those of store and engine.
+pub async fn make(app: &Arc<App>, caller: &Caller, body: CreateSandbox) -> Result<(String, Begun)> {
+    let mut wish = body.check(caller, &app.config.members)?;
+    given::check(app, &caller.user.id, &body).await?;
+    let copied = copied(app, caller, &body).await?;
+    let machine = cloning(app, &wish, copied.is_some()).await?;
+    let saved = of_store(app, wish.repo_url.as_deref()).await?;
+    let size = body
+        .size
+        .or(saved_size(app, wish.repo_url.as_deref()).await?);
+    let row = {
+        // Of two creates at a time each is counted for the other.
+        let _counting = app.counting.lock().await;
+        quota::check(app, &caller.user, size).await?;
+        row(app, caller, &body, &wish, size).await?
+    };
+    wish.sandbox.name = SandboxName::for_new(&row.name).ok();
+    wish.sandbox.stamp = stamp(app, &row);
+    let password = credentials::web_password(app, caller).await?;
+    if let Some(password) = password {
+        let name = amika_core::contract::env::OPENCODE_PASSWORD.to_owned();
+        wish.sandbox.env.entry(name).or_insert(password);
+    }
+    let user = User::new(machine, crate::engine::silent());
+    let mut request = asked(&body, wish, saved, copied);
+    request.secrets = Some(Arc::new(given::Keeper {
+        app: Arc::clone(app),
+        sandbox_id: row.id.clone(),
+        user_id: caller.user.id.clone(),
+        asked: body.agent_credentials.clone(),
+    }));
+    let order = Order {
+        sandbox_id: &row.id,
+        name: &row.name,
+        user_id: Some(&caller.user.id),
+        owner_id: Some(&row.user_id),
+    };
+    let work = Work::Create(Box::new(request), Arc::new(user));
+    match begin(app, order, work).await {
+        Ok(begun) => {
+            if let Some(message) = body.initial_prompt.clone() {
+                let told =
+                    conversation::once_ready(Arc::clone(app), begun.clone(), row.clone(), message);
+                tokio::spawn(told);
+            }
+            Ok((row.id, begun))
+        }
+        Err(error) => {
+            app.store.remove_sandbox(&row.id).await?;
+            Err(error)
+        }
+    }
+}
+
+/// The work tree that was sent for a sandbox.
+async fn copied(app: &App, caller: &Caller, body: &CreateSandbox) -> Result<Option<PathBuf>> {
+    match &body.upload_id {
+        Some(id) => uploads::find(app, caller, id).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The machine on which a wish's repository is cloned, or read where it was sent.
+async fn cloning(app: &App, wish: &Wish, is_sent: bool) -> Result<amika_host::machine::Machine> {
+    let machine = app.engines.machine();
+    let allow = app.config.allow_private_git;
+    if is_sent {
+        // Nothing is fetched.
+        return source::machine_for(None, machine, &app.config.data, allow).await;
+    }
+    source::machine_for(wish.repo_url.as_deref(), machine, &app.config.data, allow).await
+}
+
+/// What is saved for a repository.
+async fn of_store(app: &App, url: Option<&str>) -> Result<SettingsLayer> {
+    let Some(url) = url.and_then(|url| canonical(url).ok()) else {
+        return Ok(Layer::silent());
+    };
+    let Some(repository) = app.store.repository_of(&url).await? else {
+        return Ok(Layer::silent());
+    };
+    let services = app.store.services(&repository.id).await?;
+    Ok(saved(repository, services))
+}
+
+/// The size that is saved for a repository.
+async fn saved_size(app: &App, url: Option<&str>) -> Result<Option<Size>> {
+    let Some(url) = url.and_then(|url| canonical(url).ok()) else {
+        return Ok(None);
+    };
+    let repository = app.store.repository_of(&url).await?;
+    let size = repository.and_then(|it| it.saved.sandbox_size);
+    Ok(size.and_then(|size| size.parse().ok()))
+}
+
+/// Notes a sandbox under a name that nobody has.
+async fn row(
+    app: &App,
+    caller: &Caller,
+    body: &CreateSandbox,
+    wish: &Wish,
+    size: Option<Size>,
+) -> Result<SandboxRow> {
+    let look = app.looks.get(&app.engines).await?;
+    let now = app.clock.now();
+    let mut request = serde_json::json!(body);
+    if let Some(members) = request.as_object_mut() {
+        // What may be secret is not kept.
+        for name in ["env_vars", "setup_script_text", "initial_prompt"] {
+            members.remove(name);
+        }
+        members.insert("provider".into(), wish.provider.clone().into());
+        let url = wish
+            .repo_url
+            .as_deref()
+            .map(|url| amika_core::label::RepositorySource::from(url).to_string());
+        for name in ["git_url", "github_url"] {
+            members.remove(name);
+        }
+        members.insert("repo_url".into(), url.into());
+    }
+    let mut row = SandboxRow {
+        id: crate::id::new(),
+        user_id: caller.user.id.clone(),
+        name: String::new(),
+        request,
+        auto_stop: wish.auto_stop,
+        auto_delete: wish.auto_delete,
+        keep_awake_until: None,
+        cpus: size.map(Size::cpus),
+        memory: size.map(Size::memory),
+        metadata: body.metadata.clone(),
+        secret_env: body.secret_env_vars.clone(),
+        credentials: Vec::new(),
+        failure: None,
+        created_at: now,
+        updated_at: now,
+    };
+    let asked = wish.sandbox.name.as_ref();
+    for attempt in 0..NAMES {
+        let made = || SandboxName::generate(attempt, |below| rand::random_range(0..below));
+        row.name = asked.map_or_else(|| made().to_string(), ToString::to_string);
+        if !look.contains_key(&row.name) && app.store.add_sandbox(&row).await? {
+            return Ok(row);
+        }
+        if asked.is_some() {
+            let message = format!("there is a sandbox \"{}\" already", row.name);
+            let mut error = ApiError::conflict(message.clone());
+            error.details.push(Detail {
+                field: "/name".to_owned(),
+                message,
+            });
+            return Err(error);
+        }
+    }
+    Err(ApiError::conflict("no free name was found: give one"))
+}
+
+fn stamp(app: &App, row: &SandboxRow) -> Labels {
+    let auto_delete = row.auto_delete.map(|minutes| minutes.to_string());
+    let labels = [
+        (key::SERVER, app.server_id.clone()),
+        (ID, row.id.clone()),
+        (OWNER, row.user_id.clone()),
+        (AUTO_STOP, row.auto_stop.to_string()),
+        (AUTO_DELETE, auto_delete.unwrap_or_default()),
+    ];
+    Labels::from(labels.map(|(key, value)| (key.to_owned(), value)))
+}
+
+fn asked(
+    body: &CreateSandbox,
+    wish: Wish,
+    saved: SettingsLayer,
+    copied: Option<PathBuf>,
+) -> CreateRequest {
+    let has_script = wish.sandbox.setup.is_some() || saved.setup_script.is_some();
+    let url = wish.repo_url;
+    let (spec, copy, of) = match copied {
+        // Whoever sent it chose what of it comes along.
+        Some(place) => {
+            let copy = amika_git::Copy::Dirty {
+                include_ignored: true,
+            };
+            let of = url.unwrap_or_else(|| "a working copy that was sent".to_owned());
+            (Some(place.display().to_string()), copy, Some(of))
+        }
+        None => (url, amika_git::Copy::Clean, None),
+    };
+    CreateRequest {
+        repository: spec.map(|spec| Wanted {
+            git: amika_git::Request {
+                spec: Some(spec),
+                branch: body.branch.clone(),
+                new_branch: body.new_branch_name.clone(),
+                copy,
+            },
+            no_setup: body.skip_setup_script,
+            has_script,
+            of,
+        }),
+        sandbox: wish.sandbox,
+        saved,
+        trust: Trusting::Setting(Trust::Auto),
+        sign_ins_named: false,
+        secrets: None,
+        replace: false,
+        wait: Wait::UntilReady(None),
+    }
+}
+
+/// What a create would come to, each value with who decided it; nothing is made.
+#[utoipa::path(post, path = "/sandboxes:plan", tag = "sandboxes", request_body = CreateSandbox,
+    responses((status = 200, body = serde_json::Value), Failures))]
+pub async fn plan(
+    State(app): State<Arc<App>>,
+    caller: Writer,
+    Body(body): Body<CreateSandbox>,
+) -> Result<Json<serde_json::Value>> {
+    let wish = body.check(&caller, &app.config.members)?;
+    given::check(&app, &caller.user.id, &body).await?;
+    let copied = copied(&app, &caller, &body).await?;
+    let machine = cloning(&app, &wish, copied.is_some()).await?;
+    let saved = of_store(&app, wish.repo_url.as_deref()).await?;
+    let engine = app.engines.get().await?;
+    let user = Arc::new(User::new(machine, crate::engine::silent()));
+    let engine = amika_sandbox::sandboxes::Sandboxes::new(engine.engine().clone(), &user);
+    let request = asked(&body, wish, saved, copied);
+    let (_canceler, cancel) = amika_sandbox::cancel::new();
+    let plan = engine
+        .plan(request, crate::engine::silent(), &cancel)
+        .await?;
+    Ok(Json(
+        serde_json::to_value(plan).map_err(|_| ApiError::internal())?,
+    ))
+}

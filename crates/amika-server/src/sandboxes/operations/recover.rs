@@ -1,0 +1,172 @@
+//! What a server that was killed was at: finished or unmade, and noted which.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use amika_sandbox::cancel::{self, Cancel};
+use amika_sandbox::delete::DeleteRequest;
+use amika_sandbox::error::{Error, Kind as Why};
+use amika_sandbox::keep::Going;
+use amika_sandbox::lost::Lost;
+use amika_sandbox::progress::Progress;
+use amika_sandbox::sandbox::State;
+use amika_sandbox::sandboxes::Sandboxes;
+use amika_sandbox::start::StartRequest;
+
+use super::delete::delete;
+use super::run::{seen, settle};
+use super::{Deletion, Ended, KeptVolume, Kind};
+use crate::api::error::ApiError;
+use crate::sandboxes::look::{ID, Seen};
+use crate::state::App;
+use crate::store::OperationRow;
+
+/// Brings to an end what a server was at when it ended: finished or unmade, and noted which.
+pub async fn recover(app: &Arc<App>) {
+    let unfinished = match app.store.unfinished_operations().await {
+        Ok(unfinished) => unfinished,
+        Err(error) => {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "what was under way is not known"
+            );
+            return;
+        }
+    };
+    for row in unfinished {
+        while let Err(error) = recover_one(app, &row).await {
+            tracing::warn!(
+                "{}: {} of {} is looked at later",
+                error.message,
+                row.kind,
+                row.sandbox_name
+            );
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+    }
+}
+
+async fn recover_one(app: &Arc<App>, row: &OperationRow) -> Result<(), Error> {
+    let engine = app.engines.get().await?;
+    let look = app.looks.renew(&app.engines).await?;
+    let found = look.values().find(|seen| seen.id() == row.sandbox_id);
+    let found = found.map(|seen| &**seen);
+    let mut kept = Ok(Vec::new());
+    let (kind, error) = match row.kind.as_str() {
+        "create" => (Kind::Create, created(&engine, row, found).await?),
+        "start" => (Kind::Start, is_up(found)),
+        "restart" => (Kind::Restart, is_up(found)),
+        "stop" => {
+            let is_up = is_up(found).is_none();
+            (
+                Kind::Stop,
+                is_up.then(|| interrupted("the server ended before it was stopped")),
+            )
+        }
+        _ => {
+            let (_canceler, cancel) = cancel::new();
+            let sink = crate::engine::silent();
+            kept = match found {
+                Some(seen) => finished(&engine, &seen.view.name, row, sink, &cancel).await?,
+                None => Ok(left(&engine, row, Deletion::of(row.detail.as_deref())).await?),
+            };
+            (Kind::Delete, kept.as_ref().err().cloned())
+        }
+    };
+    seen(app).await;
+    let ended = Ended {
+        error,
+        kept: kept.unwrap_or_default(),
+    };
+    settle(app, row, kind, &ended)
+        .await
+        .map_err(|error| Error::new(Why::Failure, "the store does not answer").caused_by(&error))
+}
+
+/// A deletion that is brought to its end as it was asked for. That there is work now is an answer too.
+async fn finished(
+    engine: &Sandboxes,
+    name: &str,
+    row: &OperationRow,
+    sink: Arc<dyn Progress>,
+    cancel: &Cancel,
+) -> Result<Result<Vec<KeptVolume>, ApiError>, Error> {
+    let deletion = Deletion::of(row.detail.as_deref());
+    match delete(engine, name, deletion, sink, cancel).await {
+        Ok(kept) => Ok(Ok(kept)),
+        Err(error) if error.kind == Why::Conflict => Ok(Err(error.into())),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes what is left of a sandbox whose container is gone already.
+async fn left(
+    engine: &Sandboxes,
+    row: &OperationRow,
+    deletion: Deletion,
+) -> Result<Vec<KeptVolume>, Error> {
+    let going = match deletion {
+        Deletion::Everything => Going::Everything,
+        Deletion::KeepWork | Deletion::IfClean => Going::NoWork,
+    };
+    // It bears the server's id of it, and one that was adopted its own.
+    let is_it = |lost: &Lost| {
+        let stamp = lost.stamp();
+        stamp.get(ID).unwrap_or(&lost.id) == &row.sandbox_id
+    };
+    let kept = engine.delete_left(is_it, going).await?;
+    Ok(kept.into_iter().map(KeptVolume::from).collect())
+}
+
+fn interrupted(message: &str) -> ApiError {
+    ApiError::new(axum::http::StatusCode::CONFLICT, "failure", message)
+}
+
+fn is_up(seen: Option<&Seen>) -> Option<ApiError> {
+    let is_up = seen.is_some_and(|seen| {
+        matches!(
+            seen.view.state,
+            State::Running | State::Setup | State::Unresponsive
+        )
+    });
+    (!is_up).then(|| interrupted("the server ended before it was started"))
+}
+
+/// Of a create: one that was started is made, one that was not is unmade.
+async fn created(
+    engine: &Sandboxes,
+    row: &OperationRow,
+    seen: Option<&Seen>,
+) -> Result<Option<ApiError>, Error> {
+    let unmade = || {
+        Some(interrupted(
+            "the server ended before it was made; what there was of it was unmade",
+        ))
+    };
+    let Some(seen) = seen else {
+        left(engine, row, Deletion::Everything).await?;
+        return Ok(unmade());
+    };
+    let (_canceler, cancel) = cancel::new();
+    let (name, sink) = (&seen.view.name, crate::engine::silent());
+    if matches!(seen.view.state, State::Creating | State::Interrupted) {
+        let all = DeleteRequest {
+            force: true,
+            volumes: true,
+        };
+        return engine
+            .delete(name, all, sink, &cancel)
+            .await
+            .map(|_| unmade());
+    }
+    // It says that somebody knows of it now.
+    let request = StartRequest {
+        setup: None,
+        skip_setup: false,
+        given: None,
+        reassign_ports: false,
+        wait: amika_sandbox::create::Wait::No,
+    };
+    engine.start(name, request, sink, &cancel).await?;
+    Ok(None)
+}
