@@ -13,6 +13,8 @@ mod life;
 mod members;
 mod ports;
 mod remote;
+mod security;
+mod services;
 mod socket;
 mod start;
 mod terminal;

@@ -152,6 +152,8 @@ async fn accept_tcp(listener: TcpListener, shared: &Arc<Shared>, connections: &A
         match accepted {
             Ok((stream, _)) => {
                 keep_alive(&stream);
+                // What goes through tunnels and terminals is small; without it pieces wait for each other.
+                let _ = stream.set_nodelay(true);
                 let stream = activity::Own::new(stream);
                 let left = Left::unknown();
                 connections

@@ -24,6 +24,9 @@ use crate::tls::Tls;
 /// How long the head of a request, and a TLS handshake, may take to come.
 const HEAD: Duration = Duration::from_secs(15);
 
+/// After how much silence the other side of a connection is asked whether it is there.
+const KEEP_ALIVE: Duration = Duration::from_mins(1);
+
 /// How long requests may take for their end once the server is asked to end.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -136,12 +139,24 @@ async fn take(
     }
 }
 
+/// Has the system find out whether the other side of a connection is gone on which nothing is said, as on a stream.
+fn keep_alive(stream: &TcpStream) {
+    use rustix::net::sockopt;
+    let set = sockopt::set_socket_keepalive(stream, true)
+        .and_then(|()| sockopt::set_tcp_keepidle(stream, KEEP_ALIVE))
+        .and_then(|()| sockopt::set_tcp_keepintvl(stream, KEEP_ALIVE / 4));
+    if let Err(error) = set {
+        tracing::debug!(%error, "a connection is not kept alive");
+    }
+}
+
 async fn speak(stream: TcpStream, remote: SocketAddr, taker: Taker) {
     let Ok(local) = stream.local_addr() else {
         return;
     };
     // Small answers go out at once.
     let _ = stream.set_nodelay(true);
+    keep_alive(&stream);
     let peer = Peer {
         remote,
         local,

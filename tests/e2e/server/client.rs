@@ -222,6 +222,23 @@ impl<'a> Server<'a> {
             .expect(200);
     }
 
+    /// Gives a ticket for the cookie of the port that a `Host` names.
+    pub(crate) fn open_port(&self, host: &str, ticket: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let request = format!(
+            "POST /.amika/open HTTP/1.1\r\n{host}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{ticket}",
+            ticket.len()
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let cookie = answer
+            .lines()
+            .find_map(|line| line.strip_prefix("set-cookie: "));
+        let cookie = cookie.unwrap_or_else(|| panic!("no cookie: {answer}"));
+        cookie.split(';').next().unwrap().to_owned()
+    }
+
     pub(crate) fn address(&self) -> &str {
         &self.address
     }

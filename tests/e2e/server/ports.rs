@@ -229,31 +229,31 @@ fn a_port_has_an_origin_of_its_own_that_takes_a_ticket_and_nothing_of_the_page()
 
     // Another protocol, both ways, and a stream as it comes.
     let request = format!("GET /up HTTP/1.1\r\n{own}Connection: Upgrade\r\nUpgrade: loud\r\n\r\n");
-    let (head, mut up) = begin(&server, &request, b"");
+    let (answered, mut loud) = begin(&server, &request, b"");
     assert!(
-        head.starts_with("HTTP/1.1 101") && head.contains("upgrade: loud"),
-        "{head}"
+        answered.starts_with("HTTP/1.1 101") && answered.contains("upgrade: loud"),
+        "{answered}"
     );
     for word in [&b"one"[..], b"two"] {
-        up.get_mut().write_all(word).unwrap();
-        let mut heard = [0; 3];
-        up.read_exact(&mut heard).unwrap();
-        assert_eq!(heard, word.to_ascii_uppercase()[..]);
+        loud.get_mut().write_all(word).unwrap();
+        let mut echoed = [0; 3];
+        loud.read_exact(&mut echoed).unwrap();
+        assert_eq!(echoed, word.to_ascii_uppercase()[..]);
     }
     let request = format!("GET /events HTTP/1.1\r\n{own}\r\n");
     let (_, mut events) = begin(&server, &request, b"");
     let begun = Instant::now();
-    let mut heard = String::new();
-    while !heard.contains("data: 1") {
-        assert!(events.read_line(&mut heard).unwrap() > 0);
+    let mut told = String::new();
+    while !told.contains("data: 1") {
+        assert!(events.read_line(&mut told).unwrap() > 0);
     }
     assert!(
         begun.elapsed() < Duration::from_millis(900),
         "at once: {:?}",
         begun.elapsed()
     );
-    while !heard.contains("data: 3") {
-        assert!(events.read_line(&mut heard).unwrap() > 0);
+    while !told.contains("data: 3") {
+        assert!(events.read_line(&mut told).unwrap() > 0);
     }
 
     // A cookie is of one server's life, and a sandbox that does not run says how it is started.

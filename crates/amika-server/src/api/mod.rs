@@ -30,6 +30,7 @@ mod paging;
 mod port_path;
 mod remote;
 pub mod repositories;
+mod sandbox_services;
 mod sandbox_sessions;
 mod sandboxes;
 pub mod secrets;
@@ -118,6 +119,9 @@ fn guarded() -> Routes {
         .routes(routes!(events::events))
         .routes(routes!(logs::logs))
         .routes(routes!(exec::exec, exec::attached))
+        .routes(routes!(sandbox_services::list))
+        .routes(routes!(sandbox_services::create))
+        .routes(routes!(sandbox_services::change, sandbox_services::delete))
         .routes(routes!(tickets::create))
         .routes(routes!(uploads::create))
         .routes(routes!(files::read, files::write))

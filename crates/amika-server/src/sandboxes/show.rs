@@ -15,7 +15,7 @@ use super::sign_ins::{ResolvedAgentCredential, secret_names};
 use crate::clock::shown;
 use crate::size::Size;
 use crate::state::ORG;
-use crate::store::{Failure, SandboxRow};
+use crate::store::{Failure, SandboxRow, SandboxServiceRow};
 
 /// What a sandbox does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize, ToSchema)]
@@ -163,6 +163,33 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
+    /// The same with services that were added while it ran. `origin` is where a port is found by the port route, which
+    /// is the way to those, and `is_far` to all.
+    #[must_use]
+    pub fn routed<'a>(
+        mut self,
+        added: impl IntoIterator<Item = &'a SandboxServiceRow>,
+        is_far: bool,
+        origin: impl Fn(&str, u16) -> String,
+    ) -> Self {
+        for service in &mut self.services {
+            if is_far && !service.url.is_empty() {
+                service.url = origin(&self.id, service.container_port);
+            }
+        }
+        for row in added {
+            let url = row.url_scheme.as_ref();
+            self.services.push(SandboxPort {
+                name: row.name.clone(),
+                url: url.map(|_| origin(&self.id, row.port)).unwrap_or_default(),
+                host_port: row.port,
+                container_port: row.port,
+                protocol: "tcp".to_owned(),
+            });
+        }
+        self
+    }
+
     /// It as JSON, without what changes all the time though nothing happens.
     pub fn lasting(&self) -> Vec<u8> {
         let lasting = Self {

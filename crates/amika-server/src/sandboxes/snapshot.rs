@@ -13,8 +13,9 @@ use super::show::{Known, Sandbox, sandbox};
 use crate::api::error::{ApiError, Result};
 use crate::canonical::canonical;
 use crate::changes::Marks;
+use crate::ports::name::origin;
 use crate::state::App;
-use crate::store::SandboxRow;
+use crate::store::{SandboxRow, SandboxServiceRow};
 
 /// How often it is tried to see everything at one moment, where things change meanwhile.
 const TRIES: u32 = 3;
@@ -28,6 +29,8 @@ struct Facts {
     heard: Option<Heard>,
     /// The session of an agent's that goes on.
     session: Option<String>,
+    /// Services that were added to it while it ran.
+    added: Vec<SandboxServiceRow>,
     /// Name and address of its owner.
     person: Option<(String, Option<String>)>,
 }
@@ -51,7 +54,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    fn new(facts: Facts) -> Self {
+    fn new(facts: Facts, app: &App) -> Self {
         let known = Known {
             row: facts.row.as_deref(),
             seen: facts.seen.as_deref(),
@@ -61,7 +64,10 @@ impl Entry {
         };
         let person = facts.person.as_ref();
         let person = person.map(|(name, email)| (name.as_str(), email.as_deref()));
-        let sandbox = sandbox(known, person);
+        let is_far = !app.config.is_loopback_only();
+        let sandbox = sandbox(known, person).routed(&facts.added, is_far, |id, port| {
+            origin(&app.config, &app.address, id, port)
+        });
         let owner = facts.row.as_ref().map(|row| row.user_id.clone());
         Self {
             owner: owner.or_else(|| facts.seen.as_ref()?.stamp.get(OWNER).cloned()),
@@ -153,6 +159,7 @@ impl Live {
             let kept = kept(app, &mut rows, marks.rows).await?;
             let users = app.store.users().await?;
             let sessions = app.store.current_sessions(None).await?;
+            let added = app.store.sandbox_services(None).await?;
             let look = live.look(app).await?;
             if let Some(before) = &before
                 && before.marks == marks
@@ -173,9 +180,14 @@ impl Live {
                 doing: doing.get(id).cloned(),
                 heard: row.and_then(|row| app.idleness.of(&row.id)),
                 session: sessions.get(id).cloned(),
+                added: added
+                    .iter()
+                    .filter(|it| it.sandbox_id == id)
+                    .cloned()
+                    .collect(),
                 person: row.and_then(|row| people.get(&row.user_id).cloned()),
             });
-            let snapshot = Arc::new(built(facts, marks, look, before.as_deref()));
+            let snapshot = Arc::new(built(app, facts, marks, look, before.as_deref()));
             if let Some(before) = &before {
                 tell(&live.bus, before, &snapshot);
             }
@@ -243,6 +255,7 @@ fn facts(
 }
 
 fn built(
+    app: &App,
     facts: Vec<(String, Facts)>,
     marks: Marks,
     look: Look,
@@ -251,7 +264,7 @@ fn built(
     let entries = facts.into_iter().map(|(id, facts)| {
         let same = before.and_then(|before| before.by_id.get(&id));
         let same = same.filter(|before| before.facts == facts).cloned();
-        same.unwrap_or_else(|| Arc::new(Entry::new(facts)))
+        same.unwrap_or_else(|| Arc::new(Entry::new(facts, app)))
     });
     let mut all: Vec<Arc<Entry>> = entries.collect();
     all.sort_by(|a, b| a.order.cmp(&b.order));

@@ -47,6 +47,18 @@ const ROUTES: &[(&str, &str, Wants)] = &[
     ("GET", "/api/v0beta1/sandboxes/{ref}/terminal", Write),
     ("GET", "/api/v0beta1/sandboxes/{ref}/tunnel/{port}", Write),
     ("POST", "/api/v0beta1/uploads", Write),
+    ("GET", "/api/v0beta1/sandbox-services", Read),
+    ("POST", "/api/v0beta1/sandboxes/{ref}/services", Write),
+    (
+        "PUT",
+        "/api/v0beta1/sandboxes/{ref}/services/{service}",
+        Write,
+    ),
+    (
+        "DELETE",
+        "/api/v0beta1/sandboxes/{ref}/services/{service}",
+        Write,
+    ),
     ("POST", "/api/v0beta1/tickets", Write),
     ("GET", "/api/v0beta1/sandboxes/{ref}/files", Read),
     ("PUT", "/api/v0beta1/sandboxes/{ref}/files", Write),
@@ -179,9 +191,10 @@ async fn every_route_lets_by_whom_it_should_and_nobody_else() {
             for path in paths {
                 let path = path
                     .replace("{id}", "00000000-0000-4000-8000-000000000000")
-                    .replace("{ref}", "no-such-sandbox")
+                    .replace("{port}", "3000")
+                    .replace("{service}", "web")
                     .replace("{name}", "no-such-volume")
-                    .replace("{port}", "3000");
+                    .replace("{ref}", "no-such-sandbox");
                 // No body is a body that every route refuses at last, so that nothing is made here.
                 let mut request = server
                     .request(method, &path)
