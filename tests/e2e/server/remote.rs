@@ -283,8 +283,11 @@ fn who_signs_in_by_a_link_is_signed_in_until_he_signs_out() {
     let again = stage.amika(&["auth", "login", link]).output();
     again.ended(8, &["links are good once"]);
     let file = stage.home().join(".config/amika/auth.json");
-    let mode = std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions());
-    assert_eq!(mode & 0o777, 0o600);
+    let permissions = file.metadata().unwrap().permissions();
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&permissions) & 0o777,
+        0o600
+    );
     let who = done(stage.amika(&["-o", "json", "auth", "status"])).json();
     assert_eq!(
         (&who["user"], &who["origin"]),
