@@ -33,34 +33,38 @@ const MANY: usize = 1_000_000;
 /// How long something may take to be done, or to be known as done.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-#[test]
-fn a_create_that_is_killed_is_finished_or_unmade_and_told() {
-    each(Act::Create);
+/// Tests of an act: what becomes of it where the server is killed at one of its calls of the engine, at an answer to one,
+/// or at a commit.
+macro_rules! killed {
+    ($($name:ident: $act:expr,)*) => {$(
+        mod $name {
+            use super::{Act, Moment, Place, each};
+
+            #[test]
+            fn at_a_call() {
+                each($act, Place::Engine(Moment::Sent));
+            }
+
+            #[test]
+            fn at_an_answer() {
+                each($act, Place::Engine(Moment::Answered));
+            }
+
+            #[test]
+            fn at_a_commit() {
+                each($act, Place::Store);
+            }
+        }
+    )*};
 }
 
-#[test]
-fn a_start_that_is_killed_is_finished_or_failed_and_told() {
-    each(Act::Start);
-}
-
-#[test]
-fn a_stop_that_is_killed_is_finished_or_failed_and_told() {
-    each(Act::Stop);
-}
-
-#[test]
-fn a_delete_that_is_killed_is_finished_and_told() {
-    each(Act::Delete);
-}
-
-#[test]
-fn a_timer_that_is_killed_does_its_work_all_the_same() {
-    each(Act::Timer);
-}
-
-#[test]
-fn a_change_that_is_killed_leaves_one_name_with_the_engine_and_the_server() {
-    each(Act::Change);
+killed! {
+    a_create_that_is_killed_is_finished_or_unmade_and_told: Act::Create,
+    a_start_that_is_killed_is_finished_or_failed_and_told: Act::Start,
+    a_stop_that_is_killed_is_finished_or_failed_and_told: Act::Stop,
+    a_delete_that_is_killed_is_finished_and_told: Act::Delete,
+    a_timer_that_is_killed_does_its_work_all_the_same: Act::Timer,
+    a_change_that_is_killed_leaves_one_name_with_the_engine_and_the_server: Act::Change,
 }
 
 /// A server whose calls of the engine, or whose commits, are counted, and which is killed at one of them.
@@ -79,7 +83,7 @@ enum Place {
     Store,
 }
 
-fn each(act: Act) {
+fn each(act: Act, place: Place) {
     let stage = Stage::new();
     let library = library(stage.home());
     let mut ground = Ground {
@@ -96,23 +100,21 @@ fn each(act: Act) {
         calls > 0 && commits > 0,
         "{act:?}: {calls} calls, {commits} commits"
     );
-    for (place, count) in [
-        (Place::Engine(Moment::Sent), calls),
-        (Place::Engine(Moment::Answered), calls),
-        (Place::Store, commits),
-    ] {
-        let (mut tried, mut killed) = (0, 0);
-        for number in (1..=count).step_by(step) {
-            tried += 1;
-            killed += usize::from(ground.killed(act, place, number));
-        }
-        println!("{act:?} {place:?}: killed at {killed} of {tried} points, of {count} in all");
-        // What the server does for itself between may come at another time.
-        assert!(
-            killed * 2 >= tried,
-            "{act:?} {place:?}: {killed} of {tried}"
-        );
+    let count = match place {
+        Place::Engine(_) => calls,
+        Place::Store => commits,
+    };
+    let (mut tried, mut killed) = (0, 0);
+    for number in (1..=count).step_by(step) {
+        tried += 1;
+        killed += usize::from(ground.killed(act, place, number));
     }
+    println!("{act:?} {place:?}: killed at {killed} of {tried} points, of {count} in all");
+    // What the server does for itself between may come at another time.
+    assert!(
+        killed * 2 >= tried,
+        "{act:?} {place:?}: {killed} of {tried}"
+    );
     stage.nothing_was_made();
 }
 

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{entry, json};
-use crate::api::error::{ApiError, Detail, Failures, Result};
+use crate::api::error::{ApiError, Detail, ErrorBody, Failures, Result};
 use crate::api::extract::{Body, Query};
 use crate::api::{credentials, uploads};
 use crate::auth::caller::{Caller, Writer};
@@ -50,7 +50,7 @@ pub struct WaitQuery {
 
 /// Makes a sandbox. The answer comes at once, with the sandbox in the state `initializing`.
 #[utoipa::path(post, path = "/sandboxes", tag = "sandboxes", params(WaitQuery), request_body = CreateSandbox,
-    responses((status = 202, body = Sandbox), Failures))]
+    responses((status = 202, body = Sandbox), (status = 501, body = ErrorBody, description = "A member that this server has not."), Failures))]
 pub async fn create(
     State(app): State<Arc<App>>,
     caller: Writer,
@@ -287,7 +287,7 @@ fn asked(
 
 /// What a create would come to, each value with who decided it; nothing is made.
 #[utoipa::path(post, path = "/sandboxes:plan", tag = "sandboxes", request_body = CreateSandbox,
-    responses((status = 200, body = serde_json::Value), Failures))]
+    responses((status = 200, body = serde_json::Value), (status = 501, body = ErrorBody, description = "A member that this server has not."), Failures))]
 pub async fn plan(
     State(app): State<Arc<App>>,
     caller: Writer,
