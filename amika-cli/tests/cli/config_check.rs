@@ -116,6 +116,7 @@ fn the_document_has_each_member_that_was_promised() {
                 "limits": {"cpus": null, "memory": null, "pids": null},
             },
             "env": {},
+            "secret_env": {},
             "services": [
                 {"name": "api", "ports": [{"port": 4838, "protocol": "tcp", "url_scheme": "http"}]},
             ],

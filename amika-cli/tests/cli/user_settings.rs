@@ -154,7 +154,7 @@ fn unknown_keys_are_warned_of_in_the_file_and_refused_as_arguments() {
     assert!(err.contains("did you mean \"trusted\"?"), "{err}");
     let text = std::fs::read_to_string(home.file()).unwrap();
     assert_eq!(text, "# mine\ntrustedd = 1\ntrust = \"ask\"\n");
-    let (code, _, err) = home.run(&["config", "get", "default"]);
+    let (code, _, err) = home.run(&["config", "get", "no_such_setting"]);
     assert_eq!(code, 2);
-    assert!(err.contains("trust, trusted"), "{err}");
+    assert!(err.contains("trust, trusted, default"), "{err}");
 }

@@ -25,6 +25,7 @@ fn documents_name_their_fields() {
             "lifecycle",
             "sandbox",
             "env",
+            "secret_env",
             "services",
             "warnings"
         ])
