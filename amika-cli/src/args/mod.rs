@@ -96,8 +96,7 @@ pub enum Command {
     #[command(subcommand)]
     Auth(auth::Command),
     /// Keep secrets on the server, for its sandboxes.
-    #[command(subcommand)]
-    Secret(secret::Command),
+    Secret(Verbs<secret::Command>),
     /// Serve sandboxes, saved settings and secrets over HTTP, to several people.
     Server(Box<server::ServerArgs>),
     /// Show what Amika takes on the engine.

@@ -41,9 +41,11 @@ pub(crate) async fn run(command: Command, app: App) -> Result<u8> {
         Command::Auth(command) => interruptible(&app, auth::run(command, &app))
             .await
             .map(|()| 0),
-        Command::Secret(command) => interruptible(&app, secret::run(command, &app))
-            .await
-            .map(|()| 0),
+        Command::Secret(Verbs { place, command }) => {
+            interruptible(&app, secret::run(command, place, &app))
+                .await
+                .map(|()| 0)
+        }
         Command::Config(command) => interruptible(&app, config::run(&command, &app)).await,
         Command::Image(command) => interruptible(&app, image::run(command, &app))
             .await
@@ -89,10 +91,17 @@ pub(crate) async fn run(command: Command, app: App) -> Result<u8> {
 /// Runs a verb of sandboxes where it is to work.
 async fn sandbox(place: Place, command: args::sandbox::Command, app: &App) -> Result<u8> {
     if let Some(server) = remote::chosen(place, app)? {
-        return remote::sandbox::run(command, &server, app).await;
+        let done = remote::sandbox::run(command, &server, app).await;
+        return done.map_err(|error| match (error.kind, place.remote) {
+            (Kind::NotFound, false) => error.hint("`--local` looks on this machine's engine"),
+            _ => error,
+        });
     }
     let done = sandbox::run(command, app).await;
-    done.map_err(|error| remote::may_be_there(error, app))
+    done.map_err(|error| match place.local {
+        true => error,
+        false => remote::may_be_there(error, app),
+    })
 }
 
 /// Follows what has no end of its own, until the user ends it: that is no failure, and people are told

@@ -164,8 +164,8 @@ impl Progress for Drawn {
 
     fn title(&self, step: &str) -> String {
         match &self.of {
-            Some(of) => format!("{of}: {step}"),
-            None => step.to_owned(),
+            Some(of) => one_line(&format!("{of}: {step}")),
+            None => one_line(step),
         }
     }
 }

@@ -56,6 +56,19 @@ impl Drop for RawMode {
     }
 }
 
+/// Reads standard input to its end, at most so many bytes of it. Whoever breaks off need not wait for it.
+///
+/// # Errors
+/// When it cannot be read, or is no text.
+pub(crate) async fn all_of_stdin(most: u64) -> std::io::Result<String> {
+    let read = tokio::task::spawn_blocking(move || {
+        let mut text = String::new();
+        let mut from = std::io::Read::take(std::io::stdin(), most);
+        std::io::Read::read_to_string(&mut from, &mut text).map(|_| text)
+    });
+    read.await.map_err(std::io::Error::other)?
+}
+
 /// Whether standard input is a terminal.
 pub(crate) fn is_terminal() -> bool {
     std::io::IsTerminal::is_terminal(&std::io::stdin())

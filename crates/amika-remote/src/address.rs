@@ -20,10 +20,11 @@ pub struct Address(Url);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAnAddress {
     /// It is no URL.
+    // It may have a password or a link's token in it, and is not repeated.
     #[error(
-        "\"{0}\" is no address of a server: it is written as https://host or http://localhost:8080"
+        "that is no address of a server: one is written as https://host or http://localhost:8080"
     )]
-    NoUrl(String),
+    NoUrl,
     /// It has more than an origin.
     #[error("the address of a server ends with its host and port: {0}")]
     HasPath(Address),
@@ -35,7 +36,7 @@ impl Address {
     /// # Errors
     /// [`NotAnAddress`]
     pub fn parse(text: &str) -> Result<(Self, Option<String>), NotAnAddress> {
-        let refused = || NotAnAddress::NoUrl(text.chars().take(200).collect());
+        let refused = || NotAnAddress::NoUrl;
         let mut url = Url::parse(text).map_err(|_| refused())?;
         let is_http = matches!(url.scheme(), "http" | "https");
         if !is_http

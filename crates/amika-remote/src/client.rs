@@ -120,7 +120,6 @@ impl Client {
             .http1_only()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT)
-            .read_timeout(SILENCE)
             .user_agent(concat!("amika/", env!("CARGO_PKG_VERSION")))
             .no_proxy()
             .tls_backend_preconfigured(tls(address)?);
@@ -231,15 +230,19 @@ impl Client {
         Ok((is_directory, answer.bytes_stream().map_err(broken)))
     }
 
-    /// Asks for a stream of events.
+    /// Asks for a stream of events; those that follow on the one with the id `after`, where it is given.
     ///
     /// # Errors
     /// [`Failure`]
     pub async fn events(
         &self,
         call: Call<'_>,
+        after: Option<&str>,
     ) -> Result<impl Stream<Item = Result<crate::events::Event>> + Send + use<>> {
-        let request = self.request(&call).header("accept", "text/event-stream");
+        let mut request = self.request(&call).header("accept", "text/event-stream");
+        if let Some(after) = after {
+            request = request.header("last-event-id", after);
+        }
         let answer = self.answer(request).await?;
         Ok(crate::events::parse(
             answer.bytes_stream().map_err(broken).boxed(),
@@ -258,7 +261,7 @@ impl Client {
     ) -> Result<T> {
         let request = self.request(&call).header("content-type", kind);
         let request = request.body(reqwest::Body::wrap_stream(body));
-        self.read(self.answer(request).await?).await
+        self.read(self.unbounded(request).await?).await
     }
 
     /// Asks for a WebSocket.
@@ -296,8 +299,16 @@ impl Client {
         }
     }
 
-    /// The head of the answer, unless it says no.
+    /// The head of the answer, unless it says no, or takes too long.
     async fn answer(&self, request: RequestBuilder) -> Result<Response> {
+        match tokio::time::timeout(SILENCE, self.unbounded(request)).await {
+            Ok(answer) => answer,
+            Err(late) => Err(unreachable(&self.address, late)),
+        }
+    }
+
+    /// As [`Client::answer`], for what may take any time to be sent.
+    async fn unbounded(&self, request: RequestBuilder) -> Result<Response> {
         let answer = request
             .send()
             .await
@@ -311,9 +322,11 @@ impl Client {
             .get(RETRY_AFTER)
             .and_then(|it| it.to_str().ok()?.parse().ok());
         let body = self.whole(answer).await?;
-        let refusal: Refusal = serde_json::from_slice(&body).map_err(|_| {
-            self.not_understood(std::io::Error::other(format!("its status is {status}")))
-        })?;
+        // What stands before a server speaks for itself.
+        let refusal = serde_json::from_slice(&body).unwrap_or_else(|_| Refusal {
+            message: format!("{} answered with {status}", self.address),
+            ..Refusal::default()
+        });
         Err(Failure::Refused(Box::new(Refusal {
             status: status.as_u16(),
             retry_after,
@@ -330,7 +343,10 @@ impl Client {
     async fn whole(&self, answer: Response) -> Result<Vec<u8>> {
         let mut body = Vec::new();
         let mut pieces = answer.bytes_stream();
-        while let Some(piece) = pieces.next().await {
+        while let Some(piece) = tokio::time::timeout(SILENCE, pieces.next())
+            .await
+            .map_err(|late| Failure::BrokenOff(Box::new(late)))?
+        {
             body.extend_from_slice(&piece.map_err(broken)?);
             if body.len() > LARGEST {
                 return Err(self.not_understood(std::io::Error::other("it does not end")));

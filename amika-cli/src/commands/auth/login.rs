@@ -36,7 +36,7 @@ pub(super) async fn run(args: &LoginArgs, app: &App) -> Result<()> {
                 "the address is a link that makes a key: leave `--key -` out",
             ));
         }
-        (None, Some(_)) => read(std::io::stdin())?,
+        (None, Some(_)) => read().await?,
         (None, None) => ask(&address, app).await?,
     };
     let account = Account { address, key };
@@ -52,7 +52,7 @@ fn refused(error: NotAnAddress) -> Error {
     let refused = Error::new(Kind::Invalid, error.to_string());
     match error {
         NotAnAddress::HasPath(address) => refused.hint(format!("`amika auth login {address}`")),
-        NotAnAddress::NoUrl(_) => refused,
+        NotAnAddress::NoUrl => refused,
     }
 }
 
@@ -94,10 +94,9 @@ async fn ask(address: &Address, app: &App) -> Result<String> {
     whole(&typed)
 }
 
-fn read(from: impl std::io::Read) -> Result<String> {
-    let mut text = String::new();
-    let mut from = from.take(LONGEST);
-    std::io::Read::read_to_string(&mut from, &mut text)
+async fn read() -> Result<String> {
+    let read = crate::terminal::all_of_stdin(LONGEST).await;
+    let text = read
         .map_err(|error| Error::new(Kind::Invalid, "the key cannot be read").caused_by(&error))?;
     whole(&text)
 }

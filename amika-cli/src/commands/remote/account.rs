@@ -61,6 +61,12 @@ pub(in crate::commands) fn account(app: &App) -> Result<Option<(Account, Origin)
     });
     let address = address.or_else(|| kept.map(|kept| kept.address));
     match (address, key) {
+        (Some(_), Some(key)) if !key.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Err(Error::new(
+                Kind::Invalid,
+                format!("{KEY} is no key: one begins with amk_"),
+            ))
+        }
         (Some(address), Some(key)) => Ok(Some((Account { address, key }, Origin::Environment))),
         (Some(address), None) => Err(Error::new(
             Kind::NotSignedIn,

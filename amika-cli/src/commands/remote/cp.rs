@@ -97,6 +97,7 @@ impl Server {
         impl futures_util::Stream<Item = amika_remote::Result<bytes::Bytes>> + Send + use<>,
     )> {
         let route = ["sandboxes", name, "files"];
+        let path = if path.is_empty() { "." } else { path };
         let call = Call::get(&route).with("path", path);
         self.client.archive(call).await.map_err(told)
     }
@@ -104,10 +105,7 @@ impl Server {
     /// What stands at a path: the beginning of its archive tells.
     async fn there(&self, name: &str, path: &str) -> Result<There> {
         // Of one that is not there the sandbox itself is asked after, too.
-        match self
-            .archive(name, if path.is_empty() { "." } else { path })
-            .await
-        {
+        match self.archive(name, path).await {
             Ok((true, _)) => Ok(There::Directory),
             Ok((false, _)) => Ok(There::File),
             Err(error) if error.kind == Kind::NotFound => {
@@ -133,10 +131,12 @@ impl Server {
         };
         let call = Call::put(&route).with("path", directory);
         let sent = self.client.upload(call, "application/x-tar", archive);
-        let (sent, packed) = futures_util::join!(sent, report);
-        let written: Written = sent.map_err(told)?;
+        let sent = sent.await;
+        let packed = super::upload::packed(&sent, report).await;
         let packed = packed
             .map_err(|error| Error::new(Kind::Failure, "the copy broke off").caused_by(&error))?;
+        let written: Written = sent.map_err(told)?;
+        let packed = packed.unwrap_or_default();
         Ok(Report {
             files: written.files,
             bytes: written.bytes,

@@ -12,25 +12,28 @@ use super::failure::told;
 use super::list::port;
 use super::operation::{self, read};
 use crate::App;
-use crate::args::sandbox::CreateArgs;
+use crate::args::sandbox::{ConnectArgs, CreateArgs};
 use crate::commands::interruptible;
+use crate::commands::sandbox::create::refuse_shell_without_terminal;
 use crate::error::{Error, Kind, Result};
 
 pub(super) async fn run(args: &CreateArgs, server: &Server, app: &App) -> Result<u8> {
+    request::refuse(args)?;
+    if args.connect && !args.dry_run {
+        refuse_shell_without_terminal(app)?;
+    }
     let mut steps = Steps::new(app.out.progress());
     let wanted = interruptible(app, repository::wanted(args, server, &mut steps, app)).await?;
     let body = request::body(args, wanted.as_ref(), app)?;
     if args.dry_run {
-        let plan: Value = server
-            .client
-            .send(Call::post(&["sandboxes:plan"]), &body)
-            .await
-            .map_err(told)?;
+        let plan = interruptible(app, server.plan(&body)).await?;
         app.out
             .result(&plan, |out| super::inspect::write(&plan, out))?;
         return Ok(0);
     }
     if let (true, Some(name)) = (args.replace, &args.name) {
+        // What cannot be made makes nothing go.
+        let _: Value = interruptible(app, server.plan(&body)).await?;
         server.replace(name).await?;
     }
     let made: Value = server
@@ -61,6 +64,14 @@ pub(super) async fn run(args: &CreateArgs, server: &Server, app: &App) -> Result
     }
     app.out
         .result(&whole, |out| writeln!(out, "{}", sandbox.name))?;
+    if args.connect {
+        let args = ConnectArgs {
+            name: sandbox.name,
+            rescue: false,
+            root: false,
+        };
+        return super::program::connect(&args, server, app).await;
+    }
     if !app.out.is_json() {
         for service in &sandbox.services {
             let place = if service.url.is_empty() {
@@ -87,6 +98,15 @@ fn not_ready(name: &str) -> Error {
 }
 
 impl Server {
+    /// What a create would come to.
+    async fn plan(&self, body: &Value) -> Result<Value> {
+        let path = ["sandboxes:plan"];
+        self.client
+            .send(Call::post(&path), body)
+            .await
+            .map_err(told)
+    }
+
     /// Deletes a sandbox that is in the way; its work stays as volumes.
     async fn replace(&self, name: &str) -> Result<()> {
         let deleted: Result<Value, _> = self.client.ask(Call::delete(&["sandboxes", name])).await;

@@ -27,26 +27,33 @@ pub(super) async fn run(args: &DeleteArgs, server: &Server, app: &App) -> Result
     }
     each::run(&names, app, async |name| {
         let path = ["sandboxes", name];
-        let mut call = Call::delete(&path);
-        if args.volumes {
-            call = call.with("force", &true);
-        }
-        // Without either, what holds work stays as a volume; here it is a reason to ask first.
-        if !args.force {
-            call = call.with("if_clean", &true);
-        }
+        let call = Call::delete(&path);
+        // Without `--force`, what holds work is a reason to ask first; with it, it stays as volumes unless they go too.
+        let call = match (args.force, args.volumes) {
+            (true, true) => call.with("force", &true),
+            (true, false) => call,
+            (false, _) => call.with("if_clean", &true),
+        };
         let deleted: Deleted = server.client.ask(call).await.map_err(|failure| {
             let error = told(failure);
             match error.kind {
-                Kind::Conflict if !args.force => {
+                Kind::Conflict if !args.force && !args.volumes => {
                     error.hint("`--force` deletes it, and keeps what holds work as volumes")
                 }
                 _ => error,
             }
         })?;
-        let kept = deleted.kept_volumes.into_iter().map(|kept| kept.name);
+        let mut kept: Vec<String> = deleted.kept_volumes.into_iter().map(|it| it.name).collect();
+        if args.volumes {
+            // There is no work in them.
+            for volume in std::mem::take(&mut kept) {
+                let path = ["volumes", volume.as_str()];
+                let _: serde_json::Value =
+                    server.client.ask(Call::delete(&path)).await.map_err(told)?;
+            }
+        }
         Ok(Done {
-            kept_volumes: kept.collect(),
+            kept_volumes: kept,
             ..Done::new(name, "deleted")
         })
     })

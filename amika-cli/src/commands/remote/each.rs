@@ -51,6 +51,10 @@ pub(super) async fn stop(args: &StopArgs, server: &Server, app: &App) -> Result<
 
 pub(super) async fn restart(args: &RestartArgs, server: &Server, app: &App) -> Result<()> {
     refuse(&args.start)?;
+    if args.stop_timeout.is_some() {
+        let hint = "the server gives programs 20 s";
+        return Err(super::unsupported::option("--stop-timeout", hint));
+    }
     if args.start.skip_setup {
         return Err(super::unsupported::option(
             "--skip-setup",

@@ -13,6 +13,9 @@ use crate::args::events::EventsArgs;
 use crate::commands::follow;
 use crate::error::Result;
 
+/// Before a stream that ended is asked for again.
+const AGAIN: std::time::Duration = std::time::Duration::from_millis(500);
+
 pub(in crate::commands) async fn run(args: &EventsArgs, server: &Server, app: &App) -> Result<u8> {
     if args.since.is_some() || args.until.is_some() {
         let flag = if args.since.is_some() {
@@ -27,44 +30,49 @@ pub(in crate::commands) async fn run(args: &EventsArgs, server: &Server, app: &A
 }
 
 async fn tell(args: &EventsArgs, server: &Server, app: &App) -> Result<()> {
-    let events = server
-        .client
-        .events(Call::get(&["events"]))
-        .await
-        .map_err(told)?;
-    let mut events = std::pin::pin!(events);
     // Steps and ends of operations name a sandbox by its id alone.
     let mut names = server.ids().await?;
-    while let Some(event) = events.next().await {
-        let event = event.map_err(told)?;
-        let Ok(data) = serde_json::from_str::<Value>(&event.data) else {
-            continue;
-        };
-        if event.event == "begin" {
-            continue;
+    let mut last: Option<String> = None;
+    // A stream ends with the server, with users and keys that change, and for who reads slowly: it goes on where it was.
+    loop {
+        let path = ["events"];
+        let events = server.client.events(Call::get(&path), last.as_deref());
+        let events = events.await.map_err(told)?;
+        let mut events = std::pin::pin!(events);
+        while let Some(event) = events.next().await {
+            let Ok(event) = event else { break };
+            if event.id.is_some() {
+                last.clone_from(&event.id);
+            }
+            let Ok(data) = serde_json::from_str::<Value>(&event.data) else {
+                continue;
+            };
+            if matches!(event.event.as_str(), "begin" | "end") {
+                continue;
+            }
+            let text = |key: &str| data[key].as_str().unwrap_or_default().to_owned();
+            if event.event == "sandbox" {
+                names.insert(text("id"), text("name"));
+            }
+            let id = if event.event.starts_with("sandbox") {
+                text("id")
+            } else {
+                text("sandbox_id")
+            };
+            let name = names.get(&id).cloned().unwrap_or(id);
+            if !args.names.is_empty() && !args.names.contains(&name) {
+                continue;
+            }
+            let view = json!({ "event": event.event, "sandbox": name, "data": data });
+            let is_read = app
+                .out
+                .item(&view, |out| writeln!(out, "{}", line(&event, &name, &data)))?;
+            if !is_read {
+                return Ok(());
+            }
         }
-        let text = |key: &str| data[key].as_str().unwrap_or_default().to_owned();
-        if event.event == "sandbox" {
-            names.insert(text("id"), text("name"));
-        }
-        let id = if event.event.starts_with("sandbox") {
-            text("id")
-        } else {
-            text("sandbox_id")
-        };
-        let name = names.get(&id).cloned().unwrap_or(id);
-        if !args.names.is_empty() && !args.names.contains(&name) {
-            continue;
-        }
-        let view = json!({ "event": event.event, "sandbox": name, "data": data });
-        let is_read = app
-            .out
-            .item(&view, |out| writeln!(out, "{}", line(&event, &name, &data)))?;
-        if !is_read {
-            break;
-        }
+        tokio::time::sleep(AGAIN).await;
     }
-    Ok(())
 }
 
 /// One line for people.

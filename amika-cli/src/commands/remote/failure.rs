@@ -51,6 +51,8 @@ fn kind(status: u16, code: &str) -> Kind {
         404 => Kind::NotFound,
         409 => Kind::Conflict,
         503 => Kind::EngineUnreachable,
+        // Of something before the server, which does not reach it.
+        502 | 504 if code.is_empty() => Kind::EngineUnreachable,
         _ => word(code),
     }
 }
@@ -91,6 +93,7 @@ mod tests {
             (502, "setup_failed", Kind::SetupFailed),
             (502, "repository", Kind::Repository),
             (503, "engine_unreachable", Kind::EngineUnreachable),
+            (502, "", Kind::EngineUnreachable),
             (504, "not_ready", Kind::NotReady),
             (500, "internal", Kind::Failure),
         ] {

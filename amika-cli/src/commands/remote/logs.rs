@@ -16,6 +16,10 @@ use crate::logs::{Log, Pieces};
 /// # Errors
 /// Those of the server.
 pub(super) async fn open(which: Log, args: &LogsArgs, server: &Server) -> Result<Pieces> {
+    if args.dockerd {
+        let hint = "`amika sandbox exec --remote NAME -- docker info` asks it";
+        return Err(super::unsupported::option("--dockerd", hint));
+    }
     if args.since.is_some() {
         return Err(super::unsupported::option(
             "--since",

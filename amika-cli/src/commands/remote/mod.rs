@@ -21,6 +21,7 @@ pub(super) mod service;
 mod stats;
 mod tunnel;
 mod unsupported;
+mod upload;
 pub(super) mod volume;
 mod wait;
 

@@ -25,6 +25,8 @@ use crate::terminal::{self, Input, Output, RawMode, Signal, Signals, Target, Unw
 const PIECE: usize = 32 << 10;
 /// What a shell is given to end in, once its terminal went away.
 const HANG_UP_GRACE: Duration = Duration::from_secs(2);
+/// Bytes that a server may let be under way at once.
+const MOST: usize = 1 << 20;
 /// Words and bytes on their way to the server.
 const WAITING: usize = 8;
 
@@ -275,7 +277,7 @@ async fn hear(
                 }
             }
             Some(Message::Text(text)) => match serde_json::from_str(&text) {
-                Ok(Said::Window(bytes) | Said::Taken(bytes)) => window.add_permits(bytes),
+                Ok(Said::Window(bytes) | Said::Taken(bytes)) => window.add_permits(bytes.min(MOST)),
                 Ok(Said::ExitCode(code)) => return Ok(u8::try_from(code).unwrap_or(1)),
                 Ok(Said::Error(refusal)) => return Err(refused(refusal)),
                 Err(_) => {}

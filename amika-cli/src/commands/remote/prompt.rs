@@ -1,5 +1,6 @@
 //! `amika sandbox prompt --remote`: a prompt for the agent in a sandbox of a server's, which answers and ends.
 
+use amika_core::contract;
 use amika_core::credential::Agent;
 use serde_json::json;
 
@@ -7,9 +8,9 @@ use super::Server;
 use super::program::{attend, own_failure};
 use crate::App;
 use crate::args::agent::PromptArgs;
-use crate::commands::sandbox::exec::install_signals;
+use crate::commands::sandbox::exec::{install_signals, interrupted};
 use crate::commands::sandbox::prompt::{Refusals, check, ended, input, launch, of_sign_in};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 
 pub(super) async fn run(args: &PromptArgs, server: &Server, app: &App) -> Result<u8> {
     own_failure(app, attempt(args, server, app).await)
@@ -18,13 +19,19 @@ pub(super) async fn run(args: &PromptArgs, server: &Server, app: &App) -> Result
 async fn attempt(args: &PromptArgs, server: &Server, app: &App) -> Result<u8> {
     check(args)?;
     let mut signals = install_signals(app)?;
-    let (_, whole) = server.sandbox(&args.name).await?;
+    let (_, whole) = tokio::select! {
+        found = server.sandbox(&args.name) => found?,
+        () = interrupted(&mut signals) => return Err(Error::new(Kind::Canceled, "interrupted")),
+    };
     let agent = args.agent.map_or_else(|| signed_in(&whole), of_sign_in);
     let launch = launch(agent, args.ask, &args.args);
     let input = input(&args.prompt, &mut signals).await?;
+    // A turn, however quiet it is, keeps the sandbox at work.
+    let turn = (contract::env::EXEC_TURN.to_owned(), "1".to_owned());
     let env: serde_json::Map<_, _> = launch
         .env
         .into_iter()
+        .chain([turn])
         .map(|(name, value)| (name, value.into()))
         .collect();
     let start = json!({ "cmd": launch.command, "env": env });

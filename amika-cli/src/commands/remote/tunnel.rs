@@ -1,7 +1,7 @@
 //! Tunnels to the ports of a sandbox of a server's: the frames of [`amika_core::tunnel`], carried by a WebSocket.
 
 use amika_core::port::Port;
-use amika_core::tunnel::{Kind, Upgrade};
+use amika_core::tunnel::{CONTENT, Kind, Upgrade};
 use amika_remote::client::Call;
 use amika_remote::socket::{Message, Receiver, Sender, Socket};
 use amika_remote::{Client, Failure as Refused};
@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Du
 
 /// Bytes on their way between both ends.
 const ROOM: usize = 256 << 10;
-/// Bytes of a message at most.
+/// Bytes of a connection in one message.
 const PIECE: usize = 32 << 10;
 /// Nothing more comes in this direction.
 const END: &str = "{\"end\":true}";
@@ -118,7 +118,8 @@ async fn back(to: &mut (impl AsyncWrite + Unpin), mut from: Receiver) -> Result<
                         .await
                         .map_err(|_| Broken)?;
                 }
-                for piece in bytes.chunks(PIECE) {
+                // No datagram is as long.
+                for piece in bytes.chunks(CONTENT) {
                     write_frame(to, Kind::Data, piece)
                         .await
                         .map_err(|_| Broken)?;

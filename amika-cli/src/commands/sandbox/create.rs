@@ -107,7 +107,7 @@ async fn read_request(args: &CreateArgs, app: &App) -> Result<Request> {
 
 /// Refuses `--connect` while nothing is made yet: a shell needs a terminal, and what it prints would
 /// follow the one document that `-o json` promises.
-fn refuse_shell_without_terminal(app: &App) -> Result<()> {
+pub(in crate::commands) fn refuse_shell_without_terminal(app: &App) -> Result<()> {
     let why = if app.out.is_json() {
         "--connect opens a shell, which cannot be part of `-o json`"
     } else if !crate::terminal::is_terminal() {

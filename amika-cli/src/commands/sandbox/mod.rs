@@ -3,7 +3,7 @@
 mod adopt;
 mod connect;
 pub(super) mod cp;
-mod create;
+pub(super) mod create;
 mod delete;
 pub(super) mod each;
 pub(super) mod exec;

@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::remote::{Server, told};
 use super::schema::{Output, document};
 use crate::App;
+use crate::args::place::Place;
 use crate::args::secret::{Command, Scope};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 
 /// A secret, without what it is.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -42,7 +43,13 @@ pub(super) fn outputs() -> Vec<(&'static str, Output)> {
     ]
 }
 
-pub(super) async fn run(command: Command, app: &App) -> Result<()> {
+pub(super) async fn run(command: Command, place: Place, app: &App) -> Result<()> {
+    if place.local {
+        let error = Error::new(Kind::Invalid, "secrets are a server's: --local has none");
+        return Err(
+            error.hint("`create --env` and `--credentials` give a sandbox here what it needs")
+        );
+    }
     let server = Server::signed_in(app)?;
     match command {
         Command::List => list::run(&server, app).await,

@@ -23,6 +23,9 @@ pub(super) struct Pushed {
     path: &'static str,
 }
 
+/// Bytes of a sign-in that a server takes.
+const LARGEST: usize = 64 << 10;
+
 #[derive(Deserialize)]
 struct Kept {
     id: String,
@@ -95,6 +98,10 @@ fn find(args: &PushArgs, app: &App) -> Result<Vec<Found>> {
         let content = String::from_utf8(read.content).map_err(|error| {
             Error::new(Kind::Invalid, format!("{} is no text", path.display())).caused_by(&error)
         })?;
+        if content.trim().is_empty() || content.len() > LARGEST {
+            let message = format!("{} is empty, or larger than 64 KiB", path.display());
+            return Err(Error::new(Kind::Invalid, message));
+        }
         found.push(Found {
             agent: file.agent,
             path: file.path,

@@ -1,7 +1,5 @@
 //! `amika secret set`.
 
-use std::io::Read as _;
-
 use amika_remote::client::Call;
 use serde_json::json;
 
@@ -12,8 +10,8 @@ use crate::commands::remote::{Server, told};
 use crate::error::{Error, Kind, Result};
 use crate::host_path;
 
-/// The longest value that is read, in bytes: the server takes 64 KiB.
-const LONGEST: u64 = (64 << 10) + 1;
+/// So many bytes are too many, with the line's end: the server takes 64 KiB.
+const LONGEST: u64 = (64 << 10) + 3;
 
 pub(super) async fn run(args: &SetArgs, server: &Server, app: &App) -> Result<()> {
     let value = value(args, app).await?;
@@ -55,11 +53,12 @@ async fn value(args: &SetArgs, app: &App) -> Result<String> {
         let typed = crate::terminal::hidden_line().await.map_err(unreadable)?;
         return Ok(typed);
     }
-    let mut text = String::new();
-    std::io::stdin()
-        .take(LONGEST)
-        .read_to_string(&mut text)
+    let text = crate::terminal::all_of_stdin(LONGEST)
+        .await
         .map_err(unreadable)?;
+    if text.len() as u64 >= LONGEST {
+        return Err(Error::new(Kind::Invalid, "the value is longer than 64 KiB"));
+    }
     let text = text.strip_suffix('\n').unwrap_or(&text);
     Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
 }

@@ -17,7 +17,7 @@ use super::transfer::{broken, refused};
 use super::unpack::Git;
 use super::{host_side, unpack};
 use crate::bridge::{self, joined};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 
 /// What stands at a place over there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ pub async fn take(
     to: &Path,
     git: Git,
 ) -> Result<Report> {
-    let is_contents = from == "." || from.ends_with("/.");
+    let is_contents = matches!(from, "" | "." | "/") || from.ends_with("/.");
     let kind = match (is_directory, is_contents) {
         (true, true) => Source::Contents,
         (true, false) => Source::Directory,
@@ -95,6 +95,14 @@ pub async fn take(
     let landing = land(kind, target.found, target.slash)
         .map_err(|error| refused(&to.display().to_string(), error))?;
     let (_, own) = split(from);
+    // It is the copy's own name here, and names no other place.
+    if kind != Source::Contents && matches!(own.as_str(), "" | "." | ".." | "~") {
+        let message = format!("{from} does not say what the copy is to be called");
+        let error = Error::new(Kind::Invalid, message);
+        return Err(
+            error.hint("name it by its last part, or write `/.` behind it for what is in it")
+        );
+    }
     let (directory, name) = target.open(landing, Some(OsString::from(own)), git)?;
     let failed = |error: io::Error| EngineError::Broken(error.to_string());
     let (reader, pump) = bridge::consume(archive.map(move |piece| piece.map_err(failed)));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use amika_core::port::Port;
-use amika_core::tunnel::{Kind, Upgrade as Protocol};
+use amika_core::tunnel::{CONTENT, Kind, Upgrade as Protocol};
 use amika_core::wire::Listener;
 use amika_sandbox::tunnel::{NoTunnel, Tunnel, must_be_open};
 use amika_tunnel::{read_frame, write_frame};
@@ -179,7 +179,8 @@ async fn inwards(from: &mut Hears, to: &mut (impl AsyncWrite + Unpin)) -> Result
                         .await
                         .map_err(|_| gone())?;
                 }
-                for piece in bytes.chunks(FRAME) {
+                // No datagram is as long.
+                for piece in bytes.chunks(CONTENT) {
                     write_frame(to, Kind::Data, piece)
                         .await
                         .map_err(|_| gone())?;

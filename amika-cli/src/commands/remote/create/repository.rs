@@ -13,6 +13,7 @@ use crate::App;
 use crate::args::sandbox::CreateArgs;
 use crate::commands::remote::Server;
 use crate::commands::remote::failure::told;
+use crate::commands::remote::upload;
 use crate::error::{Error, Kind, Result};
 
 /// What a sandbox is made of.
@@ -78,6 +79,14 @@ pub(super) async fn wanted(
             upload_id: Some(id),
         }));
     }
+    if args.no_clean {
+        // It would be sent, and nothing is.
+        return Ok(Some(Wanted {
+            url,
+            branch: None,
+            upload_id: None,
+        }));
+    }
     let Some(url) = url else {
         let message = format!(
             "{} has no remote that a server could clone",
@@ -87,7 +96,7 @@ pub(super) async fn wanted(
             "`git remote add origin URL` and push; or `--no-clean`, which sends the working copy",
         ));
     };
-    if facts.is_dirty && !args.no_clean {
+    if facts.is_dirty {
         app.out.warn(&format!(
             "what is not pushed does not come along: the server clones {url}; `--no-clean` sends the working copy"
         ));
@@ -116,8 +125,9 @@ async fn send(repository: &Repository, server: &Server) -> Result<String> {
     let (archive, thread) = bridge::produce(move |to| source.write_tar(owner, ".", to));
     let call = Call::post(&["uploads"]).with("name", &repository.facts().name);
     let sent = server.client.upload(call, "application/x-tar", archive);
-    let (sent, packed) = futures_util::join!(sent, thread);
-    bridge::joined(packed).map_err(|error| {
+    let sent = sent.await;
+    let report = async move { bridge::joined(thread.await) };
+    upload::packed(&sent, report).await.map_err(|error| {
         Error::new(Kind::Repository, "the working copy cannot be read").caused_by(&error)
     })?;
     let sent: Value = sent.map_err(told)?;

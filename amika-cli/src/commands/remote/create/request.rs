@@ -17,7 +17,6 @@ use crate::host_path;
 /// # Errors
 /// [`Kind::Invalid`] for what a server is not asked for, and for files that cannot be read.
 pub(super) fn body(args: &CreateArgs, wanted: Option<&Wanted>, app: &App) -> Result<Value> {
-    refuse(args)?;
     let mut body = Map::new();
     let mut put = |name: &str, value: Value| {
         if !value.is_null() {
@@ -72,7 +71,7 @@ fn read_script(path: &Path) -> Result<String> {
 }
 
 /// Refuses what has no meaning on a server.
-fn refuse(args: &CreateArgs) -> Result<()> {
+pub(super) fn refuse(args: &CreateArgs) -> Result<()> {
     let machine = "a server has none of this machine's files: `--no-clean` sends a working copy, `cp` copies in";
     let size = "a server takes sizes: `--size xs`, `m`, `l` or `xl`";
     for (is_given, flag, hint) in [
