@@ -98,9 +98,12 @@ async fn sandbox(place: Place, command: args::sandbox::Command, app: &App) -> Re
         });
     }
     let done = sandbox::run(command, app).await;
-    done.map_err(|error| match place.local {
-        true => error,
-        false => remote::may_be_there(error, app),
+    done.map_err(|error| {
+        if place.local {
+            error
+        } else {
+            remote::may_be_there(error, app)
+        }
     })
 }
 
