@@ -38,14 +38,16 @@ pub fn read(machine: &Machine, out: &dyn Progress) -> Result<UserConfig> {
     Ok(config)
 }
 
-/// Where commands work that are not told; what looks odd in the file is for others to warn of.
+/// Where commands work that are not told; whatever else is wrong with the file is for others to tell.
 ///
 /// # Errors
-/// As [`read`].
+/// As [`read`], for this setting alone.
 pub fn default(machine: &Machine) -> Result<Place> {
     let path = path(machine);
-    let (config, _) = parse(&path, &text(&path)?)?;
-    Ok(config.default.unwrap_or_default())
+    let text = text(&path)?;
+    let default =
+        user::parse_default(&text).map_err(|problems| refusal(&path, &text, &problems))?;
+    Ok(default.unwrap_or_default())
 }
 
 /// What the environment says of `trust`.
@@ -126,10 +128,12 @@ fn text(path: &Path) -> Result<String> {
 type Parsed = (UserConfig, Vec<amika_core::diagnostic::Diagnostic>);
 
 fn parse(path: &Path, text: &str) -> Result<Parsed> {
-    user::parse(text).map_err(|problems| {
-        crate::finding::refusal(&path.display().to_string(), text, &problems)
-            .hint("these are your own settings: mend the file")
-    })
+    user::parse(text).map_err(|problems| refusal(path, text, &problems))
+}
+
+fn refusal(path: &Path, text: &str, problems: &[amika_core::diagnostic::Diagnostic]) -> Error {
+    crate::finding::refusal(&path.display().to_string(), text, problems)
+        .hint("these are your own settings: mend the file")
 }
 
 /// The text with a change made.

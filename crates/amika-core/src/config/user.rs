@@ -78,9 +78,9 @@ impl FromStr for Place {
 /// # Errors
 /// At least one finding when the text is no TOML, or a value is not what it must be.
 pub fn parse(text: &str) -> Result<(UserConfig, Vec<Diagnostic>), Vec<Diagnostic>> {
-    let (document, errors) = DeTable::parse_recoverable(text);
-    if !errors.is_empty() {
-        return Err(syntax_errors(text, &errors));
+    let (document, syntax) = DeTable::parse_recoverable(text);
+    if !syntax.is_empty() {
+        return Err(syntax_errors(text, &syntax));
     }
     let table = document.get_ref();
     let places = Places::new(text);
@@ -94,13 +94,35 @@ pub fn parse(text: &str) -> Result<(UserConfig, Vec<Diagnostic>), Vec<Diagnostic
     if section.problems.is_empty() {
         return Ok((config, section.remarks));
     }
+    Err(errors(section, &places))
+}
+
+/// Reads `default` alone: what is wrong with another setting is for those who need that one.
+///
+/// # Errors
+/// At least one finding when the text is no TOML, or the value is not what it must be.
+pub fn parse_default(text: &str) -> Result<Option<Place>, Vec<Diagnostic>> {
+    let (document, syntax) = DeTable::parse_recoverable(text);
+    if !syntax.is_empty() {
+        return Err(syntax_errors(text, &syntax));
+    }
+    let places = Places::new(text);
+    let mut section = Section::new(&places);
+    let default = read_default(&mut section, document.get_ref());
+    if section.problems.is_empty() {
+        return Ok(default);
+    }
+    Err(errors(section, &places))
+}
+
+fn errors(section: Section<'_>, places: &Places<'_>) -> Vec<Diagnostic> {
     let errors = section
         .problems
         .into_iter()
-        .map(|problem| Diagnostic::at(Severity::Error, problem.message, &places, problem.span));
+        .map(|problem| Diagnostic::at(Severity::Error, problem.message, places, problem.span));
     let mut errors: Vec<Diagnostic> = errors.collect();
     errors.sort_by_key(|error| error.span.start);
-    Err(errors)
+    errors
 }
 
 fn read_trust(section: &mut Section<'_>, table: &DeTable<'_>) -> Option<Trust> {
@@ -174,6 +196,18 @@ mod tests {
             )]
         );
         assert_eq!(parse("").expect("nothing").0, UserConfig::default());
+    }
+
+    #[test]
+    fn where_commands_work_is_told_whatever_else_is_wrong() {
+        let default = |text: &str| parse_default(text).map_err(|errors| errors[0].line);
+        assert_eq!(
+            default("trust = \"nver\"\ndefault = \"remote\"\n"),
+            Ok(Some(Place::Remote))
+        );
+        assert_eq!(default("trust = 1\n"), Ok(None));
+        assert_eq!(default("\ndefault = \"here\"\n"), Err(2));
+        assert_eq!(default("default = \n"), Err(1));
     }
 
     #[test]
