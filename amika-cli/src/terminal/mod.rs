@@ -8,7 +8,7 @@ mod session;
 mod signals;
 mod watch;
 
-pub(crate) use crate::exec::{Remote, Streams};
+pub(crate) use crate::exec_as::{Remote, Streams};
 pub(crate) use input::Input;
 pub(crate) use kind::{description, known_description};
 pub(crate) use output::{Output, Target};

@@ -13,7 +13,7 @@ use super::watch::Unwatched;
 use super::{Input, Output, RawMode, Signal, Signals, Target, Watch};
 use crate::daemon::Client;
 use crate::error::{Error, Kind, Result};
-use crate::exec::{Remote, Streams, kill, new_id};
+use crate::exec_as::{Remote, Streams, kill, new_id};
 use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
 use amika_engine::{EngineError, ExecOutput, ExecSession};

@@ -23,6 +23,7 @@ mod engine_error;
 pub mod error;
 pub mod events;
 pub mod exec;
+pub mod exec_as;
 pub mod fan_out;
 pub mod finding;
 pub mod forward;

@@ -10,7 +10,7 @@ use tokio::io::AsyncWrite;
 
 use crate::daemon::Client;
 use crate::error::{Error, Kind, Result};
-use crate::exec::{Remote, Streams, kill, new_id};
+use crate::exec_as::{Remote, Streams, kill, new_id};
 use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
 

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::{ANSWER, Piece, Source, Told};
 use crate::error::{Error, Kind, Result};
-use crate::exec::{Remote, Streams, kill};
+use crate::exec_as::{Remote, Streams, kill};
 use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
 use amika_engine::{ExecOutput, ExecSession};
