@@ -28,12 +28,13 @@ use crate::sandboxes::idle::Idleness;
 use crate::sandboxes::look::Looks;
 use crate::sandboxes::operations::{self, Operations};
 use crate::sandboxes::snapshot::{self, Live};
-use crate::sandboxes::turns::{self, Turns};
+use crate::sandboxes::turns;
 use crate::sandboxes::{feed, rebuild, timers};
 use crate::serve;
 use crate::state::App;
 use crate::store::open::open;
 use crate::store::{self, Store, StoreError};
+use crate::streams::Streams;
 use crate::tls::Tls;
 
 /// Name of the first administrator.
@@ -93,6 +94,7 @@ impl Server {
         let machine = machine.keeping_data_in(data.path());
         let user = Arc::new(User::new(machine, Arc::new(ToTheLog)));
         let changes = Arc::clone(store.changes());
+        let ending = tokio::sync::watch::Sender::new(false);
         let app = Arc::new(App {
             names: App::names(&config),
             engines: Engines::new(user),
@@ -104,9 +106,8 @@ impl Server {
             idempotent: UnderWay::default(),
             audit: AuditFile::new(data.path()),
             counting: tokio::sync::Mutex::default(),
-            ending: tokio::sync::watch::Sender::new(false),
-            streams: Arc::default(),
-            turns: Turns::default(),
+            streams: Arc::new(Streams::new(ending.subscribe())),
+            ending,
             tickets: Tickets::default(),
             ports: Arc::default(),
             store,
@@ -168,13 +169,6 @@ impl Server {
         others.spawn(feed::feed(Arc::clone(&app)));
         others.spawn(snapshot::watch(Arc::clone(&app)));
         others.spawn(keep_house(Arc::clone(&app)));
-        let stopping = Arc::clone(&app);
-        let stop = async move {
-            stop.await;
-            stopping.streams.end();
-            // A turn may take longer than a server's end.
-            stopping.turns.close();
-        };
         serve::serve(
             Arc::clone(&app),
             router,

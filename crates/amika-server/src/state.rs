@@ -20,7 +20,6 @@ use crate::sandboxes::idle::Idleness;
 use crate::sandboxes::look::Looks;
 use crate::sandboxes::operations::Operations;
 use crate::sandboxes::snapshot::Live;
-use crate::sandboxes::turns::Turns;
 use crate::seal::Seal;
 use crate::store::Store;
 use crate::streams::Streams;
@@ -50,8 +49,6 @@ pub struct App {
     pub ports: std::sync::Arc<Ports>,
     /// Streams that are open.
     pub streams: std::sync::Arc<Streams>,
-    /// What agents are at.
-    pub turns: Turns,
     /// What it keeps.
     pub store: Store,
     /// Held while saved settings are read, changed and written: of two who change one, neither loses the other's.

@@ -23,17 +23,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub struct Streams {
     open: Mutex<HashMap<String, usize>>,
     count: watch::Sender<usize>,
-    ends: watch::Sender<bool>,
-}
-
-impl Default for Streams {
-    fn default() -> Self {
-        Self {
-            open: Mutex::default(),
-            count: watch::Sender::new(0),
-            ends: watch::Sender::new(false),
-        }
-    }
+    ending: watch::Receiver<bool>,
 }
 
 /// A stream's place, for as long as it is open.
@@ -44,6 +34,15 @@ pub struct Place {
 }
 
 impl Streams {
+    /// None yet; they end once `ending` turns true.
+    pub fn new(ending: watch::Receiver<bool>) -> Self {
+        Self {
+            open: Mutex::default(),
+            count: watch::Sender::new(0),
+            ending,
+        }
+    }
+
     /// A place for one more stream of a user's.
     ///
     /// # Errors
@@ -63,13 +62,8 @@ impl Streams {
         Ok(Place {
             streams: Arc::clone(self),
             user_id: user_id.to_owned(),
-            end: self.ends.subscribe(),
+            end: self.ending.clone(),
         })
-    }
-
-    /// Asks all to end.
-    pub fn end(&self) {
-        self.ends.send_replace(true);
     }
 
     /// Waits for the end of all, for a while.
@@ -85,10 +79,14 @@ impl Streams {
 impl Place {
     /// Returns once the server ends.
     pub async fn over(&self) {
-        let mut end = self.end.clone();
-        if end.wait_for(|end| *end).await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        over(self.end.clone()).await;
+    }
+}
+
+/// Returns once the server ends.
+pub async fn over(mut end: watch::Receiver<bool>) {
+    if end.wait_for(|end| *end).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -115,7 +113,8 @@ mod tests {
 
     #[tokio::test]
     async fn places_are_bounded_given_back_and_end_with_the_server() {
-        let streams = Arc::new(Streams::default());
+        let ending = watch::Sender::new(false);
+        let streams = Arc::new(Streams::new(ending.subscribe()));
         let taken: Vec<Place> = (0..OF_ONE)
             .map(|_| streams.take("ada").expect("a place"))
             .collect();
@@ -124,7 +123,7 @@ mod tests {
         let other = streams.take("bob").expect("another user's");
         drop(taken);
         let again = streams.take("ada").expect("given back");
-        streams.end();
+        ending.send_replace(true);
         again.over().await;
         other.over().await;
         drop((again, other));

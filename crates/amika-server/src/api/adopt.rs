@@ -1,6 +1,5 @@
 //! Taking over what the command line or another server made.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -59,21 +58,9 @@ pub async fn adopt(
     }
     let now = app.clock.now();
     let row = SandboxRow {
-        id,
-        user_id: owner,
-        name,
-        request: serde_json::json!({}),
         auto_stop: auto_stop.unwrap_or(AUTO_STOP),
         auto_delete: auto_delete.filter(|minutes| *minutes >= 0),
-        keep_awake_until: None,
-        cpus: None,
-        memory: None,
-        metadata: BTreeMap::new(),
-        secret_env: BTreeMap::new(),
-        credentials: Vec::new(),
-        failure: None,
-        created_at: now,
-        updated_at: now,
+        ..SandboxRow::new(id, owner, name, now)
     };
     if !app.store.add_sandbox(&row).await? {
         return Err(ApiError::conflict("another sandbox has its name"));

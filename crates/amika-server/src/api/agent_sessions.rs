@@ -24,6 +24,7 @@ use crate::sandboxes::request::CreateSandbox;
 use crate::sandboxes::turns::Ended;
 use crate::state::App;
 use crate::store::SessionRow;
+use crate::streams::over;
 
 /// What is kept for a client that reads slowly: then the agent's words wait, and no others.
 const BUFFER: usize = 16;
@@ -225,7 +226,7 @@ pub async fn stream(
     let (to, mut told) = mpsc::channel(BUFFER);
     let (done, mut end) = tokio::sync::oneshot::channel();
     let caller = caller.0.clone();
-    let closing = app.turns.closing();
+    let ending = app.ending.subscribe();
     tokio::spawn(async move {
         let answered = answer(&app, &caller, &body, Some(&to)).await;
         drop(to);
@@ -233,10 +234,6 @@ pub async fn stream(
     });
     let (out, events) = mpsc::channel::<Result<Event, std::convert::Infallible>>(1);
     tokio::spawn(async move {
-        let mut closing = closing;
-        let closed = async {
-            let _ = closing.wait_for(|is_closing| *is_closing).await;
-        };
         let passed_on = async {
             while let Some(step) = told.recv().await {
                 if out.send(Ok(event(step))).await.is_err() {
@@ -252,7 +249,8 @@ pub async fn stream(
         };
         tokio::select! {
             () = passed_on => {}
-            () = closed => {}
+            // A turn may take longer than a server's end.
+            () = over(ending) => {}
         }
     });
     let events = stream::unfold(events, async |mut events| {

@@ -10,7 +10,7 @@ use amika_sandbox::exec::ExecRequest;
 use amika_sandbox::program::ProgramRequest;
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -21,6 +21,7 @@ use super::exec_socket::{self, ExecStart};
 use super::extract::{Body, Path};
 use super::sandboxes::find;
 use super::socket::Upgrade;
+use super::sse;
 use crate::auth::caller::{Caller, Writer};
 use crate::state::App;
 
@@ -90,7 +91,7 @@ pub async fn exec(
     super::repositories::variables("/env", &body.env)?;
     let found = find(&app, &caller, &reference).await?;
     let name = found.there()?.to_owned();
-    if wants_events(&headers) {
+    if sse::is_wanted(&headers) {
         let place = app.streams.take(&caller.user.id)?;
         let request = ProgramRequest {
             command: body.cmd,
@@ -111,16 +112,6 @@ pub async fn exec(
     }
     let answer = whole(&app, &name, body).await?;
     Ok(Json(answer).into_response())
-}
-
-/// Whether events are wanted rather than one document.
-fn wants_events(headers: &HeaderMap) -> bool {
-    let all = headers.get_all(header::ACCEPT).iter();
-    let mut all = all.flat_map(|value| value.to_str().unwrap_or_default().split(','));
-    all.any(|kind| {
-        let kind = kind.split(';').next().unwrap_or_default().trim();
-        kind.eq_ignore_ascii_case("text/event-stream")
-    })
 }
 
 /// Refuses root to those who may not have it.
@@ -236,24 +227,4 @@ fn request(caller: &Caller, start: ExecStart) -> Result<ProgramRequest> {
         workdir: start.cwd,
         user: user(start.root),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn events_are_for_those_who_accept_them() {
-        let wants = |values: &[&str]| {
-            let mut headers = HeaderMap::new();
-            for value in values {
-                headers.append(header::ACCEPT, value.parse().unwrap());
-            }
-            wants_events(&headers)
-        };
-        assert!(wants(&["text/event-stream"]));
-        assert!(wants(&["application/json, Text/Event-Stream;q=0.5"]));
-        assert!(!wants(&["*/*"]));
-        assert!(!wants(&[]));
-    }
 }

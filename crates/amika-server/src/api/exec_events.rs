@@ -18,6 +18,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::error::ApiError;
 use super::exec::late;
+use super::sse;
 use crate::streams::Place;
 
 /// Events that wait for the other side.
@@ -42,12 +43,12 @@ struct Events(mpsc::Sender<Result<Bytes, std::convert::Infallible>>);
 struct Left;
 
 impl Events {
-    async fn send(&self, text: String) -> Result<(), Left> {
-        self.0.send(Ok(text.into())).await.map_err(|_| Left)
+    async fn send(&self, bytes: Bytes) -> Result<(), Left> {
+        self.0.send(Ok(bytes)).await.map_err(|_| Left)
     }
 
     async fn event(&self, name: &str, data: &Value) -> Result<(), Left> {
-        self.send(format!("event: {name}\ndata: {data}\n\n")).await
+        self.send(sse::event(None, name, &data.to_string())).await
     }
 }
 
@@ -121,7 +122,7 @@ async fn told(program: Program, input: String, events: &Events) -> Over {
             let piece = tokio::select! {
                 piece = output.next() => piece,
                 () = tokio::time::sleep(COMMENT) => {
-                    events.send(": the program runs\n\n".to_owned()).await?;
+                    events.send(Bytes::from_static(b": the program runs\n\n")).await?;
                     continue;
                 }
             };

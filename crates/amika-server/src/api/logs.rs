@@ -17,6 +17,7 @@ use super::extract::{Path, Query};
 use super::sandboxes::find;
 use crate::auth::caller::Reader;
 use crate::state::App;
+use crate::streams::over;
 
 /// Which log: `container`, `setup`, `opencode`, `amikad`, or `job:<id>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,9 +86,7 @@ pub async fn logs(
         }
     };
     // A log that is followed ends with the server.
-    let mut end = app.ending.subscribe();
-    let is_over = async move { drop(end.wait_for(|end| *end).await) };
-    let pieces = pieces.take_until(Box::pin(is_over));
+    let pieces = pieces.take_until(Box::pin(over(app.ending.subscribe())));
     let bytes = pieces.map(|piece| match piece {
         Ok(ExecOutput::Stdout(bytes) | ExecOutput::Stderr(bytes)) => Ok(bytes),
         // The answer has begun: all that is left is to break it off.

@@ -106,6 +106,20 @@ pub async fn say(to: &mut Sends, word: &impl Serialize) -> Result<(), axum::Erro
     to.send(Message::Text(text.into())).await
 }
 
+/// Waits for something, and gives signs of life meanwhile.
+///
+/// # Errors
+/// Where the other side is gone.
+pub async fn pinging<T>(to: &mut Sends, what: impl Future<Output = T>) -> Result<T, axum::Error> {
+    let mut what = std::pin::pin!(what);
+    loop {
+        tokio::select! {
+            done = &mut what => return Ok(done),
+            () = tokio::time::sleep(PING) => to.send(Message::Ping(bytes::Bytes::new())).await?,
+        }
+    }
+}
+
 /// Returns once the other side left; what it still says is thrown away.
 pub async fn left(from: &mut Hears) {
     while let Some(Ok(message)) = from.next().await {

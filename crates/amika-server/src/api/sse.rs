@@ -14,6 +14,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::sandboxes::bus::Told;
 use crate::state::App;
+use crate::streams::over;
 
 /// How often a sign of life is given.
 const ALIVE: Duration = Duration::from_secs(15);
@@ -110,7 +111,7 @@ impl<F: FnMut(&Told) -> Next> Stream<F> {
             }
             let told = tokio::select! {
                 told = self.live.recv() => told,
-                () = is_over(&mut self.end) => return None,
+                () = over(self.end.clone()) => return None,
                 () = tokio::time::sleep(ALIVE) => {
                     if self.has_lost_rights() {
                         return None;
@@ -147,10 +148,6 @@ impl<F: FnMut(&Told) -> Next> Stream<F> {
     }
 }
 
-async fn is_over(end: &mut tokio::sync::watch::Receiver<bool>) {
-    drop(end.wait_for(|end| *end).await);
-}
-
 #[cfg(test)]
 mod tests {
     use pretty_assertions::assert_eq;
@@ -159,13 +156,17 @@ mod tests {
 
     #[test]
     fn events_are_wanted_by_whoever_accepts_them() {
-        let wanted = |accept: &str| {
+        let wanted = |accepted: &[&str]| {
             let mut headers = HeaderMap::new();
-            headers.insert(header::ACCEPT, accept.parse().unwrap());
+            for accept in accepted {
+                headers.append(header::ACCEPT, accept.parse().unwrap());
+            }
             is_wanted(&headers)
         };
-        assert!(wanted("text/event-stream") && wanted("application/json, Text/Event-Stream;q=0.5"));
-        assert!(!wanted("*/*") && !wanted("application/json") && !is_wanted(&HeaderMap::new()));
+        assert!(wanted(&["text/event-stream"]));
+        assert!(wanted(&["application/json, Text/Event-Stream;q=0.5"]));
+        assert!(wanted(&["application/json", "text/event-stream"]));
+        assert!(!wanted(&["*/*"]) && !wanted(&["application/json"]) && !wanted(&[]));
     }
 
     #[test]

@@ -162,18 +162,9 @@ async fn outwards(mut from: impl AsyncRead + Unpin, to: &mut Sends) -> Close {
     let mut has_ended = false;
     loop {
         let mut content = Vec::new();
-        let kind = {
-            let mut reading = std::pin::pin!(read_frame(&mut from, &mut content));
-            loop {
-                tokio::select! {
-                    kind = &mut reading => break kind,
-                    () = tokio::time::sleep(socket::PING) => {
-                        if to.send(Message::Ping(bytes::Bytes::new())).await.is_err() {
-                            return gone();
-                        }
-                    }
-                }
-            }
+        let reading = read_frame(&mut from, &mut content);
+        let Ok(kind) = socket::pinging(to, reading).await else {
+            return gone();
         };
         let sent = match kind {
             Ok(Kind::Bytes) => to.send(Message::Binary(content.into())).await,

@@ -204,18 +204,9 @@ async fn inwards(from: &mut Hears, to: &mut (impl AsyncWrite + Unpin)) -> Result
 async fn outwards(mut from: impl AsyncRead + Unpin, to: &mut Sends) -> Result<(), Close> {
     loop {
         let mut content = Vec::new();
-        let kind = {
-            let mut reading = std::pin::pin!(read_frame(&mut from, &mut content));
-            loop {
-                tokio::select! {
-                    kind = &mut reading => break kind.map_err(|_| gone())?,
-                    () = tokio::time::sleep(socket::PING) => {
-                        to.send(Message::Ping(axum::body::Bytes::new())).await.map_err(|_| gone())?;
-                    }
-                }
-            }
-        };
-        match kind {
+        let reading = read_frame(&mut from, &mut content);
+        let kind = socket::pinging(to, reading).await.map_err(|_| gone())?;
+        match kind.map_err(|_| gone())? {
             Kind::Data => to
                 .send(Message::Binary(content.into()))
                 .await

@@ -121,27 +121,14 @@ impl Idleness {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use super::*;
 
     fn row(auto_stop: i64, auto_delete: Option<i64>) -> SandboxRow {
         SandboxRow {
-            id: String::new(),
-            user_id: String::new(),
-            name: String::new(),
-            request: serde_json::Value::Null,
             auto_stop,
             auto_delete,
-            keep_awake_until: None,
-            cpus: None,
-            memory: None,
-            metadata: BTreeMap::new(),
-            secret_env: BTreeMap::new(),
-            credentials: Vec::new(),
-            failure: None,
-            created_at: 0,
-            updated_at: 0,
+            ..SandboxRow::new(String::new(), String::new(), String::new(), 0)
         }
     }
 

@@ -122,7 +122,6 @@ fn smaller(error: ApiError, has_size: bool) -> ApiError {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use pretty_assertions::assert_eq;
 
@@ -130,21 +129,9 @@ mod tests {
 
     fn row(cpus: Option<i64>) -> SandboxRow {
         SandboxRow {
-            id: String::new(),
-            user_id: String::new(),
-            name: String::new(),
-            request: serde_json::Value::Null,
-            auto_stop: 0,
-            auto_delete: None,
-            keep_awake_until: None,
             cpus,
             memory: cpus.map(|cpus| cpus << 30),
-            metadata: BTreeMap::new(),
-            secret_env: std::collections::BTreeMap::new(),
-            credentials: Vec::new(),
-            failure: None,
-            created_at: 0,
-            updated_at: 0,
+            ..SandboxRow::new(String::new(), String::new(), String::new(), 0)
         }
     }
 

@@ -1,6 +1,5 @@
 //! What a store that was lost knew of sandboxes, taken from their signed labels again.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,20 +86,9 @@ fn row_of(seen: &Seen, user_id: String, now: i64) -> SandboxRow {
     };
     let created_at = seen.view.created_at.and_then(|at| i64::try_from(at).ok());
     SandboxRow {
-        id: seen.id().to_owned(),
-        user_id,
-        name: seen.view.name.clone(),
-        request: serde_json::json!({}),
         auto_stop: minutes(AUTO_STOP).unwrap_or(AUTO_STOP_MINUTES),
         auto_delete: minutes(AUTO_DELETE),
-        keep_awake_until: None,
-        cpus: None,
-        memory: None,
-        metadata: BTreeMap::new(),
-        secret_env: std::collections::BTreeMap::new(),
-        credentials: Vec::new(),
-        failure: None,
         created_at: created_at.unwrap_or(now),
-        updated_at: now,
+        ..SandboxRow::new(seen.id().to_owned(), user_id, seen.view.name.clone(), now)
     }
 }

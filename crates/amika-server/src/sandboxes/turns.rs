@@ -101,24 +101,6 @@ impl Ended {
     }
 }
 
-/// Whoever reads along with turns.
-#[derive(Default)]
-pub struct Turns {
-    is_closing: watch::Sender<bool>,
-}
-
-impl Turns {
-    /// Lets those go who read along; the turns go on.
-    pub fn close(&self) {
-        let _ = self.is_closing.send_replace(true);
-    }
-
-    /// Turns true when they are let go.
-    pub fn closing(&self) -> watch::Receiver<bool> {
-        self.is_closing.subscribe()
-    }
-}
-
 /// Begins a turn of a conversation; it is noted before it begins.
 ///
 /// # Errors
@@ -186,7 +168,7 @@ fn follow(app: &Arc<App>, session: SessionRow, row: TurnRow) -> Going {
     let (end, ended) = watch::channel(None);
     let (said, heard) = broadcast::channel(PIECES);
     let id = row.id.clone();
-    let closing = app.turns.closing();
+    let closing = app.ending.subscribe();
     let app = Arc::clone(app);
     tokio::spawn(async move {
         let ended = match run(&app, &session, &row, &said).await {

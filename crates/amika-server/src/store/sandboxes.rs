@@ -42,6 +42,29 @@ pub struct SandboxRow {
     pub updated_at: i64,
 }
 
+impl SandboxRow {
+    /// One of which nothing is known but whose it is, from then on: it is neither stopped nor deleted by itself.
+    pub fn new(id: String, user_id: String, name: String, now: i64) -> Self {
+        Self {
+            id,
+            user_id,
+            name,
+            request: serde_json::json!({}),
+            auto_stop: 0,
+            auto_delete: None,
+            keep_awake_until: None,
+            cpus: None,
+            memory: None,
+            metadata: BTreeMap::new(),
+            secret_env: BTreeMap::new(),
+            credentials: Vec::new(),
+            failure: None,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+}
+
 /// Why something failed.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Failure {

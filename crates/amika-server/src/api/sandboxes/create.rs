@@ -194,21 +194,14 @@ async fn row(
         members.insert("repo_url".into(), url.into());
     }
     let mut row = SandboxRow {
-        id: crate::id::new(),
-        user_id: caller.user.id.clone(),
-        name: String::new(),
         request,
         auto_stop: wish.auto_stop,
         auto_delete: wish.auto_delete,
-        keep_awake_until: None,
         cpus: size.map(Size::cpus),
         memory: size.map(Size::memory),
         metadata: body.metadata.clone(),
         secret_env: body.secret_env_vars.clone(),
-        credentials: Vec::new(),
-        failure: None,
-        created_at: now,
-        updated_at: now,
+        ..SandboxRow::new(crate::id::new(), caller.user.id.clone(), String::new(), now)
     };
     let asked = wish.sandbox.name.as_ref();
     for attempt in 0..NAMES {
