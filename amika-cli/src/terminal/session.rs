@@ -13,16 +13,11 @@ use super::watch::Unwatched;
 use super::{Input, Output, RawMode, Signal, Signals, Target, Watch};
 use crate::daemon::Client;
 use crate::error::{Error, Kind, Result};
-use crate::exec_as::{Remote, Streams, kill, new_id};
+use crate::exec_as::{Remote, Streams, kill, new_id, resize};
 use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
 use amika_engine::{EngineError, ExecOutput, ExecSession};
 
-/// A new terminal has no process yet for a moment, a long one on a machine with other work; the engine refuses to
-/// resize it.
-const RESIZE_TRIES: u32 = 40;
-const RESIZE_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_RESIZE_PAUSE: Duration = Duration::from_millis(500);
 /// How long what was typed waits for the terminal to have a size.
 const FIRST_RESIZE: Duration = Duration::from_secs(2);
 /// What a shell is given to end in, once its terminal went away.
@@ -325,27 +320,11 @@ async fn keep_size(
     resized: Arc<Notify>,
     sized: tokio::sync::oneshot::Sender<()>,
 ) {
-    resize(&engine, &exec).await;
+    resize(&engine, &exec, super::size).await;
     drop(sized);
     loop {
         resized.notified().await;
-        resize(&engine, &exec).await;
-    }
-}
-
-async fn resize(engine: &Sandboxes, exec: &str) {
-    let mut pause = RESIZE_PAUSE;
-    for _ in 0..RESIZE_TRIES {
-        // Read anew each time: there may be another since.
-        let Some((rows, columns)) = super::size() else {
-            return;
-        };
-        match engine.resize_exec(exec, rows, columns).await {
-            Ok(()) => return,
-            Err(error) => tracing::debug!(%error, "the terminal is not resized yet"),
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_RESIZE_PAUSE);
+        resize(&engine, &exec, super::size).await;
     }
 }
 

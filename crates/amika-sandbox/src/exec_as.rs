@@ -15,6 +15,11 @@ const NO_SUCH_PROCESS: i64 = 3;
 /// How often a process that is not there yet is looked for again, and how long between.
 const KILL_TRIES: u32 = 50;
 const KILL_PAUSE: Duration = Duration::from_millis(20);
+/// How often a terminal is tried to be resized, and how long between.
+const RESIZE_TRIES: u32 = 40;
+const RESIZE_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_RESIZE_PAUSE: Duration = Duration::from_millis(500);
+
 /// What the program is tied to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Streams {
@@ -104,5 +109,23 @@ pub async fn kill(engine: &Sandboxes, container: &str, id: &str, signal: &str) {
                 return;
             }
         }
+    }
+}
+
+/// Gives a program's terminal a size, in rows and columns, which `size` is asked for anew before each try: there may be
+/// another since, and none is the end. A new terminal has no process yet for a moment, a long one on a machine with other
+/// work; the engine refuses to resize it.
+pub async fn resize(engine: &Sandboxes, exec: &str, size: impl Fn() -> Option<(u16, u16)>) {
+    let mut pause = RESIZE_PAUSE;
+    for _ in 0..RESIZE_TRIES {
+        let Some((rows, columns)) = size() else {
+            return;
+        };
+        match engine.resize_exec(exec, rows, columns).await {
+            Ok(()) => return,
+            Err(error) => tracing::debug!(%error, "the terminal is not resized yet"),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_RESIZE_PAUSE);
     }
 }

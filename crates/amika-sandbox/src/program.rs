@@ -10,7 +10,7 @@ use tokio::io::AsyncWrite;
 
 use crate::daemon::Client;
 use crate::error::{Error, Kind, Result};
-use crate::exec_as::{Remote, Streams, kill, new_id};
+use crate::exec_as::{self, Remote, Streams, kill, new_id};
 use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
 
@@ -24,10 +24,6 @@ const HUNG_UP: [(&str, Duration); 2] = [
     ("HUP", Duration::from_secs(2)),
     ("KILL", Duration::from_secs(5)),
 ];
-/// A new terminal has no process yet for a moment; the engine refuses to resize it.
-const RESIZE_TRIES: u32 = 40;
-const RESIZE_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_RESIZE_PAUSE: Duration = Duration::from_millis(500);
 /// Engines before 23 start the program first and size its terminal afterwards.
 const FIRST_RESIZE: Duration = Duration::from_secs(2);
 
@@ -142,15 +138,7 @@ impl Running {
         if !self.has_terminal {
             return;
         }
-        let mut pause = RESIZE_PAUSE;
-        for _ in 0..RESIZE_TRIES {
-            match self.engine.resize_exec(&self.exec, rows, columns).await {
-                Ok(()) => return,
-                Err(error) => tracing::debug!(%error, "the terminal is not resized yet"),
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_RESIZE_PAUSE);
-        }
+        exec_as::resize(&self.engine, &self.exec, || Some((rows, columns))).await;
     }
 
     /// Its exit code, once it ended; for one whose output ended.
