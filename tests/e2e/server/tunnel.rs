@@ -4,32 +4,8 @@ use serde_json::json;
 use tungstenite::Message;
 
 use super::client::Server;
+use crate::forward::SERVER;
 use crate::support::{DEBIAN, Stage, eventually};
-
-/// Says in upper case what it is told on each `kind:address:port`, once all of it was said.
-pub(crate) const SERVER: &str = "
-use IO::Socket::INET;
-$| = 1; $SIG{CHLD} = 'IGNORE';
-for my $spec (@ARGV) {
-    my ($kind, $address, $port) = split /:/, $spec;
-    next if fork;
-    my %at = (LocalAddr => $address, LocalPort => $port);
-    if ($kind eq 'udp') {
-        my $socket = IO::Socket::INET->new(%at, Proto => 'udp') or die $!;
-        while (defined $socket->recv(my $message, 65536)) { $socket->send(uc $message) }
-    }
-    my $socket = IO::Socket::INET->new(%at, Listen => 300, ReuseAddr => 1) or die $!;
-    while (1) {
-        my $client = $socket->accept or next;
-        unless (fork) {
-            my $all = '';
-            while (sysread $client, my $bytes, 65536) { $all .= uc $bytes }
-            print $client $all; close $client; exit;
-        }
-        close $client;
-    }
-}
-";
 
 /// Has a sandbox serve these, by a program that stays.
 pub(crate) fn serve(server: &Server<'_>, id: &str, specs: &[&str]) {

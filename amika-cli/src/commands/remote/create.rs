@@ -45,7 +45,7 @@ pub(super) async fn run(args: &CreateArgs, server: &Server, app: &App) -> Result
     if !args.no_wait
         && let Some(id) = &sandbox.operation_id
     {
-        let settled = server.settled(&sandbox.name, id, 0, &mut steps);
+        let settled = server.settled(&sandbox.name, id, &mut steps);
         let deadline = async {
             match args.timeout {
                 Some(timeout) => tokio::time::sleep(timeout).await,

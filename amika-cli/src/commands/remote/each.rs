@@ -117,7 +117,6 @@ impl Server {
         names: &[String],
         app: &App,
     ) -> Result<()> {
-        let seen = self.last_event(name).await;
         let _: Value = self.client.ask(call).await.map_err(told)?;
         if no_wait {
             return Ok(());
@@ -127,7 +126,7 @@ impl Server {
             Some(operation) => {
                 let mut steps =
                     amika_sandbox::progress::Steps::new(app.out.progress_of(name, names));
-                self.settled(name, operation, seen, &mut steps).await
+                self.settled(name, operation, &mut steps).await
             }
             None => operation::failed(&sandbox).map_or(Ok(()), Err),
         }

@@ -4,34 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amika_core::port::{Forward, Port, Protocol};
-use amika_remote::client::Call;
-use amika_sandbox::forward::{Bound, Complain, Forwarded, Key, MOST, bind, next_free};
-use serde::Deserialize;
+use amika_core::contract::RESERVED_PORTS;
+use amika_core::port::{Forward, Port};
+use amika_sandbox::forward::{Bound, Complain, Forwarded, Key, MOST};
 
 use super::Server;
-use super::failure::told;
 use super::tunnel::Remote;
 use crate::App;
 use crate::args::forward::ForwardArgs;
 use crate::commands::follow;
-use crate::commands::sandbox::forward::{Event, Teller, refuse_twice};
+use crate::commands::sandbox::forward::{Event, Teller, refuse_twice, taken};
 use crate::error::{Error, Kind, Result};
 
 /// Between two looks at what listens.
 const LOOK: Duration = Duration::from_secs(1);
-
-#[derive(Deserialize)]
-struct Ports {
-    items: Vec<Listener>,
-}
-
-#[derive(Deserialize)]
-struct Listener {
-    port: u16,
-    protocol: String,
-    program: Option<String>,
-}
 
 pub(super) async fn run(args: &ForwardArgs, server: &Server, app: &App) -> Result<u8> {
     refuse_twice(&args.ports)?;
@@ -39,6 +25,7 @@ pub(super) async fn run(args: &ForwardArgs, server: &Server, app: &App) -> Resul
 }
 
 async fn serve(args: &ForwardArgs, server: &Server, app: &App) -> Result<()> {
+    let tell = Teller::new(&app.out, &args.name);
     let mut session = Session {
         args,
         server,
@@ -46,8 +33,8 @@ async fn serve(args: &ForwardArgs, server: &Server, app: &App) -> Result<()> {
             client: server.client.clone(),
             sandbox: args.name.clone(),
         }),
-        tell: Teller::new(&app.out, &args.name),
-        complain: Teller::new(&app.out, &args.name).complain(),
+        complain: tell.complain(),
+        tell,
         named: Vec::new(),
         found: BTreeMap::new(),
     };
@@ -107,23 +94,9 @@ struct Session<'a> {
 
 impl Session<'_> {
     async fn listening(&self) -> Result<BTreeMap<Key, Option<String>>> {
-        let path = ["sandboxes", self.args.name.as_str(), "ports"];
-        let ports: Ports = self
-            .server
-            .client
-            .ask(Call::get(&path))
-            .await
-            .map_err(told)?;
-        let listening = ports.items.into_iter().filter_map(|it| {
-            let protocol = match it.protocol.as_str() {
-                "udp" => Protocol::Udp,
-                _ => Protocol::Tcp,
-            };
-            let port = Port::new(it.port)?;
-            let is_amikas = amika_core::contract::RESERVED_PORTS.contains(&it.port);
-            (!is_amikas).then_some(((port, protocol), it.program))
-        });
-        Ok(listening.collect())
+        let mut heard = self.server.ports(&self.args.name).await?;
+        heard.retain(|(port, _), _| !RESERVED_PORTS.contains(&port.get()));
+        Ok(heard)
     }
 
     /// Takes the ports that were named, all or none.
@@ -146,23 +119,17 @@ impl Session<'_> {
 
     fn take(&self, forward: Forward) -> Result<(Port, Bound)> {
         let (local, protocol) = (forward.local, forward.protocol);
-        let error = match bind(local, protocol) {
-            Ok(bound) => return Ok((local, bound)),
-            Err(error) => error,
+        let (error, next) = match taken(local, protocol, self.args.any) {
+            Ok(taken) => return Ok(taken),
+            Err(refused) => refused,
         };
-        let next = next_free(local, protocol);
-        if self.args.any
-            && let Some((port, bound)) = next
-        {
-            return Ok((port, bound));
-        }
         let refusal = Error::new(
             Kind::Conflict,
             format!("port {local}/{protocol} of this machine cannot be had"),
         )
         .caused_by(&error);
         Err(match next {
-            Some((free, _)) => refusal
+            Some(free) => refusal
                 .hint(format!(
                     "{free} is free: `{free}:{}`, or `--any`, which takes the next free one",
                     forward.port

@@ -13,6 +13,7 @@ mod list;
 mod logs;
 mod open;
 mod operation;
+mod ports;
 mod program;
 mod prompt;
 mod rename;

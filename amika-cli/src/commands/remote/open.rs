@@ -11,10 +11,10 @@ use super::failure::told;
 use super::tunnel::Remote;
 use crate::App;
 use crate::args::agent::OpenArgs;
-use crate::browser::{Relay, Upstream};
+use crate::browser::Upstream;
 use crate::commands::interruptible;
-use crate::commands::sandbox::open::{OpenView, show_and_forget};
-use crate::error::{Error, Kind, Result};
+use crate::commands::sandbox::open::{OpenView, listen, show_and_forget};
+use crate::error::{Kind, Result};
 
 /// Between two looks at whether OpenCode has come up.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -35,9 +35,7 @@ pub(super) async fn run(args: &OpenArgs, server: &Server, app: &App) -> Result<(
         sandbox: name.clone(),
     });
     let upstream = Upstream::new(way, &access.username, &access.password);
-    let relay = Relay::listen(upstream, name).await.map_err(|error| {
-        Error::new(Kind::Failure, "no port of this machine can be listened on").caused_by(&error)
-    })?;
+    let relay = listen(upstream, name).await?;
     let view = OpenView {
         sandbox: name.clone(),
         url: relay.url(),

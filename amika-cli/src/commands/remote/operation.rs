@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use amika_remote::client::Call;
+use amika_remote::events::Event;
 use amika_remote::sandbox::Sandbox;
+use futures_util::StreamExt as _;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Server;
@@ -12,9 +15,8 @@ use super::failure::{told, word};
 use crate::error::{Error, Kind, Result};
 use amika_sandbox::progress::Steps;
 
-/// Between two looks: the first are quick, since most of what is done is.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// Before a stream that broke off is asked for again.
+const AGAIN: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Deserialize)]
 struct Operation {
@@ -29,13 +31,7 @@ struct Why {
 }
 
 #[derive(Debug, Deserialize)]
-struct Events {
-    events: Vec<Event>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Event {
-    id: i64,
+struct Taken {
     step: String,
     status: String,
     detail: Option<String>,
@@ -52,7 +48,7 @@ impl Server {
         Ok((read(&whole)?, whole))
     }
 
-    /// Waits until what was begun of a sandbox is done; events up to `seen` are old ones.
+    /// Waits until what was begun of a sandbox is done.
     ///
     /// # Errors
     /// What it failed with.
@@ -60,61 +56,53 @@ impl Server {
         &self,
         name: &str,
         operation: &str,
-        seen: i64,
         steps: &mut Steps,
     ) -> Result<()> {
-        let mut shown = seen;
-        let mut pause = FIRST_PAUSE;
+        let path = ["operations", operation];
+        let mut last: Option<String> = None;
         loop {
-            let path = ["operations", operation];
-            let now: Operation = self.client.ask(Call::get(&path)).await.map_err(told)?;
-            self.show(name, &mut shown, steps).await;
-            if now.state == "running" {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-                continue;
+            let events = self.client.events(Call::get(&path), last.as_deref());
+            let events = events.await.map_err(told)?;
+            let mut events = std::pin::pin!(events);
+            while let Some(Ok(event)) = events.next().await {
+                match event.event.as_str() {
+                    "operation" => return ended(name, data(&event)?, steps),
+                    "step" => show(data(&event)?, steps),
+                    _ => {}
+                }
+                last = event.id.or(last);
             }
-            return match now.error {
-                None if now.state == "canceled" => {
-                    Err(Error::new(Kind::Canceled, "somebody broke it off"))
-                }
-                None => Ok(()),
-                Some(why) => {
-                    steps.fail("");
-                    Err(advised(name, Error::new(word(&why.code), why.message)))
-                }
-            };
+            tokio::time::sleep(AGAIN).await;
         }
     }
+}
 
-    /// The last event of a sandbox that there is.
-    pub(super) async fn last_event(&self, name: &str) -> i64 {
-        let events = self.lifecycle(name).await;
-        events.last().map_or(0, |event| event.id)
-    }
+fn data<T: DeserializeOwned>(event: &Event) -> Result<T> {
+    serde_json::from_str(&event.data).map_err(|error| not_understood(&error))
+}
 
-    async fn show(&self, name: &str, shown: &mut i64, steps: &mut Steps) {
-        for event in self.lifecycle(name).await {
-            if event.id <= *shown {
-                continue;
-            }
-            *shown = event.id;
-            let detail = event.detail.unwrap_or_default();
-            match event.status.as_str() {
-                "started" => steps.begin(&event.step),
-                "succeeded" => steps.finish(&detail),
-                "failed" => steps.fail(&detail),
-                "warning" => crate::output::warn(&detail),
-                _ => {}
-            }
+/// How it ended.
+fn ended(name: &str, operation: Operation, steps: &mut Steps) -> Result<()> {
+    match operation.error {
+        None if operation.state == "canceled" => {
+            Err(Error::new(Kind::Canceled, "somebody broke it off"))
+        }
+        None => Ok(()),
+        Some(why) => {
+            steps.fail("");
+            Err(advised(name, Error::new(word(&why.code), why.message)))
         }
     }
+}
 
-    /// What happened to it; nothing where it is gone already.
-    async fn lifecycle(&self, name: &str) -> Vec<Event> {
-        let path = ["sandboxes", name, "lifecycle-events"];
-        let events: Result<Events, _> = self.client.ask(Call::get(&path)).await;
-        events.map(|it| it.events).unwrap_or_default()
+fn show(step: Taken, steps: &mut Steps) {
+    let detail = step.detail.unwrap_or_default();
+    match step.status.as_str() {
+        "started" => steps.begin(&step.step),
+        "succeeded" => steps.finish(&detail),
+        "failed" => steps.fail(&detail),
+        "warning" => crate::output::warn(&detail),
+        _ => {}
     }
 }
 
@@ -129,9 +117,11 @@ fn advised(name: &str, error: Error) -> Error {
 
 /// What is read of an answer.
 pub(super) fn read(whole: &Value) -> Result<Sandbox> {
-    Sandbox::deserialize(whole).map_err(|error| {
-        Error::new(Kind::Failure, "what the server answered is not understood").caused_by(&error)
-    })
+    Sandbox::deserialize(whole).map_err(|error| not_understood(&error))
+}
+
+fn not_understood(error: &serde_json::Error) -> Error {
+    Error::new(Kind::Failure, "what the server answered is not understood").caused_by(error)
 }
 
 /// Why a sandbox is not what was asked for, where it failed.

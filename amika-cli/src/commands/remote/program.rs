@@ -17,7 +17,7 @@ use super::Server;
 use super::failure::{told, word};
 use crate::App;
 use crate::args::sandbox::{ConnectArgs, ExecArgs};
-use crate::commands::sandbox::exec::{install_signals, interrupted};
+use crate::commands::sandbox::exec::{fail_as_own, install_signals, interrupted};
 use crate::error::{Error, Kind, Result};
 use crate::terminal::{self, Input, Output, RawMode, Signal, Signals, Target, Unwatched, Watch};
 
@@ -137,11 +137,7 @@ fn described() -> impl Iterator<Item = (String, Value)> {
 /// As of a local one: what fails here ends with 125, so that it is never taken for the program's.
 pub(super) fn own_failure(app: &App, result: Result<u8>) -> Result<u8> {
     match result {
-        Err(error) if error.kind != Kind::Canceled => {
-            let code = crate::output::exit_code(Kind::ExecFailed);
-            app.out.error(&error.detail("exit_code", code));
-            Ok(code)
-        }
+        Err(error) if error.kind != Kind::Canceled => Ok(fail_as_own(app, error)),
         other => other,
     }
 }

@@ -2,10 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use amika_remote::client::Call;
-use serde::Deserialize;
-
-use super::failure::told;
 use super::{Server, operation};
 use crate::App;
 use crate::args::sandbox::WaitArgs;
@@ -15,17 +11,6 @@ use crate::wait::Condition;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(300);
-
-#[derive(Deserialize)]
-struct Ports {
-    items: Vec<Listener>,
-}
-
-#[derive(Deserialize)]
-struct Listener {
-    port: u16,
-    protocol: String,
-}
 
 pub(super) async fn run(args: &WaitArgs, server: &Server, app: &App) -> Result<()> {
     let begun = Instant::now();
@@ -68,13 +53,8 @@ async fn holds(args: &WaitArgs, server: &Server) -> Result<Option<Option<i64>>> 
         }
         Condition::Ready | Condition::Port(..) if sandbox.state == "stopped" => Err(will_not()),
         Condition::Port(port, protocol) if is_up => {
-            let path = ["sandboxes", args.name.as_str(), "ports"];
-            let Ports { items: heard } = server.client.ask(Call::get(&path)).await.map_err(told)?;
-            let protocol = protocol.to_string();
-            Ok(heard
-                .iter()
-                .any(|it| it.port == port.get() && it.protocol == protocol)
-                .then_some(None))
+            let heard = server.ports(&args.name).await?;
+            Ok(heard.contains_key(&(port, protocol)).then_some(None))
         }
         _ => Ok(None),
     }

@@ -87,12 +87,17 @@ pub(super) async fn own_failure(app: &App, name: &str, result: Result<u8>) -> Re
     match result {
         Err(error) if error.kind != Kind::Canceled => {
             let error = looked_at_again(&app.user, error, &[name]).await;
-            let code = crate::output::exit_code(Kind::ExecFailed);
-            app.out.error(&error.detail("exit_code", code));
-            Ok(code)
+            Ok(fail_as_own(app, error))
         }
         other => other,
     }
+}
+
+/// Tells a failure of amika's own; the value is the exit code.
+pub(in crate::commands) fn fail_as_own(app: &App, error: Error) -> u8 {
+    let code = crate::output::exit_code(Kind::ExecFailed);
+    app.out.error(&error.detail("exit_code", code));
+    code
 }
 
 /// Takes over the signals that are meant for the remote program.

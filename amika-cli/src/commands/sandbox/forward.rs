@@ -354,16 +354,10 @@ impl<'a> Session<'a> {
     /// A port of this machine, or the next free one where that is as good.
     async fn take(&self, forward: Forward) -> Result<(Port, Bound)> {
         let (local, protocol) = (forward.local, forward.protocol);
-        let error = match bind(local, protocol) {
-            Ok(bound) => return Ok((local, bound)),
-            Err(error) => error,
+        let (error, next) = match taken(local, protocol, self.args.any) {
+            Ok(taken) => return Ok(taken),
+            Err(refused) => refused,
         };
-        let next = next_free(local, protocol);
-        if self.args.any
-            && let Some((other, bound)) = next
-        {
-            return Ok((other, bound));
-        }
         let host = HostPort {
             ip: HostIp::LOCALHOST,
             port: local,
@@ -386,7 +380,7 @@ impl<'a> Session<'a> {
             )
             .caused_by(&error)
         };
-        let Some((free, _)) = next else {
+        let Some(free) = next else {
             return Err(refusal.hint("end programs that hold ports"));
         };
         let refusal = match self.published(key).find(|_| !self.publishes(key, local)) {
@@ -591,6 +585,25 @@ impl<'a> Session<'a> {
                 .hint("it is older than this amika: a sandbox that is made now has the newer one"),
             _ => told.hint(format!("`amika sandbox inspect {name}` shows its state")),
         }
+    }
+}
+
+/// Takes a port of this machine, or the next free one where `any` is as good.
+///
+/// # Errors
+/// Why it cannot be had, and the next one that is free.
+pub(in crate::commands) fn taken(
+    local: Port,
+    protocol: Protocol,
+    any: bool,
+) -> std::result::Result<(Port, Bound), (std::io::Error, Option<Port>)> {
+    let error = match bind(local, protocol) {
+        Ok(bound) => return Ok((local, bound)),
+        Err(error) => error,
+    };
+    match next_free(local, protocol) {
+        Some(next) if any => Ok(next),
+        next => Err((error, next.map(|(free, _)| free))),
     }
 }
 

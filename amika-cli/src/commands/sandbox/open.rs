@@ -125,10 +125,18 @@ async fn prepare(app: &App, name: &str) -> Result<(Sandboxes, Sandbox, Relay)> {
         .map_err(|error| no_opencode(name, &error))?;
     let way = Arc::new(Way::new(&engine, &sandbox)?);
     let upstream = Upstream::new(way, &access.username, &access.password);
-    let relay = Relay::listen(upstream, name).await.map_err(|error| {
-        Error::new(Kind::Failure, "no port of this machine can be listened on").caused_by(&error)
-    })?;
+    let relay = listen(upstream, name).await?;
     Ok((engine, sandbox, relay))
+}
+
+/// A relay to OpenCode of a sandbox, on a port of this machine.
+///
+/// # Errors
+/// Where there is none.
+pub(in crate::commands) async fn listen(upstream: Upstream, name: &str) -> Result<Relay> {
+    Relay::listen(upstream, name).await.map_err(|error| {
+        Error::new(Kind::Failure, "no port of this machine can be listened on").caused_by(&error)
+    })
 }
 
 async fn wait_for_opencode(client: &Client, name: &str) -> Result<()> {
