@@ -18,11 +18,12 @@ printf 'FROM scratch\nCOPY program /bin/program\n' > ctx/Dockerfile
 tar -C ctx -c program | docker import - inner >/dev/null
 docker run --rm inner /program --version
 docker run --rm --memory 64m --cpus 0.5 --pids-limit 50 -v vol:/v --user 1000 inner /program --version
-printf '#include <stdio.h>\nint main(void) { FILE *f = fopen("/v/f", "a"); return !f || fputc(120, f) < 0 || printf("%%ld\\n", ftell(f)) < 0; }\n' |
+printf '#include <stdio.h>\nint main(int n, char **wanted) { FILE *f = fopen("/v/f", "a"); return !f || fputc(120, f) < 0 || ftell(f) != wanted[1][0] - 48; }\n' |
     gcc -static -x c -o ctx/longer -
 tar -C ctx -c longer | docker import - longer >/dev/null
 docker volume create named
-for length in 1 2; do test "$(docker run --rm -v named:/v longer /longer)" = $length; done
+# Its exit code says so: the engine loses now and then what a program prints that ends at once.
+for length in 1 2; do docker run --rm -v named:/v longer /longer $length; done
 DOCKER_BUILDKIT=0 docker build -q -t classic ctx
 docker build -q -t buildkit ctx
 docker buildx build -q --load -t buildx ctx

@@ -164,6 +164,27 @@ def lists(server):
         connection.close()
 
 
+def told(server):
+    """How long after the engine ended a sandbox by somebody else's command its event is there."""
+    times = []
+    for turn in range(ROUNDS):
+        name = f"{NAME}-t{turn}"
+        server.ask("POST", "/sandboxes?wait=120", {"name": name, "image": IMAGE, "env_vars": OFF})
+        connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
+        connection.request("GET", "/api/v0beta1/events", headers={"Authorization": f"Bearer {server.key}"})
+        events = connection.getresponse()
+        events.readline()
+        subprocess.run(["docker", "kill", name], check=True, capture_output=True)
+        begun = time.perf_counter()
+        for event in events:
+            if event.startswith(b"data:") and b'"stopped"' in event:
+                break
+        times.append(time.perf_counter() - begun)
+        connection.close()
+        server.ask("DELETE", f"/sandboxes/{name}?force=true")
+    line("event of what `docker kill` ended", f"{statistics.median(times) * 1000:.0f} ms", "2000 ms")
+
+
 def clean(server):
     names = subprocess.run(
         ["docker", "ps", "-a", "--format", "{{.Names}}", "--filter", f"name=^{NAME}-"], capture_output=True, text=True, check=True
@@ -183,6 +204,7 @@ def main():
         server.start()
         start(server)
         create(server)
+        told(server)
         lists(server)
     finally:
         clean(server)
