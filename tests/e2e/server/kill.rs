@@ -31,7 +31,7 @@ enum Act {
 const MANY: usize = 1_000_000;
 
 /// How long something may take to be done, or to be known as done.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Tests of an act: what becomes of it where the server is killed at one of its calls of the engine, at an answer to one,
 /// or at a commit.
