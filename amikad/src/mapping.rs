@@ -116,7 +116,7 @@ pub(crate) fn renumber(
     let is_whole =
         |line: &str| has(line, field) && second.is_none_or(|(field, _)| has(line, field));
     let is_agent = |line: &&str| name_of(line).as_deref() == Some(AGENT_USER) && is_whole(line);
-    let Some(agent) = text.lines().find(is_agent) else {
+    let Some(agent) = text.split_terminator('\n').find(is_agent) else {
         return text.to_owned();
     };
     let mut fields: Vec<String> = agent.split(':').map(str::to_owned).collect();
@@ -129,7 +129,7 @@ pub(crate) fn renumber(
     let has_number = |line: &str| line.split(':').nth(field) == Some(number.to_string().as_str());
     let mut lines = Vec::new();
     let mut placed = false;
-    for line in text.lines() {
+    for line in text.split_terminator('\n') {
         let is_agents = name_of(line).as_deref() == Some(AGENT_USER);
         if !placed && (is_agents || has_number(line)) {
             lines.push(agent.as_str());
@@ -180,6 +180,14 @@ mod tests {
             renumber(GROUP, 2, 77, None),
             "root:x:0:\nstaff:x:50:amika\namika:x:77:\n"
         );
+    }
+
+    #[test]
+    fn a_line_ends_where_the_c_library_ends_it() {
+        let odd = format!("{PASSWD}\r");
+        let once = renumber(&odd, 2, 4242, Some((3, 77)));
+        assert!(once.ends_with("\n\r\n"), "{once:?}");
+        assert_eq!(renumber(&once, 2, 4242, Some((3, 77))), once);
     }
 
     #[test]

@@ -130,12 +130,15 @@ impl Accounts {
     }
 
     fn line(&self, wanted: impl Fn(&PasswdLine<'_>) -> bool) -> Option<PasswdLine<'_>> {
-        self.passwd.lines().filter_map(parse_passwd).find(wanted)
+        self.passwd
+            .split_terminator('\n')
+            .filter_map(parse_passwd)
+            .find(wanted)
     }
 
     /// Group ids with the text of their members.
     fn groups(&self) -> impl Iterator<Item = (u32, &str)> {
-        self.group.lines().filter_map(|line| {
+        self.group.split_terminator('\n').filter_map(|line| {
             let mut fields = line.split(':');
             let (_, _, gid) = (fields.next()?, fields.next()?, fields.next()?);
             Some((parse_id(gid)?, fields.next().unwrap_or_default().trim()))
@@ -145,7 +148,7 @@ impl Accounts {
     fn gid(&self, name: &str) -> Option<u32> {
         let line = self
             .group
-            .lines()
+            .split_terminator('\n')
             .find(|line| line.split(':').next() == Some(name))?;
         parse_id(line.split(':').nth(2)?)
     }
