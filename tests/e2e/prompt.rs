@@ -18,6 +18,12 @@ fn a_prompt_reaches_the_agent_as_it_is() {
     let given = sandbox.verb("prompt", &[text]).output();
     assert_eq!(given.code, 7, "{given:?}");
     assert_eq!(given.stdout_text(), format!("{FLAGS}\n{text}"));
+    // It was given no sign-in, which may be why it failed.
+    let hint = format!(
+        "`amika credentials refresh {} --credentials claude`",
+        sandbox.name
+    );
+    assert!(given.stderr_text().contains(&hint), "{given:?}");
 
     let read = sandbox.verb("prompt", &["-"]).input(text).output();
     assert_eq!(read.stdout_text(), format!("{FLAGS}\n{text}"), "{read:?}");

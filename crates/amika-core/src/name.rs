@@ -19,7 +19,8 @@ const PLAIN_TRIES: u32 = 8;
 
 /// Whether a text can name a container, volume or network of an engine: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, which
 /// takes more than a sandbox may be called, since others rename containers too. Whatever else a text is, it
-/// could be another path of the engine's API.
+/// could be another path of the engine's API. A name that an engine gave is a word of the shell as it is, so
+/// that commands in hints have it unquoted; one that is read from a label is quoted.
 pub fn can_be_on_an_engine(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphanumeric())
         && text
@@ -339,6 +340,16 @@ mod tests {
         #[test]
         fn what_is_accepted_prints_as_it_was_typed(text in "[a-z0-9][a-z0-9-]{0,40}") {
             prop_assert_eq!(text.parse::<SandboxName>().unwrap().to_string(), text);
+        }
+
+        #[test]
+        fn a_name_of_an_engine_is_a_word_of_the_shell_and_no_option(text in any::<String>(), name in "[a-zA-Z0-9][a-zA-Z0-9_.-]*") {
+            for text in [&text, &name] {
+                if can_be_on_an_engine(text) {
+                    prop_assert_eq!(&crate::text::shell_path(text), text);
+                }
+            }
+            prop_assert!(can_be_on_an_engine(&name));
         }
 
         #[test]

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use amika_core::label::{Creator, Kind, Labels, SandboxRecord, key};
+use amika_core::text::shell_quote;
 use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::OnceCell;
@@ -95,8 +96,10 @@ fn why(refusal: &crate::error::Error, name: &str) -> String {
     let parts = std::iter::once(&refusal.message).chain(&refusal.causes);
     let parts: Vec<&str> = parts.map(String::as_str).collect();
     format!(
-        "{}; `amika sandbox delete --force {name}` removes it all the same",
-        parts.join(": ")
+        "{}; `amika sandbox delete --force {}` removes it all the same",
+        parts.join(": "),
+        // Without a container the name is a volume's label, which anybody may have written.
+        shell_quote(name)
     )
 }
 

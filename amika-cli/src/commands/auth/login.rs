@@ -1,5 +1,6 @@
 //! `amika auth login`.
 
+use amika_core::text::shell_quote;
 use amika_remote::address::NotAnAddress;
 use amika_remote::client::Call;
 use amika_remote::{Account, Address, Client};
@@ -51,7 +52,10 @@ pub(super) async fn run(args: &LoginArgs, app: &App) -> Result<()> {
 fn refused(error: NotAnAddress) -> Error {
     let refused = Error::new(Kind::Invalid, error.to_string());
     match error {
-        NotAnAddress::HasPath(address) => refused.hint(format!("`amika auth login {address}`")),
+        NotAnAddress::HasPath(address) => refused.hint(format!(
+            "`amika auth login {}`",
+            shell_quote(&address.to_string())
+        )),
         NotAnAddress::NoUrl => refused,
     }
 }
@@ -110,4 +114,22 @@ fn whole(text: &str) -> Result<String> {
         Error::new(Kind::Invalid, "that is no key: one begins with amk_")
             .hint("`amika server key create --admin`, where the server is, makes one"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_in_a_hint_can_be_pasted_whatever_its_host_is_called() {
+        let hints = |text| refused(Address::parse(text).expect_err("more than an origin")).hints;
+        assert_eq!(
+            hints("https://a.example/sandboxes"),
+            ["`amika auth login https://a.example`"]
+        );
+        assert_eq!(
+            hints("https://a$(id).example/x"),
+            ["`amika auth login 'https://a$(id).example'`"]
+        );
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use amika_core::text::shell_quote;
 use amika_host::machine::Machine;
 use amika_remote::{Account, Address, Client, account as kept};
 
@@ -72,7 +73,10 @@ pub(in crate::commands) fn account(app: &App) -> Result<Option<(Account, Origin)
             Kind::NotSignedIn,
             format!("{URL} is set, and there is no key for {address}"),
         )
-        .hint(format!("set {KEY} too, or `amika auth login {address}`"))),
+        .hint(format!(
+            "set {KEY} too, or `amika auth login {}`",
+            shell_quote(&address.to_string())
+        ))),
         (None, _) => Err(Error::new(
             Kind::NotSignedIn,
             format!("{KEY} is set, and no server is named"),

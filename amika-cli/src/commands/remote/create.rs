@@ -3,6 +3,7 @@
 mod repository;
 mod request;
 
+use amika_core::text::shell_quote;
 use amika_remote::client::Call;
 use amika_sandbox::progress::Steps;
 use serde_json::Value;
@@ -83,7 +84,7 @@ pub(super) async fn run(args: &CreateArgs, server: &Server, app: &App) -> Result
         }
         app.out.note(&format!(
             "  shell     amika sandbox connect --remote {}",
-            sandbox.name
+            shell_quote(&sandbox.name)
         ));
     }
     Ok(0)

@@ -5,6 +5,7 @@
 
 mod refusal;
 
+use amika_core::text::shell_quote;
 use amika_core::untrusted::Untrusted;
 use amika_core::{contract, credential, exec_limit};
 pub(in crate::commands) use amika_sandbox::agent::launch;
@@ -67,10 +68,7 @@ async fn attempt(args: &PromptArgs, app: &App) -> Result<u8> {
         let has = sign_ins::agents(&engine, container, &sandbox.record).await;
         let own = of_sign_in(agent);
         if !has.contains(&own) {
-            app.out.note(&format!(
-                "hint: sandbox \"{0}\" has no sign-in of {own} that Amika gave it; `amika credentials refresh {0} --credentials {own}` brings this machine's, and `--agent` names another agent",
-                args.name
-            ));
+            app.out.note(&without_sign_in(&args.name, own));
         }
     }
     Ok(ended(args, code, &remote.command[0], refusals, app))
@@ -97,10 +95,7 @@ pub(in crate::commands) fn ended(
     app: &App,
 ) -> u8 {
     if code == NOT_FOUND {
-        app.out.note(&format!(
-            "hint: is `{program}` installed in \"{}\"? The preset images have it; `--agent` names another one",
-            args.name
-        ));
+        app.out.note(&not_installed(program, &args.name));
     }
     match refusals.found() {
         Some(what) if code == 0 => {
@@ -109,6 +104,23 @@ pub(in crate::commands) fn ended(
         }
         _ => code,
     }
+}
+
+/// What may help an agent that failed and has no sign-in.
+fn without_sign_in(name: &str, agent: credential::Agent) -> String {
+    format!(
+        "hint: sandbox \"{}\" has no sign-in of {agent} that Amika gave it; `amika credentials refresh {} --credentials {agent}` brings this machine's, and `--agent` names another agent",
+        Untrusted::new(name),
+        shell_quote(name)
+    )
+}
+
+/// What may help where the agent's program is not there.
+fn not_installed(program: &str, name: &str) -> String {
+    format!(
+        "hint: is `{program}` installed in \"{}\"? The preset images have it; `--agent` names another one",
+        Untrusted::new(name)
+    )
 }
 
 /// The error for an agent that was not let do something, and ended as if all were well.
@@ -177,5 +189,27 @@ async fn signed_in(engine: &Sandboxes, sandbox: &Sandbox) -> Agent {
         Some(credential::Agent::Codex) => Agent::Codex,
         Some(credential::Agent::OpenCode) => Agent::OpenCode,
         Some(credential::Agent::Claude) | None => Agent::Claude,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_can_be_pasted_and_steer_nothing_whatever_the_sandbox_is_called() {
+        let hint = without_sign_in("box", credential::Agent::Claude);
+        assert!(
+            hint.contains("`amika credentials refresh box --credentials claude`"),
+            "{hint}"
+        );
+        let hint = without_sign_in("a b;$(id)\u{1b}[2J", credential::Agent::Codex);
+        assert!(
+            hint.contains("`amika credentials refresh $'a b;$(id)\\033[2J' --credentials codex`"),
+            "{hint}"
+        );
+        for hint in [hint, not_installed("codex", "a\u{1b}[2J\nb")] {
+            assert!(!hint.contains(char::is_control), "{hint}");
+        }
     }
 }

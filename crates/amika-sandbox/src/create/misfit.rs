@@ -1,6 +1,7 @@
 //! What the engine says of a mount that does not fit the image, in words of the flag.
 
 use amika_core::mount::{Access, HostMount, Mount};
+use amika_core::text::shell_quote;
 
 use crate::error::{Error, Kind};
 
@@ -78,7 +79,8 @@ fn into_directory(mount: &HostMount) -> String {
         Access::RwCopy => String::new(),
         access => format!(":{}", access.as_str()),
     };
-    format!("`--mount {source}:{target}/{name}{access}` puts it into the directory")
+    let mount = shell_quote(&format!("{source}:{target}/{name}{access}"));
+    format!("`--mount {mount}` puts it into the directory")
 }
 
 #[cfg(test)]
@@ -119,6 +121,21 @@ mod tests {
             "--mount /s/f:/opt:rwcopy: the source is a file, and /opt in the image is a directory"
         );
         assert_eq!(hints, ["`--mount /s/f:/opt/f` puts it into the directory"]);
+    }
+
+    #[test]
+    fn the_hint_can_be_pasted_whatever_the_source_is_called() {
+        let mount = "/s/a b;$(id):/opt:ro".parse().expect("a mount");
+        let message = "cannot overwrite directory \"/opt\" with non-directory \"/\"";
+        let error = explain(
+            Error::new(Kind::Failure, message),
+            &[Mount::Host(mount)],
+            |_| false,
+        );
+        assert_eq!(
+            error.hints,
+            ["`--mount '/s/a b;$(id):/opt/a b;$(id):ro'` puts it into the directory"]
+        );
     }
 
     #[test]

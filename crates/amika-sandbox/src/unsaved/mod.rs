@@ -319,15 +319,17 @@ fn refusal(
     if let Some(hint) = copy_out(name, &from) {
         error = error.hint(hint);
     }
+    // Without a container the name is a volume's label, which anybody may have written.
+    let quoted = shell_quote(name);
     if has_commits && clones.iter().any(git::Clone::has_commits) {
         error = error.hint(format!(
-            "`amika sandbox pull {name}` brings its commits into the repository that it was made from"
+            "`amika sandbox pull {quoted}` brings its commits into the repository that it was made from"
         ));
     }
     let volumes = if git_too { " --volumes" } else { "" };
     error
         .hint(format!(
-            "`amika sandbox delete --force{volumes} {name}` deletes it all the same"
+            "`amika sandbox delete --force{volumes} {quoted}` deletes it all the same"
         ))
         .detail("work", all)
 }
@@ -910,6 +912,20 @@ mod tests {
             &[],
             true,
             false,
+        );
+        let of_label = refusal(
+            "a b;$(id)",
+            &[("/d".into(), seen(&["f"], None, true))],
+            &[],
+            true,
+            false,
+        );
+        assert_eq!(
+            of_label.hints,
+            [
+                "`amika sandbox cp 'a b;$(id):/d' .` copies it out",
+                "`amika sandbox delete --force 'a b;$(id)'` deletes it all the same"
+            ]
         );
         let text = format!("{error:?}");
         for part in [
