@@ -7,8 +7,10 @@ use amika_core::contract::path;
 use amika_core::label::Kind;
 use amika_core::untrusted::Untrusted;
 
+use super::found::found_in;
+use super::left::left;
 use super::look::{NAMED, Seen};
-use super::{LONGEST, found_in, left};
+use super::reading::LONGEST;
 use crate::error::Result;
 use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
