@@ -1,17 +1,16 @@
 //! `amika forward`: ports of a sandbox on this machine, for as long as it runs.
 
+mod told;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use amika_core::port::{Forward, HostIp, Port, Protocol};
 use amika_core::service::HostPort;
-use amika_core::untrusted::Untrusted;
 use amika_core::wire::{Listener, Phase};
 use futures_util::StreamExt as _;
-use schemars::JsonSchema;
-use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::App;
@@ -19,73 +18,18 @@ use crate::args::forward::ForwardArgs;
 use crate::commands::{follow, interruptible};
 use crate::daemon::{Client, ClientError};
 use crate::error::{Error, Kind, Result};
-use crate::forward::{
-    Bound, Complain, Failure, Forwarded, Key, MOST, Way, bind, next_free, wanted,
-};
-use crate::output::Printer;
+use crate::forward::{Bound, Complain, Forwarded, Key, MOST, Way, bind, next_free, wanted};
 use crate::ports::{Holder, in_use, place};
 use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
 use amika_core::text::shell_quote;
 use amika_engine::ContainerFacts;
+pub(in crate::commands) use told::{Event, ForwardEvent, Teller};
 
 /// Before a sandbox that runs and does not answer is asked again.
 const RETRY: Duration = Duration::from_millis(300);
 /// Ports of a sandbox that starts anew are kept for its servers, until CMD has run for so long.
 const SETTLING: Duration = Duration::from_secs(3);
-
-/// Something that happened to a port that is forwarded, or to the sandbox: a line of `forward -o json`.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub(in crate::commands) struct ForwardEvent {
-    /// When, in milliseconds since the Unix epoch.
-    time: u64,
-    /// What.
-    event: Event,
-    /// The sandbox.
-    sandbox: String,
-    /// Port in the sandbox.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    port: Option<u16>,
-    /// `tcp` or `udp`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    protocol: Option<Protocol>,
-    /// Address on this machine.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    host_ip: Option<String>,
-    /// Port on this machine.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    host_port: Option<u16>,
-    /// The program that has the port inside, where it was seen.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    program: Option<String>,
-    /// Why, for people.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<String>,
-}
-
-/// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(in crate::commands) enum Event {
-    /// The port is reached at this address from now on.
-    Forwarding,
-    /// The sandbox publishes the port at the same number already.
-    Published,
-    /// With `--all`: the number is taken on this machine.
-    Taken,
-    /// With `--all`: nothing listens there any more.
-    Closed,
-    /// With `--all`: there are more ports than are forwarded; told once.
-    TooMany,
-    /// Somebody came, and could not be brought there; told once for each reason.
-    Failed,
-    /// The sandbox stopped.
-    Stopped,
-    /// It runs again.
-    Started,
-    /// It was deleted: this is the end.
-    Deleted,
-}
 
 pub(super) async fn run(args: &ForwardArgs, app: &App) -> Result<u8> {
     refuse_twice(&args.ports)?;
@@ -107,163 +51,6 @@ pub(in crate::commands) fn refuse_twice(forwards: &[Forward]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// What is printed, each line of text once.
-#[derive(Clone)]
-pub(in crate::commands) struct Teller {
-    out: Printer,
-    sandbox: String,
-    told: Arc<Mutex<BTreeSet<String>>>,
-}
-
-impl Teller {
-    /// For the ports of a sandbox.
-    pub(in crate::commands) fn new(out: &Printer, sandbox: &str) -> Self {
-        Self {
-            out: out.clone(),
-            sandbox: sandbox.to_owned(),
-            told: Arc::default(),
-        }
-    }
-
-    /// Who is told of those who were not brought to a port.
-    pub(in crate::commands) fn complain(&self) -> Complain {
-        let tell = self.clone();
-        Arc::new(move |key, failure: &Failure| tell.complaint(key, failure))
-    }
-
-    pub(in crate::commands) fn event(&self, event: Event) -> ForwardEvent {
-        ForwardEvent {
-            time: amika_host::clock::now_millis(),
-            event,
-            sandbox: self.sandbox.clone(),
-            port: None,
-            protocol: None,
-            host_ip: None,
-            host_port: None,
-            program: None,
-            message: None,
-        }
-    }
-
-    pub(in crate::commands) fn of_port(&self, event: Event, (port, protocol): Key) -> ForwardEvent {
-        ForwardEvent {
-            port: Some(port.get()),
-            protocol: Some(protocol),
-            ..self.event(event)
-        }
-    }
-
-    /// Whether a line was not told before.
-    fn is_new(&self, line: &str) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.insert(line.to_owned())
-    }
-
-    /// Where a port is reached, in a line of the result.
-    pub(in crate::commands) fn place(
-        &self,
-        event: Event,
-        key: Key,
-        local: Port,
-        program: Option<&str>,
-    ) -> Result<()> {
-        let (port, protocol) = key;
-        let host_ip = HostIp::LOCALHOST.addr().to_string();
-        let line = format!("{host_ip}:{local} -> {port}/{protocol}");
-        let by = program.map(|program| format!("  ({})", Untrusted::new(program)));
-        let published = if event == Event::Published {
-            "  (published)"
-        } else {
-            ""
-        };
-        let told = ForwardEvent {
-            host_ip: Some(host_ip),
-            host_port: Some(local.get()),
-            program: program.map(str::to_owned),
-            ..self.of_port(event, key)
-        };
-        let is_new = self.is_new(&line);
-        if !is_new && !self.out.is_json() {
-            self.out
-                .note(&format!("{port}/{protocol} is listened on again"));
-        }
-        self.tell(&told, |out| {
-            if is_new {
-                writeln!(out, "{line}{}{published}", by.unwrap_or_default())
-            } else {
-                Ok(())
-            }
-        })
-    }
-
-    /// Says that a port is not forwarded, since this machine's is taken.
-    pub(in crate::commands) fn taken(&self, key: Key, error: &Error) -> Result<()> {
-        let (port, protocol) = key;
-        let event = ForwardEvent {
-            message: Some(error.message.clone()),
-            ..self.of_port(Event::Taken, key)
-        };
-        let (why, hint) = (&error.message, error.hints.join("; "));
-        self.note(
-            &event,
-            &format!("{port}/{protocol} is not forwarded: {why}; {hint}"),
-        )
-    }
-
-    /// Something that people are told beside the result.
-    pub(in crate::commands) fn note(&self, event: &ForwardEvent, text: &str) -> Result<()> {
-        if !self.out.is_json() {
-            self.out.note(text);
-        }
-        self.tell(event, |_| Ok(()))
-    }
-
-    fn tell(
-        &self,
-        event: &ForwardEvent,
-        human: impl FnOnce(&mut crate::output::Page<'_>) -> std::io::Result<()>,
-    ) -> Result<()> {
-        // A reader that left does not end what others use.
-        self.out.item(event, human).map(|_| ())
-    }
-
-    /// Says that there are more ports than are forwarded.
-    fn too_many(&self) -> Result<()> {
-        let text = format!("more than {MOST} ports are listened on: the others are not forwarded");
-        if !self.is_new(&text) {
-            return Ok(());
-        }
-        self.out.warn(&text);
-        let event = ForwardEvent {
-            message: Some(text),
-            ..self.event(Event::TooMany)
-        };
-        self.tell(&event, |_| Ok(()))
-    }
-
-    /// Says why somebody who came was not brought there.
-    fn complaint(&self, (port, protocol): Key, failure: &Failure) {
-        let message = match failure {
-            Failure::Stopped => format!("sandbox \"{}\" does not run", self.sandbox),
-            Failure::Nobody(message) | Failure::Other(message) => message.clone(),
-        };
-        if !self.is_new(&format!("{port}/{protocol}: {failure:?}")) {
-            return;
-        }
-        let event = ForwardEvent {
-            message: Some(message.clone()),
-            ..self.of_port(Event::Failed, (port, protocol))
-        };
-        if self.out.is_json() {
-            let _ = self.tell(&event, |_| Ok(()));
-        } else {
-            let message = Untrusted::new(&message);
-            self.out
-                .warn(&format!("{port}/{protocol} was not reached: {message}"));
-        }
-    }
 }
 
 /// One run of the command.
@@ -345,7 +132,7 @@ impl<'a> Session<'a> {
             if !programs.contains_key(&key)
                 && forward.port.get() != amika_core::contract::OPENCODE_PORT
             {
-                self.tell.out.note(&nobody_yet(forward, &listening));
+                self.tell.aside(&nobody_yet(forward, &listening));
             }
         }
         Ok(())
