@@ -26,6 +26,7 @@ mod rights;
 mod setid;
 mod settings;
 mod taken;
+mod tell;
 mod trust;
 mod upload;
 mod volume_root;

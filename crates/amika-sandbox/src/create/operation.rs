@@ -3,11 +3,11 @@
 //! Request → name and lock → repository and trust → settings → facts → plan → apply → ready. Each stage is a
 //! file of this directory; here they are put one after the other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amika_core::config::{self, RepoConfig};
+use amika_core::config::RepoConfig;
 use amika_core::credential::Selection;
 use amika_core::name::SandboxName;
 use amika_core::service::{Binding, HostPort, ResolveError};
@@ -28,13 +28,13 @@ use super::request::{CreateRequest, Wait};
 use super::rights::wait_with_inner_engine;
 use super::settings::{self, Settings};
 use super::taken::{Taken, TakenView};
+use super::tell::{say_what_is_taken, tell_of_missing, tell_of_network};
 use super::trust::{self, TrustRequest};
 use super::upload::Upload;
 use crate::cancel::Cancel;
 use crate::error::{Error, Kind, Result};
 use crate::given::Given;
 use crate::lock::FileLock;
-use crate::networks::Choice;
 use crate::ports;
 use crate::progress::{Progress, Steps};
 use crate::ready::{self, Ready};
@@ -478,47 +478,5 @@ fn settle(
             ..
         } = settings;
         ports::settle(services, publish, *port_host_ip, excluded, local)
-    }
-}
-
-/// Says what does not go without saying of the network that it will be on.
-fn tell_of_network(name: &SandboxName, settings: &Settings, network: &Choice, out: &dyn Progress) {
-    if settings.capabilities().can_speak_for_others()
-        && let Some(warning) = network.shared_with_others()
-    {
-        out.warn(&warning);
-    }
-    if let Some(note) = network.without_ports(name.as_str()) {
-        // What was asked for by name is missed.
-        if settings.publish.is_empty() && settings.services.is_empty() {
-            out.note(&note);
-        } else {
-            out.warn(&note);
-        }
-    }
-}
-
-/// Says what holds of a repository's configuration: whoever cloned it may not know.
-fn say_what_is_taken(taken: &TakenView, out: &dyn Progress) {
-    let lines = taken.taken.lines();
-    if !lines.is_empty() {
-        out.note(&format!("  from the repository's {}:", config::PATH));
-    }
-    for line in lines {
-        out.note(&line);
-    }
-}
-
-/// Says which variables are left out, since nobody knows the secrets that they are.
-fn tell_of_missing(wanted: &BTreeMap<String, String>, given: Option<&Given>, out: &dyn Progress) {
-    for (variable, secret) in wanted {
-        let why = match given {
-            Some(given) if given.variables.everybody.contains_key(variable) => continue,
-            Some(_) => format!("there is no secret \"{secret}\""),
-            None => "secrets are a server's, and no server makes this sandbox".to_owned(),
-        };
-        out.warn(&format!(
-            "the variable {variable} is left out: it is to be the secret \"{secret}\" ({why})"
-        ));
     }
 }
