@@ -39,6 +39,17 @@ pub fn may_live(creator: &Creator) -> bool {
     life(creator) != Life::Dead
 }
 
+/// Whether a creator may be at work on a sandbox that never started. A process may live on after a create of its
+/// failed and could not be unmade, as a server does: it has let go of the name, which a create holds to its end.
+pub fn may_be_making(creator: &Creator) -> bool {
+    match life(creator) {
+        Life::Dead => false,
+        Life::Unseen => true,
+        // Of which sandbox the name is does not matter here: others may have renamed the container meanwhile.
+        Life::Alive => crate::lock::holds_a_name(creator.pid).unwrap_or(true),
+    }
+}
+
 /// [`life`], as seen from a process; `is_there` tells whether that sees one of the creator's id and start.
 fn tell(creator: &Creator, from: &Creator, is_there: bool) -> Life {
     let differs = |one: &Option<String>, other: &Option<String>| one.is_some() && one != other;

@@ -8,6 +8,10 @@ use amika_host::machine::Machine;
 
 use crate::error::{Error, Kind, Result};
 
+/// The directory of lock files, in that of the user.
+const DIRECTORY: &str = "locks";
+/// What the lock of a sandbox's name is called, before the name.
+const NAME: &str = "sandbox-";
 /// What a lock file may hold, in bytes: nobody writes more.
 const LIMIT: usize = 4096;
 
@@ -27,7 +31,7 @@ impl Locks {
     /// Those of this machine's user.
     pub fn new(machine: &Machine) -> Self {
         Self {
-            directory: machine.runtime_dir().join("locks"),
+            directory: machine.runtime_dir().join(DIRECTORY),
         }
     }
 
@@ -50,7 +54,7 @@ impl Locks {
     /// # Errors
     /// [`Kind::Conflict`] when another process holds it.
     pub fn take_name(&self, name: &str) -> Result<FileLock> {
-        let path = self.path(&format!("sandbox-{name}"))?;
+        let path = self.path(&format!("{NAME}{name}"))?;
         match lock(path, false) {
             Ok(lock) => Ok(lock),
             Err(TryLockError::WouldBlock) => Err(Error::new(
@@ -136,6 +140,26 @@ impl Drop for FileLock {
     }
 }
 
+/// Whether a process of this machine has the lock of any sandbox's name; `None` where that cannot be seen. It is
+/// asked of its open files and not of a directory: in another session that user's locks may have another place.
+pub(crate) fn holds_a_name(pid: u32) -> Option<bool> {
+    let is_name = |path: &Path| {
+        let file = path.file_name().and_then(|name| name.to_str());
+        let directory = path.parent().and_then(Path::file_name);
+        file.is_some_and(|name| name.starts_with(NAME))
+            && directory.is_some_and(|name| name == DIRECTORY)
+    };
+    for entry in std::fs::read_dir(format!("/proc/{pid}/fd")).ok()? {
+        match std::fs::read_link(entry.ok()?.path()) {
+            Ok(path) if is_name(&path) => return Some(true),
+            // It was closed meanwhile.
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return None,
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Some(false)
+}
+
 /// Takes the lock of a file, which is made if need be; with `wait` once it is free.
 fn lock(path: PathBuf, wait: bool) -> Result<FileLock, TryLockError> {
     loop {
@@ -186,6 +210,33 @@ mod tests {
         assert_eq!(next.content().expect("read"), b"words");
         let mode = path.metadata().expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_process_holds_a_name_for_as_long_as_its_lock_is_there() {
+        use std::io::BufRead as _;
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join(DIRECTORY).join("sandbox-box");
+        // Another process: this one has other tests, which hold names of their own.
+        let script = "mkdir -p \"${1%/*}\" && exec 3>\"$1\" && echo held && read line && exec 3>&- && echo free && read line";
+        let mut other = std::process::Command::new("sh")
+            .args(["-c", script, "sh"])
+            .arg(&path)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let mut says = std::io::BufReader::new(other.stdout.take().expect("a pipe")).lines();
+        let mut hears = other.stdin.take().expect("a pipe");
+        let mut next = || says.next().expect("a line").expect("text");
+        assert_eq!(next(), "held");
+        assert_eq!(holds_a_name(other.id()), Some(true));
+        std::io::Write::write_all(&mut hears, b"\n").expect("written");
+        assert_eq!(next(), "free");
+        assert_eq!(holds_a_name(other.id()), Some(false));
+        drop(hears);
+        other.wait().expect("it ends");
+        assert_eq!(holds_a_name(other.id()), None);
     }
 
     #[test]

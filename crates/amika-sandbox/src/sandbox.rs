@@ -101,7 +101,7 @@ impl State {
     ) -> Self {
         match container {
             ContainerState::Created => match &record.creator {
-                Some(creator) if crate::creator::may_live(creator) => Self::Creating,
+                Some(creator) if crate::creator::may_be_making(creator) => Self::Creating,
                 _ => Self::Interrupted,
             },
             ContainerState::Running | ContainerState::Restarting => match answer {
@@ -431,7 +431,8 @@ mod tests {
         for (container, creator, answer, state) in [
             (Is::Created, None, unasked, State::Interrupted),
             (Is::Created, Some(&dead), unasked, State::Interrupted),
-            (Is::Created, Some(&here), unasked, State::Creating),
+            // It lives, and makes nothing.
+            (Is::Created, Some(&here), unasked, State::Interrupted),
             (Is::Created, Some(&far), unasked, State::Creating),
             (Is::Unknown, Some(&dead), unasked, State::Unknown),
             (Is::Unknown, None, phase(Phase::Running), State::Unknown),
@@ -454,5 +455,11 @@ mod tests {
             let told = State::tell(container, &record(creator.cloned()), answer, None);
             assert_eq!(told, state, "{container:?} {creator:?} {answer:?}");
         }
+        let directory = tempfile::tempdir().expect("a directory");
+        let told = || State::tell(Is::Created, &record(Some(here.clone())), unasked, None);
+        let name = crate::lock::FileLock::at(&directory.path().join("locks/sandbox-box"));
+        assert_eq!(told(), State::Creating, "a create holds its name");
+        drop(name.expect("a lock"));
+        assert_eq!(told(), State::Interrupted);
     }
 }
