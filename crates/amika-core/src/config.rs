@@ -17,6 +17,7 @@ mod env;
 mod lifecycle;
 mod read;
 pub mod report;
+mod run;
 mod sandbox;
 mod services;
 pub mod steering;

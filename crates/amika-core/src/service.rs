@@ -8,6 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::port::ContainerPort;
 
 mod resolve;
+mod run;
+
+pub use run::{
+    MAX_READY_TIMEOUT_S, READY_TIMEOUT_S, RESERVED_NAMES, Ready, Restart, Run, Start, circle,
+};
 
 pub use resolve::{
     Availability, Binding, HostPort, MAX_ROUNDS, Origin, PortProbe, ResolveError, Unprobed,
@@ -22,6 +27,9 @@ pub struct Service {
     pub name: String,
     /// The declared ports, in the order of their declaration.
     pub ports: Vec<ServicePort>,
+    /// How its program is run; none where the repository runs it in its own way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Run>,
 }
 
 /// A port of a service.
@@ -119,6 +127,7 @@ mod tests {
                 url_scheme: Some(Scheme::Http),
                 line: 0,
             }],
+            run: None,
         };
         let json = serde_json::to_string(&service).unwrap();
         assert_eq!(

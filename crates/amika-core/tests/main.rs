@@ -18,3 +18,4 @@ mod config_rules;
 mod corpus;
 #[cfg(feature = "schema")]
 mod schemas;
+mod service_runs;

@@ -9,11 +9,12 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::read::{Section, entries_in_order, integer, quoted};
+use super::run;
 use crate::budget;
 use crate::port::{ContainerPort, InvalidPort, Port, Protocol};
 use crate::service::{Scheme, Service, ServicePort};
 
-const KEYS: [&str; 3] = ["port", "ports", "url_scheme"];
+const PORT_KEYS: [&str; 3] = ["port", "ports", "url_scheme"];
 const MAPPING_KEYS: [&str; 2] = ["port", "scheme"];
 
 type Value<'i> = Spanned<DeValue<'i>>;
@@ -24,6 +25,8 @@ type Declared = BTreeMap<ContainerPort, (String, usize)>;
 pub(super) fn read(section: &mut Section<'_>, table: &DeTable<'_>) -> Vec<Service> {
     let mut declared = Declared::new();
     let mut services = Vec::new();
+    let mut dependencies = run::Dependencies::new();
+    let known = [&PORT_KEYS[..], &run::KEYS].concat();
     for (number, (key, value)) in entries_in_order(table).into_iter().enumerate() {
         if number == budget::SERVICES {
             let most = budget::SERVICES;
@@ -34,20 +37,29 @@ pub(super) fn read(section: &mut Section<'_>, table: &DeTable<'_>) -> Vec<Servic
             break;
         }
         let name = key.get_ref().as_ref();
-        if !is_dns_label(name) {
+        let is_run = value
+            .get_ref()
+            .as_table()
+            .is_some_and(|table| table.contains_key("command"));
+        // With a command the name is more than a word in a table.
+        if !is_run && !is_dns_label(name) {
             let message = format!("service name {} is no DNS label", quoted(name));
             section.remark(key.span(), message);
         }
         if let Some(table) = section.table(value, &format!("service {}", quoted(name))) {
-            section.unknown_keys(table, &format!("service {}", quoted(name)), &KEYS);
+            section.unknown_keys(table, &format!("service {}", quoted(name)), &known);
             let ports = read_service(section, name, table, &mut declared);
+            let place = (name, key.span());
+            let run = run::read(section, place, table, &ports, &mut dependencies);
             services.push(Service {
                 name: name.to_owned(),
                 ports,
+                run,
             });
         }
     }
     services.sort_by(|a, b| a.name.cmp(&b.name));
+    run::check(section, &services, &dependencies);
     services
 }
 
@@ -257,7 +269,7 @@ fn map_scheme(section: &mut Section<'_>, name: &str, entry: &Value<'_>, ports: &
 }
 
 /// Whether a name could be a host name's part (RFC 1123, section 2.1).
-fn is_dns_label(name: &str) -> bool {
+pub(super) fn is_dns_label(name: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     (1..=63).contains(&name.len())
         && name.bytes().all(inner)

@@ -353,6 +353,7 @@ mod tests {
                     url_scheme: Some(Scheme::Http),
                     line: 0,
                 }],
+                run: None,
             }],
             origins: Some(Origins {
                 env: [("A".to_owned(), Origin::File)].into(),

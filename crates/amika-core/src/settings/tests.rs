@@ -9,6 +9,7 @@ fn service(name: &str) -> Service {
     Service {
         name: name.to_owned(),
         ports: Vec::new(),
+        run: None,
     }
 }
 

@@ -29,6 +29,8 @@ fn row_of(row: &SqliteRow) -> Result<ServiceRow, sqlx::Error> {
             ports: read(row, "ports", |text| {
                 serde_json::from_str::<Vec<ServicePort>>(text)
             })?,
+            // What is saved says where a service listens, and nothing of how it is run.
+            run: None,
         },
         created_at: get(row, "created_at")?,
         updated_at: get(row, "updated_at")?,

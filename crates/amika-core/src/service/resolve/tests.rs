@@ -68,6 +68,7 @@ fn services(lines: &[&str]) -> Vec<Service> {
                 url_scheme,
                 line: 2 * index + 2,
             }],
+            run: None,
         }
     };
     lines.iter().enumerate().map(read).collect()
@@ -417,6 +418,7 @@ proptest! {
             .map(|port| Service {
                 name: port.to_string(),
                 ports: vec![ServicePort { container: *port, url_scheme: Some(Scheme::Http), line: 1 }],
+                run: None,
             })
             .collect();
         let host_ip: HostIp = if wildcard { "0.0.0.0" } else { "127.0.0.1" }.parse().unwrap();
