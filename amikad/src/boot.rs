@@ -21,7 +21,7 @@ use crate::mapping;
 use crate::mounts::Mounts;
 use crate::places::{OWN, make_directory, make_home, open_nearest};
 use crate::say::{say, say_unkept};
-use crate::service::{self, COUNT, RunAs, ServiceId};
+use crate::service::{self, RunAs, ServiceId};
 use crate::setup::Script;
 use crate::sys::Identity;
 use crate::users::{Accounts, User};
@@ -61,7 +61,7 @@ pub(crate) struct Boot {
     /// Where it is to be started, open until then: what is there may be exchanged for a link meanwhile.
     pub(crate) setup_directory: Option<OwnedFd>,
     /// The services' programs, as far as they are on and installed.
-    pub(crate) programs: [Option<PathBuf>; COUNT],
+    pub(crate) programs: Vec<Option<PathBuf>>,
     /// What the home was made of, until setup made it more.
     pub(crate) beginning: Option<Beginning>,
     /// Signal mask of the container.
@@ -157,7 +157,7 @@ impl Boot {
             script_file,
             script_hash,
             setup_directory,
-            programs: [const { None }; COUNT],
+            programs: Vec::new(),
             beginning,
             mask,
         };
@@ -178,13 +178,12 @@ impl Boot {
     }
 
     /// The same for all of them; none for those that are off.
-    pub(crate) fn service_environments(&self) -> [Option<Environment>; COUNT] {
-        let mut environments = [const { None }; COUNT];
-        for id in ServiceId::all() {
+    pub(crate) fn service_environments(&self) -> Vec<Option<Environment>> {
+        let environment = |id: ServiceId| {
             let is_enabled = (id.spec().is_enabled)(&self.environment);
-            environments[id.index()] = is_enabled.then(|| self.service_environment(id));
-        }
-        environments
+            is_enabled.then(|| self.service_environment(id))
+        };
+        ServiceId::all().map(environment).collect()
     }
 
     /// Takes over the groups that the agent has by now: setup may have given it some (`usermod -aG docker`), and

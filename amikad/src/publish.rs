@@ -1,6 +1,6 @@
 //! What the supervisor lets the HTTP side see, and how the HTTP side asks it for something.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -19,7 +19,7 @@ use crate::logs::Log;
 use crate::out_of_memory::Watch;
 use crate::say::note;
 use crate::secrets::Secrets;
-use crate::service::{COUNT, ServiceId};
+use crate::service::ServiceId;
 use crate::sys::Step;
 use crate::task::{Start, TaskId};
 use crate::terminal::Terminals;
@@ -84,7 +84,7 @@ pub(crate) struct Settled {
     /// Why it failed, for people.
     pub(crate) message: Option<String>,
     /// The services' programs, which setup may have installed.
-    pub(crate) programs: [Option<PathBuf>; COUNT],
+    pub(crate) programs: Vec<Option<PathBuf>>,
 }
 
 /// The way to the supervisor.
@@ -117,7 +117,7 @@ pub(crate) struct Snapshot {
     /// When setup was started, while it runs.
     pub(crate) setup_since: Option<Millis>,
     /// When each service is started next.
-    pub(crate) retry_at: [Option<Millis>; COUNT],
+    pub(crate) retry_at: Vec<Option<Millis>>,
 }
 
 /// The logs, as far as they exist.
@@ -126,7 +126,7 @@ pub(crate) struct Logs {
     /// Setup's output; none before the script starts, or without one.
     pub(crate) setup: Option<Arc<Log>>,
     /// The output of each service that was started.
-    pub(crate) services: [Option<Arc<Log>>; COUNT],
+    pub(crate) services: BTreeMap<ServiceId, Arc<Log>>,
     /// The daemon's own words.
     pub(crate) amikad: Option<Arc<Log>>,
 }
@@ -263,9 +263,8 @@ impl Shared {
         if let Some(since) = setup_since {
             status.setup.duration_ms = Some(now.saturating_sub(since));
         }
-        for id in ServiceId::all() {
+        for (id, at) in ServiceId::all().zip(retry_at) {
             if let Some(service) = status.services.0.get_mut(id.spec().name) {
-                let at = retry_at[id.index()];
                 service.next_retry_ms = at.map(|at| at.saturating_sub(now));
             }
         }
@@ -322,8 +321,6 @@ pub(crate) async fn closed(closing: &mut watch::Receiver<bool>) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use amika_core::wire::{Changed, CmdState, Phase, SetupState};
 
     use super::*;

@@ -116,13 +116,14 @@ pub(crate) fn snapshot(state: &State, facts: &Facts) -> Snapshot {
     Snapshot {
         status,
         setup_since,
-        retry_at: state.services.each_ref().map(|service| service.retry_at),
+        retry_at: state.services.iter().map(|it| it.retry_at).collect(),
     }
 }
 
 fn services(state: &State) -> Services {
-    let services = ServiceId::all().map(|id| {
-        let (service, spec) = (&state.services[id.index()], id.spec());
+    let all = ServiceId::all().zip(&state.services);
+    let services = all.map(|(id, service)| {
+        let spec = id.spec();
         let shown = Service {
             enabled: service.enabled,
             installed: service.installed,

@@ -49,7 +49,7 @@ impl Which {
         match self {
             Self::Setup => logs.setup,
             Self::Amikad => logs.amikad,
-            Self::Service(id) => logs.services.into_iter().nth(id.index()).flatten(),
+            Self::Service(id) => logs.services.get(&id).cloned(),
         }
     }
 }

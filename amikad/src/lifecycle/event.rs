@@ -1,7 +1,7 @@
 //! What happens to a boot, and what is to be done about it.
 
 use super::{Millis, ServiceAction, ServiceEvent, TaskAction, TaskEvent};
-use crate::service::{self, ServiceId};
+use crate::service::ServiceId;
 use crate::sys::End;
 use crate::task::TaskId;
 
@@ -79,14 +79,14 @@ pub(crate) enum Action {
 }
 
 /// What this boot is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
     /// Run the setup script.
     pub(crate) setup: bool,
     /// There is a CMD; without one the sandbox stays up.
     pub(crate) cmd: bool,
     /// What is to be known of each service.
-    pub(crate) services: [ServicePlan; service::COUNT],
+    pub(crate) services: Vec<ServicePlan>,
     /// Seed of the jitter.
     pub(crate) seed: u64,
 }

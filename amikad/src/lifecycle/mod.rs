@@ -20,7 +20,7 @@ pub(crate) use event::{Action, Event, Plan, ServicePlan};
 pub(crate) use service::{Service, ServiceAction, ServiceEvent};
 pub(crate) use task::{Closed, TaskAction, TaskEvent, Tasks};
 
-use crate::service::{COUNT, ServiceId};
+use crate::service::ServiceId;
 use crate::sys::End;
 
 /// Milliseconds since the daemon's start.
@@ -108,7 +108,7 @@ pub(crate) struct State {
     /// CMD.
     pub(crate) cmd: CmdProgress,
     /// The services.
-    pub(crate) services: [Service; COUNT],
+    pub(crate) services: Vec<Service>,
     /// What runs beside CMD because somebody asked for it.
     pub(crate) tasks: Tasks,
     /// What the container exits with, once known.
@@ -130,9 +130,7 @@ impl State {
             stop_signal: None,
             setup: SetupProgress::default(),
             cmd: CmdProgress::default(),
-            services: plan
-                .services
-                .map(|service| Service::new(service, plan.seed)),
+            services: new_services(&plan),
             tasks: Tasks::default(),
             exit_code: None,
             plan,
@@ -144,12 +142,14 @@ impl State {
 
     /// Says what this boot is to do, which may be known late: at [`Event::Boot`] it must be.
     pub(crate) fn plan(&mut self, plan: Plan) {
-        self.plan = plan;
-        for (service, plan_of_it) in self.services.iter_mut().zip(plan.services) {
-            if !service.is_ending() {
-                *service = Service::new(plan_of_it, plan.seed);
+        let mut services = new_services(&plan);
+        for (new, known) in services.iter_mut().zip(&self.services) {
+            if known.is_ending() {
+                new.clone_from(known);
             }
         }
+        self.services = services;
+        self.plan = plan;
     }
 
     /// Whether CMD is still to be started.
@@ -307,13 +307,18 @@ impl State {
         actions.extend(todo.into_iter().map(|action| Action::Service(id, action)));
     }
 
+    /// The services that this boot has.
+    fn service_ids(&self) -> impl Iterator<Item = ServiceId> + use<> {
+        ServiceId::first(self.services.len())
+    }
+
     /// Does the same to each service.
     fn with_services(
         &mut self,
         actions: &mut Vec<Action>,
         mut change: impl FnMut(&mut Service, &mut Vec<ServiceAction>),
     ) {
-        for id in ServiceId::all() {
+        for id in self.service_ids() {
             self.with_service(id, actions, &mut change);
         }
     }
@@ -324,7 +329,7 @@ impl State {
             return;
         }
         let mut longest = None;
-        for id in ServiceId::all() {
+        for id in self.service_ids() {
             let plan = self.plan.services[id.index()];
             if plan.awaited.is_some() && plan.is_enabled {
                 longest = longest.max(plan.awaited);
@@ -346,7 +351,7 @@ impl State {
         let Some(until) = self.awaiting_until else {
             return;
         };
-        let mut awaited = ServiceId::all().filter(|id| {
+        let mut awaited = self.service_ids().filter(|id| {
             let plan = self.plan.services[id.index()];
             plan.awaited.is_some() && plan.is_enabled
         });
@@ -444,4 +449,11 @@ impl State {
         };
         self.end(outcome, code, now, actions);
     }
+}
+
+fn new_services(plan: &Plan) -> Vec<Service> {
+    let plans = plan.services.iter();
+    plans
+        .map(|service| Service::new(*service, plan.seed))
+        .collect()
 }

@@ -7,7 +7,7 @@ use super::{
     Action, Closed, Event, Plan, ServiceAction, ServiceEvent, ServicePlan, State, TaskAction,
     TaskEvent,
 };
-use crate::service::{COUNT, ServiceId};
+use crate::service::ServiceId;
 use crate::sys::End;
 use crate::task::{Kind, TaskId};
 
@@ -29,25 +29,30 @@ const AWAITED: ServicePlan = ServicePlan {
     ..ON
 };
 
+/// So many services are in all of them.
+const COUNT: usize = 2;
+
 /// The service that most scripts are about.
 fn service() -> ServiceId {
     nth(0)
 }
 
 fn nth(number: usize) -> ServiceId {
-    ServiceId::all().nth(number).unwrap()
+    ServiceId::first(COUNT).nth(number).unwrap()
 }
 
 /// The first services are these, the others off.
-fn services(first: &[ServicePlan]) -> [ServicePlan; COUNT] {
-    std::array::from_fn(|number| first.get(number).copied().unwrap_or(OFF))
+fn services(first: &[ServicePlan]) -> Vec<ServicePlan> {
+    let mut plans = first.to_vec();
+    plans.resize(COUNT, OFF);
+    plans
 }
 
 fn plan(setup: bool, cmd: bool) -> Plan {
     Plan {
         setup,
         cmd,
-        services: [OFF; COUNT],
+        services: vec![OFF; COUNT],
         seed: 1,
     }
 }
@@ -629,6 +634,7 @@ struct Run {
 
 impl Run {
     fn new(plan: Plan) -> Self {
+        let setup_ok = !plan.setup;
         Self {
             state: State::new(plan),
             now: 0,
@@ -639,7 +645,7 @@ impl Run {
                 tasks: [false; TASKS.len()],
             },
             pending: vec![Event::Boot],
-            setup_ok: !plan.setup,
+            setup_ok,
             stopped_before_cmd: false,
             told_to_end: false,
             cmd_starts: 0,

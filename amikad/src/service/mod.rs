@@ -8,16 +8,21 @@ mod opencode;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use crate::environment::Environment;
 use crate::lifecycle::{Millis, ServicePlan};
 use crate::secrets::Secrets;
 
-/// All of them. Their order is that of their starts.
-const SERVICES: [&Spec; 2] = [&opencode::SPEC, &dockerd::SPEC];
+/// Amikad's own. Their order is that of their starts.
+static OWN: [&Spec; 2] = [&opencode::SPEC, &dockerd::SPEC];
 
-/// How many there are.
-pub(crate) const COUNT: usize = SERVICES.len();
+/// All of them: its own, and those of the sandbox, which are known once the boot is prepared.
+static ALL: OnceLock<Vec<&'static Spec>> = OnceLock::new();
+
+fn all() -> &'static [&'static Spec] {
+    ALL.get().map_or(&OWN[..], Vec::as_slice)
+}
 
 /// What a service is.
 pub(crate) struct Spec {
@@ -103,13 +108,18 @@ pub(crate) enum Endpoint {
 }
 
 /// One of the services.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ServiceId(usize);
 
 impl ServiceId {
     /// All, in the order of their starts.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        (0..COUNT).map(Self)
+        Self::first(all().len())
+    }
+
+    /// So many of them, in that order.
+    pub(crate) fn first(count: usize) -> impl Iterator<Item = Self> {
+        (0..count).map(Self)
     }
 
     /// The service of this name in the API.
@@ -124,17 +134,18 @@ impl ServiceId {
 
     /// What it is.
     pub(crate) fn spec(self) -> &'static Spec {
-        SERVICES[self.0]
+        all()[self.0]
     }
 }
 
 /// What the state machine has to know of each.
-pub(crate) fn plans(environment: &Environment) -> [ServicePlan; COUNT] {
-    SERVICES.map(|spec| ServicePlan {
+pub(crate) fn plans(environment: &Environment) -> Vec<ServicePlan> {
+    let plan = |spec: &&Spec| ServicePlan {
         is_enabled: (spec.is_enabled)(environment),
         awaited: spec.awaited,
         grace: spec.stop.grace,
-    })
+    };
+    all().iter().map(plan).collect()
 }
 
 /// The file that `program` means for whoever has this environment, if one may be executed.
@@ -150,8 +161,11 @@ pub(crate) fn find(program: &str, environment: &Environment) -> Option<PathBuf> 
 }
 
 /// The programs of all of them, each in its environment; none where it is off or not installed.
-pub(crate) fn find_all(environments: &[Option<Environment>; COUNT]) -> [Option<PathBuf>; COUNT] {
-    std::array::from_fn(|number| find(SERVICES[number].program, environments[number].as_ref()?))
+pub(crate) fn find_all(environments: &[Option<Environment>]) -> Vec<Option<PathBuf>> {
+    let pairs = all().iter().zip(environments);
+    pairs
+        .map(|(spec, environment)| find(spec.program, environment.as_ref()?))
+        .collect()
 }
 
 /// RFC 4648, with padding.

@@ -1,5 +1,6 @@
 //! The table of amikad's own children, from process id to role: the one place that makes, signals and reaps them.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::os::fd::BorrowedFd;
@@ -9,7 +10,7 @@ use tracing::info;
 
 use super::SIGCONT;
 use crate::process_tree;
-use crate::service::{COUNT, Scope, ServiceId};
+use crate::service::{Scope, ServiceId};
 use crate::spawn::Launch;
 use crate::sys::{self, End, Report, SpawnError};
 use crate::task::{Kind, TaskId};
@@ -85,7 +86,7 @@ pub(super) struct Children {
     /// The last mark that was given.
     last_mark: u64,
     /// The mark of each service's last process, which those that it left behind still have.
-    left_behind: [Option<u64>; COUNT],
+    left_behind: BTreeMap<ServiceId, u64>,
     is_init: bool,
 }
 
@@ -108,7 +109,7 @@ impl Children {
         Self {
             list: Vec::new(),
             last_mark: FIRST_MARK,
-            left_behind: [None; COUNT],
+            left_behind: BTreeMap::new(),
             is_init,
         }
     }
@@ -192,7 +193,7 @@ impl Children {
             };
             let mut child = self.list.remove(index);
             if let Role::Service(id) = child.role {
-                self.left_behind[id.index()] = Some(child.mark);
+                self.left_behind.insert(id, child.mark);
             }
             // It is dead, so its report is whole.
             let refusal = child.refusal.take().map(Err);
@@ -250,7 +251,7 @@ impl Children {
 
     /// Kills what a dead service left behind.
     pub(super) fn sweep_service(&mut self, id: ServiceId) {
-        if let Some(mark) = self.left_behind[id.index()].take() {
+        if let Some(mark) = self.left_behind.remove(&id) {
             sweep(mark);
         }
     }

@@ -85,7 +85,7 @@ impl Supervisor {
                 News::Ended(Role::Setup, end) => self.queue.push_back(Event::SetupEnded(end)),
                 News::Ended(Role::Cmd, end) => self.queue.push_back(Event::CmdEnded(end)),
                 News::Ended(Role::Service(id), end) => {
-                    if let Some(pump) = self.service_pumps[id.index()].take() {
+                    if let Some(pump) = self.service_pumps.remove(&id) {
                         pump.settle();
                     }
                     self.queue

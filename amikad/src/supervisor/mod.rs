@@ -15,7 +15,7 @@ mod show;
 mod start;
 mod tasks;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -41,9 +41,10 @@ use crate::publish::{Command, Mailbox, Shared, Snapshot};
 use crate::pump::Settler;
 use crate::say::{go_on, has_more_to_say, open_log, say, say_once};
 use crate::secrets::{Secrets, random_bytes};
+use crate::service::{self, ServiceId};
 use crate::setup::Tracer;
 use crate::status::{Facts, Stamps, snapshot};
-use crate::{service, sys};
+use crate::sys;
 use children::{Children, Role};
 use tasks::Tasks;
 
@@ -126,9 +127,9 @@ struct Supervisor {
     output_done: bool,
     tracer: Option<Tracer>,
     /// The services' programs, as far as they were found when they were last looked for.
-    programs: [Option<PathBuf>; service::COUNT],
+    programs: Vec<Option<PathBuf>>,
     /// Move their output.
-    service_pumps: [Option<Settler>; service::COUNT],
+    service_pumps: BTreeMap<ServiceId, Settler>,
     /// What runs beside CMD because somebody asked for it.
     tasks: Tasks,
     /// When to go on although setup's output was not written out.
@@ -196,8 +197,8 @@ impl Supervisor {
             pump: None,
             output_done: false,
             tracer: None,
-            programs: [const { None }; service::COUNT],
-            service_pumps: [const { None }; service::COUNT],
+            programs: Vec::new(),
+            service_pumps: BTreeMap::new(),
             tasks: Tasks::default(),
             settle_by: None,
             setup_tail: Vec::new(),

@@ -17,7 +17,7 @@ use crate::sys::{Group, Stdio};
 impl Supervisor {
     pub(super) fn start_service(&mut self, id: ServiceId) -> ServiceEvent {
         let spec = id.spec();
-        let (Some(boot), Some(program)) = (&self.boot, &self.programs[id.index()]) else {
+        let (Some(boot), Some(Some(program))) = (&self.boot, self.programs.get(id.index())) else {
             return ServiceEvent::Missing;
         };
         if let Err(why) = (spec.prepare)() {
@@ -50,7 +50,9 @@ impl Supervisor {
             }
             (Err(error), Err(_)) => return ServiceEvent::Refused(error.to_string()),
         };
-        self.service_pumps[id.index()] = captured.as_ref().ok().map(|(pump, _)| pump.clone());
+        if let Ok((pump, _)) = &captured {
+            self.service_pumps.insert(id, pump.clone());
+        }
         let launch = Launch {
             candidates: vec![program.clone()],
             argv: &argv,
@@ -77,15 +79,16 @@ impl Supervisor {
     /// The log of a service, made when it is first started.
     fn service_log(&self, id: ServiceId) -> Arc<Log> {
         let Spec { log, .. } = id.spec();
-        let known = self.shared.logs().services[id.index()].clone();
+        let known = self.shared.logs().services.get(&id).cloned();
         known.unwrap_or_else(|| {
             let bounds = Bounds {
                 head: 0,
                 ring: 4 << 20,
             };
             let log = Arc::new(Log::create(Path::new(log), bounds));
-            self.shared
-                .set_logs(|logs| logs.services[id.index()] = Some(log.clone()));
+            self.shared.set_logs(|logs| {
+                logs.services.insert(id, log.clone());
+            });
             log
         })
     }

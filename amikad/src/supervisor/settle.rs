@@ -85,7 +85,7 @@ struct After {
     script: Option<Script>,
     script_hash: Option<String>,
     /// In which the services' programs are looked for; none for those that are off.
-    environments: [Option<Environment>; service::COUNT],
+    environments: Vec<Option<Environment>>,
     identity: Option<Identity>,
     beginning: Option<Beginning>,
     agent_cwd: std::path::PathBuf,

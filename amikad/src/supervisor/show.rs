@@ -59,9 +59,9 @@ impl Supervisor {
         let logs = self.shared.logs();
         let (done, all_done) = mpsc::channel();
         let finish = move || {
-            let own = [logs.setup, logs.amikad];
-            let all = own.into_iter().chain(logs.services);
-            all.flatten().for_each(|log| log.finish());
+            let own = [logs.setup, logs.amikad].into_iter().flatten();
+            own.chain(logs.services.into_values())
+                .for_each(|log| log.finish());
         };
         beside::answer(
             "close",
