@@ -161,6 +161,7 @@ impl Boot {
             beginning,
             mask,
         };
+        service::settle();
         this.programs = service::find_all(&this.service_environments());
         Ok(this)
     }
@@ -180,8 +181,9 @@ impl Boot {
     /// The same for all of them; none for those that are off.
     pub(crate) fn service_environments(&self) -> Vec<Option<Environment>> {
         let environment = |id: ServiceId| {
-            let is_enabled = (id.spec().is_enabled)(&self.environment);
-            is_enabled.then(|| self.service_environment(id))
+            // The sandbox's own are looked for where they are started.
+            let is_looked_for = !id.is_declared() && (id.spec().is_enabled)(&self.environment);
+            is_looked_for.then(|| self.service_environment(id))
         };
         ServiceId::all().map(environment).collect()
     }

@@ -14,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 use crate::activity::Meter;
 use crate::boot::Boot;
 use crate::jobs::Jobs;
-use crate::lifecycle::Millis;
+use crate::lifecycle::{Millis, ServiceEvent};
 use crate::logs::Log;
 use crate::out_of_memory::Watch;
 use crate::say::note;
@@ -32,8 +32,8 @@ const HISTORY: usize = 256;
 pub(crate) enum Command {
     /// Answer, to show that the loop that reaps still turns.
     Ping(oneshot::Sender<()>),
-    /// Start this service again.
-    RestartService(ServiceId),
+    /// Somebody asked something of a service.
+    Service(ServiceId, ServiceEvent),
     /// What a probe of a service found.
     Probed {
         /// The service.
@@ -127,6 +127,8 @@ pub(crate) struct Logs {
     pub(crate) setup: Option<Arc<Log>>,
     /// The output of each service that was started.
     pub(crate) services: BTreeMap<ServiceId, Arc<Log>>,
+    /// Where in it the output of its last start begins.
+    pub(crate) service_starts: BTreeMap<ServiceId, u64>,
     /// The daemon's own words.
     pub(crate) amikad: Option<Arc<Log>>,
 }

@@ -1,4 +1,4 @@
-//! Whether each service is up: asks as its [`Probe`] says.
+//! Whether a service is up that answers a request once it is: asks as its [`Request`] says.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::ports::{self, Whose};
 use crate::publish::{Command, Shared};
 use crate::say::say_once;
-use crate::service::{Endpoint, Probe, ServiceId};
+use crate::service::{self, Endpoint, ServiceId};
 
 /// From one check to the next once the service is up: only to notice that it hangs.
 const READY_INTERVAL: Duration = Duration::from_secs(10);
@@ -24,20 +24,17 @@ const READY_INTERVAL: Duration = Duration::from_secs(10);
 const DOUBT_INTERVAL: Duration = Duration::from_secs(1);
 /// So many checks in a row must fail before a service that was up is not.
 const PATIENCE: u32 = 3;
-/// How long one check may take.
-const TIMEOUT: Duration = Duration::from_millis(900);
-
 /// Checks the service for as long as it runs; sleeps without a timer while it does not.
-pub(super) async fn watch(id: ServiceId, shared: Arc<Shared>) {
-    let (name, probe) = (id.spec().name, &id.spec().probe);
+pub(super) async fn watch(id: ServiceId, asked: &service::Request, shared: Arc<Shared>) {
+    let name = id.spec().name;
     let mut published = shared.subscribe();
     loop {
         published.mark_unchanged();
         let service = shared.status().services.get(name).cloned();
         let service = service.unwrap_or_default();
         let (interval, pid) = match (service.state, service.pid) {
-            (ServiceState::Starting, Some(pid)) => (probe.interval, pid),
-            (ServiceState::Ready, Some(pid)) => (READY_INTERVAL, pid),
+            (ServiceState::Starting, Some(pid)) => (asked.interval, pid),
+            (ServiceState::Ready, Some(pid)) if asked.goes_on => (READY_INTERVAL, pid),
             _ => {
                 if published.changed().await.is_err() {
                     return;
@@ -53,7 +50,7 @@ pub(super) async fn watch(id: ServiceId, shared: Arc<Shared>) {
         // One slow answer of a service that was up says that it is busy.
         let mut left = if is_ready { PATIENCE } else { 1 };
         while left > 0 {
-            healthy = check(id, pid, &shared).await;
+            healthy = check(id, asked, pid, &shared).await;
             left -= 1;
             let is_asked_again = !healthy && left > 0;
             if !is_asked_again
@@ -73,7 +70,7 @@ pub(super) async fn watch(id: ServiceId, shared: Arc<Shared>) {
 }
 
 /// Waits for `interval`; false as soon as the service is not `pid` any more.
-async fn outlives(
+pub(super) async fn outlives(
     name: &str,
     pid: i32,
     interval: Duration,
@@ -97,22 +94,21 @@ async fn outlives(
 const ANSWER_LIMIT: usize = 1 << 20;
 
 /// One check of a service whose process is `pid`: whether the answer says that it is up.
-async fn check(id: ServiceId, pid: i32, shared: &Shared) -> bool {
-    let probe = &id.spec().probe;
+async fn check(id: ServiceId, asked: &service::Request, pid: i32, shared: &Shared) -> bool {
     let check = async {
-        if !is_asked_itself(id, pid).await {
+        if !is_asked_itself(id, asked, pid).await {
             return false;
         }
-        let answer = ask(probe, probe.path, shared).await;
-        answer.is_some_and(|answer| (probe.is_up)(&answer))
+        let answer = ask(asked, asked.path, shared).await;
+        answer.is_some_and(|answer| (asked.is_up)(&answer))
     };
-    tokio::time::timeout(TIMEOUT, check).await == Ok(true)
+    tokio::time::timeout(asked.timeout, check).await == Ok(true)
 }
 
 /// Whether whoever has a service's port is the service, which was started as `pid`. Another one is told of, and gets
 /// nothing: a password, least of all.
-pub(super) async fn is_asked_itself(id: ServiceId, pid: i32) -> bool {
-    let Endpoint::Port(port) = id.spec().probe.at else {
+pub(super) async fn is_asked_itself(id: ServiceId, asked: &service::Request, pid: i32) -> bool {
+    let Endpoint::Port(port) = asked.at else {
         return true;
     };
     match ports::whose(port, pid).await {
@@ -128,23 +124,23 @@ pub(super) async fn is_asked_itself(id: ServiceId, pid: i32) -> bool {
     }
 }
 
-/// What a service answers to a GET of `target`; none unless it is a success.
-pub(super) async fn ask(probe: &Probe, target: &str, shared: &Shared) -> Option<Bytes> {
-    match probe.at {
+/// What a service answers to a GET of `target`; none where it refuses.
+pub(super) async fn ask(asked: &service::Request, target: &str, shared: &Shared) -> Option<Bytes> {
+    match asked.at {
         Endpoint::Port(port) => {
             let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()?;
-            get(stream, probe, target, shared).await
+            get(stream, asked, target, shared).await
         }
         Endpoint::Socket(path) => {
             let stream = UnixStream::connect(path).await.ok()?;
-            get(stream, probe, target, shared).await
+            get(stream, asked, target, shared).await
         }
     }
 }
 
 async fn get(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    probe: &Probe,
+    asked: &service::Request,
     target: &str,
     shared: &Shared,
 ) -> Option<Bytes> {
@@ -155,12 +151,12 @@ async fn get(
         let mut request = Request::get(target)
             .header(header::HOST, "127.0.0.1")
             .header(header::CONNECTION, "close");
-        if let Some(authorization) = probe.authorization {
+        if let Some(authorization) = asked.authorization {
             request = request.header(header::AUTHORIZATION, authorization(&shared.secrets));
         }
         let request = request.body(Empty::<Bytes>::new()).ok()?;
         let response = sender.send_request(request).await.ok()?;
-        if !response.status().is_success() {
+        if response.status().as_u16() >= 400 {
             return None;
         }
         let body = Limited::new(response.into_body(), ANSWER_LIMIT)

@@ -14,7 +14,9 @@ mod left;
 mod limit;
 mod listeners;
 mod log_stream;
+mod on_demand;
 mod ports;
+mod readiness;
 mod route;
 mod stall;
 mod tasks;
@@ -50,7 +52,6 @@ pub(crate) use turns::is_busy as opencode_is_busy;
 use crate::activity;
 use crate::publish::{Shared, closed};
 use crate::say::say;
-use crate::service::ServiceId;
 
 /// How long a request's head may take.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -112,9 +113,7 @@ fn serve(shared: &Arc<Shared>, listeners: &mut Listeners) -> std::io::Result<()>
         .build()?;
     runtime.block_on(async {
         let connections = Arc::new(Connections::new(NETWORK_LIMIT));
-        for id in ServiceId::all() {
-            tokio::spawn(health_check::watch(id, shared.clone()));
-        }
+        tokio::spawn(readiness::watch_all(shared.clone()));
         tokio::spawn(activity::watch(shared.clone()));
         // Those of a runtime that failed.
         for terminal in shared.terminals.all() {

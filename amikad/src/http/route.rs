@@ -22,6 +22,7 @@ use super::answer::{Answer, error, json, set};
 use super::challenge::Session;
 use super::limit::{Limit, Permit};
 use super::{body, events, guard, jobs, log_stream, ports, tasks, terminals, tunnel};
+use crate::lifecycle::ServiceEvent;
 use crate::publish::{Command, Shared};
 use crate::service::ServiceId;
 use crate::{activity, exec_note};
@@ -146,9 +147,9 @@ async fn route(
                 let (permit, left) = (STREAMS.take(door)?, session.left.clone());
                 return log_stream::stream(name, request, &query, shared, permit, left);
             }
-            if let Some(id) = service_to_restart(other) {
+            if let Some((id, asked)) = asked_of_service(other) {
                 allow(request, &[Method::POST])?;
-                return restart(id, request, body, shared).await;
+                return ask_service(id, asked, request, body, shared).await;
             }
             if let Some(id) = other.strip_prefix("/v1/execs/") {
                 allow(request, &[Method::GET, Method::HEAD])?;
@@ -180,12 +181,24 @@ fn below<'a>(target: &'a str, root: &str) -> Option<&'a str> {
     (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
-/// The service in `/v1/services/{name}/restart`.
-fn service_to_restart(target: &str) -> Option<ServiceId> {
-    let name = target
-        .strip_prefix("/v1/services/")?
-        .strip_suffix("/restart")?;
-    ServiceId::of_name(name)
+/// What `/v1/services/{name}/{start,stop,restart}` asks of which service.
+fn asked_of_service(target: &str) -> Option<(ServiceId, Asked)> {
+    let (name, verb) = target.strip_prefix("/v1/services/")?.rsplit_once('/')?;
+    let asked = match verb {
+        "start" => Asked::Start,
+        "stop" => Asked::Stop,
+        "restart" => Asked::Restart,
+        _ => return None,
+    };
+    Some((ServiceId::of_name(name)?, asked))
+}
+
+/// What is asked of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Start,
+    Stop,
+    Restart,
 }
 
 /// The port in `/v1/ports/{port}/tunnel`, as it is written there.
@@ -288,8 +301,9 @@ fn readiness(ready: bool, status: &Status) -> Answer {
     answer
 }
 
-async fn restart(
+async fn ask_service(
     id: ServiceId,
+    asked: Asked,
     request: &Parts,
     body: Incoming,
     shared: &Shared,
@@ -300,17 +314,25 @@ async fn restart(
     }
     let status = shared.status();
     let spec = id.spec();
-    let can_start = (status.services.get(spec.name))
-        .is_some_and(|service| service.enabled && service.installed);
-    if !can_start || status.phase >= Phase::Stopping {
+    let service = status.services.get(spec.name).cloned().unwrap_or_default();
+    if !service.enabled || !service.installed || status.phase >= Phase::Stopping {
         let message = format!(
             "{} is off in this sandbox, or the sandbox is stopping",
             spec.title
         );
         return Err(error(StatusCode::CONFLICT, "off", message));
     }
-    shared.mailbox.send(Command::RestartService(id));
-    Ok(json(StatusCode::ACCEPTED, &json!({ "restarting": true })))
+    let (event, answer) = match asked {
+        // One that runs, or is about to, is left alone.
+        Asked::Start if service.pid.is_some() || service.state == ServiceState::Starting => {
+            return Ok(json(StatusCode::ACCEPTED, &json!({ "starting": false })));
+        }
+        Asked::Start => (ServiceEvent::RestartAsked, json!({ "starting": true })),
+        Asked::Stop => (ServiceEvent::StopAsked, json!({ "stopping": true })),
+        Asked::Restart => (ServiceEvent::RestartAsked, json!({ "restarting": true })),
+    };
+    shared.mailbox.send(Command::Service(id, event));
+    Ok(json(StatusCode::ACCEPTED, &answer))
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub(crate) async fn is_busy(shared: &Shared) -> bool {
 async fn find_busy(shared: &Shared) -> Option<bool> {
     let id = ServiceId::of_name(OPENCODE)?;
     let pid = shared.status().services.get(OPENCODE)?.pid?;
-    if !health_check::is_asked_itself(id, pid).await {
+    if !health_check::is_asked_itself(id, id.spec().request()?, pid).await {
         return None;
     }
     let any = ask(shared, "/api/session?limit=1&order=desc").await?;
@@ -61,8 +61,8 @@ async fn find_busy(shared: &Shared) -> Option<bool> {
 
 /// What its server answers to a GET, as JSON.
 async fn ask(shared: &Shared, target: &str) -> Option<Value> {
-    let probe = &ServiceId::of_name(OPENCODE)?.spec().probe;
-    let answer = health_check::ask(probe, target, shared).await?;
+    let asked = ServiceId::of_name(OPENCODE)?.spec().request()?;
+    let answer = health_check::ask(asked, target, shared).await?;
     serde_json::from_slice(&answer).ok()
 }
 

@@ -1,5 +1,7 @@
 //! What happens to a boot, and what is to be done about it.
 
+use amika_core::service::Restart;
+
 use super::{Millis, ServiceAction, ServiceEvent, TaskAction, TaskEvent};
 use crate::service::ServiceId;
 use crate::sys::End;
@@ -100,4 +102,23 @@ pub(crate) struct ServicePlan {
     pub(crate) awaited: Option<Millis>,
     /// From TERM to KILL.
     pub(crate) grace: Millis,
+    /// When its time has come.
+    pub(crate) starts: Starts,
+    /// What follows its end.
+    pub(crate) restart: Restart,
+    /// How long it may take to be up, where it may not take for ever.
+    pub(crate) ready_within: Option<Millis>,
+    /// Those that have to be up before it is started.
+    pub(crate) depends_on: &'static [ServiceId],
+}
+
+/// When a service's time has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Starts {
+    /// With setup, which may install it.
+    WithSetup,
+    /// Once setup succeeded.
+    AfterSetup,
+    /// When somebody connects to it after that.
+    OnDemand,
 }

@@ -16,7 +16,7 @@ mod tests;
 use amika_core::wire::{CmdState, Outcome, Phase, SetupState};
 
 pub(crate) use ending::asks_to_stop;
-pub(crate) use event::{Action, Event, Plan, ServicePlan};
+pub(crate) use event::{Action, Event, Plan, ServicePlan, Starts};
 pub(crate) use service::{Service, ServiceAction, ServiceEvent};
 pub(crate) use task::{Closed, TaskAction, TaskEvent, Tasks};
 
@@ -227,6 +227,7 @@ impl State {
             Event::Tick => self.tick(now, &mut actions),
         }
         self.stop_awaiting(now, &mut actions);
+        self.start_dependents(&mut actions);
         let none_lives = self.services.iter().all(|service| service.pid.is_none());
         if self.ending == Ending::Sidecars && none_lives && !self.tasks.hold_up_the_end() {
             self.ending = Ending::Leftovers {
@@ -323,6 +324,34 @@ impl State {
         }
     }
 
+    /// Starts what waited for services that are up by now, and wakes those that wait for somebody to come.
+    fn start_dependents(&mut self, actions: &mut Vec<Action>) {
+        for id in self.service_ids() {
+            let service = &self.services[id.index()];
+            if !service.is_held() {
+                continue;
+            }
+            let plan = self.plan.services[id.index()];
+            let mut needs = Needs::Met;
+            for on in plan.depends_on {
+                let other = &self.services[on.index()];
+                if other.has_failed() {
+                    needs = Needs::Failed(*on);
+                    break;
+                }
+                if !other.is_up() {
+                    needs = Needs::Wait;
+                    self.with_service(*on, actions, Service::wake);
+                }
+            }
+            self.with_service(id, actions, |service, todo| match needs {
+                Needs::Met => service.release(todo),
+                Needs::Wait => service.wait_on(),
+                Needs::Failed(on) => service.fail_for(on.spec().name),
+            });
+        }
+    }
+
     /// Starts what setup and CMD may need, and waits for it; where there is nothing of that kind, goes on.
     fn boot(&mut self, now: Millis, actions: &mut Vec<Action>) {
         if std::mem::replace(&mut self.booted, true) || self.ending != Ending::No {
@@ -371,7 +400,11 @@ impl State {
         if self.plan.setup {
             self.advance(Phase::Setup, now);
             actions.push(Action::StartSetup);
-            self.with_services(actions, Service::ensure_started);
+            self.with_services(actions, |service, todo| {
+                if service.starts_with_setup() {
+                    service.ensure_started(todo);
+                }
+            });
             actions.push(Action::Record);
         } else {
             self.open_gate(now, actions);
@@ -449,6 +482,13 @@ impl State {
         };
         self.end(outcome, code, now, actions);
     }
+}
+
+/// How the services stand that another one waits for.
+enum Needs {
+    Met,
+    Wait,
+    Failed(ServiceId),
 }
 
 fn new_services(plan: &Plan) -> Vec<Service> {

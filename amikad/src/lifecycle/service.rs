@@ -1,8 +1,9 @@
 //! When a service is started, started again, or given up.
 
+use amika_core::service::Restart;
 use amika_core::wire::ServiceState;
 
-use super::{Millis, ServicePlan};
+use super::{Millis, ServicePlan, Starts};
 use crate::sys::End;
 
 /// First pause after a death; doubles with each fast one.
@@ -32,8 +33,12 @@ pub(crate) enum ServiceEvent {
     Healthy(bool),
     /// Its process ended.
     Ended(End),
-    /// Somebody asked for a restart.
+    /// Somebody asked for a restart, or for a start of what does not run.
     RestartAsked,
+    /// Somebody asked for its end.
+    StopAsked,
+    /// Somebody came to one of its ports, which amikad held.
+    Wanted,
 }
 
 /// What is to be done to the server.
@@ -52,7 +57,23 @@ pub(crate) enum ServiceAction {
 enum Wish {
     Live,
     Restart,
+    /// Somebody asked for its end; it may be started again.
+    Stop,
+    /// It was not up in time.
+    GiveUp,
+    /// For good.
     End,
+}
+
+/// How far a start has come that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StartOf {
+    /// None is.
+    NotDue,
+    /// It waits for services that it depends on.
+    Held,
+    /// It was asked for, and not answered yet.
+    Asked,
 }
 
 /// The server's state machine.
@@ -78,10 +99,13 @@ pub(crate) struct Service {
     kill_at: Option<Millis>,
     /// When it counts as gone although it was killed and did not end.
     give_up_at: Option<Millis>,
-    /// Whether a start was asked for that was not answered yet.
-    asked: bool,
+    start: StartOf,
+    /// When it is given up unless it is up by then.
+    ready_by: Option<Millis>,
+    /// Whether it did what it had to do.
+    is_done: bool,
     random: u64,
-    grace: Millis,
+    plan: ServicePlan,
 }
 
 impl Service {
@@ -100,24 +124,78 @@ impl Service {
             fast_deaths: 0,
             kill_at: None,
             give_up_at: None,
-            asked: false,
+            start: StartOf::NotDue,
+            ready_by: None,
+            is_done: false,
             random: seed | 1,
-            grace: plan.grace,
+            plan,
         }
     }
 
-    /// Starts it unless that was done, or it is switched off.
+    /// Starts it unless that was done, or it is switched off; or lets it wait for whom it has to.
     pub(crate) fn ensure_started(&mut self, actions: &mut Vec<ServiceAction>) {
-        let is_new = !self.installed && !self.asked && self.pid.is_none();
-        if self.enabled && is_new && self.wish == Wish::Live {
-            self.asked = true;
-            actions.push(ServiceAction::Start);
+        let is_new = !self.installed && self.start != StartOf::Asked && self.pid.is_none();
+        if !self.enabled || !is_new || self.wish != Wish::Live {
+            return;
         }
+        if self.plan.starts == Starts::OnDemand {
+            self.installed = true;
+            self.state = ServiceState::Listening;
+        } else {
+            self.begin(actions);
+        }
+    }
+
+    /// Whether its time has come with setup's.
+    pub(crate) fn starts_with_setup(&self) -> bool {
+        self.plan.starts == Starts::WithSetup
+    }
+
+    /// Whether it waits for services that it depends on.
+    pub(crate) fn is_held(&self) -> bool {
+        self.start == StartOf::Held
+    }
+
+    /// Whether what depends on it may be started.
+    pub(crate) fn is_up(&self) -> bool {
+        self.state == ServiceState::Ready || self.is_done
+    }
+
+    /// Whether nothing that depends on it may be started before somebody does something about it.
+    pub(crate) fn has_failed(&self) -> bool {
+        let is_out = matches!(self.state, ServiceState::Failed | ServiceState::Stopped);
+        is_out && !self.is_done
+    }
+
+    /// Starts it if it waits for somebody to come.
+    pub(crate) fn wake(&mut self, actions: &mut Vec<ServiceAction>) {
+        if self.state == ServiceState::Listening
+            && self.wish == Wish::Live
+            && self.start != StartOf::Held
+        {
+            self.begin(actions);
+        }
+    }
+
+    /// Starts what waited: all that it depends on is up.
+    pub(crate) fn release(&mut self, actions: &mut Vec<ServiceAction>) {
+        self.ask_for_start(actions);
+    }
+
+    /// What it depends on is not up yet.
+    pub(crate) fn wait_on(&mut self) {
+        self.state = ServiceState::Starting;
+    }
+
+    /// What it depends on will not be up: it goes on waiting, for somebody to do something about that.
+    pub(crate) fn fail_for(&mut self, other: &str) {
+        self.state = ServiceState::Failed;
+        self.last_exit = Some(format!("it needs {other}, which is not up"));
     }
 
     /// Whether it is known by now if it came up.
     pub(crate) fn is_decided(&self) -> bool {
-        !self.asked && self.state != ServiceState::Starting
+        self.start != StartOf::Asked && self.state != ServiceState::Starting
     }
 
     /// Whether it was told to end for good.
@@ -132,9 +210,11 @@ impl Service {
         }
         self.wish = Wish::End;
         self.retry_at = None;
+        self.ready_by = None;
+        self.no_longer_held();
         if self.pid.is_some() {
             // A restart may have begun: the earlier deadline stays.
-            self.kill_at.get_or_insert(now + self.grace);
+            self.kill_at.get_or_insert(now + self.plan.grace);
             actions.push(ServiceAction::Signal(15));
         } else if self.installed && self.state != ServiceState::Failed {
             self.state = ServiceState::Stopped;
@@ -150,7 +230,7 @@ impl Service {
     ) {
         match event {
             ServiceEvent::Missing => {
-                self.asked = false;
+                self.start = StartOf::NotDue;
                 self.pid = None;
                 self.installed = false;
                 self.kill_at = None;
@@ -158,31 +238,42 @@ impl Service {
                 self.state = ServiceState::Off;
             }
             ServiceEvent::Started { pid } => {
-                self.asked = false;
+                self.start = StartOf::NotDue;
                 self.installed = true;
                 self.pid = Some(pid);
                 self.started_at = now;
                 self.state = ServiceState::Starting;
                 self.retry_at = None;
-                if self.wish == Wish::End {
+                self.is_done = false;
+                if self.wish == Wish::Live {
+                    // Its deaths on the way do not give it more time.
+                    let by = self.plan.ready_within.map(|within| now + within);
+                    self.ready_by = self.ready_by.or(by);
+                } else {
                     // It was told to before it was there.
-                    self.kill_at = Some(now + self.grace);
+                    self.kill_at = Some(now + self.plan.grace);
                     actions.push(ServiceAction::Signal(15));
                 }
             }
             ServiceEvent::Refused(why) => {
                 self.installed = true;
                 self.started_at = now;
-                self.died(why, now, actions);
+                self.died(why, false, now, actions);
             }
             ServiceEvent::Unable(why) => {
-                self.asked = false;
+                self.start = StartOf::NotDue;
+                self.pid = None;
+                self.ready_by = None;
+                if self.wish == Wish::Stop {
+                    self.wish = Wish::Live;
+                }
                 self.installed = true;
                 self.state = ServiceState::Failed;
                 self.last_exit = Some(why);
             }
             ServiceEvent::Healthy(healthy) if self.pid.is_some() && self.wish == Wish::Live => {
                 self.state = if healthy {
+                    self.ready_by = None;
                     ServiceState::Ready
                 } else {
                     ServiceState::Starting
@@ -191,9 +282,11 @@ impl Service {
             ServiceEvent::Healthy(_) => {}
             ServiceEvent::Ended(end) => {
                 actions.push(ServiceAction::Sweep);
-                self.died(end.to_string(), now, actions);
+                self.died(end.to_string(), end == End::Code(0), now, actions);
             }
             ServiceEvent::RestartAsked => self.restart(now, actions),
+            ServiceEvent::StopAsked => self.stop_for_now(now, actions),
+            ServiceEvent::Wanted => self.wake(actions),
         }
     }
 
@@ -206,7 +299,10 @@ impl Service {
             }
         }
         if self.give_up_at.take_if(|at| *at <= now).is_some() {
-            self.died("it cannot be ended".to_owned(), now, actions);
+            self.died("it cannot be ended".to_owned(), false, now, actions);
+        }
+        if self.ready_by.take_if(|at| *at <= now).is_some() {
+            self.give_up(now, actions);
         }
         if self.retry_at.is_some_and(|at| at <= now) {
             self.start_again(actions);
@@ -215,7 +311,7 @@ impl Service {
 
     /// When [`Service::tick`] has something to do.
     pub(crate) fn deadline(&self) -> Option<Millis> {
-        [self.kill_at, self.give_up_at, self.retry_at]
+        [self.kill_at, self.give_up_at, self.retry_at, self.ready_by]
             .into_iter()
             .flatten()
             .min()
@@ -223,31 +319,114 @@ impl Service {
 
     fn restart(&mut self, now: Millis, actions: &mut Vec<ServiceAction>) {
         // One that is being started is as new as it gets.
-        if !self.enabled || !self.installed || self.wish != Wish::Live || self.asked {
+        if !self.enabled
+            || !self.installed
+            || self.wish != Wish::Live
+            || self.start == StartOf::Asked
+        {
             return;
         }
         self.fast_deaths = 0;
+        self.ready_by = None;
         if self.pid.is_some() {
             self.wish = Wish::Restart;
             self.state = ServiceState::Starting;
-            self.kill_at = Some(now + self.grace);
+            self.kill_at = Some(now + self.plan.grace);
             actions.push(ServiceAction::Signal(15));
-        } else {
+        } else if self.has_run() {
             self.start_again(actions);
+        } else {
+            self.begin(actions);
         }
+    }
+
+    fn no_longer_held(&mut self) {
+        if self.start == StartOf::Held {
+            self.start = StartOf::NotDue;
+        }
+    }
+
+    /// Whether it was started before.
+    fn has_run(&self) -> bool {
+        self.last_exit.is_some() && self.start != StartOf::Held
+    }
+
+    /// Its time has come.
+    fn begin(&mut self, actions: &mut Vec<ServiceAction>) {
+        if self.plan.depends_on.is_empty() {
+            self.ask_for_start(actions);
+        } else {
+            self.installed = true;
+            self.start = StartOf::Held;
+            self.state = ServiceState::Starting;
+        }
+    }
+
+    fn ask_for_start(&mut self, actions: &mut Vec<ServiceAction>) {
+        if self.installed {
+            self.state = ServiceState::Starting;
+        }
+        self.start = StartOf::Asked;
+        actions.push(ServiceAction::Start);
     }
 
     fn start_again(&mut self, actions: &mut Vec<ServiceAction>) {
         self.retry_at = None;
         self.restarts += 1;
-        self.state = ServiceState::Starting;
-        self.asked = true;
-        actions.push(ServiceAction::Start);
+        self.ask_for_start(actions);
     }
 
-    fn died(&mut self, how: String, now: Millis, actions: &mut Vec<ServiceAction>) {
+    /// Ends it until somebody asks for it.
+    fn stop_for_now(&mut self, now: Millis, actions: &mut Vec<ServiceAction>) {
+        if !self.enabled || !self.installed || self.wish == Wish::End {
+            return;
+        }
+        self.retry_at = None;
+        self.ready_by = None;
+        self.no_longer_held();
+        if self.pid.is_some() {
+            self.wish = Wish::Stop;
+            self.kill_at.get_or_insert(now + self.plan.grace);
+            actions.push(ServiceAction::Signal(15));
+        } else if self.start == StartOf::Asked {
+            self.wish = Wish::Stop;
+        } else {
+            self.is_done = false;
+            self.state = ServiceState::Stopped;
+        }
+    }
+
+    /// It was not up in time.
+    fn give_up(&mut self, now: Millis, actions: &mut Vec<ServiceAction>) {
+        if self.start == StartOf::Asked {
+            // Whether it can be started is known soon.
+            self.ready_by = Some(now + 1_000);
+        } else if self.pid.is_none() {
+            // How it last ended tells more than that it was late.
+            self.retry_at = None;
+            self.state = ServiceState::Failed;
+        } else if self.wish == Wish::Live {
+            self.wish = Wish::GiveUp;
+            self.kill_at = Some(now + self.plan.grace);
+            actions.push(ServiceAction::Signal(15));
+        }
+    }
+
+    /// What is told of one that was not up in time.
+    fn too_late(&self) -> String {
+        let seconds = self.plan.ready_within.unwrap_or_default() / 1_000;
+        format!("it was not ready within {seconds} s")
+    }
+
+    fn died(
+        &mut self,
+        how: String,
+        succeeded: bool,
+        now: Millis,
+        actions: &mut Vec<ServiceAction>,
+    ) {
         self.pid = None;
-        self.asked = false;
+        self.start = StartOf::NotDue;
         self.kill_at = None;
         self.give_up_at = None;
         self.last_exit = Some(how);
@@ -257,12 +436,33 @@ impl Service {
                 self.state = ServiceState::Stopped;
             }
             Wish::Restart => self.start_again(actions),
+            Wish::Stop => {
+                self.is_done = false;
+                self.state = ServiceState::Stopped;
+            }
+            Wish::GiveUp => {
+                self.last_exit = Some(self.too_late());
+                self.state = ServiceState::Failed;
+            }
+            Wish::Live if succeeded && self.plan.restart != Restart::Always => {
+                self.ready_by = None;
+                self.is_done = true;
+                self.state = match self.plan.starts {
+                    Starts::OnDemand => ServiceState::Listening,
+                    Starts::WithSetup | Starts::AfterSetup => ServiceState::Stopped,
+                };
+            }
+            Wish::Live if self.plan.restart == Restart::No => {
+                self.ready_by = None;
+                self.state = ServiceState::Failed;
+            }
             Wish::Live => {
                 if now.saturating_sub(self.started_at) >= LONG_LIFE {
                     self.fast_deaths = 0;
                 }
                 self.fast_deaths += 1;
                 if self.fast_deaths >= FAST_DEATHS {
+                    self.ready_by = None;
                     self.state = ServiceState::Failed;
                 } else {
                     self.state = ServiceState::Backoff;

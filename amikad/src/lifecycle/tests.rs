@@ -1,11 +1,12 @@
 //! Event scripts and their action traces; what must hold whatever comes.
 
-use amika_core::wire::{CmdState, Outcome, Phase, SetupState};
+use amika_core::service::Restart;
+use amika_core::wire::{CmdState, Outcome, Phase, ServiceState, SetupState};
 use proptest::prelude::*;
 
 use super::{
-    Action, Closed, Event, Plan, ServiceAction, ServiceEvent, ServicePlan, State, TaskAction,
-    TaskEvent,
+    Action, Closed, Event, Plan, ServiceAction, ServiceEvent, ServicePlan, Starts, State,
+    TaskAction, TaskEvent,
 };
 use crate::service::ServiceId;
 use crate::sys::End;
@@ -17,6 +18,10 @@ const OFF: ServicePlan = ServicePlan {
     is_enabled: false,
     awaited: None,
     grace: 3_000,
+    starts: Starts::WithSetup,
+    restart: Restart::Always,
+    ready_within: None,
+    depends_on: &[],
 };
 const ON: ServicePlan = ServicePlan {
     is_enabled: true,
@@ -27,6 +32,18 @@ const AWAITED: ServicePlan = ServicePlan {
     awaited: Some(15_000),
     grace: 15_000,
     ..ON
+};
+
+/// Declared by a sandbox, with what is given to it.
+const DECLARED: ServicePlan = ServicePlan {
+    starts: Starts::AfterSetup,
+    restart: Restart::OnFailure,
+    ready_within: Some(30_000),
+    ..ON
+};
+const ON_DEMAND: ServicePlan = ServicePlan {
+    starts: Starts::OnDemand,
+    ..DECLARED
 };
 
 /// So many services are in all of them.
@@ -778,7 +795,15 @@ impl Run {
                 self.pending.push(Event::Service(id, ended));
             }
             7 => self.feed(Event::Signal([TERM, 2, 10, 28][high % 4])),
-            8 => self.feed(Event::Service(id, ServiceEvent::RestartAsked)),
+            8 => {
+                let asked = [
+                    ServiceEvent::RestartAsked,
+                    ServiceEvent::StopAsked,
+                    ServiceEvent::Wanted,
+                ];
+                let asked = asked[usize::from(choice / 26) % 3].clone();
+                self.feed(Event::Service(id, asked));
+            }
             9 => {
                 let healthy = ServiceEvent::Healthy(choice > 100);
                 self.feed(Event::Service(id, healthy));
@@ -822,6 +847,90 @@ impl Run {
     }
 }
 
+/// Every kind of service.
+const KINDS: [ServicePlan; 6] = [OFF, ON, AWAITED, DECLARED, ON_DEMAND, DECLARED];
+
+/// What the second of them may depend on.
+static DEPENDS: [&[ServiceId]; 2] = [&[], &[ServiceId::FIRST]];
+
+#[test]
+fn a_service_waits_for_setup_and_for_those_that_it_depends_on() {
+    let waits = ServicePlan {
+        depends_on: DEPENDS[1],
+        ..DECLARED
+    };
+    let mut state = State::new(Plan {
+        services: vec![DECLARED, waits],
+        ..plan(true, false)
+    });
+    let begins = |id| Action::Service(id, ServiceAction::Start);
+    let tell = |state: &mut State, id, event, now| state.step(Event::Service(id, event), now);
+    let actions = state.step(Event::Boot, 0);
+    assert_eq!(actions, [Action::StartSetup, Action::Record]);
+    state.step(Event::SetupStarted { pid: 10 }, 1);
+    state.step(Event::SetupEnded(End::Code(0)), 2);
+    let actions = state.step(Event::SetupSettled, 3);
+    assert_eq!(actions, [Action::Record, begins(nth(0))]);
+    assert_eq!(state.services[1].state, ServiceState::Starting);
+    assert_eq!(
+        tell(&mut state, nth(0), ServiceEvent::Started { pid: 30 }, 4),
+        []
+    );
+    let actions = tell(&mut state, nth(0), ServiceEvent::Healthy(true), 5);
+    assert_eq!(actions, [begins(nth(1))]);
+    tell(&mut state, nth(1), ServiceEvent::Started { pid: 31 }, 6);
+
+    // The first is stopped by somebody: the second runs on, and is not started again without it.
+    tell(&mut state, nth(0), ServiceEvent::StopAsked, 7);
+    tell(&mut state, nth(0), ServiceEvent::Ended(End::Code(0)), 8);
+    assert_eq!(state.services[1].pid, Some(31));
+}
+
+#[test]
+fn what_needs_a_service_that_failed_says_so_and_comes_with_it() {
+    let waits = ServicePlan {
+        depends_on: DEPENDS[1],
+        ..DECLARED
+    };
+    let fails = ServicePlan {
+        restart: Restart::No,
+        ..DECLARED
+    };
+    let mut state = State::new(Plan {
+        services: vec![fails, waits],
+        ..plan(false, false)
+    });
+    let tell = |state: &mut State, id, event, now| state.step(Event::Service(id, event), now);
+    state.step(Event::Boot, 0);
+    tell(&mut state, nth(0), ServiceEvent::Started { pid: 30 }, 1);
+    tell(&mut state, nth(0), ServiceEvent::Ended(End::Code(1)), 2);
+    assert_eq!(state.services[1].state, ServiceState::Failed);
+    let why = state.services[1].last_exit.as_deref().unwrap();
+    assert!(why.starts_with("it needs "), "{why}");
+    tell(&mut state, nth(0), ServiceEvent::RestartAsked, 3);
+    tell(&mut state, nth(0), ServiceEvent::Started { pid: 31 }, 4);
+    let actions = tell(&mut state, nth(0), ServiceEvent::Healthy(true), 5);
+    let begins = Action::Service(nth(1), ServiceAction::Start);
+    assert_eq!(actions, [begins]);
+}
+
+#[test]
+fn who_comes_to_a_service_wakes_those_that_it_depends_on() {
+    let waits = ServicePlan {
+        depends_on: DEPENDS[1],
+        ..ON_DEMAND
+    };
+    let mut state = State::new(Plan {
+        services: vec![ON_DEMAND, waits],
+        ..plan(false, false)
+    });
+    assert_eq!(state.step(Event::Boot, 0), [Action::Record]);
+    let actions = state.step(Event::Service(nth(1), ServiceEvent::Wanted), 1);
+    let begins = Action::Service(nth(0), ServiceAction::Start);
+    assert_eq!(actions, [begins]);
+    assert_eq!(state.services[1].state, ServiceState::Starting);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
@@ -829,13 +938,19 @@ proptest! {
     fn cmd_never_starts_after_failure_or_stop_and_time_alone_leads_from_every_end_to_exit(
         setup: bool,
         cmd: bool,
-        kinds in [0..3_usize, 0..3_usize],
+        kinds in [0..6_usize, 0..6_usize],
         choices in proptest::collection::vec(any::<u8>(), 0..60),
     ) {
         let mut run = Run::new(Plan {
             setup,
             cmd,
-            services: services(&kinds.map(|kind| [OFF, ON, AWAITED][kind])),
+            services: services(&[
+                KINDS[kinds[0]],
+                ServicePlan {
+                    depends_on: DEPENDS[kinds[1] % 2],
+                    ..KINDS[kinds[1]]
+                },
+            ]),
             seed: 3,
         });
         let mut phase = run.state.phase;

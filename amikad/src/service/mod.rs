@@ -3,16 +3,23 @@
 //! `lifecycle::service` decides when one is started and ended, `supervisor::service` does it, `http` looks
 //! whether it is up and shows its log. None of them knows a service by name: [`SERVICES`] is the list.
 
+mod declared;
 mod dockerd;
 mod opencode;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::time::Duration;
+
+use amika_core::service::Restart;
+use regex_lite::Regex;
 
 use crate::environment::Environment;
-use crate::lifecycle::{Millis, ServicePlan};
+use crate::lifecycle::{Millis, ServicePlan, Starts};
 use crate::secrets::Secrets;
+
+pub(crate) use declared::settle;
 
 /// Amikad's own. Their order is that of their starts.
 static OWN: [&Spec; 2] = [&opencode::SPEC, &dockerd::SPEC];
@@ -23,6 +30,9 @@ static ALL: OnceLock<Vec<&'static Spec>> = OnceLock::new();
 fn all() -> &'static [&'static Spec] {
     ALL.get().map_or(&OWN[..], Vec::as_slice)
 }
+
+/// How long the answer of one of amikad's own may take.
+const TIMEOUT: Duration = Duration::from_millis(900);
 
 /// What a service is.
 pub(crate) struct Spec {
@@ -49,12 +59,36 @@ pub(crate) struct Spec {
     pub(crate) add_variables: fn(&mut Environment, &Secrets),
     /// Where its output is kept.
     pub(crate) log: &'static str,
+    /// The directory that it is started in, relative to that of whom it runs as; empty for that itself.
+    pub(crate) directory: &'static str,
+    /// Variables of its own.
+    pub(crate) variables: &'static [(&'static str, &'static str)],
+    /// Ports that amikad holds for it until it is started on demand.
+    pub(crate) held_ports: &'static [u16],
     /// How one sees that it is up.
     pub(crate) probe: Probe,
+    /// When it is started.
+    pub(crate) starts: Starts,
+    /// What follows its end.
+    pub(crate) restart: Restart,
+    /// How long it may take to be up, where it may not take for ever.
+    pub(crate) ready_within: Option<Millis>,
+    /// Those that have to be up before it is started.
+    pub(crate) depends_on: &'static [ServiceId],
     /// How it is told to end.
     pub(crate) stop: Stop,
     /// For how long setup and CMD wait for it at most, where they may need it.
     pub(crate) awaited: Option<Millis>,
+}
+
+impl Spec {
+    /// The request that it answers once it is up, if that is how one sees it.
+    pub(crate) fn request(&self) -> Option<&Request> {
+        match &self.probe {
+            Probe::Answers(request) => Some(request),
+            Probe::Runs | Probe::Listens(_) | Probe::Log(_) => None,
+        }
+    }
 }
 
 /// Whom a service runs as.
@@ -84,18 +118,34 @@ pub(crate) enum Scope {
     Tree,
 }
 
+/// How one sees that a service is up.
+pub(crate) enum Probe {
+    /// That its program runs is all there is to see.
+    Runs,
+    /// It answers a request.
+    Answers(Request),
+    /// It listens on this port.
+    Listens(u16),
+    /// A line of its output matches.
+    Log(Regex),
+}
+
 /// A request over HTTP/1.1 that a service answers once it is up.
-pub(crate) struct Probe {
+pub(crate) struct Request {
     /// Where it is asked.
     pub(crate) at: Endpoint,
     /// The request's path.
     pub(crate) path: &'static str,
     /// Value of the header `Authorization`, where it wants one.
     pub(crate) authorization: Option<fn(&Secrets) -> String>,
-    /// Whether the body of an answer with 2xx says that it is up.
+    /// Whether the body of an answer below 400 says that it is up.
     pub(crate) is_up: fn(&[u8]) -> bool,
     /// From one request to the next until it is up.
-    pub(crate) interval: std::time::Duration,
+    pub(crate) interval: Duration,
+    /// How long an answer may take.
+    pub(crate) timeout: Duration,
+    /// Whether it is asked on, to notice that it hangs.
+    pub(crate) goes_on: bool,
 }
 
 /// Where a service is asked.
@@ -112,6 +162,10 @@ pub(crate) enum Endpoint {
 pub(crate) struct ServiceId(usize);
 
 impl ServiceId {
+    /// The one that is started first.
+    #[cfg(test)]
+    pub(crate) const FIRST: Self = Self(0);
+
     /// All, in the order of their starts.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         Self::first(all().len())
@@ -125,6 +179,11 @@ impl ServiceId {
     /// The service of this name in the API.
     pub(crate) fn of_name(name: &str) -> Option<Self> {
         Self::all().find(|id| id.spec().name == name)
+    }
+
+    /// Whether it is one of the sandbox's own, and none of amikad's.
+    pub(crate) fn is_declared(self) -> bool {
+        self.0 >= OWN.len()
     }
 
     /// Its place in a list with one entry for each service.
@@ -144,6 +203,10 @@ pub(crate) fn plans(environment: &Environment) -> Vec<ServicePlan> {
         is_enabled: (spec.is_enabled)(environment),
         awaited: spec.awaited,
         grace: spec.stop.grace,
+        starts: spec.starts,
+        restart: spec.restart,
+        ready_within: spec.ready_within,
+        depends_on: spec.depends_on,
     };
     all().iter().map(plan).collect()
 }
@@ -191,6 +254,8 @@ fn base64(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use amika_core::service::RESERVED_NAMES;
+
     use super::*;
 
     #[test]
@@ -204,6 +269,7 @@ mod tests {
             }
             // Words of the API that are no services.
             assert!(!["phase", "setup", "cmd", "amikad", "seq", "at"].contains(&spec.name));
+            assert!(RESERVED_NAMES.contains(&spec.name), "{}", spec.name);
             assert_eq!(ServiceId::of_name(spec.name).unwrap().index(), number);
         }
         assert_eq!(ServiceId::of_name("nothing"), None);
@@ -215,6 +281,7 @@ mod tests {
         for id in ServiceId::all() {
             assert!(id.spec().stop.grace <= 17_000, "{}", id.spec().name);
         }
+        const { assert!(declared::STOP.grace <= 17_000) };
     }
 
     #[test]

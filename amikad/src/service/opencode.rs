@@ -6,9 +6,11 @@
 use std::time::Duration;
 
 use amika_core::contract::{OPENCODE_PORT, env, path, service};
+use amika_core::service::Restart;
 
-use super::{Endpoint, Probe, RunAs, Scope, Spec, Stop, base64};
+use super::{Endpoint, Probe, Request, RunAs, Scope, Spec, Stop, TIMEOUT, base64};
 use crate::environment::Environment;
+use crate::lifecycle::Starts;
 use crate::say::say_unkept;
 use crate::secrets::Secrets;
 
@@ -24,13 +26,22 @@ pub(super) const SPEC: Spec = Spec {
     prepare,
     add_variables,
     log: path::OPENCODE_LOG,
-    probe: Probe {
+    directory: "",
+    variables: &[],
+    held_ports: &[],
+    probe: Probe::Answers(Request {
         at: Endpoint::Port(OPENCODE_PORT),
         path: "/global/health",
         authorization: Some(authorization),
         is_up,
         interval: Duration::from_secs(1),
-    },
+        timeout: TIMEOUT,
+        goes_on: true,
+    }),
+    starts: Starts::WithSetup,
+    restart: Restart::Always,
+    ready_within: None,
+    depends_on: &[],
     stop: Stop {
         term: Scope::Tree,
         grace: 3_000,

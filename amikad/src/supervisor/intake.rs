@@ -8,7 +8,7 @@ use crate::lifecycle::{Event, Plan, ServiceEvent, TaskEvent, asks_to_stop};
 use crate::publish::{Command, Refusal};
 use crate::record;
 use crate::say::{note, say};
-use crate::service;
+use crate::service::{self, Probe};
 use crate::spawn::explain;
 use crate::sys::{End, SpawnError, Step};
 
@@ -110,8 +110,13 @@ impl Supervisor {
             let (wanted, found) = (wanted.display(), found.display());
             say(format!("{wanted} is no directory; starting in {found}"));
         }
-        if role == Role::Cmd {
-            self.queue.push_back(Event::CmdBegan);
+        match role {
+            Role::Cmd => self.queue.push_back(Event::CmdBegan),
+            Role::Service(id) if matches!(id.spec().probe, Probe::Runs) => {
+                self.queue
+                    .push_back(Event::Service(id, ServiceEvent::Healthy(true)));
+            }
+            Role::Setup | Role::Service(_) | Role::Task(_) => {}
         }
     }
 
@@ -172,10 +177,7 @@ impl Supervisor {
         match command {
             // Whoever asked may have gone.
             Command::Ping(answer) => drop(answer.send(())),
-            Command::RestartService(id) => {
-                self.queue
-                    .push_back(Event::Service(id, ServiceEvent::RestartAsked));
-            }
+            Command::Service(id, asked) => self.queue.push_back(Event::Service(id, asked)),
             Command::Probed {
                 service,
                 pid,
@@ -214,7 +216,11 @@ impl Supervisor {
             }
             Command::CmdRefused(refusal, step) => self.cmd_refused(&refusal, step),
             Command::ServiceRefused(id, refusal) => {
-                let event = if refusal.program.is_none() {
+                let event = if id.is_declared() {
+                    // What a repository declares does not come later.
+                    say(format!("{}: {}", id.spec().title, refusal.message));
+                    ServiceEvent::Unable(refusal.message)
+                } else if refusal.program.is_none() {
                     ServiceEvent::Missing
                 } else {
                     say(format!("{}: {}", id.spec().title, refusal.message));

@@ -17,9 +17,13 @@ use crate::sys::{Group, Stdio};
 impl Supervisor {
     pub(super) fn start_service(&mut self, id: ServiceId) -> ServiceEvent {
         let spec = id.spec();
-        let (Some(boot), Some(Some(program))) = (&self.boot, self.programs.get(id.index())) else {
+        let Some(boot) = &self.boot else {
             return ServiceEvent::Missing;
         };
+        let found = self.programs.get(id.index()).cloned().flatten();
+        if found.is_none() && !id.is_declared() {
+            return ServiceEvent::Missing;
+        }
         if let Err(why) = (spec.prepare)() {
             say(format!("{} is not started: {why}", spec.title));
             return ServiceEvent::Unable(why);
@@ -27,15 +31,33 @@ impl Supervisor {
         let mut environment = boot.service_environment(id);
         let (identity, directories) = match spec.user {
             RunAs::Agent => {
-                let directories = directories(&boot.agent_cwd, &environment);
+                let directories = match spec.directory {
+                    "" => directories(&boot.agent_cwd, &environment),
+                    // Elsewhere it would do something else.
+                    directory => vec![boot.agent_cwd.join(directory)],
+                };
                 (boot.agent_identity(), directories)
             }
             RunAs::Own => (None, vec![PathBuf::from("/")]),
         };
         (spec.add_variables)(&mut environment, &self.shared.secrets);
-        let mut argv = vec![program.as_os_str().to_owned()];
+        for (name, value) in spec.variables {
+            environment.set(name, value);
+        }
+        let (name, candidates) = if let Some(program) = found {
+            (program.clone().into_os_string(), vec![program])
+        } else {
+            // Whoever is started looks for it, where it is started.
+            let candidates = environment.candidates(spec.program.as_ref());
+            (spec.program.into(), candidates)
+        };
+        let mut argv = vec![name.clone()];
         argv.extend(spec.arguments.iter().map(Into::into));
         let log = self.service_log(id);
+        let start = log.total();
+        self.shared.set_logs(|logs| {
+            logs.service_starts.insert(id, start);
+        });
         // The pump first: without one the service would die of what it writes.
         let captured = crate::pump::pipe().and_then(|(reader, writer)| {
             let pump = crate::pump::start(reader, log, Whose::Service, || ())?;
@@ -54,7 +76,7 @@ impl Supervisor {
             self.service_pumps.insert(id, pump.clone());
         }
         let launch = Launch {
-            candidates: vec![program.clone()],
+            candidates,
             argv: &argv,
             env: &environment,
             directories: &directories,
@@ -65,7 +87,6 @@ impl Supervisor {
             mask: boot.mask,
             mark: None,
         };
-        let name = program.clone().into_os_string();
         match self.children.start(Role::Service(id), name, launch) {
             Ok(pid) => ServiceEvent::Started { pid },
             Err((error, attempt)) => {
@@ -85,7 +106,14 @@ impl Supervisor {
                 head: 0,
                 ring: 4 << 20,
             };
-            let log = Arc::new(Log::create(Path::new(log), bounds));
+            let log = Path::new(log);
+            if id.is_declared()
+                && let Some(directory) = log.parent()
+            {
+                // Where it cannot be made the log is kept in memory.
+                let _ = std::fs::create_dir(directory);
+            }
+            let log = Arc::new(Log::create(log, bounds));
             self.shared.set_logs(|logs| {
                 logs.services.insert(id, log.clone());
             });

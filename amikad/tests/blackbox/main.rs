@@ -24,6 +24,7 @@ mod opencode;
 #[cfg(target_arch = "x86_64")]
 mod panics;
 mod ports;
+mod services;
 mod signals;
 mod streams;
 mod stubborn;

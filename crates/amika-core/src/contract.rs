@@ -76,6 +76,8 @@ pub mod path {
     pub const OPENCODE_LOG: &str = "/var/log/amikad/opencode-web.log";
     /// Output of the Docker Engine inside.
     pub const DOCKERD_LOG: &str = "/var/log/amikad/dockerd.log";
+    /// Output of the sandbox's own services, a file each.
+    pub const SERVICE_LOG_DIR: &str = "/var/log/amikad/services";
     /// Output of jobs, a file each; cleared at the start of each boot.
     pub const JOB_LOG_DIR: &str = "/var/log/amikad/jobs";
     /// The daemon's own log.
@@ -106,6 +108,8 @@ pub mod path {
     pub const SECRETS_ENV: &str = "/var/lib/amikad/secrets.env";
     /// The same for the next boot: it takes the place of the other once it was found to be whole.
     pub const NEXT_SECRETS_ENV: &str = "/var/lib/amikad/secrets.env.next";
+    /// JSON list of [`crate::service::Service`]: the sandbox's own services, which amikad runs.
+    pub const SERVICES: &str = "/var/lib/amikad/services.json";
     /// SHA-256 (hex) of the setup script that last succeeded, for [`super::env::SETUP_ONCE`].
     pub const SETUP_DONE: &str = "/var/lib/amikad/setup-done";
 }

@@ -138,10 +138,12 @@ pub enum ServiceState {
     Ready,
     /// Died; will be started again.
     Backoff,
-    /// Died too often in a row; left alone until asked for.
+    /// Died too often in a row, was not up in time, or may not be started again; left alone until asked for.
     Failed,
-    /// Ended together with the sandbox.
+    /// Told to end, alone or together with the sandbox; or it did what it had to do.
     Stopped,
+    /// Not started: amikad holds its ports until somebody connects.
+    Listening,
 }
 
 /// A supervised service.

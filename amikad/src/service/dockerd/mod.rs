@@ -9,10 +9,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use amika_core::contract::{env, path, service};
+use amika_core::service::Restart;
 use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, statfs};
 
-use super::{Endpoint, Probe, RunAs, Scope, Spec, Stop};
+use super::{Endpoint, Probe, Request, RunAs, Scope, Spec, Stop, TIMEOUT};
 use crate::environment::Environment;
+use crate::lifecycle::Starts;
 use crate::mounts::Mounts;
 use crate::places::make_directory;
 use crate::say::{say, say_once};
@@ -31,13 +33,22 @@ pub(super) const SPEC: Spec = Spec {
     prepare,
     add_variables,
     log: path::DOCKERD_LOG,
-    probe: Probe {
+    directory: "",
+    variables: &[],
+    held_ports: &[],
+    probe: Probe::Answers(Request {
         at: Endpoint::Socket("/var/run/docker.sock"),
         path: "/_ping",
         authorization: None,
         is_up: |body| body == b"OK",
         interval: Duration::from_millis(100),
-    },
+        timeout: TIMEOUT,
+        goes_on: true,
+    }),
+    starts: Starts::WithSetup,
+    restart: Restart::Always,
+    ready_within: None,
+    depends_on: &[],
     stop: Stop {
         // It stops its containers, then containerd, its child; told at once, containerd would be gone first.
         term: Scope::Leader,

@@ -1,0 +1,200 @@
+//! The sandbox's own services: what a repository declares with a command, as it was put here when the sandbox was made.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+use amika_core::contract::path;
+use amika_core::port::Protocol;
+use amika_core::service::{Ready, Run, Service, Start};
+use regex_lite::Regex;
+
+use super::{ALL, Endpoint, OWN, Probe, Request, RunAs, Scope, ServiceId, Spec, Stop};
+use crate::files::read_small;
+use crate::lifecycle::Starts;
+use crate::say::say;
+
+/// How each is told to end.
+pub(super) const STOP: Stop = Stop {
+    term: Scope::Tree,
+    grace: 5_000,
+};
+
+/// From one look whether it is up to the next.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// How long an answer may take: a development server builds the page that it is asked for first.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The largest file of them, in bytes.
+const LIMIT: u64 = 1 << 20;
+
+/// Reads them, from when on [`ServiceId::all`] has them too. Later calls change nothing.
+pub(crate) fn settle() {
+    let file = Path::new(path::SERVICES);
+    let declared = match read(file) {
+        Ok(declared) => declared,
+        Err(error) => {
+            // Who is not root may not read it, and runs none.
+            let is_no_news =
+                [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied].contains(&error.kind());
+            if !is_no_news {
+                say(format!("{} is not understood: {error}", file.display()));
+            }
+            Vec::new()
+        }
+    };
+    let specs = specs(declared).into_iter();
+    ALL.get_or_init(|| OWN.into_iter().chain(specs.map(leak)).collect());
+}
+
+fn read(file: &Path) -> io::Result<Vec<Service>> {
+    let data = file.symlink_metadata()?;
+    // A file that others may write, or a link that leads to one, is not root's word.
+    if !data.is_file() || data.uid() != 0 || data.mode() & 0o022 != 0 {
+        return Err(io::Error::other("it is no file of root's alone"));
+    }
+    Ok(serde_json::from_slice(&read_small(file, LIMIT)?)?)
+}
+
+/// What they are, those that have a command, after amikad's own.
+fn specs(declared: Vec<Service>) -> Vec<Spec> {
+    let run: Vec<(Service, Run)> = declared
+        .into_iter()
+        .filter_map(|mut service| {
+            let run = service.run.take()?;
+            Some((service, run))
+        })
+        .collect();
+    let names: Vec<String> = run
+        .iter()
+        .map(|(service, _)| service.name.clone())
+        .collect();
+    let id_of = |name: &String| {
+        let at = names.iter().position(|other| other == name)?;
+        Some(ServiceId(OWN.len() + at))
+    };
+    run.into_iter()
+        .filter_map(|(service, run)| spec(service, run, id_of))
+        .collect()
+}
+
+/// None for one without a word of a command, which nobody writes.
+fn spec(service: Service, run: Run, id_of: impl Fn(&String) -> Option<ServiceId>) -> Option<Spec> {
+    let tcp: Vec<u16> = service
+        .ports
+        .iter()
+        .filter(|port| port.container.protocol() == Protocol::Tcp)
+        .map(|port| port.container.port().get())
+        .collect();
+    let on_demand = run.start == Start::OnDemand;
+    let mut words = run.command.into_iter().map(leak_text);
+    let program = words.next()?;
+    let name = leak_text(service.name);
+    let variables: Vec<(&str, &str)> = run
+        .env
+        .into_iter()
+        .map(|(name, value)| (leak_text(name), leak_text(value)))
+        .collect();
+    let depends_on: Vec<ServiceId> = run.depends_on.iter().filter_map(id_of).collect();
+    Some(Spec {
+        name,
+        title: name,
+        program,
+        arguments: words.collect::<Vec<_>>().leak(),
+        user: RunAs::Agent,
+        is_agent: false,
+        port: tcp.first().copied(),
+        is_enabled: |_| true,
+        prepare: || Ok(()),
+        add_variables: |_, _| (),
+        log: leak_text(format!("{}/{name}.log", path::SERVICE_LOG_DIR)),
+        directory: run.cwd.map_or("", leak_text),
+        variables: variables.leak(),
+        held_ports: if on_demand { tcp.leak() } else { &[] },
+        ready_within: run
+            .ready
+            .is_some()
+            .then_some(u64::from(run.ready_timeout_s) * 1_000),
+        probe: probe(run.ready),
+        starts: if on_demand {
+            Starts::OnDemand
+        } else {
+            Starts::AfterSetup
+        },
+        restart: run.restart,
+        depends_on: depends_on.leak(),
+        stop: STOP,
+        awaited: None,
+    })
+}
+
+fn probe(ready: Option<Ready>) -> Probe {
+    match ready {
+        None => Probe::Runs,
+        Some(Ready::Http { port, path }) => Probe::Answers(Request {
+            at: Endpoint::Port(port),
+            path: leak_text(path),
+            authorization: None,
+            is_up: |_| true,
+            interval: INTERVAL,
+            timeout: TIMEOUT,
+            goes_on: false,
+        }),
+        Some(Ready::Tcp { port }) => Probe::Listens(port),
+        Some(Ready::Log { matches }) => match Regex::new(&matches) {
+            Ok(expression) => Probe::Log(expression),
+            // It was tried when it was declared, by another version perhaps.
+            Err(error) => {
+                say(format!("`{matches}` is no regular expression: {error}"));
+                Probe::Runs
+            }
+        },
+    }
+}
+
+/// What is known of a service stays as long as the process, as what is known of amikad's own does.
+fn leak(spec: Spec) -> &'static Spec {
+    Box::leak(Box::new(spec))
+}
+
+fn leak_text(text: String) -> &'static str {
+    text.leak()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn specs_of(json: &str) -> Vec<Spec> {
+        specs(serde_json::from_str(json).unwrap())
+    }
+
+    #[test]
+    fn only_those_with_a_command_are_run_and_they_know_each_other() {
+        let specs = specs_of(
+            r#"[{"name":"notes","ports":[]},
+                {"name":"db","ports":[],"run":{"command":["postgres","-D","x"],"cwd":"db","env":{"A":"b"}}},
+                {"name":"web","ports":[{"port":53,"protocol":"udp","url_scheme":null},{"port":80,"protocol":"tcp","url_scheme":null}],
+                 "run":{"command":["sh","-c","npm start"],"depends_on":["db"],"start":"on-demand",
+                        "ready":{"http":{"port":80,"path":"/"}},"ready_timeout_s":5}}]"#,
+        );
+        let [db, web] = specs.as_slice() else {
+            panic!("{}", specs.len());
+        };
+        assert_eq!(
+            (db.name, db.program, db.arguments),
+            ("db", "postgres", &["-D", "x"][..])
+        );
+        assert_eq!((db.directory, db.variables), ("db", &[("A", "b")][..]));
+        assert!(matches!(db.probe, Probe::Runs) && db.ready_within.is_none());
+        assert_eq!(db.log, "/var/log/amikad/services/db.log");
+        assert_eq!((db.starts, db.held_ports), (Starts::AfterSetup, &[][..]));
+        let asked = web.request().unwrap();
+        assert_eq!((asked.at, asked.path), (Endpoint::Port(80), "/"));
+        assert_eq!((web.ready_within, web.port), (Some(5_000), Some(80)));
+        assert_eq!((web.starts, web.held_ports), (Starts::OnDemand, &[80][..]));
+        assert_eq!(web.depends_on, [ServiceId(OWN.len())]);
+    }
+}
