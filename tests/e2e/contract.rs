@@ -130,6 +130,11 @@ const TABLE: &[Row] = &[
     row("sandbox prompt", &["NAME", "hello"], 127).passes_codes_through(),
     row("sandbox open", &["NAME"], 1),
     row("service list", &["--sandbox-name", "NAME"], 0),
+    // No repository runs services in it.
+    row("service logs", &["NAME"], 3),
+    row("service start", &["NAME"], 3),
+    row("service stop", &["NAME"], 3),
+    row("service restart", &["NAME"], 3),
     row("credentials status", &["NAME"], 0),
     row("credentials status", &[], 0).names_nothing(),
     row("credentials refresh", &["NAME"], 0),

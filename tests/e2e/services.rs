@@ -1,5 +1,6 @@
 //! Services of a repository: published, reached, listed, and side by side with those of others.
 
+mod run;
 mod server;
 
 use std::collections::BTreeSet;

@@ -256,6 +256,9 @@ pub struct CreateArgs {
     /// Return once the container is started.
     #[arg(long)]
     pub no_wait: bool,
+    /// Do not wait for services to be up.
+    #[arg(long)]
+    pub no_wait_services: bool,
     /// How long to wait in all, such as `10m` [default: no limit for setup, 60 s for the rest].
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
@@ -428,6 +431,9 @@ pub struct StartArgs {
     /// Return once the container is started.
     #[arg(long)]
     pub no_wait: bool,
+    /// Do not wait for services to be up.
+    #[arg(long)]
+    pub no_wait_services: bool,
     /// How long to wait in all, such as `10m` [default: no limit for setup, 60 s for the rest].
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,

@@ -32,11 +32,13 @@ pub(crate) async fn run(command: Command, app: App) -> Result<u8> {
             let remote = remote::chosen(place, &app)?;
             let done = async {
                 match remote {
-                    Some(server) => remote::service::run(command, &server, &app).await,
+                    Some(server) => remote::service::run(command, &server, &app)
+                        .await
+                        .map(|()| 0),
                     None => service::run(command, &app).await,
                 }
             };
-            interruptible(&app, done).await.map(|()| 0)
+            interruptible(&app, done).await
         }
         Command::Auth(command) => interruptible(&app, auth::run(command, &app))
             .await

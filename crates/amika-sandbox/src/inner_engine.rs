@@ -19,7 +19,7 @@ pub fn warning(services: &Services, sandbox: &str) -> Option<String> {
         ServiceState::Starting => "does not answer yet",
         ServiceState::Backoff => "ended, and is started again",
         ServiceState::Failed => "did not start",
-        ServiceState::Stopped => "was stopped",
+        ServiceState::Stopped | ServiceState::Listening => "was stopped",
     };
     let why = service
         .last_exit

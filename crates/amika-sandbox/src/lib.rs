@@ -46,6 +46,7 @@ pub mod logs;
 pub mod lost;
 pub mod networks;
 pub mod overlay;
+pub mod own_services;
 pub mod owner;
 pub mod passing;
 pub mod ports;

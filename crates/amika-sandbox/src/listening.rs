@@ -66,6 +66,16 @@ impl ListeningView {
         }
     }
 
+    /// What is amiss with it, in two words; nothing where a published port reaches who listens.
+    pub fn amiss(&self) -> Option<&'static str> {
+        match self.state {
+            Heard::Listening => None,
+            Heard::Nothing => Some("nothing listens"),
+            Heard::LoopbackOnly => Some("loopback only"),
+            Heard::Ipv6Only => Some("IPv6 only"),
+        }
+    }
+
     /// Who it is, in a few words.
     fn who(&self) -> String {
         match (&self.program, self.pid) {

@@ -58,13 +58,38 @@ impl Sandboxes {
     /// not answer; those of the engine.
     pub async fn logs(&self, name: &str, request: LogRequest) -> Result<Pieces> {
         let sandbox = Sandbox::find_made(self, name).await?;
-        match request.log.file() {
-            None => Ok(container_log(self, &sandbox, request)),
-            Some(file) if !sandbox.is_running() => {
-                stored_log(self, &sandbox, file, request.tail).await
-            }
-            Some(_) => live_log(self, &sandbox, request).await,
-        }
+        let Some(file) = request.log.file() else {
+            return Ok(container_log(self, &sandbox, request));
+        };
+        let kept = Kept {
+            word: request.log.word(),
+            file,
+        };
+        kept_log(self, &sandbox, kept, request.follow, request.tail).await
+    }
+}
+
+/// A log that amikad keeps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kept<'a> {
+    /// Its name in amikad's API.
+    pub word: &'a str,
+    /// Where it is in the sandbox.
+    pub file: &'a str,
+}
+
+/// A log that amikad keeps, of a sandbox that runs or not.
+pub(crate) async fn kept_log(
+    engine: &Sandboxes,
+    sandbox: &Sandbox,
+    kept: Kept<'_>,
+    follow: bool,
+    tail: Option<usize>,
+) -> Result<Pieces> {
+    if sandbox.is_running() {
+        live_log(engine, sandbox, kept, follow, tail).await
+    } else {
+        stored_log(engine, sandbox, kept.file, tail).await
     }
 }
 
@@ -157,23 +182,25 @@ async fn stored_log(
 }
 
 /// A log as amikad tells it, with what is yet to come when it is followed.
-async fn live_log(engine: &Sandboxes, sandbox: &Sandbox, request: LogRequest) -> Result<Pieces> {
+async fn live_log(
+    engine: &Sandboxes,
+    sandbox: &Sandbox,
+    kept: Kept<'_>,
+    follow: bool,
+    tail: Option<usize>,
+) -> Result<Pieces> {
     let client = sandbox.client(engine)?;
     let begun = Instant::now();
     let log = loop {
         match client
-            .log(
-                request.log.word(),
-                request.follow,
-                request.tail.map_or(LogPart::All, LogPart::Tail),
-            )
+            .log(kept.word, follow, tail.map_or(LogPart::All, LogPart::Tail))
             .await
         {
             Ok(log) => break log,
             Err(ClientError::Unreachable(_)) if begun.elapsed() < ANSWER_WAIT => {
                 let now = Sandbox::find_whole(engine, &sandbox.name).await?;
-                if let Some(file) = request.log.file().filter(|_| !now.is_running()) {
-                    return stored_log(engine, &now, file, request.tail).await;
+                if !now.is_running() {
+                    return stored_log(engine, &now, kept.file, tail).await;
                 }
                 tokio::time::sleep(ANSWER_PAUSE).await;
             }

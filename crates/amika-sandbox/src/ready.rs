@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use amika_core::contract::path;
+use amika_core::label::SandboxRecord;
 use amika_core::untrusted::Untrusted;
 use amika_core::wire::{BootRecord, Outcome, Phase, SetupState, Status};
 use futures_util::StreamExt as _;
@@ -10,6 +11,7 @@ use futures_util::StreamExt as _;
 use crate::cancel::Cancel;
 use crate::daemon::{Client, ClientError, LogPart, read_boot_record};
 use crate::error::{Error, Kind, Result};
+use crate::own_services::{Standing, not_up, standing};
 use crate::progress::Steps;
 use crate::sandbox::{Sandbox, deleted_meanwhile};
 use crate::sandboxes::Sandboxes;
@@ -62,6 +64,15 @@ pub enum Ready {
     Finished,
 }
 
+/// How far a sandbox is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Until {
+    /// No longer than this; without it, as long as setup takes and a while for the rest.
+    pub timeout: Option<Duration>,
+    /// Whether its services are waited for too that say how they are up.
+    pub services: bool,
+}
+
 /// Waits until CMD runs, or ended with 0. Of a sandbox that is not `anew` started, what setup wrote
 /// before is no news once it is over.
 ///
@@ -72,7 +83,7 @@ pub async fn wait(
     engine: &Sandboxes,
     name: &str,
     anew: bool,
-    timeout: Option<Duration>,
+    until: Until,
     steps: &mut Steps,
     cancel: &Cancel,
 ) -> Result<Ready> {
@@ -87,9 +98,10 @@ pub async fn wait(
         setup_read: 0,
         lines: Lines::default(),
         setup_log_ended: false,
+        served: Served::NotAsked,
     };
     tokio::select! {
-        result = waiting.run(begun, timeout) => result,
+        result = waiting.run(begun, until) => result,
         () = cancel.requested() => {
             Err(Error::new(Kind::Canceled, format!("interrupted; sandbox \"{name}\" goes on by itself")))
         }
@@ -120,10 +132,20 @@ struct Waiting<'a> {
     lines: Lines,
     /// Whether setup's output is complete: what may follow is the hand-over to the agent.
     setup_log_ended: bool,
+    served: Served,
+}
+
+/// How the wait for its services stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Served {
+    NotAsked,
+    /// For these.
+    Waiting(String),
 }
 
 impl Waiting<'_> {
-    async fn run(&mut self, begun: Instant, timeout: Option<Duration>) -> Result<Ready> {
+    async fn run(&mut self, begun: Instant, until: Until) -> Result<Ready> {
+        let timeout = until.timeout;
         let mut pauses = Pauses::default();
         // Time that setup takes does not count towards the rest's.
         let mut rest_begun = begun;
@@ -153,7 +175,12 @@ impl Waiting<'_> {
                             || since.elapsed() >= SETTLING
                             || is_settled(&status, &sandbox.container.cmd, now())
                         {
-                            return Ok(Ready::Running);
+                            let wanted = until.services.then_some(&sandbox.record);
+                            if self.is_served(&client, wanted, &status).await? {
+                                return Ok(Ready::Running);
+                            }
+                            // How long each may take is its own to say, and amikad's to see to.
+                            rest_begun = Instant::now();
                         }
                     }
                     Phase::Setup if !self.setup_log_ended => {
@@ -179,6 +206,39 @@ impl Waiting<'_> {
                 return Err(self.not_ready(begun.elapsed()));
             }
             tokio::time::sleep(pauses.next()).await;
+        }
+    }
+
+    /// Whether its services are up, as far as they are waited for.
+    async fn is_served(
+        &mut self,
+        client: &Client,
+        wanted: Option<&SandboxRecord>,
+        status: &Status,
+    ) -> Result<bool> {
+        let Some(record) = wanted else {
+            return Ok(true);
+        };
+        match standing(&record.services, &status.services) {
+            Standing::Up => {
+                if let Served::Waiting(names) = &self.served {
+                    self.steps.finish(names);
+                }
+                Ok(true)
+            }
+            Standing::Waiting(names) => {
+                if self.served == Served::NotAsked {
+                    self.served = Served::Waiting(names.join(", "));
+                    self.steps.begin("services");
+                }
+                Ok(false)
+            }
+            Standing::Failed(service) => {
+                if self.served != Served::NotAsked {
+                    self.steps.fail("failed");
+                }
+                Err(not_up(client, self.name, &service, &status.services).await)
+            }
         }
     }
 

@@ -107,9 +107,9 @@ pub(crate) async fn one(
             port.from.arrow()
         ));
     }
-    if let Wait::UntilReady(timeout) = request.wait {
+    if let Some(until) = request.wait.until() {
         let mut steps = Steps::new(Arc::clone(progress));
-        Box::pin(ready::wait(engine, name, anew, timeout, &mut steps, cancel)).await?;
+        Box::pin(ready::wait(engine, name, anew, until, &mut steps, cancel)).await?;
         Box::pin(say_what_is_amiss(engine, name, out)).await;
     }
     Ok(Started { moved_ports })

@@ -152,7 +152,11 @@ async fn wait_ready(
         .timeout
         .map(|timeout| timeout.saturating_sub(args.begun.elapsed()));
     let mut steps = Steps::new(progress);
-    let ready = ready::wait(engine, args.name, runs.is_none(), left, &mut steps, cancel);
+    let until = ready::Until {
+        timeout: left,
+        services: false,
+    };
+    let ready = ready::wait(engine, args.name, runs.is_none(), until, &mut steps, cancel);
     match Box::pin(ready).await? {
         ready::Ready::Running => Ok(None),
         ready::Ready::Finished => Ok(Some(0)),

@@ -71,6 +71,11 @@ impl Repository {
         Self { path }
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> String {
+        self.path.to_str().unwrap().to_owned()
+    }
+
     /// The arguments that make a sandbox of it that serves `serve`.
     pub(crate) fn args(&self, name: &str, args: &[&str], serve: &[String]) -> Vec<String> {
         let git = self.path.to_str().unwrap();

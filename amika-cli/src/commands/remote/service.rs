@@ -26,6 +26,12 @@ struct Service {
 pub(in crate::commands) async fn run(command: Command, server: &Server, app: &App) -> Result<()> {
     match command {
         Command::List(args) => list(&args, server, app).await,
+        Command::Logs(_) | Command::Start(_) | Command::Stop(_) | Command::Restart(_) => {
+            Err(super::unsupported::command(
+                "service logs, start, stop and restart",
+                "`--local` looks after those of this machine's engine",
+            ))
+        }
     }
 }
 

@@ -109,7 +109,10 @@ async fn rescue(
             engine,
             name,
             true,
-            timeout,
+            ready::Until {
+                timeout,
+                services: false,
+            },
             &mut steps,
             app.interrupt.cancel(),
         )

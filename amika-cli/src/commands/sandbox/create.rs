@@ -11,7 +11,7 @@ use report::report;
 
 use crate::App;
 use crate::args::sandbox::{ConnectArgs, CreateArgs};
-use crate::create::{self, CreateRequest, Request, Trusting, Wait, Wanted};
+use crate::create::{self, CreateRequest, Request, Trusting, Wanted};
 use crate::error::{Error, Kind, Result};
 use amika_git as git;
 
@@ -33,11 +33,7 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
         sign_ins_named: args.credentials.is_some(),
         secrets: None,
         replace: args.replace,
-        wait: if args.no_wait {
-            Wait::No
-        } else {
-            Wait::UntilReady(args.timeout)
-        },
+        wait: super::start::waited_for(args.no_wait, args.no_wait_services, args.timeout),
     };
     let engine = tokio::select! {
         engine = crate::engine::connect(&app.user) => engine?,

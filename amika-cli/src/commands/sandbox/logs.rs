@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use lines::Lines;
+pub(in crate::commands) use lines::Lines;
 
 use crate::App;
 use crate::args::sandbox::LogsArgs;
@@ -45,13 +45,7 @@ pub(in crate::commands) async fn run_with(
     app: &App,
     open: impl AsyncFnOnce(Log) -> Result<Pieces>,
 ) -> Result<u8> {
-    if args.follow && app.out.is_json() {
-        return Err(Error::new(
-            Kind::Invalid,
-            "`--follow` has no end, and JSON is one document",
-        )
-        .hint("leave `--follow` or `-o json` out"));
-    }
+    refuse_endless_json(args.follow, app)?;
     let which = which(args);
     let pieces = interruptible(app, open(which)).await?;
     if args.follow {
@@ -59,6 +53,21 @@ pub(in crate::commands) async fn run_with(
     }
     let shown = interruptible(app, show(which, args, pieces, app));
     shown.await.map(|()| 0)
+}
+
+/// Refuses to make one document of what has no end.
+///
+/// # Errors
+/// [`Kind::Invalid`].
+pub(in crate::commands) fn refuse_endless_json(follow: bool, app: &App) -> Result<()> {
+    if follow && app.out.is_json() {
+        return Err(Error::new(
+            Kind::Invalid,
+            "`--follow` has no end, and JSON is one document",
+        )
+        .hint("leave `--follow` or `-o json` out"));
+    }
+    Ok(())
 }
 
 async fn open(log: Log, args: &LogsArgs, app: &App) -> Result<Pieces> {
@@ -127,7 +136,7 @@ fn target(piece: ExecOutput) -> (Target, Bytes) {
 
 /// Writes a log; whether there was anything. On a terminal only its colours steer the terminal, unless it is
 /// wanted raw; a file or a pipe gets it as it is. A reader who goes away has seen enough.
-async fn pass_on(mut pieces: Pieces, raw: bool) -> Result<bool> {
+pub(in crate::commands) async fn pass_on(mut pieces: Pieces, raw: bool) -> Result<bool> {
     let output = Output::start();
     let is_tame = [
         !raw && crate::output::is_shown(),

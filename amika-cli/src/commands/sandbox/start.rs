@@ -1,5 +1,7 @@
 //! `amika sandbox start`.
 
+use std::time::Duration;
+
 use super::each::{self, Done};
 use crate::App;
 use crate::args::sandbox::StartArgs;
@@ -44,12 +46,17 @@ pub(super) fn request(args: &StartArgs) -> Result<StartRequest> {
         skip_setup: args.skip_setup,
         given: None,
         reassign_ports: args.reassign_ports,
-        wait: if args.no_wait {
-            Wait::No
-        } else {
-            Wait::UntilReady(args.timeout)
-        },
+        wait: waited_for(args.no_wait, args.no_wait_services, args.timeout),
     })
+}
+
+/// How far the flags let a command wait.
+pub(super) fn waited_for(no_wait: bool, no_services: bool, timeout: Option<Duration>) -> Wait {
+    match (no_wait, no_services) {
+        (true, _) => Wait::No,
+        (false, true) => Wait::UntilReady(timeout),
+        (false, false) => Wait::UntilServed(timeout),
+    }
 }
 
 /// What is told of a sandbox that was started.

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use amika_core::label::{Reading, SandboxRecord};
 use amika_core::port::Protocol;
 use amika_core::untrusted::Untrusted;
-use amika_core::wire::Listener;
+use amika_core::wire::{self, Listener};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::standing::RunView;
 use crate::App;
 use crate::args::service::ListArgs;
 use crate::error::{Error, Kind, Result};
@@ -31,6 +32,9 @@ pub(super) struct ServiceView {
     state: ServiceState,
     /// Its ports, in the order of their declaration; none where it only has a name.
     ports: Vec<ServicePortView>,
+    /// How it stands, where Amika runs it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<RunView>,
 }
 
 /// Whether a service can be reached.
@@ -86,22 +90,92 @@ pub(super) async fn run(args: &ListArgs, app: &App) -> Result<()> {
     if args.all {
         return all(&engine, wanted_ones, app).await;
     }
-    let views: Vec<ServiceView> = wanted_ones
-        .iter()
-        .flat_map(|(container, reading)| services(container, &reading.record))
+    let asked = wanted_ones.iter().map(async |(container, reading)| {
+        let mut views = services(container, &reading.record);
+        let runs_any = views.iter().any(|view| view.run.is_some());
+        if runs_any && container.state == ContainerState::Running {
+            match ask_how_they_stand(&engine, container).await {
+                Ok((told, list)) => stand(&mut views, &told, &list),
+                Err(why) => warn_unknown(container, &why, app),
+            }
+        }
+        views
+    });
+    let views: Vec<ServiceView> = crate::fan_out::in_order(asked)
+        .await
+        .into_iter()
+        .flatten()
         .collect();
+    // What only says where it listens has nothing to say of how it stands.
+    let has_states = views.iter().any(|view| view.run.is_some());
     app.out.result(&views, |out| {
-        let mut table = Table::new(["SERVICE", "SANDBOX", "PORTS", "URL"]);
+        let mut columns = vec!["SERVICE", "SANDBOX", "PORTS", "URL"];
+        columns.extend(has_states.then_some("STATE"));
+        let mut table = Table::new(columns);
         for view in &views {
-            table.row(vec![
+            let mut row = vec![
                 view.service.clone().unwrap_or_default(),
                 view.sandbox.clone(),
                 ports(view),
                 urls(view),
-            ]);
+            ];
+            row.extend(has_states.then(|| view.words()));
+            table.row(row);
         }
         table.write(out)
     })
+}
+
+/// How the services of a sandbox stand that Amika runs, and what listens in it; the error is for people.
+async fn ask_how_they_stand(
+    engine: &Sandboxes,
+    container: &ContainerSummary,
+) -> Result<(wire::Services, Vec<Listener>), String> {
+    let facts = engine.inspect_container(&container.id).await;
+    let sandbox = Sandbox::of(facts.map_err(|error| error.to_string())?);
+    let client = sandbox.client(engine).map_err(|error| error.message)?;
+    let status = client.status().await.map_err(|error| error.to_string())?;
+    let listeners = client.ports().await.map_err(|error| error.to_string())?;
+    Ok((status.services, listeners))
+}
+
+/// Adds how they stand, with who listens on the ports of those that run.
+fn stand(views: &mut [ServiceView], told: &wire::Services, list: &[Listener]) {
+    for view in views {
+        if view.run.is_none() {
+            continue;
+        }
+        let told = view.service.as_ref().and_then(|name| told.get(name));
+        view.run = Some(RunView::of(told));
+        for port in &mut view.ports {
+            port.listening = Some(ListeningView::of(
+                list,
+                port.container_port,
+                port.protocol(),
+            ));
+        }
+    }
+}
+
+fn warn_unknown(container: &ContainerSummary, why: &str, app: &App) {
+    app.out.warn(&format!(
+        "how the services of sandbox \"{}\" stand is not known: {}",
+        Untrusted::new(&container.name),
+        Untrusted::new(why)
+    ));
+}
+
+impl ServiceView {
+    /// How it stands, in a few words; nothing where Amika does not run it.
+    fn words(&self) -> String {
+        let Some(run) = &self.run else {
+            return String::new();
+        };
+        let mut heard = self.ports.iter().filter_map(|port| port.listening.as_ref());
+        let amiss = heard.find_map(ListeningView::amiss);
+        let listens = (!self.ports.is_empty()).then_some("listening");
+        run.words(amiss.or(listens))
+    }
 }
 
 /// As the plain list, with who listens on each port, and with the ports that no service declares.
@@ -179,10 +253,7 @@ fn hear(
 ) {
     let mut declared = BTreeSet::new();
     for port in services.iter_mut().flat_map(|service| &mut service.ports) {
-        let protocol = match port.protocol.as_str() {
-            "udp" => Protocol::Udp,
-            _ => Protocol::Tcp,
-        };
+        let protocol = port.protocol();
         declared.insert((port.container_port, protocol));
         port.listening = Some(ListeningView::of(list, port.container_port, protocol));
     }
@@ -208,6 +279,7 @@ fn hear(
             sandbox: container.name.clone(),
             state: ServiceState::Published,
             ports,
+            run: None,
         });
     }
 }
@@ -241,6 +313,7 @@ fn services(container: &ContainerSummary, record: &SandboxRecord) -> Vec<Service
         service: Some(service.name.clone()),
         sandbox: container.name.clone(),
         state,
+        run: service.run.as_ref().map(|_| RunView::of(None)),
         ports: service
             .ports
             .iter()
@@ -264,6 +337,13 @@ fn services(container: &ContainerSummary, record: &SandboxRecord) -> Vec<Service
 }
 
 impl ServicePortView {
+    fn protocol(&self) -> Protocol {
+        match self.protocol.as_str() {
+            "udp" => Protocol::Udp,
+            _ => Protocol::Tcp,
+        }
+    }
+
     fn published(port: &PortView) -> Self {
         Self {
             container_port: port.container_port,

@@ -1,19 +1,33 @@
 //! `amika service …`.
 
+mod change;
 mod list;
+mod logs;
+mod standing;
 
 use super::schema::{Output, document};
 use crate::App;
 use crate::args::service::Command;
 use crate::error::Result;
+use crate::own_services::Asked;
 
 /// What the verbs print with `-o json`.
 pub(super) fn outputs() -> Vec<(&'static str, Output)> {
-    vec![("list", document::<Vec<list::ServiceView>>())]
+    vec![
+        ("list", document::<Vec<list::ServiceView>>()),
+        ("logs", document::<logs::LogsView>()),
+        ("start", document::<Vec<change::ChangedView>>()),
+        ("stop", document::<Vec<change::ChangedView>>()),
+        ("restart", document::<Vec<change::ChangedView>>()),
+    ]
 }
 
-pub(super) async fn run(command: Command, app: &App) -> Result<()> {
+pub(super) async fn run(command: Command, app: &App) -> Result<u8> {
     match command {
-        Command::List(args) => list::run(&args, app).await,
+        Command::List(args) => list::run(&args, app).await.map(|()| 0),
+        Command::Logs(args) => logs::run(&args, app).await,
+        Command::Start(args) => change::run(&args, Asked::Start, app).await,
+        Command::Stop(args) => change::run(&args, Asked::Stop, app).await,
+        Command::Restart(args) => change::run(&args, Asked::Restart, app).await,
     }
 }

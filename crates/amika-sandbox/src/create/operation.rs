@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use amika_core::config::RepoConfig;
 use amika_core::credential::Selection;
@@ -37,7 +36,7 @@ use crate::given::Given;
 use crate::lock::FileLock;
 use crate::ports;
 use crate::progress::{Progress, Steps};
-use crate::ready::{self, Ready};
+use crate::ready::{self, Ready, Until};
 use crate::sandbox::{Sandbox, State};
 use crate::sandboxes::{Sandboxes, to_its_end};
 use crate::unreported::{self, Asked, Mark};
@@ -139,7 +138,10 @@ impl Making {
         };
         let ready = match wait {
             Wait::No => None,
-            Wait::UntilReady(timeout) => Some(self.wait(&made, timeout).await?),
+            wait => match wait.until() {
+                Some(until) => Some(self.wait(&made, until).await?),
+                None => None,
+            },
         };
         let Made {
             name, lock, taken, ..
@@ -165,14 +167,14 @@ impl Making {
     }
 
     /// Waits until it is ready; what is canceled, or lacks what it was to have, is unmade.
-    async fn wait(&mut self, made: &Made, timeout: Option<Duration>) -> Result<Ready> {
+    async fn wait(&mut self, made: &Made, until: Until) -> Result<Ready> {
         let (engine, cancel) = (&self.engine, &self.cancel);
         let name = made.name.as_str();
         let wait = Box::pin(ready::wait(
             engine,
             name,
             true,
-            timeout,
+            until,
             &mut self.steps,
             cancel,
         ));

@@ -420,6 +420,13 @@ fn published(settings: &Settings, network: &Choice, bindings: &[Binding]) -> Vec
 
 fn uploads(settings: &Settings, is_preset: bool, agent_cwd: &str) -> Vec<Upload> {
     let mut uploads = Vec::new();
+    if settings
+        .services
+        .iter()
+        .any(|service| service.run.is_some())
+    {
+        uploads.push(Upload::services(&settings.services));
+    }
     match &settings.setup {
         Setup::File { content, .. } | Setup::Text(content) => {
             uploads.push(Upload::setup_script(content.clone()));

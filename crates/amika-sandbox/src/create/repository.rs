@@ -213,7 +213,7 @@ fn leave_setup_out(config: &mut RepoConfig) -> Vec<&'static str> {
         sandbox,
         env,
         secret_env,
-        services: _,
+        services,
     } = config;
     *lifecycle = Lifecycle::default();
     let mut left_out = Vec::new();
@@ -221,6 +221,13 @@ fn leave_setup_out(config: &mut RepoConfig) -> Vec<&'static str> {
         Some(ImageChoice::Preset(_)) => left_out.push("preset"),
         Some(ImageChoice::Image(_)) => left_out.push("image"),
         None => {}
+    }
+    let commands: Vec<_> = services
+        .iter_mut()
+        .filter_map(|service| service.run.take())
+        .collect();
+    if !commands.is_empty() {
+        left_out.push("commands of services");
     }
     let secrets = std::mem::take(secret_env);
     if !std::mem::take(env).is_empty() || !secrets.is_empty() {

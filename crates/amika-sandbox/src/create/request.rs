@@ -21,6 +21,7 @@ use crate::error::{Error, Kind, Result};
 use crate::given::Secrets;
 use crate::host_path;
 use crate::preset::Preset;
+use crate::ready::Until;
 use amika_core::text::shell_path;
 
 /// Which image.
@@ -153,6 +154,25 @@ pub enum Wait {
     No,
     /// Until it is ready: as long as its setup takes, or no longer than this.
     UntilReady(Option<Duration>),
+    /// Likewise, and until those of its services are up that say how that is seen.
+    UntilServed(Option<Duration>),
+}
+
+impl Wait {
+    /// For how long at most, where it is waited for at all; and whether its services are.
+    pub(crate) fn until(self) -> Option<Until> {
+        match self {
+            Self::No => None,
+            Self::UntilReady(timeout) => Some(Until {
+                timeout,
+                services: false,
+            }),
+            Self::UntilServed(timeout) => Some(Until {
+                timeout,
+                services: true,
+            }),
+        }
+    }
 }
 
 /// Reads a preset's name.

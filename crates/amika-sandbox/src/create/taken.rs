@@ -165,10 +165,22 @@ fn is_of_file<T>(asked: Option<Sourced<T>>) -> bool {
 fn service(service: &Service) -> String {
     let ports = service.ports.iter().map(|port| port.container.to_string());
     let ports: Vec<String> = ports.collect();
-    if ports.is_empty() {
+    let listed = if ports.is_empty() {
         service.name.clone()
     } else {
         format!("{} ({})", service.name, ports.join(", "))
+    };
+    match &service.run {
+        None => listed,
+        Some(run) => format!("{listed} runs `{}`", command(&run.command)),
+    }
+}
+
+/// A command as it was written.
+fn command(words: &[String]) -> String {
+    match words {
+        [sh, c, line] if sh == "sh" && c == "-c" => line.clone(),
+        words => words.join(" "),
     }
 }
 

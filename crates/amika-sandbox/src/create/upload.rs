@@ -1,6 +1,7 @@
 //! Files that are put into a container that does not run: one call for each place they go to.
 
 use amika_core::contract::path;
+use amika_core::service::Service;
 use amika_core::wire::{GivenVariables, NextBoot};
 
 /// Whose a file is.
@@ -92,6 +93,13 @@ impl Upload {
             path::NEXT_BOOT,
             serde_json::to_vec(next).unwrap_or_default(),
         )
+    }
+
+    /// The sandbox's own services, which amikad runs.
+    pub fn services(services: &[Service]) -> Self {
+        // Plain values always serialise.
+        let json = serde_json::to_vec(services).unwrap_or_default();
+        Self::state(path::SERVICES, json)
     }
 
     /// Variables for the next boot.

@@ -181,6 +181,20 @@ impl Client {
         self.document("/v1/services/opencode").await
     }
 
+    /// Asks a service to start, stop or restart, which it then does by itself.
+    ///
+    /// # Errors
+    /// As for any call; [`ClientError::Refused`] with 409 where it is off or the sandbox stops.
+    pub async fn ask_service(&self, name: &str, verb: &str) -> Result<(), ClientError> {
+        let target = format!("/v1/services/{name}/{verb}");
+        let request = || Request::post(&target).header("Content-Type", "application/json");
+        let response = self.send_with(request, Bytes::new()).await?;
+        if response.status() != StatusCode::ACCEPTED {
+            return Err(refused(response).await);
+        }
+        Ok(())
+    }
+
     /// A log as it is: `name` is `setup`, `amikad` or a service's; it ends by itself when the log
     /// is finished, or at once without `follow`.
     pub async fn log(

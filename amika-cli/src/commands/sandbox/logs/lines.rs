@@ -15,14 +15,14 @@ use crate::terminal::Target;
 
 /// Lines, oldest first, in a file without a name.
 #[derive(Debug)]
-pub(super) struct Lines(File);
+pub(in crate::commands) struct Lines(File);
 
 impl Lines {
     /// Takes all lines of a log, and puts them aside in a directory.
     ///
     /// # Errors
     /// The log's own, and those of the file.
-    pub(super) async fn gather(mut pieces: Pieces, directory: &Path) -> Result<Self> {
+    pub(in crate::commands) async fn gather(mut pieces: Pieces, directory: &Path) -> Result<Self> {
         let unkept = |error: &std::io::Error| unkept(directory, error);
         let made = tempfile::tempfile_in(directory).map_err(|error| unkept(&error))?;
         let mut file = BufWriter::new(made);

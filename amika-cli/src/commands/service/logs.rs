@@ -1,0 +1,54 @@
+//! `amika service logs`.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::App;
+use crate::args::sandbox::Tail;
+use crate::args::service::LogsArgs;
+use crate::commands::follow;
+use crate::commands::sandbox::logs::{Lines, pass_on, refuse_endless_json};
+use crate::error::Result;
+use crate::logs::Pieces;
+
+/// What `service logs -o json` prints.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct LogsView {
+    /// The sandbox.
+    sandbox: String,
+    /// The service that was named; null for the only one there is.
+    service: Option<String>,
+    /// The lines, oldest first; what is not UTF-8 is replaced.
+    #[schemars(with = "Vec<String>")]
+    lines: Lines,
+}
+
+pub(super) async fn run(args: &LogsArgs, app: &App) -> Result<u8> {
+    refuse_endless_json(args.follow, app)?;
+    let engine = crate::engine::connect(&app.user).await?;
+    let (sandbox, service) = (&args.target.sandbox, args.target.service.as_deref());
+    let tail = args.tail.and_then(|Tail(lines)| lines);
+    let pieces = engine
+        .service_log(sandbox, service, args.follow, tail)
+        .await?;
+    if args.follow {
+        return follow(app, show(args, pieces, app)).await;
+    }
+    show(args, pieces, app).await.map(|()| 0)
+}
+
+async fn show(args: &LogsArgs, pieces: Pieces, app: &App) -> Result<()> {
+    if app.out.is_json() {
+        let view = LogsView {
+            sandbox: args.target.sandbox.clone(),
+            service: args.target.service.clone(),
+            lines: Lines::gather(pieces, app.machine.temporary()).await?,
+        };
+        return app.out.result(&view, |_| Ok(()));
+    }
+    if !pass_on(pieces, args.raw).await? {
+        app.out
+            .note("nothing was written, or the service was not started yet");
+    }
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! How a service stands that Amika runs.
+
+use amika_core::untrusted::Untrusted;
+use amika_core::wire;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// How a service stands that Amika runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub(super) struct RunView {
+    /// As amikad has it; null where it cannot be asked.
+    state: Option<wire::ServiceState>,
+    /// Its process id in the sandbox.
+    pid: Option<i32>,
+    /// How often it was started again.
+    restarts: u32,
+    /// How it last ended, for people.
+    last_exit: Option<String>,
+}
+
+impl RunView {
+    /// As amikad tells it, where it could be asked.
+    pub(super) fn of(told: Option<&wire::Service>) -> Self {
+        Self {
+            state: told.map(|service| service.state),
+            pid: told.and_then(|service| service.pid),
+            restarts: told.map_or(0, |service| service.restarts),
+            last_exit: told.and_then(|service| service.last_exit.clone()),
+        }
+    }
+
+    /// In a few words. `heard` says whether its ports are listened on: the words for the first that are not, and
+    /// nothing where all are, or there are none.
+    pub(super) fn words(&self, heard: Option<&str>) -> String {
+        use wire::ServiceState::{Backoff, Failed, Listening, Off, Ready, Starting, Stopped};
+        let Some(state) = self.state else {
+            return String::new();
+        };
+        match (state, heard) {
+            (Ready, Some(amiss)) => amiss.to_owned(),
+            (Ready, None) => "running".to_owned(),
+            (Starting, _) => "starting".to_owned(),
+            (Backoff, _) => format!("restarting{}", self.code()),
+            (Failed, _) => format!("failed{}", self.code()),
+            (Listening, _) => "on demand".to_owned(),
+            (Stopped, _) => "stopped".to_owned(),
+            (Off, _) => "not started".to_owned(),
+        }
+    }
+
+    /// How it ended, in parentheses: a code alone is its number.
+    fn code(&self) -> String {
+        let Some(last) = &self.last_exit else {
+            return String::new();
+        };
+        let last = last.strip_prefix("exit code ").unwrap_or(last);
+        format!(" ({})", Untrusted::new(last).within(60))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_state_has_its_words() {
+        use wire::ServiceState::*;
+        let words = |state, last: Option<&str>, heard| {
+            let service = wire::Service {
+                state,
+                last_exit: last.map(str::to_owned),
+                ..wire::Service::default()
+            };
+            RunView::of(Some(&service)).words(heard)
+        };
+        assert_eq!(words(Ready, Some("exit code 1"), None), "running");
+        assert_eq!(
+            words(Ready, None, Some("nothing listens")),
+            "nothing listens"
+        );
+        assert_eq!(words(Starting, None, Some("nothing listens")), "starting");
+        assert_eq!(words(Backoff, Some("exit code 7"), None), "restarting (7)");
+        assert_eq!(
+            words(Failed, Some("killed by SIGKILL"), None),
+            "failed (killed by SIGKILL)"
+        );
+        assert_eq!(words(Listening, None, None), "on demand");
+        assert_eq!(RunView::of(None).words(None), "");
+    }
+}
