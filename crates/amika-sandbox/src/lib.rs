@@ -14,6 +14,7 @@ pub mod commits;
 pub mod cp;
 pub mod create;
 pub mod creator;
+pub mod credentials;
 pub mod daemon;
 pub mod delete;
 pub mod deliver;

@@ -10,19 +10,20 @@ use amika_core::credential::Selection;
 use super::schema::{Output, document, either};
 use crate::App;
 use crate::args::credentials::Command;
+use crate::credentials::{FileView, PairView, Pulled, Refreshed};
 use crate::engine::looked_at_again;
 use crate::error::{Error, Kind, Result};
 
 /// What the verbs print with `-o json`.
 pub(super) fn outputs() -> Vec<(&'static str, Output)> {
     vec![
-        ("list", document::<Vec<list::FileView>>()),
+        ("list", document::<Vec<FileView>>()),
         (
             "status",
-            either::<Vec<status::SandboxView>, Vec<status::PairView>>(),
+            either::<Vec<status::SandboxView>, Vec<PairView>>(),
         ),
-        ("refresh", document::<refresh::Refreshed>()),
-        ("pull", document::<pull::Pulled>()),
+        ("refresh", document::<Refreshed>()),
+        ("pull", document::<Pulled>()),
     ]
 }
 
@@ -48,13 +49,11 @@ async fn dispatch(command: Command, app: &App) -> Result<()> {
     }
 }
 
-/// Reads `--credentials`; `default` holds without it.
-fn selection(flag: Option<&str>, default: impl FnOnce() -> Selection) -> Result<Selection> {
-    flag.map_or_else(
-        || Ok(default()),
-        |text| {
-            text.parse()
-                .map_err(|error| Error::new(Kind::Invalid, format!("--credentials: {error}")))
-        },
-    )
+/// Reads `--credentials`.
+fn selection(flag: Option<&str>) -> Result<Option<Selection>> {
+    flag.map(|text| {
+        text.parse()
+            .map_err(|error| Error::new(Kind::Invalid, format!("--credentials: {error}")))
+    })
+    .transpose()
 }

@@ -2,114 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use amika_core::credential::{Agent, Newer, SignIn, Taken, Taking, Untaken};
+use amika_core::credential::Agent;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::App;
 use crate::args::credentials::StatusArgs;
+use crate::credentials::{PairState, PairView};
 use crate::engine::looked_at_again;
 use crate::error::{Kind, Result};
 use crate::output::Table;
-use crate::sandbox::{self, Sandbox};
 use crate::sandboxes::Sandboxes;
-use crate::sign_ins::{self, Pair, Side};
-
-/// A file on this machine and in a sandbox.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct PairView {
-    /// Path relative to the home directory.
-    path: &'static str,
-    /// The agent that it belongs to.
-    agent: Agent,
-    /// How this machine's stands to the sandbox's.
-    state: PairState,
-    /// Whether a refresh token is in one of them, so that only the newer works.
-    renews_itself: bool,
-    /// Why one side could not be read, or is not taken, or is taken only when the user insists.
-    reason: Option<String>,
-}
-
-/// How two copies stand to each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum PairState {
-    /// Neither side has one.
-    Absent,
-    /// Only this machine has one.
-    OnlyHost,
-    /// Only the sandbox has one.
-    OnlySandbox,
-    /// Both are the same.
-    Same,
-    /// This machine's is newer.
-    HostNewer,
-    /// The sandbox's is newer.
-    SandboxNewer,
-    /// The sandbox's is newer, and nothing of it would be taken; the reason says why.
-    SandboxRefused,
-    /// A mount decides what the sandbox has.
-    Mounted,
-    /// One side could not be read.
-    Unusable,
-}
-
-impl PairState {
-    fn of(pair: &Pair, taking: &Taking<'_>) -> Self {
-        match (&pair.host, &pair.sandbox) {
-            _ if pair.mounted => Self::Mounted,
-            (Side::Unusable(_), _) | (_, Side::Unusable(_)) => Self::Unusable,
-            (Side::Missing, Side::Missing) => Self::Absent,
-            (Side::File(_), Side::Missing) => Self::OnlyHost,
-            (Side::Missing, Side::File(_)) => Self::OnlySandbox,
-            (Side::File(_), Side::File(_)) => match pair.newer() {
-                Some(Newer::Sandbox) if pair.file.is_sign_in() => match pair.taken(taking) {
-                    Some(Ok(Taken {
-                        content: Some(_), ..
-                    })) => Self::SandboxNewer,
-                    Some(Err(Untaken::Same)) => Self::Same,
-                    _ => Self::SandboxRefused,
-                },
-                Some(Newer::Sandbox) => Self::SandboxNewer,
-                Some(Newer::Host) => Self::HostNewer,
-                Some(Newer::Same) | None => Self::Same,
-            },
-        }
-    }
-
-    /// Its place among those of one agent: the first is told where there is room for one.
-    fn rank(self) -> usize {
-        let order = [
-            Self::Unusable,
-            Self::SandboxNewer,
-            Self::SandboxRefused,
-            Self::HostNewer,
-            Self::OnlySandbox,
-            Self::OnlyHost,
-            Self::Mounted,
-            Self::Same,
-            Self::Absent,
-        ];
-        order
-            .iter()
-            .position(|state| *state == self)
-            .unwrap_or(order.len())
-    }
-
-    fn words(self) -> &'static str {
-        match self {
-            Self::Absent => "-",
-            Self::OnlyHost => "only this machine has one",
-            Self::OnlySandbox => "only the sandbox has one",
-            Self::Same => "the same",
-            Self::HostNewer => "this machine's is newer",
-            Self::SandboxNewer => "the sandbox's is newer",
-            Self::SandboxRefused => "the sandbox's is not taken",
-            Self::Mounted => "a mount is in its place",
-            Self::Unusable => "cannot be compared",
-        }
-    }
-}
 
 /// A sandbox and its files, where all sandboxes are shown.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -129,10 +32,7 @@ pub(super) async fn run(args: &StatusArgs, app: &App) -> Result<()> {
 }
 
 async fn one(engine: &Sandboxes, name: &str, app: &App) -> Result<()> {
-    let sandbox = Sandbox::find_whole(engine, name).await?;
-    let pairs = sign_ins::read_both(engine, &sandbox, &app.machine.home_dir()).await?;
-    let taking = sign_ins::taking(&pairs, false);
-    let views: Vec<PairView> = pairs.iter().map(|pair| view(pair, &taking)).collect();
+    let views = engine.credentials(name).await?;
     app.out.result(&views, |out| {
         if views.iter().all(|view| view.state == PairState::Absent) {
             return writeln!(out, "neither this machine nor the sandbox has a sign-in");
@@ -142,94 +42,69 @@ async fn one(engine: &Sandboxes, name: &str, app: &App) -> Result<()> {
             table.row(vec![
                 format!("~/{}", view.path),
                 view.agent.to_string(),
-                view.state.words().to_owned(),
+                words(view.state).to_owned(),
                 view.reason.clone().unwrap_or_default(),
             ]);
         }
         table.write(out)
     })?;
-    say_who_renewed(&sandbox.name, &pairs, app);
+    say_who_renewed(name, &views, app);
     Ok(())
 }
 
 /// All sandboxes whose files can be read, with a line for each.
 async fn all(engine: &Sandboxes, app: &App) -> Result<()> {
-    let home = app.machine.home_dir();
-    let home = home.as_path();
-    let list = sandbox::list(engine).await?;
-    let looks = list.into_iter().map(|(container, _)| async move {
-        let read = async {
-            let sandbox = Sandbox::find_whole(engine, &container.name).await?;
-            sign_ins::read_both(engine, &sandbox, home).await
-        };
-        match read.await {
-            Ok(pairs) => (container.name, Ok(pairs)),
-            Err(error) => {
-                let error = looked_at_again(&app.user, error, &[&container.name]).await;
-                (container.name, Err(error))
+    let mut views = Vec::new();
+    for (sandbox, files) in engine.all_credentials().await? {
+        let error = match files {
+            Ok(files) => {
+                views.push(SandboxView { sandbox, files });
+                continue;
             }
-        }
-    });
-    let read: Vec<(String, Result<Vec<Pair>>)> = crate::fan_out::in_order(looks).await;
-    let mut found = Vec::new();
-    for (name, pairs) in read {
-        match pairs {
-            Ok(pairs) => found.push((name, pairs)),
+            Err(error) => looked_at_again(&app.user, error, &[&sandbox]).await,
+        };
+        match error.kind {
             // It was deleted meanwhile: then it has no sign-in.
-            Err(error) if error.kind == Kind::NotFound => {}
-            Err(error) if error.kind == Kind::EngineUnreachable => return Err(error),
-            Err(error) => app.out.warn(&format!(
-                "sandbox \"{name}\" is left out: {}",
+            Kind::NotFound => {}
+            Kind::EngineUnreachable => return Err(error),
+            _ => app.out.warn(&format!(
+                "sandbox \"{sandbox}\" is left out: {}",
                 error.message
             )),
         }
     }
-    let views: Vec<SandboxView> = found
-        .iter()
-        .map(|(name, pairs)| {
-            let taking = sign_ins::taking(pairs, false);
-            SandboxView {
-                sandbox: name.clone(),
-                files: pairs.iter().map(|pair| view(pair, &taking)).collect(),
-            }
-        })
-        .collect();
     app.out.result(&views, |out| {
         let mut table = Table::new(["SANDBOX", "CLAUDE", "CODEX", "OPENCODE"]);
-        for (name, pairs) in &found {
+        for view in &views {
             let agents = [Agent::Claude, Agent::Codex, Agent::OpenCode];
-            let cells = agents.map(|agent| told_first(pairs, agent).words().to_owned());
-            table.row(std::iter::once(name.clone()).chain(cells).collect());
+            let cells = agents.map(|agent| words(told_first(&view.files, agent)).to_owned());
+            table.row(std::iter::once(view.sandbox.clone()).chain(cells).collect());
         }
         table.write(out)
     })?;
-    for (name, pairs) in &found {
-        say_who_renewed(name, pairs, app);
+    for view in &views {
+        say_who_renewed(&view.sandbox, &view.files, app);
     }
     Ok(())
 }
 
 /// What of an agent's sign-ins most wants doing something about; settings are none.
-fn told_first(pairs: &[Pair], agent: Agent) -> PairState {
-    let taking = sign_ins::taking(pairs, false);
-    let states = pairs
+fn told_first(files: &[PairView], agent: Agent) -> PairState {
+    let states = files
         .iter()
-        .filter(|pair| pair.file.agent == agent && pair.file.is_sign_in())
-        .map(|pair| PairState::of(pair, &taking));
+        .filter(|file| file.agent == agent && file.is_sign_in())
+        .map(|file| file.state);
     states
-        .min_by_key(|state| state.rank())
+        .min_by_key(|state| rank(*state))
         .unwrap_or(PairState::Absent)
 }
 
-fn say_who_renewed(name: &str, pairs: &[Pair], app: &App) {
-    let taking = sign_ins::taking(pairs, false);
+fn say_who_renewed(name: &str, files: &[PairView], app: &App) {
     // Spent is only what the other side has another token for.
     let agents = |state| {
-        let pairs = pairs.iter().filter(|pair| {
-            PairState::of(pair, &taking) == state
-                && pair.tokens().is_some_and(|tokens| tokens.differ)
-        });
-        let agents: BTreeSet<Agent> = pairs.map(|pair| pair.file.agent).collect();
+        let files = files.iter();
+        let spent = files.filter(|file| file.state == state && file.is_spent);
+        let agents: BTreeSet<Agent> = spent.map(|file| file.agent).collect();
         let agents: Vec<String> = agents.iter().map(ToString::to_string).collect();
         (!agents.is_empty()).then(|| agents.join(","))
     };
@@ -247,47 +122,36 @@ fn say_who_renewed(name: &str, pairs: &[Pair], app: &App) {
     }
 }
 
-/// Why nothing of a sandbox's sign-in would be taken.
-fn refusal(pair: &Pair, taking: &Taking<'_>) -> Option<String> {
-    match pair.taken(taking)? {
-        Err(why) => Some(why.to_string()),
-        Ok(taken) => taken
-            .left
-            .first()
-            .map(|left| format!("{}: {}", left.of, left.why)),
-    }
-}
-
-/// What is to be known before a sign-in is taken whose account nothing tells.
-fn unknown(pair: &Pair, taking: &Taking<'_>) -> Option<String> {
-    let is_unknown = pair
-        .taken(taking)
-        .is_some_and(|taken| taken.is_ok_and(|taken| !taken.unknown.is_empty()));
-    is_unknown.then(|| "whose account it is cannot be seen in its tokens: `pull` asks".to_owned())
-}
-
-fn view(pair: &Pair, taking: &Taking<'_>) -> PairView {
-    let state = PairState::of(pair, taking);
-    let contents = [
-        pair.host.file().map(|file| &file.content),
-        pair.sandbox.file().map(|file| &file.content),
+/// Its place among those of one agent: the first is told where there is room for one.
+fn rank(state: PairState) -> usize {
+    let order = [
+        PairState::Unusable,
+        PairState::SandboxNewer,
+        PairState::SandboxRefused,
+        PairState::HostNewer,
+        PairState::OnlySandbox,
+        PairState::OnlyHost,
+        PairState::Mounted,
+        PairState::Same,
+        PairState::Absent,
     ];
-    let reason = match (&pair.host, &pair.sandbox) {
-        (Side::Unusable(why), _) => Some(format!("this machine's: {why}")),
-        (_, Side::Unusable(why)) => Some(format!("the sandbox's: {why}")),
-        _ if state == PairState::SandboxRefused => refusal(pair, taking),
-        _ if state == PairState::SandboxNewer => unknown(pair, taking),
-        _ => None,
-    };
-    PairView {
-        path: pair.file.path,
-        agent: pair.file.agent,
-        state,
-        renews_itself: pair.file.is_sign_in()
-            && contents
-                .into_iter()
-                .flatten()
-                .any(|content| SignIn::read(content).renews_itself),
-        reason,
+    order
+        .iter()
+        .position(|one| *one == state)
+        .unwrap_or(order.len())
+}
+
+/// What is shown of it.
+fn words(state: PairState) -> &'static str {
+    match state {
+        PairState::Absent => "-",
+        PairState::OnlyHost => "only this machine has one",
+        PairState::OnlySandbox => "only the sandbox has one",
+        PairState::Same => "the same",
+        PairState::HostNewer => "this machine's is newer",
+        PairState::SandboxNewer => "the sandbox's is newer",
+        PairState::SandboxRefused => "the sandbox's is not taken",
+        PairState::Mounted => "a mount is in its place",
+        PairState::Unusable => "cannot be compared",
     }
 }
