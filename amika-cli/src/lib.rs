@@ -84,6 +84,8 @@ pub fn run() -> ExitCode {
             return finish(&out, Err(error));
         }
     };
+    let machine = Machine::of_process();
+    let scratches = machine.scratches().clone();
     let result = runtime.block_on(async {
         let overdue = {
             let out = out.clone();
@@ -97,7 +99,6 @@ pub fn run() -> ExitCode {
         let interrupt = Interrupt::install(hangup, overdue).map_err(|error| {
             Error::new(error::Kind::Failure, "signals cannot be caught").caused_by(&error)
         })?;
-        let machine = Machine::of_process();
         let user = User::new(machine.clone(), Arc::new(out.clone()));
         commands::run(
             cli.command,
@@ -113,7 +114,7 @@ pub fn run() -> ExitCode {
     // A thread that waits for standard input may never return.
     runtime.shutdown_background();
     amika_git::end_all();
-    amika_host::scratch::end();
+    scratches.end();
     finish(&out, result)
 }
 

@@ -20,7 +20,9 @@ use super::users::Users;
 /// # Errors
 /// When none can be made anywhere, with all that was tried.
 pub fn scratch(machine: &Machine) -> Result<Scratch, GitError> {
-    let made = temporary::make(machine.named_temporary(), Scratch::new);
+    let made = temporary::make(machine.named_temporary(), |parent| {
+        machine.scratches().make(parent)
+    });
     Ok(made.map_err(GitError::no_temporary)?.0)
 }
 

@@ -9,6 +9,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::scratch::Scratches;
 use crate::temporary;
 
 /// This machine as the process sees it. A copy of it costs nothing.
@@ -28,6 +29,7 @@ struct Facts {
     terminal: Terminal,
     /// Where the user's data is, in place of the place that the environment names.
     data: Option<PathBuf>,
+    scratches: Scratches,
 }
 
 /// Which of the standard streams are a terminal's.
@@ -71,6 +73,7 @@ impl Machine {
             directory: Ok(directory),
             terminal: Terminal::default(),
             data: None,
+            scratches: Scratches::default(),
         }))
     }
 
@@ -94,6 +97,7 @@ impl Machine {
                 stderr: io::stderr().is_terminal(),
             },
             data: None,
+            scratches: Scratches::default(),
         }))
     }
 
@@ -164,6 +168,11 @@ impl Machine {
     /// Where temporary files go: what the environment names, or a usual place where that cannot be used.
     pub fn temporary(&self) -> &Path {
         &self.0.temporary
+    }
+
+    /// The temporary directories that were made for it, also by a machine that was made of this one.
+    pub fn scratches(&self) -> &Scratches {
+        &self.0.scratches
     }
 
     /// The directory that the process was started in.

@@ -4,7 +4,7 @@ use std::fs::{File, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// One that its process holds a lock on for as long as it lives.
@@ -26,22 +26,42 @@ const END: Duration = Duration::from_secs(3);
 /// Between two looks at whether they are.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Those of this process that are there.
-static LIVE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+/// Those of a machine that are there, for whoever ends its process. A copy of it has the same.
+#[derive(Clone, Debug, Default)]
+pub struct Scratches(Arc<Mutex<Vec<PathBuf>>>);
 
 /// A temporary directory that nobody else can look into: it may hold a whole private repository. It
 /// goes when it is dropped; its lock tells those after a SIGKILL that it is nobody's any more.
 pub struct Scratch {
     path: PathBuf,
+    all: Scratches,
     _lock: File,
 }
 
 impl Scratch {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What a program that was ended a moment ago still writes to is removed at the end of this one, or found
+        // by `left` later.
+        if clear(&self.path).is_ok() {
+            let path = &self.path;
+            self.all.change(|live| live.retain(|one| one != path));
+        }
+    }
+}
+
+impl Scratches {
     /// Makes one in a directory, and removes what killed processes of this user left there.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn new(parent: &Path) -> io::Result<Self> {
+    pub fn make(&self, parent: &Path) -> io::Result<Scratch> {
         for left in left(parent) {
             remove(&left);
         }
@@ -60,55 +80,39 @@ impl Scratch {
         let path = made.path().with_file_name(unique);
         std::fs::rename(made.path(), &path)?;
         let _ = made.keep();
-        change(|live| live.push(path.clone()));
-        Ok(Self { path, _lock: lock })
+        self.change(|live| live.push(path.clone()));
+        Ok(Scratch {
+            path,
+            all: self.clone(),
+            _lock: lock,
+        })
     }
 
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What a program that was ended a moment ago still writes to is removed at the end of this one, or found
-        // by `left` later.
-        if clear(&self.path).is_ok() {
-            change(|live| live.retain(|path| *path != self.path));
-        }
-    }
-}
-
-fn change<T>(change: impl FnOnce(&mut Vec<PathBuf>) -> T) -> T {
-    change(&mut LIVE.lock().unwrap_or_else(PoisonError::into_inner))
-}
-
-/// Removes those of this process, which is about to end: what could not be removed before, and what threads work in
-/// although nobody waits for them any more. These fail for it, which ends them soon, and are waited for a while, so that
-/// none, nor a git of theirs, makes anything of it anew.
-pub fn end() {
-    end_those(|_| true);
-}
-
-fn end_those(is_one: impl Fn(&Path) -> bool) {
-    let begun = Instant::now();
-    loop {
-        let mut live = change(|live| live.clone());
-        live.retain(|path| is_one(path));
-        if live.is_empty() {
-            return;
-        }
-        for path in live {
-            // What was written into it meanwhile is removed at the next look.
-            if clear(&path).is_ok() || !path.exists() {
-                change(|live| live.retain(|one| *one != path));
+    /// Removes those of a process that is about to end: what could not be removed before, and what threads work in
+    /// although nobody waits for them any more. These fail for it, which ends them soon, and are waited for a while, so
+    /// that none, nor a git of theirs, makes anything of it anew.
+    pub fn end(&self) {
+        let begun = Instant::now();
+        loop {
+            let live = self.change(|live| live.clone());
+            if live.is_empty() {
+                return;
             }
+            for path in live {
+                // What was written into it meanwhile is removed at the next look.
+                if clear(&path).is_ok() || !path.exists() {
+                    self.change(|live| live.retain(|one| *one != path));
+                }
+            }
+            if begun.elapsed() > END {
+                return;
+            }
+            std::thread::sleep(PAUSE);
         }
-        if begun.elapsed() > END {
-            return;
-        }
-        std::thread::sleep(PAUSE);
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Vec<PathBuf>) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -248,7 +252,8 @@ mod tests {
     #[test]
     fn it_is_the_users_alone_and_goes_when_dropped() {
         let parent = tempfile::tempdir().expect("a directory");
-        let scratch = Scratch::new(parent.path()).expect("made");
+        let scratches = Scratches::default();
+        let scratch = scratches.make(parent.path()).expect("made");
         let path = scratch.path().to_owned();
         let mode = path.metadata().expect("there").mode() & 0o777;
         assert_eq!(mode, 0o700);
@@ -262,7 +267,8 @@ mod tests {
     #[test]
     fn one_that_could_not_be_removed_when_it_was_dropped_goes_at_the_end() {
         let parent = tempfile::tempdir().expect("a directory");
-        let scratch = Scratch::new(parent.path()).expect("made");
+        let scratches = Scratches::default();
+        let scratch = scratches.make(parent.path()).expect("made");
         let path = scratch.path().to_owned();
         // A mount, or what somebody writes to: here a directory in the mark's place, which is no file.
         std::fs::remove_file(path.join(MARK)).expect("removed");
@@ -271,14 +277,14 @@ mod tests {
         assert!(path.exists());
         std::fs::remove_dir(path.join(MARK)).expect("removed");
         std::fs::write(path.join(MARK), MARKED).expect("written");
-        end_those(|one| one == path);
+        scratches.end();
         assert!(!path.exists());
     }
 
     #[test]
     fn what_is_made_is_known_again() {
         let own = tempfile::tempdir().expect("a directory");
-        let scratch = Scratch::new(own.path()).expect("made");
+        let scratch = Scratches::default().make(own.path()).expect("made");
         let parent = tempfile::tempdir().expect("a directory");
         let other = parent
             .path()

@@ -159,7 +159,7 @@ impl Piped {
         plan: &Plan,
         volume: &MountSpec,
     ) -> Result<Option<Self>, Fault> {
-        let Some(pipe) = Pipe::make(engine.machine().temporary()) else {
+        let Some(pipe) = Pipe::make(engine.machine()) else {
             return Ok(None);
         };
         let filler = match Filler::make(engine, plan, volume, Some(&pipe)).await {

@@ -6,9 +6,10 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use amika_engine::MountSpec;
+use amika_host::machine::Machine;
 use amika_host::scratch::Scratch;
 
 /// Where the pipe's directory is mounted in the container.
@@ -26,10 +27,10 @@ pub(super) struct Pipe {
 
 impl Pipe {
     /// Makes one; `None` where a container cannot share it.
-    pub(super) fn make(temporary: &Path) -> Option<Self> {
+    pub(super) fn make(machine: &Machine) -> Option<Self> {
         let boot_id = std::fs::read_to_string(BOOT_ID).ok()?.trim().to_owned();
         let pipe = Self {
-            scratch: Scratch::new(temporary).ok()?,
+            scratch: machine.scratches().make(machine.temporary()).ok()?,
             boot_id,
         };
         pipe.make_node().ok()?;
