@@ -3,23 +3,26 @@
 //! Only what bears our labels is looked at. A git volume is never a leftover by itself: it may hold
 //! work, and outlives its sandbox by design.
 
+mod whose;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use amika_core::label::{Creator, Kind, Labels, SandboxRecord, key};
+use amika_core::label::{Creator, Kind, SandboxRecord, key};
 use amika_core::text::shell_quote;
 use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::OnceCell;
 
-use crate::creator::{self, Life};
+use crate::creator;
 use crate::error::{self, Result};
 use crate::inject::{self, Injection};
 use crate::reassign;
 use crate::sandbox::{self, Answer, State};
 use crate::sandboxes::Sandboxes;
 use amika_engine::{EngineError, Network, VolumeFacts};
+use whose::{Whose, whose, whose_labels};
 
 /// A leftover.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -100,58 +103,6 @@ fn why(refusal: &crate::error::Error, name: &str) -> String {
         parts.join(": "),
         // Without a container the name is a volume's label, which anybody may have written.
         shell_quote(name)
-    )
-}
-
-/// What is not there for so long, in seconds, nobody is making any more.
-const LONGEST_CREATE: u64 = 24 * 3600;
-
-/// Whose an unfinished thing is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Whose {
-    /// Nobody's who lives: this user's, or that of an earlier amika.
-    Left,
-    /// Somebody is at work on it, or may be.
-    InWork,
-    /// Of somebody who cannot be seen from here, and too old to be in work.
-    Others(String),
-}
-
-/// Tells whose a thing is that was made at a moment; both in seconds since the Unix epoch.
-fn whose(
-    creator: Option<&Creator>,
-    made: Option<u64>,
-    now: u64,
-    life: impl Fn(&Creator) -> Life,
-) -> Whose {
-    let Some(creator) = creator else {
-        return Whose::Left;
-    };
-    match (life(creator), made) {
-        (Life::Dead, _) => Whose::Left,
-        (Life::Unseen, Some(made)) if made + LONGEST_CREATE <= now => {
-            let user = creator
-                .uid
-                .map_or_else(String::new, |uid| format!("user {uid} "));
-            let host = amika_core::untrusted::Untrusted::new(&creator.host);
-            let age = (now - made) / 3600;
-            Whose::Others(format!("{user}on {host}, {age} h ago"))
-        }
-        (Life::Alive | Life::Unseen, _) => Whose::InWork,
-    }
-}
-
-/// [`whose`], of a volume or network of ours.
-fn whose_labels(labels: &Labels) -> Whose {
-    let label = |key: &str| labels.get(key).map(String::as_str);
-    let made = label(key::CREATED_AT).and_then(|at| at.parse::<u64>().ok());
-    let now = amika_host::clock::now_millis() / 1000;
-    let creator = Creator::from_labels(label);
-    whose(
-        creator.as_ref(),
-        made.map(|at| at / 1000),
-        now,
-        creator::life,
     )
 }
 
@@ -513,79 +464,4 @@ fn orphans(
 }
 
 #[cfg(test)]
-mod tests {
-    use pretty_assertions::assert_eq;
-
-    use super::*;
-
-    fn creator(uid: u32) -> Creator {
-        Creator {
-            uid: Some(uid),
-            host: "far".into(),
-            pid: u32::MAX,
-            ..creator::this_process()
-        }
-    }
-
-    #[test]
-    fn what_somebody_may_be_at_work_on_is_no_leftover() {
-        let now = 100 * LONGEST_CREATE;
-        let old = Some(now - LONGEST_CREATE - 3600);
-        let others = || Whose::Others("user 7 on far, 25 h ago".to_owned());
-        for (life, made, of) in [
-            (Life::Alive, old, Whose::InWork),
-            (Life::Dead, Some(now), Whose::Left),
-            (Life::Dead, None, Whose::Left),
-            (Life::Unseen, Some(now), Whose::InWork),
-            (Life::Unseen, Some(now - LONGEST_CREATE + 1), Whose::InWork),
-            (Life::Unseen, None, Whose::InWork),
-            (Life::Unseen, Some(now + 1), Whose::InWork),
-            (Life::Unseen, old, others()),
-        ] {
-            assert_eq!(
-                whose(Some(&creator(7)), made, now, |_| life),
-                of,
-                "{life:?} {made:?}"
-            );
-        }
-        assert_eq!(whose(None, None, now, |_| Life::Alive), Whose::Left);
-    }
-
-    #[test]
-    fn volumes_are_orphans_only_without_sandbox_and_without_anybody_at_work() {
-        let now = amika_host::clock::now_millis();
-        let volume = |name: &str, id: &str, kind: Kind, age: u64, creator: Option<Creator>| {
-            let record = amika_core::label::ResourceRecord {
-                sandbox: "teal-tokyo".parse().ok(),
-                created_at: Some(now - age * 3_600_000),
-                creator,
-                ..amika_core::label::ResourceRecord::new(kind)
-            };
-            let mut labels = record.to_labels();
-            labels.insert(key::ID.to_owned(), id.to_owned());
-            VolumeFacts {
-                name: name.to_owned(),
-                labels,
-                driver: "local".to_owned(),
-                mountpoint: String::new(),
-            }
-        };
-        let volumes = [
-            volume("lost", "1", Kind::Home, 0, None),
-            volume("copy", "1", Kind::RwCopy, 0, None),
-            volume("git", "1", Kind::Git, 0, None),
-            volume("there", "2", Kind::Home, 0, None),
-            volume("in-work", "3", Kind::Home, 23, Some(creator(7))),
-            volume("theirs", "4", Kind::State, 25, Some(creator(7))),
-            volume("program", "5", Kind::Amikad, 99, None),
-        ];
-        let ids = BTreeSet::from(["2".to_owned()]);
-        let found = orphans(&volumes, &ids, |_| true);
-        let found: Vec<_> = found
-            .iter()
-            .map(|it| (it.name.as_str(), it.others))
-            .collect();
-        assert_eq!(found, [("lost", false), ("copy", false), ("theirs", true)]);
-        assert!(orphans(&volumes, &ids, |_| false).is_empty());
-    }
-}
+mod tests;
