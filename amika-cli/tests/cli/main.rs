@@ -8,6 +8,7 @@
 mod completion;
 mod config_check;
 mod documentation;
+mod modules;
 mod presets;
 mod security;
 mod user_settings;
