@@ -1,11 +1,12 @@
 //! Waiting until a started sandbox is ready, with setup's output as it comes.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use amika_core::contract::path;
 use amika_core::label::SandboxRecord;
 use amika_core::untrusted::Untrusted;
 use amika_core::wire::{BootRecord, Outcome, Phase, SetupState, Status};
+use amika_host::clock::now_millis;
 use futures_util::StreamExt as _;
 
 use crate::cancel::Cancel;
@@ -173,7 +174,7 @@ impl Waiting<'_> {
                         let no_time = timeout.is_some_and(|timeout| begun.elapsed() >= timeout);
                         if no_time
                             || since.elapsed() >= SETTLING
-                            || is_settled(&status, &sandbox.container.cmd, now())
+                            || is_settled(&status, &sandbox.container.cmd, now_millis())
                         {
                             let wanted = until.services.then_some(&sandbox.record);
                             if self.is_served(&client, wanted, &status).await? {
@@ -479,12 +480,6 @@ pub fn is_settled(status: &Status, cmd: &[String], now: u64) -> bool {
     let started = status.cmd.pid.and(status.cmd.started_at);
     // Of clocks that differ, one is another machine's: who looks waits for a while by his own.
     started.is_none_or(|started| u128::from(now.saturating_sub(started)) >= SETTLING.as_millis())
-}
-
-/// Milliseconds since the Unix epoch.
-pub fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// The error for a sandbox whose CMD ended with another code than 0, as soon as it was started.

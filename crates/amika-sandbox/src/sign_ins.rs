@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use amika_core::contract::path;
 use amika_core::credential::{
@@ -90,11 +90,8 @@ pub fn taking(pairs: &[Pair], force: bool) -> Taking<'_> {
     /// Claude Code's settings, in which it keeps the account.
     const SETTINGS: &str = ".claude.json";
     let settings = pairs.iter().find(|pair| pair.file.path == SETTINGS);
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     Taking {
-        now: now.map_or(0, |since| {
-            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-        }),
+        now: amika_host::clock::now_millis(),
         force,
         unknown: true,
         host_settings: settings

@@ -144,7 +144,11 @@ async fn wait_ready(
     let status = interruptible(cancel, first_look(args, Box::pin(status))).await?;
     let runs = status.filter(|status| status.phase == Phase::Running);
     if let Some(status) = &runs
-        && ready::is_settled(status, &sandbox.container.cmd, ready::now())
+        && ready::is_settled(
+            status,
+            &sandbox.container.cmd,
+            amika_host::clock::now_millis(),
+        )
     {
         return Ok(None);
     }

@@ -54,8 +54,7 @@ pub(super) fn archive(
     header.set_entry_type(tar::EntryType::Regular);
     header.set_mode(mode);
     header.set_size(size);
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    header.set_mtime(now.unwrap_or_default().as_secs());
+    header.set_mtime(amika_host::clock::now_millis() / 1000);
     let mut head = tar::Builder::new(Vec::new());
     head.append_data(&mut header, name, io::empty())?;
     // What the builder would write at the end comes after the bytes.

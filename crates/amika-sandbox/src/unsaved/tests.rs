@@ -27,6 +27,10 @@ fn packed(source: &Path, name: &str) -> (Vec<u8>, Manifest) {
 }
 
 #[test]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "files are made older than the clock says"
+)]
 fn in_what_was_packed_there_is_no_work_and_in_what_changed_there_is() {
     let directory = tempfile::tempdir().expect("a directory");
     let data = directory.path().join("data");
