@@ -277,6 +277,32 @@ mod tests {
     }
 
     #[test]
+    fn a_record_of_an_earlier_version_is_read_and_known_as_the_own() {
+        // As the version wrote it that knew neither origins nor servers; its user's key was 32 times 1.
+        let written = include_str!("trust/labels-before-origins.json");
+        let labels: Labels = serde_json::from_str(written).expect("labels");
+        let dir = tempfile::tempdir().expect("a directory");
+        let [own, others] = keys(dir.path());
+        assert_eq!(own.trust(&container(labels.clone())), Trust::Signed);
+        assert_eq!(others.trust(&container(labels.clone())), Trust::Foreign);
+
+        let sandbox = crate::sandbox::Sandbox::of(container(labels));
+        assert!(sandbox.problems.is_empty(), "{:?}", sandbox.problems);
+        let record = &sandbox.record;
+        let repository = record.repository.as_ref().expect("a repository");
+        assert_eq!(record.id.as_str(), "07070707-0707-4707-8707-070707070707");
+        assert_eq!(repository.name, "shop");
+        assert_eq!(record.services.len(), 1);
+        assert_eq!(record.copied_files["/data/x"], "/src/x");
+        assert_eq!(record.credentials.len(), 2);
+        assert_eq!(
+            record.setup_script,
+            Some(SetupScript::Host("/src/setup.sh".to_owned()))
+        );
+        assert_eq!(record.creator.as_ref().map(|it| it.pid), Some(42));
+    }
+
+    #[test]
     fn a_sandbox_s_token_signs_no_record() {
         let key = UserKey::of_bytes([1; 32]);
         let record_key = RecordKey::of(&key, PathBuf::new());
