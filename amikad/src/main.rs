@@ -24,6 +24,7 @@ mod listening;
 mod logs;
 mod mapping;
 mod mounts;
+mod ordered;
 mod out_of_memory;
 mod places;
 mod ports;

@@ -8,6 +8,7 @@ use amika_core::wire::{
 };
 
 use crate::lifecycle::State;
+use crate::ordered;
 use crate::publish::Snapshot;
 use crate::service::ServiceId;
 use crate::sys::End;
@@ -136,7 +137,7 @@ fn services(state: &State) -> Services {
         };
         (spec.name.to_owned(), shown)
     });
-    Services(services.collect())
+    Services(ordered::map(services))
 }
 
 /// What changed from `old` to `new`, in the order of a boot.
@@ -176,9 +177,7 @@ pub(crate) fn changes(old: &Status, new: &Status, at: u64) -> Vec<Change> {
 /// How each service stands, under its name.
 pub(crate) fn states(services: &Services) -> BTreeMap<String, ServiceState> {
     let states = services.0.iter();
-    states
-        .map(|(name, service)| (name.clone(), service.state))
-        .collect()
+    ordered::map(states.map(|(name, service)| (name.clone(), service.state)))
 }
 
 fn exit_code(end: Option<End>) -> Option<i32> {

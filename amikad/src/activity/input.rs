@@ -11,6 +11,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 
 use super::processes::{Key, Process, Table};
+use crate::ordered;
 
 /// When the terminal of each program that has one was last read from, in seconds and nanoseconds.
 pub(super) type Stamps = BTreeMap<Key, (i64, i64)>;
@@ -19,9 +20,7 @@ pub(super) type Stamps = BTreeMap<Key, (i64, i64)>;
 /// thread's file system user meanwhile.
 pub(super) fn read(table: &Table, can_sit: impl Fn(&Key, &Process) -> bool) -> Stamps {
     let places = table.iter().filter(|(key, process)| can_sit(key, process));
-    places
-        .filter_map(|(key, process)| Some((*key, stamp(key.0, process.owner)?)))
-        .collect()
+    ordered::map(places.filter_map(|(key, process)| Some((*key, stamp(key.0, process.owner)?))))
 }
 
 /// Whether something was read from a terminal that was there before.

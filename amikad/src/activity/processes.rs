@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
+use crate::ordered;
+
 /// Number and start of a process, which together never come again.
 pub(super) type Key = (i32, u64);
 /// The processes of one moment.
@@ -34,16 +36,14 @@ const TICK: u64 = 10;
 /// Reads all processes.
 pub(super) fn read() -> Table {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| {
-            let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-            let data = entry.metadata().ok()?;
-            let line = fs::read(entry.path().join("stat")).ok()?;
-            let (start, mut process) = parse(&String::from_utf8_lossy(&line))?;
-            process.owner = (data.uid(), data.gid());
-            Some(((pid, start), process))
-        })
-        .collect()
+    ordered::map(entries.filter_map(|entry| {
+        let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+        let data = entry.metadata().ok()?;
+        let line = fs::read(entry.path().join("stat")).ok()?;
+        let (start, mut process) = parse(&String::from_utf8_lossy(&line))?;
+        process.owner = (data.uid(), data.gid());
+        Some(((pid, start), process))
+    }))
 }
 
 /// Start and rest of a line of `/proc/PID/stat` (proc(5)).

@@ -12,6 +12,7 @@ use serde_json::Value;
 use amika_core::contract::service::OPENCODE;
 
 use super::health_check;
+use crate::ordered;
 use crate::publish::Shared;
 use crate::service::ServiceId;
 
@@ -69,12 +70,11 @@ async fn ask(shared: &Shared, target: &str) -> Option<Value> {
 /// Where sessions were at work since then, in milliseconds since the Unix epoch.
 fn directories(sessions: &Value, since: u64) -> BTreeSet<String> {
     let list = sessions.as_array().into_iter().flatten();
-    list.filter(|session| {
+    let at_work = list.filter(|session| {
         let updated = session.pointer("/time/updated").and_then(Value::as_u64);
         updated.is_none_or(|updated| updated >= since)
-    })
-    .filter_map(|session| Some(session.get("directory")?.as_str()?.to_owned()))
-    .collect()
+    });
+    ordered::set(at_work.filter_map(|session| Some(session.get("directory")?.as_str()?.to_owned())))
 }
 
 /// Whether any session's state is another than `idle`: `busy`, or `retry` while it waits for its model.

@@ -1,5 +1,6 @@
 //! One look at what listens.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
@@ -11,6 +12,7 @@ use amika_core::wire::Listener;
 
 use super::owner::{self, Owner};
 use super::{Socket, diag, tables};
+use crate::ordered;
 use crate::users::Accounts;
 
 /// The name server that engines put into the network of a container, without a process in it.
@@ -53,10 +55,7 @@ impl Looker {
 
     /// Keeps what is known of these sockets, forgets the others, and looks for the processes of those whose own is not known.
     fn recognise(&mut self, sockets: &[Socket], is_watched: bool) {
-        let inodes: BTreeMap<u64, u32> = sockets
-            .iter()
-            .map(|socket| (socket.inode, socket.uid))
-            .collect();
+        let inodes = ordered::map(sockets.iter().map(|socket| (socket.inode, socket.uid)));
         self.known.retain(|inode, _| inodes.contains_key(inode));
         let mut nobodys = BTreeSet::new();
         for inode in inodes.keys().copied() {
@@ -98,35 +97,42 @@ impl Looker {
 
     fn list(&self, sockets: Vec<Socket>) -> Vec<Listener> {
         let ephemeral = ephemeral();
-        let mut listeners: Vec<Listener> = sockets
-            .into_iter()
-            .filter_map(|socket| {
-                let known = self.known.get(&socket.inode);
-                let owner = known.and_then(|known| known.owner.as_ref());
-                if socket.address == ENGINES_RESOLVER && owner.is_none() {
-                    return None;
-                }
-                Some(Listener {
-                    port: socket.port,
-                    protocol: socket.protocol,
-                    address: socket.address.to_string(),
-                    loopback_only: socket.address.is_loopback(),
-                    ipv6_only: socket.ipv6_only,
-                    ephemeral: ephemeral.contains(&socket.port),
-                    pid: owner.map(|owner| owner.pid),
-                    program: owner.map(|owner| owner.program.clone()),
-                    user: known.and_then(|known| known.user.clone()),
-                    since: known.and_then(|known| known.since).unwrap_or_else(now),
-                })
+        let listeners = sockets.into_iter().filter_map(|socket| {
+            let known = self.known.get(&socket.inode);
+            let owner = known.and_then(|known| known.owner.as_ref());
+            if socket.address == ENGINES_RESOLVER && owner.is_none() {
+                return None;
+            }
+            Some(Listener {
+                port: socket.port,
+                protocol: socket.protocol,
+                address: socket.address.to_string(),
+                loopback_only: socket.address.is_loopback(),
+                ipv6_only: socket.ipv6_only,
+                ephemeral: ephemeral.contains(&socket.port),
+                pid: owner.map(|owner| owner.pid),
+                program: owner.map(|owner| owner.program.clone()),
+                user: known.and_then(|known| known.user.clone()),
+                since: known.and_then(|known| known.since).unwrap_or_else(now),
             })
-            .collect();
-        // Workers share a port, each with a socket of its own: the oldest stands for all.
-        listeners.sort_by(|one, other| {
-            (one.key(), one.since, one.pid).cmp(&(other.key(), other.since, other.pid))
         });
-        listeners.dedup_by(|one, other| one.key() == other.key());
-        listeners.truncate(LISTENERS);
-        listeners
+        // Workers share a port, each with a socket of its own: the oldest stands for all.
+        let mut oldest: BTreeMap<(u16, Protocol, String), Listener> = BTreeMap::new();
+        for listener in listeners {
+            let (port, protocol, address) = listener.key();
+            match oldest.entry((port, protocol, address.to_owned())) {
+                Entry::Vacant(place) => {
+                    place.insert(listener);
+                }
+                Entry::Occupied(mut place) => {
+                    let there = place.get();
+                    if (listener.since, listener.pid) < (there.since, there.pid) {
+                        place.insert(listener);
+                    }
+                }
+            }
+        }
+        oldest.into_values().take(LISTENERS).collect()
     }
 }
 

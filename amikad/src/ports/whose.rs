@@ -1,6 +1,5 @@
 //! Whose a port of the loopback is: whether who listens there belongs to the process that should.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::MetadataExt as _;
@@ -8,6 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use amika_core::port::Protocol;
 
 use super::{Socket, diag, owner, tables};
+use crate::ordered;
 use crate::process_tree;
 
 /// Who listens on a port.
@@ -52,7 +52,7 @@ fn look(port: u16, leader: i32) -> Whose {
 }
 
 fn belongs(socket: &Socket, leader: i32, family: &[i32]) -> bool {
-    let inode = BTreeSet::from([socket.inode]);
+    let inode = ordered::set([socket.inode]);
     let looks: Vec<Option<bool>> = family
         .iter()
         .map(|pid| owner::has_any(*pid, &inode))
@@ -66,7 +66,7 @@ fn belongs(socket: &Socket, leader: i32, family: &[i32]) -> bool {
 }
 
 fn describe(socket: &Socket) -> String {
-    let owners = owner::find(BTreeSet::from([socket.inode]));
+    let owners = owner::find(ordered::set([socket.inode]));
     match owners.get(&socket.inode) {
         Some(owner) => format!("`{}` (process {})", owner.program, owner.pid),
         None => format!("a program of uid {}", socket.uid),

@@ -82,7 +82,7 @@ async fn peer(address: SocketAddr) -> io::Result<UdpSocket> {
 
 /// Where a port of the list is reached from inside.
 fn addresses(list: &[Listener], port: u16, protocol: Protocol) -> Vec<IpAddr> {
-    let mut found: Vec<IpAddr> = list
+    let found = list
         .iter()
         .filter(|listener| listener.port == port && listener.protocol == protocol)
         .filter_map(|listener| {
@@ -92,11 +92,11 @@ fn addresses(list: &[Listener], port: u16, protocol: Protocol) -> Vec<IpAddr> {
                 IpAddr::V6(_) if listener.ipv6_only => Ipv6Addr::LOCALHOST.into(),
                 _ => Ipv4Addr::LOCALHOST.into(),
             })
-        })
-        .collect();
-    found.sort_by_key(|address| !address.is_loopback());
-    found.dedup();
-    found
+        });
+    let (mut loopback, others): (Vec<IpAddr>, Vec<IpAddr>) = found.partition(IpAddr::is_loopback);
+    loopback.extend(others);
+    loopback.dedup();
+    loopback
 }
 
 /// What 502 says: the error as always, and what listens in its place.

@@ -63,7 +63,10 @@ pub fn port_changes(before: &[Listener], now: &[Listener], at: u64) -> Vec<PortC
             let (port, protocol, address) = listener.key();
             ((port, protocol, address.to_owned()), listener.clone())
         };
-        list.iter().map(entry).collect()
+        // Not collected: that would bring a sort into amikad.
+        let mut keyed = BTreeMap::new();
+        keyed.extend(list.iter().map(entry));
+        keyed
     };
     let (before, now) = (keyed(before), keyed(now));
     let differ = |one: &Listener, other: Option<&Listener>| {
