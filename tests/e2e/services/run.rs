@@ -37,7 +37,7 @@ fn until(sandbox: &Sandbox<'_>, service: &str, state: &str) {
 fn log_of(sandbox: &Sandbox<'_>, target: &str) -> String {
     let output = sandbox.stage.amika(&["service", "logs", target]).output();
     assert_eq!(output.code, 0, "{output:?}");
-    output.stdout_text().to_owned()
+    output.stdout_text()
 }
 
 #[test]
