@@ -8,9 +8,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use amika_core::size::Size;
 use amika_core::trust::Trust;
-use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
+use clap::builder::{
+    NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser,
+};
 
 use super::moment::Moment;
 
@@ -224,7 +227,7 @@ pub struct CreateArgs {
     pub privileged: bool,
 
     /// With --remote: how much it may use, of CPUs and GiB of memory.
-    #[arg(long, value_enum, help_heading = "Limits")]
+    #[arg(long, value_parser = size(), help_heading = "Limits")]
     pub size: Option<Size>,
     /// CPUs it may use, such as `1.5`.
     #[arg(long, value_name = "N", help_heading = "Limits")]
@@ -268,29 +271,10 @@ pub struct CreateArgs {
     pub command: Vec<String>,
 }
 
-/// How much a sandbox of a server may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Size {
-    /// 1 CPU, 2 GiB
-    Xs,
-    /// 2 CPUs, 4 GiB
-    M,
-    /// 4 CPUs, 8 GiB
-    L,
-    /// 8 CPUs, 16 GiB
-    Xl,
-}
-
-impl Size {
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Xs => "xs",
-            Self::M => "m",
-            Self::L => "l",
-            Self::Xl => "xl",
-        }
-    }
+/// Reads a size, and shows what each comes to.
+fn size() -> impl TypedValueParser<Value = Size> {
+    let words = Size::ALL.map(|size| PossibleValue::new(size.as_str()).help(size.sentence()));
+    PossibleValuesParser::new(words).try_map(|word| word.parse::<Size>())
 }
 
 /// Reads a setting of trust.

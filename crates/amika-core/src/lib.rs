@@ -38,6 +38,8 @@ pub mod repo_path;
 pub mod service;
 #[cfg(feature = "config")]
 pub mod settings;
+#[cfg(feature = "config")]
+pub mod size;
 pub mod subnet;
 pub mod tar_time;
 pub mod terminal;

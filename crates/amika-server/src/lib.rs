@@ -24,7 +24,6 @@ mod ports;
 mod sandboxes;
 mod seal;
 mod serve;
-mod size;
 pub mod start;
 mod state;
 mod store;

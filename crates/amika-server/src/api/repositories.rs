@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use amika_core::label::RepositorySource;
+use amika_core::size::Size;
 use amika_sandbox::preset::Preset;
 use axum::Json;
 use axum::extract::{OriginalUri, State};
@@ -19,7 +20,6 @@ use super::{check, paging};
 use crate::auth::caller::{Admin, Caller, Reader};
 use crate::canonical::canonical;
 use crate::clock::shown;
-use crate::size::Size;
 use crate::state::{App, ORG};
 use crate::store::{self, Saved};
 

@@ -1,12 +1,12 @@
 //! How much a user may have: sandboxes, and the processors and memory of all of them together.
 
 use amika_core::limit::{Memory, default_memory};
+use amika_core::size::Size;
 use amika_core::text::human_size;
 
 use crate::api::error::{ApiError, Result};
 use crate::auth::scope::Role;
 use crate::config::Quota;
-use crate::size::Size;
 use crate::state::App;
 use crate::store::{SandboxRow, User};
 

@@ -8,6 +8,7 @@ use amika_core::limit::{Cpus, Limit, Memory};
 use amika_core::name::SandboxName;
 use amika_core::port::{HostIp, Publish};
 use amika_core::settings::{AskedLimits, Layer};
+use amika_core::size::Size;
 use amika_sandbox::create::{HostRights, Image, Request, SettingsLayer, Setup};
 use amika_sandbox::preset::Preset;
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,6 @@ use crate::api::{check, repositories};
 use crate::auth::caller::Caller;
 use crate::canonical::canonical;
 use crate::config::Members;
-use crate::size::Size;
 use crate::store::{Repository, ServiceRow};
 
 /// The longest interval of a timer, in minutes.

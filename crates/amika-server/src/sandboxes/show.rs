@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use amika_core::label::key;
 use amika_core::port::HostIp;
+use amika_core::size::Size;
 use amika_sandbox::sandbox::State as Is;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -13,7 +14,6 @@ use super::look::{OWNER, Seen};
 use super::operations::Kind;
 use super::sign_ins::{ResolvedAgentCredential, secret_names};
 use crate::clock::shown;
-use crate::size::Size;
 use crate::state::ORG;
 use crate::store::{Failure, SandboxRow, SandboxServiceRow};
 

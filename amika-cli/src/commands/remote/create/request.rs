@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use amika_core::credential::{Agent, Selection};
+use amika_core::size::Size;
 use serde_json::{Map, Value, json};
 
 use super::repository::Wanted;
 use crate::App;
-use crate::args::sandbox::{CreateArgs, Size};
+use crate::args::sandbox::CreateArgs;
 use crate::commands::remote::unsupported::option;
 use crate::error::{Error, Kind, Result};
 use crate::host_path;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use amika_core::label::{Labels, key};
 use amika_core::name::SandboxName;
 use amika_core::settings::Layer;
+use amika_core::size::Size;
 use amika_core::trust::Trust;
 use amika_sandbox::create::{CreateRequest, SettingsLayer, Trusting, Wait, Wanted};
 use amika_sandbox::sandboxes::User;
@@ -30,7 +31,6 @@ use crate::sandboxes::quota;
 use crate::sandboxes::request::{CreateSandbox, Wish, saved};
 use crate::sandboxes::show::Sandbox;
 use crate::sandboxes::{conversation, given};
-use crate::size::Size;
 use crate::state::App;
 use crate::store::SandboxRow;
 
