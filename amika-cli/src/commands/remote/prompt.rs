@@ -9,7 +9,7 @@ use super::program::{attend, own_failure};
 use crate::App;
 use crate::args::agent::PromptArgs;
 use crate::commands::sandbox::exec::{install_signals, interrupted};
-use crate::commands::sandbox::prompt::{Refusals, check, ended, input, launch, of_sign_in};
+use crate::commands::sandbox::prompt::{Reading, check, ended, input, launch, of_sign_in};
 use crate::error::{Error, Kind, Result};
 
 pub(super) async fn run(args: &PromptArgs, server: &Server, app: &App) -> Result<u8> {
@@ -35,18 +35,18 @@ async fn attempt(args: &PromptArgs, server: &Server, app: &App) -> Result<u8> {
         .map(|(name, value)| (name, value.into()))
         .collect();
     let start = json!({ "cmd": launch.command, "env": env });
-    let mut refusals = Refusals::new(launch.unwrap);
+    let mut reading = Reading::new(launch.unwrap);
     let code = attend(
         server,
         &args.name,
         start,
         false,
         || Ok(input),
-        &mut refusals,
+        &mut reading,
         &mut signals,
     )
     .await?;
-    Ok(ended(args, code, &launch.command[0], refusals, app))
+    Ok(ended(args, code, &launch.command[0], reading, app))
 }
 
 /// The first agent that the sandbox was given a sign-in of.

@@ -3,13 +3,13 @@
 //! The prompt is the agent's standard input: no shell sees it, no argument list holds it, and its
 //! length has no limit.
 
-mod refusal;
+mod reading;
 
 use amika_core::text::shell_quote;
 use amika_core::untrusted::Untrusted;
 use amika_core::{contract, credential, exec_limit};
 pub(in crate::commands) use amika_sandbox::agent::launch;
-pub(in crate::commands) use refusal::Refusals;
+pub(in crate::commands) use reading::Reading;
 
 use super::exec::{find_running, install_signals, interrupted, own_failure};
 use super::out_of_memory;
@@ -51,7 +51,7 @@ async fn attempt(args: &PromptArgs, app: &App) -> Result<u8> {
     };
     let input = input(&args.prompt, &mut signals).await?;
     let container = &sandbox.container.id;
-    let mut refusals = Refusals::new(launch.unwrap);
+    let mut reading = Reading::new(launch.unwrap);
     let known = Known::new(&engine, &sandbox);
     let code = terminal::run_as(
         &engine,
@@ -60,7 +60,7 @@ async fn attempt(args: &PromptArgs, app: &App) -> Result<u8> {
         &remote,
         Some(input),
         &mut signals,
-        &mut refusals,
+        &mut reading,
     )
     .await?;
     out_of_memory::tell(&engine, &sandbox, &known.id, code, app).await;
@@ -71,7 +71,7 @@ async fn attempt(args: &PromptArgs, app: &App) -> Result<u8> {
             app.out.note(&without_sign_in(&args.name, own));
         }
     }
-    Ok(ended(args, code, &remote.command[0], refusals, app))
+    Ok(ended(args, code, &remote.command[0], reading, app))
 }
 
 /// Refuses what no agent can be asked.
@@ -91,13 +91,13 @@ pub(in crate::commands) fn ended(
     args: &PromptArgs,
     code: u8,
     program: &str,
-    refusals: Refusals,
+    reading: Reading,
     app: &App,
 ) -> u8 {
     if code == NOT_FOUND {
         app.out.note(&not_installed(program, &args.name));
     }
-    match refusals.found() {
+    match reading.found() {
         Some(what) if code == 0 => {
             app.out.error(&refused(args, program, &what));
             crate::output::exit_code(Kind::AgentRefused)

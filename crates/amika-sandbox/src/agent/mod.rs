@@ -2,6 +2,8 @@
 
 mod heard;
 mod launch;
+mod refusal;
 
 pub use heard::{Answer, Listener};
 pub use launch::{Launch, launch, turn};
+pub use refusal::Refusals;

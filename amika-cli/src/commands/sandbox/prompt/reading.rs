@@ -1,9 +1,6 @@
-//! Whether an agent was refused something, by what it writes.
-//!
-//! The agents end with 0 then: to them, a refusal is an answer like any other. Each tells of it in its own
-//! place: Claude Code in its JSON, OpenCode and Codex in their lines on standard error, and both in their
-//! JSON where the user asks for that.
+//! Reads along what an agent writes, for what it was refused, and takes Claude's answer out of its JSON.
 
+use amika_sandbox::agent::Refusals;
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -12,33 +9,18 @@ use crate::terminal::{Target, Watch};
 /// How much is kept of one line, and of Claude's one document. What is longer is passed on unread.
 const LONGEST: usize = 16 * 1024 * 1024;
 
-/// How Codex's own sandbox, and what it starts that with, say that they did not let a program do something.
-const DENIED: [&str; 6] = [
-    "bwrap:",
-    "read-only file system",
-    "operation not permitted",
-    "permission denied",
-    "landlock",
-    "seccomp",
-];
-
 /// Reads along, and keeps the first refusal.
 #[derive(Debug, Default)]
-pub(in crate::commands) struct Refusals {
+pub(in crate::commands) struct Reading {
     /// Whether standard output is one document of Claude's, of which the answer is passed on.
     unwrap: bool,
     document: Vec<u8>,
-    out: Line,
-    err: Line,
-    /// Whether the lines are those of a command of Codex that failed.
-    failed_command: bool,
-    found: Option<String>,
+    out: Vec<u8>,
+    err: Vec<u8>,
+    refusals: Refusals,
 }
 
-#[derive(Debug, Default)]
-struct Line(Vec<u8>);
-
-impl Refusals {
+impl Reading {
     /// With `unwrap`, Claude's answer is taken out of its JSON.
     pub(in crate::commands) fn new(unwrap: bool) -> Self {
         Self {
@@ -49,77 +31,8 @@ impl Refusals {
 
     /// What was refused, in a word or a line of the agent's; it is text of the sandbox.
     pub(in crate::commands) fn found(self) -> Option<String> {
-        self.found
+        self.refusals.found()
     }
-
-    fn line(&mut self, line: &str) {
-        let told = if line.starts_with('{') {
-            serde_json::from_str(line)
-                .ok()
-                .and_then(|event| in_event(&event))
-        } else {
-            self.in_words(line)
-        };
-        if self.found.is_none() {
-            self.found = told;
-        }
-    }
-
-    /// A line that is meant for people.
-    fn in_words(&mut self, line: &str) -> Option<String> {
-        let plain = anstream::adapter::strip_str(line).to_string();
-        let plain = plain.trim_end();
-        let words = plain.trim_start_matches(['!', ' ']);
-        // OpenCode.
-        if let Some(asked) = words.strip_prefix("permission requested: ")
-            && let Some(what) = asked.strip_suffix("; auto-rejecting")
-        {
-            return Some(what.to_owned());
-        }
-        if words.starts_with("Error: The user has specified a rule which prevents you from using") {
-            return Some("a rule of the configuration".to_owned());
-        }
-        // Codex: ` exited 1 in 0ms:`, the output, and an empty line.
-        if plain.starts_with(" exited ") && plain.ends_with(':') {
-            self.failed_command = true;
-        } else if plain.is_empty() || plain == "codex" {
-            self.failed_command = false;
-        } else if plain.starts_with(" declined in ") || (self.failed_command && is_denial(plain)) {
-            return Some(plain.trim().to_owned());
-        }
-        None
-    }
-}
-
-/// A line of JSON: of Claude's `json` and `stream-json`, of Codex's `--json`, of OpenCode's `--format json`.
-fn in_event(event: &Value) -> Option<String> {
-    let denied = event["permission_denials"].as_array();
-    if let Some(first) = denied.and_then(|denied| denied.first()) {
-        return Some(first["tool_name"].as_str().unwrap_or("a tool").to_owned());
-    }
-    let item = &event["item"];
-    if event["type"] == "item.completed" {
-        let output = item["aggregated_output"].as_str().unwrap_or_default();
-        let refused = item["status"] == "declined"
-            || (item["status"] == "failed"
-                && item["type"] == "command_execution"
-                && output.lines().any(is_denial));
-        return refused.then(|| item["command"].as_str().unwrap_or("a tool").to_owned());
-    }
-    let error = event["part"]["state"]["error"].as_str()?;
-    let refused = error.starts_with("The user rejected permission")
-        || error.starts_with("The user has specified a rule which prevents");
-    refused.then(|| {
-        event["part"]["tool"]
-            .as_str()
-            .unwrap_or("a tool")
-            .to_owned()
-    })
-}
-
-fn is_denial(line: &str) -> bool {
-    let line = line.to_lowercase();
-    DENIED.iter().any(|word| line.contains(word))
 }
 
 /// The answer as Claude prints it without JSON.
@@ -132,7 +45,7 @@ fn answer(document: &[u8]) -> Option<(Value, Bytes)> {
     Some((event, text.into()))
 }
 
-impl Watch for Refusals {
+impl Watch for Reading {
     fn piece(&mut self, target: Target, bytes: Bytes) -> Bytes {
         if self.unwrap && target == Target::Stdout {
             self.document.extend_from_slice(&bytes);
@@ -144,8 +57,8 @@ impl Watch for Refusals {
         }
         for &byte in &bytes {
             let line = match target {
-                Target::Stdout => &mut self.out.0,
-                Target::Stderr => &mut self.err.0,
+                Target::Stdout => &mut self.out,
+                Target::Stderr => &mut self.err,
             };
             if byte != b'\n' {
                 if line.len() < LONGEST {
@@ -154,27 +67,21 @@ impl Watch for Refusals {
                 continue;
             }
             let line = std::mem::take(line);
-            self.line(&String::from_utf8_lossy(&line));
+            self.refusals.line(&String::from_utf8_lossy(&line));
         }
         bytes
     }
 
     fn end(&mut self) -> Bytes {
-        for line in [
-            std::mem::take(&mut self.out.0),
-            std::mem::take(&mut self.err.0),
-        ] {
+        for line in [std::mem::take(&mut self.out), std::mem::take(&mut self.err)] {
             if !line.is_empty() {
-                self.line(&String::from_utf8_lossy(&line));
+                self.refusals.line(&String::from_utf8_lossy(&line));
             }
         }
         let document = std::mem::take(&mut self.document);
         match answer(&document) {
             Some((event, text)) => {
-                let told = in_event(&event);
-                if self.found.is_none() {
-                    self.found = told;
-                }
+                self.refusals.event(&event);
                 text
             }
             // An error in plain words, or a program that is not Claude Code.
@@ -189,16 +96,16 @@ mod tests {
 
     /// What is passed on of standard output, and what was refused.
     fn read(unwrap: bool, pieces: &[(Target, &str)]) -> (String, Option<String>) {
-        let mut refusals = Refusals::new(unwrap);
+        let mut reading = Reading::new(unwrap);
         let mut out = Vec::new();
         for (target, text) in pieces {
-            let passed = refusals.piece(*target, Bytes::copy_from_slice(text.as_bytes()));
+            let passed = reading.piece(*target, Bytes::copy_from_slice(text.as_bytes()));
             if *target == Target::Stdout {
                 out.extend_from_slice(&passed);
             }
         }
-        out.extend_from_slice(&refusals.end());
-        (String::from_utf8(out).unwrap(), refusals.found())
+        out.extend_from_slice(&reading.end());
+        (String::from_utf8(out).unwrap(), reading.found())
     }
 
     #[test]
