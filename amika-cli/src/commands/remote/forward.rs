@@ -26,12 +26,14 @@ pub(super) async fn run(args: &ForwardArgs, server: &Server, app: &App) -> Resul
 
 async fn serve(args: &ForwardArgs, server: &Server, app: &App) -> Result<()> {
     let tell = Teller::new(&app.out, &args.name);
+    // One that is made under the same name later is another.
+    let (sandbox, _) = server.sandbox(&args.name).await?;
     let mut session = Session {
         args,
         server,
         way: Arc::new(Remote {
             client: server.client.clone(),
-            sandbox: args.name.clone(),
+            sandbox: sandbox.id,
         }),
         complain: tell.complain(),
         tell,
@@ -94,7 +96,7 @@ struct Session<'a> {
 
 impl Session<'_> {
     async fn listening(&self) -> Result<BTreeMap<Key, Option<String>>> {
-        let mut heard = self.server.ports(&self.args.name).await?;
+        let mut heard = self.server.ports(&self.way.sandbox).await?;
         heard.retain(|(port, _), _| !RESERVED_PORTS.contains(&port.get()));
         Ok(heard)
     }

@@ -1,5 +1,11 @@
 //! Tunnels to the ports of a sandbox of a server's: the frames of [`amika_core::tunnel`], carried by a WebSocket.
 
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
 use amika_core::port::Port;
 use amika_core::tunnel::{CONTENT, Kind, Upgrade};
 use amika_remote::client::Call;
@@ -8,7 +14,9 @@ use amika_remote::{Client, Failure as Refused};
 use amika_sandbox::forward::{Failure, Opens, Tunnel};
 use amika_tunnel::{read_frame, write_frame};
 use futures_util::future::BoxFuture;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream};
+use tokio::io::{
+    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf,
+};
 
 /// Bytes on their way between both ends.
 const ROOM: usize = 256 << 10;
@@ -54,11 +62,13 @@ impl Remote {
         let (ours, theirs) = tokio::io::duplex(ROOM);
         let Socket { sender, receiver } = socket;
         if protocol == Upgrade::Tcp {
-            tokio::spawn(plain(ours, sender, receiver));
+            let is_broken = Arc::new(AtomicBool::new(false));
+            tokio::spawn(plain(ours, sender, receiver, Arc::clone(&is_broken)));
+            Ok(Box::new(Plain { theirs, is_broken }))
         } else {
             tokio::spawn(framed(ours, sender, receiver));
+            Ok(Box::new(theirs))
         }
-        Ok(Box::new(theirs))
     }
 }
 
@@ -133,8 +143,48 @@ async fn back(to: &mut (impl AsyncWrite + Unpin), mut from: Receiver) -> Result<
     }
 }
 
-/// Carries the bytes of a connection, as they are.
-async fn plain(ours: DuplexStream, mut to: Sender, mut from: Receiver) {
+/// The bytes of a connection, as they are. Where it broke its end is an error: what came would seem whole.
+struct Plain {
+    theirs: DuplexStream,
+    is_broken: Arc<AtomicBool>,
+}
+
+impl AsyncRead for Plain {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.theirs).poll_read(context, buffer);
+        let is_end = matches!(read, Poll::Ready(Ok(()))) && buffer.filled().len() == before;
+        if is_end && self.is_broken.load(Ordering::Acquire) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Plain {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.theirs).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.theirs).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.theirs).poll_shutdown(context)
+    }
+}
+
+/// Carries the bytes of a connection, as they are; notes where it broke.
+async fn plain(ours: DuplexStream, mut to: Sender, mut from: Receiver, is_broken: Arc<AtomicBool>) {
     let (mut reading, mut writing) = tokio::io::split(ours);
     let out = async move {
         let mut buffer = vec![0; PIECE];
@@ -153,12 +203,42 @@ async fn plain(ours: DuplexStream, mut to: Sender, mut from: Receiver) {
         to
     };
     let back = async move {
-        while let Ok(Some(Message::Binary(bytes))) = from.next().await {
-            if writing.write_all(&bytes).await.is_err() {
-                break;
+        loop {
+            match from.next().await {
+                Ok(Some(Message::Binary(bytes))) => {
+                    if writing.write_all(&bytes).await.is_err() {
+                        break;
+                    }
+                }
+                Ok(Some(Message::Text(text))) if text == END => break,
+                _ => {
+                    is_broken.store(true, Ordering::Release);
+                    break;
+                }
             }
         }
         let _ = writing.shutdown().await;
     };
     tokio::join!(out, back);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_broke_is_no_end() {
+        for is_broken in [false, true] {
+            let (mut ours, theirs) = tokio::io::duplex(64);
+            let mut plain = Plain {
+                theirs,
+                is_broken: Arc::new(AtomicBool::new(is_broken)),
+            };
+            ours.write_all(b"half").await.unwrap();
+            ours.shutdown().await.unwrap();
+            let mut came = Vec::new();
+            let ended = plain.read_to_end(&mut came).await;
+            assert_eq!((came.as_slice(), ended.is_err()), (&b"half"[..], is_broken));
+        }
+    }
 }
