@@ -216,6 +216,41 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Keeps the LFS content that was fetched for a copy: the next one has it, and git-lfs fetches what is new alone. Where it
+/// cannot be kept it is fetched again.
+pub(super) async fn keep_lfs(cache: &Path, copied: &Path) {
+    let Some(lock) = lock(cache).await else {
+        return;
+    };
+    let place = Path::new("lfs/objects");
+    let (from, to) = (copied.join(place), cache.join(KEPT).join(place));
+    let kept = tokio::task::spawn_blocking(move || {
+        let kept = add(&from, &to);
+        drop(lock);
+        kept
+    });
+    // The content is in the copy, whatever comes of this.
+    let _ = kept.await;
+}
+
+/// Adds files that are named by their content.
+fn add(from: &Path, to: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            add(&source, &target)?;
+        } else if !target.exists() && fs::hard_link(&source, &target).is_err() {
+            // By another name first: one that is there is whole.
+            let part = target.with_extension("part");
+            fs::copy(&source, &part)?;
+            fs::rename(&part, &target)?;
+        }
+    }
+    Ok(())
+}
+
 /// Removes of a cache what was not used for so long, and the least lately used until no more than `most` bytes are
 /// left. What somebody uses stays.
 ///

@@ -217,6 +217,7 @@ async fn open_untold(
         })
         .await?
     };
+    let cache = request.cache.clone();
     let (prepared, workshop, git_dir) = if let Some(prepared) = prepared {
         (prepared, workshop, None)
     } else {
@@ -267,6 +268,7 @@ async fn open_untold(
             workshop,
             address,
             git_dir,
+            cache,
             facts: first,
         });
         Ok(Repository(Arc::new(made)))

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use super::cache;
 use super::clone::{self, Listener};
 use super::error::GitError;
 use super::lfs::Lfs;
@@ -19,6 +20,8 @@ pub(super) struct Pending {
     pub(super) address: String,
     /// The bare repository that was fetched.
     pub(super) git_dir: PathBuf,
+    /// Where it is kept for the next time.
+    pub(super) cache: Option<PathBuf>,
     /// What was known before the copy was planned.
     pub(super) facts: Facts,
 }
@@ -53,7 +56,7 @@ impl Repository {
         };
         if let (Lfs::OfUrl, Some(commit)) = (&lfs, pending.prepared.selection.head.commit()) {
             let nowhere = pending.workshop.nowhere();
-            clone::lfs(
+            let is_fetched = clone::lfs(
                 &self.0.machine,
                 &pending.address,
                 &pending.git_dir,
@@ -62,6 +65,9 @@ impl Repository {
                 listener,
             )
             .await;
+            if let (true, Some(cache)) = (is_fetched, &pending.cache) {
+                cache::keep_lfs(cache, &pending.git_dir).await;
+            }
         }
         let machine = self.0.machine.clone();
         let made = blocking(move || {

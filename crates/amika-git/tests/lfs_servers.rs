@@ -124,3 +124,37 @@ fn the_urls_own_server_is_asked_afterwards_whoever_trusts_the_repository() {
         assert_eq!(copied.git(&["status", "--porcelain"]), "");
     }
 }
+
+#[test]
+fn content_that_was_fetched_is_kept_for_the_next_copy_of_a_url() {
+    let this = "lfs_servers::content_that_was_fetched_is_kept_for_the_next_copy_of_a_url";
+    if !is_user_with(this, &[(".gitconfig", CONFIG)]) {
+        return;
+    }
+    let host = Host::new();
+    let forge = Forge::start(host.path(""));
+    with_content(&host, "repo", None);
+    let request = || Request {
+        cache: Some(host.path("cache")),
+        ..url_request(&forge.url("repo/.git"), None, None)
+    };
+    let fetched = || {
+        let seen = forge.seen();
+        seen.iter()
+            .filter(|line| line.contains("/lfs-object/"))
+            .count()
+    };
+    for _ in 0..2 {
+        assert_eq!(content(&copy(request())), vec![7; 50_000]);
+        assert_eq!(fetched(), 1);
+    }
+    // What is new comes beside it.
+    write(&host.path("repo"), "b.bin", vec![8; 50_000]);
+    commit_all(&host.path("repo"), "more");
+    let copied = copy(request());
+    assert_eq!((content(&copied), fetched()), (vec![7; 50_000], 2));
+    assert_eq!(
+        std::fs::read(copied.path().join("b.bin")).unwrap(),
+        vec![8; 50_000]
+    );
+}

@@ -1,11 +1,13 @@
 //! Repositories that want a sign-in: a token of its user's by HTTP, a key by SSH.
 
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
 use super::client::Server;
-use crate::repositories::server::Server as Forge;
+use crate::repositories::server::{Request, Server as Forge};
 use crate::support::{DEBIAN, Stage, docker};
 
 /// Deletes a sandbox with all that it has.
@@ -187,4 +189,90 @@ fn a_key_clones_by_ssh_from_a_host_that_is_known_and_from_no_other() {
         .output()
         .unwrap();
     assert_eq!(String::from_utf8(found.stdout).unwrap(), "");
+}
+
+/// What LFS is answered by a server of all objects beneath a repository, and how often one was fetched.
+fn lfs(root: &std::path::Path, request: &Request, fetched: &AtomicUsize) -> Option<Vec<u8>> {
+    let head = |kind: &str, length: usize| {
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+        )
+    };
+    if request.path.ends_with("/objects/batch") {
+        let asked: Value = serde_json::from_slice(&request.body).unwrap();
+        let host = request.header("host").unwrap();
+        let objects = asked["objects"].as_array().unwrap().iter().map(|object| {
+            let href = format!("http://{host}/public/lfs-object/{}", object["oid"].as_str().unwrap());
+            json!({ "oid": object["oid"], "size": object["size"], "actions": { "download": { "href": href } } })
+        });
+        let body =
+            json!({ "transfer": "basic", "objects": objects.collect::<Vec<_>>() }).to_string();
+        return Some(
+            [head("application/vnd.git-lfs+json", body.len()), body]
+                .concat()
+                .into(),
+        );
+    }
+    let oid = request.path.strip_prefix("/public/lfs-object/")?;
+    fetched.fetch_add(1, Ordering::SeqCst);
+    let place = format!(
+        "public/app/.git/lfs/objects/{}/{}/{oid}",
+        &oid[..2],
+        &oid[2..4]
+    );
+    let content = std::fs::read(root.join(place)).unwrap();
+    Some(
+        [
+            head("application/octet-stream", content.len()).into_bytes(),
+            content,
+        ]
+        .concat(),
+    )
+}
+
+#[test]
+fn lfs_content_comes_along_once_and_submodules_are_for_the_sandbox_to_fetch() {
+    let stage = Stage::new();
+    stage.repository("forge/public/lib", &[("a", "of the library\n")]);
+    let make = "git init -q -b main && git lfs install --local >/dev/null && git lfs track '*.bin' >/dev/null && \
+                head -c 50000 /dev/zero | tr '\\0' x >big.bin && \
+                git -c protocol.file.allow=always submodule --quiet add ../lib lib && \
+                git config -f .gitmodules submodule.lib.url ../../lib/.git && git add -A && \
+                git -c user.name=T -c user.email=t@example.org commit -qm first";
+    let root = stage.home().join("forge");
+    std::fs::create_dir_all(root.join("public/app")).unwrap();
+    let made = stage.shell(make, &[]).dir(root.join("public/app")).output();
+    assert_eq!(made.code, 0, "{made:?}");
+    let fetched = Arc::new(AtomicUsize::new(0));
+    let (beneath, count) = (root.clone(), Arc::clone(&fetched));
+    let forge = Forge::answering(&root, &[], move |request| lfs(&beneath, request, &count));
+    let server = Server::start(&stage, &["--allow-private-git"]);
+    for _ in 0..2 {
+        let body = json!({ "repo_url": forge.url("", "public/app/.git") });
+        let made = server.create(DEBIAN, body);
+        assert_eq!(made["state"], "started", "{made}");
+        let look = "wc -c <big.bin; ls lib; sed -n 's/.*url = //p' .gitmodules";
+        assert_eq!(said(&server, &made, look), "50000\n../../lib/.git\n");
+        assert_eq!(fetched.load(Ordering::SeqCst), 1);
+        let path = format!(
+            "/sandboxes/{}/lifecycle-events",
+            made["id"].as_str().unwrap()
+        );
+        let events = server.get(&path).expect(200)["events"].clone();
+        let warnings = events
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|event| event["status"] == "warning");
+        let told: Vec<&str> = warnings
+            .filter_map(|event| event["detail"].as_str())
+            .collect();
+        assert!(
+            told.iter()
+                .any(|text| text.contains("lib") && text.contains("in the sandbox")),
+            "{told:?}"
+        );
+        delete(&server, &made);
+    }
+    stage.nothing_was_made();
 }
