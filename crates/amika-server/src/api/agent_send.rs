@@ -1,7 +1,6 @@
 //! Messages to an agent in a sandbox: with the answer awaited, or as a job.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -21,9 +20,6 @@ use crate::sandboxes::conversation::{Asked, Place, choose};
 use crate::sandboxes::turns::{self, Ended, Going};
 use crate::state::App;
 use crate::store::SessionRow;
-
-/// The longest that an answer is held.
-pub const LONGEST: Duration = Duration::from_secs(590);
 
 /// A message to an agent.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -103,8 +99,8 @@ pub async fn send(
     body.asked().check()?;
     let found = find(&app, &caller, &reference).await?;
     let (session, is_new, mut going) = begin(&app, &caller, &found, body.asked()).await?;
-    let Ok(ended) = tokio::time::timeout(LONGEST, going.ended()).await else {
-        return Err(late(&going.id));
+    let Ok(ended) = tokio::time::timeout(app.config.holds.agent_send, going.ended()).await else {
+        return Err(late(&app, &going.id));
     };
     if ended.is_signed_out {
         return Ok(signed_out(&ended, &trace_id.0));
@@ -123,10 +119,10 @@ pub async fn send(
     Ok(Json(answer).into_response())
 }
 
-pub(super) fn late(id: &str) -> ApiError {
+pub(super) fn late(app: &App, id: &str) -> ApiError {
     let message = format!(
         "the agent did not answer within {} s; the turn goes on as job {id}",
-        LONGEST.as_secs()
+        app.config.holds.agent_send.as_secs()
     );
     ApiError::new(StatusCode::GATEWAY_TIMEOUT, "agent_timeout", message)
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc};
 use utoipa::{IntoParams, ToSchema};
 
-use super::agent_send::{LONGEST, begin, late};
+use super::agent_send::{begin, late};
 use super::error::{ApiError, Failures, Result};
 use super::extract::{Body, Path, Query};
 use super::sandboxes::{self, Found, find};
@@ -122,15 +122,18 @@ async fn answer(
     let mut said = going.said.resubscribe();
     let id = going.id.clone();
     let ended = {
-        let mut ended = std::pin::pin!(tokio::time::timeout(LONGEST, going.ended()));
+        let mut ended = std::pin::pin!(tokio::time::timeout(
+            app.config.holds.agent_send,
+            going.ended()
+        ));
         loop {
             tokio::select! {
-                ended = &mut ended => break ended.map_err(|_| late(&id))?,
+                ended = &mut ended => break ended.map_err(|_| late(&app, &id))?,
                 piece = said.recv(), if told.is_some() => match piece {
                     Ok(text) => tell(Step::Delta(text)).await,
                     // Some were missed: the answer as a whole comes at the end.
                     Err(broadcast::error::RecvError::Lagged(_)) => {}
-                    Err(broadcast::error::RecvError::Closed) => break ended.await.map_err(|_| late(&id))?,
+                    Err(broadcast::error::RecvError::Closed) => break ended.await.map_err(|_| late(&app, &id))?,
                 },
             }
         }
@@ -188,7 +191,7 @@ async fn make(app: &Arc<App>, caller: &Caller, body: &SendMessage) -> Result<Fou
         ..CreateSandbox::signed_in()
     };
     let (id, mut begun) = sandboxes::make(app, caller, wish).await?;
-    let ended = tokio::time::timeout(LONGEST, begun.ended()).await;
+    let ended = tokio::time::timeout(app.config.holds.agent_send, begun.ended()).await;
     match ended.ok().and_then(|ended| ended.error) {
         Some(error) => Err(error),
         None => find(app, caller, &id).await,

@@ -1,7 +1,6 @@
 //! What is done to sandboxes that are there: started, stopped, deleted, and what happened to them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use amika_sandbox::create::Wait;
 use amika_sandbox::start::StartRequest;
@@ -20,9 +19,6 @@ use crate::clock::shown;
 use crate::sandboxes::operations::{Deletion, KeptVolume, Order, Work, begin};
 use crate::sandboxes::show::SandboxState;
 use crate::state::App;
-
-/// Within which a deletion is answered.
-const DELETED: Duration = Duration::from_secs(25);
 
 /// How a sandbox is started.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -162,7 +158,7 @@ pub async fn delete(
         owner_id: found.owner(),
     };
     let mut begun = begin(&app, order, Work::Delete(deletion)).await?;
-    match tokio::time::timeout(DELETED, begun.ended()).await {
+    match tokio::time::timeout(app.config.holds.delete, begun.ended()).await {
         Ok(ended) => match ended.error {
             Some(error) => Err(error),
             None => Ok(Json(Deleted {

@@ -12,7 +12,7 @@ use amika_host::machine::Machine;
 use serde::Deserialize;
 
 pub use network::{Cidr, PublicUrl};
-pub use rules::{Members, MembersLayer, Quota, Rates, RatesLayer};
+pub use rules::{Holds, HoldsLayer, Members, MembersLayer, Quota, Rates, RatesLayer};
 
 /// The port where nobody chose another.
 pub const DEFAULT_PORT: u16 = 8080;
@@ -47,6 +47,8 @@ pub struct Layer {
     pub members: MembersLayer,
     /// How much may be asked.
     pub rates: RatesLayer,
+    /// How long an answer is held.
+    pub holds: HoldsLayer,
 }
 
 /// A setting that cannot hold, in one sentence.
@@ -91,6 +93,8 @@ struct File {
     members: MembersLayer,
     #[serde(default)]
     rates: RatesLayer,
+    #[serde(default)]
+    holds: HoldsLayer,
 }
 
 #[derive(Debug, Deserialize)]
@@ -147,6 +151,7 @@ impl Layer {
             agent_env: file.agent_env,
             members: file.members,
             rates: file.rates,
+            holds: file.holds,
         })
     }
 
@@ -204,6 +209,10 @@ impl Layer {
                 per_key: number("RATES_PER_KEY")?,
                 per_address: number("RATES_PER_ADDRESS")?,
             },
+            holds: HoldsLayer {
+                agent_send: number("HOLDS_AGENT_SEND")?,
+                delete: number("HOLDS_DELETE")?,
+            },
         })
     }
 
@@ -223,6 +232,7 @@ impl Layer {
             agent_env: self.agent_env.or(other.agent_env),
             members: self.members.over(other.members),
             rates: self.rates.over(other.rates),
+            holds: self.holds.over(other.holds),
         }
     }
 }
@@ -257,6 +267,8 @@ pub struct Config {
     pub members: Members,
     /// How much may be asked.
     pub rates: Rates,
+    /// How long an answer is held.
+    pub holds: Holds,
 }
 
 impl Config {
@@ -312,6 +324,7 @@ impl Config {
             agent_env,
             members: said.members.settled()?,
             rates: said.rates.settled(),
+            holds: said.holds.settled(),
         })
     }
 

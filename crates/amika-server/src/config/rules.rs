@@ -1,5 +1,7 @@
 //! What members may do, how much each user may have, and how much may be asked.
 
+use std::time::Duration;
+
 use amika_core::limit::Memory;
 use serde::Deserialize;
 
@@ -31,6 +33,16 @@ pub struct RatesLayer {
     pub per_key: Option<u32>,
     /// Requests in a minute from one address; 0 is any number.
     pub per_address: Option<u32>,
+}
+
+/// What one source says of how long an answer is held at most: the table `[holds]`, in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HoldsLayer {
+    /// For what an agent answers.
+    pub agent_send: Option<u32>,
+    /// For the end of a deletion.
+    pub delete: Option<u32>,
 }
 
 /// What members may do.
@@ -76,6 +88,36 @@ pub struct Rates {
     pub per_key: u32,
     /// Requests from one address.
     pub per_address: u32,
+}
+
+/// How long an answer is held at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holds {
+    /// For what an agent answers.
+    pub agent_send: Duration,
+    /// For the end of a deletion: there are clients that hang up after 30 s.
+    pub delete: Duration,
+}
+
+impl HoldsLayer {
+    /// This, and where it says nothing what `other` says.
+    #[must_use]
+    pub fn over(self, other: Self) -> Self {
+        Self {
+            agent_send: self.agent_send.or(other.agent_send),
+            delete: self.delete.or(other.delete),
+        }
+    }
+
+    /// What holds.
+    pub fn settled(self) -> Holds {
+        let seconds =
+            |said: Option<u32>, default| Duration::from_secs(said.map_or(default, u64::from));
+        Holds {
+            agent_send: seconds(self.agent_send, 590),
+            delete: seconds(self.delete, 25),
+        }
+    }
 }
 
 impl Default for Rates {
