@@ -7,6 +7,7 @@ mod events;
 mod exec;
 mod files;
 mod git;
+mod holds;
 mod inside;
 mod kill;
 mod life;

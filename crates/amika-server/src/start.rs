@@ -24,6 +24,7 @@ use crate::data::DataDir;
 use crate::engine::Engines;
 use crate::metrics::Metrics;
 use crate::sandboxes::cloning;
+use crate::sandboxes::conversation;
 use crate::sandboxes::idle::Idleness;
 use crate::sandboxes::look::Looks;
 use crate::sandboxes::operations::{self, Operations};
@@ -159,9 +160,11 @@ impl Server {
         // Before anybody is answered: what is made from now on is not among them.
         let untouched = app.store.untouched_sandboxes(app.clock.now()).await;
         let untouched = untouched.unwrap_or_default();
+        let untold = app.store.untold_sandboxes().await.unwrap_or_default();
         let recovering = tokio::spawn(async move {
             turns::recover(&recovering).await;
             operations::recover(&recovering).await;
+            conversation::recover(&recovering, untold).await;
             rebuild::rebuild(recovering, untouched).await;
         });
         let mut others = tokio::task::JoinSet::new();

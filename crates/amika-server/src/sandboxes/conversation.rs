@@ -1,8 +1,11 @@
 //! Which conversation a message belongs to.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use amika_core::credential::Agent;
+use amika_sandbox::error::{Error, Kind as Why};
+use amika_sandbox::wait::Condition;
 
 use super::operations::Begun;
 use super::sign_ins::first_agent;
@@ -10,6 +13,9 @@ use super::turns::{self, MESSAGE};
 use crate::api::error::{ApiError, Result};
 use crate::state::App;
 use crate::store::{SandboxRow, SessionRow};
+
+/// After how long it is looked again while the engine is away.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// A message to an agent.
 #[derive(Clone, Copy, Debug)]
@@ -133,29 +139,81 @@ pub async fn begin(
 }
 
 /// Gives a new sandbox's agent its first message, once the sandbox is ready; one that failed is given none.
-pub async fn once_ready(app: Arc<App>, mut begun: Begun, row: SandboxRow, message: String) {
-    if begun.ended().await.error.is_some() {
-        return;
+pub async fn once_ready(app: Arc<App>, mut begun: Begun, row: SandboxRow) {
+    let ended = begun.ended().await;
+    // A server that ends has it told by the next one.
+    if !*app.ending.borrow() {
+        tell(&app, &row.id, ended.error.is_none()).await;
     }
-    let asked = Asked {
-        message: &message,
-        agent: None,
-        session_id: None,
-        new_session: true,
+}
+
+/// Gives the first messages that a server had not given when it ended; `untold` are the sandboxes of them as they were
+/// before this start. Whatever was under way then was brought to its end.
+pub async fn recover(app: &Arc<App>, untold: Vec<SandboxRow>) {
+    for row in untold {
+        let app = Arc::clone(app);
+        // Each waits for a setup of its own.
+        tokio::spawn(async move {
+            let is_ready = loop {
+                match is_ready(&app, &row).await {
+                    Err(error) if error.kind == Why::EngineUnreachable => {
+                        tokio::time::sleep(AGAIN).await;
+                    }
+                    told => break told.is_ok(),
+                }
+            };
+            if !*app.ending.borrow() {
+                tell(&app, &row.id, is_ready).await;
+            }
+        });
+    }
+}
+
+/// Waits until setup is over that another server began; an error where it failed, or the sandbox is not there.
+async fn is_ready(app: &App, row: &SandboxRow) -> std::result::Result<(), Error> {
+    let look = app.looks.renew(&app.engines).await?;
+    let seen = look.values().find(|seen| seen.id() == row.id);
+    let Some(name) = seen.map(|seen| seen.view.name.clone()) else {
+        return Err(Error::new(Why::NotFound, "it was unmade"));
     };
+    let engine = app.engines.get().await?;
+    let (_canceler, cancel) = amika_sandbox::cancel::new();
+    let silent = crate::engine::silent();
+    let waited = engine.wait(&name, Condition::Ready, None, silent, &cancel);
+    waited.await.map(drop)
+}
+
+/// Tells a new sandbox's agent its first message, or forgets it where there is nobody to be told.
+async fn tell(app: &Arc<App>, sandbox_id: &str, is_ready: bool) {
     let told = async {
         // What came of its sign-ins is known by now.
-        let row = app.store.sandbox(&row.id).await?.unwrap_or(row);
+        let row = app.store.sandbox(sandbox_id).await?;
+        let Some((row, message)) = row.and_then(|row| {
+            let message = row.initial_prompt.clone()?;
+            Some((row, message))
+        }) else {
+            return Ok(());
+        };
+        if !is_ready {
+            return Ok(app.store.forget_initial_prompt(sandbox_id).await?);
+        }
+        let asked = Asked {
+            message: &message,
+            agent: None,
+            session_id: None,
+            new_session: true,
+        };
         let place = Place {
             sandbox_id: &row.id,
             sandbox_name: &row.name,
             row: Some(&row),
             user_id: &row.user_id,
         };
-        let (session, is_new) = choose(&app, place, asked).await?;
-        turns::begin(&app, &session, is_new, &message).await
+        let (session, _) = choose(app, place, asked).await?;
+        turns::begin_first(app, &session, &message).await.map(drop)
     };
-    if let Err(error) = told.await {
+    let told: Result<()> = told.await;
+    if let Err(error) = told {
         tracing::warn!(
             "an agent was not given its first message: {}",
             error.message

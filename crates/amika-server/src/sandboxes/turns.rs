@@ -111,6 +111,24 @@ pub async fn begin(
     is_new: bool,
     message: &str,
 ) -> Result<Going> {
+    noted(app, session, is_new, message, None).await
+}
+
+/// Begins the first turn in a new sandbox, which is not to be told any more then.
+///
+/// # Errors
+/// Those of the store.
+pub async fn begin_first(app: &Arc<App>, session: &SessionRow, message: &str) -> Result<Going> {
+    noted(app, session, true, message, Some(&session.sandbox_id)).await
+}
+
+async fn noted(
+    app: &Arc<App>,
+    session: &SessionRow,
+    is_new: bool,
+    message: &str,
+    first_of: Option<&str>,
+) -> Result<Going> {
     let now = app.clock.now();
     let row = TurnRow {
         id: crate::id::new(),
@@ -126,7 +144,7 @@ pub async fn begin(
         updated_at: now,
         ended_at: None,
     };
-    if !app.store.add_turn(&row).await? {
+    if !app.store.add_turn(&row, first_of).await? {
         let message = format!("the agent is at another turn of session {}", session.id);
         return Err(ApiError::conflict(message).hint("wait until it ended, or begin a new session"));
     }

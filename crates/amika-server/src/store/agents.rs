@@ -245,11 +245,13 @@ impl Store {
         Ok(())
     }
 
-    /// Adds a turn, unless another of its conversation runs; whether it did.
+    /// Adds a turn, unless another of its conversation runs; whether it did. With the first message of a new sandbox's
+    /// agent goes the note that it is to be told: it is told once.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn add_turn(&self, new: &TurnRow) -> Result<bool> {
+    pub async fn add_turn(&self, new: &TurnRow, first_of: Option<&str>) -> Result<bool> {
+        let mut transaction = self.write.begin().await?;
         let done = sqlx::query(
             "INSERT INTO agent_turns (id, session_id, is_new, state, message, created_at, updated_at) \
              SELECT ?1, ?2, ?3, 'running', ?4, ?5, ?5 \
@@ -260,8 +262,13 @@ impl Store {
         .bind(new.is_new)
         .bind(&new.message)
         .bind(new.created_at)
-        .execute(&self.write)
+        .execute(&mut *transaction)
         .await?;
+        sqlx::query("UPDATE sandboxes SET initial_prompt = NULL WHERE id = ?")
+            .bind(first_of)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
         Ok(done.rows_affected() > 0)
     }
 

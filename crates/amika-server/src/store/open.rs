@@ -19,7 +19,7 @@ use crate::data::DataDir;
 const READERS: u32 = 3;
 
 /// The newest version of the tables that this program knows.
-pub const VERSION: i64 = 4;
+pub const VERSION: i64 = 5;
 
 /// Every step from nothing to [`VERSION`]. One that was released is never changed.
 fn migrations() -> Migrator {
@@ -36,6 +36,11 @@ fn migrations() -> Migrator {
             include_str!("../../migrations/0003_inside.sql"),
         ),
         step(4, "far", include_str!("../../migrations/0004_far.sql")),
+        step(
+            5,
+            "first message",
+            include_str!("../../migrations/0005_first_message.sql"),
+        ),
     ])
 }
 

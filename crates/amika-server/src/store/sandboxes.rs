@@ -34,6 +34,8 @@ pub struct SandboxRow {
     pub secret_env: BTreeMap<String, String>,
     /// What came of the sign-ins that were asked for.
     pub credentials: Vec<ResolvedAgentCredential>,
+    /// What its agent is told once setup succeeded, until that was begun.
+    pub initial_prompt: Option<String>,
     /// Why what was asked for last did not come to be.
     pub failure: Option<Failure>,
     /// When it was asked for.
@@ -58,6 +60,7 @@ impl SandboxRow {
             metadata: BTreeMap::new(),
             secret_env: BTreeMap::new(),
             credentials: Vec::new(),
+            initial_prompt: None,
             failure: None,
             created_at: now,
             updated_at: now,
@@ -89,6 +92,7 @@ fn row_of(row: &SqliteRow) -> Result<SandboxRow, sqlx::Error> {
         metadata: read(row, "metadata", |text| serde_json::from_str(text))?,
         secret_env: read(row, "secret_env", |text| serde_json::from_str(text))?,
         credentials: read(row, "credentials", |text| serde_json::from_str(text))?,
+        initial_prompt: get(row, "initial_prompt")?,
         failure: failure.and_then(|text| serde_json::from_str(&text).ok()),
         created_at: get(row, "created_at")?,
         updated_at: get(row, "updated_at")?,
@@ -145,8 +149,8 @@ impl Store {
     pub async fn add_sandbox(&self, new: &SandboxRow) -> Result<bool> {
         let done = sqlx::query(
             "INSERT INTO sandboxes (id, user_id, name, request, auto_stop_interval, auto_delete_interval, \
-             keep_awake_until, metadata, created_at, updated_at, cpus, memory) \
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11 \
+             keep_awake_until, metadata, created_at, updated_at, cpus, memory, initial_prompt) \
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11, ?12 \
              WHERE NOT EXISTS (SELECT 1 FROM sandboxes WHERE name = ?3)",
         )
         .bind(&new.id)
@@ -160,6 +164,7 @@ impl Store {
         .bind(new.created_at)
         .bind(new.cpus)
         .bind(new.memory)
+        .bind(&new.initial_prompt)
         .execute(&self.write)
         .await?;
         self.changes.rows();
@@ -218,6 +223,29 @@ impl Store {
         .await?;
         let ids = rows.iter().map(|row| get(row, "id"));
         Ok(ids.collect::<Result<_, _>>()?)
+    }
+
+    /// Those whose agent was not told its first message yet.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn untold_sandboxes(&self) -> Result<Vec<SandboxRow>> {
+        let rows = sqlx::query("SELECT * FROM sandboxes WHERE initial_prompt IS NOT NULL")
+            .fetch_all(&self.read)
+            .await?;
+        Ok(rows.iter().map(row_of).collect::<Result<_, _>>()?)
+    }
+
+    /// Forgets the first message of one's agent: it is told, or nobody is there to hear it.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn forget_initial_prompt(&self, id: &str) -> Result<()> {
+        sqlx::query("UPDATE sandboxes SET initial_prompt = NULL WHERE id = ?")
+            .bind(id)
+            .execute(&self.write)
+            .await?;
+        Ok(())
     }
 
     /// Forgets one.

@@ -112,7 +112,7 @@ async fn a_key_that_opens_nothing_is_told_by_the_check() {
 async fn a_damaged_database_and_a_strangers_are_refused_with_what_to_do() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
-    of_version_1(&data);
+    of_version(NOW - 1, &data);
     let file = data.join("amika.db");
     let good = std::fs::read(&file).unwrap();
     let mut torn = good.clone();
@@ -139,44 +139,102 @@ async fn a_damaged_database_and_a_strangers_are_refused_with_what_to_do() {
     }
 }
 
-/// What the first version wrote: its keys are of no other server.
-fn of_version_1(data: &std::path::Path) -> String {
+/// The version of what is written now; each before it has a database among the fixtures.
+const NOW: i64 = 5;
+
+/// What an older version wrote: its keys are of no other server.
+fn of_version(version: i64, data: &std::path::Path) -> String {
     use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-    let fixture = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v1");
+    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     std::fs::DirBuilder::new().mode(0o700).create(data).unwrap();
-    for name in ["amika.db", "secrets.key"] {
-        std::fs::copy(fixture.join(name), data.join(name)).unwrap();
+    let database = format!("v{version}.db");
+    for (from, to) in [
+        (database.as_str(), "amika.db"),
+        ("secrets.key", "secrets.key"),
+    ] {
+        std::fs::copy(fixtures.join(from), data.join(to)).unwrap();
         let private = std::fs::Permissions::from_mode(0o600);
-        std::fs::set_permissions(data.join(name), private).unwrap();
+        std::fs::set_permissions(data.join(to), private).unwrap();
     }
-    let key = std::fs::read_to_string(fixture.join("admin.key")).unwrap();
+    let key = std::fs::read_to_string(fixtures.join("admin.key")).unwrap();
     key.trim().to_owned()
 }
 
+/// What a query of one text finds in a database that nobody uses.
+async fn found(database: &std::path::Path, query: &'static str) -> String {
+    use sqlx::Row as _;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database);
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    let row = sqlx::query(query).fetch_one(&pool).await.unwrap();
+    pool.close().await;
+    row.get(0)
+}
+
 #[tokio::test]
-async fn what_the_first_version_wrote_is_all_there() {
-    let directory = std::sync::Arc::new(tempfile::tempdir().unwrap());
-    let key = of_version_1(&directory.path().join("data"));
-    let server = Running::on(directory).await;
-    let secrets = server.get(&key, "/secrets").await.expect(200);
-    let reveal = format!("/secrets/{}/reveal", secrets[0]["id"].as_str().unwrap());
-    let shown = server.post(&key, &reveal, json!({})).await.expect(200);
-    assert_eq!(shown["value"], "kept since version 1");
-    let repositories = server.get(&key, "/repositories").await.expect(200);
-    assert_eq!(repositories[0]["env_vars"], json!({ "A": "1" }));
-    let services = format!(
-        "/repositories/{}/services",
-        repositories[0]["id"].as_str().unwrap()
-    );
-    let services = server.get(&key, &services).await.expect(200);
-    assert_eq!(services["items"][0]["ports"][0]["port"], 4211);
+async fn what_each_version_wrote_is_all_there() {
+    for version in 1..NOW {
+        let directory = std::sync::Arc::new(tempfile::tempdir().unwrap());
+        let data = directory.path().join("data");
+        let key = of_version(version, &data);
+        let machine = Machine::of_process();
+        assert_eq!(check(&data, &machine).await.unwrap().version, version);
+        let mut server = Running::on(std::sync::Arc::clone(&directory)).await;
+        let secrets = server.get(&key, "/secrets").await.expect(200);
+        let reveal = format!("/secrets/{}/reveal", secrets[0]["id"].as_str().unwrap());
+        let shown = server.post(&key, &reveal, json!({})).await.expect(200);
+        assert_eq!(shown["value"], "kept since version 1");
+        let repositories = server.get(&key, "/repositories").await.expect(200);
+        assert_eq!(repositories[0]["env_vars"], json!({ "A": "1" }));
+        let services = format!(
+            "/repositories/{}/services",
+            repositories[0]["id"].as_str().unwrap()
+        );
+        let services = server.get(&key, &services).await.expect(200);
+        assert_eq!(services["items"][0]["ports"][0]["port"], 4211);
+        if version >= 2 {
+            let users = server.get(&key, "/users").await.expect(200);
+            assert_eq!(users[0]["max_sandboxes"], 3, "{users}");
+            let path = "/operations/0d3e2b44-4b0e-4f50-9d0b-2b9f4d3e7a10";
+            let operation = server.get(&key, path).await.expect(200);
+            assert_eq!(operation["state"], "succeeded", "{operation}");
+        }
+        if version >= 3 {
+            let path = "/agent-sessions/5b7c2d1e-0f6a-4a9e-9a55-d0c1f2e3a4b5";
+            let session = server.get(&key, path).await.expect(200);
+            assert_eq!(session["messages"][1]["content"], "It is written.");
+        }
+        server.stop().await;
+        assert_eq!(check(&data, &machine).await.unwrap().version, NOW);
+        let database = data.join("amika.db");
+        if version >= 2 {
+            let name = found(&database, "SELECT name || metadata FROM sandboxes").await;
+            assert_eq!(name, "teal-tokyo{\"team\":\"core\"}");
+        }
+        if version >= 4 {
+            let name = found(&database, "SELECT name FROM sandbox_services").await;
+            assert_eq!(name, "web");
+        }
+        // As it was before it is kept, and can be gone back to.
+        let backups = std::fs::read_dir(data.join("backups")).unwrap();
+        let names = backups.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let names: Vec<String> = names.collect();
+        let begin = format!("amika-v{version}-");
+        assert!(
+            names.len() == 1 && names[0].starts_with(&begin),
+            "{names:?}"
+        );
+        let copy = data.join("backups").join(&names[0]);
+        restore(&data, &copy, &Clock::system()).await.unwrap();
+        let server = Running::on(directory).await;
+        assert_eq!(server.get(&key, "/me").await.expect(200)["role"], "admin");
+    }
 }
 
 #[tokio::test]
 async fn a_newer_database_is_refused_with_what_to_do() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
-    of_version_1(&data);
+    of_version(1, &data);
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(data.join("amika.db"));
     let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
     sqlx::query("UPDATE _sqlx_migrations SET version = 99")

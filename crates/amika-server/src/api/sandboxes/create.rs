@@ -117,9 +117,8 @@ async fn begin_to_make(
     let work = Work::Create(Box::new(request), Arc::new(user), cloning.keys);
     match begin(app, order, work).await {
         Ok(begun) => {
-            if let Some(message) = body.initial_prompt.clone() {
-                let told =
-                    conversation::once_ready(Arc::clone(app), begun.clone(), row.clone(), message);
+            if row.initial_prompt.is_some() {
+                let told = conversation::once_ready(Arc::clone(app), begun.clone(), row.clone());
                 tokio::spawn(told);
             }
             Ok((row.id, begun))
@@ -201,6 +200,7 @@ async fn row(
         memory: size.map(Size::memory),
         metadata: body.metadata.clone(),
         secret_env: body.secret_env_vars.clone(),
+        initial_prompt: body.initial_prompt.clone(),
         ..SandboxRow::new(crate::id::new(), caller.user.id.clone(), String::new(), now)
     };
     let asked = wish.sandbox.name.as_ref();
