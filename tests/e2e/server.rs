@@ -16,6 +16,7 @@ mod ports;
 mod remote;
 mod security;
 mod services;
+mod settings;
 mod socket;
 mod start;
 mod terminal;

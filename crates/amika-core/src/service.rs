@@ -16,7 +16,7 @@ pub use run::{
 
 pub use resolve::{
     Availability, Binding, HostPort, MAX_ROUNDS, Origin, PortProbe, ResolveError, Unprobed,
-    resolve, url,
+    check_merge, resolve, url,
 };
 
 /// A named part of a repository's program that listens on ports, or is only mentioned.

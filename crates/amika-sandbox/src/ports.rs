@@ -62,9 +62,7 @@ pub async fn refusal(engine: &Sandboxes, error: &ResolveError) -> Error {
     };
     let command_error = Error::new(code, error.to_string());
     match error {
-        ResolveError::Conflict { flag, .. } => command_error.hint(format!(
-            "drop `{flag}`, or remove the port from the service"
-        )),
+        ResolveError::Conflict { .. } => both(error),
         ResolveError::FlagTwice { .. } => command_error.hint("publish each port once"),
         ResolveError::HostPortTaken { host, .. } => {
             let holder = Holder::find(engine, *host).await;
@@ -76,6 +74,25 @@ pub async fn refusal(engine: &Sandboxes, error: &ResolveError) -> Error {
         }
         ResolveError::NoFreePort { .. } => command_error.hint("end programs that hold ports"),
     }
+}
+
+/// The error of a port that is a service's and a flag's.
+pub fn both(error: &ResolveError) -> Error {
+    let told = Error::new(Kind::Conflict, error.to_string());
+    let ResolveError::Conflict {
+        container,
+        flag,
+        service,
+    } = error
+    else {
+        return told;
+    };
+    told.hint(format!(
+        "drop `{flag}`, or remove the port from the service"
+    ))
+    .detail("container_port", container.to_string())
+    .detail("port", flag.to_string())
+    .detail("service", service.to_string())
 }
 
 /// The error of a host port that something else has.

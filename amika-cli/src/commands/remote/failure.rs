@@ -88,7 +88,7 @@ mod tests {
             (401, "unauthorized", Kind::NotSignedIn),
             (403, "forbidden", Kind::NotSignedIn),
             (404, "not_found", Kind::NotFound),
-            (409, "port_conflict", Kind::Conflict),
+            (400, "port_conflict", Kind::Invalid),
             (429, "rate_limited", Kind::Failure),
             (502, "setup_failed", Kind::SetupFailed),
             (502, "repository", Kind::Repository),

@@ -266,7 +266,10 @@ fn check_flags(flags: &[Publish], host_ip: HostIp) -> Result<(), ResolveError> {
 }
 
 /// A container port is either a service's or a flag's: nothing is overridden in silence.
-fn check_merge(services: &[Service], flags: &[Publish]) -> Result<(), ResolveError> {
+///
+/// # Errors
+/// [`ResolveError::Conflict`] for the first one that is both's.
+pub fn check_merge(services: &[Service], flags: &[Publish]) -> Result<(), ResolveError> {
     for service in services {
         for port in &service.ports {
             if let Some(flag) = flags.iter().find(|flag| flag.container == port.container) {

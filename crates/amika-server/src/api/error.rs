@@ -108,6 +108,16 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, "conflict", message)
     }
 
+    /// 400, of a port that is asked for and a service's.
+    fn port_conflict(message: String) -> Self {
+        let mut error = Self::new(StatusCode::BAD_REQUEST, "port_conflict", message.clone());
+        error.details.push(Detail {
+            field: "/ports".to_owned(),
+            message,
+        });
+        error.hint("leave the port out of ports, or remove it from the service")
+    }
+
     /// 429, with the seconds to wait.
     pub fn rate_limited(message: impl Into<String>, seconds: u64) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message).retry_after(seconds)
@@ -197,6 +207,17 @@ pub fn status(kind: Kind) -> StatusCode {
 
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
+        let of_both = |name: &str| error.details.get(name).and_then(|it| it.as_str());
+        if let (Some(container), Some(port), Some(service)) = (
+            of_both("container_port"),
+            of_both("port"),
+            of_both("service"),
+        ) {
+            let port = port.trim_start_matches("--port ");
+            return Self::port_conflict(format!(
+                "container port {container} is published by \"{port}\" of ports and by {service}"
+            ));
+        }
         let mut answer = Self::new(status(error.kind), error.kind.word(), &error.message);
         if let Some(cause) = error.causes.first() {
             answer.message = format!("{}: {cause}", error.message);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use amika_core::label::{Labels, key};
 use amika_core::name::SandboxName;
+use amika_core::service::check_merge;
 use amika_core::settings::Layer;
 use amika_core::size::Size;
 use amika_core::trust::Trust;
@@ -84,6 +85,7 @@ async fn begin_to_make(
     let copied = copied(app, caller, &body).await?;
     let cloning = with(app, caller, &wish, copied.is_some()).await?;
     let saved = of_store(app, wish.repo_url.as_deref()).await?;
+    refuse_pairs(&wish, &saved)?;
     let size = body
         .size
         .or(saved_size(app, wish.repo_url.as_deref()).await?);
@@ -154,6 +156,13 @@ async fn of_store(app: &App, url: Option<&str>) -> Result<SettingsLayer> {
     };
     let services = app.store.services(&repository.id).await?;
     Ok(saved(repository, services))
+}
+
+/// Refuses at once a port that is asked for and a saved service's; of the file's it is found once that is read.
+fn refuse_pairs(wish: &Wish, saved: &SettingsLayer) -> Result<()> {
+    let services = saved.services.as_deref().unwrap_or_default();
+    check_merge(services, &wish.sandbox.publish)
+        .map_err(|error| ApiError::from(amika_sandbox::ports::both(&error)))
 }
 
 /// The size that is saved for a repository.
