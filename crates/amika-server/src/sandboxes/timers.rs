@@ -64,22 +64,47 @@ pub fn due(facts: Facts, now: i64) -> Due {
     }
 }
 
-/// Looks at all sandboxes of this server, again and again, and does what is due.
-pub async fn watch(app: Arc<App>) {
-    let mut before = (Instant::now(), app.clock.now());
-    let mut deletes_from = Instant::now();
-    loop {
-        tokio::time::sleep(TICK).await;
-        let now = (Instant::now(), app.clock.now());
-        let passed = i64::try_from(now.0.duration_since(before.0).as_millis()).unwrap_or(i64::MAX);
-        if (now.1 - before.1 - passed).abs() > JUMP {
+/// The clock of the wall, beside one that nobody sets and that stands still while the host is suspended.
+struct Wall {
+    before: (Instant, i64),
+    /// From when it is believed.
+    from: Instant,
+}
+
+impl Wall {
+    fn new(now: Instant, wall: i64) -> Self {
+        Self {
+            before: (now, wall),
+            from: now,
+        }
+    }
+
+    /// Whether it is to be believed: not for a while after it jumped.
+    fn is_believed(&mut self, now: Instant, wall: i64) -> bool {
+        let passed = now.saturating_duration_since(self.before.0).as_millis();
+        let passed = i64::try_from(passed).unwrap_or(i64::MAX);
+        let jumped = wall
+            .saturating_sub(self.before.1)
+            .saturating_sub(passed)
+            .saturating_abs();
+        if jumped > JUMP {
             tracing::warn!(
                 "the clock was changed by more than an hour: nothing is deleted for 5 minutes"
             );
-            deletes_from = now.0 + SECOND_LOOK;
+            self.from = now + SECOND_LOOK;
         }
-        before = now;
-        if let Err(error) = look(&app, now.0 >= deletes_from).await {
+        self.before = (now, wall);
+        now >= self.from
+    }
+}
+
+/// Looks at all sandboxes of this server, again and again, and does what is due.
+pub async fn watch(app: Arc<App>) {
+    let mut wall = Wall::new(Instant::now(), app.clock.now());
+    loop {
+        tokio::time::sleep(TICK).await;
+        let may_delete = wall.is_believed(Instant::now(), app.clock.now());
+        if let Err(error) = look(&app, may_delete).await {
             tracing::warn!("timers wait: {}", error.message);
         }
     }
@@ -284,5 +309,53 @@ mod tests {
         );
         // A clock that was set back deletes nothing.
         assert_eq!(due(stopped, 0), Due::Nothing);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_is_looked_at_again_before_anything_is_deleted() {
+        let begin = Instant::now();
+        let at = |seconds: u64| begin + Duration::from_secs(seconds);
+        let hours = |count: i64| count * 60 * MINUTE;
+        // Set forward, set back, and a host that was suspended: there the other clock stood still.
+        for jump in [hours(2), -hours(2), hours(24 * 365), i64::MAX, i64::MIN] {
+            let mut wall = Wall::new(begin, 0);
+            assert!(wall.is_believed(at(5), 5_000), "{jump}");
+            let after = 10_000_i64.saturating_add(jump);
+            assert!(!wall.is_believed(at(10), after), "{jump}");
+            assert!(
+                !wall.is_believed(at(309), after.saturating_add(299_000)),
+                "{jump}"
+            );
+            assert!(
+                wall.is_believed(at(310), after.saturating_add(300_000)),
+                "{jump}"
+            );
+        }
+        // A second one waits anew, and what goes back is a jump as well.
+        let mut wall = Wall::new(begin, 0);
+        assert!(!wall.is_believed(at(5), hours(3)));
+        assert!(!wall.is_believed(at(200), 200_000));
+        assert!(!wall.is_believed(at(310), 310_000));
+        assert!(wall.is_believed(at(500), 500_000));
+        // A server that did not run for hours while both clocks did, as after SIGSTOP, is no jump; nor is a correction.
+        let mut wall = Wall::new(begin, 0);
+        assert!(wall.is_believed(at(36_000), hours(10)));
+        assert!(wall.is_believed(at(36_005), hours(10) + 5_000 + 59 * MINUTE));
+        assert!(wall.is_believed(at(36_010), hours(10) + 10_000));
+    }
+
+    #[test]
+    fn suspended_time_is_idle_for_nobody() {
+        // amikad's clock stood still, whatever the wall says by now.
+        let running = Facts {
+            auto_stop: 30,
+            auto_delete: Some(0),
+            keep_awake_until: None,
+            idle_ms: Some(29 * MINUTE),
+            stopped_at: None,
+        };
+        for now in [0, i64::MAX, i64::MIN] {
+            assert_eq!(due(running, now), Due::Nothing);
+        }
     }
 }
