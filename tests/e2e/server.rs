@@ -21,6 +21,7 @@ mod socket;
 mod start;
 mod terminal;
 mod timers;
+mod tls;
 mod tunnel;
 mod upkeep;
 mod uploads;

@@ -206,7 +206,7 @@ impl Stage {
         command
             .args(["build", "-q", "--label", &label, "-t", &name, "-"])
             .env("DOCKER_BUILDKIT", "0");
-        let built = Run::new(command).input(dockerfile).output();
+        let built = Run::new(command).input(dockerfile).limit(BUILD).output();
         assert_eq!(built.code, 0, "{built:?}");
         name
     }
