@@ -79,6 +79,25 @@ fn a_service_is_added_to_a_running_sandbox_changed_and_removed() {
     assert_eq!(names, ["db", "site"]);
     let ada = server.member("ada");
     assert_eq!(server.ask(&ada, "GET", &list, None).status, 404);
+    // Without a sandbox it is all of one's own, as the command line lists them.
+    let all = "/sandbox-services";
+    assert_eq!(server.get(all).expect(200)["items"], items);
+    let none = server.ask(&ada, "GET", all, None).expect(200);
+    assert_eq!(none["items"], json!([]));
+    let listed = stage
+        .amika(&["service", "list", "--remote"])
+        .env("AMIKA_API_URL", &server.url())
+        .env("AMIKA_API_KEY", &server.admin)
+        .output();
+    let rows: Vec<Vec<String>> = listed
+        .stdout_text()
+        .lines()
+        .map(|line| line.split_whitespace().map(str::to_owned).collect())
+        .collect();
+    let name = made["name"].as_str().unwrap();
+    assert_eq!(rows[0], ["SERVICE", "SANDBOX", "PORTS", "URL"]);
+    assert_eq!(rows[1], ["db", name, "5432/tcp", "-"], "{listed:?}");
+    assert_eq!(rows[2][..3], ["site", name, "3001/tcp"], "{listed:?}");
     assert_eq!(server.ask(&ada, "POST", &path, Some(&web)).status, 404);
     assert_eq!(server.delete(&format!("{path}/site")).status, 204);
     assert_eq!(server.delete(&format!("{path}/site")).status, 404);

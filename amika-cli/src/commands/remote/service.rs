@@ -63,7 +63,7 @@ async fn list(args: &ListArgs, server: &Server, app: &App) -> Result<()> {
                 Untrusted::new(&service.name).to_string(),
                 sandbox.clone(),
                 format!("{}/{}", service.port, service.protocol),
-                service.url.clone().unwrap_or_default(),
+                service.url.clone().unwrap_or_else(|| "-".to_owned()),
             ]);
         }
         table.write(out)

@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::error::{ApiError, Detail, Failures, Result};
 use super::extract::{Body, Path, Query};
-use super::sandboxes::{Found, find};
+use super::sandboxes::{Found, find, own as own_sandboxes};
 use super::tunnel::open_port;
 use crate::auth::caller::{Caller, Reader, Writer};
 use crate::clock::shown;
@@ -110,8 +110,8 @@ pub struct ChangeSandboxService {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct OfSandboxQuery {
-    /// Id or name.
-    sandbox_ref: String,
+    /// Id or name; left out: all of the caller's own.
+    sandbox_ref: Option<String>,
 }
 
 /// By what a service is named.
@@ -154,7 +154,7 @@ fn told(app: &App, row: SandboxServiceRow) -> SandboxService {
     }
 }
 
-/// A sandbox's services: those that were added, and those that it was made with.
+/// Services of a sandbox, or of all: those that were added, and those that it was made with.
 #[utoipa::path(get, path = "/sandbox-services", tag = "sandboxes", params(OfSandboxQuery),
     responses((status = 200, body = ListSandboxServicesResponse), Failures))]
 pub async fn list(
@@ -162,13 +162,25 @@ pub async fn list(
     caller: Reader,
     Query(query): Query<OfSandboxQuery>,
 ) -> Result<Json<ListSandboxServicesResponse>> {
-    let found = find(&app, &caller, &query.sandbox_ref).await?;
+    let of = match &query.sandbox_ref {
+        Some(reference) => vec![find(&app, &caller, reference).await?],
+        None => own_sandboxes(&app, &caller).await?,
+    };
+    let mut items = Vec::new();
+    for found in of {
+        let rows = app.store.sandbox_services(Some(&found.id())).await?;
+        items.extend(rows.into_iter().map(|row| told(&app, row)));
+        items.extend(made_with(&app, &found));
+    }
+    Ok(Json(ListSandboxServicesResponse { items }))
+}
+
+/// The services that one was made with.
+fn made_with<'a>(app: &'a App, found: &'a Found) -> impl Iterator<Item = SandboxService> + 'a {
     let sandbox_id = found.id();
-    let rows = app.store.sandbox_services(Some(&sandbox_id)).await?;
-    let mut items: Vec<_> = rows.into_iter().map(|row| told(&app, row)).collect();
-    let made_with = found.seen.iter().flat_map(|seen| &seen.view.ports);
-    let made_with = made_with.filter_map(|port| Some((port.service.as_ref()?, port)));
-    items.extend(made_with.map(|(name, port)| {
+    let ports = found.seen.iter().flat_map(|seen| &seen.view.ports);
+    let services = ports.filter_map(|port| Some((port.service.as_ref()?, port)));
+    services.map(move |(name, port)| {
         let is_near = app.config.is_loopback_only();
         let routed = || origin(&app.config, &app.address, &sandbox_id, port.container_port);
         let url = port.url.clone();
@@ -192,8 +204,7 @@ pub async fn list(
             created_at: None,
             updated_at: None,
         }
-    }));
-    Ok(Json(ListSandboxServicesResponse { items }))
+    })
 }
 
 /// Adds a service to a sandbox that runs. It is among the sandbox's `services` at once, and is reached by the port route.

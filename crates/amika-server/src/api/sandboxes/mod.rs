@@ -67,6 +67,13 @@ pub struct Found {
 }
 
 impl Found {
+    fn of(entry: &Entry) -> Self {
+        Self {
+            row: entry.row().map(|row| SandboxRow::clone(row)),
+            seen: entry.seen().map(|seen| Seen::clone(seen)),
+        }
+    }
+
     /// Whose it is.
     pub fn owner(&self) -> Option<&str> {
         let of_row = self.row.as_ref().map(|row| row.user_id.as_str());
@@ -122,10 +129,18 @@ pub async fn entry(app: &App, caller: &Caller, reference: &str) -> Result<Arc<En
 /// 404.
 pub async fn find(app: &App, caller: &Caller, reference: &str) -> Result<Found> {
     let entry = entry(app, caller, reference).await?;
-    Ok(Found {
-        row: entry.row().map(|row| SandboxRow::clone(row)),
-        seen: entry.seen().map(|seen| Seen::clone(seen)),
-    })
+    Ok(Found::of(&entry))
+}
+
+/// All sandboxes of the caller's own, the oldest first.
+///
+/// # Errors
+/// Those of the engine and of the store.
+pub async fn own(app: &App, caller: &Caller) -> Result<Vec<Found>> {
+    let all = Live::get(app).await?;
+    let is_own = |entry: &&Arc<Entry>| entry.owner.as_deref() == Some(&caller.user.id);
+    let own = all.all.iter().filter(is_own);
+    Ok(own.map(|entry| Found::of(entry)).collect())
 }
 
 /// The caller's sandboxes, the oldest first.
