@@ -9,12 +9,13 @@ import json
 import os
 import re
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+
+from served import Server
 
 AMIKA = os.path.abspath(sys.argv[1])
 COUNT = int(os.environ.get("COUNT", "200"))
@@ -26,77 +27,19 @@ NAME = "amika-bench-server"
 OFF = {"AMIKA_OPENCODE_WEB": "0"}
 
 
-class Server:
-    """A server with data of its own."""
-
-    def __init__(self, work):
-        self.work = work
-        self.key = None
-        self.child = None
-
-    def start(self):
-        """Starts it; milliseconds until its first answer."""
-        begun = time.perf_counter()
-        self.child = subprocess.Popen(
-            [AMIKA, "-o", "json", "server", "--listen", f"127.0.0.1:{PORT}", "--data", f"{self.work}/data"],
-            stdout=subprocess.PIPE,
-            stderr=open(f"{self.work}/log", "ab"),
-        )
-        while True:
-            try:
-                connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=5)
-                connection.request("GET", "/healthz")
-                if connection.getresponse().status == 200:
-                    break
-            except OSError:
-                if self.child.poll() is not None:
-                    sys.exit(open(f"{self.work}/log").read())
-                time.sleep(0.002)
-        took = (time.perf_counter() - begun) * 1000
-        first = json.loads(self.child.stdout.readline())
-        self.key = first.get("api_key", self.key)
-        return took
-
-    def stop(self):
-        if self.child:
-            self.child.send_signal(signal.SIGTERM)
-            self.child.wait(60)
-
-    def ask(self, method, path, body=None, timeout=180):
-        connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=timeout)
-        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
-        connection.request(method, f"/api/v0beta1{path}", json.dumps(body) if body is not None else None, headers)
-        answer = connection.getresponse()
-        text = answer.read()
-        if answer.status >= 400:
-            sys.exit(f"{method} {path}: {answer.status} {text[:500]!r}")
-        return json.loads(text) if text else None
-
-    def memory(self):
-        """Resident MiB that are its own."""
-        with open(f"/proc/{self.child.pid}/smaps_rollup", encoding="ascii") as rollup:
-            kib = {line.split(":")[0]: int(line.split()[1]) for line in rollup if line.startswith(("Pss", "Private"))}
-        return (kib["Private_Clean"] + kib["Private_Dirty"]) / 1024
-
-    def processor(self):
-        """Seconds of processor time so far."""
-        with open(f"/proc/{self.child.pid}/stat", encoding="ascii") as stat:
-            fields = stat.read().rsplit(") ", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def wrk(self, path, clients, seconds=8):
-        """Requests a second, and the 99th percentile in milliseconds."""
-        run = subprocess.run(
-            ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--latency", "-H", f"Authorization: Bearer {self.key}",
-             f"http://127.0.0.1:{PORT}/api/v0beta1{path}"],
-            capture_output=True, text=True, check=True,
-        )
-        wrong = re.search(r"Non-2xx or 3xx responses: (\d+)", run.stdout)
-        if wrong:
-            sys.exit(f"{path}: {run.stdout}")
-        rate = float(re.search(r"Requests/sec:\s+([\d.]+)", run.stdout)[1])
-        value, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)", run.stdout).groups()
-        return rate, float(value) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
+def wrk(server, path, clients, seconds=8):
+    """Requests a second, and the 99th percentile in milliseconds."""
+    run = subprocess.run(
+        ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--latency", "-H", f"Authorization: Bearer {server.key}",
+         f"http://127.0.0.1:{server.port}/api/v0beta1{path}"],
+        capture_output=True, text=True, check=True,
+    )
+    wrong = re.search(r"Non-2xx or 3xx responses: (\d+)", run.stdout)
+    if wrong:
+        sys.exit(f"{path}: {run.stdout}")
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", run.stdout)[1])
+    value, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)", run.stdout).groups()
+    return rate, float(value) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
 
 
 def line(what, value, reach):
@@ -148,14 +91,14 @@ def lists(server):
     time.sleep(35)
     streams = []
     for _ in range(CLIENTS):
-        connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
         connection.request("GET", "/api/v0beta1/events", headers={"Authorization": f"Bearer {server.key}"})
         streams.append((connection, connection.getresponse()))
-    _, p99 = server.wrk("/sandboxes", CLIENTS)
+    _, p99 = wrk(server, "/sandboxes", CLIENTS)
     line(f"GET /sandboxes with {COUNT}, {CLIENTS} clients: 99th percentile", f"{p99:.1f} ms", "50 ms")
     before = server.processor()
     begun = time.perf_counter()
-    rate, _ = server.wrk(f"/sandboxes/{NAME}-0", CLIENTS)
+    rate, _ = wrk(server, f"/sandboxes/{NAME}-0", CLIENTS)
     took = server.processor() - before
     per_core = rate * (time.perf_counter() - begun) / took
     line("GET /sandboxes/{ref} a second of processor time", f"{per_core:.0f} ({rate:.0f} a second)", "2000")
@@ -170,7 +113,7 @@ def told(server):
     for turn in range(ROUNDS):
         name = f"{NAME}-t{turn}"
         server.ask("POST", "/sandboxes?wait=120", {"name": name, "image": IMAGE, "env_vars": OFF})
-        connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
         connection.request("GET", "/api/v0beta1/events", headers={"Authorization": f"Bearer {server.key}"})
         events = connection.getresponse()
         events.readline()
@@ -196,7 +139,7 @@ def clean(server):
 
 def main():
     work = tempfile.mkdtemp()
-    server = Server(work)
+    server = Server(AMIKA, work, PORT)
     # Limits are for strangers: this asks as much as it can.
     os.environ["AMIKA_SERVER_RATES_PER_KEY"] = "0"
     os.environ["AMIKA_SERVER_RATES_PER_ADDRESS"] = "0"
