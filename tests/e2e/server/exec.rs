@@ -118,9 +118,35 @@ fn a_programs_streams_are_a_sockets_and_its_exit_code_comes_last() {
     let member = server.member("ada");
     assert_eq!(server.socket(&member, &path).err(), Some(404));
     let lesser = server.key(&["read", "write"]);
-    let mut socket = server.socket(&lesser, &path).unwrap();
-    socket.text(&json!({ "cmd": ["id"], "root": true }));
-    assert_eq!(socket.closed().0, 4403);
+    for whom in [json!({ "root": true }), json!({ "user": "nobody" })] {
+        let mut socket = server.socket(&lesser, &path).unwrap();
+        let mut start = json!({ "cmd": ["id"] });
+        start
+            .as_object_mut()
+            .unwrap()
+            .extend(whom.as_object().unwrap().clone());
+        socket.text(&start);
+        assert_eq!(socket.closed().0, 4403);
+        assert_eq!(server.ask(&lesser, "POST", &path, Some(&start)).status, 403);
+    }
+    // Anybody whom the sandbox knows, as the command line's `--user` has it.
+    for (whom, expected) in [("nobody", "65534\n"), ("1234", "1234\n"), ("root", "0\n")] {
+        let start = json!({ "cmd": ["id", "-u"], "user": whom });
+        let ran = server.post(&path, &start).expect(200);
+        assert_eq!(ran["stdout"], expected, "{ran}");
+        let ran = stage
+            .amika(&[
+                "sandbox", "exec", "--remote", "--user", whom, id, "--", "id", "-u",
+            ])
+            .env("AMIKA_API_URL", &server.url())
+            .env("AMIKA_API_KEY", &server.admin)
+            .output();
+        assert_eq!(ran.stdout_text(), expected, "{ran:?}");
+    }
+    for bad in ["", "-x", "a\u{7}"] {
+        let start = json!({ "cmd": ["id"], "user": bad });
+        assert_eq!(server.post(&path, &start).status, 400, "{bad:?}");
+    }
 
     // Who leaves ends the program.
     let mut socket = open();

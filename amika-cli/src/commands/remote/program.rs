@@ -73,16 +73,8 @@ async fn run_exec(args: &ExecArgs, server: &Server, app: &App) -> Result<u8> {
         )
         .hint("leave `--tty` out: input and output are passed on as they are"));
     }
-    let is_root = match args.user.as_deref() {
-        None => false,
-        Some("root" | "0" | "0:0") => true,
-        Some(_) => {
-            return Err(super::unsupported::option(
-                "--user",
-                "a server knows two: the agent, and `--user root`",
-            ));
-        }
-    };
+    let is_root = matches!(args.user.as_deref(), Some("root" | "0" | "0:0"));
+    let user = args.user.as_ref().filter(|_| !is_root);
     let given = crate::environment::read(&args.env, &[])?;
     crate::environment::warn_of_unset(&given.unset, &app.out);
     let pairs = given
@@ -101,7 +93,9 @@ async fn run_exec(args: &ExecArgs, server: &Server, app: &App) -> Result<u8> {
             .into_iter()
             .map(|(name, value)| (name, value.into())),
     );
-    let start = json!({ "cmd": args.command, "cwd": args.workdir, "env": env, "root": is_root });
+    let start = json!({
+        "cmd": args.command, "cwd": args.workdir, "env": env, "root": is_root, "user": user,
+    });
     session(server, &args.name, start, args.tty, app).await
 }
 

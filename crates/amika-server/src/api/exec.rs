@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::check;
 use super::error::{ApiError, Failures, Result};
 use super::exec_events;
 use super::exec_socket::{self, ExecStart};
@@ -50,6 +51,8 @@ pub struct ExecBody {
     /// Whether it runs as root; wants the scope `admin`.
     #[serde(default)]
     root: bool,
+    /// Whom it runs as, by name or number, in place of the agent; wants the scope `admin`.
+    user: Option<String>,
 }
 
 /// How a program ended.
@@ -78,7 +81,7 @@ pub async fn exec(
     headers: HeaderMap,
     Body(body): Body<ExecBody>,
 ) -> Result<Response> {
-    allowed(&caller, body.root)?;
+    let user = user(&caller, body.root, body.user.as_deref())?;
     if body.cmd.first().is_none_or(String::is_empty) {
         return Err(ApiError::field("/cmd", "cmd names no program"));
     }
@@ -97,7 +100,7 @@ pub async fn exec(
             command: body.cmd,
             env: body.env.into_iter().collect(),
             workdir: body.cwd,
-            user: user(body.root),
+            user,
             size: None,
         };
         let program = app
@@ -110,31 +113,39 @@ pub async fn exec(
         let time = body.timeout_s.map(Duration::from_secs);
         return Ok(exec_events::answer(program, input, time, place));
     }
-    let answer = whole(&app, &name, body).await?;
+    let answer = whole(&app, &name, user, body).await?;
     Ok(Json(answer).into_response())
 }
 
-/// Refuses root to those who may not have it.
-fn allowed(caller: &Caller, root: bool) -> Result<()> {
-    if root && !caller.is_admin() {
+/// Whom a program runs as; none is the agent. Anybody else is for administrators to ask.
+fn user(caller: &Caller, root: bool, user: Option<&str>) -> Result<Option<String>> {
+    if (root || user.is_some()) && !caller.is_admin() {
         return Err(ApiError::forbidden(
-            "only administrators run programs as root, with a key of scope admin",
+            "only administrators run programs as root, or as anybody but the agent, with a key of scope admin",
         ));
     }
-    Ok(())
+    if root && user.is_some() {
+        let message = "give one of both: root, or user";
+        return Err(ApiError::field("/user", message));
+    }
+    if let Some(user) = user {
+        check::text("/user", user, 100)?;
+        if user.is_empty() || user.starts_with('-') {
+            return Err(ApiError::field("/user", "user is a name, or a number"));
+        }
+    }
+    Ok(user
+        .map(str::to_owned)
+        .or_else(|| root.then(|| "0:0".to_owned())))
 }
 
-fn user(root: bool) -> Option<String> {
-    root.then(|| "0:0".to_owned())
-}
-
-async fn whole(app: &App, name: &str, body: ExecBody) -> Result<ExecAnswer> {
+async fn whole(app: &App, name: &str, user: Option<String>, body: ExecBody) -> Result<ExecAnswer> {
     let seconds = body.timeout_s.unwrap_or(USUAL_TIME);
     let request = ExecRequest {
         command: body.cmd,
         env: body.env.into_iter().collect(),
         workdir: body.cwd,
-        user: user(body.root),
+        user,
         input: body.stdin.unwrap_or_default().into(),
         most: MOST,
     };
@@ -178,7 +189,7 @@ pub fn late(time: Duration) -> ApiError {
 }
 
 /// A program with its streams: a WebSocket. The first message is text, the program:
-/// `{"cmd":[…],"cwd","env":{},"root","tty","columns","rows"}`; with `tty` no `cmd` is the login shell. Then binary messages
+/// `{"cmd":[…],"cwd","env":{},"root","user","tty","columns","rows"}`; with `tty` no `cmd` is the login shell. Then binary messages
 /// are bytes behind one that says of which stream: 0 standard input, 1 standard output, 2 standard error. Text messages
 /// are `{"end":true}` (standard input ends), `{"resize":[columns,rows]}`, `{"signal":"INT"}`; from the server
 /// `{"window":n}` once it runs: so many bytes of standard input may be under way; `{"taken":n}`: so many more may;
@@ -211,7 +222,7 @@ pub async fn attached(
 
 /// What a program's first message asks for.
 fn request(caller: &Caller, start: ExecStart) -> Result<ProgramRequest> {
-    allowed(caller, start.root)?;
+    let user = user(caller, start.root, start.user.as_deref())?;
     if !start.tty && start.cmd.first().is_none_or(String::is_empty) {
         return Err(ApiError::field("/cmd", "cmd names no program"));
     }
@@ -225,6 +236,6 @@ fn request(caller: &Caller, start: ExecStart) -> Result<ProgramRequest> {
         command: start.cmd,
         env: start.env.into_iter().collect(),
         workdir: start.cwd,
-        user: user(start.root),
+        user,
     })
 }

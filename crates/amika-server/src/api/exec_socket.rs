@@ -44,6 +44,8 @@ pub struct ExecStart {
     /// Whether it runs as root.
     #[serde(default)]
     pub root: bool,
+    /// Whom it runs as, in place of the agent.
+    pub user: Option<String>,
     /// Whether it gets a terminal.
     #[serde(default)]
     pub tty: bool,
