@@ -12,11 +12,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
 use crate::auth::caller::Peer;
+use crate::ports::own::Listening;
 use crate::state::App;
 use crate::taken::Taken;
 use crate::tls::Tls;
@@ -63,7 +64,18 @@ pub async fn serve(
         };
         takers.spawn(take(listener, taker, Arc::clone(&connections)));
     }
-    stop.await;
+    let others = app.ports.own.listeners();
+    let taker = Taker {
+        app: Arc::clone(&app),
+        router,
+        tls,
+        end,
+        room,
+    };
+    tokio::select! {
+        () = stop => {}
+        () = take_others(others, &taker, &connections, &mut takers) => {}
+    }
     takers.shutdown().await;
     app.ending.send_replace(true);
     let mut connections = connections.lock().await;
@@ -72,6 +84,27 @@ pub async fn serve(
         tracing::warn!("{} connections were cut off", connections.len());
         connections.shutdown().await;
     }
+}
+
+/// Takes connections of listeners that are added meanwhile, each until it is closed.
+async fn take_others(
+    others: Option<mpsc::UnboundedReceiver<Listening>>,
+    taker: &Taker,
+    connections: &Arc<tokio::sync::Mutex<JoinSet<()>>>,
+    takers: &mut JoinSet<()>,
+) {
+    if let Some(mut others) = others {
+        while let Some(Listening { listener, closed }) = others.recv().await {
+            let taken = take(listener, taker.clone(), Arc::clone(connections));
+            takers.spawn(async move {
+                tokio::select! {
+                    () = taken => {}
+                    _ = closed => {}
+                }
+            });
+        }
+    }
+    std::future::pending().await
 }
 
 /// As many connections as leave files for everything else.

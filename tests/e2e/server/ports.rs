@@ -66,7 +66,11 @@ impl Asked {
 
 /// Sends a head, and what is to follow it; reads the head of the answer.
 fn begin(server: &Server<'_>, head: &str, body: &[u8]) -> (String, BufReader<TcpStream>) {
-    let mut stream = TcpStream::connect(server.address()).unwrap();
+    begin_at(server.address(), head, body)
+}
+
+fn begin_at(address: &str, head: &str, body: &[u8]) -> (String, BufReader<TcpStream>) {
+    let mut stream = TcpStream::connect(address).unwrap();
     stream
         .set_read_timeout(Some(Duration::from_mins(1)))
         .unwrap();
@@ -82,11 +86,15 @@ fn begin(server: &Server<'_>, head: &str, body: &[u8]) -> (String, BufReader<Tcp
 }
 
 fn ask(server: &Server<'_>, method: &str, target: &str, headers: &str, body: &[u8]) -> Asked {
+    ask_at(server.address(), method, target, headers, body)
+}
+
+fn ask_at(address: &str, method: &str, target: &str, headers: &str, body: &[u8]) -> Asked {
     let length = body.len();
     let request = format!(
         "{method} {target} HTTP/1.1\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n"
     );
-    let (head, mut answer) = begin(server, &request, body);
+    let (head, mut answer) = begin_at(address, &request, body);
     let mut body = Vec::new();
     answer.read_to_end(&mut body).unwrap();
     Asked {
@@ -274,6 +282,94 @@ fn a_port_has_an_origin_of_its_own_that_takes_a_ticket_and_nothing_of_the_page()
     let own = own.replace(&host, &format!("3000-{id}.localhost"));
     assert_eq!(ask(&server, "GET", "/", &own, b"").status, 401);
     server.remove(&id);
+}
+
+#[test]
+fn a_port_has_a_listening_port_of_its_own_where_no_name_leads_to_it() {
+    let stage = Stage::new();
+    let mut server = Server::start(&stage, &[]);
+    let (first, second) = (serving(&server), serving(&server));
+    let ticket = |key: &str, id: &str| {
+        let wanted = json!({ "sandbox": id, "port": 3000, "own_port": true });
+        let ticket = server
+            .ask(key, "POST", "/tickets", Some(&wanted))
+            .expect(200);
+        let url = ticket["url"].as_str().unwrap();
+        let (origin, ticket) = url.split_once("/.amika/open#").unwrap();
+        let address = origin.strip_prefix("http://").unwrap().to_owned();
+        (address, ticket.to_owned())
+    };
+    let opened = |id: &str| {
+        let (address, ticket) = ticket(&server.admin, id);
+        assert_ne!(address, server.address());
+        let headers = format!("Host: {address}\r\nOrigin: http://{address}\r\n");
+        let given = ask_at(
+            &address,
+            "POST",
+            "/.amika/open",
+            &headers,
+            ticket.as_bytes(),
+        );
+        assert_eq!(given.status, 204, "{}", given.text());
+        let mut lines = given.head.lines();
+        let cookie = lines.find_map(|line| line.strip_prefix("set-cookie: "));
+        (
+            address,
+            cookie.unwrap().split(';').next().unwrap().to_owned(),
+        )
+    };
+    let (a, cookie_a) = opened(&first);
+    let (b, cookie_b) = opened(&second);
+    assert_ne!(a, b);
+    assert_eq!(ticket(&server.admin, &first).0, a, "it has one");
+    // A browser sends the cookies of all ports of the host to each: none takes another's place, and none goes in.
+    let name = |cookie: &str| cookie.split('=').next().unwrap().to_owned();
+    assert_ne!(name(&cookie_a), name(&cookie_b));
+    let both = format!("Cookie: {cookie_a}; mine=1; {cookie_b}; amika_session=secret\r\n");
+    for address in [&a, &b] {
+        let seen = ask_at(
+            address,
+            "GET",
+            "/x",
+            &format!("Host: {address}\r\n{both}"),
+            b"",
+        );
+        assert_eq!(seen.status, 200, "{}", seen.text());
+        let seen = seen.text();
+        assert!(seen.starts_with("GET /x HTTP/1.1\r\n"), "{seen}");
+        assert!(seen.contains("cookie: mine=1\r\n"), "{seen}");
+    }
+    let status = |headers: &str| ask_at(&a, "GET", "/", headers, b"").status;
+    let own = format!("Host: {a}\r\n");
+    assert_eq!(status(&own), 401);
+    assert_eq!(
+        status(&format!("{own}Cookie: {cookie_b}\r\n")),
+        401,
+        "another port's"
+    );
+    assert_eq!(status(&format!("{own}{both}Origin: http://{b}\r\n")), 403);
+    assert_eq!(
+        status(&format!("{own}{both}Sec-Fetch-Site: same-site\r\n")),
+        403
+    );
+    assert_eq!(status(&format!("Host: evil.example\r\n{both}")), 421);
+    // It is no door to the API.
+    let key = format!("{own}Authorization: Bearer {}\r\n", server.admin);
+    assert_eq!(ask_at(&a, "GET", "/api/v0beta1/me", &key, b"").status, 401);
+    let ada = server.member("ada");
+    let wanted = json!({ "sandbox": first, "port": 3000, "own_port": true });
+    assert_eq!(
+        server.ask(&ada, "POST", "/tickets", Some(&wanted)).status,
+        404
+    );
+
+    // It goes with its sandbox.
+    server.remove(&first);
+    ticket(&server.admin, &second);
+    eventually("nobody listens there", || TcpStream::connect(&a).is_err());
+    server.remove(&second);
+    server.signal(rustix::process::Signal::TERM);
+    assert!(TcpStream::connect(&b).is_err());
 }
 
 #[test]

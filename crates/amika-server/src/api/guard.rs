@@ -79,11 +79,16 @@ fn written(error: &ApiError, trace_id: &str) -> Response {
     response
 }
 
-/// The port that a request is meant for, by its host's name.
+/// The port that a request is meant for: by the listening port that it came to, or by its host's name.
 fn port_name(app: &App, request: &mut Request) -> Option<PortName> {
     let authority = host(request.headers(), request.uri())?;
-    let name = PortName::parse(&name_of(&authority), app.config.domain.as_deref())?;
+    let host = name_of(&authority);
     let peer = request.extensions().get::<Peer>().copied()?;
+    let name = match app.ports.own.name(peer.local.port()) {
+        // By another name it is misdirected, as it is everywhere.
+        Some(own) => is_named(app, &peer, &host).then_some(own)?,
+        None => PortName::parse(&host, app.config.domain.as_deref())?,
+    };
     let address = from(
         peer.remote.ip(),
         request.headers(),
@@ -91,6 +96,12 @@ fn port_name(app: &App, request: &mut Request) -> Option<PortName> {
     );
     request.extensions_mut().insert(From(address));
     Some(name)
+}
+
+/// Whether a host name is one of this server's, or the address that was asked.
+fn is_named(app: &App, peer: &Peer, name: &str) -> bool {
+    let local = peer.local.ip().to_canonical().to_string();
+    app.names.contains(name) || name.trim_matches(['[', ']']) == local
 }
 
 /// Whether the request is meant for this server, and comes from no foreign page.
@@ -113,8 +124,7 @@ fn checked(app: &App, request: &mut Request) -> Result<(), ApiError> {
     let named = host(request.headers(), request.uri());
     let authority = named.ok_or_else(|| ApiError::usage("the request has no Host"))?;
     let name = name_of(&authority);
-    let local = peer.local.ip().to_canonical().to_string();
-    if !app.names.contains(&name) && name.trim_matches(['[', ']']) != local {
+    if !is_named(app, &peer, &name) {
         let shown: String = name.chars().take(100).collect();
         return Err(ApiError::new(
             StatusCode::MISDIRECTED_REQUEST,

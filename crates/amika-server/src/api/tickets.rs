@@ -1,5 +1,6 @@
 //! Tickets for what a page opens without a header of its own.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use axum::Json;
@@ -15,7 +16,9 @@ use super::tunnel::open_port;
 use crate::auth::caller::Writer;
 use crate::auth::tickets::{LIFE, Purpose};
 use crate::clock::shown;
-use crate::ports::name;
+use crate::ports::name::{self, PortName};
+use crate::ports::own::NoPort;
+use crate::sandboxes::snapshot::Live;
 use crate::state::App;
 
 /// What is to be opened: a web socket's path, or a sandbox and a port.
@@ -28,6 +31,9 @@ pub struct CreateTicket {
     /// A port of it, for its own origin.
     #[schema(minimum = 1)]
     port: Option<u16>,
+    /// Whether that has a listening port of its own: where its host name leads nowhere.
+    #[serde(default)]
+    own_port: bool,
 }
 
 /// A ticket, good once.
@@ -56,7 +62,11 @@ pub async fn create(
         (None, Some(reference), Some(port)) => {
             open_port(port)?;
             let sandbox_id = find(&app, &caller, &reference).await?.id();
-            let origin = name::origin(&app.config, &app.address, &sandbox_id, port);
+            let origin = if body.own_port {
+                own_origin(&app, &sandbox_id, port).await?
+            } else {
+                name::origin(&app.config, &app.address, &sandbox_id, port)
+            };
             (Purpose::Port { sandbox_id, port }, Some(origin))
         }
         _ => {
@@ -76,4 +86,39 @@ pub async fn create(
         ticket: ticket.reveal().to_owned(),
         expires_at: shown(now + LIFE),
     }))
+}
+
+/// Where a port is found that has a listening port of its own.
+async fn own_origin(app: &App, sandbox_id: &str, port: u16) -> Result<String> {
+    let (scheme, authority) = app.address.split_once("://").unwrap_or_default();
+    if (scheme == "https") != app.config.tls.is_some() {
+        let message = "something before this server speaks TLS, and leads to no other port of it";
+        return Err(ApiError::field("/own_port", message).hint(
+            "whoever runs the server gives its ports a domain: domain in its configuration",
+        ));
+    }
+    let host = match authority.rsplit_once(':') {
+        Some((host, digits)) if digits.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    let name = PortName {
+        port,
+        sandbox_id: sandbox_id.to_owned(),
+    };
+    let all = Live::get(app).await?;
+    let is_there = |id: &str| all.find(id, |_| true).is_some();
+    let listening = app.config.addresses().into_iter().next();
+    let address = listening.map_or(Ipv4Addr::LOCALHOST.into(), |(address, _)| address.ip());
+    let opened = app.ports.own.open(name, address, is_there).await;
+    let own = opened.map_err(|error| match error {
+        NoPort::Full => {
+            let message = "too many ports have a listening port of their own";
+            ApiError::rate_limited(message, 60)
+        }
+        NoPort::System(error) => {
+            tracing::warn!(%error, "a port of a sandbox gets no listening port");
+            ApiError::internal()
+        }
+    })?;
+    Ok(format!("{scheme}://{host}:{own}"))
 }

@@ -68,25 +68,35 @@ impl Signer {
     }
 }
 
+/// Whether a cookie is one of these, by its name.
+pub fn is_own(name: &str) -> bool {
+    [NAME, HOST_NAME].iter().any(|own| {
+        let rest = name.strip_prefix(own);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+    })
+}
+
 /// The values of the cookie that a request has.
 pub fn values(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let all = headers.get_all(header::COOKIE).iter();
     let all = all.flat_map(|value| value.to_str().unwrap_or_default().split(';'));
     all.filter_map(|cookie| {
         let (name, value) = cookie.trim().split_once('=')?;
-        (name == NAME || name == HOST_NAME).then_some(value)
+        is_own(name).then_some(value)
     })
 }
 
-/// `Set-Cookie` for a value.
-pub fn set(value: &str, is_tls: bool) -> String {
+/// `Set-Cookie` for a value. `own` is the listening port where the origin has one of its own: other such origins are at the
+/// same host, and a cookie of the same name would be in place of theirs.
+pub fn set(value: &str, is_tls: bool, own: Option<u16>) -> String {
     let (name, secure) = if is_tls {
         (HOST_NAME, "; Secure")
     } else {
         (NAME, "")
     };
+    let own = own.map(|port| format!("_{port}")).unwrap_or_default();
     let seconds = LIFE / 1000;
-    format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}")
+    format!("{name}{own}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}")
 }
 
 #[cfg(test)]
@@ -123,6 +133,21 @@ mod tests {
         );
         for bad in ["", ".", "a.b", "a.1.zz", "ada.99999999999999."] {
             assert_eq!(user(of(3000, "a"), bad, 6, here), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_cookies_of_all_origins_are_known_and_no_others() {
+        for (set, name) in [
+            (set("v", false, None), "amika_port"),
+            (set("v", false, Some(4001)), "amika_port_4001"),
+            (set("v", true, Some(4001)), "__Host-amika_port_4001"),
+        ] {
+            assert_eq!(set.split('=').next(), Some(name));
+            assert!(is_own(name), "{name}");
+        }
+        for other in ["amika_ports", "amika", "x_amika_port", ""] {
+            assert!(!is_own(other), "{other}");
         }
     }
 }

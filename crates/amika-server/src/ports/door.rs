@@ -13,6 +13,7 @@ use axum::http::StatusCode;
 
 use super::cookie::Signer;
 use super::forward::Pool;
+use super::own::OwnPorts;
 use crate::api::error::{ApiError, Result};
 use crate::auth::caller::Caller;
 use crate::state::App;
@@ -36,6 +37,8 @@ pub struct Ports {
     pub signer: Signer,
     /// Connections that wait for the next request.
     pub pool: Arc<Pool>,
+    /// Listening ports of their own.
+    pub own: OwnPorts,
     open: Mutex<Open>,
 }
 

@@ -180,7 +180,7 @@ fn head(
         is_tls: it.is_tls,
         host,
         inside: match it.door {
-            Door::Origin => host,
+            Door::Origin | Door::OwnPort => host,
             Door::Path => &local,
         },
         prefix: it.prefix,

@@ -11,7 +11,11 @@ use crate::auth::tickets;
 use crate::auth::token::KEY_PREFIX;
 
 /// Names of the server's own cookies: none goes in, and none may be set from inside.
-const OWN: [&str; 4] = [COOKIE, HOST_COOKIE, cookie::NAME, cookie::HOST_NAME];
+const OWN: [&str; 2] = [COOKIE, HOST_COOKIE];
+
+fn is_own(name: &str) -> bool {
+    OWN.contains(&name) || cookie::is_own(name)
+}
 
 /// Headers of one connection; those that `Connection` names are, too.
 const OF_CONNECTION: [&str; 9] = [
@@ -41,6 +45,8 @@ const OF_PROXIES: [&str; 6] = [
 pub enum Door {
     /// By the origin of the port.
     Origin,
+    /// By such an origin that has a listening port of its own, at the host of the server's page.
+    OwnPort,
     /// By a path of the server's own origin.
     Path,
 }
@@ -96,7 +102,7 @@ pub fn inwards(headers: &mut HeaderMap, door: Door, asked: &Asked<'_>) {
     }
     keep_words(headers, header::COOKIE, ';', "; ", |cookie| {
         let name = cookie.split('=').next().unwrap_or_default().trim();
-        !OWN.contains(&name)
+        !is_own(name)
     });
     keep_words(headers, header::SEC_WEBSOCKET_PROTOCOL, ',', ", ", |word| {
         !word.starts_with(tickets::PREFIX)
@@ -152,7 +158,11 @@ pub fn outwards(headers: &mut HeaderMap, door: Door) {
         .collect();
     headers.remove(header::SET_COOKIE);
     match door {
-        Door::Origin => {
+        Door::Origin | Door::OwnPort => {
+            if door == Door::OwnPort {
+                // It would clear what the server's page has at the same host.
+                headers.remove("clear-site-data");
+            }
             for cookie in cookies {
                 headers.append(header::SET_COOKIE, cookie);
             }
@@ -179,7 +189,7 @@ fn confined(cookie: &str) -> Option<HeaderValue> {
     let mut parts = cookie.split(';');
     let first = parts.next()?;
     let name = first.split('=').next().unwrap_or_default().trim();
-    if OWN.contains(&name) {
+    if is_own(name) {
         return None;
     }
     let is_domain = |part: &str| {

@@ -2,7 +2,8 @@
 //!
 //! What answers there is hostile to the server's page. So a port has an origin of its own (`name`), which takes no
 //! credential of the page but a cookie of its own that says who may ask that port (`cookie`). What goes in and comes out is
-//! rid of what is the server's (`headers`), and goes through amikad's tunnel (`forward`).
+//! rid of what is the server's (`headers`), and goes through amikad's tunnel (`forward`). Where no name leads there it has a
+//! listening port of its own (`own`).
 
 pub mod cookie;
 pub mod door;
@@ -10,3 +11,4 @@ pub mod forward;
 pub mod headers;
 pub mod name;
 pub mod origin;
+pub mod own;

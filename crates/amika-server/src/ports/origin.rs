@@ -61,7 +61,11 @@ async fn answer(app: &Arc<App>, name: &PortName, request: Request) -> Result<Res
     let it = Forward {
         port,
         way: &way,
-        door: Door::Origin,
+        door: if own_port(&peer, app).is_some() {
+            Door::OwnPort
+        } else {
+            Door::Origin
+        },
         from: from.0,
         is_tls: peer.is_tls,
         target: &target,
@@ -69,6 +73,12 @@ async fn answer(app: &Arc<App>, name: &PortName, request: Request) -> Result<Res
         user_id: &caller.user.id,
     };
     forward(app, it, request).await
+}
+
+/// The listening port, where it is the origin's own.
+fn own_port(peer: &Peer, app: &App) -> Option<u16> {
+    let port = peer.local.port();
+    app.ports.own.name(port).map(|_| port)
 }
 
 fn ends(request: &Request) -> Result<(Peer, From)> {
@@ -151,7 +161,8 @@ async fn open(app: &Arc<App>, name: &PortName, request: Request) -> Result<Respo
     };
     let bound = (!peer.is_tls).then_some(from.0);
     let value = app.ports.signer.sign(name, &caller.user.id, now, bound);
-    let cookie = [(header::SET_COOKIE, cookie::set(&value, peer.is_tls))];
+    let own = own_port(&peer, app);
+    let cookie = [(header::SET_COOKIE, cookie::set(&value, peer.is_tls, own))];
     Ok(if is_form {
         (StatusCode::SEE_OTHER, cookie, [(header::LOCATION, "/")]).into_response()
     } else {
