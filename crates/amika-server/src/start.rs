@@ -80,8 +80,10 @@ impl Server {
     /// # Errors
     /// [`Kind::Conflict`] where another server holds the directory or an address is taken, and what the parts
     /// fail with.
-    pub async fn start(config: Config, machine: &Machine, clock: Clock) -> Result<Self> {
+    pub async fn start(mut config: Config, machine: &Machine, clock: Clock) -> Result<Self> {
         let data = DataDir::take(&config.data)?;
+        // git works in directories of its own: a path that is relative leads nowhere there.
+        data.path().clone_into(&mut config.data);
         let seal = data.seal(machine)?;
         let tls = config
             .tls

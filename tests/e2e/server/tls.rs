@@ -2,6 +2,7 @@
 
 use rustix::process::Signal;
 
+use crate::repositories::server::Server as Forge;
 use crate::support::{DEBIAN, Run, Running, Stage, eventually};
 
 /// Makes an authority, `ca.pem`.
@@ -75,7 +76,7 @@ impl<'a> Server<'a> {
 }
 
 fn command(stage: &Stage) -> Run {
-    let args = "-o json server --listen 127.0.0.1:0 --data data --tls-cert server.pem --tls-key server.key";
+    let args = "-o json server --listen 127.0.0.1:0 --data data --allow-private-git --tls-cert server.pem --tls-key server.key";
     let args: Vec<&str> = args.split(' ').collect();
     stage.amika(&args).dir(stage.home())
 }
@@ -103,10 +104,15 @@ fn a_certificate_is_shown_read_anew_and_trusted_by_the_command_line() {
         .output()
         .ended(5, &[]);
 
-    // A stream is a WebSocket, over TLS as well.
+    // A stream is a WebSocket, over TLS as well. The data directory may be named by a relative path, whatever works in it.
     let name = stage.name();
-    let create = ["sandbox", "create", "--name", &name, "--image", DEBIAN];
-    assert_eq!(server.amika(&create).output().code, 0);
+    stage.repository("forge/public/app", &[("a", "one\n")]);
+    let forge = Forge::start(&stage.home().join("forge"));
+    let url = forge.url("", "public/app/.git");
+    let create = [
+        "sandbox", "create", "--name", &name, "--image", DEBIAN, "--git", &url,
+    ];
+    server.amika(&create).output().ended(0, &[]);
     let exec = ["sandbox", "exec", &name, "--", "cat"];
     let said = server.amika(&exec).input("through it\n").output();
     assert_eq!(
