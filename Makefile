@@ -87,8 +87,9 @@ dist-test: dist ## Install, start, upgrade and remove each of them in clean cont
 uninstall: ## Remove what `make install` copied; sandboxes, the key and your settings stay
 	@scripts/install --remove "$(PREFIX)"
 
-schema: ## Write docs/schema anew, after what a command prints was changed
+schema: ## Write docs/schema and docs/server-api.md anew, after what a command prints or a server answers was changed
 	@cargo run --locked -q -p amika-cli -- generate schema docs/schema
+	@cargo run --locked -q -p amika-cli -- generate api docs
 
 clean-up: ## Remove Amika's containers, images, volumes and networks; git volumes stay
 	@scripts/clean-up

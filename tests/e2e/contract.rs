@@ -88,6 +88,7 @@ const TABLE: &[Row] = &[
     row("secret delete", &["TOKEN"], 8).needs_no_engine(),
     row("secret push", &["--force"], 8).needs_no_engine(),
     row("credentials list", &[], 0).needs_no_engine(),
+    row("generate api", &["DIR"], 0).needs_no_engine(),
     row("generate man", &["DIR"], 0).needs_no_engine(),
     row("generate schema", &["DIR"], 0).needs_no_engine(),
     // A server ends by a signal alone, and no data of one are here: its life is the server's own tests'.

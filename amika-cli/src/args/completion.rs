@@ -41,6 +41,8 @@ impl Shell {
 pub enum GenerateCommand {
     /// Manual pages, one for each command.
     Man(DirArgs),
+    /// The page of the documentation that has every route of a server.
+    Api(DirArgs),
     /// JSON schemas of all that `-o json` prints, and which command prints what.
     Schema(DirArgs),
 }

@@ -22,6 +22,7 @@ pub(super) struct GeneratedView {
 
 pub(super) fn run(command: &GenerateCommand, app: &App) -> Result<()> {
     let (dir, files) = match command {
+        GenerateCommand::Api(args) => (&args.dir, Ok(vec![api()])),
         GenerateCommand::Man(args) => (&args.dir, manual_pages()),
         GenerateCommand::Schema(args) => (&args.dir, Ok(schema::files())),
     };
@@ -54,6 +55,12 @@ fn write(dir: &Path, files: &[(String, String)]) -> std::io::Result<()> {
         std::fs::write(dir.join(name), content)?;
     }
     Ok(())
+}
+
+/// The reference of the server's API.
+fn api() -> (String, String) {
+    let page = amika_server::reference();
+    ("server-api.md".to_owned(), page)
 }
 
 fn manual_pages() -> std::io::Result<Vec<(String, String)>> {
@@ -120,6 +127,14 @@ fn literal(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_reference_of_the_api_is_what_the_code_says() {
+        let (name, page) = api();
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+        let committed = std::fs::read_to_string(docs.join(name)).expect("it is there");
+        assert_eq!(committed, page, "`make schema` writes it");
+    }
 
     #[test]
     fn every_command_has_a_manual_page() {

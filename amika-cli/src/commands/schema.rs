@@ -103,7 +103,7 @@ fn outputs() -> BTreeMap<String, Output> {
         "completion".into(),
         document::<completion::CompletionView>(),
     );
-    for what in ["generate man", "generate schema"] {
+    for what in ["generate api", "generate man", "generate schema"] {
         all.insert(what.into(), document::<generate::GeneratedView>());
     }
     all

@@ -31,3 +31,5 @@ mod streams;
 mod taken;
 mod tls;
 pub mod upkeep;
+
+pub use api::reference::page as reference;

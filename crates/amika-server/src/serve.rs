@@ -95,10 +95,11 @@ async fn take_others(
 ) {
     if let Some(mut others) = others {
         while let Some(Listening { listener, closed }) = others.recv().await {
-            let taken = take(listener, taker.clone(), Arc::clone(connections));
+            let connections = Arc::clone(connections);
+            let until_closed = take(listener, taker.clone(), connections);
             takers.spawn(async move {
                 tokio::select! {
-                    () = taken => {}
+                    () = until_closed => {}
                     _ = closed => {}
                 }
             });

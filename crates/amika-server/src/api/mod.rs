@@ -28,6 +28,7 @@ mod opencode;
 pub mod operations;
 mod paging;
 mod port_path;
+pub mod reference;
 mod remote;
 pub mod repositories;
 mod sandbox_services;
@@ -177,26 +178,28 @@ fn open() -> Routes {
     OpenApiRouter::new().routes(routes!(session::create, session::delete))
 }
 
-/// Routes at the root: for those who look after the server.
-fn at_the_root(app: &Arc<App>) -> (Router<Arc<App>>, OpenApi) {
-    let (open, mut document) = OpenApiRouter::new()
+/// Routes at the root, for those who look after the server: open ones, and those that want a key.
+fn at_the_root() -> [Routes; 2] {
+    let open = OpenApiRouter::new()
         .routes(routes!(health::healthz))
-        .routes(routes!(health::readyz))
-        .split_for_parts();
-    let (guarded, more) = OpenApiRouter::new()
-        .routes(routes!(health::metrics))
-        .split_for_parts();
-    document.merge(more);
-    let guarded = guarded.layer(from_fn_with_state(Arc::clone(app), authenticate));
-    (open.merge(guarded), document)
+        .routes(routes!(health::readyz));
+    [open, OpenApiRouter::new().routes(routes!(health::metrics))]
+}
+
+/// The document of the API, as JSON.
+pub fn document() -> String {
+    let told = |routes: Routes| routes.split_for_parts().1;
+    let mut document = told(guarded());
+    document.merge(told(open()));
+    let [mut root, kept] = at_the_root().map(told);
+    root.merge(kept);
+    document_of(document, root)
 }
 
 /// All of it.
 pub fn router(app: &Arc<App>) -> Router {
-    let (guarded, mut document) = guarded().split_for_parts();
-    let (open, more) = open().split_for_parts();
-    document.merge(more);
-    let mut guarded = guarded;
+    let mut guarded = Router::from(guarded());
+    let open = Router::from(open());
     for route in not_implemented::ROUTES {
         guarded = guarded.route(route, any(not_implemented::answer));
     }
@@ -204,24 +207,24 @@ pub fn router(app: &Arc<App>) -> Router {
         guarded = guarded.route(route, any(port_path::answer));
     }
     let note = || from_fn_with_state(Arc::clone(app), audit::note);
-    let authenticate = from_fn_with_state(Arc::clone(app), authenticate);
+    let known = || from_fn_with_state(Arc::clone(app), authenticate);
     let guarded = guarded
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .route_layer(from_fn_with_state(Arc::clone(app), idempotency::once))
         .route_layer(note())
-        .layer(authenticate);
+        .layer(known());
     let open = open
         .method_not_allowed_fallback(wrong_method)
         .route_layer(note());
     let routes = guarded.merge(open);
-    let (root, at_root) = at_the_root(app);
-    let document = document_of(document, at_root);
+    let [root, kept] = at_the_root().map(Router::from);
+    let kept = kept.layer(known());
     Router::new()
         .nest(PREFIX, routes.clone())
         .nest(SHORT_PREFIX, routes)
-        .merge(docs::routes(document))
-        .merge(root)
+        .merge(docs::routes(document()))
+        .merge(root.merge(kept))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(CatchPanicLayer::custom(panicked))
