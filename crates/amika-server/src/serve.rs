@@ -105,7 +105,7 @@ async fn take_others(
             });
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// As many connections as leave files for everything else.

@@ -166,7 +166,7 @@ impl Server {
         let recovering = tokio::spawn(async move {
             turns::recover(&recovering).await;
             operations::recover(&recovering).await;
-            conversation::recover(&recovering, untold).await;
+            conversation::recover(&recovering, untold);
             rebuild::rebuild(recovering, untouched).await;
         });
         let mut others = tokio::task::JoinSet::new();

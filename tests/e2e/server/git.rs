@@ -234,14 +234,17 @@ fn lfs(root: &std::path::Path, request: &Request, fetched: &AtomicUsize) -> Opti
 fn lfs_content_comes_along_once_and_submodules_are_for_the_sandbox_to_fetch() {
     let stage = Stage::new();
     stage.repository("forge/public/lib", &[("a", "of the library\n")]);
-    let make = "git init -q -b main && git lfs install --local >/dev/null && git lfs track '*.bin' >/dev/null && \
+    let script = "git init -q -b main && git lfs install --local >/dev/null && git lfs track '*.bin' >/dev/null && \
                 head -c 50000 /dev/zero | tr '\\0' x >big.bin && \
                 git -c protocol.file.allow=always submodule --quiet add ../lib lib && \
                 git config -f .gitmodules submodule.lib.url ../../lib/.git && git add -A && \
                 git -c user.name=T -c user.email=t@example.org commit -qm first";
     let root = stage.home().join("forge");
     std::fs::create_dir_all(root.join("public/app")).unwrap();
-    let made = stage.shell(make, &[]).dir(root.join("public/app")).output();
+    let made = stage
+        .shell(script, &[])
+        .dir(root.join("public/app"))
+        .output();
     assert_eq!(made.code, 0, "{made:?}");
     let fetched = Arc::new(AtomicUsize::new(0));
     let (beneath, count) = (root.clone(), Arc::clone(&fetched));

@@ -479,3 +479,55 @@ fn what_happens_on_a_server_is_told_as_it_happens() {
     events.signal(rustix::process::Signal::INT);
     assert_eq!(events.wait().code, 130);
 }
+
+#[test]
+fn what_is_waited_for_and_forwarded_is_one_sandbox_whoever_takes_its_name() {
+    let stage = Stage::new();
+    let server = Server::start(&stage, &[]);
+    let name = stage.name();
+    let first = server.create(DEBIAN, json!({ "name": name }));
+    let id = first["id"].as_str().unwrap();
+    let wait = |condition: &str| {
+        run(
+            &stage,
+            &server,
+            &["sandbox", "wait", &name, "--for", condition],
+        )
+        .start()
+    };
+    // It is told as it happens, and a port that is listened on is seen.
+    let (stopped, listening) = (wait("stopped"), wait("port:3000"));
+    let spec = "tcp:127.0.0.1:3000";
+    let inside = run(
+        &stage,
+        &server,
+        &["sandbox", "exec", &name, "--", "perl", "-e", SERVER, spec],
+    )
+    .start();
+    inside.says("up");
+    assert_eq!(listening.wait().code, 0);
+    let forward = run(&stage, &server, &["forward", &name, "--any", "3000"]).start();
+    forward.says("-> 3000/tcp");
+    server
+        .post(&format!("/sandboxes/{id}/stop"), &json!({}))
+        .expect(202);
+    assert_eq!(stopped.wait().code, 0);
+    drop(inside);
+
+    // Another one of the name is another one.
+    let again = wait("ready");
+    again.wait().ended(4, &["does not come to be ready"]);
+    server
+        .post(&format!("/sandboxes/{id}/start"), &json!({}))
+        .expect(202);
+    server.until(id, "started");
+    let stopped = wait("stopped");
+    std::thread::sleep(Duration::from_secs(1));
+    server.remove(id);
+    let other = server.create(DEBIAN, json!({ "name": name }));
+    stopped.wait().ended(3, &["there is no sandbox"]);
+    let ended = forward.wait();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.stderr_text().contains("was deleted"), "{ended:?}");
+    server.remove(other["id"].as_str().unwrap());
+}

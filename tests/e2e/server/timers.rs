@@ -181,8 +181,8 @@ fn a_sandbox_or_an_engine_that_does_not_answer_is_left_and_looked_at_again() {
 
     // What cannot be asked whether it is idle is not stopped.
     std::thread::sleep(Duration::from_secs(80).saturating_sub(begun.elapsed()));
-    let state = docker(&["inspect", "-f", "{{.State.Status}}", &name(&paused)]);
-    assert_eq!(state.stdout_text().trim(), "paused");
+    let told = docker(&["inspect", "-f", "{{.State.Status}}", &name(&paused)]);
+    assert_eq!(told.stdout_text().trim(), "paused");
     assert_eq!(docker(&["unpause", &name(&paused)]).code, 0);
     let begun = Instant::now();
     while server.get(&path(&paused)).status == 200 {

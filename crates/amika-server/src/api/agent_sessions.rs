@@ -128,12 +128,12 @@ async fn answer(
         ));
         loop {
             tokio::select! {
-                ended = &mut ended => break ended.map_err(|_| late(&app, &id))?,
+                ended = &mut ended => break ended.map_err(|_| late(app, &id))?,
                 piece = said.recv(), if told.is_some() => match piece {
                     Ok(text) => tell(Step::Delta(text)).await,
                     // Some were missed: the answer as a whole comes at the end.
                     Err(broadcast::error::RecvError::Lagged(_)) => {}
-                    Err(broadcast::error::RecvError::Closed) => break ended.await.map_err(|_| late(&app, &id))?,
+                    Err(broadcast::error::RecvError::Closed) => break ended.await.map_err(|_| late(app, &id))?,
                 },
             }
         }

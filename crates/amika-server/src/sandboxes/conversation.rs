@@ -149,7 +149,7 @@ pub async fn once_ready(app: Arc<App>, mut begun: Begun, row: SandboxRow) {
 
 /// Gives the first messages that a server had not given when it ended; `untold` are the sandboxes of them as they were
 /// before this start. Whatever was under way then was brought to its end.
-pub async fn recover(app: &Arc<App>, untold: Vec<SandboxRow>) {
+pub fn recover(app: &Arc<App>, untold: Vec<SandboxRow>) {
     for row in untold {
         let app = Arc::clone(app);
         // Each waits for a setup of its own.
