@@ -18,6 +18,9 @@ use crate::output::ErrorDocument;
 /// Name of the file that says which command prints what.
 const INDEX: &str = "index.json";
 
+/// Name of the document of the server's API.
+const SERVER: &str = "openapi.json";
+
 /// What a command prints on standard output when it is asked for JSON and succeeds.
 pub(super) enum Output {
     /// One document.
@@ -135,6 +138,9 @@ pub(super) fn files() -> Vec<(String, String)> {
         };
         index.insert(command, entry);
     }
+    let server: serde_json::Value =
+        serde_json::from_str(&amika_server::document()).unwrap_or_default();
+    files.push(text(SERVER, &server));
     files.push(text(
         INDEX,
         &json!({ "success": index, "failure": "error.json" }),

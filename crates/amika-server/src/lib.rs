@@ -20,6 +20,7 @@ mod definition;
 mod engine;
 mod id;
 mod metrics;
+mod page;
 mod ports;
 mod sandboxes;
 mod seal;
@@ -32,4 +33,5 @@ mod taken;
 mod tls;
 pub mod upkeep;
 
+pub use api::document;
 pub use api::reference::page as reference;

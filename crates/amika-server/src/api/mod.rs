@@ -225,7 +225,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .nest(SHORT_PREFIX, routes)
         .merge(docs::routes(document()))
         .merge(root.merge(kept))
-        .fallback(unknown)
+        .fallback(page_or_unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Arc::clone(app), guard::trace))
@@ -295,6 +295,13 @@ fn operation_id(method: &str, path: &str) -> String {
     let words = words.filter(|word| !word.is_empty());
     let words: Vec<&str> = std::iter::once(method).chain(words).collect();
     words.join("_")
+}
+
+async fn page_or_unknown(uri: OriginalUri, request: Request) -> Response {
+    match crate::page::answer(&request) {
+        Some(response) => response,
+        None => unknown(uri).await.into_response(),
+    }
 }
 
 async fn unknown(OriginalUri(uri): OriginalUri) -> ApiError {

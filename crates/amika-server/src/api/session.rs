@@ -21,6 +21,7 @@ use crate::store::User;
 
 /// What signs in: one of both.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = SignIn)]
 pub struct CreateSession {
     /// The token of a sign-in link.
     token: Option<String>,
