@@ -1,0 +1,59 @@
+import "./mantine";
+import "./styles.css";
+
+import { MantineProvider } from "@mantine/core";
+import { Notifications } from "@mantine/notifications";
+import { QueryClientProvider } from "@tanstack/react-query";
+import { RouterProvider } from "@tanstack/react-router";
+import { StrictMode, useEffect } from "react";
+import { createRoot } from "react-dom/client";
+
+import { client } from "./api/queries";
+import { follow } from "./api/live";
+import { useSession } from "./api/session";
+import { router } from "./router";
+import { signIn, SignInAgain, SignInPage, takeToken } from "./shell/sign-in";
+import { theme, variables } from "./theme";
+import { failed } from "./ui/notify";
+
+function App() {
+  const session = useSession();
+  useEffect(() => (session === "in" ? follow(client) : undefined), [session]);
+  if (session === "none") return <SignInPage failedBefore={linkFailed} />;
+  return (
+    <>
+      <RouterProvider router={router} />
+      {session === "expired" && <SignInAgain />}
+    </>
+  );
+}
+
+let linkFailed: unknown;
+
+/** A link signs in before anything is shown; whoever is signed in already follows it too. */
+async function followLink() {
+  const token = takeToken();
+  if (token === null) return;
+  try {
+    await signIn({ token });
+  } catch (error) {
+    linkFailed = error;
+    failed("The link does not sign you in", error);
+  }
+}
+
+const root = document.getElementById("root");
+if (root) {
+  await followLink();
+  window.addEventListener("hashchange", () => void followLink());
+  createRoot(root).render(
+    <StrictMode>
+      <MantineProvider theme={theme} cssVariablesResolver={variables} defaultColorScheme="auto">
+        <QueryClientProvider client={client}>
+          <Notifications position="bottom-right" />
+          <App />
+        </QueryClientProvider>
+      </MantineProvider>
+    </StrictMode>,
+  );
+}

@@ -1,0 +1,72 @@
+/** Which address is which page. What is not needed at first is loaded when it is opened. */
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent as lazy,
+  Link,
+  type ErrorComponentProps,
+} from "@tanstack/react-router";
+
+import { Layout } from "./shell/layout";
+import { SandboxList } from "./sandboxes/list";
+import { Page, useTitle } from "./ui/basics";
+import { Problem } from "./ui/problem";
+
+function NotFound() {
+  useTitle("Not found");
+  return (
+    <Page title="There is no such page">
+      <p>
+        The address leads nowhere: what it named may be gone. <Link to="/">All sandboxes</Link>
+      </p>
+    </Page>
+  );
+}
+
+function Broken({ error, reset }: ErrorComponentProps) {
+  useTitle("Error");
+  return (
+    <Page title="This page does not work">
+      <Problem error={error} retry={reset} />
+    </Page>
+  );
+}
+
+const root = createRootRoute({ component: Layout, notFoundComponent: NotFound, errorComponent: Broken });
+const page = createRoute({ getParentRoute: () => root, path: "/sandboxes/$ref", component: lazy(() => import("./sandboxes/one/page"), "SandboxPage") });
+const admin = createRoute({ getParentRoute: () => root, path: "/admin", component: lazy(() => import("./admin/page"), "AdminPage") });
+
+const tree = root.addChildren([
+  createRoute({ getParentRoute: () => root, path: "/", component: SandboxList }),
+  createRoute({
+    getParentRoute: () => root,
+    path: "/new",
+    validateSearch: (search): { repo?: string } => (typeof search.repo === "string" ? { repo: search.repo } : {}),
+    component: lazy(() => import("./sandboxes/create/page"), "CreatePage"),
+  }),
+  page.addChildren([
+    createRoute({ getParentRoute: () => page, path: "/", component: lazy(() => import("./sandboxes/one/overview"), "Overview") }),
+    createRoute({ getParentRoute: () => page, path: "/terminal", component: lazy(() => import("./sandboxes/one/terminals"), "Terminals") }),
+    createRoute({ getParentRoute: () => page, path: "/logs", component: lazy(() => import("./sandboxes/one/logs"), "Logs") }),
+    createRoute({ getParentRoute: () => page, path: "/agent", component: lazy(() => import("./sandboxes/one/agent"), "Agent") }),
+    createRoute({ getParentRoute: () => page, path: "/usage", component: lazy(() => import("./sandboxes/one/usage"), "Usage") }),
+  ]),
+  createRoute({ getParentRoute: () => root, path: "/repositories", component: lazy(() => import("./repositories/list"), "RepositoryList") }),
+  createRoute({ getParentRoute: () => root, path: "/repositories/$id", component: lazy(() => import("./repositories/page"), "RepositoryPage") }),
+  createRoute({ getParentRoute: () => root, path: "/account", component: lazy(() => import("./account/page"), "AccountPage") }),
+  admin.addChildren([
+    createRoute({ getParentRoute: () => admin, path: "/", component: lazy(() => import("./admin/users"), "Users") }),
+    createRoute({ getParentRoute: () => admin, path: "/audit", component: lazy(() => import("./admin/audit"), "Audit") }),
+    createRoute({ getParentRoute: () => admin, path: "/system", component: lazy(() => import("./admin/system"), "System") }),
+    createRoute({ getParentRoute: () => admin, path: "/volumes", component: lazy(() => import("./admin/volumes"), "Volumes") }),
+  ]),
+]);
+
+export const router = createRouter({ routeTree: tree, defaultPreload: "intent", scrollRestoration: true });
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}
