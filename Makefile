@@ -9,22 +9,26 @@ ARCH := $(subst arm64,aarch64,$(shell uname -m))
 OUT := $(abspath $(or $(CARGO_TARGET_DIR),target)/amika-dist)
 # What amika's build carries into it: amikad-<arch> for each architecture that is here.
 export AMIKAD_DIR := $(OUT)/amikad
+# The page for browsers, which it carries too.
+export AMIKA_PAGE_DIR := $(OUT)/page
 # The program that tests and demo drive.
 export AMIKA := $(OUT)/amika
 PREFIX ?= $(HOME)/.local
 
-.PHONY: help demo test engines build bench bench-init bench-server scale lint engine base-image preset dist dist-test install uninstall schema crash-test soak browser-test idle-test clean-up
+.PHONY: help demo test engines build bench bench-init bench-server scale lint engine base-image preset dist dist-test install uninstall schema crash-test soak browser-test idle-test web page-check page-test pictures clean-up
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-demo: preset ## Make a sandbox of this repository and show what is in it
+demo: preset ## Make a sandbox of this repository, and leave a server with the page running
 	@scripts/demo "$(AMIKA)"
 
 test: preset ## Run all tests: unit, the daemon alone, end to end on a real engine
 	@scripts/test-deps
 	@scripts/test-images
 	@scripts/run-tests
+	@scripts/web --check
+	@scripts/page-test
 	@scripts/test-engines --quick
 
 engines: build engine ## Run what touches an engine on Docker 20.10 and 26.1, Podman 4.3 and 5.4, by ssh and more (an hour)
@@ -32,8 +36,20 @@ engines: build engine ## Run what touches an engine on Docker 20.10 and 26.1, Po
 	@scripts/test-images
 	@scripts/test-engines
 
-build: ## Build amikad (static) and amika with it inside, into target/amika-dist
+build: engine ## Build amikad (static), the page, and amika with both inside, into target/amika-dist
 	@scripts/build "$(ARCH)" "$(OUT)"
+
+web: engine ## Build the page for browsers, in a container that has Node
+	@scripts/web "$(AMIKA_PAGE_DIR)"
+
+page-check: engine ## Types, lint and unit tests of the page
+	@scripts/web --check
+
+page-test: preset ## Drive the page in a real Chromium, against a real server and sandboxes
+	@scripts/page-test
+
+pictures: preset ## Take the pictures of the page that the documentation shows
+	@scripts/page-test --pictures
 
 browser-test: preset ## Sign in to a sandbox's OpenCode in a real Chromium
 	@scripts/browser-test

@@ -1,7 +1,7 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
 
-import { compress } from "./compress";
+import { compress } from "./compress.ts";
 
 const server = process.env.AMIKA_SERVER ?? "http://localhost:8080";
 

@@ -2,19 +2,19 @@ import "./mantine";
 import "./styles.css";
 
 import { MantineProvider } from "@mantine/core";
-import { Notifications } from "@mantine/notifications";
+import { Notifications, notifications } from "@mantine/notifications";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode, useEffect } from "react";
 import { createRoot } from "react-dom/client";
 
 import { client } from "./api/queries";
+import { failure, sentence } from "./api/failure";
 import { follow } from "./api/live";
 import { useSession } from "./api/session";
 import { router } from "./router";
 import { signIn, SignInAgain, SignInPage, takeToken } from "./shell/sign-in";
 import { theme, variables } from "./theme";
-import { failed } from "./ui/notify";
 
 function App() {
   const session = useSession();
@@ -38,7 +38,7 @@ async function followLink() {
     await signIn({ token });
   } catch (error) {
     linkFailed = error;
-    failed("The link does not sign you in", error);
+    notifications.show({ message: sentence(failure(error).message), color: "red", autoClose: 10_000, withBorder: true });
   }
 }
 

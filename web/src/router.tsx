@@ -13,7 +13,7 @@ import { SandboxList } from "./sandboxes/list";
 import { Page, useTitle } from "./ui/basics";
 import { Problem } from "./ui/problem";
 
-function NotFound() {
+function NotFound(): React.ReactNode {
   useTitle("Not found");
   return (
     <Page title="There is no such page">

@@ -1,7 +1,7 @@
 /** Who commits in new clones. */
 import { Button, Group, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { useState, type FormEvent } from "react";
+import { useState, type SyntheticEvent } from "react";
 
 import { api, ask } from "../api/client";
 import { failure } from "../api/failure";
@@ -27,7 +27,7 @@ function Form({ first }: { first: Schemas["GitUserSettings"] }) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
   const told = error === null ? null : failure(error);
-  const submit = async (event: FormEvent) => {
+  const submit = async (event: SyntheticEvent) => {
     event.preventDefault();
     setBusy(true);
     try {

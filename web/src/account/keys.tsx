@@ -57,10 +57,10 @@ export function Keys() {
                 </td>
                 <td className="mono">{key.obfuscatedValue}</td>
                 <td>{key.scopes.join(", ")}</td>
-                <td>
+                <td data-label="Last used">
                   <Ago at={key.lastUsedAt} />
                 </td>
-                <td>
+                <td data-label="Made">
                   <Ago at={key.createdAt} />
                 </td>
                 <td className="end">

@@ -5,7 +5,7 @@ import { GitUser } from "./git-user";
 import { Keys } from "./keys";
 import { Secrets } from "./secrets";
 
-export function AccountPage() {
+export function AccountPage(): React.ReactNode {
   useTitle("Keys and secrets");
   return (
     <Page title="Keys and secrets">

@@ -58,7 +58,7 @@ export function Secrets() {
                   {secret.description != null && <div className="dim">{secret.description}</div>}
                 </td>
                 <td>{secret.scope === "org" ? "everybody's" : "yours"}</td>
-                <td>
+                <td data-label="Changed">
                   <Ago at={secret.updated_at} />
                 </td>
                 <td className="end">

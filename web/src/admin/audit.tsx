@@ -7,7 +7,7 @@ import { Ago } from "../ui/ago";
 import { Card } from "../ui/basics";
 import { Problem } from "../ui/problem";
 
-export function Audit() {
+export function Audit(): React.ReactNode {
   const all = useInfiniteQuery({
     queryKey: ["audit"],
     queryFn: ({ pageParam }) => ask(api.GET("/api/v0beta1/audit", { params: { query: { limit: 50, ...(pageParam === null ? {} : { before: pageParam }) } } })),
@@ -53,8 +53,8 @@ export function Audit() {
                 <span className="mono">{row.action}</span>
                 {row.target != null && !row.action.endsWith(row.target) && <div className="dim mono">{row.target}</div>}
               </td>
-              <td className="mono">{row.from}</td>
-              <td className="end" style={{ color: row.status >= 400 ? "var(--amika-bad)" : undefined }}>
+              <td className="mono" data-label="From">{row.from}</td>
+              <td className="end" data-label="Answer" style={{ color: row.status >= 400 ? "var(--amika-bad)" : undefined }}>
                 {row.status}
               </td>
             </tr>

@@ -11,7 +11,7 @@ const TABS = [
   ["Volumes", "/admin/volumes"],
 ] as const;
 
-export function AdminPage() {
+export function AdminPage(): React.ReactNode {
   useTitle("Administration");
   const who = useQuery(me);
   if (who.data !== undefined && who.data.role !== "admin") {

@@ -16,7 +16,7 @@ const ICONS: Record<string, React.ReactNode> = {
 
 const ORDER: Record<string, number> = { failed: 0, warning: 1, ok: 2 };
 
-export function System() {
+export function System(): React.ReactNode {
   const { data, error } = useQuery(system(false));
   const checks = useQuery(system(true));
   const found = [...(checks.data?.checks ?? [])].sort((a, b) => (ORDER[a.result] ?? 3) - (ORDER[b.result] ?? 3));

@@ -17,7 +17,7 @@ const again = () => client.invalidateQueries({ queryKey: ["users"] });
 
 type Asks = { kind: "add" } | { kind: "change" | "delete"; user: User } | null;
 
-export function Users() {
+export function Users(): React.ReactNode {
   const all = useQuery(users);
   const who = useQuery(me);
   const [asks, setAsks] = useState<Asks>(null);
@@ -56,7 +56,7 @@ export function Users() {
               </td>
               <td>{user.role === "admin" ? "administrator" : "member"}</td>
               <td>{quota(user)}</td>
-              <td>
+              <td data-label="Made">
                 <Ago at={user.created_at} />
               </td>
               <td className="end">

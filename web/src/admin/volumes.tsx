@@ -16,7 +16,7 @@ import { Problem } from "../ui/problem";
 const again = () => client.invalidateQueries({ queryKey: ["volumes"] });
 const KINDS: Record<string, string> = { git: "clone", home: "home", state: "state", mount: "copy of a mount" };
 
-export function Volumes() {
+export function Volumes(): React.ReactNode {
   const all = useQuery(volumes);
   const [usedToo, setUsedToo] = useState(false);
   const [asks, setAsks] = useState<"prune" | Schemas["Volume"] | null>(null);
@@ -59,7 +59,7 @@ export function Volumes() {
                   {it.repository != null && <div className="dim">{shortUrl(it.repository)}</div>}
                 </td>
                 <td>{it.sandbox ?? it.made_for ?? "–"}</td>
-                <td>
+                <td data-label="Made">
                   <Ago at={it.created_at} />
                 </td>
                 <td className="end">

@@ -31,7 +31,7 @@ export async function ask<T>(answer: Promise<{ data?: T; error?: unknown; respon
     throw Failure.unreachable();
   }
   const { data, error, response } = settled;
-  if (!response.ok) throw new Failure(response.status, (error ?? {}) as object);
+  if (!response.ok) throw new Failure(response.status, error ?? {});
   return data as T;
 }
 

@@ -30,13 +30,16 @@ export class Failure extends Error {
     } catch {
       // Something between page and server answered.
     }
-    return new Failure(response.status, (body ?? {}) as Partial<Schemas["ErrorBody"]>);
+    return new Failure(response.status, body ?? {});
   }
 
   /** What is said of one member of the request's body, as `/ports/0`; of what is in it too. */
   of(field: string): string | undefined {
     const found = this.details.find((it) => it.field === field || it.field.startsWith(`${field}/`));
-    return found && sentence(found.message.replace(/^\/\S+( is |: )/, (_, join: string) => (join === ": " ? "" : "is ")));
+    if (!found) return undefined;
+    // The field says itself which it is.
+    const said = found.message.replace(/^--[a-z-]+ "[^"]*": /, "").replace(/^\/\S+( is |: )/, (_, join: string) => (join === ": " ? "" : "is "));
+    return sentence(said);
   }
 }
 

@@ -24,7 +24,7 @@ export const me = queryOptions({ queryKey: ["me"], queryFn: () => ask(api.GET(`$
 export const sandboxes = queryOptions({
   queryKey: ["sandboxes"],
   queryFn: async () => {
-    const { role } = await client.ensureQueryData(me);
+    const { role } = await client.query({ ...me, staleTime: "static" });
     return ask(api.GET(`${at}/sandboxes`, { params: { query: role === "admin" ? { all: true } : {} } }));
   },
   staleTime: Infinity,

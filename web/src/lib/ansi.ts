@@ -11,10 +11,8 @@ export interface Span {
 export const LONGEST = 4000;
 
 // CSI, OSC (to BEL or ST), DCS and the like, and two-character escapes.
-// eslint-disable-next-line no-control-regex -- they are what is looked for
 const ESCAPE = /\x1b(?:\[([0-9;:?<=>]*)[ -/]*([@-~])|\][^\x07\x1b]*(?:\x07|\x1b\\|$)|[PX^_][^\x1b]*(?:\x1b\\|$)|[ -/]*[0-~])/g;
 // Controls, and what turns the direction of text around.
-// eslint-disable-next-line no-control-regex -- they are what is looked for
 const CONTROL = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 /** Makes what would not be seen, or would turn text around, visible. */

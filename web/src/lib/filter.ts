@@ -12,6 +12,7 @@ export interface Filter {
   text: string;
   state: StateFilter;
   sort: Sort;
+  /** Members see nothing else anyway. */
   mine: boolean;
 }
 

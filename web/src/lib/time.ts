@@ -14,7 +14,8 @@ export function ago(at: number, now: number): string {
   for (const [unit, size] of UNITS) {
     if (Math.abs(seconds) >= size) return relative.format(Math.trunc(seconds / size), unit);
   }
-  return Math.abs(seconds) < 10 ? "now" : relative.format(seconds, "second");
+  // The page looks at the clock each 10 s: what is newer than that has just happened.
+  return Math.abs(seconds) < 15 ? "now" : relative.format(seconds, "second");
 }
 
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });

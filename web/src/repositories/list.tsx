@@ -14,7 +14,7 @@ import { Empty, Page, useTitle } from "../ui/basics";
 import { FormModal } from "../ui/form-modal";
 import { Problem } from "../ui/problem";
 
-export function RepositoryList() {
+export function RepositoryList(): React.ReactNode {
   useTitle("Repositories");
   const all = useQuery(repositories);
   const boxes = useQuery(sandboxes);
@@ -66,7 +66,7 @@ export function RepositoryList() {
                     </td>
                     <td>{settings(it)}</td>
                     <td>{count(inUse(it.repo_url), "sandbox", "sandboxes")}</td>
-                    <td>
+                    <td data-label="Changed">
                       <Ago at={it.updated_at} />
                     </td>
                   </tr>

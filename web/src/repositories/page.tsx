@@ -13,7 +13,7 @@ import { Problem } from "../ui/problem";
 import { ServicesCard } from "./services";
 import { SettingsCard } from "./settings";
 
-export function RepositoryPage() {
+export function RepositoryPage(): React.ReactNode {
   const { id } = useParams({ from: "/repositories/$id" });
   const all = useQuery(repositories);
   const who = useQuery(me);

@@ -1,5 +1,5 @@
 import { Button, Group, NativeSelect, Text, Textarea, TextInput } from "@mantine/core";
-import { useState, type FormEvent } from "react";
+import { useState, type SyntheticEvent } from "react";
 
 import { api, ask } from "../api/client";
 import { failure } from "../api/failure";
@@ -24,7 +24,7 @@ export function SettingsCard({ repository: it, isAdmin }: { repository: Reposito
   const [error, setError] = useState<unknown>(null);
   const told = error === null ? null : failure(error);
   const or = (value: string) => (value.trim() === "" ? null : value);
-  const submit = async (event: FormEvent) => {
+  const submit = async (event: SyntheticEvent) => {
     event.preventDefault();
     setBusy(true);
     const named = env.filter((pair) => pair.name.trim() !== "");

@@ -17,9 +17,9 @@ import { start, stop } from "./actions";
 import { DeleteSeveral } from "./delete";
 import { Row } from "./row";
 
-const FIRST: Filter = { text: "", state: "all", sort: "newest", mine: false };
+const FIRST: Filter = { text: "", state: "all", sort: "newest", mine: true };
 
-export function SandboxList() {
+export function SandboxList(): React.ReactNode {
   useTitle("Sandboxes");
   const all = useQuery(sandboxes);
   const who = useQuery(me);
@@ -90,14 +90,19 @@ export function SandboxList() {
               <Row key={it.id} sandbox={it} selected={selected.has(it.id)} toggle={toggle} owner={others} />
             ))}
           </div>
-          {rows.length === 0 && (all.data.length === 0 ? <First /> : <NothingFits reset={() => setFilter({ ...FIRST, sort: filter.sort })} />)}
+          {rows.length === 0 &&
+            (filter.text === "" && filter.state === "all" ? (
+              <First others={all.data.length > 0 ? () => setFilter({ ...filter, mine: false }) : undefined} />
+            ) : (
+              <NothingFits reset={() => setFilter({ ...filter, text: "", state: "all" })} />
+            ))}
         </section>
       )}
     </Page>
   );
 }
 
-function First() {
+function First({ others }: { others: (() => void) | undefined }) {
   return (
     <Empty title="No sandbox yet">
       <p>
@@ -105,6 +110,11 @@ function First() {
         reached. <Link to="/new">Make the first one</Link>, or from a command line:
       </p>
       <CodeBlock label="Copy the commands" text={`amika auth login ${location.origin}\namika sandbox create --remote --git`} />
+      {others && (
+        <Button variant="default" size="xs" mt="md" onClick={others}>
+          Show those of others
+        </Button>
+      )}
     </Empty>
   );
 }

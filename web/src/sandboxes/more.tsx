@@ -2,7 +2,7 @@
 import { ActionIcon, Button, Group, Menu, Modal, TextInput } from "@mantine/core";
 import { useNavigate } from "@tanstack/react-router";
 import { Ellipsis } from "lucide-react";
-import { useState, type FormEvent } from "react";
+import { useState, type SyntheticEvent } from "react";
 
 import { failure } from "../api/failure";
 import type { Sandbox } from "../api/types";
@@ -51,7 +51,7 @@ function Rename({ sandbox: it, onClose }: { sandbox: Sandbox; onClose: () => voi
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
   const field = error === null ? undefined : failure(error).of("/name");
-  const submit = async (event: FormEvent) => {
+  const submit = async (event: SyntheticEvent) => {
     event.preventDefault();
     setBusy(true);
     try {

@@ -12,7 +12,7 @@ import { KeysHelp, useKeys } from "./keys";
 import { Palette } from "./palette";
 import { signOut } from "./sign-in";
 
-export function Layout() {
+export function Layout(): React.ReactNode {
   const [menu, { toggle, close }] = useDisclosure();
   const isNarrow = useMediaQuery("(max-width: 48em)") ?? false;
   const [palette, paletteControl] = useDisclosure();

@@ -1,6 +1,6 @@
 /** Signing in: by a link's token or by a key. */
 import { Button, Modal, PasswordInput, Text } from "@mantine/core";
-import { useState, type FormEvent } from "react";
+import { useState, type SyntheticEvent } from "react";
 
 import { api, ask } from "../api/client";
 import { client } from "../api/queries";
@@ -44,7 +44,7 @@ function Form({ failedBefore }: { failedBefore?: unknown }) {
   const [text, setText] = useState("");
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(failedBefore ?? null);
-  const submit = async (event: FormEvent) => {
+  const submit = async (event: SyntheticEvent) => {
     event.preventDefault();
     setBusy(true);
     try {

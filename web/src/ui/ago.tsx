@@ -10,6 +10,7 @@ let timer: ReturnType<typeof setInterval> | undefined;
 
 function subscribe(listener: () => void) {
   listeners.add(listener);
+  if (timer === undefined) now = Date.now();
   timer ??= setInterval(() => {
     now = Date.now();
     for (const each of listeners) each();
@@ -34,7 +35,7 @@ export function Ago({ at }: { at: string | null | undefined }) {
   const time = Date.parse(at);
   return (
     <Tooltip label={exact(time)}>
-      <time dateTime={at}>{ago(time, Math.max(current, Date.now() - 10_000))}</time>
+      <time dateTime={at}>{ago(time, current)}</time>
     </Tooltip>
   );
 }

@@ -1,5 +1,5 @@
 import { Button, Group, Modal } from "@mantine/core";
-import { useState, type FormEvent, type ReactNode } from "react";
+import { useState, type SyntheticEvent, type ReactNode } from "react";
 
 import { failure } from "../api/failure";
 import { Problem } from "./problem";
@@ -24,7 +24,7 @@ export function FormModal({
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
   const told = error === null ? null : failure(error);
-  const submit = async (event: FormEvent) => {
+  const submit = async (event: SyntheticEvent) => {
     event.preventDefault();
     setBusy(true);
     try {

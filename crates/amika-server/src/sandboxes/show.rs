@@ -17,6 +17,9 @@ use crate::clock::shown;
 use crate::state::ORG;
 use crate::store::{Failure, SandboxRow, SandboxServiceRow};
 
+/// Exit code of a program that SIGTERM ended, which a stop sends it: that is no failure.
+const TERMINATED: i64 = 128 + 15;
+
 /// What a sandbox does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -276,7 +279,7 @@ pub fn sandbox(known: Known<'_>, owner: Option<(&str, Option<&str>)>) -> Sandbox
     let repository = view.and_then(|view| view.repository.as_ref());
     let exit_code = view
         .and_then(|view| view.exit_code)
-        .filter(|code| *code != 0);
+        .filter(|code| ![0, TERMINATED].contains(code));
     let ended = (state == SandboxState::Stopped)
         .then_some(exit_code)
         .flatten();

@@ -2,7 +2,7 @@
 import { Button, Group } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { useState, type FormEvent } from "react";
+import { useEffect, useState, type SyntheticEvent } from "react";
 
 import { api, ask } from "../../api/client";
 import { failure } from "../../api/failure";
@@ -29,7 +29,7 @@ export interface Fields {
 /** Members that have a field of their own on the page. */
 const SHOWN = ["/name", "/repo_url", "/branch", "/new_branch_name", "/preset", "/image", "/size", "/env_vars", "/secret_env_vars", "/agent_credentials", "/setup_script_text", "/ports", "/auto_stop_interval", "/auto_delete_interval", "/initial_prompt", "/agent"];
 
-export function CreatePage() {
+export function CreatePage(): React.ReactNode {
   useTitle("New sandbox");
   const { repo } = useSearch({ from: "/new" });
   const navigate = useNavigate();
@@ -50,7 +50,11 @@ export function CreatePage() {
     },
     error: (field) => failed?.of(field),
   };
-  const submit = async (event: FormEvent) => {
+  // Whoever uses the keyboard goes on where something is wrong.
+  useEffect(() => {
+    if (refused !== null) document.querySelector<HTMLElement>("form [aria-invalid=true]")?.focus();
+  }, [refused]);
+  const submit = async (event: SyntheticEvent) => {
     event.preventDefault();
     if (wrongTime(form.stop, false) ?? wrongTime(form.remove, true)) return;
     setBusy(true);
@@ -61,8 +65,6 @@ export function CreatePage() {
     } catch (error) {
       setRefused(error);
       setBusy(false);
-      // The first field that is refused, by hand of the keyboard.
-      setTimeout(() => document.querySelector<HTMLElement>("form [aria-invalid=true]")?.focus());
     }
   };
   return (

@@ -18,7 +18,7 @@ export function Plan({ plan, problem }: { plan: { data: PlanView | undefined; is
           <Value name="CPUs" value={data.limits.cpus === null ? "no limit" : String(data.limits.cpus)} origin={data.origins.limits?.cpus} />
           <Value name="Memory" value={data.limits.memory_bytes === null ? "no limit" : bytes(data.limits.memory_bytes)} origin={data.origins.limits?.memory} />
           <Value name="Setup" value={data.setup_script === null ? "none" : "a script"} origin={data.origins.setup_script} />
-          <Value name="Services" value={services(data)} origin={data.origins.services} />
+          <Value name="Services" value={data.services.join(", ") || "none"} origin={data.origins.services} />
           {Object.entries(data.origins.env ?? {}).map(([name, origin]) => (
             <Value key={name} name="Variable" value={name} origin={origin} />
           ))}
@@ -33,11 +33,6 @@ export function Plan({ plan, problem }: { plan: { data: PlanView | undefined; is
   );
 }
 
-function services(data: PlanView): string {
-  if (data.services.length === 0) return "none";
-  return data.services.map((it) => it.name).join(", ");
-}
-
 function Value({ name, value, origin }: { name: string; value: string; origin: string | undefined }) {
   return (
     <>
@@ -45,7 +40,7 @@ function Value({ name, value, origin }: { name: string; value: string; origin: s
       <dd>
         {value}{" "}
         {origin !== undefined && (
-          <Badge variant="outline" size="xs" tt="none" fw={400} c="dimmed" color="gray">
+          <Badge variant="outline" size="xs" tt="none" fw={400} c="dimmed" color="gray" bd="1px solid var(--amika-line)">
             {WORDS[origin] ?? origin}
           </Badge>
         )}

@@ -28,7 +28,7 @@ export function RepositoryFields({ form, set, error }: Fields) {
           onChange={(repo) => set({ repo, branch: "" })}
           error={error("/repo_url") ?? told}
           autoFocus
-          comboboxProps={{ withinPortal: true }}
+          openOnFocus={false}
         />
         <div className="pair">
           <Autocomplete

@@ -12,7 +12,7 @@ export interface PlanView {
   image: string;
   setup_script: string | null;
   env: string[];
-  services: { name: string; ports: { container_port?: number; port?: number; protocol?: string }[] }[];
+  services: string[];
   limits: { cpus: number | null; memory_bytes: number | null; pids: number | null };
   ports: string[];
   origins: {
@@ -29,11 +29,16 @@ export function usePlan(body: CreateSandbox) {
   const [settled] = useDebouncedValue(text, 500);
   const query = useQuery({
     queryKey: ["plan", settled],
-    queryFn: async ({ signal }) => (await ask(api.POST("/api/v0beta1/sandboxes:plan", { body: JSON.parse(settled) as CreateSandbox, signal }))) as unknown as PlanView,
+    queryFn: async ({ signal }) => (await ask(api.POST("/api/v0beta1/sandboxes:plan", { body: JSON.parse(settled) as CreateSandbox, signal }))) as PlanView,
     retry: false,
     staleTime: 30_000,
     gcTime: 60_000,
     placeholderData: keepPreviousData,
   });
-  return { data: query.data, error: query.error, isOld: query.isFetching || settled !== text };
+  return {
+    data: query.data,
+    // What was wrong with what was typed before is not said of what is typed now.
+    error: settled === text ? query.error : null,
+    isOld: query.isFetching || settled !== text,
+  };
 }

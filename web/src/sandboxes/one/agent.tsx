@@ -3,7 +3,7 @@ import { Button, Group, NativeSelect, Textarea } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { Send } from "lucide-react";
-import { useEffect, useRef, useState, type FormEvent } from "react";
+import { useEffect, useRef, useState, type SyntheticEvent } from "react";
 
 import { agentSessions, client, conversation } from "../../api/queries";
 import { exact } from "../../lib/time";
@@ -19,7 +19,7 @@ const AGENTS = [
   { value: "opencode", label: "OpenCode" },
 ];
 
-export function Agent() {
+export function Agent(): React.ReactNode {
   const it = useSandbox();
   const sessions = useQuery(agentSessions(it.id));
   const [chosen, setChosen] = useState<string | null>(null);
@@ -33,7 +33,7 @@ export function Agent() {
   useEffect(() => bottom.current?.scrollIntoView({ block: "nearest" }), [turn, said.data]);
   useEffect(() => () => stop.current?.abort(), []);
   const isBusy = turn !== null && turn.state !== "failed";
-  const submit = async (event: FormEvent) => {
+  const submit = async (event: SyntheticEvent) => {
     event.preventDefault();
     if (message.trim() === "" || isBusy) return;
     stop.current = new AbortController();

@@ -4,6 +4,8 @@ import { useComputedColorScheme } from "@mantine/core";
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 
+import { timeOfDay } from "../../lib/time";
+
 const HEIGHT = 170;
 const STROKES = { light: ["#3b5bdb", "#0c8599"], dark: ["#91a7ff", "#66d9e8"] };
 
@@ -13,11 +15,13 @@ interface Drawn {
   of: string;
   times: number[];
   lines: { label: string; values: number[] }[];
+  /** What the scale shows at least. */
+  least: number;
   shown: (value: number) => string;
 }
 
 /** Lines over time. What they show is said in words beside the title; the picture is for eyes alone. */
-export default function Chart({ title, now, of, times, lines, shown }: Drawn) {
+export default function Chart({ title, now, of, times, lines, least, shown }: Drawn) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const scheme = useComputedColorScheme();
@@ -35,12 +39,16 @@ export default function Chart({ title, now, of, times, lines, shown }: Drawn) {
         legend: { show: false },
         cursor: { show: false },
         padding: [8, 8, 0, 0],
-        scales: { y: { range: (_plot, _min, max) => [0, Math.max(max * 1.15, 1)] } },
+        scales: {
+          // A minute at least, so that the first seconds do not look like all of time.
+          x: { range: (_plot, min, max) => [Math.min(min, max - 60), max] },
+          y: { range: (_plot, _min, max) => [0, Math.max(max * 1.15, least)] },
+        },
         axes: [
-          { stroke: pale, grid, ticks: { show: false }, font: "11px system-ui" },
+          { stroke: pale, grid, ticks: { show: false }, font: "11px system-ui", space: 90, size: 28, values: (_plot, times) => times.map((time) => timeOfDay(time * 1000)) },
           { stroke: pale, grid, ticks: { show: false }, size: 74, font: "11px system-ui", values: (_plot, values) => values.map(shown) },
         ],
-        series: [{}, ...names.split(",").map((label, index) => ({ label, stroke: strokes[index], width: 1.5, fill: index === 0 ? `${strokes[0]}22` : undefined }))],
+        series: [{}, ...names.split(",").map((label, index) => ({ label, stroke: strokes[index], width: 1.5, points: { show: false }, fill: index === 0 ? `${strokes[0]}22` : undefined }))],
       },
       [[], ...names.split(",").map(() => [])] as uPlot.AlignedData,
       element,
@@ -53,7 +61,7 @@ export default function Chart({ title, now, of, times, lines, shown }: Drawn) {
       made.destroy();
       plot.current = null;
     };
-  }, [names, scheme, shown]);
+  }, [names, scheme, least, shown]);
   useEffect(() => plot.current?.setData([times, ...lines.map((line) => line.values)]));
   return (
     <section className="card" aria-label={title}>

@@ -24,7 +24,7 @@ export function Facts({ sandbox: it }: { sandbox: Sandbox }) {
   for (const [key, value] of Object.entries(it.metadata)) rows.push([key, value]);
   rows.push([
     "Id",
-    <span key="id" style={{ display: "flex", alignItems: "center", gap: 4 }}>
+    <span key="id" style={{ display: "flex", alignItems: "center", gap: 4, marginBlock: -5 }}>
       <span className="mono clip">{it.id}</span>
       <Copy text={it.id} label="Copy the id" />
     </span>,

@@ -14,7 +14,7 @@ const SOURCES = [
   { value: "amikad", label: "amikad" },
 ];
 
-export function Logs() {
+export function Logs(): React.ReactNode {
   const it = useSandbox();
   const [source, setSource] = useState(it.setup_status === "setup-failed" ? "setup" : "container");
   const [follow, setFollow] = useState(true);

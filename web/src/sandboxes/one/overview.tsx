@@ -6,7 +6,7 @@ import { Timers } from "./timers";
 import { Trouble } from "./trouble";
 import { useSandbox } from "./context";
 
-export function Overview() {
+export function Overview(): React.ReactNode {
   const it = useSandbox();
   const begins = it.state === "initializing" || it.state === "failed";
   return (

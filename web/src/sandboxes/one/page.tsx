@@ -21,7 +21,7 @@ const TABS = [
   ["Usage", "/usage"],
 ] as const;
 
-export function SandboxPage() {
+export function SandboxPage(): React.ReactNode {
   const { ref, all, found } = useAddressed();
   // One that is gone is shown as it was last, with a word that it is gone.
   const last = useRef<Sandbox | undefined>(undefined);

@@ -2,7 +2,7 @@
 import { ActionIcon, Anchor, Badge, Button, Group, Modal, NativeSelect, NumberInput, TextInput, Tooltip } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Plus, Trash2 } from "lucide-react";
-import { useState, type FormEvent } from "react";
+import { useState, type SyntheticEvent } from "react";
 
 import { api, ask } from "../../api/client";
 import { failure } from "../../api/failure";
@@ -123,7 +123,7 @@ function Listens({ port }: { port: ListeningPort | undefined }) {
       <span>{port.program ?? "a program"}</span>
       {port.loopback_only && (
         <Tooltip label="It listens on the sandbox's loopback: it is reached through this server alone, not by a published port.">
-          <Badge variant="outline" color="gray" size="sm" c="dimmed" tt="none" tabIndex={0}>
+          <Badge variant="outline" color="gray" size="sm" c="dimmed" bd="1px solid var(--amika-line)" tt="none" tabIndex={0}>
             loopback only
           </Badge>
         </Tooltip>
@@ -167,7 +167,7 @@ function Add({ sandbox: it, port: first, onClose }: { sandbox: Sandbox; port: nu
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
   const told = error === null ? null : failure(error);
-  const submit = async (event: FormEvent) => {
+  const submit = async (event: SyntheticEvent) => {
     event.preventDefault();
     setBusy(true);
     try {

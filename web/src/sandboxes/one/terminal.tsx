@@ -60,7 +60,7 @@ export default function Terminal({ id, session, label }: { id: string; session: 
   return (
     <div className="card">
       <Status state={state} again={() => setRun((now) => now + 1)} />
-      <div className="terminal" ref={box} role="group" aria-label={label} />
+      <div className="terminal-box" ref={box} role="group" aria-label={label} />
     </div>
   );
 }

@@ -10,7 +10,7 @@ import { useSandbox } from "./context";
 
 const Terminal = lazy(() => import("./terminal"));
 
-export function Terminals() {
+export function Terminals(): React.ReactNode {
   const it = useSandbox();
   const [names, setNames] = useLocalStorage<string[]>({ key: `amika.terminals.${it.id}`, defaultValue: ["page-1"], getInitialValueInEffect: false });
   const [open, setOpen] = useState(names[0] ?? "page-1");

@@ -1,6 +1,6 @@
 /** When a sandbox stops and is deleted by itself, and why not yet. */
 import { Button, Group, TextInput } from "@mantine/core";
-import { useState, type FormEvent } from "react";
+import { useState, type SyntheticEvent } from "react";
 
 import { failure } from "../../api/failure";
 import type { Sandbox, Schemas } from "../../api/types";
@@ -130,7 +130,7 @@ function Edit({
   const stopMinutes = parseMinutes(stop);
   const removeMinutes = remove.trim() === "" ? -1 : parseMinutes(remove);
   const wrong = "A number of minutes, or a time such as 2h or 1d";
-  const submit = (event: FormEvent) => {
+  const submit = (event: SyntheticEvent) => {
     event.preventDefault();
     if (stopMinutes === null || removeMinutes === null) return;
     void apply({ auto_stop_interval: stopMinutes, auto_delete_interval: removeMinutes });

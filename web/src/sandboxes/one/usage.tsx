@@ -1,10 +1,9 @@
 /** CPU, memory, network and disk while one looks. */
 import { Loader } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
-import { lazy, Suspense, useEffect, useState } from "react";
+import { queryOptions, useQuery } from "@tanstack/react-query";
+import { lazy, Suspense } from "react";
 
-import { stats } from "../../api/queries";
-import type { Stats } from "../../api/types";
+import { client, stats } from "../../api/queries";
 import { bytes, percent } from "../../lib/bytes";
 import { add, type Samples } from "../../lib/samples";
 import { Empty } from "../../ui/basics";
@@ -17,11 +16,26 @@ const EVERY = 2_000;
 
 const rate = (value: number) => `${bytes(value)}/s`;
 
-export function Usage() {
+const NONE = add(null, undefined);
+
+/** What was measured so far, of this sandbox, with what it uses now. */
+const measured = (id: string) => {
+  const queryKey = ["samples", id];
+  return queryOptions({
+    queryKey,
+    queryFn: async () => add(client.getQueryData<Samples>(queryKey) ?? null, await client.query({ ...stats(id, EVERY), staleTime: 0 })),
+    refetchInterval: EVERY,
+    staleTime: EVERY,
+    gcTime: 60_000,
+    retry: false,
+  });
+};
+
+export function Usage(): React.ReactNode {
   const it = useSandbox();
   const runs = it.state === "started";
-  const { data, error } = useQuery({ ...stats(it.id, EVERY), enabled: runs });
-  const samples = useSamples(it.id, data);
+  const { data: samples = NONE, error } = useQuery({ ...measured(it.id), enabled: runs });
+  const data = samples.last;
   if (!runs) {
     return (
       <div className="card">
@@ -34,14 +48,14 @@ export function Usage() {
       {error !== null && <Problem error={error} />}
       <Suspense fallback={<Loader size="sm" aria-label="Loading" />}>
         <div className="pair">
-          <Chart title="CPU" now={percent(data?.cpu_percent ?? null)} of="of one core" times={samples.times} lines={[{ label: "CPU", values: samples.cpu }]} shown={percent} />
+          <Chart title="CPU" now={percent(data?.cpu_percent ?? null)} of="of one core" times={samples.times} lines={[{ label: "CPU", values: samples.cpu }]} least={10} shown={percent} />
           <Chart
             title="Memory"
             now={data ? bytes(data.memory_bytes) : "–"}
             of={data ? `of ${bytes(data.memory_limit_bytes)}` : ""}
             times={samples.times}
             lines={[{ label: "Memory", values: samples.memory }]}
-            shown={bytes}
+            least={2 ** 20} shown={bytes}
           />
           <Chart
             title="Network"
@@ -52,6 +66,7 @@ export function Usage() {
               { label: "in", values: samples.received },
               { label: "out", values: samples.sent },
             ]}
+            least={1024}
             shown={rate}
           />
           <Chart
@@ -63,6 +78,7 @@ export function Usage() {
               { label: "read", values: samples.read },
               { label: "written", values: samples.written },
             ]}
+            least={1024}
             shown={rate}
           />
         </div>
@@ -70,13 +86,4 @@ export function Usage() {
       </Suspense>
     </>
   );
-}
-
-/** What was measured so far, of this sandbox. */
-function useSamples(id: string, latest: Stats | undefined): Samples {
-  const [kept, setKept] = useState<{ id: string; samples: Samples }>({ id, samples: add(null, undefined) });
-  useEffect(() => {
-    setKept((now) => ({ id, samples: add(now.id === id ? now.samples : null, latest) }));
-  }, [id, latest]);
-  return kept.samples;
 }

@@ -1,0 +1,44 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { it } from "./support/it.mjs";
+import { signIn } from "./support/browser.mjs";
+
+test("a link signs in once, and leaves nothing in the address", async (t) => {
+  const page = await it.browser.page(t, { signedIn: false, failing: true });
+  await page.goto(it.server.link);
+  await page.getByRole("heading", { name: "Sandboxes" }).waitFor();
+  assert.equal(new URL(page.url()).hash, "");
+  await page.getByText("No sandbox yet").waitFor();
+  await page.getByRole("button", { name: "Copy the commands" }).click();
+  assert.match(await page.evaluate(() => navigator.clipboard.readText()), /amika sandbox create --remote --git/);
+  await page.getByRole("button", { name: /^Menu of/ }).click();
+  await page.getByRole("menuitem", { name: "Sign out" }).click();
+  await page.getByLabel("API key or sign-in link").waitFor();
+  await page.goto("about:blank");
+  await page.goto(it.server.link);
+  await page.getByRole("alert").getByText("The link or key does not hold").first().waitFor();
+});
+
+test("a key signs in, and a wrong one is refused with the server's words", async (t) => {
+  const page = await it.browser.page(t, { signedIn: false, failing: true });
+  await page.getByLabel("API key or sign-in link").fill("amk_nobody");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("alert").getByText("The link or key does not hold").waitFor();
+  await page.getByRole("button", { name: "Show what was typed" }).click();
+  await signIn(page, it.server.key);
+  assert.equal(await page.title(), "Sandboxes · Amika");
+});
+
+test("a session that is over says so, and what was typed is still there", async (t) => {
+  const page = await it.browser.page(t, { failing: true });
+  await page.getByRole("link", { name: "New sandbox" }).click();
+  await page.getByLabel("First prompt").fill("a long text");
+  await page.context().clearCookies();
+  await page.getByRole("button", { name: "Create sandbox" }).click();
+  const dialog = page.getByRole("dialog", { name: "You were signed out" });
+  await dialog.getByLabel("API key or sign-in link").fill(it.server.key);
+  await dialog.getByRole("button", { name: "Sign in" }).click();
+  await dialog.waitFor({ state: "detached" });
+  assert.equal(await page.getByLabel("First prompt").inputValue(), "a long text");
+});
