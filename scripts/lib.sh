@@ -46,3 +46,16 @@ with_deadline() {
         sleep 0.1
     done
 }
+
+# What `make demo` leaves running: data, log and process id of a server.
+DEMO_SERVER=${XDG_RUNTIME_DIR:-/tmp}/amika-demo-server-$UID
+
+# Ends that server. The number in the file may be some other program by now.
+end_demo_server() {
+    local pid
+    pid=$(cat "$DEMO_SERVER/pid" 2>/dev/null) || return 0
+    if [[ $(readlink "/proc/$pid/exe" 2>/dev/null) == "$DEMO_SERVER/amika"* ]]; then
+        kill "$pid"
+        with_deadline 20 test ! -e "/proc/$pid" || say "the server of the demo, process $pid, does not end"
+    fi
+}

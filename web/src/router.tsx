@@ -33,7 +33,7 @@ function Broken({ error, reset }: ErrorComponentProps) {
   );
 }
 
-const root = createRootRoute({ component: Layout, notFoundComponent: NotFound, errorComponent: Broken });
+const root = createRootRoute({ component: Layout, notFoundComponent: NotFound });
 const page = createRoute({ getParentRoute: () => root, path: "/sandboxes/$ref", component: lazy(() => import("./sandboxes/one/page"), "SandboxPage") });
 const admin = createRoute({ getParentRoute: () => root, path: "/admin", component: lazy(() => import("./admin/page"), "AdminPage") });
 
@@ -63,7 +63,7 @@ const tree = root.addChildren([
   ]),
 ]);
 
-export const router = createRouter({ routeTree: tree, defaultPreload: "intent", scrollRestoration: true });
+export const router = createRouter({ routeTree: tree, defaultErrorComponent: Broken, defaultPreload: "intent", scrollRestoration: true });
 
 declare module "@tanstack/react-router" {
   interface Register {

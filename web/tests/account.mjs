@@ -35,11 +35,11 @@ test("a secret is written, revealed with a note in the audit, changed and delete
   const page = await open(t, { failing: true });
   const dialog = page.getByRole("dialog");
   await page.getByRole("button", { name: "New secret" }).click();
-  await dialog.getByLabel("Name", { exact: true }).fill("no spaces");
+  await page.getByRole("dialog").getByRole("textbox", { name: /^Name/ }).fill("no spaces");
   await dialog.getByLabel("Value").first().fill("hush");
   await dialog.getByRole("button", { name: "Save" }).click();
   await dialog.locator("[aria-invalid=true]").first().waitFor();
-  await dialog.getByLabel("Name", { exact: true }).fill("TOKEN");
+  await page.getByRole("dialog").getByRole("textbox", { name: /^Name/ }).fill("TOKEN");
   await dialog.getByRole("button", { name: "Save" }).click();
   await page.getByRole("button", { name: "Reveal TOKEN" }).click();
   await dialog.getByText("the audit notes that you looked at it").waitFor();
@@ -61,7 +61,7 @@ test("credentials of agents, hosts of git and the author of commits are kept", a
   const page = await open(t, { failing: true });
   const dialog = page.getByRole("dialog");
   await page.getByRole("button", { name: "Add credentials" }).click();
-  await dialog.getByLabel("Name", { exact: true }).fill("work");
+  await page.getByRole("dialog").getByRole("textbox", { name: /^Name/ }).fill("work");
   await dialog.getByLabel("Kind").selectOption("api_key");
   await dialog.getByLabel("Value").fill("sk-ant-test");
   await dialog.getByRole("button", { name: "Add" }).click();

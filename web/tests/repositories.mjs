@@ -27,7 +27,7 @@ test("services begin with the file's, win over all of it once saved, and go back
   await dialog.getByRole("button", { name: "Save" }).click();
   await saved.getByText("http 8000, 9000/udp").waitFor();
   await services.getByRole("button", { name: "Add service" }).click();
-  await dialog.getByLabel("Name", { exact: true }).fill("db");
+  await page.getByRole("dialog").getByRole("textbox", { name: /^Name/ }).fill("db");
   await dialog.getByLabel("Ports").fill("5432");
   await dialog.getByRole("button", { name: "Save" }).click();
   await saved.getByText("db").waitFor();

@@ -24,11 +24,18 @@ test("services and what else listens are seen at once, and open at origins of th
   const [other] = await Promise.all([page.waitForEvent("popup"), page.getByRole("button", { name: "Open port 8001" }).click()]);
   await other.getByText("Shop").waitFor();
   await page.getByRole("button", { name: "Add port 8001 as a service" }).click();
-  await page.getByLabel("Name", { exact: true }).fill("inner");
+  await page.getByRole("dialog").getByRole("textbox", { name: /^Name/ }).fill("inner");
   await page.getByRole("button", { name: "Add", exact: true }).click();
   await page.getByRole("button", { name: "Open inner" }).waitFor();
   await page.getByRole("button", { name: "Remove inner" }).click();
   await row(page, "8001/tcp").getByText("not declared").waitFor();
+});
+
+test("OpenCode opens signed in", async (t) => {
+  const page = await open(t);
+  const [popup] = await Promise.all([page.waitForEvent("popup"), page.getByRole("button", { name: "OpenCode" }).click()]);
+  await until("its page is there", async () => /OpenCode/i.test(await popup.title()), 60);
+  assert.equal((await popup.request.get(popup.url())).status(), 200);
 });
 
 test("a terminal echoes, opens links alone that are asked for, and finds its shell again", async (t) => {
@@ -114,10 +121,10 @@ test("a sandbox is stopped, renamed and started", async (t) => {
   assert.equal(await page.getByRole("alert").count(), 0);
   await page.getByRole("button", { name: "More for fix" }).click();
   await page.getByRole("menuitem", { name: "Rename…" }).click();
-  await page.getByLabel("Name", { exact: true }).fill("No Name");
+  await page.getByRole("dialog").getByRole("textbox", { name: /^Name/ }).fill("No Name");
   await page.getByRole("button", { name: "Rename" }).click();
-  await until("the field is marked", async () => (await page.getByLabel("Name", { exact: true }).getAttribute("aria-invalid")) === "true");
-  await page.getByLabel("Name", { exact: true }).fill("mended");
+  await until("the field is marked", async () => (await page.getByRole("dialog").getByRole("textbox", { name: /^Name/ }).getAttribute("aria-invalid")) === "true");
+  await page.getByRole("dialog").getByRole("textbox", { name: /^Name/ }).fill("mended");
   await page.getByRole("button", { name: "Rename" }).click();
   await page.getByRole("heading", { name: "mended", level: 1 }).waitFor();
   await it.server.ask("PATCH", `/sandboxes/${(await sandbox()).id}`, { name: "fix" });

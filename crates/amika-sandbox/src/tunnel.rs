@@ -3,7 +3,7 @@
 use amika_core::contract::{OPENCODE_PORT, RESERVED_PORTS};
 use amika_core::port::Port;
 use amika_core::tunnel::Upgrade;
-use amika_core::wire::Listener;
+use amika_core::wire::{Listener, OpenCodeAccess};
 use hyper::StatusCode;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -53,6 +53,13 @@ pub struct Gate {
     client: Client,
     /// The engine's id of its container: another one is another sandbox, or another start of it.
     pub container: String,
+}
+
+impl Gate {
+    /// What signs in to OpenCode in it; none where it has none or does not tell.
+    pub async fn opencode_access(&self) -> Option<OpenCodeAccess> {
+        self.client.opencode_access().await.ok()
+    }
 }
 
 impl Sandboxes {

@@ -22,7 +22,7 @@ export class Browser {
   /** A page with a browser's profile of its own. `failing`: a test that has the server refuse or be gone. */
   async page(t, { viewport = WIDE, colorScheme = "light", failing = false, signedIn = true, key = this.server.key, reducedMotion = "no-preference" } = {}) {
     const context = await this.browser.newContext({ viewport, colorScheme, reducedMotion, permissions: ["clipboard-read", "clipboard-write"] });
-    context.setDefaultTimeout(15_000);
+    context.setDefaultTimeout(30_000);
     const wrong = [];
     context.on("console", (message) => {
       if (message.type() !== "error" && message.type() !== "warning") return;

@@ -9,7 +9,10 @@ use amika_core::contract::OPENCODE_PORT;
 use amika_core::port::Port;
 use amika_sandbox::error::Kind;
 use amika_sandbox::tunnel::Gate;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use tokio::sync::OnceCell;
 
 use super::cookie::Signer;
 use super::forward::Pool;
@@ -46,10 +49,23 @@ pub struct Ports {
 pub struct Way {
     /// Its amikad.
     pub gate: Gate,
+    opencode: OnceCell<Option<HeaderValue>>,
     told_at: AtomicI64,
 }
 
 impl Way {
+    /// The credentials that OpenCode's page wants. Whoever may open a port of the sandbox may ask for them by the API too.
+    pub async fn opencode(&self) -> Option<HeaderValue> {
+        let ask = async || {
+            let access = self.gate.opencode_access().await?;
+            let pair = STANDARD.encode(format!("{}:{}", access.username, access.password));
+            let mut value = HeaderValue::from_str(&format!("Basic {pair}")).ok()?;
+            value.set_sensitive(true);
+            Some(value)
+        };
+        self.opencode.get_or_init(ask).await.clone()
+    }
+
     /// Tells amikad, now and then, that a request began; OpenCode's it sees by itself.
     pub fn tell(self: &Arc<Self>, port: Port, now: i64) {
         let before = self.told_at.load(Ordering::Relaxed);
@@ -106,6 +122,7 @@ pub async fn way(app: &App, caller: &Caller, reference: &str) -> Result<Arc<Way>
     let told_at = same.map_or(0, |way| way.told_at.load(Ordering::Relaxed));
     let way = Arc::new(Way {
         gate,
+        opencode: OnceCell::new(),
         told_at: AtomicI64::new(told_at),
     });
     if open.len() >= MOST {

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use amika_core::contract::OPENCODE_PORT;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -56,6 +57,14 @@ async fn answer(app: &Arc<App>, name: &PortName, request: Request) -> Result<Res
     refuse_others(request.headers(), request.method(), peer.is_tls)?;
     let caller = caller(app, name, request.headers(), &peer, from).await?;
     let way = door::way(app, &caller, &name.sandbox_id).await?;
+    let mut request = request;
+    let has_own = request.headers().contains_key(header::AUTHORIZATION);
+    if port.get() == OPENCODE_PORT
+        && !has_own
+        && let Some(value) = way.opencode().await
+    {
+        request.headers_mut().insert(header::AUTHORIZATION, value);
+    }
     let target = request.uri().path_and_query();
     let target = target.map_or("/", |it| it.as_str()).to_owned();
     let it = Forward {

@@ -15,7 +15,6 @@ const AGENTS = [
 ];
 
 export function AgentFields({ form, set, error, signIns }: Fields & { signIns: SignIn[] }) {
-  const toggle = (id: string, is: boolean) => set({ credentials: is ? [...form.credentials, id] : form.credentials.filter((it) => it !== id) });
   return (
     <Card title="Agent">
       <div className="stack">
@@ -24,15 +23,20 @@ export function AgentFields({ form, set, error, signIns }: Fields & { signIns: S
             No sign-in of an agent is kept here. Add one under <Link to="/account">Keys and secrets</Link>, or sign in inside the sandbox.
           </Text>
         ) : (
-          <Checkbox.Group label="Credentials that go in" description="What works in the sandbox can read them" error={error("/agent_credentials")}>
+          <Checkbox.Group
+            label="Credentials that go in"
+            description="What works in the sandbox can read them"
+            error={error("/agent_credentials")}
+            value={form.credentials}
+            onChange={(chosen) => set({ credentials: chosen })}
+          >
             <div style={{ display: "grid", gap: 6, marginTop: 6 }}>
               {signIns.map((it) => (
                 <Checkbox
                   key={it.id}
                   size="xs"
                   label={`${KINDS[it.kind] ?? it.kind}: ${it.name} (${it.type === "oauth" ? "login" : "API key"})`}
-                  checked={form.credentials.includes(it.id)}
-                  onChange={(event) => toggle(it.id, event.currentTarget.checked)}
+                  value={it.id}
                 />
               ))}
             </div>

@@ -30,7 +30,9 @@ export function Agent(): React.ReactNode {
   const open = chosen ?? sessions.data?.[0]?.id ?? "new";
   const said = useQuery({ ...conversation(open), enabled: open !== "new" });
   const bottom = useRef<HTMLDivElement>(null);
-  useEffect(() => bottom.current?.scrollIntoView({ block: "nearest" }), [turn, said.data]);
+  useEffect(() => {
+    bottom.current?.scrollIntoView({ block: "nearest" });
+  }, [turn, said.data]);
   useEffect(() => () => stop.current?.abort(), []);
   const isBusy = turn !== null && turn.state !== "failed";
   const submit = async (event: SyntheticEvent) => {

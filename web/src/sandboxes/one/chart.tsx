@@ -62,7 +62,9 @@ export default function Chart({ title, now, of, times, lines, least, shown }: Dr
       plot.current = null;
     };
   }, [names, scheme, least, shown]);
-  useEffect(() => plot.current?.setData([times, ...lines.map((line) => line.values)]));
+  useEffect(() => {
+    plot.current?.setData([times, ...lines.map((line) => line.values)]);
+  });
   return (
     <section className="card" aria-label={title}>
       <header>
