@@ -16,10 +16,19 @@ pub enum Command {
     /// Show what a service that Amika runs has written.
     Logs(LogsArgs),
     /// Start services that Amika runs.
+    #[command(
+        after_help = "Examples:\n  amika service start teal-tokyo/web\n  amika service start teal-tokyo               all that Amika runs in it"
+    )]
     Start(ChangeArgs),
     /// Stop services that Amika runs; the sandbox goes on.
+    #[command(
+        after_help = "Examples:\n  amika service stop teal-tokyo/web\n  amika service stop teal-tokyo               all that Amika runs in it"
+    )]
     Stop(ChangeArgs),
     /// Stop services that Amika runs, and start them again.
+    #[command(
+        after_help = "Examples:\n  amika service restart teal-tokyo/web\n  amika service restart teal-tokyo               all that Amika runs in it"
+    )]
     Restart(ChangeArgs),
 }
 
@@ -86,9 +95,6 @@ pub struct LogsArgs {
 
 /// `amika service start`, `stop` and `restart`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  amika service restart teal-tokyo/web\n  amika service stop teal-tokyo                all that Amika runs in it"
-)]
 pub struct ChangeArgs {
     /// Sandboxes, or single services of them.
     #[arg(value_name = "NAME[/SERVICE]", required = true)]
