@@ -6,16 +6,16 @@ use pretty_assertions::assert_eq;
 
 /// How the service `web` of a text is run.
 fn run(text: &str) -> Run {
-    let parsed = parse(text).unwrap();
+    let parsed = parse(text).expect("it is TOML");
     assert!(parsed.valid(), "{text}\n{:?}", parsed.warnings);
     let mut services = parsed.config.services.into_iter();
-    let web = services.find(|service| service.name == "web").unwrap();
-    web.run.unwrap()
+    let web = services.find(|service| service.name == "web");
+    web.and_then(|web| web.run).expect("it has a command")
 }
 
 /// Each problem of the services of a text, with its line and column.
 fn problems(text: &str) -> Vec<String> {
-    let parsed = parse(text).unwrap();
+    let parsed = parse(text).expect("it is TOML");
     assert_eq!(
         parsed.ignored,
         ["services"],
