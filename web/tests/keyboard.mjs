@@ -56,7 +56,10 @@ test("create, terminal, settings and delete go by the keyboard alone", async (t)
   await tabTo(page, "More for keys");
   await page.keyboard.press("Enter");
   await page.getByRole("menuitem", { name: "Delete…" }).waitFor();
-  await page.keyboard.press("ArrowUp");
+  await until("the item has the focus", async () => {
+    await page.keyboard.press("ArrowDown");
+    return page.evaluate(() => document.activeElement?.textContent === "Delete…");
+  });
   await page.keyboard.press("Enter");
   await page.getByRole("dialog", { name: "Delete keys?" }).waitFor();
   await until("no has the focus", () => page.getByRole("button", { name: "Cancel" }).evaluate((button) => button === document.activeElement));

@@ -6,8 +6,6 @@ import { serveRepository } from "./support/repository.mjs";
 import { it } from "./support/it.mjs";
 import { startServer } from "./support/server.mjs";
 
-
-
 before(async () => {
   it.server = await startServer();
   it.repository = await serveRepository(it.server.directory);
@@ -21,14 +19,8 @@ after(async () => {
   await it.server?.end();
 });
 
-await import("./sign-in.mjs");
-await import("./create.mjs");
-await import("./sandbox.mjs");
-await import("./list.mjs");
-await import("./repositories.mjs");
-await import("./account.mjs");
-await import("./admin.mjs");
-await import("./keyboard.mjs");
-await import("./look.mjs");
-await import("./failures.mjs");
-await import("./end.mjs");
+/** By name: `ONLY=look,failures` runs those files alone. */
+const only = process.env.ONLY?.split(",");
+for (const file of ["sign-in", "create", "sandbox", "list", "repositories", "account", "admin", "keyboard", "look", "failures", "end"]) {
+  if (only === undefined || only.includes(file)) await import(`./${file}.mjs`);
+}

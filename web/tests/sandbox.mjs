@@ -35,7 +35,7 @@ test("OpenCode opens signed in", async (t) => {
   const page = await open(t);
   const [popup] = await Promise.all([page.waitForEvent("popup"), page.getByRole("button", { name: "OpenCode" }).click()]);
   await until("its page is there", async () => /OpenCode/i.test(await popup.title()), 60);
-  assert.equal((await popup.request.get(popup.url())).status(), 200);
+  assert.equal(await popup.evaluate(async () => (await fetch("/")).status), 200);
 });
 
 test("a terminal echoes, opens links alone that are asked for, and finds its shell again", async (t) => {
