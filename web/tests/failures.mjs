@@ -28,11 +28,13 @@ test("a server that is gone is known at once, and what is seen heals by itself",
 test("an engine that is gone is said, and nothing pretends to work", async (t) => {
   const page = await it.browser.page(t, { failing: true });
   await it.server.engine.close();
-  await page.reload();
-  await page.getByText("The container engine does not answer.").waitFor();
-  await page.goto(`${it.server.address}/admin/system`);
-  await page.getByText("It does not answer.").waitFor();
-  await it.server.engine.open();
+  try {
+    await page.getByText("The container engine does not answer.").waitFor();
+    await page.goto(`${it.server.address}/admin/system`);
+    await page.getByText("It does not answer.").waitFor();
+  } finally {
+    await it.server.engine.open();
+  }
   await page.getByText("The container engine does not answer.").waitFor({ state: "detached" });
   await page.goto(it.server.address);
   await row(page, "fix").getByText("Running").waitFor();
