@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { it, sandbox } from "./support/it.mjs";
@@ -5,7 +6,9 @@ import { it, sandbox } from "./support/it.mjs";
 test("what would be lost is shown before a sandbox is deleted", async (t) => {
   await sandbox();
   const page = await it.browser.page(t, { failing: true });
-  await it.server.exec("fix", "cd ~/workspace && cd $(ls | head -1) 2>/dev/null; echo new > notes.txt; git checkout -qb mine; git add .; git -c user.name=a -c user.email=a@b commit -qm 'Not pushed'");
+  // A program begins where the agent works: in the clone.
+  const made = await it.server.exec("fix", "set -e; echo new > notes.txt; git checkout -qb mine; git add .; git -c user.name=a -c user.email=a@b commit -qm 'Not pushed'");
+  assert.equal(made.exit_code, 0, made.stderr);
   await page.goto(`${it.server.address}/sandboxes/${(await sandbox()).id}`);
   await page.getByRole("button", { name: "More for fix" }).click();
   await page.getByRole("menuitem", { name: "Delete…" }).click();
