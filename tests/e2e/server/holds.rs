@@ -17,9 +17,9 @@ fn with_agent(stage: &Stage) -> String {
     ))
 }
 
-/// A server that holds answers for a second.
-fn hurried(stage: &Stage) -> Server<'_> {
-    let config = stage.file("server.toml", "[holds]\nagent_send = 1\ndelete = 1\n");
+/// A server that holds the answer to one of what takes long for a second.
+fn hurried<'a>(stage: &'a Stage, held: &str) -> Server<'a> {
+    let config = stage.file("server.toml", &format!("[holds]\n{held} = 1\n"));
     Server::start(stage, &["--config", &config])
 }
 
@@ -51,7 +51,7 @@ fn a_wait_ends_when_its_time_is_up_and_the_create_goes_on() {
 #[test]
 fn a_turn_that_takes_longer_than_its_answer_is_held_goes_on_as_a_job() {
     let stage = Stage::new();
-    let server = hurried(&stage);
+    let server = hurried(&stage, "agent_send");
     let made = server.create(&with_agent(&stage), json!({}));
     let id = made["id"].as_str().unwrap();
     let send = json!({ "message": "hello", "agent": "claude" });
@@ -75,7 +75,7 @@ fn a_turn_that_takes_longer_than_its_answer_is_held_goes_on_as_a_job() {
 #[test]
 fn a_deletion_is_answered_before_its_end_where_that_takes_long() {
     let stage = Stage::new();
-    let mut server = hurried(&stage);
+    let mut server = hurried(&stage, "delete");
     let proxy = stage.engine_proxy();
     server.signal(Signal::TERM);
     server.again_with(&[("DOCKER_HOST", &proxy.host())]);

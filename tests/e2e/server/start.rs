@@ -47,7 +47,7 @@ fn a_lost_key_is_made_anew_and_a_backup_is_put_back() {
     let checked = stage
         .amika(&["-o", "json", "server", "check", "--data", &data])
         .output();
-    assert_eq!(checked.json()["version"], 4);
+    assert_eq!(checked.json()["version"], 5);
     server.again();
     assert_eq!(
         server.ask(&key, "GET", "/me", None).expect(200)["role"],

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amika_sandbox::cancel::{self, Cancel};
+use amika_sandbox::create::Wait;
 use amika_sandbox::delete::DeleteRequest;
 use amika_sandbox::error::{Error, Kind as Why};
 use amika_sandbox::keep::Going;
@@ -14,12 +15,24 @@ use amika_sandbox::sandboxes::Sandboxes;
 use amika_sandbox::start::StartRequest;
 
 use super::delete::delete;
-use super::run::{seen, settle};
+use super::run::{giving, seen, settle};
 use super::{Deletion, Ended, KeptVolume, Kind};
 use crate::api::error::ApiError;
 use crate::sandboxes::look::{ID, Seen};
 use crate::state::App;
 use crate::store::OperationRow;
+
+/// For how long a stop is meant that nobody carried out, in milliseconds.
+const STILL_MEANT_MS: i64 = 2 * 60 * 1000;
+
+/// A start that changes nothing and waits for nobody.
+const AS_IT_IS: StartRequest = StartRequest {
+    setup: None,
+    skip_setup: false,
+    given: None,
+    reassign_ports: false,
+    wait: Wait::No,
+};
 
 /// Brings to an end what a server was at when it ended: finished or unmade, and noted which.
 pub async fn recover(app: &Arc<App>) {
@@ -54,15 +67,9 @@ async fn recover_one(app: &Arc<App>, row: &OperationRow) -> Result<(), Error> {
     let mut kept = Ok(Vec::new());
     let (kind, error) = match row.kind.as_str() {
         "create" => (Kind::Create, created(&engine, row, found).await?),
-        "start" => (Kind::Start, is_up(found)),
-        "restart" => (Kind::Restart, is_up(found)),
-        "stop" => {
-            let is_up = is_up(found).is_none();
-            (
-                Kind::Stop,
-                is_up.then(|| interrupted("the server ended before it was stopped")),
-            )
-        }
+        "start" => (Kind::Start, started(app, &engine, row, found).await?),
+        "restart" => (Kind::Restart, started(app, &engine, row, found).await?),
+        "stop" => (Kind::Stop, stopped(app, &engine, row, found).await?),
         _ => {
             let (_canceler, cancel) = cancel::new();
             let sink = crate::engine::silent();
@@ -122,14 +129,57 @@ fn interrupted(message: &str) -> ApiError {
     ApiError::new(axum::http::StatusCode::CONFLICT, "failure", message)
 }
 
-fn is_up(seen: Option<&Seen>) -> Option<ApiError> {
-    let is_up = seen.is_some_and(|seen| {
+/// Of a start: the engine may be at it yet, so it is asked again rather than looked at.
+async fn started(
+    app: &App,
+    engine: &Sandboxes,
+    row: &OperationRow,
+    seen: Option<&Seen>,
+) -> Result<Option<ApiError>, Error> {
+    let Some(seen) = seen else {
+        return Ok(Some(interrupted("the server ended before it was started")));
+    };
+    let (_canceler, cancel) = cancel::new();
+    let started = async {
+        let request = giving(app, &row.sandbox_id, AS_IT_IS).await?;
+        let (name, sink) = (&seen.view.name, crate::engine::silent());
+        engine.start(name, request, sink, &cancel).await.map(drop)
+    };
+    answered(started.await)
+}
+
+/// Of a stop: the engine may be at it yet, so it is asked again, too; but not of one that was asked for so long ago that
+/// somebody may count on the sandbox by now.
+async fn stopped(
+    app: &App,
+    engine: &Sandboxes,
+    row: &OperationRow,
+    seen: Option<&Seen>,
+) -> Result<Option<ApiError>, Error> {
+    let is_up = |seen: &&Seen| {
         matches!(
             seen.view.state,
             State::Running | State::Setup | State::Unresponsive
         )
-    });
-    (!is_up).then(|| interrupted("the server ended before it was started"))
+    };
+    let Some(seen) = seen.filter(is_up) else {
+        return Ok(None);
+    };
+    if app.clock.now().saturating_sub(row.created_at) > STILL_MEANT_MS {
+        return Ok(Some(interrupted("the server ended before it was stopped")));
+    }
+    let (_canceler, cancel) = cancel::new();
+    let sink = crate::engine::silent();
+    answered(engine.stop(&seen.view.name, None, sink, &cancel).await)
+}
+
+/// What came of it. An engine that is away has not answered: it is asked later.
+fn answered(done: Result<(), Error>) -> Result<Option<ApiError>, Error> {
+    match done {
+        Ok(()) => Ok(None),
+        Err(error) if error.kind == Why::EngineUnreachable => Err(error),
+        Err(error) => Ok(Some(error.into())),
+    }
 }
 
 /// Of a create: one that was started is made, one that was not is unmade.
@@ -160,13 +210,6 @@ async fn created(
             .map(|_| unmade());
     }
     // It says that somebody knows of it now.
-    let request = StartRequest {
-        setup: None,
-        skip_setup: false,
-        given: None,
-        reassign_ports: false,
-        wait: amika_sandbox::create::Wait::No,
-    };
-    engine.start(name, request, sink, &cancel).await?;
+    engine.start(name, AS_IT_IS, sink, &cancel).await?;
     Ok(None)
 }

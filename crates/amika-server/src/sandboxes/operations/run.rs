@@ -127,7 +127,11 @@ fn failed(mut error: Error) -> ApiError {
 }
 
 /// A start with what the sandbox is given by now.
-async fn giving(app: &App, id: &str, request: StartRequest) -> Result<StartRequest, Error> {
+pub(super) async fn giving(
+    app: &App,
+    id: &str,
+    request: StartRequest,
+) -> Result<StartRequest, Error> {
     let row =
         app.store.sandbox(id).await.map_err(|error| {
             Error::new(Why::Failure, "the store does not answer").caused_by(&error)
