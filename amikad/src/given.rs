@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use amika_core::contract::path;
 use amika_core::wire::GivenVariables;
 
 use crate::environment::Environment;
-use crate::files::read_small;
+use crate::files::{read_roots, read_roots_if_there};
 use crate::say::say;
 
 /// Takes over what was put there for this boot, once it is whole, and reads what holds.
@@ -18,7 +17,7 @@ pub(crate) fn take() -> GivenVariables {
         Path::new(path::SECRETS_ENV),
         Path::new(path::NEXT_SECRETS_ENV),
     );
-    match read(next) {
+    match read_roots::<GivenVariables>(next, GivenVariables::LIMIT) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Ok(_) => {
             if let Err(error) = fs::rename(next, now) {
@@ -36,31 +35,7 @@ pub(crate) fn take() -> GivenVariables {
 
 /// What holds now.
 pub(crate) fn current() -> GivenVariables {
-    let file = Path::new(path::SECRETS_ENV);
-    match read(file) {
-        Ok(given) => given,
-        Err(error) => {
-            // Who is not root may not read it, and is not given it.
-            let is_no_news =
-                [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied].contains(&error.kind());
-            if !is_no_news {
-                say(format!("{} is not understood: {error}", file.display()));
-            }
-            GivenVariables::default()
-        }
-    }
-}
-
-fn read(file: &Path) -> io::Result<GivenVariables> {
-    let data = file.symlink_metadata()?;
-    // A file that others may write, or a link that leads to one, is not root's word.
-    if !data.is_file() || data.uid() != 0 || data.mode() & 0o022 != 0 {
-        return Err(io::Error::other("it is no file of root's alone"));
-    }
-    Ok(serde_json::from_slice(&read_small(
-        file,
-        GivenVariables::LIMIT,
-    )?)?)
+    read_roots_if_there(Path::new(path::SECRETS_ENV), GivenVariables::LIMIT)
 }
 
 /// Adds what everybody is given.

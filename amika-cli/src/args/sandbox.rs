@@ -303,6 +303,18 @@ pub struct LogsArgs {
     /// The daemon's own log.
     #[arg(long, group = "which")]
     pub amikad: bool,
+    /// How it is shown.
+    #[command(flatten)]
+    pub show: ShowLog,
+    /// Only what was written in the last while, such as `10m`, or since a time (RFC 3339, a date, Unix seconds);
+    /// not for --setup, --opencode, --dockerd, --amikad.
+    #[arg(long, value_name = "TIME", value_parser = Moment::from_str, conflicts_with = "which")]
+    pub since: Option<Moment>,
+}
+
+/// How a log is shown.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct ShowLog {
     /// Go on as more is written.
     #[arg(short, long)]
     pub follow: bool,
@@ -312,13 +324,9 @@ pub struct LogsArgs {
     /// Only the last lines.
     #[arg(short = 'n', long, value_name = "LINES|all", value_parser = Tail::from_str)]
     pub tail: Option<Tail>,
-    /// Only what was written in the last while, such as `10m`, or since a time (RFC 3339, a date, Unix seconds);
-    /// not for --setup, --opencode, --dockerd, --amikad.
-    #[arg(long, value_name = "TIME", value_parser = Moment::from_str, conflicts_with = "which")]
-    pub since: Option<Moment>,
 }
 
-impl LogsArgs {
+impl ShowLog {
     /// How many lines are asked for; none are all.
     pub fn lines(&self) -> Option<usize> {
         self.tail.and_then(|Tail(lines)| lines)

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use clap::Subcommand;
 use clap::builder::NonEmptyStringValueParser;
 
-use super::sandbox::Tail;
+use super::sandbox::ShowLog;
 
 /// Verbs of services.
 #[derive(Debug, Subcommand)]
@@ -82,15 +82,9 @@ pub struct LogsArgs {
     /// The sandbox, and which of its services where it runs several.
     #[arg(value_name = "NAME[/SERVICE]")]
     pub target: Target,
-    /// Go on as more is written.
-    #[arg(short, long)]
-    pub follow: bool,
-    /// Pass the log on byte by byte to a terminal too, with whatever steers it.
-    #[arg(long)]
-    pub raw: bool,
-    /// Only the last lines.
-    #[arg(short = 'n', long, value_name = "LINES|all", value_parser = Tail::from_str)]
-    pub tail: Option<Tail>,
+    /// How it is shown.
+    #[command(flatten)]
+    pub show: ShowLog,
 }
 
 /// `amika service start`, `stop` and `restart`.

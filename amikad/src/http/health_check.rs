@@ -70,7 +70,7 @@ pub(super) async fn watch(id: ServiceId, asked: &service::Request, shared: Arc<S
 }
 
 /// Waits for `interval`; false as soon as the service is not `pid` any more.
-pub(super) async fn outlives(
+async fn outlives(
     name: &str,
     pid: i32,
     interval: Duration,

@@ -102,6 +102,13 @@ pub(crate) struct ServicePlan {
     pub(crate) awaited: Option<Millis>,
     /// From TERM to KILL.
     pub(crate) grace: Millis,
+    /// From its start to its end.
+    pub(crate) course: Course,
+}
+
+/// When a service is started, and what comes after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Course {
     /// When its time has come.
     pub(crate) starts: Starts,
     /// What follows its end.
@@ -110,6 +117,16 @@ pub(crate) struct ServicePlan {
     pub(crate) ready_within: Option<Millis>,
     /// Those that have to be up before it is started.
     pub(crate) depends_on: &'static [ServiceId],
+}
+
+impl Course {
+    /// That of amikad's own: kept up from setup on, however long each start takes.
+    pub(crate) const OWN: Self = Self {
+        starts: Starts::WithSetup,
+        restart: Restart::Always,
+        ready_within: None,
+        depends_on: &[],
+    };
 }
 
 /// When a service's time has come.

@@ -16,7 +16,7 @@ mod tests;
 use amika_core::wire::{CmdState, Outcome, Phase, SetupState};
 
 pub(crate) use ending::asks_to_stop;
-pub(crate) use event::{Action, Event, Plan, ServicePlan, Starts};
+pub(crate) use event::{Action, Course, Event, Plan, ServicePlan, Starts};
 pub(crate) use service::{Service, ServiceAction, ServiceEvent};
 pub(crate) use task::{Closed, TaskAction, TaskEvent, Tasks};
 
@@ -333,7 +333,7 @@ impl State {
             }
             let plan = self.plan.services[id.index()];
             let mut needs = Needs::Met;
-            for on in plan.depends_on {
+            for on in plan.course.depends_on {
                 let other = &self.services[on.index()];
                 if other.has_failed() {
                     needs = Needs::Failed(*on);

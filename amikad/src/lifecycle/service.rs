@@ -138,7 +138,7 @@ impl Service {
         if !self.enabled || !is_new || self.wish != Wish::Live {
             return;
         }
-        if self.plan.starts == Starts::OnDemand {
+        if self.plan.course.starts == Starts::OnDemand {
             self.installed = true;
             self.state = ServiceState::Listening;
         } else {
@@ -148,7 +148,7 @@ impl Service {
 
     /// Whether its time has come with setup's.
     pub(crate) fn starts_with_setup(&self) -> bool {
-        self.plan.starts == Starts::WithSetup
+        self.plan.course.starts == Starts::WithSetup
     }
 
     /// Whether it waits for services that it depends on.
@@ -247,7 +247,7 @@ impl Service {
                 self.is_done = false;
                 if self.wish == Wish::Live {
                     // Its deaths on the way do not give it more time.
-                    let by = self.plan.ready_within.map(|within| now + within);
+                    let by = self.plan.course.ready_within.map(|within| now + within);
                     self.ready_by = self.ready_by.or(by);
                 } else {
                     // It was told to before it was there.
@@ -353,7 +353,7 @@ impl Service {
 
     /// Its time has come.
     fn begin(&mut self, actions: &mut Vec<ServiceAction>) {
-        if self.plan.depends_on.is_empty() {
+        if self.plan.course.depends_on.is_empty() {
             self.ask_for_start(actions);
         } else {
             self.installed = true;
@@ -414,7 +414,7 @@ impl Service {
 
     /// What is told of one that was not up in time.
     fn too_late(&self) -> String {
-        let seconds = self.plan.ready_within.unwrap_or_default() / 1_000;
+        let seconds = self.plan.course.ready_within.unwrap_or_default() / 1_000;
         format!("it was not ready within {seconds} s")
     }
 
@@ -444,15 +444,15 @@ impl Service {
                 self.last_exit = Some(self.too_late());
                 self.state = ServiceState::Failed;
             }
-            Wish::Live if succeeded && self.plan.restart != Restart::Always => {
+            Wish::Live if succeeded && self.plan.course.restart != Restart::Always => {
                 self.ready_by = None;
                 self.is_done = true;
-                self.state = match self.plan.starts {
+                self.state = match self.plan.course.starts {
                     Starts::OnDemand => ServiceState::Listening,
                     Starts::WithSetup | Starts::AfterSetup => ServiceState::Stopped,
                 };
             }
-            Wish::Live if self.plan.restart == Restart::No => {
+            Wish::Live if self.plan.course.restart == Restart::No => {
                 self.ready_by = None;
                 self.state = ServiceState::Failed;
             }

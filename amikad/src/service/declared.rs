@@ -1,7 +1,5 @@
 //! The sandbox's own services: what a repository declares with a command, as it was put here when the sandbox was made.
 
-use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,8 +9,8 @@ use amika_core::service::{Ready, Run, Service, Start};
 use regex_lite::Regex;
 
 use super::{ALL, Endpoint, OWN, Probe, Request, RunAs, Scope, ServiceId, Spec, Stop};
-use crate::files::read_small;
-use crate::lifecycle::Starts;
+use crate::files::read_roots_if_there;
+use crate::lifecycle::{Course, Starts};
 use crate::say::say;
 
 /// How each is told to end.
@@ -32,30 +30,9 @@ const LIMIT: u64 = 1 << 20;
 
 /// Reads them, from when on [`ServiceId::all`] has them too. Later calls change nothing.
 pub(crate) fn settle() {
-    let file = Path::new(path::SERVICES);
-    let declared = match read(file) {
-        Ok(declared) => declared,
-        Err(error) => {
-            // Who is not root may not read it, and runs none.
-            let is_no_news =
-                [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied].contains(&error.kind());
-            if !is_no_news {
-                say(format!("{} is not understood: {error}", file.display()));
-            }
-            Vec::new()
-        }
-    };
+    let declared = read_roots_if_there(Path::new(path::SERVICES), LIMIT);
     let specs = specs(declared).into_iter();
     ALL.get_or_init(|| OWN.into_iter().chain(specs.map(leak)).collect());
-}
-
-fn read(file: &Path) -> io::Result<Vec<Service>> {
-    let data = file.symlink_metadata()?;
-    // A file that others may write, or a link that leads to one, is not root's word.
-    if !data.is_file() || data.uid() != 0 || data.mode() & 0o022 != 0 {
-        return Err(io::Error::other("it is no file of root's alone"));
-    }
-    Ok(serde_json::from_slice(&read_small(file, LIMIT)?)?)
 }
 
 /// What they are, those that have a command, after amikad's own.
@@ -98,6 +75,10 @@ fn spec(service: Service, run: Run, id_of: impl Fn(&String) -> Option<ServiceId>
         .map(|(name, value)| (leak_text(name), leak_text(value)))
         .collect();
     let depends_on: Vec<ServiceId> = run.depends_on.iter().filter_map(id_of).collect();
+    let ready_within = run
+        .ready
+        .as_ref()
+        .map(|_| u64::from(run.ready_timeout_s) * 1_000);
     Some(Spec {
         name,
         title: name,
@@ -113,18 +94,17 @@ fn spec(service: Service, run: Run, id_of: impl Fn(&String) -> Option<ServiceId>
         directory: run.cwd.map_or("", leak_text),
         variables: variables.leak(),
         held_ports: if on_demand { tcp.leak() } else { &[] },
-        ready_within: run
-            .ready
-            .is_some()
-            .then_some(u64::from(run.ready_timeout_s) * 1_000),
         probe: probe(run.ready),
-        starts: if on_demand {
-            Starts::OnDemand
-        } else {
-            Starts::AfterSetup
+        course: Course {
+            starts: if on_demand {
+                Starts::OnDemand
+            } else {
+                Starts::AfterSetup
+            },
+            restart: run.restart,
+            ready_within,
+            depends_on: depends_on.leak(),
         },
-        restart: run.restart,
-        depends_on: depends_on.leak(),
         stop: STOP,
         awaited: None,
     })
@@ -188,13 +168,19 @@ mod tests {
             ("db", "postgres", &["-D", "x"][..])
         );
         assert_eq!((db.directory, db.variables), ("db", &[("A", "b")][..]));
-        assert!(matches!(db.probe, Probe::Runs) && db.ready_within.is_none());
+        assert!(matches!(db.probe, Probe::Runs) && db.course.ready_within.is_none());
         assert_eq!(db.log, "/var/log/amikad/services/db.log");
-        assert_eq!((db.starts, db.held_ports), (Starts::AfterSetup, &[][..]));
+        assert_eq!(
+            (db.course.starts, db.held_ports),
+            (Starts::AfterSetup, &[][..])
+        );
         let asked = web.request().unwrap();
         assert_eq!((asked.at, asked.path), (Endpoint::Port(80), "/"));
-        assert_eq!((web.ready_within, web.port), (Some(5_000), Some(80)));
-        assert_eq!((web.starts, web.held_ports), (Starts::OnDemand, &[80][..]));
-        assert_eq!(web.depends_on, [ServiceId(OWN.len())]);
+        assert_eq!((web.course.ready_within, web.port), (Some(5_000), Some(80)));
+        assert_eq!(
+            (web.course.starts, web.held_ports),
+            (Starts::OnDemand, &[80][..])
+        );
+        assert_eq!(web.course.depends_on, [ServiceId(OWN.len())]);
     }
 }

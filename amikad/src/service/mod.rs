@@ -12,11 +12,10 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use amika_core::service::Restart;
 use regex_lite::Regex;
 
 use crate::environment::Environment;
-use crate::lifecycle::{Millis, ServicePlan, Starts};
+use crate::lifecycle::{Course, Millis, ServicePlan};
 use crate::secrets::Secrets;
 
 pub(crate) use declared::settle;
@@ -67,14 +66,8 @@ pub(crate) struct Spec {
     pub(crate) held_ports: &'static [u16],
     /// How one sees that it is up.
     pub(crate) probe: Probe,
-    /// When it is started.
-    pub(crate) starts: Starts,
-    /// What follows its end.
-    pub(crate) restart: Restart,
-    /// How long it may take to be up, where it may not take for ever.
-    pub(crate) ready_within: Option<Millis>,
-    /// Those that have to be up before it is started.
-    pub(crate) depends_on: &'static [ServiceId],
+    /// When it is started, and what comes after.
+    pub(crate) course: Course,
     /// How it is told to end.
     pub(crate) stop: Stop,
     /// For how long setup and CMD wait for it at most, where they may need it.
@@ -203,10 +196,7 @@ pub(crate) fn plans(environment: &Environment) -> Vec<ServicePlan> {
         is_enabled: (spec.is_enabled)(environment),
         awaited: spec.awaited,
         grace: spec.stop.grace,
-        starts: spec.starts,
-        restart: spec.restart,
-        ready_within: spec.ready_within,
-        depends_on: spec.depends_on,
+        course: spec.course,
     };
     all().iter().map(plan).collect()
 }

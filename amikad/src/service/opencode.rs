@@ -6,11 +6,10 @@
 use std::time::Duration;
 
 use amika_core::contract::{OPENCODE_PORT, env, path, service};
-use amika_core::service::Restart;
 
 use super::{Endpoint, Probe, Request, RunAs, Scope, Spec, Stop, TIMEOUT, base64};
 use crate::environment::Environment;
-use crate::lifecycle::Starts;
+use crate::lifecycle::Course;
 use crate::say::say_unkept;
 use crate::secrets::Secrets;
 
@@ -38,10 +37,7 @@ pub(super) const SPEC: Spec = Spec {
         timeout: TIMEOUT,
         goes_on: true,
     }),
-    starts: Starts::WithSetup,
-    restart: Restart::Always,
-    ready_within: None,
-    depends_on: &[],
+    course: Course::OWN,
     stop: Stop {
         term: Scope::Tree,
         grace: 3_000,

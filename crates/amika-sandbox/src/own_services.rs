@@ -6,7 +6,7 @@ use amika_core::service::{Service, Start};
 use amika_core::untrusted::Untrusted;
 use amika_core::wire::{self, ServiceState};
 
-use crate::daemon::{Client, ClientError, LogPart};
+use crate::daemon::{Client, ClientError};
 use crate::error::{Error, Kind, Result};
 use crate::logs::{Kept, Pieces, kept_log};
 use crate::sandbox::Sandbox;
@@ -198,7 +198,7 @@ pub(crate) async fn not_up(
         Some(why) => error.cause(why),
         None => error,
     };
-    let words = last_words(client, service).await;
+    let words = client.last_lines(service, LAST_LINES).await;
     error
         .last_output(&words)
         .detail("sandbox", name)
@@ -209,21 +209,6 @@ pub(crate) async fn not_up(
         .hint(format!(
             "the sandbox runs: mend it, then `amika service restart {name}/{service}`"
         ))
-}
-
-async fn last_words(client: &Client, service: &str) -> Vec<String> {
-    use futures_util::StreamExt as _;
-    // Without them the error is as true.
-    let Ok(log) = client.log(service, false, LogPart::Tail(LAST_LINES)).await else {
-        return Vec::new();
-    };
-    let mut log = std::pin::pin!(log);
-    let mut bytes = Vec::new();
-    while let Some(Ok(piece)) = log.next().await {
-        bytes.extend_from_slice(&piece);
-    }
-    let text = String::from_utf8_lossy(&bytes);
-    text.lines().map(str::to_owned).collect()
 }
 
 #[cfg(test)]

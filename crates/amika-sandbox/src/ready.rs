@@ -99,7 +99,7 @@ pub async fn wait(
         setup_read: 0,
         lines: Lines::default(),
         setup_log_ended: false,
-        served: Served::NotAsked,
+        services: None,
     };
     tokio::select! {
         result = waiting.run(begun, until) => result,
@@ -133,15 +133,8 @@ struct Waiting<'a> {
     lines: Lines,
     /// Whether setup's output is complete: what may follow is the hand-over to the agent.
     setup_log_ended: bool,
-    served: Served,
-}
-
-/// How the wait for its services stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Served {
-    NotAsked,
-    /// For these.
-    Waiting(String),
+    /// The services that are waited for, since that was told.
+    services: Option<String>,
 }
 
 impl Waiting<'_> {
@@ -222,20 +215,20 @@ impl Waiting<'_> {
         };
         match standing(&record.services, &status.services) {
             Standing::Up => {
-                if let Served::Waiting(names) = &self.served {
+                if let Some(names) = &self.services {
                     self.steps.finish(names);
                 }
                 Ok(true)
             }
             Standing::Waiting(names) => {
-                if self.served == Served::NotAsked {
-                    self.served = Served::Waiting(names.join(", "));
+                if self.services.is_none() {
+                    self.services = Some(names.join(", "));
                     self.steps.begin("services");
                 }
                 Ok(false)
             }
             Standing::Failed(service) => {
-                if self.served != Served::NotAsked {
+                if self.services.is_some() {
                     self.steps.fail("failed");
                 }
                 Err(not_up(client, self.name, &service, &status.services).await)

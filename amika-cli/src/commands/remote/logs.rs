@@ -29,8 +29,8 @@ pub(super) async fn open(which: Log, args: &LogsArgs, server: &Server) -> Result
     let path = ["sandboxes", args.name.as_str(), "logs"];
     let call = Call::get(&path)
         .with("source", which.word())
-        .with("follow", &args.follow)
-        .with_some("tail", args.lines().as_ref());
+        .with("follow", &args.show.follow)
+        .with_some("tail", args.show.lines().as_ref());
     let pieces = server.client.stream(call).await.map_err(told)?;
     // A log is one stream here: what it was written to is not told.
     Ok(pieces.map_ok(ExecOutput::Stdout).map_err(told).boxed())

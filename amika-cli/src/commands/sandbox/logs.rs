@@ -45,10 +45,10 @@ pub(in crate::commands) async fn run_with(
     app: &App,
     open: impl AsyncFnOnce(Log) -> Result<Pieces>,
 ) -> Result<u8> {
-    refuse_endless_json(args.follow, app)?;
+    refuse_endless_json(args.show.follow, app)?;
     let which = which(args);
     let pieces = interruptible(app, open(which)).await?;
-    if args.follow {
+    if args.show.follow {
         return follow(app, show(which, args, pieces, app)).await;
     }
     let shown = interruptible(app, show(which, args, pieces, app));
@@ -76,8 +76,8 @@ async fn open(log: Log, args: &LogsArgs, app: &App) -> Result<Pieces> {
     let since = args.since.map(|since| since.since_epoch(now).as_secs());
     let request = LogRequest {
         log,
-        follow: args.follow,
-        tail: args.lines(),
+        follow: args.show.follow,
+        tail: args.show.lines(),
         since: since.map(|since| i32::try_from(since).unwrap_or(i32::MAX)),
     };
     engine.logs(&args.name, request).await
@@ -92,7 +92,7 @@ async fn show(which: Log, args: &LogsArgs, pieces: Pieces, app: &App) -> Result<
         };
         return app.out.result(&view, |_| Ok(()));
     }
-    if !pass_on(pieces, args.raw).await? && which != Log::Container {
+    if !pass_on(pieces, args.show.raw).await? && which != Log::Container {
         app.out.note(&format!(
             "sandbox \"{}\" has no {} log: {}",
             args.name,

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::standing::RunView;
 use crate::App;
 use crate::args::service::ListArgs;
+use crate::daemon::Client;
 use crate::error::{Error, Kind, Result};
 use crate::listening::ListeningView;
 use crate::output::Table;
@@ -96,7 +97,11 @@ pub(super) async fn run(args: &ListArgs, app: &App) -> Result<()> {
         if runs_any && container.state == ContainerState::Running {
             match ask_how_they_stand(&engine, container).await {
                 Ok((told, list)) => stand(&mut views, &told, &list),
-                Err(why) => warn_unknown(container, &why, app),
+                Err(why) => app.out.warn(&format!(
+                    "how the services of sandbox \"{}\" stand is not known: {}",
+                    Untrusted::new(&container.name),
+                    Untrusted::new(&why)
+                )),
             }
         }
         views
@@ -131,12 +136,17 @@ async fn ask_how_they_stand(
     engine: &Sandboxes,
     container: &ContainerSummary,
 ) -> Result<(wire::Services, Vec<Listener>), String> {
+    let client = client(engine, container).await?;
+    let (status, listeners) =
+        tokio::try_join!(client.status(), client.ports()).map_err(|error| error.to_string())?;
+    Ok((status.services, listeners))
+}
+
+/// Who asks a sandbox's amikad; the error is for people.
+async fn client(engine: &Sandboxes, container: &ContainerSummary) -> Result<Client, String> {
     let facts = engine.inspect_container(&container.id).await;
     let sandbox = Sandbox::of(facts.map_err(|error| error.to_string())?);
-    let client = sandbox.client(engine).map_err(|error| error.message)?;
-    let status = client.status().await.map_err(|error| error.to_string())?;
-    let listeners = client.ports().await.map_err(|error| error.to_string())?;
-    Ok((status.services, listeners))
+    sandbox.client(engine).map_err(|error| error.message)
 }
 
 /// Adds how they stand, with who listens on the ports of those that run.
@@ -147,22 +157,8 @@ fn stand(views: &mut [ServiceView], told: &wire::Services, list: &[Listener]) {
         }
         let told = view.service.as_ref().and_then(|name| told.get(name));
         view.run = Some(RunView::of(told));
-        for port in &mut view.ports {
-            port.listening = Some(ListeningView::of(
-                list,
-                port.container_port,
-                port.protocol(),
-            ));
-        }
+        view.ports.iter_mut().for_each(|port| port.hear(list));
     }
-}
-
-fn warn_unknown(container: &ContainerSummary, why: &str, app: &App) {
-    app.out.warn(&format!(
-        "how the services of sandbox \"{}\" stand is not known: {}",
-        Untrusted::new(&container.name),
-        Untrusted::new(why)
-    ));
 }
 
 impl ServiceView {
@@ -238,9 +234,7 @@ async fn all(
 
 /// What listens in a sandbox; the error is for people.
 async fn ask(engine: &Sandboxes, container: &ContainerSummary) -> Result<Vec<Listener>, String> {
-    let facts = engine.inspect_container(&container.id).await;
-    let sandbox = Sandbox::of(facts.map_err(|error| error.to_string())?);
-    let client = sandbox.client(engine).map_err(|error| error.message)?;
+    let client = client(engine, container).await?;
     client.ports().await.map_err(|error| error.to_string())
 }
 
@@ -253,9 +247,8 @@ fn hear(
 ) {
     let mut declared = BTreeSet::new();
     for port in services.iter_mut().flat_map(|service| &mut service.ports) {
-        let protocol = port.protocol();
-        declared.insert((port.container_port, protocol));
-        port.listening = Some(ListeningView::of(list, port.container_port, protocol));
+        declared.insert((port.container_port, port.protocol()));
+        port.hear(list);
     }
     let published = view::ports(&container.ports, record);
     for (port, protocol) in crate::forward::wanted(list).into_keys() {
@@ -271,8 +264,8 @@ fn hear(
         if ports.is_empty() {
             ports.push(ServicePortView::unpublished(port, protocol));
         }
-        for view in &mut ports {
-            view.listening = Some(ListeningView::of(list, port, protocol));
+        for port in &mut *ports {
+            port.hear(list);
         }
         services.push(ServiceView {
             service: None,
@@ -342,6 +335,12 @@ impl ServicePortView {
             "udp" => Protocol::Udp,
             _ => Protocol::Tcp,
         }
+    }
+
+    /// Takes over who listens there.
+    fn hear(&mut self, list: &[Listener]) {
+        let listening = ListeningView::of(list, self.container_port, self.protocol());
+        self.listening = Some(listening);
     }
 
     fn published(port: &PortView) -> Self {

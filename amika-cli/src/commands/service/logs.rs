@@ -4,7 +4,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::App;
-use crate::args::sandbox::Tail;
 use crate::args::service::LogsArgs;
 use crate::commands::follow;
 use crate::commands::sandbox::logs::{Lines, pass_on, refuse_endless_json};
@@ -24,14 +23,14 @@ pub(super) struct LogsView {
 }
 
 pub(super) async fn run(args: &LogsArgs, app: &App) -> Result<u8> {
-    refuse_endless_json(args.follow, app)?;
+    refuse_endless_json(args.show.follow, app)?;
     let engine = crate::engine::connect(&app.user).await?;
     let (sandbox, service) = (&args.target.sandbox, args.target.service.as_deref());
-    let tail = args.tail.and_then(|Tail(lines)| lines);
+    let show_log = &args.show;
     let pieces = engine
-        .service_log(sandbox, service, args.follow, tail)
+        .service_log(sandbox, service, show_log.follow, show_log.lines())
         .await?;
-    if args.follow {
+    if show_log.follow {
         return follow(app, show(args, pieces, app)).await;
     }
     show(args, pieces, app).await.map(|()| 0)
@@ -46,7 +45,7 @@ async fn show(args: &LogsArgs, pieces: Pieces, app: &App) -> Result<()> {
         };
         return app.out.result(&view, |_| Ok(()));
     }
-    if !pass_on(pieces, args.raw).await? {
+    if !pass_on(pieces, args.show.raw).await? {
         app.out
             .note("nothing was written, or the service was not started yet");
     }

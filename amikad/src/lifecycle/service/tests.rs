@@ -1,6 +1,7 @@
 //! When a service is started again, and when no more.
 
 use super::*;
+use crate::lifecycle::Course;
 
 fn step(service: &mut Service, event: ServiceEvent, now: Millis) -> Vec<ServiceAction> {
     let mut actions = Vec::new();
@@ -14,10 +15,7 @@ const OWN: ServicePlan = ServicePlan {
     is_enabled: true,
     awaited: None,
     grace: GRACE,
-    starts: Starts::WithSetup,
-    restart: Restart::Always,
-    ready_within: None,
-    depends_on: &[],
+    course: Course::OWN,
 };
 
 fn new() -> Service {
@@ -136,16 +134,16 @@ fn the_grace_is_the_services_own() {
 }
 
 /// What a sandbox declares for itself where it says no more.
-const DECLARED: ServicePlan = ServicePlan {
+const DECLARED: Course = Course {
     starts: Starts::AfterSetup,
     restart: Restart::OnFailure,
     ready_within: Some(60_000),
-    ..OWN
+    ..Course::OWN
 };
 
 /// It runs since 0.
-fn started(plan: ServicePlan) -> Service {
-    let mut service = Service::new(plan, 7);
+fn started(course: Course) -> Service {
+    let mut service = Service::new(ServicePlan { course, ..OWN }, 7);
     let mut actions = Vec::new();
     service.ensure_started(&mut actions);
     assert_eq!(actions, [ServiceAction::Start]);
@@ -164,7 +162,7 @@ fn what_follows_an_end_is_as_it_was_declared() {
         (Restart::No, 0, Stopped),
         (Restart::No, 1, Failed),
     ] {
-        let mut service = started(ServicePlan {
+        let mut service = started(Course {
             restart,
             ..DECLARED
         });
@@ -258,8 +256,11 @@ fn whoever_is_told_to_stop_is_there_when_asked_for_again() {
 fn on_demand_it_waits_for_somebody_also_after_it_did_its_work() {
     let mut service = Service::new(
         ServicePlan {
-            starts: Starts::OnDemand,
-            ..DECLARED
+            course: Course {
+                starts: Starts::OnDemand,
+                ..DECLARED
+            },
+            ..OWN
         },
         7,
     );

@@ -9,12 +9,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use amika_core::contract::{env, path, service};
-use amika_core::service::Restart;
 use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, statfs};
 
 use super::{Endpoint, Probe, Request, RunAs, Scope, Spec, Stop, TIMEOUT};
 use crate::environment::Environment;
-use crate::lifecycle::Starts;
+use crate::lifecycle::Course;
 use crate::mounts::Mounts;
 use crate::places::make_directory;
 use crate::say::{say, say_once};
@@ -45,10 +44,7 @@ pub(super) const SPEC: Spec = Spec {
         timeout: TIMEOUT,
         goes_on: true,
     }),
-    starts: Starts::WithSetup,
-    restart: Restart::Always,
-    ready_within: None,
-    depends_on: &[],
+    course: Course::OWN,
     stop: Stop {
         // It stops its containers, then containerd, its child; told at once, containerd would be gone first.
         term: Scope::Leader,

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
-use super::read::{Section, entries_in_order, quoted};
+use super::read::{Section, entries_in_order, plain_text, quoted};
 use super::steering;
 use crate::budget;
 use crate::env::{check_name, check_value, is_secret_name};
@@ -53,23 +53,15 @@ pub(super) fn read(section: &mut Section<'_>, table: &DeTable<'_>) -> Env {
             section.problem(key.span(), error.to_string());
             continue;
         }
-        let text = match value.get_ref() {
-            DeValue::String(text) => text.to_string(),
-            DeValue::Boolean(flag) => flag.to_string(),
-            // As they are written, but for underscores: what they mean is the program's to say.
-            DeValue::Integer(number) if number.radix() == 10 => number.as_str().to_owned(),
-            DeValue::Integer(number) => number.to_string(),
-            DeValue::Float(number) => number.as_str().to_owned(),
-            DeValue::Table(table) => {
-                if let Some(secret) = secret(section, value.span(), name, table) {
-                    env.secrets.insert(name.to_string(), secret);
-                }
-                continue;
+        if let DeValue::Table(table) = value.get_ref() {
+            if let Some(secret) = secret(section, value.span(), name, table) {
+                env.secrets.insert(name.to_string(), secret);
             }
-            DeValue::Datetime(_) | DeValue::Array(_) => {
-                section.wrong_type(value, &format!("env {}", quoted(name)), "a plain value");
-                continue;
-            }
+            continue;
+        }
+        let Some(text) = plain_text(value.get_ref()) else {
+            section.wrong_type(value, &format!("env {}", quoted(name)), "a plain value");
+            continue;
         };
         match check_value(name, &text) {
             Ok(()) => {

@@ -167,6 +167,19 @@ pub(super) fn integer(value: &DeInteger<'_>) -> Option<i64> {
     i64::from_str_radix(value.as_str(), value.radix()).ok()
 }
 
+/// Returns a plain value as the text that a variable gets: numbers as they are written, but for underscores, since what
+/// they mean is the program's to say.
+pub(super) fn plain_text(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => Some(text.to_string()),
+        DeValue::Boolean(flag) => Some(flag.to_string()),
+        DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str().to_owned()),
+        DeValue::Integer(number) => Some(number.to_string()),
+        DeValue::Float(number) => Some(number.as_str().to_owned()),
+        DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => None,
+    }
+}
+
 /// Returns a table's keys in the order of the file.
 pub(super) fn keys_in_order<'t, 'i>(table: &'t DeTable<'i>) -> Vec<&'t Spanned<DeString<'i>>> {
     let mut keys: Vec<_> = table.keys().collect();

@@ -6,7 +6,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::read::{Section, integer, quoted};
+use super::read::{Section, entries_in_order, integer, plain_text, quoted};
 use crate::env::{check_name, check_value};
 use crate::port::Protocol;
 use crate::service::{
@@ -220,21 +220,15 @@ fn variables(section: &mut Section<'_>, value: &Value<'_>) -> BTreeMap<String, S
     let Some(table) = section.table(value, "env") else {
         return variables;
     };
-    for (key, value) in super::read::entries_in_order(table) {
+    for (key, value) in entries_in_order(table) {
         let name = key.get_ref();
         if let Err(error) = check_name(name) {
             section.problem(key.span(), error.to_string());
             continue;
         }
-        let text = match value.get_ref() {
-            DeValue::String(text) => text.to_string(),
-            DeValue::Boolean(flag) => flag.to_string(),
-            DeValue::Integer(number) => number.to_string(),
-            DeValue::Float(number) => number.as_str().to_owned(),
-            _ => {
-                section.wrong_type(value, &format!("env {}", quoted(name)), "a plain value");
-                continue;
-            }
+        let Some(text) = plain_text(value.get_ref()) else {
+            section.wrong_type(value, &format!("env {}", quoted(name)), "a plain value");
+            continue;
         };
         match check_value(name, &text) {
             Ok(()) => {

@@ -6,9 +6,8 @@ use amika_core::capability::Capability;
 use amika_core::contract::service::DOCKERD;
 use amika_core::untrusted::Untrusted;
 use amika_core::wire::{Service, ServiceState};
-use futures_util::StreamExt as _;
 
-use crate::daemon::{Client, LogPart, read_boot_record};
+use crate::daemon::read_boot_record;
 use crate::error::{Error, Kind, Result};
 use crate::preset::Preset;
 use crate::sandbox::Sandbox;
@@ -170,7 +169,11 @@ async fn look(engine: &Sandboxes, name: &str) -> Option<Error> {
     if !service.enabled || !is_down || service.restarts > 0 {
         return None;
     }
-    let lines = last_lines(&client).await;
+    let lines = client.last_lines(DOCKERD, LINES).await;
+    let lines: Vec<String> = lines
+        .iter()
+        .map(|line| Untrusted::new(line).within(LENGTH).to_string())
+        .collect();
     Some(did_not_start(name, service, &lines))
 }
 
@@ -187,23 +190,6 @@ fn did_not_start(name: &str, service: &Service, lines: &[String]) -> Error {
             "it needs {NEEDED}; an engine that maps root to another user, or a security module, may keep them back"
         ))
         .hint(format!("`--preset {}` is the same without an engine inside", Preset::Coder))
-}
-
-async fn last_lines(client: &Client) -> Vec<String> {
-    let Ok(log) = client.log(DOCKERD, false, LogPart::Tail(LINES)).await else {
-        return Vec::new();
-    };
-    let mut log = std::pin::pin!(log);
-    let mut bytes = Vec::new();
-    while let Some(Ok(piece)) = log.next().await {
-        bytes.extend_from_slice(&piece);
-    }
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    let lines = text.lines().map(|line| {
-        let line = Untrusted::new(line);
-        line.within(LENGTH).to_string()
-    });
-    lines.collect()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use amika_core::proof::Key;
 use amika_core::tunnel::Upgrade;
 use amika_core::wire::{Activity, Exec, Listener, OpenCodeAccess, Status};
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt as _};
 use http_body_util::BodyExt as _;
 use hyper::body::{Frame, Incoming};
 use hyper::http::request::Builder;
@@ -204,6 +204,20 @@ impl Client {
         part: LogPart,
     ) -> Result<impl Stream<Item = Result<Bytes, ClientError>> + use<>, ClientError> {
         self.log_at(&format!("/v1/logs/{name}"), follow, part).await
+    }
+
+    /// The last lines of a log; none where it cannot be had: they go beside what is told without them.
+    pub async fn last_lines(&self, name: &str, count: usize) -> Vec<String> {
+        let Ok(log) = self.log(name, false, LogPart::Tail(count)).await else {
+            return Vec::new();
+        };
+        let mut log = std::pin::pin!(log);
+        let mut bytes = Vec::new();
+        while let Some(Ok(piece)) = log.next().await {
+            bytes.extend_from_slice(&piece);
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        text.lines().map(str::to_owned).collect()
     }
 
     /// The same of a job.

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
 use crate::auth::caller::{From, Peer, from};
-use crate::ports::name::PortName;
+use crate::ports::name::{PortName, split_port};
 use crate::ports::origin;
 use crate::state::App;
 
@@ -169,10 +169,7 @@ fn host(headers: &HeaderMap, uri: &Uri) -> Option<String> {
 
 /// The name of `name[:port]`.
 fn name_of(authority: &str) -> String {
-    let name = match authority.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => authority,
-    };
+    let (name, _) = split_port(authority);
     name.strip_suffix('.').unwrap_or(name).to_owned()
 }
 

@@ -97,10 +97,7 @@ async fn own_origin(app: &App, sandbox_id: &str, port: u16) -> Result<String> {
             "whoever runs the server gives its ports a domain: domain in its configuration",
         ));
     }
-    let host = match authority.rsplit_once(':') {
-        Some((host, digits)) if digits.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => authority,
-    };
+    let (host, _) = name::split_port(authority);
     let name = PortName {
         port,
         sandbox_id: sandbox_id.to_owned(),

@@ -33,13 +33,19 @@ impl PortName {
     }
 }
 
+/// The name and the port of `name[:port]`; an address of IPv6 stands in brackets.
+pub fn split_port(authority: &str) -> (&str, Option<&str>) {
+    match authority.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (name, Some(port)),
+        _ => (authority, None),
+    }
+}
+
 /// Where a port is found: `scheme://host[:port]`; `address` is where the server is.
 pub fn origin(config: &Config, address: &str, sandbox_id: &str, port: u16) -> String {
     let (scheme, authority) = address.split_once("://").unwrap_or(("http", address));
-    let own_port = match authority.rsplit_once(':') {
-        Some((_, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => format!(":{port}"),
-        _ => String::new(),
-    };
+    let own_port = split_port(authority).1.map(|port| format!(":{port}"));
+    let own_port = own_port.unwrap_or_default();
     let parent = config.domain.as_deref().unwrap_or("localhost");
     format!("{scheme}://{port}-{sandbox_id}.{parent}{own_port}")
 }
