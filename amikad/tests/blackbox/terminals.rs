@@ -185,8 +185,9 @@ fn the_usual_program_is_the_user_s_login_shell_with_job_control() {
         (&json!(80), &json!(24))
     );
     let mut viewer = Viewer::attach(&sandbox, name, "");
-    viewer.types("echo $0 $((40+2)); sleep 1000\r");
+    viewer.types("echo $0 $((40+2)); sh -c 'echo in front $((40+1)); exec sleep 1000'\r");
     viewer.sees("-sh 42");
+    viewer.sees("in front 41");
     // Ctrl-C goes to the program in front, and not to the shell.
     viewer.types("\x03");
     viewer.types("echo again $((40+3))\r");

@@ -4,6 +4,7 @@ mod change;
 mod list;
 mod logs;
 mod standing;
+mod view;
 
 use super::schema::{Output, document};
 use crate::App;
@@ -14,7 +15,7 @@ use crate::own_services::Asked;
 /// What the verbs print with `-o json`.
 pub(super) fn outputs() -> Vec<(&'static str, Output)> {
     vec![
-        ("list", document::<Vec<list::ServiceView>>()),
+        ("list", document::<Vec<view::ServiceView>>()),
         ("logs", document::<logs::LogsView>()),
         ("start", document::<Vec<change::ChangedView>>()),
         ("stop", document::<Vec<change::ChangedView>>()),
