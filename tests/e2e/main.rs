@@ -34,6 +34,7 @@ mod events;
 mod exec;
 mod fill;
 mod forward;
+mod from_volume;
 mod hostile_daemon;
 mod hostile_text;
 mod image;

@@ -80,7 +80,8 @@ pub struct NameArgs {
 /// `amika sandbox create`.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(
-    after_help = "Examples:\n  amika sandbox create --git\n  amika sandbox create --name dev-box --setup-script ./install-deps.sh\n  amika sandbox create --git ./src --port 5432:5432 --env DATABASE_URL\n  amika sandbox create --image debian:trixie -- sleep infinity\n\nExit codes: 2 bad arguments, 4 name or port taken, 5 engine not reachable, 6 no such image,\n7 repository, 20 setup script failed (the sandbox stays), 21 not ready in time, 130 interrupted."
+    group(clap::ArgGroup::new("repository").args(["git", "from_volume"])),
+    after_help = "Examples:\n  amika sandbox create --git\n  amika sandbox create --name dev-box --setup-script ./install-deps.sh\n  amika sandbox create --git ./src --port 5432:5432 --env DATABASE_URL\n  amika sandbox create --image debian:trixie -- sleep infinity\n  amika sandbox create --from-volume amika-git-teal-tokyo-app-202601011200004e1b\n\nExit codes: 2 bad arguments, 4 name or port taken, 5 engine not reachable, 6 no such image,\n7 repository, 20 setup script failed (the sandbox stays), 21 not ready in time, 130 interrupted."
 )]
 pub struct CreateArgs {
     /// Name of the sandbox: a-z, 0-9 and `-`, at most 41 characters [default: a colour and a city].
@@ -118,6 +119,10 @@ pub struct CreateArgs {
     /// With --no-clean: take ignored files along too.
     #[arg(long, requires = "no_clean", help_heading = "Repository")]
     pub include_ignored: bool,
+
+    /// Go on with the work that a deleted sandbox left in a volume; `amika volume list` shows them.
+    #[arg(long, value_name = "VOLUME", conflicts_with = "git", value_parser = NonEmptyStringValueParser::new(), help_heading = "Repository")]
+    pub from_volume: Option<String>,
 
     /// Mount a path of this machine: read-only, writable, or as a copy [default: rwcopy]. Repeatable.
     #[arg(
@@ -166,7 +171,7 @@ pub struct CreateArgs {
         require_equals = true,
         default_missing_value = "auto",
         value_parser = trust(),
-        requires = "git",
+        requires = "repository",
         help_heading = "Mounts and credentials"
     )]
     pub trust: Option<Trust>,

@@ -18,7 +18,7 @@ pub use canonical::canonical;
 pub use id::{InvalidSandboxId, SandboxId};
 pub use image::{is_under_prefix, not_an_images};
 pub use record::{Creator, Reading, Repository, SandboxRecord, SetupScript};
-pub use resource::{Kind, ResourceRecord};
+pub use resource::{Kind, MadeWith, ResourceRecord};
 pub use source::RepositorySource;
 pub use stamp::{is_stamp, stamp};
 
@@ -52,6 +52,8 @@ pub mod key {
     pub const REPO_SOURCE: &str = "dev.amika.repo.source";
     /// The branch that the sandbox began with.
     pub const REPO_BRANCH: &str = "dev.amika.repo.branch";
+    /// The git volume of an earlier sandbox that this one was given in place of a clone.
+    pub const FROM_VOLUME: &str = "dev.amika.from-volume";
     /// The declared services, as JSON.
     pub const SERVICES: &str = "dev.amika.services";
     /// Who decided each setting of the sandbox, as JSON.
@@ -98,7 +100,7 @@ pub mod key {
     pub const SIGNATURE: &str = "dev.amika.signature";
 
     /// All of them.
-    pub const ALL: [&str; 31] = [
+    pub const ALL: [&str; 32] = [
         ID,
         KIND,
         VERSION,
@@ -109,6 +111,7 @@ pub mod key {
         REPO_NAME,
         REPO_SOURCE,
         REPO_BRANCH,
+        FROM_VOLUME,
         SERVICES,
         ORIGINS,
         SETUP_HOST_PATH,

@@ -162,6 +162,8 @@ pub struct ArchivedFile {
     pub content: Vec<u8>,
     /// When it was last written, in seconds since the Unix epoch.
     pub modified: u64,
+    /// Whether anybody may execute it.
+    pub executable: bool,
 }
 
 impl Engine {
@@ -214,6 +216,7 @@ fn only_file(archive: &[u8], limit: usize) -> std::io::Result<ArchivedFile> {
     Ok(ArchivedFile {
         content,
         modified: entry.header().mtime()?,
+        executable: entry.header().mode()? & 0o111 != 0,
     })
 }
 

@@ -42,7 +42,30 @@ pub(crate) async fn belongings(
         .filter_map(|volume| Some((volume.labels.get(key::KIND)?.parse().ok()?, volume)))
         .collect();
     let is_alone = keep_own(&mut volumes, container, &bearers);
+    volumes.extend(given(engine, container, record).await?);
     Ok(Belongings { volumes, is_alone })
+}
+
+/// The git volume that it was given in place of a clone, which bears another's id; not where any other sandbox mounts it
+/// too.
+async fn given(
+    engine: &Sandboxes,
+    container: &str,
+    record: &SandboxRecord,
+) -> Result<Option<(Kind, VolumeFacts)>> {
+    let Some(name) = &record.from_volume else {
+        return Ok(None);
+    };
+    let Some(volume) = engine.inspect_volume(name).await? else {
+        return Ok(None);
+    };
+    let label = format!("{}={}", key::KIND, Kind::Sandbox);
+    let sandboxes = engine.list_containers(&label).await?;
+    let mut users = sandboxes
+        .iter()
+        .filter(|it| it.volumes.iter().any(|(mounted, _)| mounted == name));
+    let is_shared = users.any(|user| user.id != container && passing(&user.name).is_none());
+    Ok((!is_shared).then_some((Kind::Git, volume)))
 }
 
 /// Leaves the volumes that are a container's own among those of its sandbox's id, which `bearers` bear:

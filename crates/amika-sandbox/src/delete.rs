@@ -63,13 +63,16 @@ async fn one(
         let checked = Box::pin(crate::unsaved::refuse(engine, &sandbox, request.volumes));
         nothing_done(cancel, checked, &untouched).await?;
     }
-    // The clone of a create that was interrupted is perhaps half there, and nobody worked in it.
-    let git_too = request.volumes || sandbox.state_of_making() == Some(State::Interrupted);
+    let clones = match sandbox.state_of_making() {
+        Some(State::Interrupted) => Clones::Unmade,
+        _ if request.volumes => Clones::Go,
+        _ => Clones::Stay,
+    };
     let removing = Box::pin(remove(
         engine,
         &sandbox.container.id,
         &sandbox.record,
-        git_too,
+        clones,
     ));
     let what = format!("sandbox \"{name}\" was being removed");
     let next = format!("`amika sandbox delete {name}` again removes what is left then");
@@ -133,8 +136,30 @@ pub struct Removed {
     pub kept: Vec<String>,
 }
 
-/// Removes a container, running or not, and the volumes that go with the sandbox; git volumes only
-/// when asked to. A container that is gone already is no error: what is left of it goes.
+/// What becomes of git volumes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clones {
+    /// They stay.
+    Stay,
+    /// They go.
+    Go,
+    /// What a create cloned goes that did not come to its end: it is perhaps half there, and nobody worked in it. What it
+    /// was given stays.
+    Unmade,
+}
+
+impl Clones {
+    /// Whether this one goes.
+    pub(crate) fn go(self, volume: &str, record: &SandboxRecord) -> bool {
+        match self {
+            Self::Stay => false,
+            Self::Go => true,
+            Self::Unmade => record.from_volume.as_deref() != Some(volume),
+        }
+    }
+}
+
+/// Removes a container, running or not, and the volumes that go with the sandbox; git volumes as is said. A container that is gone already is no error: what is left of it goes.
 ///
 /// # Errors
 /// Those of the engine.
@@ -142,7 +167,7 @@ pub async fn remove(
     engine: &Sandboxes,
     container: &str,
     record: &SandboxRecord,
-    git_too: bool,
+    clones: Clones,
 ) -> Result<Removed> {
     let Belongings { volumes, is_alone } = belongings(engine, container, record).await?;
     let name = match engine.inspect_container(container).await {
@@ -161,7 +186,7 @@ pub async fn remove(
     // The state tells what in the others is work: whoever is broken off here must still find that out.
     volumes.sort_by_key(|(kind, _)| *kind == Kind::State);
     for (kind, volume) in volumes {
-        if kind.goes_with_sandbox() || (git_too && kind == Kind::Git) {
+        if kind.goes_with_sandbox() || (kind == Kind::Git && clones.go(&volume.name, record)) {
             engine.remove_freed_volume(&volume.name).await?;
             result.removed.push(volume.name);
         } else if kind == Kind::Git {
@@ -219,7 +244,9 @@ pub async fn remove_unfinished(
     container: &ContainerFacts,
     record: &SandboxRecord,
 ) -> Result<()> {
-    remove(engine, &container.id, record, true).await.map(drop)
+    remove(engine, &container.id, record, Clones::Unmade)
+        .await
+        .map(drop)
 }
 
 /// Removes what went with the sandbox; git volumes only when asked to.

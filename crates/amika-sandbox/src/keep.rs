@@ -7,7 +7,7 @@ use amika_core::label::Kind;
 use crate::belongings::{Belongings, belongings};
 use crate::broken_off::{engine_goes_on, nothing_done};
 use crate::cancel::Cancel;
-use crate::delete::remove_rest;
+use crate::delete::{Clones, remove_rest};
 use crate::error::{self, Result};
 use crate::lost::{self, Lost};
 use crate::progress::Progress;
@@ -105,7 +105,9 @@ async fn one(
     let (found, mut held) = nothing_done(cancel, looked, &untouched).await?;
     let is_interrupted = sandbox.state_of_making() == Some(State::Interrupted);
     let Belongings { volumes, is_alone } = found;
-    keep_git_and_state(&volumes, &mut held, is_interrupted);
+    let unmade = is_interrupted.then_some(Clones::Unmade);
+    let is_kept = |volume: &str| unmade.is_none_or(|clones| !clones.go(volume, &sandbox.record));
+    keep_git_and_state(&volumes, &mut held, is_kept);
     let removing = async {
         let keeps_nameless = sandbox
             .container
@@ -151,7 +153,7 @@ async fn left(engine: &Sandboxes, lost: &[Lost]) -> Result<Vec<Kept>> {
             name, id, volumes, ..
         } = lost;
         let mut held = held_left(engine, name, id, volumes).await?;
-        keep_git_and_state(volumes, &mut held, false);
+        keep_git_and_state(volumes, &mut held, |_| true);
         crate::delete::remove_fillers(engine, id).await?;
         crate::networks::remove_own(engine, id).await?;
         remove_volumes(engine, volumes, &held).await?;
@@ -162,12 +164,16 @@ async fn left(engine: &Sandboxes, lost: &[Lost]) -> Result<Vec<Kept>> {
 
 type Held = std::collections::BTreeMap<String, String>;
 
-/// The clone's volume stays, unless its create was interrupted; amikad's state where others stay.
-fn keep_git_and_state(volumes: &[(Kind, VolumeFacts)], held: &mut Held, is_interrupted: bool) {
+/// Git volumes stay of which `is_kept` says so; amikad's state where others stay.
+fn keep_git_and_state(
+    volumes: &[(Kind, VolumeFacts)],
+    held: &mut Held,
+    is_kept: impl Fn(&str) -> bool,
+) {
     let others_stay = !held.is_empty();
     for (kind, volume) in volumes {
         let reason = match kind {
-            Kind::Git if !is_interrupted => {
+            Kind::Git if is_kept(&volume.name) => {
                 "it has the repository: what is in it may be nowhere else"
             }
             Kind::State if others_stay => "it tells what in the others is work",

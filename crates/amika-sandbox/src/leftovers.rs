@@ -16,6 +16,7 @@ use serde::Serialize;
 use tokio::sync::OnceCell;
 
 use crate::creator;
+use crate::delete::Clones;
 use crate::error::{self, Result};
 use crate::inject::{self, Injection};
 use crate::reassign;
@@ -323,7 +324,7 @@ pub async fn remove(engine: &Sandboxes, leftover: &Leftover) -> Result<Removed> 
                         }
                         other => other?,
                     }
-                    crate::delete::remove(engine, &container.id, record, false).await?;
+                    crate::delete::remove(engine, &container.id, record, Clones::Stay).await?;
                 }
                 // The engine carries out a start whose asker was killed.
                 _ => {

@@ -30,6 +30,7 @@ pub mod finding;
 pub mod forward;
 pub mod git_error;
 pub mod given;
+mod helpers;
 pub mod host_file;
 pub mod host_path;
 pub mod image_labels;

@@ -69,10 +69,14 @@ pub fn is_known(engine: &Sandboxes, name: &str) {
 pub struct Asked([u8; 32]);
 
 impl Asked {
-    /// All that holds for the sandbox. What a program of another version prints of it may differ: its
+    /// All that holds for the sandbox, and the volume that it is given. What a program of another version prints of it may differ: its
     /// creates are then told apart, and nothing is lost by that.
-    pub fn of(settings: &impl std::fmt::Debug, copy: amika_git::Copy) -> Self {
-        Self(Sha256::digest(format!("{copy:?} {settings:?}")).into())
+    pub fn of(
+        settings: &impl std::fmt::Debug,
+        copy: amika_git::Copy,
+        volume: Option<&str>,
+    ) -> Self {
+        Self(Sha256::digest(format!("{copy:?} {volume:?} {settings:?}")).into())
     }
 
     /// A fingerprint of that and of the repository. The sandbox's token goes in, which only this user
@@ -146,7 +150,8 @@ mod tests {
         let key = UserKey::of_bytes([7; 32]);
         let tell = |secret: &str, copy, id: &str, commit: Option<&str>| {
             let repository = commit.map(snapshot);
-            Asked::of(&settings(secret), copy).fingerprint(&key.token(id), repository.as_ref())
+            Asked::of(&settings(secret), copy, None)
+                .fingerprint(&key.token(id), repository.as_ref())
         };
         let dirty = Copy::Dirty {
             include_ignored: false,

@@ -158,6 +158,8 @@ fn refuse_used(volume: &VolumeView) -> Result<()> {
 /// Sandboxes by id and by the volumes that they mount.
 struct Users {
     by_id: BTreeMap<String, String>,
+    /// Those that were given one in place of a clone.
+    by_given: BTreeMap<String, String>,
     by_volume: BTreeMap<String, Vec<String>>,
 }
 
@@ -165,9 +167,13 @@ impl Users {
     async fn list(engine: &Sandboxes) -> Result<Self> {
         let mut users = Self {
             by_id: BTreeMap::new(),
+            by_given: BTreeMap::new(),
             by_volume: BTreeMap::new(),
         };
-        for (container, _) in sandbox::list(engine).await? {
+        for (container, reading) in sandbox::list(engine).await? {
+            if let Some(given) = reading.record.from_volume {
+                users.by_given.insert(given, container.name.clone());
+            }
             if let Some(id) = container.labels.get(key::ID) {
                 users.by_id.insert(id.clone(), container.name.clone());
             }
@@ -183,9 +189,10 @@ impl Users {
         let label = |key: &str| volume.labels.get(key).map(String::as_str);
         let record = ResourceRecord::from_labels(label).ok()?;
         let id = record.id.map(|id| id.to_string());
+        let own = id.and_then(|id| self.by_id.get(&id));
         Some(VolumeView {
             kind: record.kind,
-            sandbox: id.and_then(|id| self.by_id.get(&id).cloned()),
+            sandbox: own.or_else(|| self.by_given.get(&volume.name)).cloned(),
             made_for: record.sandbox.map(|name| name.to_string()),
             repository: record.repository,
             source: record.source,

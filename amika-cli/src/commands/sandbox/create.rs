@@ -11,7 +11,9 @@ use report::report;
 
 use crate::App;
 use crate::args::sandbox::{ConnectArgs, CreateArgs};
-use crate::create::{self, CreateRequest, Request, Trusting, Wanted};
+use crate::create::{
+    self, CreateRequest, Request, Trusting, Wanted, WantedRepository, WantedVolume,
+};
 use crate::error::{Error, Kind, Result};
 use amika_git as git;
 
@@ -65,7 +67,15 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
 }
 
 /// The repository that the flags ask for, if any.
-fn wanted_repository(args: &CreateArgs) -> Option<Wanted> {
+fn wanted_repository(args: &CreateArgs) -> Option<WantedRepository> {
+    let has_script = args.setup_script.is_some();
+    if let Some(name) = args.from_volume.clone() {
+        return Some(WantedRepository::Volume(WantedVolume {
+            name,
+            no_setup: args.no_setup,
+            has_script,
+        }));
+    }
     let spec = args.git.clone()?;
     let copy = if args.no_clean {
         git::Copy::Dirty {
@@ -74,7 +84,7 @@ fn wanted_repository(args: &CreateArgs) -> Option<Wanted> {
     } else {
         git::Copy::Clean
     };
-    Some(Wanted {
+    Some(WantedRepository::Clone(Wanted {
         git: git::Request {
             spec: Some(spec),
             branch: args.branch.clone(),
@@ -83,9 +93,9 @@ fn wanted_repository(args: &CreateArgs) -> Option<Wanted> {
             cache: None,
         },
         no_setup: args.no_setup,
-        has_script: args.setup_script.is_some(),
+        has_script,
         of: None,
-    })
+    }))
 }
 
 /// Reads the flags and the files that they name. One of these may be a pipe (`--env-file <(…)`), whose

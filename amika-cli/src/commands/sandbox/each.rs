@@ -128,7 +128,8 @@ fn show(all: &[Done], app: &App) -> Result<()> {
     if !app.out.is_json() {
         for volume in all.iter().flat_map(|done| &done.kept_volumes) {
             app.out.note(&format!(
-                "git volume {volume} stays: `amika volume delete {}` removes it and the work in it",
+                "git volume {volume} stays: `amika sandbox create --from-volume {0}` goes on with it, \
+                 `amika volume delete {0}` removes it and the work in it",
                 shell_quote(volume)
             ));
         }

@@ -14,6 +14,8 @@ pub struct SandboxRecord {
     pub id: SandboxId,
     /// The repository in it, if there is one.
     pub repository: Option<Repository>,
+    /// The git volume that it was given in place of a clone: an earlier sandbox's, whose id that bears.
+    pub from_volume: Option<String>,
     /// The declared services.
     pub services: Vec<Service>,
     /// Who decided each setting; not told by an earlier version.
@@ -61,6 +63,21 @@ pub enum SetupScript {
     Repository(String),
 }
 
+impl SetupScript {
+    /// The label that tells of it.
+    pub(super) fn label(&self) -> (&'static str, &str) {
+        match self {
+            Self::Host(path) => (key::SETUP_HOST_PATH, path),
+            Self::Repository(path) => (key::SETUP_REPO_PATH, path),
+        }
+    }
+
+    pub(super) fn read<'a, F: Fn(&str) -> Option<&'a str>>(labels: &Reader<F>) -> Option<Self> {
+        let host = labels.text(key::SETUP_HOST_PATH).map(Self::Host);
+        host.or_else(|| labels.text(key::SETUP_REPO_PATH).map(Self::Repository))
+    }
+}
+
 /// The process that makes a sandbox, so that another one can tell whether it still lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Creator {
@@ -106,6 +123,7 @@ impl SandboxRecord {
         Self {
             id,
             repository: None,
+            from_volume: None,
             services: Vec::new(),
             origins: None,
             setup_script: None,
@@ -144,6 +162,7 @@ impl SandboxRecord {
             );
             put(key::REPO_BRANCH, repository.branch.clone());
         }
+        put(key::FROM_VOLUME, self.from_volume.clone());
         if !self.services.is_empty() {
             // Maps with other than string keys are what JSON cannot hold; there is none in here.
             put(key::SERVICES, serde_json::to_string(&self.services).ok());
@@ -151,10 +170,9 @@ impl SandboxRecord {
         if let Some(origins) = &self.origins {
             put(key::ORIGINS, serde_json::to_string(origins).ok());
         }
-        match &self.setup_script {
-            Some(SetupScript::Host(path)) => put(key::SETUP_HOST_PATH, Some(path.clone())),
-            Some(SetupScript::Repository(path)) => put(key::SETUP_REPO_PATH, Some(path.clone())),
-            None => {}
+        if let Some(script) = &self.setup_script {
+            let (key, path) = script.label();
+            put(key, Some(path.to_owned()));
         }
         if !self.credentials.is_empty() {
             let names: Vec<&str> = self
@@ -240,14 +258,10 @@ impl SandboxRecord {
                 source: labels.text(key::REPO_SOURCE).map(RepositorySource::from),
                 branch: labels.text(key::REPO_BRANCH),
             }),
+            from_volume: labels.text(key::FROM_VOLUME),
             services: or_none(services, &mut problems).unwrap_or_default(),
             origins: or_none(origins, &mut problems),
-            setup_script: match labels.text(key::SETUP_HOST_PATH) {
-                Some(path) => Some(SetupScript::Host(path)),
-                None => labels
-                    .text(key::SETUP_REPO_PATH)
-                    .map(SetupScript::Repository),
-            },
+            setup_script: SetupScript::read(&labels),
             credentials: labels
                 .get(key::CREDENTIALS)
                 .into_iter()

@@ -5,7 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Creator, LabelError, Labels, Reader, SandboxId, VERSION, key};
+use super::{
+    Creator, LabelError, Labels, Reader, RepositorySource, SandboxId, SetupScript, VERSION, key,
+};
 use crate::name::SandboxName;
 
 /// What a resource with our labels is.
@@ -96,6 +98,8 @@ pub struct ResourceRecord {
     pub sandbox: Option<SandboxName>,
     /// Name of the repository in it, for [`Kind::Git`].
     pub repository: Option<String>,
+    /// What the sandbox of a clone was made with, for [`Kind::Git`]: the clone may outlive it.
+    pub made_with: MadeWith,
     /// The host path that its content was copied from, for [`Kind::RwCopy`].
     pub source: Option<String>,
     /// When it was made, in milliseconds since the Unix epoch.
@@ -106,6 +110,19 @@ pub struct ResourceRecord {
     pub test: Option<String>,
 }
 
+/// What a sandbox was made with that its repository does not tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MadeWith {
+    /// Where the repository came from.
+    pub source: Option<RepositorySource>,
+    /// Name of the preset, where the image is one.
+    pub preset: Option<String>,
+    /// Reference of the image, as it was asked for.
+    pub image: Option<String>,
+    /// The setup script, where it is not the image's own.
+    pub setup_script: Option<SetupScript>,
+}
+
 impl ResourceRecord {
     /// Returns a record of a resource that belongs to no sandbox.
     pub fn new(kind: Kind) -> Self {
@@ -114,6 +131,7 @@ impl ResourceRecord {
             id: None,
             sandbox: None,
             repository: None,
+            made_with: MadeWith::default(),
             source: None,
             created_at: None,
             creator: None,
@@ -123,17 +141,26 @@ impl ResourceRecord {
 
     /// Returns the resource's labels.
     pub fn to_labels(&self) -> Labels {
+        let made_with = &self.made_with;
+        let script = made_with.setup_script.as_ref().map(SetupScript::label);
         [
             (key::KIND, Some(self.kind.to_string())),
             (key::VERSION, Some(VERSION.to_owned())),
             (key::ID, self.id.as_ref().map(ToString::to_string)),
             (key::SANDBOX, self.sandbox.as_ref().map(ToString::to_string)),
             (key::REPO_NAME, self.repository.clone()),
+            (
+                key::REPO_SOURCE,
+                made_with.source.as_ref().map(ToString::to_string),
+            ),
+            (key::PRESET, made_with.preset.clone()),
+            (key::IMAGE, made_with.image.clone()),
             (key::SOURCE, self.source.clone()),
             (key::CREATED_AT, self.created_at.map(|at| at.to_string())),
             (key::TEST, self.test.clone()),
         ]
         .into_iter()
+        .chain(script.map(|(key, path)| (key, Some(path.to_owned()))))
         .chain(self.creator.iter().flat_map(Creator::labels))
         .filter_map(|(key, value)| Some((key.to_owned(), value?)))
         .collect()
@@ -149,6 +176,12 @@ impl ResourceRecord {
             id: labels.read(key::ID, "a sandbox id", |value| value.parse().ok())?,
             sandbox: labels.read(key::SANDBOX, "a sandbox name", |value| value.parse().ok())?,
             repository: labels.text(key::REPO_NAME),
+            made_with: MadeWith {
+                source: labels.text(key::REPO_SOURCE).map(RepositorySource::from),
+                preset: labels.text(key::PRESET),
+                image: labels.text(key::IMAGE),
+                setup_script: SetupScript::read(&labels),
+            },
             source: labels.text(key::SOURCE),
             created_at: labels.number(key::CREATED_AT)?,
             creator: Creator::from_labels(&labels.0),
@@ -183,6 +216,12 @@ mod tests {
             id: Some(SandboxId::from_random([1; 16])),
             sandbox: Some("teal-tokyo".parse().unwrap()),
             repository: Some("Hello-World".to_owned()),
+            made_with: MadeWith {
+                source: Some("https://git.example/Hello-World".into()),
+                preset: Some("coder".to_owned()),
+                image: Some("amika/coder:1".to_owned()),
+                setup_script: Some(SetupScript::Repository("setup.sh".to_owned())),
+            },
             source: Some("/src/data".to_owned()),
             created_at: Some(1),
             creator: Some(Creator {

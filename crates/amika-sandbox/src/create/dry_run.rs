@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use amika_core::capability::Capability;
 use amika_core::contract::{AMIKAD_PORT, OPENCODE_PORT, env, path};
-use amika_core::label::{SetupScript, key};
+use amika_core::label::{self, SetupScript, key};
 use amika_core::settings::Origins;
 use amika_core::untrusted::Untrusted;
 use schemars::JsonSchema;
@@ -94,6 +94,8 @@ pub struct RepositoryView {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum ContentView {
+    /// What lies in the volume (`--from-volume`).
+    Volume,
     /// What is committed.
     Committed,
     /// Also what is not (`--no-clean`).
@@ -131,6 +133,23 @@ impl RepositoryView {
         }
     }
 
+    /// That of what is in a volume already.
+    pub fn of_volume(repository: label::Repository) -> Self {
+        Self {
+            name: repository.name,
+            source: repository
+                .source
+                .map(|it| it.to_string())
+                .unwrap_or_default(),
+            target: None,
+            branch: repository.branch,
+            new_branch: false,
+            commit: None,
+            uncommitted_changes: false,
+            content: ContentView::Volume,
+        }
+    }
+
     fn lines(&self) -> Vec<String> {
         let mut out = Vec::new();
         let target = self.target.as_deref().unwrap_or(&self.name);
@@ -140,6 +159,7 @@ impl RepositoryView {
             None => "none (detached HEAD)".to_owned(),
         };
         let content = match (self.content, self.uncommitted_changes) {
+            (ContentView::Volume, _) => "the work in the volume, as it is",
             (ContentView::Committed, false) => "what is committed",
             (ContentView::Committed, true) => "what is committed; uncommitted changes stay behind",
             (_, false) => "the work tree, which has no uncommitted changes",
@@ -147,7 +167,7 @@ impl RepositoryView {
         };
         let ignored = match self.content {
             ContentView::WorkTreeAndIgnored => ", and ignored files",
-            ContentView::Committed | ContentView::WorkTree => "",
+            ContentView::Volume | ContentView::Committed | ContentView::WorkTree => "",
         };
         let commit = self.commit.as_deref().unwrap_or("none yet");
         let source = Untrusted::new(&self.source).within(PATH);

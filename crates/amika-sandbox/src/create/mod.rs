@@ -8,6 +8,7 @@ mod dry_run;
 mod facts;
 mod fill;
 mod filler;
+mod from_volume;
 mod given;
 mod limits;
 mod misfit;
@@ -25,6 +26,7 @@ mod resume;
 mod rights;
 mod setid;
 mod settings;
+mod source;
 mod taken;
 mod tell;
 mod trust;
@@ -35,11 +37,13 @@ pub use apply::{interrupted, put, put_as};
 pub use created::Created;
 pub use credentials::{find as find_credentials, read as read_credentials};
 pub use dry_run::PlanView;
+pub use from_volume::WantedVolume;
 pub use given::renewing;
 pub use plan::Plan;
 pub use repository::{SCRIPT_OUTSIDE, Wanted};
 pub use request::{
-    CreateRequest, HostRights, Image, Request, Setup, Wait, parse_preset, read_script,
+    CreateRequest, HostRights, Image, Request, Setup, Wait, WantedRepository, parse_preset,
+    read_script,
 };
 pub use setid::{Filter, filter as setid_filter};
 pub use settings::{Settings, SettingsLayer, merge};

@@ -18,19 +18,22 @@ use super::created::Created;
 use super::credentials::{find as find_credentials, read as read_credentials};
 use super::dry_run::{PlanView, RepositoryView};
 use super::facts::{Facts, MissingImage, gather};
+use super::from_volume;
 use super::mounts::{refuse_conflicts, refuse_remote_binds};
 use super::name::{self, Taken as TakenName};
 use super::network;
 use super::plan::{self, Plan};
-use super::repository::{self, Source};
-use super::request::{CreateRequest, Wait};
+use super::repository;
+use super::request::{CreateRequest, Wait, WantedRepository};
 use super::rights::wait_with_inner_engine;
 use super::settings::{self, Settings};
+use super::source::{Contents, Source};
 use super::taken::{Taken, TakenView};
 use super::tell::{say_what_is_taken, tell_of_missing, tell_of_network};
 use super::trust::{self, TrustRequest};
 use super::upload::Upload;
 use crate::cancel::Cancel;
+use crate::delete::Clones;
 use crate::error::{Error, Kind, Result};
 use crate::given::Given;
 use crate::lock::FileLock;
@@ -159,9 +162,13 @@ impl Making {
         };
         let settle = settle(&new.settings, self.engine.is_local());
         let plan = self.planned(&new, &settle, true).await?;
-        let repository = new.source.as_ref().map(|source| {
-            let facts = source.repository.facts();
-            RepositoryView::of(facts, new.copy, new.has_new_branch).told_as(source.told_source())
+        let repository = new.source.as_ref().map(|source| match &source.contents {
+            Contents::Copied(repository) => {
+                let facts = repository.facts();
+                RepositoryView::of(facts, new.copy, new.has_new_branch)
+                    .told_as(source.told_source())
+            }
+            Contents::Kept(_) => RepositoryView::of_volume(source.label()),
         });
         Ok(PlanView::of(&plan, repository, new.taken))
     }
@@ -218,7 +225,7 @@ impl Making {
 
     async fn prepare(&mut self, request: CreateRequest, only_plan: bool) -> Result<Prepared> {
         let CreateRequest {
-            sandbox: request,
+            sandbox: mut request,
             repository: wanted,
             saved,
             trust,
@@ -239,12 +246,21 @@ impl Making {
         refuse_conflicts(&request.mounts, None)?;
         network::refuse_missing(engine, request.network.as_deref()).await?;
         let machine = engine.machine();
+        let (out, steps) = (&*self.out, &mut self.steps);
         let mut source = match &wanted {
-            Some(wanted) => {
-                Some(repository::open(wanted, machine, &*self.out, &mut self.steps).await?)
+            Some(WantedRepository::Clone(wanted)) => {
+                Some(repository::open(wanted, machine, out, steps).await?)
+            }
+            Some(WantedRepository::Volume(wanted)) => {
+                let own = unreported.is_some().then_some(name.as_str());
+                let open = from_volume::open(engine, wanted, &request, own, out, steps);
+                Some(open.await?)
             }
             None => None,
         };
+        if let Some(Contents::Kept(kept)) = source.as_ref().map(|source| &source.contents) {
+            kept.fill_in(&mut request, out)?;
+        }
         let clone = source.as_ref().map(Source::label);
         refuse_conflicts(
             &request.mounts,
@@ -290,8 +306,14 @@ impl Making {
         if let Some(warning) = settings::rights_by_configuration(&settings) {
             self.out.warn(&warning);
         }
-        let copy = wanted.as_ref().map_or(git::Copy::Clean, |it| it.git.copy);
-        let asked = Asked::of(&settings, copy);
+        let clone = match &wanted {
+            Some(WantedRepository::Clone(wanted)) => Some(&wanted.git),
+            Some(WantedRepository::Volume(_)) | None => None,
+        };
+        let copy = clone.map_or(git::Copy::Clean, |git| git.copy);
+        let has_new_branch = clone.is_some_and(|git| git.new_branch.is_some());
+        let volume = source.as_ref().and_then(Source::volume);
+        let asked = Asked::of(&settings, copy, volume);
         if let Some(unreported) = unreported {
             unreported
                 .must_be(engine, &name, &asked, source.as_ref())
@@ -320,7 +342,6 @@ impl Making {
         for warning in settings.fit(facts.engine_size)? {
             self.out.warn(&warning);
         }
-        let has_new_branch = wanted.is_some_and(|wanted| wanted.git.new_branch.is_some());
         Ok(Prepared::New(Box::new(New {
             name,
             lock,
@@ -355,7 +376,10 @@ impl Making {
             Some(Err(error)) => return Err(ports::refusal(engine, &error).await),
         };
         tell_of_network(name, settings, &facts.network, out);
-        let repository = new.source.as_ref().map(Source::label);
+        let repository = new.source.as_ref().map(|source| plan::Repository {
+            label: source.label(),
+            volume: source.volume().map(str::to_owned),
+        });
         let mut plan = plan::plan(name, settings, facts, repository.as_ref(), bindings);
         plan::can_be_executed(&plan, new.given.as_ref())?;
         let home = engine.machine().home_dir();
@@ -396,7 +420,7 @@ impl Making {
             ..
         } = &new;
         let snapshot = match source {
-            Some(source) => Some(source.repository.snapshot().await?),
+            Some(source) => source.snapshot().await?,
             None => None,
         };
         if let Some(snapshot) = &snapshot {
@@ -415,7 +439,7 @@ impl Making {
         let mut job = Job {
             engine: &self.engine,
             settings,
-            repository: source.as_ref().map(|source| &source.repository),
+            repository: source.as_ref().and_then(Source::to_copy),
             injection: facts.injection.as_ref(),
             plan,
             settle: &settle,
@@ -453,13 +477,18 @@ impl Making {
         };
         crate::unsaved::refuse(engine, &old, false).await?;
         let is_unfinished = old.state_of_making() == Some(State::Interrupted);
-        let removed =
-            crate::delete::remove(engine, &old.container.id, &old.record, is_unfinished).await?;
+        let clones = if is_unfinished {
+            Clones::Unmade
+        } else {
+            Clones::Stay
+        };
+        let removed = crate::delete::remove(engine, &old.container.id, &old.record, clones).await?;
         self.out
             .note(&format!("the old sandbox \"{name}\" is deleted"));
         for volume in removed.kept {
             self.out.note(&format!(
-                "the old sandbox's git volume {volume} stays: `amika volume delete {}` removes it",
+                "the old sandbox's git volume {volume} stays: `amika sandbox create --from-volume {0}` goes on with it, \
+                 `amika volume delete {0}` removes it",
                 shell_quote(&volume)
             ));
         }

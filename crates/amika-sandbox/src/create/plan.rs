@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use amika_core::contract::{self, AMIKAD_PORT, OPENCODE_PORT, env, path};
 use amika_core::credential::Agent;
 use amika_core::exec_limit;
-use amika_core::label::{Kind, Labels, Repository, ResourceRecord, SandboxRecord, SetupScript};
+use amika_core::label::{self, Kind, Labels, MadeWith, ResourceRecord, SandboxRecord, SetupScript};
 use amika_core::name::SandboxName;
 use amika_core::port::{HostIp, Protocol};
 use amika_core::service::Binding;
@@ -105,6 +105,15 @@ fn devcontainer(record: &SandboxRecord) -> String {
     serde_json::json!([{ "remoteUser": user, "workspaceFolder": folder }]).to_string()
 }
 
+/// The repository of a sandbox.
+#[derive(Clone, Debug)]
+pub(super) struct Repository {
+    /// What the labels say of it.
+    pub label: label::Repository,
+    /// The volume that it lies in already; without one it is cloned into one of its own.
+    pub volume: Option<String>,
+}
+
 /// Makes the plan. `bindings` are the user's and the services' ports, each with its place on the
 /// host.
 pub(super) fn plan(
@@ -161,19 +170,31 @@ pub(super) fn plan(
     }
     let mut git_volume = None;
     if let Some(repository) = repository {
-        let repo = &repository.name;
-        let volume = volume::git(name, repo, facts.stamp);
+        let repo = &repository.label.name;
         let target = format!("{}/{repo}", path::WORKSPACE);
-        mounts.push(own_volume(
-            volume.clone(),
-            Kind::Git,
-            &target,
-            name,
-            Some(repo),
-            settings,
-            facts,
-        ));
-        git_volume = Some(volume);
+        if let Some(volume) = &repository.volume {
+            mounts.push(MountSpec::Volume {
+                name: volume.clone(),
+                target,
+                read_only: false,
+                labels: Labels::new(),
+                no_copy: true,
+            });
+        } else {
+            let volume = volume::git(name, repo, facts.stamp);
+            let kind = Kind::Git;
+            let of = Some(&record);
+            mounts.push(own_volume(
+                volume.clone(),
+                kind,
+                &target,
+                name,
+                of,
+                settings,
+                facts,
+            ));
+            git_volume = Some(volume);
+        }
     }
     if let Some(injection) = &facts.injection {
         mounts.push(injection.mount());
@@ -239,7 +260,7 @@ pub(super) fn plan(
 
 fn agent_cwd(repository: Option<&Repository>) -> String {
     match repository {
-        Some(repository) => format!("{}/{}", path::WORKSPACE, repository.name),
+        Some(repository) => format!("{}/{}", path::WORKSPACE, repository.label.name),
         None => path::WORKSPACE.to_owned(),
     }
 }
@@ -251,7 +272,8 @@ fn record(
     agent_cwd: &str,
 ) -> SandboxRecord {
     SandboxRecord {
-        repository: repository.cloned(),
+        repository: repository.map(|repository| repository.label.clone()),
+        from_volume: repository.and_then(|repository| repository.volume.clone()),
         services: settings.services.clone(),
         origins: Some(settings.origins.clone()),
         setup_script: match &settings.setup {
@@ -276,20 +298,22 @@ fn record(
     }
 }
 
-/// A volume that is made with the container.
+/// A volume that is made with the container; a clone's tells what its sandbox is made with, since it may outlive that.
 fn own_volume(
     volume: String,
     kind: Kind,
     target: &str,
     name: &SandboxName,
-    repository: Option<&str>,
+    clone_of: Option<&SandboxRecord>,
     settings: &Settings,
     facts: &Facts,
 ) -> MountSpec {
+    let repository = clone_of.and_then(|record| record.repository.as_ref());
     let mut labels = ResourceRecord {
         id: Some(facts.id.clone()),
         sandbox: Some(name.clone()),
-        repository: repository.map(str::to_owned),
+        repository: repository.map(|repository| repository.name.clone()),
+        made_with: clone_of.map(made_with).unwrap_or_default(),
         created_at: Some(facts.now),
         creator: Some(facts.creator.clone()),
         test: facts.test.clone(),
@@ -303,6 +327,16 @@ fn own_volume(
         read_only: false,
         labels,
         no_copy: kind == Kind::Git,
+    }
+}
+
+fn made_with(record: &SandboxRecord) -> MadeWith {
+    let repository = record.repository.as_ref();
+    MadeWith {
+        source: repository.and_then(|repository| repository.source.clone()),
+        preset: record.preset.clone(),
+        image: record.image.clone(),
+        setup_script: record.setup_script.clone(),
     }
 }
 

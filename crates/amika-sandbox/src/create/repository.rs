@@ -2,11 +2,11 @@
 
 use std::sync::Mutex;
 
-use amika_core::config::{self, ImageChoice, Lifecycle, RepoConfig, SetupScript};
+use amika_core::config::{self, ImageChoice, Lifecycle, Located, RepoConfig, SetupScript};
 use amika_core::diagnostic::{Diagnostic, Severity};
-use amika_core::label;
 use amika_core::trust::{Decision, Origin};
 
+use super::source::{Contents, Source};
 use super::taken::TrustView;
 use crate::error::{self, Error, Result};
 use crate::progress::{Progress, Steps};
@@ -17,40 +17,6 @@ use amika_host::regular_file::{self, Links};
 
 /// What is wrong with a setup script that a link leads to from elsewhere.
 pub const SCRIPT_OUTSIDE: &str = "leads out of the repository by a symbolic link";
-
-/// A repository on its way into a sandbox.
-pub(super) struct Source {
-    /// The repository.
-    pub repository: git::Repository,
-    /// Its configuration; empty without a file.
-    pub config: RepoConfig,
-    /// The configured setup script, once it was found to be usable.
-    pub script: Option<String>,
-    /// Where it comes from, as trust goes by it.
-    pub origin: Origin,
-    /// The bytes of the configuration, as far as any of it may apply.
-    pub bytes: Option<Vec<u8>>,
-    /// What is told of where it comes from, in place of its path.
-    pub of: Option<String>,
-}
-
-impl Source {
-    /// Where it comes from, as others are told.
-    pub(super) fn told_source(&self) -> &str {
-        let source = self.repository.facts().source.as_str();
-        self.of.as_deref().unwrap_or(source)
-    }
-
-    /// What the labels say of it.
-    pub(super) fn label(&self) -> label::Repository {
-        let facts = self.repository.facts();
-        label::Repository {
-            name: facts.name.clone(),
-            source: Some(label::RepositorySource::from(self.told_source())),
-            branch: facts.branch.clone(),
-        }
-    }
-}
 
 /// What is asked for of a repository.
 #[derive(Clone, Debug)]
@@ -99,20 +65,13 @@ pub(super) async fn open(
         out.warn(warning);
     }
     if wanted.no_setup {
-        let left_out = leave_setup_out(&mut config);
-        if !left_out.is_empty() {
-            out.note(&format!(
-                "--no-setup leaves out {} of {}",
-                left_out.join(", "),
-                config::PATH
-            ));
-        }
+        tell_of_left_out(&mut config, out);
         // What is trusted under this flag is not trusted without it.
         bytes = None;
     }
     let origin = origin(repository.facts());
     Ok(Source {
-        repository,
+        contents: Contents::Copied(repository),
         config,
         script,
         origin,
@@ -132,24 +91,27 @@ pub(super) async fn fetch_lfs(
     out: &dyn Progress,
     steps: &mut Steps,
 ) -> Result<()> {
-    if !source.repository.awaits_lfs() || trust.decision == Decision::Ask {
+    let Contents::Copied(repository) = &mut source.contents else {
+        return Ok(());
+    };
+    if !repository.awaits_lfs() || trust.decision == Decision::Ask {
         return Ok(());
     }
     let trusted = trust.lets_servers;
-    let is_refused = !trusted && !source.repository.lfs_servers().is_empty();
-    let before = source.repository.facts().warnings.clone();
+    let is_refused = !trusted && !repository.lfs_servers().is_empty();
+    let before = repository.facts().warnings.clone();
     if !is_refused {
         steps.begin("LFS files");
     }
     {
         let shared = Mutex::new(&mut *steps);
         let show = |said: git::Said<'_>| show(&shared, said);
-        source.repository = source.repository.clone().with_lfs(trusted, &show).await?;
+        *repository = repository.clone().with_lfs(trusted, &show).await?;
     }
     if !is_refused {
         steps.finish("");
     }
-    let warnings = &source.repository.facts().warnings;
+    let warnings = &repository.facts().warnings;
     for warning in warnings.iter().filter(|warning| !before.contains(warning)) {
         out.warn(warning);
         if is_refused {
@@ -202,6 +164,18 @@ fn origin(facts: &git::Facts) -> Origin {
             Origin::Path(root.display().to_string())
         }
         None => Origin::Url(facts.source.clone()),
+    }
+}
+
+/// Leaves out what `--no-setup` leaves out, and says so.
+pub(super) fn tell_of_left_out(config: &mut RepoConfig, out: &dyn Progress) {
+    let left_out = leave_setup_out(config);
+    if !left_out.is_empty() {
+        out.note(&format!(
+            "--no-setup leaves out {} of {}",
+            left_out.join(", "),
+            config::PATH
+        ));
     }
 }
 
@@ -265,31 +239,64 @@ async fn read_config(
         }
         Err(error) => return Err(crate::git_error::of_configuration(error)),
     };
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    let parsed = config::parse_bytes(&bytes)
-        .map_err(|problems| crate::finding::refusal(config::PATH, &text, &problems))?;
-    let setup = &parsed.config.lifecycle.setup_script;
-    for warning in &parsed.warnings {
-        // A refused script is the error below, or nobody's concern when a flag names another.
-        if !matches!(setup, Some(SetupScript::Refused(problem)) if problem == warning) {
-            out.finding(config::PATH, &text, warning);
-        }
-    }
-    let script = match setup {
-        _ if setup_overridden => None,
+    let (text, config) = parsed(&bytes, out)?;
+    let script = match wanted_script(&text, &config, setup_overridden)? {
         None => None,
-        Some(SetupScript::Refused(problem)) => return Err(script_refused(&text, problem)),
-        Some(SetupScript::Path(path)) => {
+        Some(path) => {
             if let Some((why, help)) = unusable(repository, &path.value).await? {
-                let message = format!("setup_script \"{}\" {why}", path.value.escape_debug());
-                let found = Diagnostic::new(Severity::Error, message, &text, path.span.clone());
-                let found = found.with_label(why).with_help(help);
-                return Err(script_refused(&text, &found));
+                return Err(script_unusable(&text, path, why, help));
             }
             Some(path.value.clone())
         }
     };
-    Ok((parsed.config, script, Some(bytes)))
+    Ok((config, script, Some(bytes)))
+}
+
+/// A configuration and its text, with what is amiss in it told.
+///
+/// # Errors
+/// [`error::Kind::Invalid`] for what is no TOML.
+pub(super) fn parsed(bytes: &[u8], out: &dyn Progress) -> Result<(String, RepoConfig)> {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let parsed = config::parse_bytes(bytes)
+        .map_err(|problems| crate::finding::refusal(config::PATH, &text, &problems))?;
+    let setup = &parsed.config.lifecycle.setup_script;
+    for warning in &parsed.warnings {
+        // A refused script is an error of its own, or nobody's concern when a flag names another.
+        if !matches!(setup, Some(SetupScript::Refused(problem)) if problem == warning) {
+            out.finding(config::PATH, &text, warning);
+        }
+    }
+    Ok((text, parsed.config))
+}
+
+/// The setup script that a configuration names, unless a flag names another.
+///
+/// # Errors
+/// [`error::Kind::Invalid`] for one that is refused by its name alone.
+pub(super) fn wanted_script<'a>(
+    text: &str,
+    config: &'a RepoConfig,
+    overridden: bool,
+) -> Result<Option<&'a Located<String>>> {
+    match &config.lifecycle.setup_script {
+        _ if overridden => Ok(None),
+        None => Ok(None),
+        Some(SetupScript::Refused(problem)) => Err(script_refused(text, problem)),
+        Some(SetupScript::Path(path)) => Ok(Some(path)),
+    }
+}
+
+/// The error of a setup script that cannot be run, and why.
+pub(super) fn script_unusable(
+    text: &str,
+    path: &Located<String>,
+    why: &'static str,
+    help: String,
+) -> Error {
+    let message = format!("setup_script \"{}\" {why}", path.value.escape_debug());
+    let found = Diagnostic::new(Severity::Error, message, text, path.span.clone());
+    script_refused(text, &found.with_label(why).with_help(help))
 }
 
 /// The error of a setup script that cannot be run.

@@ -14,6 +14,7 @@ use amika_core::name::SandboxName;
 use amika_core::port::{HostIp, Publish};
 use amika_core::settings::AskedLimits;
 
+use super::from_volume::WantedVolume;
 use super::repository::Wanted;
 use super::settings::SettingsLayer;
 use super::trust::Trusting;
@@ -126,12 +127,21 @@ impl Request {
     }
 }
 
+/// Where the repository in a sandbox comes from.
+#[derive(Clone, Debug)]
+pub enum WantedRepository {
+    /// It is cloned in, and what of it.
+    Clone(Wanted),
+    /// It is in a volume that an earlier sandbox left.
+    Volume(WantedVolume),
+}
+
 /// All that a create is asked.
 pub struct CreateRequest {
     /// The sandbox.
     pub sandbox: Request,
-    /// The repository that is cloned in, and what of it.
-    pub repository: Option<Wanted>,
+    /// The repository that is in it.
+    pub repository: Option<WantedRepository>,
     /// What is saved for that repository: it wins over the repository's own file, and what is asked for wins
     /// over it. [`amika_core::settings::Layer::silent`] where nothing is.
     pub saved: SettingsLayer,

@@ -4,7 +4,7 @@ use amika_core::name::SandboxName;
 use amika_core::wire::Outcome;
 
 use super::apply::name_taken;
-use super::repository::Source;
+use super::source::Source;
 use crate::daemon::read_boot_record;
 use crate::error::Result;
 use crate::sandboxes::Sandboxes;
@@ -32,7 +32,7 @@ impl Unreported {
         source: Option<&Source>,
     ) -> Result<()> {
         let snapshot = match source {
-            Some(source) => Some(source.repository.snapshot().await?),
+            Some(source) => source.snapshot().await?,
             None => None,
         };
         let token = engine.user_key()?.token(self.mark.id.as_str());

@@ -13,8 +13,8 @@ use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 
 use super::credentials::find as find_credentials;
-use super::repository::Source;
 use super::request::Request;
+use super::source::{Contents, Source};
 use super::taken::{Taken, TrustView, beginning};
 use crate::error::{Error, Kind, Result};
 use crate::progress::Progress;
@@ -87,7 +87,7 @@ pub(super) async fn settle(
     let canonical = source.origin.canonical();
     let agents = sign_ins(machine, request);
     let asked = Taken::of(&source.config, source.script.as_deref());
-    let servers = source.repository.lfs_servers().to_vec();
+    let servers = source.lfs_servers().to_vec();
     let mut question = Question {
         trust: setting,
         remembered: false,
@@ -107,7 +107,7 @@ pub(super) async fn settle(
         decision = decide(question);
     }
     let mut is_answered = false;
-    let shown = Untrusted::new(&source.repository.facts().source).to_string();
+    let shown = Untrusted::new(source.named()).to_string();
     match decision {
         Decision::All => {}
         Decision::Ask if asked_for.only_plan => {}
@@ -173,15 +173,18 @@ fn sign_ins(machine: &Machine, request: &Request) -> BTreeSet<Agent> {
 /// The setup script, and a digest of all that is trusted with the repository: what applies of its
 /// configuration, and that script. None where the script is too large for that.
 async fn content_of(source: &Source) -> Result<(Option<Vec<u8>>, Option<String>)> {
-    let script = match &source.script {
-        None => None,
-        Some(path) => match source.repository.file(path, SCRIPT_LIMIT).await {
-            Ok(script) => script,
-            Err(GitError::TooLarge { .. }) => return Ok((None, None)),
-            Err(error) => return Err(error.into()),
-        },
+    let script = match (&source.script, &source.contents) {
+        (None, _) => None,
+        (Some(path), Contents::Copied(repository)) => {
+            match repository.file(path, SCRIPT_LIMIT).await {
+                Ok(script) => script,
+                Err(GitError::TooLarge { .. }) => return Ok((None, None)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        (Some(_), Contents::Kept(kept)) => kept.script.clone(),
     };
-    let servers = source.repository.lfs_servers();
+    let servers = source.lfs_servers();
     let digest = digest(source.bytes.as_deref(), script.as_deref(), servers);
     Ok((script, Some(digest)))
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use amika_core::label::{Kind, key};
 use amika_engine::{ContainerFacts, EngineError, VolumeFacts};
 
-use super::helpers::Helpers;
 use super::look::{Rule, Seen};
 use super::places::choose;
 use super::reading::{list_of, manifests, seen_in};
 use crate::error::Result;
+use crate::helpers::Helpers;
 use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
 

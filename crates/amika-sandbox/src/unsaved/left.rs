@@ -8,11 +8,11 @@ use amika_core::manifest::Manifest;
 use amika_engine::{MountFacts, VolumeFacts};
 
 use super::git;
-use super::helpers::Helpers;
 use super::look::{Look, Rule, Seen};
 use super::places::choose;
 use super::reading::{manifests, seen_in};
 use crate::error::Result;
+use crate::helpers::Helpers;
 use crate::sandboxes::Sandboxes;
 
 /// Where volumes of copies are put to look at them, each by its number.

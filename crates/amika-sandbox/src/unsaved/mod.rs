@@ -7,7 +7,6 @@
 mod found;
 mod git;
 mod held;
-mod helpers;
 mod left;
 mod look;
 mod places;

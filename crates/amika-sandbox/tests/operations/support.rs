@@ -14,7 +14,9 @@ use amika_core::trust::Trust;
 use amika_engine::{Caller, Endpoint, Engine};
 use amika_host::machine::{Given, Machine};
 use amika_sandbox::cancel::{Cancel, Canceler, new as token};
-use amika_sandbox::create::{CreateRequest, HostRights, Image, Request, Trusting, Wait, Wanted};
+use amika_sandbox::create::{
+    CreateRequest, HostRights, Image, Request, Trusting, Wait, Wanted, WantedRepository,
+};
 use amika_sandbox::delete::DeleteRequest;
 use amika_sandbox::progress::{Event, Progress};
 use amika_sandbox::sandboxes::{Sandboxes, User};
@@ -70,7 +72,7 @@ impl Stage {
     }
 
     /// A repository with these files, all of them committed.
-    pub(crate) fn repository(&self, files: &[(&str, &str)]) -> Wanted {
+    pub(crate) fn repository(&self, files: &[(&str, &str)]) -> WantedRepository {
         let root = self.home().join("app");
         for (name, content) in files {
             let path = root.join(name);
@@ -94,7 +96,7 @@ impl Stage {
             let git = Command::new("git").args(args).current_dir(&root).status();
             assert!(git.unwrap().success(), "{args:?}");
         }
-        Wanted {
+        WantedRepository::Clone(Wanted {
             git: amika_git::Request {
                 spec: Some(root.display().to_string()),
                 branch: None,
@@ -105,7 +107,7 @@ impl Stage {
             no_setup: false,
             has_script: false,
             of: None,
-        }
+        })
     }
 
     /// What of this test is on the engine: containers, volumes and networks of sandboxes.

@@ -82,6 +82,11 @@ pub(super) fn refuse(args: &CreateArgs) -> Result<()> {
             "--volume",
             "volumes are the server's own",
         ),
+        (
+            args.from_volume.is_some(),
+            "--from-volume",
+            "it goes on with a volume of this machine's engine",
+        ),
         (args.writable_git, "--writable-git", ""),
         (args.allow_setid, "--allow-setid", ""),
         (args.trust.is_some(), "--trust", ""),

@@ -17,6 +17,7 @@ fn full() -> SandboxRecord {
             source: Some("https://token@example.com/hello".into()),
             branch: Some("main".to_owned()),
         }),
+        from_volume: Some("amika-git-a-b-1".to_owned()),
         services: vec![Service {
             name: "api".to_owned(),
             ports: vec![ServicePort {
@@ -74,6 +75,7 @@ fn the_labels_are_these() {
             "dev.amika.creator.started=4711",
             "dev.amika.creator.uid=1000",
             "dev.amika.credentials=claude,opencode",
+            "dev.amika.from-volume=amika-git-a-b-1",
             "dev.amika.id=07070707-0707-4707-8707-070707070707",
             "dev.amika.image=amika-coder:1",
             "dev.amika.kind=sandbox",

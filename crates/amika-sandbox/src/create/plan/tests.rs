@@ -122,9 +122,12 @@ fn a_presets_entrypoint_stays_and_any_other_images_is_wrapped() {
 #[test]
 fn what_goes_with_a_sandbox_and_what_stays_is_told_by_its_volumes() {
     let repository = Repository {
-        name: "app".into(),
-        source: None,
-        branch: Some("main".into()),
+        label: label::Repository {
+            name: "app".into(),
+            source: None,
+            branch: Some("main".into()),
+        },
+        volume: None,
     };
     for repository in [None, Some(&repository)] {
         let plan = planned(&request(), ImageFacts::default(), repository);

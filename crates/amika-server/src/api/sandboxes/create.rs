@@ -10,7 +10,9 @@ use amika_core::service::check_merge;
 use amika_core::settings::Layer;
 use amika_core::size::Size;
 use amika_core::trust::Trust;
-use amika_sandbox::create::{CreateRequest, SettingsLayer, Trusting, Wait, Wanted};
+use amika_sandbox::create::{
+    CreateRequest, SettingsLayer, Trusting, Wait, Wanted, WantedRepository,
+};
 use amika_sandbox::sandboxes::User;
 use axum::Json;
 use axum::extract::State;
@@ -265,17 +267,19 @@ fn asked(
         None => (cloning.url.clone(), amika_git::Copy::Clean, None),
     };
     CreateRequest {
-        repository: spec.map(|spec| Wanted {
-            git: amika_git::Request {
-                spec: Some(spec),
-                branch: body.branch.clone(),
-                new_branch: body.new_branch_name.clone(),
-                copy,
-                cache: cloning.cache.clone(),
-            },
-            no_setup: body.skip_setup_script,
-            has_script,
-            of,
+        repository: spec.map(|spec| {
+            WantedRepository::Clone(Wanted {
+                git: amika_git::Request {
+                    spec: Some(spec),
+                    branch: body.branch.clone(),
+                    new_branch: body.new_branch_name.clone(),
+                    copy,
+                    cache: cloning.cache.clone(),
+                },
+                no_setup: body.skip_setup_script,
+                has_script,
+                of,
+            })
         }),
         sandbox: wish.sandbox,
         saved,

@@ -14,7 +14,7 @@ const NO_PROGRAM: &str = "/amika-runs-nothing";
 /// Containers in which nothing ever runs, to look at volumes in: where something is mounted beneath a place, which may be
 /// as large as a host's disk, the place is looked at where that is not. What a killed `amika` leaves of them is found
 /// as that which fills a volume is.
-pub(super) struct Helpers<'a> {
+pub(crate) struct Helpers<'a> {
     engine: &'a Sandboxes,
     sandbox: String,
     id: String,
@@ -22,7 +22,7 @@ pub(super) struct Helpers<'a> {
 }
 
 impl<'a> Helpers<'a> {
-    pub(super) fn new(engine: &'a Sandboxes, sandbox: String, id: &str) -> Self {
+    pub(crate) fn new(engine: &'a Sandboxes, sandbox: String, id: &str) -> Self {
         Self {
             engine,
             sandbox,
@@ -32,7 +32,7 @@ impl<'a> Helpers<'a> {
     }
 
     /// One with this volume alone; none where its image is gone, while the sandbox lives on.
-    pub(super) async fn alone(
+    pub(crate) async fn alone(
         &mut self,
         image: &str,
         holder: &MountFacts,
@@ -49,7 +49,7 @@ impl<'a> Helpers<'a> {
     }
 
     /// One with these volumes, of whichever image there is that puts none of its own among them; none without any.
-    pub(super) async fn of_any_image(&mut self, mounts: &[MountFacts]) -> Result<Option<String>> {
+    pub(crate) async fn of_any_image(&mut self, mounts: &[MountFacts]) -> Result<Option<String>> {
         let mut refused = None;
         for image in self.engine.all_images().await? {
             let facts = self.engine.inspect_image(&image).await?;
@@ -70,7 +70,7 @@ impl<'a> Helpers<'a> {
     }
 
     /// One with these volumes.
-    pub(super) async fn with(
+    pub(crate) async fn with(
         &mut self,
         image: &str,
         mounts: &[MountFacts],
@@ -108,7 +108,7 @@ impl<'a> Helpers<'a> {
         Ok(helper)
     }
 
-    pub(super) async fn remove(self) -> Result<()> {
+    pub(crate) async fn remove(self) -> Result<()> {
         for (_, helper) in self.made {
             match self.engine.remove_container(&helper).await {
                 Err(error) if !error.is_not_found() => return Err(error.into()),

@@ -1,0 +1,330 @@
+//! A create from the git volume of an earlier sandbox: what is in it, and what that sandbox was made with.
+//!
+//! Whatever lies in the volume was the agent's to write. It is read through a container in which nothing runs, file by
+//! file and bounded, and no git looks at it.
+
+use amika_core::config::{self, RepoConfig};
+use amika_core::label::{Kind, MadeWith, ResourceRecord, SetupScript, key};
+use amika_core::trust::Origin;
+use amika_engine::{ArchivedFile, EngineError, MountFacts, VolumeFacts};
+
+use super::repository::{parsed, script_unusable, tell_of_left_out, wanted_script};
+use super::request::{Image, Request, Setup, parse_preset, read_script};
+use super::source::{Contents, Source};
+use crate::error::{self, Error, Result};
+use crate::helpers::Helpers;
+use crate::lock::FileLock;
+use crate::progress::{Progress, Steps};
+use crate::sandboxes::Sandboxes;
+use amika_core::text::shell_quote;
+
+/// Where the volume is put to look at it.
+const PLACE: &str = "/amika-volume";
+/// The longest line of a HEAD that is read, in bytes.
+const HEAD: usize = 4096;
+/// The largest setup script that is read, in bytes.
+const SCRIPT: usize = 16 << 20;
+
+/// What is asked for of a kept volume.
+#[derive(Clone, Debug)]
+pub struct WantedVolume {
+    /// Its name on the engine.
+    pub name: String,
+    /// Whether all that its configuration says of setup is left out.
+    pub no_setup: bool,
+    /// Whether another setup script was named than its own.
+    pub has_script: bool,
+}
+
+/// A volume with the work of an earlier sandbox.
+pub(super) struct Kept {
+    /// Its name on the engine.
+    pub volume: String,
+    /// Name of the repository in it.
+    pub repository: String,
+    /// Where that came from, or the volume where nobody knows.
+    pub source: String,
+    /// The branch that HEAD is on; none when detached.
+    pub branch: Option<String>,
+    /// The setup script that is configured in it, where there is one.
+    pub script: Option<Vec<u8>>,
+    /// What the earlier sandbox was made with.
+    made_with: MadeWith,
+    /// Keeps other creates from it until it is mounted.
+    _lock: FileLock,
+}
+
+impl Kept {
+    /// Adds to a request what the earlier sandbox was made with, as far as the request says nothing of it.
+    pub(super) fn fill_in(&self, request: &mut Request, out: &dyn Progress) -> Result<()> {
+        let MadeWith { preset, image, .. } = &self.made_with;
+        if request.image.is_none() {
+            request.image = match (preset, image) {
+                (Some(preset), _) => Some(Image::Preset(parse_preset(preset)?)),
+                (None, Some(image)) => Some(Image::Other(image.clone())),
+                (None, None) => None,
+            };
+        }
+        if let (None, Some(SetupScript::Host(path))) =
+            (&request.setup, &self.made_with.setup_script)
+        {
+            match read_script(path.as_ref()) {
+                Ok(script) => request.setup = Some(script),
+                Err(error) => {
+                    out.warn(&format!(
+                        "the setup script of the earlier sandbox is left out: {}",
+                        error.message
+                    ));
+                    request.setup = Some(Setup::Image);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Looks at a volume, and reads what is in it. `own` is the sandbox that a killed create of this name made of it already.
+///
+/// # Errors
+/// [`error::Kind::NotFound`]; [`error::Kind::Invalid`] for one without a repository, and for a broken configuration in it;
+/// [`error::Kind::Conflict`] for one that is in use, or another server's; those of the engine.
+pub(super) async fn open(
+    engine: &Sandboxes,
+    wanted: &WantedVolume,
+    request: &Request,
+    own: Option<&str>,
+    out: &dyn Progress,
+    steps: &mut Steps,
+) -> Result<Source> {
+    steps.begin("volume");
+    let lock = engine
+        .locks()
+        .wait(&format!("volume-{}", wanted.name))
+        .await?;
+    let view = engine.volume(&wanted.name).await?;
+    let volume = engine.inspect_volume(&wanted.name).await?;
+    let name = shell_quote(&wanted.name);
+    let Some((volume, record)) = volume.and_then(with_record) else {
+        return Err(Error::new(
+            error::Kind::NotFound,
+            format!("volume {name} was removed meanwhile"),
+        ));
+    };
+    let repository = record
+        .repository
+        .clone()
+        .filter(|name| is_directory_name(name));
+    let (Kind::Git, Some(repository)) = (record.kind, repository) else {
+        return Err(Error::new(
+            error::Kind::Invalid,
+            format!(
+                "volume {name} holds no repository: it is of kind {}",
+                record.kind
+            ),
+        )
+        .hint("`amika volume list` shows the volumes; those of kind git hold work"));
+    };
+    if let Some(user) = view.used_by.iter().find(|user| Some(user.as_str()) != own) {
+        return Err(Error::new(
+            error::Kind::Conflict,
+            format!("volume {name} is in use by sandbox {user}"),
+        )
+        .hint(format!(
+            "`amika sandbox start {0}` goes on with it, `amika sandbox delete {0}` frees it",
+            shell_quote(user)
+        )));
+    }
+    if volume.labels.get(key::SERVER) != request.stamp.get(key::SERVER) {
+        return Err(Error::new(
+            error::Kind::Conflict,
+            format!(
+                "volume {name} is that of a sandbox which another amika server made or none did"
+            ),
+        )
+        .hint("make the sandbox where the earlier one was made"));
+    }
+    let found = look(engine, &volume.name, &record, wanted, out).await?;
+    steps.finish(&format!(
+        "{repository}, {}",
+        match &found.branch {
+            Some(branch) => format!("branch {branch}"),
+            None => "no branch".to_owned(),
+        }
+    ));
+    let from = record.made_with.source.as_ref().map(ToString::to_string);
+    let origin = match &from {
+        Some(path) if path.starts_with('/') => Origin::Path(path.clone()),
+        Some(url) => Origin::Url(url.clone()),
+        None => Origin::Url(format!("volume:{}", wanted.name)),
+    };
+    let kept = Kept {
+        volume: volume.name,
+        repository,
+        source: from.unwrap_or_else(|| format!("volume {}", wanted.name)),
+        branch: found.branch,
+        script: found.script.as_ref().map(|(_, content)| content.clone()),
+        made_with: record.made_with,
+        _lock: lock,
+    };
+    Ok(Source {
+        contents: Contents::Kept(Box::new(kept)),
+        config: found.config,
+        script: found.script.map(|(path, _)| path),
+        origin,
+        bytes: found.bytes,
+        of: None,
+    })
+}
+
+/// A volume with its record, where that can be read.
+fn with_record(volume: VolumeFacts) -> Option<(VolumeFacts, ResourceRecord)> {
+    let label = |key: &str| volume.labels.get(key).map(String::as_str);
+    let record = ResourceRecord::from_labels(label).ok()?;
+    Some((volume, record))
+}
+
+/// Whether it can be the name of a directory beside others.
+fn is_directory_name(name: &str) -> bool {
+    !matches!(name, "" | "." | "..") && !name.contains(['/', '\0', ':', ','])
+}
+
+/// What was found in a volume.
+struct Found {
+    branch: Option<String>,
+    config: RepoConfig,
+    /// Path and content of the setup script.
+    script: Option<(String, Vec<u8>)>,
+    /// The bytes of the configuration, as far as any of it may apply.
+    bytes: Option<Vec<u8>>,
+}
+
+async fn look(
+    engine: &Sandboxes,
+    volume: &str,
+    record: &ResourceRecord,
+    wanted: &WantedVolume,
+    out: &dyn Progress,
+) -> Result<Found> {
+    let id = record.id.as_ref().map(ToString::to_string);
+    let sandbox = record.sandbox.as_ref().map(ToString::to_string);
+    let mut helpers = Helpers::new(
+        engine,
+        sandbox.unwrap_or_else(|| "volume".to_owned()),
+        &id.unwrap_or_default(),
+    );
+    let mount = MountFacts {
+        kind: "volume".into(),
+        source: volume.to_owned(),
+        target: PLACE.into(),
+        writable: false,
+    };
+    let looked = async {
+        let Some(container) = helpers.of_any_image(&[mount]).await? else {
+            return Err(Error::new(
+                error::Kind::Image,
+                "the volume cannot be looked into: no image is on the engine",
+            )
+            .hint("`amika image build coder` builds one"));
+        };
+        read(&Volume { engine, container }, wanted, out).await
+    };
+    let looked = looked.await;
+    helpers.remove().await?;
+    looked
+}
+
+async fn read(volume: &Volume<'_>, wanted: &WantedVolume, out: &dyn Progress) -> Result<Found> {
+    let head = volume.file(".git/HEAD", HEAD).await?;
+    let mut found = Found {
+        branch: head.ok().flatten().and_then(|head| branch(&head.content)),
+        config: RepoConfig::default(),
+        script: None,
+        bytes: None,
+    };
+    let bytes = match volume.file(config::PATH, config::MAX_BYTES).await? {
+        Ok(None) => return Ok(found),
+        Ok(Some(file)) => file.content,
+        Err(why) => {
+            out.warn(&format!(
+                "{} is not used ({why}): this repository is taken to have no configuration",
+                config::PATH
+            ));
+            return Ok(found);
+        }
+    };
+    let (text, mut config) = parsed(&bytes, out)?;
+    let overridden = wanted.no_setup || wanted.has_script;
+    if let Some(path) = wanted_script(&text, &config, overridden)? {
+        let unusable = |why, help: &str| script_unusable(&text, path, why, help.to_owned());
+        let name_another = "mend it in a sandbox without it: pass `--no-setup`";
+        match volume.file(&path.value, SCRIPT).await? {
+            Ok(Some(file)) if file.executable => {
+                found.script = Some((path.value.clone(), file.content));
+            }
+            Ok(Some(_)) => return Err(unusable("is not executable", name_another)),
+            Ok(None) => return Err(unusable("does not exist in the volume", name_another)),
+            Err(_) => return Err(unusable("is not a file", name_another)),
+        }
+    }
+    if wanted.no_setup {
+        tell_of_left_out(&mut config, out);
+    } else {
+        found.bytes = Some(bytes);
+    }
+    found.config = config;
+    Ok(found)
+}
+
+/// The branch that a HEAD is on: gitrepository-layout(5).
+fn branch(head: &[u8]) -> Option<String> {
+    let line = std::str::from_utf8(head).ok()?.trim_end();
+    let name = line.strip_prefix("ref:")?.trim_start();
+    name.strip_prefix("refs/heads/").map(str::to_owned)
+}
+
+/// A volume in a container in which nothing runs.
+struct Volume<'a> {
+    engine: &'a Sandboxes,
+    container: String,
+}
+
+impl Volume<'_> {
+    /// A file of it; the inner error is why what is there cannot be read as one.
+    async fn file(
+        &self,
+        path: &str,
+        limit: usize,
+    ) -> Result<std::result::Result<Option<ArchivedFile>, String>> {
+        let path = format!("{PLACE}/{path}");
+        match self
+            .engine
+            .read_regular_file(&self.container, &path, limit)
+            .await
+        {
+            Ok(file) => Ok(Ok(file)),
+            Err(EngineError::Broken(why)) => Ok(Err(why)),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_branch_is_read_off_head_and_nothing_else_is_one() {
+        assert_eq!(branch(b"ref: refs/heads/a/b\n").as_deref(), Some("a/b"));
+        assert_eq!(branch(b"ref: refs/remotes/o/b\n"), None);
+        assert_eq!(branch(b"0123456789012345678901234567890123456789\n"), None);
+        assert_eq!(branch(b"\xff"), None);
+    }
+
+    #[test]
+    fn a_repository_has_a_directory_of_its_own() {
+        assert!(is_directory_name("Hello-World"));
+        for name in ["", ".", "..", "a/b", "a:b", "a,b", "a\0"] {
+            assert!(!is_directory_name(name), "{name:?}");
+        }
+    }
+}
