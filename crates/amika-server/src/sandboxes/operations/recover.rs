@@ -22,7 +22,8 @@ use crate::sandboxes::look::{ID, Seen};
 use crate::state::App;
 use crate::store::OperationRow;
 
-/// For how long a stop is meant that nobody carried out, in milliseconds.
+/// For how long a start or stop is meant that nobody carried out, in milliseconds: later on somebody else may have said
+/// something else.
 const STILL_MEANT_MS: i64 = 2 * 60 * 1000;
 
 /// A start that changes nothing and waits for nobody.
@@ -68,7 +69,7 @@ async fn recover_one(app: &Arc<App>, row: &OperationRow) -> Result<(), Error> {
     let (kind, error) = match row.kind.as_str() {
         "create" => (Kind::Create, created(&engine, row, found).await?),
         "start" => (Kind::Start, started(app, &engine, row, found).await?),
-        "restart" => (Kind::Restart, started(app, &engine, row, found).await?),
+        "restart" => (Kind::Restart, restarted(app, &engine, row, found).await?),
         "stop" => (Kind::Stop, stopped(app, &engine, row, found).await?),
         _ => {
             let (_canceler, cancel) = cancel::new();
@@ -129,6 +130,18 @@ fn interrupted(message: &str) -> ApiError {
     ApiError::new(axum::http::StatusCode::CONFLICT, "failure", message)
 }
 
+/// Whether what was asked for then is still meant.
+fn is_meant(app: &App, row: &OperationRow) -> bool {
+    app.clock.now().saturating_sub(row.created_at) <= STILL_MEANT_MS
+}
+
+fn is_up(seen: &Seen) -> bool {
+    matches!(
+        seen.view.state,
+        State::Running | State::Setup | State::Unresponsive | State::Paused
+    )
+}
+
 /// Of a start: the engine may be at it yet, so it is asked again rather than looked at.
 async fn started(
     app: &App,
@@ -136,9 +149,13 @@ async fn started(
     row: &OperationRow,
     seen: Option<&Seen>,
 ) -> Result<Option<ApiError>, Error> {
+    let not_started = || Some(interrupted("the server ended before it was started"));
     let Some(seen) = seen else {
-        return Ok(Some(interrupted("the server ended before it was started")));
+        return Ok(not_started());
     };
+    if !is_up(seen) && !is_meant(app, row) {
+        return Ok(not_started());
+    }
     let (_canceler, cancel) = cancel::new();
     let started = async {
         let request = giving(app, &row.sandbox_id, AS_IT_IS).await?;
@@ -148,24 +165,38 @@ async fn started(
     answered(started.await)
 }
 
-/// Of a stop: the engine may be at it yet, so it is asked again, too; but not of one that was asked for so long ago that
-/// somebody may count on the sandbox by now.
+/// Of a restart: how far it was is not known, and so it is done again.
+async fn restarted(
+    app: &App,
+    engine: &Sandboxes,
+    row: &OperationRow,
+    seen: Option<&Seen>,
+) -> Result<Option<ApiError>, Error> {
+    let Some(seen) = seen.filter(|_| is_meant(app, row)) else {
+        let message = "the server ended before it was restarted";
+        return Ok(Some(interrupted(message)));
+    };
+    let (_canceler, cancel) = cancel::new();
+    let restarted = async {
+        let request = giving(app, &row.sandbox_id, AS_IT_IS).await?;
+        let (name, sink) = (&seen.view.name, crate::engine::silent());
+        let restarted = engine.restart(name, None, request, sink, &cancel);
+        restarted.await.map(drop)
+    };
+    answered(restarted.await)
+}
+
+/// Of a stop: the engine may be at it yet, so it is asked again, too.
 async fn stopped(
     app: &App,
     engine: &Sandboxes,
     row: &OperationRow,
     seen: Option<&Seen>,
 ) -> Result<Option<ApiError>, Error> {
-    let is_up = |seen: &&Seen| {
-        matches!(
-            seen.view.state,
-            State::Running | State::Setup | State::Unresponsive
-        )
-    };
-    let Some(seen) = seen.filter(is_up) else {
+    let Some(seen) = seen.filter(|seen| is_up(seen)) else {
         return Ok(None);
     };
-    if app.clock.now().saturating_sub(row.created_at) > STILL_MEANT_MS {
+    if !is_meant(app, row) {
         return Ok(Some(interrupted("the server ended before it was stopped")));
     }
     let (_canceler, cancel) = cancel::new();
@@ -210,6 +241,6 @@ async fn created(
             .map(|_| unmade());
     }
     // It says that somebody knows of it now.
-    engine.start(name, AS_IT_IS, sink, &cancel).await?;
-    Ok(None)
+    let started = engine.start(name, AS_IT_IS, sink, &cancel).await;
+    answered(started.map(drop))
 }
