@@ -131,6 +131,9 @@ fn work_that_was_kept_is_gone_on_with() {
     );
     assert!(volume_is_there(&volume));
     again(&second, &[], &volume).ended(0, &[]);
+    // Another one in its place goes on with the same work.
+    again(&second, &["--replace"], &volume).ended(0, &[]);
+    assert_eq!(work(&second), "feature\nmore\ntwo\nran\n");
     second
         .verb("delete", &["--volumes", "--force"])
         .output()
@@ -239,6 +242,98 @@ fn a_create_that_is_killed_or_fails_takes_no_work_with_it() {
     again(&second, &[], &volume).ended(0, &[]);
     assert_eq!(work(&second), "feature\nmore\ntwo\nran\n");
     second
+        .verb("delete", &["--volumes", "--force"])
+        .output()
+        .ended(0, &[]);
+}
+
+/// While it is made, nobody has looked yet whether there is work in what it was given.
+#[test]
+fn a_delete_while_it_is_made_takes_no_work_with_it() {
+    let stage = Stage::new();
+    let repository = repository(&stage);
+    let first = stage.sandbox(DEBIAN, &["--git", &repository]);
+    let volume = left_by_as_it_is(&first);
+    let second = stage.adopt(stage.name());
+    let proxy = stage.engine_proxy();
+    proxy.hold("/start");
+    let args = [
+        "sandbox",
+        "create",
+        "--name",
+        &second.name,
+        "--from-volume",
+        &volume,
+    ];
+    let creating = stage.amika(&args).env("DOCKER_HOST", &proxy.host()).start();
+    proxy.holds();
+    let _ = second.verb("delete", &["--volumes"]).output();
+    proxy.let_go();
+    let _ = creating.wait();
+    assert!(volume_is_there(&volume));
+    let _ = second.verb("delete", &["--force"]).output();
+    stage
+        .amika(&["volume", "delete", &volume])
+        .output()
+        .ended(0, &[]);
+}
+
+/// An engine makes an empty one in its place, which would pass for the work.
+#[test]
+fn a_volume_that_is_removed_meanwhile_is_no_empty_one() {
+    let stage = Stage::new();
+    let repository = repository(&stage);
+    let first = stage.sandbox(DEBIAN, &["--git", &repository]);
+    let volume = left_by_as_it_is(&first);
+    let second = stage.adopt(stage.name());
+    let proxy = stage.engine_proxy();
+    proxy.hold(&format!("create?name={}", second.name));
+    let args = [
+        "sandbox",
+        "create",
+        "--name",
+        &second.name,
+        "--from-volume",
+        &volume,
+    ];
+    let creating = stage.amika(&args).env("DOCKER_HOST", &proxy.host()).start();
+    proxy.holds();
+    stage
+        .amika(&["volume", "delete", &volume])
+        .output()
+        .ended(0, &[]);
+    proxy.let_go();
+    creating
+        .wait()
+        .ended(4, &[&volume, "was removed meanwhile"]);
+    assert!(!volume_is_there(&volume));
+    assert_eq!(second.engine_state(), "");
+}
+
+/// What a label names is followed only where this user wrote it.
+#[test]
+fn a_setup_script_that_others_name_is_not_read() {
+    let stage = Stage::new();
+    let secret = stage.script("secret.sh", "#!/bin/sh\necho secret >/tmp/secret\n");
+    let name = format!("{}-volume", stage.name());
+    let label = |key: &str, value: &str| format!("--label=dev.amika.{key}={value}");
+    let made = docker(&[
+        "volume",
+        "create",
+        &label("kind", "git"),
+        &label("version", "1"),
+        &label("repo.name", "app"),
+        &label("image", DEBIAN),
+        &label("setup.host-path", &secret),
+        &format!("--label={}", stage.label()),
+        &name,
+    ]);
+    assert_eq!(made.code, 0, "{made:?}");
+    let sandbox = stage.adopt(stage.name());
+    again(&sandbox, &[], &name).ended(0, &["is named by somebody else"]);
+    let read = sandbox.exec(&["cat", "/tmp/secret"]).output();
+    assert_ne!(read.code, 0, "{read:?}");
+    sandbox
         .verb("delete", &["--volumes", "--force"])
         .output()
         .ended(0, &[]);

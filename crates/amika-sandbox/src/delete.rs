@@ -65,6 +65,8 @@ async fn one(
     }
     let clones = match sandbox.state_of_making() {
         Some(State::Interrupted) => Clones::Unmade,
+        // It was not looked at for work: that of an earlier sandbox may be in what it was given.
+        Some(_) if request.volumes => Clones::Unmade,
         _ if request.volumes => Clones::Go,
         _ => Clones::Stay,
     };

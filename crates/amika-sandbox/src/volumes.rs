@@ -159,7 +159,7 @@ fn refuse_used(volume: &VolumeView) -> Result<()> {
 struct Users {
     by_id: BTreeMap<String, String>,
     /// Those that were given one in place of a clone.
-    by_given: BTreeMap<String, String>,
+    given: BTreeMap<String, String>,
     by_volume: BTreeMap<String, Vec<String>>,
 }
 
@@ -167,12 +167,12 @@ impl Users {
     async fn list(engine: &Sandboxes) -> Result<Self> {
         let mut users = Self {
             by_id: BTreeMap::new(),
-            by_given: BTreeMap::new(),
+            given: BTreeMap::new(),
             by_volume: BTreeMap::new(),
         };
         for (container, reading) in sandbox::list(engine).await? {
-            if let Some(given) = reading.record.from_volume {
-                users.by_given.insert(given, container.name.clone());
+            if let Some(volume) = reading.record.from_volume {
+                users.given.insert(volume, container.name.clone());
             }
             if let Some(id) = container.labels.get(key::ID) {
                 users.by_id.insert(id.clone(), container.name.clone());
@@ -192,7 +192,7 @@ impl Users {
         let own = id.and_then(|id| self.by_id.get(&id));
         Some(VolumeView {
             kind: record.kind,
-            sandbox: own.or_else(|| self.by_given.get(&volume.name)).cloned(),
+            sandbox: own.or_else(|| self.given.get(&volume.name)).cloned(),
             made_for: record.sandbox.map(|name| name.to_string()),
             repository: record.repository,
             source: record.source,

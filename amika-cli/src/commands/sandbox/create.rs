@@ -68,12 +68,10 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
 
 /// The repository that the flags ask for, if any.
 fn wanted_repository(args: &CreateArgs) -> Option<WantedRepository> {
-    let has_script = args.setup_script.is_some();
     if let Some(name) = args.from_volume.clone() {
         return Some(WantedRepository::Volume(WantedVolume {
             name,
             no_setup: args.no_setup,
-            has_script,
         }));
     }
     let spec = args.git.clone()?;
@@ -93,7 +91,7 @@ fn wanted_repository(args: &CreateArgs) -> Option<WantedRepository> {
             cache: None,
         },
         no_setup: args.no_setup,
-        has_script,
+        has_script: args.setup_script.is_some(),
         of: None,
     }))
 }

@@ -33,6 +33,7 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
         let removed = engine.delete(name, request, progress, cancel).await?;
         Ok(Done {
             kept_volumes: removed.kept,
+            are_here: true,
             ..Done::new(name, "deleted")
         })
     })

@@ -20,6 +20,9 @@ pub(in crate::commands) struct Done {
     /// Git volumes that stay.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(in crate::commands) kept_volumes: Vec<String>,
+    /// Whether those are this machine's own, with which a create can go on.
+    #[serde(skip)]
+    pub(in crate::commands) are_here: bool,
     /// Ports that are published elsewhere now.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(in crate::commands) moved_ports: Vec<crate::reassign::Moved>,
@@ -35,6 +38,7 @@ impl Done {
             name: name.to_owned(),
             result: result.to_owned(),
             kept_volumes: Vec::new(),
+            are_here: false,
             moved_ports: Vec::new(),
             error: None,
         }
@@ -126,12 +130,18 @@ fn show(all: &[Done], app: &App) -> Result<()> {
         Ok(())
     })?;
     if !app.out.is_json() {
-        for volume in all.iter().flat_map(|done| &done.kept_volumes) {
-            app.out.note(&format!(
-                "git volume {volume} stays: `amika sandbox create --from-volume {0}` goes on with it, \
-                 `amika volume delete {0}` removes it and the work in it",
-                shell_quote(volume)
-            ));
+        for done in all {
+            for volume in &done.kept_volumes {
+                let name = shell_quote(volume);
+                let next = if done.are_here {
+                    format!("`amika sandbox create --from-volume {name}` goes on with it, ")
+                } else {
+                    String::new()
+                };
+                app.out.note(&format!(
+                    "git volume {volume} stays: {next}`amika volume delete {name}` removes it and the work in it"
+                ));
+            }
         }
     }
     Ok(())

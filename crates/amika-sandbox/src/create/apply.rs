@@ -109,6 +109,9 @@ async fn make(job: &mut Job<'_>, out: &dyn Progress, steps: &mut Steps) -> Resul
     let engine = job.engine;
     steps.begin("container");
     let mut id = create_container(job).await?;
+    if let Some(volume) = &job.plan.record.from_volume {
+        still_there(engine, volume, &id).await?;
+    }
     let agent = agent(engine, &job.plan, &id).await?;
     volume_root::prepare(engine, &job.plan, &id, agent).await?;
     put_all(job, &id, agent).await?;
@@ -159,6 +162,21 @@ async fn make(job: &mut Job<'_>, out: &dyn Progress, steps: &mut Steps) -> Resul
         "other programs take each port before it can be published",
     )
     .hint("name free host ports with `--port`"))
+}
+
+/// Refuses a volume that was removed since it was looked at: the engine makes an empty one in its place.
+async fn still_there(engine: &Sandboxes, volume: &str, container: &str) -> Result<()> {
+    let found = engine.inspect_volume(volume).await?;
+    if found.is_some_and(|found| found.labels.contains_key(key::KIND)) {
+        return Ok(());
+    }
+    engine.remove_container(container).await?;
+    engine.remove_freed_volume(volume).await?;
+    Err(Error::new(
+        error::Kind::Conflict,
+        format!("volume {volume} was removed meanwhile"),
+    )
+    .hint("`amika volume list` shows the volumes"))
 }
 
 async fn put_all(job: &Job<'_>, container: &str, agent: (u32, u32)) -> Result<()> {

@@ -135,13 +135,14 @@ impl RepositoryView {
 
     /// That of what is in a volume already.
     pub fn of_volume(repository: label::Repository) -> Self {
+        let target = format!("{}/{}", path::WORKSPACE, repository.name);
         Self {
             name: repository.name,
             source: repository
                 .source
                 .map(|it| it.to_string())
                 .unwrap_or_default(),
-            target: None,
+            target: Some(target),
             branch: repository.branch,
             new_branch: false,
             commit: None,
@@ -186,7 +187,7 @@ impl PlanView {
         let container = &plan.container;
         Self {
             repository: repository.map(|repository| RepositoryView {
-                target: plan.clone_target.clone(),
+                target: plan.clone_target.clone().or(repository.target),
                 ..repository
             }),
             taken,

@@ -5,6 +5,7 @@
 
 use amika_core::config::{self, RepoConfig};
 use amika_core::label::{Kind, MadeWith, ResourceRecord, SetupScript, key};
+use amika_core::name::SandboxName;
 use amika_core::trust::Origin;
 use amika_engine::{ArchivedFile, EngineError, MountFacts, VolumeFacts};
 
@@ -15,6 +16,7 @@ use crate::error::{self, Error, Result};
 use crate::helpers::Helpers;
 use crate::lock::FileLock;
 use crate::progress::{Progress, Steps};
+use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
 use amika_core::text::shell_quote;
 
@@ -32,8 +34,6 @@ pub struct WantedVolume {
     pub name: String,
     /// Whether all that its configuration says of setup is left out.
     pub no_setup: bool,
-    /// Whether another setup script was named than its own.
-    pub has_script: bool,
 }
 
 /// A volume with the work of an earlier sandbox.
@@ -48,42 +48,25 @@ pub(super) struct Kept {
     pub branch: Option<String>,
     /// The setup script that is configured in it, where there is one.
     pub script: Option<Vec<u8>>,
-    /// What the earlier sandbox was made with.
-    made_with: MadeWith,
     /// Keeps other creates from it until it is mounted.
     _lock: FileLock,
 }
 
-impl Kept {
-    /// Adds to a request what the earlier sandbox was made with, as far as the request says nothing of it.
-    pub(super) fn fill_in(&self, request: &mut Request, out: &dyn Progress) -> Result<()> {
-        let MadeWith { preset, image, .. } = &self.made_with;
-        if request.image.is_none() {
-            request.image = match (preset, image) {
-                (Some(preset), _) => Some(Image::Preset(parse_preset(preset)?)),
-                (None, Some(image)) => Some(Image::Other(image.clone())),
-                (None, None) => None,
-            };
-        }
-        if let (None, Some(SetupScript::Host(path))) =
-            (&request.setup, &self.made_with.setup_script)
-        {
-            match read_script(path.as_ref()) {
-                Ok(script) => request.setup = Some(script),
-                Err(error) => {
-                    out.warn(&format!(
-                        "the setup script of the earlier sandbox is left out: {}",
-                        error.message
-                    ));
-                    request.setup = Some(Setup::Image);
-                }
-            }
-        }
-        Ok(())
+/// Whether the sandbox of this name may be replaced by one that goes on with its volume: it came to be, so that what it
+/// has is no half clone.
+///
+/// # Errors
+/// Those of the engine.
+pub(super) async fn can_replace(engine: &Sandboxes, name: &SandboxName) -> Result<bool> {
+    match Sandbox::find_any(engine, name.as_str()).await {
+        Ok(old) => Ok(old.state_of_making().is_none()),
+        Err(error) if error.kind == error::Kind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
-/// Looks at a volume, and reads what is in it. `own` is the sandbox that a killed create of this name made of it already.
+/// Looks at a volume, reads what is in it, and adds to the request what the sandbox that cloned it was made with, as far
+/// as the request says nothing of it. `own` is the sandbox that may use it all the same.
 ///
 /// # Errors
 /// [`error::Kind::NotFound`]; [`error::Kind::Invalid`] for one without a repository, and for a broken configuration in it;
@@ -91,59 +74,23 @@ impl Kept {
 pub(super) async fn open(
     engine: &Sandboxes,
     wanted: &WantedVolume,
-    request: &Request,
+    request: &mut Request,
     own: Option<&str>,
     out: &dyn Progress,
     steps: &mut Steps,
 ) -> Result<Source> {
     steps.begin("volume");
-    let lock = engine
-        .locks()
-        .wait(&format!("volume-{}", wanted.name))
-        .await?;
-    let view = engine.volume(&wanted.name).await?;
-    let volume = engine.inspect_volume(&wanted.name).await?;
-    let name = shell_quote(&wanted.name);
-    let Some((volume, record)) = volume.and_then(with_record) else {
-        return Err(Error::new(
-            error::Kind::NotFound,
-            format!("volume {name} was removed meanwhile"),
-        ));
-    };
-    let repository = record
-        .repository
-        .clone()
-        .filter(|name| is_directory_name(name));
-    let (Kind::Git, Some(repository)) = (record.kind, repository) else {
-        return Err(Error::new(
-            error::Kind::Invalid,
-            format!(
-                "volume {name} holds no repository: it is of kind {}",
-                record.kind
-            ),
-        )
-        .hint("`amika volume list` shows the volumes; those of kind git hold work"));
-    };
-    if let Some(user) = view.used_by.iter().find(|user| Some(user.as_str()) != own) {
-        return Err(Error::new(
-            error::Kind::Conflict,
-            format!("volume {name} is in use by sandbox {user}"),
-        )
-        .hint(format!(
-            "`amika sandbox start {0}` goes on with it, `amika sandbox delete {0}` frees it",
-            shell_quote(user)
-        )));
-    }
-    if volume.labels.get(key::SERVER) != request.stamp.get(key::SERVER) {
-        return Err(Error::new(
-            error::Kind::Conflict,
-            format!(
-                "volume {name} is that of a sandbox which another amika server made or none did"
-            ),
-        )
-        .hint("make the sandbox where the earlier one was made"));
-    }
-    let found = look(engine, &volume.name, &record, wanted, out).await?;
+    // What is no volume has no lock either.
+    engine.volume(&wanted.name).await?;
+    let name = format!("volume-{}", wanted.name);
+    let lock = engine.locks().wait(&name).await?;
+    let (volume, record) = usable(engine, &wanted.name, request, own).await?;
+    let repository = record.repository.clone().unwrap_or_default();
+    // Whoever else can write labels says nothing of files of this machine.
+    let is_ours = engine.record_key()?.has_signed(&volume.labels);
+    fill_in(&record.made_with, request, is_ours, out)?;
+    let overridden = wanted.no_setup || request.setup.is_some();
+    let found = look(engine, &volume.name, &record, overridden, wanted, out).await?;
     steps.finish(&format!(
         "{repository}, {}",
         match &found.branch {
@@ -151,7 +98,8 @@ pub(super) async fn open(
             None => "no branch".to_owned(),
         }
     ));
-    let from = record.made_with.source.as_ref().map(ToString::to_string);
+    let from = record.made_with.source.as_ref().filter(|_| is_ours);
+    let from = from.map(ToString::to_string);
     let origin = match &from {
         Some(path) if path.starts_with('/') => Origin::Path(path.clone()),
         Some(url) => Origin::Url(url.clone()),
@@ -163,7 +111,6 @@ pub(super) async fn open(
         source: from.unwrap_or_else(|| format!("volume {}", wanted.name)),
         branch: found.branch,
         script: found.script.as_ref().map(|(_, content)| content.clone()),
-        made_with: record.made_with,
         _lock: lock,
     };
     Ok(Source {
@@ -174,6 +121,73 @@ pub(super) async fn open(
         bytes: found.bytes,
         of: None,
     })
+}
+
+/// A volume that a sandbox can go on with.
+async fn usable(
+    engine: &Sandboxes,
+    name: &str,
+    request: &Request,
+    own: Option<&str>,
+) -> Result<(VolumeFacts, ResourceRecord)> {
+    let view = engine.volume(name).await?;
+    let volume = engine.inspect_volume(name).await?;
+    let Some((volume, record)) = volume.and_then(with_record) else {
+        let message = format!("volume {name} was removed meanwhile");
+        return Err(Error::new(error::Kind::NotFound, message));
+    };
+    let repository = record.repository.as_deref();
+    if record.kind != Kind::Git || !repository.is_some_and(is_directory_name) {
+        let message = format!(
+            "volume {name} holds no repository: it is of kind {}",
+            record.kind
+        );
+        return Err(Error::new(error::Kind::Invalid, message)
+            .hint("`amika volume list` shows the volumes; those of kind git hold work"));
+    }
+    if let Some(user) = view.used_by.iter().find(|user| Some(user.as_str()) != own) {
+        let message = format!("volume {name} is in use by sandbox {user}");
+        return Err(Error::new(error::Kind::Conflict, message).hint(format!(
+            "`amika sandbox start {0}` goes on with it, `amika sandbox delete {0}` frees it",
+            shell_quote(user)
+        )));
+    }
+    if volume.labels.get(key::SERVER) != request.stamp.get(key::SERVER) {
+        let message = format!("volume {name} is a server's, and stays with that server");
+        return Err(Error::new(error::Kind::Conflict, message));
+    }
+    Ok((volume, record))
+}
+
+/// Adds to a request what the sandbox that cloned the volume was made with.
+fn fill_in(
+    made_with: &MadeWith,
+    request: &mut Request,
+    is_ours: bool,
+    out: &dyn Progress,
+) -> Result<()> {
+    if request.image.is_none() {
+        request.image = match (&made_with.preset, &made_with.image) {
+            (Some(preset), _) => Some(Image::Preset(parse_preset(preset)?)),
+            (None, Some(image)) => Some(Image::Other(image.clone())),
+            (None, None) => None,
+        };
+    }
+    let (None, Some(SetupScript::Host(path))) = (&request.setup, &made_with.setup_script) else {
+        return Ok(());
+    };
+    let script = if is_ours {
+        read_script(path.as_ref()).map_err(|error| error.message)
+    } else {
+        Err(format!("{path} is named by somebody else"))
+    };
+    request.setup = Some(script.unwrap_or_else(|why| {
+        out.warn(&format!(
+            "the setup script that the earlier sandbox was given is left out: {why}"
+        ));
+        Setup::Image
+    }));
+    Ok(())
 }
 
 /// A volume with its record, where that can be read.
@@ -202,6 +216,7 @@ async fn look(
     engine: &Sandboxes,
     volume: &str,
     record: &ResourceRecord,
+    overridden: bool,
     wanted: &WantedVolume,
     out: &dyn Progress,
 ) -> Result<Found> {
@@ -226,14 +241,19 @@ async fn look(
             )
             .hint("`amika image build coder` builds one"));
         };
-        read(&Volume { engine, container }, wanted, out).await
+        read(&Volume { engine, container }, overridden, wanted, out).await
     };
     let looked = looked.await;
     helpers.remove().await?;
     looked
 }
 
-async fn read(volume: &Volume<'_>, wanted: &WantedVolume, out: &dyn Progress) -> Result<Found> {
+async fn read(
+    volume: &Volume<'_>,
+    overridden: bool,
+    wanted: &WantedVolume,
+    out: &dyn Progress,
+) -> Result<Found> {
     let head = volume.file(".git/HEAD", HEAD).await?;
     let mut found = Found {
         branch: head.ok().flatten().and_then(|head| branch(&head.content)),
@@ -253,7 +273,6 @@ async fn read(volume: &Volume<'_>, wanted: &WantedVolume, out: &dyn Progress) ->
         }
     };
     let (text, mut config) = parsed(&bytes, out)?;
-    let overridden = wanted.no_setup || wanted.has_script;
     if let Some(path) = wanted_script(&text, &config, overridden)? {
         let unusable = |why, help: &str| script_unusable(&text, path, why, help.to_owned());
         let name_another = "mend it in a sandbox without it: pass `--no-setup`";

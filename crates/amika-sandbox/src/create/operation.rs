@@ -252,15 +252,13 @@ impl Making {
                 Some(repository::open(wanted, machine, out, steps).await?)
             }
             Some(WantedRepository::Volume(wanted)) => {
-                let own = unreported.is_some().then_some(name.as_str());
-                let open = from_volume::open(engine, wanted, &request, own, out, steps);
+                let is_replaced = replace && from_volume::can_replace(engine, &name).await?;
+                let own = (unreported.is_some() || is_replaced).then_some(name.as_str());
+                let open = from_volume::open(engine, wanted, &mut request, own, out, steps);
                 Some(open.await?)
             }
             None => None,
         };
-        if let Some(Contents::Kept(kept)) = source.as_ref().map(|source| &source.contents) {
-            kept.fill_in(&mut request, out)?;
-        }
         let clone = source.as_ref().map(Source::label);
         refuse_conflicts(
             &request.mounts,

@@ -298,7 +298,8 @@ fn record(
     }
 }
 
-/// A volume that is made with the container; a clone's tells what its sandbox is made with, since it may outlive that.
+/// A volume that is made with the container; a clone's tells what its sandbox is made with, since it may outlive that, and
+/// that this user said so.
 fn own_volume(
     volume: String,
     kind: Kind,
@@ -321,6 +322,9 @@ fn own_volume(
     }
     .to_labels();
     labels.extend(settings.stamp.clone());
+    if clone_of.is_some() {
+        facts.record_key.sign(&mut labels);
+    }
     MountSpec::Volume {
         name: volume,
         target: target.to_owned(),

@@ -2,7 +2,7 @@
 
 use amika_core::config::RepoConfig;
 use amika_core::label;
-use amika_core::trust::Origin;
+use amika_core::trust::{Origin, Trust};
 
 use super::from_volume::Kept;
 use crate::error::Result;
@@ -43,6 +43,14 @@ impl Source {
         match &self.contents {
             Contents::Copied(repository) => &repository.facts().source,
             Contents::Kept(kept) => &kept.source,
+        }
+    }
+
+    /// What holds for it where the user set nothing: what an agent worked in is not this machine's user's own any more.
+    pub(super) fn default_trust(&self) -> Trust {
+        match &self.contents {
+            Contents::Copied(_) => self.origin.default_trust(),
+            Contents::Kept(_) => Trust::Ask,
         }
     }
 

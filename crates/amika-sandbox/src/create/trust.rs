@@ -83,7 +83,7 @@ pub(super) async fn settle(
     // Who says "never" now means this source too, whatever stands on the list.
     let is_list_heeded = said != Some(Trust::Never);
     let setting = said.or(config.trust);
-    let setting = setting.unwrap_or_else(|| source.origin.default_trust());
+    let setting = setting.unwrap_or_else(|| source.default_trust());
     let canonical = source.origin.canonical();
     let agents = sign_ins(machine, request);
     let asked = Taken::of(&source.config, source.script.as_deref());
