@@ -208,3 +208,60 @@ fn a_rescue_that_is_broken_off_leaves_no_sandbox_running() {
     assert!(terminal.is_cooked());
     assert_eq!(sandbox.engine_state(), "exited");
 }
+
+#[test]
+fn a_session_outlives_its_terminal_and_is_found_again_with_what_it_showed() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    let again = format!("`amika sandbox connect {} --session work`", sandbox.name);
+    let session = || connect(&sandbox, &["--session", "work"]);
+
+    let mut first = session();
+    first.types("echo $((40+2)) $PWD; stty size; MINE=kept\r");
+    first.shows("42 /home/amika/workspace").shows("24 80");
+    assert!(!first.is_cooked());
+    first.resize(50, 132);
+    eventually("the new size arrives", || {
+        let size = "for t in /dev/pts/[0-9]*; do stty size <$t; done";
+        let sizes = sandbox.docker_exec(&["sh", "-c", size]).stdout_text();
+        sizes.contains("50 132")
+    });
+    for (signal, code) in [(Signal::HUP, 129), (Signal::TERM, 143)] {
+        first.signal(signal);
+        assert_eq!(first.wait(), code);
+        assert!(first.is_cooked());
+        first.shows(&again);
+        first = session();
+        // It shows what was there, and is the same shell.
+        first.shows("42 /home/amika/workspace");
+        first.types("echo $MINE-$((1+1))\r").shows("kept-2");
+    }
+    // Killed, as a machine that goes away is.
+    first.signal(Signal::KILL);
+    first.wait();
+    let mut last = session();
+    last.types("echo $MINE-$((1+2))\r").shows("kept-3");
+    // Two look at one.
+    let mut other = session();
+    other.shows("kept-3");
+    last.types("exit 9\r");
+    assert_eq!((last.wait(), other.wait()), (9, 9));
+    assert!(last.is_cooked());
+
+    // One that ended is another one.
+    let mut new = session();
+    new.types("echo [$MINE]$((2+2))\r").shows("[]4");
+    let stopped = sandbox.verb("stop", &[]).output();
+    stopped.ended(0, &[]);
+    let (code, screen) = new.end();
+    assert!([125, 129].contains(&code), "{code} {screen}");
+    for (options, told) in [
+        (&["--session", "work", "--root"][..], "cannot be used with"),
+        (&["--session", "work", "--rescue"], "cannot be used with"),
+        (&["--session", "a/b"], "letters, digits"),
+        (&["--session", "work"], "is not running"),
+    ] {
+        let (code, screen) = connect(&sandbox, options).end();
+        assert!(code == 125 && screen.contains(told), "{code} {screen}");
+    }
+}

@@ -127,6 +127,7 @@ const TABLE: &[Row] = &[
     row("sandbox exec", &["NAME", "--", "true"], 0).passes_codes_through(),
     // No terminal is there.
     row("sandbox connect", &["NAME"], 125).passes_codes_through(),
+    row("sandbox connect", &["NAME", "--session", "s"], 125).passes_codes_through(),
     // No agent is in the image, and no OpenCode.
     row("sandbox prompt", &["NAME", "hello"], 127).passes_codes_through(),
     row("sandbox open", &["NAME"], 1),

@@ -388,7 +388,7 @@ pub struct ExecArgs {
 /// `amika sandbox connect`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  amika sandbox connect teal-tokyo\n  amika sandbox connect teal-tokyo --root\n  amika sandbox connect teal-tokyo --rescue     its setup script fails: look inside\n\nThe exit code is the shell's; 125 when amika failed itself."
+    after_help = "Examples:\n  amika sandbox connect teal-tokyo\n  amika sandbox connect teal-tokyo --root\n  amika sandbox connect teal-tokyo --session work    stays when the connection is lost\n  amika sandbox connect teal-tokyo --rescue     its setup script fails: look inside\n\nThe exit code is the shell's; 125 when amika failed itself."
 )]
 pub struct ConnectArgs {
     /// Name of the sandbox.
@@ -401,6 +401,18 @@ pub struct ConnectArgs {
     /// As root.
     #[arg(long)]
     pub root: bool,
+    /// A shell that stays when this terminal or the connection goes away, until it ends by itself or with the sandbox:
+    /// the same name finds it again, with what it showed last.
+    #[arg(long, value_name = "SESSION", value_parser = session, conflicts_with_all = ["rescue", "root"])]
+    pub session: Option<String>,
+}
+
+fn session(text: &str) -> Result<String, &'static str> {
+    if amika_core::wire::is_terminal_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("use 1 to 64 of letters, digits, - and _")
+    }
 }
 
 /// `amika sandbox start`.

@@ -16,7 +16,7 @@ pub use given::GivenVariables;
 pub use listener::{Listener, PortChange, port_changes};
 pub use task::{
     BadRequest, COMMAND, JOB_BODY, Job, JobRequest, Program, SignalRequest, Task, TaskState,
-    Terminal, TerminalRequest,
+    Terminal, TerminalRequest, is_terminal_name,
 };
 
 /// Where a boot stands. Phases only ever advance, in the order of the variants.

@@ -70,6 +70,7 @@ pub(super) async fn run(args: &CreateArgs, server: &Server, app: &App) -> Result
             name: sandbox.name,
             rescue: false,
             root: false,
+            session: None,
         };
         return super::program::connect(&args, server, app).await;
     }

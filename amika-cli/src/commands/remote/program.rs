@@ -106,6 +106,9 @@ async fn run_connect(args: &ConnectArgs, server: &Server, app: &App) -> Result<u
             "`start --remote --skip-setup` starts it without its setup script",
         ));
     }
+    if args.session.is_some() {
+        return Err(super::unsupported::option("--session", ""));
+    }
     if !terminal::is_terminal() {
         let hint = format!(
             "`amika sandbox exec --remote {} -- PROGRAM` runs a program without one",

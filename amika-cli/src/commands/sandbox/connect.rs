@@ -1,5 +1,7 @@
 //! `amika sandbox connect`: a shell in a sandbox; with `--rescue` in one that does not come up.
 
+mod session;
+
 use std::time::Duration;
 
 use amika_core::wire::NextBoot;
@@ -49,6 +51,9 @@ async fn attempt(args: &ConnectArgs, app: &App) -> Result<u8> {
         return rescue(args, &engine, &sandbox, &mut signals, app).await;
     }
     sandbox.must_run()?;
+    if let Some(session) = &args.session {
+        return session::attend(session, &engine, &sandbox, &mut signals, app).await;
+    }
     shell(args, &engine, &sandbox, &mut signals).await
 }
 

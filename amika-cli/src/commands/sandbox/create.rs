@@ -60,6 +60,7 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
             name,
             rescue: false,
             root: false,
+            session: None,
         };
         return super::connect::run(&args, app).await;
     }

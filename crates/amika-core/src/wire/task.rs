@@ -149,7 +149,7 @@ impl TerminalRequest {
             env,
             user,
         } = self;
-        if name.is_some_and(|name| !is_name(&name)) {
+        if name.is_some_and(|name| !is_terminal_name(&name)) {
             return Err(BadRequest::BadName);
         }
         let fits = |value: Option<u16>, most| value.is_none_or(|value| (1..=most).contains(&value));
@@ -231,7 +231,7 @@ fn words(
 }
 
 /// Whether a terminal can be called so.
-fn is_name(name: &str) -> bool {
+pub fn is_terminal_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     (1..=64).contains(&name.len()) && name.bytes().all(plain)
 }
