@@ -124,7 +124,11 @@ const TABLE: &[Row] = &[
     row("sandbox pull", &["NAME", "--repo", "REPO"], 7),
     row("events", &["--since", "1m", "--until", "1s"], 0).names_nothing(),
     row("sandbox logs", &["NAME"], 0),
+    row("sandbox logs", &["NAME", "--job", "0"], 3),
+    row("sandbox wait", &["NAME", "--for", "job:0"], 3),
     row("sandbox exec", &["NAME", "--", "true"], 0).passes_codes_through(),
+    row("sandbox exec", &["-d", "NAME", "--", "true"], 0).passes_codes_through(),
+    row("sandbox jobs", &["NAME"], 0),
     // No terminal is there.
     row("sandbox connect", &["NAME"], 125).passes_codes_through(),
     row("sandbox connect", &["NAME", "--session", "s"], 125).passes_codes_through(),
@@ -200,7 +204,10 @@ impl Schemas {
             }
             return;
         }
+        let is_stream = !entry["stream"].is_null() && output.stdout.is_empty();
         let name = match entry["document"].as_str() {
+            // A program that is waited for writes nothing here; one that is not is told of in a document.
+            Some(_) if is_stream => return,
             Some(document) if !failed => document,
             // What a program writes is no document; these programs write nothing.
             None if !failed || output.stdout.is_empty() => {

@@ -215,6 +215,10 @@ fn no_command_passes_on_what_steers_a_terminal() {
         &["forward", name, PAYLOAD],
         &["sandbox", "forward", name, PAYLOAD],
         &["sandbox", "prompt", name, PAYLOAD],
+        &["sandbox", "exec", "-d", name, "--", "echo", PAYLOAD],
+        &["sandbox", "jobs", name],
+        &["sandbox", "logs", name, "--job", PAYLOAD],
+        &["sandbox", "wait", name, "--for", &format!("job:{PAYLOAD}")],
         &["sandbox", "rename", name, PAYLOAD],
         &["sandbox", "stop", name],
         // It does not run any more.

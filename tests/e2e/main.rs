@@ -41,6 +41,7 @@ mod image;
 mod image_any;
 mod impostor;
 mod interrupt;
+mod jobs;
 mod labels;
 mod lifecycle;
 mod limits;

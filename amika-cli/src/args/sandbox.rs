@@ -19,7 +19,9 @@ use super::moment::Moment;
 
 mod daily;
 
-pub use daily::{CpArgs, ListArgs, PullArgs, RenameArgs, RestartArgs, StatsArgs, WaitArgs};
+pub use daily::{
+    Awaited, CpArgs, ListArgs, PullArgs, RenameArgs, RestartArgs, StatsArgs, WaitArgs,
+};
 
 /// Verbs of sandboxes.
 #[derive(Debug, Subcommand)]
@@ -37,6 +39,8 @@ pub enum Command {
     Exec(ExecArgs),
     /// Open a shell in a sandbox.
     Connect(ConnectArgs),
+    /// List what runs in a sandbox without anybody who waits for it, and what ran.
+    Jobs(JobsArgs),
     /// Give the agent in a sandbox something to do, and show what it says.
     Prompt(super::agent::PromptArgs),
     /// Open a sandbox's OpenCode in the browser, signed in.
@@ -290,7 +294,7 @@ fn trust() -> impl TypedValueParser<Value = Trust> {
 /// `amika sandbox logs`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  amika sandbox logs -f teal-tokyo\n  amika sandbox logs teal-tokyo --setup --tail 50"
+    after_help = "Examples:\n  amika sandbox logs -f teal-tokyo\n  amika sandbox logs teal-tokyo --setup --tail 50\n  amika sandbox logs -f teal-tokyo --job 9f86d081884c7d65"
 )]
 pub struct LogsArgs {
     /// Name of the sandbox.
@@ -308,11 +312,14 @@ pub struct LogsArgs {
     /// The daemon's own log.
     #[arg(long, group = "which")]
     pub amikad: bool,
+    /// What a job wrote (`amika sandbox jobs`).
+    #[arg(long, value_name = "ID", group = "which")]
+    pub job: Option<String>,
     /// How it is shown.
     #[command(flatten)]
     pub show: ShowLog,
     /// Only what was written in the last while, such as `10m`, or since a time (RFC 3339, a date, Unix seconds);
-    /// not for --setup, --opencode, --dockerd, --amikad.
+    /// not for --setup, --opencode, --dockerd, --amikad, --job.
     #[arg(long, value_name = "TIME", value_parser = Moment::from_str, conflicts_with = "which")]
     pub since: Option<Moment>,
 }
@@ -357,7 +364,7 @@ impl FromStr for Tail {
 /// `amika sandbox exec`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  amika sandbox exec teal-tokyo -- git status\n  tar c . | amika sandbox exec teal-tokyo -- tar x\n\nThe exit code is the program's; 125 when amika failed itself, 126 not executable, 127 not found."
+    after_help = "Examples:\n  amika sandbox exec teal-tokyo -- git status\n  tar c . | amika sandbox exec teal-tokyo -- tar x\n  amika sandbox exec -d teal-tokyo -- cargo test\n\nWith -d it prints the id of a job, for `amika sandbox logs NAME --job ID` and `amika sandbox wait NAME --for job:ID`.\n\nThe exit code is the program's; 125 when amika failed itself, 126 not executable, 127 not found."
 )]
 pub struct ExecArgs {
     /// Name of the sandbox.
@@ -375,6 +382,12 @@ pub struct ExecArgs {
     /// Give the program a terminal.
     #[arg(short, long)]
     pub tty: bool,
+    /// Pass standard input on, which is done in any case.
+    #[arg(short, long)]
+    pub interactive: bool,
+    /// Start the program as a job, print its id, and do not wait for it. It reads nothing, and ends with the sandbox.
+    #[arg(short, long, conflicts_with_all = ["tty", "interactive"])]
+    pub detach: bool,
     /// Program and arguments.
     #[arg(
         required = true,
@@ -383,6 +396,17 @@ pub struct ExecArgs {
         value_name = "CMD"
     )]
     pub command: Vec<String>,
+}
+
+/// `amika sandbox jobs`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika sandbox jobs teal-tokyo\n  amika -o json sandbox jobs teal-tokyo | jq -r '.[] | select(.state == \"running\").id'\n\nJobs are started by `amika sandbox exec -d` and `amika sandbox prompt -d`. They end with the sandbox, and the\nlast 32 that ended are kept until then."
+)]
+pub struct JobsArgs {
+    /// Name of the sandbox.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub name: String,
 }
 
 /// `amika sandbox connect`.

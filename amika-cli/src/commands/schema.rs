@@ -32,8 +32,11 @@ pub(super) enum Output {
         document: Option<Schema>,
     },
     /// Something of its own, such as a program's output; in these words. Failures of `amika`
-    /// itself are one document here too.
-    Stream(&'static str),
+    /// itself are one document here too, and where it can also not wait for the program, there is one then.
+    Stream {
+        what: &'static str,
+        document: Option<Schema>,
+    },
 }
 
 /// One document of this type.
@@ -54,6 +57,22 @@ pub(super) fn document_or_lines<D: JsonSchema, L: JsonSchema>() -> Output {
     Output::Lines {
         line: schema_of::<L>(),
         document: Some(schema_of::<D>()),
+    }
+}
+
+/// Something of its own, in these words.
+pub(super) fn stream(what: &'static str) -> Output {
+    Output::Stream {
+        what,
+        document: None,
+    }
+}
+
+/// Something of its own, in these words, or one document of this type.
+pub(super) fn stream_or_document<T: JsonSchema>(what: &'static str) -> Output {
+    Output::Stream {
+        what,
+        document: Some(schema_of::<T>()),
     }
 }
 
@@ -134,7 +153,15 @@ pub(super) fn files() -> Vec<(String, String)> {
                 }
                 entry
             }
-            Output::Stream(what) => json!({ "stream": what }),
+            Output::Stream { what, document } => {
+                let mut entry = json!({ "stream": what });
+                if let Some(document) = document {
+                    let name = format!("{}.json", command.replace(' ', "-"));
+                    files.push(text(&name, &document.to_value()));
+                    entry["document"] = name.into();
+                }
+                entry
+            }
         };
         index.insert(command, entry);
     }

@@ -9,6 +9,7 @@ use futures_util::stream::BoxStream;
 
 use crate::daemon::{ClientError, LogPart};
 use crate::error::{Error, Kind, Result};
+use crate::jobs::{must_be_an_id, unknown};
 use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
 use amika_engine::{ExecOutput, LogQuery};
@@ -108,18 +109,11 @@ impl Sandboxes {
     ) -> Result<Pieces> {
         let sandbox = Sandbox::find_made(self, name).await?;
         sandbox.must_run()?;
-        let unknown = || {
-            let message = format!("sandbox \"{name}\" has no job \"{}\"", job.escape_debug());
-            Error::new(Kind::NotFound, message)
-        };
-        let is_id = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-        if job.is_empty() || job.len() > 64 || !job.bytes().all(is_id) {
-            return Err(unknown());
-        }
+        must_be_an_id(name, job)?;
         let part = tail.map_or(LogPart::All, LogPart::Tail);
         let log = sandbox.client(self)?.job_log(job, follow, part).await;
         let log = log.map_err(|error| match &error {
-            ClientError::Refused { status, .. } if status.as_u16() == 404 => unknown(),
+            ClientError::Refused { status, .. } if status.as_u16() == 404 => unknown(name, job),
             error => no_answer(&sandbox, error),
         })?;
         let pieces = log.map(move |piece| match piece {

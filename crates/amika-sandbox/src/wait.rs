@@ -1,11 +1,12 @@
 //! Waiting for a sandbox: until it is ready, has ended, or a program in it listens.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use amika_core::contract::path;
 use amika_core::port::{Port, Protocol};
-use amika_core::wire::{Outcome, Phase};
+use amika_core::wire::{Job, Outcome, Phase, TaskState};
 
 use crate::broken_off::interruptible;
 use crate::cancel::Cancel;
@@ -15,12 +16,14 @@ use crate::progress::{Progress, Steps};
 use crate::ready;
 use crate::sandbox::{Sandbox, State};
 use crate::sandboxes::Sandboxes;
-use amika_core::text::human_duration;
+use amika_core::text::{human_duration, shell_quote};
 use amika_engine::{ContainerState, EngineError, ExecSpec};
 
 /// First pause between two looks; it doubles up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 const LAST_PAUSE: Duration = Duration::from_millis(400);
+/// How long the amikad of a sandbox that runs may not answer.
+const SILENCE: Duration = Duration::from_secs(5);
 /// What the first look may take, however short the time to wait is.
 const ONE_LOOK: Duration = Duration::from_secs(10);
 
@@ -74,7 +77,10 @@ impl std::str::FromStr for Condition {
 /// A wait: for whom, for what, and how long at most from when.
 struct Waiting<'a> {
     name: &'a str,
-    condition: Condition,
+    /// What is said of it where it does not come true.
+    failing: String,
+    /// What to look at then.
+    hint: String,
     timeout: Option<Duration>,
     begun: Instant,
 }
@@ -96,7 +102,10 @@ impl Sandboxes {
     ) -> Result<Option<i64>> {
         let waiting = Waiting {
             name,
-            condition,
+            failing: format!("{condition} did not come true"),
+            hint: format!(
+                "`amika sandbox inspect {name}` and `amika sandbox logs {name}` show what it does"
+            ),
             timeout,
             begun: Instant::now(),
         };
@@ -115,6 +124,33 @@ impl Sandboxes {
         };
         // Large as it is, it is not to be a part of whatever its caller does.
         Box::pin(wait).await
+    }
+
+    /// Waits until a job of a sandbox ended, no longer than `timeout`.
+    ///
+    /// # Errors
+    /// [`Kind::NotReady`] once the time is up; [`Kind::NotFound`], also for a job that is forgotten; [`Kind::Conflict`]
+    /// where the sandbox does not run, or not any more; [`Kind::Canceled`]; those of the engine.
+    pub async fn wait_for_job(
+        &self,
+        name: &str,
+        id: &str,
+        timeout: Option<Duration>,
+        cancel: &Cancel,
+    ) -> Result<Job> {
+        let waiting = Waiting {
+            name,
+            failing: format!("job {} did not end", id.escape_debug()),
+            hint: format!(
+                "`amika sandbox logs {name} --job {}` shows what it does",
+                shell_quote(id)
+            ),
+            timeout,
+            begun: Instant::now(),
+        };
+        let silent = Cell::new(None);
+        let look = || Box::pin(ended(self, name, id, &silent));
+        Box::pin(interruptible(cancel, until(&waiting, look))).await
     }
 }
 
@@ -196,6 +232,32 @@ async fn wait_stopped(engine: &Sandboxes, args: &Waiting<'_>) -> Result<i64> {
     limited(args, args.timeout, ended).await
 }
 
+/// The job once it ended. `silent` is since when its amikad does not answer: one that stops does so before its container
+/// is known to have stopped.
+async fn ended(
+    engine: &Sandboxes,
+    name: &str,
+    id: &str,
+    silent: &Cell<Option<Instant>>,
+) -> Result<Option<Job>> {
+    match engine.job(name, id).await {
+        Ok(job) => {
+            silent.set(None);
+            Ok((job.task.state == TaskState::Ended).then_some(job))
+        }
+        Err(error) if error.kind == Kind::Failure => {
+            let since = silent.get().unwrap_or_else(Instant::now);
+            silent.set(Some(since));
+            if since.elapsed() < SILENCE {
+                Ok(None)
+            } else {
+                Err(error)
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Asks the daemon's own program inside: a published port would answer before anybody listens, and
 /// one that is not published not at all.
 async fn listens(
@@ -271,17 +333,9 @@ async fn limited<T>(
     tokio::time::timeout_at(deadline, wait)
         .await
         .unwrap_or_else(|_| {
-            let Waiting {
-                name, condition, ..
-            } = args;
             let waited = human_duration(args.begun.elapsed());
-            Err(Error::new(
-                Kind::NotReady,
-                format!("sandbox \"{name}\": {condition} did not come true in {waited}"),
-            )
-            .hint(format!(
-                "`amika sandbox inspect {name}` and `amika sandbox logs {name}` show what it does"
-            )))
+            let message = format!("sandbox \"{}\": {} in {waited}", args.name, args.failing);
+            Err(Error::new(Kind::NotReady, message).hint(args.hint.clone()))
         })
 }
 

@@ -39,7 +39,7 @@ fn every_command_says_that_the_create_was_interrupted() {
     let name = sandbox.name.as_str();
     let new = stage.name();
     let remote = format!("{name}:/etc/hostname");
-    let commands: [(&[&str], i32); 15] = [
+    let commands: [(&[&str], i32); 18] = [
         (&["start", name], 4),
         (&["restart", name], 4),
         (&["stop", name], 4),
@@ -47,6 +47,9 @@ fn every_command_says_that_the_create_was_interrupted() {
         (&["wait", "--for", "stopped", name], 4),
         (&["wait", "--for", "port:80", name], 4),
         (&["exec", name, "--", "true"], 125),
+        (&["exec", "-d", name, "--", "true"], 125),
+        (&["jobs", name], 4),
+        (&["wait", "--for", "job:0", name], 4),
         (&["prompt", name, "hello"], 125),
         (&["open", name], 4),
         (&["stats", name], 4),

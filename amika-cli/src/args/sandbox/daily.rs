@@ -59,24 +59,57 @@ pub struct RenameArgs {
 /// `amika sandbox wait`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  amika sandbox wait teal-tokyo\n  amika sandbox wait teal-tokyo --for port:3000 --timeout 2m\n  amika sandbox wait teal-tokyo --for stopped             prints CMD's exit code\n\nExit codes: 0 it came true, 3 no such sandbox, 4 it does not run, 20 setup script failed,\n21 not in time, 130 interrupted."
+    after_help = "Examples:\n  amika sandbox wait teal-tokyo\n  amika sandbox wait teal-tokyo --for port:3000 --timeout 2m\n  amika sandbox wait teal-tokyo --for stopped             prints CMD's exit code\n  amika sandbox wait teal-tokyo --for job:9f86d081884c7d65\n\nExit codes: 0 it came true, 3 no such sandbox or job, 4 it does not run, 20 setup script failed,\n21 not in time, 130 interrupted; of a job that ended, the job's own, 128+n for a signal."
 )]
 pub struct WaitArgs {
     /// Name of the sandbox.
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub name: String,
-    /// What to wait for: `ready` (setup succeeded, CMD runs), `stopped`, or `port:PORT[/udp]`
-    /// (a program in the sandbox listens there).
+    /// What to wait for: `ready` (setup succeeded, CMD runs), `stopped`, `port:PORT[/udp]`
+    /// (a program in the sandbox listens there), or `job:ID` (it ended).
     #[arg(
         long = "for",
         value_name = "CONDITION",
         default_value = "ready",
-        value_parser = Condition::from_str
+        value_parser = Awaited::from_str
     )]
-    pub condition: Condition,
+    pub condition: Awaited,
     /// How long to wait, such as `10m`; `0` looks once [default: no limit; for `ready` 60 s besides setup].
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
+}
+
+/// What is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// Something of the sandbox.
+    Sandbox(Condition),
+    /// The end of a job, by its id.
+    Job(String),
+}
+
+impl std::fmt::Display for Awaited {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sandbox(condition) => condition.fmt(f),
+            Self::Job(id) => write!(f, "job:{id}"),
+        }
+    }
+}
+
+impl FromStr for Awaited {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("job:") {
+            Some("") => Err("use job:ID with an id of `amika sandbox jobs`".into()),
+            Some(id) => Ok(Self::Job(id.to_owned())),
+            None => text
+                .parse()
+                .map(Self::Sandbox)
+                .map_err(|why: String| format!("{why}, or job:ID")),
+        }
+    }
 }
 
 /// `amika sandbox cp`.

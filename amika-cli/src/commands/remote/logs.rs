@@ -26,9 +26,13 @@ pub(super) async fn open(which: Log, args: &LogsArgs, server: &Server) -> Result
             "`--tail` has the last lines",
         ));
     }
+    let source = match &args.job {
+        Some(job) => format!("job:{job}"),
+        None => which.word().to_owned(),
+    };
     let path = ["sandboxes", args.name.as_str(), "logs"];
     let call = Call::get(&path)
-        .with("source", which.word())
+        .with("source", &source)
         .with("follow", &args.show.follow)
         .with_some("tail", args.show.lines().as_ref());
     let pieces = server.client.stream(call).await.map_err(told)?;

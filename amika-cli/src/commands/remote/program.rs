@@ -73,6 +73,9 @@ async fn run_exec(args: &ExecArgs, server: &Server, app: &App) -> Result<u8> {
         )
         .hint("leave `--tty` out: input and output are passed on as they are"));
     }
+    if args.detach {
+        return Err(super::unsupported::option("--detach", ""));
+    }
     let is_root = matches!(args.user.as_deref(), Some("root" | "0" | "0:0"));
     let user = args.user.as_ref().filter(|_| !is_root);
     let given = crate::environment::read(&args.env, &[])?;

@@ -30,6 +30,10 @@ pub(in crate::commands) async fn run(command: Command, server: &Server, app: &Ap
         Command::Rename(args) => interruptible(app, rename::run(&args, server, app)).await,
         Command::Wait(args) => interruptible(app, wait::run(&args, server, app)).await,
         Command::Delete(args) => interruptible(app, delete::run(&args, server, app)).await,
+        Command::Jobs(_) => Err(unsupported(
+            "amika sandbox jobs",
+            "`amika sandbox exec --remote NAME -- PROGRAM` runs a program and waits for it",
+        )),
         Command::Pull(_) => Err(unsupported(
             "amika sandbox pull",
             "push from inside it: `amika sandbox exec --remote NAME -- git push`",

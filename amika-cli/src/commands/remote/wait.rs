@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use super::failure::told;
 use super::{Server, operation};
 use crate::App;
-use crate::args::sandbox::WaitArgs;
+use crate::args::sandbox::{Awaited, WaitArgs};
 use crate::commands::sandbox::wait::Waited;
 use crate::error::{Error, Kind, Result};
 use crate::wait::Condition;
@@ -20,6 +20,10 @@ const AGAIN: Duration = Duration::from_millis(500);
 
 pub(super) async fn run(args: &WaitArgs, server: &Server, app: &App) -> Result<()> {
     let begun = Instant::now();
+    let Awaited::Sandbox(condition) = args.condition else {
+        let hint = "`amika sandbox logs --remote -f NAME --job ID` goes on until the job ends";
+        return Err(super::unsupported::option("--for job:ID", hint));
+    };
     let deadline = async {
         match args.timeout {
             Some(timeout) => tokio::time::sleep(timeout).await,
@@ -27,8 +31,8 @@ pub(super) async fn run(args: &WaitArgs, server: &Server, app: &App) -> Result<(
         }
     };
     tokio::select! {
-        exit_code = came_true(args, server) => {
-            Waited::tell(&args.name, args.condition, exit_code?, begun, app)
+        exit_code = came_true(args, condition, server) => {
+            Waited::tell(args, exit_code?, begun, app)
         }
         () = deadline => {
             let message = format!("\"{}\" is not {} in time", args.name, args.condition);
@@ -41,7 +45,7 @@ pub(super) async fn run(args: &WaitArgs, server: &Server, app: &App) -> Result<(
 }
 
 /// Returns once it came true; with the exit code where there is one.
-async fn came_true(args: &WaitArgs, server: &Server) -> Result<Option<i64>> {
+async fn came_true(args: &WaitArgs, condition: Condition, server: &Server) -> Result<Option<i64>> {
     // One that is made under the same name meanwhile is another.
     let (sandbox, _) = server.sandbox(&args.name).await?;
     let id = sandbox.id;
@@ -51,7 +55,7 @@ async fn came_true(args: &WaitArgs, server: &Server) -> Result<Option<i64>> {
         let events = server.client.events(Call::get(&path), None);
         let mut events = std::pin::pin!(events.await.map_err(told)?);
         loop {
-            if let Some(exit_code) = holds(args, &id, server).await? {
+            if let Some(exit_code) = holds(args, condition, &id, server).await? {
                 return Ok(exit_code);
             }
             let changed = async {
@@ -62,7 +66,7 @@ async fn came_true(args: &WaitArgs, server: &Server) -> Result<Option<i64>> {
                 }
                 false
             };
-            let goes_on = match args.condition {
+            let goes_on = match condition {
                 Condition::Port(..) => tokio::time::timeout(LOOK, changed).await.unwrap_or(true),
                 Condition::Ready | Condition::Stopped => changed.await,
             };
@@ -75,7 +79,12 @@ async fn came_true(args: &WaitArgs, server: &Server) -> Result<Option<i64>> {
 }
 
 /// Whether it came true; with the exit code where there is one.
-async fn holds(args: &WaitArgs, id: &str, server: &Server) -> Result<Option<Option<i64>>> {
+async fn holds(
+    args: &WaitArgs,
+    condition: Condition,
+    id: &str,
+    server: &Server,
+) -> Result<Option<Option<i64>>> {
     let (sandbox, _) = server.sandbox(id).await?;
     let is_up = sandbox.state == "started";
     let will_not = || {
@@ -85,7 +94,7 @@ async fn holds(args: &WaitArgs, id: &str, server: &Server) -> Result<Option<Opti
         );
         Error::new(Kind::Conflict, message)
     };
-    match args.condition {
+    match condition {
         Condition::Ready if is_up => Ok(Some(None)),
         Condition::Stopped if matches!(sandbox.state.as_str(), "stopped" | "failed") => {
             Ok(Some(None))

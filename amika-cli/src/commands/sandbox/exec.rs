@@ -1,10 +1,12 @@
 //! `amika sandbox exec`: a program in a sandbox, with this process's streams, signals and exit code.
 
 use amika_core::exec_limit;
+use amika_core::wire::JobRequest;
 
-use super::out_of_memory;
+use super::{jobs, out_of_memory};
 use crate::App;
 use crate::args::sandbox::ExecArgs;
+use crate::commands::interruptible;
 use crate::engine::looked_at_again;
 use crate::error::{Error, Kind, Result};
 use crate::sandbox::Sandbox;
@@ -29,6 +31,16 @@ async fn attempt(args: &ExecArgs, app: &App) -> Result<u8> {
     let pairs = pairs.map(|(name, value)| (name.as_str(), value.as_str()));
     exec_limit::check(&args.command, pairs)
         .map_err(|error| Error::new(Kind::Invalid, error.to_string()))?;
+    if args.detach {
+        let job = JobRequest {
+            cmd: Some(args.command.clone()),
+            cwd: args.workdir.clone(),
+            env: given.set.into_iter().collect(),
+            user: args.user.clone(),
+            ..JobRequest::default()
+        };
+        return interruptible(app, detached(&args.name, job, app)).await;
+    }
     let mut signals = install_signals(app)?;
     let (engine, sandbox) = find_running(app, &args.name, &mut signals).await?;
     let container = &sandbox.container.id;
@@ -61,6 +73,14 @@ async fn attempt(args: &ExecArgs, app: &App) -> Result<u8> {
     .await?;
     out_of_memory::tell(&engine, &sandbox, &known.id, code, app).await;
     Ok(code)
+}
+
+/// Starts a job and prints its id.
+async fn detached(name: &str, job: JobRequest, app: &App) -> Result<u8> {
+    let engine = crate::engine::connect(&app.user).await?;
+    let job = engine.start_job(name, job).await?;
+    jobs::JobView::tell(name, job, app)?;
+    Ok(0)
 }
 
 /// Finds a sandbox that runs, unless the user breaks off.

@@ -25,8 +25,11 @@ use amika_engine::ExecOutput;
 pub(super) struct LogsView {
     /// The sandbox.
     sandbox: String,
-    /// `container`, `setup`, `opencode`, `dockerd` or `amikad`.
+    /// `container`, `setup`, `opencode`, `dockerd`, `amikad` or `job`.
     log: &'static str,
+    /// The job's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job: Option<String>,
     /// Its lines, oldest first; what is not UTF-8 is replaced.
     #[schemars(with = "Vec<String>")]
     lines: Lines,
@@ -72,6 +75,10 @@ pub(in crate::commands) fn refuse_endless_json(follow: bool, app: &App) -> Resul
 
 async fn open(log: Log, args: &LogsArgs, app: &App) -> Result<Pieces> {
     let engine = crate::engine::connect(&app.user).await?;
+    if let Some(job) = &args.job {
+        let (follow, lines) = (args.show.follow, args.show.lines());
+        return engine.job_log(&args.name, job, follow, lines).await;
+    }
     let now = Duration::from_millis(amika_host::clock::now_millis());
     let since = args.since.map(|since| since.since_epoch(now).as_secs());
     let request = LogRequest {
@@ -87,12 +94,16 @@ async fn show(which: Log, args: &LogsArgs, pieces: Pieces, app: &App) -> Result<
     if app.out.is_json() {
         let view = LogsView {
             sandbox: args.name.clone(),
-            log: which.word(),
+            log: args.job.as_ref().map_or(which.word(), |_| "job"),
+            job: args.job.clone(),
             lines: Lines::gather(pieces, app.machine.temporary()).await?,
         };
         return app.out.result(&view, |_| Ok(()));
     }
-    if !pass_on(pieces, args.show.raw).await? && which != Log::Container {
+    let any = pass_on(pieces, args.show.raw).await?;
+    if !any && args.job.is_some() {
+        app.out.note("the job wrote nothing yet, or nothing at all");
+    } else if !any && which != Log::Container {
         app.out.note(&format!(
             "sandbox \"{}\" has no {} log: {}",
             args.name,

@@ -9,6 +9,7 @@ pub(super) mod each;
 pub(super) mod exec;
 pub(super) mod forward;
 mod inspect;
+mod jobs;
 mod list;
 pub(super) mod logs;
 pub(super) mod open;
@@ -23,7 +24,9 @@ mod stop;
 pub(super) mod wait;
 
 use super::interruptible;
-use super::schema::{Output, document, document_or_lines, either, lines};
+use super::schema::{
+    Output, document, document_or_lines, either, lines, stream, stream_or_document,
+};
 use crate::App;
 use crate::args::sandbox::Command;
 use crate::cp::Place;
@@ -41,9 +44,10 @@ pub(super) fn outputs() -> Vec<(&'static str, Output)> {
         ("list", list::output()),
         ("inspect", document::<inspect::InspectView>()),
         ("logs", document::<logs::LogsView>()),
-        ("exec", Output::Stream(program)),
-        ("connect", Output::Stream(program)),
-        ("prompt", Output::Stream("what the agent writes")),
+        ("exec", stream_or_document::<jobs::JobView>(program)),
+        ("connect", stream(program)),
+        ("prompt", stream("what the agent writes")),
+        ("jobs", document::<Vec<jobs::JobView>>()),
         ("open", document::<open::OpenView>()),
         ("forward", forward_output()),
         ("start", document::<Vec<each::Done>>()),
@@ -93,6 +97,7 @@ fn names(command: &Command) -> Vec<String> {
     match command {
         Command::Inspect(args) => vec![args.name.clone()],
         Command::Logs(args) => vec![args.name.clone()],
+        Command::Jobs(args) => vec![args.name.clone()],
         Command::Open(args) => vec![args.name.clone()],
         Command::Forward(args) => vec![args.name.clone()],
         Command::Pull(args) => vec![args.name.clone()],
@@ -130,13 +135,14 @@ async fn dispatch(command: Command, app: &App) -> Result<u8> {
         Command::Exec(args) => exec::run(&args, app).await,
         Command::Connect(args) => connect::run(&args, app).await,
         Command::Prompt(args) => prompt::run(&args, app).await,
+        Command::Jobs(args) => interruptible(app, jobs::run(&args, app)).await.map(|()| 0),
         Command::Open(args) => open::run(&args, app).await.map(|()| 0),
         Command::Forward(args) => forward::run(&args, app).await,
         Command::Start(args) => start::run(&args, app).await.map(|()| 0),
         Command::Stop(args) => stop::run(&args, app).await.map(|()| 0),
         Command::Restart(args) => restart::run(&args, app).await.map(|()| 0),
         Command::Rename(args) => rename::run(&args, app).await.map(|()| 0),
-        Command::Wait(args) => wait::run(&args, app).await.map(|()| 0),
+        Command::Wait(args) => wait::run(&args, app).await,
         Command::Cp(args) => interruptible(app, cp::run(&args, app)).await,
         Command::Pull(args) => interruptible(app, pull::run(&args, app)).await.map(|()| 0),
         Command::Stats(args) => stats::run(&args, app).await,

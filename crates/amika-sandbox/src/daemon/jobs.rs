@@ -25,6 +25,14 @@ impl Client {
         serde_json::from_slice(&body).map_err(|error| ClientError::Malformed(error.to_string()))
     }
 
+    /// Those that run, and the last that ended, the oldest first.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn jobs(&self) -> Result<Vec<Job>, ClientError> {
+        self.document("/v1/jobs").await
+    }
+
     /// One that was started; `id` is amikad's own word.
     ///
     /// # Errors
