@@ -161,7 +161,7 @@ fn a_prompt_is_an_agent_s_turn_however_quiet_it_is() {
         "FROM {DEBIAN}\nRUN printf '#!/bin/sh\\nenv >/tmp/turn; exec sleep 1000\\n' >/usr/bin/claude && \
          chmod +x /usr/bin/claude\n"
     ));
-    let sandbox = stage.sandbox(&image, &[]);
+    let sandbox = stage.sandbox(&image, &["--env", "ANTHROPIC_API_KEY=none"]);
     let turn = sandbox
         .verb("prompt", &["think", "--agent", "claude"])
         .start();
@@ -173,6 +173,12 @@ fn a_prompt_is_an_agent_s_turn_however_quiet_it_is() {
     turn.signal(rustix::process::Signal::TERM);
     turn.wait();
     goes_idle(&sandbox);
+    // So it is when nobody waits for it.
+    sandbox
+        .verb("prompt", &["think", "-d"])
+        .output()
+        .ended(0, &[]);
+    is_active_because(&sandbox, "job");
 }
 
 /// A model that begins an answer and never ends it.

@@ -1,5 +1,7 @@
 //! The real agents of the preset, with a stand-in of the models' services beside them: no network, no account.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::{Output, Sandbox, Stage, preset};
@@ -10,6 +12,8 @@ const FILES: &str = "/tmp/standin";
 /// What the agents write, beneath the directory that they start in.
 const WRITTEN: &str = "/home/amika/workspace/written";
 const ANSWER: &str = "It is written.";
+/// How long an agent may take beside three others.
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// A sandbox of the preset without a network, in which the stand-in is CMD and the agents know no other
 /// service. What else they would look for (versions, lists of models, usage reports) is off.
@@ -124,6 +128,63 @@ fn codex_writes_a_file_unless_it_is_to_ask() {
 fn opencode_writes_a_file_unless_it_is_to_ask() {
     let input = json!({"filePath": WRITTEN, "content": "hello\n"});
     writes_unless_it_is_to_ask("opencode", &json!({"tool": "write", "input": input}));
+}
+
+/// Asserts that the model was once asked in a conversation that has both.
+fn are_of_one_conversation(sandbox: &Sandbox<'_>, words: [&str; 2]) {
+    let file = format!("{FILES}/requests.jsonl");
+    let requests = sandbox.exec(&["cat", &file]).output().stdout_text();
+    let has_both = |line: &str| words.iter().all(|word| line.contains(word));
+    assert!(requests.lines().any(has_both), "{words:?}: {requests}");
+}
+
+/// The second prompt goes on with the first one's session, its events are lines of JSON, and as a job it answers just so.
+fn goes_on_and_tells(agent: &str) {
+    let stage = Stage::new();
+    let sandbox = sandbox(&stage);
+    let prompted = |prompt: &str, options: &[&str]| {
+        let script = json!({"turns": [{"text": ANSWER}]}).to_string();
+        put(&sandbox, &format!("{FILES}/script.json"), &script);
+        let output = sandbox
+            .verb("prompt", &[&[prompt, "--agent", agent], options].concat())
+            .limit(PATIENCE)
+            .output();
+        output.ended(0, &[]);
+        output.stdout_text()
+    };
+    assert_eq!(prompted("the first word", &[]).trim_end(), ANSWER);
+    let told = prompted("the second word", &["--continue", "--events"]);
+    let events: Vec<Value> = told
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(events.len() > 1 && told.contains(ANSWER), "{told}");
+    are_of_one_conversation(&sandbox, ["the first word", "the second word"]);
+    let job = prompted("the third word", &["--continue", "-d"]);
+    let job = job.trim_end();
+    sandbox
+        .verb("wait", &["--for", &format!("job:{job}")])
+        .limit(PATIENCE)
+        .output()
+        .ended(0, &[]);
+    let log = sandbox.verb("logs", &["--job", job]).output().stdout_text();
+    assert!(log.contains(ANSWER), "{log}");
+    are_of_one_conversation(&sandbox, ["the first word", "the third word"]);
+}
+
+#[test]
+fn claude_code_goes_on_with_its_session_and_tells_what_it_does() {
+    goes_on_and_tells("claude");
+}
+
+#[test]
+fn codex_goes_on_with_its_session_and_tells_what_it_does() {
+    goes_on_and_tells("codex");
+}
+
+#[test]
+fn opencode_goes_on_with_its_session_and_tells_what_it_does() {
+    goes_on_and_tells("opencode");
 }
 
 #[test]

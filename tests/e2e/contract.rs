@@ -134,6 +134,7 @@ const TABLE: &[Row] = &[
     row("sandbox connect", &["NAME", "--session", "s"], 125).passes_codes_through(),
     // No agent is in the image, and no OpenCode.
     row("sandbox prompt", &["NAME", "hello"], 127).passes_codes_through(),
+    row("sandbox prompt", &["NAME", "-d", "hello"], 0).passes_codes_through(),
     row("sandbox open", &["NAME"], 1),
     row("service list", &["--sandbox-name", "NAME"], 0),
     // No repository runs services in it.

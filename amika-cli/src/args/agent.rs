@@ -6,7 +6,7 @@ use clap::builder::NonEmptyStringValueParser;
 /// `amika sandbox prompt`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  amika sandbox prompt teal-tokyo \"run the tests and mend what fails\"\n  amika sandbox prompt teal-tokyo --agent codex - < task.md\n  amika sandbox prompt teal-tokyo \"explain it\" --ask\n\nThe sandbox is the boundary: in it the agent may do anything, unless --ask is given.\nThe exit code is the agent's, but 1 when it was refused something; 125 when amika failed itself, 127 when the agent is not installed."
+    after_help = "Examples:\n  amika sandbox prompt teal-tokyo \"run the tests and mend what fails\"\n  amika sandbox prompt teal-tokyo --agent codex - < task.md\n  amika sandbox prompt teal-tokyo \"explain it\" --ask\n  amika sandbox prompt teal-tokyo --continue \"and now the documentation\"\n  amika sandbox prompt teal-tokyo -d \"mend the build\"          prints the id of a job\n  amika sandbox prompt teal-tokyo --events \"mend it\" | jq -c .type\n\nThe sandbox is the boundary: in it the agent may do anything, unless --ask is given.\nThe exit code is the agent's, but 1 when it was refused something; 125 when amika failed itself, 127 when the agent is not installed."
 )]
 pub struct PromptArgs {
     /// Name of the sandbox.
@@ -21,6 +21,16 @@ pub struct PromptArgs {
     /// Let the agent do only what its own settings allow unasked; what it would ask for is refused.
     #[arg(long)]
     pub ask: bool,
+    /// Go on with the agent's last session in its directory.
+    #[arg(long = "continue")]
+    pub goes_on: bool,
+    /// Print what the agent does as JSON lines, in the agent's own words, in place of its answer.
+    #[arg(long)]
+    pub events: bool,
+    /// Have the agent work as a job: print its id, and do not wait for it (`amika sandbox logs NAME --job ID`,
+    /// `amika sandbox wait NAME --for job:ID`). It works on until the sandbox stops, and counts as work of it.
+    #[arg(short, long)]
+    pub detach: bool,
     /// Further arguments of the agent; what they say of permissions holds.
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,

@@ -10,7 +10,7 @@ pub enum Kind {
     Failure,
     /// A bad value or configuration; nothing was done.
     Invalid,
-    /// No such sandbox, volume or service.
+    /// No such sandbox, volume, service or job.
     NotFound,
     /// A name, port, mount or unsaved work is in the way.
     Conflict,
@@ -34,7 +34,7 @@ pub enum Kind {
     AgentRefused,
     /// The engine could not give a sandbox a right that it needs or was to have.
     RightMissing,
-    /// Whoever asks is not known to a server, or may not do that there.
+    /// Whoever asks is not known to a server, or may not do that there; or an agent has nothing to sign in with.
     NotSignedIn,
 }
 

@@ -196,7 +196,7 @@ fn a_program_and_an_agent_have_the_last_word() {
         "FROM {DEBIAN}\nRUN printf '#!/bin/sh\\necho begun; exec sleep 4321\\n' >/usr/bin/codex && \
          chmod +x /usr/bin/codex\n"
     ));
-    let sandbox = stage.sandbox(&image, &[]);
+    let sandbox = stage.sandbox(&image, &["--env", "CODEX_API_KEY=none"]);
     let name = sandbox.name.as_str();
     for command in [
         &["exec", name, "--", "codex"][..],

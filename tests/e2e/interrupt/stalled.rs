@@ -88,6 +88,7 @@ fn commands<'a>(read: &'a str, changed: &'a str, new: &'a str, path: &'a str) ->
         format!("sandbox exec {read} -- sleep 600"),
         format!("sandbox connect {read}"),
         format!("sandbox prompt {read} hello"),
+        format!("sandbox prompt -d {read} hello"),
         format!("sandbox exec -d {read} -- sleep 600"),
         format!("sandbox jobs {read}"),
         format!("sandbox logs {read} --job 0"),

@@ -9,7 +9,7 @@ use super::program::{attend, own_failure};
 use crate::App;
 use crate::args::agent::PromptArgs;
 use crate::commands::sandbox::exec::{install_signals, interrupted};
-use crate::commands::sandbox::prompt::{Reading, check, ended, input, launch, of_sign_in};
+use crate::commands::sandbox::prompt::{Reading, check, ended, input, launch, manner, of_sign_in};
 use crate::error::{Error, Kind, Result};
 
 pub(super) async fn run(args: &PromptArgs, server: &Server, app: &App) -> Result<u8> {
@@ -18,13 +18,16 @@ pub(super) async fn run(args: &PromptArgs, server: &Server, app: &App) -> Result
 
 async fn attempt(args: &PromptArgs, server: &Server, app: &App) -> Result<u8> {
     check(args)?;
+    if args.detach {
+        return Err(super::unsupported::option("--detach", ""));
+    }
     let mut signals = install_signals(app)?;
     let (_, whole) = tokio::select! {
         found = server.sandbox(&args.name) => found?,
         () = interrupted(&mut signals) => return Err(Error::new(Kind::Canceled, "interrupted")),
     };
     let agent = args.agent.map_or_else(|| signed_in(&whole), of_sign_in);
-    let launch = launch(agent, args.ask, &args.args);
+    let launch = launch(agent, manner(args));
     let input = input(&args.prompt, &mut signals).await?;
     // A turn, however quiet it is, keeps the sandbox at work.
     let turn = (contract::env::EXEC_TURN.to_owned(), "1".to_owned());

@@ -46,7 +46,10 @@ pub(super) fn outputs() -> Vec<(&'static str, Output)> {
         ("logs", document::<logs::LogsView>()),
         ("exec", stream_or_document::<jobs::JobView>(program)),
         ("connect", stream(program)),
-        ("prompt", stream("what the agent writes")),
+        (
+            "prompt",
+            stream_or_document::<jobs::JobView>("what the agent writes"),
+        ),
         ("jobs", document::<Vec<jobs::JobView>>()),
         ("open", document::<open::OpenView>()),
         ("forward", forward_output()),

@@ -3,18 +3,21 @@
 //! The prompt is the agent's standard input: no shell sees it, no argument list holds it, and its
 //! length has no limit.
 
+mod detached;
 mod reading;
 
 use amika_core::text::shell_quote;
 use amika_core::untrusted::Untrusted;
 use amika_core::{contract, credential, exec_limit};
 pub(in crate::commands) use amika_sandbox::agent::launch;
+use amika_sandbox::agent::{Form, Manner, Session, is_signed_out};
 pub(in crate::commands) use reading::Reading;
 
 use super::exec::{find_running, install_signals, interrupted, own_failure};
 use super::out_of_memory;
 use crate::App;
 use crate::args::agent::{Agent, PromptArgs};
+use crate::commands::interruptible;
 use crate::error::{Error, Kind, Result};
 use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
@@ -32,13 +35,16 @@ pub(super) async fn run(args: &PromptArgs, app: &App) -> Result<u8> {
 
 async fn attempt(args: &PromptArgs, app: &App) -> Result<u8> {
     check(args)?;
+    if args.detach {
+        return interruptible(app, detached::start(args, app)).await;
+    }
     let mut signals = install_signals(app)?;
     let (engine, sandbox) = find_running(app, &args.name, &mut signals).await?;
-    let agent = match args.agent {
-        Some(agent) => agent,
-        None => signed_in(&engine, &sandbox).await,
+    let agent = tokio::select! {
+        agent = agent(args, &engine, &sandbox) => agent?,
+        () = interrupted(&mut signals) => return Err(Error::new(Kind::Canceled, "interrupted")),
     };
-    let launch = launch(of_sign_in(agent), args.ask, &args.args);
+    let launch = launch(of_sign_in(agent), manner(args));
     // amikad keeps it for itself: while a turn runs the sandbox is at work, however quiet it is.
     let turn = (contract::env::EXEC_TURN.to_owned(), "1".to_owned());
     let remote = Remote {
@@ -84,6 +90,69 @@ pub(in crate::commands) fn check(args: &PromptArgs) -> Result<()> {
     }
     let checked = exec_limit::check(&args.args, []);
     checked.map_err(|error| Error::new(Kind::Invalid, error.to_string()))
+}
+
+/// How the agent is to work.
+pub(in crate::commands) fn manner(args: &PromptArgs) -> Manner<'_> {
+    Manner {
+        ask: args.ask,
+        form: match args {
+            PromptArgs { events: true, .. } => Form::Events,
+            // Nobody reads along: what is kept is to be the answer.
+            PromptArgs { detach: true, .. } => Form::Plain,
+            PromptArgs { .. } => Form::Answer,
+        },
+        session: if args.goes_on {
+            Session::Last
+        } else {
+            Session::New
+        },
+        args: &args.args,
+    }
+}
+
+/// The agent that is asked.
+///
+/// # Errors
+/// [`Kind::NotSignedIn`] where it cannot have a model.
+async fn agent(args: &PromptArgs, engine: &Sandboxes, sandbox: &Sandbox) -> Result<Agent> {
+    let agent = match args.agent {
+        Some(agent) => agent,
+        None => signed_in(engine, sandbox).await,
+    };
+    let own = of_sign_in(agent);
+    // What it was made with need not be looked for.
+    if sandbox.record.credentials.contains(&own) {
+        return Ok(agent);
+    }
+    let user = sandbox.record.user.as_deref();
+    if is_signed_out(engine, &args.name, user, own, &args.args).await {
+        return Err(signed_out(&args.name, own));
+    }
+    Ok(agent)
+}
+
+/// The error for an agent that nothing is there for by which it could have a model.
+fn signed_out(name: &str, agent: credential::Agent) -> Error {
+    let (inside, key) = match agent {
+        credential::Agent::Claude => ("claude /login", "ANTHROPIC_API_KEY"),
+        credential::Agent::Codex => ("codex login --device-auth", "CODEX_API_KEY"),
+        credential::Agent::OpenCode => ("opencode auth login", "OPENCODE_API_KEY"),
+    };
+    let quoted = shell_quote(name);
+    Error::new(
+        Kind::NotSignedIn,
+        format!("{agent} in sandbox \"{name}\" is not signed in, and was given no key"),
+    )
+    .hint(format!(
+        "`amika credentials refresh {quoted} --credentials {agent}` brings this machine's sign-in"
+    ))
+    .hint(format!(
+        "`amika sandbox exec -it {quoted} -- {inside}` signs in inside it"
+    ))
+    .hint(format!(
+        "`amika sandbox create --env {key}` makes a sandbox with the key of this shell; `--agent` names another agent"
+    ))
 }
 
 /// Says what a code means, and what was refused; returns the command's own code.

@@ -15,11 +15,52 @@ pub struct Launch {
     pub unwrap: bool,
 }
 
-/// The agent with what it may do: anything, or with `ask` what it may by its own configuration, where
-/// nobody is there to be asked. What `args` say of that holds instead, since the agents take it only once.
-pub fn launch(agent: Agent, ask: bool, args: &[String]) -> Launch {
+/// What an agent writes to standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Its answer, of Claude in a document that tells also what it was refused.
+    Answer,
+    /// Its answer as it prints it by itself.
+    Plain,
+    /// All that it does, an event a line, in JSON.
+    Events,
+}
+
+/// The conversation that a prompt is a part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Session<'a> {
+    /// A new one.
+    New,
+    /// The last one in the directory.
+    Last,
+    /// The one that the agent calls so.
+    Named(&'a str),
+}
+
+/// How an agent is to work.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner<'a> {
+    /// Whether it may do only what it may by its own configuration, where nobody is there to be asked. It may do anything
+    /// else.
+    pub ask: bool,
+    /// What it writes.
+    pub form: Form,
+    /// What it goes on with.
+    pub session: Session<'a>,
+    /// Its further arguments. What they say of any of that holds instead, since the agents take it only once.
+    pub args: &'a [String],
+}
+
+/// The agent for one prompt.
+pub fn launch(agent: Agent, manner: Manner<'_>) -> Launch {
+    let Manner {
+        ask,
+        form,
+        session,
+        args,
+    } = manner;
     let mut command: Vec<&str> = Vec::new();
-    let mut end: &[&str] = &[];
+    let mut end: Vec<&str> = Vec::new();
     let mut env: Vec<(&str, &str)> = Vec::new();
     let mut unwrap = false;
     match agent {
@@ -35,13 +76,25 @@ pub fn launch(agent: Agent, ask: bool, args: &[String]) -> Launch {
                 // As root it wants to be told that a sandbox is around it.
                 env.push(("IS_SANDBOX", "1"));
             }
-            if !given(
+            let is_free = !given(
                 args,
                 &["--output-format", "--help", "-h", "--version", "-v"],
-            ) {
-                // The only form in which it tells what it was refused.
-                command.extend(["--output-format", "json"]);
-                unwrap = true;
+            );
+            match form {
+                Form::Answer if is_free => {
+                    // The only form in which it tells what it was refused.
+                    command.extend(["--output-format", "json"]);
+                    unwrap = true;
+                }
+                Form::Events if is_free => {
+                    command.extend(["--output-format", "stream-json", "--verbose"]);
+                }
+                _ => {}
+            }
+            match session {
+                Session::New => {}
+                Session::Last => end.push("--continue"),
+                Session::Named(name) => end.extend(["--resume", name]),
             }
         }
         Agent::Codex => {
@@ -56,7 +109,15 @@ pub fn launch(agent: Agent, ask: bool, args: &[String]) -> Launch {
             if !ask && !given(args, &own) {
                 command.push("--dangerously-bypass-approvals-and-sandbox");
             }
-            end = &["-"];
+            if form == Form::Events && !given(args, &["--json"]) {
+                command.push("--json");
+            }
+            match session {
+                Session::New => {}
+                Session::Last => end.extend(["resume", "--last"]),
+                Session::Named(name) => end.extend(["resume", name]),
+            }
+            end.push("-");
         }
         Agent::OpenCode => {
             command.extend(["opencode", "run"]);
@@ -69,12 +130,20 @@ pub fn launch(agent: Agent, ask: bool, args: &[String]) -> Launch {
             } else if !given(args, &["--auto"]) {
                 command.push("--auto");
             }
+            if form == Form::Events && !given(args, &["--format"]) {
+                command.extend(["--format", "json"]);
+            }
+            match session {
+                Session::New => {}
+                Session::Last => end.push("--continue"),
+                Session::Named(name) => end.extend(["--session", name]),
+            }
         }
     }
     let own =
         |words: &[&str]| -> Vec<String> { words.iter().map(|word| (*word).to_owned()).collect() };
     Launch {
-        command: [own(&command), args.to_vec(), own(end)].concat(),
+        command: [own(&command), args.to_vec(), own(&end)].concat(),
         env: env
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -86,19 +155,13 @@ pub fn launch(agent: Agent, ask: bool, args: &[String]) -> Launch {
 /// The agent for a turn of a conversation of which another program reads along: all that it does stands in lines of
 /// JSON. `session` is what the agent calls the conversation that goes on; none begins one.
 pub fn turn(agent: Agent, session: Option<&str>) -> Launch {
-    let words = |words: &[&str]| words.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
-    let mut args = match agent {
-        Agent::Claude => words(&["--output-format", "stream-json", "--verbose"]),
-        Agent::Codex => words(&["--json"]),
-        Agent::OpenCode => words(&["--format", "json"]),
+    let manner = Manner {
+        ask: false,
+        form: Form::Events,
+        session: session.map_or(Session::New, Session::Named),
+        args: &[],
     };
-    match (agent, session) {
-        (_, None) => {}
-        (Agent::Claude, Some(session)) => args.extend(words(&["--resume", session])),
-        (Agent::Codex, Some(session)) => args.extend(words(&["resume", session])),
-        (Agent::OpenCode, Some(session)) => args.extend(words(&["--session", session])),
-    }
-    launch(agent, false, &args)
+    launch(agent, manner)
 }
 
 /// Whether one of these options is among the arguments, with its value in the same word or not.
@@ -113,9 +176,19 @@ fn given(args: &[String], options: &[&str]) -> bool {
 mod tests {
     use super::*;
 
-    fn line(agent: Agent, ask: bool, args: &[&str]) -> String {
+    fn launched(agent: Agent, ask: bool, args: &[&str]) -> Launch {
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        launch(agent, ask, &args).command.join(" ")
+        let manner = Manner {
+            ask,
+            form: Form::Answer,
+            session: Session::New,
+            args: &args,
+        };
+        launch(agent, manner)
+    }
+
+    fn line(agent: Agent, ask: bool, args: &[&str]) -> String {
+        launched(agent, ask, args).command.join(" ")
     }
 
     #[test]
@@ -138,7 +211,7 @@ mod tests {
         );
         assert_eq!(line(Agent::OpenCode, false, &[]), "opencode run --auto");
         assert_eq!(line(Agent::OpenCode, true, &[]), "opencode run");
-        let asking = launch(Agent::OpenCode, true, &[]);
+        let asking = launched(Agent::OpenCode, true, &[]);
         assert_eq!(asking.env[0].0, "OPENCODE_PERMISSION");
     }
 
@@ -148,11 +221,7 @@ mod tests {
             line(Agent::Claude, false, &["--permission-mode=plan", "-c"]),
             "claude --print --output-format json --permission-mode=plan -c"
         );
-        let own = launch(
-            Agent::Claude,
-            false,
-            &["--output-format".into(), "text".into()],
-        );
+        let own = launched(Agent::Claude, false, &["--output-format", "text"]);
         assert!(!own.unwrap, "{own:?}");
         assert_eq!(
             own.command.join(" "),
@@ -186,6 +255,32 @@ mod tests {
         assert_eq!(
             turn(Agent::OpenCode, Some("c")),
             "opencode run --auto --format json --session c"
+        );
+    }
+
+    #[test]
+    fn the_last_conversation_goes_on_and_the_users_arguments_stand_before_that() {
+        let model = ["--model".to_owned(), "m".to_owned()];
+        let last = |agent, form| {
+            let manner = Manner {
+                ask: false,
+                form,
+                session: Session::Last,
+                args: &model,
+            };
+            launch(agent, manner).command.join(" ")
+        };
+        assert_eq!(
+            last(Agent::Claude, Form::Plain),
+            "claude --print --dangerously-skip-permissions --model m --continue"
+        );
+        assert_eq!(
+            last(Agent::Codex, Form::Answer),
+            "codex exec --skip-git-repo-check --dangerously-bypass-approvals-and-sandbox --model m resume --last -"
+        );
+        assert_eq!(
+            last(Agent::OpenCode, Form::Events),
+            "opencode run --auto --format json --model m --continue"
         );
     }
 }

@@ -3,7 +3,9 @@
 mod heard;
 mod launch;
 mod refusal;
+mod signed_out;
 
 pub use heard::{Answer, Listener};
-pub use launch::{Launch, launch, turn};
+pub use launch::{Form, Launch, Manner, Session, launch, turn};
 pub use refusal::Refusals;
+pub use signed_out::is_signed_out;
