@@ -1,4 +1,8 @@
 //! `amika sandbox prompt` and `amika sandbox open`: talking to the agent in a sandbox.
+#![allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag that is there or not: what a command line is"
+)]
 
 use clap::ValueEnum;
 use clap::builder::NonEmptyStringValueParser;
