@@ -120,6 +120,7 @@ fn environment(exec: &ExecAs, own: &User, user: &User, given: &GivenVariables) -
     }
     // Ours alone: what the program starts is its affair.
     environment.remove(env::EXEC_TURN);
+    environment.remove(env::EXEC_LOOK);
     environment
 }
 

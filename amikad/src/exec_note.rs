@@ -24,8 +24,42 @@ pub(crate) struct Note {
     start: u64,
     /// What the kernel had ended for want of memory by then.
     kills: u64,
-    /// Whether it is an agent's turn.
-    is_turn: bool,
+    kind: Kind,
+}
+
+/// What a program is to the rule of activity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Any other.
+    Program,
+    /// An agent's turn.
+    Turn,
+    /// The host looking: nobody is at work.
+    Look,
+}
+
+impl Kind {
+    const ALL: [Self; 3] = [Self::Program, Self::Turn, Self::Look];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Program => "program",
+            Self::Turn => "turn",
+            Self::Look => "look",
+        }
+    }
+
+    /// As whoever starts this process says.
+    fn told() -> Self {
+        let is = |name| std::env::var_os(name).is_some_and(|value| value == "1");
+        if is(env::EXEC_TURN) {
+            Self::Turn
+        } else if is(env::EXEC_LOOK) {
+            Self::Look
+        } else {
+            Self::Program
+        }
+    }
 }
 
 impl Note {
@@ -36,12 +70,14 @@ impl Note {
             pid: words.next()?.parse().ok()?,
             start: words.next()?.parse().ok()?,
             kills: words.next()?.parse().ok()?,
-            is_turn: words.next()? == "turn",
+            kind: words
+                .next()
+                .and_then(|word| Kind::ALL.into_iter().find(|kind| kind.word() == word))?,
         })
     }
 
     fn text(self) -> String {
-        let kind = if self.is_turn { "turn" } else { "program" };
+        let kind = self.kind.word();
         format!("{} {} {} {kind}\n", self.pid, self.start, self.kills)
     }
 
@@ -59,7 +95,7 @@ pub(crate) fn write(id: &str) -> io::Result<()> {
         pid,
         start: start_time(pid).ok_or(io::ErrorKind::NotFound)?,
         kills: Cgroup::own().out_of_memory_kills().unwrap_or(0),
-        is_turn: std::env::var_os(env::EXEC_TURN).is_some_and(|value| value == "1"),
+        kind: Kind::told(),
     };
     let file = Path::new(path::EXEC_DIR).join(id);
     if let Some(directory) = file.parent() {
@@ -81,7 +117,19 @@ pub(crate) fn write(id: &str) -> io::Result<()> {
 
 /// Whether an agent's turn runs among them.
 pub(crate) fn any_turn() -> bool {
-    all().any(|(_, note)| note.is_some_and(|note| note.is_turn && note.living().is_some()))
+    of_kind(Kind::Turn).next().is_some()
+}
+
+/// The processes by which the host looks, as far as they live.
+pub(crate) fn looks() -> Vec<i32> {
+    of_kind(Kind::Look).collect()
+}
+
+fn of_kind(kind: Kind) -> impl Iterator<Item = i32> {
+    let notes = all().filter_map(|(_, note)| note);
+    notes
+        .filter(move |note| note.kind == kind)
+        .filter_map(Note::living)
 }
 
 /// What is known of the one with this id.
@@ -140,16 +188,23 @@ mod tests {
 
     #[test]
     fn a_note_reads_as_it_is_written() {
-        for is_turn in [true, false] {
+        for kind in Kind::ALL {
             let note = Note {
                 pid: 42,
                 start: 1_488_024,
                 kills: 3,
-                is_turn,
+                kind,
             };
             assert_eq!(Note::read(&note.text()), Some(note));
         }
-        for broken in ["", "42", "42 7 0 turn", "42 7\n", "x 7 0 turn\n"] {
+        for broken in [
+            "",
+            "42",
+            "42 7 0 turn",
+            "42 7\n",
+            "x 7 0 turn\n",
+            "42 7 0 x\n",
+        ] {
             assert_eq!(Note::read(broken), None, "{broken}");
         }
     }

@@ -16,6 +16,7 @@ mod file_rights;
 mod files;
 mod given;
 mod handover;
+mod head;
 mod http;
 mod jobs;
 mod lifecycle;

@@ -112,6 +112,7 @@ pub(crate) fn snapshot(state: &State, facts: &Facts) -> Snapshot {
         // Known to whoever publishes it.
         reaped_orphans: 0,
         out_of_memory: OutOfMemory::default(),
+        head: None,
     };
     let setup_since = setup.started_at.filter(|_| setup.ended_at.is_none());
     Snapshot {

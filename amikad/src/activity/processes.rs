@@ -46,6 +46,22 @@ pub(super) fn read() -> Table {
     }))
 }
 
+/// The same without these and all that they started.
+pub(super) fn without(mut table: Table, roots: &[i32]) -> Table {
+    let mut gone = roots.to_vec();
+    while !gone.is_empty() {
+        let mut below = Vec::new();
+        table.retain(|key, process| {
+            if gone.contains(&process.parent) {
+                below.push(key.0);
+            }
+            !gone.contains(&key.0)
+        });
+        gone = below;
+    }
+    table
+}
+
 /// Start and rest of a line of `/proc/PID/stat` (proc(5)).
 fn parse(stat: &str) -> Option<(u64, Process)> {
     // The name may hold anything, parentheses too.
@@ -151,6 +167,23 @@ mod tests {
         ];
         // Seven of its own, and three of OpenCode's children.
         assert_eq!(between(&old, &new), 100);
+    }
+
+    #[test]
+    fn who_looks_is_not_there_with_all_that_it_started() {
+        let all = [
+            (1, process(0, 5, 0)),
+            (20, process(0, 50, 0)),
+            (21, process(20, 60, 0)),
+            (22, process(21, 70, 0)),
+            (30, process(1, 9, 0)),
+        ];
+        let left = [all[0].clone(), all[4].clone()];
+        assert_eq!(without(table(&all), &[20]), table(&left));
+        assert_eq!(without(table(&all), &[]), table(&all));
+        // What leads back to itself ends all the same.
+        let turn = [(20, process(21, 1, 0)), (21, process(20, 1, 0))];
+        assert_eq!(without(table(&turn), &[20]), table(&[]));
     }
 
     #[test]

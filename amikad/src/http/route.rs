@@ -106,7 +106,12 @@ async fn route(
         "/v1/status" => {
             allow(request, &[Method::GET, Method::HEAD])?;
             shared.look_at_memory();
-            Ok(json(StatusCode::OK, &shared.status()))
+            let head = crate::head::now().await;
+            let status = Status {
+                head,
+                ..shared.status()
+            };
+            Ok(json(StatusCode::OK, &status))
         }
         "/v1/activity" => {
             allow(request, &[Method::GET, Method::HEAD])?;

@@ -140,6 +140,9 @@ pub mod env {
     /// `1` on a program that `amikad exec-as` runs: it is an agent's turn, and the sandbox is active for as long as
     /// it runs.
     pub const EXEC_TURN: &str = "AMIKA_EXEC_TURN";
+    /// `1` on a program that `amikad exec-as` runs: it is the host looking, and neither it nor what it starts counts as
+    /// activity.
+    pub const EXEC_LOOK: &str = "AMIKA_EXEC_LOOK";
     /// `1` measures from the start on whether the sandbox is active; else measuring begins when somebody asks.
     pub const ACTIVITY: &str = "AMIKA_ACTIVITY";
     /// Password of the OpenCode web server; given to that process alone.

@@ -220,6 +220,30 @@ pub struct Status {
     /// What the kernel ended for want of memory.
     #[serde(default)]
     pub out_of_memory: OutOfMemory,
+    /// Where the agent's repository is now; none without one, where that cannot be told, and in what a boot left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<Head>,
+}
+
+/// What `HEAD` of a repository says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Head {
+    /// A branch, which need not have a commit yet.
+    Branch(String),
+    /// Detached, at this commit.
+    Commit(String),
+}
+
+impl Head {
+    /// The branch, or as much of the commit as people read.
+    pub fn short(&self) -> &str {
+        match self {
+            Self::Branch(name) => name,
+            Self::Commit(oid) => oid.get(..7).unwrap_or(oid),
+        }
+    }
 }
 
 /// What a boot leaves in the state directory, rewritten at every transition.

@@ -52,6 +52,19 @@ impl Engine {
             })
             .map(|sample| sample.map(|sample| usage(&sample)))
     }
+
+    /// Bytes of memory that a container uses now, which the engine tells at once; none of one that ended.
+    pub async fn memory(&self, container: &str) -> Result<Option<u64>, EngineError> {
+        let options = StatsOptionsBuilder::new()
+            .stream(false)
+            .one_shot(true)
+            .build();
+        let samples = self.docker.stats(container, Some(options));
+        let mut samples = std::pin::pin!(self.keeping_open(samples));
+        let sample = samples.next().await.transpose();
+        let sample = sample.map_err(EngineError::from_bollard)?;
+        Ok(sample.filter(has_time).map(|it| usage(&it).memory_bytes))
+    }
 }
 
 fn has_time(sample: &ContainerStatsResponse) -> bool {

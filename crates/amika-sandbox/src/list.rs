@@ -1,12 +1,16 @@
 //! All sandboxes, with what each does.
 
+mod details;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use amika_core::contract::path;
 use amika_core::label::{Kind, Labels, Reading, key};
 use schemars::JsonSchema;
 use serde::Serialize;
+
+use details::Asked;
+pub use details::Details;
 
 use crate::daemon::{Client, UserKey, read_boot_record};
 use crate::error::Result;
@@ -23,6 +27,8 @@ const PHASE_TIMEOUT: Duration = Duration::from_secs(1);
 const LATE_TIMEOUT: Duration = Duration::from_millis(300);
 /// How long it may where only the relay is left.
 const RELAY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long all that [`Details`] need may be asked for.
+const DETAILS: Duration = Duration::from_secs(1);
 /// Exit codes of a sandbox that was stopped: they need no reading of why it ended.
 const STOPPED: [i64; 4] = [0, 130, 137, 143];
 
@@ -52,15 +58,6 @@ pub struct Container {
     pub labels: Labels,
 }
 
-/// What is asked for in addition.
-#[derive(Debug, Default, Serialize, JsonSchema)]
-pub struct Details {
-    /// Bytes that it wrote beside its image and volumes; none when it is lost.
-    pub size_bytes: Option<u64>,
-    /// Names of its volumes.
-    pub volumes: Vec<String>,
-}
-
 /// How much is to be known of each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ListRequest {
@@ -68,6 +65,9 @@ pub struct ListRequest {
     pub details: bool,
     /// Whether each is asked where its OpenCode is, also one of which the engine tells that it is ready.
     pub ask_all: bool,
+    /// Whether each with a repository is asked where that is; without it, and where nobody answers, the branch is told
+    /// that it began with.
+    pub ask_heads: bool,
     /// Whether those alone are asked whose labels this user signed: of others the engine's word is enough.
     pub ask_own_alone: bool,
 }
@@ -100,24 +100,38 @@ async fn rows(
     let user_key = engine.user_key()?;
     let record_key = engine.record_key()?;
     let begun = Instant::now();
+    let asked = sizes.map(|sizes| Asked {
+        sizes,
+        until: tokio::time::Instant::now() + DETAILS,
+    });
     let views = list.into_iter().map(|(container, reading)| {
         let (user_key, record_key) = (&user_key, &record_key);
         view::warn_of_labels(&container.name, &reading.problems, out);
         async move {
-            let details = sizes.map(|sizes| Details {
-                size_bytes: sizes.get(&container.id).copied(),
-                volumes: own_volumes(&container),
-            });
+            let details = async {
+                let asked = asked?;
+                Some(Details::of(engine, user_key, &container, &reading, asked).await)
+            };
             // One whose health check succeeded has its setup behind it: asking each of a hundred
             // would take longer than the list itself. Only the document says where OpenCode is.
             let is_asked = !request.ask_own_alone || record_key.has_signed(&container.labels);
-            let ask = is_asked && (request.ask_all || !container.is_healthy());
+            let heads = request.ask_heads && reading.record.repository.is_some();
+            let ask = is_asked && (request.ask_all || heads || !container.is_healthy());
             let stamp = amika_core::label::stamp(&container.labels);
             let listed = Container {
                 id: container.id.clone(),
                 labels: container.labels.clone(),
             };
-            let sandbox = view_of(engine, user_key, container, &reading, ask, begun).await;
+            let view = async {
+                let view = view_of(engine, user_key, container.clone(), &reading, ask, begun).await;
+                // Who did not ask is not told it at some times and not at others.
+                if request.ask_heads {
+                    view
+                } else {
+                    view.without_head()
+                }
+            };
+            let (sandbox, details) = futures_util::join!(view, details);
             Listed {
                 sandbox,
                 details,
@@ -130,8 +144,8 @@ async fn rows(
     let gone = gone.iter().map(|lost| Listed {
         sandbox: SandboxView::of_lost(lost),
         details: sizes.map(|_| Details {
-            size_bytes: None,
             volumes: lost.volume_names(),
+            ..Details::default()
         }),
         stamp: lost.stamp(),
         container: None,
@@ -139,18 +153,6 @@ async fn rows(
     let mut rows: Vec<Listed> = views.chain(gone).collect();
     rows.sort_by(|a, b| a.sandbox.name.cmp(&b.sandbox.name));
     Ok(rows)
-}
-
-/// Its volumes, without the one that holds amikad's program, which is nobody's own.
-fn own_volumes(container: &ContainerSummary) -> Vec<String> {
-    let mut names: Vec<String> = container
-        .volumes
-        .iter()
-        .filter(|(_, target)| target != path::AMIKAD_DIR)
-        .map(|(name, _)| name.clone())
-        .collect();
-    names.sort();
-    names
 }
 
 /// Sandboxes of which only volumes are left; a name that is in use again is not among them.

@@ -5,7 +5,7 @@ use amika_core::contract::{AMIKAD_PORT, OPENCODE_PORT};
 use amika_core::label::{LabelError, SandboxRecord};
 use amika_core::port::HostIp;
 use amika_core::settings::LimitOrigins;
-use amika_core::wire::{ServiceState, Status};
+use amika_core::wire::{Head, ServiceState, Status};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -99,15 +99,29 @@ impl SandboxView {
     }
 
     /// The view with what amikad says, if it could be asked: where a port is published and OpenCode is
-    /// off, nothing answers.
+    /// off, nothing answers; and where the repository is now.
     #[must_use]
     pub fn told_by(self, status: Option<&Status>) -> Self {
         let is_off = |status: &Status| status.services.state(OPENCODE) == ServiceState::Off;
         let opencode_url = self.opencode_url.filter(|_| !status.is_some_and(is_off));
+        let head = status.and_then(|status| status.head.clone());
+        let repository = self
+            .repository
+            .map(|repository| RepositoryView { head, ..repository });
         Self {
             opencode_url,
+            repository,
             ..self
         }
+    }
+
+    /// The same with the branch alone that its repository began with.
+    #[must_use]
+    pub fn without_head(mut self) -> Self {
+        if let Some(repository) = &mut self.repository {
+            repository.head = None;
+        }
+        self
     }
 
     /// The view of a sandbox without a container: its volumes say little of it.
@@ -124,6 +138,7 @@ impl SandboxView {
                 name,
                 source: None,
                 branch: None,
+                head: None,
             }),
             ports: Vec::new(),
             opencode_url: None,
@@ -140,6 +155,8 @@ pub struct RepositoryView {
     pub source: Option<String>,
     /// The branch that the sandbox began with.
     pub branch: Option<String>,
+    /// Where it is now; null while that is not known, as of a sandbox that does not run.
+    pub head: Option<Head>,
 }
 
 /// A published port.
@@ -162,6 +179,23 @@ pub struct PortView {
 impl PortView {
     fn without_url(self) -> Self {
         Self { url: None, ..self }
+    }
+
+    /// As short as it can be told beside its URL: `4838`, `49153->3000`, `0.0.0.0:53->53/udp`. This machine's own address
+    /// goes without saying, and so does TCP; of a port with a URL the one inside is enough.
+    pub fn short(&self) -> String {
+        let inside = match self.protocol.as_str() {
+            "tcp" => self.container_port.to_string(),
+            protocol => format!("{}/{protocol}", self.container_port),
+        };
+        let is_here = ["127.0.0.1", "::1"].contains(&self.host_ip.as_str());
+        match self.host_port {
+            _ if !is_here => self.arrow(),
+            _ if self.url.is_some() => inside,
+            Some(port) if port == self.container_port => inside,
+            Some(port) => format!("{port}->{inside}"),
+            None => format!("->{inside}"),
+        }
     }
 
     /// As docker shows a port: `127.0.0.1:4838->4838/tcp`.
@@ -247,7 +281,16 @@ impl RepositoryView {
                 .as_ref()
                 .map(|source| source.as_str().to_owned()),
             branch: repository.branch.clone(),
+            head: None,
         })
+    }
+
+    /// The branch that it is at now, or the commit; the branch that it began with while that is not known.
+    pub fn at(&self) -> Option<&str> {
+        self.head
+            .as_ref()
+            .map(Head::short)
+            .or(self.branch.as_deref())
     }
 }
 
@@ -285,6 +328,29 @@ mod tests {
     use amika_core::settings::Origin;
 
     use super::*;
+
+    #[test]
+    fn a_port_is_as_short_as_what_it_tells_allows() {
+        let port = |ip: &str, host: Option<u16>, protocol: &str, url: bool| {
+            let port = PortView {
+                service: None,
+                host_ip: ip.to_owned(),
+                host_port: host,
+                container_port: 3000,
+                protocol: protocol.to_owned(),
+                url: url.then(|| "http://localhost".to_owned()),
+            };
+            port.short()
+        };
+        assert_eq!(port("127.0.0.1", Some(3000), "tcp", false), "3000");
+        assert_eq!(port("127.0.0.1", Some(49153), "tcp", false), "49153->3000");
+        assert_eq!(port("127.0.0.1", Some(49153), "tcp", true), "3000");
+        assert_eq!(port("::1", Some(53), "udp", false), "53->3000/udp");
+        assert_eq!(port("127.0.0.1", None, "tcp", false), "->3000");
+        // Whoever may reach it from elsewhere is told so, URL or not.
+        let wide = port("0.0.0.0", Some(3000), "tcp", true);
+        assert_eq!(wide, "0.0.0.0:3000->3000/tcp");
+    }
 
     #[test]
     fn limits_are_told_where_there_are_some() {

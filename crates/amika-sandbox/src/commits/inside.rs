@@ -2,7 +2,9 @@
 
 use std::pin::Pin;
 
+use amika_core::contract::env;
 use amika_core::hex::hex;
+use amika_core::label::SandboxRecord;
 use futures_util::{Stream, StreamExt as _};
 use tokio::io::AsyncWriteExt as _;
 
@@ -36,6 +38,21 @@ impl Inside {
         }
     }
 
+    /// The repository in which a sandbox's agent works, of one that is only listed and runs.
+    pub fn listed(
+        engine: &Sandboxes,
+        container: &str,
+        record: &SandboxRecord,
+        directory: &str,
+    ) -> Self {
+        Self {
+            engine: engine.clone(),
+            container: container.to_owned(),
+            user: record.user.clone(),
+            directory: directory.to_owned(),
+        }
+    }
+
     /// The same repository, at the same place of another container.
     #[must_use]
     pub fn of_container(mut self, container: &str) -> Self {
@@ -54,6 +71,7 @@ impl Inside {
                 ("LC_ALL".into(), "C".into()),
                 ("GIT_OPTIONAL_LOCKS".into(), "0".into()),
                 ("GIT_TERMINAL_PROMPT".into(), "0".into()),
+                (env::EXEC_LOOK.into(), "1".into()),
             ],
             command,
             streams: Streams::Separate,
