@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use amika_core::git_files::oid::ObjectFormat;
-use amika_core::git_files::refs::{MAX_REF_FILE, Target, parse_ref};
+use amika_core::ref_name::RefName;
 use amika_core::wire::Head;
 
 use crate::environment::Environment;
@@ -16,6 +15,8 @@ use crate::files::read_small;
 
 /// How long a file system may take: one that hangs keeps nobody from the rest of the status.
 const LONGEST: Duration = Duration::from_millis(200);
+/// Size of a `HEAD`.
+const HEAD_LIMIT: u64 = 4096;
 /// Size of a `.git` that names a directory elsewhere.
 const LINK_LIMIT: u64 = 8192;
 
@@ -49,7 +50,7 @@ fn of(cwd: &Path) -> Option<Head> {
     if !file.symlink_metadata().ok()?.is_file() {
         return None;
     }
-    parse(&read_small(&file, MAX_REF_FILE as u64).ok()?)
+    parse(&read_small(&file, HEAD_LIMIT).ok()?)
 }
 
 /// The git directory of a work tree, which may be elsewhere: a linked work tree's, or a submodule's.
@@ -64,17 +65,14 @@ fn git_directory(work_tree: &Path) -> Option<PathBuf> {
 }
 
 fn parse(bytes: &[u8]) -> Option<Head> {
-    let formats = [ObjectFormat::Sha1, ObjectFormat::Sha256];
-    let target = formats
-        .into_iter()
-        .find_map(|format| parse_ref(bytes, format).ok())?;
-    Some(match target {
-        Target::Object(oid) => Head::Commit(oid.to_string()),
-        Target::Symbolic(name) => {
-            let name = name.branch().unwrap_or(name.as_bytes());
-            Head::Branch(String::from_utf8_lossy(name).into_owned())
-        }
-    })
+    if let Some(name) = bytes.strip_prefix(b"ref:") {
+        let name = RefName::new(name.trim_ascii()).ok()?;
+        let name = name.branch().unwrap_or(name.as_bytes());
+        return Some(Head::Branch(String::from_utf8_lossy(name).into_owned()));
+    }
+    let oid = bytes.split(u8::is_ascii_whitespace).next()?;
+    let is_oid = matches!(oid.len(), 40 | 64) && oid.iter().all(u8::is_ascii_hexdigit);
+    is_oid.then(|| Head::Commit(String::from_utf8_lossy(oid).to_ascii_lowercase()))
 }
 
 #[cfg(test)]

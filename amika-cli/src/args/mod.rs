@@ -6,6 +6,7 @@ pub mod completion;
 pub mod config;
 pub mod credentials;
 pub mod events;
+pub mod filter;
 pub mod forward;
 pub mod image;
 pub mod moment;

@@ -18,10 +18,10 @@ use clap::builder::{
 use super::moment::Moment;
 
 mod daily;
+mod look;
 
-pub use daily::{
-    Awaited, CpArgs, ListArgs, PullArgs, RenameArgs, RestartArgs, StatsArgs, WaitArgs,
-};
+pub use daily::{Awaited, CpArgs, PullArgs, RenameArgs, RestartArgs, StatsArgs, WaitArgs};
+pub use look::{InspectArgs, ListArgs, PortArgs, UrlArgs};
 
 /// Verbs of sandboxes.
 #[derive(Debug, Subcommand)]
@@ -32,7 +32,11 @@ pub enum Command {
     #[command(visible_aliases = ["ls", "ps"])]
     List(ListArgs),
     /// Show everything about one sandbox.
-    Inspect(NameArgs),
+    Inspect(InspectArgs),
+    /// Print the URLs of a sandbox's services.
+    Url(UrlArgs),
+    /// Print where ports of a sandbox are published.
+    Port(PortArgs),
     /// Show a sandbox's log.
     Logs(LogsArgs),
     /// Run a program in a sandbox.
@@ -68,17 +72,6 @@ pub enum Command {
     /// Delete sandboxes; their git volumes stay.
     #[command(visible_alias = "rm")]
     Delete(DeleteArgs),
-}
-
-/// One sandbox.
-#[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  amika sandbox inspect teal-tokyo\n  amika -o json sandbox inspect teal-tokyo | jq -r .opencode.password"
-)]
-pub struct NameArgs {
-    /// Name of the sandbox.
-    #[arg(value_parser = NonEmptyStringValueParser::new())]
-    pub name: String,
 }
 
 /// `amika sandbox create`.

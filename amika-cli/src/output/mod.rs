@@ -37,8 +37,7 @@ pub use lines::Lines;
 pub use log_text::LogText;
 pub use page::Page;
 use progress::{Drawn, InTwo};
-pub use table::Table;
-pub use table::room;
+pub use table::{Cell, Table, room};
 
 /// Says something that must not be overlooked, for who has no printer: quiet or not, it is the same.
 pub fn warn(message: &str) {
@@ -122,6 +121,11 @@ impl Printer {
     /// Whether results are JSON.
     pub fn is_json(&self) -> bool {
         self.json
+    }
+
+    /// Whether people want to be told less.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
     }
 
     /// Prints a command's result: its JSON, or the text that `human` writes.

@@ -3,14 +3,57 @@
 use std::io::IsTerminal as _;
 
 use amika_core::untrusted::Untrusted;
-use unicode_width::UnicodeWidthStr as _;
+use anstyle::Style;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::Page;
 
 /// Rows under a header.
 pub struct Table {
     header: Vec<&'static str>,
-    rows: Vec<Vec<String>>,
+    rows: Vec<Vec<Cell>>,
+    /// Columns whose cells may be cut on a terminal.
+    cut: Vec<&'static str>,
+}
+
+/// A cell of a table.
+#[derive(Clone, Debug, Default)]
+pub struct Cell {
+    text: String,
+    /// What may stand in its place where the room is scarce.
+    short: Option<String>,
+    style: Style,
+}
+
+impl Cell {
+    /// A cell with this text; an empty one is shown as `-`.
+    pub fn new(text: &str) -> Self {
+        Self {
+            text: shown(text),
+            ..Self::default()
+        }
+    }
+
+    /// The same in a style.
+    #[must_use]
+    pub fn styled(self, style: Style) -> Self {
+        Self { style, ..self }
+    }
+
+    /// The same, which may be told in fewer words.
+    #[must_use]
+    pub fn or(self, short: &str) -> Self {
+        let short = Some(shown(short));
+        Self { short, ..self }
+    }
+}
+
+fn shown(text: &str) -> String {
+    if text.is_empty() {
+        "-".into()
+    } else {
+        Untrusted::new(text).to_string()
+    }
 }
 
 impl Table {
@@ -19,24 +62,31 @@ impl Table {
         Self {
             header: header.into(),
             rows: Vec::new(),
+            cut: Vec::new(),
         }
+    }
+
+    /// The same, in which cells of these columns may be cut on a terminal that is too narrow.
+    #[must_use]
+    pub fn may_cut(mut self, columns: &[&'static str]) -> Self {
+        self.cut = columns.to_vec();
+        self
     }
 
     /// Adds a row; an empty cell is shown as `-`.
     pub fn row(&mut self, cells: Vec<String>) {
-        let cells = cells.into_iter().map(|cell| {
-            if cell.is_empty() {
-                "-".into()
-            } else {
-                Untrusted::new(&cell).to_string()
-            }
-        });
-        self.rows.push(cells.collect());
+        self.cells(cells.iter().map(|cell| Cell::new(cell)).collect());
     }
 
-    /// Writes header and rows. On a terminal that is too narrow for them, lists in cells are folded,
-    /// and what still does not fit is broken at blanks and arrows. Where words would have to be
-    /// broken, each row is written for itself: a line for each cell, with its header before it.
+    /// Adds a row of cells that have more than a text.
+    pub fn cells(&mut self, cells: Vec<Cell>) {
+        self.rows.push(cells);
+    }
+
+    /// Writes header and rows. On a terminal that is too narrow for them, cells are told in fewer words and cut,
+    /// where they may be; then lists in cells are folded, and what still does not fit is broken at blanks and
+    /// arrows. Where words would have to be broken, each row is written for itself: a line for each cell, with its
+    /// header before it.
     ///
     /// # Errors
     /// Those of the writer.
@@ -45,34 +95,78 @@ impl Table {
     }
 
     fn write_within(&self, room: Option<usize>, out: &mut Page<'_>) -> std::io::Result<()> {
-        let header: Vec<String> = self.header.iter().map(|word| (*word).to_owned()).collect();
-        let mut columns: Vec<Column> = (0..header.len())
-            .map(|at| {
-                let rows = std::iter::once(&header).chain(&self.rows);
-                Column::new(rows.map(|row| row.get(at).map_or("", String::as_str)))
-            })
-            .collect();
-        let gap = match room {
-            None => GAP,
-            Some(room) => match fit(&mut columns, room) {
-                Some(gap) => gap,
+        let (columns, gap) = match room {
+            None => (self.columns(|cell| &cell.text), GAP),
+            Some(room) => match self.fitted(room) {
+                Some(fitted) => fitted,
                 None => return self.write_blocks(room, out),
             },
         };
         for row in 0..=self.rows.len() {
             let height = columns.iter().map(|column| column.cells[row].len()).max();
             for line in 0..height.unwrap_or_default() {
-                let mut text = String::new();
-                for column in &columns {
-                    let part = column.cells[row].get(line).map_or("", String::as_str);
-                    text.push_str(part);
-                    let rest = column.width.saturating_sub(part.width());
-                    text.push_str(&" ".repeat(rest + gap));
+                let parts: Vec<&str> = columns
+                    .iter()
+                    .map(|column| column.cells[row].get(line).map_or("", String::as_str))
+                    .collect();
+                // Nothing stands behind the last.
+                let last = parts.iter().rposition(|part| !part.is_empty());
+                for (at, part) in parts
+                    .iter()
+                    .enumerate()
+                    .take(last.map_or(0, |last| last + 1))
+                {
+                    let cell = row.checked_sub(1).and_then(|row| self.rows[row].get(at));
+                    match cell.map(|cell| cell.style) {
+                        Some(style) if style != Style::new() => out.styled(style, part)?,
+                        _ => out.part(part)?,
+                    }
+                    if Some(at) != last {
+                        let rest = columns[at].width.saturating_sub(part.width());
+                        out.part(" ".repeat(rest + gap))?;
+                    }
                 }
-                writeln!(out, "{}", text.trim_end())?;
+                writeln!(out)?;
             }
         }
         Ok(())
+    }
+
+    fn columns(&self, text: impl Fn(&Cell) -> &String) -> Vec<Column> {
+        let column = |(at, header): (usize, &&str)| {
+            let cells = self
+                .rows
+                .iter()
+                .map(|row| row.get(at).map_or("", |cell| text(cell)));
+            Column::new(std::iter::once(*header).chain(cells))
+        };
+        self.header.iter().enumerate().map(column).collect()
+    }
+
+    /// Columns that fit, and the blanks between two; none where that cannot be.
+    fn fitted(&self, room: usize) -> Option<(Vec<Column>, usize)> {
+        let whole = self.columns(|cell| &cell.text);
+        if total(&whole, GAP) <= room {
+            return Some((whole, GAP));
+        }
+        let mut columns = self.columns(|cell| cell.short.as_ref().unwrap_or(&cell.text));
+        let gap = if self.cut.is_empty() { GAP } else { NARROW_GAP };
+        while total(&columns, gap) > room {
+            let can_cut =
+                |at: &usize| self.cut.contains(&self.header[*at]) && columns[*at].width > LEAST_CUT;
+            let widest = (0..columns.len())
+                .filter(can_cut)
+                .max_by_key(|at| columns[*at].width);
+            match widest {
+                Some(at) => {
+                    let width = columns[at].width - 1;
+                    columns[at].cut(width);
+                }
+                None => break,
+            }
+        }
+        let gap = fit(&mut columns, room)?;
+        Some((columns, gap))
     }
 
     /// Writes each row for itself. A word that does not fit stays whole: the terminal breaks it, and it
@@ -86,15 +180,18 @@ impl Table {
                 writeln!(out)?;
             }
             for (label, cell) in self.header.iter().zip(row) {
-                let lines = if cell.width() <= width {
-                    vec![cell.clone()]
+                let text = &cell.text;
+                let lines = if text.width() <= width {
+                    vec![text.clone()]
                 } else {
-                    let items = items(cell).into_iter();
+                    let items = items(text).into_iter();
                     items.flat_map(|item| wrapped(&item, width)).collect()
                 };
                 for (at, line) in lines.iter().enumerate() {
                     let label = if at == 0 { label } else { "" };
-                    writeln!(out, "{label:<indent$}{line}")?;
+                    out.part(format!("{label:<indent$}"))?;
+                    out.styled(cell.style, line)?;
+                    writeln!(out)?;
                 }
             }
         }
@@ -105,15 +202,26 @@ impl Table {
 /// Blanks between two columns, and where the room is scarce. One would be taken for that of a cell.
 const GAP: usize = 3;
 const NARROW_GAP: usize = 2;
+/// What is left of a cell that is cut, at the least.
+const LEAST_CUT: usize = 6;
 /// A line that is no wider is not broken.
 const SHORT: usize = 12;
+
+/// Width of a line.
+fn total(columns: &[Column], gap: usize) -> usize {
+    let widths = columns.iter().map(|column| column.width).sum::<usize>();
+    widths + gap * columns.len().saturating_sub(1)
+}
 
 /// Makes columns fit without breaking a word; returns the blanks between two. None when that cannot be.
 fn fit(columns: &mut [Column], room: usize) -> Option<usize> {
     let gaps = columns.len().saturating_sub(1);
-    let total = |columns: &[Column], gap: usize| -> usize {
-        columns.iter().map(|column| column.width).sum::<usize>() + gap * gaps
-    };
+    if let Some(gap) = [GAP, NARROW_GAP]
+        .into_iter()
+        .find(|gap| total(columns, *gap) <= room)
+    {
+        return Some(gap);
+    }
     while total(columns, GAP) > room {
         let foldable = columns.iter_mut().filter(|column| column.can_fold());
         match foldable.max_by_key(|column| column.width) {
@@ -164,6 +272,25 @@ impl Column {
     fn folded(&self) -> Self {
         let fold = |cell: &Vec<String>| cell.iter().flat_map(|line| items(line)).collect();
         Self::of(self.cells.iter().map(fold).collect())
+    }
+
+    /// Cuts what is wider than this, and says so.
+    fn cut(&mut self, width: usize) {
+        let cut = |line: &String| {
+            if line.width() <= width {
+                return line.clone();
+            }
+            let mut left = width.saturating_sub(1);
+            let kept = line.chars().take_while(|found| {
+                let rest = left.checked_sub(found.width().unwrap_or(0));
+                left = rest.unwrap_or(0);
+                rest.is_some()
+            });
+            let kept: String = kept.collect();
+            kept + "…"
+        };
+        let cells = self.cells.iter();
+        *self = Self::of(cells.map(|cell| cell.iter().map(cut).collect()).collect());
     }
 
     fn can_fold(&self) -> bool {
@@ -253,120 +380,4 @@ pub fn room() -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_are_aligned_by_display_width() {
-        let mut table = Table::new(["NAME", "STATE"]);
-        table.row(vec!["zürich".into(), "running".into()]);
-        table.row(vec!["京".into(), String::new()]);
-        let mut out = Vec::new();
-        table
-            .write(&mut Page::text(&mut out))
-            .expect("a vector takes everything");
-        let text = String::from_utf8(out).expect("text");
-        assert_eq!(text, "NAME     STATE\nzürich   running\n京       -\n");
-    }
-
-    #[test]
-    fn lists_are_folded_where_they_do_not_fit_and_nothing_else_is() {
-        let mut table = Table::new(["NAME", "PORTS", "URL", "CREATED"]);
-        table.row(vec![
-            "a".into(),
-            "1->1/tcp,2->2/tcp".into(),
-            "http://h:1 http://h:2".into(),
-            "5.0 s ago".into(),
-        ]);
-        table.row(vec![
-            "b".into(),
-            String::new(),
-            String::new(),
-            "1d 0h ago".into(),
-        ]);
-        let written = |room| {
-            let mut out = Vec::new();
-            table
-                .write_within(room, &mut Page::text(&mut out))
-                .expect("a vector takes everything");
-            String::from_utf8(out).expect("text")
-        };
-        let whole = written(None);
-        assert_eq!(whole.lines().count(), 3, "{whole}");
-        let widest = whole.lines().map(str::len).max().expect("lines");
-        assert_eq!(written(Some(widest)), whole);
-        let urls = written(Some(widest - 1));
-        assert!(
-            urls.contains("1->1/tcp,2->2/tcp   http://h:1   5.0 s ago"),
-            "{urls}"
-        );
-        assert_eq!(
-            written(Some(41)),
-            "NAME   PORTS       URL          CREATED\n\
-             a      1->1/tcp,   http://h:1   5.0 s ago\n       2->2/tcp    http://h:2\n\
-             b      -           -            1d 0h ago\n"
-        );
-    }
-
-    const CELLS: [&str; 5] = [
-        "teal-tokyo",
-        "creating (interrupted)",
-        "127.0.0.1:49153->3000/tcp",
-        "http://localhost:49153",
-        "2h 10m ago",
-    ];
-
-    fn within(room: usize, rows: usize) -> String {
-        let mut table = Table::new(["NAME", "STATE", "PORTS", "URL", "CREATED"]);
-        for _ in 0..rows {
-            table.row(CELLS.map(str::to_owned).to_vec());
-        }
-        let mut out = Vec::new();
-        table
-            .write_within(Some(room), &mut Page::text(&mut out))
-            .expect("a vector takes everything");
-        String::from_utf8(out).expect("text")
-    }
-
-    #[test]
-    fn what_still_does_not_fit_is_wrapped_and_no_word_is_broken() {
-        for room in 34..140 {
-            let text = within(room, 2);
-            let widest = text.lines().map(str::len).max().expect("lines");
-            assert!(widest <= room, "{widest} in {room}:\n{text}");
-            for word in CELLS.iter().flat_map(|cell| words(cell)) {
-                assert!(text.contains(word.trim_end()), "{word} in {room}:\n{text}");
-            }
-        }
-        assert_eq!(
-            wrapped("127.0.0.1:49153->3000/tcp", 18),
-            ["127.0.0.1:49153->", "3000/tcp"]
-        );
-        assert_eq!(
-            wrapped("creating (interrupted)", 14),
-            ["creating", "(interrupted)"]
-        );
-        assert_eq!(wrapped("abcdefgh", 3), ["abcdefgh"]);
-        assert_eq!(wrapped("2h 10m ago", 3), ["2h 10m ago"]);
-        assert_eq!(wrapped("", 3), [""]);
-    }
-
-    #[test]
-    fn where_words_would_be_broken_each_row_stands_for_itself() {
-        let header =
-            "NAME        STATE          PORTS              URL                     CREATED\n";
-        let table = within(80, 1);
-        assert!(table.starts_with(header), "{table}");
-        let block = "NAME     teal-tokyo\n\
-                     STATE    creating (interrupted)\n\
-                     PORTS    127.0.0.1:49153->3000/tcp\n\
-                     URL      http://localhost:49153\n\
-                     CREATED  2h 10m ago\n";
-        assert_eq!(within(60, 2), format!("{block}\n{block}"));
-        let narrow = within(28, 1);
-        assert!(
-            narrow.contains("PORTS    127.0.0.1:49153->\n         3000/tcp\n"),
-            "{narrow}"
-        );
-    }
-}
+mod tests;

@@ -31,9 +31,7 @@ pub mod name;
 pub mod nearest;
 pub mod port;
 pub mod proof;
-#[cfg(feature = "config")]
 pub mod ref_name;
-#[cfg(feature = "config")]
 pub mod repo_path;
 pub mod service;
 #[cfg(feature = "config")]

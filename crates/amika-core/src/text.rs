@@ -24,6 +24,15 @@ pub fn human_age(age: Duration) -> String {
     human_duration(age)
 }
 
+/// The same in one number: `3 s`, `3m`, `2h`, `5d`.
+pub fn short_age(age: Duration) -> String {
+    let whole = human_age(age);
+    match whole.split_once(' ') {
+        Some((first, rest)) if rest != "s" => first.to_owned(),
+        _ => whole,
+    }
+}
+
 /// A word of somebody else's in a command that can be pasted: a shell takes it for this word and nothing
 /// else. What would steer a terminal is written as bash and zsh read it in `$'…'`.
 pub fn shell_quote(word: &str) -> String {

@@ -41,6 +41,8 @@ pub struct InspectView {
     pub container: String,
     /// The user that the agent runs as.
     pub user: Option<String>,
+    /// CMD and its arguments, the image's or its own.
+    pub cmd: Vec<String>,
     /// The agent's working directory.
     pub agent_cwd: Option<String>,
     /// The setup script: a path of the host, or one in the repository.
@@ -130,8 +132,17 @@ pub struct OpenCodeView {
     pub url: Option<String>,
     #[expect(missing_docs, reason = "its documented schema has no words for it")]
     pub username: String,
-    #[expect(missing_docs, reason = "its documented schema has no words for it")]
-    pub password: String,
+    /// None where it was not asked for.
+    pub password: Option<String>,
+}
+
+impl InspectView {
+    /// Takes out what signs somebody in.
+    pub fn hide_secrets(&mut self) {
+        if let Some(opencode) = &mut self.opencode {
+            opencode.password = None;
+        }
+    }
 }
 
 impl Sandboxes {
@@ -163,6 +174,7 @@ impl Sandboxes {
             unreadable_labels: sandbox.problems.iter().map(ToString::to_string).collect(),
             container: container.id.clone(),
             user: record.user.clone(),
+            cmd: container.cmd.clone(),
             agent_cwd: record.agent_cwd.clone(),
             setup_script: record.setup_script.as_ref().map(|script| match script {
                 SetupScript::Host(path) => path.clone(),
@@ -183,7 +195,7 @@ impl Sandboxes {
             opencode: told.access.map(|access| OpenCodeView {
                 url: base.opencode_url.clone(),
                 username: access.username,
-                password: access.password,
+                password: Some(access.password),
             }),
             activity: told.activity,
             status: told.status,

@@ -1,6 +1,7 @@
 //! All sandboxes, with what each does.
 
 mod details;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

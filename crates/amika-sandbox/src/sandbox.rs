@@ -74,6 +74,31 @@ impl Answer {
 }
 
 impl State {
+    /// All there are.
+    pub const ALL: [Self; 12] = [
+        Self::Creating,
+        Self::Interrupted,
+        Self::Setup,
+        Self::Running,
+        Self::Unresponsive,
+        Self::Stopping,
+        Self::Paused,
+        Self::SetupFailed,
+        Self::Stopped,
+        Self::Unknown,
+        Self::Dead,
+        Self::Lost,
+    ];
+
+    /// The word in JSON.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Interrupted => "interrupted",
+            Self::SetupFailed => "setup_failed",
+            other => other.word(),
+        }
+    }
+
     /// The word for people.
     pub fn word(self) -> &'static str {
         match self {
@@ -409,6 +434,14 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
+
+    #[test]
+    fn a_state_s_word_in_json_is_its_key() {
+        for state in State::ALL {
+            let json = serde_json::to_value(state).expect("a word");
+            assert_eq!(json, state.key());
+        }
+    }
 
     #[test]
     fn a_state_is_told_from_the_engine_and_nothing_unknown_counts_as_never_started() {

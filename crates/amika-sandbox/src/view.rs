@@ -200,15 +200,19 @@ impl PortView {
 
     /// As docker shows a port: `127.0.0.1:4838->4838/tcp`.
     pub fn arrow(&self) -> String {
+        let (address, inside) = (self.address(), self.container_port);
+        format!("{address}->{inside}/{}", self.protocol)
+    }
+
+    /// Where it is on the host: `127.0.0.1:4838`, `[::1]:4838`.
+    pub fn address(&self) -> String {
         let ip = if self.host_ip.contains(':') {
             format!("[{}]", self.host_ip)
         } else {
             self.host_ip.clone()
         };
-        match self.host_port {
-            Some(port) => format!("{ip}:{port}->{}/{}", self.container_port, self.protocol),
-            None => format!("{ip}:->{}/{}", self.container_port, self.protocol),
-        }
+        let port = self.host_port.map(|port| port.to_string());
+        format!("{ip}:{}", port.unwrap_or_default())
     }
 }
 

@@ -1,4 +1,4 @@
-//! What may be typed for the verbs of every day: list, restart, rename, wait, cp, stats.
+//! What may be typed for the verbs of every day: restart, rename, wait, cp, stats.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -12,20 +12,6 @@ use super::{StartArgs, duration};
 use crate::commits::{BadName, BranchName};
 use crate::cp::{InvalidPlace, Place};
 use crate::wait::Condition;
-
-/// `amika sandbox list`.
-#[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  amika sandbox list\n  amika sandbox list -l                       with image, size and volumes\n  amika -o json sandbox list | jq -r '.[] | select(.state == \"running\").name'\n\n`amika ls` and `amika ps` are the same."
-)]
-pub struct ListArgs {
-    /// Show image, size and volumes too. The engine measures what sandboxes wrote: it takes longer.
-    #[arg(short, long)]
-    pub long: bool,
-    /// All of them, which is what is listed in any case: also those that are stopped or lost.
-    #[arg(short, long)]
-    pub all: bool,
-}
 
 /// `amika sandbox restart`.
 #[derive(Debug, clap::Args)]

@@ -5,14 +5,14 @@ use serde_json::Value;
 
 use super::Server;
 use crate::App;
-use crate::args::sandbox::NameArgs;
+use crate::args::sandbox::InspectArgs;
 use crate::error::Result;
 use crate::output::Page;
 
 /// Characters of a value that are shown.
 const VALUE: usize = 4096;
 
-pub(super) async fn run(args: &NameArgs, server: &Server, app: &App) -> Result<()> {
+pub(super) async fn run(args: &InspectArgs, server: &Server, app: &App) -> Result<()> {
     let (_, whole) = server.sandbox(&args.name).await?;
     app.out.result(&whole, |out| write(&whole, out))
 }

@@ -5,33 +5,119 @@ use std::time::Duration;
 use amika_core::text::human_age;
 use amika_remote::client::Call;
 use amika_remote::sandbox::{Sandbox, Service};
+use anstyle::{AnsiColor, Style};
+use futures_util::StreamExt as _;
 use serde_json::Value;
 
 use super::Server;
 use super::failure::told;
 use super::operation::read;
 use crate::App;
+use crate::args::filter::{Key, is_meant};
 use crate::args::sandbox::ListArgs;
+use crate::commands::sandbox::list::{COLUMNS, MAY_CUT, Shown, is_known, names};
+use crate::commands::{follow, interruptible};
 use crate::error::Result;
-use crate::output::Table;
+use crate::output::{Cell, Page, Table};
 
-pub(super) async fn run(args: &ListArgs, server: &Server, app: &App) -> Result<()> {
+/// Before a stream of events that ended is asked for again.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// What a sandbox of a server's may be.
+const STATES: [&str; 6] = [
+    "initializing",
+    "started",
+    "stopping",
+    "stopped",
+    "deleting",
+    "failed",
+];
+
+pub(super) async fn run(args: &ListArgs, server: &Server, app: &App) -> Result<u8> {
+    is_known(&args.filter, &STATES)?;
     if args.long {
         let hint = "`amika -o json sandbox list --remote` has all that the server says";
         return Err(super::unsupported::option("--long", hint));
     }
-    let list = server.list().await?;
-    let whole: Vec<&Value> = list.iter().map(|(_, whole)| whole).collect();
-    app.out.result(&whole, |out| {
-        let mut table = Table::new(["NAME", "STATE", "REPO", "BRANCH", "PORTS", "URL", "CREATED"]);
-        for (sandbox, _) in &list {
-            table.row(cells(sandbox));
-        }
-        table.write(out)
-    })
+    if args.watch {
+        return follow(app, watch(args, server, app)).await;
+    }
+    let once = interruptible(app, async {
+        let list = meant(server.list().await?, args);
+        app.out
+            .result(&documents(&list), |out| write(&list, app, out))
+    });
+    once.await.map(|()| 0)
 }
 
-fn cells(sandbox: &Sandbox) -> Vec<String> {
+/// Shows them anew as the server tells that something happened to one.
+async fn watch(args: &ListArgs, server: &Server, app: &App) -> Result<()> {
+    let mut shown = Shown::default();
+    loop {
+        // Asked for before the list: what happens meanwhile is in it, or told afterwards.
+        let events = server.client.events(Call::get(&["events"]), None);
+        let mut events = std::pin::pin!(events.await.map_err(told)?);
+        loop {
+            let list = meant(server.list().await?, args);
+            if !shown.show(&documents(&list), app, |out| write(&list, app, out))? {
+                return Ok(());
+            }
+            let is_over = loop {
+                match events.next().await {
+                    Some(Ok(event)) if event.event.starts_with("sandbox") => break false,
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => break true,
+                }
+            };
+            if is_over {
+                break;
+            }
+        }
+        // A stream ends with the server, and for who reads slowly.
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+type Row = (Sandbox, Value);
+
+fn documents(list: &[Row]) -> Vec<&Value> {
+    list.iter().map(|(_, whole)| whole).collect()
+}
+
+fn meant(mut list: Vec<Row>, args: &ListArgs) -> Vec<Row> {
+    list.retain(|(sandbox, _)| {
+        is_meant(&args.filter, |key| match key {
+            Key::Name => Some(&sandbox.name),
+            Key::State => Some(&sandbox.state),
+            Key::Repo => sandbox.repo_name.as_deref(),
+            Key::Branch => sandbox.branch.as_deref(),
+        })
+    });
+    list
+}
+
+fn write(list: &[Row], app: &App, out: &mut Page<'_>) -> std::io::Result<()> {
+    if app.out.is_quiet() {
+        return names(list.iter().map(|(sandbox, _)| sandbox.name.as_str()), out);
+    }
+    let mut table = Table::new(COLUMNS).may_cut(&MAY_CUT);
+    for (sandbox, _) in list {
+        table.cells(cells(sandbox));
+    }
+    table.write(out)
+}
+
+/// Green is well, yellow on its way, red wants somebody; what ended is dim.
+fn colour(state: &str) -> Style {
+    match state {
+        "started" => AnsiColor::Green.on_default(),
+        "stopped" => Style::new().dimmed(),
+        "failed" => AnsiColor::Red.on_default(),
+        _ => AnsiColor::Yellow.on_default(),
+    }
+}
+
+fn cells(sandbox: &Sandbox) -> Vec<Cell> {
     let ports: Vec<String> = sandbox.services.iter().map(port).collect();
     let urls = sandbox.services.iter().map(|service| service.url.as_str());
     let urls: Vec<&str> = urls.filter(|url| !url.is_empty()).collect();
@@ -40,13 +126,13 @@ fn cells(sandbox: &Sandbox) -> Vec<String> {
         (state, _) => state,
     };
     vec![
-        sandbox.name.clone(),
-        state.to_owned(),
-        sandbox.repo_name.clone().unwrap_or_default(),
-        sandbox.branch.clone().unwrap_or_default(),
-        ports.join(","),
-        urls.join(" "),
-        age(&sandbox.created_at),
+        Cell::new(&sandbox.name),
+        Cell::new(state).styled(colour(&sandbox.state)),
+        Cell::new(sandbox.repo_name.as_deref().unwrap_or_default()),
+        Cell::new(sandbox.branch.as_deref().unwrap_or_default()),
+        Cell::new(&ports.join(",")),
+        Cell::new(&urls.join(" ")),
+        Cell::new(&age(&sandbox.created_at)),
     ]
 }
 

@@ -23,6 +23,7 @@ mod stats;
 mod tunnel;
 mod unsupported;
 mod upload;
+mod url;
 pub(super) mod volume;
 mod wait;
 

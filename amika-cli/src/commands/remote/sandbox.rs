@@ -3,7 +3,7 @@
 use super::unsupported::command as unsupported;
 use super::{
     Server, cp, create, delete, each, forward, inspect, list, logs, open, program, prompt, rename,
-    stats, wait,
+    stats, url, wait,
 };
 use crate::App;
 use crate::args::sandbox::Command;
@@ -14,6 +14,7 @@ use crate::error::Result;
 pub(in crate::commands) async fn run(command: Command, server: &Server, app: &App) -> Result<u8> {
     let done = match command {
         Command::Create(args) => return create::run(&args, server, app).await,
+        Command::List(args) => return list::run(&args, server, app).await,
         Command::Logs(args) => return logs::run(&args, server, app).await,
         Command::Exec(args) => return program::exec(&args, server, app).await,
         Command::Connect(args) => return program::connect(&args, server, app).await,
@@ -22,8 +23,12 @@ pub(in crate::commands) async fn run(command: Command, server: &Server, app: &Ap
         Command::Stats(args) => return stats::run(&args, server, app).await,
         Command::Cp(args) => return interruptible(app, cp::run(&args, server, app)).await,
         Command::Open(args) => open::run(&args, server, app).await,
-        Command::List(args) => interruptible(app, list::run(&args, server, app)).await,
         Command::Inspect(args) => interruptible(app, inspect::run(&args, server, app)).await,
+        Command::Url(args) => interruptible(app, url::run(&args, server, app)).await,
+        Command::Port(_) => Err(unsupported(
+            "amika sandbox port",
+            "`amika sandbox url --remote NAME` prints where services are, `amika forward --remote` brings ports here",
+        )),
         Command::Start(args) => interruptible(app, each::start(&args, server, app)).await,
         Command::Stop(args) => interruptible(app, each::stop(&args, server, app)).await,
         Command::Restart(args) => interruptible(app, each::restart(&args, server, app)).await,

@@ -5,11 +5,11 @@ use std::time::Duration;
 use amika_core::contract::service::{DOCKERD, OPENCODE};
 use amika_core::settings::Origin;
 use amika_core::untrusted::Untrusted;
-use amika_core::wire::{Activity, OutOfMemory, Reason, ServiceState};
+use amika_core::wire::{Activity, Head, OutOfMemory, Reason, ServiceState};
 use serde::Serialize;
 
 use crate::App;
-use crate::args::sandbox::NameArgs;
+use crate::args::sandbox::InspectArgs;
 use crate::error::Result;
 pub(super) use crate::inspect::InspectView;
 use crate::inspect::{Beginning, Seccomp};
@@ -17,11 +17,14 @@ use crate::output::Page;
 use crate::overlay::Role;
 use crate::trust::Trust;
 use crate::view::{self, PortView};
-use amika_core::text::human_age;
+use amika_core::text::{human_age, shell_quote};
 
-pub(super) async fn run(args: &NameArgs, app: &App) -> Result<()> {
+pub(super) async fn run(args: &InspectArgs, app: &App) -> Result<()> {
     let engine = crate::engine::connect(&app.user).await?;
-    let view = engine.inspect(&args.name).await?;
+    let mut view = engine.inspect(&args.name).await?;
+    if !args.show_secrets {
+        view.hide_secrets();
+    }
     app.out.result(&view, |out| write_text(&view, out))
 }
 
@@ -50,10 +53,13 @@ fn write_text(view: &InspectView, out: &mut Page<'_>) -> std::io::Result<()> {
     if let Some(repository) = &base.repository {
         line("Repository", &repository.name)?;
         line("  from", repository.source.as_deref().unwrap_or_default())?;
-        line(
-            "  branch",
-            repository.branch.as_deref().unwrap_or("(detached)"),
-        )?;
+        let began_on = repository.branch.as_deref().unwrap_or("(detached)");
+        match repository.head.as_ref().map(Head::short) {
+            Some(now) if now != began_on => {
+                line("  branch", &format!("{now} (began on {began_on})"))?;
+            }
+            _ => line("  branch", began_on)?,
+        }
         let began_with = view.began_with.as_ref().map(Beginning::words);
         line("  commit", &began_with.unwrap_or_default())?;
     }
@@ -73,6 +79,8 @@ fn write_text(view: &InspectView, out: &mut Page<'_>) -> std::io::Result<()> {
         let script = claimed(script, is_foreign);
         line("Setup script", &format!("{script}{origin}"))?;
     }
+    let words: Vec<String> = view.cmd.iter().map(|word| shell_quote(word)).collect();
+    line("CMD", &words.join(" "))?;
     let told = view
         .status
         .as_ref()
@@ -113,7 +121,11 @@ fn write_text(view: &InspectView, out: &mut Page<'_>) -> std::io::Result<()> {
         (Some(opencode), _) => {
             line("OpenCode", opencode.url.as_deref().unwrap_or_default())?;
             line("  user name", &opencode.username)?;
-            line("  password", &opencode.password)?;
+            let password = opencode.password.as_deref();
+            line(
+                "  password",
+                password.unwrap_or("(--show-secrets shows it)"),
+            )?;
             let state = server.map(|server| word(&server.state));
             line("  state", &state.unwrap_or_default())?;
         }
@@ -163,7 +175,11 @@ fn write_text(view: &InspectView, out: &mut Page<'_>) -> std::io::Result<()> {
     if !view.services.is_empty() {
         let origin = decided(origins.map(|origins| origins.services));
         let names: Vec<String> = (view.services.iter())
-            .map(|name| Untrusted::new(name).to_string())
+            .map(|name| {
+                let state = services.and_then(|services| services.get(name));
+                let state = state.map(|service| format!(" ({})", word(&service.state)));
+                format!("{}{}", Untrusted::new(name), state.unwrap_or_default())
+            })
             .collect();
         line("Services", &format!("{}{origin}", names.join(", ")))?;
     }

@@ -10,10 +10,11 @@ pub(super) mod exec;
 pub(super) mod forward;
 mod inspect;
 mod jobs;
-mod list;
+pub(super) mod list;
 pub(super) mod logs;
 pub(super) mod open;
 mod out_of_memory;
+mod port;
 pub(super) mod prompt;
 mod pull;
 pub(super) mod rename;
@@ -21,6 +22,7 @@ mod restart;
 mod start;
 pub(super) mod stats;
 mod stop;
+pub(super) mod url;
 pub(super) mod wait;
 
 use super::interruptible;
@@ -32,6 +34,7 @@ use crate::args::sandbox::Command;
 use crate::cp::Place;
 use crate::engine::looked_at_again;
 use crate::error::Result;
+use crate::view::PortView;
 
 /// What the verbs print with `-o json`.
 pub(super) fn outputs() -> Vec<(&'static str, Output)> {
@@ -43,6 +46,8 @@ pub(super) fn outputs() -> Vec<(&'static str, Output)> {
         ),
         ("list", list::output()),
         ("inspect", document::<inspect::InspectView>()),
+        ("url", document::<Vec<url::UrlView>>()),
+        ("port", document::<Vec<PortView>>()),
         ("logs", document::<logs::LogsView>()),
         ("exec", stream_or_document::<jobs::JobView>(program)),
         ("connect", stream(program)),
@@ -99,6 +104,8 @@ pub(super) async fn run(command: Command, app: &App) -> Result<u8> {
 fn names(command: &Command) -> Vec<String> {
     match command {
         Command::Inspect(args) => vec![args.name.clone()],
+        Command::Url(args) => vec![args.name.clone()],
+        Command::Port(args) => vec![args.name.clone()],
         Command::Logs(args) => vec![args.name.clone()],
         Command::Jobs(args) => vec![args.name.clone()],
         Command::Open(args) => vec![args.name.clone()],
@@ -130,10 +137,12 @@ fn names(command: &Command) -> Vec<String> {
 async fn dispatch(command: Command, app: &App) -> Result<u8> {
     match command {
         Command::Create(args) => create::run(&args, app).await,
-        Command::List(args) => interruptible(app, list::run(&args, app)).await.map(|()| 0),
+        Command::List(args) => list::run(&args, app).await,
         Command::Inspect(args) => interruptible(app, inspect::run(&args, app))
             .await
             .map(|()| 0),
+        Command::Url(args) => interruptible(app, url::run(&args, app)).await.map(|()| 0),
+        Command::Port(args) => interruptible(app, port::run(&args, app)).await.map(|()| 0),
         Command::Logs(args) => logs::run(&args, app).await,
         Command::Exec(args) => exec::run(&args, app).await,
         Command::Connect(args) => connect::run(&args, app).await,
