@@ -83,15 +83,18 @@ mod tests {
 
     const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
-    fn branch(name: &str) -> Option<Head> {
-        Some(Head::Branch(name.to_owned()))
+    fn branch(name: &str) -> Head {
+        Head::Branch(name.to_owned())
     }
 
     #[test]
     fn a_branch_and_a_commit_are_told_and_nothing_else_is() {
-        assert_eq!(parse(b"ref: refs/heads/main\n"), branch("main"));
-        assert_eq!(parse(b"ref: refs/heads/fix/a-b\n"), branch("fix/a-b"));
-        assert_eq!(parse(b"ref: refs/heads/x\xffy\n"), branch("x\u{fffd}y"));
+        assert_eq!(parse(b"ref: refs/heads/main\n"), Some(branch("main")));
+        assert_eq!(parse(b"ref: refs/heads/fix/a-b\n"), Some(branch("fix/a-b")));
+        assert_eq!(
+            parse(b"ref: refs/heads/x\xffy\n"),
+            Some(branch("x\u{fffd}y"))
+        );
         let commit = parse(format!("{COMMIT}\n").as_bytes());
         assert_eq!(commit, Some(Head::Commit(COMMIT.to_owned())));
         let long = format!("{COMMIT}{}", &COMMIT[..24]);
@@ -116,7 +119,7 @@ mod tests {
         fs::create_dir_all(at("repo/.git")).unwrap();
         fs::create_dir_all(at("repo/src/deep")).unwrap();
         fs::write(at("repo/.git/HEAD"), "ref: refs/heads/main\n").unwrap();
-        assert_eq!(of(&at("repo/src/deep")), branch("main"));
+        assert_eq!(of(&at("repo/src/deep")), Some(branch("main")));
 
         fs::create_dir(at("linked")).unwrap();
         fs::create_dir_all(at("repo/.git/worktrees/linked")).unwrap();

@@ -4,6 +4,7 @@ use super::Page;
 
 /// Asks on standard error, after these lines.
 pub(super) fn ask(lines: &[String], question: &str) {
+    super::spinner::still();
     let mut err = anstream::stderr().lock();
     let mut page = Page::text(&mut err);
     // A standard error that cannot be written leaves nobody to tell.

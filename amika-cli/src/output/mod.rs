@@ -18,6 +18,7 @@ mod lines;
 mod log_text;
 mod page;
 mod progress;
+mod spinner;
 mod table;
 
 use std::io::{IsTerminal as _, Write};
@@ -42,6 +43,7 @@ pub use table::{Cell, Table, room};
 /// Says something that must not be overlooked, for who has no printer: quiet or not, it is the same.
 pub fn warn(message: &str) {
     let style = anstyle::AnsiColor::Yellow.on_default().bold();
+    let _aside = spinner::aside();
     let mut err = anstream::stderr().lock();
     let message = page::one_line(plain_words(message).trim_end());
     // A standard error that cannot be written leaves nobody to tell.
@@ -52,6 +54,7 @@ pub fn warn(message: &str) {
 fn note(message: &str, quiet: bool) {
     if !quiet {
         let message = page::one_line(plain_words(message).trim_end());
+        let _aside = spinner::aside();
         let _ = writeln!(anstream::stderr().lock(), "{message}");
     }
 }
@@ -59,6 +62,7 @@ fn note(message: &str, quiet: bool) {
 /// Shows a finding in a file.
 fn finding(path: &str, text: &str, finding: &Diagnostic) {
     let rendered = diagnostic::render(path, text, finding, true);
+    let _aside = spinner::aside();
     let _ = writeln!(anstream::stderr().lock(), "{rendered}");
 }
 
@@ -67,6 +71,7 @@ pub fn coloured(text: &str) {
     let mut filter = LogText::default();
     let mut inert = filter.of(text.as_bytes());
     inert.extend(filter.end());
+    let _aside = spinner::aside();
     // A standard error that cannot be written leaves nobody to tell.
     let _ = anstream::stderr().lock().write_all(&inert);
 }
@@ -137,6 +142,8 @@ impl Printer {
         value: &T,
         human: impl FnOnce(&mut Page<'_>) -> std::io::Result<()>,
     ) -> Result<()> {
+        // Not for as long as it writes: who makes the text may warn of something.
+        drop(spinner::aside());
         let mut out = anstream::stdout().lock();
         let written = if self.json {
             let mut page = json::Json::new(&mut out);
@@ -161,6 +168,8 @@ impl Printer {
         value: &T,
         human: impl FnOnce(&mut Page<'_>) -> std::io::Result<()>,
     ) -> Result<bool> {
+        // Not for as long as it writes: who makes the text may warn of something.
+        drop(spinner::aside());
         let mut out = anstream::stdout().lock();
         let written = if self.json {
             self.lines.store(true, Ordering::Relaxed);
@@ -231,6 +240,7 @@ impl Printer {
     /// Prints a failed command; a quiet one without hints for people, of which a program's document
     /// keeps its own.
     pub fn error(&self, error: &Error) {
+        let _end = spinner::end();
         if self.json {
             let mut out = std::io::stdout().lock();
             let mut page = json::Json::new(&mut out);

@@ -8,9 +8,9 @@ use std::time::Duration;
 use amika_core::untrusted::{Untrusted, steers};
 use amika_sandbox::progress::{Event, Progress};
 use anstyle::AnsiColor;
-use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::page::one_line;
+use super::spinner::{self, Spinning};
 use amika_core::text::human_duration;
 
 /// Characters of a program's line that are shown while it runs; its log has all of it.
@@ -29,18 +29,8 @@ struct Current {
     /// The step's name as it is shown.
     title: String,
     lines: bool,
-    /// Whether the cursor stands behind a line that the next one takes the place of.
-    passing: bool,
-}
-
-impl Current {
-    /// Takes a passing line away.
-    fn clear(&mut self) {
-        if std::mem::take(&mut self.passing) {
-            // Past what strips colours: NO_COLOR asks for no other stillness.
-            let _ = write!(std::io::stderr().lock(), "\r\x1b[K");
-        }
-    }
+    /// The line that says how long it takes, where it can be shown.
+    spinning: Option<Spinning>,
 }
 
 impl Drawn {
@@ -59,14 +49,16 @@ impl Drawn {
 
     fn begin(&self, step: &str) {
         let title = self.title(step);
-        if self.terminal && !self.quiet {
+        let is_shown = self.terminal && !self.quiet;
+        let spinning = is_shown.then(|| Spinning::begin(&title)).flatten();
+        if is_shown && spinning.is_none() {
             let dim = AnsiColor::Cyan.on_default();
             let _ = write!(anstream::stderr().lock(), "{dim}…{dim:#} {title}\r");
         }
         *self.current() = Some(Current {
             title,
             lines: false,
-            passing: false,
+            spinning,
         });
     }
 
@@ -76,14 +68,14 @@ impl Drawn {
         }
         // Before the stream, as everywhere here: two that wait for each other's would wait for ever.
         let mut current = self.current();
+        let _aside = spinner::aside();
         let mut err = anstream::stderr().lock();
-        if let Some(current) = current.as_mut() {
-            current.clear();
-            if !current.lines {
-                current.lines = true;
-                let dim = AnsiColor::Cyan.on_default();
-                let _ = writeln!(err, "{dim}…{dim:#} {}", current.title);
-            }
+        if let Some(current) = current.as_mut()
+            && !current.lines
+        {
+            current.lines = true;
+            let dim = AnsiColor::Cyan.on_default();
+            let _ = writeln!(err, "{dim}…{dim:#} {}", current.title);
         }
         let dim = anstyle::Style::new().dimmed();
         let of = self.of.as_deref().map(|of| one_line(&format!("{of} ")));
@@ -93,31 +85,17 @@ impl Drawn {
 
     /// Only who looks on is shown it: in a file it would be a line for each percent.
     fn progress(&self, text: &str) {
-        let can_clear = std::env::var_os("TERM").is_some_and(|term| term != "dumb");
-        let mut current = self.current();
-        let Some(current) = current.as_mut() else {
-            return;
-        };
-        if self.quiet || !self.terminal || !can_clear {
-            return;
+        let current = self.current();
+        if let Some(spinning) = current.as_ref().and_then(|it| it.spinning.as_ref()) {
+            spinning.tell(&sanitize(text));
         }
-        current.clear();
-        current.passing = true;
-        let told = rustix::termios::tcgetwinsize(std::io::stderr());
-        let columns = told.map_or(0, |size| usize::from(size.ws_col));
-        let room = columns.saturating_sub(current.title.width() + 4);
-        let text = cut(&sanitize(text), room);
-        let dim = AnsiColor::Cyan.on_default();
-        let mut err = anstream::stderr().lock();
-        let _ = write!(err, "{dim}…{dim:#} {} {text}", current.title);
-        let _ = err.flush();
     }
 
     fn end(&self, result: &str, took: Duration, succeeded: bool) {
-        let Some(mut current) = self.current().take() else {
+        let Some(current) = self.current().take() else {
             return;
         };
-        current.clear();
+        drop(current.spinning);
         if self.quiet {
             return;
         }
@@ -126,6 +104,7 @@ impl Drawn {
         } else {
             (AnsiColor::Red.on_default().bold(), '✗')
         };
+        let _aside = spinner::aside();
         let _ = writeln!(
             anstream::stderr().lock(),
             "{style}{mark}{style:#} {:<10} {:<52} {:>8}",
@@ -232,36 +211,9 @@ fn sanitize(line: &str) -> String {
     shown
 }
 
-/// As much of a text as has room: a line that wraps could not be taken away again.
-fn cut(text: &str, room: usize) -> String {
-    let mut left = room;
-    text.chars()
-        .take_while(|found| match left.checked_sub(found.width().unwrap_or(0)) {
-            Some(rest) => {
-                left = rest;
-                true
-            }
-            None => false,
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_passing_line_fits_its_room() {
-        for (text, room, shown) in [
-            ("50% (1/2)", 80, "50% (1/2)"),
-            ("50% (1/2)", 3, "50%"),
-            ("größe", 3, "grö"),
-            ("世界", 3, "世"),
-            ("50%", 0, ""),
-        ] {
-            assert_eq!(cut(text, room), shown);
-        }
-    }
 
     #[test]
     fn output_cannot_steer_the_terminal() {

@@ -53,7 +53,7 @@ impl Engine {
             .map(|sample| sample.map(|sample| usage(&sample)))
     }
 
-    /// Bytes of memory that a container uses now, which the engine tells at once; none of one that ended.
+    /// Bytes of memory that a container uses now, which the engine tells within a second; none of one that ended.
     pub async fn memory(&self, container: &str) -> Result<Option<u64>, EngineError> {
         let options = StatsOptionsBuilder::new()
             .stream(false)

@@ -28,8 +28,10 @@ const PHASE_TIMEOUT: Duration = Duration::from_secs(1);
 const LATE_TIMEOUT: Duration = Duration::from_millis(300);
 /// How long it may where only the relay is left.
 const RELAY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long all that [`Details`] need may be asked for.
+/// How long all that [`Details`] need may be asked for inside.
 const DETAILS: Duration = Duration::from_secs(1);
+/// How long the engine may take for what it measures once a second.
+const MEASURED: Duration = Duration::from_secs(2);
 /// Exit codes of a sandbox that was stopped: they need no reading of why it ended.
 const STOPPED: [i64; 4] = [0, 130, 137, 143];
 
@@ -61,13 +63,17 @@ pub struct Container {
 
 /// How much is to be known of each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a question by itself, and any of them may be asked"
+)]
 pub struct ListRequest {
     /// Whether [`Details`] are wanted, for which the engine counts bytes.
     pub details: bool,
     /// Whether each is asked where its OpenCode is, also one of which the engine tells that it is ready.
     pub ask_all: bool,
-    /// Whether each with a repository is asked where that is; without it, and where nobody answers, the branch is told
-    /// that it began with.
+    /// Whether each of this user's with a repository is asked where that is; without it, and where nobody answers, the
+    /// branch is told that it began with.
     pub ask_heads: bool,
     /// Whether those alone are asked whose labels this user signed: of others the engine's word is enough.
     pub ask_own_alone: bool,
@@ -104,6 +110,7 @@ async fn rows(
     let asked = sizes.map(|sizes| Asked {
         sizes,
         until: tokio::time::Instant::now() + DETAILS,
+        measured_until: tokio::time::Instant::now() + MEASURED,
     });
     let views = list.into_iter().map(|(container, reading)| {
         let (user_key, record_key) = (&user_key, &record_key);
@@ -116,8 +123,16 @@ async fn rows(
             // One whose health check succeeded has its setup behind it: asking each of a hundred
             // would take longer than the list itself. Only the document says where OpenCode is.
             let is_asked = !request.ask_own_alone || record_key.has_signed(&container.labels);
-            let heads = request.ask_heads && reading.record.repository.is_some();
-            let ask = is_asked && (request.ask_all || heads || !container.is_healthy());
+            let ask = if is_asked && (request.ask_all || !container.is_healthy()) {
+                Ask::State
+            } else if request.ask_heads
+                && reading.record.repository.is_some()
+                && record_key.has_signed(&container.labels)
+            {
+                Ask::Head
+            } else {
+                Ask::Nothing
+            };
             let stamp = amika_core::label::stamp(&container.labels);
             let listed = Container {
                 id: container.id.clone(),
@@ -177,12 +192,23 @@ async fn lost(
     Ok(gone)
 }
 
+/// What a sandbox's amikad is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    /// It is not asked.
+    Nothing,
+    /// Where its repository is.
+    Head,
+    /// What it does.
+    State,
+}
+
 async fn view_of(
     engine: &Sandboxes,
     key: &UserKey,
     container: ContainerSummary,
     reading: &Reading,
-    ask: bool,
+    ask: Ask,
     begun: Instant,
 ) -> SandboxView {
     let record = &reading.record;
@@ -192,7 +218,7 @@ async fn view_of(
     let mut answer = Answer::NotAsked;
     let mut boot = None;
     match container.state {
-        ContainerState::Running if ask && is_identified => {
+        ContainerState::Running if ask != Ask::Nothing && is_identified => {
             let token = key.token(record.id.as_str());
             // Sandboxes of others are among them.
             let (id, warnings) = (&container.id, engine.warnings());
@@ -214,7 +240,10 @@ async fn view_of(
                     told => told,
                 };
                 status = told.ok().and_then(Result::ok);
-                answer = Answer::of(status.as_ref());
+                // The engine's health check found it well: that it is slow now says nothing against it.
+                if status.is_some() || ask == Ask::State {
+                    answer = Answer::of(status.as_ref());
+                }
             }
         }
         ContainerState::Exited if !exit_code.is_some_and(|code| STOPPED.contains(&code)) => {

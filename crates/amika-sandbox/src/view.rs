@@ -109,8 +109,8 @@ impl SandboxView {
             .repository
             .map(|repository| RepositoryView { head, ..repository });
         Self {
-            opencode_url,
             repository,
+            opencode_url,
             ..self
         }
     }

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use amika_core::port::ContainerPort;
+use amika_core::port::{ContainerPort, InvalidContainerPort};
 use clap::builder::NonEmptyStringValueParser;
 
 use crate::args::filter::Filter;
@@ -67,6 +67,34 @@ pub struct PortArgs {
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub name: String,
     /// Port in the sandbox [default: all].
-    #[arg(value_name = "PORT[/udp]", value_parser = ContainerPort::from_str)]
+    #[arg(value_name = "PORT[/udp]", value_parser = port)]
     pub port: Option<ContainerPort>,
+}
+
+/// A port as docker reads it: TCP goes without saying.
+fn port(text: &str) -> Result<ContainerPort, InvalidContainerPort> {
+    if text.contains('/') {
+        text.parse()
+    } else {
+        format!("{text}/tcp").parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_read_as_docker_reads_it() {
+        for (text, read) in [
+            ("3000", "3000/tcp"),
+            ("53/udp", "53/udp"),
+            ("80/tcp", "80/tcp"),
+        ] {
+            assert_eq!(port(text).unwrap().to_string(), read);
+        }
+        for text in ["", "0", "70000", "80/sctp", "/tcp", "web"] {
+            assert!(port(text).is_err(), "{text}");
+        }
+    }
 }

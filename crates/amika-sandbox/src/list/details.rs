@@ -46,6 +46,7 @@ pub struct Details {
 pub(super) struct Asked<'a> {
     pub(super) sizes: &'a BTreeMap<String, u64>,
     pub(super) until: Instant,
+    pub(super) measured_until: Instant,
 }
 
 impl Details {
@@ -67,7 +68,7 @@ impl Details {
             futures_util::join!(
                 timeout_at(by_then, Work::look(engine, &container.id, record)),
                 timeout_at(by_then, client.activity()),
-                timeout_at(by_then, engine.memory(&container.id)),
+                timeout_at(asked.measured_until, engine.memory(&container.id)),
             )
         } else {
             (Ok(Work::default()), Ok(Err(not_asked())), Ok(Ok(None)))
