@@ -115,6 +115,9 @@ const TABLE: &[Row] = &[
     row("system df", &[], 0).names_nothing(),
     row("sandbox wait", &["NAME", "--for", "ready"], 0),
     row("sandbox inspect", &["NAME"], 0),
+    // It has no services, and publishes nothing.
+    row("sandbox url", &["NAME"], 3),
+    row("sandbox port", &["NAME"], 0),
     row("sandbox stats", &["--no-stream", "NAME"], 0),
     row("sandbox cp", &["FILE", "DIR"], 0),
     row("sandbox rename", &["NAME", "NEW"], 0),

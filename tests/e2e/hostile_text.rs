@@ -143,6 +143,11 @@ fn no_command_passes_on_what_steers_a_terminal() {
         &["sandbox", "inspect", name],
         &["sandbox", "list"],
         &["sandbox", "list", "-l"],
+        &["sandbox", "list", "--filter", &format!("state={PAYLOAD}")],
+        &["sandbox", "list", "--filter", PAYLOAD],
+        &["sandbox", "url", name],
+        &["sandbox", "url", name, PAYLOAD],
+        &["sandbox", "port", name],
         &["sandbox", "stats", "--no-stream"],
         &["service", "list"],
         &["service", "list", "--sandbox-name", name],
@@ -197,6 +202,11 @@ fn no_command_passes_on_what_steers_a_terminal() {
     let target = target.to_str().unwrap();
     for args in [
         &["sandbox", "inspect", name][..],
+        &["sandbox", "list"],
+        &["sandbox", "list", "-l"],
+        &["sandbox", "url", name],
+        &["sandbox", "url", name, PAYLOAD],
+        &["sandbox", "port", name],
         &["sandbox", "exec", name, "--", &format!("/no/{PAYLOAD}")],
         &[
             "sandbox",

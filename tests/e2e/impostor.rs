@@ -144,10 +144,7 @@ fn an_impostor_on_amikads_port_learns_nothing_and_every_command_works() {
     let stage = Stage::new();
     let sandbox = with_opencode(&stage);
     let other = stage.sandbox(DEBIAN, &["--", "sleep", "600"]);
-    let password = sandbox.inspect()["opencode"]["password"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let password = sandbox.secrets()["password"].as_str().unwrap().to_owned();
     let elsewhere = published(&other, 60999);
     let lie = "HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{\"nonce\":\"\",\"a\":1}";
     let mail = "220 mail ready\r\n";
@@ -155,7 +152,7 @@ fn an_impostor_on_amikads_port_learns_nothing_and_every_command_works() {
         let (port, record) = impostor(answer, elsewhere);
         let engine = engine_with_ports(&stage, &[(published(&sandbox, 60999), port)]);
         let ask = |run: Run| run.env("DOCKER_HOST", &engine).output();
-        let inspected = ask(stage.amika(&["-o", "json", "sandbox", "inspect", &sandbox.name]));
+        let inspected = ask(sandbox.verb("inspect", &["--show-secrets", "-o", "json"]));
         inspected.ended(0, &[]);
         assert_eq!(inspected.json()["status"]["phase"], "running");
         assert_eq!(inspected.json()["opencode"]["password"], password.as_str());

@@ -46,6 +46,7 @@ mod labels;
 mod lifecycle;
 mod limits;
 mod logs;
+mod look;
 mod mounts;
 mod names;
 mod neighbours;

@@ -79,9 +79,16 @@ fn the_preset_serves_opencode_to_who_knows_its_password() {
     let stage = Stage::new();
     let sandbox = coder(&stage, &[]);
     ready(&sandbox);
+    let hidden = sandbox.inspect();
+    assert_eq!(hidden["opencode"]["password"], Value::Null);
+    let text = sandbox.verb("inspect", &[]).output().stdout_text();
+    assert!(
+        text.contains("  password    (--show-secrets shows it)"),
+        "{text}"
+    );
     let port = sandbox.docker_exec(&["cat", "/run/amikad/opencode-web.port"]);
     assert_eq!(port.stdout_text().trim(), "60998");
-    let access = sandbox.inspect()["opencode"].clone();
+    let access = sandbox.secrets();
     let (url, password) = (
         access["url"].as_str().unwrap(),
         access["password"].as_str().unwrap(),
@@ -142,7 +149,7 @@ fn a_killed_opencode_comes_back_and_a_stale_port_file_does_not() {
     let stage = Stage::new();
     let sandbox = coder(&stage, &["--env", "OPENCODE_SERVER_PASSWORD=of the user"]);
     ready(&sandbox);
-    let access = sandbox.inspect()["opencode"].clone();
+    let access = sandbox.secrets();
     assert_eq!(access["password"], "of the user");
     assert!(
         !sandbox

@@ -362,6 +362,12 @@ impl Sandbox<'_> {
         self.verb("inspect", &["-o", "json"]).output().json()
     }
 
+    /// How to sign in to its OpenCode.
+    pub(crate) fn secrets(&self) -> serde_json::Value {
+        let shown = self.verb("inspect", &["--show-secrets", "-o", "json"]);
+        shown.output().json()["opencode"].clone()
+    }
+
     /// What the engine says of it, by a template of `docker inspect`.
     pub(crate) fn engine_says(&self, template: &str) -> String {
         let said = docker(&["inspect", "-f", template, &self.name]);

@@ -48,19 +48,16 @@ struct Step {
 impl State {
     fn line(&self, room: usize) -> Option<String> {
         let step = self.steps.last()?;
-        let mut line = step.title.clone();
-        let others = self.steps.len() - 1;
-        if others > 0 {
-            line.push_str(&format!(" (and {others} more)"));
-        }
-        let took = step.since.elapsed();
-        if took >= MOMENT {
-            line.push_str(&format!(" {} s", took.as_secs()));
-        }
-        if !step.detail.is_empty() {
-            line.push_str("  ");
-            line.push_str(&step.detail);
-        }
+        let others = match self.steps.len() {
+            1 => String::new(),
+            steps => format!(" (and {} more)", steps - 1),
+        };
+        let took = match step.since.elapsed() {
+            took if took < MOMENT => String::new(),
+            took => format!(" {} s", took.as_secs()),
+        };
+        let gap = if step.detail.is_empty() { "" } else { "  " };
+        let line = format!("{}{others}{took}{gap}{}", step.title, step.detail);
         // The picture and its blank, and the last column: a line that wraps could not be taken away again.
         Some(cut(&line, room.saturating_sub(3)))
     }

@@ -75,7 +75,7 @@ impl Table {
 
     /// Adds a row; an empty cell is shown as `-`.
     pub fn row(&mut self, cells: Vec<String>) {
-        self.cells(cells.iter().map(|cell| Cell::new(cell)).collect());
+        self.cells(cells.into_iter().map(|cell| Cell::new(&cell)).collect());
     }
 
     /// Adds a row of cells that have more than a text.

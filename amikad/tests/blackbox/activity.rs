@@ -228,3 +228,29 @@ fn what_is_typed_into_a_terminal_of_opencode_s_page_counts() {
     std::fs::write(sandbox.path("/tmp/type"), "").unwrap();
     until(&sandbox, "a key", &["input"]);
 }
+
+#[test]
+fn a_program_by_which_the_host_looks_does_not_count_with_all_that_it_starts() {
+    let sandbox = idle();
+    assert_eq!(reasons(&sandbox), [""; 0]);
+    let script = "env >/tmp/env; sh -c 'while :; do :; done' & wait";
+    let words = [
+        "/amikad", "exec-as", "--id", "look1", "--", "sh", "-c", script,
+    ];
+    let mut look = sandbox.exec(&words);
+    let mut look = look
+        .env("AMIKA_EXEC_LOOK", "1")
+        .env("AMIKA_EXEC_ENV", "AMIKA_EXEC_LOOK")
+        .spawn()
+        .unwrap();
+    eventually("it runs", || {
+        sandbox.path("/tmp/env").exists().then_some(())
+    });
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(reasons(&sandbox), [""; 0]);
+    let env = sandbox.read("/tmp/env");
+    assert!(!env.contains("AMIKA_EXEC"), "{env}");
+    let kill = ["/amikad", "kill", "--id", "look1", "KILL"];
+    sandbox.exec(&kill).status().unwrap();
+    look.wait().unwrap();
+}

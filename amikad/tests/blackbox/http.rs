@@ -416,3 +416,19 @@ fn a_stream_of_events_says_that_it_lives_while_orphans_are_reaped_without_a_paus
     }
     assert!(reaped() > before + 50, "all the time");
 }
+
+#[test]
+fn the_status_has_where_the_agent_s_repository_is() {
+    let sandbox = Builder::new()
+        .with_token()
+        .env("AMIKA_AGENT_CWD", "/work/src")
+        .start_idle();
+    let head = || sandbox.api("/v1/status").json()["head"].clone();
+    assert_eq!(head(), serde_json::Value::Null);
+    std::fs::create_dir_all(sandbox.path("/work/.git")).unwrap();
+    std::fs::write(sandbox.path("/work/.git/HEAD"), "ref: refs/heads/main\n").unwrap();
+    assert_eq!(head(), serde_json::json!({ "branch": "main" }));
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    std::fs::write(sandbox.path("/work/.git/HEAD"), commit).unwrap();
+    assert_eq!(head(), serde_json::json!({ "commit": commit }));
+}

@@ -81,9 +81,11 @@ fn what_prints_lines_ends_with_one() {
     let stage = Stage::new();
     let sandbox = stage.sandbox(DEBIAN, &[]);
     let name = sandbox.name.as_str();
+    let filter = format!("name={name}");
     for command in [
         &["events", "--since", "1m", name][..],
         &["sandbox", "stats", name],
+        &["ls", "--watch", "--filter", &filter],
     ] {
         let mut args = vec!["-o", "json"];
         args.extend(command);
@@ -99,7 +101,8 @@ fn what_prints_lines_ends_with_one() {
         is_interrupted(last);
         assert!(!rest.is_empty(), "{output:?}");
         assert!(
-            rest.iter().all(|line| line["sandbox"] == name),
+            rest.iter()
+                .all(|line| line["sandbox"] == name || line[0]["name"] == name),
             "{output:?}"
         );
     }
@@ -113,6 +116,7 @@ fn people_who_end_what_they_follow_are_told_nothing() {
     for command in [
         &["events", "--since", "1m", name][..],
         &["sandbox", "stats", name],
+        &["ls", "--watch"],
         &["sandbox", "logs", "-f", name],
     ] {
         let running = stage.amika(command).start();
