@@ -72,7 +72,7 @@ fn a_list_tells_where_a_repository_is_now() {
 #[test]
 fn a_usual_row_fits_80_columns_on_a_terminal_and_is_whole_in_a_pipe() {
     let stage = Stage::new();
-    let [port, ..] = free_ports();
+    let [port] = free_ports();
     let config = format!("[services.web]\nport = {port}\nurl_scheme = \"http\"\n");
     let files = [(".amika/config.toml", config.as_str())];
     let repository = stage.repository("app", &files);
@@ -270,7 +270,7 @@ fn what_was_done_in_a_repository_is_counted_inside_and_is_no_activity() {
 #[test]
 fn urls_and_ports_are_told_as_a_script_wants_them() {
     let stage = Stage::new();
-    let [web, db, ..] = free_ports();
+    let [web, db] = free_ports();
     let config = format!(
         "[services.web]\nport = {web}\nurl_scheme = \"http\"\n[services.db]\nport = \"{db}/udp\"\n[services.notes]\n"
     );
