@@ -165,6 +165,12 @@ impl Table {
                 None => break,
             }
         }
+        if !self.cut.is_empty() {
+            let mut gaps = [GAP, NARROW_GAP].into_iter();
+            if let Some(gap) = gaps.find(|gap| total(&columns, *gap) <= room) {
+                return Some((columns, gap));
+            }
+        }
         let gap = fit(&mut columns, room)?;
         Some((columns, gap))
     }
@@ -216,12 +222,6 @@ fn total(columns: &[Column], gap: usize) -> usize {
 /// Makes columns fit without breaking a word; returns the blanks between two. None when that cannot be.
 fn fit(columns: &mut [Column], room: usize) -> Option<usize> {
     let gaps = columns.len().saturating_sub(1);
-    if let Some(gap) = [GAP, NARROW_GAP]
-        .into_iter()
-        .find(|gap| total(columns, *gap) <= room)
-    {
-        return Some(gap);
-    }
     while total(columns, GAP) > room {
         let foldable = columns.iter_mut().filter(|column| column.can_fold());
         match foldable.max_by_key(|column| column.width) {

@@ -10,7 +10,7 @@ use crate::args::filter::Filter;
 /// `amika sandbox list`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  amika sandbox list\n  amika sandbox list -l                       with changes, idle time, memory, image, size, volumes\n  amika sandbox list --filter state=running --filter repo=app\n  amika sandbox list -q                       the names alone, one a line\n  amika sandbox list --watch                  anew as something changes, until Ctrl-C\n  amika -o json sandbox list | jq -r '.[] | select(.state == \"running\").name'\n\n`amika ls` and `amika ps` are the same. BRANCH is where the repository is now, of one that is stopped\nthe branch that it began with. CHANGES counts commits since the beginning, and has `*` where something\nis not committed; `?` was not told within a second. On a terminal too narrow for all of it, PORTS of\nwhat has a URL are the ports inside, and REPO and BRANCH are cut. With `-o json --watch` each change is\na line."
+    after_help = "Examples:\n  amika sandbox list\n  amika sandbox list -l                       with changes, idle time, memory, image, size, volumes\n  amika sandbox list --filter state=running --filter repo=app\n  amika sandbox list -q                       the names alone, one a line\n  amika sandbox list --watch                  anew as something changes, until Ctrl-C\n  amika -o json sandbox list | jq -r '.[] | select(.state == \"running\").name'\n\n`amika ls` and `amika ps` are the same. BRANCH is where the repository is now, of one that is\nstopped the branch that it began with. CHANGES counts commits since the beginning, and has `*`\nwhere something is not committed; `?` was not told within a second. On a terminal too narrow for\nall of it, PORTS of what has a URL are the ports inside, and REPO and BRANCH are cut. With\n`-o json --watch` each change is a line."
 )]
 pub struct ListArgs {
     /// Show changes, idle time, memory, image, size and volumes too. The engine measures what sandboxes wrote: it takes
@@ -60,7 +60,7 @@ pub struct UrlArgs {
 /// `amika sandbox port`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  amika sandbox port teal-tokyo               3000/tcp -> 127.0.0.1:49153\n  amika sandbox port teal-tokyo 3000          127.0.0.1:49153\n  amika sandbox port teal-tokyo 53/udp\n\nThese are the published ports, as `docker port` prints them; `amika service list --all` has those that\nprograms listen on, and `amika forward` brings one here that is not published.\n\nExit codes: 3 no such sandbox, or the port is not published, 4 the sandbox does not run."
+    after_help = "Examples:\n  amika sandbox port teal-tokyo               3000/tcp -> 127.0.0.1:49153\n  amika sandbox port teal-tokyo 3000          127.0.0.1:49153\n  amika sandbox port teal-tokyo 53/udp\n\nThese are the published ports, as `docker port` prints them; `amika service list --all` has those\nthat programs listen on, and `amika forward` brings one here that is not published.\n\nExit codes: 3 no such sandbox, or the port is not published, 4 the sandbox does not run."
 )]
 pub struct PortArgs {
     /// Name of the sandbox.

@@ -139,8 +139,8 @@ fn a_usual_row_fits_80_columns_and_is_whole_where_there_is_room() {
     let short = usual("teal-tokyo", "amika", "main");
     assert_eq!(
         written(&short, Some(80)),
-        "NAME        STATE    REPO   BRANCH  PORTS  URL                     CREATED\n\
-         teal-tokyo  running  amika  main    3000   http://localhost:49153  2h ago\n"
+        "NAME         STATE     REPO    BRANCH   PORTS   URL                      CREATED\n\
+         teal-tokyo   running   amika   main     3000    http://localhost:49153   2h ago\n"
     );
     let long = usual(
         "crimson-lima",
@@ -149,8 +149,8 @@ fn a_usual_row_fits_80_columns_and_is_whole_where_there_is_room() {
     );
     assert_eq!(
         written(&long, Some(80)),
-        "NAME          STATE    REPO    BRANCH   PORTS  URL                     CREATED\n\
-         crimson-lima  running  a-repo  fix/a-…  3000   http://localhost:49153  2h ago\n"
+        "NAME          STATE    REPO      BRANCH   PORTS  URL                     CREATED\n\
+         crimson-lima  running  a-repos…  fix/a-…  3000   http://localhost:49153  2h ago\n"
     );
     for room in [None, Some(160)] {
         let whole = written(&long, room);
