@@ -362,7 +362,7 @@ impl Sandbox<'_> {
         self.verb("inspect", &["-o", "json"]).output().json()
     }
 
-    /// How to sign in to its OpenCode.
+    /// How to sign in to its `OpenCode`.
     pub(crate) fn secrets(&self) -> serde_json::Value {
         let shown = self.verb("inspect", &["--show-secrets", "-o", "json"]);
         shown.output().json()["opencode"].clone()
