@@ -34,13 +34,15 @@ impl RawMode {
     }
 }
 
-/// Reads a line that is typed and not shown, without its end.
+/// Asks for a line that is typed and not shown; it comes without its end.
 ///
 /// # Errors
 /// When standard input is no terminal, or cannot be read.
-pub(crate) async fn hidden_line() -> std::io::Result<String> {
+pub(crate) async fn hidden_line(ask: impl FnOnce()) -> std::io::Result<String> {
     // Here, not where it is read: whoever breaks off gets the terminal back as it was.
     let _mode = RawMode::without_echo()?;
+    // Only now: whoever answers at once would see it.
+    ask();
     let read = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
         std::io::stdin().read_line(&mut line).map(|_| line)

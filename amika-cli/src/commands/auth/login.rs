@@ -90,9 +90,11 @@ async fn ask(address: &Address, app: &App) -> Result<String> {
                 .hint("`--key -` reads it from standard input"),
         );
     }
-    app.out
-        .ask(&[], &format!("Key of {address} (amk_…, not shown): "));
-    let typed = crate::terminal::hidden_line().await.map_err(|error| {
+    let ask = || {
+        app.out
+            .ask(&[], &format!("Key of {address} (amk_…, not shown): "));
+    };
+    let typed = crate::terminal::hidden_line(ask).await.map_err(|error| {
         Error::new(Kind::Failure, "the key cannot be read from the terminal").caused_by(&error)
     })?;
     whole(&typed)

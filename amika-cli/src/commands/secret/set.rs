@@ -48,10 +48,12 @@ async fn value(args: &SetArgs, app: &App) -> Result<String> {
         return text.map_err(|error| host_path::unreadable(Kind::Invalid, "--file ", file, &error));
     }
     if app.out.can_ask() {
-        app.out
-            .ask(&[], &format!("Value of {} (not shown): ", args.name));
-        let typed = crate::terminal::hidden_line().await.map_err(unreadable)?;
-        return Ok(typed);
+        let ask = || {
+            app.out
+                .ask(&[], &format!("Value of {} (not shown): ", args.name));
+        };
+        let typed = crate::terminal::hidden_line(ask).await;
+        return typed.map_err(unreadable);
     }
     let text = crate::terminal::all_of_stdin(LONGEST)
         .await
