@@ -59,6 +59,24 @@ fn a_sandbox_of_a_servers_lives_and_ends_by_the_command_line() {
         .iter()
         .find(|it| it["name"] == *name);
     assert_eq!(own.unwrap()["state"], "started");
+    let filter = format!("name={name}");
+    let quiet = |state: &str| {
+        let state = format!("state={state}");
+        let args = ["ls", "-q", "--filter", &filter, "--filter", &state];
+        done(amika(&args)).stdout_text()
+    };
+    assert_eq!(quiet("started"), format!("{name}\n"));
+    assert_eq!(quiet("stopped"), "");
+    let unknown = amika(&["ls", "--filter", "state=running"]).output();
+    unknown.ended(2, &["states are initializing, started"]);
+    let no_url = amika(&["sandbox", "url", &name]).output();
+    no_url.ended(3, &["no service of sandbox"]);
+    let port = amika(&["sandbox", "port", &name]).output();
+    port.ended(2, &["does not work with --remote"]);
+    let watching = amika(&["-o", "json", "ls", "--watch", "--filter", &filter]).start();
+    watching.says("\"state\":\"started\"");
+    watching.signal(rustix::process::Signal::INT);
+    assert_eq!(watching.wait().code, 130);
     let text = done(amika(&["sandbox", "inspect", &name])).stdout_text();
     assert!(text.contains("Setup status              ok"), "{text}");
     let log = done(amika(&["sandbox", "logs", "--setup", &name])).stdout_text();
