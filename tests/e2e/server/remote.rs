@@ -61,8 +61,8 @@ fn a_sandbox_of_a_servers_lives_and_ends_by_the_command_line() {
     assert_eq!(own.unwrap()["state"], "started");
     let filter = format!("name={name}");
     let quiet = |state: &str| {
-        let state = format!("state={state}");
-        let args = ["ls", "-q", "--filter", &filter, "--filter", &state];
+        let other = format!("state={state}");
+        let args = ["ls", "-q", "--filter", &filter, "--filter", &other];
         done(amika(&args)).stdout_text()
     };
     assert_eq!(quiet("started"), format!("{name}\n"));
