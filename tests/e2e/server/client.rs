@@ -175,6 +175,10 @@ impl<'a> Server<'a> {
         stream.read_to_end(&mut answer).ok()?;
         let answer = String::from_utf8(answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n")?;
+        if head.starts_with("HTTP/1.1 500 ") {
+            // Why stands in its log alone.
+            eprintln!("{}", self.running.as_ref().unwrap().warned_text());
+        }
         Some(Answer {
             status: head.split(' ').nth(1).unwrap().parse().unwrap(),
             head: head.to_owned(),

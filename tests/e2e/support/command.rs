@@ -187,6 +187,11 @@ impl Running {
         self.stdout.text()
     }
 
+    /// What it has written to standard error so far.
+    pub(crate) fn warned_text(&self) -> String {
+        self.stderr.text()
+    }
+
     /// Waits until it ended; fails when it does not in time.
     pub(crate) fn wait(mut self) -> Output {
         let status = loop {
