@@ -1,23 +1,16 @@
 //! A sandbox that goes on with the work that an earlier one left in a volume.
 
-use std::fs;
-
 use rustix::process::Signal;
 
-use crate::support::{DEBIAN, Output, Sandbox, Stage, docker, eventually, preset};
+use crate::support::{
+    DEBIAN, EngineProxy, Output, Run, Running, Sandbox, Stage, docker, eventually, preset,
+};
 
 /// The path of a repository named `app`, with a setup script and a service.
 fn repository(stage: &Stage) -> String {
-    let path = stage.home().join("app");
-    fs::create_dir_all(path.join(".amika")).unwrap();
     let config = "[lifecycle]\nsetup_script = \"setup.sh\"\n[services.web]\nport = 4838\nurl_scheme = \"http\"\n";
-    fs::write(path.join(".amika/config.toml"), config).unwrap();
-    let script = "cd \"$1\" && printf '#!/bin/sh\\necho ran >>/tmp/setup\\n' >setup.sh && chmod +x setup.sh && \
-                  git init -q -b main . && git add -A && \
-                  git -c user.name=A -c user.email=a@example.com commit -qm x";
-    let path = path.to_str().unwrap();
-    stage.shell(script, &[path]).output().ended(0, &[]);
-    path.to_owned()
+    stage.script("app/setup.sh", "#!/bin/sh\necho ran >>/tmp/setup\n");
+    stage.repository("app", &[(".amika/config.toml", config)])
 }
 
 /// A sandbox of the preset, which has git, with that repository.
@@ -41,6 +34,11 @@ fn left_by(sandbox: &Sandbox<'_>) -> String {
     let work = "git checkout -qb feature && echo one >new && git add new && \
                 git -c user.name=A -c user.email=a@example.com commit -qm more && echo two >untracked";
     sandbox.exec(&["sh", "-c", work]).output().ended(0, &[]);
+    kept_of(sandbox)
+}
+
+/// Deletes a sandbox, and returns the name of the volume that stays.
+fn kept_of(sandbox: &Sandbox<'_>) -> String {
     let deleted = sandbox.verb("delete", &["-o", "json"]).output();
     deleted.ended(0, &[]);
     deleted.json()[0]["kept_volumes"][0]
@@ -59,11 +57,25 @@ fn work(sandbox: &Sandbox<'_>) -> String {
     sandbox.exec(&["sh", "-c", look]).output().stdout_text()
 }
 
-/// Makes a sandbox of a volume.
-fn again(sandbox: &Sandbox<'_>, options: &[&str], volume: &str) -> Output {
+/// The create of a sandbox of a volume.
+fn create(sandbox: &Sandbox<'_>, options: &[&str], volume: &str) -> Run {
     let args = ["sandbox", "create", "--name", &sandbox.name];
     let args = [&args[..], &["--from-volume", volume], options].concat();
-    sandbox.stage.amika(&args).output()
+    sandbox.stage.amika(&args)
+}
+
+/// Makes a sandbox of a volume.
+fn again(sandbox: &Sandbox<'_>, options: &[&str], volume: &str) -> Output {
+    create(sandbox, options, volume).output()
+}
+
+/// Begins to make a sandbox of a volume, as far as to the request with this in its first line.
+fn held_at(request: &str, proxy: &EngineProxy, sandbox: &Sandbox<'_>, volume: &str) -> Running {
+    proxy.hold(request);
+    let creating = create(sandbox, &[], volume).env("DOCKER_HOST", &proxy.host());
+    let creating = creating.start();
+    proxy.holds();
+    creating
 }
 
 #[test]
@@ -172,7 +184,7 @@ fn what_the_agent_left_in_the_volume_is_read_as_a_strangers() {
     let spoil =
         "rm -r .amika && ln -s /etc .amika && rm .git/HEAD && ln -s /etc/hostname .git/HEAD";
     first.exec(&["sh", "-c", spoil]).output().ended(0, &[]);
-    let volume = left_by_as_it_is(&first);
+    let volume = kept_of(&first);
     let second = stage.adopt(stage.name());
     again(&second, &["--no-setup"], &volume).ended(0, &[]);
     assert_eq!(
@@ -191,15 +203,6 @@ fn what_the_agent_left_in_the_volume_is_read_as_a_strangers() {
         .ended(0, &[]);
 }
 
-fn left_by_as_it_is(sandbox: &Sandbox<'_>) -> String {
-    let deleted = sandbox.verb("delete", &["-o", "json"]).output();
-    deleted.ended(0, &[]);
-    deleted.json()[0]["kept_volumes"][0]
-        .as_str()
-        .unwrap()
-        .to_owned()
-}
-
 /// What a create was given is never what it unmakes.
 #[test]
 fn a_create_that_is_killed_or_fails_takes_no_work_with_it() {
@@ -212,17 +215,7 @@ fn a_create_that_is_killed_or_fails_takes_no_work_with_it() {
     let proxy = stage.engine_proxy();
     let mends: [&[&str]; 2] = [&delete, &["doctor", "--fix"]];
     for mend in mends {
-        proxy.hold("/start");
-        let args = [
-            "sandbox",
-            "create",
-            "--name",
-            &second.name,
-            "--from-volume",
-            &volume,
-        ];
-        let creating = stage.amika(&args).env("DOCKER_HOST", &proxy.host()).start();
-        proxy.holds();
+        let creating = held_at("/start", &proxy, &second, &volume);
         creating.signal(Signal::KILL);
         eventually("it ended", || {
             creating.proc_status_text("State").as_deref() == Some("Z")
@@ -253,20 +246,10 @@ fn a_delete_while_it_is_made_takes_no_work_with_it() {
     let stage = Stage::new();
     let repository = repository(&stage);
     let first = stage.sandbox(DEBIAN, &["--git", &repository]);
-    let volume = left_by_as_it_is(&first);
+    let volume = kept_of(&first);
     let second = stage.adopt(stage.name());
     let proxy = stage.engine_proxy();
-    proxy.hold("/start");
-    let args = [
-        "sandbox",
-        "create",
-        "--name",
-        &second.name,
-        "--from-volume",
-        &volume,
-    ];
-    let creating = stage.amika(&args).env("DOCKER_HOST", &proxy.host()).start();
-    proxy.holds();
+    let creating = held_at("/start", &proxy, &second, &volume);
     let _ = second.verb("delete", &["--volumes"]).output();
     proxy.let_go();
     let _ = creating.wait();
@@ -284,20 +267,11 @@ fn a_volume_that_is_removed_meanwhile_is_no_empty_one() {
     let stage = Stage::new();
     let repository = repository(&stage);
     let first = stage.sandbox(DEBIAN, &["--git", &repository]);
-    let volume = left_by_as_it_is(&first);
+    let volume = kept_of(&first);
     let second = stage.adopt(stage.name());
     let proxy = stage.engine_proxy();
-    proxy.hold(&format!("create?name={}", second.name));
-    let args = [
-        "sandbox",
-        "create",
-        "--name",
-        &second.name,
-        "--from-volume",
-        &volume,
-    ];
-    let creating = stage.amika(&args).env("DOCKER_HOST", &proxy.host()).start();
-    proxy.holds();
+    let its_own = format!("create?name={}", second.name);
+    let creating = held_at(&its_own, &proxy, &second, &volume);
     stage
         .amika(&["volume", "delete", &volume])
         .output()
