@@ -34,7 +34,7 @@ pub(super) async fn run(args: &ListArgs, app: &App) -> Result<u8> {
         details: args.long,
         // Only the document says where OpenCode is.
         ask_all: app.out.is_json(),
-        ask_heads: true,
+        ask_heads: needs_heads(args, app),
     };
     if args.watch {
         return follow(app, watch(args, request, app)).await;
@@ -45,6 +45,12 @@ pub(super) async fn run(args: &ListArgs, app: &App) -> Result<u8> {
         app.out.result(&rows, |out| write(&rows, args, app, out))
     });
     once.await.map(|()| 0)
+}
+
+/// Whether anything that is told goes by where repositories are now: names alone do not, and each sandbox is asked for it.
+fn needs_heads(args: &ListArgs, app: &App) -> bool {
+    let by_branch = args.filter.iter().any(|filter| filter.key == Key::Branch);
+    by_branch || app.out.is_json() || !app.out.is_quiet()
 }
 
 async fn watch(args: &ListArgs, request: ListRequest, app: &App) -> Result<()> {
