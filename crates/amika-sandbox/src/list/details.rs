@@ -65,28 +65,28 @@ impl Details {
             let token = key.token(record.id.as_str());
             let (id, warnings) = (&container.id, engine.warnings());
             let client = Client::new(engine, id, &container.ports, &token, warnings).foreign();
-            futures_util::join!(
+            let (work, activity, memory) = futures_util::join!(
                 timeout_at(by_then, Work::look(engine, &container.id, record)),
                 timeout_at(by_then, client.activity()),
                 timeout_at(asked.measured_until, engine.memory(&container.id)),
+            );
+            (
+                work.unwrap_or_default(),
+                activity.ok().and_then(Result::ok),
+                memory.ok().and_then(Result::ok).flatten(),
             )
         } else {
-            (Ok(Work::default()), Ok(Err(not_asked())), Ok(Ok(None)))
+            Default::default()
         };
-        let work = work.unwrap_or_default();
         Self {
             size_bytes: asked.sizes.get(&container.id).copied(),
             volumes: own_volumes(container),
             commits_ahead: work.ahead,
             changed: work.changed,
-            activity: activity.ok().and_then(Result::ok),
-            memory_bytes: memory.ok().and_then(Result::ok).flatten(),
+            activity,
+            memory_bytes: memory,
         }
     }
-}
-
-fn not_asked() -> crate::daemon::ClientError {
-    crate::daemon::ClientError::Unreachable("it does not run".to_owned())
 }
 
 /// Its volumes, without the one that holds amikad's program, which is nobody's own.
