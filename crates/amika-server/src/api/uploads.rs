@@ -176,12 +176,19 @@ pub async fn find(app: &App, caller: &Caller, id: &str) -> Result<PathBuf> {
 /// # Errors
 /// Those of the store.
 pub async fn sweep(app: &App) -> crate::store::Result<()> {
-    let kept = app.store.keep_uploads(app.clock.now() - LINGER).await?;
     let all = all(&app.config.data);
+    // The directories first: one that is made from here on is none of them, and what is in one is in the store already.
+    let mut listed = Vec::new();
+    for entry in read_dir(&all).into_iter().flatten().flatten() {
+        listed.extend(entry.file_name().into_string());
+    }
+    let over = app
+        .store
+        .over_uploads(app.clock.now() - LINGER, listed)
+        .await?;
     let swept = tokio::task::spawn_blocking(move || {
-        for entry in read_dir(all).into_iter().flatten().flatten() {
-            let is_kept = kept.iter().any(|id| entry.file_name() == id.as_str());
-            if !is_kept && let Err(error) = remove_dir_all(entry.path()) {
+        for id in over {
+            if let Err(error) = remove_dir_all(all.join(id)) {
                 tracing::warn!(%error, "a working copy that is over stays");
             }
         }

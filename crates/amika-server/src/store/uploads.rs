@@ -1,5 +1,7 @@
 //! Working copies that were sent, until they are too old.
 
+use std::collections::HashSet;
+
 use sqlx::sqlite::SqliteRow;
 
 use super::{Result, Store, get};
@@ -95,11 +97,12 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets what was over at a time; what is left, by id.
+    /// Forgets what was over at a time; of the ids that are told, those that nothing is known of any more. Whoever
+    /// asks has looked for them before, so that one that comes meanwhile is never taken for an old one.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn keep_uploads(&self, over_at: i64) -> Result<Vec<String>> {
+    pub async fn over_uploads(&self, over_at: i64, mut ids: Vec<String>) -> Result<Vec<String>> {
         sqlx::query("DELETE FROM uploads WHERE expires_at <= ?")
             .bind(over_at)
             .execute(&self.write)
@@ -107,9 +110,58 @@ impl Store {
         let rows = sqlx::query("SELECT id FROM uploads")
             .fetch_all(&self.read)
             .await?;
-        Ok(rows
+        let kept = rows
             .iter()
-            .map(|row| get(row, "id"))
-            .collect::<Result<_, _>>()?)
+            .map(|row| get::<String>(row, "id"))
+            .collect::<Result<HashSet<_>, _>>()?;
+        ids.retain(|id| !kept.contains(id));
+        Ok(ids)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::auth::scope::Role;
+    use crate::config::Quota;
+    use crate::data::DataDir;
+    use crate::store::User;
+    use crate::store::open::open;
+
+    fn ids(ids: &[&str]) -> Vec<String> {
+        ids.iter().map(|&id| id.to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn what_is_over_is_what_was_looked_for_and_is_unknown() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = DataDir::take(&directory.path().join("data")).unwrap();
+        let store = open(&data, 0).await.unwrap();
+        let user = User {
+            id: "u".to_owned(),
+            name: "u".to_owned(),
+            email: None,
+            role: Role::Member,
+            is_disabled: false,
+            quota: Quota::default(),
+            created_at: 0,
+            updated_at: 0,
+        };
+        store.add_user(&user).await.unwrap();
+        for (id, expires_at) in [("old", 10), ("young", 20), ("came-meanwhile", 30)] {
+            let upload = Upload {
+                id: id.to_owned(),
+                user_id: "u".to_owned(),
+                name: "app".to_owned(),
+                bytes: -1,
+                created_at: 0,
+                expires_at,
+            };
+            assert!(store.add_upload(&upload, 9).await.unwrap());
+        }
+        let over = store.over_uploads(10, ids(&["old", "young", "left"])).await;
+        assert_eq!(over.unwrap(), ids(&["old", "left"]));
     }
 }
