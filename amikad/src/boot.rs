@@ -163,6 +163,7 @@ impl Boot {
         };
         service::settle();
         this.programs = service::find_all(&this.service_environments());
+        service::announce(&this.programs);
         Ok(this)
     }
 

@@ -194,6 +194,84 @@ fn opencode_is_off_when_the_environment_says_so() {
 }
 
 #[test]
+fn on_demand_opencode_is_started_by_whoever_asks_it_first() {
+    let stage = Stage::new();
+    let sandbox = coder(&stage, &["--opencode", "on-demand"]);
+    eventually("its port is held", || {
+        server(&sandbox)["state"] == "listening"
+    });
+    assert_eq!(server(&sandbox)["pid"], Value::Null);
+    // To look at it, and to ask for its address, is not to need it.
+    let access = sandbox.secrets();
+    let url = access["url"].as_str().unwrap();
+    sandbox.verb("inspect", &[]).output().ended(0, &[]);
+    assert_eq!(server(&sandbox)["state"], "listening");
+    let open = sandbox.verb("open", &["--print-url"]).start();
+    let browser = Browser::sign_in(&open);
+    eventually_within(PATIENCE, "whoever came is answered", || {
+        let page = browser.get("global/health");
+        page.is_some_and(|page| page.contains("healthy"))
+    });
+    ready(&sandbox);
+    let health = format!("{url}/global/health");
+    assert_eq!(get(&health, None).0, 401);
+    assert_eq!(get(&health, access["password"].as_str()).0, 200);
+    let inner = sandbox.docker_exec(&[
+        "sh",
+        "-c",
+        "tr '\\0' ' ' </proc/$0/cmdline",
+        &server(&sandbox)["pid"].to_string(),
+    ]);
+    assert!(
+        inner
+            .stdout_text()
+            .contains("--port 60997 --hostname 127.0.0.1"),
+        "{inner:?}"
+    );
+    sandbox.verb("stop", &[]).output().ended(0, &[]);
+    sandbox.verb("start", &[]).output().ended(0, &[]);
+    eventually("its port is held again", || {
+        server(&sandbox)["state"] == "listening"
+    });
+}
+
+#[test]
+fn a_repository_may_say_when_opencode_is_started_and_a_flag_wins() {
+    let stage = Stage::new();
+    stage.repository(
+        "app",
+        &[(".amika/config.toml", "[sandbox]\nopencode = \"off\"\n")],
+    );
+    let app = stage.home().join("app").display().to_string();
+    let plan = |more: &[&str]| {
+        let args = [
+            &[
+                "-o",
+                "json",
+                "create",
+                "--dry-run",
+                "--preset",
+                "coder",
+                "--git",
+                &app,
+            ],
+            more,
+        ]
+        .concat();
+        stage.sandbox_verb(&args).ended(0, &[]).json()
+    };
+    let origin = |plan: &Value| plan["origins"]["env"]["AMIKA_OPENCODE_WEB"].clone();
+    let of_file = plan(&[]);
+    assert_eq!(origin(&of_file), "file", "{of_file:#}");
+    assert_eq!(of_file["taken"]["opencode"], "off");
+    let of_flag = plan(&["--opencode", "auto"]);
+    assert_eq!(origin(&of_flag), "request", "{of_flag:#}");
+    assert_eq!(of_flag["taken"]["opencode"], Value::Null);
+    let refused = stage.sandbox_verb(&["create", "--opencode", "never"]);
+    refused.ended(2, &["--opencode", "auto, on-demand, off"]);
+}
+
+#[test]
 fn an_opencode_that_setup_installs_starts_right_after_it() {
     let stage = Stage::new();
     let script = stage.script(
@@ -224,14 +302,14 @@ chmod +x /usr/local/bin/opencode
 }
 
 #[test]
-fn opencode_begins_while_setup_runs_and_never_holds_cmd_back() {
+fn opencode_begins_after_setup_and_never_holds_cmd_back() {
     let stage = Stage::new();
     let image = stage.image(
         "FROM amika-test/debian\nRUN printf '#!/bin/sh\\necho up >/tmp/opencode-up\\nexec sleep 4321\\n' >/usr/local/bin/opencode && chmod +x /usr/local/bin/opencode\n",
     );
     let script = stage.script(
         "setup.sh",
-        "#!/bin/sh\nwhile [ ! -e /tmp/opencode-up ]; do sleep 0.05; done\necho seen\n",
+        "#!/bin/sh\n[ -e /run/amikad/opencode-web.port ] && sleep 1 && [ ! -e /tmp/opencode-up ]\n",
     );
     // It never answers, and CMD runs all the same.
     let sandbox = stage.sandbox(
@@ -242,7 +320,7 @@ fn opencode_begins_while_setup_runs_and_never_holds_cmd_back() {
             "--",
             "sh",
             "-c",
-            "echo CMD-RAN; exec cat",
+            "while [ ! -e /tmp/opencode-up ]; do sleep 0.05; done; echo CMD-RAN; exec cat",
         ],
     );
     sandbox.logs("CMD-RAN");

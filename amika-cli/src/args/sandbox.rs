@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use amika_core::opencode::OpenCodeStart;
 use amika_core::size::Size;
 use amika_core::trust::Trust;
 use clap::Subcommand;
@@ -195,6 +196,11 @@ pub struct CreateArgs {
     #[arg(long, value_name = "FILE", help_heading = "Environment")]
     pub env_file: Vec<PathBuf>,
 
+    /// When the OpenCode web server is started: by itself once setup is done with, with the first connection to
+    /// its port, or never [default: auto].
+    #[arg(long, value_name = "auto|on-demand|off", value_parser = opencode(), help_heading = "Environment")]
+    pub opencode: Option<OpenCodeStart>,
+
     /// Publish a port; without a host port the system chooses one. Repeatable.
     #[arg(
         short,
@@ -277,6 +283,12 @@ pub struct CreateArgs {
 fn size() -> impl TypedValueParser<Value = Size> {
     let words = Size::ALL.map(|size| PossibleValue::new(size.as_str()).help(size.sentence()));
     PossibleValuesParser::new(words).try_map(|word| word.parse::<Size>())
+}
+
+/// Reads when OpenCode is started.
+fn opencode() -> impl TypedValueParser<Value = OpenCodeStart> {
+    PossibleValuesParser::new(OpenCodeStart::ALL.map(OpenCodeStart::as_str))
+        .try_map(|word| word.parse::<OpenCodeStart>())
 }
 
 /// Reads a setting of trust.

@@ -26,8 +26,48 @@ const BIND_INTERVAL: Duration = Duration::from_millis(100);
 /// From one try to connect to the service to the next.
 const CONNECT_INTERVAL: Duration = Duration::from_millis(5);
 
+/// Has the port of a service as long as there is a sandbox: joins whoever comes with the service, which listens on
+/// `inner`, and has that started where it is not.
+pub(super) async fn front(id: ServiceId, outer: u16, inner: u16, shared: Arc<Shared>) {
+    let mut published = shared.subscribe();
+    loop {
+        published.mark_unchanged();
+        if state(id, &shared) == ServiceState::Listening {
+            break;
+        }
+        if published.changed().await.is_err() {
+            return;
+        }
+    }
+    let listeners = loop {
+        match bind(outer) {
+            Ok(listener) => break [(outer, listener)],
+            Err(error) => {
+                cannot_hold(id, &error);
+                tokio::time::sleep(BIND_INTERVAL).await;
+            }
+        }
+    };
+    loop {
+        let (_, connection) = accept(&listeners).await;
+        if state(id, &shared) == ServiceState::Listening {
+            shared
+                .mailbox
+                .send(Command::Service(id, ServiceEvent::Wanted));
+        }
+        tokio::spawn(join(id, inner, connection, shared.clone()));
+    }
+}
+
+fn cannot_hold(id: ServiceId, error: &io::Error) {
+    say_once(format!(
+        "{}: cannot hold its ports: {error}",
+        id.spec().name
+    ));
+}
+
 /// Holds the ports of a service whenever it is to be held, for as long as there is a sandbox.
-pub(super) async fn hold(id: ServiceId, shared: Arc<Shared>) {
+pub(super) async fn hold(id: ServiceId, ports: &[u16], shared: Arc<Shared>) {
     let mut published = shared.subscribe();
     loop {
         published.mark_unchanged();
@@ -37,13 +77,10 @@ pub(super) async fn hold(id: ServiceId, shared: Arc<Shared>) {
             }
             continue;
         }
-        let listeners = match bind_all(id.spec().held_ports) {
+        let listeners = match bind_all(ports) {
             Ok(listeners) => listeners,
             Err(error) => {
-                say_once(format!(
-                    "{}: cannot hold its ports: {error}",
-                    id.spec().name
-                ));
+                cannot_hold(id, &error);
                 tokio::time::sleep(BIND_INTERVAL).await;
                 continue;
             }

@@ -10,7 +10,7 @@ use super::{health_check, on_demand};
 use crate::logs::{Found, Log};
 use crate::ports::{self, Whose};
 use crate::publish::{Command, Shared};
-use crate::service::{Probe, ServiceId};
+use crate::service::{Held, Probe, ServiceId};
 
 /// From one look at a port to the next.
 const INTERVAL: std::time::Duration = std::time::Duration::from_millis(100);
@@ -26,8 +26,14 @@ pub(super) async fn watch_all(shared: Arc<Shared>) {
         for id in ServiceId::all().skip(known) {
             known += 1;
             tokio::spawn(watch(id, shared.clone()));
-            if !id.spec().held_ports.is_empty() {
-                tokio::spawn(on_demand::hold(id, shared.clone()));
+            match id.spec().held {
+                Held::No => {}
+                Held::UntilWanted(ports) => {
+                    tokio::spawn(on_demand::hold(id, ports, shared.clone()));
+                }
+                Held::Always { outer, inner } => {
+                    tokio::spawn(on_demand::front(id, outer, inner, shared.clone()));
+                }
             }
         }
         if published.changed().await.is_err() {

@@ -280,7 +280,9 @@ fn is_ready(query: &HashMap<String, String>, status: &Status) -> Result<bool, An
     match query.get("require").map(String::as_str) {
         None => Ok(running),
         Some(name) if status.services.get(name).is_some() => {
-            Ok(running && status.services.state(name) == ServiceState::Ready)
+            // Of one that is started on demand whoever comes is served.
+            let state = status.services.state(name);
+            Ok(running && matches!(state, ServiceState::Ready | ServiceState::Listening))
         }
         Some(other) => {
             let names: Vec<&str> = status.services.0.keys().map(String::as_str).collect();

@@ -120,13 +120,15 @@ pub(crate) struct Course {
 }
 
 impl Course {
-    /// That of amikad's own: kept up from setup on, however long each start takes.
-    pub(crate) const OWN: Self = Self {
-        starts: Starts::WithSetup,
-        restart: Restart::Always,
-        ready_within: None,
-        depends_on: &[],
-    };
+    /// That of amikad's own: kept up from then on, however long each start takes.
+    pub(crate) const fn own(starts: Starts) -> Self {
+        Self {
+            starts,
+            restart: Restart::Always,
+            ready_within: None,
+            depends_on: &[],
+        }
+    }
 }
 
 /// When a service's time has come.

@@ -20,6 +20,8 @@ const FAST_DEATHS: u32 = 10;
 pub(crate) enum ServiceEvent {
     /// No program of that name was found.
     Missing,
+    /// It is installed, and its ports are to be held until somebody comes.
+    Held,
     /// It was started.
     Started {
         /// Its process id.
@@ -46,6 +48,8 @@ pub(crate) enum ServiceEvent {
 pub(crate) enum ServiceAction {
     /// Look for the program and start it.
     Start,
+    /// Look for the program and hold its ports.
+    Hold,
     /// Send this signal to its whole tree.
     Signal(i32),
     /// Kill what a dead server left behind.
@@ -139,8 +143,7 @@ impl Service {
             return;
         }
         if self.plan.course.starts == Starts::OnDemand {
-            self.installed = true;
-            self.state = ServiceState::Listening;
+            actions.push(ServiceAction::Hold);
         } else {
             self.begin(actions);
         }
@@ -236,6 +239,12 @@ impl Service {
                 self.kill_at = None;
                 self.give_up_at = None;
                 self.state = ServiceState::Off;
+            }
+            ServiceEvent::Held => {
+                self.installed = true;
+                if self.wish == Wish::Live && self.state == ServiceState::Off {
+                    self.state = ServiceState::Listening;
+                }
             }
             ServiceEvent::Started { pid } => {
                 self.start = StartOf::NotDue;

@@ -21,7 +21,7 @@ const OFF: ServicePlan = ServicePlan {
     is_enabled: false,
     awaited: None,
     grace: 3_000,
-    course: Course::OWN,
+    course: Course::own(Starts::WithSetup),
 };
 const ON: ServicePlan = ServicePlan {
     is_enabled: true,

@@ -8,7 +8,7 @@ use amika_core::port::Protocol;
 use amika_core::service::{Ready, Run, Service, Start};
 use regex_lite::Regex;
 
-use super::{ALL, Endpoint, OWN, Probe, Request, RunAs, Scope, ServiceId, Spec, Stop};
+use super::{ALL, Endpoint, Held, OWN, Probe, Request, RunAs, Scope, ServiceId, Spec, Stop};
 use crate::files::read_roots_if_there;
 use crate::lifecycle::{Course, Starts};
 use crate::say::say;
@@ -32,7 +32,13 @@ const LIMIT: u64 = 1 << 20;
 pub(crate) fn settle() {
     let declared = read_roots_if_there(Path::new(path::SERVICES), LIMIT);
     let specs = specs(declared).into_iter();
-    ALL.get_or_init(|| OWN.into_iter().chain(specs.map(leak)).collect());
+    ALL.get_or_init(|| {
+        super::own()
+            .iter()
+            .copied()
+            .chain(specs.map(leak))
+            .collect()
+    });
 }
 
 /// What they are, those that have a command, after amikad's own.
@@ -93,7 +99,12 @@ fn spec(service: Service, run: Run, id_of: impl Fn(&String) -> Option<ServiceId>
         log: leak_text(format!("{}/{name}.log", path::SERVICE_LOG_DIR)),
         directory: run.cwd.map_or("", leak_text),
         variables: variables.leak(),
-        held_ports: if on_demand { tcp.leak() } else { &[] },
+        held: if on_demand {
+            Held::UntilWanted(tcp.leak())
+        } else {
+            Held::No
+        },
+        announce: || (),
         probe: probe(run.ready),
         course: Course {
             starts: if on_demand {
@@ -170,16 +181,13 @@ mod tests {
         assert_eq!((db.directory, db.variables), ("db", &[("A", "b")][..]));
         assert!(matches!(db.probe, Probe::Runs) && db.course.ready_within.is_none());
         assert_eq!(db.log, "/var/log/amikad/services/db.log");
-        assert_eq!(
-            (db.course.starts, db.held_ports),
-            (Starts::AfterSetup, &[][..])
-        );
+        assert_eq!((db.course.starts, db.held), (Starts::AfterSetup, Held::No));
         let asked = web.request().unwrap();
         assert_eq!((asked.at, asked.path), (Endpoint::Port(80), "/"));
         assert_eq!((web.course.ready_within, web.port), (Some(5_000), Some(80)));
         assert_eq!(
-            (web.course.starts, web.held_ports),
-            (Starts::OnDemand, &[80][..])
+            (web.course.starts, web.held),
+            (Starts::OnDemand, Held::UntilWanted(&[80]))
         );
         assert_eq!(web.course.depends_on, [ServiceId(OWN.len())]);
     }

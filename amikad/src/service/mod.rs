@@ -20,14 +20,27 @@ use crate::secrets::Secrets;
 
 pub(crate) use declared::settle;
 
-/// Amikad's own. Their order is that of their starts.
+/// Amikad's own, as they are unless the container's environment wants them otherwise. Their order is that of their
+/// starts.
 static OWN: [&Spec; 2] = [&opencode::SPEC, &dockerd::SPEC];
+
+/// Amikad's own as the container's environment wants them.
+static CHOSEN: OnceLock<[&'static Spec; OWN.len()]> = OnceLock::new();
 
 /// All of them: its own, and those of the sandbox, which are known once the boot is prepared.
 static ALL: OnceLock<Vec<&'static Spec>> = OnceLock::new();
 
 fn all() -> &'static [&'static Spec] {
-    ALL.get().map_or(&OWN[..], Vec::as_slice)
+    ALL.get().map_or(own(), Vec::as_slice)
+}
+
+fn own() -> &'static [&'static Spec] {
+    CHOSEN.get().unwrap_or(&OWN)
+}
+
+/// Makes its own what the container's environment wants them to be: once, before anything asks for them.
+pub(crate) fn choose(environment: &Environment) {
+    CHOSEN.get_or_init(|| [opencode::chosen(environment), &dockerd::SPEC]);
 }
 
 /// How long the answer of one of amikad's own may take.
@@ -62,8 +75,10 @@ pub(crate) struct Spec {
     pub(crate) directory: &'static str,
     /// Variables of its own.
     pub(crate) variables: &'static [(&'static str, &'static str)],
-    /// Ports that amikad holds for it until it is started on demand.
-    pub(crate) held_ports: &'static [u16],
+    /// How amikad has its ports until it is started on demand.
+    pub(crate) held: Held,
+    /// Done as soon as it is known to be installed, beside the thread that reaps.
+    pub(crate) announce: fn(),
     /// How one sees that it is up.
     pub(crate) probe: Probe,
     /// When it is started, and what comes after.
@@ -91,6 +106,22 @@ pub(crate) enum RunAs {
     Agent,
     /// Whoever amikad is, in `/`: root, where it is to work.
     Own,
+}
+
+/// How amikad has a service's ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// Not at all.
+    No,
+    /// These, until somebody comes: the service takes them over.
+    UntilWanted(&'static [u16]),
+    /// This one as long as there is a sandbox: the service listens on another.
+    Always {
+        /// Whom people connect to.
+        outer: u16,
+        /// Where the service listens, on the loopback.
+        inner: u16,
+    },
 }
 
 /// How a service is told to end.
@@ -219,6 +250,17 @@ pub(crate) fn find_all(environments: &[Option<Environment>]) -> Vec<Option<PathB
     pairs
         .map(|(spec, environment)| find(spec.program, environment.as_ref()?))
         .collect()
+}
+
+/// Makes known which of them are installed.
+pub(crate) fn announce(programs: &[Option<PathBuf>]) {
+    for (spec, _) in all()
+        .iter()
+        .zip(programs)
+        .filter(|(_, program)| program.is_some())
+    {
+        (spec.announce)();
+    }
 }
 
 /// RFC 4648, with padding.

@@ -3,70 +3,102 @@
 //! While it starts it may accept a connection and stay silent for seconds, and with a password set
 //! it answers any other path with HTML and 200: only JSON in time counts.
 
+use std::ffi::OsStr;
 use std::time::Duration;
 
-use amika_core::contract::{OPENCODE_PORT, env, path, service};
+use amika_core::contract::{OPENCODE_INNER_PORT, OPENCODE_PORT, env, path, service};
+use amika_core::opencode::OpenCodeStart;
 
-use super::{Endpoint, Probe, Request, RunAs, Scope, Spec, Stop, TIMEOUT, base64};
+use super::{Endpoint, Held, Probe, Request, RunAs, Scope, Spec, Stop, TIMEOUT, base64};
 use crate::environment::Environment;
-use crate::lifecycle::Course;
+use crate::lifecycle::{Course, Starts};
 use crate::say::say_unkept;
 use crate::secrets::Secrets;
 
-pub(super) const SPEC: Spec = Spec {
-    name: service::OPENCODE,
-    title: "OpenCode",
-    program: "opencode",
-    arguments: &["web", "--port", PORT, "--hostname", "0.0.0.0"],
-    user: RunAs::Agent,
-    is_agent: true,
-    port: Some(OPENCODE_PORT),
-    is_enabled,
-    prepare,
-    add_variables,
-    log: path::OPENCODE_LOG,
-    directory: "",
-    variables: &[],
-    held_ports: &[],
-    probe: Probe::Answers(Request {
-        at: Endpoint::Port(OPENCODE_PORT),
-        path: "/global/health",
-        authorization: Some(authorization),
-        is_up,
-        interval: Duration::from_secs(1),
-        timeout: TIMEOUT,
-        goes_on: true,
-    }),
-    course: Course::OWN,
-    stop: Stop {
-        term: Scope::Tree,
-        grace: 3_000,
-    },
-    awaited: None,
-};
+/// Up by itself once setup is done with: it takes seconds of a processor to start, which setup has better use for.
+pub(super) static SPEC: Spec = spec(
+    OPENCODE_PORT,
+    &["web", "--port", PORT, "--hostname", "0.0.0.0"],
+    Starts::AfterSetup,
+    Held::No,
+);
 
-/// [`OPENCODE_PORT`] as a word.
+/// Started when somebody connects to its port, which amikad has as long as there is a sandbox: a browser that comes
+/// while it starts waits for it, and is not refused.
+static ON_DEMAND: Spec = spec(
+    OPENCODE_INNER_PORT,
+    &["web", "--port", INNER_PORT, "--hostname", "127.0.0.1"],
+    Starts::OnDemand,
+    Held::Always {
+        outer: OPENCODE_PORT,
+        inner: OPENCODE_INNER_PORT,
+    },
+);
+
+/// [`OPENCODE_PORT`] and [`OPENCODE_INNER_PORT`] as words.
 const PORT: &str = "60998";
+const INNER_PORT: &str = "60997";
+
+const fn spec(at: u16, arguments: &'static [&'static str], starts: Starts, held: Held) -> Spec {
+    Spec {
+        name: service::OPENCODE,
+        title: "OpenCode",
+        program: "opencode",
+        arguments,
+        user: RunAs::Agent,
+        is_agent: true,
+        port: Some(OPENCODE_PORT),
+        is_enabled,
+        prepare: || Ok(()),
+        add_variables,
+        log: path::OPENCODE_LOG,
+        directory: "",
+        variables: &[],
+        held,
+        announce,
+        probe: Probe::Answers(Request {
+            at: Endpoint::Port(at),
+            path: "/global/health",
+            authorization: Some(authorization),
+            is_up,
+            interval: Duration::from_secs(1),
+            timeout: TIMEOUT,
+            goes_on: true,
+        }),
+        course: Course::own(starts),
+        stop: Stop {
+            term: Scope::Tree,
+            grace: 3_000,
+        },
+        awaited: None,
+    }
+}
+
+/// What it is to be in this environment.
+pub(super) fn chosen(environment: &Environment) -> &'static Spec {
+    match start(environment) {
+        OpenCodeStart::OnDemand => &ON_DEMAND,
+        OpenCodeStart::Auto | OpenCodeStart::Off => &SPEC,
+    }
+}
 
 fn is_enabled(environment: &Environment) -> bool {
-    environment
-        .get(env::OPENCODE_WEB)
-        .is_none_or(|value| value != "0")
+    start(environment) != OpenCodeStart::Off
+}
+
+fn start(environment: &Environment) -> OpenCodeStart {
+    let value = environment.get(env::OPENCODE_WEB).and_then(OsStr::to_str);
+    OpenCodeStart::of_variable(value)
 }
 
 /// Tells where it is found; who does not find that out can ask amikad.
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "other services may have to be refused"
-)]
-fn prepare() -> Result<(), String> {
+fn announce() {
     if let Err(error) = std::fs::write(path::OPENCODE_PORT_FILE, PORT) {
         say_unkept(format!(
             "cannot write {}: {error}",
             path::OPENCODE_PORT_FILE
         ));
     }
-    Ok(())
 }
 
 /// The password, which nobody else gets.
@@ -94,6 +126,7 @@ mod tests {
     #[test]
     fn its_port_is_written_as_the_contract_has_it() {
         assert_eq!(PORT, OPENCODE_PORT.to_string());
+        assert_eq!(INNER_PORT, OPENCODE_INNER_PORT.to_string());
     }
 
     #[test]

@@ -149,6 +149,7 @@ impl Supervisor {
         started: Instant,
     ) -> Self {
         let environment = Environment::of_process();
+        service::choose(&environment);
         let random = random_bytes();
         let mut seed = [0; 8];
         seed.copy_from_slice(&random[..8]);
@@ -384,6 +385,15 @@ impl Supervisor {
             }
             Action::Service(id, ServiceAction::Start) => {
                 return Some(Event::Service(id, self.start_service(id)));
+            }
+            Action::Service(id, ServiceAction::Hold) => {
+                let is_there = id.is_declared() || self.program(id).is_some();
+                let answer = if is_there {
+                    ServiceEvent::Held
+                } else {
+                    ServiceEvent::Missing
+                };
+                return Some(Event::Service(id, answer));
             }
             Action::Service(id, ServiceAction::Signal(signo)) => {
                 self.children.signal_service(id, signo);

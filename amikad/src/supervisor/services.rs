@@ -20,7 +20,7 @@ impl Supervisor {
         let Some(boot) = &self.boot else {
             return ServiceEvent::Missing;
         };
-        let found = self.programs.get(id.index()).cloned().flatten();
+        let found = self.program(id).cloned();
         if found.is_none() && !id.is_declared() {
             return ServiceEvent::Missing;
         }
@@ -95,6 +95,12 @@ impl Supervisor {
                 ServiceEvent::Refused(message)
             }
         }
+    }
+
+    /// The program of a service as it was found when it was last looked for; none of those of the sandbox, which are
+    /// looked for where they are started.
+    pub(super) fn program(&self, id: ServiceId) -> Option<&PathBuf> {
+        self.programs.get(id.index())?.as_ref()
     }
 
     /// The log of a service, made when it is first started.

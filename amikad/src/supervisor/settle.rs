@@ -115,6 +115,7 @@ impl After {
                 }
                 self.hand_over();
                 settled.programs = service::find_all(&self.environments);
+                service::announce(&settled.programs);
             }
             _ => {}
         }

@@ -90,12 +90,77 @@ fn it_is_off_where_the_environment_says_so_or_it_is_not_installed() {
     assert_eq!(opencode(&missing)["installed"], false);
 }
 
+/// Serves files on the port that it is told, and says that it is up.
+const SERVER: &str = "#!/bin/sh\necho \"$@\" >> /tmp/starts\nmkdir -p /tmp/www/global\n\
+    echo '{\"healthy\":true}' > /tmp/www/global/health\n\
+    exec python3 -m http.server \"$3\" --bind \"$5\" -d /tmp/www\n";
+
+fn health(sandbox: &Sandbox) -> String {
+    let url = "http://127.0.0.1:60998/global/health";
+    let asked = sandbox.exec(&["curl", "-sS", "--max-time", "20", url]);
+    let output = { asked }.output().unwrap();
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
 #[test]
-fn it_starts_while_setup_runs_or_right_after_setup_installed_it() {
+fn on_demand_it_is_started_by_whoever_comes_first_who_is_served() {
+    let sandbox = Builder::new()
+        .with_token()
+        .env("AMIKA_OPENCODE_WEB", "on-demand")
+        .program(PROGRAM, SERVER)
+        .setup("#!/bin/sh\nuntil [ -e /tmp/go ]; do sleep 0.02; done\n")
+        .start_idle();
+    sandbox.until_file_has("/run/amikad/opencode-web.port", "60998");
+    assert!(health(&sandbox).contains("Failed to connect"), "setup runs");
+    std::fs::write(sandbox.path("/tmp/go"), "").unwrap();
+    let it = eventually("its port to be held", || {
+        Some(opencode(&sandbox)).filter(|it| it["state"] == "listening")
+    });
+    assert_eq!((&it["pid"], &it["port"]), (&().into(), &60998.into()));
+    assert_eq!(sandbox.get("/readyz?require=opencode").status, 200);
+    assert_eq!(sandbox.read("/tmp/starts"), "");
+    // Several at once, all before it is there.
+    std::thread::scope(|scope| {
+        let asked: Vec<_> = (0..4).map(|_| scope.spawn(|| health(&sandbox))).collect();
+        for one in asked {
+            assert_eq!(one.join().unwrap(), "{\"healthy\":true}\n");
+        }
+    });
+    let begun = "web --port 60997 --hostname 127.0.0.1\n";
+    assert_eq!(sandbox.read("/tmp/starts"), begun);
+    let pid = opencode(&sandbox)["pid"].as_u64().unwrap();
+    // Where it ends, whoever comes waits for the next.
+    let killed = { sandbox.exec(&["kill", "-9", &pid.to_string()]) }.status();
+    assert!(killed.unwrap().success());
+    eventually("its end to be seen", || {
+        (opencode(&sandbox)["pid"] != pid).then_some(())
+    });
+    assert_eq!(health(&sandbox), "{\"healthy\":true}\n");
+    assert_eq!(sandbox.read("/tmp/starts"), begun.repeat(2));
+}
+
+#[test]
+fn on_demand_where_it_is_not_installed_nobody_has_its_port() {
+    let sandbox = Builder::new()
+        .with_token()
+        .env("AMIKA_OPENCODE_WEB", "on-demand")
+        .start_idle();
+    sandbox.until_status("running", |status| status["phase"] == "running");
+    let it = opencode(&sandbox);
+    assert_eq!(
+        (&it["installed"], &it["state"]),
+        (&false.into(), &"off".into())
+    );
+    assert!(health(&sandbox).contains("Failed to connect"));
+    assert!(!sandbox.path("/run/amikad/opencode-web.port").exists());
+}
+
+#[test]
+fn it_starts_once_setup_is_done_with_which_may_install_it() {
     let during = Builder::new()
         .program(PROGRAM, "#!/bin/sh\ntouch /tmp/up\nexec sleep 60\n")
-        .setup("#!/bin/sh\nuntil [ -e /tmp/up ]; do sleep 0.02; done\n")
-        .start("exit 6")
+        .setup("#!/bin/sh\nuntil [ -e /run/amikad/opencode-web.port ]; do sleep 0.02; done\n[ ! -e /tmp/up ]\n")
+        .start("until [ -e /tmp/up ]; do sleep 0.02; done; exit 6")
         .wait();
     assert_eq!(during.code, 6);
     let after = Builder::new()

@@ -162,7 +162,7 @@ fn each_way_to_be_up_is_seen() {
 #[test]
 fn one_waits_for_another_to_be_up() {
     let db = with(
-        sh("sleep 0.5; echo up; touch /tmp/db; exec sleep 60"),
+        sh("sleep 0.5; touch /tmp/db; echo up; exec sleep 60"),
         json!({ "ready": { "log": { "matches": "^up$" } } }),
     );
     let web = with(

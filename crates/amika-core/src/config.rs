@@ -11,6 +11,7 @@ use toml::de::DeTable;
 
 use crate::diagnostic::{Diagnostic, Places, Problem, Severity};
 use crate::limit::{Cpus, Memory};
+use crate::opencode::OpenCodeStart;
 use crate::service::Service;
 
 mod env;
@@ -84,6 +85,8 @@ pub struct Located<T> {
 pub struct Sandbox {
     /// The image to use.
     pub image: Option<Located<ImageChoice>>,
+    /// When its OpenCode web server is started.
+    pub opencode: Option<OpenCodeStart>,
     /// `[sandbox.limits]`
     pub limits: Limits,
 }

@@ -11,6 +11,8 @@ pub const RESERVED_PORTS: RangeInclusive<u16> = 60899..=60999;
 pub const AMIKAD_PORT: u16 = 60999;
 /// Port of the OpenCode web server in the container.
 pub const OPENCODE_PORT: u16 = 60998;
+/// Where that listens itself, on the loopback alone, while amikad has its port: where it is started on demand.
+pub const OPENCODE_INNER_PORT: u16 = 60997;
 
 /// Version of the HTTP API on [`AMIKAD_PORT`], as `/v1/status` reports it.
 pub const API_VERSION: u32 = 1;
@@ -118,7 +120,7 @@ pub mod path {
 pub mod env {
     /// The agent's working directory.
     pub const AGENT_CWD: &str = "AMIKA_AGENT_CWD";
-    /// `0` switches the OpenCode web server off.
+    /// When the OpenCode web server is started: see [`crate::opencode::OpenCodeStart::of_variable`].
     pub const OPENCODE_WEB: &str = "AMIKA_OPENCODE_WEB";
     /// `1` lets amikad start a Docker Engine inside; images that bring one for it set this.
     pub const DOCKERD: &str = "AMIKA_DOCKERD";

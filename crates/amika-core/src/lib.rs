@@ -29,6 +29,7 @@ pub mod mount;
 pub mod name;
 #[cfg(feature = "config")]
 pub mod nearest;
+pub mod opencode;
 pub mod port;
 pub mod proof;
 pub mod ref_name;

@@ -97,6 +97,7 @@ url_scheme = [{ port = 4211, scheme = "https" }]
             "sandbox": {
                 "preset": "coder",
                 "image": null,
+                "opencode": null,
                 "limits": {"cpus": 1.5, "memory": 4_294_967_296_i64, "pids": 512},
             },
             "env": {
@@ -129,6 +130,7 @@ fn an_empty_file_asks_for_nothing() {
                 "sandbox": {
                     "preset": null,
                     "image": null,
+                    "opencode": null,
                     "limits": {"cpus": null, "memory": null, "pids": null},
                 },
                 "env": {},
@@ -593,7 +595,7 @@ url_scheme = [{ port = 81, schema = 1, scheme = \"http\" }]
             "1:1: unknown key \"build\" in .amika/config.toml; known are lifecycle, sandbox, env, services",
             "2:2: unknown key \"lifecyle\" in .amika/config.toml; did you mean \"lifecycle\"?",
             "5:1: unknown key \"setup-script\" in [lifecycle]; did you mean \"setup_script\"?",
-            "7:1: unknown key \"memory\" in [sandbox]; known are preset, image, limits",
+            "7:1: unknown key \"memory\" in [sandbox]; known are preset, image, opencode, limits",
             "8:1: unknown key \"presett\" in [sandbox]; did you mean \"preset\"?",
             "10:1: unknown key \"cpu\" in [sandbox.limits]; did you mean \"cpus\"?",
             "12:1: unknown key \"Port\" in service \"a\"; did you mean \"port\"?",

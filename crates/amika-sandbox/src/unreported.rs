@@ -111,6 +111,7 @@ mod tests {
             image: None,
             setup: None,
             setup_once: false,
+            opencode: None,
             env: BTreeMap::from([("SECRET".to_owned(), secret.to_owned())]),
             secret_env: BTreeMap::new(),
             without_env: std::collections::BTreeSet::new(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amika_core::contract::service;
-use amika_core::wire::ServiceState;
+use amika_core::wire::{Phase, ServiceState};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -152,8 +152,13 @@ async fn wait_for_opencode(client: &Client, name: &str) -> Result<()> {
             .cloned()
             .unwrap_or_default();
         let error = match opencode.state {
-            ServiceState::Ready => return Ok(()),
+            // The first connection starts it.
+            ServiceState::Ready | ServiceState::Listening => return Ok(()),
             ServiceState::Off if !opencode.enabled => Some("switched off"),
+            // Its time comes once setup is done with.
+            ServiceState::Off if status.phase <= Phase::Setup => {
+                (begun.elapsed() > START_TIMEOUT).then_some("started once setup is done with")
+            }
             ServiceState::Off if !opencode.installed && begun.elapsed() > START_PAUSE => {
                 Some("not installed")
             }
@@ -170,6 +175,9 @@ async fn wait_for_opencode(client: &Client, name: &str) -> Result<()> {
             .hint(match opencode.state {
                 ServiceState::Off if !opencode.enabled => {
                     "AMIKA_OPENCODE_WEB=0 switches it off for as long as the sandbox is there; one that is made without that value has it".to_owned()
+                }
+                ServiceState::Off if status.phase <= Phase::Setup => {
+                    format!("`amika sandbox logs {name} --setup -f` shows setup as it runs")
                 }
                 ServiceState::Off => {
                     "the preset images have it; in another image a setup script may install it".to_owned()

@@ -1,7 +1,7 @@
 //! When a service is started again, and when no more.
 
 use super::*;
-use crate::lifecycle::Course;
+use crate::lifecycle::{Course, Starts};
 
 fn step(service: &mut Service, event: ServiceEvent, now: Millis) -> Vec<ServiceAction> {
     let mut actions = Vec::new();
@@ -15,7 +15,7 @@ const OWN: ServicePlan = ServicePlan {
     is_enabled: true,
     awaited: None,
     grace: GRACE,
-    course: Course::OWN,
+    course: Course::own(Starts::WithSetup),
 };
 
 fn new() -> Service {
@@ -138,7 +138,7 @@ const DECLARED: Course = Course {
     starts: Starts::AfterSetup,
     restart: Restart::OnFailure,
     ready_within: Some(60_000),
-    ..Course::OWN
+    ..Course::own(Starts::WithSetup)
 };
 
 /// It runs since 0.
@@ -266,7 +266,9 @@ fn on_demand_it_waits_for_somebody_also_after_it_did_its_work() {
     );
     let mut actions = Vec::new();
     service.ensure_started(&mut actions);
-    assert_eq!((service.state, actions.len()), (ServiceState::Listening, 0));
+    assert_eq!(actions, [ServiceAction::Hold]);
+    step(&mut service, ServiceEvent::Held, 0);
+    assert_eq!(service.state, ServiceState::Listening);
     assert_eq!(
         step(&mut service, ServiceEvent::Wanted, 1),
         [ServiceAction::Start]

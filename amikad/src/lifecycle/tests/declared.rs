@@ -67,7 +67,12 @@ fn who_comes_to_a_service_wakes_those_that_it_depends_on() {
         services: vec![ON_DEMAND, waits],
         ..plan(false, false)
     });
-    assert_eq!(state.step(Event::Boot, 0), [Action::Record]);
+    let holds = |service| Action::Service(nth(service), ServiceAction::Hold);
+    let begun = state.step(Event::Boot, 0);
+    assert_eq!(begun, [Action::Record, holds(0), holds(1)]);
+    for service in 0..2 {
+        state.step(Event::Service(nth(service), ServiceEvent::Held), 1);
+    }
     let actions = state.step(Event::Service(nth(1), ServiceEvent::Wanted), 1);
     let begins = Action::Service(nth(0), ServiceAction::Start);
     assert_eq!(actions, [begins]);

@@ -11,15 +11,15 @@ use std::time::Duration;
 use amika_core::contract::{env, path, service};
 use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, statfs};
 
-use super::{Endpoint, Probe, Request, RunAs, Scope, Spec, Stop, TIMEOUT};
+use super::{Endpoint, Held, Probe, Request, RunAs, Scope, Spec, Stop, TIMEOUT};
 use crate::environment::Environment;
-use crate::lifecycle::Course;
+use crate::lifecycle::{Course, Starts};
 use crate::mounts::Mounts;
 use crate::places::make_directory;
 use crate::say::{say, say_once};
 use crate::secrets::Secrets;
 
-pub(super) const SPEC: Spec = Spec {
+pub(super) static SPEC: Spec = Spec {
     name: service::DOCKERD,
     title: "the Docker Engine",
     program: "dockerd",
@@ -34,7 +34,8 @@ pub(super) const SPEC: Spec = Spec {
     log: path::DOCKERD_LOG,
     directory: "",
     variables: &[],
-    held_ports: &[],
+    held: Held::No,
+    announce: || (),
     probe: Probe::Answers(Request {
         at: Endpoint::Socket("/var/run/docker.sock"),
         path: "/_ping",
@@ -44,7 +45,7 @@ pub(super) const SPEC: Spec = Spec {
         timeout: TIMEOUT,
         goes_on: true,
     }),
-    course: Course::OWN,
+    course: Course::own(Starts::WithSetup),
     stop: Stop {
         // It stops its containers, then containerd, its child; told at once, containerd would be gone first.
         term: Scope::Leader,

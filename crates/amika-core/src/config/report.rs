@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{ImageChoice, Limits, Parsed, SetupScript};
 use crate::diagnostic::Diagnostic;
+use crate::opencode::OpenCodeStart;
 use crate::service::Service;
 
 /// What a configuration means, and what is wrong with it.
@@ -44,6 +45,8 @@ pub struct SandboxReport {
     pub preset: Option<String>,
     /// Reference of the image.
     pub image: Option<String>,
+    /// When OpenCode is started: `auto`, `on-demand` or `off`.
+    pub opencode: Option<&'static str>,
     /// `[sandbox.limits]`
     pub limits: LimitsReport,
 }
@@ -105,6 +108,7 @@ impl Report {
             sandbox: SandboxReport {
                 preset,
                 image,
+                opencode: config.sandbox.opencode.map(OpenCodeStart::as_str),
                 limits: LimitsReport { cpus, memory, pids },
             },
             env: config.env.clone(),

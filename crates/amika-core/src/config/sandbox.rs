@@ -9,8 +9,9 @@ use crate::contract::PRESETS;
 use crate::image::check_reference;
 use crate::limit::{Cpus, InvalidLimit, Memory, Pids};
 use crate::nearest::nearest;
+use crate::opencode::OpenCodeStart;
 
-const KEYS: [&str; 3] = ["preset", "image", "limits"];
+const KEYS: [&str; 4] = ["preset", "image", "opencode", "limits"];
 const LIMIT_KEYS: [&str; 3] = ["cpus", "memory", "pids"];
 
 pub(super) fn read(section: &mut Section<'_>, table: &DeTable<'_>) -> Sandbox {
@@ -21,6 +22,9 @@ pub(super) fn read(section: &mut Section<'_>, table: &DeTable<'_>) -> Sandbox {
         .map(|table| read_limits(section, table));
     Sandbox {
         image: read_image(section, table),
+        opencode: table
+            .get("opencode")
+            .and_then(|value| opencode(section, value)),
         limits: limits.unwrap_or_default(),
     }
 }
@@ -49,6 +53,13 @@ fn read_image(section: &mut Section<'_>, table: &DeTable<'_>) -> Option<Located<
     }
     let preset = preset.map(|located| map(located, ImageChoice::Preset));
     preset.or(image.map(|located| map(located, ImageChoice::Image)))
+}
+
+fn opencode(section: &mut Section<'_>, value: &Spanned<DeValue<'_>>) -> Option<OpenCodeStart> {
+    let word = section.string(value, "opencode")?;
+    word.parse()
+        .map_err(|error| section.problem(value.span(), format!("opencode: {error}")))
+        .ok()
 }
 
 fn check_preset(section: &mut Section<'_>, preset: &Located<String>) {

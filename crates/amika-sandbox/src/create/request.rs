@@ -11,6 +11,7 @@ use amika_core::credential::Selection;
 use amika_core::label::{Labels, is_stamp};
 use amika_core::mount::Mount;
 use amika_core::name::SandboxName;
+use amika_core::opencode::OpenCodeStart;
 use amika_core::port::{HostIp, Publish};
 use amika_core::settings::AskedLimits;
 
@@ -78,6 +79,8 @@ pub struct Request {
     pub setup_once: bool,
     /// Its environment.
     pub env: BTreeMap<String, String>,
+    /// When OpenCode is started; `env` and the repository's configuration may say so too.
+    pub opencode: Option<OpenCodeStart>,
     /// Variables that are secrets, each with the secret's name; [`CreateRequest::secrets`] has what they are.
     pub secret_env: BTreeMap<String, String>,
     /// Variables that are left out, whatever is saved for the repository or stands in its file.

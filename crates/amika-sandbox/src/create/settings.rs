@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use amika_core::capability::{Capabilities, Capability, Purpose};
 use amika_core::config::{ImageChoice, RepoConfig};
+use amika_core::contract::env::OPENCODE_WEB;
 use amika_core::credential::Selection;
 use amika_core::label::Labels;
 use amika_core::limit::{Limit, Pids};
 use amika_core::mount::{Access, Mount};
+use amika_core::opencode::OpenCodeStart;
 use amika_core::port::{HostIp, Publish};
 use amika_core::service::Service;
 use amika_core::settings::{self, AskedLimits, Layer, Origin, Origins, ResolvedLimits};
@@ -122,11 +124,21 @@ fn asked_for(request: &Request) -> SettingsLayer {
     Layer {
         image: request.image.clone().map(Ok),
         setup_script: request.setup.clone(),
-        env: request.env.clone(),
+        env: with_opencode(&request.env, request.opencode),
         secret_env: request.secret_env.clone(),
         services: None,
         limits: request.limits,
     }
+}
+
+/// With the variable that says when OpenCode is started, where that is said by its own name.
+fn with_opencode(
+    env: &BTreeMap<String, String>,
+    start: Option<OpenCodeStart>,
+) -> BTreeMap<String, String> {
+    let mut env = env.clone();
+    env.extend(start.map(|start| (OPENCODE_WEB.to_owned(), start.variable().to_owned())));
+    env
 }
 
 /// What a repository's configuration says.
@@ -139,7 +151,7 @@ fn of_file(config: &RepoConfig, script: Option<String>) -> SettingsLayer {
             ImageChoice::Preset(preset) => parse_preset(preset).map(Image::Preset),
         }),
         setup_script: script.map(Setup::Repository),
-        env: config.env.clone(),
+        env: with_opencode(&config.env, config.sandbox.opencode),
         secret_env: config.secret_env.clone(),
         services: (!config.services.is_empty()).then(|| config.services.clone()),
         limits: AskedLimits {

@@ -1,6 +1,7 @@
 //! What a sandbox takes from its repository's configuration, for people and programs.
 
 use amika_core::config::{ImageChoice, RepoConfig};
+use amika_core::contract::env::OPENCODE_WEB;
 use amika_core::service::Service;
 use amika_core::settings::{Origin, Sourced};
 use amika_core::trust::{Decision, Trust};
@@ -19,6 +20,8 @@ pub struct Taken {
     pub preset: Option<String>,
     /// The image, where it is no preset.
     pub image: Option<String>,
+    /// When OpenCode is started: `auto`, `on-demand` or `off`.
+    pub opencode: Option<String>,
     /// Limits.
     pub limits: Vec<String>,
     /// Names of environment variables.
@@ -101,6 +104,7 @@ impl Taken {
             script: script.map(str::to_owned),
             preset,
             image,
+            opencode: config.sandbox.opencode.map(|start| start.to_string()),
             limits: limits.into_iter().flatten().collect(),
             env: config.env.keys().cloned().collect(),
             services: config.services.iter().map(service).collect(),
@@ -120,6 +124,9 @@ impl Taken {
         limits.pids = limits.pids.filter(|_| is_of_file(asked.pids));
         let is_files = |name: &String| origins.env.get(name) == Some(&Origin::File);
         config.env.retain(|name, _| is_files(name));
+        if !is_files(&OPENCODE_WEB.to_owned()) {
+            config.sandbox.opencode = None;
+        }
         if origins.services != Origin::File {
             config.services.clear();
         }
@@ -143,6 +150,7 @@ impl Taken {
             ("script", &one(&self.script)),
             ("preset", &one(&self.preset)),
             ("image", &one(&self.image)),
+            ("opencode", &one(&self.opencode)),
             ("limits", &self.limits),
             ("variables", &self.env),
             ("services", &self.services),
@@ -241,7 +249,7 @@ mod tests {
     #[test]
     fn each_kind_of_thing_is_one_line() {
         let config = config(
-            "[sandbox]\nimage = \"debian\"\n[sandbox.limits]\ncpus = 2\npids = 9\n[env]\nB = 1\nA = \"s3cret\"\n\
+            "[sandbox]\nimage = \"debian\"\nopencode = \"off\"\n[sandbox.limits]\ncpus = 2\npids = 9\n[env]\nB = 1\nA = \"s3cret\"\n\
              [services.api]\nport = 4838\n[services.\"x\\u001b[2J\"]\n",
         );
         let taken = Taken::of(&config, Some("a.sh"));
@@ -250,6 +258,7 @@ mod tests {
             [
                 "    script    a.sh",
                 "    image     debian",
+                "    opencode  off",
                 "    limits    cpus 2, processes 9",
                 "    variables A, B",
                 "    services  api (4838/tcp), x\\u{1b}[2J",

@@ -179,6 +179,7 @@ pub(crate) fn request(name: &str) -> CreateRequest {
             image: Some(Image::Other(DEBIAN.to_owned())),
             setup: None,
             setup_once: false,
+            opencode: None,
             env: BTreeMap::new(),
             secret_env: BTreeMap::new(),
             without_env: std::collections::BTreeSet::new(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use amika_core::contract::service;
-use amika_core::wire::ServiceState;
+use amika_core::wire::{Phase, ServiceState};
 use amika_sandbox::error::{Error, Kind};
 use amika_sandbox::sandbox::Sandbox;
 use axum::Json;
@@ -46,9 +46,12 @@ pub async fn access(
     let opencode = status.services.get(service::OPENCODE).cloned();
     let opencode = opencode.unwrap_or_default();
     let is_yet_to_come = match opencode.state {
-        ServiceState::Ready => None,
+        // The first connection starts it.
+        ServiceState::Ready | ServiceState::Listening => None,
         ServiceState::Off if !opencode.enabled => Some("is switched off"),
-        ServiceState::Off if !opencode.installed => Some("is not installed"),
+        ServiceState::Off if !opencode.installed && status.phase > Phase::Setup => {
+            Some("is not installed")
+        }
         ServiceState::Failed => Some("fails"),
         ServiceState::Stopped => Some("is stopped"),
         _ => {

@@ -219,6 +219,7 @@ impl CreateSandbox {
                 image: self.image(caller, members)?,
                 setup: self.setup()?,
                 setup_once: false,
+                opencode: None,
                 env: self.env()?,
                 secret_env: self.secret_env_vars.clone(),
                 without_env: self.disabled_repo_env_var_names.iter().cloned().collect(),

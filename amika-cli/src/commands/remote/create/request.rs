@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use amika_core::contract::env::OPENCODE_WEB;
 use amika_core::credential::{Agent, Selection};
+use amika_core::opencode::OpenCodeStart;
 use amika_core::size::Size;
 use serde_json::{Map, Value, json};
 
@@ -36,12 +38,12 @@ pub(super) fn body(args: &CreateArgs, wanted: Option<&Wanted>, app: &App) -> Res
     put("new_branch_name", json!(args.new_branch));
     let environment = crate::environment::read(&args.env, &args.env_file)?;
     crate::environment::warn_of_unset(&environment.unset, &app.out);
-    if !environment.set.is_empty() {
-        let variables: Map<String, Value> = environment
-            .set
-            .into_iter()
-            .map(|(name, value)| (name, value.into()))
-            .collect();
+    let opencode = args.opencode.map(OpenCodeStart::variable);
+    let opencode = opencode.map(|value| (OPENCODE_WEB.to_owned(), value.to_owned()));
+    let variables: Map<String, Value> = (environment.set.into_iter().chain(opencode))
+        .map(|(name, value)| (name, value.into()))
+        .collect();
+    if !variables.is_empty() {
         put("env_vars", variables.into());
     }
     if !args.port.is_empty() {

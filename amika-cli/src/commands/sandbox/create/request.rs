@@ -74,6 +74,7 @@ pub fn read(args: &CreateArgs) -> Result<Request> {
         image,
         setup,
         setup_once: args.setup_once,
+        opencode: args.opencode,
         env: environment.set.into_iter().collect(),
         secret_env: BTreeMap::new(),
         without_env: BTreeSet::new(),

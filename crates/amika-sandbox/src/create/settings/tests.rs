@@ -10,6 +10,7 @@ pub(in crate::create) fn request() -> Request {
         image: None,
         setup: None,
         setup_once: false,
+        opencode: None,
         env: BTreeMap::new(),
         secret_env: BTreeMap::new(),
         without_env: BTreeSet::new(),
