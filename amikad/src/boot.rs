@@ -22,7 +22,7 @@ use crate::mounts::Mounts;
 use crate::places::{OWN, make_directory, make_home, open_nearest};
 use crate::say::{say, say_unkept};
 use crate::service::{self, RunAs, ServiceId};
-use crate::setup::Script;
+use crate::setup::{Once, Script};
 use crate::sys::Identity;
 use crate::users::{Accounts, User};
 
@@ -56,8 +56,8 @@ pub(crate) struct Boot {
     pub(crate) script: Option<Script>,
     /// Where it is.
     pub(crate) script_file: PathBuf,
-    /// SHA-256 of what is about to run, where its success is to be remembered: it may change meanwhile.
-    pub(crate) script_hash: Option<String>,
+    /// What is about to run, where its success is to be remembered: it may change meanwhile.
+    pub(crate) once: Option<Once>,
     /// Where it is to be started, open until then: what is there may be exchanged for a link meanwhile.
     pub(crate) setup_directory: Option<OwnedFd>,
     /// The services' programs, as far as they are on and installed.
@@ -127,7 +127,8 @@ impl Boot {
             cmd = Vec::new();
         }
         let skip = orders.skip_setup || orders.rescue;
-        let script = (!skip).then(|| script_to_run(&environment)).flatten();
+        let once = Once::of(&environment, &agent_cwd);
+        let script = (!skip).then(|| script_to_run(once.as_ref())).flatten();
         let is_first = !Path::new(path::BOOT_RECORD).exists();
         let makes_something = script.as_ref().is_some_and(|script| !script.is_noop());
         let beginning = (is_first || makes_something)
@@ -138,10 +139,7 @@ impl Boot {
             .then(|| open_nearest(&agent_cwd, open_cwd, identity))
             .flatten();
         let script_file = crate::setup::real_path(Path::new(path::SETUP_SCRIPT));
-        let once = environment.get(env::SETUP_ONCE);
-        let script_hash = once
-            .filter(|value| script.is_some() && *value == "1")
-            .and_then(|_| crate::setup::hash(Path::new(path::SETUP_SCRIPT)).ok());
+        let once = once.filter(|_| script.is_some());
         let mut this = Self {
             environment,
             children,
@@ -155,7 +153,7 @@ impl Boot {
             agent_cwd,
             script,
             script_file,
-            script_hash,
+            once,
             setup_directory,
             programs: Vec::new(),
             beginning,
@@ -276,19 +274,9 @@ pub(crate) fn nearest_directory(wanted: &Path, environment: &Environment) -> Pat
     found
 }
 
-fn script_to_run(environment: &Environment) -> Option<Script> {
-    let file = Path::new(path::SETUP_SCRIPT);
-    let script = Script::find(file)?;
-    let once = environment
-        .get(env::SETUP_ONCE)
-        .is_some_and(|value| value == "1");
-    if once
-        && let (Ok(done), Ok(hash)) = (
-            read_small(Path::new(path::SETUP_DONE), ORDERS_LIMIT),
-            crate::setup::hash(file),
-        )
-        && done.trim_ascii() == hash.as_bytes()
-    {
+fn script_to_run(once: Option<&Once>) -> Option<Script> {
+    let script = Script::find(Path::new(path::SETUP_SCRIPT))?;
+    if once.is_some_and(Once::is_done) {
         say("setup.sh already succeeded in this sandbox; skipped");
         return None;
     }

@@ -44,6 +44,7 @@ mod interrupt;
 mod jobs;
 mod labels;
 mod lifecycle;
+mod lifecycle_scripts;
 mod limits;
 mod logs;
 mod look;

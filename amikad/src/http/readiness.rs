@@ -44,8 +44,8 @@ pub(super) async fn watch_all(shared: Arc<Shared>) {
 
 async fn watch(id: ServiceId, shared: Arc<Shared>) {
     match &id.spec().probe {
-        // Whoever starts it sees it.
-        Probe::Runs => {}
+        // Whoever starts it sees it, and its end.
+        Probe::Runs | Probe::Ends => {}
         Probe::Answers(request) => health_check::watch(id, request, shared).await,
         Probe::Listens(port) => {
             let listens = |pid| async move {

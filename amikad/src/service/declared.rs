@@ -84,6 +84,8 @@ fn spec(service: Service, run: Run, id_of: impl Fn(&String) -> Option<ServiceId>
     let ready_within = run
         .ready
         .as_ref()
+        // What has to be done takes as long as it takes.
+        .filter(|ready| **ready != Ready::Done)
         .map(|_| u64::from(run.ready_timeout_s) * 1_000);
     Some(Spec {
         name,
@@ -134,6 +136,7 @@ fn probe(ready: Option<Ready>) -> Probe {
             goes_on: false,
         }),
         Some(Ready::Tcp { port }) => Probe::Listens(port),
+        Some(Ready::Done) => Probe::Ends,
         Some(Ready::Log { matches }) => match Regex::new(&matches) {
             Ok(expression) => Probe::Log(expression),
             // It was tried when it was declared, by another version perhaps.

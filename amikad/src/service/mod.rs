@@ -94,7 +94,7 @@ impl Spec {
     pub(crate) fn request(&self) -> Option<&Request> {
         match &self.probe {
             Probe::Answers(request) => Some(request),
-            Probe::Runs | Probe::Listens(_) | Probe::Log(_) => None,
+            Probe::Runs | Probe::Ends | Probe::Listens(_) | Probe::Log(_) => None,
         }
     }
 }
@@ -146,6 +146,8 @@ pub(crate) enum Scope {
 pub(crate) enum Probe {
     /// That its program runs is all there is to see.
     Runs,
+    /// It is when it ended with 0.
+    Ends,
     /// It answers a request.
     Answers(Request),
     /// It listens on this port.

@@ -1,5 +1,6 @@
 //! What the setup script is, and why it failed.
 
+mod once;
 mod tracer;
 
 use std::ffi::OsStr;
@@ -12,6 +13,7 @@ use amika_core::contract::NOOP_SETUP;
 use nix::libc;
 use sha2::{Digest, Sha256};
 
+pub(crate) use once::Once;
 pub(crate) use tracer::Tracer;
 
 use crate::files::{open_regular, read_head};
@@ -177,9 +179,9 @@ fn windows_line_ends(file: &Path) -> String {
     format!("`{name}` has Windows line ends (CRLF); convert it with `sed -i 's/\\r$//'`")
 }
 
-/// SHA-256 of a file, as hexadecimal digits.
-pub(crate) fn hash(file: &Path) -> io::Result<String> {
-    let mut file = open_regular(file)?;
+/// SHA-256 of the first `limit` bytes of a file, as hexadecimal digits.
+fn hash_head(file: &Path, limit: u64) -> io::Result<String> {
+    let mut file = open_regular(file)?.take(limit);
     let mut hasher = Sha256::new();
     let mut buffer = [0_u8; 8192];
     loop {

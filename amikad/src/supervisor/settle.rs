@@ -15,7 +15,7 @@ use crate::logs::Log;
 use crate::mounts::{Mounts, id_of};
 use crate::publish::{Command, Settled};
 use crate::say::{note, say};
-use crate::setup::{Script, Tracer};
+use crate::setup::{Once, Script, Tracer};
 use crate::sys::{End, Identity};
 use crate::walk::reach;
 use crate::{handover, record, service};
@@ -38,7 +38,7 @@ impl Supervisor {
             log: self.shared.logs().setup,
             tracer: self.tracer.take(),
             script: boot.script.clone(),
-            script_hash: boot.script_hash.take(),
+            once: boot.once.take(),
             environments: boot.service_environments(),
             identity: boot.agent_identity().cloned(),
             beginning: boot.beginning.take(),
@@ -83,7 +83,7 @@ struct After {
     log: Option<Arc<Log>>,
     tracer: Option<Tracer>,
     script: Option<Script>,
-    script_hash: Option<String>,
+    once: Option<Once>,
     /// In which the services' programs are looked for; none for those that are off.
     environments: Vec<Option<Environment>>,
     identity: Option<Identity>,
@@ -110,7 +110,7 @@ impl After {
                 }
             }
             SetupState::Succeeded => {
-                if let Err(error) = self.remember_success() {
+                if let Some(Err(error)) = self.once.as_ref().map(Once::remember) {
                     note(format!("cannot write {}: {error}", path::SETUP_DONE));
                 }
                 self.hand_over();
@@ -153,13 +153,6 @@ impl After {
         say(&message);
         record::write_termination_log(&message);
         settled.message = Some(why);
-    }
-
-    fn remember_success(&self) -> std::io::Result<()> {
-        if let Some(hash) = &self.script_hash {
-            record::write_atomically(Path::new(path::SETUP_DONE), hash.as_bytes())?;
-        }
-        Ok(())
     }
 
     /// Gives the agent what setup made.

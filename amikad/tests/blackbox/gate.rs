@@ -239,6 +239,34 @@ fn setup_once_skips_a_script_that_already_succeeded_and_runs_a_changed_one() {
 }
 
 #[test]
+fn a_script_that_runs_once_is_run_again_when_a_file_that_it_depends_on_changed() {
+    let lock = "/home/amika/workspace/package-lock.json";
+    let run = |done: &str, content: Option<&str>| {
+        let mut builder = Builder::new()
+            .env(
+                "AMIKA_SETUP_ONCE",
+                "1\npackage-lock.json\n../../../etc/passwd",
+            )
+            .file("/var/lib/amikad/setup-done", done, 0o644)
+            .setup(&format!("#!/bin/sh\necho ran\necho of-setup > {lock}\n"));
+        if let Some(content) = content {
+            builder = builder.file(lock, content, 0o644);
+        }
+        let mut sandbox = builder.start("true");
+        (
+            sandbox.wait().stdout,
+            sandbox.read("/var/lib/amikad/setup-done"),
+        )
+    };
+    let ran = |(stdout, _): (String, String)| stdout == "ran\n";
+    // As setup left it is how it is remembered.
+    let (_, done) = run("", Some("first"));
+    assert!(!ran(run(&done, Some("of-setup\n"))));
+    assert!(ran(run(&done, Some("changed"))));
+    assert!(ran(run(&done, None)));
+}
+
+#[test]
 fn orders_for_the_next_boot_count_once() {
     let mut sandbox = Builder::new()
         .file(

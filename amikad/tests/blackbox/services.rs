@@ -175,6 +175,41 @@ fn one_waits_for_another_to_be_up() {
 }
 
 #[test]
+fn one_that_has_something_to_do_is_up_once_it_did_it() {
+    let done = |script: &str| {
+        with(
+            sh(script),
+            json!({ "ready": "done", "restart": "no", "ready_timeout_s": 1 }),
+        )
+    };
+    let web = with(
+        sh("ls /tmp/made > /tmp/found 2>&1; exec sleep 60"),
+        json!({ "depends_on": ["start-script"] }),
+    );
+    let services = [
+        // Longer than any other may take to be up.
+        service("start-script", None, done("sleep 1.5; touch /tmp/made")),
+        service("web", None, web.clone()),
+    ];
+    let sandbox = declare(&services).start_idle();
+    until(&sandbox, "web", "ready");
+    sandbox.until_file_has("/tmp/found", "/tmp/made\n");
+    let it = shown(&sandbox, "start-script");
+    assert_eq!(
+        (&it["state"], &it["last_exit"], &it["restarts"]),
+        (&json!("stopped"), &json!("exit code 0"), &json!(0))
+    );
+    let services = [
+        service("start-script", None, done("exit 3")),
+        service("web", None, web),
+    ];
+    let sandbox = declare(&services).start_idle();
+    let it = until(&sandbox, "start-script", "failed");
+    assert_eq!(it["last_exit"], "exit code 3");
+    until(&sandbox, "web", "failed");
+}
+
+#[test]
 fn they_are_stopped_and_started_by_whoever_asks() {
     let sandbox = declare(&[service("web", None, sh("exec sleep 60"))]).start_idle();
     let first = until(&sandbox, "web", "ready")["pid"].clone();

@@ -54,12 +54,54 @@ pub struct RepoConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lifecycle {
     /// The script that must exit 0 before CMD starts.
-    pub setup_script: Option<SetupScript>,
+    pub setup_script: Option<Script>,
+    /// That this script is skipped once it succeeded, until something changes.
+    pub setup_once: Option<SetupOnce>,
+    /// A script that the agent runs at each start, after setup.
+    pub start_script: Option<Script>,
 }
 
-/// `lifecycle.setup_script`
+/// One of the scripts that a repository may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScriptKey {
+    /// `lifecycle.setup_script`
+    Setup,
+    /// `lifecycle.start_script`
+    Start,
+}
+
+impl ScriptKey {
+    /// The key in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Setup => "setup_script",
+            Self::Start => "start_script",
+        }
+    }
+}
+
+impl Lifecycle {
+    /// The scripts, those that are named.
+    pub fn scripts(&self) -> impl Iterator<Item = (ScriptKey, &Script)> {
+        let setup = self.setup_script.iter().map(|it| (ScriptKey::Setup, it));
+        let start = self.start_script.iter().map(|it| (ScriptKey::Start, it));
+        setup.chain(start)
+    }
+}
+
+/// `lifecycle.setup_once`: what a script that succeeded is run again for, beside a change of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SetupOnce {
+    /// Files of the repository, relative to its root, whose change is reason enough; 0 to [`MAX_ONCE_FILES`].
+    pub files: Vec<String>,
+}
+
+/// So many files may be watched for a change.
+pub const MAX_ONCE_FILES: usize = 32;
+
+/// `lifecycle.setup_script` and `lifecycle.start_script`
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SetupScript {
+pub enum Script {
     /// A path relative to the repository's root, without `..`. Whether a regular, executable file
     /// stands there, and no symbolic link leads to it, is for the caller to find out.
     Path(Located<String>),
@@ -130,12 +172,13 @@ impl Parsed {
         self.ignored.is_empty() && self.left_out.is_empty() && self.refused().is_none()
     }
 
-    /// Returns the error that stops a create, unless a flag names another setup script.
+    /// Returns the error that stops a create, unless a flag says that the script is not wanted.
     pub fn refused(&self) -> Option<&Diagnostic> {
-        match &self.config.lifecycle.setup_script {
-            Some(SetupScript::Refused(diagnostic)) => Some(diagnostic),
-            Some(SetupScript::Path(_)) | None => None,
-        }
+        let mut scripts = self.config.lifecycle.scripts();
+        scripts.find_map(|(_, script)| match script {
+            Script::Refused(diagnostic) => Some(diagnostic),
+            Script::Path(_) => None,
+        })
     }
 }
 

@@ -37,6 +37,7 @@ pub mod repo_path;
 pub mod service;
 #[cfg(feature = "config")]
 pub mod settings;
+pub mod setup_once;
 #[cfg(feature = "config")]
 pub mod size;
 pub mod subnet;

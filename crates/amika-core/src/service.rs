@@ -11,7 +11,8 @@ mod resolve;
 mod run;
 
 pub use run::{
-    MAX_READY_TIMEOUT_S, READY_TIMEOUT_S, RESERVED_NAMES, Ready, Restart, Run, Start, circle,
+    MAX_READY_TIMEOUT_S, READY_TIMEOUT_S, RESERVED_NAMES, Ready, Restart, Run, START_SCRIPT, Start,
+    add_start_script, circle,
 };
 
 pub use resolve::{

@@ -2,7 +2,7 @@
 //! answered with.
 
 use amika_core::config::report::Report;
-use amika_core::config::{ImageChoice, Parsed, SetupScript, parse, parse_bytes};
+use amika_core::config::{ImageChoice, Parsed, parse, parse_bytes};
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
@@ -93,7 +93,12 @@ url_scheme = [{ port = 4211, scheme = "https" }]
         report(text),
         json!({
             "valid": true,
-            "lifecycle": {"setup_script": "scripts/setup.sh"},
+            "lifecycle": {
+                "setup_script": "scripts/setup.sh",
+                "setup_once": false,
+                "setup_once_files": [],
+                "start_script": null,
+            },
             "sandbox": {
                 "preset": "coder",
                 "image": null,
@@ -126,7 +131,12 @@ fn an_empty_file_asks_for_nothing() {
             report(text),
             json!({
                 "valid": true,
-                "lifecycle": {"setup_script": null},
+                "lifecycle": {
+                    "setup_script": null,
+                    "setup_once": false,
+                    "setup_once_files": [],
+                    "start_script": null,
+                },
                 "sandbox": {
                     "preset": null,
                     "image": null,
@@ -777,59 +787,6 @@ fn what_steers_programs_is_left_out_and_the_rest_of_the_environment_applies() {
         ]
     );
     assert_eq!((parsed.warnings[0].line, parsed.warnings[0].column), (3, 1));
-}
-
-#[test]
-fn the_setup_script_stays_in_the_repository() {
-    for (path, reason) in [
-        (
-            "/etc/passwd",
-            "is absolute: it must stand in the repository",
-        ),
-        (
-            "../setup.sh",
-            "has \"..\" in it: it must stand in the repository",
-        ),
-        (
-            "scripts/../../x",
-            "has \"..\" in it: it must stand in the repository",
-        ),
-        ("a/..", "has \"..\" in it: it must stand in the repository"),
-        ("", "is empty"),
-        (".", "names a directory"),
-        ("./", "names a directory"),
-        (".git/hooks/x", "stands in \".git\""),
-        ("a\\u0000b", "has control characters in it"),
-    ] {
-        let text = format!("[lifecycle]\nsetup_script = \"{path}\"\n[services.a]\nport = 80\n");
-        let parsed = parsed(&text);
-        let refused = parsed.refused().unwrap_or_else(|| panic!("{path}"));
-        assert!(refused.message.ends_with(reason), "{}", refused.message);
-        assert_eq!((refused.line, refused.column), (2, 16));
-        assert!(!parsed.valid());
-        assert_eq!(parsed.config.services.len(), 1);
-        let report = report(&text);
-        assert_eq!(report["lifecycle"]["setup_script"], Value::Null);
-        assert_eq!(report["warnings"][0]["line"], 2);
-    }
-    for path in [
-        "setup.sh",
-        "./scripts/setup.sh",
-        "a..b/..c",
-        "ünï cödé/s",
-        "~/x",
-    ] {
-        let parsed = parsed(&format!("lifecycle.setup_script = \"{path}\"\n"));
-        let Some(SetupScript::Path(script)) = &parsed.config.lifecycle.setup_script else {
-            panic!("{parsed:?}");
-        };
-        assert_eq!(script.value, path);
-        assert_eq!((script.line, script.column), (1, 26));
-        assert!(parsed.valid());
-    }
-    let parsed = parsed("[lifecycle]\nsetup_script = [\"a\"]\n");
-    assert_eq!(parsed.ignored, ["lifecycle"]);
-    assert_eq!(parsed.config.lifecycle.setup_script, None);
 }
 
 #[test]

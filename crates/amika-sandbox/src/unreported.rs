@@ -101,7 +101,7 @@ mod tests {
     use amika_core::settings::{AskedLimits, Layer};
 
     use super::*;
-    use crate::create::{HostRights, Request, Settings, merge};
+    use crate::create::{HostRights, Request, Scripts, Settings, merge};
     use crate::daemon::UserKey;
     use amika_git::Copy;
 
@@ -129,7 +129,13 @@ mod tests {
             command: Vec::new(),
             stamp: amika_core::label::Labels::new(),
         };
-        merge(&request, Layer::silent(), &RepoConfig::default(), None).expect("settings")
+        merge(
+            &request,
+            Layer::silent(),
+            &RepoConfig::default(),
+            Scripts::default(),
+        )
+        .expect("settings")
     }
 
     fn snapshot(commit: &str) -> Snapshot {

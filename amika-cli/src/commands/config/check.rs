@@ -1,7 +1,7 @@
 //! `amika config check`: needs no engine.
 
 use amika_core::config::report::Report;
-use amika_core::config::{self, SetupScript};
+use amika_core::config::{self, Script};
 use amika_core::diagnostic::Severity;
 use amika_core::untrusted::Untrusted;
 
@@ -26,12 +26,15 @@ pub(super) fn run(args: &CheckArgs, app: &App) -> Result<u8> {
         Ok(parsed) => parsed.warnings.clone(),
         Err(errors) => errors.clone(),
     };
-    if let Ok(parsed) = &parsed
-        && let Some(SetupScript::Path(script)) = &parsed.config.lifecycle.setup_script
-        && let Some(problem) = file.check_script(&text, script)
-    {
-        report.refuse(&problem);
-        findings.push(problem);
+    if let Ok(parsed) = &parsed {
+        for (key, script) in parsed.config.lifecycle.scripts() {
+            if let Script::Path(script) = script
+                && let Some(problem) = file.check_script(&text, key, script)
+            {
+                report.refuse(&problem);
+                findings.push(problem);
+            }
+        }
     }
     findings.sort_by_key(|finding| finding.span.start);
     for finding in &findings {
@@ -66,6 +69,13 @@ fn write_text(
         None => Ok(()),
     };
     line("setup script", report.lifecycle.setup_script.clone())?;
+    let once = report.lifecycle.setup_once.then(|| {
+        let files = &report.lifecycle.setup_once_files;
+        let also = if files.is_empty() { "" } else { ", or " };
+        format!("until it changes{also}{}", files.join(", "))
+    });
+    line("run once", once)?;
+    line("start script", report.lifecycle.start_script.clone())?;
     line("preset", report.sandbox.preset.clone())?;
     line("image", report.sandbox.image.clone())?;
     let limits = &report.sandbox.limits;

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use amika_core::config::{self, Located};
+use amika_core::config::{self, Located, ScriptKey};
 use amika_core::diagnostic::{Diagnostic, Severity};
 
 use crate::create::SCRIPT_OUTSIDE;
@@ -94,11 +94,17 @@ impl File {
         })
     }
 
-    /// Says what is wrong with the setup script that the configuration names, if anything is.
-    pub(super) fn check_script(&self, text: &str, script: &Located<String>) -> Option<Diagnostic> {
+    /// Says what is wrong with a script that the configuration names, if anything is.
+    pub(super) fn check_script(
+        &self,
+        text: &str,
+        key: ScriptKey,
+        script: &Located<String>,
+    ) -> Option<Diagnostic> {
         let root = self.root.as_deref()?;
         let (why, help) = unusable(root, &script.value)?;
-        let message = format!("setup_script \"{}\" {why}", script.value.escape_debug());
+        let name = script.value.escape_debug();
+        let message = format!("{} \"{name}\" {why}", key.as_str());
         let found = Diagnostic::new(Severity::Error, message, text, script.span.clone());
         Some(found.with_label(why).with_help(help))
     }
@@ -112,7 +118,7 @@ fn read_regular(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Why a file of the repository cannot be the setup script, and what to do.
+/// Why a file of the repository cannot be a script that is run, and what to do.
 fn unusable(root: &Path, relative: &str) -> Option<(String, String)> {
     let name_another = || "name a file of the repository, relative to its root".to_owned();
     let path = root.join(relative);

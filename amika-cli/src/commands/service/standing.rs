@@ -29,6 +29,12 @@ impl RunView {
         }
     }
 
+    /// Whether it ended with 0 and does not run again: of what has something to do, that it did it.
+    pub(super) fn is_over(&self) -> bool {
+        self.state == Some(wire::ServiceState::Stopped)
+            && self.last_exit.as_deref() == Some("exit code 0")
+    }
+
     /// In a few words. `heard` says whether its ports are listened on: the words for the first that are not, and
     /// nothing where all are, or there are none.
     pub(super) fn words(&self, heard: Option<&str>) -> String {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use amika_core::label::SandboxRecord;
 use amika_core::port::Protocol;
+use amika_core::service::START_SCRIPT;
 use amika_core::wire::{self, Listener};
 use amika_engine::{ContainerState, ContainerSummary};
 use schemars::JsonSchema;
@@ -80,6 +81,9 @@ impl ServiceView {
         let Some(run) = &self.run else {
             return String::new();
         };
+        if self.service.as_deref() == Some(START_SCRIPT) && run.is_over() {
+            return "done".to_owned();
+        }
         let mut heard = self.ports.iter().filter_map(|port| port.listening.as_ref());
         let amiss = heard.find_map(ListeningView::amiss);
         let listens = (!self.ports.is_empty()).then_some("listening");

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use amika_core::config::report::Report;
-use amika_core::config::{SetupScript, parse_bytes};
+use amika_core::config::{Script, parse_bytes};
 use amika_core::contract::RESERVED_PORTS;
 use amika_core::diagnostic::Diagnostic;
 
@@ -57,8 +57,14 @@ pub(crate) fn config_promises(bytes: &[u8]) {
     }
     assert!(parsed.config.services.is_sorted_by(|a, b| a.name < b.name));
 
-    if let Some(SetupScript::Path(path)) = &parsed.config.lifecycle.setup_script {
-        assert!(!path.value.starts_with('/') && !path.value.split('/').any(|part| part == ".."));
+    let stays = |path: &str| !path.starts_with('/') && !path.split('/').any(|part| part == "..");
+    for (_, script) in parsed.config.lifecycle.scripts() {
+        if let Script::Path(path) = script {
+            assert!(stays(&path.value));
+        }
+    }
+    if let Some(once) = &parsed.config.lifecycle.setup_once {
+        assert!(once.files.iter().all(|file| stays(file)));
     }
     for (name, value) in &parsed.config.env {
         assert!(!name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0'));

@@ -1,31 +1,66 @@
-//! `[lifecycle]`: the setup script, which may not leave the repository.
+//! `[lifecycle]`: scripts of the repository, which none of them may leave.
 
-use toml::de::DeTable;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::read::{Section, quoted};
-use super::{Lifecycle, SetupScript};
+use super::{Lifecycle, MAX_ONCE_FILES, Script, ScriptKey, SetupOnce};
 
-const KEYS: [&str; 1] = ["setup_script"];
+const KEYS: [&str; 3] = ["setup_script", "setup_once", "start_script"];
 
 pub(super) fn read(section: &mut Section<'_>, table: &DeTable<'_>) -> Lifecycle {
     section.unknown_keys(table, "[lifecycle]", &KEYS);
-    let Some(value) = table.get("setup_script") else {
-        return Lifecycle::default();
-    };
-    let Some(path) = section.string(value, "setup_script") else {
-        return Lifecycle::default();
-    };
-    let setup_script = match why_refused(path) {
-        Some(reason) => {
-            let message = format!("setup_script {} {reason}", quoted(path));
-            let help = "name a file of the repository, relative to its root";
-            SetupScript::Refused(section.error(value.span(), message).with_help(help))
-        }
-        None => SetupScript::Path(section.locate(value.span(), path.to_owned())),
-    };
     Lifecycle {
-        setup_script: Some(setup_script),
+        setup_script: script(section, table, ScriptKey::Setup),
+        setup_once: table
+            .get("setup_once")
+            .and_then(|value| once(section, value)),
+        start_script: script(section, table, ScriptKey::Start),
     }
+}
+
+fn script(section: &mut Section<'_>, table: &DeTable<'_>, key: ScriptKey) -> Option<Script> {
+    let key = key.as_str();
+    let value = table.get(key)?;
+    let path = section.string(value, key)?;
+    Some(match why_refused(path) {
+        Some(reason) => {
+            let message = format!("{key} {} {reason}", quoted(path));
+            let help = "name a file of the repository, relative to its root";
+            Script::Refused(section.error(value.span(), message).with_help(help))
+        }
+        None => Script::Path(section.locate(value.span(), path.to_owned())),
+    })
+}
+
+/// `true`, a file whose change runs the script again, or several.
+fn once(section: &mut Section<'_>, value: &Spanned<DeValue<'_>>) -> Option<SetupOnce> {
+    let files: Vec<&Spanned<DeValue<'_>>> = match value.get_ref() {
+        DeValue::Boolean(once) => return once.then(SetupOnce::default),
+        DeValue::String(_) => vec![value],
+        DeValue::Array(files) => files.iter().collect(),
+        _ => {
+            section.wrong_type(value, "setup_once", "true, a file or a list of files");
+            return None;
+        }
+    };
+    if files.len() > MAX_ONCE_FILES {
+        let message = format!("setup_once has more than {MAX_ONCE_FILES} files");
+        section.problem(value.span(), message);
+        return None;
+    }
+    let read = files.into_iter().map(|file| {
+        let path = section.string(file, "a file of setup_once")?;
+        if let Some(reason) = why_refused(path) {
+            let message = format!("setup_once: {} {reason}", quoted(path));
+            section.problem(file.span(), message);
+            return None;
+        }
+        Some(path.to_owned())
+    });
+    let read: Vec<Option<String>> = read.collect();
+    let files = read.into_iter().collect::<Option<_>>()?;
+    Some(SetupOnce { files })
 }
 
 /// A cloned repository must never be able to name a file of the host.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{ImageChoice, Limits, Parsed, SetupScript};
+use super::{ImageChoice, Limits, Parsed, Script};
 use crate::diagnostic::Diagnostic;
 use crate::opencode::OpenCodeStart;
 use crate::service::Service;
@@ -35,6 +35,12 @@ pub struct Report {
 pub struct LifecycleReport {
     /// Path of the setup script, relative to the repository's root.
     pub setup_script: Option<String>,
+    /// Whether a setup script that succeeded is skipped until something changes.
+    pub setup_once: bool,
+    /// Files of the repository whose change runs it again all the same.
+    pub setup_once_files: Vec<String>,
+    /// Path of the script that the agent runs at each start, relative to the repository's root.
+    pub start_script: Option<String>,
 }
 
 /// `[sandbox]`
@@ -100,10 +106,14 @@ impl Report {
         Self {
             valid: parsed.valid(),
             lifecycle: LifecycleReport {
-                setup_script: match &config.lifecycle.setup_script {
-                    Some(SetupScript::Path(path)) => Some(path.value.clone()),
-                    Some(SetupScript::Refused(_)) | None => None,
-                },
+                setup_script: path(config.lifecycle.setup_script.as_ref()),
+                setup_once: config.lifecycle.setup_once.is_some(),
+                setup_once_files: config
+                    .lifecycle
+                    .setup_once
+                    .as_ref()
+                    .map_or_else(Vec::new, |once| once.files.clone()),
+                start_script: path(config.lifecycle.start_script.as_ref()),
             },
             sandbox: SandboxReport {
                 preset,
@@ -124,6 +134,13 @@ impl Report {
         self.warnings.push(diagnostic.into());
         self.warnings
             .sort_by_key(|warning| (warning.line, warning.column));
+    }
+}
+
+fn path(script: Option<&Script>) -> Option<String> {
+    match script {
+        Some(Script::Path(path)) => Some(path.value.clone()),
+        Some(Script::Refused(_)) | None => None,
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Service;
+
 /// A service's program, and what is to be made of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -55,6 +57,8 @@ pub enum Ready {
         /// The expression, in the syntax of Rust's `regex`.
         matches: String,
     },
+    /// It ended with 0, however long that took: what a script does that runs once.
+    Done,
 }
 
 /// What follows a service's end.
@@ -94,7 +98,7 @@ fn ready_timeout_s() -> u32 {
 }
 
 /// Names that no service with a command may have: words of amikad's API, and its own services.
-pub const RESERVED_NAMES: [&str; 9] = [
+pub const RESERVED_NAMES: [&str; 10] = [
     "amikad",
     "at",
     "cmd",
@@ -104,7 +108,40 @@ pub const RESERVED_NAMES: [&str; 9] = [
     "phase",
     "seq",
     "setup",
+    START_SCRIPT,
 ];
+
+/// The service that runs `lifecycle.start_script`.
+pub const START_SCRIPT: &str = "start-script";
+
+/// Adds the service that runs a script of the repository at each start, by its path from the agent's directory. All
+/// that has a command waits for its end.
+pub fn add_start_script(services: &mut Vec<Service>, path: &str) {
+    for run in services
+        .iter_mut()
+        .filter_map(|service| service.run.as_mut())
+    {
+        run.depends_on.push(START_SCRIPT.to_owned());
+    }
+    let run = Some(Run {
+        // With a slash it is no name that is looked for in PATH.
+        command: vec![format!("./{path}")],
+        cwd: None,
+        env: BTreeMap::new(),
+        ready: Some(Ready::Done),
+        ready_timeout_s: READY_TIMEOUT_S,
+        restart: Restart::No,
+        start: Start::Auto,
+        depends_on: Vec::new(),
+    });
+    let script = Service {
+        name: START_SCRIPT.to_owned(),
+        ports: Vec::new(),
+        run,
+    };
+    // Before those that wait for it: of two that are not up it is the reason.
+    services.insert(0, script);
+}
 
 /// The services that stand in a circle of `depends_on`, in its order; none where there is no circle. Names that nobody
 /// has are passed over.

@@ -9,9 +9,9 @@ use amika_core::name::SandboxName;
 use amika_core::trust::Origin;
 use amika_engine::{ArchivedFile, EngineError, MountFacts, VolumeFacts};
 
-use super::repository::{parsed, script_unusable, tell_of_left_out, wanted_script};
+use super::repository::{Unwanted, parsed, script_unusable, tell_of_left_out, wanted_scripts};
 use super::request::{Image, Request, Setup, parse_preset, read_script};
-use super::source::{Contents, Source};
+use super::source::{Contents, Scripts, Source};
 use crate::error::{self, Error, Result};
 use crate::helpers::Helpers;
 use crate::lock::FileLock;
@@ -24,7 +24,7 @@ use amika_core::text::shell_quote;
 const PLACE: &str = "/amika-volume";
 /// The longest line of a HEAD that is read, in bytes.
 const HEAD: usize = 4096;
-/// The largest setup script that is read, in bytes.
+/// The largest script that is read, in bytes.
 const SCRIPT: usize = 16 << 20;
 
 /// What is asked for of a kept volume.
@@ -46,8 +46,8 @@ pub(super) struct Kept {
     pub source: String,
     /// The branch that HEAD is on; none when detached.
     pub branch: Option<String>,
-    /// The setup script that is configured in it, where there is one.
-    pub script: Option<Vec<u8>>,
+    /// The scripts that are configured in it.
+    pub scripts: Scripts<Vec<u8>>,
     /// Keeps other creates from it until it is mounted.
     _lock: FileLock,
 }
@@ -89,8 +89,11 @@ pub(super) async fn open(
     // Whoever else can write labels says nothing of files of this machine.
     let is_ours = engine.record_key()?.has_signed(&volume.labels);
     fill_in(&record.made_with, request, is_ours, out)?;
-    let overridden = wanted.no_setup || request.setup.is_some();
-    let found = look(engine, &volume.name, &record, overridden, wanted, out).await?;
+    let unwanted = Unwanted {
+        setup: wanted.no_setup || request.setup.is_some(),
+        start: wanted.no_setup,
+    };
+    let found = look(engine, &volume.name, &record, unwanted, wanted, out).await?;
     steps.finish(&format!(
         "{repository}, {}",
         match &found.branch {
@@ -110,13 +113,13 @@ pub(super) async fn open(
         repository,
         source: from.unwrap_or_else(|| format!("volume {}", wanted.name)),
         branch: found.branch,
-        script: found.script.as_ref().map(|(_, content)| content.clone()),
+        scripts: found.scripts.clone().map(|(_, content)| content),
         _lock: lock,
     };
     Ok(Source {
         contents: Contents::Kept(Box::new(kept)),
         config: found.config,
-        script: found.script.map(|(path, _)| path),
+        scripts: found.scripts.map(|(path, _)| path),
         origin,
         bytes: found.bytes,
         of: None,
@@ -206,8 +209,8 @@ fn is_directory_name(name: &str) -> bool {
 struct Found {
     branch: Option<String>,
     config: RepoConfig,
-    /// Path and content of the setup script.
-    script: Option<(String, Vec<u8>)>,
+    /// Path and content of the scripts.
+    scripts: Scripts<(String, Vec<u8>)>,
     /// The bytes of the configuration, as far as any of it may apply.
     bytes: Option<Vec<u8>>,
 }
@@ -216,7 +219,7 @@ async fn look(
     engine: &Sandboxes,
     volume: &str,
     record: &ResourceRecord,
-    overridden: bool,
+    unwanted: Unwanted,
     wanted: &WantedVolume,
     out: &dyn Progress,
 ) -> Result<Found> {
@@ -241,7 +244,7 @@ async fn look(
             )
             .hint("`amika image build coder` builds one"));
         };
-        read(&Volume { engine, container }, overridden, wanted, out).await
+        read(&Volume { engine, container }, unwanted, wanted, out).await
     };
     let looked = looked.await;
     helpers.remove().await?;
@@ -250,7 +253,7 @@ async fn look(
 
 async fn read(
     volume: &Volume<'_>,
-    overridden: bool,
+    unwanted: Unwanted,
     wanted: &WantedVolume,
     out: &dyn Progress,
 ) -> Result<Found> {
@@ -258,7 +261,7 @@ async fn read(
     let mut found = Found {
         branch: head.ok().flatten().and_then(|head| branch(&head.content)),
         config: RepoConfig::default(),
-        script: None,
+        scripts: Scripts::default(),
         bytes: None,
     };
     let bytes = match volume.file(config::PATH, config::MAX_BYTES).await? {
@@ -273,12 +276,13 @@ async fn read(
         }
     };
     let (text, mut config) = parsed(&bytes, out)?;
-    if let Some(path) = wanted_script(&text, &config, overridden)? {
-        let unusable = |why, help: &str| script_unusable(&text, path, why, help.to_owned());
+    for (key, path) in wanted_scripts(&text, &config, unwanted)? {
+        let unusable = |why, help: &str| script_unusable(&text, key, path, why, help.to_owned());
         let name_another = "mend it in a sandbox without it: pass `--no-setup`";
         match volume.file(&path.value, SCRIPT).await? {
             Ok(Some(file)) if file.executable => {
-                found.script = Some((path.value.clone(), file.content));
+                let script = (path.value.clone(), file.content);
+                found.scripts.put(key, script);
             }
             Ok(Some(_)) => return Err(unusable("is not executable", name_another)),
             Ok(None) => return Err(unusable("does not exist in the volume", name_another)),

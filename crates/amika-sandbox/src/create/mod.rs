@@ -47,6 +47,7 @@ pub use request::{
 };
 pub use setid::{Filter, filter as setid_filter};
 pub use settings::{Settings, SettingsLayer, merge};
+pub use source::Scripts;
 pub use taken::{Taken, TakenView};
 pub use trust::{Ask, Trusting};
 pub use upload::Upload;

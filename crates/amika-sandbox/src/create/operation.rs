@@ -277,10 +277,11 @@ impl Making {
         };
         let no_config = RepoConfig::default();
         let config = source.as_ref().map_or(&no_config, |source| &source.config);
-        let script = source.as_ref().and_then(|source| source.script.clone());
-        let mut settings = settings::merge(&request, saved, config, script.clone())?;
+        let scripts = source.as_ref().map(|source| source.scripts.clone());
+        let scripts = scripts.unwrap_or_default();
+        let mut settings = settings::merge(&request, saved, config, scripts.clone())?;
         let taken = trust.map(|trust| TakenView {
-            taken: Taken::beside(&settings, config, script.as_deref()),
+            taken: Taken::beside(&settings, config, &scripts),
             trust,
         });
         if let Some(taken) = &taken {

@@ -9,6 +9,7 @@ use amika_core::label::{self, Kind, Labels, MadeWith, ResourceRecord, SandboxRec
 use amika_core::name::SandboxName;
 use amika_core::port::{HostIp, Protocol};
 use amika_core::service::Binding;
+use amika_core::setup_once;
 use amika_core::volume;
 
 use super::copy::{Copy, What};
@@ -396,8 +397,8 @@ fn environment(
         all.insert(env::AGENT_UID.into(), uid.to_string());
         all.insert(env::AGENT_GID.into(), gid.to_string());
     }
-    if settings.setup_once {
-        all.insert(env::SETUP_ONCE.into(), "1".into());
+    if let Some(once) = &settings.setup_once {
+        all.insert(env::SETUP_ONCE.into(), setup_once::value(&once.files));
     }
     all.into_iter()
         .map(|(key, value)| format!("{key}={value}"))

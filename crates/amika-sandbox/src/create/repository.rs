@@ -2,11 +2,11 @@
 
 use std::sync::Mutex;
 
-use amika_core::config::{self, ImageChoice, Lifecycle, Located, RepoConfig, SetupScript};
+use amika_core::config::{self, ImageChoice, Lifecycle, Located, RepoConfig, Script, ScriptKey};
 use amika_core::diagnostic::{Diagnostic, Severity};
 use amika_core::trust::{Decision, Origin};
 
-use super::source::{Contents, Source};
+use super::source::{Contents, Scripts, Source};
 use super::taken::TrustView;
 use crate::error::{self, Error, Result};
 use crate::progress::{Progress, Steps};
@@ -59,8 +59,11 @@ pub(super) async fn open(
     for warning in &repository.facts().warnings {
         out.warn(warning);
     }
-    let overridden = wanted.no_setup || wanted.has_script;
-    let (mut config, script, mut bytes) = read_config(&repository, overridden, out).await?;
+    let unwanted = Unwanted {
+        setup: wanted.no_setup || wanted.has_script,
+        start: wanted.no_setup,
+    };
+    let (mut config, scripts, mut bytes) = read_config(&repository, unwanted, out).await?;
     if let Some(warning) = uncommitted(&wanted.git, repository.facts(), bytes.as_deref()) {
         out.warn(warning);
     }
@@ -73,7 +76,7 @@ pub(super) async fn open(
     Ok(Source {
         contents: Contents::Copied(repository),
         config,
-        script,
+        scripts,
         origin,
         bytes,
         of: wanted.of.clone(),
@@ -212,9 +215,9 @@ fn leave_setup_out(config: &mut RepoConfig) -> Vec<&'static str> {
 
 async fn read_config(
     repository: &git::Repository,
-    setup_overridden: bool,
+    unwanted: Unwanted,
     out: &dyn Progress,
-) -> Result<(RepoConfig, Option<String>, Option<Vec<u8>>)> {
+) -> Result<(RepoConfig, Scripts<String>, Option<Vec<u8>>)> {
     let bytes = match repository.config_toml().await {
         Ok(Some(bytes)) => bytes,
         Ok(None) => {
@@ -235,21 +238,19 @@ async fn read_config(
                 )),
                 None => {}
             }
-            return Ok((RepoConfig::default(), None, None));
+            return Ok((RepoConfig::default(), Scripts::default(), None));
         }
         Err(error) => return Err(crate::git_error::of_configuration(error)),
     };
     let (text, config) = parsed(&bytes, out)?;
-    let script = match wanted_script(&text, &config, setup_overridden)? {
-        None => None,
-        Some(path) => {
-            if let Some((why, help)) = unusable(repository, &path.value).await? {
-                return Err(script_unusable(&text, path, why, help));
-            }
-            Some(path.value.clone())
+    let mut scripts = Scripts::default();
+    for (key, path) in wanted_scripts(&text, &config, unwanted)? {
+        if let Some((why, help)) = unusable(repository, &path.value).await? {
+            return Err(script_unusable(&text, key, path, why, help));
         }
-    };
-    Ok((config, script, Some(bytes)))
+        scripts.put(key, path.value.clone());
+    }
+    Ok((config, scripts, Some(bytes)))
 }
 
 /// A configuration and its text, with what is amiss in it told.
@@ -260,53 +261,67 @@ pub(super) fn parsed(bytes: &[u8], out: &dyn Progress) -> Result<(String, RepoCo
     let text = String::from_utf8_lossy(bytes).into_owned();
     let parsed = config::parse_bytes(bytes)
         .map_err(|problems| crate::finding::refusal(config::PATH, &text, &problems))?;
-    let setup = &parsed.config.lifecycle.setup_script;
     for warning in &parsed.warnings {
         // A refused script is an error of its own, or nobody's concern when a flag names another.
-        if !matches!(setup, Some(SetupScript::Refused(problem)) if problem == warning) {
+        let mut scripts = parsed.config.lifecycle.scripts();
+        if !scripts
+            .any(|(_, script)| matches!(script, Script::Refused(problem) if problem == warning))
+        {
             out.finding(config::PATH, &text, warning);
         }
     }
     Ok((text, parsed.config))
 }
 
-/// The setup script that a configuration names, unless a flag names another.
+/// Which scripts of a configuration are left out, since a flag names another or wants none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Unwanted {
+    pub setup: bool,
+    pub start: bool,
+}
+
+/// The scripts that a configuration names, but for those that are not wanted.
 ///
 /// # Errors
 /// [`error::Kind::Invalid`] for one that is refused by its name alone.
-pub(super) fn wanted_script<'a>(
+pub(super) fn wanted_scripts<'a>(
     text: &str,
     config: &'a RepoConfig,
-    overridden: bool,
-) -> Result<Option<&'a Located<String>>> {
-    match &config.lifecycle.setup_script {
-        _ if overridden => Ok(None),
-        None => Ok(None),
-        Some(SetupScript::Refused(problem)) => Err(script_refused(text, problem)),
-        Some(SetupScript::Path(path)) => Ok(Some(path)),
-    }
+    unwanted: Unwanted,
+) -> Result<Vec<(ScriptKey, &'a Located<String>)>> {
+    let wanted = config.lifecycle.scripts().filter(|(key, _)| match key {
+        ScriptKey::Setup => !unwanted.setup,
+        ScriptKey::Start => !unwanted.start,
+    });
+    wanted
+        .map(|(key, script)| match script {
+            Script::Refused(problem) => Err(script_refused(text, problem)),
+            Script::Path(path) => Ok((key, path)),
+        })
+        .collect()
 }
 
-/// The error of a setup script that cannot be run, and why.
+/// The error of a script that cannot be run, and why.
 pub(super) fn script_unusable(
     text: &str,
+    key: ScriptKey,
     path: &Located<String>,
     why: &'static str,
     help: String,
 ) -> Error {
-    let message = format!("setup_script \"{}\" {why}", path.value.escape_debug());
+    let message = format!("{} \"{}\" {why}", key.as_str(), path.value.escape_debug());
     let found = Diagnostic::new(Severity::Error, message, text, path.span.clone());
     script_refused(text, &found.with_label(why).with_help(help))
 }
 
-/// The error of a setup script that cannot be run.
+/// The error of a script that cannot be run.
 fn script_refused(text: &str, problem: &Diagnostic) -> Error {
     crate::finding::refusal(config::PATH, text, std::slice::from_ref(problem)).hint(
         "mend it in the repository and commit it, or pass `--setup-script FILE` or `--no-setup`",
     )
 }
 
-/// Why a file of the copy cannot be the setup script, and what to do.
+/// Why a file of the copy cannot be a script that is run, and what to do.
 async fn unusable(
     repository: &git::Repository,
     path: &str,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use amika_core::capability::{Capabilities, Capability, Purpose};
-use amika_core::config::{ImageChoice, RepoConfig};
+use amika_core::config::{ImageChoice, RepoConfig, SetupOnce};
 use amika_core::contract::env::OPENCODE_WEB;
 use amika_core::credential::Selection;
 use amika_core::label::Labels;
@@ -11,11 +11,12 @@ use amika_core::limit::{Limit, Pids};
 use amika_core::mount::{Access, Mount};
 use amika_core::opencode::OpenCodeStart;
 use amika_core::port::{HostIp, Publish};
-use amika_core::service::Service;
+use amika_core::service::{Service, add_start_script};
 use amika_core::settings::{self, AskedLimits, Layer, Origin, Origins, ResolvedLimits};
 
 use super::limits::{self, EngineSize};
 use super::request::{HostRights, Image, Request, Setup, parse_preset};
+use super::source::Scripts;
 use crate::error::{Error, Kind, Result};
 use crate::preset::Preset;
 use amika_engine::Limits;
@@ -27,8 +28,10 @@ pub struct Settings {
     pub image: Image,
     /// Its setup script.
     pub setup: Setup,
-    /// Whether a script that succeeded is skipped until it changes.
-    pub setup_once: bool,
+    /// What a script that succeeded is run again for, where it is not run at each start.
+    pub setup_once: Option<SetupOnce>,
+    /// Whether the repository's configuration had a word in that.
+    pub heeds_once: bool,
     /// Its environment.
     pub env: BTreeMap<String, String>,
     /// Variables that are secrets, each with the secret's name.
@@ -142,7 +145,7 @@ fn with_opencode(
 }
 
 /// What a repository's configuration says.
-fn of_file(config: &RepoConfig, script: Option<String>) -> SettingsLayer {
+fn of_file(config: &RepoConfig, scripts: Scripts<String>) -> SettingsLayer {
     let limits = config.sandbox.limits;
     let image = config.sandbox.image.as_ref().map(|image| &image.value);
     Layer {
@@ -150,7 +153,7 @@ fn of_file(config: &RepoConfig, script: Option<String>) -> SettingsLayer {
             ImageChoice::Image(image) => Ok(Image::Other(image.clone())),
             ImageChoice::Preset(preset) => parse_preset(preset).map(Image::Preset),
         }),
-        setup_script: script.map(Setup::Repository),
+        setup_script: scripts.setup.map(Setup::Repository),
         env: with_opencode(&config.env, config.sandbox.opencode),
         secret_env: config.secret_env.clone(),
         services: (!config.services.is_empty()).then(|| config.services.clone()),
@@ -162,8 +165,8 @@ fn of_file(config: &RepoConfig, script: Option<String>) -> SettingsLayer {
     }
 }
 
-/// Joins the flags with what is saved for the repository and with its configuration. `script` is the
-/// configured setup script's path once it was found to be usable.
+/// Joins the flags with what is saved for the repository and with its configuration. `scripts` are the
+/// configured scripts' paths once they were found to be usable.
 ///
 /// # Errors
 /// When the preset that is to hold does not exist, and for flags that do not go with the image.
@@ -171,9 +174,10 @@ pub fn merge(
     request: &Request,
     mut saved: SettingsLayer,
     config: &RepoConfig,
-    script: Option<String>,
+    scripts: Scripts<String>,
 ) -> Result<Settings> {
-    let mut file = of_file(config, script);
+    let start_script = scripts.start.clone();
+    let mut file = of_file(config, scripts);
     for name in &request.without_env {
         for layer in [&mut saved, &mut file] {
             layer.env.remove(name);
@@ -205,10 +209,20 @@ pub fn merge(
         .hint("give the capabilities that are needed by their names: `--cap-add NAME`"));
     }
     let setup = resolved.setup_script.map(|setup| setup.value);
+    // What the file says of a script is of its own, or of the image's.
+    let of_file = config.lifecycle.setup_once.clone();
+    let of_file =
+        of_file.filter(|_| [Origin::File, Origin::Default].contains(&origins.setup_script));
+    let heeds_once = of_file.is_some();
+    let mut services = resolved.services.value;
+    if let Some(path) = start_script {
+        add_start_script(&mut services, &path);
+    }
     Ok(Settings {
         image,
         setup: setup.unwrap_or(Setup::Image),
-        setup_once: request.setup_once,
+        setup_once: of_file.or_else(|| request.setup_once.then(SetupOnce::default)),
+        heeds_once,
         env: resolved
             .env
             .into_iter()
@@ -220,7 +234,7 @@ pub fn merge(
             .map(|(name, value)| (name, value.value))
             .collect(),
         publish: request.publish.clone(),
-        services: resolved.services.value,
+        services,
         port_host_ip: request.port_host_ip,
         expose_opencode: request.expose_opencode,
         network: request.network.clone(),

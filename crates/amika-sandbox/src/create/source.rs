@@ -1,6 +1,6 @@
 //! A repository on its way into a sandbox: one that is copied in, or one that is in a volume already.
 
-use amika_core::config::RepoConfig;
+use amika_core::config::{RepoConfig, ScriptKey};
 use amika_core::label;
 use amika_core::trust::{Origin, Trust};
 
@@ -8,14 +8,41 @@ use super::from_volume::Kept;
 use crate::error::Result;
 use amika_git as git;
 
+/// What there is of each script that a repository may name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scripts<T> {
+    /// Of the one that must exit 0 before CMD starts.
+    pub setup: Option<T>,
+    /// Of the one that runs at each start after that.
+    pub start: Option<T>,
+}
+
+impl<T> Scripts<T> {
+    /// Says what there is of one.
+    pub fn put(&mut self, key: ScriptKey, value: T) {
+        match key {
+            ScriptKey::Setup => self.setup = Some(value),
+            ScriptKey::Start => self.start = Some(value),
+        }
+    }
+
+    /// Something else of each.
+    pub fn map<U>(self, of: impl Fn(T) -> U) -> Scripts<U> {
+        Scripts {
+            setup: self.setup.map(&of),
+            start: self.start.map(&of),
+        }
+    }
+}
+
 /// A repository on its way into a sandbox.
 pub(super) struct Source {
     /// What of it goes in.
     pub contents: Contents,
     /// Its configuration; empty without a file.
     pub config: RepoConfig,
-    /// The configured setup script, once it was found to be usable.
-    pub script: Option<String>,
+    /// The configured scripts, once they were found to be usable.
+    pub scripts: Scripts<String>,
     /// Where it comes from, as trust goes by it.
     pub origin: Origin,
     /// The bytes of the configuration, as far as any of it may apply.

@@ -10,12 +10,18 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::settings::Settings;
+use super::source::Scripts;
 
 /// What a repository's configuration says, or what of it holds; values of variables are left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Taken {
     /// The setup script, relative to the repository's root.
     pub script: Option<String>,
+    /// What makes it run again once it succeeded, where it is not run at each start: files of the repository, or nothing
+    /// but a change of itself.
+    pub setup_once: Option<Vec<String>>,
+    /// The script that the agent runs at each start, relative to the repository's root.
+    pub start_script: Option<String>,
     /// The preset.
     pub preset: Option<String>,
     /// The image, where it is no preset.
@@ -86,8 +92,8 @@ fn setting<S: serde::Serializer>(trust: &Trust, to: S) -> Result<S::Ok, S::Error
 }
 
 impl Taken {
-    /// All that a configuration says. `script` is its setup script, once it was found to be usable.
-    pub fn of(config: &RepoConfig, script: Option<&str>) -> Self {
+    /// All that a configuration says. `scripts` are its scripts, once they were found to be usable.
+    pub fn of(config: &RepoConfig, scripts: &Scripts<String>) -> Self {
         let (mut preset, mut image) = (None, None);
         match config.sandbox.image.as_ref().map(|image| &image.value) {
             Some(ImageChoice::Preset(name)) => preset = Some(name.clone()),
@@ -101,7 +107,9 @@ impl Taken {
             limits.pids.map(|pids| format!("processes {pids}")),
         ];
         Self {
-            script: script.map(str::to_owned),
+            script: scripts.setup.clone(),
+            setup_once: (config.lifecycle.setup_once.as_ref()).map(|once| once.files.clone()),
+            start_script: scripts.start.clone(),
             preset,
             image,
             opencode: config.sandbox.opencode.map(|start| start.to_string()),
@@ -112,7 +120,7 @@ impl Taken {
     }
 
     /// What of a configuration decides: flags and saved settings win over it.
-    pub fn beside(settings: &Settings, config: &RepoConfig, script: Option<&str>) -> Self {
+    pub fn beside(settings: &Settings, config: &RepoConfig, scripts: &Scripts<String>) -> Self {
         let origins = &settings.origins;
         let mut config = config.clone();
         if origins.image != Origin::File {
@@ -130,10 +138,14 @@ impl Taken {
         if origins.services != Origin::File {
             config.services.clear();
         }
-        Self::of(
-            &config,
-            script.filter(|_| origins.setup_script == Origin::File),
-        )
+        if !settings.heeds_once {
+            config.lifecycle.setup_once = None;
+        }
+        let mut scripts = scripts.clone();
+        if origins.setup_script != Origin::File {
+            scripts.setup = None;
+        }
+        Self::of(&config, &scripts)
     }
 
     /// Whether it is nothing at all.
@@ -146,8 +158,15 @@ impl Taken {
     /// Every name is there, however many there are: somebody decides by them.
     pub fn lines(&self) -> Vec<String> {
         let one = |value: &Option<String>| value.iter().cloned().collect::<Vec<_>>();
+        let once = match &self.setup_once {
+            None => Vec::new(),
+            Some(files) if files.is_empty() => vec!["until the script changes".to_owned()],
+            Some(files) => vec![format!("until the script changes, or {}", files.join(", "))],
+        };
         [
             ("script", &one(&self.script)),
+            ("once", &once),
+            ("start", &one(&self.start_script)),
             ("preset", &one(&self.preset)),
             ("image", &one(&self.image)),
             ("opencode", &one(&self.opencode)),
@@ -249,14 +268,20 @@ mod tests {
     #[test]
     fn each_kind_of_thing_is_one_line() {
         let config = config(
-            "[sandbox]\nimage = \"debian\"\nopencode = \"off\"\n[sandbox.limits]\ncpus = 2\npids = 9\n[env]\nB = 1\nA = \"s3cret\"\n\
+            "[lifecycle]\nsetup_once = \"x.lock\"\n[sandbox]\nimage = \"debian\"\nopencode = \"off\"\n[sandbox.limits]\ncpus = 2\npids = 9\n[env]\nB = 1\nA = \"s3cret\"\n\
              [services.api]\nport = 4838\n[services.\"x\\u001b[2J\"]\n",
         );
-        let taken = Taken::of(&config, Some("a.sh"));
+        let scripts = Scripts {
+            setup: Some("a.sh".to_owned()),
+            start: Some("b.sh".to_owned()),
+        };
+        let taken = Taken::of(&config, &scripts);
         assert_eq!(
             taken.lines(),
             [
                 "    script    a.sh",
+                "    once      until the script changes, or x.lock",
+                "    start     b.sh",
                 "    image     debian",
                 "    opencode  off",
                 "    limits    cpus 2, processes 9",
@@ -264,7 +289,7 @@ mod tests {
                 "    services  api (4838/tcp), x\\u{1b}[2J",
             ]
         );
-        assert!(Taken::of(&RepoConfig::default(), None).is_empty());
+        assert!(Taken::of(&RepoConfig::default(), &Scripts::default()).is_empty());
         assert_eq!(Taken::default().lines(), [""; 0]);
     }
 
@@ -274,7 +299,7 @@ mod tests {
         let names = names.concat();
         let long = "x".repeat(500);
         let config = config(&format!("[env]\n{names}[services.{long}]\nport = 1\n"));
-        let lines = Taken::of(&config, None).lines();
+        let lines = Taken::of(&config, &Scripts::default()).lines();
         assert!(lines[0].contains(" V10, V11, "), "{lines:?}");
         assert!(lines[0].ends_with(" V28, V29"), "{lines:?}");
         assert!(lines[1].len() < 130, "{lines:?}");

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use amika_core::config::RepoConfig;
 use amika_core::config::user::UserConfig;
+use amika_core::config::{RepoConfig, ScriptKey};
 use amika_core::credential::Agent;
 use amika_core::hex::hex;
 use amika_core::trust::{Answer, Decision, Question, Trust, Trusted, decide};
@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::credentials::find as find_credentials;
 use super::request::Request;
-use super::source::{Contents, Source};
+use super::source::{Contents, Scripts, Source};
 use super::taken::{Taken, TrustView, beginning};
 use crate::error::{Error, Kind, Result};
 use crate::progress::Progress;
@@ -86,7 +86,7 @@ pub(super) async fn settle(
     let setting = setting.unwrap_or_else(|| source.default_trust());
     let canonical = source.origin.canonical();
     let agents = sign_ins(machine, request);
-    let asked = Taken::of(&source.config, source.script.as_deref());
+    let asked = Taken::of(&source.config, &source.scripts);
     let servers = source.lfs_servers().to_vec();
     let mut question = Question {
         trust: setting,
@@ -98,9 +98,9 @@ pub(super) async fn settle(
     };
     let mut decision = decide(question);
     let mut content = None;
-    let mut script = None;
+    let mut scripts = Scripts::default();
     if decision != Decision::All || !servers.is_empty() {
-        (script, content) = content_of(source).await?;
+        (scripts, content) = content_of(source).await?;
         let mut listed = config.trusted.iter();
         question.remembered =
             is_list_heeded && listed.any(|entry| entry.covers(&canonical, content.as_deref()));
@@ -122,7 +122,7 @@ pub(super) async fn settle(
                 "is not trusted yet"
             };
             let headline = format!("{shown} {why}.");
-            let lines = question_text(&headline, &asked, script.as_deref(), &servers, &agents);
+            let lines = question_text(&headline, &asked, &scripts, &servers, &agents);
             let answer = match ask {
                 Some(ask) => ask.is_trusted(&lines).await,
                 None => Answer::No,
@@ -151,7 +151,7 @@ pub(super) async fn settle(
         Decision::Nothing => {
             out.warn(&left_out(&shown, &asked, &servers, &agents));
             source.config = RepoConfig::default();
-            source.script = None;
+            source.scripts = Scripts::default();
         }
     }
     Ok(TrustView {
@@ -170,29 +170,39 @@ fn sign_ins(machine: &Machine, request: &Request) -> BTreeSet<Agent> {
     plan.take.iter().map(|file| file.agent).collect()
 }
 
-/// The setup script, and a digest of all that is trusted with the repository: what applies of its
-/// configuration, and that script. None where the script is too large for that.
-async fn content_of(source: &Source) -> Result<(Option<Vec<u8>>, Option<String>)> {
-    let script = match (&source.script, &source.contents) {
-        (None, _) => None,
-        (Some(path), Contents::Copied(repository)) => {
-            match repository.file(path, SCRIPT_LIMIT).await {
-                Ok(script) => script,
-                Err(GitError::TooLarge { .. }) => return Ok((None, None)),
-                Err(error) => return Err(error.into()),
+/// The scripts, and a digest of all that is trusted with the repository: what applies of its configuration, and
+/// these scripts. None where one of them is too large for that.
+async fn content_of(source: &Source) -> Result<(Scripts<Vec<u8>>, Option<String>)> {
+    let scripts = match &source.contents {
+        Contents::Copied(repository) => {
+            let mut scripts = Scripts::default();
+            let named = [
+                (ScriptKey::Setup, &source.scripts.setup),
+                (ScriptKey::Start, &source.scripts.start),
+            ];
+            for (key, path) in named {
+                let Some(path) = path else { continue };
+                match repository.file(path, SCRIPT_LIMIT).await {
+                    Ok(Some(script)) => scripts.put(key, script),
+                    Ok(None) => {}
+                    Err(GitError::TooLarge { .. }) => return Ok((Scripts::default(), None)),
+                    Err(error) => return Err(error.into()),
+                }
             }
+            scripts
         }
-        (Some(_), Contents::Kept(kept)) => kept.script.clone(),
+        Contents::Kept(kept) => kept.scripts.clone(),
     };
     let servers = source.lfs_servers();
-    let digest = digest(source.bytes.as_deref(), script.as_deref(), servers);
-    Ok((script, Some(digest)))
+    let digest = digest(source.bytes.as_deref(), &scripts, servers);
+    Ok((scripts, Some(digest)))
 }
 
 /// A digest in which nothing of one part can stand for something of the other.
-fn digest(config: Option<&[u8]>, script: Option<&[u8]>, servers: &[String]) -> String {
+fn digest(config: Option<&[u8]>, scripts: &Scripts<Vec<u8>>, servers: &[String]) -> String {
     let mut digest = Sha256::new();
-    for part in [config, script] {
+    let setup = scripts.setup.as_deref();
+    for part in [config, setup] {
         match part {
             Some(part) => {
                 digest.update([1]);
@@ -203,10 +213,12 @@ fn digest(config: Option<&[u8]>, script: Option<&[u8]>, servers: &[String]) -> S
         }
     }
     // Nothing for none, as it was before they were part of it.
-    for server in servers {
-        digest.update([2]);
-        digest.update((server.len() as u64).to_be_bytes());
-        digest.update(server);
+    let servers = servers.iter().map(|server| (2, server.as_bytes()));
+    let start = scripts.start.as_deref().map(|script| (3, script));
+    for (kind, part) in servers.chain(start) {
+        digest.update([kind]);
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
     }
     format!("sha256:{}", hex(&digest.finalize()))
 }
@@ -215,7 +227,7 @@ fn digest(config: Option<&[u8]>, script: Option<&[u8]>, servers: &[String]) -> S
 fn question_text(
     headline: &str,
     asked: &Taken,
-    script: Option<&[u8]>,
+    scripts: &Scripts<Vec<u8>>,
     servers: &[String],
     agents: &BTreeSet<Agent>,
 ) -> Vec<String> {
@@ -224,15 +236,23 @@ fn question_text(
         lines.push("  its .amika/config.toml asks for:".to_owned());
     }
     for line in asked.lines() {
-        let is_script = line.starts_with("    script ");
+        let (script, runs) = if line.starts_with("    script ") {
+            let when = if asked.setup_once.is_some() {
+                "until it succeeds"
+            } else {
+                "at every start"
+            };
+            (&scripts.setup, format!("as root {when}"))
+        } else if line.starts_with("    start ") {
+            (&scripts.start, "as the agent at every start".to_owned())
+        } else {
+            lines.push(line);
+            continue;
+        };
         lines.push(line);
-        if is_script {
-            lines.push(
-                "              which runs as root at every start, and begins with".to_owned(),
-            );
-            let script = script.map(beginning).unwrap_or_default();
-            lines.extend(script.iter().map(|line| format!("              │ {line}")));
-        }
+        lines.push(format!("              which runs {runs}, and begins with"));
+        let script = script.as_deref().map(beginning).unwrap_or_default();
+        lines.extend(script.iter().map(|line| format!("              │ {line}")));
     }
     if !servers.is_empty() {
         lines.push(format!(
@@ -251,7 +271,7 @@ fn question_text(
 async fn remember(machine: &Machine, source: String, content: Option<String>, out: &dyn Progress) {
     // Without its content it would be trusted whatever it holds.
     let Some(content) = content else {
-        out.warn("its setup script is too large to be remembered: you will be asked again");
+        out.warn("a script of it is too large to be remembered: you will be asked again");
         return;
     };
     let entry = Trusted {
@@ -303,22 +323,31 @@ mod tests {
     #[test]
     fn a_digest_tells_every_part_from_every_other() {
         type Part = Option<&'static [u8]>;
-        let parts: [(Part, Part); 8] = [
-            (None, None),
-            (Some(b""), None),
-            (None, Some(b"")),
-            (Some(b""), Some(b"")),
-            (Some(b"ab"), None),
-            (Some(b"a"), Some(b"b")),
-            (None, Some(b"ab")),
-            (Some(b"ab"), Some(b"")),
+        let parts: [(Part, Part, Part); 11] = [
+            (None, None, None),
+            (Some(b""), None, None),
+            (None, Some(b""), None),
+            (None, None, Some(b"")),
+            (Some(b""), Some(b""), None),
+            (Some(b"ab"), None, None),
+            (Some(b"a"), Some(b"b"), None),
+            (Some(b"a"), None, Some(b"b")),
+            (None, Some(b"ab"), None),
+            (None, None, Some(b"ab")),
+            (Some(b"ab"), Some(b""), None),
         ];
-        let mut digests: BTreeSet<String> =
-            parts.iter().map(|(a, b)| digest(*a, *b, &[])).collect();
+        let digest = |(config, setup, start): &(Part, Part, Part), servers: &[String]| {
+            let scripts = Scripts {
+                setup: setup.map(<[u8]>::to_vec),
+                start: start.map(<[u8]>::to_vec),
+            };
+            digest(*config, &scripts, servers)
+        };
+        let mut digests: BTreeSet<String> = parts.iter().map(|part| digest(part, &[])).collect();
         let servers: [&[&str]; 4] = [&["a"], &["b"], &["a", "b"], &["ab"]];
         for servers in servers {
             let servers: Vec<String> = servers.iter().map(|&one| one.to_owned()).collect();
-            digests.extend(parts.iter().map(|(a, b)| digest(*a, *b, &servers)));
+            digests.extend(parts.iter().map(|part| digest(part, &servers)));
         }
         assert_eq!(digests.len(), 5 * parts.len());
         for digest in digests {
@@ -331,6 +360,7 @@ mod tests {
     fn the_question_shows_the_script_names_and_sign_ins() {
         let taken = Taken {
             script: Some("setup.sh".to_owned()),
+            start_script: Some("up".to_owned()),
             env: vec!["A".to_owned()],
             ..Taken::default()
         };
@@ -338,7 +368,10 @@ mod tests {
         let text = question_text(
             "It is new.",
             &taken,
-            Some(b"#!/bin/sh\nid\n"),
+            &Scripts {
+                setup: Some(b"#!/bin/sh\nid\n".to_vec()),
+                start: Some(b"#!/bin/bash\n".to_vec()),
+            },
             &["https://evil\u{1b}\n".to_owned()],
             &agents,
         );
@@ -346,11 +379,19 @@ mod tests {
             text.join("\n"),
             "It is new.\n  its .amika/config.toml asks for:\n    script    setup.sh\n\
              \x20             which runs as root at every start, and begins with\n\
-             \x20             │ #!/bin/sh\n              │ id\n    variables A\n\
+             \x20             │ #!/bin/sh\n              │ id\n    start     up\n\
+             \x20             which runs as the agent at every start, and begins with\n\
+             \x20             │ #!/bin/bash\n    variables A\n\
              \x20 it names servers for its LFS files, where git signs in as you: https://evil\\u{1b}\\n\n\
              \x20 sign-ins that would go in: claude, codex"
         );
-        let text = question_text("It is new.", &Taken::default(), None, &[], &agents);
+        let text = question_text(
+            "It is new.",
+            &Taken::default(),
+            &Scripts::default(),
+            &[],
+            &agents,
+        );
         assert!(!text.concat().contains("config.toml"), "{text:?}");
     }
 }

@@ -10,6 +10,7 @@ use super::super::settings::merge;
 use super::super::settings::tests::request;
 use super::*;
 use crate::create::Request;
+use crate::create::Scripts;
 use crate::daemon::UserKey;
 use crate::preset::Preset;
 use amika_engine::ImageFacts;
@@ -43,7 +44,7 @@ fn planned(request: &Request, image: ImageFacts, repository: Option<&Repository>
         request,
         amika_core::settings::Layer::silent(),
         &RepoConfig::default(),
-        None,
+        Scripts::default(),
     )
     .expect("settings");
     plan(&name(), &settings, &facts(image), repository, Vec::new())

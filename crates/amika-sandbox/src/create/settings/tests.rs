@@ -54,7 +54,8 @@ fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
             image: flag,
             ..request()
         };
-        let settings = merge(&request, Layer::silent(), &file(text), None).expect("settings");
+        let settings =
+            merge(&request, Layer::silent(), &file(text), Scripts::default()).expect("settings");
         assert_eq!(settings.image, expected, "{text}");
         // Nobody is given the rights of an engine unawares.
         let is_told = rights_by_configuration(&settings).is_some();
@@ -74,7 +75,10 @@ fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
             &request,
             Layer::silent(),
             &RepoConfig::default(),
-            configured,
+            Scripts {
+                setup: configured,
+                start: None,
+            },
         )
         .expect("settings");
         assert_eq!(settings.setup, expected);
@@ -88,7 +92,7 @@ fn variables_are_joined_and_a_flags_value_wins() {
         ..request()
     };
     let config = file("[env]\nA = \"file\"\nB = \"file\"\n");
-    let env = merge(&request, Layer::silent(), &config, None)
+    let env = merge(&request, Layer::silent(), &config, Scripts::default())
         .expect("settings")
         .env;
     let env: Vec<(&str, &str)> = env.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
@@ -101,10 +105,79 @@ fn what_reaches_the_host_comes_from_flags_alone() {
     let config = config::parse(text)
         .map(|parsed| parsed.config)
         .unwrap_or_default();
-    let settings = merge(&request(), Layer::silent(), &config, None).expect("settings");
+    let settings =
+        merge(&request(), Layer::silent(), &config, Scripts::default()).expect("settings");
     assert_eq!(settings.network, None);
     assert!(settings.cap_add.is_empty() && settings.mounts.is_empty());
     assert!(settings.publish.is_empty() && !settings.expose_opencode);
     assert_eq!(settings.rights, HostRights::default());
     assert_eq!(settings.credentials, Selection::none());
+}
+
+#[test]
+fn a_script_that_runs_once_is_of_whoever_says_so_for_this_script() {
+    let once = |text: &str, setup: Option<Setup>, flag: bool| {
+        let request = Request {
+            setup,
+            setup_once: flag,
+            ..request()
+        };
+        let scripts = Scripts {
+            setup: text.contains("setup_script").then(|| "a.sh".to_owned()),
+            start: None,
+        };
+        let settings = merge(&request, Layer::silent(), &file(text), scripts).expect("settings");
+        settings.setup_once.map(|once| once.files)
+    };
+    let files = |files: &[&str]| Some(files.iter().map(|&file| file.to_owned()).collect());
+    let of_file = "[lifecycle]\nsetup_script = \"a.sh\"\nsetup_once = \"x.lock\"\n";
+    assert_eq!(once(of_file, None, false), files(&["x.lock"]));
+    assert_eq!(once(of_file, None, true), files(&["x.lock"]));
+    // Of the image's own script the file may say it too, of another nobody but the flag.
+    assert_eq!(
+        once("[lifecycle]\nsetup_once = true\n", None, false),
+        files(&[])
+    );
+    assert_eq!(once(of_file, Some(Setup::Off), false), None);
+    assert_eq!(once(of_file, Some(Setup::Text(vec![])), true), files(&[]));
+    assert_eq!(once("", None, false), None);
+}
+
+#[test]
+fn a_start_script_is_a_service_that_all_others_wait_for() {
+    let config = file(
+        "[services.web]\ncommand = \"x\"\ndepends_on = [\"db\"]\n[services.db]\ncommand = \"y\"\n[services.note]\n",
+    );
+    let scripts = Scripts {
+        setup: None,
+        start: Some("bin/up".to_owned()),
+    };
+    let settings = merge(&request(), Layer::silent(), &config, scripts).expect("settings");
+    let told: Vec<(&str, Option<&[String]>)> = settings
+        .services
+        .iter()
+        .map(|it| {
+            (
+                it.name.as_str(),
+                it.run.as_ref().map(|run| run.depends_on.as_slice()),
+            )
+        })
+        .collect();
+    let on = |names: &[&str]| {
+        names
+            .iter()
+            .map(|&name| name.to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told,
+        [
+            ("start-script", Some(on(&[]).as_slice())),
+            ("db", Some(on(&["start-script"]).as_slice())),
+            ("note", None),
+            ("web", Some(on(&["db", "start-script"]).as_slice())),
+        ]
+    );
+    let run = settings.services[0].run.as_ref().expect("it runs");
+    assert_eq!(run.command, ["./bin/up"]);
 }
