@@ -27,7 +27,7 @@ use amika_sandbox::{
     belongings, broken_off, commits, cp, create, credentials, daemon, delete, disk, doctor, error,
     events, exec_as, fan_out, forward, host_file, host_path, images, inspect, list, listening,
     logs, lost, networks, overlay, own_services, ports, preset, ready, reassign, sandbox,
-    sandboxes, sign_ins, start, stats, trust, user_config, view, volumes, wait,
+    sandboxes, sign_ins, standing, start, stats, trust, user_config, view, volumes, wait,
 };
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -406,12 +406,18 @@ pub struct ExecArgs {
 /// `amika sandbox jobs`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  amika sandbox jobs teal-tokyo\n  amika -o json sandbox jobs teal-tokyo | jq -r '.[] | select(.state == \"running\").id'\n\nJobs are started by `amika sandbox exec -d` and `amika sandbox prompt -d`. They end with the sandbox, and the\nlast 32 that ended are kept until then."
+    after_help = "Examples:\n  amika sandbox jobs teal-tokyo\n  amika sandbox jobs teal-tokyo --stop 9f86d081884c7d65\n  amika sandbox jobs teal-tokyo --stop 9f86d081884c7d65 --signal INT\n  amika -o json sandbox jobs teal-tokyo | jq -r '.[] | select(.state == \"running\").id'\n\nJobs are started by `amika sandbox exec -d` and `amika sandbox prompt -d`. They end with the sandbox, and the\nlast 32 that ended are kept until then."
 )]
 pub struct JobsArgs {
     /// Name of the sandbox.
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub name: String,
+    /// End this job, and wait until it ended: SIGTERM to all its processes, SIGKILL after a grace. Repeatable.
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
+    pub stop: Vec<String>,
+    /// Send this signal in place of SIGTERM, and wait for nothing.
+    #[arg(long, value_name = "SIGNAL", requires = "stop", value_parser = NonEmptyStringValueParser::new())]
+    pub signal: Option<String>,
 }
 
 /// `amika sandbox connect`.

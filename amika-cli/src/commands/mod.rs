@@ -32,9 +32,7 @@ pub(crate) async fn run(command: Command, app: App) -> Result<u8> {
             let remote = remote::chosen(place, &app)?;
             let done = async {
                 match remote {
-                    Some(server) => remote::service::run(command, &server, &app)
-                        .await
-                        .map(|()| 0),
+                    Some(server) => remote::service::run(command, &server, &app).await,
                     None => service::run(command, &app).await,
                 }
             };

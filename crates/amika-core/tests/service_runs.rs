@@ -50,7 +50,7 @@ fn all_that_can_be_said_is_heard() {
     let web = run(
         "[services.db]\ncommand = \"postgres\"\n[services.web]\nport = 3000\ncommand = \"npm start\"\ncwd = \"apps/web\"\n\
          env = { PORT = 3000, HOST = \"::1\", DEBUG = true }\nready = \"http:/health\"\nready_timeout = 0x5\nrestart = \"always\"\n\
-         start = \"on-demand\"\ndepends_on = [\"db\"]\n",
+         start = \"on-demand\"\nwake = true\ndepends_on = [\"db\"]\n",
     );
     assert_eq!(web.cwd.as_deref(), Some("apps/web"));
     let env: Vec<String> = web
@@ -64,6 +64,7 @@ fn all_that_can_be_said_is_heard() {
     assert_eq!(web.ready_timeout_s, 5);
     assert_eq!((web.restart, web.start), (Restart::Always, Start::OnDemand));
     assert_eq!(web.depends_on, ["db"]);
+    assert!(web.wake && !run("[services.web]\nport = 1\ncommand = \"x\"\nwake = false\n").wake);
 }
 
 #[test]
@@ -122,6 +123,9 @@ fn each_mistake_has_its_message_and_place() {
             with_command("ports = [80, \"53/udp\"]\nstart = \"on-demand\""),
             "4:9: start = \"on-demand\" is for TCP ports: 53/udp is none",
         ),
+        (with_command("wake = true"), "3:8: wake = true needs a TCP port"),
+        (with_command("port = \"53/udp\"\nwake = true"), "4:8: wake = true needs a TCP port"),
+        (with_command("wake = \"yes\""), "3:8: wake must be true or false, not a string"),
         (with_command("depends_on = [\"db\"]"), "3:15: service \"web\" depends on \"db\", which is not declared"),
         (
             with_command("depends_on = [\"db\"]\n[services.db]\nport = 5432"),

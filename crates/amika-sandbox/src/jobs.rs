@@ -1,6 +1,7 @@
 //! Programs that run in a sandbox without anybody who waits for them.
 
 use amika_core::text::shell_quote;
+use amika_core::untrusted::Untrusted;
 use amika_core::wire::{JOB_BODY, Job, JobRequest};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -57,6 +58,40 @@ impl Sandboxes {
         must_be_an_id(name, id)?;
         let job = client.job(id).await;
         job.map_err(|error| not_told(name, id, &error))
+    }
+
+    /// Ends one, unless it has ended: SIGTERM to all its processes, and SIGKILL to what is left after a grace. Returns at
+    /// once, with how it fares then.
+    ///
+    /// # Errors
+    /// As [`Sandboxes::job`].
+    pub async fn end_job(&self, name: &str, id: &str) -> Result<Job> {
+        let client = client(self, name).await?;
+        must_be_an_id(name, id)?;
+        let job = client.end_job(id).await;
+        job.map_err(|error| not_told(name, id, &error))
+    }
+
+    /// Sends a signal to all processes of one: a name with or without `SIG`, or a number.
+    ///
+    /// # Errors
+    /// As [`Sandboxes::job`]; [`Kind::Conflict`] for one that has ended, [`Kind::Invalid`] for what is no signal.
+    pub async fn signal_job(&self, name: &str, id: &str, signal: &str) -> Result<Job> {
+        let client = client(self, name).await?;
+        must_be_an_id(name, id)?;
+        let job = client.signal_job(id, signal).await;
+        job.map_err(|error| match error {
+            ClientError::Refused { status, .. } if status == StatusCode::BAD_REQUEST => {
+                let message = format!("\"{}\" is no signal", Untrusted::new(signal));
+                Error::new(Kind::Invalid, message)
+                    .hint("use a name such as `INT`, or a number from 1 to 64")
+            }
+            ClientError::Refused { status, .. } if status == StatusCode::CONFLICT => {
+                let message = format!("job {id} of sandbox \"{name}\" has ended");
+                Error::new(Kind::Conflict, message)
+            }
+            error => not_told(name, id, &error),
+        })
     }
 
     /// What one wrote, its output and errors, from the first byte that is kept on until it ends.

@@ -67,6 +67,7 @@ pub mod sandboxes;
 pub mod seccomp;
 pub mod setid;
 pub mod sign_ins;
+pub mod standing;
 pub mod start;
 pub mod stats;
 mod stop;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use amika_core::label::{Kind, Labels, Reading, key};
+use amika_core::service::Service;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -59,6 +60,8 @@ pub struct Container {
     pub id: String,
     /// All its labels, which say whose it is where they are signed.
     pub labels: Labels,
+    /// What its record says of its services.
+    pub services: Vec<Service>,
 }
 
 /// How much is to be known of each.
@@ -85,13 +88,26 @@ impl Sandboxes {
     /// # Errors
     /// Those of the engine; when the user's key cannot be read.
     pub async fn list(&self, request: ListRequest, out: &dyn Progress) -> Result<Vec<Listed>> {
+        self.list_some(request, &|_| true, out).await
+    }
+
+    /// As [`Sandboxes::list`], of those alone whose name is wanted.
+    ///
+    /// # Errors
+    /// As [`Sandboxes::list`].
+    pub async fn list_some(
+        &self,
+        request: ListRequest,
+        is_wanted: &(dyn Fn(&str) -> bool + Sync),
+        out: &dyn Progress,
+    ) -> Result<Vec<Listed>> {
         let sizes = if request.details {
             let label = format!("{}={}", key::KIND, Kind::Sandbox);
             Some(self.container_sizes(&label).await?)
         } else {
             None
         };
-        rows(self, sizes.as_ref(), request, out).await
+        rows(self, sizes.as_ref(), request, is_wanted, out).await
     }
 }
 
@@ -99,6 +115,7 @@ async fn rows(
     engine: &Sandboxes,
     sizes: Option<&BTreeMap<String, u64>>,
     request: ListRequest,
+    is_wanted: &(dyn Fn(&str) -> bool + Sync),
     out: &dyn Progress,
 ) -> Result<Vec<Listed>> {
     let listed = async { Ok(engine.list_volumes(key::ID).await?) };
@@ -112,7 +129,10 @@ async fn rows(
         until: tokio::time::Instant::now() + DETAILS,
         measured_until: tokio::time::Instant::now() + MEASURED,
     });
-    let views = list.into_iter().map(|(container, reading)| {
+    let wanted = list
+        .into_iter()
+        .filter(|(container, _)| is_wanted(&container.name));
+    let views = wanted.map(|(container, reading)| {
         let (user_key, record_key) = (&user_key, &record_key);
         view::warn_of_labels(&container.name, &reading.problems, out);
         async move {
@@ -137,6 +157,7 @@ async fn rows(
             let listed = Container {
                 id: container.id.clone(),
                 labels: container.labels.clone(),
+                services: reading.record.services.clone(),
             };
             let view = async {
                 let view = view_of(engine, user_key, container.clone(), &reading, ask, begun).await;
@@ -157,7 +178,8 @@ async fn rows(
         }
     });
     let views = crate::fan_out::in_order(views).await.into_iter();
-    let gone = gone.iter().map(|lost| Listed {
+    let gone = gone.iter().filter(|lost| is_wanted(&lost.name));
+    let gone = gone.map(|lost| Listed {
         sandbox: SandboxView::of_lost(lost),
         details: sizes.map(|_| Details {
             volumes: lost.volume_names(),

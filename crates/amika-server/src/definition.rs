@@ -1,11 +1,15 @@
 //! Services as the API defines them, held to the very rules of the repository's file.
 
+mod run;
+
 use std::fmt::Write as _;
 
 use amika_core::config;
 use amika_core::service::{Scheme, Service};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+pub use run::{RunDefinition, ready_text, start_text};
 
 /// A port of a service, as it is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -53,6 +57,7 @@ pub struct Problem {
 pub fn read(
     name: &str,
     ports: &[PortDefinition],
+    run: &RunDefinition,
     others: &[Service],
 ) -> Result<Service, Vec<Problem>> {
     let mut text = String::new();
@@ -63,7 +68,12 @@ pub fn read(
                 port.url_scheme.map(Scheme::as_str),
             )
         });
-        write(&mut text, &other.name, declared);
+        write(
+            &mut text,
+            &other.name,
+            declared,
+            &RunDefinition::of(other.run.as_ref()),
+        );
     }
     // The file tells lines; which of them is which port is known, since each has a line of its own.
     let begin = text.lines().count();
@@ -73,7 +83,7 @@ pub fn read(
             it.url_scheme.as_deref(),
         )
     });
-    write(&mut text, name, declared);
+    write(&mut text, name, declared, run);
     let parsed = config::parse(&text).map_err(|_| {
         vec![Problem {
             field: "/name".to_owned(),
@@ -90,7 +100,7 @@ pub fn read(
     {
         return Ok(service);
     }
-    let places = places(ports);
+    let places = places(ports, run);
     let problems = parsed
         .warnings
         .into_iter()
@@ -108,13 +118,14 @@ pub fn read(
     Err(problems.collect())
 }
 
-/// One service in TOML: its header, `ports = [`, a line for each, `]`, `url_scheme = [`, a line for each, `]`.
+/// One service in TOML: its header, `ports = [`, a line for each, `]`, `url_scheme = [`, a line for each, `]`, and a line
+/// for each word on how it is run.
 fn write<'a>(
     text: &mut String,
     name: &str,
     ports: impl Iterator<Item = (String, Option<&'a str>)> + Clone,
+    run: &RunDefinition,
 ) {
-    let quoted = |text: &str| toml::Value::from(single_line(text)).to_string();
     // Writing to a string does not fail.
     let _ = writeln!(text, "[services.{}]\nports = [", quoted(name));
     for (port, _) in ports.clone() {
@@ -132,15 +143,19 @@ fn write<'a>(
         }
     }
     let _ = writeln!(text, "]");
+    for (_, line) in run.lines() {
+        let _ = writeln!(text, "{line}");
+    }
 }
 
-/// A line end would move the lines behind it; it is refused as the character that it becomes.
-fn single_line(text: &str) -> String {
-    text.replace(['\n', '\r', '\'', '"'], "\u{fffd}")
+/// A text as a string of TOML on one line, whatever is in it: those of JSON are such strings, but for one character.
+fn quoted(text: &str) -> String {
+    let json = serde_json::Value::from(text).to_string();
+    json.replace('\u{7f}', "\\u007f")
 }
 
 /// What stands on each line that [`write`] makes.
-fn places(ports: &[PortDefinition]) -> Vec<String> {
+fn places(ports: &[PortDefinition], run: &RunDefinition) -> Vec<String> {
     let header = ["/name".to_owned(), "/ports".to_owned()];
     let ports_at = (0..ports.len()).map(|index| format!("/ports/{index}"));
     let between = ["/ports".to_owned(), "/ports".to_owned()];
@@ -149,11 +164,14 @@ fn places(ports: &[PortDefinition]) -> Vec<String> {
         .enumerate()
         .filter(|(_, port)| port.url_scheme.is_some());
     let schemes = schemes.map(|(index, _)| format!("/ports/{index}/url_scheme"));
+    let run = run.lines().into_iter().map(|(place, _)| place.to_owned());
     header
         .into_iter()
         .chain(ports_at)
         .chain(between)
         .chain(schemes)
+        .chain(["/ports".to_owned()])
+        .chain(run)
         .collect()
 }
 
@@ -185,7 +203,7 @@ mod tests {
     #[test]
     fn a_definition_comes_to_what_the_file_would() {
         let ports = [port(4211, "tcp", Some("http")), port(4982, "udp", None)];
-        let service = read("web", &ports, &[]).unwrap();
+        let service = read("web", &ports, &RunDefinition::default(), &[]).unwrap();
         let file = config::parse(
             "[services.web]\nports = [4211, \"4982/udp\"]\nurl_scheme = [{ port = 4211, scheme = \"http\" }]",
         );
@@ -195,12 +213,23 @@ mod tests {
             port.line = is.line;
         }
         assert_eq!(vec![service], expected);
-        assert!(read("sidecar", &[], &[]).unwrap().ports.is_empty());
+        assert!(
+            read("sidecar", &[], &RunDefinition::default(), &[])
+                .unwrap()
+                .ports
+                .is_empty()
+        );
     }
 
     #[test]
     fn every_problem_is_told_at_its_place() {
-        let others = [read("api", &[port(80, "tcp", None)], &[]).unwrap()];
+        let others = [read(
+            "api",
+            &[port(80, "tcp", None)],
+            &RunDefinition::default(),
+            &[],
+        )
+        .unwrap()];
         let ports = [
             port(0, "tcp", None),
             port(80, "tcp", Some("http")),
@@ -210,7 +239,7 @@ mod tests {
             port(83, "tcp", None),
             port(83, "tcp", None),
         ];
-        let problems = read("web", &ports, &others).unwrap_err();
+        let problems = read("web", &ports, &RunDefinition::default(), &others).unwrap_err();
         let fields: Vec<&str> = problems.iter().map(|it| it.field.as_str()).collect();
         assert_eq!(
             fields,
@@ -230,11 +259,115 @@ mod tests {
         );
     }
 
+    fn told_to_run(json: serde_json::Value) -> RunDefinition {
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn how_one_is_run_comes_to_what_the_file_would_and_back() {
+        let all = serde_json::json!({
+            "command": "echo \"it's\"\n\u{7f} | cat", "cwd": "apps/web", "env": { "A": "b\"c", "D": "" },
+            "ready": "http:4211/health", "ready_timeout": 5, "restart": "always", "start": "on-demand",
+            "wake": true, "depends_on": ["db"],
+        });
+        let db = told_to_run(serde_json::json!({ "command": ["postgres", "-D", "my data"] }));
+        let db = read("db", &[], &db, &[]).unwrap();
+        let asked = told_to_run(all.clone());
+        let web = read("web", &[port(4211, "tcp", None)], &asked, &[db.clone()]).unwrap();
+        let told = RunDefinition::of(web.run.as_ref());
+        assert_eq!(serde_json::to_value(&told).unwrap(), all);
+        // Beside the others as well as by itself, and what others wait for is among them.
+        assert!(
+            read(
+                "db",
+                &[],
+                &RunDefinition::of(db.run.as_ref()),
+                &[web.clone()]
+            )
+            .is_ok()
+        );
+        let moved = read("data", &[], &RunDefinition::of(db.run.as_ref()), &[web]);
+        let moved = moved.unwrap_err();
+        assert!(
+            moved[0].message.contains("\"db\", which is not declared"),
+            "{moved:?}"
+        );
+        assert_eq!(moved[0].field, "");
+    }
+
+    #[test]
+    fn what_is_wrong_with_how_one_is_run_is_told_at_its_member() {
+        for (json, field) in [
+            (serde_json::json!({ "command": "" }), "/command"),
+            (serde_json::json!({ "command": [] }), "/command"),
+            (serde_json::json!({ "restart": "no" }), "/restart"),
+            (serde_json::json!({ "command": "x", "cwd": "/" }), "/cwd"),
+            (
+                serde_json::json!({ "command": "x", "env": { "A=B": "" } }),
+                "/env",
+            ),
+            (
+                serde_json::json!({ "command": "x", "ready": "up" }),
+                "/ready",
+            ),
+            (
+                serde_json::json!({ "command": "x", "ready_timeout": 0 }),
+                "/ready_timeout",
+            ),
+            (
+                serde_json::json!({ "command": "x", "restart": "never" }),
+                "/restart",
+            ),
+            (
+                serde_json::json!({ "command": "x", "start": "on-demand" }),
+                "/start",
+            ),
+            (serde_json::json!({ "command": "x", "wake": true }), "/wake"),
+            (
+                serde_json::json!({ "command": "x", "depends_on": ["db"] }),
+                "/depends_on",
+            ),
+        ] {
+            let problems = read("web", &[], &told_to_run(json.clone()), &[]).unwrap_err();
+            let fields: Vec<&str> = problems.iter().map(|it| it.field.as_str()).collect();
+            assert_eq!(fields, [field], "{json}");
+        }
+    }
+
+    #[test]
+    fn a_change_replaces_by_a_command_takes_away_by_none_and_else_adds() {
+        let old = || told_to_run(serde_json::json!({ "command": "a", "cwd": "b", "wake": true }));
+        let by = |json| serde_json::to_value(old().changed(told_to_run(json))).unwrap();
+        let (new, kept) = (
+            serde_json::json!({ "command": "c" }),
+            serde_json::json!({ "cwd": "d" }),
+        );
+        assert_eq!(by(new.clone()), new);
+        let merged = serde_json::json!({ "command": "a", "cwd": "d", "wake": true });
+        assert_eq!(by(kept), merged);
+        assert_eq!(
+            by(serde_json::json!({ "command": [] })),
+            serde_json::json!({})
+        );
+    }
+
     proptest! {
+        #[test]
+        fn no_command_breaks_out_of_the_definition(line in any::<String>(), word in any::<String>(), key in any::<String>()) {
+            for json in [serde_json::json!({ "command": line, "env": { key.as_str(): word } }), serde_json::json!({ "command": [line, word] })] {
+                let asked = told_to_run(json);
+                if let Ok(service) = read("web", &[port(80, "tcp", None)], &asked, &[]) {
+                    let told = RunDefinition::of(service.run.as_ref());
+                    prop_assert_eq!((told.command, told.env), (asked.command, asked.env));
+                    prop_assert_eq!(service.ports.len(), 1);
+                }
+            }
+        }
+
         #[test]
         fn no_name_and_no_words_break_out_of_the_definition(name in any::<String>(), word in any::<String>(), scheme in any::<Option<String>>()) {
             let ports = [port(80, &word, scheme.as_deref()), port(81, "tcp", None)];
-            if let Ok(service) = read(&name, &ports, &[]) {
+            if let Ok(service) = read(&name, &ports, &RunDefinition::default(), &[]) {
                 prop_assert_eq!(service.name, name);
                 prop_assert_eq!(service.ports.len(), 2);
             }

@@ -2,6 +2,7 @@
 
 mod repository;
 mod request;
+mod services;
 
 use amika_core::text::shell_quote;
 use amika_remote::client::Call;
@@ -46,7 +47,13 @@ pub(super) async fn run(args: &CreateArgs, server: &Server, app: &App) -> Result
     if !args.no_wait
         && let Some(id) = &sandbox.operation_id
     {
-        let settled = server.settled(&sandbox.name, id, &mut steps);
+        let settled = async {
+            server.settled(&sandbox.name, id, &mut steps).await?;
+            if !args.no_wait_services {
+                services::up(&sandbox.name, server, &mut steps).await?;
+            }
+            Ok::<(), Error>(())
+        };
         let deadline = async {
             match args.timeout {
                 Some(timeout) => tokio::time::sleep(timeout).await,

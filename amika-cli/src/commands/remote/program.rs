@@ -17,7 +17,9 @@ use super::Server;
 use super::failure::{told, word};
 use crate::App;
 use crate::args::sandbox::{ConnectArgs, ExecArgs};
+use crate::commands::interruptible;
 use crate::commands::sandbox::exec::{fail_as_own, install_signals, interrupted};
+use crate::commands::sandbox::jobs::JobView;
 use crate::error::{Error, Kind, Result};
 use crate::terminal::{self, Input, Output, RawMode, Signal, Signals, Target, Unwatched, Watch};
 
@@ -73,9 +75,6 @@ async fn run_exec(args: &ExecArgs, server: &Server, app: &App) -> Result<u8> {
         )
         .hint("leave `--tty` out: input and output are passed on as they are"));
     }
-    if args.detach {
-        return Err(super::unsupported::option("--detach", ""));
-    }
     let is_root = matches!(args.user.as_deref(), Some("root" | "0" | "0:0"));
     let user = args.user.as_ref().filter(|_| !is_root);
     let given = crate::environment::read(&args.env, &[])?;
@@ -99,6 +98,11 @@ async fn run_exec(args: &ExecArgs, server: &Server, app: &App) -> Result<u8> {
     let start = json!({
         "cmd": args.command, "cwd": args.workdir, "env": env, "root": is_root, "user": user,
     });
+    if args.detach {
+        let started = server.start_job(&args.name, &start);
+        let job = interruptible(app, started).await?;
+        return JobView::tell(&args.name, job, app).map(|()| 0);
+    }
     session(server, &args.name, start, args.tty, app).await
 }
 
@@ -108,9 +112,6 @@ async fn run_connect(args: &ConnectArgs, server: &Server, app: &App) -> Result<u
             "--rescue",
             "`start --remote --skip-setup` starts it without its setup script",
         ));
-    }
-    if args.session.is_some() {
-        return Err(super::unsupported::option("--session", ""));
     }
     if !terminal::is_terminal() {
         let hint = format!(
@@ -122,6 +123,9 @@ async fn run_connect(args: &ConnectArgs, server: &Server, app: &App) -> Result<u
             "a shell needs a terminal, and standard input is none",
         )
         .hint(hint));
+    }
+    if let Some(session) = &args.session {
+        return super::session::attend(session, args, server, app).await;
     }
     let env: serde_json::Map<String, Value> = described().collect();
     let start = json!({ "env": env, "root": args.root });

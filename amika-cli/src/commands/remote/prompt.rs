@@ -8,7 +8,10 @@ use super::Server;
 use super::program::{attend, own_failure};
 use crate::App;
 use crate::args::agent::PromptArgs;
+use crate::commands::interruptible;
 use crate::commands::sandbox::exec::{install_signals, interrupted};
+use crate::commands::sandbox::jobs::JobView;
+use crate::commands::sandbox::prompt::detached::prompt;
 use crate::commands::sandbox::prompt::{Reading, check, ended, input, launch, manner, of_sign_in};
 use crate::error::{Error, Kind, Result};
 
@@ -19,7 +22,7 @@ pub(super) async fn run(args: &PromptArgs, server: &Server, app: &App) -> Result
 async fn attempt(args: &PromptArgs, server: &Server, app: &App) -> Result<u8> {
     check(args)?;
     if args.detach {
-        return Err(super::unsupported::option("--detach", ""));
+        return interruptible(app, detached(args, server, app)).await;
     }
     let mut signals = install_signals(app)?;
     let (_, whole) = tokio::select! {
@@ -50,6 +53,22 @@ async fn attempt(args: &PromptArgs, server: &Server, app: &App) -> Result<u8> {
     )
     .await?;
     Ok(ended(args, code, &launch.command[0], reading, app))
+}
+
+/// Has the agent work as a job of its sandbox, and prints the job's id.
+async fn detached(args: &PromptArgs, server: &Server, app: &App) -> Result<u8> {
+    let (_, whole) = server.sandbox(&args.name).await?;
+    let agent = args.agent.map_or_else(|| signed_in(&whole), of_sign_in);
+    let launch = launch(agent, manner(args));
+    let env: serde_json::Map<_, _> = launch
+        .env
+        .into_iter()
+        .map(|(name, value)| (name, value.into()))
+        .collect();
+    let input = prompt(args).await?;
+    let job = json!({ "cmd": launch.command, "env": env, "input": input });
+    let job = server.start_job(&args.name, &job).await?;
+    JobView::tell(&args.name, job, app).map(|()| 0)
 }
 
 /// The first agent that the sandbox was given a sign-in of.

@@ -2,8 +2,8 @@
 
 use super::unsupported::command as unsupported;
 use super::{
-    Server, cp, create, delete, each, forward, inspect, list, logs, open, program, prompt, rename,
-    stats, url, wait,
+    Server, cp, create, delete, each, forward, inspect, jobs, list, logs, open, program,
+    prompt, rename, stats, url, wait,
 };
 use crate::App;
 use crate::args::sandbox::Command;
@@ -18,6 +18,7 @@ pub(in crate::commands) async fn run(command: Command, server: &Server, app: &Ap
         Command::Logs(args) => return logs::run(&args, server, app).await,
         Command::Exec(args) => return program::exec(&args, server, app).await,
         Command::Connect(args) => return program::connect(&args, server, app).await,
+        Command::Wait(args) => return interruptible(app, wait::run(&args, server, app)).await,
         Command::Prompt(args) => return prompt::run(&args, server, app).await,
         Command::Forward(args) => return forward::run(&args, server, app).await,
         Command::Stats(args) => return stats::run(&args, server, app).await,
@@ -33,12 +34,8 @@ pub(in crate::commands) async fn run(command: Command, server: &Server, app: &Ap
         Command::Stop(args) => interruptible(app, each::stop(&args, server, app)).await,
         Command::Restart(args) => interruptible(app, each::restart(&args, server, app)).await,
         Command::Rename(args) => interruptible(app, rename::run(&args, server, app)).await,
-        Command::Wait(args) => interruptible(app, wait::run(&args, server, app)).await,
         Command::Delete(args) => interruptible(app, delete::run(&args, server, app)).await,
-        Command::Jobs(_) => Err(unsupported(
-            "amika sandbox jobs",
-            "`amika sandbox exec --remote NAME -- PROGRAM` runs a program and waits for it",
-        )),
+        Command::Jobs(args) => interruptible(app, jobs::run(&args, server, app)).await,
         Command::Pull(_) => Err(unsupported(
             "amika sandbox pull",
             "push from inside it: `amika sandbox exec --remote NAME -- git push`",

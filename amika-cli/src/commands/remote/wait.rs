@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use amika_core::text::shell_quote;
+use amika_core::untrusted::Untrusted;
 use amika_remote::client::Call;
 use futures_util::StreamExt as _;
 
@@ -9,6 +11,7 @@ use super::failure::told;
 use super::{Server, operation};
 use crate::App;
 use crate::args::sandbox::{Awaited, WaitArgs};
+use crate::commands::sandbox::jobs::ended_with;
 use crate::commands::sandbox::wait::Waited;
 use crate::error::{Error, Kind, Result};
 use crate::wait::Condition;
@@ -18,12 +21,8 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Before a stream that ended is asked for again.
 const AGAIN: Duration = Duration::from_millis(500);
 
-pub(super) async fn run(args: &WaitArgs, server: &Server, app: &App) -> Result<()> {
+pub(super) async fn run(args: &WaitArgs, server: &Server, app: &App) -> Result<u8> {
     let begun = Instant::now();
-    let Awaited::Sandbox(condition) = args.condition else {
-        let hint = "`amika sandbox logs --remote -f NAME --job ID` goes on until the job ends";
-        return Err(super::unsupported::option("--for job:ID", hint));
-    };
     let deadline = async {
         match args.timeout {
             Some(timeout) => tokio::time::sleep(timeout).await,
@@ -31,17 +30,45 @@ pub(super) async fn run(args: &WaitArgs, server: &Server, app: &App) -> Result<(
         }
     };
     tokio::select! {
-        exit_code = came_true(args, condition, server) => {
-            Waited::tell(args, exit_code?, begun, app)
+        biased;
+        code = to_its_end(args, begun, server, app) => code,
+        () = deadline => Err(late(args)),
+    }
+}
+
+/// Waits for what is asked for, however long that takes, and tells of it.
+async fn to_its_end(args: &WaitArgs, begun: Instant, server: &Server, app: &App) -> Result<u8> {
+    match &args.condition {
+        Awaited::Sandbox(condition) => {
+            let exit_code = came_true(args, *condition, server).await?;
+            Waited::tell(args, exit_code, begun, app).map(|()| 0)
         }
-        () = deadline => {
-            let message = format!("\"{}\" is not {} in time", args.name, args.condition);
-            Err(Error::new(Kind::NotReady, message).hint(format!(
-                "`amika sandbox inspect --remote {}` shows its state",
-                args.name
-            )))
+        Awaited::Job(id) => {
+            let job = server.ended_job(&args.name, id).await?;
+            let code = ended_with(&job).unwrap_or_default();
+            Waited::tell(args, Some(code.into()), begun, app)?;
+            // What no program ends with is a failure all the same.
+            Ok(u8::try_from(code).unwrap_or(u8::MAX))
         }
     }
+}
+
+fn late(args: &WaitArgs) -> Error {
+    let name = &args.name;
+    let (message, hint) = match &args.condition {
+        Awaited::Sandbox(condition) => (
+            format!("\"{name}\" is not {condition} in time"),
+            format!("`amika sandbox inspect --remote {name}` shows its state"),
+        ),
+        Awaited::Job(id) => (
+            format!("job {} did not end in time", Untrusted::new(id)),
+            format!(
+                "`amika sandbox logs --remote {name} --job {}` shows what it does",
+                shell_quote(id)
+            ),
+        ),
+    };
+    Error::new(Kind::NotReady, message).hint(hint)
 }
 
 /// Returns once it came true; with the exit code where there is one.

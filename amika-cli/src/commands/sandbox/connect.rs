@@ -1,6 +1,6 @@
 //! `amika sandbox connect`: a shell in a sandbox; with `--rescue` in one that does not come up.
 
-mod session;
+pub(in crate::commands) mod session;
 
 use std::time::Duration;
 

@@ -29,7 +29,7 @@ pub(in crate::commands) struct JobView {
 }
 
 impl JobView {
-    fn of(sandbox: &str, job: Job) -> Self {
+    pub(in crate::commands) fn of(sandbox: &str, job: Job) -> Self {
         let now = amika_host::clock::now_millis();
         let until = job.task.ended_at.unwrap_or(now);
         Self {
@@ -43,7 +43,7 @@ impl JobView {
     ///
     /// # Errors
     /// When standard output cannot be written.
-    pub(super) fn tell(sandbox: &str, job: Job, app: &App) -> Result<()> {
+    pub(in crate::commands) fn tell(sandbox: &str, job: Job, app: &App) -> Result<()> {
         let view = Self::of(sandbox, job);
         app.out
             .result(&view, |out| writeln!(out, "{}", view.job.id))
@@ -67,7 +67,7 @@ impl JobView {
 }
 
 /// What a job ended with: its exit code, or 128 and the number of the signal that ended it; none while it runs.
-pub(super) fn ended_with(job: &Job) -> Option<i32> {
+pub(in crate::commands) fn ended_with(job: &Job) -> Option<i32> {
     let task = &job.task;
     let signalled = || task.signal.map(|signal| SIGNALLED + signal);
     (task.state == TaskState::Ended).then(|| task.exit_code.or_else(signalled).unwrap_or(SIGNALLED))
@@ -75,8 +75,30 @@ pub(super) fn ended_with(job: &Job) -> Option<i32> {
 
 pub(super) async fn run(args: &JobsArgs, app: &App) -> Result<()> {
     let engine = crate::engine::connect(&app.user).await?;
-    let jobs = engine.jobs(&args.name).await?.into_iter();
-    let views: Vec<JobView> = jobs.map(|job| JobView::of(&args.name, job)).collect();
+    let name = &args.name;
+    if args.stop.is_empty() {
+        return list(name, engine.jobs(name).await?, app);
+    }
+    let mut stopped = Vec::new();
+    for id in &args.stop {
+        stopped.push(match &args.signal {
+            Some(signal) => engine.signal_job(name, id, signal).await?,
+            None => {
+                engine.end_job(name, id).await?;
+                let cancel = app.interrupt.cancel();
+                engine.wait_for_job(name, id, None, cancel).await?
+            }
+        });
+    }
+    ids(name, stopped, app)
+}
+
+/// Prints jobs as a table.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub(in crate::commands) fn list(sandbox: &str, jobs: Vec<Job>, app: &App) -> Result<()> {
+    let views = views(sandbox, jobs);
     app.out.result(&views, |out| {
         let mut table = Table::new(["ID", "STATE", "COMMAND", "STARTED", "TOOK"]);
         let now = amika_host::clock::now_millis();
@@ -85,6 +107,23 @@ pub(super) async fn run(args: &JobsArgs, app: &App) -> Result<()> {
         }
         table.write(out)
     })
+}
+
+/// Prints the ids of jobs to which something was done.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub(in crate::commands) fn ids(sandbox: &str, jobs: Vec<Job>, app: &App) -> Result<()> {
+    let views = views(sandbox, jobs);
+    app.out.result(&views, |out| {
+        let mut ids = views.iter().map(|view| &view.job.id);
+        ids.try_for_each(|id| writeln!(out, "{id}"))
+    })
+}
+
+fn views(sandbox: &str, jobs: Vec<Job>) -> Vec<JobView> {
+    let views = jobs.into_iter().map(|job| JobView::of(sandbox, job));
+    views.collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `amika sandbox …`.
 
 mod adopt;
-mod connect;
+pub(super) mod connect;
 pub(super) mod cp;
 pub(super) mod create;
 mod delete;
@@ -9,12 +9,12 @@ pub(super) mod each;
 pub(super) mod exec;
 pub(super) mod forward;
 mod inspect;
-mod jobs;
+pub(super) mod jobs;
 pub(super) mod list;
 pub(super) mod logs;
 pub(super) mod open;
 mod out_of_memory;
-mod port;
+pub(super) mod port;
 pub(super) mod prompt;
 mod pull;
 pub(super) mod rename;

@@ -3,7 +3,7 @@
 //! The prompt is the agent's standard input: no shell sees it, no argument list holds it, and its
 //! length has no limit.
 
-mod detached;
+pub(in crate::commands) mod detached;
 mod reading;
 
 use amika_core::text::shell_quote;

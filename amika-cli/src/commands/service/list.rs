@@ -7,17 +7,16 @@ use amika_core::wire::{self, Listener};
 use super::view::{ServiceView, hear, ports, remark, services, stand, urls};
 use crate::App;
 use crate::args::service::ListArgs;
-use crate::daemon::Client;
 use crate::error::{Error, Kind, Result};
 use crate::output::Table;
-use crate::sandbox::{self, Sandbox};
+use crate::sandbox::{self as sandboxes, Sandbox};
 use crate::sandboxes::Sandboxes;
 use amika_core::text::shell_quote;
 use amika_engine::{ContainerState, ContainerSummary};
 
 pub(super) async fn run(args: &ListArgs, app: &App) -> Result<()> {
     let engine = crate::engine::connect(&app.user).await?;
-    let list = sandbox::list(&engine).await?;
+    let list = sandboxes::list(&engine).await?;
     if let Some(name) = &args.sandbox_name
         && !list.iter().any(|(container, _)| container.name == *name)
     {
@@ -81,17 +80,16 @@ async fn ask_how_they_stand(
     engine: &Sandboxes,
     container: &ContainerSummary,
 ) -> Result<(wire::Services, Vec<Listener>), String> {
-    let client = client(engine, container).await?;
-    let (status, listeners) =
-        tokio::try_join!(client.status(), client.ports()).map_err(|error| error.to_string())?;
-    Ok((status.services, listeners))
+    sandbox(engine, container)
+        .await?
+        .how_services_stand(engine)
+        .await
 }
 
-/// Who asks a sandbox's amikad; the error is for people.
-async fn client(engine: &Sandboxes, container: &ContainerSummary) -> Result<Client, String> {
+/// All that the engine knows of a sandbox; the error is for people.
+async fn sandbox(engine: &Sandboxes, container: &ContainerSummary) -> Result<Sandbox, String> {
     let facts = engine.inspect_container(&container.id).await;
-    let sandbox = Sandbox::of(facts.map_err(|error| error.to_string())?);
-    sandbox.client(engine).map_err(|error| error.message)
+    Ok(Sandbox::of(facts.map_err(|error| error.to_string())?))
 }
 
 /// As the plain list, with who listens on each port, and with the ports that no service declares.
@@ -154,7 +152,8 @@ async fn all(
 
 /// What listens in a sandbox; the error is for people.
 async fn ask(engine: &Sandboxes, container: &ContainerSummary) -> Result<Vec<Listener>, String> {
-    let client = client(engine, container).await?;
+    let sandbox = sandbox(engine, container).await?;
+    let client = sandbox.client(engine).map_err(|error| error.message)?;
     client.ports().await.map_err(|error| error.to_string())
 }
 

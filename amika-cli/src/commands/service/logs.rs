@@ -23,14 +23,27 @@ pub(super) struct LogsView {
 }
 
 pub(super) async fn run(args: &LogsArgs, app: &App) -> Result<u8> {
+    let open = async {
+        let engine = crate::engine::connect(&app.user).await?;
+        let (sandbox, service) = (&args.target.sandbox, args.target.service.as_deref());
+        let (follow, lines) = (args.show.follow, args.show.lines());
+        engine.service_log(sandbox, service, follow, lines).await
+    };
+    run_with(args, app, open).await
+}
+
+/// Shows a log that is opened so.
+///
+/// # Errors
+/// Those of who opens it; [`crate::error::Kind::Invalid`] for a document that would have no end.
+pub(in crate::commands) async fn run_with(
+    args: &LogsArgs,
+    app: &App,
+    open: impl Future<Output = Result<Pieces>>,
+) -> Result<u8> {
     refuse_endless_json(args.show.follow, app)?;
-    let engine = crate::engine::connect(&app.user).await?;
-    let (sandbox, service) = (&args.target.sandbox, args.target.service.as_deref());
-    let show_log = &args.show;
-    let pieces = engine
-        .service_log(sandbox, service, show_log.follow, show_log.lines())
-        .await?;
-    if show_log.follow {
+    let pieces = open.await?;
+    if args.show.follow {
         return follow(app, show(args, pieces, app)).await;
     }
     show(args, pieces, app).await.map(|()| 0)

@@ -1,9 +1,8 @@
 //! `amika service …`.
 
-mod change;
+pub(super) mod change;
 mod list;
-mod logs;
-mod standing;
+pub(super) mod logs;
 mod view;
 
 use super::schema::{Output, document};

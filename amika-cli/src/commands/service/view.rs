@@ -11,8 +11,8 @@ use amika_engine::{ContainerState, ContainerSummary};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::standing::RunView;
 use crate::listening::ListeningView;
+use crate::standing::{RunView, heard};
 use crate::view::{self, PortView};
 
 /// A service of a sandbox.
@@ -84,10 +84,8 @@ impl ServiceView {
         if self.service.as_deref() == Some(START_SCRIPT) && run.is_over() {
             return "done".to_owned();
         }
-        let mut heard = self.ports.iter().filter_map(|port| port.listening.as_ref());
-        let amiss = heard.find_map(ListeningView::amiss);
-        let listens = (!self.ports.is_empty()).then_some("listening");
-        run.words(amiss.or(listens))
+        let listening = self.ports.iter().filter_map(|port| port.listening.as_ref());
+        run.words(heard(listening))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::service::{
 };
 
 /// The keys that are read here.
-pub(super) const KEYS: [&str; 8] = [
+pub(super) const KEYS: [&str; 9] = [
     "command",
     "cwd",
     "env",
@@ -23,6 +23,7 @@ pub(super) const KEYS: [&str; 8] = [
     "ready_timeout",
     "restart",
     "start",
+    "wake",
     "depends_on",
 ];
 
@@ -94,6 +95,9 @@ pub(super) fn read(
         )
         .unwrap_or_default(),
         start: start.unwrap_or_default(),
+        wake: table
+            .get("wake")
+            .is_some_and(|value| wake(section, value, first_tcp)),
         depends_on: table
             .get("depends_on")
             .map(|value| depends_on(section, name, value, dependencies))
@@ -334,6 +338,18 @@ fn check_on_demand(section: &mut Section<'_>, table: &DeTable<'_>, ports: &[Serv
     } else if ports.is_empty() {
         section.problem(value.span(), "start = \"on-demand\" needs a port");
     }
+}
+
+/// Whether requests wake the sandbox; a request is for a TCP port.
+fn wake(section: &mut Section<'_>, value: &Value<'_>, first_tcp: Option<u16>) -> bool {
+    let DeValue::Boolean(is_wanted) = value.get_ref() else {
+        section.wrong_type(value, "wake", "true or false");
+        return false;
+    };
+    if *is_wanted && first_tcp.is_none() {
+        section.problem(value.span(), "wake = true needs a TCP port");
+    }
+    *is_wanted
 }
 
 fn depends_on(

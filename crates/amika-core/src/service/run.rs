@@ -30,6 +30,9 @@ pub struct Run {
     /// When it is started.
     #[serde(default)]
     pub start: Start,
+    /// Whether a server starts its sandbox when somebody asks for one of its ports by the port route.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wake: bool,
     /// Services that must be up before it is started.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<String>,
@@ -132,6 +135,7 @@ pub fn add_start_script(services: &mut Vec<Service>, path: &str) {
         ready_timeout_s: READY_TIMEOUT_S,
         restart: Restart::No,
         start: Start::Auto,
+        wake: false,
         depends_on: Vec::new(),
     });
     let script = Service {

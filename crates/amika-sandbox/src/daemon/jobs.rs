@@ -1,9 +1,10 @@
 //! Jobs, by amikad's API.
 
-use amika_core::wire::{Job, JobRequest};
+use amika_core::wire::{Job, JobRequest, SignalRequest};
 use bytes::Bytes;
 use futures_util::Stream;
-use hyper::{Request, StatusCode};
+use hyper::body::Incoming;
+use hyper::{Request, Response, StatusCode};
 
 use super::client::{Client, ClientError, collect, refused};
 
@@ -21,8 +22,42 @@ impl Client {
         if response.status() != StatusCode::CREATED {
             return Err(refused(response).await);
         }
-        let body = collect(response).await?;
-        serde_json::from_slice(&body).map_err(|error| ClientError::Malformed(error.to_string()))
+        read(response).await
+    }
+
+    /// Ends one, unless it has ended.
+    ///
+    /// # Errors
+    /// As [`Client::job`].
+    pub async fn end_job(&self, id: &str) -> Result<Job, ClientError> {
+        let response = self
+            .send(|| Request::delete(format!("/v1/jobs/{id}")))
+            .await?;
+        match response.status() {
+            StatusCode::OK | StatusCode::ACCEPTED => read(response).await,
+            _ => Err(refused(response).await),
+        }
+    }
+
+    /// Sends a signal to one.
+    ///
+    /// # Errors
+    /// As [`Client::job`]; [`ClientError::Refused`] with 400 for what is no signal, with 409 for one that has ended.
+    pub async fn signal_job(&self, id: &str, signal: &str) -> Result<Job, ClientError> {
+        let asked = SignalRequest {
+            signal: signal.to_owned(),
+        };
+        // Texts always serialise.
+        let body = Bytes::from(serde_json::to_vec(&asked).unwrap_or_default());
+        let request = || {
+            Request::post(format!("/v1/jobs/{id}/signal"))
+                .header("Content-Type", "application/json")
+        };
+        let response = self.send_with(request, body).await?;
+        if response.status() != StatusCode::ACCEPTED {
+            return Err(refused(response).await);
+        }
+        read(response).await
     }
 
     /// Those that run, and the last that ended, the oldest first.
@@ -52,4 +87,9 @@ impl Client {
         self.stream(&format!("/v1/jobs/{id}/log?follow=1"), None)
             .await
     }
+}
+
+async fn read(response: Response<Incoming>) -> Result<Job, ClientError> {
+    let body = collect(response).await?;
+    serde_json::from_slice(&body).map_err(|error| ClientError::Malformed(error.to_string()))
 }

@@ -118,7 +118,10 @@ pub async fn exec(
 }
 
 /// Whom a program runs as; none is the agent. Anybody else is for administrators to ask.
-fn user(caller: &Caller, root: bool, user: Option<&str>) -> Result<Option<String>> {
+///
+/// # Errors
+/// 403 for who may not ask that, 400 for what is nobody.
+pub fn user(caller: &Caller, root: bool, user: Option<&str>) -> Result<Option<String>> {
     if (root || user.is_some()) && !caller.is_admin() {
         return Err(ApiError::forbidden(
             "only administrators run programs as root, or as anybody but the agent, with a key of scope admin",

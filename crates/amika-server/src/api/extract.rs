@@ -10,7 +10,7 @@ use axum::http::{StatusCode, header};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use utoipa::PartialSchema;
+use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
 use super::error::{ApiError, Detail, Result};
@@ -30,7 +30,7 @@ pub struct Query<T>(pub T);
 /// The parameters of the path.
 pub struct Path<T>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned + PartialSchema> FromRequest<S> for Body<T> {
+impl<S: Send + Sync, T: DeserializeOwned + ToSchema> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self> {
@@ -70,11 +70,30 @@ pub async fn bytes(request: Request, most: usize) -> Result<Bytes> {
     }
 }
 
-/// Members that a type has.
-fn known<T: PartialSchema>() -> Vec<String> {
-    match T::schema() {
-        RefOr::T(Schema::Object(object)) => object.properties.keys().cloned().collect(),
-        _ => Vec::new(),
+/// Members that a type has, with those of what is flattened into it.
+fn known<T: ToSchema>() -> Vec<String> {
+    let mut named = Vec::new();
+    T::schemas(&mut named);
+    let mut found = Vec::new();
+    members_of(&T::schema(), &named, &mut found);
+    found
+}
+
+fn members_of(schema: &RefOr<Schema>, named: &[(String, RefOr<Schema>)], found: &mut Vec<String>) {
+    match schema {
+        RefOr::T(Schema::Object(object)) => found.extend(object.properties.keys().cloned()),
+        RefOr::T(Schema::AllOf(all)) => {
+            for part in &all.items {
+                members_of(part, named, found);
+            }
+        }
+        RefOr::T(_) => {}
+        RefOr::Ref(to) => {
+            let name = to.ref_location.rsplit('/').next().unwrap_or_default();
+            if let Some((_, schema)) = named.iter().find(|(it, _)| it == name) {
+                members_of(schema, named, found);
+            }
+        }
     }
 }
 

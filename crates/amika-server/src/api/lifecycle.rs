@@ -48,7 +48,8 @@ pub async fn start(
     .await
 }
 
-fn starting(skip_setup: bool) -> StartRequest {
+/// A start for which nobody is there to be asked.
+pub fn starting(skip_setup: bool) -> StartRequest {
     StartRequest {
         setup: None,
         skip_setup,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use amika_engine::ExecOutput;
-use amika_sandbox::logs::{Log, LogRequest};
+use amika_sandbox::logs::{Log, LogRequest, Pieces};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header;
@@ -19,11 +19,12 @@ use crate::auth::caller::Reader;
 use crate::state::App;
 use crate::streams::over;
 
-/// Which log: `container`, `setup`, `opencode`, `amikad`, or `job:<id>`.
+/// Which log: `container`, `setup`, `opencode`, `amikad`, `job:<id>`, or `service:<name>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Source {
     Kept(Log),
     Job(String),
+    Service(String),
 }
 
 fn source(text: Option<&str>) -> Result<Source> {
@@ -34,12 +35,15 @@ fn source(text: Option<&str>) -> Result<Source> {
         "opencode" => Log::OpenCode,
         "amikad" => Log::Amikad,
         other => {
-            let job = other.strip_prefix("job:").filter(|id| !id.is_empty());
-            let refused = || {
-                let message = "source is one of container, setup, opencode, amikad, job:<id>";
-                ApiError::field("source", message)
+            let named = other.split_once(':').filter(|(_, name)| !name.is_empty());
+            return match named {
+                Some(("job", id)) => Ok(Source::Job(id.to_owned())),
+                Some(("service", name)) => Ok(Source::Service(name.to_owned())),
+                _ => {
+                    let message = "source is one of container, setup, opencode, amikad, job:<id>, service:<name>";
+                    Err(ApiError::field("source", message))
+                }
             };
-            return job.map(|id| Source::Job(id.to_owned())).ok_or_else(refused);
         }
     }))
 }
@@ -48,7 +52,7 @@ fn source(text: Option<&str>) -> Result<Source> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct LogsQuery {
-    /// `container` (left out: this), `setup`, `opencode`, `amikad`, or `job:<id>`.
+    /// `container` (left out: this), `setup`, `opencode`, `amikad`, `job:<id>`, or `service:<name>` of one that Amika runs.
     source: Option<String>,
     /// Its last lines.
     tail: Option<usize>,
@@ -75,6 +79,12 @@ pub async fn logs(
                 .job_log(found.there()?, &id, query.follow, query.tail)
                 .await?
         }
+        Source::Service(name) => {
+            let there = found.there()?;
+            engine
+                .service_log(there, Some(&name), query.follow, query.tail)
+                .await?
+        }
         Source::Kept(log) => {
             let request = LogRequest {
                 log,
@@ -85,6 +95,11 @@ pub async fn logs(
             engine.logs(found.there()?, request).await?
         }
     };
+    Ok(answer(&app, pieces))
+}
+
+/// A log as an answer, as it comes.
+pub fn answer(app: &App, pieces: Pieces) -> Response {
     // A log that is followed ends with the server.
     let pieces = pieces.take_until(Box::pin(over(app.ending.subscribe())));
     let bytes = pieces.map(|piece| match piece {
@@ -93,7 +108,7 @@ pub async fn logs(
         Err(error) => Err(std::io::Error::other(error.message)),
     });
     let kind = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
-    Ok((kind, Body::from_stream(bytes)).into_response())
+    (kind, Body::from_stream(bytes)).into_response()
 }
 
 #[cfg(test)]
@@ -101,11 +116,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_is_named_by_its_word_or_its_job() {
+    fn a_log_is_named_by_its_word_its_job_or_its_service() {
         assert_eq!(source(None).unwrap(), Source::Kept(Log::Container));
         assert_eq!(source(Some("setup")).unwrap(), Source::Kept(Log::Setup));
         assert_eq!(source(Some("job:7")).unwrap(), Source::Job("7".to_owned()));
-        for bad in ["", "job:", "jobs:7", "Setup"] {
+        assert_eq!(
+            source(Some("service:web")).unwrap(),
+            Source::Service("web".to_owned())
+        );
+        for bad in ["", "job:", "jobs:7", "service:", "Setup"] {
             assert_eq!(source(Some(bad)).unwrap_err().details[0].field, "source");
         }
     }

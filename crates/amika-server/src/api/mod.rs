@@ -20,6 +20,7 @@ mod git_user;
 pub mod guard;
 mod health;
 pub mod idempotency;
+mod jobs;
 mod lifecycle;
 mod logs;
 mod me;
@@ -35,6 +36,7 @@ mod sandbox_services;
 mod sandbox_sessions;
 mod sandboxes;
 pub mod secrets;
+mod service_runs;
 mod services;
 mod session;
 mod socket;
@@ -68,6 +70,7 @@ use utoipa_axum::routes;
 pub use api_keys::make as make_key;
 pub use audit::plain;
 pub use extract::bytes as body_bytes;
+pub use lifecycle::starting;
 pub use paging::encoded;
 pub use sandboxes::find as find_sandbox;
 pub use tunnel::{open_port, refusal as no_tunnel};
@@ -120,8 +123,15 @@ fn guarded() -> Routes {
         .routes(routes!(events::events))
         .routes(routes!(logs::logs))
         .routes(routes!(exec::exec, exec::attached))
+        .routes(routes!(jobs::list, jobs::create))
+        .routes(routes!(jobs::show, jobs::end))
+        .routes(routes!(jobs::log))
+        .routes(routes!(jobs::signal))
         .routes(routes!(sandbox_services::list))
-        .routes(routes!(sandbox_services::create))
+        .routes(routes!(service_runs::standing, sandbox_services::create))
+        .routes(routes!(service_runs::start))
+        .routes(routes!(service_runs::stop))
+        .routes(routes!(service_runs::restart))
         .routes(routes!(sandbox_services::change, sandbox_services::delete))
         .routes(routes!(tickets::create))
         .routes(routes!(uploads::create))

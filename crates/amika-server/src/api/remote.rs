@@ -15,7 +15,7 @@ use super::extract::{Path, Query};
 use super::{check, repositories};
 use crate::auth::caller::Reader;
 use crate::canonical::canonical;
-use crate::definition::PortDefinition;
+use crate::definition::{PortDefinition, RunDefinition};
 use crate::sandboxes::cloning::cloning;
 use crate::state::App;
 
@@ -79,6 +79,8 @@ pub struct FileQuery {
 pub struct DeclaredService {
     name: String,
     ports: Vec<PortDefinition>,
+    #[serde(flatten)]
+    run: RunDefinition,
 }
 
 /// What a repository's file declares.
@@ -134,6 +136,7 @@ pub async fn services(
             answer.items = services
                 .map(|service| DeclaredService {
                     ports: PortDefinition::of(&service),
+                    run: RunDefinition::of(service.run.as_ref()),
                     name: service.name,
                 })
                 .collect();

@@ -80,6 +80,13 @@ pub struct SandboxService {
     updated_at: Option<String>,
 }
 
+impl SandboxService {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 /// A sandbox's services.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ListSandboxServicesResponse {
@@ -168,11 +175,19 @@ pub async fn list(
     };
     let mut items = Vec::new();
     for found in of {
-        let rows = app.store.sandbox_services(Some(&found.id())).await?;
-        items.extend(rows.into_iter().map(|row| told(&app, row)));
-        items.extend(made_with(&app, &found));
+        items.extend(of_sandbox(&app, &found).await?);
     }
     Ok(Json(ListSandboxServicesResponse { items }))
+}
+
+/// Those of one sandbox, a port each: those that were added first.
+///
+/// # Errors
+/// Those of the store.
+pub async fn of_sandbox(app: &App, found: &Found) -> Result<Vec<SandboxService>> {
+    let rows = app.store.sandbox_services(Some(&found.id())).await?;
+    let added = rows.into_iter().map(|row| told(app, row));
+    Ok(added.chain(made_with(app, found)).collect())
 }
 
 /// The services that one was made with.

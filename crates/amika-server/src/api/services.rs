@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use amika_core::service::Service;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -15,7 +16,7 @@ use super::users::OkStatus;
 use super::{check, repositories};
 use crate::auth::caller::{Admin, Reader};
 use crate::clock::shown;
-use crate::definition::{self, PortDefinition};
+use crate::definition::{self, PortDefinition, RunDefinition};
 use crate::state::App;
 use crate::store::{Repository, ServiceRow, StoreError};
 
@@ -26,6 +27,8 @@ pub struct ServiceDefinition {
     repo_url: String,
     name: String,
     ports: Vec<PortDefinition>,
+    #[serde(flatten)]
+    run: RunDefinition,
     created_at: String,
     updated_at: String,
 }
@@ -34,6 +37,7 @@ impl ServiceDefinition {
     fn of(row: ServiceRow, repository: &Repository) -> Self {
         Self {
             ports: PortDefinition::of(&row.service),
+            run: RunDefinition::of(row.service.run.as_ref()),
             id: row.id,
             repo_url: repository.repo_url.clone(),
             name: row.service.name,
@@ -52,13 +56,18 @@ pub struct CreateService {
     /// Its ports; none are allowed too.
     #[serde(default)]
     ports: Vec<PortDefinition>,
+    #[serde(flatten)]
+    run: RunDefinition,
 }
 
-/// A change of a service; a member that is left out or null stays.
+/// A change of a service; a member that is left out or null stays. A `command` replaces all that was said of how it is run,
+/// and an empty list takes it away.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ChangeService {
     name: Option<String>,
     ports: Option<Vec<PortDefinition>>,
+    #[serde(flatten)]
+    run: RunDefinition,
 }
 
 /// Where a repository's services come from.
@@ -88,53 +97,59 @@ pub async fn create(
 ) -> Result<(StatusCode, Json<ServiceDefinition>)> {
     let new = repositories::blank(&app, &caller, "/repo_url", &body.repo_url)?;
     // It is checked before a repository is added for it, and within the step that saves it.
-    definition::read(&body.name, &body.ports, &[]).map_err(refused)?;
+    let beside_none = RunDefinition {
+        depends_on: None,
+        ..body.run.clone()
+    };
+    definition::read(&body.name, &body.ports, &beside_none, &[]).map_err(refused)?;
     check::text("/name", &body.name, 255)?;
     let repository = app.store.put_repository(&new, false).await?;
     let now = app.clock.now();
-    let row = put(
-        &app,
-        crate::id::new(),
-        &repository,
-        &body.name,
-        &body.ports,
-        now,
-    )
-    .await?;
+    let asked = Asked {
+        name: &body.name,
+        ports: &body.ports,
+        run: &body.run,
+    };
+    let row = put(&app, crate::id::new(), &repository, asked, now).await?;
     Ok((
         StatusCode::CREATED,
         Json(ServiceDefinition::of(row, &repository)),
     ))
 }
 
+/// What is to be saved.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    name: &'a str,
+    ports: &'a [PortDefinition],
+    run: &'a RunDefinition,
+}
+
 async fn put(
     app: &App,
     id: String,
     repository: &Repository,
-    name: &str,
-    ports: &[PortDefinition],
+    asked: Asked<'_>,
     created_at: i64,
 ) -> Result<ServiceRow> {
-    let service = definition::read(name, ports, &[]).map_err(refused)?;
-    let row = ServiceRow {
-        id,
-        repository_id: repository.id.clone(),
-        service,
-        created_at,
-        updated_at: app.clock.now(),
-    };
-    let beside = |others: &[amika_core::service::Service]| {
-        if others.iter().any(|other| other.name == name) {
+    let now = app.clock.now();
+    let beside = |others: &[Service]| {
+        if others.iter().any(|other| other.name == asked.name) {
             return Err(taken());
         }
-        definition::read(name, ports, others)
-            .map(drop)
-            .map_err(refused)
+        let service = definition::read(asked.name, asked.ports, asked.run, others);
+        Ok(ServiceRow {
+            id: id.clone(),
+            repository_id: repository.id.clone(),
+            service: service.map_err(refused)?,
+            created_at,
+            updated_at: now,
+        })
     };
-    match app.store.put_service(&row, beside).await {
+    match app.store.put_service(&repository.id, &id, beside).await {
         Err(StoreError::Taken) => Err(taken()),
         Err(error) => Err(error.into()),
-        Ok(done) => done.map(|()| row),
+        Ok(done) => done,
     }
 }
 
@@ -167,11 +182,17 @@ pub async fn change(
 ) -> Result<Json<ServiceDefinition>> {
     let old = app.store.service(&id).await?.ok_or_else(none)?;
     let repository = repositories::found(&app, &old.repository_id).await?;
-    let old_ports = ServiceDefinition::of(old.clone(), &repository).ports;
+    let before = ServiceDefinition::of(old.clone(), &repository);
     let name = body.name.unwrap_or(old.service.name);
     check::text("/name", &name, 255)?;
-    let ports = body.ports.unwrap_or(old_ports);
-    let row = put(&app, old.id, &repository, &name, &ports, old.created_at).await?;
+    let ports = body.ports.unwrap_or(before.ports);
+    let run = before.run.changed(body.run);
+    let asked = Asked {
+        name: &name,
+        ports: &ports,
+        run: &run,
+    };
+    let row = put(&app, old.id, &repository, asked, old.created_at).await?;
     Ok(Json(ServiceDefinition::of(row, &repository)))
 }
 
@@ -183,10 +204,28 @@ pub async fn delete(
     _: Admin,
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
-    if app.store.remove_service(&id).await? {
+    let waiting = |others: &[Service], name: &str| match waits_for(others, name) {
+        Some(other) => Err(ApiError::conflict(format!(
+            "service \"{other}\" depends on it: change that one first"
+        ))),
+        None => Ok(()),
+    };
+    if app.store.remove_service(&id, waiting).await?? {
         return Ok(StatusCode::NO_CONTENT);
     }
     Err(none())
+}
+
+/// A service that waits for the one of this name.
+fn waits_for<'a>(others: &'a [Service], name: &str) -> Option<&'a str> {
+    let waits = |service: &&Service| {
+        let on = service.run.iter().flat_map(|run| &run.depends_on);
+        on.into_iter().any(|on| on == name)
+    };
+    others
+        .iter()
+        .find(waits)
+        .map(|service| service.name.as_str())
 }
 
 fn none() -> ApiError {

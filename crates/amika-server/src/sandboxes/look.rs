@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use amika_core::label::{Labels, key, stamp};
+use amika_core::service::Service;
 use amika_sandbox::error::Result;
 use amika_sandbox::list::ListRequest;
 use amika_sandbox::sandbox::State;
@@ -40,6 +41,8 @@ pub struct Seen {
     pub has_server: bool,
     /// The engine's id of its container.
     pub container: String,
+    /// What its record says of its services.
+    pub services: Vec<Service>,
 }
 
 impl Seen {
@@ -163,6 +166,7 @@ async fn look(engine: &Sandboxes, before: Option<&Look>) -> Result<Look> {
                 stamp: if is_own { stamp(labels) } else { Labels::new() },
                 has_server,
                 container: container.id,
+                services: container.services,
                 view: listed.sandbox,
             };
             let name = seen.view.name.clone();

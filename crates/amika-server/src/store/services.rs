@@ -1,6 +1,6 @@
 //! Services that are saved for a repository.
 
-use amika_core::service::{Service, ServicePort};
+use amika_core::service::{Run, Service, ServicePort};
 use sqlx::sqlite::SqliteRow;
 
 use super::{Result, Store, get, read};
@@ -29,12 +29,18 @@ fn row_of(row: &SqliteRow) -> Result<ServiceRow, sqlx::Error> {
             ports: read(row, "ports", |text| {
                 serde_json::from_str::<Vec<ServicePort>>(text)
             })?,
-            // What is saved says where a service listens, and nothing of how it is run.
-            run: None,
+            run: match get::<Option<String>>(row, "run")? {
+                Some(_) => Some(read(row, "run", |text| serde_json::from_str::<Run>(text))?),
+                None => None,
+            },
         },
         created_at: get(row, "created_at")?,
         updated_at: get(row, "updated_at")?,
     })
+}
+
+fn services_of(rows: &[SqliteRow]) -> Result<Vec<Service>, sqlx::Error> {
+    rows.iter().map(|row| Ok(row_of(row)?.service)).collect()
 }
 
 impl Store {
@@ -62,57 +68,82 @@ impl Store {
         Ok(row.as_ref().map(row_of).transpose()?)
     }
 
-    /// Adds one, or puts it in place of that with its id. From then on the saved ones count. `unless` is asked
-    /// within the same step whether it goes with the others there are.
+    /// Adds one, or puts it in place of that with this id. From then on the saved ones count. `among` is given the others
+    /// there are within the same step, and says what it is beside them.
     ///
     /// # Errors
-    /// [`super::StoreError::Taken`] for a name that another has; the inner one is what `unless` says.
+    /// [`super::StoreError::Taken`] for a name that another has; the inner one is what `among` says.
     pub async fn put_service<E>(
         &self,
-        new: &ServiceRow,
-        unless: impl FnOnce(&[Service]) -> Result<(), E>,
-    ) -> Result<Result<(), E>> {
+        repository_id: &str,
+        id: &str,
+        among: impl FnOnce(&[Service]) -> Result<ServiceRow, E>,
+    ) -> Result<Result<ServiceRow, E>> {
         let mut step = self.write.begin_with("BEGIN IMMEDIATE").await?;
         let rows = sqlx::query("SELECT * FROM services WHERE repository_id = ? AND id <> ?")
-            .bind(&new.repository_id)
-            .bind(&new.id)
+            .bind(repository_id)
+            .bind(id)
             .fetch_all(&mut *step)
             .await?;
-        let others = rows.iter().map(|row| Ok(row_of(row)?.service));
-        let others: Vec<Service> = others.collect::<Result<_, sqlx::Error>>()?;
-        if let Err(refused) = unless(&others) {
-            return Ok(Err(refused));
-        }
+        let new = match among(&services_of(&rows)?) {
+            Ok(new) => new,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let run = new.service.run.as_ref();
         sqlx::query(
-            "INSERT INTO services (id, repository_id, name, ports, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?) \
-             ON CONFLICT (id) DO UPDATE SET name = excluded.name, ports = excluded.ports, updated_at = excluded.updated_at",
+            "INSERT INTO services (id, repository_id, name, ports, run, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?) \
+             ON CONFLICT (id) DO UPDATE SET name = excluded.name, ports = excluded.ports, run = excluded.run, \
+             updated_at = excluded.updated_at",
         )
         .bind(&new.id)
         .bind(&new.repository_id)
         .bind(&new.service.name)
         .bind(serde_json::json!(new.service.ports).to_string())
+        .bind(run.map(|run| serde_json::json!(run).to_string()))
         .bind(new.created_at)
         .bind(new.updated_at)
         .execute(&mut *step)
         .await?;
         sqlx::query("UPDATE repositories SET services_saved = 1 WHERE id = ?")
-            .bind(&new.repository_id)
+            .bind(repository_id)
             .execute(&mut *step)
             .await?;
         step.commit().await?;
-        Ok(Ok(()))
+        Ok(Ok(new))
     }
 
-    /// Removes one; whether there was one. The saved ones go on to count, also when none is left.
+    /// Removes one, unless `unless` has something against it, which is given the others and its name; whether there was
+    /// one. The saved ones go on to count, also when none is left.
     ///
     /// # Errors
-    /// Those of the store.
-    pub async fn remove_service(&self, id: &str) -> Result<bool> {
-        let done = sqlx::query("DELETE FROM services WHERE id = ?")
+    /// Those of the store; the inner one is what `unless` says.
+    pub async fn remove_service<E>(
+        &self,
+        id: &str,
+        unless: impl FnOnce(&[Service], &str) -> Result<(), E>,
+    ) -> Result<Result<bool, E>> {
+        let mut step = self.write.begin_with("BEGIN IMMEDIATE").await?;
+        let row = sqlx::query("SELECT * FROM services WHERE id = ?")
             .bind(id)
-            .execute(&self.write)
+            .fetch_optional(&mut *step)
             .await?;
-        Ok(done.rows_affected() > 0)
+        let Some(row) = row.as_ref().map(row_of).transpose()? else {
+            return Ok(Ok(false));
+        };
+        let rows = sqlx::query("SELECT * FROM services WHERE repository_id = ? AND id <> ?")
+            .bind(&row.repository_id)
+            .bind(id)
+            .fetch_all(&mut *step)
+            .await?;
+        if let Err(refused) = unless(&services_of(&rows)?, &row.service.name) {
+            return Ok(Err(refused));
+        }
+        sqlx::query("DELETE FROM services WHERE id = ?")
+            .bind(id)
+            .execute(&mut *step)
+            .await?;
+        step.commit().await?;
+        Ok(Ok(true))
     }
 
     /// Removes all of a repository: the file's count again.

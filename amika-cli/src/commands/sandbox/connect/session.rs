@@ -69,10 +69,26 @@ pub(super) async fn attend(
         attached = attaching => attached?,
         () = interrupted(signals) => return Err(Error::new(Kind::Canceled, "interrupted")),
     };
+    look(session, name, "", attached.frames, signals, app).await
+}
+
+/// Looks at a session by frames that come and go, until it ends or this terminal goes away. `place` are the words that
+/// a command needs to find the sandbox again. Returns the shell's exit code.
+///
+/// # Errors
+/// [`Kind::ExecFailed`] for a connection that broke, and this process's streams.
+pub(in crate::commands) async fn look(
+    session: &str,
+    name: &str,
+    place: &str,
+    frames: impl AsyncRead + AsyncWrite,
+    signals: &mut Signals,
+    app: &App,
+) -> Result<u8> {
     let raw = RawMode::enter()
         .map_err(|error| broken("the terminal cannot be set to raw mode", &error))?;
     let input = Input::start().map_err(|error| broken("standard input cannot be read", &error))?;
-    let (from, to) = tokio::io::split(attached.frames);
+    let (from, to) = tokio::io::split(frames);
     let (typed, waiting) = mpsc::channel(WAITING);
     let resized = Notify::new();
     let output = Output::start();
@@ -85,7 +101,7 @@ pub(super) async fn attend(
     let written = output.finish().await;
     drop(raw);
     let again = format!(
-        "`amika sandbox connect {} --session {session}`",
+        "`amika sandbox connect {place}{} --session {session}`",
         shell_quote(name)
     );
     match end {
@@ -114,7 +130,7 @@ fn broken(what: &str, error: &std::io::Error) -> Error {
 }
 
 /// Columns and rows that can be seen here.
-fn seen() -> Option<(u16, u16)> {
+pub(in crate::commands) fn seen() -> Option<(u16, u16)> {
     terminal::size().map(|(rows, columns)| bounded(columns, rows))
 }
 

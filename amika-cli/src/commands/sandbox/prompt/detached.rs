@@ -31,7 +31,11 @@ pub(super) async fn start(args: &PromptArgs, app: &App) -> Result<u8> {
     Ok(0)
 }
 
-async fn prompt(args: &PromptArgs) -> Result<String> {
+/// All that the agent is told.
+///
+/// # Errors
+/// [`Kind::Invalid`] where standard input has nothing to say.
+pub(in crate::commands) async fn prompt(args: &PromptArgs) -> Result<String> {
     if args.prompt != STDIN {
         return Ok(args.prompt.clone());
     }

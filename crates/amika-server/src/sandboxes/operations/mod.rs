@@ -188,6 +188,14 @@ impl Operations {
         running.inspect(|running| running.canceler.ask()).is_some()
     }
 
+    /// Waits for the end of what is being done to a sandbox, if anything is.
+    pub async fn settled(&self, sandbox_id: &str) {
+        let ended = self.all().get(sandbox_id).map(|it| it.ended.clone());
+        if let Some(mut ended) = ended {
+            let _ = ended.wait_for(Option::is_some).await;
+        }
+    }
+
     /// Asks what is being done to a sandbox to end, and waits for that.
     async fn make_way(&self, sandbox_id: &str) {
         let ended = self.all().get(sandbox_id).map(|running| {

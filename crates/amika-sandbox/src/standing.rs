@@ -1,26 +1,54 @@
-//! How a service stands that Amika runs.
+//! How a service stands that Amika runs: the same words at every door.
 
 use amika_core::untrusted::Untrusted;
-use amika_core::wire;
+use amika_core::wire::{self, Listener};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::listening::ListeningView;
+use crate::sandbox::Sandbox;
+use crate::sandboxes::Sandboxes;
+
+impl Sandbox {
+    /// How the services stand that Amika runs, and what listens; the error is for people.
+    ///
+    /// # Errors
+    /// Where the sandbox does not run, or its amikad does not answer.
+    pub async fn how_services_stand(
+        &self,
+        engine: &Sandboxes,
+    ) -> Result<(wire::Services, Vec<Listener>), String> {
+        let client = self.client(engine).map_err(|error| error.message)?;
+        let (status, listeners) =
+            tokio::try_join!(client.status(), client.ports()).map_err(|error| error.to_string())?;
+        Ok((status.services, listeners))
+    }
+}
+
+/// What is amiss with the ports of a service: the words for the first that nobody reaches, `listening` where all are
+/// reached, and nothing where there are none.
+pub fn heard<'a>(ports: impl Iterator<Item = &'a ListeningView>) -> Option<&'static str> {
+    let mut ports = ports.peekable();
+    let listens = ports.peek().is_some().then_some("listening");
+    ports.find_map(ListeningView::amiss).or(listens)
+}
+
 /// How a service stands that Amika runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub(super) struct RunView {
+pub struct RunView {
     /// As amikad has it; null where it cannot be asked.
-    state: Option<wire::ServiceState>,
+    pub state: Option<wire::ServiceState>,
     /// Its process id in the sandbox.
-    pid: Option<i32>,
+    pub pid: Option<i32>,
     /// How often it was started again.
-    restarts: u32,
+    pub restarts: u32,
     /// How it last ended, for people.
-    last_exit: Option<String>,
+    pub last_exit: Option<String>,
 }
 
 impl RunView {
     /// As amikad tells it, where it could be asked.
-    pub(super) fn of(told: Option<&wire::Service>) -> Self {
+    pub fn of(told: Option<&wire::Service>) -> Self {
         Self {
             state: told.map(|service| service.state),
             pid: told.and_then(|service| service.pid),
@@ -37,7 +65,7 @@ impl RunView {
 
     /// In a few words. `heard` says whether its ports are listened on: the words for the first that are not, and
     /// nothing where all are, or there are none.
-    pub(super) fn words(&self, heard: Option<&str>) -> String {
+    pub fn words(&self, heard: Option<&str>) -> String {
         use wire::ServiceState::{Backoff, Failed, Listening, Off, Ready, Starting, Stopped};
         let Some(state) = self.state else {
             return String::new();
