@@ -27,3 +27,4 @@ mod tls;
 mod tunnel;
 mod upkeep;
 mod uploads;
+mod wake;

@@ -46,7 +46,7 @@ pub async fn answer(
     let ends = extensions.get::<Peer>().zip(extensions.get::<From>());
     let (peer, from) = ends.ok_or_else(ApiError::internal)?;
     let (is_tls, from) = (peer.is_tls, from.0);
-    let way = door::way(&app, &caller, reference).await?;
+    let way = door::way(&app, &caller, reference, port).await?;
     let it = Forward {
         port,
         way: &way,

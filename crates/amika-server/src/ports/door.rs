@@ -17,8 +17,10 @@ use tokio::sync::OnceCell;
 use super::cookie::Signer;
 use super::forward::Pool;
 use super::own::OwnPorts;
+use super::wake::{Target, Waking, asks_for_it, wake};
 use crate::api::error::{ApiError, Result};
 use crate::auth::caller::Caller;
+use crate::sandboxes::show::{SandboxState, states};
 use crate::state::App;
 
 /// How long what was found out holds.
@@ -42,6 +44,8 @@ pub struct Ports {
     pub pool: Arc<Pool>,
     /// Listening ports of their own.
     pub own: OwnPorts,
+    /// Sandboxes that a request starts.
+    pub waking: Waking,
     open: Mutex<Open>,
 }
 
@@ -49,6 +53,8 @@ pub struct Ports {
 pub struct Way {
     /// Its amikad.
     pub gate: Gate,
+    /// Whether requests may start the sandbox: then it is looked at for each of them.
+    wakes: bool,
     opencode: OnceCell<Option<HeaderValue>>,
     told_at: AtomicI64,
 }
@@ -86,8 +92,8 @@ impl Way {
 /// The way to the ports of a sandbox that a caller may use.
 ///
 /// # Errors
-/// 404 for what is not the caller's, 503 with how to start it where it does not run.
-pub async fn way(app: &App, caller: &Caller, reference: &str) -> Result<Arc<Way>> {
+/// 404 for what is not the caller's, 503 with how to start it where it does not run and no request starts it.
+pub async fn way(app: &Arc<App>, caller: &Caller, reference: &str, port: Port) -> Result<Arc<Way>> {
     let key = (
         caller.user.id.clone(),
         caller.is_admin(),
@@ -99,12 +105,35 @@ pub async fn way(app: &App, caller: &Caller, reference: &str) -> Result<Arc<Way>
             .filter(|(at, _)| at.elapsed() < FRESH)
             .map(|(_, way)| Arc::clone(way))
     };
-    if let Some(way) = known {
+    let known = match known {
+        Some(way) if !way.wakes => return Ok(way),
+        known => known,
+    };
+    let found = crate::api::find_sandbox(app, caller, reference).await?;
+    let name = found.there()?;
+    let services = found.seen.as_ref().map(|seen| seen.services.as_slice());
+    let services = services.unwrap_or_default();
+    // Of what is not this server's nothing is started by itself.
+    let is_own = found.row.is_some();
+    let wakes = is_own && services.iter().flat_map(|it| &it.run).any(|run| run.wake);
+    if let Some(service) = asks_for_it(services, port).filter(|_| wakes) {
+        let id = found.id();
+        let doing = app.operations.of(&id).map(|(_, kind)| kind);
+        let state = found.seen.as_ref().map(|seen| seen.view.state);
+        let target = Target {
+            caller,
+            id,
+            service,
+            is_up: states(state, doing, None).0 == SandboxState::Started,
+        };
+        let has_waited = wake(app, target).await?;
+        if let Some(way) = known.filter(|_| !has_waited) {
+            return Ok(way);
+        }
+    } else if let Some(way) = known {
         return Ok(way);
     }
-    let found = crate::api::find_sandbox(app, caller, reference).await?;
     let engine = app.engines.get().await?;
-    let name = found.there()?;
     let gate = engine.gate(name).await.map_err(|error| match error.kind {
         Kind::Conflict => {
             let message = format!("sandbox \"{name}\" does not run");
@@ -122,6 +151,7 @@ pub async fn way(app: &App, caller: &Caller, reference: &str) -> Result<Arc<Way>
     let told_at = same.map_or(0, |way| way.told_at.load(Ordering::Relaxed));
     let way = Arc::new(Way {
         gate,
+        wakes,
         opencode: OnceCell::new(),
         told_at: AtomicI64::new(told_at),
     });

@@ -56,7 +56,7 @@ async fn answer(app: &Arc<App>, name: &PortName, request: Request) -> Result<Res
     let (peer, from) = ends(&request)?;
     refuse_others(request.headers(), request.method(), peer.is_tls)?;
     let caller = caller(app, name, request.headers(), &peer, from).await?;
-    let way = door::way(app, &caller, &name.sandbox_id).await?;
+    let way = door::way(app, &caller, &name.sandbox_id, port).await?;
     let mut request = request;
     let has_own = request.headers().contains_key(header::AUTHORIZATION);
     if port.get() == OPENCODE_PORT
