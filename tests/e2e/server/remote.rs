@@ -71,8 +71,12 @@ fn a_sandbox_of_a_servers_lives_and_ends_by_the_command_line() {
     unknown.ended(2, &["states are initializing, started"]);
     let no_url = amika(&["sandbox", "url", &name]).output();
     no_url.ended(3, &["no service of sandbox"]);
-    let port = amika(&["sandbox", "port", &name]).output();
-    port.ended(2, &["does not work with --remote"]);
+    let port = done(amika(&["sandbox", "port", &name])).stdout_text();
+    assert!(port.starts_with("8123/tcp -> 127.0.0.1:"), "{port}");
+    let one = done(amika(&["sandbox", "port", &name, "8123"])).stdout_text();
+    assert_eq!(port, format!("8123/tcp -> {one}"));
+    let none = amika(&["sandbox", "port", &name, "9"]).output();
+    none.ended(3, &["port 9/tcp", "is not published"]);
     let watching = amika(&["-o", "json", "ls", "--watch", "--filter", &filter]).start();
     watching.says("\"state\":\"started\"");
     watching.signal(rustix::process::Signal::INT);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use amika_core::text::human_age;
+use amika_core::text::{human_age, human_memory, human_size};
 use amika_remote::client::Call;
 use amika_remote::sandbox::{Sandbox, Service};
 use anstyle::{AnsiColor, Style};
@@ -15,7 +15,9 @@ use super::operation::read;
 use crate::App;
 use crate::args::filter::{Key, is_meant};
 use crate::args::sandbox::ListArgs;
-use crate::commands::sandbox::list::{COLUMNS, MAY_CUT, Shown, is_known, names};
+use crate::commands::sandbox::list::{
+    COLUMNS, LONG, MAY_CUT, Shown, changes, idle_for, is_known, known, names,
+};
 use crate::commands::{follow, interruptible};
 use crate::error::Result;
 use crate::output::{Cell, Page, Table};
@@ -35,17 +37,13 @@ const STATES: [&str; 6] = [
 
 pub(super) async fn run(args: &ListArgs, server: &Server, app: &App) -> Result<u8> {
     is_known(&args.filter, &STATES)?;
-    if args.long {
-        let hint = "`amika -o json sandbox list --remote` has all that the server says";
-        return Err(super::unsupported::option("--long", hint));
-    }
     if args.watch {
         return follow(app, watch(args, server, app)).await;
     }
     let once = interruptible(app, async {
-        let list = meant(server.list().await?, args);
+        let list = meant(server.list_now(args, app).await?, args);
         app.out
-            .result(&documents(&list), |out| write(&list, app, out))
+            .result(&documents(&list), |out| write(&list, args, app, out))
     });
     once.await.map(|()| 0)
 }
@@ -58,8 +56,8 @@ async fn watch(args: &ListArgs, server: &Server, app: &App) -> Result<()> {
         let events = server.client.events(Call::get(&["events"]), None);
         let mut events = std::pin::pin!(events.await.map_err(told)?);
         loop {
-            let list = meant(server.list().await?, args);
-            if !shown.show(&documents(&list), app, |out| write(&list, app, out))? {
+            let list = meant(server.list_now(args, app).await?, args);
+            if !shown.show(&documents(&list), app, |out| write(&list, args, app, out))? {
                 return Ok(());
             }
             let is_over = loop {
@@ -90,19 +88,27 @@ fn meant(mut list: Vec<Row>, args: &ListArgs) -> Vec<Row> {
             Key::Name => Some(&sandbox.name),
             Key::State => Some(&sandbox.state),
             Key::Repo => sandbox.repo_name.as_deref(),
-            Key::Branch => sandbox.branch.as_deref(),
+            Key::Branch => sandbox.branch_now(),
         })
     });
     list
 }
 
-fn write(list: &[Row], app: &App, out: &mut Page<'_>) -> std::io::Result<()> {
+fn write(list: &[Row], args: &ListArgs, app: &App, out: &mut Page<'_>) -> std::io::Result<()> {
     if app.out.is_quiet() {
         return names(list.iter().map(|(sandbox, _)| sandbox.name.as_str()), out);
     }
-    let mut table = Table::new(COLUMNS).may_cut(&MAY_CUT);
+    let mut header = COLUMNS.to_vec();
+    if args.long {
+        header.extend(LONG);
+    }
+    let mut table = Table::new(header).may_cut(&MAY_CUT);
     for (sandbox, _) in list {
-        table.cells(cells(sandbox));
+        let mut row = cells(sandbox);
+        if args.long {
+            row.extend(further(sandbox));
+        }
+        table.cells(row);
     }
     table.write(out)
 }
@@ -129,10 +135,32 @@ fn cells(sandbox: &Sandbox) -> Vec<Cell> {
         Cell::new(&sandbox.name),
         Cell::new(state).styled(colour(&sandbox.state)),
         Cell::new(sandbox.repo_name.as_deref().unwrap_or_default()),
-        Cell::new(sandbox.branch.as_deref().unwrap_or_default()),
+        Cell::new(sandbox.branch_now().unwrap_or_default()),
         Cell::new(&ports.join(",")),
         Cell::new(&urls.join(" ")),
         Cell::new(&age(&sandbox.created_at)),
+    ]
+}
+
+/// What `--long` has besides.
+fn further(sandbox: &Sandbox) -> [Cell; 6] {
+    let is_up = sandbox.state == "started";
+    let has_repository = is_up && sandbox.repo_name.is_some();
+    let details = sandbox.details.clone().unwrap_or_default();
+    let idle = details.idle_ms.zip(details.active_because.as_ref());
+    let idle = idle.map(|(idle_ms, because)| (idle_ms, !because.is_empty()));
+    let size = details.size_bytes.map(human_size).unwrap_or_default();
+    [
+        Cell::new(&changes(
+            details.commits_ahead,
+            details.changed,
+            has_repository,
+        )),
+        Cell::new(&idle_for(idle, is_up)),
+        Cell::new(&known(details.memory_bytes.map(human_memory), is_up)),
+        Cell::new(&details.image),
+        Cell::new(&size),
+        Cell::new(&details.volumes.join(",")),
     ]
 }
 
@@ -159,11 +187,24 @@ pub(in crate::commands) fn age(at: &str) -> String {
 impl Server {
     /// The caller's sandboxes, each with all that is said of it.
     pub(super) async fn list(&self) -> Result<Vec<(Sandbox, Value)>> {
-        let all: Vec<Value> = self
-            .client
-            .ask(Call::get(&["sandboxes"]))
-            .await
-            .map_err(told)?;
+        self.listed(Call::get(&["sandboxes"])).await
+    }
+
+    /// The same, with what each has to be asked for: where its repository is, and what `--long` has.
+    async fn list_now(&self, args: &ListArgs, app: &App) -> Result<Vec<(Sandbox, Value)>> {
+        // Names alone tell nothing of where anything is, unless they are chosen by it.
+        let by_branch = args.filter.iter().any(|filter| filter.key == Key::Branch);
+        let call = Call::get(&["sandboxes"]);
+        let call = match (args.long, by_branch || !app.out.is_quiet()) {
+            (true, _) => call.with("details", &true),
+            (false, true) => call.with("heads", &true),
+            (false, false) => call,
+        };
+        self.listed(call).await
+    }
+
+    async fn listed(&self, call: Call<'_>) -> Result<Vec<(Sandbox, Value)>> {
+        let all: Vec<Value> = self.client.ask(call).await.map_err(told)?;
         all.into_iter()
             .map(|whole| Ok((read(&whole)?, whole)))
             .collect()

@@ -14,6 +14,7 @@ mod list;
 mod logs;
 mod open;
 mod operation;
+mod port;
 mod ports;
 mod program;
 mod prompt;

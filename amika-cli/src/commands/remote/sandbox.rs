@@ -2,7 +2,7 @@
 
 use super::unsupported::command as unsupported;
 use super::{
-    Server, cp, create, delete, each, forward, inspect, jobs, list, logs, open, program,
+    Server, cp, create, delete, each, forward, inspect, jobs, list, logs, open, port, program,
     prompt, rename, stats, url, wait,
 };
 use crate::App;
@@ -26,10 +26,7 @@ pub(in crate::commands) async fn run(command: Command, server: &Server, app: &Ap
         Command::Open(args) => open::run(&args, server, app).await,
         Command::Inspect(args) => interruptible(app, inspect::run(&args, server, app)).await,
         Command::Url(args) => interruptible(app, url::run(&args, server, app)).await,
-        Command::Port(_) => Err(unsupported(
-            "amika sandbox port",
-            "`amika sandbox url --remote NAME` prints where services are, `amika forward --remote` brings ports here",
-        )),
+        Command::Port(args) => interruptible(app, port::run(&args, server, app)).await,
         Command::Start(args) => interruptible(app, each::start(&args, server, app)).await,
         Command::Stop(args) => interruptible(app, each::stop(&args, server, app)).await,
         Command::Restart(args) => interruptible(app, each::restart(&args, server, app)).await,

@@ -14,7 +14,7 @@ use crate::args::sandbox::ListArgs;
 use crate::commands::schema::{Output, document_or_lines};
 use crate::commands::{follow, interruptible};
 use crate::error::{Error, Kind, Result};
-use crate::list::{Details, ListRequest, Listed};
+use crate::list::{ListRequest, Listed};
 use crate::output::{Cell, Page, Table};
 use crate::sandbox::State;
 use crate::view::{PortView, RepositoryView, SandboxView};
@@ -119,6 +119,10 @@ pub(in crate::commands) fn names<'a>(
 pub(in crate::commands) const COLUMNS: [&str; 7] =
     ["NAME", "STATE", "REPO", "BRANCH", "PORTS", "URL", "CREATED"];
 
+/// Those that `--long` adds.
+pub(in crate::commands) const LONG: [&str; 6] =
+    ["CHANGES", "IDLE", "MEMORY", "IMAGE", "SIZE", "VOLUMES"];
+
 /// Those of [`COLUMNS`] that may be cut on a terminal.
 pub(in crate::commands) const MAY_CUT: [&str; 2] = ["REPO", "BRANCH"];
 
@@ -146,7 +150,7 @@ fn write(rows: &[Listed], args: &ListArgs, app: &App, out: &mut Page<'_>) -> std
 fn table(rows: &[Listed], long: bool) -> Table {
     let mut header = COLUMNS.to_vec();
     if long {
-        header.extend(["CHANGES", "IDLE", "MEMORY", "IMAGE", "SIZE", "VOLUMES"]);
+        header.extend(LONG);
     }
     let mut table = Table::new(header).may_cut(&MAY_CUT);
     let now = amika_host::clock::now_millis();
@@ -156,9 +160,15 @@ fn table(rows: &[Listed], long: bool) -> Table {
             let is_up = row.sandbox.state == State::Running;
             let has_repository = is_up && row.sandbox.repository.is_some();
             let size = details.size_bytes.map(human_size).unwrap_or_default();
+            let idle = details.activity.as_ref();
+            let idle = idle.map(|it| (it.idle_ms, !it.active_because.is_empty()));
             cells.extend([
-                Cell::new(&changes(details, has_repository)),
-                Cell::new(&idle(details, is_up)),
+                Cell::new(&changes(
+                    details.commits_ahead,
+                    details.changed,
+                    has_repository,
+                )),
+                Cell::new(&idle_for(idle, is_up)),
                 Cell::new(&known(details.memory_bytes.map(human_memory), is_up)),
                 Cell::new(&row.sandbox.image),
                 Cell::new(&size),
@@ -221,35 +231,40 @@ fn colour(state: State) -> Style {
 }
 
 /// `+2*`: two commits, and something that is not committed. What nobody said in time is `?`.
-fn changes(details: &Details, has_repository: bool) -> String {
+pub(in crate::commands) fn changes(
+    commits_ahead: Option<u64>,
+    changed: Option<bool>,
+    has_repository: bool,
+) -> String {
     if !has_repository {
         return String::new();
     }
-    let ahead = match details.commits_ahead {
+    let ahead = match commits_ahead {
         Some(0) => String::new(),
         Some(ahead) => format!("+{ahead}"),
         None => "?".to_owned(),
     };
-    match details.changed {
+    match changed {
         Some(true) => ahead + "*",
         Some(false) => ahead,
         None => "?".to_owned(),
     }
 }
 
-fn idle(details: &Details, is_up: bool) -> String {
-    let words = details.activity.as_ref().map(|activity| {
-        if activity.active_because.is_empty() {
-            short_age(Duration::from_millis(activity.idle_ms))
-        } else {
+/// For how long it is idle: milliseconds, and whether it is active all the same.
+pub(in crate::commands) fn idle_for(idle: Option<(u64, bool)>, is_up: bool) -> String {
+    let words = idle.map(|(idle_ms, is_active)| {
+        if is_active {
             "active".to_owned()
+        } else {
+            short_age(Duration::from_millis(idle_ms))
         }
     });
     known(words, is_up)
 }
 
 /// What is known, or should have been.
-fn known(words: Option<String>, is_up: bool) -> String {
+pub(in crate::commands) fn known(words: Option<String>, is_up: bool) -> String {
     words.unwrap_or_else(|| if is_up { "?".to_owned() } else { String::new() })
 }
 
@@ -259,21 +274,14 @@ mod tests {
 
     #[test]
     fn changes_are_counted_and_what_nobody_said_is_not_taken_for_none() {
-        let of = |commits_ahead, changed| {
-            let details = Details {
-                commits_ahead,
-                changed,
-                ..Details::default()
-            };
-            changes(&details, true)
-        };
+        let of = |commits_ahead, changed| changes(commits_ahead, changed, true);
         assert_eq!(of(Some(2), Some(true)), "+2*");
         assert_eq!(of(Some(2), Some(false)), "+2");
         assert_eq!(of(Some(0), Some(true)), "*");
         assert_eq!(of(Some(0), Some(false)), "");
         assert_eq!(of(None, Some(true)), "?*");
         assert_eq!(of(None, None), "?");
-        assert_eq!(changes(&Details::default(), false), "");
+        assert_eq!(changes(None, None, false), "");
     }
 
     #[test]

@@ -12,11 +12,24 @@ pub(super) async fn run(args: &PortArgs, app: &App) -> Result<()> {
     let engine = crate::engine::connect(&app.user).await?;
     let sandbox = Sandbox::find_whole(&engine, &args.name).await?;
     sandbox.must_run()?;
-    let mut ports = view::ports(&sandbox.container.ports, &sandbox.record);
+    let ports = view::ports(&sandbox.container.ports, &sandbox.record);
+    show(args, &sandbox.name, ports, app)
+}
+
+/// Prints those that are asked for.
+///
+/// # Errors
+/// [`Kind::NotFound`] for one that is not published.
+pub(in crate::commands) fn show(
+    args: &PortArgs,
+    name: &str,
+    mut ports: Vec<PortView>,
+    app: &App,
+) -> Result<()> {
     if let Some(wanted) = args.port {
         ports.retain(|port| is(port, wanted));
         if ports.is_empty() {
-            return Err(not_published(&sandbox.name, wanted));
+            return Err(not_published(name, wanted));
         }
     }
     app.out.result(&ports, |out| {

@@ -2,6 +2,7 @@
 
 mod change;
 mod create;
+mod live;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,6 +40,13 @@ pub struct ListQuery {
     state: Option<SandboxState>,
     /// Those of this repository, however its URL is written.
     repo_url: Option<String>,
+    /// Whether each is asked where its repository is now, which `head` tells then: `{"branch"}`, `{"commit"}` or null.
+    #[serde(default)]
+    heads: bool,
+    /// Whether each is asked for that and for `details` too: `image, commits_ahead, changed, idle_ms, active_because,
+    /// memory_bytes, size_bytes, volumes`, each null where it is not told within a second or two.
+    #[serde(default)]
+    details: bool,
     /// At most as many, 1 to 1000.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
@@ -178,6 +186,19 @@ pub async fn list(
         cursor: query.cursor,
     };
     let (part, headers) = paging::part(&uri, &page, &wanted, |entry| entry.order.clone())?;
+    let depth = match (query.details, query.heads) {
+        (true, _) => Some(live::Depth::Details),
+        (false, true) => Some(live::Depth::Heads),
+        (false, false) => None,
+    };
+    if let Some(depth) = depth {
+        let all = part.iter().map(|entry| serde_json::from_slice(&entry.json));
+        let mut all: Vec<serde_json::Value> = all
+            .collect::<Result<_, _>>()
+            .map_err(|_| ApiError::internal())?;
+        live::add(&app, depth, &mut all).await?;
+        return Ok((headers, axum::Json(all)).into_response());
+    }
     let length = part.iter().map(|entry| entry.json.len() + 1).sum::<usize>();
     let mut body = Vec::with_capacity(length + 2);
     body.push(b'[');
