@@ -143,6 +143,54 @@ fn a_job_that_is_not_there_and_a_sandbox_that_does_not_run_are_told_apart() {
 }
 
 #[test]
+fn a_job_is_ended_and_sent_a_signal() {
+    let stage = Stage::new();
+    let sandbox = stage.sandbox(DEBIAN, &[]);
+    let [one, two] = [(); 2].map(|()| start(&sandbox, &[], "sleep 1000 & wait"));
+    let stubborn = start(&sandbox, &[], "trap '' TERM; while :; do sleep 0.05; done");
+    let catches = start(
+        &sandbox,
+        &[],
+        "trap 'exit 3' INT; echo up; while :; do sleep 0.05; done",
+    );
+    let both = ["--stop", &one, "--stop", &two];
+    let stopped = sandbox.verb("jobs", &both).output();
+    stopped.ended(0, &[]);
+    assert_eq!(stopped.stdout_text(), format!("{one}\n{two}\n"));
+    // Nothing of them is left.
+    let left = sandbox.exec(&["pgrep", "-x", "sleep", "-a"]).output();
+    assert!(!left.stdout_text().contains("1000"), "{left:?}");
+    let killed = sandbox.verb("jobs", &["--stop", &stubborn, "-o", "json"]);
+    assert_eq!(killed.output().json()[0]["signal"], 9);
+    let reading = sandbox.verb("logs", &["-f", "--job", &catches]).start();
+    reading.says("up\n");
+    let told = sandbox.verb("jobs", &["--stop", &catches, "--signal", "INT"]);
+    told.output().ended(0, &[]);
+    assert_eq!(reading.wait().code, 0);
+    let condition = format!("job:{catches}");
+    let waited = sandbox.verb("wait", &["--for", &condition]).output();
+    waited.ended(3, &[]);
+    // One that has ended is let be, and cannot be sent anything.
+    sandbox
+        .verb("jobs", &["--stop", &one])
+        .output()
+        .ended(0, &[]);
+    for (args, code, words) in [
+        (&["--stop", &one, "--signal", "INT"][..], 4, "has ended"),
+        (&["--stop", "no-such"], 3, "has no job \"no-such\""),
+        (&["--stop", "../x"], 3, "has no job"),
+        (&["--stop", ""], 2, "--stop"),
+        (&["--signal", "INT"], 2, "--stop"),
+    ] {
+        sandbox.verb("jobs", args).output().ended(code, &[words]);
+    }
+    let running = start(&sandbox, &[], "exec sleep 1000");
+    let none = ["--stop", &running, "--signal", "NOPE"];
+    let none = sandbox.verb("jobs", &none).output();
+    none.ended(2, &["\"NOPE\" is no signal", "`INT`"]);
+}
+
+#[test]
 fn docker_s_words_for_a_program_are_understood() {
     let stage = Stage::new();
     let sandbox = stage.sandbox(DEBIAN, &[]);

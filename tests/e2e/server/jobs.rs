@@ -295,11 +295,11 @@ fn a_session_of_a_servers_sandbox_outlives_its_terminal_and_is_found_again() {
         "{code} {screen}"
     );
     // With the sandbox it ends too.
-    let mut lost = connect("other");
-    lost.types("echo up-$((1+1))\r").shows("up-2");
+    let mut other = connect("other");
+    other.types("echo up-$((1+1))\r").shows("up-2");
     let stop = format!("/sandboxes/{name}/stop");
     server.post(&stop, &json!({})).expect(202);
-    let (code, screen) = lost.end();
+    let (code, screen) = other.end();
     assert!([125, 129].contains(&code), "{code} {screen}");
     server.until(name, "stopped");
     server.remove(name);

@@ -345,6 +345,59 @@ fn who_signs_in_by_a_link_is_signed_in_until_he_signs_out() {
 }
 
 #[test]
+fn a_list_tells_where_repositories_are_now_and_what_was_done_in_them() {
+    let stage = Stage::new();
+    let server = Server::start(&stage, &[]);
+    let git = stage.repository("app", &[("a", "1")]);
+    let name = stage.name();
+    let amika = |args: &[&str]| run(&stage, &server, args);
+    done(amika(&[
+        "sandbox",
+        "create",
+        "--name",
+        &name,
+        "--image",
+        DEBIAN,
+        "--git",
+        &git,
+        "--no-clean",
+    ]));
+    let head = "printf 'ref: refs/heads/fix' >/home/amika/workspace/app/.git/HEAD";
+    done(amika(&["sandbox", "exec", &name, "--", "sh", "-c", head]));
+    let row = |args: &[&str]| {
+        let text = done(amika(&[&["ls"], args].concat())).stdout_text();
+        let row = text.lines().find(|line| line.starts_with(&name));
+        row.unwrap_or_else(|| panic!("{text}")).to_owned()
+    };
+    assert!(row(&[]).contains(" fix "), "{}", row(&[]));
+    assert!(row(&["--filter", "branch=fix"]).contains(" fix "));
+    let quiet = done(amika(&["ls", "-q", "--filter", "branch=fix"])).stdout_text();
+    assert_eq!(quiet, format!("{name}\n"));
+    let long = row(&["-l"]);
+    assert!(long.contains(DEBIAN) && long.contains("iB"), "{long}");
+    let document = done(amika(&["-o", "json", "ls", "-l"])).json();
+    let own = document
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|it| it["name"] == *name);
+    let own = own.unwrap();
+    assert_eq!(own["head"], json!({ "branch": "fix" }));
+    assert!(
+        own["details"]["memory_bytes"].as_u64().unwrap() > 0,
+        "{own}"
+    );
+    let plain = server.get("/sandboxes").expect(200);
+    assert_eq!(plain[0].get("head"), None, "nobody asked for it");
+    assert_eq!(server.get("/sandboxes?heads=maybe").status, 400);
+    done(amika(&["sandbox", "stop", &name]));
+    let stopped = server.get("/sandboxes?details=true").expect(200);
+    assert_eq!(stopped[0]["head"], json!(null));
+    assert_eq!(stopped[0]["details"]["memory_bytes"], json!(null));
+    server.remove(&name);
+}
+
+#[test]
 fn a_key_is_typed_unseen_and_the_terminal_is_as_before() {
     let stage = Stage::new();
     let server = Server::start(&stage, &[]);

@@ -169,7 +169,12 @@ fn services_of_a_file_are_up_when_a_create_returns_and_are_told_of_and_asked_for
     let refused = server.post(&format!("{path}/web/start"), &json!({}));
     assert_eq!(refused.status, 409, "{refused:?}");
     done(amika(&["sandbox", "start", &name]));
-    eventually("web to be back", || state(&server, id, "web") == "ready");
+    assert_eq!(
+        state(&server, id, "web"),
+        "ready",
+        "a start waits for it too"
+    );
+    assert_eq!(state(&server, id, "lazy"), "listening");
     server.remove(id);
 }
 
@@ -204,6 +209,11 @@ fn a_create_says_which_service_is_not_up_with_its_last_words_unless_it_does_not_
         state(&server, &name, "web") == "failed"
     });
     assert_eq!(services(&server, &name)[0]["state"], "failed (3)");
+    let restart = ["sandbox", "restart", &name];
+    let failed = run(&stage, &server, &restart).output();
+    failed.ended(21, &["is not up", "no such module: left-pad"]);
+    let restart = [&restart[..], &["--no-wait-services"]].concat();
+    done(run(&stage, &server, &restart));
     server.remove(&name);
 }
 

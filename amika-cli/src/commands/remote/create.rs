@@ -2,7 +2,6 @@
 
 mod repository;
 mod request;
-mod services;
 
 use amika_core::text::shell_quote;
 use amika_remote::client::Call;
@@ -50,7 +49,7 @@ pub(super) async fn run(args: &CreateArgs, server: &Server, app: &App) -> Result
         let settled = async {
             server.settled(&sandbox.name, id, &mut steps).await?;
             if !args.no_wait_services {
-                services::up(&sandbox.name, server, &mut steps).await?;
+                server.served(&sandbox.name, &mut steps).await?;
             }
             Ok::<(), Error>(())
         };

@@ -21,7 +21,8 @@ pub(super) async fn start(args: &StartArgs, server: &Server, app: &App) -> Resul
     each::run(&names, app, async |name| {
         let path = ["sandboxes", name, "start"];
         let call = Call::post(&path).with("skip_start_script", &args.skip_setup);
-        server.change(name, call, args.no_wait, &names, app).await?;
+        let until = Until::of(args);
+        server.change(name, call, until, &names, app).await?;
         Ok(Done::new(name, "started"))
     })
     .await
@@ -42,7 +43,7 @@ pub(super) async fn stop(args: &StopArgs, server: &Server, app: &App) -> Result<
     each::run(&names, app, async |name| {
         let path = ["sandboxes", name, "stop"];
         server
-            .change(name, Call::post(&path), false, &names, app)
+            .change(name, Call::post(&path), Until::Done, &names, app)
             .await?;
         Ok(Done::new(name, "stopped"))
     })
@@ -69,7 +70,7 @@ pub(super) async fn restart(args: &RestartArgs, server: &Server, app: &App) -> R
     each::run(&names, app, async |name| {
         let path = ["sandboxes", name, "restart"];
         server
-            .change(name, Call::post(&path), args.start.no_wait, &names, app)
+            .change(name, Call::post(&path), Until::of(&args.start), &names, app)
             .await?;
         Ok(Done::new(name, "restarted"))
     })
@@ -88,6 +89,28 @@ fn refuse(args: &StartArgs) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// How long a change is waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// Until it is begun.
+    Begun,
+    /// Until it is done.
+    Done,
+    /// Until it is done, and services are up that say how that is seen.
+    Served,
+}
+
+impl Until {
+    /// As is asked for of a start.
+    fn of(args: &StartArgs) -> Self {
+        match (args.no_wait, args.no_wait_services) {
+            (true, _) => Self::Begun,
+            (false, true) => Self::Done,
+            (false, false) => Self::Served,
+        }
+    }
 }
 
 impl Server {
@@ -113,22 +136,23 @@ impl Server {
         &self,
         name: &str,
         call: Call<'_>,
-        no_wait: bool,
+        until: Until,
         names: &[String],
         app: &App,
     ) -> Result<()> {
         let _: Value = self.client.ask(call).await.map_err(told)?;
-        if no_wait {
+        if until == Until::Begun {
             return Ok(());
         }
         let (sandbox, _) = self.sandbox(name).await?;
+        let mut steps = amika_sandbox::progress::Steps::new(app.out.progress_of(name, names));
         match &sandbox.operation_id {
-            Some(operation) => {
-                let mut steps =
-                    amika_sandbox::progress::Steps::new(app.out.progress_of(name, names));
-                self.settled(name, operation, &mut steps).await
-            }
-            None => operation::failed(&sandbox).map_or(Ok(()), Err),
+            Some(operation) => self.settled(name, operation, &mut steps).await?,
+            None => operation::failed(&sandbox).map_or(Ok(()), Err)?,
         }
+        if until == Until::Served {
+            self.served(name, &mut steps).await?;
+        }
+        Ok(())
     }
 }

@@ -20,6 +20,7 @@ mod program;
 mod prompt;
 mod rename;
 pub(super) mod sandbox;
+mod served;
 pub(super) mod service;
 mod session;
 mod stats;

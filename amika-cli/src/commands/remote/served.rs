@@ -1,12 +1,12 @@
-//! Services of a sandbox that was just made: waited for until those are up that say how that is seen.
+//! Services of a sandbox that was just started: waited for until those are up that say how that is seen.
 
 use std::time::Duration;
 
 use amika_sandbox::progress::Steps;
 use futures_util::TryStreamExt as _;
 
-use crate::commands::remote::Server;
-use crate::commands::remote::service::Service;
+use super::Server;
+use super::service::Service;
 use crate::error::{Error, Kind, Result};
 use amika_engine::ExecOutput;
 
@@ -15,35 +15,37 @@ const LOOK: Duration = Duration::from_millis(300);
 /// So much of what a service wrote is told of one that is not up.
 const LAST_LINES: usize = 20;
 
-/// Returns once all of them are up.
-///
-/// # Errors
-/// [`Kind::NotReady`] for one that failed, with its last words; those of the server.
-pub(super) async fn up(name: &str, server: &Server, steps: &mut Steps) -> Result<()> {
-    let mut is_told = false;
-    loop {
-        let services = server.services(name).await?;
-        let waited_for = services.iter().map(|(service, _)| service);
-        let waited_for: Vec<&Service> = waited_for.filter(|it| is_waited_for(it)).collect();
-        if let Some(failed) = waited_for.iter().find(|it| state(it) == "failed") {
-            steps.fail("");
-            return Err(not_up(name, failed, server).await);
-        }
-        let waiting = waited_for
-            .iter()
-            .filter(|it| matches!(state(it), "off" | "starting" | "backoff" | ""));
-        let waiting: Vec<&str> = waiting.map(|service| service.name.as_str()).collect();
-        if waiting.is_empty() {
-            if is_told {
-                steps.finish("");
+impl Server {
+    /// Returns once all of them are up.
+    ///
+    /// # Errors
+    /// [`Kind::NotReady`] for one that failed, with its last words; those of the server.
+    pub(super) async fn served(&self, name: &str, steps: &mut Steps) -> Result<()> {
+        let mut is_told = false;
+        loop {
+            let services = self.services(name).await?;
+            let waited_for = services.iter().map(|(service, _)| service);
+            let waited_for: Vec<&Service> = waited_for.filter(|it| is_waited_for(it)).collect();
+            if let Some(failed) = waited_for.iter().find(|it| state(it) == "failed") {
+                steps.fail("");
+                return Err(not_up(name, failed, self).await);
             }
-            return Ok(());
+            let waiting = waited_for
+                .iter()
+                .filter(|it| matches!(state(it), "off" | "starting" | "backoff" | ""));
+            let waiting: Vec<&str> = waiting.map(|service| service.name.as_str()).collect();
+            if waiting.is_empty() {
+                if is_told {
+                    steps.finish("");
+                }
+                return Ok(());
+            }
+            if !is_told {
+                steps.begin(&format!("waiting for {}", waiting.join(", ")));
+                is_told = true;
+            }
+            tokio::time::sleep(LOOK).await;
         }
-        if !is_told {
-            steps.begin(&format!("waiting for {}", waiting.join(", ")));
-            is_told = true;
-        }
-        tokio::time::sleep(LOOK).await;
     }
 }
 
