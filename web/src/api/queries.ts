@@ -50,8 +50,17 @@ export const ports = (ref: string) =>
 export const services = (ref: string) =>
   queryOptions({
     queryKey: ["services", ref],
-    queryFn: async () =>
-      (await ask(api.GET(`${at}/sandbox-services`, { params: { query: { sandbox_ref: ref } } }))).items,
+    queryFn: async () => (await ask(api.GET(`${at}/sandboxes/{ref}/services`, { params: { path: { ref } } }))).items,
+    // How one stands no event tells.
+    refetchInterval: 5_000,
+  });
+
+export const jobs = (ref: string) =>
+  queryOptions({
+    queryKey: ["jobs", ref],
+    queryFn: async () => (await ask(api.GET(`${at}/sandboxes/{ref}/jobs`, { params: { path: { ref } } }))).items,
+    refetchInterval: 5_000,
+    retry: false,
   });
 
 /** Kept up by the event `step`. */

@@ -3,6 +3,8 @@ import type { components } from "./schema";
 export type Schemas = components["schemas"];
 export type Sandbox = Schemas["Sandbox"];
 export type SandboxService = Schemas["SandboxService"];
+export type StandingService = Schemas["StandingService"];
+export type Job = Schemas["Job"];
 export type ListeningPort = Schemas["ListeningPort"];
 export type CreateSandbox = Schemas["CreateSandbox"];
 export type Repository = Schemas["Repository"];

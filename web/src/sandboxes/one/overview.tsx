@@ -1,5 +1,6 @@
 /** What there is to know of a sandbox at one look. */
 import { Facts } from "./facts";
+import { Jobs } from "./jobs";
 import { Progress } from "./progress";
 import { Services } from "./services";
 import { Timers } from "./timers";
@@ -15,6 +16,7 @@ export function Overview(): React.ReactNode {
         <Trouble sandbox={it} />
         {begins && <Progress sandbox={it} live />}
         <Services sandbox={it} />
+        <Jobs sandbox={it} />
         {!begins && <Progress sandbox={it} live={false} />}
       </div>
       <div className="stack">

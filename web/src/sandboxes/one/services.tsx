@@ -7,11 +7,12 @@ import { useState, type SyntheticEvent } from "react";
 import { api, ask } from "../../api/client";
 import { failure } from "../../api/failure";
 import { client, ports, services } from "../../api/queries";
-import type { ListeningPort, Sandbox, SandboxService } from "../../api/types";
+import type { ListeningPort, Sandbox, SandboxService, StandingService } from "../../api/types";
 import { Card, Copy, Empty } from "../../ui/basics";
 import { failed } from "../../ui/notify";
 import { Problem } from "../../ui/problem";
 import { openPort } from "../actions";
+import { RunActions, Stands } from "./service-run";
 
 /** OpenCode and amikad: those of Amika itself. */
 const OWN = new Set([60998, 60999]);
@@ -21,8 +22,8 @@ export function Services({ sandbox: it }: { sandbox: Sandbox }) {
   const declared = useQuery(services(it.id));
   const listening = useQuery({ ...ports(it.id), enabled: runs });
   const [adding, setAdding] = useState<number | true | null>(null);
-  const named = (declared.data ?? []).filter((service) => service.kind === "user");
-  const known = new Set(named.map((service) => `${service.port}/${service.protocol}`));
+  const rows = rowsOf(declared.data ?? []);
+  const known = new Set(rows.map(({ port }) => (port === null ? "" : `${port.port}/${port.protocol}`)));
   const others = unique(runs ? (listening.data ?? []) : []).filter((port) => !OWN.has(port.port) && !known.has(`${port.port}/${port.protocol}`));
   const program = (service: SandboxService) => listening.data?.find((port) => port.port === service.port && port.protocol === service.protocol);
   return (
@@ -38,14 +39,14 @@ export function Services({ sandbox: it }: { sandbox: Sandbox }) {
       }
     >
       {declared.error !== null && <Problem error={declared.error} />}
-      {named.length + others.length === 0 && (
+      {rows.length + others.length === 0 && (
         <Empty title={runs ? "Nothing listens" : "No services"}>
           {runs
             ? "What a program in the sandbox listens on appears here by itself. Services are named in .amika/config.toml, in the repository's settings, or added here."
             : "Start the sandbox to see what listens in it."}
         </Empty>
       )}
-      {named.length + others.length > 0 && (
+      {rows.length + others.length > 0 && (
         <table className="rows blocks">
           <thead>
             <tr>
@@ -58,17 +59,18 @@ export function Services({ sandbox: it }: { sandbox: Sandbox }) {
             </tr>
           </thead>
           <tbody>
-            {named.map((service) => (
-              <tr key={service.id}>
+            {rows.map(({ service, port, isFirst }) => (
+              <tr key={port?.id ?? service.name}>
                 <td>
                   <b>{service.name}</b>
                 </td>
-                <td className="mono">
-                  {service.port}/{service.protocol}
-                </td>
-                <td>{runs ? <Listens port={program(service)} /> : <span className="dim">–</span>}</td>
+                <td className="mono">{port === null ? "–" : `${port.port}/${port.protocol}`}</td>
+                <td>{!runs ? <span className="dim">–</span> : service.run != null ? <Stands service={service} /> : port !== null && <Listens port={program(port)} />}</td>
                 <td className="end">
-                  <Reach sandbox={it} service={service} />
+                  <Group gap={6} justify="flex-end" className="start-narrow">
+                    {service.run != null && isFirst && <RunActions sandbox={it} service={service} />}
+                    {port !== null && <Reach sandbox={it} service={port} />}
+                  </Group>
                 </td>
               </tr>
             ))}
@@ -103,6 +105,21 @@ export function Services({ sandbox: it }: { sandbox: Sandbox }) {
       {adding !== null && <Add sandbox={it} port={adding === true ? null : adding} onClose={() => setAdding(null)} />}
     </Card>
   );
+}
+
+interface Row {
+  service: StandingService;
+  port: SandboxService | null;
+  isFirst: boolean;
+}
+
+/** One for each port, and one for a service that has none; those of Amika itself are left out. */
+function rowsOf(services: StandingService[]): Row[] {
+  return services.flatMap((service): Row[] => {
+    if (service.ports.length === 0) return [{ service, port: null, isFirst: true }];
+    const own = service.ports.filter((port) => port.kind === "user");
+    return own.map((port, index) => ({ service, port, isFirst: index === 0 }));
+  });
 }
 
 /** One for a port that is listened on by both families. */
