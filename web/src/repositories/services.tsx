@@ -29,8 +29,15 @@ export function ServicesCard({ repository: it, branch, isAdmin }: { repository: 
   const fromFile = async () => {
     setBusy(true);
     try {
-      for (const service of file.data?.items ?? []) {
-        await ask(api.POST("/api/v0beta1/services", { body: { repo_url: it.repo_url, name: service.name, ports: service.ports } }));
+      // Those that others wait for come first.
+      const known = new Set<string>();
+      const left = [...(file.data?.items ?? [])];
+      while (left.length > 0) {
+        const at = left.findIndex((service) => (service.depends_on ?? []).every((name) => known.has(name)));
+        for (const service of left.splice(Math.max(at, 0), 1)) {
+          await ask(api.POST("/api/v0beta1/services", { body: { ...service, repo_url: it.repo_url } }));
+          known.add(service.name);
+        }
       }
       await again(it.id);
       done("The services of the file are saved; change them here");

@@ -13,6 +13,12 @@ port = 8000
 url_scheme = "http"
 `;
 
+/** A branch with a service that Amika runs. */
+const RUNS = `[services.ticker]
+command = "while :; do echo tick; sleep 1; done"
+ready = "log:tick"
+`;
+
 const SETUP = `#!/bin/sh
 echo "preparing the shop"
 sleep 2
@@ -31,6 +37,10 @@ export async function serveRepository(directory) {
   git("add", ".");
   git("commit", "-q", "-m", "Open the shop");
   git("branch", "sale");
+  git("switch", "-q", "-c", "ticker");
+  writeFileSync(join(work, ".amika/config.toml"), RUNS);
+  git("commit", "-q", "-a", "-m", "Tick");
+  git("switch", "-q", "main");
   git("clone", "-q", "--bare", ".", join(directory, "shop.git"));
   execFileSync("git", ["update-server-info"], { cwd: join(directory, "shop.git") });
   const server = http.createServer((request, response) => {
