@@ -80,7 +80,7 @@ export function Keys() {
         </Confirm>
       )}
       {made !== null && (
-        <Modal opened onClose={() => setMade(null)} title="The key, shown this once" closeButtonProps={{ "aria-label": "Close" }}>
+        <Modal opened onClose={() => setMade(null)} title="The key, shown this once">
           <Alert variant="outline" color="gray" mb="sm" p="xs">
             <Text size="sm">Copy it now: the server keeps a digest of it alone.</Text>
           </Alert>

@@ -20,7 +20,7 @@ export function Reveal({ name, reveal, onClose }: { name: string; reveal: () => 
     }
   };
   return (
-    <Modal opened onClose={onClose} title={`Reveal ${name}?`} closeButtonProps={{ "aria-label": "Close" }}>
+    <Modal opened onClose={onClose} title={`Reveal ${name}?`}>
       {error !== null && <Problem error={error} />}
       {value === null ? (
         <>

@@ -77,7 +77,7 @@ export function Users(): React.ReactNode {
       {asks?.kind === "change" && <Change user={asks.user} onClose={close} />}
       {asks?.kind === "delete" && <Delete user={asks.user} others={(all.data ?? []).filter((it) => it.id !== asks.user.id)} onClose={close} />}
       {link !== null && (
-        <Modal opened onClose={() => setLink(null)} title={`A link for ${link.name}`} closeButtonProps={{ "aria-label": "Close" }}>
+        <Modal opened onClose={() => setLink(null)} title={`A link for ${link.name}`}>
           <Text size="sm" mb="sm">
             Hand it over: it signs in once, within 10 minutes. It is shown this once.
           </Text>

@@ -31,7 +31,7 @@ export function Delete({ sandbox: it, onClose }: { sandbox: Sandbox; onClose: ()
     }
   };
   return (
-    <Modal opened onClose={onClose} title={`Delete ${it.name}?`} closeButtonProps={{ "aria-label": "Close" }}>
+    <Modal opened onClose={onClose} title={`Delete ${it.name}?`}>
       {error !== null && work === null && <Problem error={error} />}
       {work === null ? (
         <Text size="sm">
@@ -92,7 +92,7 @@ export function DeleteSeveral({ sandboxes, onClose, done: over }: { sandboxes: S
     over();
   };
   return (
-    <Modal opened onClose={onClose} title={`Delete ${count(sandboxes.length, "sandbox", "sandboxes")}?`} closeButtonProps={{ "aria-label": "Close" }}>
+    <Modal opened onClose={onClose} title={`Delete ${count(sandboxes.length, "sandbox", "sandboxes")}?`}>
       <ul style={{ margin: 0, paddingInlineStart: 20, fontSize: 13 }}>
         {sandboxes.map((it) => (
           <li key={it.id}>{it.name}</li>

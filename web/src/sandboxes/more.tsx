@@ -63,7 +63,7 @@ function Rename({ sandbox: it, onClose }: { sandbox: Sandbox; onClose: () => voi
     }
   };
   return (
-    <Modal opened onClose={onClose} title={`Rename ${it.name}`} closeButtonProps={{ "aria-label": "Close" }}>
+    <Modal opened onClose={onClose} title={`Rename ${it.name}`}>
       <form onSubmit={submit} className="stack">
         {error !== null && field === undefined && <Problem error={error} />}
         <TextInput label="Name" value={name} error={field} onChange={(event) => setName(event.currentTarget.value)} data-autofocus required />

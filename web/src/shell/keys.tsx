@@ -60,7 +60,7 @@ export function useKeys({ palette, help }: { palette: () => void; help: () => vo
 
 export function KeysHelp({ onClose }: { onClose: () => void }) {
   return (
-    <Modal opened onClose={onClose} title="Keys" closeButtonProps={{ "aria-label": "Close" }}>
+    <Modal opened onClose={onClose} title="Keys">
       <dl className="facts">
         {KEYS.map(([keys, what]) => (
           <Fragment key={keys}>

@@ -93,7 +93,7 @@ export function SignInPage({ failedBefore }: { failedBefore?: unknown }) {
 /** Over the page, which stays with all that was typed into it. */
 export function SignInAgain() {
   return (
-    <Modal opened onClose={() => session.end()} title="You were signed out" closeButtonProps={{ "aria-label": "Close" }}>
+    <Modal opened onClose={() => session.end()} title="You were signed out">
       <Text size="sm" mb="sm">
         The session is over: after 12 hours without a request, after 7 days in all, or because it was ended elsewhere. What
         you typed is still here.

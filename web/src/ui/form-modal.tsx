@@ -36,7 +36,7 @@ export function FormModal({
     }
   };
   return (
-    <Modal opened onClose={onClose} title={title} closeButtonProps={{ "aria-label": "Close" }}>
+    <Modal opened onClose={onClose} title={title}>
       <form onSubmit={submit} className="stack">
         {told !== null && !fields.some((field) => told.of(field) !== undefined) && <Problem error={told} />}
         {children((field) => told?.of(field))}

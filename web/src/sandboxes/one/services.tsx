@@ -198,7 +198,7 @@ function Add({ sandbox: it, port: first, onClose }: { sandbox: Sandbox; port: nu
     }
   };
   return (
-    <Modal opened onClose={onClose} title="Add a service" closeButtonProps={{ "aria-label": "Close" }}>
+    <Modal opened onClose={onClose} title="Add a service">
       <form onSubmit={submit} className="stack">
         {told !== null && told.of("/name") === undefined && told.of("/port") === undefined && <Problem error={told} />}
         <TextInput label="Name" description="It is reached through this server, and stays until the sandbox is deleted." value={name} error={told?.of("/name")} onChange={(event) => setName(event.currentTarget.value)} required data-autofocus />
