@@ -9,7 +9,7 @@ import { StrictMode, useEffect } from "react";
 import { createRoot } from "react-dom/client";
 
 import { client } from "./api/queries";
-import { failure, sentence } from "./api/failure";
+import { Failure, failure, sentence } from "./api/failure";
 import { follow } from "./api/live";
 import { useSession } from "./api/session";
 import { router } from "./router";
@@ -46,7 +46,11 @@ const root = document.getElementById("root");
 if (root) {
   await followLink();
   window.addEventListener("hashchange", () => void followLink());
-  createRoot(root).render(
+  // What the server's answer was, or that none came, stands on the page; the console has the page's own faults.
+  const onCaughtError = (error: unknown) => {
+    if (!(error instanceof Failure)) reportError(error);
+  };
+  createRoot(root, { onCaughtError }).render(
     <StrictMode>
       <MantineProvider theme={theme} cssVariablesResolver={variables} defaultColorScheme="auto">
         <QueryClientProvider client={client}>

@@ -3,11 +3,13 @@ import {
   createRootRoute,
   createRoute,
   createRouter,
-  lazyRouteComponent as lazy,
+  lazyRouteComponent,
   Link,
+  useRouter,
   type ErrorComponentProps,
 } from "@tanstack/react-router";
 
+import { Failure } from "./api/failure";
 import { Layout } from "./shell/layout";
 import { SandboxList } from "./sandboxes/list";
 import { Page, useTitle } from "./ui/basics";
@@ -24,13 +26,31 @@ function NotFound(): React.ReactNode {
   );
 }
 
-function Broken({ error, reset }: ErrorComponentProps) {
+function Broken({ error }: ErrorComponentProps) {
   useTitle("Error");
+  const router = useRouter();
   return (
     <Page title="This page does not work">
-      <Problem error={error} retry={reset} />
+      <Problem error={error} retry={() => void router.invalidate()} />
     </Page>
   );
+}
+
+/**
+ * A page that is loaded when it is opened. Where it is not there any more the router loads all anew, since a newer server has
+ * other files; where no server answers that would throw away what is on the screen.
+ */
+function lazy<T extends Record<string, unknown>, K extends keyof T>(load: () => Promise<T>, name: K) {
+  return lazyRouteComponent<T, K>(async () => {
+    try {
+      return await load();
+    } catch (error) {
+      await fetch("/healthz").catch(() => {
+        throw Failure.unreachable();
+      });
+      throw error;
+    }
+  }, name);
 }
 
 const root = createRootRoute({ component: Layout, notFoundComponent: NotFound });
