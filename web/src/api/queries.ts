@@ -33,7 +33,8 @@ export const sandboxes = queryOptions({
 export const stats = (ref: string, every: number) =>
   queryOptions({
     queryKey: ["stats", ref],
-    queryFn: async () => (await ask(api.GET(`${at}/sandboxes/{ref}/stats`, { params: { path: { ref } } }))) as Stats,
+    // With the signal: what is asked of a sandbox that ends meanwhile is dropped.
+    queryFn: async ({ signal }) => (await ask(api.GET(`${at}/sandboxes/{ref}/stats`, { params: { path: { ref } }, signal }))) as Stats,
     refetchInterval: every,
     staleTime: every,
     retry: false,
@@ -42,7 +43,7 @@ export const stats = (ref: string, every: number) =>
 export const ports = (ref: string) =>
   queryOptions({
     queryKey: ["ports", ref],
-    queryFn: async () => (await ask(api.GET(`${at}/sandboxes/{ref}/ports`, { params: { path: { ref } } }))).items,
+    queryFn: async ({ signal }) => (await ask(api.GET(`${at}/sandboxes/{ref}/ports`, { params: { path: { ref } }, signal }))).items,
     refetchInterval: 5_000,
     retry: false,
   });
