@@ -87,7 +87,7 @@ export function RepositoryPage(): React.ReactNode {
           </div>
         </div>
         <ServicesCard repository={found} branch={branch} isAdmin={isAdmin} />
-        <SettingsCard key={found.updated_at} repository={found} isAdmin={isAdmin} />
+        <SettingsCard key={found.updated_at} repository={found} branch={branch} isAdmin={isAdmin} />
       </div>
       {forgets && (
         <Confirm title={`Forget what is saved for ${shortUrl(found.repo_url)}?`} action="Forget" onClose={() => setForgets(false)} run={forget}>

@@ -7,9 +7,9 @@ import { useState } from "react";
 import { api, ask } from "../api/client";
 import { failure } from "../api/failure";
 import { client, fileServices, repositoryServices } from "../api/queries";
-import type { Repository, ServiceDefinition } from "../api/types";
+import type { Repository, Schemas, ServiceDefinition } from "../api/types";
+import { backToFile } from "../lib/file";
 import { read, show } from "../lib/ports";
-import { count } from "../lib/words";
 import { Card, Empty } from "../ui/basics";
 import { Confirm } from "../ui/confirm";
 import { FormModal } from "../ui/form-modal";
@@ -18,7 +18,8 @@ import { Problem } from "../ui/problem";
 
 const again = (id: string) => client.invalidateQueries({ queryKey: ["repositories", id, "services"] });
 
-type Asks = { kind: "edit"; service: ServiceDefinition | null } | { kind: "file" } | null;
+type Declared = Schemas["DeclaredService"];
+type Asks = { kind: "edit"; service: ServiceDefinition | Declared | null } | { kind: "file" } | null;
 
 export function ServicesCard({ repository: it, branch, isAdmin }: { repository: Repository; branch: string; isAdmin: boolean }) {
   const saved = useQuery(repositoryServices(it.id));
@@ -138,9 +139,16 @@ export function ServicesCard({ repository: it, branch, isAdmin }: { repository: 
               </Text>
             )}
             {fromTheFile.map((service) => (
-              <Text key={service.name} size="sm" mih={30} c={isSaved ? "dimmed" : undefined} td={isSaved ? "line-through" : undefined}>
-                <b>{service.name}</b> <span className="mono">{show(service.ports)}</span>
-              </Text>
+              <Group key={service.name} gap={6} wrap="nowrap" mih={30}>
+                <Text size="sm" style={{ flex: 1 }} c={isSaved ? "dimmed" : undefined} td={isSaved ? "line-through" : undefined}>
+                  <b>{service.name}</b> <span className="mono">{show(service.ports)}</span>
+                </Text>
+                {isAdmin && saved.data !== undefined && !isSaved && (
+                  <ActionIcon variant="subtle" color="gray" aria-label={`Change ${service.name}`} onClick={() => setAsks({ kind: "edit", service })}>
+                    <Pencil size={14} />
+                  </ActionIcon>
+                )}
+              </Group>
             ))}
             {file.data?.warnings.map((warning) => (
               <Text key={warning} size="xs" c="var(--amika-busy)">
@@ -151,7 +159,7 @@ export function ServicesCard({ repository: it, branch, isAdmin }: { repository: 
         </div>
         {saved.data !== undefined && isSaved && saved.data.items.length === 0 && <Empty title="No services at all">Add one, or go back to the file.</Empty>}
       </div>
-      {asks?.kind === "edit" && <Edit repository={it} service={asks.service} first={!isSaved && asks.service === null ? fromTheFile.length : 0} onClose={() => setAsks(null)} />}
+      {asks?.kind === "edit" && <Edit repository={it} service={asks.service} along={isSaved ? [] : fromTheFile.filter((one) => one.name !== asks.service?.name)} onClose={() => setAsks(null)} />}
       {asks?.kind === "file" && (
         <Confirm
           title="Back to the file?"
@@ -162,33 +170,44 @@ export function ServicesCard({ repository: it, branch, isAdmin }: { repository: 
             await again(it.id);
           }}
         >
-          {count(saved.data?.items.length ?? 0, "saved service is", "saved services are")} removed:{" "}
-          {saved.data?.items.map((one) => one.name).join(", ") || "none"}. New sandboxes then have those of their branch's file:{" "}
-          {fromTheFile.map((one) => one.name).join(", ") || "none"}. Sandboxes that are there stay as they are.
+          What is saved here is removed. New sandboxes then have the services of their branch's file:
+          <ul aria-label="What that changes" style={{ margin: "6px 0", paddingInlineStart: 20 }}>
+            {backToFile(saved.data?.items ?? [], fromTheFile).map((line) => (
+              <li key={line}>{line}</li>
+            ))}
+          </ul>
+          Sandboxes that are there stay as they are.
         </Confirm>
       )}
     </Card>
   );
 }
 
-function Edit({ repository, service, first, onClose }: { repository: Repository; service: ServiceDefinition | null; first: number; onClose: () => void }) {
+/** `along`: those of the file, which are saved with the first one that is saved here. */
+function Edit({ repository, service, along, onClose }: { repository: Repository; service: ServiceDefinition | Declared | null; along: Declared[]; onClose: () => void }) {
   const [name, setName] = useState(service?.name ?? "");
   const [text, setText] = useState(service === null ? "" : show(service.ports));
   const ports = read(text);
   const run = async () => {
     if (ports === null) throw new Error("ports cannot be read");
-    const params = { path: { id: service?.id ?? "" } };
-    if (service === null) await ask(api.POST("/api/v0beta1/services", { body: { repo_url: repository.repo_url, name, ports } }));
-    else await ask(api.PUT("/api/v0beta1/services/{id}", { params, body: { name, ports } }));
+    const save = (body: Declared) => ask(api.POST("/api/v0beta1/services", { body: { repo_url: repository.repo_url, ...body } }));
+    if (service !== null && "id" in service) {
+      await ask(api.PUT("/api/v0beta1/services/{id}", { params: { path: { id: service.id } }, body: { name, ports } }));
+    } else {
+      await save({ name, ports });
+      for (const one of along.filter((it) => it.name !== name)) await save(one);
+    }
     await again(repository.id);
   };
   return (
     <FormModal title={service === null ? "Add a service" : `Change ${service.name}`} action="Save" onClose={onClose} run={run} fields={["/name", "/ports"]}>
       {(error) => (
         <>
-          {first > 0 && (
+          {along.length > 0 && (
             <Alert variant="outline" color="gray" p="xs">
-              <Text size="sm">With this one the {count(first, "service")} of the file hold no more. “Begin with the file's” saves them first.</Text>
+              <Text size="sm">
+                Saved with it, as the file has {along.length === 1 ? "it" : "them"}: {along.map((it) => it.name).join(", ")}. What is saved here wins over all services of the file.
+              </Text>
             </Alert>
           )}
           <TextInput label="Name" value={name} error={error("/name")} onChange={(event) => setName(event.currentTarget.value)} required data-autofocus />

@@ -1,8 +1,9 @@
-//! Repositories where they are: their branches, and the services that their file declares.
+//! Repositories where they are: their branches, and what their file declares.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use amika_core::config;
+use amika_core::config::{self, ImageChoice, RepoConfig, SetupScript};
 use amika_core::diagnostic::Diagnostic;
 use amika_sandbox::error::Error;
 use axum::Json;
@@ -83,6 +84,39 @@ pub struct DeclaredService {
     run: RunDefinition,
 }
 
+/// What a repository's file says where a setting is not saved; null where it says nothing.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct DeclaredSettings {
+    /// Path of the setup script in the repository.
+    setup_script: Option<String>,
+    preset: Option<String>,
+    image: Option<String>,
+    /// Plain variables by name.
+    env_vars: BTreeMap<String, String>,
+}
+
+impl DeclaredSettings {
+    fn of(config: &RepoConfig) -> Self {
+        let script = config.lifecycle.setup_script.as_ref();
+        let image = config.sandbox.image.as_ref().map(|it| &it.value);
+        Self {
+            setup_script: script.and_then(|it| match it {
+                SetupScript::Path(path) => Some(path.value.clone()),
+                SetupScript::Refused(_) => None,
+            }),
+            preset: image.and_then(|it| match it {
+                ImageChoice::Preset(name) => Some(name.clone()),
+                ImageChoice::Image(_) => None,
+            }),
+            image: image.and_then(|it| match it {
+                ImageChoice::Image(name) => Some(name.clone()),
+                ImageChoice::Preset(_) => None,
+            }),
+            env_vars: config.env.clone(),
+        }
+    }
+}
+
 /// What a repository's file declares.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FileServices {
@@ -92,11 +126,13 @@ pub struct FileServices {
     branch: Option<String>,
     commit: Option<String>,
     items: Vec<DeclaredService>,
+    settings: DeclaredSettings,
     /// What in the file is not understood.
     warnings: Vec<String>,
 }
 
-/// The services of a repository's `.amika/config.toml` as it is now: what saved ones can begin with. Nothing is saved.
+/// The services and settings of a repository's `.amika/config.toml` as it is now: what saved ones can begin with. Nothing is
+/// saved.
 #[utoipa::path(get, path = "/repositories/{id}/services/file", tag = "repositories",
     params(("id" = String, Path), FileQuery), responses((status = 200, body = FileServices), Failures))]
 pub async fn services(
@@ -126,12 +162,14 @@ pub async fn services(
         branch: facts.branch.clone(),
         commit: facts.commit.clone(),
         items: Vec::new(),
+        settings: DeclaredSettings::default(),
         warnings: Vec::new(),
     };
     let parsed = file.map(|bytes| config::parse_bytes(&bytes));
     match parsed {
         None => {}
         Some(Ok(parsed)) => {
+            answer.settings = DeclaredSettings::of(&parsed.config);
             let services = parsed.config.services.into_iter();
             answer.items = services
                 .map(|service| DeclaredService {
