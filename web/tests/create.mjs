@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 
 import { it } from "./support/it.mjs";
@@ -15,10 +16,49 @@ test("what is wrong is said at the field, in the server's words, before anything
   await page.getByLabel("Name", { exact: true }).fill("");
   await page.getByText("a number of minutes from 0 to 10080").waitFor();
   await page.getByLabel("Stop after idle minutes").fill("30");
+  await page.getByLabel("Delete minutes after the stop").fill("never");
+  await page.getByText("A number of minutes, or a time such as 2h or 1d").waitFor();
+  await page.getByLabel("Delete minutes after the stop").fill("");
   await page.getByLabel("Published ports").fill("99999");
   await page.getByRole("button", { name: "Create sandbox" }).click();
   const field = page.getByLabel("Published ports");
   await until("the field is marked and has the focus", async () => (await field.getAttribute("aria-invalid")) === "true" && (await field.evaluate((it) => it === document.activeElement)));
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.getByText("No sandbox yet").waitFor();
+});
+
+test("what is chosen is in the command and the request that are copied", async (t) => {
+  const secret = await it.server.ask("POST", "/secrets", { name: "TOKEN", value: "hush" });
+  // No registry is there: what would be made cannot be said, what is asked for can.
+  const page = await it.browser.page(t, { failing: true });
+  const copied = () => page.evaluate(() => navigator.clipboard.readText());
+  await page.goto(`${it.server.address}/new`);
+  const same = page.getByRole("region", { name: "The same without a page" });
+  await page.getByRole("combobox", { name: "URL" }).fill(it.repository.url);
+  await page.getByLabel("New branch").fill("try");
+  await page.getByLabel("Image", { exact: true }).selectOption("image");
+  await page.getByLabel("Name of the image").fill("localhost:1/none");
+  await same.getByText("--new-branch try --image localhost:1/none").waitFor();
+  await same.getByRole("button", { name: "Copy the command" }).click();
+  assert.match(await copied(), /^amika sandbox create --remote --git \S+ --new-branch try --image localhost:1\/none$/);
+  await page.getByRole("combobox", { name: "Agent" }).selectOption("codex");
+  await page.getByLabel("First prompt").fill("mend it");
+  await page.getByRole("button", { name: "Add variable" }).click();
+  await page.getByRole("button", { name: "Remove variable 1" }).click();
+  await page.getByRole("button", { name: "Add secret" }).click();
+  await page.getByLabel("Name of secret 1").fill("FORGE");
+  await page.getByLabel("Secret of FORGE").selectOption("TOKEN");
+  await same.getByText("curl", { exact: true }).click();
+  await same.getByText('"FORGE": "TOKEN"').waitFor();
+  await same.getByRole("button", { name: "Copy the curl command" }).click();
+  assert.match(await copied(), /"agent": "codex"/);
+  await page.getByRole("button", { name: "Remove secret 1" }).click();
+  await same.getByText('"FORGE"').waitFor({ state: "detached" });
+  await same.getByText("amika", { exact: true }).click();
+  await same.getByText("--remote").waitFor();
+  await page.getByRole("region", { name: "Agent" }).getByRole("link", { name: "Keys and secrets" }).click();
+  await page.getByRole("heading", { name: "API keys" }).waitFor();
+  await it.server.ask("DELETE", `/secrets/${secret.id}`);
 });
 
 test("a sandbox is made of a repository, and its setup is seen as it runs", async (t) => {
@@ -42,6 +82,7 @@ test("a sandbox is made of a repository, and its setup is seen as it runs", asyn
   await page.getByRole("button", { name: "Create sandbox" }).click();
   await page.getByRole("heading", { name: "fix", level: 1 }).waitFor();
   await page.getByRole("log", { name: "Output of setup" }).getByText("preparing the shop").waitFor({ timeout: 60_000 });
+  execFileSync("docker", ["exec", "fix", "touch", "/tmp/seen"]);
   await page.getByText("Running", { exact: true }).waitFor({ timeout: 60_000 });
   const details = page.getByRole("region", { name: "Details" });
   await details.getByText("sale").waitFor();
@@ -62,6 +103,10 @@ test("a setup that failed says what to do, and starts again", async (t) => {
   await page.getByRole("log", { name: "Output of setup" }).getByText("no <b>shop</b>").waitFor();
   await page.getByRole("button", { name: "Start again" }).click();
   await page.getByRole("alert").getByText("exited with code 3").waitFor({ timeout: 60_000 });
+  await page.getByRole("alert").getByRole("link", { name: "Logs" }).click();
+  await page.getByRole("log", { name: "Log" }).waitFor();
   await it.server.ask("DELETE", "/sandboxes/broken?force=true");
   await page.getByRole("heading", { name: "The sandbox is gone" }).waitFor();
+  await page.getByRole("link", { name: "All sandboxes" }).click();
+  await page.getByRole("heading", { name: "Sandboxes" }).waitFor();
 });

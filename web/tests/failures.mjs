@@ -16,8 +16,16 @@ test("a server that is gone is known at once, and what is seen heals by itself",
   await terminal.getByText("The shell goes on in the sandbox").waitFor();
   await page.getByRole("button", { name: "Stop fix" }).click();
   await page.getByText("The server does not answer").waitFor();
+  await page.getByRole("navigation", { name: "Navigation" }).getByRole("link", { name: "Repositories" }).click();
+  // A page that was not loaded before takes nothing away that is on the screen.
+  await page.getByRole("heading", { name: "This page does not work" }).waitFor();
+  await page.getByRole("button", { name: "Try again" }).click();
+  await page.getByRole("main").getByText("The server does not answer").waitFor();
   await it.server.start();
   await page.getByText("The connection to the server is lost.").waitFor({ state: "detached" });
+  await page.getByRole("button", { name: "Try again" }).click();
+  await page.getByRole("heading", { name: "Repositories" }).waitFor();
+  await page.getByRole("navigation", { name: "Navigation" }).getByRole("link", { name: "Sandboxes" }).click();
   await row(page, "fix").getByText("Running").waitFor();
   await until("the shell is there again", async () => (await terminal.getByText("The shell goes on in the sandbox").count()) === 0);
   await screen.click();

@@ -25,9 +25,9 @@ test("create, terminal, settings and delete go by the keyboard alone", async (t)
   await page.getByRole("heading", { name: "New sandbox" }).waitFor();
   await until("the first field has the focus", () => page.getByRole("combobox", { name: "URL" }).evaluate((field) => field === document.activeElement));
   await tabTo(page, "Name");
-  await page.keyboard.type("keys");
+  await page.keyboard.type("by-keys");
   await page.keyboard.press("Enter");
-  await page.getByRole("heading", { name: "keys", level: 1 }).waitFor();
+  await page.getByRole("heading", { name: "by-keys", level: 1 }).waitFor();
   await page.getByText("Running", { exact: true }).waitFor({ timeout: 60_000 });
   await page.evaluate(() => document.activeElement?.blur());
   await page.keyboard.press("2");
@@ -48,12 +48,12 @@ test("create, terminal, settings and delete go by the keyboard alone", async (t)
   await page.keyboard.press("s");
   await page.getByRole("heading", { name: "Sandboxes" }).waitFor();
   await page.keyboard.press("j");
-  assert.equal(await page.evaluate(() => document.activeElement?.textContent), "keys");
+  assert.equal(await page.evaluate(() => document.activeElement?.textContent), "by-keys");
   await page.keyboard.press("x");
   await page.getByText(/^1 of \d+ sandboxes/).waitFor();
   await page.keyboard.press("Enter");
-  await page.getByRole("heading", { name: "keys", level: 1 }).waitFor();
-  await tabTo(page, "More for keys");
+  await page.getByRole("heading", { name: "by-keys", level: 1 }).waitFor();
+  await tabTo(page, "More for by-keys");
   await page.keyboard.press("Enter");
   await page.getByRole("menuitem", { name: "Delete…" }).waitFor();
   await until("the item has the focus", async () => {
@@ -61,7 +61,7 @@ test("create, terminal, settings and delete go by the keyboard alone", async (t)
     return page.evaluate(() => document.activeElement?.textContent === "Delete…");
   });
   await page.keyboard.press("Enter");
-  await page.getByRole("dialog", { name: "Delete keys?" }).waitFor();
+  await page.getByRole("dialog", { name: "Delete by-keys?" }).waitFor();
   await until("no has the focus", () => page.getByRole("button", { name: "Cancel" }).evaluate((button) => button === document.activeElement));
   await page.keyboard.press("Tab");
   await page.keyboard.press("Enter");
@@ -89,4 +89,30 @@ test("commands find pages, sandboxes and what can be done to them; ? shows the k
   await page.getByRole("heading", { name: "Repositories" }).waitFor();
   await page.goto(`${it.server.address}/nowhere`);
   await page.getByText("There is no such page").waitFor();
+  await page.getByRole("link", { name: "All sandboxes" }).click();
+  await page.getByRole("heading", { name: "Sandboxes" }).waitFor();
+});
+
+test("the first Tab skips to the content; the menu has keys and colors", async (t) => {
+  const page = await it.browser.page(t);
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  await until("the content has the focus", () => page.evaluate(() => document.activeElement?.id === "main"));
+  const navigation = page.getByRole("navigation", { name: "Navigation" });
+  await navigation.getByRole("button", { name: "Commands" }).click();
+  await page.getByRole("combobox", { name: "Command or sandbox" }).fill("repositories");
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: "Repositories" }).waitFor();
+  await navigation.getByRole("link", { name: "Amika" }).click();
+  await page.getByRole("heading", { name: "Sandboxes" }).waitFor();
+  const menu = page.getByRole("button", { name: "Menu of admin" });
+  for (const [scheme, shown] of [["Dark", "dark"], ["Light", "light"], ["As the system", "light"]]) {
+    await menu.click();
+    await page.getByRole("menuitemradio", { name: scheme }).click();
+    await until(`it is ${shown}`, () => page.evaluate((to) => document.documentElement.dataset.mantineColorScheme === to, shown));
+  }
+  await menu.click();
+  assert.equal(await page.getByRole("menuitemradio", { name: "As the system" }).getAttribute("aria-checked"), "true");
+  await page.getByRole("menuitem", { name: "Keys" }).click();
+  await page.getByRole("dialog", { name: "Keys" }).waitFor();
 });

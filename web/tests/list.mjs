@@ -19,6 +19,15 @@ test("the list is live, filtered, searched and sorted, and several are changed a
   await page.getByLabel("Search sandboxes").fill("nothing such");
   await page.getByRole("button", { name: "Show all" }).click();
   await row(page, "fix").getByText(/MiB/).waitFor();
+  const [shop] = await Promise.all([page.waitForEvent("popup"), row(page, "fix").getByRole("button", { name: "shop" }).click()]);
+  await until("the port has an origin of its own", async () => /^http/.test(shop.url()) && new URL(shop.url()).origin !== it.server.address);
+  await shop.close();
+  await page.getByLabel("Mine").uncheck();
+  await row(page, "fix").waitFor();
+  await page.getByLabel("Mine").check();
+  await row(page, "fix").getByRole("button", { name: "More for fix" }).click();
+  await page.getByRole("menuitem", { name: "Logs" }).click();
+  await page.getByRole("navigation", { name: "Navigation" }).getByRole("link", { name: "Sandboxes" }).click();
   await page.getByLabel("Search sandboxes").fill("list-");
   await page.getByLabel("State", { exact: true }).selectOption("off");
   await page.getByText("No sandbox fits the filter").waitFor();
@@ -30,6 +39,10 @@ test("the list is live, filtered, searched and sorted, and several are changed a
   for (const name of ["list-a", "list-b"]) await row(page, name).getByText("Stopped").waitFor({ timeout: 90_000 });
   await page.getByRole("button", { name: "Start list-a" }).click();
   await row(page, "list-a").getByText("Running").waitFor({ timeout: 90_000 });
+  await page.getByLabel("Select list-a").check();
+  await page.getByLabel("Select list-b").check();
+  await page.getByRole("button", { name: "Start", exact: true }).click();
+  await row(page, "list-b").getByText("Running").waitFor({ timeout: 90_000 });
   await page.getByLabel("Select list-a").check();
   await page.getByLabel("Select list-b").check();
   await page.getByRole("button", { name: "Delete…" }).click();

@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { test } from "node:test";
 
 import { it, sandbox } from "./support/it.mjs";
-import { PHONE, WIDE } from "./support/browser.mjs";
+import { PHONE, watched, WIDE } from "./support/browser.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -18,12 +18,13 @@ for (const [viewport, colorScheme] of [[WIDE, "light"], [PHONE, "dark"], [WIDE, 
   const how = `${colorScheme}, ${viewport.width} wide`;
   test(`no page breaks a rule of accessibility or scrolls sideways: ${how}`, async (t) => {
     const page = await it.browser.page(t, { viewport, colorScheme, reducedMotion: "reduce" });
+    const settled = watched(page);
     // By the debugger's way: the page's own policy lets no other script run.
     const session = await page.context().newCDPSession(page);
     for (const path of await pages()) {
       await page.evaluate((to) => { history.pushState(null, "", to); dispatchEvent(new PopStateEvent("popstate")); }, path);
       await page.locator("h1").first().waitFor();
-      await page.waitForTimeout(500);
+      await settled();
       await session.send("Runtime.evaluate", { expression: axe });
       const violations = await page.evaluate(async () => (await window.axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"],
         // Notices and menus are beside the page's parts.
@@ -36,6 +37,20 @@ for (const [viewport, colorScheme] of [[WIDE, "light"], [PHONE, "dark"], [WIDE, 
   });
 }
 
+test("on a phone, navigation and commands are a touch away", async (t) => {
+  const page = await it.browser.page(t, { viewport: PHONE });
+  const navigation = page.getByRole("navigation", { name: "Navigation" });
+  await page.getByRole("button", { name: "Navigation" }).click();
+  await navigation.getByRole("link", { name: "Repositories" }).click();
+  await page.getByRole("heading", { name: "Repositories" }).waitFor();
+  await navigation.waitFor({ state: "hidden" });
+  await page.getByRole("button", { name: "Commands" }).click();
+  await page.getByRole("combobox", { name: "Command or sandbox" }).waitFor();
+  await page.keyboard.press("Escape");
+  await page.getByRole("banner").getByRole("link", { name: "Amika" }).click();
+  await page.getByRole("heading", { name: "Sandboxes" }).waitFor();
+});
+
 test("the first page is small, and comes from this server alone", async (t) => {
   const page = await it.browser.page(t, { signedIn: false });
   const session = await page.context().newCDPSession(page);
@@ -45,9 +60,10 @@ test("the first page is small, and comes from this server alone", async (t) => {
   session.on("Network.loadingFinished", (event) => { bytes += event.encodedDataLength; });
   const others = new Set();
   page.on("request", (request) => { if (!request.url().startsWith(it.server.address)) others.add(request.url()); });
+  const settled = watched(page);
   await page.reload();
   await page.getByLabel("API key or sign-in link").waitFor();
-  await page.waitForTimeout(500);
+  await settled();
   assert.ok(bytes > 50_000 && bytes <= 250 * 1024, `${bytes} bytes`);
   assert.deepEqual([...others], []);
 });

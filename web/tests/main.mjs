@@ -21,6 +21,6 @@ after(async () => {
 
 /** By name: `ONLY=look,failures` runs those files alone. */
 const only = process.env.ONLY?.split(",");
-for (const file of ["sign-in", "create", "sandbox", "runs", "list", "repositories", "account", "admin", "keyboard", "look", "failures", "end"]) {
+for (const file of ["sign-in", "create", "sandbox", "runs", "list", "repositories", "account", "admin", "keyboard", "look", "failures", "end", "controls"]) {
   if (only === undefined || only.includes(file)) await import(`./${file}.mjs`);
 }

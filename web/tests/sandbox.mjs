@@ -31,6 +31,48 @@ test("services and what else listens are seen at once, and open at origins of th
   await row(page, "8001/tcp").getByText("not declared").waitFor();
 });
 
+test("a service is added by hand, and its address is copied", async (t) => {
+  const page = await open(t);
+  const copied = () => page.evaluate(() => navigator.clipboard.readText());
+  const part = page.getByRole("region", { name: "Services and ports" });
+  await part.getByRole("button", { name: "Add service" }).click();
+  const dialog = page.getByRole("dialog", { name: "Add a service" });
+  await dialog.getByLabel("Name").fill("docs");
+  await dialog.getByLabel("Port").fill("8002");
+  await dialog.getByLabel("Scheme").selectOption("https");
+  await dialog.getByRole("button", { name: "Add" }).click();
+  await row(page, "docs").getByText("8002/tcp").waitFor();
+  await part.getByRole("button", { name: "Remove docs" }).click();
+  await row(page, "docs").waitFor({ state: "detached" });
+  await part.getByRole("button", { name: "Copy the address of shop" }).click();
+  assert.match(await copied(), /^http:\/\/\S+:\d+/);
+  await page.getByRole("button", { name: "Copy the id" }).click();
+  assert.equal(await copied(), (await sandbox()).id);
+  await page.getByRole("link", { name: "Another sandbox of this repository" }).click();
+  await page.getByRole("heading", { name: "New sandbox" }).waitFor();
+  assert.equal(await page.getByRole("combobox", { name: "URL" }).inputValue(), it.repository.url);
+});
+
+test("each part of a sandbox is one click away", async (t) => {
+  const page = await open(t);
+  const parts = page.getByRole("navigation", { name: "Parts of the sandbox" });
+  for (const [tab, seen] of [
+    ["Terminal", page.getByRole("group", { name: "Terminal 1" })],
+    ["Logs", page.getByRole("log", { name: "Log" })],
+    ["Agent", page.getByLabel("Message")],
+    ["Usage", page.getByRole("region", { name: "Memory" })],
+    ["Overview", page.getByRole("region", { name: "Details" })],
+  ]) {
+    await parts.getByRole("link", { name: tab }).click();
+    await seen.waitFor();
+  }
+  for (const [item, seen] of [["Terminal", page.getByRole("group", { name: "Terminal 1" })], ["Logs", page.getByRole("log", { name: "Log" })]]) {
+    await page.getByRole("button", { name: "More for fix" }).click();
+    await page.getByRole("menuitem", { name: item }).click();
+    await seen.waitFor();
+  }
+});
+
 test("OpenCode opens signed in", async (t) => {
   const page = await open(t);
   const [popup] = await Promise.all([page.waitForEvent("popup"), page.getByRole("button", { name: "OpenCode" }).click()]);
@@ -58,6 +100,10 @@ test("a terminal echoes, opens links alone that are asked for, and finds its she
   await page.getByText("The shell ended with exit code 0").waitFor();
   await page.getByRole("button", { name: "New shell" }).click();
   await until("it has a prompt again", async () => (await second.locator(".xterm-accessibility").innerText()).includes("%"));
+  await page.getByRole("button", { name: "Terminal 1", exact: true }).click();
+  await has("kept-again");
+  await page.getByRole("button", { name: "Terminal 2", exact: true }).click();
+  await second.waitFor();
   await page.getByRole("button", { name: "Close terminal 2" }).click();
   await screen.waitFor();
 });
@@ -72,7 +118,10 @@ test("a log is followed and searched, and what it says steers nothing", async (t
   assert.equal(await log.locator("mark").innerText(), "preparing");
   await page.getByLabel("Search the log").fill("nothing such");
   await log.getByText("No line has that in it.").waitFor();
-  await page.getByText("amikad", { exact: true }).click();
+  for (const source of ["OpenCode", "Program", "amikad"]) {
+    await page.getByRole("radiogroup", { name: "Source" }).getByText(source, { exact: true }).click();
+    assert.ok(await page.getByRole("radio", { name: source }).isChecked());
+  }
   await page.getByLabel("Search the log").fill("");
   await until("there is a line", async () => (await log.locator(".line").count()) > 0);
   await page.getByLabel("Follow").click({ force: true });
@@ -108,13 +157,24 @@ test("timers are changed, and a sandbox stays awake", async (t) => {
 
 test("an agent that is signed out says how it is signed in", async (t) => {
   const page = await open(t, "/agent", { failing: true });
+  await page.getByLabel("Session").selectOption("new");
+  await page.getByLabel("Agent", { exact: true }).selectOption("claude");
   await page.getByLabel("Message").fill("add with_tax to prices.py");
   await page.keyboard.press("Control+Enter");
   await page.getByRole("alert").waitFor({ timeout: 60_000 });
   assert.equal(await page.getByLabel("Message").inputValue(), "add with_tax to prices.py");
+  await page.getByRole("button", { name: "Send" }).click();
+  await page.getByRole("alert").waitFor({ timeout: 60_000 });
+  await page.getByRole("log", { name: "Conversation" }).getByRole("link", { name: "Keys and secrets" }).click();
+  await page.getByRole("heading", { name: "API keys" }).waitFor();
+  await page.goBack();
+  await page.getByLabel("Message").fill("add with_tax to prices.py");
+  await page.getByRole("button", { name: "Send" }).click();
+  await page.getByRole("log", { name: "Conversation" }).getByRole("link", { name: "terminal" }).click({ timeout: 60_000 });
+  await page.getByRole("group", { name: "Terminal 1" }).waitFor();
 });
 
-test("a sandbox is stopped, renamed and started", async (t) => {
+test("a sandbox is stopped, renamed, started and restarted, and all of it is listed", async (t) => {
   const page = await open(t, "", { failing: true });
   await page.getByRole("button", { name: "Stop", exact: true }).click();
   await page.getByText("Stopped", { exact: true }).waitFor({ timeout: 60_000 });
@@ -131,4 +191,16 @@ test("a sandbox is stopped, renamed and started", async (t) => {
   await page.getByRole("heading", { name: "fix", level: 1 }).waitFor();
   await page.getByRole("button", { name: "Start", exact: true }).click();
   await page.getByText("Running", { exact: true }).waitFor({ timeout: 60_000 });
+  const began = async () => (await it.server.exec("fix", "stat -c %Y /proc/1")).stdout;
+  const before = await began();
+  await page.getByRole("button", { name: "More for fix" }).click();
+  await page.getByRole("menuitem", { name: "Restart" }).click();
+  await until("it began again", async () => (await began().catch(() => before)) !== before, 60);
+  await page.getByText("Running", { exact: true }).waitFor({ timeout: 60_000 });
+  const events = page.getByRole("region", { name: "Events" });
+  const few = await events.getByRole("listitem").count();
+  await events.getByRole("button", { name: /^All \d+/ }).click();
+  assert.ok((await events.getByRole("listitem").count()) > few);
+  await events.getByRole("button", { name: "Fewer" }).click();
+  assert.equal(await events.getByRole("listitem").count(), few);
 });

@@ -10,6 +10,9 @@ test("a link signs in once, and leaves nothing in the address", async (t) => {
   await page.getByRole("heading", { name: "Sandboxes" }).waitFor();
   assert.equal(new URL(page.url()).hash, "");
   await page.getByText("No sandbox yet").waitFor();
+  await page.getByRole("link", { name: "Make the first one" }).click();
+  await page.getByRole("heading", { name: "New sandbox" }).waitFor();
+  await page.goBack();
   await page.getByRole("button", { name: "Copy the commands" }).click();
   assert.match(await page.evaluate(() => navigator.clipboard.readText()), /amika sandbox create --remote --git/);
   await page.getByRole("button", { name: /^Menu of/ }).click();
@@ -39,6 +42,8 @@ test("a session that is over says so, and what was typed is still there", async 
   await page.getByLabel("Name", { exact: true }).fill("later");
   const dialog = page.getByRole("dialog", { name: "You were signed out" });
   await dialog.getByLabel("API key or sign-in link").fill(it.server.key);
+  await dialog.getByRole("button", { name: "Show what was typed" }).click();
+  assert.equal(await dialog.getByLabel("API key or sign-in link").getAttribute("type"), "text");
   await dialog.getByRole("button", { name: "Sign in" }).click();
   await dialog.waitFor({ state: "detached" });
   assert.equal(await page.getByLabel("First prompt").inputValue(), "a long text");

@@ -8,6 +8,9 @@ import { join, normalize } from "node:path";
 const CONFIG = `[lifecycle]
 setup_script = "setup.sh"
 
+[env]
+CURRENCY = "EUR"
+
 [services.shop]
 port = 8000
 url_scheme = "http"
@@ -21,7 +24,8 @@ ready = "log:tick"
 
 const SETUP = `#!/bin/sh
 echo "preparing the shop"
-sleep 2
+# Who greets wants to see it run, and says when that was seen.
+[ -z "$GREETING" ] || until [ -e /tmp/seen ]; do sleep 0.1; done
 echo "shop is prepared"
 `;
 
