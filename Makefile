@@ -23,11 +23,12 @@ help: ## Show this list
 demo: preset ## Make a sandbox of this repository, and leave a server with the page running
 	@scripts/demo "$(AMIKA)"
 
-test: preset ## Run all tests: unit, the daemon alone, end to end on a real engine
+test: preset ## Run all tests: unit, the daemon alone, end to end on a real engine, the page in Chromium
 	@scripts/test-deps
 	@scripts/test-images
 	@scripts/run-tests
 	@scripts/web --check
+	@scripts/page-test
 	@scripts/test-engines --quick
 
 engines: build engine ## Run what touches an engine on Docker 20.10 and 26.1, Podman 4.3 and 5.4, by ssh and more (an hour)
