@@ -104,7 +104,7 @@ function Bottom({ help }: { help: () => void }) {
   const { data } = useQuery(me);
   const { colorScheme, setColorScheme } = useMantineColorScheme();
   return (
-    <Menu position="top-start" width={200}>
+    <Menu position="top-start" width={200} hideDetached={false}>
       <Menu.Target>
         <Button
           variant="subtle"
