@@ -82,6 +82,11 @@ export class TerminalSocket {
 
   close() {
     this.#isClosed = true;
-    this.#socket?.close();
+    const socket = this.#socket;
+    if (socket === null) return;
+    socket.onmessage = null;
+    // Closed while it connects, a browser calls that a failure.
+    if (socket.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
+    else socket.close();
   }
 }
