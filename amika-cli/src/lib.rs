@@ -25,9 +25,9 @@ mod usage;
 
 use amika_sandbox::{
     belongings, broken_off, commits, cp, create, credentials, daemon, delete, disk, doctor, error,
-    events, exec_as, fan_out, forward, host_file, host_path, images, inspect, list, listening,
-    logs, lost, networks, overlay, own_services, ports, preset, ready, reassign, sandbox,
-    sandboxes, sign_ins, standing, start, stats, trust, user_config, view, volumes, wait,
+    events, exec_as, fan_out, forward, git_helper, host_file, host_path, images, inspect, list,
+    listening, logs, lost, networks, overlay, own_services, ports, preset, ready, reassign,
+    sandbox, sandboxes, sign_ins, standing, start, stats, trust, user_config, view, volumes, wait,
 };
 use std::process::ExitCode;
 use std::sync::Arc;

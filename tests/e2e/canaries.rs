@@ -170,7 +170,7 @@ fn a_secret_is_in_no_argument_list_label_event_or_log() {
         (0, &["sandbox", "stats", "--no-stream", name]),
         (0, &["sandbox", "adopt", "--force", name]),
         // It has no git either.
-        (7, &["sandbox", "pull", name, "--repo", clone]),
+        (7, &["sandbox", "pull", name, "--into", clone]),
         // The image has no agent and no OpenCode.
         (127, &["sandbox", "prompt", name, "do it"]),
         (1, &["sandbox", "open", "--print-url", name]),

@@ -124,7 +124,8 @@ const TABLE: &[Row] = &[
     row("sandbox rename", &["NEW", "NAME"], 0),
     row("sandbox adopt", &["NAME"], 0),
     // No git is in the image.
-    row("sandbox pull", &["NAME", "--repo", "REPO"], 7),
+    row("sandbox diff", &["NAME"], 7),
+    row("sandbox pull", &["NAME", "--into", "REPO"], 7),
     row("events", &["--since", "1m", "--until", "1s"], 0).names_nothing(),
     row("sandbox logs", &["NAME"], 0),
     row("sandbox logs", &["NAME", "--job", "0"], 3),

@@ -27,6 +27,7 @@ mod crash;
 mod create;
 mod credentials;
 mod daily;
+mod diff;
 mod doctor;
 mod engine;
 mod engines;

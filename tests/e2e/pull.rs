@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::support::{DEBIAN, Output, Sandbox, Stage, docker, preset};
 
 /// A stage with a repository, and a sandbox that was made from it.
-fn made(stage: &Stage) -> (PathBuf, Sandbox<'_>) {
+pub(crate) fn made(stage: &Stage) -> (PathBuf, Sandbox<'_>) {
     let config =
         "[user]\n\tname = Ada\n\temail = ada@example.org\n[init]\n\tdefaultBranch = main\n";
     stage.file(".gitconfig", config);
@@ -33,7 +33,7 @@ fn made(stage: &Stage) -> (PathBuf, Sandbox<'_>) {
 }
 
 /// Runs a script in a directory of the host.
-fn git(stage: &Stage, at: &Path, script: &str) -> String {
+pub(crate) fn git(stage: &Stage, at: &Path, script: &str) -> String {
     let output = stage
         .shell(&format!("set -e\n{script}"), &[])
         .dir(at)
@@ -43,7 +43,7 @@ fn git(stage: &Stage, at: &Path, script: &str) -> String {
 }
 
 /// Runs a script in the repository in the sandbox, as the agent.
-fn inside(sandbox: &Sandbox<'_>, script: &str) -> String {
+pub(crate) fn inside(sandbox: &Sandbox<'_>, script: &str) -> String {
     let output = sandbox.exec(&["bash", "-ec", script]).output();
     assert_eq!(output.code, 0, "{script}: {output:?}");
     output.stdout_text().trim().to_owned()
@@ -101,7 +101,7 @@ fn commits_come_as_refs_and_nothing_else_changes() {
     // Again, from elsewhere, of one branch, after it was rewritten.
     inside(&sandbox, "git commit -q --amend -m rewritten");
     let repo = app.to_str().unwrap();
-    let pulled = pull(&stage, stage.home(), &[name, "main", "--repo", repo]);
+    let pulled = pull(&stage, stage.home(), &[name, "main", "--into", repo]);
     pulled.ended(0, &[]);
     assert!(pulled.stdout_text().contains("forced"), "{pulled:?}");
     assert!(!pulled.stdout_text().contains("side"), "{pulled:?}");
@@ -110,10 +110,19 @@ fn commits_come_as_refs_and_nothing_else_changes() {
     let other = stage.home().join("other");
     std::fs::create_dir_all(&other).unwrap();
     git(&stage, &other, "git init -q");
-    pull(&stage, &other, &[name]).ended(4, &["was not made from", repo]);
-    pull(&stage, stage.home(), &[name]).ended(7, &["is not in a git repository", "--repo"]);
+    let into = other.to_str().unwrap();
+    pull(&stage, &app, &[name, "--into", into]).ended(4, &["was not made from", repo]);
+    let nowhere = stage.home().to_str().unwrap();
+    let none = pull(&stage, &app, &[name, "--into", nowhere]);
+    none.ended(7, &["is not in a git repository", "--into"]);
+
+    // Without one it is the repository that it was made from, also of a sandbox that does not run.
+    inside(&sandbox, "git commit -q --allow-empty -m later");
     sandbox.verb("stop", &[]).output().ended(0, &[]);
-    pull(&stage, &app, &[name]).ended(4, &["is not running", "sandbox start"]);
+    pull(&stage, &other, &[name]).ended(0, &[repo]);
+    let last = format!("git log -1 --format=%s amika-{name}/main; git fsck --strict 2>&1");
+    assert_eq!(git(&stage, &app, &last), "later");
+    assert_eq!(git(&stage, &other, "git for-each-ref"), "");
 }
 
 #[test]
@@ -132,8 +141,9 @@ fn another_repository_than_the_one_that_is_named_is_never_written_into() {
         "mkdir .git; echo 'ref: refs/heads/main' >.git/HEAD; echo ../../app/.git >.git/commondir",
     ] {
         git(&stage, &other, &format!("rm -rf .git; {script}"));
-        let refused = pull(&stage, &other, &[name]);
-        refused.ended(7, &["does not belong to", "--repo"]);
+        let into = other.to_str().unwrap();
+        let refused = pull(&stage, &app, &[name, "--into", into]);
+        refused.ended(7, &["does not belong to", "--into"]);
         assert_eq!(git(&stage, &app, files), before, "{script}");
     }
     // A work tree of its own is one that it knows.
@@ -163,6 +173,185 @@ fn another_repository_than_the_one_that_is_named_is_never_written_into() {
     let trust = format!("git config --global --add safe.directory '{path}'");
     git(&stage, stage.home(), &trust);
     pull(&stage, &app, &[name]).ended(0, &[]);
+}
+
+/// All that a repository consists of but its objects and refs, byte by byte.
+const ELSE: &str = "find . -path ./.git/objects -prune -o -path ./.git/refs -prune -o -type f -exec sha256sum {} + | sort; git for-each-ref refs/heads refs/tags";
+
+#[test]
+fn what_is_not_committed_comes_as_a_commit_or_onto_the_work_tree() {
+    let stage = Stage::new();
+    let (app, sandbox) = made(&stage);
+    let name = sandbox.name.as_str();
+    inside(
+        &sandbox,
+        "echo two >file; git commit -qam two; echo three >file; mkdir sub; echo n >sub/new; echo 'ignored' >.gitignore; \
+         printf 'a\\0b' >binary; touch ignored; git add binary; git tag v1",
+    );
+    let index = inside(&sandbox, "sha256sum .git/index; git status --porcelain");
+    let before = git(&stage, &app, ELSE);
+    let pulled = pull(&stage, &app, &[name, "--wip", "-o", "json"]);
+    pulled.ended(0, &[]);
+    let json = pulled.json();
+    let reference = json["wip"]["ref"].as_str().unwrap().to_owned();
+    assert!(
+        reference.starts_with(&format!("refs/amika/{name}-")),
+        "{json}"
+    );
+    assert!(reference.ends_with("/wip"), "{json}");
+    let look = format!(
+        "git show {reference}:file {reference}:sub/new {reference}:.gitignore; git ls-tree -r --name-only {reference}; git rev-parse {reference}^"
+    );
+    let tip = inside(&sandbox, "git rev-parse HEAD");
+    let files = "three\nn\nignored\n.gitignore\nbinary\nfile\nsub/new";
+    assert_eq!(git(&stage, &app, &look), format!("{files}\n{tip}"));
+    assert_eq!(git(&stage, &app, ELSE), before, "nothing else changes");
+    assert_eq!(
+        git(&stage, &app, "git tag; git fsck --strict 2>/dev/null"),
+        ""
+    );
+    let after = inside(
+        &sandbox,
+        "sha256sum .git/index; git status --porcelain; ls /tmp",
+    );
+    assert_eq!(after, index, "nor does anything inside");
+
+    // Again it is the same; other work does not overwrite it, and that of a sandbox that does not run comes too.
+    let again = pull(&stage, &app, &[name, "--wip", "-o", "json"]).json();
+    assert_eq!(again["wip"]["unchanged"], true);
+    inside(&sandbox, "echo four >file");
+    sandbox.verb("stop", &[]).output().ended(0, &[]);
+    let other = pull(&stage, &app, &[name, "--wip", "-o", "json"]);
+    other.ended(0, &[]);
+    assert_eq!(other.json()["wip"]["ref"], format!("{reference}-2"));
+
+    // Where it does not fit, nothing of it is laid on; where it does, all of it.
+    pull(&stage, &app, &[name, "--apply"]).ended(4, &["does not fit", "--wip"]);
+    assert_eq!(git(&stage, &app, ELSE), before, "never half");
+    git(&stage, &app, &format!("git merge -q amika-{name}/main"));
+    git(&stage, &app, "echo mine >binary");
+    pull(&stage, &app, &[name, "--apply"]).ended(4, &["does not fit", "binary"]);
+    git(&stage, &app, "rm binary");
+    let applied = pull(&stage, &app, &[name, "--apply", "-o", "json"]);
+    applied.ended(0, &[]);
+    assert_eq!(applied.json()["applied"], true);
+    let status = git(&stage, &app, "cat file; git status --porcelain -uall");
+    assert_eq!(
+        status,
+        "four\n M file\n?? .gitignore\n?? binary\n?? sub/new"
+    );
+}
+
+#[test]
+fn a_branch_of_one_s_own_goes_on_to_the_sandbox_s() {
+    let stage = Stage::new();
+    let (app, sandbox) = made(&stage);
+    let name = sandbox.name.as_str();
+    let tip = inside(
+        &sandbox,
+        "git switch -qc fix; echo two >file; git commit -qam two; git rev-parse HEAD",
+    );
+    let before = git(&stage, &app, "sha256sum .git/index .git/HEAD .git/config");
+    let pulled = pull(&stage, &app, &[name, "--branch", "fix"]);
+    pulled.ended(0, &["your other branches"]);
+    assert_eq!(git(&stage, &app, "git rev-parse fix"), tip);
+    let next = inside(
+        &sandbox,
+        "git commit -q --allow-empty -m next; git rev-parse HEAD",
+    );
+    pull(&stage, &app, &[name, "fix", "--branch", "fix"]).ended(0, &[]);
+    assert_eq!(git(&stage, &app, "git rev-parse fix"), next);
+    assert_eq!(
+        git(&stage, &app, "sha256sum .git/index .git/HEAD .git/config"),
+        before
+    );
+
+    // Not one that is worked on, nor one that has other commits.
+    git(&stage, &app, "git worktree add -q ../linked fix");
+    inside(&sandbox, "git commit -q --allow-empty -m more");
+    let refused = pull(&stage, &app, &[name, "--branch", "fix"]);
+    refused.ended(4, &["is checked out in", "linked"]);
+    pull(&stage, &app, &[name, "main", "--branch", "main"]).ended(4, &["is checked out in"]);
+    git(
+        &stage,
+        &app,
+        "git worktree remove ../linked; git branch -f fix $(git commit-tree -m other HEAD^{tree})",
+    );
+    pull(&stage, &app, &[name, "--branch", "fix"]).ended(4, &["has commits here"]);
+    // Of several branches none is meant by another name.
+    pull(&stage, &app, &[name, "--branch", "new"]).ended(7, &["several others"]);
+    pull(&stage, &app, &[name, "fix", "--branch", "new"]).ended(0, &[]);
+    git(
+        &stage,
+        &app,
+        &format!("test $(git rev-parse new) = $(git rev-parse amika-{name}/fix)"),
+    );
+}
+
+#[test]
+fn a_patch_is_written_and_nothing_else() {
+    let stage = Stage::new();
+    let (app, sandbox) = made(&stage);
+    let name = sandbox.name.as_str();
+    pull(&stage, &app, &[name, "--patch", "none.mbox"]).ended(0, &["nothing is new"]);
+    assert!(!app.join("none.mbox").exists());
+    inside(
+        &sandbox,
+        "echo two >file; git commit -qam two; echo x >new; git add new; git commit -qm x; echo left >left",
+    );
+    let all = "find .git -type f -exec sha256sum {} + | sort";
+    let before = git(&stage, &app, all);
+    pull(&stage, &app, &[name, "--patch", "../work.mbox"]).ended(0, &["written to"]);
+    pull(&stage, &app, &[name, "--wip", "--patch", "../work.patch"]).ended(0, &[]);
+    assert_eq!(git(&stage, &app, all), before);
+    git(
+        &stage,
+        &app,
+        "git apply --check ../work.patch; git am -q ../work.mbox",
+    );
+    assert_eq!(
+        git(&stage, &app, "git log --format=%s; cat new"),
+        "x\ntwo\none\nx"
+    );
+    pull(&stage, &app, &[name, "--patch", "/no/dir/x"]).ended(1, &["cannot be written"]);
+}
+
+#[test]
+fn of_all_sandboxes_of_a_repository_it_is_told_who_is_ahead() {
+    let stage = Stage::new();
+    let (app, sandbox) = made(&stage);
+    let name = sandbox.name.as_str();
+    inside(
+        &sandbox,
+        "git commit -q --allow-empty -m a; git commit -q --allow-empty -m b; touch new",
+    );
+    let second = stage.adopt(stage.name());
+    let args = [
+        "sandbox",
+        "create",
+        "--name",
+        &second.name,
+        "--git",
+        "--env",
+        "AMIKA_OPENCODE_WEB=0",
+    ];
+    stage.amika(&args).dir(&app).output().ended(0, &[]);
+    second.verb("stop", &[]).output().ended(0, &[]);
+    let json = pull(&stage, &app, &["--all", "-o", "json"]).json();
+    let rows = json["branches"].as_array().unwrap();
+    let of = |name: &str| rows.iter().find(|row| row["sandbox"] == name).unwrap();
+    assert_eq!(
+        (&of(name)["ahead"], &of(name)["uncommitted"]),
+        (&2.into(), &1.into())
+    );
+    assert_eq!(of(&second.name)["ahead"], 0);
+    let text = pull(&stage, &app, &["--all"]);
+    text.ended(0, &[]);
+    assert!(text.stdout_text().contains("AHEAD"), "{text:?}");
+    let other = stage.home().join("other");
+    std::fs::create_dir_all(&other).unwrap();
+    git(&stage, &other, "git init -q");
+    pull(&stage, &other, &["--all"]).ended(3, &["no sandbox was made from"]);
 }
 
 #[test]

@@ -21,7 +21,9 @@ use super::moment::Moment;
 mod daily;
 mod look;
 
-pub use daily::{Awaited, CpArgs, PullArgs, RenameArgs, RestartArgs, StatsArgs, WaitArgs};
+pub use daily::{
+    Awaited, CpArgs, DiffArgs, PullArgs, RenameArgs, RestartArgs, StatsArgs, WaitArgs,
+};
 pub use look::{InspectArgs, ListArgs, PortArgs, UrlArgs};
 
 /// Verbs of sandboxes.
@@ -64,7 +66,9 @@ pub enum Command {
     Wait(WaitArgs),
     /// Copy files between this machine and sandboxes.
     Cp(CpArgs),
-    /// Bring a sandbox's commits into the repository of this machine that it was made from.
+    /// Show what changed in a sandbox's repository since it was made.
+    Diff(DiffArgs),
+    /// Bring a sandbox's work into the repository of this machine that it was made from.
     Pull(PullArgs),
     /// Show what running sandboxes use: processor, memory, network, disk.
     Stats(StatsArgs),

@@ -3,6 +3,7 @@
 mod input;
 mod kind;
 mod output;
+mod pager;
 mod raw;
 mod session;
 mod signals;

@@ -35,6 +35,30 @@ pub(crate) struct Output {
 pub(crate) struct Closed;
 
 impl Output {
+    /// Begins to write to the user's pager, or where there is none, to standard output. Its end is waited for.
+    pub(crate) fn to_pager(machine: &amika_host::machine::Machine) -> Self {
+        let Some(mut pager) = super::pager::start(machine) else {
+            return Self::start();
+        };
+        let (pieces, mut waiting) = mpsc::channel::<(Target, Bytes)>(WAITING);
+        let writer = tokio::task::spawn_blocking(move || {
+            let mut written = Ok(());
+            if let Some(stdin) = pager.stdin.take() {
+                while let Some((_, bytes)) = waiting.blocking_recv() {
+                    written = write_all(stdin.as_fd(), &bytes);
+                    if written.is_err() {
+                        break;
+                    }
+                }
+            }
+            // It reads no more from here, and shows what it has for as long as somebody looks.
+            drop(waiting);
+            let _ = pager.wait();
+            written
+        });
+        Self { pieces, writer }
+    }
+
     /// Begins to write.
     pub(crate) fn start() -> Self {
         let (pieces, mut waiting) = mpsc::channel::<(Target, Bytes)>(WAITING);

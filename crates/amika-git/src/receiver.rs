@@ -90,6 +90,18 @@ impl Receiver {
         last.is_some_and(|entry| entry.boolean() == Some(true))
     }
 
+    /// Whether its own directory has no work tree.
+    pub fn is_bare(&self) -> bool {
+        let mut settings = self.0.found.config.iter().rev();
+        let last = settings.find(|entry| entry.is("core", "bare"));
+        last.is_some_and(|entry| entry.boolean() == Some(true))
+    }
+
+    /// Its work tree; none of one without.
+    pub fn work_tree(&self) -> Option<&Path> {
+        self.0.found.tree.as_ref().map(|tree| tree.path())
+    }
+
     /// Where its history ends, if it is shallow.
     pub fn shallow(&self) -> Option<&[u8]> {
         self.0.shallow.as_deref()

@@ -29,6 +29,7 @@ pub mod fan_out;
 pub mod finding;
 pub mod forward;
 pub mod git_error;
+pub mod git_helper;
 pub mod given;
 mod helpers;
 pub mod host_file;

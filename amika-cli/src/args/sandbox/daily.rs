@@ -122,21 +122,59 @@ fn place(text: &str) -> Result<Place, InvalidPlace> {
 /// `amika sandbox pull`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  amika sandbox pull teal-tokyo                 all branches\n  amika sandbox pull teal-tokyo main try-it\n  amika sandbox pull teal-tokyo --repo ~/src/app\n\nBranches become refs/remotes/amika-<NAME>/*, a mirror of those in the sandbox: `git log\nmain..amika-teal-tokyo/main` shows what is new, `git merge` takes it. Branches and work tree of yours\nstay as they are. Only what is committed comes: `cp` copies files. What comes is looked through before\nit is let in, and no git runs in the repository of either side on this machine.\n\nExit codes: 3 no such sandbox, 4 it does not run, has no repository or was made from another one,\n7 here is no repository, what comes is not whole or not a repository's, or this one cannot take it."
+    after_help = "Examples:\n  amika sandbox pull teal-tokyo                    all branches\n  amika sandbox pull teal-tokyo main try-it        these\n  amika sandbox pull teal-tokyo --branch try-it    and my branch try-it goes on to the sandbox's\n  amika sandbox pull teal-tokyo --wip              what is not committed, too, as a commit\n  amika sandbox pull teal-tokyo --apply            what is not committed, onto my work tree\n  amika sandbox pull teal-tokyo --patch fix.mbox   as mails for `git am`, and nothing else\n  amika sandbox pull --all                         of all sandboxes of this repository\n\nBranches become refs/remotes/amika-<NAME>/*, a mirror of those in the sandbox, in the repository that it was\nmade from: `git log main..amika-teal-tokyo/main` shows what is new, `git merge` takes it. Index, work tree,\nHEAD, configuration and hooks stay as they are. Of a sandbox that does not run, git is asked in a container\nof its image that has the repository and no network. What comes is looked through before it is let in, and\nno git of this machine runs in the sandbox's repository.\n\nWhat `--wip` takes is kept below refs/amika/, where nothing is ever overwritten. `--apply` changes nothing\nwhere not all of it fits.\n\nExit codes: 3 no such sandbox, 4 it has no repository or was made from another one, a branch is checked out\nor would lose commits, a difference does not fit; 7 here is no repository, what comes is not whole or not a\nrepository's, or this one cannot take it."
 )]
 pub struct PullArgs {
     /// Name of the sandbox.
-    #[arg(value_parser = NonEmptyStringValueParser::new())]
-    pub name: String,
+    #[arg(value_parser = NonEmptyStringValueParser::new(), required_unless_present = "all")]
+    pub name: Option<String>,
     /// Branches to pull [default: all].
     #[arg(value_name = "BRANCH", value_parser = branch)]
     pub branches: Vec<BranchName>,
-    /// The repository of this machine [default: the one that you stand in].
+    /// The repository of this machine, or a clone of the URL that the sandbox was made from [default: the one that
+    /// you stand in where it is one of these, else the one that the sandbox was made from].
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
-    pub repo: Option<PathBuf>,
+    pub into: Option<PathBuf>,
+    /// Make this branch here of the sandbox's of the same name, or of the only one that is pulled; one that is here
+    /// goes on to it, unless it is checked out or has other commits.
+    #[arg(long, value_name = "BRANCH", value_parser = branch)]
+    pub branch: Option<BranchName>,
+    /// Take what is not committed, too, as a commit at refs/amika/<NAME>-<ID>/wip.
+    #[arg(long)]
+    pub wip: bool,
+    /// Write commits since the sandbox was made as mails into a file, and nothing into the repository; with `--wip`
+    /// one patch with what is not committed.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, conflicts_with_all = ["branch", "apply"])]
+    pub patch: Option<PathBuf>,
+    /// Lay what is not committed on the work tree here, all of it or nothing.
+    #[arg(long)]
+    pub apply: bool,
+    /// Pull from all sandboxes that were made from this repository, and show which is ahead by what.
+    #[arg(long, conflicts_with_all = ["name", "branch", "wip", "patch", "apply"])]
+    pub all: bool,
     /// Bytes that the sandbox may send, such as `500m`.
     #[arg(long, value_name = "SIZE", default_value = "4g", value_parser = Memory::from_str)]
     pub max_size: Memory,
+}
+
+/// `amika sandbox diff`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika sandbox diff teal-tokyo\n  amika sandbox diff teal-tokyo --stat\n  amika sandbox diff teal-tokyo src ':!*.lock'\n  amika sandbox diff teal-tokyo >work.patch          for `git apply`\n  amika -o json sandbox diff teal-tokyo | jq '.files[].path'\n\nAll that the sandbox's repository has and did not begin with: what is committed since on what is checked\nout, what is not, and files that git does not know yet; not what it ignores. The git inside tells it, as\nthe agent; of a sandbox that does not run, in a container of its image that has the repository and no\nnetwork. On a terminal it comes through your pager (`git var GIT_PAGER`), and nothing in it but colours\nsteers the terminal; a file or a pipe gets it byte by byte.\n\nExit codes: 3 no such sandbox, 4 it has no repository, 7 git inside cannot tell."
+)]
+pub struct DiffArgs {
+    /// Name of the sandbox.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub name: String,
+    /// Only these paths of the repository, as git reads them.
+    #[arg(value_name = "PATH", value_hint = clap::ValueHint::Other)]
+    pub paths: Vec<String>,
+    /// Which files, and how much in each.
+    #[arg(long, conflicts_with = "name_only")]
+    pub stat: bool,
+    /// Which files.
+    #[arg(long)]
+    pub name_only: bool,
 }
 
 fn branch(text: &str) -> Result<BranchName, BadName> {

@@ -33,6 +33,10 @@ pub(in crate::commands) async fn run(command: Command, server: &Server, app: &Ap
         Command::Rename(args) => interruptible(app, rename::run(&args, server, app)).await,
         Command::Delete(args) => interruptible(app, delete::run(&args, server, app)).await,
         Command::Jobs(args) => interruptible(app, jobs::run(&args, server, app)).await,
+        Command::Diff(_) => Err(unsupported(
+            "amika sandbox diff",
+            "`amika sandbox exec --remote NAME -- git diff` shows what is not committed",
+        )),
         Command::Pull(_) => Err(unsupported(
             "amika sandbox pull",
             "push from inside it: `amika sandbox exec --remote NAME -- git push`",

@@ -5,6 +5,7 @@ pub(super) mod connect;
 pub(super) mod cp;
 pub(super) mod create;
 mod delete;
+mod diff;
 pub(super) mod each;
 pub(super) mod exec;
 pub(super) mod forward;
@@ -64,7 +65,8 @@ pub(super) fn outputs() -> Vec<(&'static str, Output)> {
         ("rename", document::<rename::Renamed>()),
         ("wait", document::<wait::Waited>()),
         ("cp", document::<cp::Copied>()),
-        ("pull", document::<pull::PulledView>()),
+        ("diff", document::<diff::DiffView>()),
+        ("pull", pull::output()),
         (
             "stats",
             document_or_lines::<Vec<stats::Sample>, stats::Sample>(),
@@ -110,7 +112,8 @@ fn names(command: &Command) -> Vec<String> {
         Command::Jobs(args) => vec![args.name.clone()],
         Command::Open(args) => vec![args.name.clone()],
         Command::Forward(args) => vec![args.name.clone()],
-        Command::Pull(args) => vec![args.name.clone()],
+        Command::Diff(args) => vec![args.name.clone()],
+        Command::Pull(args) => args.name.iter().cloned().collect(),
         Command::Rename(args) => vec![args.name.clone()],
         Command::Wait(args) => vec![args.name.clone()],
         Command::Stats(args) => args.names.clone(),
@@ -156,6 +159,7 @@ async fn dispatch(command: Command, app: &App) -> Result<u8> {
         Command::Rename(args) => rename::run(&args, app).await.map(|()| 0),
         Command::Wait(args) => wait::run(&args, app).await,
         Command::Cp(args) => interruptible(app, cp::run(&args, app)).await,
+        Command::Diff(args) => interruptible(app, diff::run(&args, app)).await.map(|()| 0),
         Command::Pull(args) => interruptible(app, pull::run(&args, app)).await.map(|()| 0),
         Command::Stats(args) => stats::run(&args, app).await,
         Command::Adopt(args) => adopt::run(&args, app).await.map(|()| 0),

@@ -1,84 +1,83 @@
-//! `amika sandbox pull`: commits of a sandbox, as refs of the repository that it was made from.
+//! `amika sandbox pull`: work of a sandbox, in the repository that it was made from.
+
+mod all;
+mod view;
 
 use std::path::Path;
 
 use amika_core::contract::path::WORKSPACE;
-use schemars::JsonSchema;
-use serde::Serialize;
+use amika_core::label::Repository;
 
 use crate::App;
 use crate::args::sandbox::PullArgs;
-use crate::commits::{self, Bounds, Change, Host, Inside, Pulled, Source as _};
+use crate::commits::{
+    self, Bounds, Difference, Host, Inside, Keep, Left, Patch, Request, Source as _, Taken, Wip,
+};
 use crate::error::{Error, Kind, Result};
-use crate::output::Table;
+use crate::git_helper::GitPlace;
+use crate::inspect::Beginning;
 use crate::sandbox::Sandbox;
+use crate::sandboxes::Sandboxes;
+use view::{PulledView, count};
 
 /// Bytes of a list of changed files that are read.
 const MAX_STATUS: usize = 8 << 20;
-/// Digits of a commit that are shown.
-const SHORT: usize = 10;
 
-/// What `pull` did.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct PulledView {
-    /// The sandbox.
-    sandbox: String,
-    /// The repository of this machine.
-    repository: String,
-    /// The branches.
-    branches: Vec<BranchView>,
-    /// Files in the sandbox's work tree that are not committed, and did not come; none when that is not
-    /// known.
-    uncommitted: Option<u64>,
-    /// Whether what is checked out in the sandbox is no branch: its commits did not come unless a branch has
-    /// them.
-    detached: bool,
-}
-
-/// A branch of the sandbox.
-#[derive(Debug, Serialize, JsonSchema)]
-struct BranchView {
-    /// Its name there; what steers terminals is escaped.
-    branch: String,
-    /// The ref that it is here.
-    #[serde(rename = "ref")]
-    name: String,
-    /// The commit that the ref led to.
-    old: Option<String>,
-    /// The commit that it leads to now.
-    new: String,
-    /// What became of the ref.
-    state: State,
-}
-
-/// What became of a ref.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum State {
-    /// It was made.
-    New,
-    /// It goes on from where it was.
-    Updated,
-    /// It does not go on from where it was: the sandbox's branch was rewritten.
-    Forced,
-    /// It is as it was.
-    Unchanged,
-}
-
-impl State {
-    fn word(self) -> &'static str {
-        match self {
-            Self::New => "new",
-            Self::Updated => "updated",
-            Self::Forced => "forced",
-            Self::Unchanged => "unchanged",
-        }
-    }
+/// What `pull` prints.
+pub(super) fn output() -> crate::commands::schema::Output {
+    crate::commands::schema::document::<view::Document>()
 }
 
 pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
     let engine = crate::engine::connect(&app.user).await?;
-    let sandbox = Sandbox::find_made(&engine, &args.name).await?;
+    let Some(name) = args.name.as_deref().filter(|_| !args.all) else {
+        return all::run(args, &engine, app).await;
+    };
+    let sandbox = Sandbox::find_made(&engine, name).await?;
+    let repository = repository(&sandbox)?;
+    let believed = sandbox.trust(&engine)?.follows_host_paths();
+    let host = Host::of(
+        &app.machine,
+        args.into.as_deref(),
+        name,
+        repository,
+        believed,
+    )?;
+    let directory = format!("{WORKSPACE}/{}", repository.name);
+    let mut steps = app.out.steps_on_terminal();
+    steps.begin("pull");
+    let place = GitPlace::of(&engine, &sandbox, &directory).await?;
+    let pull = Pull {
+        args,
+        engine: &engine,
+        sandbox: &sandbox,
+        host: &host,
+    };
+    let pulled = match pull.from(&place.inside).await {
+        Ok(pulled) => pulled,
+        Err(error) => {
+            place.end().await;
+            steps.fail("");
+            return Err(named(error, name));
+        }
+    };
+    place.end().await;
+    steps.finish(&match &pulled.patch {
+        Some(file) => file.clone(),
+        None => format!(
+            "{} to {}",
+            count(pulled.branches.len(), "branch", "branches"),
+            commits::directory(name)
+        ),
+    });
+    view::show(pulled, app)
+}
+
+/// The repository of a sandbox that commits can be brought out of.
+///
+/// # Errors
+/// [`Kind::Conflict`] where it was made without one; [`Kind::Failure`] where its labels name no directory.
+pub(super) fn repository(sandbox: &Sandbox) -> Result<&Repository> {
     let name = &sandbox.name;
     let Some(repository) = &sandbox.record.repository else {
         return Err(Error::new(
@@ -98,113 +97,123 @@ pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
             format!("the labels of sandbox \"{name}\" name no repository's directory"),
         ));
     }
-    let start = args.repo.as_deref().unwrap_or(Path::new("."));
-    let host = Host::find(&app.machine, start)?;
-    host.must_be_of(name, repository)?;
-    sandbox.must_run()?;
-    let inside = Inside::new(
-        &engine,
-        &sandbox,
-        format!("{WORKSPACE}/{}", repository.name),
-    );
-    let mut steps = app.out.steps_on_terminal();
-    steps.begin("pull");
-    let max_size = u64::try_from(args.max_size.bytes()).unwrap_or_default();
-    let look = inside.clone();
-    let look = tokio::spawn(async move { work_tree(&look).await });
-    let pulled =
-        match commits::pull(&host, &inside, name, &args.branches, Bounds::of(max_size)).await {
-            Ok(pulled) => pulled,
-            Err(error) => {
-                look.abort();
-                steps.fail("");
-                return Err(named(error, name));
+    Ok(repository)
+}
+
+/// A pull of one sandbox.
+struct Pull<'p> {
+    args: &'p PullArgs,
+    engine: &'p Sandboxes,
+    sandbox: &'p Sandbox,
+    host: &'p Host,
+}
+
+impl Pull<'_> {
+    async fn from(&self, inside: &Inside) -> Result<PulledView> {
+        let args = self.args;
+        if !args.wip && !args.apply {
+            return self.with(inside, None).await;
+        }
+        let wip = Wip::of(inside, &self.sandbox.name, Left::Ignored).await?;
+        let pulled = self.with(&wip.inside, Some(&wip)).await;
+        wip.end().await;
+        pulled
+    }
+
+    /// Takes what is wanted of the repository, and of what is not committed in it.
+    async fn with(&self, inside: &Inside, wip: Option<&Wip>) -> Result<PulledView> {
+        let (args, name) = (self.args, self.sandbox.name.as_str());
+        let max_size = u64::try_from(args.max_size.bytes()).unwrap_or_default();
+        let bounds = Bounds::of(max_size);
+        if let Some(file) = &args.patch {
+            let is_written = self.patch(inside, wip, file, bounds).await?;
+            return Ok(PulledView {
+                patch: is_written.then(|| file.display().to_string()),
+                ..PulledView::of(name, self.host, Taken::default())
+            });
+        }
+        let commit = wip.and_then(|wip| wip.commit.clone());
+        let keep = match &commit {
+            Some(commit) if args.wip => Some(Keep {
+                directory: commits::directory_of(name, self.sandbox.record.id.as_str()),
+                refs: vec![(commits::wip_name(), commit.clone())],
+                is_whole: false,
+            }),
+            _ => None,
+        };
+        let apply = commit.filter(|_| args.apply).map(|to| Difference {
+            from: wip.and_then(|wip| wip.head.clone()),
+            to,
+        });
+        let request = Request {
+            sandbox: name,
+            branches: Some(&args.branches),
+            local: args.branch.as_ref(),
+            keep: keep.as_ref(),
+            apply: apply.as_ref(),
+            bounds,
+        };
+        let look = async {
+            match wip {
+                // It is there, or does not come by choice.
+                Some(_) => (Some(0), is_detached(inside).await),
+                None => work_tree(inside).await,
             }
         };
-    let (uncommitted, detached) = look.await.unwrap_or((None, false));
-    let directory = commits::directory(name);
-    let view = PulledView {
-        sandbox: name.clone(),
-        repository: host.top.display().to_string(),
-        branches: pulled.iter().map(|one| view(one, &directory)).collect(),
-        uncommitted,
-        detached,
-    };
-    steps.finish(&format!(
-        "{} to {directory}",
-        count(view.branches.len(), "branch", "branches")
-    ));
-    app.out.result(&view, |out| {
-        let mut table = Table::new(["BRANCH", "OLD", "NEW", "STATE"]);
-        for one in &view.branches {
-            let short = |oid: &str| oid.chars().take(SHORT).collect::<String>();
-            table.row(vec![
-                one.branch.clone(),
-                one.old.as_deref().map(short).unwrap_or_default(),
-                short(&one.new),
-                one.state.word().to_owned(),
-            ]);
+        let (taken, (uncommitted, detached)) =
+            tokio::join!(commits::pull(self.host, inside, request), look);
+        Ok(PulledView {
+            uncommitted,
+            detached,
+            applied: apply.is_some(),
+            ..PulledView::of(name, self.host, taken?)
+        })
+    }
+
+    /// Writes what is new since the sandbox was made; whether there is anything.
+    async fn patch(
+        &self,
+        inside: &Inside,
+        wip: Option<&Wip>,
+        file: &Path,
+        bounds: Bounds,
+    ) -> Result<bool> {
+        if self.args.branches.len() > 1 {
+            return Err(Error::new(
+                Kind::Invalid,
+                "one patch cannot have the commits of several branches",
+            )
+            .hint("name one of them"));
         }
-        table.write(out)
-    })?;
-    if view
-        .branches
-        .iter()
-        .any(|one| one.state != State::Unchanged)
-    {
-        app.out.note(&format!(
-            "in {}: {directory}/*; your branches and your work tree are as they were",
-            view.repository
-        ));
+        let began = Beginning::of(self.engine, self.sandbox).await;
+        let since = began.and_then(|began| self.host.oid(&began.commit?));
+        let tip = match wip.and_then(|wip| wip.commit.clone()) {
+            Some(commit) => commit,
+            None => commits::tip(self.host, inside, self.args.branches.first()).await?,
+        };
+        if since.as_ref() == Some(&tip) {
+            return Ok(false);
+        }
+        let patch = match wip {
+            Some(_) => Patch::Plain { since, tip },
+            None => Patch::Mailbox { since, tip },
+        };
+        let name = &self.sandbox.name;
+        commits::write_patch(self.host, inside, name, &patch, file, bounds).await?;
+        Ok(true)
     }
-    if let Some(files) = uncommitted.filter(|files| *files > 0) {
-        app.out.warn(&format!(
-            "{} in the sandbox not committed, and did not come: `amika sandbox cp` copies files",
-            match files {
-                1 => "1 file is".to_owned(),
-                files => format!("{files} files are"),
-            }
-        ));
-    }
-    if detached {
-        app.out.warn(
-            "what is checked out in the sandbox is no branch: `git branch NAME` inside makes one, which the next pull takes",
-        );
-    }
-    Ok(())
 }
 
 /// The sandbox's name, where a hint has a word for any.
-fn named(mut error: Error, name: &str) -> Error {
+pub(super) fn named(mut error: Error, name: &str) -> Error {
     for hint in &mut error.hints {
-        for command in ["exec", "connect"] {
+        for command in ["exec", "connect", "pull"] {
             let general = format!("amika sandbox {command} NAME");
             *hint = hint.replace(&general, &format!("amika sandbox {command} {name}"));
         }
+        *hint = hint.replace("amika-NAME", &format!("amika-{name}"));
     }
     error
-}
-
-fn count(number: usize, one: &str, several: &str) -> String {
-    match number {
-        1 => format!("1 {one}"),
-        number => format!("{number} {several}"),
-    }
-}
-
-fn view(pulled: &Pulled, directory: &str) -> BranchView {
-    BranchView {
-        branch: pulled.branch.to_string(),
-        name: format!("{directory}/{}", pulled.branch),
-        old: pulled.old.as_ref().map(|oid| oid.as_str().to_owned()),
-        new: pulled.new.as_str().to_owned(),
-        state: match pulled.change {
-            Change::New => State::New,
-            Change::Updated => State::Updated,
-            Change::Forced => State::Forced,
-            Change::Unchanged => State::Unchanged,
-        },
-    }
 }
 
 /// How many files of the sandbox's work tree are not committed, as far as its git tells, and whether it is
@@ -215,6 +224,12 @@ async fn work_tree(inside: &Inside) -> (Option<u64>, bool) {
         Ok(told) if told.code == 0 => read_status(&told.stdout),
         _ => (None, false),
     }
+}
+
+async fn is_detached(inside: &Inside) -> bool {
+    let arguments = ["symbolic-ref", "-q", "HEAD"];
+    let told = inside.git(&arguments, Vec::new(), MAX_STATUS).await;
+    told.is_ok_and(|told| told.code == 1)
 }
 
 fn read_status(text: &[u8]) -> (Option<u64>, bool) {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use amika_core::label::{Repository, RepositorySource};
 
-use super::name::Format;
+use super::name::{Format, Oid};
 use crate::error::{Error, Kind, Result};
 use amika_core::text::shell_path;
 use amika_git::{GitError, Receiver};
@@ -53,6 +53,49 @@ impl Host {
         })
     }
 
+    /// The repository that a sandbox's commits belong into: the one that is named; else the one around `here`, where the
+    /// sandbox was made from it or a clone of its URL is there; else the one at the path that its record names, where that
+    /// is `believed`.
+    ///
+    /// # Errors
+    /// As [`Host::find`] and [`Host::must_be_of`].
+    pub fn of(
+        machine: &Machine,
+        named: Option<&Path>,
+        sandbox: &str,
+        repository: &Repository,
+        believed: bool,
+    ) -> Result<Self> {
+        let at = |path: &Path| {
+            let host = Self::find(machine, path)?;
+            host.must_be_of(sandbox, repository)?;
+            Ok::<_, Error>(host)
+        };
+        if let Some(named) = named {
+            return at(named);
+        }
+        let not_here = match at(machine.directory().unwrap_or(Path::new("."))) {
+            Ok(host) => return Ok(host),
+            Err(error) => error,
+        };
+        match &repository.source {
+            Some(source) if believed && source.as_str().starts_with('/') => {
+                at(Path::new(source.as_str()))
+            }
+            _ => Err(not_here),
+        }
+    }
+
+    /// Where archives can be kept that belong to it: its git directory.
+    pub fn archives(&self) -> PathBuf {
+        self.repository.place()
+    }
+
+    /// The name of an object, where it is one of this repository's kind.
+    pub fn oid(&self, text: &str) -> Option<Oid> {
+        Oid::read(text.as_bytes(), self.format)
+    }
+
     /// Refuses a repository that a sandbox's is not a copy of.
     ///
     /// # Errors
@@ -78,9 +121,9 @@ impl Host {
             source.as_str().escape_debug()
         ));
         Err(if source.as_str().contains("://") {
-            error.hint("call it in a clone of that, or name one with `--repo DIR`")
+            error.hint("call it in a clone of that, or name one with `--into DIR`")
         } else {
-            error.hint("call it there, or name that directory with `--repo DIR`")
+            error.hint("call it there, or name that directory with `--into DIR`")
         })
     }
 
@@ -101,11 +144,11 @@ impl Host {
 pub(super) fn refused(error: GitError) -> Error {
     let hint = match &error {
         GitError::NotARepository { .. } => Some(
-            "call it in the repository that the sandbox was made from, or name that with `--repo DIR`"
+            "call it in the repository that the sandbox was made from, or name that with `--into DIR`"
                 .to_owned(),
         ),
         GitError::Foreign { place, .. } => Some(format!(
-            "nothing was written; to pull into that repository name it itself: `--repo {}`; a work tree that was moved is made known with `git worktree repair`, another with `git config core.worktree` there",
+            "nothing was written; to pull into that repository name it itself: `--into {}`; a work tree that was moved is made known with `git worktree repair`, another with `git config core.worktree` there",
             shell_path(&place.to_string_lossy())
         )),
         _ => None,

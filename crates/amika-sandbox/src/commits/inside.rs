@@ -25,6 +25,8 @@ pub struct Inside {
     container: String,
     user: Option<String>,
     directory: String,
+    /// What its git is told besides.
+    environment: Vec<(String, String)>,
 }
 
 impl Inside {
@@ -35,6 +37,7 @@ impl Inside {
             container: sandbox.container.id.clone(),
             user: sandbox.record.user.clone(),
             directory,
+            environment: Vec::new(),
         }
     }
 
@@ -50,6 +53,7 @@ impl Inside {
             container: container.to_owned(),
             user: record.user.clone(),
             directory: directory.to_owned(),
+            environment: Vec::new(),
         }
     }
 
@@ -60,6 +64,19 @@ impl Inside {
         self
     }
 
+    /// The same repository, whose git is told this besides.
+    #[must_use]
+    pub(super) fn with_environment<N: Into<String>>(
+        mut self,
+        variables: impl IntoIterator<Item = (N, String)>,
+    ) -> Self {
+        let variables = variables
+            .into_iter()
+            .map(|(name, value)| (name.into(), value));
+        self.environment.extend(variables);
+        self
+    }
+
     async fn start(&self, arguments: &[&str]) -> Result<(ExecSession, Ending)> {
         let mut command = vec!["git".to_owned()];
         command.extend(arguments.iter().map(|argument| (*argument).to_owned()));
@@ -67,12 +84,15 @@ impl Inside {
             verb: "exec-as",
             user: self.user.clone(),
             workdir: Some(self.directory.clone()),
-            env: vec![
+            env: [
                 ("LC_ALL".into(), "C".into()),
                 ("GIT_OPTIONAL_LOCKS".into(), "0".into()),
                 ("GIT_TERMINAL_PROMPT".into(), "0".into()),
                 (env::EXEC_LOOK.into(), "1".into()),
-            ],
+            ]
+            .into_iter()
+            .chain(self.environment.iter().cloned())
+            .collect(),
             command,
             streams: Streams::Separate,
         };

@@ -5,22 +5,31 @@
 //! and looked through there (`receive`). Only what is whole comes into the repository's object store, and
 //! only then are refs written, by us (`refs`). Host git never runs in the repository of either side.
 
+mod apply;
 mod host;
 mod inside;
+mod keep;
+mod local;
 mod name;
+mod patch;
 mod receive;
 mod refs;
 mod scratch;
 mod store;
+mod wip;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::Stream;
 
+pub use apply::Difference;
 pub use host::Host;
 pub use inside::Inside;
+pub use keep::{Keep, Kept, directory_of, wip_name};
 pub use name::{BadName, Branch, BranchName, Oid};
+pub use patch::{Patch, write as write_patch};
+pub use wip::{Left, Wip};
 
 use crate::error::{Error, Kind, Result};
 use amika_core::untrusted::Untrusted;
@@ -133,31 +142,73 @@ pub fn directory(sandbox: &str) -> String {
     format!("refs/remotes/amika-{sandbox}")
 }
 
-/// Pulls branches: all, or those that are named.
+/// What is to come.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'r> {
+    /// The sandbox's name.
+    pub sandbox: &'r str,
+    /// Branches that are to be mirrored: these, or all where none is named; without a list none.
+    pub branches: Option<&'r [BranchName]>,
+    /// A branch of the repository that is to be made of one of those, or to go on to it.
+    pub local: Option<&'r BranchName>,
+    /// What is kept under names of its own.
+    pub keep: Option<&'r Keep>,
+    /// What is laid on the work tree.
+    pub apply: Option<&'r Difference>,
+    /// What may come.
+    pub bounds: Bounds,
+}
+
+/// What came.
+#[derive(Clone, Debug, Default)]
+pub struct Taken {
+    /// The branches that are mirrored.
+    pub branches: Vec<Pulled>,
+    /// The repository's own branch.
+    pub local: Option<Pulled>,
+    /// What is kept.
+    pub kept: Vec<Kept>,
+}
+
+/// Brings commits into a repository. Nothing is written before all is there and may be.
 ///
 /// # Errors
 /// [`Kind::Repository`] when what comes is not what it says, or cannot be received;
-/// [`Kind::Conflict`] when refs cannot be written.
-pub async fn pull<S: Source>(
-    host: &Host,
-    source: &S,
-    sandbox: &str,
-    wanted: &[BranchName],
-    bounds: Bounds,
-) -> Result<Vec<Pulled>> {
-    let branches = select(list(source, host).await?, wanted)?;
-    let remote = directory(sandbox);
+/// [`Kind::Conflict`] when refs cannot be written, a branch is checked out or would not go on from where it is, or a
+/// difference does not fit.
+pub async fn pull<S: Source>(host: &Host, source: &S, request: Request<'_>) -> Result<Taken> {
+    let branches = match request.branches {
+        Some(wanted) => select(list(source, host).await?, wanted)?,
+        None => Vec::new(),
+    };
+    let remote = directory(request.sandbox);
     let before = refs::Existing::read(host, &remote)?;
     before.room_for(&branches, host.ignores_case)?;
+    let local = request
+        .local
+        .map(|name| local::plan(host, &before, &branches, name));
+    let local = local.transpose()?;
+    let kept = request.keep.map(|keep| keep.plan(&before));
+    let kept = kept.unwrap_or_default();
     let olds: BTreeMap<&BranchName, Oid> = branches
         .iter()
         .filter_map(|branch| Some((&branch.name, before.of(&branch.name)?)))
         .collect();
     let is_same = |branch: &Branch| olds.get(&branch.name) == Some(&branch.tip);
     let changed: Vec<&Branch> = branches.iter().filter(|branch| !is_same(branch)).collect();
+    let mut updates: Vec<refs::Update> = (changed.iter())
+        .map(|branch| refs::Update {
+            name: [remote.as_bytes(), b"/", branch.name.as_bytes()].concat(),
+            tip: branch.tip.clone(),
+            expected: None,
+        })
+        .collect();
+    updates.extend(local.iter().filter_map(local::Plan::update));
+    updates.extend(kept.iter().filter_map(Kept::update));
     let mut forced = Vec::new();
-    if !changed.is_empty() {
-        let received = receive::receive(host, source, &before, &changed, bounds).await?;
+    if !updates.is_empty() || request.apply.is_some() {
+        let tips = wanted_tips(&changed, local.as_ref(), &kept, request.apply);
+        let received = receive::receive(host, source, &before, &tips, request.bounds).await?;
         for branch in &changed {
             if let Some(old) = olds.get(&branch.name)
                 && !received.goes_on_from(old, &branch.tip).await?
@@ -165,27 +216,186 @@ pub async fn pull<S: Source>(
                 forced.push(branch.name.clone());
             }
         }
+        if let Some(plan) = &local {
+            plan.must_go_on(&received).await?;
+        }
+        let fitting = match request.apply {
+            Some(difference) => Some(received.fitting(host, difference).await?),
+            None => None,
+        };
         received.keep()?;
-        refs::write(host, &remote, &changed)?;
+        refs::write(host, &updates)?;
+        if let Some(fitting) = fitting {
+            fitting.lay().await?;
+        }
     }
-    Ok(branches
-        .iter()
-        .map(|branch| {
-            let old = olds.get(&branch.name).cloned();
-            let change = match &old {
-                None => Change::New,
-                Some(old) if *old == branch.tip => Change::Unchanged,
-                Some(_) if forced.contains(&branch.name) => Change::Forced,
-                Some(_) => Change::Updated,
-            };
-            Pulled {
-                branch: branch.name.clone(),
-                old,
-                new: branch.tip.clone(),
-                change,
-            }
+    let pulled = |branch: &Branch| {
+        let old = olds.get(&branch.name).cloned();
+        let change = match &old {
+            None => Change::New,
+            Some(old) if *old == branch.tip => Change::Unchanged,
+            Some(_) if forced.contains(&branch.name) => Change::Forced,
+            Some(_) => Change::Updated,
+        };
+        Pulled {
+            branch: branch.name.clone(),
+            old,
+            new: branch.tip.clone(),
+            change,
+        }
+    };
+    Ok(Taken {
+        branches: branches.iter().map(pulled).collect(),
+        local: local.map(local::Plan::pulled),
+        kept,
+    })
+}
+
+/// The commits that have to come, each with what it is called where it does not.
+fn wanted_tips(
+    changed: &[&Branch],
+    local: Option<&local::Plan>,
+    kept: &[Kept],
+    apply: Option<&Difference>,
+) -> Vec<Tip> {
+    let mut tips: Vec<Tip> = (changed.iter())
+        .map(|branch| Tip::of_branch(&branch.name, &branch.tip))
+        .collect();
+    tips.extend(local.map(local::Plan::tip));
+    tips.extend(kept.iter().map(Kept::tip));
+    tips.extend(apply.map(Difference::tip));
+    tips
+}
+
+/// A commit that has to come.
+#[derive(Clone, Debug)]
+pub(crate) struct Tip {
+    /// What it is, for messages.
+    what: String,
+    commit: Oid,
+}
+
+impl Tip {
+    fn of_branch(name: &BranchName, commit: &Oid) -> Self {
+        Self {
+            what: format!("its branch \"{name}\""),
+            commit: commit.clone(),
+        }
+    }
+}
+
+/// The commit that a branch of the sandbox leads to; without one, the one that is checked out.
+///
+/// # Errors
+/// [`Kind::Repository`] where there is none.
+pub async fn tip<S: Source>(host: &Host, source: &S, branch: Option<&BranchName>) -> Result<Oid> {
+    if let Some(name) = branch {
+        let mut branches = select(list(source, host).await?, std::slice::from_ref(name))?;
+        if let Some(branch) = branches.pop() {
+            return Ok(branch.tip);
+        }
+    }
+    let arguments = ["rev-parse", "--verify", "-q", "HEAD^{commit}"];
+    let told = source.git(&arguments, Vec::new(), MAX_LIST).await?;
+    let head = Oid::read(told.stdout.trim_ascii(), host.format).filter(|_| told.code == 0);
+    head.ok_or_else(|| {
+        Error::new(
+            Kind::Repository,
+            "nothing is committed in the sandbox's repository",
+        )
+        .hint("commit inside, and pull again; or `--wip` takes what is not committed")
+    })
+}
+
+/// All commits of a sandbox's that this repository has no ref to, by what leads to them there: branches, tags, what is
+/// checked out where no branch leads to it, and stashes.
+///
+/// # Errors
+/// [`Kind::Repository`] where the sandbox's git cannot tell.
+pub async fn all_tips<S: Source>(host: &Host, source: &S) -> Result<Vec<(BranchName, Oid)>> {
+    let before = refs::Existing::read(host, "refs")?;
+    let known: std::collections::HashSet<&Oid> = before.all().collect();
+    let mut tips: Vec<(Vec<u8>, Oid)> = Vec::new();
+    for branch in list(source, host).await? {
+        tips.push(([b"heads/", branch.name.as_bytes()].concat(), branch.tip));
+    }
+    let ask = async |arguments: &[&str]| {
+        let told = source.git(arguments, Vec::new(), MAX_LIST).await?;
+        Ok::<_, Error>(if told.code == 0 {
+            told.stdout
+        } else {
+            Vec::new()
         })
-        .collect())
+    };
+    let tags = [
+        "for-each-ref",
+        "--format=%(*objecttype)%(objecttype) %(*objectname) %(objectname) %(refname:strip=2)",
+        "refs/tags",
+    ];
+    for line in ask(&tags).await?.split(|byte| *byte == b'\n') {
+        let mut words = line.splitn(4, |byte| *byte == b' ');
+        let kind = words.next().unwrap_or_default();
+        let (peeled, itself) = (words.next(), words.next());
+        let commit = match kind {
+            b"commit" => itself,
+            b"committag" => peeled,
+            _ => None,
+        };
+        let commit = commit.and_then(|oid| Oid::read(oid, host.format));
+        if let (Some(commit), Some(name)) = (commit, words.next()) {
+            tips.push(([b"tags/", name].concat(), commit));
+        }
+    }
+    let stashes = ask(&["rev-list", "--walk-reflogs", "refs/stash", "--"]).await?;
+    for (number, oid) in stashes.split(|byte| *byte == b'\n').enumerate() {
+        if let Some(oid) = Oid::read(oid, host.format) {
+            tips.push((format!("stash/{number}").into_bytes(), oid));
+        }
+    }
+    let head = ask(&["rev-parse", "--verify", "-q", "HEAD^{commit}"]).await?;
+    if let Some(oid) = Oid::read(head.trim_ascii(), host.format)
+        && tips.iter().all(|(_, other)| *other != oid)
+    {
+        tips.push((b"head".to_vec(), oid));
+    }
+    tips.retain(|(_, oid)| !known.contains(oid));
+    let named = tips
+        .into_iter()
+        .map(|(name, oid)| match BranchName::new(&name) {
+            Ok(name) => Ok((name, oid)),
+            Err(why) => Err(Error::new(
+                Kind::Repository,
+                format!("the sandbox's git tells of a ref that is none: {why}"),
+            )
+            .cause(shown(&name))),
+        });
+    named.collect()
+}
+
+/// How many commits each of these has that no branch of the repository's own has. All are there.
+///
+/// # Errors
+/// [`Kind::Repository`] where git cannot count them.
+pub async fn ahead(host: &Host, tips: &[Oid]) -> Result<Vec<u64>> {
+    let before = refs::Existing::read(host, "refs")?;
+    let heads = before.below(b"refs/heads/").filter_map(|name| {
+        let name = [b"refs/heads/", name].concat();
+        before.at(&name).flatten()
+    });
+    let heads: String = heads.map(|oid| format!("^{}\n", oid.as_str())).collect();
+    let scratch = scratch::Scratch::of(host).await?;
+    let mut counts = Vec::new();
+    for tip in tips {
+        let input = format!("{}\n{heads}", tip.as_str()).into_bytes();
+        let count = ["rev-list", "--count", "--ignore-missing", "--stdin"];
+        let output = scratch.run(&count, input, PACK).await?;
+        let number = String::from_utf8_lossy(&output.stdout).trim().parse().ok();
+        let number = number.filter(|_| output.status.success());
+        counts.push(number.ok_or_else(|| {
+            scratch::failed("the commits of the repository cannot be counted", &output)
+        })?);
+    }
+    Ok(counts)
 }
 
 /// The branches that a sandbox's git tells of.

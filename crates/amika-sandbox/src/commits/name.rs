@@ -50,6 +50,11 @@ impl Oid {
         is_oid.then(|| Self(text.iter().copied().map(char::from).collect()))
     }
 
+    /// Reads a name of either kind.
+    pub(super) fn of_any(text: &[u8]) -> Option<Self> {
+        Self::read(text, Format::Sha1).or_else(|| Self::read(text, Format::Sha256))
+    }
+
     /// The digits.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -108,14 +113,14 @@ impl BranchName {
         Ok(Self(name.to_owned()))
     }
 
+    /// One that is known to be a name.
+    pub(super) fn known(name: &'static str) -> Self {
+        Self(name.as_bytes().to_owned())
+    }
+
     /// The bytes of the name.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
-    }
-
-    /// The parts between the slashes.
-    pub(super) fn parts(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
-        self.0.split(|byte| *byte == b'/')
     }
 
     /// Whether one of the two would have to be a file and a directory at once.

@@ -9,10 +9,10 @@ use futures_util::StreamExt as _;
 use tokio::io::AsyncWriteExt as _;
 
 use super::host::Host;
-use super::name::{Branch, Format, Oid};
+use super::name::{Format, Oid};
 use super::refs::Existing;
 use super::scratch::{Scratch, failed, too_long};
-use super::{ANSWER, Bounds, PACK, Piece, Source, Told, shown};
+use super::{ANSWER, Bounds, PACK, Piece, Source, Tip, Told, shown};
 use crate::error::{Error, Kind, Result};
 use amika_core::text::human_size;
 
@@ -23,7 +23,7 @@ const MAX_ANSWER: usize = 1 << 20;
 
 /// What was received, and is not in the repository yet.
 pub(super) struct Received {
-    scratch: Scratch,
+    pub(super) scratch: Scratch,
 }
 
 /// Receives what branches need that the repository does not have.
@@ -34,11 +34,11 @@ pub(super) async fn receive<S: Source>(
     host: &Host,
     source: &S,
     existing: &Existing,
-    branches: &[&Branch],
+    wanted: &[Tip],
     bounds: Bounds,
 ) -> Result<Received> {
     let scratch = Scratch::of(host).await?;
-    let tips: Vec<&Oid> = branches.iter().map(|branch| &branch.tip).collect();
+    let tips: Vec<&Oid> = wanted.iter().map(|tip| &tip.commit).collect();
     let haves: Vec<&Oid> = existing.all().take(MAX_HAVES).collect();
     let all = tips.iter().chain(&haves).copied();
     let present = present(&scratch, all, host.format).await?;
@@ -55,7 +55,7 @@ pub(super) async fn receive<S: Source>(
         let shared = shared(source, &haves, host.format).await?;
         take_pack(&scratch, source, &missing, &shared, bounds).await?;
     }
-    are_commits(&scratch, branches).await?;
+    are_commits(&scratch, wanted).await?;
     are_whole(&scratch, &tips, &haves, host).await?;
     Ok(Received { scratch })
 }
@@ -263,23 +263,20 @@ fn too_large(max_size: u64) -> Error {
 }
 
 /// Whether what branches lead to is there, and a commit.
-async fn are_commits(scratch: &Scratch, branches: &[&Branch]) -> Result<()> {
+async fn are_commits(scratch: &Scratch, wanted: &[Tip]) -> Result<()> {
     let arguments = ["cat-file", "--batch-check=%(objectname) %(objecttype)"];
-    let input = lines(branches.iter().map(|branch| &branch.tip), "");
+    let input = lines(wanted.iter().map(|tip| &tip.commit), "");
     let output = scratch.run(&arguments, input.into_bytes(), PACK).await?;
     if !output.status.success() {
         return Err(failed("what was received cannot be read", &output));
     }
     let mut answers = output.stdout.split(|byte| *byte == b'\n');
-    for branch in branches {
-        let expected = format!("{} commit", branch.tip.as_str());
+    for tip in wanted {
+        let expected = format!("{} commit", tip.commit.as_str());
         if answers.next() != Some(expected.as_bytes()) {
             return Err(Error::new(
                 Kind::Repository,
-                format!(
-                    "the sandbox did not send the commit of its branch \"{}\"",
-                    branch.name
-                ),
+                format!("the sandbox did not send the commit of {}", tip.what),
             )
             .hint("nothing was taken"));
         }

@@ -71,6 +71,18 @@ impl Existing {
         self.refs.get(&name).cloned().flatten()
     }
 
+    /// What a ref leads to, by its full name: none where there is no such ref, and none within where it leads to another
+    /// ref or is broken.
+    pub(super) fn at(&self, name: &[u8]) -> Option<Option<&Oid>> {
+        self.refs.get(name).map(Option::as_ref)
+    }
+
+    /// The refs in a directory, whose name ends with a slash: their names in it.
+    pub(super) fn below<'e>(&'e self, directory: &'e [u8]) -> impl Iterator<Item = &'e [u8]> {
+        let names = self.refs.range(directory.to_vec()..).map(|(name, _)| name);
+        names.map_while(move |name| name.strip_prefix(directory))
+    }
+
     /// All objects that refs lead to: those of the sandbox first, then branches.
     pub(super) fn all(&self) -> impl Iterator<Item = &Oid> {
         let rank = |name: &[u8]| {
@@ -201,30 +213,53 @@ fn loose(
     Ok(())
 }
 
-/// Writes branches: all locks are taken before the first ref changes.
+/// A ref that is to lead to a commit.
+pub(super) struct Update {
+    /// Its full name.
+    pub name: Vec<u8>,
+    /// The commit.
+    pub tip: Oid,
+    /// What it led to when it was decided that it may: where it leads elsewhere by now, nothing is written.
+    pub expected: Option<Option<Oid>>,
+}
+
+/// Writes refs: all locks are taken before the first one changes.
 ///
 /// # Errors
-/// [`Kind::Conflict`] when another git holds a lock, or something is in the way.
-pub(super) fn write(host: &Host, directory: &str, branches: &[&Branch]) -> Result<()> {
-    let failed = |error: &io::Error| {
+/// [`Kind::Conflict`] when another git holds a lock or has written one since, or something is in the way.
+pub(super) fn write(host: &Host, updates: &[Update]) -> Result<()> {
+    let unwritten = |name: &[u8]| {
         Error::new(
             Kind::Conflict,
-            format!("{directory} cannot be written in {}", host.top.display()),
+            format!("{} cannot be written in {}", super::shown(name), host.top.display()),
         )
-        .caused_by(error)
         .hint("the commits are there, and no ref leads to them yet; pull again once it can be written")
+    };
+    let failed = |name: &[u8], error: &io::Error| unwritten(name).caused_by(error);
+    let Some(first) = updates.first() else {
+        return Ok(());
     };
     let top = host
         .repository
         .directory()
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| failed(&first.name, &error))?;
     let mut locks = Vec::new();
-    for branch in branches {
-        let lock = Lock::take(&top, directory, branch).map_err(|error| failed(&error))?;
+    for update in updates {
+        let lock = Lock::take(&top, update).map_err(|error| failed(&update.name, &error))?;
         locks.push(lock);
     }
-    for lock in locks {
-        lock.put().map_err(|error| failed(&error))?;
+    if updates.iter().any(|update| update.expected.is_some()) {
+        let now = Existing::read(host, "refs")?;
+        for Update { name, expected, .. } in updates {
+            if let Some(expected) = expected
+                && now.refs.get(name).cloned().flatten() != *expected
+            {
+                return Err(unwritten(name).cause("another git has written it meanwhile"));
+            }
+        }
+    }
+    for (lock, update) in locks.into_iter().zip(updates) {
+        lock.put().map_err(|error| failed(&update.name, &error))?;
     }
     Ok(())
 }
@@ -240,13 +275,9 @@ struct Lock<'t> {
 }
 
 impl<'t> Lock<'t> {
-    fn take(top: &'t OwnedFd, directory: &str, branch: &Branch) -> io::Result<Self> {
-        let mut above: Vec<Vec<u8>> = directory
-            .split('/')
-            .map(str::as_bytes)
-            .chain(branch.name.parts())
-            .map(<[u8]>::to_vec)
-            .collect();
+    fn take(top: &'t OwnedFd, update: &Update) -> io::Result<Self> {
+        let parts = update.name.split(|byte| *byte == b'/');
+        let mut above: Vec<Vec<u8>> = parts.map(<[u8]>::to_vec).collect();
         let name = above.pop().unwrap_or_default();
         let at = open(top, &above, true)?;
         let name = PathBuf::from(OsStr::from_bytes(&name));
@@ -258,7 +289,7 @@ impl<'t> Lock<'t> {
         let file = file.map_err(|errno| match errno {
             Errno::EXIST => io::Error::other(format!(
                 "{}.lock is there: another git writes it, or one was killed that did",
-                branch.name
+                super::shown(&update.name)
             )),
             errno => errno.into(),
         })?;
@@ -270,7 +301,7 @@ impl<'t> Lock<'t> {
             is_put: false,
         };
         let mut file = File::from(file);
-        writeln!(file, "{}", branch.tip.as_str())?;
+        writeln!(file, "{}", update.tip.as_str())?;
         file.sync_all()?;
         Ok(taken)
     }

@@ -111,7 +111,7 @@ impl Scratch {
     }
 
     /// Git in it, in a process group of its own.
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let machine = self.host.repository.machine();
         let mut command = Command::new("git");
         command
@@ -149,7 +149,11 @@ impl Scratch {
     /// # Errors
     /// When there is none.
     pub(super) fn start(&self, arguments: &[&str], time: Duration) -> Result<Running> {
-        let child = self.command(arguments).spawn().map_err(|error| {
+        Self::spawned(&mut self.command(arguments), time)
+    }
+
+    fn spawned(command: &mut Command, time: Duration) -> Result<Running> {
+        let child = command.spawn().map_err(|error| {
             Error::new(Kind::Repository, "git cannot be run")
                 .caused_by(&error)
                 .hint("install git and try again")
@@ -159,6 +163,44 @@ impl Scratch {
             .id()
             .map(|id| Supervised::group(id, Rule::within(time)));
         Ok(Running { supervised, child })
+    }
+
+    /// Runs git to its end, with its output into a file.
+    ///
+    /// # Errors
+    /// When it cannot be run, fails, or takes longer than that.
+    pub(super) async fn run_into(
+        &self,
+        arguments: &[&str],
+        file: std::fs::File,
+        time: Duration,
+    ) -> Result<()> {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::null()).stdout(file);
+        let mut running = Self::spawned(&mut command, time)?;
+        let output = running.end().await?;
+        if running.was_ended() {
+            return Err(too_long(arguments, time));
+        }
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(failed("the difference cannot be told", &output))
+    }
+
+    /// The git directory, for a git that works on files elsewhere: it knows nothing but our own configuration.
+    pub(super) fn git_directory(&self) -> PathBuf {
+        self.directory.path().join(GIT_DIR)
+    }
+
+    /// A new file in it.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub(super) fn file(&self, name: &str) -> io::Result<(PathBuf, std::fs::File)> {
+        let path = self.directory.path().join(name);
+        let file = std::fs::File::create_new(&path)?;
+        Ok((path, file))
     }
 
     /// Runs git with an input to its end.

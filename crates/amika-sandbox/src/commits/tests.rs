@@ -117,7 +117,16 @@ fn pull_into(host: &Host, agent: &Agent, wanted: &[BranchName], max: u64) -> Res
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(pull(host, agent, "box", wanted, agent.bounds(max)))
+    let request = Request {
+        sandbox: "box",
+        branches: Some(wanted),
+        local: None,
+        keep: None,
+        apply: None,
+        bounds: agent.bounds(max),
+    };
+    let taken = runtime.block_on(pull(host, agent, request))?;
+    Ok(taken.branches)
 }
 
 /// An agent's git: honest where nothing is put in its mouth.

@@ -8,14 +8,15 @@ use std::fmt;
 use std::time::Duration;
 
 use amika_core::contract::path;
-use amika_core::label::{Kind, ResourceRecord};
+use amika_core::label::Kind;
 use serde::Deserialize;
 
 use crate::commits::{Inside, Source, Told, shown};
 use crate::error::Result;
+use crate::git_helper::GitHelper;
 use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
-use amika_engine::{ContainerSpec, MountFacts, MountSpec, VolumeFacts};
+use amika_engine::{MountFacts, VolumeFacts};
 
 /// How long git may count in all.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -23,8 +24,6 @@ const LONGEST: Duration = Duration::from_secs(30);
 const ANSWER: usize = 16 << 20;
 /// Bytes of the record of how the repository began.
 const RECORD: usize = 8 << 20;
-/// How long the container lives in which git counts for a sandbox that does not run; in seconds.
-const LIFE: &str = "60";
 
 /// Prints the tree of the work tree, as the record of the repository's beginning has it. Its index and objects are put
 /// elsewhere: the repository is not written, and may be on a mount that cannot be.
@@ -182,8 +181,11 @@ async fn count(
         let inside = Inside::new(engine, sandbox, mount.target.clone());
         return count_with(&inside, &began).await;
     }
-    let helper = Helper::start(engine, sandbox, mount).await?;
-    let inside = Inside::new(engine, sandbox, mount.target.clone()).of_container(&helper.id);
+    let helper = GitHelper::start(engine, sandbox, mount, LONGEST).await;
+    let helper = helper.map_err(|error| {
+        format!("the sandbox does not run, and no container can count for it: {error}")
+    })?;
+    let inside = Inside::new(engine, sandbox, mount.target.clone()).of_container(helper.id());
     let counted = count_with(&inside, &began).await;
     helper.end(engine).await;
     counted
@@ -304,69 +306,6 @@ fn changed(text: &[u8]) -> usize {
         }
     }
     files
-}
-
-/// A container of the sandbox's image that has the clone, cannot write it, and ends by itself.
-struct Helper {
-    id: String,
-}
-
-impl Helper {
-    async fn start(
-        engine: &Sandboxes,
-        sandbox: &Sandbox,
-        clone: &MountFacts,
-    ) -> Result<Self, String> {
-        let labels = ResourceRecord {
-            id: Some(sandbox.record.id.clone()),
-            creator: Some(crate::creator::this_process()),
-            test: engine.test_run(),
-            ..ResourceRecord::new(Kind::Amikad)
-        };
-        let program = sandbox.container.mounts.iter();
-        let program = program.filter(|mount| mount.target == path::AMIKAD_DIR);
-        let volume = |mount: &MountFacts| MountSpec::Volume {
-            name: mount.source.clone(),
-            target: mount.target.clone(),
-            read_only: true,
-            labels: BTreeMap::new(),
-            no_copy: true,
-        };
-        let spec = ContainerSpec {
-            name: format!(
-                "sandbox-{}-fill-{:08x}",
-                sandbox.name,
-                rand::random::<u32>()
-            ),
-            image: sandbox.container.image.clone(),
-            entrypoint: Some(vec!["sleep".into()]),
-            cmd: Some(vec![LIFE.into()]),
-            labels: labels.to_labels(),
-            user: sandbox.record.user.clone(),
-            network: "none".into(),
-            mounts: std::iter::once(clone).chain(program).map(volume).collect(),
-            bound_log: true,
-            ..ContainerSpec::default()
-        };
-        let failed = |error: amika_engine::EngineError| {
-            format!("the sandbox does not run, and no container can count for it: {error}")
-        };
-        let id = engine.create_container(&spec).await.map_err(failed)?;
-        let helper = Self { id };
-        match engine.start_container(&helper.id).await {
-            Ok(()) => Ok(helper),
-            Err(error) => {
-                helper.end(engine).await;
-                Err(failed(error))
-            }
-        }
-    }
-
-    async fn end(self, engine: &Sandboxes) {
-        if let Err(error) = engine.remove_container(&self.id).await {
-            tracing::debug!(%error, "a helper stays");
-        }
-    }
 }
 
 #[cfg(test)]
