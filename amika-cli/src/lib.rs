@@ -26,7 +26,7 @@ mod usage;
 use amika_sandbox::{
     belongings, broken_off, commits, cp, create, credentials, daemon, delete, disk, doctor, error,
     events, exec_as, fan_out, forward, git_helper, host_file, host_path, images, inspect, list,
-    listening, logs, lost, networks, overlay, own_services, ports, preset, ready, reassign,
+    listening, logs, lost, networks, overlay, own_services, ports, preset, ready, reassign, rescue,
     sandbox, sandboxes, sign_ins, standing, start, stats, trust, user_config, view, volumes, wait,
 };
 use std::process::ExitCode;

@@ -60,6 +60,7 @@ mod programs;
 mod prompt;
 mod pull;
 mod repositories;
+mod rescue;
 mod server;
 mod services;
 mod setup;

@@ -523,7 +523,7 @@ pub struct AdoptArgs {
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "amika sandbox delete [OPTIONS] <NAME>...\n       amika sandbox delete [OPTIONS] --all",
-    after_help = "Examples:\n  amika sandbox delete teal-tokyo\n  amika sandbox rm --force --all\n  amika sandbox rm --volumes teal-tokyo      the clone and the work in it too\n\n`amika rm` is the same."
+    after_help = "Examples:\n  amika sandbox delete teal-tokyo\n  amika sandbox rm --force --all\n  amika sandbox rm --volumes teal-tokyo      the clone and the work in it too\n  amika sandbox rm --rescue --volumes teal-tokyo   the same, once all work in it is stored here\n\nWhat `--rescue` stores: branches, tags and stashes that this machine has not, and what is not committed with\nfiles that git ignores, below refs/amika/<NAME>-<ID>/ of the repository; other files of the sandbox as a tar\narchive in its git directory. Nothing is deleted where not all of it could be stored. `amika rm` is the same."
 )]
 pub struct DeleteArgs {
     /// Names of sandboxes.
@@ -538,6 +538,13 @@ pub struct DeleteArgs {
     /// Remove the git volume too. What is in it is lost.
     #[arg(long)]
     pub volumes: bool,
+    /// Store all work in it on this machine first, in the repository that the sandbox was made from.
+    #[arg(long)]
+    pub rescue: bool,
+    /// The repository for `--rescue` [default: the one that you stand in where the sandbox was made from it, else the
+    /// one that it was made from].
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, requires = "rescue")]
+    pub into: Option<PathBuf>,
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {

@@ -1,5 +1,7 @@
 //! `amika volume …`.
 
+use std::path::PathBuf;
+
 use amika_core::name::SandboxName;
 use clap::Subcommand;
 use clap::builder::{NonEmptyStringValueParser, TypedValueParser as _};
@@ -21,7 +23,7 @@ pub enum Command {
     /// Remove the git volumes whose sandbox is gone.
     ///
     /// They may hold commits and changes that are nowhere else, and nobody can tell without running
-    /// what is in them: so it asks, or wants `--force`.
+    /// what is in them: so it asks, or wants `--force`, or `--rescue`, which stores it first.
     Prune(PruneArgs),
 }
 
@@ -39,18 +41,24 @@ pub struct InspectArgs {
 /// `amika volume delete`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  amika volume delete amika-git-teal-tokyo-app-20261122101940a311"
+    after_help = "Examples:\n  amika volume delete amika-git-teal-tokyo-app-20261122101940a311\n  amika volume delete --rescue amika-git-teal-tokyo-app-20261122101940a311\n\n`--rescue` stores commits, stashes and what is not committed below refs/amika/ of the repository, other files\nas a tar archive in its git directory. Git is asked in a container of a preset's image that has the volume and no\nnetwork."
 )]
 pub struct DeleteArgs {
     /// Names of volumes.
     #[arg(value_name = "NAME", required = true, value_parser = NonEmptyStringValueParser::new())]
     pub names: Vec<String>,
+    /// Store what is in them on this machine first.
+    #[arg(long)]
+    pub rescue: bool,
+    /// The repository for `--rescue` [default: the one that you stand in].
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, requires = "rescue")]
+    pub into: Option<PathBuf>,
 }
 
 /// `amika volume prune`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  amika volume prune\n  amika volume prune --force --sandbox-name teal-tokyo"
+    after_help = "Examples:\n  amika volume prune\n  amika volume prune --force --sandbox-name teal-tokyo\n  amika volume prune --rescue --into ~/src/app"
 )]
 pub struct PruneArgs {
     /// Remove them without asking, whatever work is in them.
@@ -59,4 +67,10 @@ pub struct PruneArgs {
     /// Only those that were made for this sandbox.
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new().try_map(SandboxName::try_from))]
     pub sandbox_name: Option<SandboxName>,
+    /// Store what is in them on this machine first.
+    #[arg(long)]
+    pub rescue: bool,
+    /// The repository for `--rescue` [default: the one that you stand in].
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, requires = "rescue")]
+    pub into: Option<PathBuf>,
 }

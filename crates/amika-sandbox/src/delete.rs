@@ -11,6 +11,7 @@ use crate::error::{self, Error, Result};
 use crate::lost::{self, Lost};
 use crate::progress::Progress;
 use crate::reassign;
+use crate::rescue::{Rescue, Rescued};
 use crate::sandbox::{Sandbox, State};
 use crate::sandboxes::{Sandboxes, to_its_end};
 use amika_engine::{ContainerFacts, EngineError};
@@ -39,7 +40,34 @@ impl Sandboxes {
         cancel: &Cancel,
     ) -> Result<Removed> {
         let (engine, name, cancel) = (self.clone(), name.to_owned(), cancel.clone());
-        to_its_end(async move { one(&engine, &name, request, &*progress, &cancel).await }).await
+        to_its_end(async move { one(&engine, &name, request, None, &*progress, &cancel).await })
+            .await
+    }
+
+    /// As [`Sandboxes::delete`], but all work of it is stored first, on this machine: nothing goes where not all of it
+    /// could be.
+    ///
+    /// # Errors
+    /// As [`Sandboxes::delete`]; [`error::Kind::Repository`], [`error::Kind::Conflict`] and [`error::Kind::Failure`]
+    /// where work cannot be stored.
+    pub async fn delete_rescued(
+        &self,
+        name: &str,
+        volumes: bool,
+        rescue: Rescue,
+        progress: Arc<dyn Progress>,
+        cancel: &Cancel,
+    ) -> Result<Removed> {
+        let (engine, name, cancel) = (self.clone(), name.to_owned(), cancel.clone());
+        let request = DeleteRequest {
+            force: false,
+            volumes,
+        };
+        let deleting = async move {
+            let rescue = Some(&rescue);
+            one(&engine, &name, request, rescue, &*progress, &cancel).await
+        };
+        to_its_end(deleting).await
     }
 }
 
@@ -47,6 +75,7 @@ async fn one(
     engine: &Sandboxes,
     name: &str,
     request: DeleteRequest,
+    rescue: Option<&Rescue>,
     out: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Removed> {
@@ -57,9 +86,16 @@ async fn one(
     let lock = engine.locks().take_name(name);
     let sandbox = match nothing_done(cancel, Sandbox::find_any(engine, name), &untouched).await {
         Ok(sandbox) => sandbox,
-        Err(error) => return delete_lost(engine, name, request, without_likeness(error)).await,
+        Err(error) => {
+            let error = without_likeness(error);
+            return delete_lost(engine, name, request, rescue, error).await;
+        }
     };
-    if !request.force {
+    let mut rescued = Rescued::default();
+    if let Some(rescue) = rescue {
+        let storing = Box::pin(stored(engine, &sandbox, rescue));
+        rescued = nothing_done(cancel, storing, &untouched).await?;
+    } else if !request.force {
         let checked = Box::pin(crate::unsaved::refuse(engine, &sandbox, request.volumes));
         nothing_done(cancel, checked, &untouched).await?;
     }
@@ -78,12 +114,19 @@ async fn one(
     ));
     let what = format!("sandbox \"{name}\" was being removed");
     let next = format!("`amika sandbox delete {name}` again removes what is left then");
-    let removed = engine_goes_on(cancel, removing, &what, &next).await?;
+    let mut removed = engine_goes_on(cancel, removing, &what, &next).await?;
+    removed.rescued = rescued;
     crate::setid::warn_of(&sandbox, engine.is_local(), out).await;
     if let Ok(lock) = &lock {
         crate::unreported::clear(lock);
     }
     Ok(removed)
+}
+
+/// Stores all work of a sandbox.
+async fn stored(engine: &Sandboxes, sandbox: &Sandbox, rescue: &Rescue) -> Result<Rescued> {
+    let going = crate::belongings::volumes(engine, &sandbox.container.id, &sandbox.record).await?;
+    crate::rescue::of_sandbox(engine, sandbox, &going, rescue).await
 }
 
 /// Where it is about removing, a name that is alike is not put into anybody's hand.
@@ -102,6 +145,7 @@ async fn delete_lost(
     engine: &Sandboxes,
     name: &str,
     request: DeleteRequest,
+    rescue: Option<&Rescue>,
     error: Error,
 ) -> Result<Removed> {
     if error.kind != error::Kind::NotFound {
@@ -112,6 +156,18 @@ async fn delete_lost(
         return Err(error);
     }
     let removing = async {
+        if let Some(rescue) = rescue {
+            let mut rescued = Rescued::default();
+            for lost in &lost {
+                let Lost {
+                    name, id, volumes, ..
+                } = lost;
+                rescued.add(crate::rescue::of_left(engine, name, id, volumes, rescue).await?);
+            }
+            let mut removed = remove_lost(engine, lost.clone(), request.volumes).await?;
+            removed.rescued = rescued;
+            return Ok(removed);
+        }
         if !request.force {
             for lost in &lost {
                 let Lost {
@@ -136,6 +192,8 @@ pub struct Removed {
     pub removed: Vec<String>,
     /// Git volumes that stay.
     pub kept: Vec<String>,
+    /// What was stored before.
+    pub rescued: Rescued,
 }
 
 /// What becomes of git volumes.

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use amika_core::contract::path;
-use amika_core::label::{Kind, ResourceRecord};
+use amika_core::label::{Kind, ResourceRecord, SandboxId, key};
 use amika_core::text::shell_quote;
-use amika_engine::{ContainerSpec, EngineError, MountFacts, MountSpec};
+use amika_engine::{ContainerSpec, EngineError, MountFacts, MountSpec, VolumeFacts};
 
 use crate::commits::Inside;
 use crate::error::{self, Error, Result};
@@ -25,6 +25,15 @@ pub(crate) struct GitHelper {
     id: String,
 }
 
+/// What one is made for.
+struct Wanted<'w> {
+    name: &'w str,
+    id: Option<SandboxId>,
+    image: &'w str,
+    user: Option<String>,
+    mounts: Vec<&'w MountFacts>,
+}
+
 impl GitHelper {
     /// Starts one, which ends by itself some time after `life`.
     ///
@@ -36,14 +45,29 @@ impl GitHelper {
         clone: &MountFacts,
         life: Duration,
     ) -> Result<Self, EngineError> {
-        let labels = ResourceRecord {
+        let program = sandbox.container.mounts.iter();
+        let program = program.filter(|mount| mount.target == path::AMIKAD_DIR);
+        let wanted = Wanted {
+            name: &sandbox.name,
             id: Some(sandbox.record.id.clone()),
+            image: &sandbox.container.image,
+            user: sandbox.record.user.clone(),
+            mounts: std::iter::once(clone).chain(program).collect(),
+        };
+        Self::made(engine, wanted, life).await
+    }
+
+    async fn made(
+        engine: &Sandboxes,
+        wanted: Wanted<'_>,
+        life: Duration,
+    ) -> Result<Self, EngineError> {
+        let labels = ResourceRecord {
+            id: wanted.id,
             creator: Some(crate::creator::this_process()),
             test: engine.test_run(),
             ..ResourceRecord::new(Kind::Amikad)
         };
-        let program = sandbox.container.mounts.iter();
-        let program = program.filter(|mount| mount.target == path::AMIKAD_DIR);
         let volume = |mount: &MountFacts| MountSpec::Volume {
             name: mount.source.clone(),
             target: mount.target.clone(),
@@ -52,18 +76,14 @@ impl GitHelper {
             no_copy: true,
         };
         let spec = ContainerSpec {
-            name: format!(
-                "sandbox-{}-fill-{:08x}",
-                sandbox.name,
-                rand::random::<u32>()
-            ),
-            image: sandbox.container.image.clone(),
+            name: format!("sandbox-{}-fill-{:08x}", wanted.name, rand::random::<u32>()),
+            image: wanted.image.to_owned(),
             entrypoint: Some(vec!["sleep".into()]),
             cmd: Some(vec![life.saturating_add(MORE).as_secs().to_string()]),
             labels: labels.to_labels(),
-            user: sandbox.record.user.clone(),
+            user: wanted.user,
             network: "none".into(),
-            mounts: std::iter::once(clone).chain(program).map(volume).collect(),
+            mounts: wanted.mounts.into_iter().map(volume).collect(),
             bound_log: true,
             ..ContainerSpec::default()
         };
@@ -137,6 +157,50 @@ impl GitPlace {
         })?;
         Ok(Self {
             inside: inside.of_container(helper.id()),
+            engine: engine.clone(),
+            helper: Some(helper),
+        })
+    }
+
+    /// That of a git volume of which no sandbox is left, in a container of a preset's image, which has git.
+    ///
+    /// # Errors
+    /// [`error::Kind::Conflict`] where there is no such image; those of the engine.
+    pub(crate) async fn of_volume(
+        engine: &Sandboxes,
+        volume: &VolumeFacts,
+        repository: &str,
+    ) -> Result<Self> {
+        let images = engine
+            .list_images(&format!("{}={}", key::KIND, Kind::Image))
+            .await?;
+        let Some(image) = images
+            .into_iter()
+            .find_map(|image| image.tags.into_iter().next())
+        else {
+            return Err(Error::new(
+                error::Kind::Conflict,
+                "there is no image with git to look at the volume in",
+            )
+            .hint("`amika image build coder` makes one"));
+        };
+        let label = |key: &str| volume.labels.get(key).map(String::as_str);
+        let mount = MountFacts {
+            kind: "volume".into(),
+            source: volume.name.clone(),
+            target: format!("{}/{repository}", path::WORKSPACE),
+            writable: false,
+        };
+        let wanted = Wanted {
+            name: label(key::SANDBOX).unwrap_or("volume"),
+            id: label(key::ID).and_then(|id| id.parse().ok()),
+            image: &image,
+            user: None,
+            mounts: vec![&mount],
+        };
+        let helper = GitHelper::made(engine, wanted, PULL).await?;
+        Ok(Self {
+            inside: Inside::of_helper(engine, helper.id(), &mount.target),
             engine: engine.clone(),
             helper: Some(helper),
         })

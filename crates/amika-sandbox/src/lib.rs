@@ -62,6 +62,7 @@ pub mod ready;
 pub mod reassign;
 pub mod registry;
 pub mod rename;
+pub mod rescue;
 mod restart;
 pub mod sandbox;
 pub mod sandboxes;

@@ -137,7 +137,7 @@ impl Sandboxes {
     }
 }
 
-fn refuse_used(volume: &VolumeView) -> Result<()> {
+pub(crate) fn refuse_used(volume: &VolumeView) -> Result<()> {
     let Some(user) = volume.used_by.first() else {
         return Ok(());
     };

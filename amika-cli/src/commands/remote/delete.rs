@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::Server;
 use super::failure::told;
+use super::unsupported;
 use crate::App;
 use crate::args::sandbox::DeleteArgs;
 use crate::commands::sandbox::each::{self, Done};
@@ -20,7 +21,14 @@ struct Kept {
     name: String,
 }
 
+/// What to do instead.
+pub(super) const UNRESCUED: &str =
+    "a server keeps the work of a sandbox as volumes unless `--volumes` is said";
+
 pub(super) async fn run(args: &DeleteArgs, server: &Server, app: &App) -> Result<()> {
+    if args.rescue {
+        return Err(unsupported::option("--rescue", UNRESCUED));
+    }
     let names = server.names(&args.names, args.all, |_| true).await?;
     if !args.force && app.out.can_ask() {
         confirm(&names, args, server, app).await?;

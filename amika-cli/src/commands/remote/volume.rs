@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::Server;
 use super::failure::told;
 use super::list::age;
+use super::unsupported;
 use crate::App;
 use crate::args::volume::{Command, DeleteArgs, InspectArgs, PruneArgs};
 use crate::error::{Error, Kind, Result};
@@ -103,6 +104,9 @@ async fn inspect(args: &InspectArgs, server: &Server, app: &App) -> Result<()> {
 }
 
 async fn delete(args: &DeleteArgs, server: &Server, app: &App) -> Result<()> {
+    if args.rescue {
+        return Err(unsupported::option("--rescue", super::delete::UNRESCUED));
+    }
     let mut deleted = Vec::new();
     for name in &args.names {
         let path = ["volumes", name.as_str()];
@@ -117,6 +121,9 @@ async fn delete(args: &DeleteArgs, server: &Server, app: &App) -> Result<()> {
 }
 
 async fn prune(args: &PruneArgs, server: &Server, app: &App) -> Result<()> {
+    if args.rescue {
+        return Err(unsupported::option("--rescue", super::delete::UNRESCUED));
+    }
     let name = args.sandbox_name.as_ref().map(SandboxName::as_str);
     let asked = |force: bool, dry_run: bool| json!({ "sandbox_name": name, "force": force, "dry_run": dry_run });
     let path = ["volumes", "prune"];

@@ -10,6 +10,7 @@ use crate::args::sandbox::DeleteArgs;
 use crate::broken_off::nothing_done;
 use crate::delete::DeleteRequest;
 use crate::error::{self, Error, Result};
+use crate::rescue::Rescue;
 use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
 
@@ -30,10 +31,23 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
     };
     each::run(&names, app, async |name| {
         let progress = app.out.progress();
-        let removed = engine.delete(name, request, progress, cancel).await?;
+        let removed = if args.rescue {
+            let rescue = Rescue {
+                into: args.into.clone(),
+            };
+            engine
+                .delete_rescued(name, args.volumes, rescue, progress, cancel)
+                .await?
+        } else {
+            engine.delete(name, request, progress, cancel).await?
+        };
+        for line in removed.rescued.lines() {
+            app.out.note(&line);
+        }
         Ok(Done {
             kept_volumes: removed.kept,
             are_here: true,
+            rescued: Some(removed.rescued).filter(|_| args.rescue),
             ..Done::new(name, "deleted")
         })
     })

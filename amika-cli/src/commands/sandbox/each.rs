@@ -23,6 +23,9 @@ pub(in crate::commands) struct Done {
     /// Whether those are this machine's own, with which a create can go on.
     #[serde(skip)]
     pub(in crate::commands) are_here: bool,
+    /// What was stored on this machine before it went.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::commands) rescued: Option<crate::rescue::Rescued>,
     /// Ports that are published elsewhere now.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(in crate::commands) moved_ports: Vec<crate::reassign::Moved>,
@@ -39,6 +42,7 @@ impl Done {
             result: result.to_owned(),
             kept_volumes: Vec::new(),
             are_here: false,
+            rescued: None,
             moved_ports: Vec::new(),
             error: None,
         }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::App;
 use crate::args::volume::DeleteArgs;
 use crate::error::{Error, Result};
+use crate::rescue::Rescue;
 use crate::sandboxes::Sandboxes;
 
 /// What came of one name.
@@ -29,17 +30,44 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
         }
     }
     let mut results = Vec::new();
+    let rescue = args.rescue.then(|| Rescue {
+        into: args.into.clone(),
+    });
     for name in names {
-        results.push((name, engine.delete_volume(name).await));
+        let deleting = async {
+            stored(&engine, name, rescue.as_ref(), app).await?;
+            engine.delete_volume(name).await
+        };
+        results.push((name, deleting.await));
     }
     tell(results, app)
 }
 
+/// Stores what is in a volume where that is wanted, and says where.
+async fn stored(engine: &Sandboxes, name: &str, rescue: Option<&Rescue>, app: &App) -> Result<()> {
+    if let Some(rescue) = rescue {
+        let rescued = engine.rescue_volume(name, rescue).await?;
+        for line in rescued.lines() {
+            app.out.note(&line);
+        }
+    }
+    Ok(())
+}
+
 /// Removes volumes and shows which.
-pub(super) async fn remove(engine: &Sandboxes, names: &[String], app: &App) -> Result<()> {
+pub(super) async fn remove(
+    engine: &Sandboxes,
+    names: &[String],
+    rescue: Option<&Rescue>,
+    app: &App,
+) -> Result<()> {
     let mut results = Vec::new();
     for name in names {
-        results.push((name, engine.remove_unused_volume(name).await));
+        let deleting = async {
+            stored(engine, name, rescue, app).await?;
+            engine.remove_unused_volume(name).await
+        };
+        results.push((name, deleting.await));
     }
     tell(results, app)
 }

@@ -8,19 +8,23 @@ use super::delete;
 use crate::App;
 use crate::args::volume::PruneArgs;
 use crate::error::{self, Error, Result};
+use crate::rescue::Rescue;
 use amika_core::text::shell_quote;
 
 pub(super) async fn run(args: &PruneArgs, app: &App) -> Result<()> {
     let engine = crate::engine::connect(&app.user).await?;
     let made_for = args.sandbox_name.as_ref().map(SandboxName::as_str);
     let names = engine.orphaned_git_volumes(made_for).await?;
-    if !names.is_empty() && !args.force {
+    let rescue = args.rescue.then(|| Rescue {
+        into: args.into.clone(),
+    });
+    if !names.is_empty() && !args.force && rescue.is_none() {
         let can_ask = !app.out.is_json() && std::io::stdin().is_terminal();
         if !(can_ask && confirmed(&names, app).await) {
             return Err(refused(&names, made_for));
         }
     }
-    delete::remove(&engine, &names, app).await
+    delete::remove(&engine, &names, rescue.as_ref(), app).await
 }
 
 async fn confirmed(names: &[String], app: &App) -> bool {
@@ -50,6 +54,7 @@ fn refused(names: &[String], sandbox: Option<&str>) -> Error {
             .collect::<Vec<_>>()
             .join(" ")
     ))
+    .hint("with `--rescue` what is in them is stored in the repository that you stand in first")
     .hint(match sandbox {
         Some(name) => {
             let name = shell_quote(name);

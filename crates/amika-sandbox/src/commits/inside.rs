@@ -57,6 +57,17 @@ impl Inside {
         }
     }
 
+    /// The repository at a path of a container that was made for looking at it.
+    pub(crate) fn of_helper(engine: &Sandboxes, container: &str, directory: &str) -> Self {
+        Self {
+            engine: engine.clone(),
+            container: container.to_owned(),
+            user: None,
+            directory: directory.to_owned(),
+            environment: Vec::new(),
+        }
+    }
+
     /// The same repository, at the same place of another container.
     #[must_use]
     pub fn of_container(mut self, container: &str) -> Self {

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use amika_core::label::{Kind, key};
 use amika_engine::{ContainerFacts, EngineError, VolumeFacts};
 
-use super::look::{Rule, Seen};
+use super::look::{Look, Rule, Seen, Times};
 use super::places::choose;
-use super::reading::{list_of, manifests, seen_in};
-use crate::error::Result;
+use super::reading::{list_of, manifests, seen_in, times_of};
+use super::save::{Saved, save_in};
+use crate::error::{self, Error, Result};
 use crate::helpers::Helpers;
 use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
@@ -20,15 +21,97 @@ pub(super) async fn found_in(
     sandbox: &Sandbox,
     going: &[(Kind, VolumeFacts)],
 ) -> Result<Vec<(PathBuf, Seen)>> {
+    let mut found = Each::See(Vec::new());
+    in_each(engine, sandbox, going, &mut found).await?;
+    match found {
+        Each::See(found) => Ok(found),
+        Each::Save { .. } => Ok(Vec::new()),
+    }
+}
+
+/// Copies what is work in the places of a sandbox that go with it, its clone aside, into an archive; how many files.
+///
+/// # Errors
+/// [`error::Kind::Conflict`] where it cannot be told what is work; as [`save_in`].
+pub(crate) async fn save_files(
+    engine: &Sandboxes,
+    sandbox: &Sandbox,
+    going: &[(Kind, VolumeFacts)],
+    saved: Saved,
+) -> Result<u64> {
+    let mut saving = Each::Save {
+        times: times_of(engine).await?,
+        saved,
+        count: 0,
+    };
+    in_each(engine, sandbox, going, &mut saving).await?;
+    match saving {
+        Each::Save { count, .. } => Ok(count),
+        Each::See(_) => Ok(0),
+    }
+}
+
+/// What is done with each place.
+enum Each {
+    /// It is looked at.
+    See(Vec<(PathBuf, Seen)>),
+    /// What is work in it is copied.
+    Save {
+        times: Times,
+        saved: Saved,
+        count: u64,
+    },
+}
+
+impl Each {
+    /// Does it in a container: how the place is looked at, or, where nobody can tell what in it is work, its path.
+    async fn at(
+        &mut self,
+        engine: &Sandboxes,
+        container: &str,
+        look: Result<Look, PathBuf>,
+    ) -> Result<()> {
+        match (self, look) {
+            (Self::See(found), Ok(look)) => {
+                let place = look.place.clone();
+                found.push((place, seen_in(engine, container, look).await?));
+            }
+            (Self::See(found), Err(place)) => found.push((place, Seen::default())),
+            (
+                Self::Save {
+                    times,
+                    saved,
+                    count,
+                },
+                Ok(look),
+            ) => *count += save_in(engine, container, &look, *times, saved).await?,
+            (Self::Save { .. }, Err(place)) => {
+                return Err(Error::new(
+                    error::Kind::Conflict,
+                    format!("what is work in {} cannot be told", place.display()),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Does something with each place of a sandbox that goes with it, its clone aside, in the container where that is looked
+/// at.
+async fn in_each(
+    engine: &Sandboxes,
+    sandbox: &Sandbox,
+    going: &[(Kind, VolumeFacts)],
+    each: &mut Each,
+) -> Result<()> {
     let (container, record) = (&sandbox.container, &sandbox.record);
     let mut helpers = Helpers::new(engine, sandbox.name.clone(), record.id.as_str());
     let looked = async {
-        let mut found: Vec<(PathBuf, Seen)> = Vec::new();
         let mut of_image = Vec::new();
         for (place, rule) in image_volumes(engine, container, going, &mut helpers).await? {
             match rule {
                 Some(rule) => of_image.push((place, rule)),
-                None => found.push((place, Seen::default())),
+                None => each.at(engine, &container.id, Err(place)).await?,
             }
         }
         let manifests = manifests(engine, &container.id).await?;
@@ -37,11 +120,10 @@ pub(super) async fn found_in(
                 Some(holder) => helpers.alone(&container.image, holder).await?,
                 None => None,
             };
-            let seen =
-                seen_in(engine, at.as_deref().unwrap_or(&container.id), look.clone()).await?;
-            found.push((look.place, seen));
+            each.at(engine, at.as_deref().unwrap_or(&container.id), Ok(look))
+                .await?;
         }
-        Ok(found)
+        Ok(())
     };
     let looked: Result<_> = looked.await;
     helpers.remove().await?;

@@ -10,8 +10,9 @@ use amika_engine::{MountFacts, VolumeFacts};
 use super::git;
 use super::look::{Look, Rule, Seen};
 use super::places::choose;
-use super::reading::{manifests, seen_in};
-use crate::error::Result;
+use super::reading::{manifests, seen_in, times_of};
+use super::save::{Saved, save_in};
+use crate::error::{self, Error, Result};
 use crate::helpers::Helpers;
 use crate::sandboxes::Sandboxes;
 
@@ -63,6 +64,62 @@ pub(super) async fn left(
     let git =
         git.map(|(_, volume)| git::unknown(&volume.name, "the sandbox that it belongs to is gone"));
     Ok((found, git.collect()))
+}
+
+/// Copies what is in volumes without a container into an archive, but what in the home is no work; how many files.
+///
+/// # Errors
+/// As [`save_in`]; those of the engine.
+pub(crate) async fn save_left(
+    engine: &Sandboxes,
+    name: &str,
+    id: &str,
+    volumes: &[(Kind, VolumeFacts)],
+    saved: Saved,
+) -> Result<u64> {
+    let is_wanted =
+        |kind: Kind| !matches!(kind, Kind::Git | Kind::Docker | Kind::State | Kind::Amikad);
+    let mounts: Vec<MountFacts> = (volumes.iter().filter(|(kind, _)| is_wanted(*kind)))
+        .enumerate()
+        .map(|(number, (kind, volume))| MountFacts {
+            kind: "volume".into(),
+            source: volume.name.clone(),
+            target: match kind {
+                Kind::Home => path::HOME.into(),
+                _ => format!("{COPY}{number}"),
+            },
+            writable: false,
+        })
+        .collect();
+    if mounts.is_empty() {
+        return Ok(0);
+    }
+    let times = times_of(engine).await?;
+    let mut helpers = Helpers::new(engine, name.to_owned(), id);
+    let saving = async {
+        let Some(helper) = helpers.of_any_image(&mounts).await? else {
+            return Err(Error::new(
+                error::Kind::Conflict,
+                "there is no image to look at the volumes in",
+            )
+            .hint("`amika image build coder` makes one"));
+        };
+        let mut count = 0;
+        for mount in &mounts {
+            // The time before all others: everything, but what in the home is a cache.
+            let look = Look {
+                place: PathBuf::from(&mount.target),
+                beneath: Vec::new(),
+                rule: Rule::WrittenSince(0),
+                is_copy: mount.target != path::HOME,
+            };
+            count += save_in(engine, &helper, &look, times, &saved).await?;
+        }
+        Ok(count)
+    };
+    let count: Result<u64> = saving.await;
+    helpers.remove().await?;
+    count
 }
 
 /// Looks at volumes in a container that has nothing else.

@@ -101,6 +101,26 @@ impl Look {
         seen
     }
 
+    /// The paths in the place of all that is work.
+    ///
+    /// # Errors
+    /// When the archive breaks off.
+    pub(super) fn all(
+        &self,
+        archive: impl Read,
+        times: Times,
+    ) -> io::Result<std::collections::HashSet<PathBuf>> {
+        let mut all = std::collections::HashSet::new();
+        for entry in tar::Archive::new(archive).entries()? {
+            let mut entry = entry?;
+            let inner: PathBuf = entry.path()?.components().skip(1).collect();
+            if self.is_work(&mut entry, &inner, times)? {
+                all.insert(inner);
+            }
+        }
+        Ok(all)
+    }
+
     fn read(&self, archive: impl Read, times: Times, seen: &mut Seen) -> io::Result<()> {
         for entry in tar::Archive::new(archive).entries()? {
             let mut entry = entry?;

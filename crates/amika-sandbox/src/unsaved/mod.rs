@@ -12,6 +12,7 @@ mod look;
 mod places;
 mod reading;
 mod refusal;
+mod save;
 #[cfg(test)]
 mod tests;
 
@@ -23,9 +24,12 @@ use crate::error::Result;
 use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
 use found::found_in;
+pub(crate) use found::save_files;
 pub(crate) use held::{held, held_left};
 use left::left;
+pub(crate) use left::save_left;
 use refusal::told;
+pub(crate) use save::Saved;
 
 /// Refuses to go on when work would be lost, or when that cannot be told. With `git_too` the clone goes as well.
 ///

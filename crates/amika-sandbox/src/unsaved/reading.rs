@@ -17,11 +17,7 @@ const MANIFESTS: usize = 256 << 20;
 
 pub(super) async fn seen_in(engine: &Sandboxes, container: &str, look: Look) -> Result<Seen> {
     let place = look.place.to_string_lossy().into_owned();
-    let times = if engine.is_podman().await? {
-        Times::Rounded
-    } else {
-        Times::Kept
-    };
+    let times = times_of(engine).await?;
     let (reader, pump) = bridge::consume(engine.get_archive(container, &place));
     let thread = tokio::task::spawn_blocking(move || look.through(reader, times));
     // Where the time is over, the reader finds the archive broken off.
@@ -35,6 +31,15 @@ pub(super) async fn seen_in(engine: &Sandboxes, container: &str, look: Look) -> 
         Ok(Err(error)) => Err(error.into()),
         Ok(Ok(())) | Err(_) => Ok(seen),
     }
+}
+
+/// What the engine makes of times.
+pub(super) async fn times_of(engine: &Sandboxes) -> Result<Times> {
+    Ok(if engine.is_podman().await? {
+        Times::Rounded
+    } else {
+        Times::Kept
+    })
 }
 
 /// The list of a place in a container; none where it could not be read in time.

@@ -94,6 +94,9 @@ fn refusal(
     let volumes = if git_too { " --volumes" } else { "" };
     error
         .hint(format!(
+            "`amika sandbox delete --rescue{volumes} {quoted}` stores all of it in the repository that it was made from, and deletes it then"
+        ))
+        .hint(format!(
             "`amika sandbox delete --force{volumes} {quoted}` deletes it all the same"
         ))
         .detail("work", all)
@@ -152,6 +155,7 @@ mod tests {
             of_label.hints,
             [
                 "`amika sandbox cp 'a b;$(id):/d' .` copies it out",
+                "`amika sandbox delete --rescue 'a b;$(id)'` stores all of it in the repository that it was made from, and deletes it then",
                 "`amika sandbox delete --force 'a b;$(id)'` deletes it all the same"
             ]
         );
