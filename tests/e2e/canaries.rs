@@ -171,6 +171,8 @@ fn a_secret_is_in_no_argument_list_label_event_or_log() {
         (0, &["sandbox", "adopt", "--force", name]),
         // It has no git either.
         (7, &["sandbox", "pull", name, "--into", clone]),
+        (7, &["sandbox", "diff", name]),
+        (7, &["sandbox", "push", name, "--from", clone]),
         // The image has no agent and no OpenCode.
         (127, &["sandbox", "prompt", name, "do it"]),
         (1, &["sandbox", "open", "--print-url", name]),

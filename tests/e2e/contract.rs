@@ -125,6 +125,7 @@ const TABLE: &[Row] = &[
     row("sandbox adopt", &["NAME"], 0),
     // No git is in the image.
     row("sandbox diff", &["NAME"], 7),
+    row("sandbox push", &["NAME", "--from", "REPO"], 7),
     row("sandbox pull", &["NAME", "--into", "REPO"], 7),
     row("events", &["--since", "1m", "--until", "1s"], 0).names_nothing(),
     row("sandbox logs", &["NAME"], 0),

@@ -221,6 +221,7 @@ fn no_command_passes_on_what_steers_a_terminal() {
         &["sandbox", "cp", &format!("{name}:/no/{PAYLOAD}"), target],
         &["sandbox", "pull", name, "--into", &path],
         &["sandbox", "diff", name],
+        &["sandbox", "push", name, "--from", &path],
         &["sandbox", "diff", name, PAYLOAD],
         &["sandbox", "pull", name, PAYLOAD, "--into", &path],
         &["sandbox", "open", name],

@@ -59,6 +59,7 @@ mod ports;
 mod programs;
 mod prompt;
 mod pull;
+mod push;
 mod repositories;
 mod rescue;
 mod server;

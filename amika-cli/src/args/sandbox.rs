@@ -22,7 +22,7 @@ mod daily;
 mod look;
 
 pub use daily::{
-    Awaited, CpArgs, DiffArgs, PullArgs, RenameArgs, RestartArgs, StatsArgs, WaitArgs,
+    Awaited, CpArgs, DiffArgs, PullArgs, PushArgs, RenameArgs, RestartArgs, StatsArgs, WaitArgs,
 };
 pub use look::{InspectArgs, ListArgs, PortArgs, UrlArgs};
 
@@ -70,6 +70,8 @@ pub enum Command {
     Diff(DiffArgs),
     /// Bring a sandbox's work into the repository of this machine that it was made from.
     Pull(PullArgs),
+    /// Bring new commits of this machine's repository into a sandbox's.
+    Push(PushArgs),
     /// Show what running sandboxes use: processor, memory, network, disk.
     Stats(StatsArgs),
     /// Trust the record of a sandbox that your amika did not make: follow the paths that it names.

@@ -102,6 +102,14 @@ impl Receiver {
         self.0.found.tree.as_ref().map(|tree| tree.path())
     }
 
+    /// What its work tree has checked out, as its own file says; none of it where that is a link.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn head(&self) -> io::Result<Option<Vec<u8>>> {
+        self.0.found.git.read(b"HEAD", 4096)
+    }
+
     /// Where its history ends, if it is shallow.
     pub fn shallow(&self) -> Option<&[u8]> {
         self.0.shallow.as_deref()

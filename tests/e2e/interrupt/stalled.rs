@@ -103,6 +103,7 @@ fn commands<'a>(read: &'a str, changed: &'a str, new: &'a str, path: &'a str) ->
         "sandbox stats".into(),
         format!("sandbox cp {read}:/etc/passwd {path}/out"),
         format!("sandbox diff {read}"),
+        format!("sandbox push {changed} --from {path}"),
         format!("sandbox pull {read} --into {path}"),
         format!("sandbox start {read}"),
         format!("sandbox restart {changed}"),

@@ -177,6 +177,27 @@ pub struct DiffArgs {
     pub name_only: bool,
 }
 
+/// `amika sandbox push`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika sandbox push teal-tokyo                the branch that is checked out here\n  amika sandbox push teal-tokyo main\n  amika sandbox push teal-tokyo main --checkout\n\nThe sandbox's git fetches the branch as refs/remotes/amika-host/BRANCH: its agent sees it with `git log\namika-host/main` and merges it. Its branches, index and work tree stay as they are. With `--checkout` its own\nbranch of that name is checked out and goes on to it, where nothing is uncommitted and nothing would be left\nbehind.\n\nExit codes: 3 no such sandbox, 4 it does not run, has no repository or was made from another one, its work\ntree is not clean or its branch has other commits; 7 here is no such branch, or its git does not take it."
+)]
+pub struct PushArgs {
+    /// Name of the sandbox.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub name: String,
+    /// The branch of this machine's repository [default: the one that is checked out].
+    #[arg(value_name = "BRANCH", value_parser = branch)]
+    pub branch: Option<BranchName>,
+    /// Check the sandbox's branch of that name out, and bring it on to the commit.
+    #[arg(long)]
+    pub checkout: bool,
+    /// The repository of this machine [default: the one that you stand in where the sandbox was made from it, else the
+    /// one that it was made from].
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub from: Option<PathBuf>,
+}
+
 fn branch(text: &str) -> Result<BranchName, BadName> {
     text.parse()
 }

@@ -37,6 +37,10 @@ pub(in crate::commands) async fn run(command: Command, server: &Server, app: &Ap
             "amika sandbox diff",
             "`amika sandbox exec --remote NAME -- git diff` shows what is not committed",
         )),
+        Command::Push(_) => Err(unsupported(
+            "amika sandbox push",
+            "fetch inside it: `amika sandbox exec --remote NAME -- git fetch`",
+        )),
         Command::Pull(_) => Err(unsupported(
             "amika sandbox pull",
             "push from inside it: `amika sandbox exec --remote NAME -- git push`",

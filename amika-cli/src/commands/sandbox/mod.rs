@@ -18,6 +18,7 @@ mod out_of_memory;
 pub(super) mod port;
 pub(super) mod prompt;
 mod pull;
+mod push;
 pub(super) mod rename;
 mod restart;
 mod start;
@@ -67,6 +68,7 @@ pub(super) fn outputs() -> Vec<(&'static str, Output)> {
         ("cp", document::<cp::Copied>()),
         ("diff", document::<diff::DiffView>()),
         ("pull", pull::output()),
+        ("push", document::<push::PushedView>()),
         (
             "stats",
             document_or_lines::<Vec<stats::Sample>, stats::Sample>(),
@@ -113,6 +115,7 @@ fn names(command: &Command) -> Vec<String> {
         Command::Open(args) => vec![args.name.clone()],
         Command::Forward(args) => vec![args.name.clone()],
         Command::Diff(args) => vec![args.name.clone()],
+        Command::Push(args) => vec![args.name.clone()],
         Command::Pull(args) => args.name.iter().cloned().collect(),
         Command::Rename(args) => vec![args.name.clone()],
         Command::Wait(args) => vec![args.name.clone()],
@@ -160,6 +163,7 @@ async fn dispatch(command: Command, app: &App) -> Result<u8> {
         Command::Wait(args) => wait::run(&args, app).await,
         Command::Cp(args) => interruptible(app, cp::run(&args, app)).await,
         Command::Diff(args) => interruptible(app, diff::run(&args, app)).await.map(|()| 0),
+        Command::Push(args) => interruptible(app, push::run(&args, app)).await.map(|()| 0),
         Command::Pull(args) => interruptible(app, pull::run(&args, app)).await.map(|()| 0),
         Command::Stats(args) => stats::run(&args, app).await,
         Command::Adopt(args) => adopt::run(&args, app).await.map(|()| 0),

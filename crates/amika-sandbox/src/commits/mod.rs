@@ -15,6 +15,7 @@ mod patch;
 mod receive;
 mod refs;
 mod scratch;
+mod send;
 mod store;
 mod wip;
 
@@ -29,6 +30,7 @@ pub use inside::Inside;
 pub use keep::{Keep, Kept, directory_of, wip_name};
 pub use name::{BadName, Branch, BranchName, Oid};
 pub use patch::{Patch, write as write_patch};
+pub use send::{Sent, push};
 pub use wip::{Left, Wip};
 
 use crate::error::{Error, Kind, Result};

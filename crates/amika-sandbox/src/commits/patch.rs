@@ -102,7 +102,9 @@ impl Received {
                 arguments.push(tip.as_str());
             }
         }
-        self.scratch.run_into(&arguments, output, PACK).await
+        self.scratch
+            .run_into(&arguments, Vec::new(), output, PACK)
+            .await
     }
 
     /// The name of the tree without anything, which git knows without having it.

@@ -151,6 +151,28 @@ async fn shared<'h, S: Source>(
         .collect())
 }
 
+/// Those of this machine's commits that the repository has and the sandbox says it has, too.
+pub(super) async fn shared_with<S: Source>(
+    scratch: &Scratch,
+    source: &S,
+    existing: &Existing,
+    format: Format,
+) -> Result<Vec<Oid>> {
+    let haves: Vec<&Oid> = existing.all().take(MAX_HAVES).collect();
+    let arguments = ["cat-file", "--batch-check=%(objectname) %(objecttype)"];
+    let input = lines(haves.iter().copied(), "").into_bytes();
+    let output = scratch.run(&arguments, input, PACK).await?;
+    let commits: HashSet<&[u8]> = (output.stdout.split(|byte| *byte == b'\n'))
+        .filter_map(|line| line.strip_suffix(b" commit"))
+        .collect();
+    let haves: Vec<&Oid> = haves
+        .into_iter()
+        .filter(|oid| commits.contains(oid.as_str().as_bytes()))
+        .collect();
+    let shared = shared(source, &haves, format).await?;
+    Ok(shared.into_iter().cloned().collect())
+}
+
 /// Lets the sandbox make a pack, and git receive it.
 async fn take_pack<S: Source>(
     scratch: &Scratch,

@@ -172,20 +172,21 @@ impl Scratch {
     pub(super) async fn run_into(
         &self,
         arguments: &[&str],
+        input: Vec<u8>,
         file: std::fs::File,
         time: Duration,
     ) -> Result<()> {
         let mut command = self.command(arguments);
-        command.stdin(Stdio::null()).stdout(file);
+        command.stdout(file);
         let mut running = Self::spawned(&mut command, time)?;
-        let output = running.end().await?;
+        let output = running.fed(input).await?;
         if running.was_ended() {
             return Err(too_long(arguments, time));
         }
         if output.status.success() {
             return Ok(());
         }
-        Err(failed("the difference cannot be told", &output))
+        Err(failed("git cannot write what was asked for", &output))
     }
 
     /// The git directory, for a git that works on files elsewhere: it knows nothing but our own configuration.
@@ -214,15 +215,7 @@ impl Scratch {
         time: Duration,
     ) -> Result<Output> {
         let mut running = self.start(arguments, time)?;
-        let stdin = running.child.stdin.take();
-        let feed = async move {
-            if let Some(mut stdin) = stdin {
-                // Git that ends early breaks the pipe; its exit code tells why.
-                let _ = stdin.write_all(&input).await;
-                let _ = stdin.shutdown().await;
-            }
-        };
-        let output = tokio::join!(feed, running.end()).1?;
+        let output = running.fed(input).await?;
         if running.was_ended() {
             return Err(too_long(arguments, time));
         }
@@ -238,6 +231,19 @@ pub(super) struct Running {
 }
 
 impl Running {
+    /// What it wrote, once it was given an input and ended.
+    async fn fed(&mut self, input: Vec<u8>) -> Result<Output> {
+        let stdin = self.child.stdin.take();
+        let feed = async move {
+            if let Some(mut stdin) = stdin {
+                // Git that ends early breaks the pipe; its exit code tells why.
+                let _ = stdin.write_all(&input).await;
+                let _ = stdin.shutdown().await;
+            }
+        };
+        tokio::join!(feed, self.end()).1
+    }
+
     /// What it wrote, once it ended.
     pub(super) async fn end(&mut self) -> Result<Output> {
         use tokio::io::AsyncReadExt as _;
