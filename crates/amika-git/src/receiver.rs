@@ -99,7 +99,7 @@ impl Receiver {
 
     /// Its work tree; none of one without.
     pub fn work_tree(&self) -> Option<&Path> {
-        self.0.found.tree.as_ref().map(|tree| tree.path())
+        self.0.found.tree.as_ref().map(super::dir::Dir::path)
     }
 
     /// What its work tree has checked out, as its own file says; none of it where that is a link.

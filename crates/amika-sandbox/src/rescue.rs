@@ -228,18 +228,15 @@ impl Archive {
             )
             .caused_by(error)
         };
-        let at = match host {
-            Some(host) => {
-                let at = host.archives().join(ARCHIVES);
-                let made = DirBuilder::new().mode(0o700).recursive(true).create(&at);
-                made.map_err(|error| unwritten(&at, &error))?;
-                at
-            }
-            None => {
-                let here = engine.machine().directory();
-                here.map_err(|error| unwritten(Path::new("."), &error))?
-                    .to_owned()
-            }
+        let at = if let Some(host) = host {
+            let at = host.archives().join(ARCHIVES);
+            let made = DirBuilder::new().mode(0o700).recursive(true).create(&at);
+            made.map_err(|error| unwritten(&at, &error))?;
+            at
+        } else {
+            let here = engine.machine().directory();
+            here.map_err(|error| unwritten(Path::new("."), &error))?
+                .to_owned()
         };
         for number in 1.. {
             let name = match number {

@@ -50,7 +50,7 @@ impl Received {
             .hint("`--into` names one; `--wip` takes it as a commit"));
         };
         let made = self.scratch.file("difference");
-        let (path, file) = made.map_err(|error| {
+        let (written, file) = made.map_err(|error| {
             Error::new(Kind::Failure, "the difference cannot be written").caused_by(&error)
         })?;
         let patch = Patch::Plain {
@@ -65,7 +65,7 @@ impl Received {
             all.extend(arguments);
             let mut command = self.scratch.command(&all);
             command
-                .arg(&path)
+                .arg(&written)
                 .env("GIT_DIR", self.scratch.git_directory())
                 .env("GIT_WORK_TREE", tree)
                 .current_dir(tree)

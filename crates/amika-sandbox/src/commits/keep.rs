@@ -55,7 +55,9 @@ impl Keep {
                 before.below(&within).next().is_none()
             };
             let base = format!("{TOP}{}", self.directory).into_bytes();
-            let directory = (1..).map(|number| numbered(&base, number)).find(is_free);
+            let directory = (1..=u32::MAX)
+                .map(|number| numbered(&base, number))
+                .find(is_free);
             let directory = directory.unwrap_or(base);
             let kept = |(name, commit): &(BranchName, Oid)| Kept {
                 name: [&directory[..], b"/", name.as_bytes()].concat(),

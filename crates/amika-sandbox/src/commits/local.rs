@@ -66,7 +66,7 @@ pub(super) fn plan(
     for other in before.below(HEADS.as_bytes()) {
         let is_case = host.ignores_case
             && other != name.as_bytes()
-            && other.to_ascii_lowercase() == name.as_bytes().to_ascii_lowercase();
+            && other.eq_ignore_ascii_case(name.as_bytes());
         if name.is_in_the_way_of(other) || is_case {
             let other = super::shown(other);
             return Err(

@@ -73,6 +73,10 @@ impl Existing {
 
     /// What a ref leads to, by its full name: none where there is no such ref, and none within where it leads to another
     /// ref or is broken.
+    #[allow(
+        clippy::option_option,
+        reason = "there is none, or there is one that leads to no object"
+    )]
     pub(super) fn at(&self, name: &[u8]) -> Option<Option<&Oid>> {
         self.refs.get(name).map(Option::as_ref)
     }
@@ -220,6 +224,10 @@ pub(super) struct Update {
     /// The commit.
     pub tip: Oid,
     /// What it led to when it was decided that it may: where it leads elsewhere by now, nothing is written.
+    #[allow(
+        clippy::option_option,
+        reason = "nothing is expected, or that there is none"
+    )]
     pub expected: Option<Option<Oid>>,
 }
 

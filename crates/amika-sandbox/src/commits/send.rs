@@ -1,6 +1,7 @@
 //! The other way: commits of this machine's repository into a sandbox, as a fetch inside. Nothing but the branch that was
 //! named goes in, and nothing of the sandbox's work tree is written unless that is asked for and it is clean.
 
+use std::fmt::Write as _;
 use std::io::{Seek as _, Write as _};
 
 use super::host::Host;
@@ -121,7 +122,7 @@ async fn send(
         Format::Sha256 => "# v3 git bundle\n@object-format=sha256\n".to_owned(),
     };
     for oid in &shared {
-        head.push_str(&format!("-{}\n", oid.as_str()));
+        let _ = writeln!(head, "-{}", oid.as_str());
     }
     let mut head = head.into_bytes();
     head.extend_from_slice(tip.as_str().as_bytes());
@@ -131,7 +132,7 @@ async fn send(
     file.write_all(&head).map_err(unwritten)?;
     let mut input = format!("{}\n", tip.as_str());
     for oid in &shared {
-        input.push_str(&format!("^{}\n", oid.as_str()));
+        let _ = writeln!(input, "^{}", oid.as_str());
     }
     let make = [
         "pack-objects",

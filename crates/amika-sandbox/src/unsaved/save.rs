@@ -52,7 +52,7 @@ impl Saved {
                 look.place.join(inner).components().skip(1).collect()
             };
             let mut header = entry.header().clone();
-            let link = entry.link_name()?.map(|target| target.into_owned());
+            let link = entry.link_name()?.map(std::borrow::Cow::into_owned);
             match (header.entry_type(), link) {
                 (EntryType::Symlink, Some(target)) => {
                     builder.append_link(&mut header, path(&inner), target)?;
