@@ -70,7 +70,7 @@ pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
             commits::directory(name)
         ),
     });
-    view::show(pulled, app)
+    view::show(&pulled, app)
 }
 
 /// The repository of a sandbox that commits can be brought out of.

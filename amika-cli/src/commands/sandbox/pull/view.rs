@@ -21,7 +21,7 @@ const SHORT: usize = 10;
 )]
 pub(super) enum Document {
     /// Of one.
-    One(PulledView),
+    One(Box<PulledView>),
     /// Of all.
     All(AllView),
 }
@@ -132,9 +132,9 @@ impl PulledView {
 }
 
 /// Shows it.
-pub(super) fn show(view: PulledView, app: &App) -> Result<()> {
+pub(super) fn show(view: &PulledView, app: &App) -> Result<()> {
     let directory = commits::directory(&view.sandbox);
-    app.out.result(&view, |out| {
+    app.out.result(view, |out| {
         if view.patch.is_some() {
             return Ok(());
         }
