@@ -58,7 +58,7 @@ impl RunView {
     }
 
     /// Whether it ended with 0 and does not run again: of what has something to do, that it did it.
-    pub(super) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.state == Some(wire::ServiceState::Stopped)
             && self.last_exit.as_deref() == Some("exit code 0")
     }

@@ -273,7 +273,13 @@ mod tests {
         let db = told_to_run(serde_json::json!({ "command": ["postgres", "-D", "my data"] }));
         let db = read("db", &[], &db, &[]).unwrap();
         let asked = told_to_run(all.clone());
-        let web = read("web", &[port(4211, "tcp", None)], &asked, &[db.clone()]).unwrap();
+        let web = read(
+            "web",
+            &[port(4211, "tcp", None)],
+            &asked,
+            std::slice::from_ref(&db),
+        )
+        .unwrap();
         let told = RunDefinition::of(web.run.as_ref());
         assert_eq!(serde_json::to_value(&told).unwrap(), all);
         // Beside the others as well as by itself, and what others wait for is among them.
@@ -282,7 +288,7 @@ mod tests {
                 "db",
                 &[],
                 &RunDefinition::of(db.run.as_ref()),
-                &[web.clone()]
+                std::slice::from_ref(&web)
             )
             .is_ok()
         );

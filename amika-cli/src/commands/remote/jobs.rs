@@ -66,12 +66,11 @@ pub(super) async fn run(args: &JobsArgs, server: &Server, app: &App) -> Result<(
     }
     let mut stopped = Vec::new();
     for id in &args.stop {
-        stopped.push(match &args.signal {
-            Some(signal) => server.signal_job(name, id, signal).await?,
-            None => {
-                server.end_job(name, id).await?;
-                server.ended_job(name, id).await?
-            }
+        stopped.push(if let Some(signal) = &args.signal {
+            server.signal_job(name, id, signal).await?
+        } else {
+            server.end_job(name, id).await?;
+            server.ended_job(name, id).await?
         });
     }
     ids(name, stopped, app)

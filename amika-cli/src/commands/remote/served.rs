@@ -74,7 +74,7 @@ async fn not_up(name: &str, service: &Service, server: &Server) -> Error {
     };
     let words = last_lines(name, service_name, server).await;
     error
-        .last_output(&words.unwrap_or_default())
+        .last_output(words.unwrap_or_default())
         .detail("sandbox", name)
         .detail("service", service_name.as_str())
         .hint(format!(

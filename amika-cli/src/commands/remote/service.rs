@@ -22,14 +22,14 @@ use crate::own_services::Asked;
 #[serde(default)]
 pub(super) struct Service {
     pub(super) name: String,
-    ports: Vec<Port>,
+    ports: Vec<Binding>,
     state: Option<String>,
     pub(super) run: Option<Run>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Port {
+struct Binding {
     port: u16,
     protocol: String,
     host_port: Option<u16>,
@@ -159,12 +159,11 @@ async fn list(args: &ListArgs, server: &Server, app: &App) -> Result<()> {
             "`amika forward --remote NAME --all` says what listens",
         ));
     }
-    let sandboxes = match &args.sandbox_name {
-        Some(name) => vec![server.sandbox(name).await?.0],
-        None => {
-            let all = server.list().await?.into_iter();
-            all.map(|(sandbox, _)| sandbox).collect()
-        }
+    let sandboxes = if let Some(name) = &args.sandbox_name {
+        vec![server.sandbox(name).await?.0]
+    } else {
+        let all = server.list().await?.into_iter();
+        all.map(|(sandbox, _)| sandbox).collect()
     };
     let asked = sandboxes
         .iter()
@@ -208,8 +207,8 @@ async fn list(args: &ListArgs, server: &Server, app: &App) -> Result<()> {
     })
 }
 
-fn shown(port: &Port) -> String {
-    let Port {
+fn shown(port: &Binding) -> String {
+    let Binding {
         port,
         protocol,
         host_port,

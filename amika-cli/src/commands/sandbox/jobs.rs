@@ -81,13 +81,12 @@ pub(super) async fn run(args: &JobsArgs, app: &App) -> Result<()> {
     }
     let mut stopped = Vec::new();
     for id in &args.stop {
-        stopped.push(match &args.signal {
-            Some(signal) => engine.signal_job(name, id, signal).await?,
-            None => {
-                engine.end_job(name, id).await?;
-                let cancel = app.interrupt.cancel();
-                engine.wait_for_job(name, id, None, cancel).await?
-            }
+        stopped.push(if let Some(signal) = &args.signal {
+            engine.signal_job(name, id, signal).await?
+        } else {
+            engine.end_job(name, id).await?;
+            let cancel = app.interrupt.cancel();
+            engine.wait_for_job(name, id, None, cancel).await?
         });
     }
     ids(name, stopped, app)

@@ -158,14 +158,14 @@ impl Taken {
     /// Every name is there, however many there are: somebody decides by them.
     pub fn lines(&self) -> Vec<String> {
         let one = |value: &Option<String>| value.iter().cloned().collect::<Vec<_>>();
-        let once = match &self.setup_once {
+        let again = match &self.setup_once {
             None => Vec::new(),
             Some(files) if files.is_empty() => vec!["until the script changes".to_owned()],
             Some(files) => vec![format!("until the script changes, or {}", files.join(", "))],
         };
         [
             ("script", &one(&self.script)),
-            ("once", &once),
+            ("once", &again),
             ("start", &one(&self.start_script)),
             ("preset", &one(&self.preset)),
             ("image", &one(&self.image)),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use amika_core::config::{self, ImageChoice, RepoConfig, SetupScript};
+use amika_core::config::{self, ImageChoice, RepoConfig, Script};
 use amika_core::diagnostic::Diagnostic;
 use amika_sandbox::error::Error;
 use axum::Json;
@@ -101,8 +101,8 @@ impl DeclaredSettings {
         let image = config.sandbox.image.as_ref().map(|it| &it.value);
         Self {
             setup_script: script.and_then(|it| match it {
-                SetupScript::Path(path) => Some(path.value.clone()),
-                SetupScript::Refused(_) => None,
+                Script::Path(path) => Some(path.value.clone()),
+                Script::Refused(_) => None,
             }),
             preset: image.and_then(|it| match it {
                 ImageChoice::Preset(name) => Some(name.clone()),
