@@ -118,6 +118,7 @@ const TABLE: &[Row] = &[
     // It has no services, and publishes nothing.
     row("sandbox url", &["NAME"], 3),
     row("sandbox port", &["NAME"], 0),
+    row("sandbox code", &["NAME"], 0),
     row("sandbox stats", &["--no-stream", "NAME"], 0),
     row("sandbox cp", &["FILE", "DIR"], 0),
     row("sandbox rename", &["NAME", "NEW"], 0),

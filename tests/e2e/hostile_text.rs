@@ -148,6 +148,7 @@ fn no_command_passes_on_what_steers_a_terminal() {
         &["sandbox", "url", name],
         &["sandbox", "url", name, PAYLOAD],
         &["sandbox", "port", name],
+        &["sandbox", "code", name],
         &["sandbox", "stats", "--no-stream"],
         &["service", "list"],
         &["service", "list", "--sandbox-name", name],
@@ -207,6 +208,7 @@ fn no_command_passes_on_what_steers_a_terminal() {
         &["sandbox", "url", name],
         &["sandbox", "url", name, PAYLOAD],
         &["sandbox", "port", name],
+        &["sandbox", "code", name],
         &["sandbox", "exec", name, "--", &format!("/no/{PAYLOAD}")],
         &[
             "sandbox",

@@ -29,6 +29,7 @@ mod credentials;
 mod daily;
 mod diff;
 mod doctor;
+mod editor;
 mod engine;
 mod engines;
 mod events;

@@ -93,16 +93,10 @@ url_scheme = [{ port = 4211, scheme = "https" }]
         report(text),
         json!({
             "valid": true,
-            "lifecycle": {
-                "setup_script": "scripts/setup.sh",
-                "setup_once": false,
-                "setup_once_files": [],
-                "start_script": null,
-            },
+            "lifecycle": {"setup_script": "scripts/setup.sh"},
             "sandbox": {
                 "preset": "coder",
                 "image": null,
-                "opencode": null,
                 "limits": {"cpus": 1.5, "memory": 4_294_967_296_i64, "pids": 512},
             },
             "env": {
@@ -131,16 +125,10 @@ fn an_empty_file_asks_for_nothing() {
             report(text),
             json!({
                 "valid": true,
-                "lifecycle": {
-                    "setup_script": null,
-                    "setup_once": false,
-                    "setup_once_files": [],
-                    "start_script": null,
-                },
+                "lifecycle": {"setup_script": null},
                 "sandbox": {
                     "preset": null,
                     "image": null,
-                    "opencode": null,
                     "limits": {"cpus": null, "memory": null, "pids": null},
                 },
                 "env": {},

@@ -86,6 +86,7 @@ fn commands<'a>(read: &'a str, changed: &'a str, new: &'a str, path: &'a str) ->
         "sandbox list --watch --long".into(),
         format!("sandbox url {read}"),
         format!("sandbox port {read}"),
+        format!("sandbox code {read}"),
         format!("sandbox logs {read}"),
         format!("sandbox logs {read} --setup"),
         format!("sandbox exec {read} -- sleep 600"),

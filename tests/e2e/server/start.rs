@@ -47,7 +47,13 @@ fn a_lost_key_is_made_anew_and_a_backup_is_put_back() {
     let checked = stage
         .amika(&["-o", "json", "server", "check", "--data", &data])
         .output();
-    assert_eq!(checked.json()["version"], 5);
+    // A step of the tables is a file.
+    let steps = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../crates/amika-server/migrations"
+    );
+    let steps = std::fs::read_dir(steps).unwrap().count();
+    assert_eq!(checked.json()["version"], steps);
     server.again();
     assert_eq!(
         server.ask(&key, "GET", "/me", None).expect(200)["role"],

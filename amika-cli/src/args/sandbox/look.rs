@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use amika_core::port::{ContainerPort, InvalidContainerPort};
+use clap::ValueEnum;
 use clap::builder::NonEmptyStringValueParser;
 
 use crate::args::filter::Filter;
@@ -69,6 +70,42 @@ pub struct PortArgs {
     /// Port in the sandbox [default: all].
     #[arg(value_name = "PORT[/udp]", value_parser = port)]
     pub port: Option<ContainerPort>,
+}
+
+/// An editor that can work in a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Editor {
+    /// Visual Studio Code.
+    Code,
+    /// Cursor.
+    Cursor,
+}
+
+impl Editor {
+    /// All there are, the one that is looked for first at the front.
+    pub const ALL: [Self; 2] = [Self::Code, Self::Cursor];
+
+    /// Its command.
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Code => "code",
+            Self::Cursor => "cursor",
+        }
+    }
+}
+
+/// `amika sandbox code`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika sandbox code teal-tokyo\n  amika sandbox code teal-tokyo --editor cursor\n\nThe editor attaches to the container, in the sandbox's directory and as the agent. Its extension\nfor containers (Dev Containers) and docker's command are to be there. Where the editor is not on\nPATH, the command that opens the sandbox is printed.\n\nExit codes: 3 no such sandbox, 4 it does not run."
+)]
+pub struct CodeArgs {
+    /// Name of the sandbox.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub name: String,
+    /// The editor [default: the first of these that is there].
+    #[arg(long)]
+    pub editor: Option<Editor>,
 }
 
 /// A port as docker reads it: TCP goes without saying.

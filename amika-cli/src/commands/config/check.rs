@@ -69,8 +69,7 @@ fn write_text(
         None => Ok(()),
     };
     line("setup script", report.lifecycle.setup_script.clone())?;
-    let once = report.lifecycle.setup_once.then(|| {
-        let files = &report.lifecycle.setup_once_files;
+    let once = report.lifecycle.setup_once.as_ref().map(|files| {
         let also = if files.is_empty() { "" } else { ", or " };
         format!("until it changes{also}{}", files.join(", "))
     });
@@ -78,6 +77,7 @@ fn write_text(
     line("start script", report.lifecycle.start_script.clone())?;
     line("preset", report.sandbox.preset.clone())?;
     line("image", report.sandbox.image.clone())?;
+    line("opencode", report.sandbox.opencode.map(str::to_owned))?;
     let limits = &report.sandbox.limits;
     line("cpus", limits.cpus.map(|cpus| cpus.to_string()))?;
     line("memory", limits.memory.map(|memory| memory.to_string()))?;

@@ -33,6 +33,10 @@ pub(in crate::commands) async fn run(command: Command, server: &Server, app: &Ap
         Command::Rename(args) => interruptible(app, rename::run(&args, server, app)).await,
         Command::Delete(args) => interruptible(app, delete::run(&args, server, app)).await,
         Command::Jobs(args) => interruptible(app, jobs::run(&args, server, app)).await,
+        Command::Code(_) => Err(unsupported(
+            "amika sandbox code",
+            "an editor attaches to containers of this machine; `amika sandbox connect --remote NAME` opens a shell",
+        )),
         Command::Diff(_) => Err(unsupported(
             "amika sandbox diff",
             "`amika sandbox exec --remote NAME -- git diff` shows what is not committed",

@@ -1,6 +1,7 @@
 //! `amika sandbox …`.
 
 mod adopt;
+mod code;
 pub(super) mod connect;
 pub(super) mod cp;
 pub(super) mod create;
@@ -50,6 +51,7 @@ pub(super) fn outputs() -> Vec<(&'static str, Output)> {
         ("inspect", document::<inspect::InspectView>()),
         ("url", document::<Vec<url::UrlView>>()),
         ("port", document::<Vec<PortView>>()),
+        ("code", document::<code::CodeView>()),
         ("logs", document::<logs::LogsView>()),
         ("exec", stream_or_document::<jobs::JobView>(program)),
         ("connect", stream(program)),
@@ -113,6 +115,7 @@ fn names(command: &Command) -> Vec<String> {
         Command::Logs(args) => vec![args.name.clone()],
         Command::Jobs(args) => vec![args.name.clone()],
         Command::Open(args) => vec![args.name.clone()],
+        Command::Code(args) => vec![args.name.clone()],
         Command::Forward(args) => vec![args.name.clone()],
         Command::Diff(args) => vec![args.name.clone()],
         Command::Push(args) => vec![args.name.clone()],
@@ -155,6 +158,7 @@ async fn dispatch(command: Command, app: &App) -> Result<u8> {
         Command::Prompt(args) => prompt::run(&args, app).await,
         Command::Jobs(args) => interruptible(app, jobs::run(&args, app)).await.map(|()| 0),
         Command::Open(args) => open::run(&args, app).await.map(|()| 0),
+        Command::Code(args) => interruptible(app, code::run(&args, app)).await.map(|()| 0),
         Command::Forward(args) => forward::run(&args, app).await,
         Command::Start(args) => start::run(&args, app).await.map(|()| 0),
         Command::Stop(args) => stop::run(&args, app).await.map(|()| 0),

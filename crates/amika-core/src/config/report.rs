@@ -35,11 +35,12 @@ pub struct Report {
 pub struct LifecycleReport {
     /// Path of the setup script, relative to the repository's root.
     pub setup_script: Option<String>,
-    /// Whether a setup script that succeeded is skipped until something changes.
-    pub setup_once: bool,
-    /// Files of the repository whose change runs it again all the same.
-    pub setup_once_files: Vec<String>,
+    /// Files of the repository whose change runs a setup script again that succeeded, where it is skipped until it
+    /// changes itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub setup_once: Option<Vec<String>>,
     /// Path of the script that the agent runs at each start, relative to the repository's root.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub start_script: Option<String>,
 }
 
@@ -52,6 +53,7 @@ pub struct SandboxReport {
     /// Reference of the image.
     pub image: Option<String>,
     /// When OpenCode is started: `auto`, `on-demand` or `off`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub opencode: Option<&'static str>,
     /// `[sandbox.limits]`
     pub limits: LimitsReport,
@@ -107,12 +109,7 @@ impl Report {
             valid: parsed.valid(),
             lifecycle: LifecycleReport {
                 setup_script: path(config.lifecycle.setup_script.as_ref()),
-                setup_once: config.lifecycle.setup_once.is_some(),
-                setup_once_files: config
-                    .lifecycle
-                    .setup_once
-                    .as_ref()
-                    .map_or_else(Vec::new, |once| once.files.clone()),
+                setup_once: (config.lifecycle.setup_once.as_ref()).map(|once| once.files.clone()),
                 start_script: path(config.lifecycle.start_script.as_ref()),
             },
             sandbox: SandboxReport {
