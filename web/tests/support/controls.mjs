@@ -1,7 +1,7 @@
 /** Which controls pages have, and which of them were used: both are seen in the page itself, by role and name. */
 
 /** Names that tests give to things: in a control's name they are one. */
-const GIVEN = /\b(?:fix|mended|by-keys|broken|other|first key|hostile|list-[ab]|shop|inner|db|docs|laptop|the user|TOKEN|GREETING|work|forge\.example|grace|admin|sale|main|A)\b/g;
+const GIVEN = /\b(?:fix|mended|by-keys|broken|other|first key|hostile|list-[ab]|shop|runs|inner|db|docs|laptop|the user|TOKEN|GREETING|work|forge\.example|grace|admin|sale|main|A)\b/g;
 
 /** What closes a dialog, or asks once more, is made in one place for all of them. */
 const COMMON = /^button "(?:Close|Cancel|Try again)"$/;
@@ -19,7 +19,7 @@ export class Controls {
   }
 
   take(kind, place, role, name, path) {
-    const plain = (text) => text.replace(/\bamika-[a-z]\S+/g, "…").replace(/^(Value|Secret) of .*/, "$1 of …").replace(GIVEN, "…").replace(/\d+/g, "#").replace(/^(?:# of )?# sandbox(?:es)?$/, "# sandboxes");
+    const plain = (text) => text.replace(/\bamika-[a-z]\S+/g, "…").replace(/^(Value|Secret|Log|End) of .*/, "$1 of …").replace(GIVEN, "…").replace(/\d+/g, "#").replace(/^(?:# of )?# sandbox(?:es)?$/, "# sandboxes");
     const control = `${role} "${plain(name)}"`;
     const key = COMMON.test(control) ? control : `${plain(place)}: ${control}`;
     if (kind === "used") this.used.add(key);
@@ -69,6 +69,8 @@ function inPage(address) {
   const scan = () => {
     for (const element of document.querySelectorAll(CONTROLS)) {
       if (element.disabled || element.matches(":disabled, [aria-disabled=true], [aria-hidden=true] *, [inert] *") || !element.checkVisibility({ visibilityProperty: true })) continue;
+      // A dialog has its name a moment after what is in it.
+      if (place(element).endsWith(' ""')) continue;
       const is = `${place(element)}|${name(element)}|${location.pathname}`;
       if (known.get(element) === is) continue;
       known.set(element, is);
