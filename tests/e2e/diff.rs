@@ -1,6 +1,6 @@
 //! `amika sandbox diff`: what changed in a sandbox since it was made.
 
-use crate::pull::{git, inside, made};
+use crate::pull::{git, inside, made, made_of};
 use crate::support::{DEBIAN, Output, Sandbox, Stage};
 
 fn diff(sandbox: &Sandbox<'_>, args: &[&str]) -> Output {
@@ -83,17 +83,7 @@ fn what_came_along_uncommitted_is_no_change_of_the_sandbox_s() {
     let (app, sandbox) = made(&stage);
     drop(sandbox);
     git(&stage, &app, "echo mine >file; echo new >new");
-    let sandbox = stage.adopt(stage.name());
-    let args = [
-        "sandbox",
-        "create",
-        "--name",
-        &sandbox.name,
-        "--git",
-        "--env",
-        "AMIKA_OPENCODE_WEB=0",
-    ];
-    stage.amika(&args).dir(&app).output().ended(0, &[]);
+    let sandbox = made_of(&stage, &app);
     let none = diff(&sandbox, &["--name-only"]);
     none.ended(0, &[]);
     assert_eq!(none.stdout_text(), "");

@@ -17,6 +17,12 @@ pub(crate) fn made(stage: &Stage) -> (PathBuf, Sandbox<'_>) {
         &repository,
         "git init -q; echo one >file; git add .; git commit -qm one",
     );
+    let sandbox = made_of(stage, &repository);
+    (repository, sandbox)
+}
+
+/// A sandbox of this repository.
+pub(crate) fn made_of<'a>(stage: &'a Stage, repository: &Path) -> Sandbox<'a> {
     let sandbox = stage.adopt(stage.name());
     let args = [
         "sandbox",
@@ -27,9 +33,9 @@ pub(crate) fn made(stage: &Stage) -> (PathBuf, Sandbox<'_>) {
         "--env",
         "AMIKA_OPENCODE_WEB=0",
     ];
-    let created = stage.amika(&args).dir(&repository).output();
+    let created = stage.amika(&args).dir(repository).output();
     created.ended(0, &[]);
-    (repository, sandbox)
+    sandbox
 }
 
 /// Runs a script in a directory of the host.

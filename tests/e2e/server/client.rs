@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Output, Running, Stage};
+use crate::support::{Output, Run, Running, Stage};
 
 /// How long a sandbox may take to become what it is waited for.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -44,6 +44,14 @@ impl Answer {
         }
         self.json()
     }
+}
+
+/// What a command said that ended well.
+#[track_caller]
+pub(crate) fn done(run: Run) -> Output {
+    let output = run.output();
+    assert_eq!(output.code, 0, "{output:?}");
+    output
 }
 
 impl<'a> Server<'a> {
@@ -96,6 +104,20 @@ impl<'a> Server<'a> {
     /// Where it is, for the command line.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// A command with it, by the administrator.
+    pub(crate) fn amika(&self, args: &[&str]) -> Run {
+        self.amika_as(&self.admin, args)
+    }
+
+    /// A command with it, by whoever has this key.
+    pub(crate) fn amika_as(&self, key: &str, args: &[&str]) -> Run {
+        self.stage
+            .amika(args)
+            .env("AMIKA_DEFAULT", "remote")
+            .env("AMIKA_API_URL", &self.url())
+            .env("AMIKA_API_KEY", key)
     }
 
     pub(crate) fn data(&self) -> String {

@@ -3,23 +3,8 @@
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::client::Server;
-use crate::support::{DEBIAN, Output, Run, Stage, eventually};
-
-fn run(stage: &Stage, server: &Server<'_>, args: &[&str]) -> Run {
-    stage
-        .amika(args)
-        .env("AMIKA_DEFAULT", "remote")
-        .env("AMIKA_API_URL", &server.url())
-        .env("AMIKA_API_KEY", &server.admin)
-}
-
-#[track_caller]
-fn done(run: Run) -> Output {
-    let output = run.output();
-    assert_eq!(output.code, 0, "{output:?}");
-    output
-}
+use super::client::{Server, done};
+use crate::support::{DEBIAN, Run, Stage, eventually};
 
 /// The id that a command printed.
 #[track_caller]
@@ -130,7 +115,7 @@ fn a_job_of_a_servers_sandbox_is_started_waited_for_and_ended_by_the_command_lin
     let server = Server::start(&stage, &[]);
     let made = server.create(DEBIAN, json!({}));
     let name = made["name"].as_str().unwrap();
-    let amika = |args: &[&str]| run(&stage, &server, args);
+    let amika = |args: &[&str]| server.amika(args);
     let script = "echo $TWO; pwd; until [ -e /tmp/go ]; do sleep 0.05; done; echo last; exit 7";
     let exec = [
         "sandbox",
@@ -219,7 +204,7 @@ fn an_agent_in_a_servers_sandbox_works_as_a_job_goes_on_and_tells_of_it() {
     ));
     let made = server.create(&image, json!({}));
     let name = made["name"].as_str().unwrap();
-    let amika = |args: &[&str]| run(&stage, &server, args);
+    let amika = |args: &[&str]| server.amika(args);
     let prompt = |options: &[&str]| {
         let args = [
             &["sandbox", "prompt", "--agent", "claude"][..],

@@ -6,36 +6,16 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::client::Server;
+use super::client::{Server, done};
 use crate::forward::{SERVER, free_port};
-use crate::support::{DEBIAN, Output, Run, Stage};
-
-/// A command with the administrator's key.
-fn run(stage: &Stage, server: &Server<'_>, args: &[&str]) -> Run {
-    as_who(stage, server, &server.admin, args)
-}
-
-fn as_who(stage: &Stage, server: &Server<'_>, key: &str, args: &[&str]) -> Run {
-    stage
-        .amika(args)
-        .env("AMIKA_DEFAULT", "remote")
-        .env("AMIKA_API_URL", &server.url())
-        .env("AMIKA_API_KEY", key)
-}
-
-#[track_caller]
-fn done(run: Run) -> Output {
-    let output = run.output();
-    assert_eq!(output.code, 0, "{output:?}");
-    output
-}
+use crate::support::{DEBIAN, Stage};
 
 #[test]
 fn a_sandbox_of_a_servers_lives_and_ends_by_the_command_line() {
     let stage = Stage::new();
     let server = Server::start(&stage, &[]);
     let name = stage.name();
-    let amika = |args: &[&str]| run(&stage, &server, args);
+    let amika = |args: &[&str]| server.amika(args);
     let script = stage.script("setup.sh", "#!/bin/sh\necho set-up-here\n");
     let made = done(amika(&[
         "sandbox",
@@ -161,7 +141,7 @@ fn a_sandbox_of_a_servers_lives_and_ends_by_the_command_line() {
 fn files_go_both_ways_and_a_working_copy_goes_as_it_is() {
     let stage = Stage::new();
     let server = Server::start(&stage, &[]);
-    let amika = |args: &[&str]| run(&stage, &server, args);
+    let amika = |args: &[&str]| server.amika(args);
     let repository = stage.repository("app", &[("src/a.txt", "one\n"), (".gitignore", "out\n")]);
     std::fs::write(format!("{repository}/new.txt"), "not committed\n").unwrap();
     std::fs::write(format!("{repository}/out"), "ignored\n").unwrap();
@@ -255,7 +235,7 @@ fn a_setup_that_fails_and_a_command_that_a_server_is_not_asked_for_end_as_docume
     let stage = Stage::new();
     let server = Server::start(&stage, &[]);
     let name = stage.name();
-    let amika = |args: &[&str]| run(&stage, &server, args).output();
+    let amika = |args: &[&str]| server.amika(args).output();
     let script = stage.script("setup.sh", "#!/bin/sh\necho the-last-words\nexit 9\n");
     let failed = amika(&[
         "sandbox",
@@ -350,7 +330,7 @@ fn a_list_tells_where_repositories_are_now_and_what_was_done_in_them() {
     let server = Server::start(&stage, &[]);
     let git = stage.repository("app", &[("a", "1")]);
     let name = stage.name();
-    let amika = |args: &[&str]| run(&stage, &server, args);
+    let amika = |args: &[&str]| server.amika(args);
     done(amika(&[
         "sandbox",
         "create",
@@ -420,7 +400,7 @@ fn a_key_is_typed_unseen_and_the_terminal_is_as_before() {
 fn secrets_are_kept_listed_replaced_and_deleted_and_sign_ins_are_pushed() {
     let stage = Stage::new();
     let server = Server::start(&stage, &[]);
-    let amika = |args: &[&str]| run(&stage, &server, args);
+    let amika = |args: &[&str]| server.amika(args);
     done(amika(&["secret", "set", "TOKEN", "--description", "for tests"]).input("first\n"));
     done(amika(&["secret", "set", "TOKEN"]).input("second\n"));
     let listed = done(amika(&["-o", "json", "secret", "list"])).json();
@@ -518,14 +498,11 @@ fn a_port_of_a_servers_sandbox_comes_here_until_the_sandbox_is_gone() {
     let name = made["name"].as_str().unwrap();
     let port = free_port();
     let spec = format!("tcp:127.0.0.1:{port}");
-    let inside = run(
-        &stage,
-        &server,
-        &["sandbox", "exec", name, "--", "perl", "-e", SERVER, &spec],
-    )
-    .start();
+    let inside = server
+        .amika(&["sandbox", "exec", name, "--", "perl", "-e", SERVER, &spec])
+        .start();
     inside.says("up");
-    let forward = run(&stage, &server, &["forward", name, "--all"]).start();
+    let forward = server.amika(&["forward", name, "--all"]).start();
     forward.says(&format!("127.0.0.1:{port} -> {port}/tcp  (perl)\n"));
     let mut there = TcpStream::connect(("127.0.0.1", port)).unwrap();
     there.write_all(b"said here").unwrap();
@@ -533,7 +510,7 @@ fn a_port_of_a_servers_sandbox_comes_here_until_the_sandbox_is_gone() {
     let mut answer = String::new();
     there.read_to_string(&mut answer).unwrap();
     assert_eq!(answer, "SAID HERE");
-    run(&stage, &server, &["rm", "--force", name]).output();
+    server.amika(&["rm", "--force", name]).output();
     let ended = forward.wait();
     assert_eq!(ended.code, 0, "{ended:?}");
     assert!(ended.stderr_text().contains("was deleted"), "{ended:?}");
@@ -545,7 +522,7 @@ fn what_happens_on_a_server_is_told_as_it_happens() {
     let stage = Stage::new();
     let server = Server::start(&stage, &[]);
     let name = stage.name();
-    let events = run(&stage, &server, &["-o", "json", "events", &name]).start();
+    let events = server.amika(&["-o", "json", "events", &name]).start();
     std::thread::sleep(Duration::from_millis(500));
     server.create(DEBIAN, json!({ "name": name }));
     events.says("\"started\"");
@@ -563,25 +540,19 @@ fn what_is_waited_for_and_forwarded_is_one_sandbox_whoever_takes_its_name() {
     let first = server.create(DEBIAN, json!({ "name": name }));
     let id = first["id"].as_str().unwrap();
     let wait = |condition: &str| {
-        run(
-            &stage,
-            &server,
-            &["sandbox", "wait", &name, "--for", condition],
-        )
-        .start()
+        server
+            .amika(&["sandbox", "wait", &name, "--for", condition])
+            .start()
     };
     // It is told as it happens, and a port that is listened on is seen.
     let (stopped, listening) = (wait("stopped"), wait("port:3000"));
     let spec = "tcp:127.0.0.1:3000";
-    let inside = run(
-        &stage,
-        &server,
-        &["sandbox", "exec", &name, "--", "perl", "-e", SERVER, spec],
-    )
-    .start();
+    let inside = server
+        .amika(&["sandbox", "exec", &name, "--", "perl", "-e", SERVER, spec])
+        .start();
     inside.says("up");
     assert_eq!(listening.wait().code, 0);
-    let forward = run(&stage, &server, &["forward", &name, "--any", "3000"]).start();
+    let forward = server.amika(&["forward", &name, "--any", "3000"]).start();
     forward.says("-> 3000/tcp");
     server
         .post(&format!("/sandboxes/{id}/stop"), &json!({}))

@@ -2,25 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::client::Server;
+use super::client::{Server, done};
 use crate::services::{Repository, free_ports};
-use crate::support::{DEBIAN, Output, Run, Stage, eventually};
-
-/// A command with the server.
-fn run(stage: &Stage, server: &Server<'_>, args: &[&str]) -> Run {
-    stage
-        .amika(args)
-        .env("AMIKA_DEFAULT", "remote")
-        .env("AMIKA_API_URL", &server.url())
-        .env("AMIKA_API_KEY", &server.admin)
-}
-
-#[track_caller]
-fn done(run: Run) -> Output {
-    let output = run.output();
-    assert_eq!(output.code, 0, "{output:?}");
-    output
-}
+use crate::support::{DEBIAN, Stage, eventually};
 
 /// Makes a sandbox of a working copy.
 fn create(name: &str, git: &str, more: &[&str]) -> Vec<String> {
@@ -66,7 +50,7 @@ fn services_of_a_file_are_up_when_a_create_returns_and_are_told_of_and_asked_for
         ),
     );
     let name = stage.name();
-    let amika = |args: &[&str]| run(&stage, &server, args);
+    let amika = |args: &[&str]| server.amika(args);
     let made = create(&name, &repository.path(), &[]);
     let made: Vec<&str> = made.iter().map(String::as_str).collect();
     done(amika(&made));
@@ -189,7 +173,7 @@ fn a_create_says_which_service_is_not_up_with_its_last_words_unless_it_does_not_
     let name = stage.name();
     let made = create(&name, &repository.path(), &[]);
     let made: Vec<&str> = made.iter().map(String::as_str).collect();
-    let failed = run(&stage, &server, &made).output();
+    let failed = server.amika(&made).output();
     failed.ended(
         21,
         &[
@@ -204,16 +188,16 @@ fn a_create_says_which_service_is_not_up_with_its_last_words_unless_it_does_not_
     let name = stage.name();
     let made = create(&name, &repository.path(), &["--no-wait-services"]);
     let made: Vec<&str> = made.iter().map(String::as_str).collect();
-    done(run(&stage, &server, &made));
+    done(server.amika(&made));
     eventually("web to have failed", || {
         state(&server, &name, "web") == "failed"
     });
     assert_eq!(services(&server, &name)[0]["state"], "failed (3)");
     let restart = ["sandbox", "restart", &name];
-    let failed = run(&stage, &server, &restart).output();
+    let failed = server.amika(&restart).output();
     failed.ended(21, &["is not up", "no such module: left-pad"]);
     let restart = [&restart[..], &["--no-wait-services"]].concat();
-    done(run(&stage, &server, &restart));
+    done(server.amika(&restart));
     server.remove(&name);
 }
 
@@ -270,7 +254,7 @@ fn saved_services_are_run_as_those_of_the_file_are() {
     let name = stage.name();
     let made = create(&name, &git, &[]);
     let made: Vec<&str> = made.iter().map(String::as_str).collect();
-    done(run(&stage, &server, &made));
+    done(server.amika(&made));
     let names: Vec<Value> = services(&server, &name)
         .iter()
         .map(|it| it["name"].clone())
@@ -278,7 +262,7 @@ fn saved_services_are_run_as_those_of_the_file_are() {
     assert_eq!(names, ["db", "web"]);
     assert_eq!(state(&server, &name, "web"), "ready");
     let target = format!("{name}/db");
-    let log = done(run(&stage, &server, &["service", "logs", &target])).stdout_text();
+    let log = done(server.amika(&["service", "logs", &target])).stdout_text();
     assert_eq!(log, "it's saved\n");
     // A command that is taken away leaves a port.
     let none = json!({ "command": [] });

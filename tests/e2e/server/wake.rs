@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::client::{Answer, Server};
+use super::client::{Answer, Server, done};
 use crate::services::{Repository, free_ports};
 use crate::support::{DEBIAN, Stage};
 
@@ -15,26 +15,21 @@ fn create(stage: &Stage, server: &Server<'_>, key: &str, config: &str) -> String
     let repository = Repository::new(stage, config);
     let name = stage.name();
     let git = repository.path();
-    let made = stage
-        .amika(&[
-            "sandbox",
-            "create",
-            "--name",
-            &name,
-            "--image",
-            DEBIAN,
-            "--git",
-            &git,
-            "--no-clean",
-            "--no-wait-services",
-            "-o",
-            "json",
-        ])
-        .env("AMIKA_DEFAULT", "remote")
-        .env("AMIKA_API_URL", &server.url())
-        .env("AMIKA_API_KEY", key)
-        .output();
-    assert_eq!(made.code, 0, "{made:?}");
+    let args = [
+        "sandbox",
+        "create",
+        "--name",
+        &name,
+        "--image",
+        DEBIAN,
+        "--git",
+        &git,
+        "--no-clean",
+        "--no-wait-services",
+        "-o",
+        "json",
+    ];
+    let made = done(server.amika_as(key, &args));
     made.json()["id"].as_str().unwrap().to_owned()
 }
 
