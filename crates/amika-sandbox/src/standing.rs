@@ -1,5 +1,6 @@
 //! How a service stands that Amika runs: the same words at every door.
 
+use amika_core::service::START_SCRIPT;
 use amika_core::untrusted::Untrusted;
 use amika_core::wire::{self, Listener};
 use schemars::JsonSchema;
@@ -57,15 +58,9 @@ impl RunView {
         }
     }
 
-    /// Whether it ended with 0 and does not run again: of what has something to do, that it did it.
-    pub fn is_over(&self) -> bool {
-        self.state == Some(wire::ServiceState::Stopped)
-            && self.last_exit.as_deref() == Some("exit code 0")
-    }
-
-    /// In a few words. `heard` says whether its ports are listened on: the words for the first that are not, and
+    /// Of the service of this name, in a few words. `heard` says whether its ports are listened on: the words for the first that are not, and
     /// nothing where all are, or there are none.
-    pub fn words(&self, heard: Option<&str>) -> String {
+    pub fn words(&self, name: &str, heard: Option<&str>) -> String {
         use wire::ServiceState::{Backoff, Failed, Listening, Off, Ready, Starting, Stopped};
         let Some(state) = self.state else {
             return String::new();
@@ -77,6 +72,12 @@ impl RunView {
             (Backoff, _) => format!("restarting{}", self.code()),
             (Failed, _) => format!("failed{}", self.code()),
             (Listening, _) => "on demand".to_owned(),
+            // It has something to do, and did it.
+            (Stopped, _)
+                if name == START_SCRIPT && self.last_exit.as_deref() == Some("exit code 0") =>
+            {
+                "done".to_owned()
+            }
             (Stopped, _) => "stopped".to_owned(),
             (Off, _) => "not started".to_owned(),
         }
@@ -105,7 +106,7 @@ mod tests {
                 last_exit: last.map(str::to_owned),
                 ..wire::Service::default()
             };
-            RunView::of(Some(&service)).words(heard)
+            RunView::of(Some(&service)).words("web", heard)
         };
         assert_eq!(words(Ready, Some("exit code 1"), None), "running");
         assert_eq!(
@@ -119,6 +120,14 @@ mod tests {
             "failed (killed by SIGKILL)"
         );
         assert_eq!(words(Listening, None, None), "on demand");
-        assert_eq!(RunView::of(None).words(None), "");
+        assert_eq!(RunView::of(None).words("web", None), "");
+        let over = wire::Service {
+            state: Stopped,
+            last_exit: Some("exit code 0".to_owned()),
+            ..wire::Service::default()
+        };
+        let over = RunView::of(Some(&over));
+        assert_eq!(over.words("web", None), "stopped");
+        assert_eq!(over.words(START_SCRIPT, None), "done");
     }
 }

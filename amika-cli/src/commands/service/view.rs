@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 
 use amika_core::label::SandboxRecord;
 use amika_core::port::Protocol;
-use amika_core::service::START_SCRIPT;
 use amika_core::wire::{self, Listener};
 use amika_engine::{ContainerState, ContainerSummary};
 use schemars::JsonSchema;
@@ -81,11 +80,11 @@ impl ServiceView {
         let Some(run) = &self.run else {
             return String::new();
         };
-        if self.service.as_deref() == Some(START_SCRIPT) && run.is_over() {
-            return "done".to_owned();
-        }
         let listening = self.ports.iter().filter_map(|port| port.listening.as_ref());
-        run.words(heard(listening))
+        run.words(
+            self.service.as_deref().unwrap_or_default(),
+            heard(listening),
+        )
     }
 }
 

@@ -89,10 +89,7 @@ pub(super) async fn open(
     // Whoever else can write labels says nothing of files of this machine.
     let is_ours = engine.record_key()?.has_signed(&volume.labels);
     fill_in(&record.made_with, request, is_ours, out)?;
-    let unwanted = Unwanted {
-        setup: wanted.no_setup || request.setup.is_some(),
-        start: wanted.no_setup,
-    };
+    let unwanted = Unwanted::by(wanted.no_setup, request.setup.is_some());
     let found = look(engine, &volume.name, &record, unwanted, wanted, out).await?;
     steps.finish(&format!(
         "{repository}, {}",

@@ -59,10 +59,7 @@ pub(super) async fn open(
     for warning in &repository.facts().warnings {
         out.warn(warning);
     }
-    let unwanted = Unwanted {
-        setup: wanted.no_setup || wanted.has_script,
-        start: wanted.no_setup,
-    };
+    let unwanted = Unwanted::by(wanted.no_setup, wanted.has_script);
     let (mut config, scripts, mut bytes) = read_config(&repository, unwanted, out).await?;
     if let Some(warning) = uncommitted(&wanted.git, repository.facts(), bytes.as_deref()) {
         out.warn(warning);
@@ -276,8 +273,18 @@ pub(super) fn parsed(bytes: &[u8], out: &dyn Progress) -> Result<(String, RepoCo
 /// Which scripts of a configuration are left out, since a flag names another or wants none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Unwanted {
-    pub setup: bool,
-    pub start: bool,
+    setup: bool,
+    start: bool,
+}
+
+impl Unwanted {
+    /// Those of `--no-setup`, and the setup script in whose place another is asked for.
+    pub(super) fn by(no_setup: bool, has_script: bool) -> Self {
+        Self {
+            setup: no_setup || has_script,
+            start: no_setup,
+        }
+    }
 }
 
 /// The scripts that a configuration names, but for those that are not wanted.

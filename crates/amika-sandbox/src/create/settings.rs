@@ -30,8 +30,6 @@ pub struct Settings {
     pub setup: Setup,
     /// What a script that succeeded is run again for, where it is not run at each start.
     pub setup_once: Option<SetupOnce>,
-    /// Whether the repository's configuration had a word in that.
-    pub heeds_once: bool,
     /// Its environment.
     pub env: BTreeMap<String, String>,
     /// Variables that are secrets, each with the secret's name.
@@ -209,11 +207,8 @@ pub fn merge(
         .hint("give the capabilities that are needed by their names: `--cap-add NAME`"));
     }
     let setup = resolved.setup_script.map(|setup| setup.value);
-    // What the file says of a script is of its own, or of the image's.
-    let of_file = config.lifecycle.setup_once.clone();
-    let of_file =
-        of_file.filter(|_| [Origin::File, Origin::Default].contains(&origins.setup_script));
-    let heeds_once = of_file.is_some();
+    let once = config.lifecycle.setup_once.clone();
+    let once = once.filter(|_| heeds_once(&origins));
     let mut services = resolved.services.value;
     if let Some(path) = start_script {
         add_start_script(&mut services, &path);
@@ -221,8 +216,7 @@ pub fn merge(
     Ok(Settings {
         image,
         setup: setup.unwrap_or(Setup::Image),
-        setup_once: of_file.or_else(|| request.setup_once.then(SetupOnce::default)),
-        heeds_once,
+        setup_once: once.or_else(|| request.setup_once.then(SetupOnce::default)),
         env: resolved
             .env
             .into_iter()
@@ -249,6 +243,11 @@ pub fn merge(
         stamp: request.stamp.clone(),
         origins,
     })
+}
+
+/// Whether what the repository's file says of running once holds: it says it of a script of its own, or of the image's.
+pub(super) fn heeds_once(origins: &Origins) -> bool {
+    [Origin::File, Origin::Default].contains(&origins.setup_script)
 }
 
 fn origin<T>(decided: Option<&settings::Sourced<T>>) -> Origin {

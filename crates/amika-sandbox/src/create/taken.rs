@@ -9,7 +9,7 @@ use amika_core::untrusted::Untrusted;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::settings::Settings;
+use super::settings::{Settings, heeds_once};
 use super::source::Scripts;
 
 /// What a repository's configuration says, or what of it holds; values of variables are left out.
@@ -138,7 +138,7 @@ impl Taken {
         if origins.services != Origin::File {
             config.services.clear();
         }
-        if !settings.heeds_once {
+        if !heeds_once(origins) {
             config.lifecycle.setup_once = None;
         }
         let mut scripts = scripts.clone();

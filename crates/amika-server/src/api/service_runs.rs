@@ -86,7 +86,9 @@ pub async fn standing(
             (run, RunView::of(told))
         });
         let heard = told.as_ref().and_then(|(_, list)| listened(declared, list));
-        let words = run.as_ref().map(|(_, view)| view.words(heard));
+        let words = run
+            .as_ref()
+            .map(|(_, view)| view.words(&declared.name, heard));
         items.push(StandingService {
             name: declared.name.clone(),
             ports: Vec::new(),
