@@ -15,6 +15,7 @@ use crate::boot::{choose_agent, nearest_directory};
 use crate::environment::{Environment, c_string};
 use crate::exec_note::{self, Note};
 use crate::limits::Limits;
+use crate::look;
 use crate::say::say;
 use crate::spawn::explain_exec;
 use crate::sys;
@@ -50,6 +51,12 @@ pub(crate) fn exec_as(exec: &ExecAs) -> i32 {
             ));
             return OWN_FAILURE;
         }
+    }
+    if let Some(longest) = exec_note::told_to_look()
+        && let Err(error) = look::stand_above(longest)
+    {
+        say(format!("cannot make a second process: {error}"));
+        return OWN_FAILURE;
     }
     crate::spawn::raise_own_oom_score();
     sys::give_terminal(user.identity.uid);
@@ -121,6 +128,7 @@ fn environment(exec: &ExecAs, own: &User, user: &User, given: &GivenVariables) -
     // Ours alone: what the program starts is its affair.
     environment.remove(env::EXEC_TURN);
     environment.remove(env::EXEC_LOOK);
+    environment.remove(env::EXEC_LOOK_SECONDS);
     environment
 }
 
@@ -179,12 +187,19 @@ pub(crate) fn kill(id: &str, signo: i32) -> i32 {
             return 1;
         }
     };
-    let Some(pid) = Note::read(&note).and_then(Note::living) else {
+    let note = Note::read(&note);
+    let Some(pid) = note.and_then(Note::living) else {
         let _ = fs::remove_file(&file);
         return GONE;
     };
+    // Who stands above a look ends all of it, wherever that hangs by now.
+    let (to, signo) = if note.is_some_and(Note::is_look) {
+        (pid, nix::libc::SIGTERM)
+    } else {
+        (-pid, signo)
+    };
     // The group; with a terminal it may be the shell's child that is in front.
-    match sys::kill(-pid, signo).or_else(|_| sys::kill(pid, signo)) {
+    match sys::kill(to, signo).or_else(|_| sys::kill(pid, signo)) {
         Ok(()) => 0,
         Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => GONE,
         Err(error) => {

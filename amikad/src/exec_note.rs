@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use amika_core::contract::{env, path};
 use amika_core::wire::Exec;
@@ -13,6 +13,8 @@ use crate::cgroup::Cgroup;
 
 /// So many notes of programs that ended are kept, for whoever asks how.
 const GONE_KEPT: usize = 64;
+/// How long a look may take of which that is not said.
+const LONGEST_LOOK: Duration = Duration::from_hours(1);
 /// Size of a note.
 const NOTE_LIMIT: u64 = 256;
 
@@ -81,6 +83,11 @@ impl Note {
         format!("{} {} {} {kind}\n", self.pid, self.start, self.kills)
     }
 
+    /// Whether the host looks by it.
+    pub(crate) fn is_look(self) -> bool {
+        self.kind == Kind::Look
+    }
+
     /// The process's number, if it still lives.
     pub(crate) fn living(self) -> Option<i32> {
         (start_time(self.pid)? == self.start).then_some(self.pid)
@@ -117,19 +124,27 @@ pub(crate) fn write(id: &str) -> io::Result<()> {
 
 /// Whether an agent's turn runs among them.
 pub(crate) fn any_turn() -> bool {
-    of_kind(Kind::Turn).next().is_some()
+    of_kind(Kind::Turn).any(|note| note.living().is_some())
 }
 
-/// The processes by which the host looks, as far as they live.
-pub(crate) fn looks() -> Vec<i32> {
-    of_kind(Kind::Look).collect()
+/// Number and start of the processes by which the host looks or looked, of the ended ones those that were last.
+pub(crate) fn looks() -> Vec<(i32, u64)> {
+    let looks = of_kind(Kind::Look);
+    looks.map(|note| (note.pid, note.start)).collect()
 }
 
-fn of_kind(kind: Kind) -> impl Iterator<Item = i32> {
+/// How long this process may take where it is to become one by which the host looks.
+pub(crate) fn told_to_look() -> Option<Duration> {
+    let seconds = || {
+        let text = std::env::var(env::EXEC_LOOK_SECONDS).ok()?;
+        text.parse().ok().map(Duration::from_secs)
+    };
+    (Kind::told() == Kind::Look).then(|| seconds().unwrap_or(LONGEST_LOOK))
+}
+
+fn of_kind(kind: Kind) -> impl Iterator<Item = Note> {
     let notes = all().filter_map(|(_, note)| note);
-    notes
-        .filter(move |note| note.kind == kind)
-        .filter_map(Note::living)
+    notes.filter(move |note| note.kind == kind)
 }
 
 /// What is known of the one with this id.

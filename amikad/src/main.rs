@@ -23,6 +23,7 @@ mod lifecycle;
 mod limits;
 mod listening;
 mod logs;
+mod look;
 mod mapping;
 mod mounts;
 mod ordered;

@@ -260,6 +260,10 @@ fn what_was_done_in_a_repository_is_counted_inside_and_is_no_activity() {
     }
     let ran = sandbox.exec(&["cat", "/tmp/ran"]).output();
     assert_eq!(ran.stdout_text(), "amika\n", "{ran:?}");
+    eventually("nothing is left of the looks", || {
+        let left = sandbox.exec(&["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"]);
+        !left.output().stdout_text().contains("sh /tmp/slow")
+    });
     eventually("memory is told", || {
         details()["memory_bytes"]
             .as_u64()

@@ -162,7 +162,9 @@ async fn look(shared: &Shared, last: Option<&State>) -> (Table, Stamps, Sample) 
     // What keeps a service up is no work; what it starts may be.
     let services: Vec<i32> = status.services.0.values().filter_map(|it| it.pid).collect();
     let read = tokio::task::spawn_blocking(move || {
-        let table = processes::without(processes::read(), &crate::exec_note::looks());
+        let all = processes::read();
+        // Asked for afterwards: whoever is in the table has written its note by now, and keeps it when it ends.
+        let table = processes::without(all, &crate::exec_note::looks());
         // A program of the agent's has its terminals by itself: nobody sits there.
         let can_sit = |key: &Key, process: &Process| {
             let from_outside = process.parent == 0 && key.0 != amikad && !is_own_errand(process);

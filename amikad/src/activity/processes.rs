@@ -47,15 +47,23 @@ pub(super) fn read() -> Table {
 }
 
 /// The same without these and all that they started.
-pub(super) fn without(mut table: Table, roots: &[i32]) -> Table {
-    let mut gone = roots.to_vec();
+pub(super) fn without(mut table: Table, roots: &[Key]) -> Table {
+    let mut gone = Vec::new();
+    table.retain(|key, _| {
+        let is_root = roots.contains(key);
+        if is_root {
+            gone.push(key.0);
+        }
+        !is_root
+    });
     while !gone.is_empty() {
         let mut below = Vec::new();
         table.retain(|key, process| {
-            if gone.contains(&process.parent) {
+            let is_below = gone.contains(&process.parent);
+            if is_below {
                 below.push(key.0);
             }
-            !gone.contains(&key.0)
+            !is_below
         });
         gone = below;
     }
@@ -179,11 +187,13 @@ mod tests {
             (30, process(1, 9, 0)),
         ];
         let left = [all[0].clone(), all[4].clone()];
-        assert_eq!(without(table(&all), &[20]), table(&left));
+        assert_eq!(without(table(&all), &[(20, 1)]), table(&left));
         assert_eq!(without(table(&all), &[]), table(&all));
+        // Its number is another's by now.
+        assert_eq!(without(table(&all), &[(20, 7)]), table(&all));
         // What leads back to itself ends all the same.
         let turn = [(20, process(21, 1, 0)), (21, process(20, 1, 0))];
-        assert_eq!(without(table(&turn), &[20]), table(&[]));
+        assert_eq!(without(table(&turn), &[(20, 1)]), table(&[]));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 )]
 
 mod keyring;
+mod look;
 mod pty;
 mod spawn;
 
@@ -25,6 +26,7 @@ use nix::libc;
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 
 pub(crate) use keyring::keyrings_are_filtered;
+pub(crate) use look::{fork, let_go_of_streams, next_signal};
 pub(crate) use pty::{give_terminal, open_terminal, resize_terminal, watch_terminal};
 pub(crate) use spawn::{Group, Program, Report, SpawnError, Stdio, Step, exec, spawn};
 

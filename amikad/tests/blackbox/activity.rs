@@ -229,22 +229,37 @@ fn what_is_typed_into_a_terminal_of_opencode_s_page_counts() {
     until(&sandbox, "a key", &["input"]);
 }
 
+/// Looks by a shell's script, at most this long where that is given.
+fn look(sandbox: &Sandbox, id: &str, script: &str, seconds: Option<&str>) -> std::process::Child {
+    let words = ["/amikad", "exec-as", "--id", id, "--", "sh", "-c", script];
+    let mut look = sandbox.exec(&words);
+    look.env("AMIKA_EXEC_LOOK", "1");
+    if let Some(seconds) = seconds {
+        look.env("AMIKA_EXEC_LOOK_SECONDS", seconds);
+    }
+    let names = "AMIKA_EXEC_LOOK=AMIKA_EXEC_LOOK_SECONDS";
+    look.env("AMIKA_EXEC_ENV", names).spawn().unwrap()
+}
+
+/// Works without end, in a session of its own whose parent has ended.
+const ELSEWHERE: &str = "setsid sh -c 'echo $$ >/tmp/pid; while :; do :; done' & wait";
+
+fn has_ended(sandbox: &Sandbox) {
+    eventually("all of it has ended", || {
+        let pid = sandbox.read("/tmp/pid");
+        let there = sandbox.exec(&["kill", "-0", pid.trim()]).output().unwrap();
+        (!there.status.success()).then_some(())
+    });
+}
+
 #[test]
 fn a_program_by_which_the_host_looks_does_not_count_with_all_that_it_starts() {
     let sandbox = idle();
     assert_eq!(reasons(&sandbox), [""; 0]);
-    let script = "env >/tmp/env; sh -c 'while :; do :; done' & wait";
-    let words = [
-        "/amikad", "exec-as", "--id", "look1", "--", "sh", "-c", script,
-    ];
-    let mut look = sandbox.exec(&words);
-    let mut look = look
-        .env("AMIKA_EXEC_LOOK", "1")
-        .env("AMIKA_EXEC_ENV", "AMIKA_EXEC_LOOK")
-        .spawn()
-        .unwrap();
+    let script = format!("env >/tmp/env; {ELSEWHERE}");
+    let mut running = look(&sandbox, "look1", &script, None);
     eventually("it runs", || {
-        sandbox.path("/tmp/env").exists().then_some(())
+        sandbox.path("/tmp/pid").exists().then_some(())
     });
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(reasons(&sandbox), [""; 0]);
@@ -252,5 +267,25 @@ fn a_program_by_which_the_host_looks_does_not_count_with_all_that_it_starts() {
     assert!(!env.contains("AMIKA_EXEC"), "{env}");
     let kill = ["/amikad", "kill", "--id", "look1", "KILL"];
     sandbox.exec(&kill).status().unwrap();
-    look.wait().unwrap();
+    running.wait().unwrap();
+    has_ended(&sandbox);
+    // Its time is nobody's, also now that it ended.
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(reasons(&sandbox), [""; 0]);
+}
+
+#[test]
+fn a_look_ends_in_time_with_all_that_it_started_whoever_waits() {
+    let sandbox = idle();
+    let mut running = look(&sandbox, "look1", ELSEWHERE, Some("1"));
+    assert_eq!(running.wait().unwrap().code(), Some(128 + 9));
+    has_ended(&sandbox);
+    // One that ends by itself has its own code, and takes along what it left.
+    let script =
+        "setsid sh -c 'echo $$ >/tmp/pid; sleep 600' & until [ -s /tmp/pid ]; do :; done; exit 7";
+    std::fs::remove_file(sandbox.path("/tmp/pid")).unwrap();
+    let mut running = look(&sandbox, "look2", script, Some("60"));
+    assert_eq!(running.wait().unwrap().code(), Some(7));
+    has_ended(&sandbox);
+    assert_eq!(reasons(&sandbox), [""; 0]);
 }

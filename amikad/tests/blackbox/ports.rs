@@ -203,21 +203,6 @@ fn beginnings_and_ends_are_events() {
     );
 }
 
-/// How often a process's threads have slept so far.
-fn sleeps(sandbox: &Sandbox) -> u64 {
-    let tasks = std::fs::read_dir(format!("/proc/{}/task", sandbox.pid())).unwrap();
-    let statuses =
-        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("status")).ok());
-    statuses
-        .filter_map(|status| {
-            let line = status
-                .lines()
-                .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
-            line.trim().parse::<u64>().ok()
-        })
-        .sum()
-}
-
 #[test]
 fn nobody_looks_while_nobody_asks() {
     let sandbox = idle();
@@ -227,10 +212,10 @@ fn nobody_looks_while_nobody_asks() {
     // Who left is noticed by the next signs of life; the thread that looked goes once it has had nothing to do for a while.
     let deadline = Instant::now() + Duration::from_secs(80);
     loop {
-        let before = sleeps(&sandbox);
+        let before = sandbox.sleeps();
         std::thread::sleep(Duration::from_secs(4));
         // A tick would be four of them, each of more than one sleep.
-        if sleeps(&sandbox) == before {
+        if sandbox.sleeps() == before {
             return;
         }
         assert!(Instant::now() < deadline, "it goes on");

@@ -143,8 +143,11 @@ pub mod env {
     /// it runs.
     pub const EXEC_TURN: &str = "AMIKA_EXEC_TURN";
     /// `1` on a program that `amikad exec-as` runs: it is the host looking, and neither it nor what it starts counts as
-    /// activity.
+    /// activity. With it ends all that it started.
     pub const EXEC_LOOK: &str = "AMIKA_EXEC_LOOK";
+    /// How long such a look may take, in seconds, an hour where it is not said: then it is ended, also where nobody
+    /// waits for it any more.
+    pub const EXEC_LOOK_SECONDS: &str = "AMIKA_EXEC_LOOK_SECONDS";
     /// `1` measures from the start on whether the sandbox is active; else measuring begins when somebody asks.
     pub const ACTIVITY: &str = "AMIKA_ACTIVITY";
     /// Password of the OpenCode web server; given to that process alone.

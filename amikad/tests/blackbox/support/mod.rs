@@ -394,6 +394,21 @@ impl Sandbox {
         Builder::in_root(std::mem::take(&mut self.root))
     }
 
+    /// How often the daemon's threads have slept so far.
+    pub fn sleeps(&self) -> u64 {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        let statuses =
+            tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("status")).ok());
+        statuses
+            .filter_map(|status| {
+                let line = status
+                    .lines()
+                    .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+                line.trim().parse::<u64>().ok()
+            })
+            .sum()
+    }
+
     /// Runs something inside, as an engine's exec would: as root, with the container's variables.
     pub fn exec(&self, words: &[&str]) -> Command {
         let mut command = Command::new("nsenter");

@@ -1,6 +1,7 @@
 //! The git of a sandbox's agent, run by the agent: whatever it is, it can do no more than the agent.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use amika_core::contract::env;
 use amika_core::hex::hex;
@@ -27,6 +28,8 @@ pub struct Inside {
     directory: String,
     /// What its git is told besides.
     environment: Vec<(String, String)>,
+    /// When no answer is waited for any longer, where that is sooner than usual.
+    patience: Option<Duration>,
 }
 
 impl Inside {
@@ -38,15 +41,18 @@ impl Inside {
             user: sandbox.record.user.clone(),
             directory,
             environment: Vec::new(),
+            patience: None,
         }
     }
 
-    /// The repository in which a sandbox's agent works, of one that is only listed and runs.
+    /// The repository in which a sandbox's agent works, of one that is only listed and runs: its git is ended after
+    /// `patience`.
     pub fn listed(
         engine: &Sandboxes,
         container: &str,
         record: &SandboxRecord,
         directory: &str,
+        patience: Duration,
     ) -> Self {
         Self {
             engine: engine.clone(),
@@ -54,6 +60,7 @@ impl Inside {
             user: record.user.clone(),
             directory: directory.to_owned(),
             environment: Vec::new(),
+            patience: Some(patience),
         }
     }
 
@@ -65,6 +72,7 @@ impl Inside {
             user: None,
             directory: directory.to_owned(),
             environment: Vec::new(),
+            patience: None,
         }
     }
 
@@ -88,7 +96,13 @@ impl Inside {
         self
     }
 
-    async fn start(&self, arguments: &[&str]) -> Result<(ExecSession, Ending)> {
+    /// Starts git, which is ended after `longest` also where nobody is there any more to do it.
+    async fn start(&self, arguments: &[&str], longest: Duration) -> Result<(ExecSession, Ending)> {
+        let longest = self
+            .patience
+            .map_or(longest, |patience| patience.min(longest));
+        // Whole seconds, of which the last has begun.
+        let seconds = (longest.as_secs() + 1).to_string();
         let mut command = vec!["git".to_owned()];
         command.extend(arguments.iter().map(|argument| (*argument).to_owned()));
         let remote = Remote {
@@ -100,6 +114,7 @@ impl Inside {
                 ("GIT_OPTIONAL_LOCKS".into(), "0".into()),
                 ("GIT_TERMINAL_PROMPT".into(), "0".into()),
                 (env::EXEC_LOOK.into(), "1".into()),
+                (env::EXEC_LOOK_SECONDS.into(), seconds),
             ]
             .into_iter()
             .chain(self.environment.iter().cloned())
@@ -127,7 +142,7 @@ impl Inside {
     /// # Errors
     /// When it cannot be run, or takes longer than [`PACK`].
     pub(super) async fn feed(&self, arguments: &[&str], file: std::fs::File) -> Result<Told> {
-        let (session, mut ending) = self.start(arguments).await?;
+        let (session, mut ending) = self.start(arguments, PACK).await?;
         let ExecSession {
             id,
             mut output,
@@ -171,7 +186,7 @@ impl Inside {
 
 impl Source for Inside {
     async fn git(&self, arguments: &[&str], input: Vec<u8>, limit: usize) -> Result<Told> {
-        let (mut session, mut ending) = self.start(arguments).await?;
+        let (mut session, mut ending) = self.start(arguments, ANSWER).await?;
         let feed = feed(&mut session.input, &input);
         let read = async {
             let mut told = Told::default();
@@ -209,7 +224,8 @@ impl Source for Inside {
         arguments: &[&str],
         input: Vec<u8>,
     ) -> Result<Pin<Box<dyn Stream<Item = Result<Piece>> + Send>>> {
-        let (session, ending) = self.start(arguments).await?;
+        // It may think for as long as it may then send.
+        let (session, ending) = self.start(arguments, 2 * PACK).await?;
         let ExecSession {
             id,
             mut output,

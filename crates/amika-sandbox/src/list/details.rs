@@ -66,7 +66,7 @@ impl Details {
             let (id, warnings) = (&container.id, engine.warnings());
             let client = Client::new(engine, id, &container.ports, &token, warnings).foreign();
             let (work, activity, memory) = futures_util::join!(
-                timeout_at(by_then, Work::look(engine, &container.id, record)),
+                timeout_at(by_then, Work::look(engine, &container.id, record, by_then)),
                 timeout_at(by_then, client.activity()),
                 timeout_at(asked.measured_until, engine.memory(&container.id)),
             );
@@ -117,11 +117,17 @@ struct Began {
 }
 
 impl Work {
-    async fn look(engine: &Sandboxes, container: &str, record: &SandboxRecord) -> Self {
+    async fn look(
+        engine: &Sandboxes,
+        container: &str,
+        record: &SandboxRecord,
+        until: Instant,
+    ) -> Self {
         let (Some(_), Some(directory)) = (&record.repository, &record.agent_cwd) else {
             return Self::default();
         };
-        let inside = Inside::listed(engine, container, record, directory);
+        let patience = until.saturating_duration_since(Instant::now());
+        let inside = Inside::listed(engine, container, record, directory, patience);
         let began = async {
             let file = engine.read_regular_file(container, path::GIT_SNAPSHOT, RECORD);
             let began = serde_json::from_slice(&file.await.ok()??.content);
