@@ -24,10 +24,11 @@ mod terminal;
 mod usage;
 
 use amika_sandbox::{
-    belongings, broken_off, commits, cp, create, credentials, daemon, delete, disk, doctor, error,
-    events, exec_as, fan_out, forward, git_helper, host_file, host_path, images, inspect, list,
-    listening, logs, lost, networks, overlay, own_services, ports, preset, ready, reassign, rescue,
-    sandbox, sandboxes, sign_ins, standing, start, stats, trust, user_config, view, volumes, wait,
+    belongings, broken_off, commits, cp, create, credentials, daemon, delete, diff, disk, doctor,
+    error, events, exec_as, fan_out, forward, git_helper, host_file, host_path, images, inspect,
+    list, listening, logs, lost, networks, overlay, own_services, ports, preset, ready, reassign,
+    rescue, sandbox, sandboxes, sign_ins, standing, start, stats, trust, user_config, view,
+    volumes, wait,
 };
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! `amika sandbox diff`: what changed in a sandbox since it was made.
 
 use crate::pull::{git, inside, made, made_of};
+use crate::server::client::{Server, done};
 use crate::support::{DEBIAN, Output, Sandbox, Stage};
 
 fn diff(sandbox: &Sandbox<'_>, args: &[&str]) -> Output {
@@ -103,4 +104,67 @@ fn without_a_repository_or_its_git_there_is_nothing_to_show() {
     assert_eq!(diff(&sandbox, &["--name-only"]).stdout_text(), "file\n");
     inside(&sandbox, "echo nonsense >.git/HEAD");
     diff(&sandbox, &[]).ended(7, &["inside, git"]);
+}
+
+#[test]
+fn a_servers_sandbox_tells_what_changed_as_one_of_this_machine_does() {
+    let stage = Stage::new();
+    let server = Server::start(&stage, &[]);
+    let amika = |args: &[&str]| server.amika(args);
+    let repository = stage.repository("app", &[("file", "one\n"), ("sub/other", "x\n")]);
+    let name = stage.name();
+    let mut create = vec!["sandbox", "create", "--name", &name, "--git", &repository];
+    create.extend(["--no-clean", "--env", "AMIKA_OPENCODE_WEB=0"]);
+    done(amika(&create));
+    let diff = |args: &[&str]| done(amika(&[&["sandbox", "diff", &name], args].concat()));
+    assert_eq!(diff(&[]).stdout_text(), "");
+    let script = "git config user.name T; git config user.email t@e.org; echo two >file; git commit -qam two; \
+                  echo y >>sub/other; printf 'a\\0b' >\"$(printf 'n\\033w')\"";
+    let exec = ["sandbox", "exec", &name, "--", "sh", "-ec", script];
+    done(amika(&exec));
+    assert_eq!(
+        diff(&["--name-only", "file", "sub"]).stdout_text(),
+        "file\nsub/other\n"
+    );
+    let stat = diff(&["--stat"]).stdout_text();
+    assert!(stat.contains("3 files changed"), "{stat}");
+    let json = diff(&["-o", "json"]).json();
+    assert_eq!(json["since"].as_str().map(str::len), Some(40), "{json}");
+    let told: Vec<_> = json["files"].as_array().unwrap().iter().collect();
+    let told: Vec<_> = told
+        .iter()
+        .map(|it| (&it["path"], &it["binary"], &it["added"]))
+        .collect();
+    let null = serde_json::Value::Null;
+    assert_eq!(
+        told,
+        [
+            (&"file".into(), &false.into(), &1.into()),
+            (&"n\\u{1b}w".into(), &true.into(), &null),
+            (&"sub/other".into(), &false.into(), &1.into()),
+        ]
+    );
+    let patch = diff(&[]);
+    stage.file("work.patch", &patch.stdout_text());
+    let app = std::path::Path::new(&repository);
+    git(&stage, app, "git apply ../work.patch");
+    assert_eq!(git(&stage, app, "cat file sub/other"), "two\nx\ny");
+
+    // One that does not run tells the same.
+    done(amika(&["sandbox", "stop", &name]));
+    assert_eq!(diff(&[]).stdout_text(), patch.stdout_text());
+
+    let bare = stage.name();
+    done(amika(&[
+        "sandbox", "create", "--name", &bare, "--image", DEBIAN,
+    ]));
+    let without = amika(&["sandbox", "diff", &bare]).output();
+    without.ended(4, &["was made without a repository"]);
+    let none = amika(&["sandbox", "diff", "no-such"]).output();
+    none.ended(3, &["no-such"]);
+    let bound = server.get(&format!("/sandboxes/{bare}/diff?form=stat&columns=3"));
+    bound.expect(400);
+    for name in [&name, &bare] {
+        done(amika(&["sandbox", "delete", "--force", "--volumes", name]));
+    }
 }

@@ -2,7 +2,7 @@
 
 mod agents;
 mod canaries;
-mod client;
+pub(crate) mod client;
 mod events;
 mod exec;
 mod files;

@@ -18,6 +18,7 @@ pub mod credentials;
 pub mod daemon;
 pub mod delete;
 pub mod deliver;
+pub mod diff;
 pub mod disk;
 pub mod doctor;
 mod engine_error;

@@ -1,6 +1,6 @@
 //! Sandboxes as the engine has them: finding one by name, listing all, and telling its state.
 
-use amika_core::label::{Kind, LabelError, Reading, SandboxId, SandboxRecord, key};
+use amika_core::label::{Kind, LabelError, Reading, Repository, SandboxId, SandboxRecord, key};
 use amika_core::wire::{BootRecord, Outcome, Phase};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -148,6 +148,33 @@ impl State {
 }
 
 impl Sandbox {
+    /// The repository that it was made with.
+    ///
+    /// # Errors
+    /// [`error::Kind::Conflict`] where it was made without one; [`error::Kind::Failure`] where its labels name no directory.
+    pub fn repository(&self) -> Result<&Repository> {
+        let name = &self.name;
+        let Some(repository) = &self.record.repository else {
+            return Err(Error::new(
+                error::Kind::Conflict,
+                format!("sandbox \"{name}\" was made without a repository"),
+            )
+            .hint(format!(
+                "`amika sandbox cp {name}:PATH .` copies files out of it"
+            )));
+        };
+        let is_plain = !repository.name.is_empty()
+            && !repository.name.contains('/')
+            && !matches!(repository.name.as_str(), "." | "..");
+        if !is_plain {
+            return Err(Error::new(
+                error::Kind::Failure,
+                format!("the labels of sandbox \"{name}\" name no repository's directory"),
+            ));
+        }
+        Ok(repository)
+    }
+
     /// Finds a sandbox by name.
     ///
     /// # Errors

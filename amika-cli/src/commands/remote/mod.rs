@@ -4,6 +4,7 @@ mod account;
 mod cp;
 mod create;
 mod delete;
+mod diff;
 mod each;
 pub(super) mod events;
 mod failure;

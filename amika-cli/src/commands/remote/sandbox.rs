@@ -2,8 +2,8 @@
 
 use super::unsupported::command as unsupported;
 use super::{
-    Server, cp, create, delete, each, forward, inspect, jobs, list, logs, open, port, program,
-    prompt, rename, stats, url, wait,
+    Server, cp, create, delete, diff, each, forward, inspect, jobs, list, logs, open, port,
+    program, prompt, rename, stats, url, wait,
 };
 use crate::App;
 use crate::args::sandbox::Command;
@@ -32,14 +32,11 @@ pub(in crate::commands) async fn run(command: Command, server: &Server, app: &Ap
         Command::Restart(args) => interruptible(app, each::restart(&args, server, app)).await,
         Command::Rename(args) => interruptible(app, rename::run(&args, server, app)).await,
         Command::Delete(args) => interruptible(app, delete::run(&args, server, app)).await,
+        Command::Diff(args) => interruptible(app, diff::run(&args, server, app)).await,
         Command::Jobs(args) => interruptible(app, jobs::run(&args, server, app)).await,
         Command::Code(_) => Err(unsupported(
             "amika sandbox code",
             "an editor attaches to containers of this machine; `amika sandbox connect --remote NAME` opens a shell",
-        )),
-        Command::Diff(_) => Err(unsupported(
-            "amika sandbox diff",
-            "`amika sandbox exec --remote NAME -- git diff` shows what is not committed",
         )),
         Command::Push(_) => Err(unsupported(
             "amika sandbox push",

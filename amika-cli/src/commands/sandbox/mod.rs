@@ -6,7 +6,7 @@ pub(super) mod connect;
 pub(super) mod cp;
 pub(super) mod create;
 mod delete;
-mod diff;
+pub(in crate::commands) mod diff;
 pub(super) mod each;
 pub(super) mod exec;
 pub(super) mod forward;

@@ -6,7 +6,6 @@ mod view;
 use std::path::Path;
 
 use amika_core::contract::path::WORKSPACE;
-use amika_core::label::Repository;
 
 use crate::App;
 use crate::args::sandbox::PullArgs;
@@ -34,7 +33,7 @@ pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
         return all::run(args, &engine, app).await;
     };
     let sandbox = Sandbox::find_made(&engine, name).await?;
-    let repository = repository(&sandbox)?;
+    let repository = sandbox.repository()?;
     let believed = sandbox.trust(&engine)?.follows_host_paths();
     let host = Host::of(
         &app.machine,
@@ -71,33 +70,6 @@ pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
         ),
     });
     view::show(&pulled, app)
-}
-
-/// The repository of a sandbox that commits can be brought out of.
-///
-/// # Errors
-/// [`Kind::Conflict`] where it was made without one; [`Kind::Failure`] where its labels name no directory.
-pub(super) fn repository(sandbox: &Sandbox) -> Result<&Repository> {
-    let name = &sandbox.name;
-    let Some(repository) = &sandbox.record.repository else {
-        return Err(Error::new(
-            Kind::Conflict,
-            format!("sandbox \"{name}\" was made without a repository"),
-        )
-        .hint(format!(
-            "`amika sandbox cp {name}:PATH .` copies files out of it"
-        )));
-    };
-    let is_plain = !repository.name.is_empty()
-        && !repository.name.contains('/')
-        && !matches!(repository.name.as_str(), "." | "..");
-    if !is_plain {
-        return Err(Error::new(
-            Kind::Failure,
-            format!("the labels of sandbox \"{name}\" name no repository's directory"),
-        ));
-    }
-    Ok(repository)
 }
 
 /// A pull of one sandbox.

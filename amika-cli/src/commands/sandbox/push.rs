@@ -4,7 +4,7 @@ use amika_core::contract::path::WORKSPACE;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::pull::{named, repository};
+use super::pull::named;
 use crate::App;
 use crate::args::sandbox::PushArgs;
 use crate::commits::{self, Host, Inside};
@@ -35,7 +35,7 @@ pub(super) async fn run(args: &PushArgs, app: &App) -> Result<()> {
     let engine = crate::engine::connect(&app.user).await?;
     let name = args.name.as_str();
     let sandbox = Sandbox::find_made(&engine, name).await?;
-    let repository = repository(&sandbox)?;
+    let repository = sandbox.repository()?;
     let believed = sandbox.trust(&engine)?.follows_host_paths();
     let host = Host::of(
         &app.machine,

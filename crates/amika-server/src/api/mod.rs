@@ -7,6 +7,7 @@ mod api_keys;
 mod audit;
 pub mod check;
 pub mod credentials;
+mod diff;
 mod docs;
 pub mod error;
 mod events;
@@ -136,6 +137,7 @@ fn guarded() -> Routes {
         .routes(routes!(tickets::create))
         .routes(routes!(uploads::create))
         .routes(routes!(files::read, files::write))
+        .routes(routes!(diff::diff))
         .routes(routes!(tunnel::tunnel))
         .routes(routes!(terminal::terminal))
         .routes(routes!(agent_send::send))

@@ -86,6 +86,7 @@ const ROUTES: &[(&str, &str, Wants)] = &[
         Write,
     ),
     ("POST", "/api/v0beta1/tickets", Write),
+    ("GET", "/api/v0beta1/sandboxes/{ref}/diff", Read),
     ("GET", "/api/v0beta1/sandboxes/{ref}/files", Read),
     ("PUT", "/api/v0beta1/sandboxes/{ref}/files", Write),
     ("GET", "/api/v0beta1/sandboxes/{ref}/logs", Read),

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::view::{PulledView, State, short};
-use super::{Pull, named, repository};
+use super::{Pull, named};
 use crate::App;
 use crate::args::sandbox::PullArgs;
 use crate::commits::{self, Host};
@@ -106,7 +106,7 @@ pub(super) async fn run(args: &PullArgs, engine: &Sandboxes, app: &App) -> Resul
 
 async fn one(args: &PullArgs, engine: &Sandboxes, host: &Host, name: &str) -> Result<PulledView> {
     let sandbox = Sandbox::find_made(engine, name).await?;
-    let directory = format!("{WORKSPACE}/{}", repository(&sandbox)?.name);
+    let directory = format!("{WORKSPACE}/{}", sandbox.repository()?.name);
     let place = GitPlace::of(engine, &sandbox, &directory).await?;
     let pull = Pull {
         args,

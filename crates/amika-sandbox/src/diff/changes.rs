@@ -2,33 +2,33 @@
 
 use amika_core::untrusted::Untrusted;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{DIFF, MAX_LIST, untold};
 use crate::commits::{Inside, Source as _};
 use crate::error::{Error, Kind, Result};
 
 /// A file that differs.
-#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub(super) struct Change {
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Change {
     /// Its path in the repository; what steers terminals is escaped.
-    path: String,
+    pub path: String,
     /// The path that it had, where it was renamed or copied.
-    old_path: Option<String>,
+    pub old_path: Option<String>,
     /// What became of it.
-    status: Status,
+    pub status: Status,
     /// Lines that are new; null of a binary file.
-    added: Option<u64>,
+    pub added: Option<u64>,
     /// Lines that are gone; null of a binary file.
-    deleted: Option<u64>,
+    pub deleted: Option<u64>,
     /// Whether it is binary.
-    binary: bool,
+    pub binary: bool,
 }
 
 /// What became of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum Status {
+pub enum Status {
     /// It is new.
     Added,
     /// It is gone.
