@@ -10,6 +10,8 @@ use clap::{Subcommand, ValueEnum};
 pub enum Command {
     /// Say what a repository's `.amika/config.toml` means, and what is wrong with it.
     Check(CheckArgs),
+    /// Write a repository's `.amika/config.toml` from another tool's configuration.
+    Migrate(MigrateArgs),
     /// Show your own settings.
     Get(GetArgs),
     /// Change one of your own settings.
@@ -88,4 +90,33 @@ pub struct UnsetArgs {
 pub struct CheckArgs {
     /// The file, or a repository [default: the current one].
     pub path: Option<PathBuf>,
+}
+
+/// What a configuration is made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Source {
+    /// `devcontainer.json`: image, commands, ports and variables.
+    Devcontainer,
+}
+
+/// `amika config migrate`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amika config migrate devcontainer --dry-run\n  amika config migrate devcontainer --from .devcontainer/api/devcontainer.json\n\nWhat Amika has no equal for is named with its line; it changes no exit code. 2: the file cannot be read as what it\nis; 3: there is none; 4: there is a configuration already, or several files to choose from."
+)]
+pub struct MigrateArgs {
+    /// Whose configuration.
+    pub source: Source,
+    /// The repository [default: the current one].
+    #[arg(value_hint = clap::ValueHint::DirPath)]
+    pub path: Option<PathBuf>,
+    /// The file [default: .devcontainer/devcontainer.json, else .devcontainer.json].
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub from: Option<PathBuf>,
+    /// Show what would be written, and write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Replace a configuration that is there.
+    #[arg(short, long)]
+    pub force: bool,
 }

@@ -9,6 +9,7 @@ pub mod events;
 pub mod filter;
 pub mod forward;
 pub mod image;
+pub mod init;
 pub mod moment;
 pub mod place;
 pub mod sandbox;
@@ -78,6 +79,8 @@ pub enum Command {
     Sandbox(Verbs<sandbox::Command>),
     /// List the services that sandboxes publish.
     Service(Verbs<service::Command>),
+    /// Write a repository's `.amika/config.toml`, after a look at its files.
+    Init(init::InitArgs),
     /// Check a repository's `.amika/config.toml`; show and change your own settings.
     #[command(subcommand)]
     Config(config::Command),

@@ -5,9 +5,11 @@ mod completion;
 mod config;
 mod credentials;
 mod doctor;
+mod draft;
 mod events;
 mod generate;
 mod image;
+mod init;
 mod remote;
 mod sandbox;
 mod schema;
@@ -46,6 +48,9 @@ pub(crate) async fn run(command: Command, app: App) -> Result<u8> {
                 .await
                 .map(|()| 0)
         }
+        Command::Init(args) => interruptible(&app, init::run(&args, &app))
+            .await
+            .map(|()| 0),
         Command::Config(command) => interruptible(&app, config::run(&command, &app)).await,
         Command::Image(command) => interruptible(&app, image::run(command, &app))
             .await

@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 
 use super::{
-    auth, completion, config, credentials, doctor, events, generate, image, sandbox, secret,
+    auth, completion, config, credentials, doctor, events, generate, image, init, sandbox, secret,
     server, service, system, volume,
 };
 use crate::output::ErrorDocument;
@@ -116,6 +116,7 @@ fn outputs() -> BTreeMap<String, Output> {
             .into_iter()
             .map(|(verb, output)| (verb.to_owned(), output)),
     );
+    all.insert("init".into(), document::<init::InitView>());
     all.insert("events".into(), lines::<events::EventView>());
     all.insert("forward".into(), sandbox::forward_output());
     all.insert("ls".into(), sandbox::list_output());

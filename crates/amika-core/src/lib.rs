@@ -12,7 +12,11 @@ pub mod config;
 pub mod contract;
 pub mod credential;
 #[cfg(feature = "config")]
+pub mod devcontainer;
+#[cfg(feature = "config")]
 pub mod diagnostic;
+#[cfg(feature = "config")]
+pub mod draft;
 pub mod duration;
 pub mod env;
 pub mod exec_limit;
@@ -21,6 +25,8 @@ pub mod git_files;
 pub mod hex;
 #[cfg(feature = "config")]
 pub mod image;
+#[cfg(feature = "config")]
+pub mod jsonc;
 #[cfg(feature = "config")]
 pub mod label;
 pub mod limit;
@@ -31,6 +37,8 @@ pub mod name;
 pub mod nearest;
 pub mod opencode;
 pub mod port;
+#[cfg(feature = "config")]
+pub mod project;
 pub mod proof;
 pub mod ref_name;
 pub mod repo_path;

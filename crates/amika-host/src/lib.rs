@@ -3,6 +3,7 @@
 //! Nothing here knows an engine, a terminal or an exit code.
 
 pub mod archive;
+pub mod beneath;
 pub mod clock;
 mod directories;
 pub mod machine;
