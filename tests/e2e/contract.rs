@@ -75,6 +75,9 @@ impl Row {
 /// All commands, in the order of a sandbox's life.
 const TABLE: &[Row] = &[
     row("completion", &["bash"], 0).needs_no_engine(),
+    row("init", &["--dry-run", "REPO"], 0).needs_no_engine(),
+    // The repository has none.
+    row("config migrate", &["devcontainer", "REPO"], 3).needs_no_engine(),
     row("config check", &["REPO"], 0).needs_no_engine(),
     row("config set", &["trust", "ask"], 0).needs_no_engine(),
     row("config get", &["trust"], 0).needs_no_engine(),

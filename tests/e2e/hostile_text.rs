@@ -101,7 +101,17 @@ fn no_command_passes_on_what_steers_a_terminal() {
     );
     let path = stage.repository(
         NAME,
-        &[(".amika/config.toml", config), ("setup.sh", &script)],
+        &[
+            (".amika/config.toml", config),
+            ("setup.sh", &script),
+            (
+                ".devcontainer/devcontainer.json",
+                &format!(
+                    "{{ \"name\": \"{PAYLOAD}\", \"k{PAYLOAD}\": 1, \"postCreateCommand\": \"echo '{PAYLOAD}'\" }}"
+                ),
+            ),
+            ("package.json", &format!("{{ \"name\": {PAYLOAD} }}")),
+        ],
     );
     let prepare = "chmod +x setup.sh && git add -A && git -c user.name=T -c user.email=t@e.org commit -qm \"$1\" \
                    && git checkout -q -b \"$2\"";
@@ -135,6 +145,8 @@ fn no_command_passes_on_what_steers_a_terminal() {
     let name = failing.name.as_str();
     for args in [
         &["config", "check", &path][..],
+        &["init", "--dry-run", &path],
+        &["config", "migrate", "devcontainer", "--dry-run", &path],
         &["sandbox", "start", name],
         &["sandbox", "wait", name],
         &["sandbox", "logs", name],

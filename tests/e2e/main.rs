@@ -42,6 +42,7 @@ mod hostile_text;
 mod image;
 mod image_any;
 mod impostor;
+mod init;
 mod interrupt;
 mod jobs;
 mod labels;

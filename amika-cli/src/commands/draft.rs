@@ -157,3 +157,73 @@ impl Target {
         ));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use amika_core::devcontainer::migrate;
+    use amika_core::draft::{SETUP, TOOL};
+    use amika_core::project::{Facts, plan};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sh(args: &[&str]) -> std::process::Output {
+        let output = Command::new("sh").args(args).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        output
+    }
+
+    fn script(draft: &Draft) -> String {
+        let mut files = draft.files().into_iter();
+        let script = files.find(|file| file.path == SETUP);
+        script.unwrap().content
+    }
+
+    #[test]
+    fn every_step_that_init_knows_is_a_shells_text() {
+        sh(&["-n", "-c", TOOL]);
+        let needy = "{\"dependencies\":{\"a\":\"1\"}}";
+        for lock in [
+            "package-lock.json",
+            "pnpm-lock.yaml",
+            "yarn.lock",
+            "bun.lock",
+        ] {
+            let files = [
+                ("package.json", needy),
+                (lock, ""),
+                ("pyproject.toml", "[project]\n"),
+                ("Cargo.toml", ""),
+                ("go.mod", ""),
+                ("web/Gemfile", ""),
+            ];
+            let files = files.map(|(path, text)| (path.to_owned(), Some(text.to_owned())));
+            let facts = Facts {
+                files: files.into_iter().collect(),
+            };
+            sh(&["-n", "-c", &script(&plan(&facts).draft)]);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn words_of_a_devcontainer_come_out_of_the_script_as_they_went_in(word in "[^\0]{1,20}", line in "[^\0]{0,20}") {
+            // `$0` and what follows are no part of what is run, so only quoting tells what becomes of them.
+            let text = serde_json::json!({
+                "onCreateCommand": ["printf", "%s", word],
+                "postCreateCommand": ["sh", "-c", "printf '|%s' \"$1\"", "-", line],
+                "updateContentCommand": {word: "printf '|${containerWorkspaceFolder}'"},
+            });
+            let migration = migrate(&text.to_string()).unwrap();
+            prop_assume!(migration.rest.is_empty());
+            let script = script(&migration.draft);
+            sh(&["-n", "-c", &script]);
+            let ran = Command::new("sh").args(["-c", &script]).env("AMIKA_AGENT_CWD", "/a/b").output().unwrap();
+            let expected = format!("{}|/a/b|{line}", text["onCreateCommand"][2].as_str().unwrap());
+            prop_assert_eq!(String::from_utf8_lossy(&ran.stdout), expected, "{}", script);
+        }
+    }
+}

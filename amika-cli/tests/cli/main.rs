@@ -7,6 +7,7 @@
 
 mod completion;
 mod config_check;
+mod devcontainer_page;
 mod documentation;
 mod modules;
 mod presets;

@@ -151,6 +151,7 @@ fn is_every_command(tried: &[Vec<&str>]) {
     let own = [
         "completion",
         "config ",
+        "init",
         "generate ",
         "credentials list",
         "server",

@@ -55,10 +55,14 @@ impl<'a> Variable<'a> {
             Self::ContainerEnv(_) => {
                 Err("its ${containerEnv:…} names no plain variable".to_owned())
             }
-            Self::LocalEnv(_) => Err(
-                "its ${localEnv:…} is of this machine: `amika sandbox create --env` hands one in"
-                    .to_owned(),
-            ),
+            Self::LocalEnv(name) => {
+                // What stands behind a colon is a default.
+                let name = name.split(':').next().unwrap_or_default();
+                let name = if is_plain_name(name) { name } else { "NAME" };
+                Err(format!(
+                    "its ${{localEnv:…}} is of this machine: `amika sandbox create --env {name}` hands it in"
+                ))
+            }
             Self::LocalWorkspace => {
                 Err("its ${localWorkspaceFolder} is a directory of this machine".to_owned())
             }

@@ -40,6 +40,12 @@ const SERVERS: [(&[&str], u16, &[&str]); 13] = [
 ];
 const HOST: &[&str] = &["--host", "0.0.0.0"];
 
+/// pnpm links files out of its store, so it puts that into the volume that the repository is in.
+const PNPM_STORE: &str = "\
+# In a volume of its own a repository has pnpm's store too; git is to leave it out.
+grep -qsx .pnpm-store .git/info/exclude || { mkdir -p .git/info && echo .pnpm-store >>.git/info/exclude; }
+";
+
 /// Whether a project of this kind is here, which then is planned.
 pub(super) fn look(directory: Directory<'_>, work: &mut Work) -> bool {
     if !directory.has("package.json") {
@@ -157,6 +163,9 @@ fn install(
         text = format!(
             "command -v {program} >/dev/null || npm install -g --no-audit --no-fund {package}\n"
         );
+    }
+    if manager == Manager::Pnpm {
+        text.push_str(PNPM_STORE);
     }
     text.push_str(&directory.within(install));
     let files = ["package.json", lock.unwrap_or("package.json")];
