@@ -72,10 +72,8 @@ async fn agreed(view: &InitView, app: &App) -> Result<()> {
     if app.out.can_ask() {
         let mut lines = view.found.clone();
         lines.extend(view.files.iter().flat_map(FileView::lines));
-        return match app.out.confirmed(&lines, "Write this?").await {
-            true => Ok(()),
-            false => Err(refused),
-        };
+        let is_agreed = app.out.confirmed(&lines, "Write this?").await;
+        return if is_agreed { Ok(()) } else { Err(refused) };
     }
     if app.out.is_json() {
         let files = serde_json::to_value(&view.files).unwrap_or_default();

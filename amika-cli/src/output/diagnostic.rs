@@ -1,7 +1,9 @@
 //! Findings in a file: with file, line, column, and a caret under the place.
 
+use std::borrow::Cow;
+
 use amika_core::diagnostic::{Diagnostic, Severity};
-use amika_core::untrusted::Untrusted;
+use amika_core::untrusted::{Untrusted, steers};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use super::Lines;
@@ -50,12 +52,12 @@ fn draw<'a>(
     colours: bool,
 ) -> String {
     let span = clamp(text, &diagnostic.span);
+    let text = inert(text);
     let label = diagnostic.label.as_deref().unwrap_or_default();
     let label = Untrusted::new(label).to_string();
-    // The source's lines the renderer sees to.
     let path = Untrusted::new(path).within(PATH_SHOWN).to_string();
     let annotation = AnnotationKind::Primary.span(span).label(label);
-    let mut group = group.element(Snippet::source(text).path(path).annotation(annotation));
+    let mut group = group.element(Snippet::source(&*text).path(path).annotation(annotation));
     if let Some(help) = &diagnostic.help {
         group = group.element(Level::HELP.message(one_line(help)));
     }
@@ -65,6 +67,24 @@ fn draw<'a>(
         Renderer::plain()
     };
     renderer.render(&[group])
+}
+
+/// The source's lines, of the same length so that places stay theirs. What is of ASCII the renderer sees to.
+fn inert(text: &str) -> Cow<'_, str> {
+    let steers = |found: char| !found.is_ascii() && steers(found);
+    if !text.contains(steers) {
+        return Cow::Borrowed(text);
+    }
+    let mut inert = String::with_capacity(text.len());
+    for found in text.chars() {
+        match found.len_utf8() {
+            _ if !steers(found) => inert.push(found),
+            2 => inert.push('\u{b7}'),
+            3 => inert.push(char::REPLACEMENT_CHARACTER),
+            length => inert.extend(std::iter::repeat_n('?', length)),
+        }
+    }
+    Cow::Owned(inert)
 }
 
 /// A span that lies within the text, on character boundaries.
@@ -78,4 +98,23 @@ fn clamp(text: &str, span: &std::ops::Range<usize>) -> std::ops::Range<usize> {
     };
     let start = floor(span.start);
     start..floor(span.end).max(start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_of_a_file_steers_the_terminal_and_places_stay() {
+        let text = "{ \u{9b}2J\u{85}\u{2028}\u{202e}\u{e0041}\u{1b}]52; x }";
+        let at = text.find('x').unwrap_or_default();
+        let found = Diagnostic::new(Severity::Warning, "odd", text, at..at + 1);
+        let shown = render("file", text, &found, false);
+        assert!(
+            !shown.lines().any(|line| line.chars().any(steers)),
+            "{shown:?}"
+        );
+        assert_eq!(inert(text).len(), text.len());
+        assert_eq!(inert("é"), "é");
+    }
 }

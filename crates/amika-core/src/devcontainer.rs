@@ -54,11 +54,16 @@ pub struct Rest {
 ///
 /// # Errors
 /// Returns what is wrong with its place, when it is no object in JSON with comments.
-pub fn migrate(text: &str) -> Result<Migration, Diagnostic> {
+pub fn migrate(text: &str) -> Result<Migration, Box<Diagnostic>> {
     let root = jsonc::parse(text)?;
     if !matches!(root.value, Value::Object(_)) {
         let message = format!("expected an object, found {}", root.kind());
-        return Err(Diagnostic::new(Severity::Error, message, text, root.span));
+        return Err(Box::new(Diagnostic::new(
+            Severity::Error,
+            message,
+            text,
+            root.span,
+        )));
     }
     let mut work = Work {
         draft: Draft {
@@ -115,20 +120,22 @@ impl Work<'_> {
                 let steps = self.command(&member.key, node);
                 self.draft.start.extend(steps);
             }
-            // In an order of their own, not in that of the file: `setup`, `env`.
+            // The first are taken over in an order of their own, not in that of the file: `setup`, `env`. Editors check
+            // the file with its schema, and amikad is an init in every sandbox.
             "onCreateCommand"
             | "updateContentCommand"
             | "postCreateCommand"
             | "containerEnv"
-            | "remoteEnv" => {}
-            "name" => {
-                if let Some(name) = node.as_str() {
+            | "remoteEnv"
+            | "$schema"
+            | "init" => {}
+            "name" => match node.as_str() {
+                Some(name) => {
                     let remark = format!("The devcontainer is called \"{name}\".");
                     self.draft.remarks.push(remark);
                 }
-            }
-            // What editors check it with; amikad is an init in every sandbox.
-            "$schema" | "init" => {}
+                None => self.wrong("name", node, "a string"),
+            },
             "privileged" if node.value == Value::Bool(false) => {}
             "features" | "customizations" | "build" => self.each(&member.key, node),
             "mounts" | "runArgs" | "capAdd" | "securityOpt" => self.items(&member.key, node),

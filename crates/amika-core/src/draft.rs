@@ -287,10 +287,10 @@ mod tests {
     use super::*;
     use crate::port::Port;
 
-    fn step(text: String) -> Step {
+    fn step(text: &str) -> Step {
         Step {
-            why: text.clone(),
-            text: format!("true {}", shell_word(&text).unwrap_or_default()),
+            why: text.to_owned(),
+            text: format!("true {}", shell_word(text).unwrap_or_default()),
             needs_tool: true,
         }
     }
@@ -300,9 +300,9 @@ mod tests {
         Draft {
             by: "amika init",
             remarks: words.to_vec(),
-            setup: words.iter().cloned().map(step).collect(),
+            setup: words.iter().map(|word| step(word)).collect(),
             once: Vec::new(),
-            start: vec![step(word(0))],
+            start: vec![step(&word(0))],
             image: Some("debian:trixie".to_owned()),
             env: vec![("A_B".to_owned(), word(0))],
             services: vec![Service {

@@ -98,7 +98,7 @@ impl Node {
 ///
 /// # Errors
 /// Returns the first mistake, with its place.
-pub fn parse(text: &str) -> Result<Node, Diagnostic> {
+pub fn parse(text: &str) -> Result<Node, Box<Diagnostic>> {
     let mut reader = Reader { text, at: 0 };
     // Editors of one system put it before a text.
     if text.starts_with('\u{feff}') {
@@ -113,7 +113,7 @@ pub fn parse(text: &str) -> Result<Node, Diagnostic> {
     });
     read.map_err(|Mistake { message, span }| {
         let message = format!("invalid JSON: {message}");
-        Diagnostic::new(Severity::Error, message, text, span)
+        Box::new(Diagnostic::new(Severity::Error, message, text, span))
     })
 }
 

@@ -64,7 +64,7 @@ impl Beneath {
     pub fn directories(&self, path: &str, most: usize) -> Vec<String> {
         let Ok(mut entries) = self
             .directory(path)
-            .and_then(|it| Ok(Dir::read_from(it).map_err(io::Error::from)?))
+            .and_then(|it| Dir::read_from(it).map_err(io::Error::from))
         else {
             return Vec::new();
         };

@@ -58,7 +58,7 @@ pub(super) fn run(args: &MigrateArgs, app: &App) -> Result<u8> {
         Error::new(Kind::Invalid, title).findings(Findings {
             path: shown.clone(),
             text: text.clone(),
-            problems: vec![problem],
+            problems: vec![*problem],
         })
     })?;
     let mut view = MigrateView {

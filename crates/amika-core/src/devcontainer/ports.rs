@@ -28,13 +28,12 @@ impl Work<'_> {
 
     fn port(&mut self, key: &str, node: &Node) -> Result<(), String> {
         let text = match &node.value {
-            Value::Number(text) => text.as_str(),
             // The host's side is each sandbox's own.
             Value::String(text) if key == "appPort" => text.rsplit(':').next().unwrap_or_default(),
             Value::String(text) if text.contains(':') => {
                 return Err("it is of another container, and a sandbox is one".to_owned());
             }
-            Value::String(text) => text.as_str(),
+            Value::Number(text) | Value::String(text) => text.as_str(),
             _ => return Err(format!("it must be a port, and is {}", node.kind())),
         };
         let number = text.parse::<u16>().ok().and_then(Port::new);

@@ -54,7 +54,7 @@ pub(super) fn look(directory: Directory<'_>, work: &mut Work) -> bool {
     let package = match directory.text("package.json").map(jsonc::parse) {
         Some(Ok(package)) => package,
         Some(Err(diagnostic)) => {
-            work.finding(directory, "package.json", diagnostic);
+            work.finding(directory, "package.json", *diagnostic);
             return true;
         }
         None => return true,

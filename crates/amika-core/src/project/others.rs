@@ -16,9 +16,10 @@ pub(super) fn rust(directory: Directory<'_>, work: &mut Work) -> bool {
     if !directory.has("Cargo.toml") {
         return false;
     }
-    let locked = match directory.has("Cargo.lock") {
-        true => " --locked",
-        false => "",
+    let locked = if directory.has("Cargo.lock") {
+        " --locked"
+    } else {
+        ""
     };
     // rustup takes the version that rust-toolchain names by itself, once cargo is called.
     let prepare = if directory.has("rust-toolchain") || directory.has("rust-toolchain.toml") {

@@ -45,9 +45,10 @@ pub(super) fn look(directory: Directory<'_>, work: &mut Work) -> bool {
             &["pdm", "run", "python"],
         ),
         Packages::Pipenv => {
-            let install = match directory.has("Pipfile.lock") {
-                true => "PIPENV_VENV_IN_PROJECT=1 pipenv sync --dev",
-                false => "PIPENV_VENV_IN_PROJECT=1 pipenv install --dev --skip-lock",
+            let install = if directory.has("Pipfile.lock") {
+                "PIPENV_VENV_IN_PROJECT=1 pipenv sync --dev"
+            } else {
+                "PIPENV_VENV_IN_PROJECT=1 pipenv install --dev --skip-lock"
             };
             (
                 tool("pipenv") + &directory.within(install),
@@ -56,9 +57,10 @@ pub(super) fn look(directory: Directory<'_>, work: &mut Work) -> bool {
             )
         }
         Packages::Requirements => {
-            let dev = match directory.has("requirements-dev.txt") {
-                true => " -r requirements-dev.txt",
-                false => "",
+            let dev = if directory.has("requirements-dev.txt") {
+                " -r requirements-dev.txt"
+            } else {
+                ""
             };
             (
                 directory.within(&format!("{pip} -r requirements.txt{dev}")),
