@@ -127,12 +127,6 @@ pub(crate) fn any_turn() -> bool {
     of_kind(Kind::Turn).any(|note| note.living().is_some())
 }
 
-/// Number and start of the processes by which the host looks or looked, of the ended ones those that were last.
-pub(crate) fn looks() -> Vec<(i32, u64)> {
-    let looks = of_kind(Kind::Look);
-    looks.map(|note| (note.pid, note.start)).collect()
-}
-
 /// How long this process may take where it is to become one by which the host looks.
 pub(crate) fn told_to_look() -> Option<Duration> {
     let seconds = || {

@@ -162,12 +162,12 @@ async fn look(shared: &Shared, last: Option<&State>) -> (Table, Stamps, Sample) 
     // What keeps a service up is no work; what it starts may be.
     let services: Vec<i32> = status.services.0.values().filter_map(|it| it.pid).collect();
     let read = tokio::task::spawn_blocking(move || {
-        let all = processes::read();
-        // Asked for afterwards: whoever is in the table has written its note by now, and keeps it when it ends.
-        let table = processes::without(all, &crate::exec_note::looks());
+        // With what the host looks by, and after it ended too, until whoever started it has waited for it.
+        let is_errand = |key: &Key, process: &Process| key.0 != amikad && is_own_errand(process);
+        let table = processes::without(processes::read(), is_errand);
         // A program of the agent's has its terminals by itself: nobody sits there.
         let can_sit = |key: &Key, process: &Process| {
-            let from_outside = process.parent == 0 && key.0 != amikad && !is_own_errand(process);
+            let from_outside = process.parent == 0 && key.0 != amikad;
             from_outside || Some(process.parent) == opencode
         };
         let stamps = input::read(&table, can_sit);
@@ -175,9 +175,7 @@ async fn look(shared: &Shared, last: Option<&State>) -> (Table, Stamps, Sample) 
     });
     // A look that failed shows nothing: better than none for ever.
     let (table, stamps, network) = read.await.unwrap_or_default();
-    let exempt = |key: &Key, process: &Process| {
-        key.0 == amikad || services.contains(&key.0) || is_own_errand(process)
-    };
+    let exempt = |key: &Key, _: &Process| key.0 == amikad || services.contains(&key.0);
     let sample = Sample {
         at: shared.now(),
         setup: status.setup.state == SetupState::Running,
@@ -195,7 +193,8 @@ async fn look(shared: &Shared, last: Option<&State>) -> (Table, Stamps, Sample) 
     (table, stamps, sample)
 }
 
-/// Whether the engine started it as amikad (`relay`, `health`): that is the host looking, and nobody at work.
+/// Whether the engine started it as amikad (`relay`, `health`, and what stands above a look): that is the host looking, and
+/// nobody at work. What `exec-as` becomes has a name of its own.
 fn is_own_errand(process: &Process) -> bool {
     process.parent == 0 && process.name == "amikad"
 }

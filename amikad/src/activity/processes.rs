@@ -46,11 +46,11 @@ pub(super) fn read() -> Table {
     }))
 }
 
-/// The same without these and all that they started.
-pub(super) fn without(mut table: Table, roots: &[Key]) -> Table {
+/// The same without those of which this holds, and all that they started.
+pub(super) fn without(mut table: Table, is_root: impl Fn(&Key, &Process) -> bool) -> Table {
     let mut gone = Vec::new();
-    table.retain(|key, _| {
-        let is_root = roots.contains(key);
+    table.retain(|key, process| {
+        let is_root = is_root(key, process);
         if is_root {
             gone.push(key.0);
         }
@@ -187,13 +187,12 @@ mod tests {
             (30, process(1, 9, 0)),
         ];
         let left = [all[0].clone(), all[4].clone()];
-        assert_eq!(without(table(&all), &[(20, 1)]), table(&left));
-        assert_eq!(without(table(&all), &[]), table(&all));
-        // Its number is another's by now.
-        assert_eq!(without(table(&all), &[(20, 7)]), table(&all));
+        assert_eq!(without(table(&all), |key, _| key.0 == 20), table(&left));
+        assert_eq!(without(table(&all), |_, _| false), table(&all));
         // What leads back to itself ends all the same.
         let turn = [(20, process(21, 1, 0)), (21, process(20, 1, 0))];
-        assert_eq!(without(table(&turn), &[(20, 1)]), table(&[]));
+        let none = without(table(&turn), |key, _| key.0 == 20);
+        assert_eq!(none, table(&[]));
     }
 
     #[test]
