@@ -171,9 +171,8 @@ impl GitPlace {
         volume: &VolumeFacts,
         repository: &str,
     ) -> Result<Self> {
-        let images = engine
-            .list_images(&format!("{}={}", key::KIND, Kind::Image))
-            .await?;
+        // Images of ours that are no preset's need not have git, nor anything else.
+        let images = engine.list_images(key::PRESET).await?;
         let Some(image) = images
             .into_iter()
             .find_map(|image| image.tags.into_iter().next())
