@@ -124,7 +124,8 @@ pub(crate) fn write(id: &str) -> io::Result<()> {
 
 /// Whether an agent's turn runs among them.
 pub(crate) fn any_turn() -> bool {
-    of_kind(Kind::Turn).any(|note| note.living().is_some())
+    let mut notes = all().filter_map(|(_, note)| note);
+    notes.any(|note| note.kind == Kind::Turn && note.living().is_some())
 }
 
 /// How long this process may take where it is to become one by which the host looks.
@@ -134,11 +135,6 @@ pub(crate) fn told_to_look() -> Option<Duration> {
         text.parse().ok().map(Duration::from_secs)
     };
     (Kind::told() == Kind::Look).then(|| seconds().unwrap_or(LONGEST_LOOK))
-}
-
-fn of_kind(kind: Kind) -> impl Iterator<Item = Note> {
-    let notes = all().filter_map(|(_, note)| note);
-    notes.filter(move |note| note.kind == kind)
 }
 
 /// What is known of the one with this id.

@@ -12,20 +12,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use amika_core::repo_path::escaped;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use amika_host::unfollowed::{DIRECTORY, FILE};
+use rustix::fs::{AtFlags, FileType, Mode, Stat};
 use rustix::io::Errno;
-
-/// A directory, never through a link.
-const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
-/// A file, never through a link, and not waited for.
-const FILE: OFlags = OFlags::RDONLY
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::NONBLOCK)
-    .union(OFlags::NOCTTY)
-    .union(OFlags::CLOEXEC);
 
 /// Names in one directory, at most: what git itself makes has far fewer.
 const MAX_NAMES: usize = 2_000_000;

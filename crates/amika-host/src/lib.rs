@@ -13,3 +13,4 @@ pub mod private_file;
 pub mod regular_file;
 pub mod scratch;
 pub mod temporary;
+pub mod unfollowed;

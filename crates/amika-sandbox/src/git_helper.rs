@@ -126,7 +126,7 @@ impl GitPlace {
     /// # Errors
     /// [`error::Kind::Conflict`] where the sandbox does not run and the directory is in no volume; those of the engine.
     pub async fn of(engine: &Sandboxes, sandbox: &Sandbox, directory: &str) -> Result<Self> {
-        let inside = Inside::new(engine, sandbox, directory.to_owned());
+        let inside = Inside::new(engine, sandbox, directory);
         if sandbox.is_running() {
             return Ok(Self {
                 inside,

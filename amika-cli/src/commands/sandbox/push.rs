@@ -46,7 +46,7 @@ pub(super) async fn run(args: &PushArgs, app: &App) -> Result<()> {
     )?;
     sandbox.must_run()?;
     let directory = format!("{WORKSPACE}/{}", repository.name);
-    let inside = Inside::new(&engine, &sandbox, directory);
+    let inside = Inside::new(&engine, &sandbox, &directory);
     let sent = commits::push(&host, &inside, args.branch.as_ref(), args.checkout)
         .await
         .map_err(|error| named(error, name))?;

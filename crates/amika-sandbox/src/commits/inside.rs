@@ -34,14 +34,10 @@ pub struct Inside {
 
 impl Inside {
     /// The repository at a path of a sandbox that runs.
-    pub fn new(engine: &Sandboxes, sandbox: &Sandbox, directory: String) -> Self {
+    pub fn new(engine: &Sandboxes, sandbox: &Sandbox, directory: &str) -> Self {
         Self {
-            engine: engine.clone(),
-            container: sandbox.container.id.clone(),
             user: sandbox.record.user.clone(),
-            directory,
-            environment: Vec::new(),
-            patience: None,
+            ..Self::of_helper(engine, &sandbox.container.id, directory)
         }
     }
 
@@ -55,12 +51,9 @@ impl Inside {
         patience: Duration,
     ) -> Self {
         Self {
-            engine: engine.clone(),
-            container: container.to_owned(),
             user: record.user.clone(),
-            directory: directory.to_owned(),
-            environment: Vec::new(),
             patience: Some(patience),
+            ..Self::of_helper(engine, container, directory)
         }
     }
 

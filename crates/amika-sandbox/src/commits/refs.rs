@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use amika_host::unfollowed::DIRECTORY;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
@@ -22,11 +23,6 @@ const MAX_LOOSE: usize = 200_000;
 const MAX_DEPTH: usize = 60;
 /// Bytes of a loose ref.
 const MAX_REF: u64 = 1024;
-/// A directory, never through a link.
-const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
 
 /// The refs that a repository has.
 #[derive(Debug)]

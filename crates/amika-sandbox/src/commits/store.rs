@@ -9,18 +9,14 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use amika_core::hex::hex;
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, mkdirat, openat, statat, unlinkat};
+use amika_host::unfollowed::DIRECTORY;
+use rustix::fs::{AtFlags, Dir, FileType, Mode, fstat, mkdirat, openat, statat, unlinkat};
 use rustix::io::Errno;
 
 /// What `git gc` knows for something that a killed process left.
 const PREFIX: &str = "tmp_objdir-amika-";
 /// Directories in each other, at most, that are removed.
 const MAX_DEPTH: usize = 8;
-
-const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
 
 /// The directory. It goes when it is dropped; what a killed process leaves of it, `git gc` removes, by its name.
 pub(super) struct Store {

@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use amika_host::unfollowed::DIRECTORY;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
@@ -26,11 +27,6 @@ mod systems;
 
 pub(super) use systems::is_acted_on;
 
-/// A directory, never through a link.
-pub(super) const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
 /// Git reads no more of a file that leads to a git directory.
 const MAX_POINTER: u64 = 4096;
 /// What makes a directory one of git's, or steers git there.

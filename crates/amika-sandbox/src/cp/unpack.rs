@@ -11,12 +11,13 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use amika_host::unfollowed::DIRECTORY;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 use tar::{Archive, Entry, EntryType};
 
 use super::holes;
-use super::inert::{Before, DIRECTORY, Fate, Guard, Kind, is_acted_on, open_beneath};
+use super::inert::{Before, Fate, Guard, Kind, is_acted_on, open_beneath};
 use amika_core::archive_name::{Names, stays_beneath};
 use amika_core::text::human_size;
 use amika_host::archive::{Report, at, modified};

@@ -178,14 +178,14 @@ async fn count(
     let began = began.and_then(|file| serde_json::from_slice::<Began>(&file.content).ok());
     let began = began.unwrap_or_default();
     if sandbox.is_running() {
-        let inside = Inside::new(engine, sandbox, mount.target.clone());
+        let inside = Inside::new(engine, sandbox, &mount.target);
         return count_with(&inside, &began).await;
     }
     let helper = GitHelper::start(engine, sandbox, mount, LONGEST).await;
     let helper = helper.map_err(|error| {
         format!("the sandbox does not run, and no container can count for it: {error}")
     })?;
-    let inside = Inside::new(engine, sandbox, mount.target.clone()).of_container(helper.id());
+    let inside = Inside::new(engine, sandbox, &mount.target).of_container(helper.id());
     let counted = count_with(&inside, &began).await;
     helper.end(engine).await;
     counted

@@ -6,14 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags};
+use amika_host::unfollowed::DIRECTORY;
+use rustix::fs::{AtFlags, Dir, Mode};
 use rustix::io::Errno;
-
-/// A directory, never through a link.
-const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
 
 /// Removes what has this name in a directory; a link goes, and what it leads to stays. False when there was
 /// nothing.
