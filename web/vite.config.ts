@@ -2,11 +2,12 @@ import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
 
 import { compress } from "./compress.ts";
+import { inline } from "./inline.ts";
 
 const server = process.env.AMIKA_SERVER ?? "http://localhost:8080";
 
 export default defineConfig({
-  plugins: [react(), compress()],
+  plugins: [react(), inline("loading.js"), compress()],
   build: {
     target: "es2023",
     modulePreload: { polyfill: false },

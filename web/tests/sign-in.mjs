@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { it } from "./support/it.mjs";
-import { signIn } from "./support/browser.mjs";
+import { signIn, until } from "./support/browser.mjs";
 
 test("a link signs in once, and leaves nothing in the address", async (t) => {
   const page = await it.browser.page(t, { signedIn: false, failing: true });
@@ -47,4 +47,23 @@ test("a session that is over says so, and what was typed is still there", async 
   await dialog.getByRole("button", { name: "Sign in" }).click();
   await dialog.waitFor({ state: "detached" });
   assert.equal(await page.getByLabel("First prompt").inputValue(), "a long text");
+});
+
+test("a part that does not come is asked for again, and what never comes is said", async (t) => {
+  const page = await it.browser.page(t, { signedIn: false, failing: true });
+  for (const part of ["css", "js"]) {
+    await page.route(`**/assets/*.${part}`, (route) => route.abort(), { times: 1 });
+    await page.goto("about:blank");
+    await page.goto(it.server.address);
+    await page.getByLabel("API key or sign-in link").waitFor();
+    await until("it has its styles", () => page.evaluate(() => getComputedStyle(document.querySelector(".card")).borderRadius === "8px"));
+  }
+  await page.route("**/assets/*.js", (route) => route.abort());
+  await page.goto("about:blank");
+  await page.goto(it.server.address);
+  const again = page.getByRole("button", { name: "Try again" });
+  await again.waitFor();
+  await page.unrouteAll();
+  await again.click();
+  await page.getByLabel("API key or sign-in link").waitFor();
 });

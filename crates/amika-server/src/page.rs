@@ -1,8 +1,13 @@
 //! The page for browsers: files that the program carries, compressed, and the one document that all its addresses have.
 
+use std::sync::LazyLock;
+
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
 
 /// A file of the page.
 struct File {
@@ -19,9 +24,18 @@ const INDEX: &str = "index.html";
 /// Below it files have a digest of their content in their names.
 const HASHED: &str = "assets/";
 
-/// What the document may do: its component library sets styles by itself, and nothing else is inline or from elsewhere.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
-                      font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// The script within the document, which loads the page again where a part of it did not come.
+const LOADING: &str = include_str!("../../../web/loading.js");
+
+/// What the document may do: its component library sets styles by itself, and nothing else is inline, but for `LOADING`, or from
+/// elsewhere.
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let digest = STANDARD.encode(Sha256::digest(LOADING.as_bytes()));
+    format!(
+        "default-src 'none'; script-src 'self' 'sha256-{digest}'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+         font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+});
 
 /// What a program that was built without the page says.
 const ABSENT: &str = "This server was built without its page: `make build` builds both.\n\
@@ -69,7 +83,7 @@ fn served(file: &'static File, headers: &HeaderMap) -> Response {
     let common = [
         (header::CONTENT_TYPE, kind(file.path)),
         (header::CACHE_CONTROL, caching(file.path)),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::CONTENT_SECURITY_POLICY, POLICY.as_str()),
         (header::VARY, "accept-encoding"),
     ];
     // Whoever says nothing takes any; each browser takes gzip.

@@ -110,7 +110,6 @@ export const fileServices = (id: string, branch: string | null) =>
         }),
       ),
     staleTime: 60_000,
-    retry: false,
   });
 
 export const branches = (url: string) =>
@@ -118,7 +117,6 @@ export const branches = (url: string) =>
     queryKey: ["branches", url],
     queryFn: () => ask(api.GET(`${at}/repositories/branches`, { params: { query: { repo_url: url } } })),
     staleTime: 60_000,
-    retry: false,
   });
 
 export const secrets = queryOptions({ queryKey: ["secrets"], queryFn: () => ask(api.GET(`${at}/secrets`, {})) });

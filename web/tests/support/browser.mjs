@@ -14,6 +14,8 @@ export async function launch() {
 
 /** A sandbox may end between what the page knows of it and what it asks next. */
 const ENDED = /status of 409 .*\/api\/v0beta1\/sandboxes\/[^/]+\/(stats|ports)\)$/;
+/** Each container that starts changes the host's network, and a browser drops what it loads; the page asks again. */
+const NETWORK = /net::ERR_NETWORK_CHANGED/;
 /** What a browser itself says of an answer that a test is about. */
 const ANSWERS = /Failed to load resource: (the server responded with a status of (4\d\d|50[0-9])|net::ERR)|WebSocket connection to .* failed/;
 
@@ -32,7 +34,7 @@ export class Browser {
     context.on("console", (message) => {
       if (message.type() !== "error" && message.type() !== "warning") return;
       const said = `${message.text()} (${message.location().url})`;
-      if (ENDED.test(said) || (failing && ANSWERS.test(said))) return;
+      if (ENDED.test(said) || NETWORK.test(said) || (failing && ANSWERS.test(said))) return;
       // Opened ports are other origins, whose pages are the sandbox's own.
       if (message.page() !== null && !message.page().url().startsWith(this.server.address)) return;
       wrong.push(`${message.type()}: ${said}`);

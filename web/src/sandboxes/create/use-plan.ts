@@ -30,7 +30,6 @@ export function usePlan(body: CreateSandbox) {
   const query = useQuery({
     queryKey: ["plan", settled],
     queryFn: async ({ signal }) => (await ask(api.POST("/api/v0beta1/sandboxes:plan", { body: JSON.parse(settled) as CreateSandbox, signal }))) as PlanView,
-    retry: false,
     staleTime: 30_000,
     gcTime: 60_000,
     placeholderData: keepPreviousData,
