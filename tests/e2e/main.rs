@@ -28,6 +28,7 @@ mod create;
 mod credentials;
 mod daily;
 mod diff;
+mod dockerfile;
 mod doctor;
 mod editor;
 mod engine;

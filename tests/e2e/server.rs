@@ -3,6 +3,7 @@
 mod agents;
 mod canaries;
 pub(crate) mod client;
+mod dockerfile;
 mod events;
 mod exec;
 mod files;

@@ -13,7 +13,7 @@ pub enum Command {
         after_help = "Examples:\n  amika image list\n  amika -o json image list | jq -r '.[] | select(.current).image'"
     )]
     List,
-    /// Remove preset images whose recipe is out of date and that no sandbox uses.
+    /// Remove images that amika built, that are out of date, and that no sandbox uses.
     Prune(PruneArgs),
 }
 
@@ -43,7 +43,7 @@ pub struct BuildArgs {
     after_help = "Examples:\n  amika image prune\n  amika image prune --all                   the next create builds anew"
 )]
 pub struct PruneArgs {
-    /// Also those of the current recipe.
+    /// Also those that are up to date.
     #[arg(long)]
     pub all: bool,
 }

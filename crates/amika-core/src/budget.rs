@@ -16,3 +16,6 @@ pub const VARIABLES: usize = 1_000;
 
 /// Mounts that a command line asks for.
 pub const MOUNTS: usize = 100;
+
+/// Arguments of a build.
+pub const BUILD_ARGS: usize = 100;

@@ -16,6 +16,7 @@ use crate::service::Service;
 
 mod env;
 mod lifecycle;
+mod place;
 mod read;
 pub mod report;
 mod run;
@@ -54,11 +55,11 @@ pub struct RepoConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lifecycle {
     /// The script that must exit 0 before CMD starts.
-    pub setup_script: Option<Script>,
+    pub setup_script: Option<RepoFile>,
     /// That this script is skipped once it succeeded, until something changes.
     pub setup_once: Option<SetupOnce>,
     /// A script that the agent runs at each start, after setup.
-    pub start_script: Option<Script>,
+    pub start_script: Option<RepoFile>,
 }
 
 /// One of the scripts that a repository may name.
@@ -82,7 +83,7 @@ impl ScriptKey {
 
 impl Lifecycle {
     /// The scripts, those that are named.
-    pub fn scripts(&self) -> impl Iterator<Item = (ScriptKey, &Script)> {
+    pub fn scripts(&self) -> impl Iterator<Item = (ScriptKey, &RepoFile)> {
         let setup = self.setup_script.iter().map(|it| (ScriptKey::Setup, it));
         let start = self.start_script.iter().map(|it| (ScriptKey::Start, it));
         setup.chain(start)
@@ -99,13 +100,13 @@ pub struct SetupOnce {
 /// So many files may be watched for a change.
 pub const MAX_ONCE_FILES: usize = 32;
 
-/// `lifecycle.setup_script` and `lifecycle.start_script`
+/// A file of the repository: `lifecycle.setup_script`, `lifecycle.start_script`, `sandbox.dockerfile`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Script {
-    /// A path relative to the repository's root, without `..`. Whether a regular, executable file
-    /// stands there, and no symbolic link leads to it, is for the caller to find out.
+pub enum RepoFile {
+    /// A path relative to the repository's root, without `..`. Whether such a file stands there, and no
+    /// symbolic link leads to it from elsewhere, is for the caller to find out.
     Path(Located<String>),
-    /// A path that may not be used; an error unless a flag names another script.
+    /// A path that may not be used; an error unless a flag names another.
     Refused(Diagnostic),
 }
 
@@ -133,13 +134,34 @@ pub struct Sandbox {
     pub limits: Limits,
 }
 
-/// `sandbox.preset` or `sandbox.image`
+impl Sandbox {
+    /// What its image is built of, where it is.
+    pub fn dockerfile(&self) -> Option<&Dockerfile> {
+        match &self.image.as_ref()?.value {
+            ImageChoice::Dockerfile(dockerfile) => Some(dockerfile),
+            ImageChoice::Preset(_) | ImageChoice::Image(_) => None,
+        }
+    }
+}
+
+/// `sandbox.preset`, `sandbox.image` or `sandbox.dockerfile`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImageChoice {
     /// Name of a preset.
     Preset(String),
     /// Reference of an image.
     Image(String),
+    /// `sandbox.dockerfile`: what an image is built of.
+    Dockerfile(Dockerfile),
+}
+
+/// `sandbox.dockerfile` with `sandbox.build_args`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dockerfile {
+    /// The file.
+    pub file: RepoFile,
+    /// What its ARG lines are given.
+    pub args: BTreeMap<String, String>,
 }
 
 /// `[sandbox.limits]`
@@ -169,15 +191,16 @@ pub struct Parsed {
 impl Parsed {
     /// Whether all of the file applies.
     pub fn valid(&self) -> bool {
-        self.ignored.is_empty() && self.left_out.is_empty() && self.refused().is_none()
+        self.ignored.is_empty() && self.left_out.is_empty() && self.refused().next().is_none()
     }
 
-    /// Returns the error that stops a create, unless a flag says that the script is not wanted.
-    pub fn refused(&self) -> Option<&Diagnostic> {
-        let mut scripts = self.config.lifecycle.scripts();
-        scripts.find_map(|(_, script)| match script {
-            Script::Refused(diagnostic) => Some(diagnostic),
-            Script::Path(_) => None,
+    /// Returns the errors that stop a create, each unless a flag says that its file is not wanted.
+    pub fn refused(&self) -> impl Iterator<Item = &Diagnostic> {
+        let scripts = self.config.lifecycle.scripts().map(|(_, script)| script);
+        let dockerfile = self.config.sandbox.dockerfile().map(|it| &it.file);
+        scripts.chain(dockerfile).filter_map(|file| match file {
+            RepoFile::Refused(diagnostic) => Some(diagnostic),
+            RepoFile::Path(_) => None,
         })
     }
 }
@@ -232,10 +255,8 @@ pub fn parse(text: &str) -> Result<Parsed, Vec<Diagnostic>> {
     let env = section(places, document, &mut parsed, "env", env::read);
     (parsed.config.env, parsed.config.secret_env) = (env.values, env.secrets);
     parsed.config.services = section(places, document, &mut parsed, "services", services::read);
-    if let Some(refused) = parsed.refused() {
-        let refused = refused.clone();
-        parsed.warnings.push(refused);
-    }
+    let refused: Vec<Diagnostic> = parsed.refused().cloned().collect();
+    parsed.warnings.extend(refused);
     parsed.warnings.sort_by_key(|warning| warning.span.start);
     Ok(parsed)
 }

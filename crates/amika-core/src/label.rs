@@ -92,6 +92,8 @@ pub mod key {
     pub const RECIPE: &str = "dev.amika.recipe";
     /// What a base image of presets was made from, where Amika's own script made it.
     pub const BASE: &str = "dev.amika.base";
+    /// Repository and Dockerfile that an image was built of, as `NAME/PATH`.
+    pub const BUILT_OF: &str = "dev.amika.built-of";
     /// Which server made the sandbox; what else that one says of it stands under keys that begin with this one and
     /// a dot.
     pub const SERVER: &str = "dev.amika.server";
@@ -100,7 +102,7 @@ pub mod key {
     pub const SIGNATURE: &str = "dev.amika.signature";
 
     /// All of them.
-    pub const ALL: [&str; 32] = [
+    pub const ALL: [&str; 33] = [
         ID,
         KIND,
         VERSION,
@@ -131,6 +133,7 @@ pub mod key {
         TEST,
         RECIPE,
         BASE,
+        BUILT_OF,
         SERVER,
         SIGNATURE,
     ];

@@ -6,6 +6,7 @@
 #[cfg(feature = "config")]
 pub mod archive_name;
 pub mod budget;
+pub mod build;
 pub mod capability;
 #[cfg(feature = "config")]
 pub mod config;

@@ -1,7 +1,7 @@
 //! What a repository may say of its scripts and of OpenCode, and what each mistake is answered with.
 
 use amika_core::config::report::Report;
-use amika_core::config::{MAX_ONCE_FILES, Parsed, Script, parse};
+use amika_core::config::{MAX_ONCE_FILES, Parsed, RepoFile, parse};
 use amika_core::opencode::OpenCodeStart;
 use pretty_assertions::assert_eq;
 use serde_json::Value;
@@ -48,7 +48,7 @@ fn a_script_stays_in_the_repository() {
     ] {
         let text = format!("[lifecycle]\nsetup_script = \"{path}\"\n[services.a]\nport = 80\n");
         let parsed = parsed(&text);
-        let refused = parsed.refused().unwrap_or_else(|| panic!("{path}"));
+        let refused = parsed.refused().next().unwrap_or_else(|| panic!("{path}"));
         assert!(refused.message.ends_with(reason), "{}", refused.message);
         assert_eq!((refused.line, refused.column), (2, 16));
         assert!(!parsed.valid());
@@ -65,7 +65,7 @@ fn a_script_stays_in_the_repository() {
         "~/x",
     ] {
         let parsed = parsed(&format!("lifecycle.setup_script = \"{path}\"\n"));
-        let Some(Script::Path(script)) = &parsed.config.lifecycle.setup_script else {
+        let Some(RepoFile::Path(script)) = &parsed.config.lifecycle.setup_script else {
             panic!("{parsed:?}");
         };
         assert_eq!(script.value, path);
@@ -81,7 +81,7 @@ fn a_script_stays_in_the_repository() {
 fn what_is_wrong_with_either_script_is_said_by_its_key() {
     let text = "[lifecycle]\nsetup_script = \"a\"\nstart_script = \"../b\"\n";
     let parsed = parsed(text);
-    let refused = parsed.refused().expect("it is refused");
+    let refused = parsed.refused().next().expect("it is refused");
     assert_eq!((refused.line, refused.column), (3, 16));
     assert!(
         refused.message.starts_with("start_script \"../b\" has"),

@@ -16,6 +16,7 @@ mod wire_promises;
 mod config_properties;
 mod config_rules;
 mod corpus;
+mod dockerfile_rules;
 mod lifecycle_rules;
 #[cfg(feature = "schema")]
 mod schemas;

@@ -44,6 +44,8 @@ pub struct ImageSummary {
     pub labels: BTreeMap<String, String>,
     /// Size in bytes.
     pub size: i64,
+    /// When it was made, in seconds since the Unix epoch.
+    pub created: i64,
 }
 
 /// User name and password, or token, for a registry.
@@ -82,6 +84,21 @@ pub struct PullProgress {
     pub current: Option<i64>,
 }
 
+/// What to build, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct BuildSpec<'a> {
+    /// Name of the image.
+    pub tag: &'a str,
+    /// Path of the Dockerfile in the context.
+    pub dockerfile: &'a str,
+    /// What its ARG lines are given.
+    pub args: &'a HashMap<String, String>,
+    /// Labels of the image.
+    pub labels: &'a HashMap<String, String>,
+    /// The network that its RUN lines are on; the engine's own bridge without one.
+    pub network: Option<&'a str>,
+}
+
 impl Engine {
     /// Looks at a local image; `None` when there is none.
     pub async fn inspect_image(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {
@@ -118,6 +135,7 @@ impl Engine {
                     .collect(),
                 labels: image.labels.into_iter().collect(),
                 size: image.size,
+                created: image.created,
             })
             .collect())
     }
@@ -168,20 +186,20 @@ impl Engine {
     /// Builds an image from a context with the classic builder; yields the build's output.
     pub fn build_image(
         &self,
-        tag: &str,
-        dockerfile: &str,
-        build_args: &HashMap<String, String>,
-        labels: &HashMap<String, String>,
+        spec: &BuildSpec<'_>,
         context: Vec<u8>,
     ) -> impl Stream<Item = Result<String, EngineError>> + use<> {
-        let options = BuildImageOptionsBuilder::new()
-            .dockerfile(dockerfile)
-            .t(tag)
+        let mut options = BuildImageOptionsBuilder::new()
+            .dockerfile(spec.dockerfile)
+            .t(spec.tag)
             .rm(true)
             .forcerm(true)
-            .buildargs(build_args)
-            .labels(labels)
-            .build();
+            .buildargs(spec.args)
+            .labels(spec.labels);
+        if let Some(network) = spec.network {
+            options = options.networkmode(network);
+        }
+        let options = options.build();
         let docker = self.docker.clone();
         let (sender, receiver) = tokio::sync::mpsc::channel(64);
         // The client's stream borrows the client; a task owns both and hands the lines on.

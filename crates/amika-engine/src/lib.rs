@@ -38,7 +38,7 @@ pub use endpoint::Endpoint;
 pub use error::EngineError;
 pub use events::{ContainerEvent, EventQuery, REMEMBERED};
 pub use exec::{ExecOutput, ExecSession, ExecSpec};
-pub use image::{ImageFacts, ImageSummary, RegistryLogin};
+pub use image::{BuildSpec, ImageFacts, ImageSummary, RegistryLogin};
 pub use logs::LogQuery;
 pub use network::{JoinedNetwork, Link, Network, NetworkSpec};
 pub use path::PathKind;

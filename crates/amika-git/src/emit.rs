@@ -61,7 +61,7 @@ fn repository(plan: &Plan, tar: &mut TarWriter<'_>, report: &mut Report) -> io::
                 let converted = Converted::new(plan, entries, &conversions.of, scratch);
                 committed(plan, entries, &conversions.of, converted, tar, report)?;
             }
-            Tree::Disk { .. } => disk(plan, tar, report)?,
+            Tree::Disk { .. } => disk(plan, &|_| true, tar, report)?,
         }
         match loose {
             Some(loose) => match loose.join() {
@@ -90,6 +90,39 @@ fn repository(plan: &Plan, tar: &mut TarWriter<'_>, report: &mut Report) -> io::
     }
     for child in &plan.children {
         repository(child, tar, report)?;
+    }
+    Ok(())
+}
+
+/// Writes those files of the work trees that `keep` wants, by their paths from the root, and nothing of git's own.
+pub(super) fn files(
+    plan: &Plan,
+    keep: &dyn Fn(&[u8]) -> bool,
+    tar: &mut TarWriter<'_>,
+) -> io::Result<()> {
+    let mut report = Report::default();
+    match &plan.tree {
+        Tree::Committed {
+            entries,
+            conversions,
+            scratch,
+        } => {
+            let (mut kept, mut of) = (Vec::new(), HashMap::new());
+            for (position, entry) in entries.iter().enumerate() {
+                if keep(&beneath(&plan.place.tree, &entry.path)) {
+                    if let Some(conversion) = conversions.of.get(&position) {
+                        of.insert(kept.len(), *conversion);
+                    }
+                    kept.push(entry.clone());
+                }
+            }
+            let converted = Converted::new(plan, &kept, &of, scratch);
+            committed(plan, &kept, &of, converted, tar, &mut report)?;
+        }
+        Tree::Disk { .. } => disk(plan, keep, tar, &mut report)?,
+    }
+    for child in &plan.children {
+        files(child, keep, tar)?;
     }
     Ok(())
 }
@@ -407,7 +440,12 @@ impl Drop for Converted<'_> {
 ///
 /// Programs may be at work in it: what is gone since it was listed is not there, and what is written to
 /// has some state between.
-fn disk(plan: &Plan, tar: &mut TarWriter<'_>, report: &mut Report) -> io::Result<()> {
+fn disk(
+    plan: &Plan,
+    keep: &dyn Fn(&[u8]) -> bool,
+    tar: &mut TarWriter<'_>,
+    report: &mut Report,
+) -> io::Result<()> {
     let Tree::Disk {
         paths,
         modes_from_index,
@@ -422,6 +460,9 @@ fn disk(plan: &Plan, tar: &mut TarWriter<'_>, report: &mut Report) -> io::Result
     let mut around: &[u8] = b"";
     for (path, tracked) in &paths.files {
         let place = beneath(&plan.place.tree, path);
+        if !keep(&place) {
+            continue;
+        }
         let full = root.place(path);
         let found = match reader.find(path) {
             Err(error) if is_gone(&error) => Found::Nothing,

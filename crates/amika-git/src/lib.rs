@@ -19,6 +19,7 @@ mod clone;
 mod command;
 mod config;
 mod content;
+mod context;
 mod dir;
 mod discover;
 mod drivers;
@@ -495,6 +496,23 @@ impl Repository {
         let report = emit::archive(&self.0.plan, &mut tar).map_err(|error| self.told(error))?;
         tar.finish()?;
         Ok(report)
+    }
+
+    /// The files of one directory of the copy as a tar archive, named from there: as the sandbox has them, but for what
+    /// is git's own, and without times and owners. `keep` says which, by their paths from that directory; what may be
+    /// below a path that it does not keep is asked for too.
+    ///
+    /// # Errors
+    /// [`GitError::TooLarge`] when the archive would have more than `limit` bytes; when git fails.
+    pub async fn directory_tar(
+        &self,
+        directory: &str,
+        keep: impl Fn(&[u8]) -> bool + Send + 'static,
+        limit: u64,
+    ) -> Result<Vec<u8>, GitError> {
+        let directory = directory.to_owned();
+        self.blocking(move |inner| context::archive(&inner.plan, &directory, &keep, limit))
+            .await
     }
 
     /// How much there is to write, as far as that can be told without reading it.

@@ -68,6 +68,10 @@ pub(super) struct TarWriter<'a> {
     directory: Vec<u8>,
     /// Directories with other permissions than 0755, with a slash at their end.
     modes: HashMap<Vec<u8>, u32>,
+    /// The directory, with a slash at its end, whose entries alone are written, named from there; all without one.
+    root: Vec<u8>,
+    /// Whether every entry has the time zero.
+    is_timeless: bool,
 }
 
 impl<'a> TarWriter<'a> {
@@ -82,7 +86,19 @@ impl<'a> TarWriter<'a> {
             prefix: prefix.as_bytes().to_vec(),
             directory: Vec::new(),
             modes: HashMap::new(),
+            root: Vec::new(),
+            is_timeless: false,
         }
+    }
+
+    /// The same of one directory alone, from which entries are named, empty for the root; no entry has a time, so that
+    /// equal contents are equal archives.
+    pub(super) fn of_directory(mut self, directory: &[u8]) -> Self {
+        if !directory.is_empty() {
+            self.root = [directory, b"/"].concat();
+        }
+        self.is_timeless = true;
+        self
     }
 
     /// Says which permissions a directory has, before it or anything in it is written.
@@ -182,6 +198,14 @@ impl<'a> TarWriter<'a> {
         mtime: i64,
     ) -> io::Result<()> {
         let whole;
+        // Of what stands elsewhere only the directories on the way are ever named.
+        let Some(path) = path.strip_prefix(self.root.as_slice()) else {
+            return Ok(());
+        };
+        if path.is_empty() {
+            return Ok(());
+        }
+        let mtime = if self.is_timeless { 0 } else { mtime };
         let path = match self.prefix.as_slice() {
             b"" => path,
             prefix => {

@@ -213,11 +213,7 @@ impl Injection {
                 return Ok(());
             };
             add("ca-certificates.crt", 0o644, certificates)?;
-            add(
-                "apt.conf",
-                0o644,
-                format!("Acquire::https::CaInfo \"{CERTIFICATES}\";\n").as_bytes(),
-            )
+            add("apt.conf", 0o644, apt_conf(CERTIFICATES).as_bytes())
         });
         let archive = made
             .and_then(|()| archive.into_inner())
@@ -230,6 +226,11 @@ impl Injection {
 
 /// The variables that lead programs to the injected certificates.
 pub fn certificate_variables() -> Vec<(String, String)> {
+    certificate_variables_at(CERTIFICATES, APT_CONFIG)
+}
+
+/// The variables that lead programs to certificates at a place, and apt to its configuration.
+pub(crate) fn certificate_variables_at(bundle: &str, apt: &str) -> Vec<(String, String)> {
     const BUNDLE: [&str; 7] = [
         "SSL_CERT_FILE",
         "CURL_CA_BUNDLE",
@@ -241,12 +242,14 @@ pub fn certificate_variables() -> Vec<(String, String)> {
     ];
     BUNDLE
         .iter()
-        .map(|key| ((*key).to_owned(), CERTIFICATES.to_owned()))
-        .chain(std::iter::once((
-            "APT_CONFIG".to_owned(),
-            APT_CONFIG.to_owned(),
-        )))
+        .map(|key| ((*key).to_owned(), bundle.to_owned()))
+        .chain(std::iter::once(("APT_CONFIG".to_owned(), apt.to_owned())))
         .collect()
+}
+
+/// What leads apt to certificates.
+pub(crate) fn apt_conf(bundle: &str) -> String {
+    format!("Acquire::https::CaInfo \"{bundle}\";\n")
 }
 
 #[cfg(test)]

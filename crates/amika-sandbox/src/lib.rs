@@ -35,6 +35,7 @@ pub mod given;
 mod helpers;
 pub mod host_file;
 pub mod host_path;
+mod image_build;
 pub mod image_labels;
 pub mod images;
 pub mod inject;

@@ -57,6 +57,17 @@ pub fn is_made_here(network: &str) -> bool {
     [DEFAULT, INTERNAL, INTERNAL_WORD].contains(&network)
 }
 
+/// The network that the RUN lines of a build are on, for a sandbox that is to be on this one; none for the engine's own
+/// bridge. Not on a bridge of sandboxes: there what can make packets, as builds can, could speak for them.
+pub(crate) fn of_builds(given: Option<&str>) -> Option<&str> {
+    given
+        .map(|name| match name {
+            INTERNAL | INTERNAL_WORD | NONE => NONE,
+            name => name,
+        })
+        .filter(|name| *name != DEFAULT)
+}
+
 /// The network that settings mean.
 ///
 /// # Errors

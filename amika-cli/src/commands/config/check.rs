@@ -1,7 +1,7 @@
 //! `amika config check`: needs no engine.
 
 use amika_core::config::report::Report;
-use amika_core::config::{self, Script};
+use amika_core::config::{self, RepoFile};
 use amika_core::diagnostic::Severity;
 use amika_core::untrusted::Untrusted;
 
@@ -27,9 +27,13 @@ pub(super) fn run(args: &CheckArgs, app: &App) -> Result<u8> {
         Err(errors) => errors.clone(),
     };
     if let Ok(parsed) = &parsed {
-        for (key, script) in parsed.config.lifecycle.scripts() {
-            if let Script::Path(script) = script
-                && let Some(problem) = file.check_script(&text, key, script)
+        let scripts = parsed.config.lifecycle.scripts();
+        let scripts = scripts.map(|(key, script)| (key.as_str(), script, true));
+        let dockerfile = parsed.config.sandbox.dockerfile();
+        let dockerfile = dockerfile.map(|it| ("dockerfile", &it.file, false));
+        for (key, named, is_run) in scripts.chain(dockerfile) {
+            if let RepoFile::Path(named) = named
+                && let Some(problem) = file.check_named(&text, key, named, is_run)
             {
                 report.refuse(&problem);
                 findings.push(problem);
@@ -77,6 +81,10 @@ fn write_text(
     line("start script", report.lifecycle.start_script.clone())?;
     line("preset", report.sandbox.preset.clone())?;
     line("image", report.sandbox.image.clone())?;
+    line("dockerfile", report.sandbox.dockerfile.clone())?;
+    for (key, value) in &report.sandbox.build_args {
+        line("build arg", Some(format!("{key}={value}")))?;
+    }
     line("opencode", report.sandbox.opencode.map(str::to_owned))?;
     let limits = &report.sandbox.limits;
     line("cpus", limits.cpus.map(|cpus| cpus.to_string()))?;

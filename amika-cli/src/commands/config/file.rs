@@ -1,10 +1,10 @@
-//! Which configuration is meant, and the setup script beside it.
+//! Which configuration is meant, and the files beside it that it names.
 
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use amika_core::config::{self, Located, ScriptKey};
+use amika_core::config::{self, Located};
 use amika_core::diagnostic::{Diagnostic, Severity};
 
 use crate::create::SCRIPT_OUTSIDE;
@@ -94,18 +94,19 @@ impl File {
         })
     }
 
-    /// Says what is wrong with a script that the configuration names, if anything is.
-    pub(super) fn check_script(
+    /// Says what is wrong with a file that the configuration names, if anything is. A script `is_run`.
+    pub(super) fn check_named(
         &self,
         text: &str,
-        key: ScriptKey,
-        script: &Located<String>,
+        key: &str,
+        named: &Located<String>,
+        is_run: bool,
     ) -> Option<Diagnostic> {
         let root = self.root.as_deref()?;
-        let (why, help) = unusable(root, &script.value)?;
-        let name = script.value.escape_debug();
-        let message = format!("{} \"{name}\" {why}", key.as_str());
-        let found = Diagnostic::new(Severity::Error, message, text, script.span.clone());
+        let (why, help) = unusable(root, &named.value, is_run)?;
+        let name = named.value.escape_debug();
+        let message = format!("{key} \"{name}\" {why}");
+        let found = Diagnostic::new(Severity::Error, message, text, named.span.clone());
         Some(found.with_label(why).with_help(help))
     }
 }
@@ -118,8 +119,8 @@ fn read_regular(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Why a file of the repository cannot be a script that is run, and what to do.
-fn unusable(root: &Path, relative: &str) -> Option<(String, String)> {
+/// Why a file of the repository cannot be a script that is run, or cannot be read, and what to do.
+fn unusable(root: &Path, relative: &str, is_run: bool) -> Option<(String, String)> {
     let name_another = || "name a file of the repository, relative to its root".to_owned();
     let path = root.join(relative);
     let found = match git::entry_beneath(root, relative) {
@@ -146,7 +147,7 @@ fn unusable(root: &Path, relative: &str) -> Option<(String, String)> {
     if !meta.is_file() {
         return Some(("is not a regular file".to_owned(), name_another()));
     }
-    if meta.permissions().mode() & 0o111 == 0 {
+    if is_run && meta.permissions().mode() & 0o111 == 0 {
         return Some((
             "is not executable".to_owned(),
             format!("`chmod +x {}`, and commit that", shell_path(relative)),

@@ -9,11 +9,15 @@ pub(super) async fn run(app: &App) -> Result<()> {
     let engine = crate::engine::connect(&app.user).await?;
     let images = engine.images().await?;
     app.out.result(&images, |out| {
-        let mut table = Table::new(["IMAGE", "PRESET", "RECIPE", "SIZE"]);
+        let mut table = Table::new(["IMAGE", "BUILT OF", "RECIPE", "SIZE"]);
         for image in &images {
             table.row(vec![
                 short(&image.image).to_owned(),
-                image.preset.clone(),
+                image
+                    .preset
+                    .clone()
+                    .or_else(|| image.built_of.clone())
+                    .unwrap_or_default(),
                 if image.current {
                     "current".into()
                 } else {

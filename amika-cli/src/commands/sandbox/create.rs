@@ -34,6 +34,7 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
         },
         sign_ins_named: args.credentials.is_some(),
         secrets: None,
+        may_build: true,
         replace: args.replace,
         wait: super::start::waited_for(args.no_wait, args.no_wait_services, args.timeout),
     };

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use amika_core::config::report::Report;
-use amika_core::config::{Script, parse_bytes};
+use amika_core::config::{RepoFile, parse_bytes};
 use amika_core::contract::RESERVED_PORTS;
 use amika_core::diagnostic::Diagnostic;
 
@@ -58,8 +58,10 @@ pub(crate) fn config_promises(bytes: &[u8]) {
     assert!(parsed.config.services.is_sorted_by(|a, b| a.name < b.name));
 
     let stays = |path: &str| !path.starts_with('/') && !path.split('/').any(|part| part == "..");
-    for (_, script) in parsed.config.lifecycle.scripts() {
-        if let Script::Path(path) = script {
+    let scripts = parsed.config.lifecycle.scripts().map(|(_, script)| script);
+    let dockerfile = parsed.config.sandbox.dockerfile().map(|it| &it.file);
+    for file in scripts.chain(dockerfile) {
+        if let RepoFile::Path(path) = file {
             assert!(stays(&path.value));
         }
     }

@@ -3,8 +3,9 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::place::{self, why_refused};
 use super::read::{Section, quoted};
-use super::{Lifecycle, MAX_ONCE_FILES, Script, ScriptKey, SetupOnce};
+use super::{Lifecycle, MAX_ONCE_FILES, RepoFile, ScriptKey, SetupOnce};
 
 const KEYS: [&str; 3] = ["setup_script", "setup_once", "start_script"];
 
@@ -19,18 +20,11 @@ pub(super) fn read(section: &mut Section<'_>, table: &DeTable<'_>) -> Lifecycle 
     }
 }
 
-fn script(section: &mut Section<'_>, table: &DeTable<'_>, key: ScriptKey) -> Option<Script> {
+fn script(section: &mut Section<'_>, table: &DeTable<'_>, key: ScriptKey) -> Option<RepoFile> {
     let key = key.as_str();
     let value = table.get(key)?;
     let path = section.string(value, key)?;
-    Some(match why_refused(path) {
-        Some(reason) => {
-            let message = format!("{key} {} {reason}", quoted(path));
-            let help = "name a file of the repository, relative to its root";
-            Script::Refused(section.error(value.span(), message).with_help(help))
-        }
-        None => Script::Path(section.locate(value.span(), path.to_owned())),
-    })
+    Some(place::file(section, value, key, path))
 }
 
 /// `true`, a file whose change runs the script again, or several.
@@ -61,27 +55,4 @@ fn once(section: &mut Section<'_>, value: &Spanned<DeValue<'_>>) -> Option<Setup
     let read: Vec<Option<String>> = read.collect();
     let files = read.into_iter().collect::<Option<_>>()?;
     Some(SetupOnce { files })
-}
-
-/// A cloned repository must never be able to name a file of the host.
-fn why_refused(path: &str) -> Option<&'static str> {
-    if path.is_empty() {
-        Some("is empty")
-    } else if path.starts_with('/') {
-        Some("is absolute: it must stand in the repository")
-    } else if path.split('/').any(|part| part == "..") {
-        Some("has \"..\" in it: it must stand in the repository")
-    } else if path.chars().any(char::is_control) {
-        Some("has control characters in it")
-    } else if path.split('/').all(|part| part.is_empty() || part == ".") {
-        Some("names a directory")
-    } else if path
-        .split('/')
-        .any(|part| part.eq_ignore_ascii_case(".git"))
-    {
-        // What stands there is no part of the repository's content.
-        Some("stands in \".git\"")
-    } else {
-        None
-    }
 }

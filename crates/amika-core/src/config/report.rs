@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{ImageChoice, Limits, Parsed, Script};
+use super::{ImageChoice, Limits, Parsed, RepoFile};
 use crate::diagnostic::Diagnostic;
 use crate::opencode::OpenCodeStart;
 use crate::service::Service;
@@ -52,6 +52,12 @@ pub struct SandboxReport {
     pub preset: Option<String>,
     /// Reference of the image.
     pub image: Option<String>,
+    /// Path of the Dockerfile that the image is built of, relative to the repository's root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dockerfile: Option<String>,
+    /// What the Dockerfile's ARG lines are given.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub build_args: BTreeMap<String, String>,
     /// When OpenCode is started: `auto`, `on-demand` or `off`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opencode: Option<&'static str>,
@@ -102,8 +108,9 @@ impl Report {
         match config.sandbox.image.as_ref().map(|located| &located.value) {
             Some(ImageChoice::Preset(name)) => preset = Some(name.clone()),
             Some(ImageChoice::Image(reference)) => image = Some(reference.clone()),
-            None => {}
+            Some(ImageChoice::Dockerfile(_)) | None => {}
         }
+        let dockerfile = config.sandbox.dockerfile();
         let Limits { cpus, memory, pids } = config.sandbox.limits;
         Self {
             valid: parsed.valid(),
@@ -115,6 +122,8 @@ impl Report {
             sandbox: SandboxReport {
                 preset,
                 image,
+                dockerfile: path(dockerfile.map(|it| &it.file)),
+                build_args: dockerfile.map(|it| it.args.clone()).unwrap_or_default(),
                 opencode: config.sandbox.opencode.map(OpenCodeStart::as_str),
                 limits: LimitsReport { cpus, memory, pids },
             },
@@ -134,10 +143,10 @@ impl Report {
     }
 }
 
-fn path(script: Option<&Script>) -> Option<String> {
+fn path(script: Option<&RepoFile>) -> Option<String> {
     match script {
-        Some(Script::Path(path)) => Some(path.value.clone()),
-        Some(Script::Refused(_)) | None => None,
+        Some(RepoFile::Path(path)) => Some(path.value.clone()),
+        Some(RepoFile::Refused(_)) | None => None,
     }
 }
 

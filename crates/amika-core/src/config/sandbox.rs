@@ -1,17 +1,27 @@
 //! `[sandbox]`: which image, and how much of the machine.
 
+use std::collections::BTreeMap;
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::read::{Section, integer, quoted};
-use super::{ImageChoice, Limits, Located, Sandbox};
+use super::{Dockerfile, ImageChoice, Limits, Located, Sandbox, place};
+use crate::budget;
 use crate::contract::PRESETS;
 use crate::image::check_reference;
 use crate::limit::{Cpus, InvalidLimit, Memory, Pids};
 use crate::nearest::nearest;
 use crate::opencode::OpenCodeStart;
 
-const KEYS: [&str; 4] = ["preset", "image", "opencode", "limits"];
+const KEYS: [&str; 6] = [
+    "preset",
+    "image",
+    "dockerfile",
+    "build_args",
+    "opencode",
+    "limits",
+];
 const LIMIT_KEYS: [&str; 3] = ["cpus", "memory", "pids"];
 
 pub(super) fn read(section: &mut Section<'_>, table: &DeTable<'_>) -> Sandbox {
@@ -48,11 +58,75 @@ fn read_image(section: &mut Section<'_>, table: &DeTable<'_>) -> Option<Located<
             format!("{text} names no image: {error}"),
         );
     }
-    if let (Some((key, _)), true) = (table.get_key_value("image"), table.contains_key("preset")) {
-        section.problem(key.span(), "preset and image exclude each other");
+    let dockerfile = read_dockerfile(section, table);
+    let named = ["preset", "image", "dockerfile"].map(|key| table.get_key_value(key));
+    let mut named = named.iter().flatten();
+    if let (Some((first, _)), Some((second, _))) = (named.next(), named.next()) {
+        let message = format!(
+            "{} and {} exclude each other",
+            first.get_ref(),
+            second.get_ref()
+        );
+        section.problem(second.span(), message);
     }
     let preset = preset.map(|located| map(located, ImageChoice::Preset));
-    preset.or(image.map(|located| map(located, ImageChoice::Image)))
+    preset
+        .or(image.map(|located| map(located, ImageChoice::Image)))
+        .or(dockerfile)
+}
+
+fn read_dockerfile(section: &mut Section<'_>, table: &DeTable<'_>) -> Option<Located<ImageChoice>> {
+    let args = table
+        .get("build_args")
+        .and_then(|value| section.table(value, "build_args"))
+        .map(|table| read_args(section, table));
+    let Some(value) = table.get("dockerfile") else {
+        if let Some((key, _)) = table.get_key_value("build_args") {
+            section.problem(
+                key.span(),
+                "build_args are for a dockerfile, and none is named",
+            );
+        }
+        return None;
+    };
+    let path = section.string(value, "dockerfile")?;
+    let choice = ImageChoice::Dockerfile(Dockerfile {
+        file: place::file(section, value, "dockerfile", path),
+        args: args.unwrap_or_default(),
+    });
+    Some(section.locate(value.span(), choice))
+}
+
+/// What a Dockerfile's ARG lines are given: names as they may have them, and one line each.
+fn read_args(section: &mut Section<'_>, table: &DeTable<'_>) -> BTreeMap<String, String> {
+    let mut args = BTreeMap::new();
+    for (key, value) in table {
+        let name = key.get_ref();
+        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !is_name {
+            let message = format!("build_args: {} is no name of an ARG", quoted(name));
+            section.problem(key.span(), message);
+            continue;
+        }
+        let what = format!("build_args.{name}");
+        let Some(text) = section.string(value, &what) else {
+            continue;
+        };
+        if text.chars().any(char::is_control) {
+            let message = format!("{what} has control characters in it");
+            section.problem(value.span(), message);
+            continue;
+        }
+        args.insert(name.to_string(), text.to_owned());
+    }
+    let last = table.keys().map(Spanned::span).max_by_key(|it| it.start);
+    if let (Some(last), true) = (last, args.len() > budget::BUILD_ARGS) {
+        let (found, most) = (args.len(), budget::BUILD_ARGS);
+        let message = format!("build_args: {found} are too many, at most {most} are allowed");
+        section.problem(last, message);
+    }
+    args
 }
 
 fn opencode(section: &mut Section<'_>, value: &Spanned<DeValue<'_>>) -> Option<OpenCodeStart> {

@@ -11,15 +11,17 @@ pub fn is_under_prefix(key: &str) -> bool {
 }
 
 /// Returns the keys of an image's labels that no image may bring: all under Amika's prefix but the
-/// five that a preset's image has from `amika image build` and its base, which an image that is made
-/// from a preset has too, and the mark of a test run. They say what the image is, and nothing of a
+/// six that an image has which `amika` built, a preset's or one of a repository's Dockerfile, and which an image that is
+/// made from it has too, and the mark of a test run. They say what the image is, and nothing of a
 /// sandbox.
 pub fn not_an_images(labels: &Labels) -> Vec<&str> {
     labels
         .iter()
         .filter(|(key, value)| match key.as_str() {
             key::KIND => value.as_str() != Kind::Image.as_str(),
-            key::VERSION | key::PRESET | key::RECIPE | key::BASE | key::TEST => false,
+            key::VERSION | key::PRESET | key::RECIPE | key::BASE | key::BUILT_OF | key::TEST => {
+                false
+            }
             key => is_under_prefix(key),
         })
         .map(|(key, _)| key.as_str())
@@ -46,6 +48,7 @@ mod tests {
                 key::PRESET,
                 key::RECIPE,
                 key::BASE,
+                key::BUILT_OF,
                 key::TEST,
             ];
             assert_eq!(refused(key, "image"), !own.contains(&key), "{key}");

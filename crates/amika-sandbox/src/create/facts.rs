@@ -4,10 +4,12 @@ use amika_core::contract::{AGENT_USER, path};
 use amika_core::label::{Creator, SandboxId};
 use amika_core::volume::Stamp;
 
+use super::build;
 use super::limits::EngineSize;
 use super::mounts::{self, Sources};
 use super::request::Image;
 use super::settings::Settings;
+use super::source::Source;
 use crate::amikad::Daemon;
 use crate::error::{Error, Kind, Result};
 use crate::inject::Injection;
@@ -69,6 +71,7 @@ pub(super) enum MissingImage {
 pub(super) async fn gather(
     engine: &Sandboxes,
     settings: &Settings,
+    source: Option<&Source>,
     missing: MissingImage,
     steps: &mut Steps,
 ) -> Result<Facts> {
@@ -77,14 +80,14 @@ pub(super) async fn gather(
     let now = amika_host::clock::now_millis();
     // The engine's answer on itself takes as long as that on an image: ask both at once.
     let (image, system) = tokio::join!(
-        find_image(engine, &settings.image, missing, steps),
+        find_image(engine, settings, source, missing, steps),
         engine.system()
     );
     let (image_reference, image) = image?;
     crate::image_labels::refuse(&image_reference, &image.labels)?;
     let image = match &settings.image {
         Image::Preset(_) => image,
-        Image::Other(_) => as_made_from(image),
+        Image::Other(_) | Image::Dockerfile(_) => as_made_from(image),
     };
     let daemon = Daemon::for_architecture(&image.architecture)?;
     if image.os != "linux" {
@@ -128,15 +131,21 @@ pub(super) async fn gather(
 
 async fn find_image(
     engine: &Sandboxes,
-    image: &Image,
+    settings: &Settings,
+    source: Option<&Source>,
     missing: MissingImage,
     steps: &mut Steps,
 ) -> Result<(String, ImageFacts)> {
-    let reference = match image {
+    let reference = match &settings.image {
         Image::Preset(preset) => {
             preset.reference(&preset.fingerprint(Daemon::for_engine(engine).await?.fingerprint()))
         }
         Image::Other(reference) => reference.clone(),
+        Image::Dockerfile(dockerfile) => {
+            let network = settings.network.as_deref();
+            let image = build::image(engine, dockerfile, source, network, missing, steps);
+            return Box::pin(image).await;
+        }
     };
     let found = engine
         .inspect_image(&reference)
@@ -146,9 +155,11 @@ async fn find_image(
         return Ok((reference, facts));
     }
     if missing == MissingImage::Refuse {
-        let how = match image {
+        let how = match &settings.image {
             Image::Preset(preset) => format!("`amika image build {preset}` builds it"),
-            Image::Other(reference) => format!("`docker pull {}`", shell_quote(reference)),
+            Image::Other(_) | Image::Dockerfile(_) => {
+                format!("`docker pull {}`", shell_quote(&reference))
+            }
         };
         return Err(Error::new(
             Kind::Image,
@@ -156,7 +167,7 @@ async fn find_image(
         )
         .hint(how));
     }
-    match image {
+    match &settings.image {
         Image::Preset(preset) => {
             let request = preset::Request {
                 preset: *preset,
@@ -165,7 +176,10 @@ async fn find_image(
             };
             preset::ensure(engine, request, steps).await?;
         }
-        Image::Other(reference) => crate::pull::pull(engine, reference, steps).await?,
+        Image::Other(_) | Image::Dockerfile(_) => {
+            build::refuse_gone(&reference)?;
+            crate::pull::pull(engine, &reference, steps).await?;
+        }
     }
     let facts = engine
         .inspect_image(&reference)

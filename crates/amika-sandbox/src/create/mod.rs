@@ -1,6 +1,7 @@
 //! Making a sandbox: what was asked for, what is there, the plan, and carrying it out.
 
 mod apply;
+mod build;
 mod copy;
 mod created;
 mod credentials;

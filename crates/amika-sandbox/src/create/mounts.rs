@@ -283,7 +283,7 @@ fn obstacle(image: &Image, system: &SystemFacts, is_podman: bool) -> Option<&'st
     }
     match image {
         Image::Preset(_) => None,
-        Image::Other(_) => Some(
+        Image::Other(_) | Image::Dockerfile(_) => Some(
             "the image is no preset: what is made there belongs to the user that the image runs as",
         ),
     }

@@ -14,6 +14,7 @@ use amika_core::text::shell_quote;
 use amika_git as git;
 
 use super::apply::{Job, Settle, apply, interrupted, unmake};
+use super::build;
 use super::created::Created;
 use super::credentials::{find as find_credentials, read as read_credentials};
 use super::dry_run::{PlanView, RepositoryView};
@@ -24,7 +25,7 @@ use super::name::{self, Taken as TakenName};
 use super::network;
 use super::plan::{self, Plan};
 use super::repository;
-use super::request::{CreateRequest, Wait, WantedRepository};
+use super::request::{CreateRequest, Image, Wait, WantedRepository};
 use super::rights::wait_with_inner_engine;
 use super::settings::{self, Settings};
 use super::source::{Contents, Source};
@@ -218,7 +219,7 @@ impl Making {
     async fn prepared(&mut self, request: CreateRequest, only_plan: bool) -> Result<Prepared> {
         let cancel = self.cancel.clone();
         tokio::select! {
-            prepared = self.prepare(request, only_plan) => prepared,
+            prepared = Box::pin(self.prepare(request, only_plan)) => prepared,
             () = cancel.requested() => Err(interrupted()),
         }
     }
@@ -231,6 +232,7 @@ impl Making {
             trust,
             sign_ins_named,
             secrets,
+            may_build,
             replace,
             wait: _,
         } = request;
@@ -280,6 +282,9 @@ impl Making {
         let scripts = source.as_ref().map(|source| source.scripts.clone());
         let scripts = scripts.unwrap_or_default();
         let mut settings = settings::merge(&request, saved, config, scripts.clone())?;
+        if let (Image::Dockerfile(_), false) = (&settings.image, may_build) {
+            return Err(build::not_allowed());
+        }
         let taken = trust.map(|trust| TakenView {
             taken: Taken::beside(&settings, config, &scripts),
             trust,
@@ -337,7 +342,7 @@ impl Making {
         } else {
             MissingImage::Get
         };
-        let facts = gather(engine, &settings, missing, &mut self.steps).await?;
+        let facts = gather(engine, &settings, source.as_ref(), missing, &mut self.steps).await?;
         for warning in settings.fit(facts.engine_size)? {
             self.out.warn(&warning);
         }

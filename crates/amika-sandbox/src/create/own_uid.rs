@@ -32,7 +32,7 @@ pub(super) fn of(id: &SandboxId) -> u32 {
 /// # Errors
 /// [`Kind::Invalid`].
 pub(super) fn refuse(image: &Image, has_writable_mount: bool, system: &SystemFacts) -> Result<()> {
-    let (why, hint) = if let Image::Other(_) = image {
+    let (why, hint) = if let Image::Other(_) | Image::Dockerfile(_) = image {
         (
             "the image is no preset, and its own user runs in it",
             "leave it out, or choose a preset with `--preset`",

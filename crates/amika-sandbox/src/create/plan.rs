@@ -285,13 +285,15 @@ fn record(
         creator: Some(facts.creator.clone()),
         preset: match &settings.image {
             Image::Preset(preset) => Some(preset.name().to_owned()),
-            Image::Other(_) => None,
+            Image::Other(_) | Image::Dockerfile(_) => None,
         },
         image: Some(facts.image_reference.clone()),
         agent_cwd: Some(agent_cwd.to_owned()),
         user: match &settings.image {
             Image::Preset(_) => Some(contract::AGENT_USER.to_owned()),
-            Image::Other(_) => Some(facts.image.user.clone()).filter(|user| !user.is_empty()),
+            Image::Other(_) | Image::Dockerfile(_) => {
+                Some(facts.image.user.clone()).filter(|user| !user.is_empty())
+            }
         },
         created_at: Some(facts.now),
         test: facts.test.clone(),

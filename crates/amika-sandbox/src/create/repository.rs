@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use amika_core::config::{self, ImageChoice, Lifecycle, Located, RepoConfig, Script, ScriptKey};
+use amika_core::config::{self, ImageChoice, Lifecycle, Located, RepoConfig, RepoFile, ScriptKey};
 use amika_core::diagnostic::{Diagnostic, Severity};
 use amika_core::trust::{Decision, Origin};
 
@@ -194,6 +194,7 @@ fn leave_setup_out(config: &mut RepoConfig) -> Vec<&'static str> {
     match sandbox.image.take().map(|image| image.value) {
         Some(ImageChoice::Preset(_)) => left_out.push("preset"),
         Some(ImageChoice::Image(_)) => left_out.push("image"),
+        Some(ImageChoice::Dockerfile(_)) => left_out.push("dockerfile"),
         None => {}
     }
     let commands: Vec<_> = services
@@ -259,11 +260,8 @@ pub(super) fn parsed(bytes: &[u8], out: &dyn Progress) -> Result<(String, RepoCo
     let parsed = config::parse_bytes(bytes)
         .map_err(|problems| crate::finding::refusal(config::PATH, &text, &problems))?;
     for warning in &parsed.warnings {
-        // A refused script is an error of its own, or nobody's concern when a flag names another.
-        let mut scripts = parsed.config.lifecycle.scripts();
-        if !scripts
-            .any(|(_, script)| matches!(script, Script::Refused(problem) if problem == warning))
-        {
+        // A refused file is an error of its own, or nobody's concern when a flag names another.
+        if !parsed.refused().any(|problem| problem == warning) {
             out.finding(config::PATH, &text, warning);
         }
     }
@@ -302,8 +300,8 @@ pub(super) fn wanted_scripts<'a>(
     });
     wanted
         .map(|(key, script)| match script {
-            Script::Refused(problem) => Err(script_refused(text, problem)),
-            Script::Path(path) => Ok((key, path)),
+            RepoFile::Refused(problem) => Err(script_refused(text, problem)),
+            RepoFile::Path(path) => Ok((key, path)),
         })
         .collect()
 }

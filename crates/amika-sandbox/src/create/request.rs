@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amika_core::capability::Capability;
+use amika_core::config::Dockerfile;
 use amika_core::credential::Selection;
 use amika_core::label::{Labels, is_stamp};
 use amika_core::mount::Mount;
@@ -33,6 +34,8 @@ pub enum Image {
     Preset(Preset),
     /// Any other.
     Other(String),
+    /// One that is built of a file of the repository.
+    Dockerfile(Dockerfile),
 }
 
 /// Where the setup script comes from.
@@ -154,6 +157,8 @@ pub struct CreateRequest {
     pub sign_ins_named: bool,
     /// Who knows secrets; where nobody does, variables that are secrets are left out.
     pub secrets: Option<Arc<dyn Secrets>>,
+    /// Whether an image may be built of the repository's Dockerfile: that takes of the engine's machine what nobody measures.
+    pub may_build: bool,
     /// Whether a sandbox of the same name is deleted first.
     pub replace: bool,
     /// Whether to wait for it.

@@ -150,6 +150,7 @@ fn of_file(config: &RepoConfig, scripts: Scripts<String>) -> SettingsLayer {
         image: image.map(|image| match image {
             ImageChoice::Image(image) => Ok(Image::Other(image.clone())),
             ImageChoice::Preset(preset) => parse_preset(preset).map(Image::Preset),
+            ImageChoice::Dockerfile(dockerfile) => Ok(Image::Dockerfile(dockerfile.clone())),
         }),
         setup_script: scripts.setup.map(Setup::Repository),
         env: with_opencode(&config.env, config.sandbox.opencode),

@@ -1,6 +1,6 @@
 //! What a sandbox takes from its repository's configuration, for people and programs.
 
-use amika_core::config::{ImageChoice, RepoConfig};
+use amika_core::config::{ImageChoice, RepoConfig, RepoFile};
 use amika_core::contract::env::OPENCODE_WEB;
 use amika_core::service::Service;
 use amika_core::settings::{Origin, Sourced};
@@ -26,6 +26,10 @@ pub struct Taken {
     pub preset: Option<String>,
     /// The image, where it is no preset.
     pub image: Option<String>,
+    /// The Dockerfile that the image is built of, relative to the repository's root.
+    pub dockerfile: Option<String>,
+    /// What its ARG lines are given, each as `NAME=VALUE`.
+    pub build_args: Vec<String>,
     /// When OpenCode is started: `auto`, `on-demand` or `off`.
     pub opencode: Option<String>,
     /// Limits.
@@ -98,8 +102,10 @@ impl Taken {
         match config.sandbox.image.as_ref().map(|image| &image.value) {
             Some(ImageChoice::Preset(name)) => preset = Some(name.clone()),
             Some(ImageChoice::Image(reference)) => image = Some(reference.clone()),
-            None => {}
+            Some(ImageChoice::Dockerfile(_)) | None => {}
         }
+        let dockerfile = config.sandbox.dockerfile();
+        let args = dockerfile.iter().flat_map(|it| &it.args);
         let limits = &config.sandbox.limits;
         let limits = [
             limits.cpus.map(|cpus| format!("cpus {cpus}")),
@@ -112,6 +118,13 @@ impl Taken {
             start_script: scripts.start.clone(),
             preset,
             image,
+            dockerfile: dockerfile.and_then(|it| match &it.file {
+                RepoFile::Path(path) => Some(path.value.clone()),
+                RepoFile::Refused(_) => None,
+            }),
+            build_args: args
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect(),
             opencode: config.sandbox.opencode.map(|start| start.to_string()),
             limits: limits.into_iter().flatten().collect(),
             env: config.env.keys().cloned().collect(),
@@ -169,6 +182,8 @@ impl Taken {
             ("start", &one(&self.start_script)),
             ("preset", &one(&self.preset)),
             ("image", &one(&self.image)),
+            ("built of", &one(&self.dockerfile)),
+            ("args", &self.build_args),
             ("opencode", &one(&self.opencode)),
             ("limits", &self.limits),
             ("variables", &self.env),

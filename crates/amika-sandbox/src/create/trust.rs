@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use amika_core::config::user::UserConfig;
-use amika_core::config::{RepoConfig, ScriptKey};
+use amika_core::config::{RepoConfig, RepoFile, ScriptKey};
 use amika_core::credential::Agent;
 use amika_core::hex::hex;
 use amika_core::trust::{Answer, Decision, Question, Trust, Trusted, decide};
@@ -12,6 +12,7 @@ use amika_core::untrusted::Untrusted;
 use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 
+use super::build::DOCKERFILE_LIMIT;
 use super::credentials::find as find_credentials;
 use super::request::Request;
 use super::source::{Contents, Scripts, Source};
@@ -98,9 +99,9 @@ pub(super) async fn settle(
     };
     let mut decision = decide(question);
     let mut content = None;
-    let mut scripts = Scripts::default();
+    let mut files = Files::default();
     if decision != Decision::All || !servers.is_empty() {
-        (scripts, content) = content_of(source).await?;
+        (files, content) = content_of(source).await?;
         let mut listed = config.trusted.iter();
         question.remembered =
             is_list_heeded && listed.any(|entry| entry.covers(&canonical, content.as_deref()));
@@ -122,7 +123,7 @@ pub(super) async fn settle(
                 "is not trusted yet"
             };
             let headline = format!("{shown} {why}.");
-            let lines = question_text(&headline, &asked, &scripts, &servers, &agents);
+            let lines = question_text(&headline, &asked, &files, &servers, &agents);
             let answer = match ask {
                 Some(ask) => ask.is_trusted(&lines).await,
                 None => Answer::No,
@@ -170,9 +171,17 @@ fn sign_ins(machine: &Machine, request: &Request) -> BTreeSet<Agent> {
     plan.take.iter().map(|file| file.agent).collect()
 }
 
-/// The scripts, and a digest of all that is trusted with the repository: what applies of its configuration, and
-/// these scripts. None where one of them is too large for that.
-async fn content_of(source: &Source) -> Result<(Scripts<Vec<u8>>, Option<String>)> {
+/// The content of the files that a configuration names, and that are trusted with it.
+#[derive(Default)]
+struct Files {
+    scripts: Scripts<Vec<u8>>,
+    dockerfile: Option<Vec<u8>>,
+}
+
+/// These files, and a digest of all that is trusted with the repository: what applies of its configuration, and
+/// what they hold. None where one of them is too large for that.
+async fn content_of(source: &Source) -> Result<(Files, Option<String>)> {
+    let mut dockerfile = None;
     let scripts = match &source.contents {
         Contents::Copied(repository) => {
             let mut scripts = Scripts::default();
@@ -185,7 +194,17 @@ async fn content_of(source: &Source) -> Result<(Scripts<Vec<u8>>, Option<String>
                 match repository.file(path, SCRIPT_LIMIT).await {
                     Ok(Some(script)) => scripts.put(key, script),
                     Ok(None) => {}
-                    Err(GitError::TooLarge { .. }) => return Ok((Scripts::default(), None)),
+                    Err(GitError::TooLarge { .. }) => return Ok((Files::default(), None)),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            let built_of = source.config.sandbox.dockerfile().map(|it| &it.file);
+            if let Some(RepoFile::Path(path)) = built_of {
+                match repository.file(&path.value, DOCKERFILE_LIMIT).await {
+                    Ok(found) => dockerfile = found,
+                    Err(GitError::TooLarge { .. }) => return Ok((Files::default(), None)),
+                    // That nothing can be built of it is said where it is to be.
+                    Err(GitError::Outside { .. }) => {}
                     Err(error) => return Err(error.into()),
                 }
             }
@@ -194,12 +213,20 @@ async fn content_of(source: &Source) -> Result<(Scripts<Vec<u8>>, Option<String>
         Contents::Kept(kept) => kept.scripts.clone(),
     };
     let servers = source.lfs_servers();
-    let digest = digest(source.bytes.as_deref(), &scripts, servers);
-    Ok((scripts, Some(digest)))
+    let files = Files {
+        scripts,
+        dockerfile,
+    };
+    let digest = digest(source.bytes.as_deref(), &files, servers);
+    Ok((files, Some(digest)))
 }
 
 /// A digest in which nothing of one part can stand for something of the other.
-fn digest(config: Option<&[u8]>, scripts: &Scripts<Vec<u8>>, servers: &[String]) -> String {
+fn digest(config: Option<&[u8]>, files: &Files, servers: &[String]) -> String {
+    let Files {
+        scripts,
+        dockerfile,
+    } = files;
     let mut digest = Sha256::new();
     let setup = scripts.setup.as_deref();
     for part in [config, setup] {
@@ -215,7 +242,8 @@ fn digest(config: Option<&[u8]>, scripts: &Scripts<Vec<u8>>, servers: &[String])
     // Nothing for none, as it was before they were part of it.
     let servers = servers.iter().map(|server| (2, server.as_bytes()));
     let start = scripts.start.as_deref().map(|script| (3, script));
-    for (kind, part) in servers.chain(start) {
+    let dockerfile = dockerfile.as_deref().map(|file| (4, file));
+    for (kind, part) in servers.chain(start).chain(dockerfile) {
         digest.update([kind]);
         digest.update((part.len() as u64).to_be_bytes());
         digest.update(part);
@@ -227,7 +255,7 @@ fn digest(config: Option<&[u8]>, scripts: &Scripts<Vec<u8>>, servers: &[String])
 fn question_text(
     headline: &str,
     asked: &Taken,
-    scripts: &Scripts<Vec<u8>>,
+    files: &Files,
     servers: &[String],
     agents: &BTreeSet<Agent>,
 ) -> Vec<String> {
@@ -236,22 +264,26 @@ fn question_text(
         lines.push("  its .amika/config.toml asks for:".to_owned());
     }
     for line in asked.lines() {
-        let (script, runs) = if line.starts_with("    script ") {
+        let (file, what) = if line.starts_with("    script ") {
             let when = if asked.setup_once.is_some() {
                 "until it succeeds"
             } else {
                 "at every start"
             };
-            (&scripts.setup, format!("as root {when}"))
+            (&files.scripts.setup, format!("runs as root {when}"))
         } else if line.starts_with("    start ") {
-            (&scripts.start, "as the agent at every start".to_owned())
+            let when = "runs as the agent at every start".to_owned();
+            (&files.scripts.start, when)
+        } else if line.starts_with("    built of ") {
+            let when = "the engine builds an image of".to_owned();
+            (&files.dockerfile, when)
         } else {
             lines.push(line);
             continue;
         };
         lines.push(line);
-        lines.push(format!("              which runs {runs}, and begins with"));
-        let script = script.as_deref().map(beginning).unwrap_or_default();
+        lines.push(format!("              which {what}, and begins with"));
+        let script = file.as_deref().map(beginning).unwrap_or_default();
         lines.extend(script.iter().map(|line| format!("              │ {line}")));
     }
     if !servers.is_empty() {
@@ -336,20 +368,29 @@ mod tests {
             (None, None, Some(b"ab")),
             (Some(b"ab"), Some(b""), None),
         ];
-        let digest = |(config, setup, start): &(Part, Part, Part), servers: &[String]| {
-            let scripts = Scripts {
-                setup: setup.map(<[u8]>::to_vec),
-                start: start.map(<[u8]>::to_vec),
+        let digest =
+            |(config, setup, start): &(Part, Part, Part), dockerfile: Part, servers: &[String]| {
+                let scripts = Scripts {
+                    setup: setup.map(<[u8]>::to_vec),
+                    start: start.map(<[u8]>::to_vec),
+                };
+                let files = Files {
+                    scripts,
+                    dockerfile: dockerfile.map(<[u8]>::to_vec),
+                };
+                digest(*config, &files, servers)
             };
-            digest(*config, &scripts, servers)
-        };
-        let mut digests: BTreeSet<String> = parts.iter().map(|part| digest(part, &[])).collect();
+        let mut digests: BTreeSet<String> =
+            parts.iter().map(|part| digest(part, None, &[])).collect();
         let servers: [&[&str]; 4] = [&["a"], &["b"], &["a", "b"], &["ab"]];
         for servers in servers {
             let servers: Vec<String> = servers.iter().map(|&one| one.to_owned()).collect();
-            digests.extend(parts.iter().map(|part| digest(part, &servers)));
+            digests.extend(parts.iter().map(|part| digest(part, None, &servers)));
         }
-        assert_eq!(digests.len(), 5 * parts.len());
+        for dockerfile in [&b""[..], b"a", b"ab"] {
+            digests.extend(parts.iter().map(|part| digest(part, Some(dockerfile), &[])));
+        }
+        assert_eq!(digests.len(), 8 * parts.len());
         for digest in digests {
             let entry: Trusted = format!("host/r {digest}").parse().expect("an entry");
             assert!(entry.covers("host/r", Some(&digest)));
@@ -361,6 +402,8 @@ mod tests {
         let taken = Taken {
             script: Some("setup.sh".to_owned()),
             start_script: Some("up".to_owned()),
+            dockerfile: Some("Dockerfile".to_owned()),
+            build_args: vec!["V=1".to_owned()],
             env: vec!["A".to_owned()],
             ..Taken::default()
         };
@@ -368,9 +411,12 @@ mod tests {
         let text = question_text(
             "It is new.",
             &taken,
-            &Scripts {
-                setup: Some(b"#!/bin/sh\nid\n".to_vec()),
-                start: Some(b"#!/bin/bash\n".to_vec()),
+            &Files {
+                scripts: Scripts {
+                    setup: Some(b"#!/bin/sh\nid\n".to_vec()),
+                    start: Some(b"#!/bin/bash\n".to_vec()),
+                },
+                dockerfile: Some(b"FROM evil\x1b\n".to_vec()),
             },
             &["https://evil\u{1b}\n".to_owned()],
             &agents,
@@ -381,14 +427,16 @@ mod tests {
              \x20             which runs as root at every start, and begins with\n\
              \x20             │ #!/bin/sh\n              │ id\n    start     up\n\
              \x20             which runs as the agent at every start, and begins with\n\
-             \x20             │ #!/bin/bash\n    variables A\n\
+             \x20             │ #!/bin/bash\n    built of  Dockerfile\n\
+             \x20             which the engine builds an image of, and begins with\n\
+             \x20             │ FROM evil\\u{1b}\n    args      V=1\n    variables A\n\
              \x20 it names servers for its LFS files, where git signs in as you: https://evil\\u{1b}\\n\n\
              \x20 sign-ins that would go in: claude, codex"
         );
         let text = question_text(
             "It is new.",
             &Taken::default(),
-            &Scripts::default(),
+            &Files::default(),
             &[],
             &agents,
         );

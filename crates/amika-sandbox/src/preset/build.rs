@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 
 use amika_core::label::{Kind, ResourceRecord};
-use futures_util::StreamExt as _;
 
 use super::base;
 use super::recipe::{LABEL_PRESET, LABEL_RECIPE, Preset, version_args};
 use crate::amikad::Daemon;
 use crate::certificates;
 use crate::error::{self, Error, Result};
+use crate::image_build;
 use crate::progress::Steps;
 use crate::sandboxes::Sandboxes;
+use amika_engine::BuildSpec;
 use amika_host::machine::Machine;
 
 /// What to build, and how.
@@ -35,9 +36,6 @@ pub struct PresetImage {
     /// Whether it was built now.
     pub built: bool,
 }
-
-/// How many lines of the build's output an error shows.
-const TAIL: usize = 20;
 
 /// Makes sure that a preset's image is there.
 ///
@@ -121,34 +119,19 @@ async fn build(
     if let Some((key, value)) = engine.test_run_label() {
         labels.insert(key, value);
     }
-    let mut tail: Vec<String> = Vec::new();
-    let mut output =
-        std::pin::pin!(engine.build_image(&image, "Dockerfile", &args, &labels, context));
-    let mut partial = String::new();
-    while let Some(item) = output.next().await {
-        match item {
-            Ok(text) => {
-                partial.push_str(&text);
-                while let Some(end) = partial.find('\n') {
-                    let line: String = partial.drain(..=end).collect();
-                    let line = line.trim_end();
-                    if !line.is_empty() {
-                        steps.line(line);
-                        tail.push(line.to_owned());
-                        if tail.len() > TAIL {
-                            tail.remove(0);
-                        }
-                    }
-                }
-            }
-            Err(error) => {
-                steps.fail("could not be built");
-                return Err(Error::new(error::Kind::Image, format!("the image `{preset}` could not be built"))
-                    .cause(error.to_string())
-                    .last_output(tail)
-                    .hint("the engine keeps the steps that succeeded: run `amika image build` again after mending the cause"));
-            }
-        }
+    let spec = BuildSpec {
+        tag: &image,
+        dockerfile: "Dockerfile",
+        args: &args,
+        labels: &labels,
+        network: None,
+    };
+    if let Err(failed) = image_build::run(engine, &spec, context, steps).await {
+        steps.fail("could not be built");
+        let message = format!("the image `{preset}` could not be built");
+        return Err(failed.told(message).hint(
+            "the engine keeps the steps that succeeded: run `amika image build` again after mending the cause",
+        ));
     }
     steps.finish(&image);
     Ok(())

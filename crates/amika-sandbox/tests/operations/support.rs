@@ -202,6 +202,7 @@ pub(crate) fn request(name: &str) -> CreateRequest {
         trust: Trusting::Setting(Trust::Auto),
         sign_ins_named: false,
         secrets: None,
+        may_build: true,
         replace: false,
         wait: Wait::UntilReady(None),
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use amika_core::config::{self, ImageChoice, RepoConfig, Script};
+use amika_core::config::{self, ImageChoice, RepoConfig, RepoFile};
 use amika_core::diagnostic::Diagnostic;
 use amika_sandbox::error::Error;
 use axum::Json;
@@ -101,16 +101,16 @@ impl DeclaredSettings {
         let image = config.sandbox.image.as_ref().map(|it| &it.value);
         Self {
             setup_script: script.and_then(|it| match it {
-                Script::Path(path) => Some(path.value.clone()),
-                Script::Refused(_) => None,
+                RepoFile::Path(path) => Some(path.value.clone()),
+                RepoFile::Refused(_) => None,
             }),
             preset: image.and_then(|it| match it {
                 ImageChoice::Preset(name) => Some(name.clone()),
-                ImageChoice::Image(_) => None,
+                ImageChoice::Image(_) | ImageChoice::Dockerfile(_) => None,
             }),
             image: image.and_then(|it| match it {
                 ImageChoice::Image(name) => Some(name.clone()),
-                ImageChoice::Preset(_) => None,
+                ImageChoice::Preset(_) | ImageChoice::Dockerfile(_) => None,
             }),
             env_vars: config.env.clone(),
         }

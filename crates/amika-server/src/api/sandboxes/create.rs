@@ -106,6 +106,7 @@ async fn begin_to_make(
     }
     let user = User::new(cloning.machine.clone(), crate::engine::silent());
     let mut request = asked(&body, wish, saved, &cloning, copied);
+    request.may_build = may_build(app, caller);
     request.secrets = Some(Arc::new(given::Keeper {
         app: Arc::clone(app),
         sandbox_id: row.id.clone(),
@@ -246,6 +247,11 @@ fn stamp(app: &App, row: &SandboxRow) -> Labels {
     Labels::from(labels.map(|(key, value)| (key.to_owned(), value)))
 }
 
+/// Whether an image is built of a repository's Dockerfile for somebody: for who may choose any image.
+fn may_build(app: &App, caller: &Caller) -> bool {
+    caller.is_admin() || app.config.members.image
+}
+
 fn asked(
     body: &CreateSandbox,
     wish: Wish,
@@ -286,6 +292,7 @@ fn asked(
         trust: Trusting::Setting(Trust::Auto),
         sign_ins_named: false,
         secrets: None,
+        may_build: false,
         replace: false,
         wait: Wait::UntilReady(None),
     }
@@ -307,7 +314,8 @@ pub async fn plan(
     let engine = app.engines.get().await?;
     let user = Arc::new(User::new(cloning.machine.clone(), crate::engine::silent()));
     let engine = amika_sandbox::sandboxes::Sandboxes::new(engine.engine().clone(), &user);
-    let request = asked(&body, wish, saved, &cloning, copied);
+    let mut request = asked(&body, wish, saved, &cloning, copied);
+    request.may_build = may_build(&app, &caller);
     let (_canceler, cancel) = amika_sandbox::cancel::new();
     let plan = engine
         .plan(request, crate::engine::silent(), &cancel)

@@ -1,0 +1,7 @@
+//! Building an image of a repository's Dockerfile: which files it is given, and what is added to it.
+
+mod dockerfile;
+mod ignore;
+
+pub use dockerfile::{declares, in_each_stage};
+pub use ignore::Ignore;
