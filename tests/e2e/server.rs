@@ -2,8 +2,8 @@
 
 mod agents;
 mod canaries;
+mod chosen_images;
 pub(crate) mod client;
-mod dockerfile;
 mod events;
 mod exec;
 mod files;

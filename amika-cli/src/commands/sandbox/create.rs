@@ -12,7 +12,7 @@ use report::report;
 use crate::App;
 use crate::args::sandbox::{ConnectArgs, CreateArgs};
 use crate::create::{
-    self, CreateRequest, Request, Trusting, Wanted, WantedRepository, WantedVolume,
+    self, Allowed, CreateRequest, Request, Trusting, Wanted, WantedRepository, WantedVolume,
 };
 use crate::error::{Error, Kind, Result};
 use amika_git as git;
@@ -34,7 +34,7 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
         },
         sign_ins_named: args.credentials.is_some(),
         secrets: None,
-        may_build: true,
+        allowed: Allowed::ALL,
         replace: args.replace,
         wait: super::start::waited_for(args.no_wait, args.no_wait_services, args.timeout),
     };

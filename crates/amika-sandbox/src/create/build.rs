@@ -59,17 +59,6 @@ pub(super) fn refuse_gone(reference: &str) -> Result<()> {
     .hint("create the sandbox from the repository (`--git`), which builds it again, or name another: `--image`, `--preset`"))
 }
 
-/// The refusal of who may not have an image built.
-pub(super) fn not_allowed() -> Error {
-    let message = format!(
-        "{} names a dockerfile, and here only administrators have images built",
-        config::PATH
-    );
-    Error::new(Kind::Invalid, message).hint(
-        "name a preset in its place, as `--preset coder` does; `image = true` of the server's `[members]` lets all members build",
-    )
-}
-
 /// Makes sure that the image is there; for a plan it need not be, and nothing is known of what it brings then.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! Making a sandbox: what was asked for, what is there, the plan, and carrying it out.
 
+mod allowed;
 mod apply;
 mod build;
 mod copy;
@@ -34,6 +35,7 @@ mod trust;
 mod upload;
 mod volume_root;
 
+pub use allowed::Allowed;
 pub use apply::{interrupted, put, put_as};
 pub use created::Created;
 pub use credentials::{find as find_credentials, read as read_credentials};

@@ -14,7 +14,6 @@ use amika_core::text::shell_quote;
 use amika_git as git;
 
 use super::apply::{Job, Settle, apply, interrupted, unmake};
-use super::build;
 use super::created::Created;
 use super::credentials::{find as find_credentials, read as read_credentials};
 use super::dry_run::{PlanView, RepositoryView};
@@ -25,7 +24,7 @@ use super::name::{self, Taken as TakenName};
 use super::network;
 use super::plan::{self, Plan};
 use super::repository;
-use super::request::{CreateRequest, Image, Wait, WantedRepository};
+use super::request::{CreateRequest, Wait, WantedRepository};
 use super::rights::wait_with_inner_engine;
 use super::settings::{self, Settings};
 use super::source::{Contents, Source};
@@ -232,7 +231,7 @@ impl Making {
             trust,
             sign_ins_named,
             secrets,
-            may_build,
+            allowed,
             replace,
             wait: _,
         } = request;
@@ -282,9 +281,7 @@ impl Making {
         let scripts = source.as_ref().map(|source| source.scripts.clone());
         let scripts = scripts.unwrap_or_default();
         let mut settings = settings::merge(&request, saved, config, scripts.clone())?;
-        if let (Image::Dockerfile(_), false) = (&settings.image, may_build) {
-            return Err(build::not_allowed());
-        }
+        allowed.check(&settings)?;
         let taken = trust.map(|trust| TakenView {
             taken: Taken::beside(&settings, config, &scripts),
             trust,

@@ -16,6 +16,7 @@ use amika_core::opencode::OpenCodeStart;
 use amika_core::port::{HostIp, Publish};
 use amika_core::settings::AskedLimits;
 
+use super::allowed::Allowed;
 use super::from_volume::WantedVolume;
 use super::repository::Wanted;
 use super::settings::SettingsLayer;
@@ -157,8 +158,8 @@ pub struct CreateRequest {
     pub sign_ins_named: bool,
     /// Who knows secrets; where nobody does, variables that are secrets are left out.
     pub secrets: Option<Arc<dyn Secrets>>,
-    /// Whether an image may be built of the repository's Dockerfile: that takes of the engine's machine what nobody measures.
-    pub may_build: bool,
+    /// Which images it may be made of.
+    pub allowed: Allowed,
     /// Whether a sandbox of the same name is deleted first.
     pub replace: bool,
     /// Whether to wait for it.

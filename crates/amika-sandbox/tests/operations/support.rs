@@ -15,7 +15,7 @@ use amika_engine::{Caller, Endpoint, Engine};
 use amika_host::machine::{Given, Machine};
 use amika_sandbox::cancel::{Cancel, Canceler, new as token};
 use amika_sandbox::create::{
-    CreateRequest, HostRights, Image, Request, Trusting, Wait, Wanted, WantedRepository,
+    Allowed, CreateRequest, HostRights, Image, Request, Trusting, Wait, Wanted, WantedRepository,
 };
 use amika_sandbox::delete::DeleteRequest;
 use amika_sandbox::progress::{Event, Progress};
@@ -202,7 +202,7 @@ pub(crate) fn request(name: &str) -> CreateRequest {
         trust: Trusting::Setting(Trust::Auto),
         sign_ins_named: false,
         secrets: None,
-        may_build: true,
+        allowed: Allowed::ALL,
         replace: false,
         wait: Wait::UntilReady(None),
     }

@@ -11,7 +11,7 @@ use amika_core::settings::Layer;
 use amika_core::size::Size;
 use amika_core::trust::Trust;
 use amika_sandbox::create::{
-    CreateRequest, SettingsLayer, Trusting, Wait, Wanted, WantedRepository,
+    Allowed, CreateRequest, SettingsLayer, Trusting, Wait, Wanted, WantedRepository,
 };
 use amika_sandbox::sandboxes::User;
 use axum::Json;
@@ -105,8 +105,7 @@ async fn begin_to_make(
         wish.sandbox.env.entry(name).or_insert(password);
     }
     let user = User::new(cloning.machine.clone(), crate::engine::silent());
-    let mut request = asked(&body, wish, saved, &cloning, copied);
-    request.may_build = may_build(app, caller);
+    let mut request = asked(&body, wish, saved, &cloning, copied, allowed(app, caller));
     request.secrets = Some(Arc::new(given::Keeper {
         app: Arc::clone(app),
         sandbox_id: row.id.clone(),
@@ -247,9 +246,13 @@ fn stamp(app: &App, row: &SandboxRow) -> Labels {
     Labels::from(labels.map(|(key, value)| (key.to_owned(), value)))
 }
 
-/// Whether an image is built of a repository's Dockerfile for somebody: for who may choose any image.
-fn may_build(app: &App, caller: &Caller) -> bool {
-    caller.is_admin() || app.config.members.image
+/// Which images somebody may have: the rule for what is asked, held for what a repository's file chooses.
+fn allowed(app: &App, caller: &Caller) -> Allowed {
+    let members = &app.config.members;
+    Allowed {
+        any_image: caller.is_admin() || members.image,
+        nested_engine: caller.is_admin() || members.coder_dind,
+    }
 }
 
 fn asked(
@@ -258,6 +261,7 @@ fn asked(
     saved: SettingsLayer,
     cloning: &Cloning,
     copied: Option<PathBuf>,
+    allowed: Allowed,
 ) -> CreateRequest {
     let has_script = wish.sandbox.setup.is_some() || saved.setup_script.is_some();
     let url = wish.repo_url;
@@ -292,7 +296,7 @@ fn asked(
         trust: Trusting::Setting(Trust::Auto),
         sign_ins_named: false,
         secrets: None,
-        may_build: false,
+        allowed,
         replace: false,
         wait: Wait::UntilReady(None),
     }
@@ -314,8 +318,7 @@ pub async fn plan(
     let engine = app.engines.get().await?;
     let user = Arc::new(User::new(cloning.machine.clone(), crate::engine::silent()));
     let engine = amika_sandbox::sandboxes::Sandboxes::new(engine.engine().clone(), &user);
-    let mut request = asked(&body, wish, saved, &cloning, copied);
-    request.may_build = may_build(&app, &caller);
+    let request = asked(&body, wish, saved, &cloning, copied, allowed(&app, &caller));
     let (_canceler, cancel) = amika_sandbox::cancel::new();
     let plan = engine
         .plan(request, crate::engine::silent(), &cancel)
