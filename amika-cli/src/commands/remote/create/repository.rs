@@ -80,7 +80,7 @@ pub(super) async fn wanted(
         }));
     }
     if args.no_clean {
-        // It would be sent, and nothing is.
+        app.out.warn(&unsent(url.as_deref()));
         return Ok(Some(Wanted {
             url,
             branch: None,
@@ -106,6 +106,19 @@ pub(super) async fn wanted(
         branch: args.branch.clone().or_else(|| facts.branch.clone()),
         upload_id: None,
     }))
+}
+
+/// What a plan is without, since it would be sent, and nothing is.
+fn unsent(url: Option<&str>) -> String {
+    match url {
+        Some(url) => format!(
+            "a dry run sends nothing: this is the plan for {url}, not for the working copy and its configuration"
+        ),
+        None => {
+            "a dry run sends nothing: the plan is without the working copy and its configuration"
+                .to_owned()
+        }
+    }
 }
 
 /// The URL of `origin`, or of the only remote that there is.
