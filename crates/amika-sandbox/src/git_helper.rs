@@ -12,6 +12,7 @@ use amika_engine::{ContainerSpec, EngineError, MountFacts, MountSpec, VolumeFact
 
 use crate::commits::Inside;
 use crate::error::{self, Error, Result};
+use crate::preset::Preset;
 use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
 
@@ -171,8 +172,12 @@ impl GitPlace {
         volume: &VolumeFacts,
         repository: &str,
     ) -> Result<Self> {
-        // Images of ours that are no preset's need not have git, nor anything else.
-        let images = engine.list_images(key::PRESET).await?;
+        // Images of ours that are no preset's need not have git, nor anything else: they have the label too, and nothing in it.
+        let mut images = engine.list_images(key::PRESET).await?;
+        images.retain(|image| {
+            let preset = image.labels.get(key::PRESET);
+            preset.is_some_and(|preset| Preset::parse(preset).is_some())
+        });
         let Some(image) = images
             .into_iter()
             .find_map(|image| image.tags.into_iter().next())
