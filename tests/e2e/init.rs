@@ -217,6 +217,31 @@ fn a_devcontainer_is_taken_over_and_the_rest_is_named_with_its_place() {
 }
 
 #[test]
+fn the_dockerfile_of_a_devcontainer_is_built() {
+    let stage = Stage::new();
+    let devcontainer =
+        "{ \"build\": { \"dockerfile\": \"Dockerfile\", \"args\": { \"WHAT\": \"it\" } } }";
+    let dockerfile = format!("FROM {DEBIAN}\nARG WHAT\nRUN echo \"$WHAT is built\" > /built\n");
+    let files = [
+        (".devcontainer/devcontainer.json", devcontainer),
+        (".devcontainer/Dockerfile", dockerfile.as_str()),
+    ];
+    let path = stage.repository("app", &files);
+    // By the file's own name too: what it names stands beside it.
+    let from = format!("{path}/.devcontainer/devcontainer.json");
+    for args in [&[&*path][..], &[&path, "--from", &from, "--force"]] {
+        let migrated = migrate(&stage, &[args, &["-o", "json"]].concat());
+        let document = migrated.ended(0, &[]).json();
+        assert_eq!(document["not_taken_over"], serde_json::json!([]));
+    }
+    commit(&stage, &path);
+    let sandbox = stage.adopt(stage.name());
+    let create = ["sandbox", "create", "--name", &sandbox.name, "--git", &path];
+    stage.amika(&create).output().ended(0, &[]);
+    assert_eq!(says(&sandbox, "cat /built"), "it is built\n");
+}
+
+#[test]
 fn a_devcontainer_that_cannot_be_read_or_chosen_says_so_with_its_place() {
     let stage = Stage::new();
     let path = stage.repository("app", &[("file", "x")]);

@@ -217,7 +217,7 @@ mod tests {
                 "postCreateCommand": ["sh", "-c", "printf '|%s' \"$1\"", "-", line],
                 "updateContentCommand": {word: "printf '|${containerWorkspaceFolder}'"},
             });
-            let migration = migrate(&text.to_string()).unwrap();
+            let migration = migrate(&text.to_string(), Some("")).unwrap();
             prop_assume!(migration.rest.is_empty());
             let script = script(&migration.draft);
             sh(&["-n", "-c", &script]);

@@ -93,7 +93,7 @@ fn every_key_of_the_tables_is_taken_over_or_named_as_they_say() {
         named.collect::<Vec<String>>()
     };
     let (taken, not) = (keys("## What is taken over"), keys("## What is not"));
-    assert!(taken.len() > 10 && not.len() > 25, "{taken:?} {not:?}");
+    assert!(taken.len() > 10 && not.len() > 20, "{taken:?} {not:?}");
     assert_eq!(reasons(&not).len(), not.len());
     // Where one is no text, what is wrong with it is said, and not that it has no equal.
     reasons(&taken);

@@ -3,5 +3,5 @@
 mod dockerfile;
 mod ignore;
 
-pub use dockerfile::{declares, in_each_stage};
+pub use dockerfile::{declares, in_each_stage, is_arg};
 pub use ignore::Ignore;

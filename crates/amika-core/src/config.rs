@@ -29,6 +29,7 @@ use read::Section;
 
 /// Where the file stands, relative to the repository's root.
 pub use crate::contract::REPO_CONFIG as PATH;
+pub(crate) use place::why_refused;
 
 /// The largest file that is read, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;

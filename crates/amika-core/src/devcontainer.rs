@@ -3,6 +3,7 @@
 //! The keys are those of <https://containers.dev/implementors/json_reference/>. Whatever is not taken over is named with
 //! its place and what to do instead.
 
+mod build;
 mod commands;
 mod ports;
 mod variables;
@@ -11,7 +12,7 @@ use std::ops::Range;
 
 use crate::config::steering;
 use crate::diagnostic::{Diagnostic, Places, Severity};
-use crate::draft::Draft;
+use crate::draft::{Draft, Image};
 use crate::env::{check_name, check_value};
 use crate::image::check_reference;
 use crate::jsonc::{self, Member, Node, Value};
@@ -50,11 +51,12 @@ pub struct Rest {
     pub diagnostic: Diagnostic,
 }
 
-/// Reads the text of a file.
+/// Reads the text of a file. `directory` is where it stands, from the repository's root, where that is in the repository: paths in
+/// it begin there.
 ///
 /// # Errors
 /// Returns what is wrong with its place, when it is no object in JSON with comments.
-pub fn migrate(text: &str) -> Result<Migration, Box<Diagnostic>> {
+pub fn migrate(text: &str, directory: Option<&str>) -> Result<Migration, Box<Diagnostic>> {
     let root = jsonc::parse(text)?;
     if !matches!(root.value, Value::Object(_)) {
         let message = format!("expected an object, found {}", root.kind());
@@ -73,6 +75,7 @@ pub fn migrate(text: &str) -> Result<Migration, Box<Diagnostic>> {
         rest: Vec::new(),
         places: Places::new(text),
         root: &root,
+        directory: directory.map(str::to_owned),
         env_bytes: 0,
     };
     for member in root.members() {
@@ -88,6 +91,7 @@ pub fn migrate(text: &str) -> Result<Migration, Box<Diagnostic>> {
         }
     }
     work.setup();
+    work.build();
     // What is for the agent alone wins.
     for key in ["containerEnv", "remoteEnv"] {
         if let Some(node) = root.get(key) {
@@ -106,6 +110,8 @@ struct Work<'a> {
     rest: Vec<Rest>,
     places: Places<'a>,
     root: &'a Node,
+    /// Where the file stands.
+    directory: Option<String>,
     env_bytes: usize,
 }
 
@@ -120,13 +126,16 @@ impl Work<'_> {
                 let steps = self.command(&member.key, node);
                 self.draft.start.extend(steps);
             }
-            // The first are taken over in an order of their own, not in that of the file: `setup`, `env`. Editors check
+            // These are taken over in an order of their own, not in that of the file: `setup`, `build`, `env`. Editors check
             // the file with its schema, and amikad is an init in every sandbox.
             "onCreateCommand"
             | "updateContentCommand"
             | "postCreateCommand"
             | "containerEnv"
             | "remoteEnv"
+            | "build"
+            | "dockerFile"
+            | "context"
             | "$schema"
             | "init" => {}
             "name" => match node.as_str() {
@@ -137,7 +146,7 @@ impl Work<'_> {
                 None => self.wrong("name", node, "a string"),
             },
             "privileged" if node.value == Value::Bool(false) => {}
-            "features" | "customizations" | "build" => self.each(&member.key, node),
+            "features" | "customizations" => self.each(&member.key, node),
             "mounts" | "runArgs" | "capAdd" | "securityOpt" => self.items(&member.key, node),
             key => self.rest(key, member.key_span.clone(), why_not(key)),
         }
@@ -161,12 +170,7 @@ impl Work<'_> {
     fn each(&mut self, key: &str, node: &Node) {
         for member in node.members() {
             let name = format!("{key}.{}", member.key);
-            let reason = match (key, member.key.as_str()) {
-                ("build", "dockerfile") => why_not("dockerFile"),
-                ("build", _) => why_not("build"),
-                _ => why_not(key),
-            };
-            self.rest(&name, member.key_span.clone(), reason);
+            self.rest(&name, member.key_span.clone(), why_not(key));
         }
         if !matches!(node.value, Value::Object(_)) {
             self.wrong(key, node, "an object");
@@ -195,7 +199,7 @@ impl Work<'_> {
         let odd = |found: char| found.is_control() || found.is_whitespace();
         match check_reference(image) {
             Ok(()) if !image.starts_with('-') && !image.contains(odd) => {
-                self.draft.image = Some(image.to_owned());
+                self.draft.image = Some(Image::Named(image.to_owned()));
             }
             Ok(()) => self.rest("image", node.span.clone(), "it names no image"),
             Err(error) => {
@@ -250,9 +254,7 @@ fn why_not(key: &str) -> &'static str {
     match key {
         "features" => "install what it brings in .amika/setup.sh",
         "customizations" => "it is for editors and other tools",
-        "dockerFile" | "build" | "context" => {
-            "build the image yourself, and name it in `[sandbox] image`"
-        }
+        "build" => "`[sandbox] dockerfile` has `build_args` beside it and no more",
         "dockerComposeFile" | "service" | "runServices" => {
             "a sandbox is one container; `[services]` run in it, and with `preset = \"coder-dind\"` it has an engine for Compose"
         }

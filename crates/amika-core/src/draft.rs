@@ -31,12 +31,26 @@ pub struct Draft {
     pub once: Vec<String>,
     /// What the start script does.
     pub start: Vec<Step>,
-    /// `[sandbox] image`
-    pub image: Option<String>,
+    /// `[sandbox]`
+    pub image: Option<Image>,
     /// `[env]`
     pub env: Vec<(String, String)>,
     /// `[services]`
     pub services: Vec<Service>,
+}
+
+/// Of which image sandboxes are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Image {
+    /// `image`: its reference.
+    Named(String),
+    /// `dockerfile` and `build_args`.
+    Built {
+        /// Its path from the repository's root.
+        dockerfile: String,
+        /// Names as ARG lines have them, and values without control characters.
+        args: Vec<(String, String)>,
+    },
 }
 
 /// A part of a script.
@@ -141,8 +155,7 @@ impl Draft {
             line(&mut text, "start_script", &quoted(START));
         }
         if let Some(image) = &self.image {
-            text.push_str("\n[sandbox]\n");
-            line(&mut text, "image", &quoted(image));
+            image.write(&mut text);
         }
         if !self.env.is_empty() {
             text.push_str("\n[env]\n");
@@ -184,6 +197,24 @@ fn script(steps: &[Step], what: &str, by: &str) -> String {
         text.push('\n');
     }
     text
+}
+
+impl Image {
+    fn write(&self, text: &mut String) {
+        text.push_str("\n[sandbox]\n");
+        match self {
+            Self::Named(image) => line(text, "image", &quoted(image)),
+            Self::Built { dockerfile, args } => {
+                line(text, "dockerfile", &quoted(dockerfile));
+                if !args.is_empty() {
+                    text.push_str("\n[sandbox.build_args]\n");
+                }
+                for (name, value) in args {
+                    line(text, &quoted_key(name), &quoted(value));
+                }
+            }
+        }
+    }
 }
 
 impl Service {
@@ -303,7 +334,7 @@ mod tests {
             setup: words.iter().map(|word| step(word)).collect(),
             once: Vec::new(),
             start: vec![step(&word(0))],
-            image: Some("debian:trixie".to_owned()),
+            image: Some(Image::Named("debian:trixie".to_owned())),
             env: vec![("A_B".to_owned(), word(0))],
             services: vec![Service {
                 name: "web".to_owned(),

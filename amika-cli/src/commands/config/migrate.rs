@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::super::draft::{FileView, Target, show};
 use crate::App;
-use crate::args::config::{MigrateArgs, Source};
+use crate::args::config::{MigrateArgs, Source as Tool};
 use crate::error::{Error, Findings, Kind, Result};
 
 /// Directories of their own that are looked at for further files.
@@ -45,15 +45,19 @@ struct RestView {
 }
 
 pub(super) fn run(args: &MigrateArgs, app: &App) -> Result<u8> {
-    let Source::Devcontainer = args.source;
+    let Tool::Devcontainer = args.source;
     let target = Target::find(args.path.as_deref())?;
-    let (from, found) = match &args.from {
-        Some(path) => (path.clone(), read_given(path)?),
+    let Source {
+        path,
+        directory,
+        found,
+    } = match &args.from {
+        Some(path) => read_given(path, &target)?,
         None => find(&target)?,
     };
-    let shown = from.display().to_string();
+    let shown = path.display().to_string();
     let text = text(&shown, found)?;
-    let Migration { draft, rest } = migrate(&text).map_err(|problem| {
+    let Migration { draft, rest } = migrate(&text, directory.as_deref()).map_err(|problem| {
         let title = format!("{shown}: {}", problem.title());
         Error::new(Kind::Invalid, title).findings(Findings {
             path: shown.clone(),
@@ -98,11 +102,32 @@ pub(super) fn run(args: &MigrateArgs, app: &App) -> Result<u8> {
     Ok(0)
 }
 
+/// A file that was found.
+struct Source {
+    /// Its path, as it is told.
+    path: PathBuf,
+    /// Where it stands, from the repository's root, if it stands in the repository.
+    directory: Option<String>,
+    found: Found,
+}
+
+impl Source {
+    /// One by its path from the repository's root.
+    fn of_repository(path: &str, found: Found) -> Self {
+        let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+        Self {
+            path: path.into(),
+            directory: Some(directory.to_owned()),
+            found,
+        }
+    }
+}
+
 /// The one file of the repository, and what is in it.
-fn find(target: &Target) -> Result<(PathBuf, Found)> {
+fn find(target: &Target) -> Result<Source> {
     for path in PATHS {
         if let Some(found) = target.files.find(path, MAX_BYTES) {
-            return Ok((path.into(), found));
+            return Ok(Source::of_repository(path, found));
         }
     }
     let several = target.files.directories(DIRECTORY, MAX_DIRECTORIES);
@@ -124,7 +149,7 @@ fn find(target: &Target) -> Result<(PathBuf, Found)> {
         }));
     }
     match several.pop() {
-        Some((path, found)) => Ok((path.into(), found)),
+        Some((path, found)) => Ok(Source::of_repository(&path, found)),
         None => Err(Error::new(
             Kind::NotFound,
             format!("{} has no devcontainer.json", target.root.display()),
@@ -135,7 +160,7 @@ fn find(target: &Target) -> Result<(PathBuf, Found)> {
 }
 
 /// Reads a file that the user named: its directory is theirs to choose.
-fn read_given(path: &Path) -> Result<Found> {
+fn read_given(path: &Path, target: &Target) -> Result<Source> {
     let missing = || Error::new(Kind::NotFound, format!("{} does not exist", path.display()));
     let absolute = path
         .canonicalize()
@@ -143,11 +168,15 @@ fn read_given(path: &Path) -> Result<Found> {
     let (Some(directory), Some(name)) = (absolute.parent(), absolute.file_name()) else {
         return Err(missing());
     };
-    let directory = Beneath::open(directory).map_err(|error| missing().caused_by(&error))?;
-    let found = name
-        .to_str()
-        .and_then(|name| directory.find(name, MAX_BYTES));
-    found.ok_or_else(missing)
+    let root = target.root.canonicalize().ok();
+    let of = root.and_then(|root| directory.strip_prefix(root).ok());
+    let beneath = Beneath::open(directory).map_err(|error| missing().caused_by(&error))?;
+    let found = name.to_str().and_then(|name| beneath.find(name, MAX_BYTES));
+    Ok(Source {
+        path: path.to_owned(),
+        directory: of.and_then(Path::to_str).map(str::to_owned),
+        found: found.ok_or_else(missing)?,
+    })
 }
 
 fn text(shown: &str, found: Found) -> Result<String> {

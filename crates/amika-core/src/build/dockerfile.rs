@@ -15,6 +15,14 @@ pub fn in_each_stage(dockerfile: &str, added: &str) -> String {
     out
 }
 
+/// Whether an ARG line can have that name.
+pub fn is_arg(name: &str) -> bool {
+    name.starts_with(|found: char| found.is_ascii_alphabetic() || found == '_')
+        && name
+            .chars()
+            .all(|found| found.is_ascii_alphanumeric() || found == '_')
+}
+
 /// Whether an ARG line of it names this argument.
 pub fn declares(dockerfile: &str, argument: &str) -> bool {
     Instructions::of(dockerfile)

@@ -24,7 +24,7 @@ pub(super) fn file(
 }
 
 /// A cloned repository must never be able to name a file of the host.
-pub(super) fn why_refused(path: &str) -> Option<&'static str> {
+pub(crate) fn why_refused(path: &str) -> Option<&'static str> {
     if path.is_empty() {
         Some("is empty")
     } else if path.starts_with('/') {

@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::read::{Section, integer, quoted};
 use super::{Dockerfile, ImageChoice, Limits, Located, Sandbox, place};
 use crate::budget;
+use crate::build::is_arg;
 use crate::contract::PRESETS;
 use crate::image::check_reference;
 use crate::limit::{Cpus, InvalidLimit, Memory, Pids};
@@ -102,9 +103,7 @@ fn read_args(section: &mut Section<'_>, table: &DeTable<'_>) -> BTreeMap<String,
     let mut args = BTreeMap::new();
     for (key, value) in table {
         let name = key.get_ref();
-        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if !is_name {
+        if !is_arg(name) {
             let message = format!("build_args: {} is no name of an ARG", quoted(name));
             section.problem(key.span(), message);
             continue;
