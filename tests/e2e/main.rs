@@ -12,6 +12,7 @@ mod support;
 
 mod accounts;
 mod activity;
+mod agent_config;
 mod agents;
 mod alone;
 mod bad_input;

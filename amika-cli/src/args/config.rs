@@ -29,11 +29,14 @@ pub enum Key {
     Trusted,
     /// Where commands work that are given neither `--local` nor `--remote`: `local` or `remote`.
     Default,
+    /// Agents whose own settings and skills are copied into new sandboxes: `all`, `none`, or names with commas.
+    #[value(name = "agent_config")]
+    AgentConfig,
 }
 
 impl Key {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Trust, Self::Trusted, Self::Default];
+    pub const ALL: [Self; 4] = [Self::Trust, Self::Trusted, Self::Default, Self::AgentConfig];
 
     /// Its name in the file.
     pub fn as_str(self) -> &'static str {
@@ -41,6 +44,7 @@ impl Key {
             Self::Trust => "trust",
             Self::Trusted => "trusted",
             Self::Default => "default",
+            Self::AgentConfig => "agent_config",
         }
     }
 }

@@ -179,6 +179,38 @@ impl FromStr for Selection {
     }
 }
 
+/// Names of agents where `all` and `none` are words too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentNames(pub Selection);
+
+impl fmt::Display for AgentNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.0.0.iter().map(|agent| agent.as_str()).collect();
+        match names.len() {
+            0 => f.pad("none"),
+            3 => f.pad("all"),
+            _ => f.pad(&names.join(",")),
+        }
+    }
+}
+
+impl FromStr for AgentNames {
+    type Err = UnknownAgents;
+
+    fn from_str(text: &str) -> Result<Self, UnknownAgents> {
+        match text {
+            "all" => Ok(Self(Selection::all())),
+            "none" => Ok(Self(Selection::none())),
+            text => text.parse().map(Self).map_err(UnknownAgents),
+        }
+    }
+}
+
+/// A word that is neither of [`AgentNames`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}, with commas between them, or all or none")]
+pub struct UnknownAgents(UnknownAgent);
+
 /// What stands at a file's path on the host, symbolic links followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
@@ -311,6 +343,24 @@ mod tests {
         assert_eq!(
             "gemini".parse::<Selection>().unwrap_err().to_string(),
             "unknown agent \"gemini\": use claude, codex or opencode"
+        );
+    }
+
+    #[test]
+    fn all_and_none_are_names_too() {
+        for text in ["all", "none", "codex", "claude,opencode"] {
+            assert_eq!(text.parse::<AgentNames>().unwrap().to_string(), text);
+        }
+        assert_eq!(
+            "opencode,codex,claude"
+                .parse::<AgentNames>()
+                .unwrap()
+                .to_string(),
+            "all"
+        );
+        assert_eq!(
+            "gemini".parse::<AgentNames>().unwrap_err().to_string(),
+            "unknown agent \"gemini\": use claude, codex or opencode, with commas between them, or all or none"
         );
     }
 

@@ -4,6 +4,8 @@
 //! the host come in as arguments, so that every rule can be tested without a container engine.
 
 #[cfg(feature = "config")]
+pub mod agent_config;
+#[cfg(feature = "config")]
 pub mod archive_name;
 pub mod budget;
 pub mod build;

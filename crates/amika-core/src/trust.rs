@@ -161,9 +161,9 @@ pub fn decide(question: Question) -> Decision {
 }
 
 impl Question {
-    /// Whether what git signs in with may go to servers that only the repository names: not where nobody said so,
-    /// though nothing else that is the user's would go in.
-    pub fn lets_servers(&self, is_answered: bool) -> bool {
+    /// Whether somebody said that the source is trusted: without it, what git signs in with goes to no server that only the repository
+    /// names, and the user's own settings do not go in, though no sign-in would either and nobody was asked.
+    pub fn is_trusted(&self, is_answered: bool) -> bool {
         is_answered || self.remembered || self.trust == Trust::Auto
     }
 }

@@ -119,6 +119,7 @@ mod tests {
             mounts: Vec::new(),
             rights: HostRights::default(),
             credentials: Selection::none(),
+            own_ways: crate::create::OwnWays::none(),
             publish: Vec::new(),
             port_host_ip: HostIp::LOCALHOST,
             expose_opencode: false,

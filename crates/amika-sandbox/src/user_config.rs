@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use amika_core::config::user::{self, Place, UserConfig};
+use amika_core::credential::AgentNames;
 use amika_core::trust::{Trust, Trusted};
 use toml_edit::{Array, DocumentMut, Item, Value};
 
@@ -50,6 +51,16 @@ pub fn default(machine: &Machine) -> Result<Place> {
     Ok(default.unwrap_or_default())
 }
 
+/// Whose own ways come along into each sandbox; whatever else is wrong with the file is for others to tell.
+///
+/// # Errors
+/// As [`read`], for this setting alone.
+pub fn agent_config(machine: &Machine) -> Result<Option<AgentNames>> {
+    let path = path(machine);
+    let text = text(&path)?;
+    user::parse_agent_config(&text).map_err(|problems| refusal(&path, &text, &problems))
+}
+
 /// What the environment says of `trust`.
 ///
 /// # Errors
@@ -86,6 +97,8 @@ pub enum Change<'a> {
     Trust(Option<Trust>),
     /// Sets `default`, or takes it out.
     Default(Option<Place>),
+    /// Sets `agent_config`, or takes it out.
+    AgentConfig(Option<&'a AgentNames>),
     /// Puts these in place of all of `trusted`, or takes it out.
     Trusted(Option<&'a [Trusted]>),
     /// Adds one to `trusted`, in place of what stands there of the same source.
@@ -144,6 +157,10 @@ fn edit(text: &str, change: &Change<'_>) -> Result<String, toml_edit::TomlError>
         Change::Trust(Some(trust)) => set(&mut document, "trust", trust.as_str().into()),
         Change::Default(None) => drop(document.remove("default")),
         Change::Default(Some(place)) => set(&mut document, "default", place.as_str().into()),
+        Change::AgentConfig(None) => drop(document.remove("agent_config")),
+        Change::AgentConfig(Some(names)) => {
+            set(&mut document, "agent_config", names.to_string().into());
+        }
         Change::Trusted(None) => drop(document.remove("trusted")),
         Change::Trusted(Some(entries)) => {
             let mut list = Array::new();

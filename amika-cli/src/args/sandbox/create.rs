@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::args::sandbox::duration;
+use amika_core::credential::AgentNames;
 use amika_core::opencode::OpenCodeStart;
 use amika_core::size::Size;
 use amika_core::trust::Trust;
@@ -96,6 +97,17 @@ pub struct CreateArgs {
         help_heading = "Mounts and credentials"
     )]
     pub no_credentials: bool,
+    /// Agents whose own settings, skills, commands, memory files and MCP servers are copied in, without secrets; without a value, all
+    /// that are found, and `none` of none [default: `amika config get agent_config`].
+    #[arg(
+        long,
+        value_name = "claude,codex,opencode",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "all",
+        help_heading = "Mounts and credentials"
+    )]
+    pub agent_config: Option<AgentNames>,
     /// Trust the repository this once: its configuration applies and sign-ins go in, unasked. `ask` and
     /// `never` are the other settings [default: `amika config get trust`].
     #[arg(

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use amika_core::config::user::{Place, UserConfig};
+use amika_core::credential::AgentNames;
 use amika_core::trust::{Origin, Trust, Trusted};
 use amika_core::untrusted::Untrusted;
 use schemars::JsonSchema;
@@ -98,6 +99,10 @@ pub(super) async fn set(args: &SetArgs, app: &App) -> Result<u8> {
             let environment = user_config::default_of_environment(&app.machine)?;
             warn_of_other(user_config::DEFAULT, environment, &place, app);
         }
+        Key::AgentConfig => {
+            let names: AgentNames = only_one(&args.values)?.parse().map_err(usage)?;
+            user_config::change(&app.machine, Change::AgentConfig(Some(&names))).await?;
+        }
         Key::Trusted => {
             let entries: Vec<Trusted> = args
                 .values
@@ -115,6 +120,7 @@ pub(super) async fn unset(args: &UnsetArgs, app: &App) -> Result<u8> {
         Key::Trust => Change::Trust(None),
         Key::Trusted => Change::Trusted(None),
         Key::Default => Change::Default(None),
+        Key::AgentConfig => Change::AgentConfig(None),
     };
     user_config::change(&app.machine, change).await?;
     told(args.key, app)
@@ -210,6 +216,7 @@ impl SettingView {
         let (value, origin) = match key {
             Key::Trust => word(environment.trust, config.trust),
             Key::Default => word(environment.default, config.default),
+            Key::AgentConfig => word(None, config.agent_config.clone()),
             Key::Trusted if config.trusted.is_empty() => (None, OriginView::Default),
             Key::Trusted => {
                 let entries = config.trusted.iter().map(ToString::to_string);
@@ -233,6 +240,7 @@ impl SettingView {
                 .collect(),
             (None, "trust") => vec![DEFAULT.to_owned()],
             (None, "default") => vec![Place::default().to_string()],
+            (None, "agent_config") => vec!["none".to_owned()],
             (None, _) => Vec::new(),
         }
     }
@@ -260,7 +268,7 @@ impl SettingsView {
                 if alone {
                     writeln!(out, "{line}")?;
                 } else {
-                    writeln!(out, "{:<9}{line}{origin}", setting.key)?;
+                    writeln!(out, "{:<14}{line}{origin}", setting.key)?;
                 }
             }
         }

@@ -4,6 +4,7 @@ mod ask;
 mod report;
 mod request;
 
+use amika_core::credential::AgentNames;
 use amika_core::settings::Layer;
 
 pub(super) use report::CreatedView;
@@ -12,13 +13,23 @@ use report::report;
 use crate::App;
 use crate::args::sandbox::{ConnectArgs, CreateArgs};
 use crate::create::{
-    self, Allowed, CreateRequest, Request, Trusting, Wanted, WantedRepository, WantedVolume,
+    self, Allowed, CreateRequest, OwnWays, Request, Trusting, Wanted, WantedRepository,
+    WantedVolume,
 };
 use crate::error::{Error, Kind, Result};
+use crate::user_config;
 use amika_git as git;
 
 pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
-    let sandbox = read_request(args, app).await?;
+    let mut sandbox = read_request(args, app).await?;
+    if args.agent_config.is_none()
+        && let Some(AgentNames(of)) = user_config::agent_config(&app.machine)?
+    {
+        sandbox.own_ways = OwnWays {
+            of,
+            is_asked: false,
+        };
+    }
     crate::environment::warn_of_unset(&sandbox.unset_env, &app.out);
     if args.connect && !args.dry_run {
         refuse_shell_without_terminal(app)?;

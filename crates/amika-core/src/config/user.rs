@@ -10,11 +10,12 @@ use toml::de::{DeTable, DeValue};
 
 use super::read::{Section, quoted};
 use super::syntax_errors;
+use crate::credential::AgentNames;
 use crate::diagnostic::{Diagnostic, Places, Severity};
-use crate::trust::{Trust, Trusted, UnknownTrust};
+use crate::trust::{Trust, Trusted};
 
 /// Keys of the file.
-pub const KEYS: [&str; 3] = ["trust", "trusted", "default"];
+pub const KEYS: [&str; 4] = ["trust", "trusted", "default", "agent_config"];
 
 /// The largest file that is read, in bytes.
 pub const MAX_BYTES: usize = super::MAX_BYTES;
@@ -28,6 +29,8 @@ pub struct UserConfig {
     pub trusted: Vec<Trusted>,
     /// `default`
     pub default: Option<Place>,
+    /// `agent_config`
+    pub agent_config: Option<AgentNames>,
 }
 
 /// Where commands work that are not told.
@@ -87,9 +90,10 @@ pub fn parse(text: &str) -> Result<(UserConfig, Vec<Diagnostic>), Vec<Diagnostic
     let mut section = Section::new(&places);
     section.unknown_keys(table, "your settings", &KEYS);
     let config = UserConfig {
-        trust: read_trust(&mut section, table),
+        trust: read_word(&mut section, table, "trust"),
         trusted: read_trusted(&mut section, table),
-        default: read_default(&mut section, table),
+        default: read_word(&mut section, table, "default"),
+        agent_config: read_word(&mut section, table, "agent_config"),
     };
     if section.problems.is_empty() {
         return Ok((config, section.remarks));
@@ -102,15 +106,30 @@ pub fn parse(text: &str) -> Result<(UserConfig, Vec<Diagnostic>), Vec<Diagnostic
 /// # Errors
 /// At least one finding when the text is no TOML, or the value is not what it must be.
 pub fn parse_default(text: &str) -> Result<Option<Place>, Vec<Diagnostic>> {
+    parse_word(text, "default")
+}
+
+/// Reads `agent_config` alone.
+///
+/// # Errors
+/// As [`parse_default`].
+pub fn parse_agent_config(text: &str) -> Result<Option<AgentNames>, Vec<Diagnostic>> {
+    parse_word(text, "agent_config")
+}
+
+fn parse_word<T: FromStr<Err: fmt::Display>>(
+    text: &str,
+    key: &str,
+) -> Result<Option<T>, Vec<Diagnostic>> {
     let (document, syntax) = DeTable::parse_recoverable(text);
     if !syntax.is_empty() {
         return Err(syntax_errors(text, &syntax));
     }
     let places = Places::new(text);
     let mut section = Section::new(&places);
-    let default = read_default(&mut section, document.get_ref());
+    let word = read_word(&mut section, document.get_ref(), key);
     if section.problems.is_empty() {
-        return Ok(default);
+        return Ok(word);
     }
     Err(errors(section, &places))
 }
@@ -125,23 +144,16 @@ fn errors(section: Section<'_>, places: &Places<'_>) -> Vec<Diagnostic> {
     errors
 }
 
-fn read_trust(section: &mut Section<'_>, table: &DeTable<'_>) -> Option<Trust> {
-    let value = table.get("trust")?;
-    match section.string(value, "trust")?.parse() {
-        Ok(trust) => Some(trust),
+fn read_word<T: FromStr<Err: fmt::Display>>(
+    section: &mut Section<'_>,
+    table: &DeTable<'_>,
+    key: &str,
+) -> Option<T> {
+    let value = table.get(key)?;
+    match section.string(value, key)?.parse() {
+        Ok(word) => Some(word),
         Err(error) => {
-            section.problem(value.span(), UnknownTrust::to_string(&error));
-            None
-        }
-    }
-}
-
-fn read_default(section: &mut Section<'_>, table: &DeTable<'_>) -> Option<Place> {
-    let value = table.get("default")?;
-    match section.string(value, "default")?.parse() {
-        Ok(place) => Some(place),
-        Err(error) => {
-            section.problem(value.span(), UnknownPlace::to_string(&error));
+            section.problem(value.span(), error.to_string());
             None
         }
     }

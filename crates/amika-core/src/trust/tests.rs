@@ -247,7 +247,7 @@ fn servers_that_a_repository_names_wait_for_a_word() {
                 has_sign_ins: bit(4),
             };
             let is_said = bit(0) || bit(5) || trust == Trust::Auto;
-            assert_eq!(question.lets_servers(bit(5)), is_said, "{question:?}");
+            assert_eq!(question.is_trusted(bit(5)), is_said, "{question:?}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Making a sandbox: what was asked for, what is there, the plan, and carrying it out.
 
+mod agent_config;
 mod allowed;
 mod apply;
 mod build;
@@ -45,8 +46,8 @@ pub use given::renewing;
 pub use plan::Plan;
 pub use repository::{SCRIPT_OUTSIDE, Wanted};
 pub use request::{
-    CreateRequest, HostRights, Image, Request, Setup, Wait, WantedRepository, parse_preset,
-    read_script,
+    CreateRequest, HostRights, Image, OwnWays, Request, Setup, Wait, WantedRepository,
+    parse_preset, read_script,
 };
 pub use setid::{Filter, filter as setid_filter};
 pub use settings::{Settings, SettingsLayer, merge};

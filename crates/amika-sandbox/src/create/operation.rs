@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use amika_core::agent_config::CLAUDE_STATE;
 use amika_core::config::RepoConfig;
 use amika_core::credential::Selection;
 use amika_core::name::SandboxName;
@@ -13,6 +14,7 @@ use amika_core::service::{Binding, HostPort, ResolveError};
 use amika_core::text::shell_quote;
 use amika_git as git;
 
+use super::agent_config;
 use super::apply::{Job, Settle, apply, interrupted, unmake};
 use super::created::Created;
 use super::credentials::{find as find_credentials, read as read_credentials};
@@ -24,7 +26,7 @@ use super::name::{self, Taken as TakenName};
 use super::network;
 use super::plan::{self, Plan};
 use super::repository;
-use super::request::{CreateRequest, Wait, WantedRepository};
+use super::request::{CreateRequest, OwnWays, Wait, WantedRepository};
 use super::rights::wait_with_inner_engine;
 use super::settings::{self, Settings};
 use super::source::{Contents, Source};
@@ -291,6 +293,9 @@ impl Making {
             if !taken.trust.lets_sign_ins_in() {
                 settings.credentials = Selection::none();
             }
+            if !(settings.own_ways.is_asked || taken.trust.lets_own_ways_in()) {
+                settings.own_ways = OwnWays::none();
+            }
         }
         let given = match (&secrets, settings.secret_env.is_empty()) {
             (Some(secrets), _) if !only_plan => {
@@ -391,6 +396,12 @@ impl Making {
         for note in &facts.sources.notes {
             out.note(note);
         }
+        let has_state = credentials
+            .take
+            .iter()
+            .any(|file| file.path == CLAUDE_STATE);
+        let ways = agent_config::read(&home, &settings.own_ways, &settings.mounts, has_state, out);
+        plan.uploads.extend(ways);
         if let Some(taken) = read_credentials(&home, &credentials, out) {
             if !only_plan {
                 let renewing = &taken.renewing;

@@ -97,7 +97,7 @@ pub(super) async fn fetch_lfs(
     if !repository.awaits_lfs() || trust.decision == Decision::Ask {
         return Ok(());
     }
-    let trusted = trust.lets_servers;
+    let trusted = trust.is_trusted;
     let is_refused = !trusted && !repository.lfs_servers().is_empty();
     let before = repository.facts().warnings.clone();
     if !is_refused {

@@ -97,6 +97,8 @@ pub struct Request {
     pub rights: HostRights,
     /// Whose sign-ins are copied in.
     pub credentials: Selection,
+    /// Whose own settings, skills and the like are copied in.
+    pub own_ways: OwnWays,
     /// Ports to publish.
     pub publish: Vec<Publish>,
     /// Where ports are published that name no address.
@@ -130,6 +132,26 @@ impl Request {
                 Kind::Invalid,
                 format!("the label \"{}\" is not a server's", label.escape_debug()),
             )),
+        }
+    }
+}
+
+/// Whose own ways are copied in, and who said so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnWays {
+    /// Those of these agents.
+    pub of: Selection,
+    /// Whether it was asked for this sandbox. What a setting says for all of them holds as sign-ins do: of a repository
+    /// that is not trusted it does not.
+    pub is_asked: bool,
+}
+
+impl OwnWays {
+    /// Nobody's.
+    pub fn none() -> Self {
+        Self {
+            of: Selection::none(),
+            is_asked: false,
         }
     }
 }

@@ -65,9 +65,9 @@ pub struct TrustView {
     pub source: String,
     /// Whether it is on that list, with what it holds now.
     pub remembered: bool,
-    /// Whether git signs in for the user at servers that only the repository names.
+    /// Whether somebody said that it is trusted: see [`amika_core::trust::Question::is_trusted`].
     #[serde(skip)]
-    pub lets_servers: bool,
+    pub is_trusted: bool,
 }
 
 /// Decisions, in words.
@@ -250,6 +250,11 @@ impl TrustView {
     /// Whether sign-ins go in.
     pub fn lets_sign_ins_in(&self) -> bool {
         matches!(self.decision, Decision::All | Decision::Ask)
+    }
+
+    /// Whether the user's own settings go in, where a setting says so for all sandboxes.
+    pub fn lets_own_ways_in(&self) -> bool {
+        self.is_trusted || self.decision == Decision::Ask
     }
 
     /// What was decided, in a few words.

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::build::DOCKERFILE_LIMIT;
 use super::credentials::find as find_credentials;
-use super::request::Request;
+use super::request::{OwnWays, Request};
 use super::source::{Contents, Scripts, Source};
 use super::taken::{Taken, TrustView, beginning};
 use crate::error::{Error, Kind, Result};
@@ -100,7 +100,8 @@ pub(super) async fn settle(
     let mut decision = decide(question);
     let mut content = None;
     let mut files = Files::default();
-    if decision != Decision::All || !servers.is_empty() {
+    let brings_ways = !request.own_ways.is_asked && request.own_ways != OwnWays::none();
+    if decision != Decision::All || !servers.is_empty() || brings_ways {
         (files, content) = content_of(source).await?;
         let mut listed = config.trusted.iter();
         question.remembered =
@@ -155,12 +156,18 @@ pub(super) async fn settle(
             source.scripts = Scripts::default();
         }
     }
+    let is_trusted = question.is_trusted(is_answered);
+    if brings_ways && !is_trusted && !asked_for.only_plan {
+        out.note(&format!(
+            "your agents' own settings stay behind, since {shown} is not trusted: `--agent-config` copies them in"
+        ));
+    }
     Ok(TrustView {
         decision,
         setting,
         source: canonical,
         remembered: question.remembered,
-        lets_servers: question.lets_servers(is_answered),
+        is_trusted,
     })
 }
 

@@ -15,7 +15,8 @@ use amika_engine::{Caller, Endpoint, Engine};
 use amika_host::machine::{Given, Machine};
 use amika_sandbox::cancel::{Cancel, Canceler, new as token};
 use amika_sandbox::create::{
-    Allowed, CreateRequest, HostRights, Image, Request, Trusting, Wait, Wanted, WantedRepository,
+    Allowed, CreateRequest, HostRights, Image, OwnWays, Request, Trusting, Wait, Wanted,
+    WantedRepository,
 };
 use amika_sandbox::delete::DeleteRequest;
 use amika_sandbox::progress::{Event, Progress};
@@ -187,6 +188,7 @@ pub(crate) fn request(name: &str) -> CreateRequest {
             mounts: Vec::new(),
             rights: HostRights::default(),
             credentials: Selection::none(),
+            own_ways: OwnWays::none(),
             publish: Vec::new(),
             port_host_ip: HostIp::LOCALHOST,
             expose_opencode: false,

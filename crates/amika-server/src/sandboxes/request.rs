@@ -9,7 +9,7 @@ use amika_core::name::SandboxName;
 use amika_core::port::{HostIp, Publish};
 use amika_core::settings::{AskedLimits, Layer};
 use amika_core::size::Size;
-use amika_sandbox::create::{HostRights, Image, Request, SettingsLayer, Setup};
+use amika_sandbox::create::{HostRights, Image, OwnWays, Request, SettingsLayer, Setup};
 use amika_sandbox::preset::Preset;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -228,6 +228,7 @@ impl CreateSandbox {
                 rights: HostRights::default(),
                 // The server's own sign-ins go into nobody's sandbox.
                 credentials: Selection::none(),
+                own_ways: OwnWays::none(),
                 publish: self.ports(caller, members)?,
                 port_host_ip: HostIp::default(),
                 expose_opencode: false,

@@ -91,6 +91,11 @@ pub(super) fn refuse(args: &CreateArgs) -> Result<()> {
         ),
         (args.writable_git, "--writable-git", ""),
         (args.allow_setid, "--allow-setid", ""),
+        (
+            args.agent_config.is_some(),
+            "--agent-config",
+            "`amika sandbox cp --remote` copies files into the agent's home",
+        ),
         (args.trust.is_some(), "--trust", ""),
         (args.setup_once, "--setup-once", ""),
         (

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use amika_core::budget;
 use amika_core::capability::Capability;
-use amika_core::credential::Selection;
+use amika_core::credential::{AgentNames, Selection};
 use amika_core::exec_limit;
 use amika_core::label::Labels;
 use amika_core::limit::InvalidLimit;
@@ -17,7 +17,7 @@ use amika_core::settings::AskedLimits;
 use amika_core::text::shell_quote;
 
 use crate::args::sandbox::CreateArgs;
-use crate::create::{HostRights, Image, Request, Setup, parse_preset, read_script};
+use crate::create::{HostRights, Image, OwnWays, Request, Setup, parse_preset, read_script};
 use crate::error::{Error, Kind, Result};
 use crate::host_path;
 
@@ -91,6 +91,13 @@ pub fn read(args: &CreateArgs) -> Result<Request> {
                 .parse()
                 .map_err(|error| usage("--credentials", &error))?,
             None => Selection::all(),
+        },
+        own_ways: match &args.agent_config {
+            Some(AgentNames(agents)) => OwnWays {
+                of: agents.clone(),
+                is_asked: true,
+            },
+            None => OwnWays::none(),
         },
         publish,
         port_host_ip,

@@ -18,6 +18,7 @@ pub(in crate::create) fn request() -> Request {
         mounts: Vec::new(),
         rights: HostRights::default(),
         credentials: Selection::none(),
+        own_ways: OwnWays::none(),
         publish: Vec::new(),
         port_host_ip: HostIp::LOCALHOST,
         expose_opencode: false,

@@ -1,0 +1,364 @@
+//! The agents' own ways: settings, skills, commands, memory files and MCP servers, found on the host and copied into the
+//! sandbox's home.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use amika_core::agent_config::{
+    CLAUDE_STATE, ITEMS, Item, Kind, MAX_BYTES, MAX_DEPTH, MAX_FILE, MAX_FILES, is_left_out, keep,
+};
+use amika_core::contract::path;
+use amika_core::credential::{self, Agent};
+use amika_core::mount::{Mount, covering};
+use amika_core::untrusted::Untrusted;
+use amika_host::regular_file::{self, Links};
+
+use super::request::OwnWays;
+use super::upload::{Content, File, Owner, Upload};
+use crate::progress::Progress;
+
+/// Keys of one file that are named.
+const NAMED: usize = 12;
+
+/// Reads what comes along. What does not is said. `has_state` says whether Claude Code's state comes along with its sign-in: the servers
+/// are in it.
+pub(super) fn read(
+    home: &Path,
+    wanted: &OwnWays,
+    mounts: &[Mount],
+    has_state: bool,
+    out: &dyn Progress,
+) -> Option<Upload> {
+    let mut taking = Taking {
+        home,
+        out,
+        files: BTreeMap::new(),
+        bytes: 0,
+        is_full: false,
+    };
+    let mut counts: BTreeMap<Agent, usize> = BTreeMap::new();
+    for item in ITEMS {
+        let target = format!("{}/{}", path::HOME, item.path);
+        let is_wanted = wanted.of.contains(item.agent) && !(has_state && item.path == CLAUDE_STATE);
+        if !is_wanted || covering(mounts, &target).is_some() {
+            continue;
+        }
+        let before = taking.files.len();
+        taking.take(item);
+        let taken = taking.files.len() - before;
+        if taken > 0 {
+            *counts.entry(item.agent).or_default() += taken;
+        }
+    }
+    if taking.files.is_empty() {
+        return None;
+    }
+    let counts = counts.iter().map(|(agent, files)| {
+        let word = if *files == 1 { "file" } else { "files" };
+        format!("{agent} ({files} {word})")
+    });
+    let counts: Vec<String> = counts.collect();
+    out.note(&format!(
+        "  agents' own settings copied in: {}",
+        counts.join(", ")
+    ));
+    Some(taking.upload())
+}
+
+/// What was read so far.
+struct Taking<'a> {
+    home: &'a Path,
+    out: &'a dyn Progress,
+    /// Contents and modes, by the path from the home.
+    files: BTreeMap<String, (Vec<u8>, u32)>,
+    bytes: u64,
+    is_full: bool,
+}
+
+impl Taking<'_> {
+    fn take(&mut self, item: &Item) {
+        match item.kind {
+            Kind::Text => self.file(item.path, MAX_FILE),
+            Kind::Directory => self.directory(item.path),
+            Kind::Settings(format, rule) => {
+                let Some((bytes, _)) = self.bytes_of(item.path, credential::MAX_BYTES) else {
+                    return;
+                };
+                let home = self.home.to_string_lossy();
+                match keep(format, rule, &String::from_utf8_lossy(&bytes), &home) {
+                    Ok(kept) => {
+                        self.tell_left(item.path, &kept.left);
+                        if let Some(text) = kept.text {
+                            self.add(item.path.to_owned(), text.into_bytes(), 0o600);
+                        }
+                    }
+                    Err(why) => self.left(item.path, &why),
+                }
+            }
+        }
+    }
+
+    /// The files below a directory, links followed: all of it is the user's own.
+    fn directory(&mut self, path: &str) {
+        let mut waiting = vec![(path.to_owned(), 0)];
+        let mut seen = BTreeSet::new();
+        let mut files = 0;
+        while let Some((path, depth)) = waiting.pop() {
+            let directory = self.home.join(&path);
+            // A link may lead upwards.
+            let is_new = directory
+                .canonicalize()
+                .is_ok_and(|real: PathBuf| seen.insert(real));
+            let Some(entries) = is_new.then(|| std::fs::read_dir(&directory).ok()).flatten() else {
+                continue;
+            };
+            let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+            names.sort();
+            for name in names {
+                let Some(name) = name.to_str().filter(|name| !is_left_out(name)) else {
+                    continue;
+                };
+                let path = format!("{path}/{name}");
+                let found = self.home.join(&path).metadata();
+                if files == MAX_FILES || depth == MAX_DEPTH {
+                    self.left(&path, "there is too much beside it");
+                    return;
+                }
+                match found {
+                    Ok(meta) if meta.is_dir() => waiting.push((path, depth + 1)),
+                    Ok(meta) if meta.is_file() => {
+                        files += 1;
+                        self.file(&path, MAX_FILE);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn file(&mut self, path: &str, limit: u64) {
+        if let Some((bytes, mode)) = self.bytes_of(path, limit) {
+            self.add(
+                path.to_owned(),
+                bytes,
+                if mode & 0o100 == 0 { 0o600 } else { 0o700 },
+            );
+        }
+    }
+
+    /// What a file holds, and its mode; what is not there is not missed.
+    fn bytes_of(&self, path: &str, limit: u64) -> Option<(Vec<u8>, u32)> {
+        use std::os::unix::fs::PermissionsExt as _;
+        match regular_file::read(&self.home.join(path), Links::Followed, limit) {
+            Ok((bytes, meta)) => Some((bytes, meta.permissions().mode())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => {
+                self.left(path, &error.to_string());
+                None
+            }
+        }
+    }
+
+    fn add(&mut self, path: String, bytes: Vec<u8>, mode: u32) {
+        let size = bytes.len() as u64;
+        if self.bytes + size > MAX_BYTES {
+            if !self.is_full {
+                self.left(
+                    &path,
+                    "all together is too much, and what comes behind it stays too",
+                );
+            }
+            self.is_full = true;
+            return;
+        }
+        self.bytes += size;
+        self.files.insert(path, (bytes, mode));
+    }
+
+    fn left(&self, path: &str, why: &str) {
+        let path = Untrusted::new(path);
+        self.out
+            .warn(&format!("~/{path} is not copied: {}", Untrusted::new(why)));
+    }
+
+    fn tell_left(&self, path: &str, keys: &[String]) {
+        if keys.is_empty() {
+            return;
+        }
+        let named = keys
+            .iter()
+            .take(NAMED)
+            .map(|key| Untrusted::new(key).to_string());
+        let mut named: Vec<String> = named.collect();
+        if keys.len() > NAMED {
+            named.push(format!("{} more", keys.len() - NAMED));
+        }
+        self.out.note(&format!(
+            "  left out of ~/{path}, since they may be of this machine or secret: {}",
+            named.join(", ")
+        ));
+    }
+
+    /// The files for a home, with the directories that they are in.
+    fn upload(self) -> Upload {
+        let parents = self
+            .files
+            .keys()
+            .flat_map(|path| Path::new(path).ancestors().skip(1));
+        let parents =
+            parents.filter_map(|parent| parent.to_str().filter(|parent| !parent.is_empty()));
+        // A set is in the order of its paths: a directory comes before what is in it.
+        let parents: BTreeSet<String> = parents.map(str::to_owned).collect();
+        let entry = |path, content, mode| File {
+            path,
+            content,
+            mode,
+            owner: Owner::Agent,
+        };
+        let parents = parents
+            .into_iter()
+            .map(|path| entry(path, Content::Directory, 0o700));
+        let files = self.files.into_iter();
+        let files = files.map(|(path, (bytes, mode))| entry(path, Content::Bytes(bytes), mode));
+        Upload {
+            at: path::HOME,
+            files: parents.chain(files).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::sync::Mutex;
+
+    use amika_core::credential::Selection;
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::progress::Event;
+
+    /// Keeps what it is told.
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<String>>);
+
+    impl Progress for Heard {
+        fn tell(&self, event: Event<'_>) {
+            let text = match event {
+                Event::Note(text) | Event::Warning(text) => text.to_owned(),
+                _ => return,
+            };
+            self.0.lock().expect("a list").push(text);
+        }
+
+        fn shows_steps(&self) -> bool {
+            false
+        }
+    }
+
+    fn taken(home: &Path, of: Selection, has_state: bool) -> (Vec<(String, u32)>, Vec<String>) {
+        let wanted = OwnWays { of, is_asked: true };
+        let heard = Heard::default();
+        let upload = read(home, &wanted, &[], has_state, &heard);
+        let files = upload.into_iter().flat_map(|upload| upload.files);
+        let files = files.filter(|file| file.content != Content::Directory);
+        let files = files.map(|file| (file.path, file.mode)).collect();
+        (files, heard.0.into_inner().expect("a list"))
+    }
+
+    fn put(home: &Path, path: &str, content: &str) {
+        let path = home.join(path);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("mkdir");
+        std::fs::write(path, content).expect("write");
+    }
+
+    #[test]
+    fn what_is_on_the_list_comes_along_and_what_is_left_out_is_said() {
+        let home = tempfile::tempdir().expect("a directory");
+        let home = home.path();
+        put(home, ".claude/CLAUDE.md", "be brief");
+        put(
+            home,
+            ".claude/settings.json",
+            r#"{"model":"opus","hooks":{}}"#,
+        );
+        put(home, ".claude/history.jsonl", "{}");
+        put(home, ".claude/projects/x/y.jsonl", "{}");
+        put(home, ".claude/skills/a/SKILL.md", "x");
+        put(home, ".claude/skills/a/run.sh", "x");
+        put(home, ".claude/skills/a/.env", "KEY=k");
+        put(
+            home,
+            ".claude.json",
+            r#"{"mcpServers":{"a":{"command":"npx"}},"projects":{}}"#,
+        );
+        put(home, ".codex/config.toml", "model = ");
+        put(home, "dotfiles/prompts/p.md", "x");
+        std::fs::create_dir_all(home.join(".codex")).expect("mkdir");
+        std::os::unix::fs::symlink(home.join("dotfiles/prompts"), home.join(".codex/prompts"))
+            .expect("a link");
+        std::os::unix::fs::symlink(
+            home.join(".claude/skills"),
+            home.join(".claude/skills/a/up"),
+        )
+        .expect("a link");
+        let run = home.join(".claude/skills/a/run.sh");
+        std::fs::set_permissions(run, PermissionsExt::from_mode(0o755)).expect("a mode");
+        let (files, heard) = taken(home, Selection::all(), false);
+        let files: Vec<(&str, u32)> = files
+            .iter()
+            .map(|(path, mode)| (path.as_str(), *mode))
+            .collect();
+        let expected = [
+            (".claude.json", 0o600),
+            (".claude/CLAUDE.md", 0o600),
+            (".claude/settings.json", 0o600),
+            (".claude/skills/a/SKILL.md", 0o600),
+            (".claude/skills/a/run.sh", 0o700),
+            (".codex/prompts/p.md", 0o600),
+        ];
+        assert_eq!(files, expected);
+        assert_eq!(
+            heard[0],
+            "  left out of ~/.claude/settings.json, since they may be of this machine or secret: hooks"
+        );
+        assert!(
+            heard[1].starts_with("~/.codex/config.toml is not copied:"),
+            "{heard:?}"
+        );
+        assert_eq!(
+            heard[2],
+            "  agents' own settings copied in: claude (5 files), codex (1 file)"
+        );
+
+        let (files, _) = taken(home, Selection::of([Agent::Codex]), false);
+        assert_eq!(files.len(), 1);
+        let (files, _) = taken(home, Selection::all(), true);
+        assert!(
+            files.iter().all(|(path, _)| path != ".claude.json"),
+            "it comes with the sign-in"
+        );
+        assert_eq!(taken(home, Selection::none(), false), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_pipe_and_what_is_too_much_are_passed_over() {
+        let home = tempfile::tempdir().expect("a directory");
+        let home = home.path();
+        put(home, ".claude/commands/x.md", "x");
+        let mode = rustix::fs::Mode::RUSR;
+        for path in [".claude/CLAUDE.md", ".claude/commands/pipe"] {
+            let path = home.join(path);
+            rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0)
+                .expect("a pipe");
+        }
+        put(
+            home,
+            ".claude/commands/large.md",
+            &"x".repeat(1 + (1 << 20)),
+        );
+        let (files, heard) = taken(home, Selection::all(), false);
+        assert_eq!(files, [(".claude/commands/x.md".to_owned(), 0o600)]);
+        assert_eq!(heard.len(), 3, "{heard:?}");
+    }
+}
