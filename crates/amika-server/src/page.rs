@@ -176,6 +176,13 @@ mod tests {
     }
 
     #[test]
+    fn the_script_within_the_document_is_one_that_a_browser_reads_as_it_stands() {
+        // A parser makes one line end of two, and its digest would be another.
+        assert!(!LOADING.contains('\r') && !LOADING.contains("</script"));
+        assert!(POLICY.contains("script-src 'self' 'sha256-"));
+    }
+
+    #[test]
     fn files_are_found_by_their_paths() {
         assert!(FILES.is_sorted_by(|a, b| a.path < b.path));
         for file in FILES {
