@@ -15,6 +15,9 @@ pub struct Allowed {
     pub any_image: bool,
     /// The preset whose programs have nearly all rights of root on the engine's kernel.
     pub nested_engine: bool,
+    /// Whether what is saved for a repository is its administrator's word: not where the content is somebody else's who only
+    /// says what it was copied of.
+    pub saved: bool,
 }
 
 impl Allowed {
@@ -22,6 +25,7 @@ impl Allowed {
     pub const ALL: Self = Self {
         any_image: true,
         nested_engine: true,
+        saved: true,
     };
 
     /// Refuses an image that is not allowed, whoever named it: a request, or the repository's own file, which is as good as a
@@ -44,11 +48,12 @@ impl Allowed {
             ),
             Image::Dockerfile(_) => (self.any_image, "a dockerfile".to_owned(), "image"),
         };
-        if is_allowed || settings.origins.image == Origin::Saved {
+        if is_allowed || (self.saved && settings.origins.image == Origin::Saved) {
             return Ok(());
         }
         let by = match settings.origins.image {
             Origin::File => config::PATH,
+            Origin::Saved => "what is saved for the repository",
             _ => "the request",
         };
         let message = format!("{by} names {what}, which only administrators may have here");
@@ -73,6 +78,7 @@ mod tests {
     const NONE: Allowed = Allowed {
         any_image: false,
         nested_engine: false,
+        saved: true,
     };
 
     /// What is refused of a file of a repository.
@@ -125,6 +131,12 @@ mod tests {
                 "an administrator chose"
             );
         }
+        let sent = Allowed {
+            saved: false,
+            ..NONE
+        };
+        let message = "what is saved for the repository names the preset coder-dind, which only administrators may have here";
+        assert_eq!(refused(sent, "", saved()).as_deref(), Some(message));
         assert_eq!(
             refused(NONE, "[sandbox]\npreset = \"coder\"\n", Layer::silent()),
             None

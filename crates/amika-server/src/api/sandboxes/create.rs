@@ -26,7 +26,6 @@ use crate::api::error::{ApiError, Detail, ErrorBody, Failures, Result};
 use crate::api::extract::{Body, Query};
 use crate::api::{credentials, uploads};
 use crate::auth::caller::{Caller, Writer};
-use crate::canonical::canonical;
 use crate::sandboxes::cloning::{Cloning, cloning};
 use crate::sandboxes::look::{AUTO_DELETE, AUTO_STOP, ID, OWNER};
 use crate::sandboxes::operations::{Begun, Order, Work, begin};
@@ -36,6 +35,7 @@ use crate::sandboxes::show::Sandbox;
 use crate::sandboxes::{conversation, given};
 use crate::state::App;
 use crate::store::SandboxRow;
+use amika_core::canonical::canonical;
 
 /// The longest that an answer is held, in seconds.
 const LONGEST_WAIT: u64 = 600;
@@ -105,7 +105,8 @@ async fn begin_to_make(
         wish.sandbox.env.entry(name).or_insert(password);
     }
     let user = User::new(cloning.machine.clone(), crate::engine::silent());
-    let mut request = asked(&body, wish, saved, &cloning, copied, allowed(app, caller));
+    let allowed = allowed(app, caller, copied.is_some());
+    let mut request = asked(&body, wish, saved, &cloning, copied, allowed);
     request.secrets = Some(Arc::new(given::Keeper {
         app: Arc::clone(app),
         sandbox_id: row.id.clone(),
@@ -247,11 +248,12 @@ fn stamp(app: &App, row: &SandboxRow) -> Labels {
 }
 
 /// Which images somebody may have: the rule for what is asked, held for what a repository's file chooses.
-fn allowed(app: &App, caller: &Caller) -> Allowed {
+fn allowed(app: &App, caller: &Caller, is_sent: bool) -> Allowed {
     let members = &app.config.members;
     Allowed {
         any_image: caller.is_admin() || members.image,
         nested_engine: caller.is_admin() || members.coder_dind,
+        saved: caller.is_admin() || !is_sent,
     }
 }
 
@@ -318,7 +320,8 @@ pub async fn plan(
     let engine = app.engines.get().await?;
     let user = Arc::new(User::new(cloning.machine.clone(), crate::engine::silent()));
     let engine = amika_sandbox::sandboxes::Sandboxes::new(engine.engine().clone(), &user);
-    let request = asked(&body, wish, saved, &cloning, copied, allowed(&app, &caller));
+    let allowed = allowed(&app, &caller, copied.is_some());
+    let request = asked(&body, wish, saved, &cloning, copied, allowed);
     let (_canceler, cancel) = amika_sandbox::cancel::new();
     let plan = engine
         .plan(request, crate::engine::silent(), &cancel)
