@@ -2,13 +2,14 @@
 //! each by an allow-list. Never histories, sign-ins, programs of this machine or places on it.
 
 mod rule;
+mod secret;
 mod server;
 
 use serde_json::{Map, Value};
 
 use crate::credential::Agent;
 use crate::jsonc;
-use rule::{Rule, keep_by};
+use rule::{Choice, Rule, keep_by};
 
 /// The largest file that is taken, in bytes.
 pub const MAX_FILE: u64 = 1 << 20;
@@ -67,6 +68,7 @@ const CLAUDE: Rule = Rule::Keys(&[
             ("allow", Rule::Plain),
             ("ask", Rule::Plain),
             ("defaultMode", Rule::Plain),
+            ("disableBypassPermissionsMode", Rule::Plain),
             ("deny", Rule::Plain),
         ]),
     ),
@@ -81,6 +83,9 @@ const CLAUDE: Rule = Rule::Keys(&[
 const CLAUDE_SERVERS: Rule = Rule::Only("mcpServers", &Rule::Each(&Rule::Server));
 
 const CODEX: Rule = Rule::Keys(&[
+    ("analytics", Rule::Plain),
+    ("check_for_update_on_startup", Rule::OneOf(&[Choice::No])),
+    ("feedback", Rule::Plain),
     ("features", Rule::Plain),
     ("file_opener", Rule::Plain),
     ("hide_agent_reasoning", Rule::Plain),
@@ -99,7 +104,7 @@ const CODEX: Rule = Rule::Keys(&[
 const OPENCODE: Rule = Rule::Keys(&[
     ("$schema", Rule::Plain),
     ("agent", Rule::Each(&Rule::Plain)),
-    ("autoupdate", Rule::Plain),
+    ("autoupdate", Rule::OneOf(&[Choice::No])),
     ("command", Rule::Each(&Rule::Plain)),
     ("default_agent", Rule::Plain),
     ("instructions", Rule::Plain),
@@ -107,7 +112,11 @@ const OPENCODE: Rule = Rule::Keys(&[
     ("mcp", Rule::Each(&Rule::Server)),
     ("model", Rule::Plain),
     ("permission", Rule::Plain),
-    ("share", Rule::Plain),
+    // Whoever shares by itself here does not ask for it there.
+    (
+        "share",
+        Rule::OneOf(&[Choice::Word("disabled"), Choice::Word("manual")]),
+    ),
     ("small_model", Rule::Plain),
     ("theme", Rule::Plain),
     ("tools", Rule::Plain),
@@ -175,24 +184,50 @@ pub const ITEMS: &[Item] = &[
 /// Where Claude Code keeps its state, and the MCP servers of all projects in it. It comes along with a sign-in as it is.
 pub const CLAUDE_STATE: &str = ".claude.json";
 
-/// Names of files and directories that are never taken, wherever they stand.
+/// Names of files and directories that are never taken, wherever they stand: what is nobody's way, and what keys and sign-ins
+/// are called.
 pub fn is_left_out(name: &str) -> bool {
+    const NAMES: [&str; 22] = [
+        ".aws",
+        ".docker",
+        ".ds_store",
+        ".git",
+        ".git-credentials",
+        ".gnupg",
+        ".kube",
+        ".netrc",
+        ".npmrc",
+        ".pypirc",
+        ".ssh",
+        ".venv",
+        "__pycache__",
+        "auth.json",
+        "credentials.json",
+        "history",
+        "node_modules",
+        "secrets.json",
+        "token.json",
+        "id_rsa",
+        "id_ecdsa",
+        "id_ed25519",
+    ];
+    const BEGINNINGS: [&str; 7] = [
+        ".claude.json",
+        ".claude-oauth",
+        ".credentials",
+        ".env",
+        "client_secret",
+        "history.json",
+        "service-account",
+    ];
+    const ENDS: [&str; 11] = [
+        ".pem", ".key", ".p12", ".pfx", ".jks", ".env", ".db", ".log", ".sqlite", ".sqlite3",
+        "_history",
+    ];
     let name = name.to_ascii_lowercase();
-    let end = name.rsplit_once('.').map(|(_, end)| end);
-    matches!(
-        name.as_str(),
-        ".git"
-            | "node_modules"
-            | "__pycache__"
-            | ".venv"
-            | ".ds_store"
-            | "auth.json"
-            | "id_rsa"
-            | "id_ed25519"
-    ) || name.starts_with(".env")
-        || name.starts_with(".credentials")
-        || name.starts_with("history")
-        || matches!(end, Some("pem" | "key" | "p12" | "pfx" | "sqlite" | "db"))
+    NAMES.contains(&name.as_str())
+        || BEGINNINGS.iter().any(|begin| name.starts_with(begin))
+        || ENDS.iter().any(|end| name.ends_with(end))
 }
 
 /// What was kept of settings.
@@ -217,14 +252,44 @@ pub fn keep(format: Format, rule: &Rule, text: &str, home: &str) -> Result<Kept,
         return Err("it is no object".to_owned());
     }
     let mut left = Vec::new();
+    let value = without_models(value, &mut left);
     let kept = keep_by(rule, value, "", home, &mut left);
     let text = kept.map(|value| match format {
         Format::Json => serde_json::to_string_pretty(&value)
             .map(|text| text + "\n")
-            .unwrap_or_default(),
-        Format::Toml => toml::to_string(&value).unwrap_or_default(),
+            .map_err(|error| error.to_string()),
+        Format::Toml => toml::to_string(&value).map_err(|error| error.to_string()),
     });
-    Ok(Kept { text, left })
+    left.sort();
+    Ok(Kept {
+        text: text.transpose()?,
+        left,
+    })
+}
+
+/// Takes out models of a provider that does not come along: with the name alone an agent asks another one for it.
+fn without_models(mut value: Value, left: &mut Vec<String>) -> Value {
+    let is_other = value.get("model_provider").is_some();
+    let own = value.get("provider").and_then(Value::as_object);
+    let own: Vec<String> = own
+        .into_iter()
+        .flat_map(|own| own.keys().cloned())
+        .collect();
+    for key in ["model", "small_model"] {
+        let Some(model) = value.get(key).and_then(Value::as_str) else {
+            continue;
+        };
+        let of_own = model
+            .split_once('/')
+            .is_some_and(|(provider, _)| own.iter().any(|it| it == provider));
+        if (is_other || of_own || model.starts_with("arn:"))
+            && let Some(members) = value.as_object_mut()
+        {
+            members.remove(key);
+            left.push(key.to_owned());
+        }
+    }
+    value
 }
 
 /// The same value without its places.

@@ -2,13 +2,17 @@
 
 use serde_json::{Map, Value};
 
+use super::secret::{is_token, may_be_secret};
 use super::server;
 
 /// What is kept of a value.
 #[derive(Debug)]
 pub enum Rule {
-    /// The value, where it names no place of this machine. Of a list such entries alone are left out.
+    /// The value, where it names no place of this machine and holds nothing that may be a secret. Of lists and objects such entries
+    /// alone are left out.
     Plain,
+    /// The value where it is one of these.
+    OneOf(&'static [Choice]),
     /// Of an object these keys, each by its rule.
     Keys(&'static [(&'static str, Rule)]),
     /// Of an object this key; all others are passed over unnamed.
@@ -17,6 +21,24 @@ pub enum Rule {
     Each(&'static Rule),
     /// An MCP server.
     Server,
+}
+
+/// A value that may be kept.
+#[derive(Debug)]
+pub enum Choice {
+    /// `false`
+    No,
+    /// A word.
+    Word(&'static str),
+}
+
+impl Choice {
+    fn is(&self, value: &Value) -> bool {
+        match self {
+            Self::No => *value == Value::Bool(false),
+            Self::Word(word) => value.as_str() == Some(word),
+        }
+    }
 }
 
 /// Keeps of a value what a rule lets through; names in `left` what is left out. `at` is the key of the value.
@@ -29,6 +51,7 @@ pub(super) fn keep_by(
 ) -> Option<Value> {
     match (rule, value) {
         (Rule::Plain, value) => plain(value, at, home, left),
+        (Rule::OneOf(choices), value) if choices.iter().any(|it| it.is(&value)) => Some(value),
         (Rule::Server, Value::Object(members)) => server::keep(members, at, home, left),
         (Rule::Keys(keys), Value::Object(members)) => {
             object(members, at, home, left, |key, value, at, left| {
@@ -87,20 +110,38 @@ pub(super) fn below(at: &str, key: &str) -> String {
 }
 
 fn plain(value: Value, at: &str, home: &str, left: &mut Vec<String>) -> Option<Value> {
+    let stays = |text: &str| is_place(text, home) || leads_out(text) || may_be_secret(text);
     match value {
         Value::Array(items) => {
             let all = items.len();
+            let mut inner = Vec::new();
+            let items = items.into_iter();
             let items: Vec<Value> = items
-                .into_iter()
-                .filter(|item| !names_a_place(item, home))
+                .filter_map(|it| plain(it, at, home, &mut inner))
                 .collect();
-            if items.len() < all {
+            if items.len() < all || !inner.is_empty() {
                 left.push(at.to_owned());
             }
             (all == 0 || !items.is_empty()).then_some(Value::Array(items))
         }
+        Value::Object(members) if members.is_empty() => Some(Value::Object(members)),
+        Value::Object(members) => object(members, at, home, left, |key, value, at, left| {
+            if stays(key) {
+                left.push(at.to_owned());
+                return None;
+            }
+            plain(value, at, home, left)
+        }),
         Value::Null => None,
-        value if names_a_place(&value, home) => {
+        // Prose may speak of keys and paths: only what is plainly a secret or of this machine stays.
+        Value::String(text) if text.contains('\n') => {
+            let stays = is_place(&text, home) || text.split_whitespace().any(is_token);
+            if stays {
+                left.push(at.to_owned());
+            }
+            (!stays).then_some(Value::String(text))
+        }
+        Value::String(text) if stays(&text) => {
             left.push(at.to_owned());
             None
         }
@@ -108,16 +149,11 @@ fn plain(value: Value, at: &str, home: &str, left: &mut Vec<String>) -> Option<V
     }
 }
 
-/// Whether anything in a value names a place of this machine.
-fn names_a_place(value: &Value, home: &str) -> bool {
-    match value {
-        Value::String(text) => is_place(text, home),
-        Value::Array(items) => items.iter().any(|item| names_a_place(item, home)),
-        Value::Object(members) => members
-            .iter()
-            .any(|(key, value)| is_place(key, home) || names_a_place(value, home)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
-    }
+/// Whether a text names a path that means something else in a sandbox, as permissions and lists of files do.
+fn leads_out(text: &str) -> bool {
+    let begins =
+        |part: &str| part.starts_with("~/") || part.starts_with("//") || part.starts_with("$HOME");
+    text.split(['(', ' ', '=', ',']).any(begins)
 }
 
 /// What homes are below, beside root's own.
@@ -131,6 +167,6 @@ pub(super) fn is_place(text: &str, home: &str) -> bool {
         found.any(|(at, _)| !(text[at..].starts_with(own) && home != own))
     };
     (home.len() > 1 && text.contains(home))
-        || text.contains("file:/")
+        || text.contains("file:")
         || HOMES.into_iter().any(of_other)
 }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::rule::{below, is_place};
+use super::secret::may_be_secret;
 
 /// Members that say nothing of this machine and hold no secret, in the words of all three agents. `env_vars` and
 /// `bearer_token_env_var` are names of variables.
@@ -20,17 +21,6 @@ const MEMBERS: [&str; 13] = [
     "tool_timeout_sec",
     "type",
     "url",
-];
-
-/// Parts of names that secrets have.
-const SECRETS: [&str; 7] = [
-    "key",
-    "token",
-    "secret",
-    "password",
-    "passwd",
-    "auth",
-    "credential",
 ];
 
 pub(super) fn keep(
@@ -66,15 +56,15 @@ fn is_of_use(members: &Map<String, Value>, home: &str) -> bool {
         Some(Value::String(url)) => Some(url.as_str()),
         Some(_) => return false,
     };
-    if command.is_empty() && url.is_none() {
+    // A command that is one string is a line of words.
+    let mut words = command.iter().flat_map(|word| word.split_whitespace());
+    let program = words.next();
+    if program.is_none() && url.is_none() {
         return false;
     }
-    let is_program = command
-        .first()
-        .is_none_or(|program| !program.contains(['/', '\\']));
-    let mut words = command.iter().skip(1).chain(&args);
-    let is_plain = !words
-        .any(|word| word.starts_with(['/', '~']) || is_place(word, home) || may_be_secret(word));
+    let is_program = program.is_none_or(|program| !program.contains(['/', '\\', '=']));
+    let mut words = words.chain(args);
+    let is_plain = !words.any(|word| leads_elsewhere(word, home) || may_be_secret(word));
     is_program && is_plain && url.is_none_or(is_public)
 }
 
@@ -88,16 +78,11 @@ fn words(value: Option<&Value>) -> Option<Vec<&str>> {
     }
 }
 
-/// Whether a word of a command line may be a secret, or is followed by one.
-fn may_be_secret(word: &str) -> bool {
-    let name = word
-        .split('=')
-        .next()
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    let is_named = word.starts_with('-') || word.contains('=');
-    (is_named && SECRETS.iter().any(|part| name.contains(part)))
-        || word.to_ascii_lowercase().contains("bearer ")
+/// Whether an argument is a path that means something else, or nothing, in a sandbox.
+fn leads_elsewhere(word: &str, home: &str) -> bool {
+    let is_path = |part: &str| part.starts_with(['/', '~', '$']) || part.starts_with("..");
+    let is_url = word.contains("://");
+    is_place(word, home) || is_path(word) || (!is_url && word.split(['=', ':', ',']).any(is_path))
 }
 
 /// Whether a URL is one that means the same from a sandbox, and has nothing in it that may be a secret.
@@ -109,13 +94,13 @@ fn is_public(url: &str) -> bool {
         return false;
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority
-        .rsplit_once(':')
-        .map_or(authority, |(host, _)| host);
-    let is_here = host == "localhost"
-        || host.ends_with(".localhost")
-        || host.starts_with("127.")
-        || host == "[::1]"
-        || host == "0.0.0.0";
-    !authority.is_empty() && !authority.contains('@') && !is_here && !rest.contains('?')
+    let host = match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let is_here = ["::1", "::", "0.0.0.0", "host.docker.internal"].contains(&&*host)
+        || ["localhost", "local"].contains(&host.rsplit('.').next().unwrap_or_default())
+        || host.starts_with("127.");
+    !host.is_empty() && !is_here && !rest.contains(['?', '#', '@']) && !may_be_secret(url)
 }

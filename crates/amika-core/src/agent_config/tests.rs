@@ -56,6 +56,42 @@ fn settings_of_claude_come_along_without_programs_and_secrets() {
 }
 
 #[test]
+fn commands_that_were_allowed_once_bring_no_secret_along() {
+    let text = r#"{ "permissions": { "allow": ["Bash(PGPASSWORD=x psql)", "Bash(curl -H 'Authorization: Bearer x')", "Read(~/notes/**)", "Bash(ls:*)"] } }"#;
+    let (value, left) = kept(".claude/settings.json", text);
+    assert_eq!(value, json!({ "permissions": { "allow": ["Bash(ls:*)"] } }));
+    assert_eq!(left, ["permissions.allow"]);
+}
+
+#[test]
+fn a_model_of_a_provider_that_stays_here_does_too_and_nobody_shares_unasked() {
+    let text = r#"{ "model": "mine/m", "small_model": "other/m", "provider": { "mine": {} }, "share": "auto",
+        "permission": { "bash": { "rm *": "deny", "/home/ada/x": "allow" } },
+        "agent": { "a": { "prompt": "{file:./p.md}", "mode": "subagent" } } }"#;
+    let (value, left) = kept(".config/opencode/opencode.json", text);
+    assert_eq!(
+        value,
+        json!({
+            "small_model": "other/m",
+            "permission": { "bash": { "rm *": "deny" } },
+            "agent": { "a": { "mode": "subagent" } },
+        })
+    );
+    let expected = [
+        "agent.a.prompt",
+        "model",
+        "permission.bash./home/ada/x",
+        "provider",
+        "share",
+    ];
+    assert_eq!(left, expected);
+    let text = "model = \"llama\"\nmodel_provider = \"ollama\"\n";
+    let (value, left) = kept(".codex/config.toml", text);
+    assert_eq!(value, Value::Null);
+    assert_eq!(left, ["model", "model_provider"]);
+}
+
+#[test]
 fn of_claudes_state_only_servers_come_along() {
     let text = r#"{ "projects": { "/home/ada/x": { "history": [] } }, "oauthAccount": { "emailAddress": "a@b" },
         "mcpServers": { "docs": { "type": "http", "url": "https://mcp.example/docs", "headers": { "Authorization": "Bearer x" } } } }"#;
@@ -129,6 +165,31 @@ fn a_server_that_is_of_this_machine_or_holds_a_secret_stays() {
         (json!({ "url": "https://mcp.example/a" }), true),
         (json!({ "url": "https://mcp.example/a?key=k" }), false),
         (json!({ "url": "https://u:p@mcp.example/" }), false),
+        (
+            json!({ "url": "https://mcp.example/s/Zm9vYmFyYmF6cXV4MTIz/mcp" }),
+            false,
+        ),
+        (json!({ "url": "https://mcp.example/a#k" }), false),
+        (json!({ "url": "http://[::1]/mcp" }), false),
+        (json!({ "url": "http://LOCALHOST./mcp" }), false),
+        (
+            json!({ "url": "http://host.docker.internal:3000/mcp" }),
+            false,
+        ),
+        (json!({ "command": "npx x --api-key k" }), false),
+        (
+            json!({ "command": "npx", "args": ["x", "--dir=/srv/x"] }),
+            false,
+        ),
+        (json!({ "command": "npx", "args": ["x", "$HOME/x"] }), false),
+        (
+            json!({ "command": "npx", "args": ["pg", "postgresql://u:p@db/x"] }),
+            false,
+        ),
+        (
+            json!({ "command": "npx", "args": ["x", "--header", "X-Team: a"] }),
+            false,
+        ),
         (json!({ "url": "http://localhost:3000/mcp" }), false),
         (json!({ "url": "http://127.0.0.1:3000/mcp" }), false),
         (json!({ "url": "unix:/x" }), false),
@@ -164,10 +225,20 @@ fn no_file_of_secrets_or_histories_is_taken() {
         "id_rsa",
         ".git",
         "x.sqlite",
+        "client_secret_1.json",
+        "prod.env",
+        ".npmrc",
+        ".claude.json.api",
     ] {
         assert!(is_left_out(name), "{name}");
     }
-    for name in ["SKILL.md", "run.sh", "keynote.md", "environment.md"] {
+    for name in [
+        "SKILL.md",
+        "run.sh",
+        "keynote.md",
+        "environment.md",
+        "history-of-x",
+    ] {
         assert!(!is_left_out(name), "{name}");
     }
     // What holds a sign-in is no item, but for the state of which servers alone are kept.

@@ -1,7 +1,7 @@
 //! The agents' own ways: settings, skills, commands, memory files and MCP servers, found on the host and copied into the
 //! sandbox's home.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use amika_core::agent_config::{
@@ -28,9 +28,10 @@ pub(super) fn read(
     mounts: &[Mount],
     has_state: bool,
     out: &dyn Progress,
-) -> Option<Upload> {
+) -> Option<(Upload, String)> {
     let mut taking = Taking {
         home,
+        mounts,
         out,
         files: BTreeMap::new(),
         bytes: 0,
@@ -38,9 +39,8 @@ pub(super) fn read(
     };
     let mut counts: BTreeMap<Agent, usize> = BTreeMap::new();
     for item in ITEMS {
-        let target = format!("{}/{}", path::HOME, item.path);
         let is_wanted = wanted.of.contains(item.agent) && !(has_state && item.path == CLAUDE_STATE);
-        if !is_wanted || covering(mounts, &target).is_some() {
+        if !is_wanted {
             continue;
         }
         let before = taking.files.len();
@@ -58,16 +58,14 @@ pub(super) fn read(
         format!("{agent} ({files} {word})")
     });
     let counts: Vec<String> = counts.collect();
-    out.note(&format!(
-        "  agents' own settings copied in: {}",
-        counts.join(", ")
-    ));
-    Some(taking.upload())
+    let taken = format!("  agents' own settings copied in: {}", counts.join(", "));
+    Some((taking.upload(), taken))
 }
 
 /// What was read so far.
 struct Taking<'a> {
     home: &'a Path,
+    mounts: &'a [Mount],
     out: &'a dyn Progress,
     /// Contents and modes, by the path from the home.
     files: BTreeMap<String, (Vec<u8>, u32)>,
@@ -85,7 +83,8 @@ impl Taking<'_> {
                     return;
                 };
                 let home = self.home.to_string_lossy();
-                match keep(format, rule, &String::from_utf8_lossy(&bytes), &home) {
+                let text = String::from_utf8(bytes).map_err(|error| error.to_string());
+                match text.and_then(|text| keep(format, rule, &text, &home)) {
                     Ok(kept) => {
                         self.tell_left(item.path, &kept.left);
                         if let Some(text) = kept.text {
@@ -98,42 +97,64 @@ impl Taking<'_> {
         }
     }
 
-    /// The files below a directory, links followed: all of it is the user's own.
+    /// The files below a directory. It may be a link, and so may what stands right in it, as dotfiles have it; below that no link
+    /// leads out of where it stands, since skills are somebody else's work.
     fn directory(&mut self, path: &str) {
-        let mut waiting = vec![(path.to_owned(), 0)];
-        let mut seen = BTreeSet::new();
         let mut files = 0;
-        while let Some((path, depth)) = waiting.pop() {
-            let directory = self.home.join(&path);
-            // A link may lead upwards.
-            let is_new = directory
-                .canonicalize()
-                .is_ok_and(|real: PathBuf| seen.insert(real));
-            let Some(entries) = is_new.then(|| std::fs::read_dir(&directory).ok()).flatten() else {
+        for name in self.names(path) {
+            let path = format!("{path}/{name}");
+            let Some(root) = self.real(&path) else {
                 continue;
             };
-            let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
-            names.sort();
-            for name in names {
-                let Some(name) = name.to_str().filter(|name| !is_left_out(name)) else {
+            // Breadth first: the walk ends in what is deepest.
+            let mut waiting = VecDeque::from([(path, Vec::new())]);
+            while let Some((path, above)) = waiting.pop_front() {
+                let Some(real) = self.real(&path).filter(|real| real.starts_with(&root)) else {
+                    self.left(&path, "it leads elsewhere");
                     continue;
                 };
-                let path = format!("{path}/{name}");
-                let found = self.home.join(&path).metadata();
-                if files == MAX_FILES || depth == MAX_DEPTH {
+                if files == MAX_FILES {
                     self.left(&path, "there is too much beside it");
                     return;
                 }
-                match found {
-                    Ok(meta) if meta.is_dir() => waiting.push((path, depth + 1)),
-                    Ok(meta) if meta.is_file() => {
-                        files += 1;
-                        self.file(&path, MAX_FILE);
-                    }
-                    _ => {}
+                if !real.is_dir() {
+                    files += 1;
+                    self.file(&path, MAX_FILE);
+                } else if above.contains(&real) {
+                    // A link that leads upwards.
+                } else if above.len() == MAX_DEPTH {
+                    self.left(&path, "it is too deep");
+                } else {
+                    let above = [above, vec![real]].concat();
+                    let inner = self.names(&path).into_iter();
+                    waiting.extend(inner.map(|name| (format!("{path}/{name}"), above.clone())));
                 }
             }
         }
+    }
+
+    /// What may be taken of a directory, in order.
+    fn names(&self, path: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.home.join(path));
+        let names = entries.into_iter().flatten().flatten();
+        let names = names.filter_map(|entry| entry.file_name().into_string().ok());
+        let mut names: Vec<String> = names.filter(|name| !is_left_out(name)).collect();
+        names.sort();
+        names
+    }
+
+    /// Where a path leads; none for what is not there, for the home and what it is in, and for where keys and sign-ins are.
+    fn real(&self, path: &str) -> Option<PathBuf> {
+        let real = self.home.join(path).canonicalize().ok()?;
+        let home = self.home.canonicalize().ok()?;
+        let below = real.strip_prefix(&home).unwrap_or(&real);
+        let is_sign_in = credential::FILES
+            .iter()
+            .any(|file| Path::new(file.path) == below);
+        let is_kept = below
+            .iter()
+            .any(|name| is_left_out(&name.to_string_lossy()));
+        (!home.starts_with(&real) && !is_sign_in && !is_kept).then_some(real)
     }
 
     fn file(&mut self, path: &str, limit: u64) {
@@ -160,8 +181,13 @@ impl Taking<'_> {
     }
 
     fn add(&mut self, path: String, bytes: Vec<u8>, mode: u32) {
+        // What is mounted there is the user's own choice, and what is put there may go through it.
+        let target = format!("{}/{path}", path::HOME);
+        if covering(self.mounts, &target).is_some() {
+            return;
+        }
         let size = bytes.len() as u64;
-        if self.bytes + size > MAX_BYTES {
+        if self.is_full || self.bytes + size > MAX_BYTES {
             if !self.is_full {
                 self.left(
                     &path,
@@ -259,7 +285,11 @@ mod tests {
     fn taken(home: &Path, of: Selection, has_state: bool) -> (Vec<(String, u32)>, Vec<String>) {
         let wanted = OwnWays { of, is_asked: true };
         let heard = Heard::default();
-        let upload = read(home, &wanted, &[], has_state, &heard);
+        let (upload, said) = read(home, &wanted, &[], has_state, &heard).unzip();
+        let listener: &dyn Progress = &heard;
+        if let Some(said) = &said {
+            listener.note(said);
+        }
         let files = upload.into_iter().flat_map(|upload| upload.files);
         let files = files.filter(|file| file.content != Content::Directory);
         let files = files.map(|file| (file.path, file.mode)).collect();
@@ -318,16 +348,20 @@ mod tests {
             (".codex/prompts/p.md", 0o600),
         ];
         assert_eq!(files, expected);
+        let [outside, left, unread, said] = &heard[..] else {
+            panic!("{heard:?}")
+        };
         assert_eq!(
-            heard[0],
+            outside,
+            "~/.claude/skills/a/up is not copied: it leads elsewhere"
+        );
+        assert_eq!(
+            left,
             "  left out of ~/.claude/settings.json, since they may be of this machine or secret: hooks"
         );
-        assert!(
-            heard[1].starts_with("~/.codex/config.toml is not copied:"),
-            "{heard:?}"
-        );
+        assert!(unread.starts_with("~/.codex/config.toml is not copied:"));
         assert_eq!(
-            heard[2],
+            said,
             "  agents' own settings copied in: claude (5 files), codex (1 file)"
         );
 
@@ -339,6 +373,61 @@ mod tests {
             "it comes with the sign-in"
         );
         assert_eq!(taken(home, Selection::none(), false), (vec![], vec![]));
+    }
+
+    #[test]
+    fn no_link_in_a_skill_leads_out_of_it_and_nothing_goes_through_a_mount() {
+        let home = tempfile::tempdir().expect("a directory");
+        let home = home.path();
+        put(home, ".ssh/known", "x");
+        put(home, "src/a.rs", "x");
+        put(home, ".claude/skills/a/SKILL.md", "x");
+        put(home, ".claude/skills/b/SKILL.md", "x");
+        put(home, "dotfiles/c/SKILL.md", "x");
+        let skills = home.join(".claude/skills");
+        for (at, to) in [
+            ("a/ssh", "../../../.ssh"),
+            ("a/known", "../../../.ssh/known"),
+            ("a/src", "../../../src"),
+            ("a/same", "SKILL.md"),
+            ("c", "../../dotfiles/c"),
+            ("home", "../.."),
+            ("ssh", "../../.ssh"),
+        ] {
+            std::os::unix::fs::symlink(to, skills.join(at)).expect("a link");
+        }
+        let (files, heard) = taken(home, Selection::all(), false);
+        let files: Vec<&str> = files.iter().map(|(path, _)| path.as_str()).collect();
+        let expected = ["a/SKILL.md", "a/same", "b/SKILL.md", "c/SKILL.md"];
+        assert_eq!(files, expected.map(|path| format!(".claude/skills/{path}")));
+        assert_eq!(
+            heard
+                .iter()
+                .filter(|it| it.contains("leads elsewhere"))
+                .count(),
+            3,
+            "{heard:?}"
+        );
+
+        let mount = "data:/home/amika/.claude/skills/a"
+            .parse()
+            .expect("a mount");
+        let wanted = OwnWays {
+            of: Selection::all(),
+            is_asked: true,
+        };
+        let upload = read(
+            home,
+            &wanted,
+            &[Mount::Volume(mount)],
+            false,
+            &Heard::default(),
+        );
+        let files = upload.expect("files").0.files;
+        assert!(
+            files.iter().all(|file| !file.path.contains("skills/a")),
+            "{files:?}"
+        );
     }
 
     #[test]
@@ -359,6 +448,6 @@ mod tests {
         );
         let (files, heard) = taken(home, Selection::all(), false);
         assert_eq!(files, [(".claude/commands/x.md".to_owned(), 0o600)]);
-        assert_eq!(heard.len(), 3, "{heard:?}");
+        assert_eq!(heard.len(), 4, "{heard:?}");
     }
 }

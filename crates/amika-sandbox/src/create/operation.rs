@@ -396,13 +396,19 @@ impl Making {
         for note in &facts.sources.notes {
             out.note(note);
         }
-        let has_state = credentials
-            .take
-            .iter()
-            .any(|file| file.path == CLAUDE_STATE);
-        let ways = agent_config::read(&home, &settings.own_ways, &settings.mounts, has_state, out);
-        plan.uploads.extend(ways);
-        if let Some(taken) = read_credentials(&home, &credentials, out) {
+        let taken = read_credentials(&home, &credentials, out);
+        let has_state = taken.as_ref().is_some_and(|taken| {
+            let mut files = taken.upload.files.iter();
+            files.any(|file| file.path == CLAUDE_STATE)
+        });
+        let ways = (&settings.own_ways, &settings.mounts);
+        if let Some((upload, said)) = agent_config::read(&home, ways.0, ways.1, has_state, out) {
+            if !only_plan {
+                out.note(&said);
+            }
+            plan.uploads.push(upload);
+        }
+        if let Some(taken) = taken {
             if !only_plan {
                 let renewing = &taken.renewing;
                 crate::sign_ins::warn_of_other_copies(engine, name.as_str(), renewing, out).await?;
