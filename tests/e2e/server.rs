@@ -15,6 +15,7 @@ mod kill;
 mod life;
 mod members;
 mod ports;
+mod pull;
 mod remote;
 mod security;
 mod service_runs;

@@ -9,6 +9,7 @@ pub mod agent_config;
 pub mod archive_name;
 pub mod budget;
 pub mod build;
+pub mod canonical;
 pub mod capability;
 #[cfg(feature = "config")]
 pub mod config;

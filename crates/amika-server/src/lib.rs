@@ -11,7 +11,6 @@
 mod api;
 mod audit_file;
 mod auth;
-mod canonical;
 mod changes;
 pub mod clock;
 pub mod config;

@@ -374,6 +374,16 @@ fn an_agent_that_is_signed_out_or_not_there_is_told_as_such() {
         details,
         json!({ "is_error": true, "result": "authentication_error: Not logged in" })
     );
+    // The command line asks before it starts one in vain.
+    let name = made["name"].as_str().unwrap();
+    for more in [&[][..], &["-d"]] {
+        let prompt = [&["sandbox", "prompt", name, "hi"], more].concat();
+        let refused = server.amika(&prompt).output();
+        refused.ended(
+            125,
+            &["claude in sandbox", "is not signed in", "secret push"],
+        );
+    }
     let whole = json!({ "message": "hi", "sandbox_id": id });
     let whole = server.post("/agent-sessions", &whole).expect(200);
     assert_eq!(

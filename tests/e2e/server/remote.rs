@@ -260,7 +260,10 @@ fn a_setup_that_fails_and_a_command_that_a_server_is_not_asked_for_end_as_docume
     ])
     .ended(2, &["--mount cannot be used with --remote"]);
     amika(&["sandbox", "create", "--cpus", "2"]).ended(2, &["--size xs"]);
-    amika(&["sandbox", "pull", &name]).ended(2, &["does not work with --remote"]);
+    amika(&["sandbox", "adopt", &name]).ended(2, &["does not work with --remote"]);
+    for verb in ["pull", "push"] {
+        amika(&["sandbox", verb, &name]).ended(4, &["made without a repository"]);
+    }
     amika(&["sandbox", "exec", &name, "--", "true"]).ended(125, &["is not running"]);
     amika(&["sandbox", "start", "no-such-sandbox"]).ended(3, &["there is no sandbox"]);
     let both = stage.amika(&["ls", "--remote", "--local"]).output();

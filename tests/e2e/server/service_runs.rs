@@ -89,6 +89,44 @@ fn services_of_a_file_are_up_when_a_create_returns_and_are_told_of_and_asked_for
     let document = done(amika(&["-o", "json", "service", "list"])).json();
     assert_eq!(document[3]["sandbox"], *name, "{document}");
 
+    // Who listens, also where no service says so.
+    let exec =
+        json!({ "cmd": ["sh", "-c", "setsid perl serve.pl http:7321 >/dev/null 2>&1 & sleep 1"] });
+    server
+        .post(&format!("/sandboxes/{id}/exec"), &exec)
+        .expect(200);
+    let all = done(amika(&[
+        "service",
+        "list",
+        "--all",
+        "--sandbox-name",
+        &name,
+    ]))
+    .stdout_text();
+    let row = |port: String| {
+        all.lines()
+            .find(|line| line.contains(&port))
+            .unwrap_or_default()
+    };
+    assert!(row(format!("{web}/tcp")).contains("perl (pid "), "{all}");
+    assert!(row(format!("{plain}/tcp")).contains("nothing"), "{all}");
+    let undeclared = row("7321/tcp".to_owned());
+    assert!(
+        undeclared.starts_with('-') && undeclared.contains("perl"),
+        "{all}"
+    );
+    let document = done(amika(&["-o", "json", "service", "list", "--all"])).json();
+    let ports: Vec<&Value> = document
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|it| it["ports"].as_array().unwrap())
+        .collect();
+    let of = |port: u16| ports.iter().find(|it| it["port"] == port).unwrap();
+    assert_eq!(of(web)["listening"]["program"], "perl");
+    assert_eq!(of(7321)["listening"]["program"], "perl");
+    assert_eq!(of(plain)["listening"]["state"], "nothing");
+
     // Asked for by the command line and by the API, one or all.
     let target = |service: &str| format!("{name}/{service}");
     let log = done(amika(&["service", "logs", &target("db")])).stdout_text();

@@ -1,5 +1,5 @@
 //! `amika sandbox exec --remote`, `connect --remote`: a program in a sandbox of a server's, with this process's streams,
-//! signals and exit code. How it is spoken of stands at the route, `GET /sandboxes/{ref}/exec`.
+//! signals and exit code.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,14 +7,13 @@ use std::time::Duration;
 use amika_core::exec_limit;
 use amika_remote::client::Call;
 use amika_remote::socket::{Message, Receiver, Sender, Socket};
-use bytes::{BufMut as _, BytesMut};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 
 use super::Server;
-use super::failure::{told, word};
+use super::failure::told;
+use super::spoken::{self, Heard, PIECE};
 use crate::App;
 use crate::args::sandbox::{ConnectArgs, ExecArgs};
 use crate::commands::interruptible;
@@ -23,41 +22,10 @@ use crate::commands::sandbox::jobs::JobView;
 use crate::error::{Error, Kind, Result};
 use crate::terminal::{self, Input, Output, RawMode, Signal, Signals, Target, Unwatched, Watch};
 
-/// Bytes of standard input in one message.
-const PIECE: usize = 32 << 10;
 /// What a shell is given to end in, once its terminal went away.
 const HANG_UP_GRACE: Duration = Duration::from_secs(2);
-/// Bytes that a server may let be under way at once.
-const MOST: usize = 1 << 20;
 /// Words and bytes on their way to the server.
 const WAITING: usize = 8;
-
-/// First byte of a message: standard input, standard output, standard error.
-const STDIN: u8 = 0;
-const STDOUT: u8 = 1;
-const STDERR: u8 = 2;
-
-/// What the server says beside the program's output.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Said {
-    /// So many bytes of standard input may be under way.
-    Window(usize),
-    /// So many of them were taken.
-    Taken(usize),
-    /// The program ended.
-    ExitCode(i64),
-    /// It could not be started, or is lost.
-    Error(Refusal),
-}
-
-#[derive(Debug, Deserialize)]
-struct Refusal {
-    code: String,
-    message: String,
-    #[serde(default)]
-    hints: Vec<String>,
-}
 
 pub(super) async fn exec(args: &ExecArgs, server: &Server, app: &App) -> Result<u8> {
     own_failure(app, run_exec(args, server, app).await)
@@ -242,15 +210,10 @@ async fn feed(
             if let Ok(room) = window.acquire_many(room).await {
                 room.forget();
             }
-            let mut message = BytesMut::with_capacity(1 + piece.len());
-            message.put_u8(STDIN);
-            message.extend_from_slice(piece);
-            let _ = words.send(Message::Binary(message.freeze())).await;
+            let _ = words.send(spoken::input(piece)).await;
         }
     }
-    let _ = words
-        .send(Message::Text(json!({ "end": true }).to_string()))
-        .await;
+    let _ = words.send(spoken::end_of_input()).await;
     std::future::pending().await
 }
 
@@ -262,40 +225,26 @@ async fn hear(
     watch: &mut dyn Watch,
 ) -> Result<u8> {
     loop {
-        match from.next().await.map_err(told)? {
-            None => return Err(lost()),
-            Some(Message::Binary(bytes)) => {
-                let target = match bytes.first() {
-                    Some(&STDOUT) => Target::Stdout,
-                    Some(&STDERR) => Target::Stderr,
-                    _ => continue,
-                };
-                let bytes = watch.piece(target, bytes.slice(1..));
-                if !bytes.is_empty() && output.send(target, bytes).await.is_err() {
-                    // As a program that SIGPIPE ended; leaving ends it.
-                    return Ok(141);
-                }
+        let Some(message) = from.next().await.map_err(told)? else {
+            return Err(spoken::lost());
+        };
+        let (target, bytes) = match spoken::hear(message) {
+            Heard::Stdout(bytes) => (Target::Stdout, bytes),
+            Heard::Stderr(bytes) => (Target::Stderr, bytes),
+            Heard::Room(bytes) => {
+                window.add_permits(bytes);
+                continue;
             }
-            Some(Message::Text(text)) => match serde_json::from_str(&text) {
-                Ok(Said::Window(bytes) | Said::Taken(bytes)) => window.add_permits(bytes.min(MOST)),
-                Ok(Said::ExitCode(code)) => return Ok(u8::try_from(code).unwrap_or(1)),
-                Ok(Said::Error(refusal)) => return Err(refused(refusal)),
-                Err(_) => {}
-            },
+            Heard::ExitCode(code) => return Ok(u8::try_from(code).unwrap_or(1)),
+            Heard::Error(error) => return Err(error),
+            Heard::Unknown => continue,
+        };
+        let bytes = watch.piece(target, bytes);
+        if !bytes.is_empty() && output.send(target, bytes).await.is_err() {
+            // As a program that SIGPIPE ended; leaving ends it.
+            return Ok(141);
         }
     }
-}
-
-fn refused(refusal: Refusal) -> Error {
-    let error = Error::new(word(&refusal.code), refusal.message);
-    refusal.hints.into_iter().fold(error, Error::hint)
-}
-
-fn lost() -> Error {
-    Error::new(
-        Kind::ExecFailed,
-        "the server ended the connection before the program ended",
-    )
 }
 
 /// Passes signals on; returns when the user insists, or the terminal went away.

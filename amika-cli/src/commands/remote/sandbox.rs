@@ -3,7 +3,7 @@
 use super::unsupported::command as unsupported;
 use super::{
     Server, cp, create, delete, diff, each, forward, inspect, jobs, list, logs, open, port,
-    program, prompt, rename, stats, url, wait,
+    program, prompt, pull, push, rename, stats, url, wait,
 };
 use crate::App;
 use crate::args::sandbox::Command;
@@ -33,18 +33,12 @@ pub(in crate::commands) async fn run(command: Command, server: &Server, app: &Ap
         Command::Rename(args) => interruptible(app, rename::run(&args, server, app)).await,
         Command::Delete(args) => interruptible(app, delete::run(&args, server, app)).await,
         Command::Diff(args) => interruptible(app, diff::run(&args, server, app)).await,
+        Command::Push(args) => interruptible(app, push::run(&args, server, app)).await,
+        Command::Pull(args) => interruptible(app, pull::run(&args, server, app)).await,
         Command::Jobs(args) => interruptible(app, jobs::run(&args, server, app)).await,
         Command::Code(_) => Err(unsupported(
             "amika sandbox code",
             "an editor attaches to containers of this machine; `amika sandbox connect --remote NAME` opens a shell",
-        )),
-        Command::Push(_) => Err(unsupported(
-            "amika sandbox push",
-            "fetch inside it: `amika sandbox exec --remote NAME -- git fetch`",
-        )),
-        Command::Pull(_) => Err(unsupported(
-            "amika sandbox pull",
-            "push from inside it: `amika sandbox exec --remote NAME -- git push`",
         )),
         Command::Adopt(_) => Err(unsupported(
             "amika sandbox adopt",

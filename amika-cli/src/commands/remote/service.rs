@@ -1,5 +1,7 @@
 //! `amika service … --remote`.
 
+mod all;
+
 use amika_core::untrusted::Untrusted;
 use amika_engine::ExecOutput;
 use amika_remote::client::Call;
@@ -153,18 +155,15 @@ async fn change(
 }
 
 async fn list(args: &ListArgs, server: &Server, app: &App) -> Result<()> {
-    if args.all {
-        return Err(super::unsupported::option(
-            "--all",
-            "`amika forward --remote NAME --all` says what listens",
-        ));
-    }
     let sandboxes = if let Some(name) = &args.sandbox_name {
         vec![server.sandbox(name).await?.0]
     } else {
         let all = server.list().await?.into_iter();
         all.map(|(sandbox, _)| sandbox).collect()
     };
+    if args.all {
+        return all::list(args, &sandboxes, server, app).await;
+    }
     let asked = sandboxes
         .iter()
         .map(async |sandbox| (sandbox.name.as_str(), server.services(&sandbox.id).await));

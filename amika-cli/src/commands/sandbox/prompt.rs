@@ -132,13 +132,18 @@ async fn agent(args: &PromptArgs, engine: &Sandboxes, sandbox: &Sandbox) -> Resu
     Ok(agent)
 }
 
-/// The error for an agent that nothing is there for by which it could have a model.
-fn signed_out(name: &str, agent: credential::Agent) -> Error {
-    let (inside, key) = match agent {
+/// How an agent is signed in inside, and the variable that its key is in.
+pub(in crate::commands) fn ways(agent: credential::Agent) -> (&'static str, &'static str) {
+    match agent {
         credential::Agent::Claude => ("claude /login", "ANTHROPIC_API_KEY"),
         credential::Agent::Codex => ("codex login --device-auth", "CODEX_API_KEY"),
         credential::Agent::OpenCode => ("opencode auth login", "OPENCODE_API_KEY"),
-    };
+    }
+}
+
+/// The error for an agent that nothing is there for by which it could have a model.
+fn signed_out(name: &str, agent: credential::Agent) -> Error {
+    let (inside, key) = ways(agent);
     let quoted = shell_quote(name);
     Error::new(
         Kind::NotSignedIn,

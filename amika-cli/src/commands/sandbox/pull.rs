@@ -1,7 +1,7 @@
 //! `amika sandbox pull`: work of a sandbox, in the repository that it was made from.
 
 mod all;
-mod view;
+pub(in crate::commands) mod view;
 
 use std::path::Path;
 
@@ -10,13 +10,12 @@ use amika_core::contract::path::WORKSPACE;
 use crate::App;
 use crate::args::sandbox::PullArgs;
 use crate::commits::{
-    self, Bounds, Difference, Host, Inside, Keep, Left, Patch, Request, Source as _, Taken, Wip,
+    self, Beside, Bounds, Difference, Host, Keep, Left, Patch, Request, Source, Taken, Wip,
 };
 use crate::error::{Error, Kind, Result};
 use crate::git_helper::GitPlace;
 use crate::inspect::Beginning;
 use crate::sandbox::Sandbox;
-use crate::sandboxes::Sandboxes;
 use view::{PulledView, count};
 
 /// Bytes of a list of changed files that are read.
@@ -46,10 +45,15 @@ pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
     let mut steps = app.out.steps_on_terminal();
     steps.begin("pull");
     let place = GitPlace::of(&engine, &sandbox, &directory).await?;
+    let since = match args.patch {
+        Some(_) => Beginning::of(&engine, &sandbox).await,
+        None => None,
+    };
     let pull = Pull {
         args,
-        engine: &engine,
-        sandbox: &sandbox,
+        name,
+        id: sandbox.record.id.as_str(),
+        since: since.and_then(|began| began.commit),
         host: &host,
     };
     let pulled = match pull.from(&place.inside).await {
@@ -73,28 +77,32 @@ pub(super) async fn run(args: &PullArgs, app: &App) -> Result<()> {
 }
 
 /// A pull of one sandbox.
-struct Pull<'p> {
-    args: &'p PullArgs,
-    engine: &'p Sandboxes,
-    sandbox: &'p Sandbox,
-    host: &'p Host,
+pub(in crate::commands) struct Pull<'p> {
+    pub args: &'p PullArgs,
+    /// The sandbox's name.
+    pub name: &'p str,
+    /// Its id.
+    pub id: &'p str,
+    /// The commit that it began with, where a patch is wanted.
+    pub since: Option<String>,
+    pub host: &'p Host,
 }
 
 impl Pull<'_> {
-    async fn from(&self, inside: &Inside) -> Result<PulledView> {
+    pub(in crate::commands) async fn from<S: Beside>(&self, inside: &S) -> Result<PulledView> {
         let args = self.args;
         if !args.wip && !args.apply {
             return self.with(inside, None).await;
         }
-        let wip = Wip::of(inside, &self.sandbox.name, Left::Ignored).await?;
+        let wip = Wip::of(inside, self.name, Left::Ignored).await?;
         let pulled = self.with(&wip.inside, Some(&wip)).await;
         wip.end().await;
         pulled
     }
 
     /// Takes what is wanted of the repository, and of what is not committed in it.
-    async fn with(&self, inside: &Inside, wip: Option<&Wip>) -> Result<PulledView> {
-        let (args, name) = (self.args, self.sandbox.name.as_str());
+    async fn with<S: Beside>(&self, inside: &S, wip: Option<&Wip<S>>) -> Result<PulledView> {
+        let (args, name) = (self.args, self.name);
         let max_size = u64::try_from(args.max_size.bytes()).unwrap_or_default();
         let bounds = Bounds::of(max_size);
         if let Some(file) = &args.patch {
@@ -107,7 +115,7 @@ impl Pull<'_> {
         let commit = wip.and_then(|wip| wip.commit.clone());
         let keep = match &commit {
             Some(commit) if args.wip => Some(Keep {
-                directory: commits::directory_of(name, self.sandbox.record.id.as_str()),
+                directory: commits::directory_of(name, self.id),
                 refs: vec![(commits::wip_name(), commit.clone())],
                 is_whole: false,
             }),
@@ -143,10 +151,10 @@ impl Pull<'_> {
     }
 
     /// Writes what is new since the sandbox was made; whether there is anything.
-    async fn patch(
+    async fn patch<S: Beside>(
         &self,
-        inside: &Inside,
-        wip: Option<&Wip>,
+        inside: &S,
+        wip: Option<&Wip<S>>,
         file: &Path,
         bounds: Bounds,
     ) -> Result<bool> {
@@ -157,8 +165,8 @@ impl Pull<'_> {
             )
             .hint("name one of them"));
         }
-        let began = Beginning::of(self.engine, self.sandbox).await;
-        let since = began.and_then(|began| self.host.oid(&began.commit?));
+        let since = self.since.as_deref();
+        let since = since.and_then(|commit| self.host.oid(commit));
         let tip = match wip.and_then(|wip| wip.commit.clone()) {
             Some(commit) => commit,
             None => commits::tip(self.host, inside, self.args.branches.first()).await?,
@@ -170,18 +178,22 @@ impl Pull<'_> {
             Some(_) => Patch::Plain { since, tip },
             None => Patch::Mailbox { since, tip },
         };
-        let name = &self.sandbox.name;
-        commits::write_patch(self.host, inside, name, &patch, file, bounds).await?;
+        commits::write_patch(self.host, inside, self.name, &patch, file, bounds).await?;
         Ok(true)
     }
 }
 
 /// The sandbox's name, where a hint has a word for any.
-pub(super) fn named(mut error: Error, name: &str) -> Error {
+pub(in crate::commands) fn named(error: Error, name: &str) -> Error {
+    named_at(error, "", name)
+}
+
+/// The same with what says where the sandbox is: `--remote `.
+pub(in crate::commands) fn named_at(mut error: Error, place: &str, name: &str) -> Error {
     for hint in &mut error.hints {
         for command in ["exec", "connect", "pull"] {
             let general = format!("amika sandbox {command} NAME");
-            *hint = hint.replace(&general, &format!("amika sandbox {command} {name}"));
+            *hint = hint.replace(&general, &format!("amika sandbox {command} {place}{name}"));
         }
         *hint = hint.replace("amika-NAME", &format!("amika-{name}"));
     }
@@ -190,7 +202,7 @@ pub(super) fn named(mut error: Error, name: &str) -> Error {
 
 /// How many files of the sandbox's work tree are not committed, as far as its git tells, and whether it is
 /// on no branch.
-async fn work_tree(inside: &Inside) -> (Option<u64>, bool) {
+async fn work_tree<S: Source>(inside: &S) -> (Option<u64>, bool) {
     let arguments = ["status", "--porcelain=v1", "-z", "--branch"];
     match inside.git(&arguments, Vec::new(), MAX_STATUS).await {
         Ok(told) if told.code == 0 => read_status(&told.stdout),
@@ -198,7 +210,7 @@ async fn work_tree(inside: &Inside) -> (Option<u64>, bool) {
     }
 }
 
-async fn is_detached(inside: &Inside) -> bool {
+async fn is_detached<S: Source>(inside: &S) -> bool {
     let arguments = ["symbolic-ref", "-q", "HEAD"];
     let told = inside.git(&arguments, Vec::new(), MAX_STATUS).await;
     told.is_ok_and(|told| told.code == 1)

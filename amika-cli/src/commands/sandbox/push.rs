@@ -7,13 +7,13 @@ use serde::Serialize;
 use super::pull::named;
 use crate::App;
 use crate::args::sandbox::PushArgs;
-use crate::commits::{self, Host, Inside};
+use crate::commits::{self, Host, Inside, Sent};
 use crate::error::Result;
 use crate::sandbox::Sandbox;
 
 /// What `push` did.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct PushedView {
+pub(in crate::commands) struct PushedView {
     /// The sandbox.
     sandbox: String,
     /// The repository of this machine.
@@ -50,24 +50,41 @@ pub(super) async fn run(args: &PushArgs, app: &App) -> Result<()> {
     let sent = commits::push(&host, &inside, args.branch.as_ref(), args.checkout)
         .await
         .map_err(|error| named(error, name))?;
-    let view = PushedView {
-        sandbox: name.to_owned(),
-        repository: host.top.display().to_string(),
-        branch: sent.branch.to_string(),
-        name: sent.name,
-        old: sent.old.map(|oid| oid.as_str().to_owned()),
-        new: sent.new.as_str().to_owned(),
-        checked_out: args.checkout,
-    };
-    app.out.result(&view, |out| {
-        let short = |oid: &str| oid.chars().take(10).collect::<String>();
-        let from = view.old.as_deref().map_or_else(String::new, short);
-        writeln!(out, "{} {from}..{}", view.name, short(&view.new))
-    })?;
-    if !args.checkout {
-        app.out.note(
-            "the sandbox's branches and work tree are as they were: its agent merges it, or `--checkout` does",
-        );
+    let view = PushedView::of(name, &host, sent, args.checkout);
+    view.show(app)
+}
+
+impl PushedView {
+    /// Of what went in from a repository.
+    pub(in crate::commands) fn of(
+        sandbox: &str,
+        host: &Host,
+        sent: Sent,
+        checked_out: bool,
+    ) -> Self {
+        Self {
+            sandbox: sandbox.to_owned(),
+            repository: host.top.display().to_string(),
+            branch: sent.branch.to_string(),
+            name: sent.name,
+            old: sent.old.map(|oid| oid.as_str().to_owned()),
+            new: sent.new.as_str().to_owned(),
+            checked_out,
+        }
     }
-    Ok(())
+
+    /// Shows it.
+    pub(in crate::commands) fn show(&self, app: &App) -> Result<()> {
+        app.out.result(self, |out| {
+            let short = |oid: &str| oid.chars().take(10).collect::<String>();
+            let from = self.old.as_deref().map_or_else(String::new, short);
+            writeln!(out, "{} {from}..{}", self.name, short(&self.new))
+        })?;
+        if !self.checked_out {
+            app.out.note(
+                "the sandbox's branches and work tree are as they were: its agent merges it, or `--checkout` does",
+            );
+        }
+        Ok(())
+    }
 }

@@ -3,7 +3,7 @@
 mod heard;
 mod launch;
 mod refusal;
-mod signed_out;
+pub mod signed_out;
 
 pub use heard::{Answer, Listener};
 pub use launch::{Form, Launch, Manner, Session, launch, turn};

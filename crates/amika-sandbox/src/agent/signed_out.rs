@@ -14,9 +14,9 @@ use crate::exec::ExecRequest;
 use crate::sandboxes::Sandboxes;
 
 /// What the look ends with where there is nothing.
-const NOTHING: i64 = 3;
+pub const NOTHING: i64 = 3;
 /// How long it may take: the agent is started without it then.
-const LIMIT: Duration = Duration::from_secs(2);
+pub const LIMIT: Duration = Duration::from_secs(2);
 
 /// Claude Code: its variables, its sign-in, and settings that name a key's helper, a service or variables of its own.
 const CLAUDE: &str = r#"command -v claude >/dev/null || exit 0
@@ -57,6 +57,22 @@ const ARGUMENTS: [&str; 12] = [
     "--config",
 ];
 
+/// What a shell is asked in a sandbox, as its agent: it exits with [`NOTHING`] where the agent cannot have a model, whatever it is
+/// asked. None where that is never certain: of `OpenCode`, whose own provider has models for whoever comes, and where `args`
+/// name a model's place.
+pub fn question(agent: Agent, args: &[String]) -> Option<&'static str> {
+    let names_another = |arg: &String| {
+        let word = arg.split_once('=').map_or(arg.as_str(), |(word, _)| word);
+        ARGUMENTS.contains(&word) || word.starts_with("-c")
+    };
+    let script = match agent {
+        Agent::Claude => CLAUDE,
+        Agent::Codex => CODEX,
+        Agent::OpenCode => return None,
+    };
+    (!args.iter().any(names_another)).then_some(script)
+}
+
 /// Whether an agent cannot have a model there, whatever it is asked. No is the answer wherever that is not certain: of a
 /// sandbox that cannot be looked into, and of `OpenCode`, whose own provider has models for whoever comes.
 pub async fn is_signed_out(
@@ -66,18 +82,9 @@ pub async fn is_signed_out(
     agent: Agent,
     args: &[String],
 ) -> bool {
-    let names_another = |arg: &String| {
-        let word = arg.split_once('=').map_or(arg.as_str(), |(word, _)| word);
-        ARGUMENTS.contains(&word) || word.starts_with("-c")
-    };
-    let script = match agent {
-        Agent::Claude => CLAUDE,
-        Agent::Codex => CODEX,
-        Agent::OpenCode => return false,
-    };
-    if args.iter().any(names_another) {
+    let Some(script) = question(agent, args) else {
         return false;
-    }
+    };
     let request = ExecRequest {
         command: ["sh", "-c", script].map(str::to_owned).to_vec(),
         env: Vec::new(),

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use amika_core::canonical::canonical;
 use amika_core::label::{Repository, RepositorySource};
 
 use super::name::{Format, Oid};
@@ -105,7 +106,8 @@ impl Host {
             return Ok(());
         };
         // A clone of a repository at a path is another one; of one at a URL there are clones alone.
-        let is_clone = !source.as_str().starts_with('/') && self.remotes.contains(source);
+        let is_clone =
+            !source.as_str().starts_with('/') && self.remotes.iter().any(|it| is_same(it, source));
         if self.is_at(source) || is_clone {
             return Ok(());
         }
@@ -176,4 +178,9 @@ fn reftable(top: &Path) -> Error {
     .hint(
         "`amika sandbox exec NAME -- git bundle create - --branches >new.bundle`, then `git fetch new.bundle` with the branches that you want",
     )
+}
+/// Whether two addresses are those of one repository, whatever way they are written.
+fn is_same(one: &RepositorySource, other: &RepositorySource) -> bool {
+    let name = |it: &RepositorySource| canonical(it.as_str()).ok();
+    one == other || name(one).is_some_and(|name_of_one| name(other) == Some(name_of_one))
 }

@@ -9,7 +9,7 @@ use amika_core::label::SandboxRecord;
 use futures_util::{Stream, StreamExt as _};
 use tokio::io::AsyncWriteExt as _;
 
-use super::{ANSWER, PACK, Piece, Source, Told};
+use super::{ANSWER, Beside, PACK, Piece, Sink, Source, Told};
 use crate::error::{Error, Kind, Result};
 use crate::exec_as::{Remote, Streams, kill};
 use crate::sandbox::Sandbox;
@@ -76,19 +76,6 @@ impl Inside {
         self
     }
 
-    /// The same repository, whose git is told this besides.
-    #[must_use]
-    pub(super) fn with_environment<N: Into<String>>(
-        mut self,
-        variables: impl IntoIterator<Item = (N, String)>,
-    ) -> Self {
-        let variables = variables
-            .into_iter()
-            .map(|(name, value)| (name.into(), value));
-        self.environment.extend(variables);
-        self
-    }
-
     /// Starts git, which is ended after `longest` also where nobody is there any more to do it.
     async fn start(&self, arguments: &[&str], longest: Duration) -> Result<(ExecSession, Ending)> {
         let longest = self
@@ -128,44 +115,6 @@ impl Inside {
             has_ended: false,
         };
         Ok((session, ending))
-    }
-
-    /// Runs git with a file as its input, of whatever size.
-    ///
-    /// # Errors
-    /// When it cannot be run, or takes longer than [`PACK`].
-    pub(super) async fn feed(&self, arguments: &[&str], file: std::fs::File) -> Result<Told> {
-        let (session, mut ending) = self.start(arguments, PACK).await?;
-        let ExecSession {
-            id,
-            mut output,
-            mut input,
-        } = session;
-        let mut file = tokio::fs::File::from_std(file);
-        let send = async {
-            // A program that closed its input has had enough.
-            let _ = tokio::io::copy(&mut file, &mut input).await;
-            let _ = input.flush().await;
-            let _ = input.shutdown().await;
-        };
-        let read = async {
-            let mut told = Told::default();
-            while let Some(piece) = output.next().await {
-                match piece? {
-                    ExecOutput::Stdout(bytes) => keep(&mut told.stdout, &bytes),
-                    ExecOutput::Stderr(bytes) => keep(&mut told.stderr, &bytes),
-                }
-            }
-            Ok::<_, Error>(told)
-        };
-        let both = async { tokio::join!(send, read).1 };
-        let mut told = match tokio::time::timeout(PACK, both).await {
-            Ok(told) => told?,
-            Err(_) => return Err(no_answer()),
-        };
-        told.code = self.code(&id).await?;
-        ending.has_ended = true;
-        Ok(told)
     }
 
     async fn code(&self, session: &str) -> Result<i64> {
@@ -266,6 +215,49 @@ impl Source for Inside {
             Some((receiver.recv().await?, receiver))
         });
         Ok(stream.boxed())
+    }
+}
+
+impl Beside for Inside {
+    fn with_environment(mut self, variables: Vec<(String, String)>) -> Self {
+        self.environment.extend(variables);
+        self
+    }
+}
+
+impl Sink for Inside {
+    async fn feed(&self, arguments: &[&str], file: std::fs::File) -> Result<Told> {
+        let (session, mut ending) = self.start(arguments, PACK).await?;
+        let ExecSession {
+            id,
+            mut output,
+            mut input,
+        } = session;
+        let mut file = tokio::fs::File::from_std(file);
+        let send = async {
+            // A program that closed its input has had enough.
+            let _ = tokio::io::copy(&mut file, &mut input).await;
+            let _ = input.flush().await;
+            let _ = input.shutdown().await;
+        };
+        let read = async {
+            let mut told = Told::default();
+            while let Some(piece) = output.next().await {
+                match piece? {
+                    ExecOutput::Stdout(bytes) => keep(&mut told.stdout, &bytes),
+                    ExecOutput::Stderr(bytes) => keep(&mut told.stderr, &bytes),
+                }
+            }
+            Ok::<_, Error>(told)
+        };
+        let both = async { tokio::join!(send, read).1 };
+        let mut told = match tokio::time::timeout(PACK, both).await {
+            Ok(told) => told?,
+            Err(_) => return Err(no_answer()),
+        };
+        told.code = self.code(&id).await?;
+        ending.has_ended = true;
+        Ok(told)
     }
 }
 

@@ -47,7 +47,7 @@ const MAX_SHOWN: usize = 200;
 /// How long the agent's git may take for an answer.
 pub const ANSWER: Duration = Duration::from_mins(2);
 /// How long a question to the host's own git may take that looks through a pack.
-const PACK: Duration = Duration::from_hours(1);
+pub const PACK: Duration = Duration::from_hours(1);
 
 /// What a pull may take.
 #[derive(Clone, Copy, Debug)]
@@ -113,6 +113,22 @@ pub trait Source {
         arguments: &[&str],
         input: Vec<u8>,
     ) -> impl Future<Output = Result<std::pin::Pin<Box<dyn Stream<Item = Result<Piece>> + Send>>>>;
+}
+
+/// Where a sandbox's git can be asked with variables of its own: what is not committed is made a commit beside its repository.
+pub trait Beside: Source + Clone {
+    /// The same repository, whose git is told this besides.
+    #[must_use]
+    fn with_environment(self, variables: Vec<(String, String)>) -> Self;
+}
+
+/// Where a sandbox's git is given something.
+pub trait Sink: Source {
+    /// Runs git with a file as its input, of whatever size.
+    ///
+    /// # Errors
+    /// When it cannot be run, or takes longer than [`PACK`].
+    fn feed(&self, arguments: &[&str], file: std::fs::File) -> impl Future<Output = Result<Told>>;
 }
 
 /// What becomes of a branch.

@@ -5,22 +5,23 @@ use std::fmt::Write as _;
 use std::io::{Seek as _, Write as _};
 
 use super::host::Host;
-use super::inside::Inside;
 use super::name::{BranchName, Format, Oid};
 use super::receive;
 use super::refs::Existing;
 use super::scratch::Scratch;
-use super::{MAX_LIST, PACK, Source as _, shown};
+use super::{MAX_LIST, PACK, Sink, Source, shown};
 use crate::error::{Error, Kind, Result};
 
 /// Where the branches of this machine are in the sandbox.
 const REMOTE: &str = "refs/remotes/amika-host/";
-/// Takes a bundle from its standard input and fetches from it.
-const FETCH: &str = r#"t=$(mktemp) && cat >"$t" || exit 1
-git fetch -q --no-tags --no-write-fetch-head "$t" "$AMIKA_REFSPEC"
+/// Takes a bundle from its standard input and fetches from it what its argument says. Git hands the arguments of such an alias
+/// to its last word.
+const FETCH: &str = r#"f() { t=$(mktemp) && cat >"$t" || exit 1
+git fetch -q --no-tags --no-write-fetch-head "$t" "$1"
 code=$?
 rm -f "$t"
-exit $code"#;
+exit $code
+}; f"#;
 
 /// What went in.
 #[derive(Clone, Debug)]
@@ -40,9 +41,9 @@ pub struct Sent {
 /// # Errors
 /// [`Kind::Repository`] where there is no such branch, or the sandbox's git does not take it; [`Kind::Conflict`] where its
 /// work tree is not clean, or its own branch has other commits.
-pub async fn push(
+pub async fn push<S: Sink>(
     host: &Host,
-    inside: &Inside,
+    inside: &S,
     branch: Option<&BranchName>,
     checkout: bool,
 ) -> Result<Sent> {
@@ -103,9 +104,9 @@ fn checked_out(host: &Host) -> Result<BranchName> {
 }
 
 /// Makes a bundle of what the sandbox has not, and lets its git fetch from it.
-async fn send(
+async fn send<S: Sink>(
     host: &Host,
-    inside: &Inside,
+    inside: &S,
     before: &Existing,
     branch: &BranchName,
     tip: &Oid,
@@ -155,10 +156,9 @@ async fn send(
             "a branch whose name is not UTF-8 cannot be sent",
         )
     })?;
+    let alias = format!("alias.amika=!{FETCH}");
     let told = inside
-        .clone()
-        .with_environment([("AMIKA_REFSPEC", refspec)])
-        .feed(&["-c", &format!("alias.amika=!{FETCH}"), "amika"], file)
+        .feed(&["-c", &alias, "amika", &refspec], file)
         .await?;
     if told.code == 0 {
         return Ok(());
@@ -166,7 +166,7 @@ async fn send(
     Err(untaken(told.code, &told.stderr))
 }
 
-async fn must_be_clean(inside: &Inside) -> Result<()> {
+async fn must_be_clean<S: Source>(inside: &S) -> Result<()> {
     let status = ["status", "--porcelain=v1", "-z"];
     let told = inside.git(&status, Vec::new(), MAX_LIST).await?;
     if told.code != 0 {
@@ -183,7 +183,7 @@ async fn must_be_clean(inside: &Inside) -> Result<()> {
 }
 
 /// Brings the sandbox's own branch of that name onto its work tree, and on to the commit.
-async fn check_out(inside: &Inside, branch: &BranchName, name: &str) -> Result<()> {
+async fn check_out<S: Source>(inside: &S, branch: &BranchName, name: &str) -> Result<()> {
     let branch = String::from_utf8_lossy(branch.as_bytes()).into_owned();
     let own = format!("refs/heads/{branch}");
     let told = inside

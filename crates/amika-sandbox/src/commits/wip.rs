@@ -3,7 +3,7 @@
 
 use super::inside::Inside;
 use super::name::Oid;
-use super::{MAX_LIST, Source as _, shown};
+use super::{Beside, MAX_LIST, Source, shown};
 use crate::error::{Error, Kind, Result};
 
 /// Makes a place for an index and objects, and prints it with that of the repository's objects. The index is a copy: what
@@ -30,7 +30,7 @@ pub enum Left<'l> {
 }
 
 /// What is not committed.
-pub struct Wip {
+pub struct Wip<S = Inside> {
     /// The commit that is checked out; none where there is none yet.
     pub head: Option<Oid>,
     /// A commit of all files; none where nothing is not committed.
@@ -38,15 +38,15 @@ pub struct Wip {
     /// The tree of all files.
     pub tree: Oid,
     /// The repository, with the objects of that commit.
-    pub inside: Inside,
+    pub inside: S,
 }
 
-impl Wip {
+impl<S: Beside> Wip<S> {
     /// Makes the commit. The same files on the same commit make the same one.
     ///
     /// # Errors
     /// [`Kind::Repository`] where the agent's git cannot make it.
-    pub async fn of(inside: &Inside, sandbox: &str, left: Left<'_>) -> Result<Self> {
+    pub async fn of(inside: &S, sandbox: &str, left: Left<'_>) -> Result<Self> {
         let begun = ask(
             inside,
             &["-c", &alias(BEGIN), "amika"],
@@ -58,11 +58,13 @@ impl Wip {
         let (Some(place), Some(objects)) = (paths.lines().next(), paths.lines().nth(1)) else {
             return Err(unmade().cause("git names no place for it"));
         };
-        let beside = inside.clone().with_environment([
+        let variables = [
             ("GIT_INDEX_FILE", format!("{place}/i")),
             ("GIT_OBJECT_DIRECTORY", format!("{place}/o")),
             ("GIT_ALTERNATE_OBJECT_DIRECTORIES", objects.to_owned()),
-        ]);
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value));
+        let beside = inside.clone().with_environment(variables.to_vec());
         let made = Self::made(&beside, sandbox, left).await;
         match made {
             Ok((head, commit, tree)) => Ok(Self {
@@ -84,7 +86,7 @@ impl Wip {
     }
 
     async fn made(
-        beside: &Inside,
+        beside: &S,
         sandbox: &str,
         left: Left<'_>,
     ) -> Result<(Option<Oid>, Option<Oid>, Oid)> {
@@ -134,7 +136,7 @@ impl Wip {
                 (format!("GIT_{role}_DATE"), time.clone()),
             ]
         });
-        let author = beside.clone().with_environment(who);
+        let author = beside.clone().with_environment(who.collect());
         let message = format!("What was not committed in sandbox {sandbox}");
         let mut arguments = vec!["commit-tree", tree.as_str(), "-m", &message];
         if let Some(head) = &head {
@@ -146,7 +148,7 @@ impl Wip {
     }
 }
 
-async fn end(beside: &Inside) {
+async fn end<S: Source>(beside: &S) {
     let removed = ask(beside, &["-c", &alias(END), "amika"], Vec::new(), MAX_PATHS).await;
     if let Err(error) = removed {
         tracing::debug!(?error, "a temporary directory stays in the sandbox");
@@ -158,7 +160,7 @@ fn alias(script: &str) -> String {
 }
 
 /// The object that a name leads to; none where there is none.
-async fn revision(inside: &Inside, name: &str) -> Result<Option<Oid>> {
+async fn revision<S: Source>(inside: &S, name: &str) -> Result<Option<Oid>> {
     let told = inside
         .git(
             &["rev-parse", "--verify", "-q", name],
@@ -169,7 +171,12 @@ async fn revision(inside: &Inside, name: &str) -> Result<Option<Oid>> {
     Ok(Oid::of_any(told.stdout.trim_ascii()).filter(|_| told.code == 0))
 }
 
-async fn ask(inside: &Inside, arguments: &[&str], input: Vec<u8>, limit: usize) -> Result<Vec<u8>> {
+async fn ask<S: Source>(
+    inside: &S,
+    arguments: &[&str],
+    input: Vec<u8>,
+    limit: usize,
+) -> Result<Vec<u8>> {
     let told = inside.git(arguments, input, limit).await?;
     if told.code == 0 {
         return Ok(told.stdout);

@@ -15,10 +15,10 @@ use super::error::{ApiError, Failures, Result};
 use super::extract::{Path, Query};
 use super::{check, repositories};
 use crate::auth::caller::Reader;
-use crate::canonical::canonical;
 use crate::definition::{PortDefinition, RunDefinition};
 use crate::sandboxes::cloning::cloning;
 use crate::state::App;
+use amika_core::canonical::canonical;
 
 /// Which repository.
 #[derive(Debug, Deserialize, IntoParams)]

@@ -18,10 +18,10 @@ use super::extract::{Body, Path, Query};
 use super::users::OkStatus;
 use super::{check, paging};
 use crate::auth::caller::{Admin, Caller, Reader};
-use crate::canonical::canonical;
 use crate::clock::shown;
 use crate::state::{App, ORG};
 use crate::store::{self, Saved};
+use amika_core::canonical::canonical;
 
 /// A repository. A setting that is null is not saved: what the repository's file says holds.
 #[derive(Debug, Serialize, ToSchema)]

@@ -43,6 +43,8 @@ pub struct ListeningPort {
     loopback_only: bool,
     /// Whether it takes no IPv4.
     ipv6_only: bool,
+    /// Whether the number is of those that the kernel gives to who asks for none: a client's, where it is UDP.
+    ephemeral: bool,
     /// The process, where it can be seen.
     pid: Option<i32>,
     /// Its name, which it chose itself.
@@ -83,6 +85,7 @@ pub async fn ports(
         address: it.address,
         loopback_only: it.loopback_only,
         ipv6_only: it.ipv6_only,
+        ephemeral: it.ephemeral,
         pid: it.pid,
         program: it.program,
         user: it.user,

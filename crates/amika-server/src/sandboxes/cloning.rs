@@ -17,8 +17,8 @@ use super::source::{self, Place, Scheme};
 use crate::api::encoded;
 use crate::api::error::{ApiError, Result};
 use crate::api::secrets::opened;
-use crate::canonical::canonical;
 use crate::state::App;
+use amika_core::canonical::canonical;
 
 /// Kind of the secrets that are tokens of git hosts.
 pub const TOKEN: &str = "git-token";

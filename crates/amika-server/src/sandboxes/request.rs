@@ -19,9 +19,9 @@ use super::conversation::{self, Asked};
 use crate::api::error::{ApiError, Result};
 use crate::api::{check, repositories};
 use crate::auth::caller::Caller;
-use crate::canonical::canonical;
 use crate::config::Members;
 use crate::store::{Repository, ServiceRow};
+use amika_core::canonical::canonical;
 
 /// The longest interval of a timer, in minutes.
 pub const LONGEST: i64 = 10_080;

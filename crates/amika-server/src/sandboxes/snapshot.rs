@@ -11,11 +11,11 @@ use super::look::{Look, OWNER, Seen};
 use super::operations::Kind;
 use super::show::{Known, Sandbox, sandbox};
 use crate::api::error::{ApiError, Result};
-use crate::canonical::canonical;
 use crate::changes::Marks;
 use crate::ports::name::origin;
 use crate::state::App;
 use crate::store::{SandboxRow, SandboxServiceRow};
+use amika_core::canonical::canonical;
 
 /// How often it is tried to see everything at one moment, where things change meanwhile.
 const TRIES: u32 = 3;

@@ -11,7 +11,7 @@ use super::{Result, Store, get, read};
 pub struct Repository {
     /// Its id.
     pub id: String,
-    /// By what it is known ([`crate::canonical::canonical`]).
+    /// By what it is known ([`amika_core::canonical::canonical`]).
     pub canonical_url: String,
     /// The URL as it was given, without what signs in.
     pub repo_url: String,

@@ -110,8 +110,9 @@ async fn one(args: &PullArgs, engine: &Sandboxes, host: &Host, name: &str) -> Re
     let place = GitPlace::of(engine, &sandbox, &directory).await?;
     let pull = Pull {
         args,
-        engine,
-        sandbox: &sandbox,
+        name,
+        id: sandbox.record.id.as_str(),
+        since: None,
         host,
     };
     let pulled = pull.from(&place.inside).await;

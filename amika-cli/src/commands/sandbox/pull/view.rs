@@ -28,7 +28,7 @@ pub(super) enum Document {
 
 /// What `pull` did.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct PulledView {
+pub(in crate::commands) struct PulledView {
     /// The sandbox.
     pub sandbox: String,
     /// The repository of this machine.
@@ -53,7 +53,7 @@ pub(super) struct PulledView {
 
 /// What was not committed.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct WipView {
+pub(in crate::commands) struct WipView {
     /// The ref that leads to it.
     #[serde(rename = "ref")]
     name: String,
@@ -65,7 +65,7 @@ pub(super) struct WipView {
 
 /// A branch.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct BranchView {
+pub(in crate::commands) struct BranchView {
     /// Its name; what steers terminals is escaped.
     pub branch: String,
     /// The ref that it is here.
@@ -82,7 +82,7 @@ pub(super) struct BranchView {
 /// What became of a ref.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum State {
+pub(in crate::commands) enum State {
     /// It was made.
     New,
     /// It goes on from where it was.
@@ -106,7 +106,7 @@ impl State {
 
 impl PulledView {
     /// Of what came into a repository.
-    pub(super) fn of(sandbox: &str, host: &Host, taken: Taken) -> Self {
+    pub(in crate::commands) fn of(sandbox: &str, host: &Host, taken: Taken) -> Self {
         let directory = commits::directory(sandbox);
         let kept = taken.kept.into_iter().next();
         Self {
@@ -132,7 +132,7 @@ impl PulledView {
 }
 
 /// Shows it.
-pub(super) fn show(view: &PulledView, app: &App) -> Result<()> {
+pub(in crate::commands) fn show(view: &PulledView, app: &App) -> Result<()> {
     let directory = commits::directory(&view.sandbox);
     app.out.result(view, |out| {
         if view.patch.is_some() {
@@ -212,7 +212,7 @@ pub(super) fn short(oid: &str) -> String {
     oid.chars().take(SHORT).collect()
 }
 
-pub(super) fn count(number: usize, one: &str, several: &str) -> String {
+pub(in crate::commands) fn count(number: usize, one: &str, several: &str) -> String {
     match number {
         1 => format!("1 {one}"),
         number => format!("{number} {several}"),

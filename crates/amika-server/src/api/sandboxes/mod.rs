@@ -18,12 +18,12 @@ use super::error::{ApiError, Failures, Result};
 use super::extract::{Path, Query};
 use super::paging;
 use crate::auth::caller::{Caller, Reader};
-use crate::canonical::canonical;
 use crate::sandboxes::look::{OWNER, Seen};
 use crate::sandboxes::show::{Sandbox, SandboxState};
 use crate::sandboxes::snapshot::{Entry, Live};
 use crate::state::App;
 use crate::store::SandboxRow;
+use amika_core::canonical::canonical;
 
 // The macro that collects routes wants the paths beside the handlers.
 pub use change::{__path_change, change};
