@@ -202,7 +202,9 @@ fn an_agent_in_a_servers_sandbox_works_as_a_job_goes_on_and_tells_of_it() {
     let image = stage.image(&format!(
         "FROM {DEBIAN}\nRUN printf '#!/bin/sh\\necho \"$*\"; cat; exit 6\\n' >/usr/bin/claude && chmod +x /usr/bin/claude\n"
     ));
-    let made = server.create(&image, json!({}));
+    // What could be a key is one, for who does not know the agent.
+    let key = json!({ "env_vars": { "ANTHROPIC_API_KEY": "none" } });
+    let made = server.create(&image, key);
     let name = made["name"].as_str().unwrap();
     let amika = |args: &[&str]| server.amika(args);
     let prompt = |options: &[&str]| {
