@@ -20,11 +20,9 @@ use super::Server;
 use super::failure::told;
 use super::spoken::{self, Heard, PIECE};
 use crate::App;
-use crate::commits::{ANSWER, Beside, Host, PACK, Piece, Sink, Source, Told};
+use crate::commits::{ANSWER, Beside, Host, PACK, Piece, Sink, Source, Told, keep};
 use crate::error::{Error, Kind, Result};
 
-/// Bytes of standard error that are kept.
-const MAX_WORDS: usize = 4096;
 /// Pieces on their way to who reads them.
 const WAITING: usize = 8;
 
@@ -218,27 +216,37 @@ async fn hear(
     }
 }
 
+/// All that git says, to its end; of its standard output what `take` takes.
+async fn whole(
+    mut written: mpsc::Receiver<Result<Written>>,
+    mut take: impl FnMut(&mut Vec<u8>, &[u8]) -> Result<()>,
+) -> Result<Told> {
+    let mut said = Told::default();
+    while let Some(piece) = written.recv().await {
+        match piece? {
+            Written::Stdout(bytes) => take(&mut said.stdout, &bytes)?,
+            Written::Stderr(bytes) => keep(&mut said.stderr, &bytes),
+            Written::End(code) => return Ok(Told { code, ..said }),
+        }
+    }
+    Err(lost())
+}
+
 impl Source for RemoteGit<'_> {
     async fn git(&self, arguments: &[&str], input: Vec<u8>, limit: usize) -> Result<Told> {
         let answer = async {
-            let mut written = self.start(arguments, Cursor::new(input), ANSWER).await?;
-            let mut said = Told::default();
-            while let Some(piece) = written.recv().await {
-                match piece? {
-                    Written::Stdout(bytes) => {
-                        said.stdout.extend_from_slice(&bytes);
-                        if said.stdout.len() > limit {
-                            return Err(Error::new(
-                                Kind::Repository,
-                                format!("the sandbox's git says more than {limit} bytes"),
-                            ));
-                        }
-                    }
-                    Written::Stderr(bytes) => keep(&mut said.stderr, &bytes),
-                    Written::End(code) => return Ok(Told { code, ..said }),
+            let written = self.start(arguments, Cursor::new(input), ANSWER).await?;
+            let take = |stdout: &mut Vec<u8>, bytes: &[u8]| {
+                stdout.extend_from_slice(bytes);
+                if stdout.len() > limit {
+                    return Err(Error::new(
+                        Kind::Repository,
+                        format!("the sandbox's git says more than {limit} bytes"),
+                    ));
                 }
-            }
-            Err(lost())
+                Ok(())
+            };
+            whole(written, take).await
         };
         tokio::time::timeout(ANSWER, answer)
             .await
@@ -286,16 +294,12 @@ impl Sink for RemoteGit<'_> {
     async fn feed(&self, arguments: &[&str], file: std::fs::File) -> Result<Told> {
         let answer = async {
             let file = tokio::fs::File::from_std(file);
-            let mut written = self.start(arguments, file, PACK).await?;
-            let mut said = Told::default();
-            while let Some(piece) = written.recv().await {
-                match piece? {
-                    Written::Stdout(bytes) => keep(&mut said.stdout, &bytes),
-                    Written::Stderr(bytes) => keep(&mut said.stderr, &bytes),
-                    Written::End(code) => return Ok(Told { code, ..said }),
-                }
-            }
-            Err(lost())
+            let written = self.start(arguments, file, PACK).await?;
+            whole(written, |stdout, bytes| {
+                keep(stdout, bytes);
+                Ok(())
+            })
+            .await
         };
         tokio::time::timeout(PACK, answer)
             .await
@@ -319,9 +323,4 @@ fn no_answer(longest: Duration) -> Error {
         ),
     )
     .hint("look inside with `amika sandbox connect NAME`")
-}
-
-fn keep(words: &mut Vec<u8>, more: &[u8]) {
-    let room = MAX_WORDS.saturating_sub(words.len());
-    words.extend_from_slice(&more[..more.len().min(room)]);
 }

@@ -9,15 +9,12 @@ use amika_core::label::SandboxRecord;
 use futures_util::{Stream, StreamExt as _};
 use tokio::io::AsyncWriteExt as _;
 
-use super::{ANSWER, Beside, PACK, Piece, Sink, Source, Told};
+use super::{ANSWER, Beside, PACK, Piece, Sink, Source, Told, keep};
 use crate::error::{Error, Kind, Result};
 use crate::exec_as::{Remote, Streams, kill};
 use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
 use amika_engine::{ExecOutput, ExecSession};
-
-/// Bytes of standard error that are kept.
-const MAX_WORDS: usize = 4096;
 
 /// A sandbox's repository.
 #[derive(Clone)]
@@ -287,11 +284,6 @@ async fn feed(remote: &mut Pin<Box<dyn tokio::io::AsyncWrite + Send>>, input: &[
     let _ = remote.write_all(input).await;
     let _ = remote.flush().await;
     let _ = remote.shutdown().await;
-}
-
-fn keep(words: &mut Vec<u8>, more: &[u8]) {
-    let room = MAX_WORDS.saturating_sub(words.len());
-    words.extend_from_slice(&more[..more.len().min(room)]);
 }
 
 fn no_answer() -> Error {

@@ -82,6 +82,15 @@ pub struct Told {
     pub stderr: Vec<u8>,
 }
 
+/// Bytes of a program's words that are kept.
+const MAX_WORDS: usize = 4096;
+
+/// Keeps what a program said, as much as is told of it.
+pub fn keep(words: &mut Vec<u8>, more: &[u8]) {
+    let room = MAX_WORDS.saturating_sub(words.len());
+    words.extend_from_slice(&more[..more.len().min(room)]);
+}
+
 /// A piece of a program's output.
 #[derive(Clone, Debug)]
 pub enum Piece {

@@ -1,7 +1,7 @@
 //! The agents' own ways: settings, skills, commands, memory files and MCP servers, found on the host and copied into the
 //! sandbox's home.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
 use amika_core::agent_config::{
@@ -14,7 +14,7 @@ use amika_core::untrusted::Untrusted;
 use amika_host::regular_file::{self, Links};
 
 use super::request::OwnWays;
-use super::upload::{Content, File, Owner, Upload};
+use super::upload::Upload;
 use crate::progress::Progress;
 
 /// Keys of one file that are named.
@@ -227,29 +227,9 @@ impl Taking<'_> {
 
     /// The files for a home, with the directories that they are in.
     fn upload(self) -> Upload {
-        let parents = self
-            .files
-            .keys()
-            .flat_map(|path| Path::new(path).ancestors().skip(1));
-        let parents =
-            parents.filter_map(|parent| parent.to_str().filter(|parent| !parent.is_empty()));
-        // A set is in the order of its paths: a directory comes before what is in it.
-        let parents: BTreeSet<String> = parents.map(str::to_owned).collect();
-        let entry = |path, content, mode| File {
-            path,
-            content,
-            mode,
-            owner: Owner::Agent,
-        };
-        let parents = parents
-            .into_iter()
-            .map(|path| entry(path, Content::Directory, 0o700));
         let files = self.files.into_iter();
-        let files = files.map(|(path, (bytes, mode))| entry(path, Content::Bytes(bytes), mode));
-        Upload {
-            at: path::HOME,
-            files: parents.chain(files).collect(),
-        }
+        let files = files.map(|(path, (bytes, mode))| (path, bytes, mode));
+        Upload::agents(files.collect())
     }
 }
 
@@ -261,6 +241,7 @@ mod tests {
     use amika_core::credential::Selection;
     use pretty_assertions::assert_eq;
 
+    use super::super::upload::Content;
     use super::*;
     use crate::progress::Event;
 

@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use amika_core::contract::path;
 use amika_core::credential::{
     Agent, CredentialFile, CredentialPlan, Found, Selection, SignIn, plan,
 };
 use amika_core::mount::Mount;
 
-use super::upload::{Content, File, Owner, Upload};
+use super::upload::Upload;
 use crate::host_file::read_file;
 use crate::progress::Progress;
 use amika_host::regular_file::{self, Links};
@@ -62,30 +61,8 @@ pub fn read(home: &Path, plan: &CredentialPlan, out: &dyn Progress) -> Option<Ta
 
 /// Files of sign-ins for a home, with the directories that they are in.
 pub(super) fn files(files: impl Iterator<Item = (CredentialFile, Vec<u8>)>) -> Upload {
-    let files: Vec<(CredentialFile, Vec<u8>)> = files.collect();
-    let entry = |path: String, content, mode| File {
-        path,
-        content,
-        mode,
-        owner: Owner::Agent,
-    };
-    let parents: BTreeSet<String> = files
-        .iter()
-        .flat_map(|(file, _)| Path::new(file.path).ancestors().skip(1))
-        .filter_map(|parent| parent.to_str().filter(|parent| !parent.is_empty()))
-        .map(str::to_owned)
-        .collect();
-    // A set is in the order of its paths: a directory comes before what is in it.
-    let parents = parents
-        .into_iter()
-        .map(|parent| entry(parent, Content::Directory, 0o700));
-    let contents = files
-        .into_iter()
-        .map(|(file, bytes)| entry(file.path.to_owned(), Content::Bytes(bytes), 0o600));
-    Upload {
-        at: path::HOME,
-        files: parents.chain(contents).collect(),
-    }
+    let files = files.map(|(file, bytes)| (file.path.to_owned(), bytes, 0o600));
+    Upload::agents(files.collect())
 }
 
 /// What stands at a path of the host, links followed.
@@ -113,6 +90,7 @@ fn look(path: &Path) -> Found {
 mod tests {
     use pretty_assertions::assert_eq;
 
+    use super::super::upload::Owner;
     use super::*;
 
     fn home() -> tempfile::TempDir {

@@ -1,5 +1,8 @@
 //! Files that are put into a container that does not run: one call for each place they go to.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use amika_core::contract::path;
 use amika_core::service::Service;
 use amika_core::wire::{GivenVariables, NextBoot};
@@ -78,6 +81,33 @@ impl Upload {
                 mode: 0o755,
                 owner: Owner::Root,
             }],
+        }
+    }
+
+    /// Files of the agent's for its home, each with its path from there and its mode, and the directories that they are in.
+    pub fn agents(files: Vec<(String, Vec<u8>, u32)>) -> Self {
+        let entry = |path, content, mode| File {
+            path,
+            content,
+            mode,
+            owner: Owner::Agent,
+        };
+        let parents: BTreeSet<String> = files
+            .iter()
+            .flat_map(|(path, _, _)| Path::new(path).ancestors().skip(1))
+            .filter_map(|parent| parent.to_str().filter(|parent| !parent.is_empty()))
+            .map(str::to_owned)
+            .collect();
+        // A set is in the order of its paths: a directory comes before what is in it.
+        let parents = parents
+            .into_iter()
+            .map(|parent| entry(parent, Content::Directory, 0o700));
+        let contents = files
+            .into_iter()
+            .map(|(path, bytes, mode)| entry(path, Content::Bytes(bytes), mode));
+        Self {
+            at: path::HOME,
+            files: parents.chain(contents).collect(),
         }
     }
 

@@ -13,64 +13,20 @@ use super::{Service, shown};
 use crate::App;
 use crate::args::service::ListArgs;
 use crate::commands::remote::Server;
-use crate::commands::remote::failure::told;
 use crate::error::{Error, Kind, Result};
 use crate::listening::ListeningView;
 use crate::output::Table;
-use amika_remote::client::Call;
 use amika_remote::sandbox::Sandbox;
 use amika_sandbox::forward::wanted;
 
 impl Server {
     /// Who listens in a sandbox; none of one that does not run.
     async fn heard(&self, sandbox: &str) -> Result<Option<Vec<Listener>>> {
-        #[derive(Deserialize)]
-        struct Answer {
-            items: Vec<Item>,
+        match self.listeners(sandbox).await {
+            Err(error) if error.kind == Kind::Conflict => Ok(None),
+            heard => heard.map(Some),
         }
-        #[derive(Deserialize)]
-        struct Item {
-            port: u16,
-            protocol: Protocol,
-            address: String,
-            loopback_only: bool,
-            ipv6_only: bool,
-            #[serde(default)]
-            ephemeral: bool,
-            pid: Option<i32>,
-            program: Option<String>,
-            user: Option<String>,
-            since: String,
-        }
-        let path = ["sandboxes", sandbox, "ports"];
-        let answer: Result<Answer> = self.client.ask(Call::get(&path)).await.map_err(told);
-        let items = match answer {
-            Ok(answer) => answer.items,
-            Err(error) if error.kind == Kind::Conflict => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let listeners = items.into_iter().map(|item| Listener {
-            port: item.port,
-            protocol: item.protocol,
-            address: item.address,
-            loopback_only: item.loopback_only,
-            ipv6_only: item.ipv6_only,
-            ephemeral: item.ephemeral,
-            pid: item.pid,
-            program: item.program,
-            user: item.user,
-            since: since(&item.since),
-        });
-        Ok(Some(listeners.collect()))
     }
-}
-
-/// Milliseconds since the Unix epoch, of a time as the server writes it.
-fn since(text: &str) -> u64 {
-    let time = text
-        .parse::<jiff::Timestamp>()
-        .map(jiff::Timestamp::as_millisecond);
-    u64::try_from(time.unwrap_or_default()).unwrap_or_default()
 }
 
 /// A line of the table.
