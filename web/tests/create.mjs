@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { test } from "node:test";
+import { test } from "./support/test.mjs";
 
 import { it } from "./support/it.mjs";
 import { until } from "./support/browser.mjs";

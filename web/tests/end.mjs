@@ -1,4 +1,4 @@
-import { test } from "node:test";
+import { test } from "./support/test.mjs";
 
 import { it, sandbox } from "./support/it.mjs";
 

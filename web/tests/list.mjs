@@ -1,4 +1,4 @@
-import { test } from "node:test";
+import { close, test } from "./support/test.mjs";
 
 import { it, sandbox } from "./support/it.mjs";
 import { row, until } from "./support/browser.mjs";
@@ -21,7 +21,7 @@ test("the list is live, filtered, searched and sorted, and several are changed a
   await row(page, "fix").getByText(/MiB/).waitFor();
   const [shop] = await Promise.all([page.waitForEvent("popup"), row(page, "fix").getByRole("button", { name: "shop" }).click()]);
   await until("the port has an origin of its own", async () => /^http/.test(shop.url()) && new URL(shop.url()).origin !== it.server.address);
-  await shop.close();
+  await close(shop);
   await page.getByLabel("Mine").uncheck();
   await row(page, "fix").waitFor();
   await page.getByLabel("Mine").check();

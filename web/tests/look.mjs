@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { test } from "node:test";
+import { test } from "./support/test.mjs";
 
 import { it, sandbox } from "./support/it.mjs";
 import { PHONE, watched, WIDE } from "./support/browser.mjs";

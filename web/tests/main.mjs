@@ -5,6 +5,7 @@ import { Browser, launch } from "./support/browser.mjs";
 import { serveRepository } from "./support/repository.mjs";
 import { it } from "./support/it.mjs";
 import { startServer } from "./support/server.mjs";
+import { close } from "./support/test.mjs";
 
 before(async () => {
   it.server = await startServer();
@@ -14,7 +15,7 @@ before(async () => {
 });
 
 after(async () => {
-  await it.chromium?.close();
+  if (it.chromium) await close(it.chromium);
   it.repository?.end();
   await it.server?.end();
 });

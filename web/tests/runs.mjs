@@ -1,4 +1,4 @@
-import { test } from "node:test";
+import { close, test } from "./support/test.mjs";
 
 import { it } from "./support/it.mjs";
 import { row } from "./support/browser.mjs";
@@ -28,6 +28,6 @@ test("what Amika runs in a sandbox has a state and a log, is stopped and started
   await page.getByRole("dialog").getByRole("button", { name: "Close" }).click();
   await job.getByRole("button", { name: /^End/ }).click();
   await job.getByText("ended by signal 15").waitFor();
-  await page.close();
+  await close(page);
   await server.ask("DELETE", `/sandboxes/${made.id}?force=true`);
 });

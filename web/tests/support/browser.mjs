@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
 
 import { Controls } from "./controls.mjs";
+import { close } from "./test.mjs";
 
 export const WIDE = { width: 1280, height: 800 };
 export const PHONE = { width: 375, height: 720 };
@@ -47,7 +48,7 @@ export class Browser {
     const page = await context.newPage();
     t.after(async () => {
       if (process.env.PICTURES_OF_FAILURES && !t.passed) await page.screenshot({ path: `${process.env.PICTURES_OF_FAILURES}/${t.name.replace(/\W+/g, "-")}.png`, fullPage: true }).catch(() => undefined);
-      await context.close();
+      await close(context);
       assert.deepEqual(wrong, []);
     });
     await page.goto(this.server.address);
