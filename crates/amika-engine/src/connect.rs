@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bollard::{API_DEFAULT_VERSION, Docker};
+use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
 use futures_util::{Stream, StreamExt as _};
 use tokio::sync::{OnceCell, watch};
 
 use super::error::{chain, without_layers};
-use super::{Caller, Endpoint, EngineError, Reach, reach, ssh};
+use super::{Caller, Endpoint, EngineError, Reach, ping, reach, ssh};
 
 /// The oldest API that has all that Amika uses: Engine 20.10.
 const OLDEST_API: (usize, usize) = (1, 41);
@@ -76,13 +76,10 @@ impl Engine {
             },
             None => endpoint.clone(),
         };
-        let docker = open(&way).map_err(|error| unreachable(chain(&error)))?;
-        let negotiated = tokio::time::timeout(CONNECT_TIMEOUT, docker.negotiate_version())
+        let (mut docker, is_podman) = tokio::time::timeout(CONNECT_TIMEOUT, negotiate(&way))
             .await
-            .map_err(|_| {
-                unreachable(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()))
-            })?;
-        let mut docker = negotiated.map_err(|error| unreachable(reason(&endpoint, &error)))?;
+            .map_err(|_| unreachable(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs())))?
+            .map_err(|error| unreachable(reason(&endpoint, &error)))?;
         let version = docker.client_version();
         if (version.major_version, version.minor_version) < OLDEST_API {
             return Err(EngineError::TooOld {
@@ -103,7 +100,7 @@ impl Engine {
             reach: Reach::default(),
             bridge,
             unbroken: Arc::new(watch::Sender::new(0)),
-            is_podman: Arc::default(),
+            is_podman: Arc::new(OnceCell::new_with(is_podman)),
         })
     }
 
@@ -177,7 +174,19 @@ impl Engine {
     }
 }
 
-fn open(endpoint: &Endpoint) -> Result<Docker, bollard::errors::Error> {
+/// A client that speaks a version of the API that the engine has too, and whether that is Podman, where it said so by itself.
+async fn negotiate(way: &Endpoint) -> Result<(Docker, Option<bool>), bollard::errors::Error> {
+    if let Some(socket) = way.socket()
+        && let Some(pong) = ping::ask(socket).await
+    {
+        let version = pong.client_version(API_DEFAULT_VERSION);
+        return Ok((open(way, &version)?, Some(pong.is_podman)));
+    }
+    let docker = open(way, API_DEFAULT_VERSION)?.negotiate_version().await?;
+    Ok((docker, None))
+}
+
+fn open(endpoint: &Endpoint, version: &ClientVersion) -> Result<Docker, bollard::errors::Error> {
     let seconds = CALL_TIMEOUT.as_secs();
     let host = endpoint.host.as_str();
     if let Some(dir) = &endpoint.tls {
@@ -187,19 +196,18 @@ fn open(endpoint: &Endpoint) -> Result<Docker, bollard::errors::Error> {
             &dir.join("cert.pem"),
             &dir.join("ca.pem"),
             seconds,
-            API_DEFAULT_VERSION,
+            version,
         );
     }
     if host.starts_with("tcp://") || host.starts_with("http://") {
-        return Docker::connect_with_http(host, seconds, API_DEFAULT_VERSION);
+        return Docker::connect_with_http(host, seconds, version);
     }
     if host.starts_with("unix://") {
-        return Docker::connect_with_unix(host, seconds, API_DEFAULT_VERSION);
+        return Docker::connect_with_unix(host, seconds, version);
     }
     Docker::connect_with_host(host)
 }
 
-/// Why nothing answered, in the system's words where it has some.
 fn reason(endpoint: &Endpoint, error: &bollard::errors::Error) -> String {
     // The client library hides the system's reason for a socket that is missing or not ours.
     if let Some(path) = endpoint.host.strip_prefix("unix://")

@@ -17,6 +17,7 @@ mod listener;
 mod logs;
 mod network;
 mod path;
+mod ping;
 mod reach;
 mod recreate;
 mod removal;
