@@ -14,6 +14,9 @@ export AMIKA_PAGE_DIR := $(OUT)/page
 # The program that tests and demo drive.
 export AMIKA := $(OUT)/amika
 PREFIX ?= $(HOME)/.local
+# Cargo's profile of amika: what people install, and what is measured, is linked as a whole, which takes four minutes.
+PROFILE := checkout
+install dist dist-test bench bench-server scale: PROFILE := release
 
 .PHONY: help demo test engines build bench bench-init bench-server scale lint engine base-image preset dist dist-test install uninstall schema crash-test soak browser-test idle-test web page-check page-test pictures clean-up
 
@@ -37,7 +40,7 @@ engines: build engine ## Run what touches an engine on Docker 20.10 and 26.1, Po
 	@scripts/test-engines
 
 build: engine ## Build amikad (static), the page, and amika with both inside, into target/amika-dist
-	@scripts/build "$(ARCH)" "$(OUT)"
+	@scripts/build "$(ARCH)" "$(OUT)" "$(PROFILE)"
 
 web: engine ## Build the page for browsers, in a container that has Node
 	@scripts/web "$(AMIKA_PAGE_DIR)"
