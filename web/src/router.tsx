@@ -70,6 +70,7 @@ const tree = root.addChildren([
     createRoute({ getParentRoute: () => page, path: "/terminal", component: lazy(() => import("./sandboxes/one/terminals"), "Terminals") }),
     createRoute({ getParentRoute: () => page, path: "/logs", component: lazy(() => import("./sandboxes/one/logs"), "Logs") }),
     createRoute({ getParentRoute: () => page, path: "/agent", component: lazy(() => import("./sandboxes/one/agent"), "Agent") }),
+    createRoute({ getParentRoute: () => page, path: "/changes", component: lazy(() => import("./sandboxes/one/changes"), "Changes") }),
     createRoute({ getParentRoute: () => page, path: "/usage", component: lazy(() => import("./sandboxes/one/usage"), "Usage") }),
   ]),
   createRoute({ getParentRoute: () => root, path: "/repositories", component: lazy(() => import("./repositories/list"), "RepositoryList") }),

@@ -38,6 +38,8 @@ export const variables: CSSVariablesResolver = () => ({
     "--amika-off": "#6b7280",
     "--amika-bad": "#c92a2a",
     "--amika-link": "#3b5bdb",
+    "--amika-added": "#e3f5e8",
+    "--amika-deleted": "#fdeaea",
   },
   dark: {
     "--mantine-color-body": "#141517",
@@ -53,5 +55,7 @@ export const variables: CSSVariablesResolver = () => ({
     "--amika-off": "#9aa0a8",
     "--amika-bad": "#ff8787",
     "--amika-link": "#91a7ff",
+    "--amika-added": "#12301b",
+    "--amika-deleted": "#3d1a1c",
   },
 });

@@ -11,7 +11,7 @@ const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 
 export async function pages() {
   const one = `/sandboxes/${(await sandbox()).id}`;
-  return ["/", "/new", one, `${one}/terminal`, `${one}/logs`, `${one}/agent`, `${one}/usage`, "/repositories", "/account", "/admin", "/admin/audit", "/admin/system", "/admin/volumes"];
+  return ["/", "/new", one, `${one}/terminal`, `${one}/logs`, `${one}/agent`, `${one}/changes`, `${one}/usage`, "/repositories", "/account", "/admin", "/admin/audit", "/admin/system", "/admin/volumes"];
 }
 
 for (const [viewport, colorScheme] of [[WIDE, "light"], [PHONE, "dark"], [WIDE, "dark"], [PHONE, "light"]]) {

@@ -30,6 +30,9 @@ try {
   ];
   for (const body of made) await server.ask("POST", "/sandboxes?wait=90", body);
   await server.ask("POST", "/sandboxes/try-fonts/stop");
+  const page = `<h1>Shop</h1>\n<p>Prices include 21 % tax.</p>\n<form action="/order" method="post">\n  <button>Order</button>\n</form>\n`;
+  const tests = `from shop import total\n\n\ndef test_tax_is_in_the_total():\n    assert total(100) == 121\n`;
+  await server.exec("fix-tax", `printf '%s' '${page}' > index.html; printf '%s' '${tests}' > test_shop.py; sed -i s/EUR/CHF/ .amika/config.toml`);
   await server.exec("fix-tax", "for a in '8000' '-b 127.0.0.1 5173'; do setsid python3 -m http.server $a >/dev/null 2>&1 & done; sleep 1");
   const { id } = await server.ask("GET", "/sandboxes/fix-tax");
 
@@ -51,9 +54,20 @@ try {
   await dark.waitForTimeout(1500);
   await dark.screenshot({ path: join(out, "terminal.png") });
 
+  const changes = await open({ viewport: WIDE, colorScheme: "light" });
+  await changes.goto(`${server.address}/sandboxes/${id}/changes`);
+  for (const name of [".amika/config.toml", "index.html"]) await changes.getByRole("region", { name, exact: true }).getByRole("button").click();
+  await changes.getByText("Side by side").click();
+  await changes.getByText("Prices include").waitFor();
+  await changes.screenshot({ path: join(out, "changes.png") });
+
   const phone = await open({ viewport: PHONE, colorScheme: "light", deviceScaleFactor: 2 });
   await row(phone, "fix-tax").waitFor();
   await phone.screenshot({ path: join(out, "phone.png") });
+  await phone.goto(`${server.address}/sandboxes/${id}/changes`);
+  await phone.getByRole("region", { name: "index.html", exact: true }).getByRole("button").click();
+  await phone.getByText("Prices include").waitFor();
+  await phone.screenshot({ path: join(out, "phone-changes.png") });
 } finally {
   await browser.close();
   repository.end();

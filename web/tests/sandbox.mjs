@@ -60,6 +60,7 @@ test("each part of a sandbox is one click away", async (t) => {
     ["Terminal", page.getByRole("group", { name: "Terminal 1" })],
     ["Logs", page.getByRole("log", { name: "Log" })],
     ["Agent", page.getByLabel("Message")],
+    ["Changes", page.getByText("Nothing changed")],
     ["Usage", page.getByRole("region", { name: "Memory" })],
     ["Overview", page.getByRole("region", { name: "Details" })],
   ]) {
@@ -134,6 +135,37 @@ test("usage is measured while one looks", async (t) => {
   await page.getByRole("region", { name: "Memory" }).getByText(/MiB of/).or(page.getByText(/of 2\.00 GiB/)).first().waitFor();
   await page.getByText(/processes now/).waitFor();
   assert.equal(await page.locator("canvas").count(), 4);
+});
+
+test("what changed is shown file by file, below each other and side by side", async (t) => {
+  const page = await open(t, "/changes");
+  const git = "git -c user.name=a -c user.email=a@example.com";
+  await page.getByText("Nothing changed").waitFor();
+  await it.server.exec("fix", `set -e; git tag begun; printf '<h1>Store</h1>\\n\\342\\200\\256txet\\n' > index.html; ${git} commit -qam 'Rename the shop'
+    git mv setup.sh 'a*b.sh'; printf 'not the one that is meant\\n' > aXb.sh; printf '\\0\\1' > picture.bin; git add -A`);
+  await page.getByRole("button", { name: "Look again" }).click();
+  await page.getByText(/^4 files changed, \+3 −1 since [0-9a-f]{10}$/).waitFor();
+  const file = (name) => page.getByRole("region", { name, exact: true });
+  await file("index.html").getByRole("button").click();
+  const lines = file("index.html").getByRole("table", { name: "Changes of index.html" });
+  await lines.locator(".line[data-sign='+']").getByText("<h1>Store</h1>").waitFor();
+  // What turns text round is seen, and does not.
+  await lines.getByText("\\u202etxet").waitFor();
+  assert.equal(await lines.locator("tr").nth(1).locator("td").count(), 3);
+  await page.getByText("Side by side").click();
+  const changed = lines.locator("tr").nth(1);
+  assert.deepEqual(await changed.locator(".line").allInnerTexts(), ["<h1>Shop</h1>", "<h1>Store</h1>"]);
+  await file("picture.bin").getByRole("button").click();
+  await file("picture.bin").getByText(/^Binary files/).waitFor();
+  await file("a*b.sh").getByRole("button").click();
+  await file("a*b.sh").getByText("rename from setup.sh").waitFor();
+  assert.equal(await file("a*b.sh").getByText("not the one that is meant").count(), 0);
+  await page.setViewportSize({ width: 375, height: 720 });
+  await until("a phone has one column", async () => (await lines.locator("tr").nth(1).locator("td").count()) === 3);
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await it.server.exec("fix", "git reset -q --hard begun; git tag -d begun");
+  await page.getByRole("button", { name: "Look again" }).click();
+  await page.getByText("Nothing changed").waitFor();
 });
 
 test("timers are changed, and a sandbox stays awake", async (t) => {

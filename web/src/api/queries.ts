@@ -1,9 +1,11 @@
 /** What is read from the server, each with its key; streams change what is kept under these keys. */
 import { QueryClient, queryOptions } from "@tanstack/react-query";
 
-import { api, ask } from "./client";
+import { literal, parse } from "../lib/diff";
+import { textUpTo } from "../lib/text";
+import { api, ask, open } from "./client";
 import { failure } from "./failure";
-import type { Stats, Step } from "./types";
+import type { SandboxDiff, Stats, Step } from "./types";
 
 export const client = new QueryClient({
   defaultOptions: {
@@ -61,6 +63,32 @@ export const jobs = (ref: string) =>
     queryKey: ["jobs", ref],
     queryFn: async () => (await ask(api.GET(`${at}/sandboxes/{ref}/jobs`, { params: { path: { ref } } }))).items,
     refetchInterval: 5_000,
+    retry: false,
+  });
+
+/** The sandbox's own git tells it, and no event that it would be another now: whoever looks asks. */
+export const diff = (ref: string) =>
+  queryOptions({
+    queryKey: ["diff", ref],
+    queryFn: async ({ signal }) => (await ask(api.GET(`${at}/sandboxes/{ref}/diff`, { params: { path: { ref } }, signal }))) as SandboxDiff,
+    staleTime: 0,
+    retry: false,
+  });
+
+/** Characters that are read of what git prints of one file. */
+const MOST_TEXT = 2 ** 20;
+
+export const diffText = (ref: string, path: string, old: string | null) =>
+  queryOptions({
+    queryKey: ["diff", ref, "file", path, old],
+    queryFn: async ({ signal }) => {
+      const query = new URLSearchParams({ form: "text", paths: literal([old, path]) });
+      const answer = await open(`/sandboxes/${encodeURIComponent(ref)}/diff?${query.toString()}`, { signal });
+      const { text, cut } = await textUpTo(answer, MOST_TEXT);
+      return parse(text, cut);
+    },
+    staleTime: 0,
+    gcTime: 0,
     retry: false,
   });
 

@@ -15,7 +15,7 @@ export const KEYS: [string, string][] = [
   ["g r", "Repositories"],
   ["g a", "Keys and secrets"],
   ["g d", "Administration"],
-  ["1 – 5", "Tabs of a sandbox"],
+  ["1 – 6", "Tabs of a sandbox"],
   ["Ctrl Shift Escape", "Leave a terminal"],
 ];
 

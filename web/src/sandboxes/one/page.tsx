@@ -18,6 +18,7 @@ const TABS = [
   ["Terminal", "/terminal"],
   ["Logs", "/logs"],
   ["Agent", "/agent"],
+  ["Changes", "/changes"],
   ["Usage", "/usage"],
 ] as const;
 
@@ -98,7 +99,7 @@ function Actions({ sandbox: it }: { sandbox: Sandbox }) {
   );
 }
 
-/** `1` to `5`. */
+/** `1` to `6`. */
 function useTabKeys(ref: string) {
   const navigate = useNavigate();
   useEffect(() => {
