@@ -249,6 +249,57 @@ fn what_is_not_committed_comes_as_a_commit_or_onto_the_work_tree() {
 }
 
 #[test]
+fn nothing_that_programs_here_act_on_comes_onto_the_work_tree_unseen() {
+    let stage = Stage::new();
+    let (app, sandbox) = made(&stage);
+    let name = sandbox.name.as_str();
+    let pwned = stage.home().join("PWNED");
+    let config = format!(
+        "mkdir -p docs/objects docs/refs/heads; touch docs/objects/k docs/refs/heads/k; \
+         echo 'ref: refs/heads/main' >docs/HEAD; \
+         printf '[core]\\n\\trepositoryformatversion = 0\\n\\tbare = false\\n\\tworktree = ..\\n\\tfsmonitor = \"touch {}; false\"\\n' >docs/config",
+        pwned.display()
+    );
+    let before = git(&stage, &app, ELSE);
+    for (script, said) in [
+        (config.as_str(), "docs would be a git directory"),
+        (
+            "rm -rf docs; ln -s /etc out",
+            "out is a link to /etc, out of the repository",
+        ),
+        (
+            "rm out; mkdir sub; ln -s ../../x sub/up",
+            "out of the repository",
+        ),
+        (
+            "rm -rf sub; mkdir -p a/.hg; echo '[hooks]' >a/.hg/hgrc",
+            "Mercurial",
+        ),
+    ] {
+        inside(&sandbox, script);
+        pull(&stage, &app, &[name, "--apply"]).ended(4, &[said, "nothing was changed"]);
+        assert_eq!(git(&stage, &app, ELSE), before, "{said}");
+    }
+    let _ = stage.shell("cd docs && git status", &[]).dir(&app).output();
+    assert!(!pwned.exists());
+
+    // A pipe in the place of what git reads holds up nobody.
+    inside(
+        &sandbox,
+        "rm -rf a; echo more >>file; echo 'use x' >.envrc; ln -s file link",
+    );
+    git(&stage, &app, "mkfifo .gitattributes");
+    pull(&stage, &app, &[name, "--apply"]).ended(4, &[".gitattributes is neither a file"]);
+    git(&stage, &app, "rm .gitattributes");
+    let applied = pull(&stage, &app, &[name, "--apply"]);
+    applied.ended(0, &["agents of this machine act on what came out: .envrc"]);
+    assert_eq!(
+        git(&stage, &app, "tail -n 1 link; cat .envrc"),
+        "more\nuse x"
+    );
+}
+
+#[test]
 fn a_branch_of_one_s_own_goes_on_to_the_sandbox_s() {
     let stage = Stage::new();
     let (app, sandbox) = made(&stage);

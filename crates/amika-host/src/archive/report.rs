@@ -63,6 +63,21 @@ pub struct Skipped {
     pub reason: String,
 }
 
+/// A line about what programs of this machine act on, of so many paths, which names the first ones; none where there is none.
+pub fn told_acted_on(paths: &[String], count: u64) -> Option<String> {
+    let named: Vec<&str> = paths.iter().take(TOLD).map(String::as_str).collect();
+    let more = match count.saturating_sub(named.len() as u64) {
+        0 => String::new(),
+        more => format!(" and {more} more (`-o json` names them)"),
+    };
+    (!named.is_empty()).then(|| {
+        format!(
+            "direnv, editors or agents of this machine act on what came out: {}{more}; look at it before you allow that",
+            named.join(", ")
+        )
+    })
+}
+
 impl Report {
     /// Counts a regular file.
     pub fn file(&mut self, bytes: u64) {
@@ -92,23 +107,7 @@ impl Report {
 
     /// A line about what programs of this machine act on, which names the first ones; none where nothing came.
     pub fn told_acted_on(&self) -> Option<String> {
-        let named: Vec<&str> = self
-            .acted_on
-            .iter()
-            .take(TOLD)
-            .map(String::as_str)
-            .collect();
-        let more = if self.acted_on_count > TOLD as u64 {
-            ", …"
-        } else {
-            ""
-        };
-        (!named.is_empty()).then(|| {
-            format!(
-                "direnv, editors or agents of this machine act on what came out: {}{more}; look at it before you allow that",
-                named.join(", ")
-            )
-        })
+        told_acted_on(&self.acted_on, self.acted_on_count)
     }
 
     /// Notes what changed while it was copied.

@@ -9,6 +9,7 @@ mod apply;
 mod host;
 mod inside;
 mod keep;
+mod laid;
 mod local;
 mod name;
 mod patch;
@@ -197,6 +198,9 @@ pub struct Taken {
     pub local: Option<Pulled>,
     /// What is kept.
     pub kept: Vec<Kept>,
+    /// Paths that were laid on the work tree and that direnv, editors or agents of this machine act on; what steers terminals
+    /// is escaped.
+    pub acted_on: Vec<String>,
 }
 
 /// Brings commits into a repository. Nothing is written before all is there and may be.
@@ -235,6 +239,7 @@ pub async fn pull<S: Source>(host: &Host, source: &S, request: Request<'_>) -> R
     updates.extend(local.iter().filter_map(local::Plan::update));
     updates.extend(kept.iter().filter_map(Kept::update));
     let mut forced = Vec::new();
+    let mut acted_on = Vec::new();
     if !updates.is_empty() || request.apply.is_some() {
         let tips = wanted_tips(&changed, local.as_ref(), &kept, request.apply);
         let received = receive::receive(host, source, &before, &tips, request.bounds).await?;
@@ -255,7 +260,7 @@ pub async fn pull<S: Source>(host: &Host, source: &S, request: Request<'_>) -> R
         received.keep()?;
         refs::write(host, &updates)?;
         if let Some(fitting) = fitting {
-            fitting.lay().await?;
+            acted_on = fitting.lay().await?;
         }
     }
     let pulled = |branch: &Branch| {
@@ -277,6 +282,7 @@ pub async fn pull<S: Source>(host: &Host, source: &S, request: Request<'_>) -> R
         branches: branches.iter().map(pulled).collect(),
         local: local.map(local::Plan::pulled),
         kept,
+        acted_on,
     })
 }
 

@@ -108,7 +108,7 @@ impl Received {
     }
 
     /// The name of the tree without anything, which git knows without having it.
-    async fn empty_tree(&self) -> Result<String> {
+    pub(super) async fn empty_tree(&self) -> Result<String> {
         let arguments = ["hash-object", "-t", "tree", "--stdin"];
         let output = self.scratch.run(&arguments, Vec::new(), PACK).await?;
         if !output.status.success() {

@@ -149,20 +149,7 @@ impl Scratch {
     /// # Errors
     /// When there is none.
     pub(super) fn start(&self, arguments: &[&str], time: Duration) -> Result<Running> {
-        Self::spawned(&mut self.command(arguments), time)
-    }
-
-    fn spawned(command: &mut Command, time: Duration) -> Result<Running> {
-        let child = command.spawn().map_err(|error| {
-            Error::new(Kind::Repository, "git cannot be run")
-                .caused_by(&error)
-                .hint("install git and try again")
-        })?;
-        // One that was waited for already has no id; this one was not.
-        let supervised = child
-            .id()
-            .map(|id| Supervised::group(id, Rule::within(time)));
-        Ok(Running { supervised, child })
+        spawned(&mut self.command(arguments), time)
     }
 
     /// Runs git to its end, with its output into a file.
@@ -178,7 +165,7 @@ impl Scratch {
     ) -> Result<()> {
         let mut command = self.command(arguments);
         command.stdout(file);
-        let mut running = Self::spawned(&mut command, time)?;
+        let mut running = spawned(&mut command, time)?;
         let output = running.fed(input).await?;
         if running.was_ended() {
             return Err(too_long(arguments, time));
@@ -221,6 +208,23 @@ impl Scratch {
         }
         Ok(output)
     }
+}
+
+/// Starts git, which may take so long.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn spawned(command: &mut Command, time: Duration) -> Result<Running> {
+    let child = command.spawn().map_err(|error| {
+        Error::new(Kind::Repository, "git cannot be run")
+            .caused_by(&error)
+            .hint("install git and try again")
+    })?;
+    // One that was waited for already has no id; this one was not.
+    let supervised = child
+        .id()
+        .map(|id| Supervised::group(id, Rule::within(time)));
+    Ok(Running { supervised, child })
 }
 
 /// A git that runs; with its end all of its group end.

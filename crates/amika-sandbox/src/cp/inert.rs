@@ -25,7 +25,7 @@ mod config;
 mod remove;
 mod systems;
 
-pub(super) use systems::is_acted_on;
+pub(crate) use systems::is_acted_on;
 
 /// Git reads no more of a file that leads to a git directory.
 const MAX_POINTER: u64 = 4096;
@@ -65,7 +65,7 @@ const REMOVED_WITHIN: [(&[&str], &str); 3] = [
 
 /// A name as the file systems fold it that take most spellings for one: case, the code points that they ignore,
 /// dots and blanks at the end, and the streams of NTFS.
-pub(super) fn fold(name: &OsStr) -> String {
+pub(crate) fn fold(name: &OsStr) -> String {
     let text = name.to_string_lossy();
     let kept = text.chars().filter(|found| !is_ignorable(*found));
     let lower: String = kept.flat_map(char::to_lowercase).collect();
@@ -73,6 +73,24 @@ pub(super) fn fold(name: &OsStr) -> String {
     let name = lower.split(':').next().unwrap_or_default();
     let name = name.trim_end_matches(['.', ' ']);
     if name == "git~1" { ".git" } else { name }.to_owned()
+}
+
+/// Why a file or a link at a path comes to no work tree of this machine: it is where a version control system keeps its own.
+pub(crate) fn foreign(path: &Path, is_link: bool) -> Option<String> {
+    let steps: Vec<&Path> = path
+        .ancestors()
+        .filter(|it| it.file_name().is_some())
+        .collect();
+    steps.iter().rev().find_map(|step| {
+        let folded = fold(step.file_name()?);
+        if folded == ".git" {
+            return Some("git keeps its own there".to_owned());
+        }
+        let parents = step.parent().unwrap_or(Path::new(""));
+        let is_last = *step == path;
+        systems::refused(parents, &folded, !is_last, is_last && is_link)
+            .map(|why| why.replace("; `--as-is` copies it", ""))
+    })
 }
 
 /// What a directory had before the copy came into it.
@@ -220,17 +238,21 @@ impl Guard {
             .filter(|(_, name)| fold(name) == "head")
             .map(|(directory, _)| directory.as_path())
             .collect();
+        let linked = self.linked(root);
         let mut failed: BTreeSet<&Path> = BTreeSet::new();
         let finish = Finish {
             root,
             depth: &depth,
             heads: &heads,
+            linked: &linked,
             secret: &self.secret,
         };
         // `git init` makes a git directory of any `.git`, and keeps what it finds there.
         let named = self.brought.iter().map(PathBuf::as_path);
         let named = named.filter(|path| is_named(path));
-        let all: BTreeSet<&Path> = heads.iter().copied().chain(named).collect();
+        let led_to = linked.iter().map(PathBuf::as_path);
+        let led_to = led_to.filter(|path| heads.contains(path));
+        let all: BTreeSet<&Path> = heads.iter().copied().chain(named).chain(led_to).collect();
         for directory in all {
             match finish.neutralise(directory) {
                 // A file of that name and nothing else of git's.
@@ -258,7 +280,7 @@ impl Guard {
                     Ok(())
                 }
             } else {
-                finish.pointer(directory, waiting)
+                finish.pointer(directory, waiting, &failed)
             };
             let placed = open_beneath(root, directory).and_then(|fd| match kept {
                 Ok(()) => Ok(rustix::fs::renameat(&fd, waiting, &fd, name)?),
@@ -278,6 +300,22 @@ impl Guard {
     }
 }
 
+impl Guard {
+    /// Where links of the name `.git` lead: `git init` makes a git directory of that too, whatever it has of one.
+    fn linked(&self, root: BorrowedFd<'_>) -> BTreeSet<PathBuf> {
+        let links = self
+            .held
+            .iter()
+            .filter(|((_, name), _)| fold(name) == ".git");
+        let targets = links.filter_map(|((directory, _), waiting)| {
+            let fd = open_beneath(root, directory).ok()?;
+            let target = rustix::fs::readlinkat(&fd, waiting, Vec::new()).ok()?;
+            Some(lexical(directory, target.to_bytes()))
+        });
+        targets.collect()
+    }
+}
+
 /// Whether git looks for a repository there by its name.
 fn is_named(path: &Path) -> bool {
     path.file_name().is_some_and(|name| fold(name) == ".git")
@@ -292,6 +330,8 @@ struct Finish<'f> {
     root: BorrowedFd<'f>,
     depth: &'f dyn Fn(usize) -> Option<usize>,
     heads: &'f BTreeSet<&'f Path>,
+    /// Where a link of the name `.git` leads.
+    linked: &'f BTreeSet<PathBuf>,
     secret: &'f str,
 }
 
@@ -301,7 +341,7 @@ impl Finish<'_> {
     fn neutralise(&self, directory: &Path) -> io::Result<Option<Vec<String>>> {
         let fd = open_beneath(self.root, directory)?;
         let is_gits = has_objects(fd.as_fd());
-        if !is_gits && !is_named(directory) {
+        if !is_gits && !is_named(directory) && !self.linked.contains(directory) {
             return Ok(None);
         }
         let mut what = Vec::new();
@@ -354,7 +394,12 @@ impl Finish<'_> {
     }
 
     /// Whether a file `.git` leads to a place in the copy.
-    fn pointer(&self, directory: &Path, waiting: &OsStr) -> Result<(), &'static str> {
+    fn pointer(
+        &self,
+        directory: &Path,
+        waiting: &OsStr,
+        failed: &BTreeSet<&Path>,
+    ) -> Result<(), &'static str> {
         let fd = open_beneath(self.root, directory).map_err(|_| "it cannot be read")?;
         let found = rustix::fs::statat(&fd, waiting, AtFlags::SYMLINK_NOFOLLOW);
         if found.is_ok_and(|found| !FileType::from_raw_mode(found.st_mode).is_file()) {
@@ -363,7 +408,9 @@ impl Finish<'_> {
             let target = rustix::fs::readlinkat(&fd, waiting, Vec::new());
             let target = target.map_err(|_| "it cannot be read")?;
             let leads = lexical(directory, target.to_bytes());
-            return if self.heads.contains(leads.as_path()) {
+            return if failed.contains(leads.as_path()) {
+                Err("its git directory cannot be made inert")
+            } else if self.heads.contains(leads.as_path()) {
                 Ok(())
             } else {
                 Err("it leads to no git directory of the copy")

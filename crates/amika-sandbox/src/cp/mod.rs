@@ -7,7 +7,7 @@
 mod beginning;
 pub mod far;
 mod holes;
-mod inert;
+pub(crate) mod inert;
 mod landing;
 mod one_file;
 mod place;

@@ -1,5 +1,6 @@
 //! What `pull` shows.
 
+use amika_host::archive::told_acted_on;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -41,6 +42,8 @@ pub(in crate::commands) struct PulledView {
     pub wip: Option<WipView>,
     /// Whether what was not committed was laid on the work tree here.
     pub applied: bool,
+    /// Of what was laid there, on what direnv, editors or agents of this machine act.
+    pub acted_on: Vec<String>,
     /// The file that a patch was written into.
     pub patch: Option<String>,
     /// Files in the sandbox's work tree that are not committed, and did not come; none when that is not
@@ -124,6 +127,7 @@ impl PulledView {
                 unchanged: kept.is_old,
             }),
             applied: false,
+            acted_on: taken.acted_on,
             patch: None,
             uncommitted: None,
             detached: false,
@@ -170,6 +174,10 @@ pub(in crate::commands) fn show(view: &PulledView, app: &App) -> Result<()> {
             "what is not committed is on the work tree of {}",
             view.repository
         ));
+    }
+    let count = view.acted_on.len() as u64;
+    if let Some(line) = told_acted_on(&view.acted_on, count) {
+        app.out.warn(&line);
     }
     if let Some(file) = &view.patch {
         app.out.note(&format!(

@@ -101,27 +101,63 @@ fn spelled(folded: &str) -> &str {
 
 /// Whether programs of this machine act on a file of this name by themselves, or after they asked: the user is told.
 pub(crate) fn is_acted_on(parents: &Path, name: &OsStr) -> bool {
-    const FILES: [&str; 12] = [
+    const FILES: [&str; 25] = [
         ".envrc",
         ".mise.toml",
         "mise.toml",
+        ".mise.local.toml",
+        "mise.local.toml",
+        ".tool-versions",
         ".exrc",
         ".vimrc",
+        ".lvimrc",
+        ".ideavimrc",
         ".nvimrc",
         ".nvim.lua",
         ".gdbinit",
         ".lldbinit",
         ".dir-locals.el",
         ".mcp.json",
+        "opencode.json",
+        "opencode.jsonc",
+        ".cursorrules",
+        "claude.md",
+        "claude.local.md",
+        "agents.md",
+        "agents.override.md",
+        "gemini.md",
         ".devcontainer.json",
     ];
-    const DIRECTORIES: [&str; 5] = [".vscode", ".idea", ".devcontainer", ".claude", ".amika"];
+    const DIRECTORIES: [&str; 14] = [
+        ".vscode",
+        ".idea",
+        ".fleet",
+        ".zed",
+        ".helix",
+        ".cargo",
+        ".mise",
+        ".devcontainer",
+        ".claude",
+        ".codex",
+        ".opencode",
+        ".cursor",
+        ".gemini",
+        ".amika",
+    ];
+    /// A directory in another one, which alone has many others.
+    const WITHIN: (&str, &str) = (".config", "mise");
+    const ENDS: [&str; 1] = [".code-workspace"];
     let name = fold(name);
-    let parent = parents.file_name().map(fold).unwrap_or_default();
+    let above: Vec<String> = parents.iter().map(fold).collect();
+    let is_within = |pair: &[String]| pair[0] == WITHIN.0 && pair[1] == WITHIN.1;
+    let is_linked = above.last().is_some_and(|it| it == WITHIN.0) && name == WITHIN.1;
     // A link in the place of such a directory is as good as the directory.
     FILES.contains(&name.as_str())
-        || DIRECTORIES.contains(&parent.as_str())
+        || ENDS.iter().any(|end| name.ends_with(end))
         || DIRECTORIES.contains(&name.as_str())
+        || above.iter().any(|it| DIRECTORIES.contains(&it.as_str()))
+        || above.windows(2).any(is_within)
+        || is_linked
 }
 
 #[cfg(test)]
@@ -203,10 +239,26 @@ mod tests {
             ".idea",
             ".claude/settings.json",
             ".devcontainer/devcontainer.json",
+            ".opencode/plugin/a.js",
+            "a/.codex/config.toml",
+            "opencode.json",
+            "CLAUDE.md",
+            "docs/AGENTS.md",
+            "work.code-workspace",
+            ".cargo/config.toml",
+            ".config/mise/config.toml",
+            ".config/mise",
         ] {
             assert!(is_acted_on(path), "{path}");
         }
-        for path in ["envrc", "src/main.rs", "package.json", "vscode/tasks.json"] {
+        for path in [
+            "envrc",
+            "src/main.rs",
+            "package.json",
+            "vscode/tasks.json",
+            "mise/config.toml",
+            "docs/agents.txt",
+        ] {
             assert!(!is_acted_on(path), "{path}");
         }
     }
