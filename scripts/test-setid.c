@@ -16,6 +16,9 @@
 
 #define SETID 04755
 #define O_TMP 020200000 /* __O_TMPFILE | O_DIRECTORY */
+#ifndef RENAME_WHITEOUT
+#define RENAME_WHITEOUT 4
+#endif
 enum { FCHMODAT2 = 452, OPENAT2 = 437, URING_SETUP = 425, URING_ENTER = 426, URING_REGISTER = 427 };
 
 /* Below 4 GiB, where a 32-bit call can point to. */
@@ -59,7 +62,7 @@ static long call32(long number, long a, long b, long c, long d, long e) {
 struct numbers {
     const char *way;
     long (*call)(long, long, long, long, long, long);
-    long chmod, fchmod, fchmodat, open, openat, creat, mknod, mknodat, base;
+    long chmod, fchmod, fchmodat, open, openat, creat, mknod, mknodat, renameat2, base;
 };
 
 static void all(const struct numbers *n) {
@@ -116,6 +119,11 @@ static void all(const struct numbers *n) {
         next(NAMED(what));
         told(name, n->call(n->mknodat, HERE, p, nodes[i].mode, makedev(1, 3), 0));
     }
+    static char from[sizeof path];
+    close(file(NAMED("whiteout-from")));
+    memcpy(from, path, sizeof from);
+    next(NAMED("whiteout"));
+    told(name, n->call(n->renameat2, HERE, (long)from, HERE, p, RENAME_WHITEOUT));
     told(NAMED("uring-setup"), n->call(n->base | URING_SETUP, 4, (long)ring, 0, 0, 0));
     told(NAMED("uring-enter"), n->call(n->base | URING_ENTER, -1, 0, 0, 0, 0));
     told(NAMED("uring-register"), n->call(n->base | URING_REGISTER, -1, 0, 0, 0, 0));
@@ -129,14 +137,15 @@ int main(int argc, char **argv) {
 #ifdef __x86_64__
     enum { X32 = 0x40000000 };
     const struct numbers ways[] = {
-        {"amd64", call, SYS_chmod, SYS_fchmod, SYS_fchmodat, SYS_open, SYS_openat, SYS_creat, SYS_mknod, SYS_mknodat, 0},
-        {"i386", call32, 15, 94, 306, 5, 295, 8, 14, 297, 0},
+        {"amd64", call, SYS_chmod, SYS_fchmod, SYS_fchmodat, SYS_open, SYS_openat, SYS_creat, SYS_mknod, SYS_mknodat,
+         SYS_renameat2, 0},
+        {"i386", call32, 15, 94, 306, 5, 295, 8, 14, 297, 353, 0},
         {"x32", call, X32 | SYS_chmod, X32 | SYS_fchmod, X32 | SYS_fchmodat, X32 | SYS_open, X32 | SYS_openat,
-         X32 | SYS_creat, X32 | SYS_mknod, X32 | SYS_mknodat, X32},
+         X32 | SYS_creat, X32 | SYS_mknod, X32 | SYS_mknodat, X32 | SYS_renameat2, X32},
     };
 #else
     const struct numbers ways[] = {
-        {"native", call, 0, SYS_fchmod, SYS_fchmodat, 0, SYS_openat, 0, 0, SYS_mknodat, 0},
+        {"native", call, 0, SYS_fchmod, SYS_fchmodat, 0, SYS_openat, 0, 0, SYS_mknodat, SYS_renameat2, 0},
     };
 #endif
     for (unsigned i = 0; i < sizeof ways / sizeof *ways; i++)

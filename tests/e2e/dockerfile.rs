@@ -141,6 +141,44 @@ fn a_build_that_fails_shows_its_last_lines_and_leaves_nothing() {
 }
 
 #[test]
+fn what_is_built_is_on_no_bridge_of_sandboxes_and_has_so_much_memory() {
+    let stage = Stage::new();
+    let limit =
+        "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null";
+    let app = repository(
+        &stage,
+        "dockerfile = \"build/Dockerfile\"",
+        &dockerfile(&format!(
+            "RUN {limit} >/limit; cat /proc/net/fib_trie >/addresses\n"
+        )),
+        &[],
+    );
+    // The network of sandboxes, made for this one, by the beginning of its id.
+    stage.sandbox(DEBIAN, &[]);
+    let told = |args: &[&str]| docker(args).ended(0, &[]).stdout_text().trim().to_owned();
+    let id = told(&["network", "inspect", "-f", "{{.Id}}", "amika"]);
+    let subnet = told(&[
+        "network",
+        "inspect",
+        "-f",
+        "{{(index .IPAM.Config 0).Gateway}}",
+        "amika",
+    ]);
+    let sandbox = stage.adopt(stage.name());
+    create(&sandbox, &app, &["--network", &id[..12]]).ended(0, &[]);
+    let addresses = said(&sandbox, &["cat", "/addresses"]);
+    let (bridge, _) = subnet.rsplit_once('.').unwrap();
+    assert!(!addresses.contains(&format!("{bridge}.")), "{addresses}");
+    let all: u64 = told(&["info", "-f", "{{.MemTotal}}"]).parse().unwrap();
+    let limit: u64 = said(&sandbox, &["cat", "/limit"]).trim().parse().unwrap();
+    // The kernel keeps whole pages.
+    assert!(
+        limit <= all / 4 * 3 && limit + (1 << 20) > all / 4 * 3,
+        "{limit} of {all}"
+    );
+}
+
+#[test]
 fn a_dockerfile_that_is_not_the_repositorys_is_refused_with_its_place() {
     let stage = Stage::new();
     for (path, why) in [

@@ -414,6 +414,36 @@ fn a_network_that_is_named_is_the_one_and_is_warned_of() {
 }
 
 #[test]
+fn a_shared_network_is_the_same_by_its_id_and_anothers_is_none() {
+    let stage = Stage::new();
+    let first = stage.sandbox(SCRATCH, &["--cap-add", "NET_RAW"]);
+    let own = network_of(&first);
+    let shared = stage.sandbox(SCRATCH, &[]);
+    let id = network_says(&network_of(&shared), "{{.Id}}");
+    // Whose programs could speak for others has a network of its own, however the shared one is named.
+    for given in ["amika", &id, &id[..12]] {
+        let apart = stage.sandbox(SCRATCH, &["--network", given, "--cap-add", "NET_RAW"]);
+        assert_eq!(
+            network_of(&apart),
+            format!("amika-{}", apart.name),
+            "{given}"
+        );
+        let plain = stage.sandbox(SCRATCH, &["--network", given]);
+        assert_eq!(network_of(&plain), "amika", "{given}");
+    }
+    let container = format!("container:{}", shared.name);
+    for (given, said) in [
+        (own.as_str(), "is a sandbox's own"),
+        ("host", "no sandbox is on the network of another"),
+        (&container, "another container's network"),
+    ] {
+        let refused = stage.adopt(stage.name());
+        let args = ["--network", given];
+        refused.create(SCRATCH, &args).ended(2, &[said]);
+    }
+}
+
+#[test]
 fn sandboxes_have_the_mtu_and_ipv6_of_the_engines_own_network() {
     let stage = Stage::new();
     let engine = PrivateEngine::start_with_ipv6(&stage, &[SCRATCH]);

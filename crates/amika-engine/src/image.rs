@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use bollard::Docker;
 use bollard::auth::DockerCredentials;
 use bollard::query_parameters::{
     BuildImageOptionsBuilder, CreateImageOptionsBuilder, ListImagesOptionsBuilder,
@@ -9,6 +10,7 @@ use bollard::query_parameters::{
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
+use hyper::Uri;
 
 use super::{Engine, EngineError};
 
@@ -97,6 +99,34 @@ pub struct BuildSpec<'a> {
     pub labels: &'a HashMap<String, String>,
     /// The network that its RUN lines are on; the engine's own bridge without one.
     pub network: Option<&'a str>,
+    /// Bytes of memory, swap with it, that each of them has; 0 for no limit.
+    pub memory: i64,
+}
+
+/// The client, whose builds have so much memory; 0 for no limit. Its own options have 32 bits for it, 2 GiB.
+fn with_memory(docker: Docker, memory: i64) -> Docker {
+    if memory <= 0 {
+        return docker;
+    }
+    docker.with_request_modifier(move |mut request| {
+        let uri = request.uri();
+        tracing::debug!(method = %request.method(), uri = %uri.path(), "engine");
+        if let Some(limited) = limited(uri, memory) {
+            *request.uri_mut() = limited;
+        }
+        request
+    })
+}
+
+/// An address of a build with a limit. Swap is reckoned with it: as much of the two together is no swap.
+fn limited(uri: &Uri, memory: i64) -> Option<Uri> {
+    let is_other = |pair: &&str| !pair.starts_with("memory=") && !pair.starts_with("memswap=");
+    let others: Vec<&str> = uri.query()?.split('&').filter(is_other).collect();
+    let others = others.join("&");
+    let mut parts = uri.clone().into_parts();
+    let path = format!("{}?{others}&memory={memory}&memswap={memory}", uri.path());
+    parts.path_and_query = Some(path.parse().ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 impl Engine {
@@ -200,7 +230,7 @@ impl Engine {
             options = options.networkmode(network);
         }
         let options = options.build();
-        let docker = self.docker.clone();
+        let docker = with_memory(self.docker.clone(), spec.memory);
         let (sender, receiver) = tokio::sync::mpsc::channel(64);
         // The client's stream borrows the client; a task owns both and hands the lines on.
         tokio::spawn(async move {
@@ -261,5 +291,22 @@ fn facts(image: bollard::models::ImageInspect) -> ImageFacts {
         workdir: config.working_dir.unwrap_or_default(),
         labels: config.labels.unwrap_or_default().into_iter().collect(),
         volumes: config.volumes.unwrap_or_default().into_iter().collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_is_asked_for_with_its_memory() {
+        let uri: Uri = "http://2f/build?t=a%26b&memory=0&rm=true"
+            .parse()
+            .expect("a URI");
+        let limited = limited(&uri, 16 << 30).expect("a URI");
+        assert_eq!(
+            limited.to_string(),
+            "http://2f/build?t=a%26b&rm=true&memory=17179869184&memswap=17179869184"
+        );
     }
 }

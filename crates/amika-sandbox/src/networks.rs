@@ -21,6 +21,10 @@ pub const DEFAULT: &str = "amika";
 const INTERNAL: &str = "amika-internal";
 /// What `--network` has for that one.
 const INTERNAL_WORD: &str = "internal";
+/// The network of the engine's machine itself.
+const HOST: &str = "host";
+/// What stands before a container whose network is shared.
+const CONTAINERS: &str = "container:";
 /// What `--network` has for no network at all.
 const NONE: &str = "none";
 /// Those that an engine always has, or that are none; it finds them by name.
@@ -59,28 +63,48 @@ pub fn is_made_here(network: &str) -> bool {
 
 /// The network that the RUN lines of a build are on, for a sandbox that is to be on this one; none for the engine's own
 /// bridge. Not on a bridge of sandboxes: there what can make packets, as builds can, could speak for them.
-pub(crate) fn of_builds(given: Option<&str>) -> Option<&str> {
-    given
-        .map(|name| match name {
-            INTERNAL | INTERNAL_WORD | NONE => NONE,
-            name => name,
-        })
-        .filter(|name| *name != DEFAULT)
+///
+/// # Errors
+/// As of [`choose`].
+pub(crate) async fn of_builds(engine: &Sandboxes, given: Option<&str>) -> Result<Option<String>> {
+    Ok(match choose(engine, given, false).await? {
+        Choice::Shared | Choice::Own { internal: false } => None,
+        Choice::Internal | Choice::Own { internal: true } | Choice::None => Some(NONE.to_owned()),
+        Choice::Given { name, .. } => Some(name),
+    })
 }
 
 /// The network that settings mean.
 ///
 /// # Errors
-/// Those of the engine.
+/// [`error::Kind::Invalid`] for one that no sandbox can be on; those of the engine.
 pub async fn choose(engine: &Sandboxes, given: Option<&str>, apart: bool) -> Result<Choice> {
-    let internal = match given {
-        Some(name) if !is_made_here(name) && name != NONE => {
-            let facts = engine.inspect_network(name).await?;
-            facts.is_some_and(|network| network.internal)
-        }
-        _ => false,
+    let Some(name) = given.filter(|name| !is_made_here(name) && *name != NONE) else {
+        return Ok(Choice::of(given, apart, false));
     };
-    Ok(Choice::of(given, apart, internal))
+    if name == HOST || name.starts_with(CONTAINERS) {
+        return Err(Error::new(
+            error::Kind::Invalid,
+            format!("no sandbox is on the network of another: {name}"),
+        )
+        .hint("`docker network create NAME` makes one; `amika forward` reaches ports of a sandbox from here"));
+    }
+    let Some(facts) = engine.inspect_network(name).await? else {
+        return Ok(Choice::of(given, apart, false));
+    };
+    if !facts.labels.contains_key(key::KIND) {
+        return Ok(Choice::of(given, apart, facts.internal));
+    }
+    // One of Amika's by its id, or the beginning of it, is the same network as by its name.
+    if facts.labels.contains_key(key::ID) {
+        return Err(Error::new(
+            error::Kind::Invalid,
+            format!("network {name} is a sandbox's own, and no other comes on it"),
+        )
+        .hint("`docker network create NAME` makes one for several"));
+    }
+    let word = if facts.internal { INTERNAL } else { DEFAULT };
+    Ok(Choice::of(Some(word), apart, facts.internal))
 }
 
 impl Choice {
@@ -88,8 +112,8 @@ impl Choice {
     /// `internal` that there is no way out of the network that is given.
     fn of(given: Option<&str>, apart: bool, internal: bool) -> Self {
         match given {
-            None if apart => Self::Own { internal: false },
-            Some(INTERNAL_WORD) if apart => Self::Own { internal: true },
+            None | Some(DEFAULT) if apart => Self::Own { internal: false },
+            Some(INTERNAL_WORD | INTERNAL) if apart => Self::Own { internal: true },
             None | Some(DEFAULT) => Self::Shared,
             Some(INTERNAL_WORD | INTERNAL) => Self::Internal,
             Some(NONE) => Self::None,
@@ -147,11 +171,8 @@ impl Choice {
 
     /// What to warn of where a sandbox whose programs can speak for others is on a network of others.
     pub fn shared_with_others(&self) -> Option<String> {
-        let name = match self {
-            Self::Shared => DEFAULT,
-            Self::Internal => INTERNAL,
-            Self::Given { name, .. } => name,
-            Self::Own { .. } | Self::None => return None,
+        let Self::Given { name, .. } = self else {
+            return None;
         };
         Some(format!(
             "with these capabilities its programs can answer for every other container on network \"{name}\"; \
@@ -378,13 +399,21 @@ mod tests {
             ),
             (Some("none"), false, false, Choice::None, "none", false),
             (Some("none"), true, false, Choice::None, "none", false),
-            (Some("amika"), true, false, Choice::Shared, "amika", true),
+            (Some("amika"), false, false, Choice::Shared, "amika", true),
+            (
+                Some("amika"),
+                true,
+                false,
+                Choice::Own { internal: false },
+                "amika-x",
+                true,
+            ),
             (
                 Some("amika-internal"),
                 true,
                 false,
-                Choice::Internal,
-                "amika-internal",
+                Choice::Own { internal: true },
+                "amika-x.internal",
                 false,
             ),
             (Some("web"), false, false, given("web", false), "web", true),

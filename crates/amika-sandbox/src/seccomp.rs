@@ -22,6 +22,10 @@ const OPENS: [(&str, u64); 2] = [("open", 2), ("openat", 3)];
 const NODES: [(&str, u64); 2] = [("mknod", 1), ("mknodat", 2)];
 /// The kinds that may be made: none (a regular file), regular, FIFO, socket.
 const KINDS: [u64; 4] = [0, 0o100_000, 0o010_000, 0o140_000];
+/// `RENAME_WHITEOUT`: leaves a device 0,0 in the place of what is renamed (renameat2(2)).
+const WHITEOUT: u64 = 4;
+/// Calls with flags, which argument they are, and which of them make a device.
+const FLAGS: [(&str, u64, u64); 1] = [("renameat2", 4, WHITEOUT)];
 /// Calls whose modes a filter cannot see: they stand in memory, or the kernel makes the call later.
 /// Not every engine's libseccomp knows `fchmodat2`; what it does not know is refused too.
 const UNSEEN: [&str; 5] = [
@@ -88,7 +92,9 @@ fn restrict(default: &str) -> Value {
 
 fn is_narrowed(name: &str) -> bool {
     let with_modes = MODES.iter().chain(&OPENS).chain(&NODES);
-    UNSEEN.contains(&name) || with_modes.into_iter().any(|(call, _)| *call == name)
+    UNSEEN.contains(&name)
+        || FLAGS.iter().any(|(call, ..)| *call == name)
+        || with_modes.into_iter().any(|(call, _)| *call == name)
 }
 
 /// What is put in place of the calls that were taken out; several rules for one call are alternatives.
@@ -107,6 +113,7 @@ fn rules() -> Vec<Value> {
     for (name, mode) in NODES {
         rules.extend(KINDS.map(|kind| allow(name, is(mode, KIND | SET_UID, kind))));
     }
+    rules.extend(FLAGS.map(|(name, flags, refused)| allow(name, is(flags, refused, 0))));
     rules.push(json!({"names": UNSEEN, "action": "SCMP_ACT_ERRNO", "errnoRet": NO_SUCH_CALL}));
     rules
 }

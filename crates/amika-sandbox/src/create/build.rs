@@ -302,12 +302,16 @@ impl Build {
         args.extend(crate::proxy::variables(engine.machine()));
         let mut labels = labels(fingerprint, &self.of);
         labels.extend(engine.test_run_label());
+        let network = networks::of_builds(engine, network).await?;
+        // As much as a sandbox has: what is built is a repository's.
+        let memory = engine.system().await?.memory / 4 * 3;
         let spec = BuildSpec {
             tag: reference,
             dockerfile: OWN_DOCKERFILE,
             args: &args,
             labels: &labels,
-            network: networks::of_builds(network),
+            network: network.as_deref(),
+            memory,
         };
         if let Err(failed) = image_build::run(engine, &spec, context, steps).await {
             steps.fail("could not be built");
@@ -365,6 +369,7 @@ async fn certificates_image(
         // Of no test run, whose end would take it from the builds of others.
         labels: &labels,
         network: None,
+        memory: 0,
     };
     let built = image_build::run(engine, &spec, context, steps).await;
     built.map_err(|failed| {

@@ -125,6 +125,7 @@ async fn build(
         args: &args,
         labels: &labels,
         network: None,
+        memory: 0,
     };
     if let Err(failed) = image_build::run(engine, &spec, context, steps).await {
         steps.fail("could not be built");

@@ -61,6 +61,24 @@ fn at(index: u64, value: u64) -> [u64; 6] {
 }
 
 #[test]
+fn a_rename_leaves_no_device_behind() {
+    for (_, default) in DEFAULTS {
+        let profile = restrict(default);
+        for (flags, expected) in [
+            (0, Answer::Allowed),
+            (1, Answer::Allowed),
+            (2, Answer::Allowed),
+            (WHITEOUT, Answer::Refused(1)),
+            (WHITEOUT | 1, Answer::Refused(1)),
+        ] {
+            let args = at(4, flags);
+            assert_eq!(ask(&profile, "renameat2", args), expected, "{flags}");
+        }
+        assert_eq!(ask(&profile, "renameat", at(4, WHITEOUT)), Answer::Allowed);
+    }
+}
+
+#[test]
 fn no_call_sets_the_bit_whatever_else_is_in_the_mode() {
     for (_, default) in DEFAULTS {
         let profile = restrict(default);
