@@ -36,6 +36,7 @@ mod engine;
 mod engines;
 mod events;
 mod exec;
+mod file_mounts;
 mod fill;
 mod forward;
 mod from_volume;

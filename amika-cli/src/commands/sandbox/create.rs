@@ -45,6 +45,7 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
         },
         sign_ins_named: args.credentials.is_some(),
         secrets: None,
+        owner: String::new(),
         allowed: Allowed::ALL,
         replace: args.replace,
         wait: super::start::waited_for(args.no_wait, args.no_wait_services, args.timeout),

@@ -20,6 +20,7 @@ use super::created::Created;
 use super::credentials::{find as find_credentials, read as read_credentials};
 use super::dry_run::{PlanView, RepositoryView};
 use super::facts::{Facts, MissingImage, gather};
+use super::file_mounts;
 use super::from_volume;
 use super::mounts::{refuse_conflicts, refuse_remote_binds};
 use super::name::{self, Taken as TakenName};
@@ -233,6 +234,7 @@ impl Making {
             trust,
             sign_ins_named,
             secrets,
+            owner,
             allowed,
             replace,
             wait: _,
@@ -284,6 +286,9 @@ impl Making {
         let scripts = scripts.unwrap_or_default();
         let mut settings = settings::merge(&request, saved, config, scripts.clone())?;
         allowed.check(&settings)?;
+        file_mounts::add(&mut settings, config, source.as_ref(), &owner, out).await?;
+        let clone = source.as_ref().map(|source| source.label().name);
+        refuse_conflicts(&settings.mounts, clone.as_deref())?;
         let taken = trust.map(|trust| TakenView {
             taken: Taken::beside(&settings, config, &scripts),
             trust,

@@ -180,6 +180,8 @@ pub struct CreateRequest {
     pub sign_ins_named: bool,
     /// Who knows secrets; where nobody does, variables that are secrets are left out.
     pub secrets: Option<Arc<dyn Secrets>>,
+    /// For whom volumes are kept that a repository's file names: a server's users have their own each. Empty for the only one.
+    pub owner: String,
     /// Which images it may be made of.
     pub allowed: Allowed,
     /// Whether a sandbox of the same name is deleted first.

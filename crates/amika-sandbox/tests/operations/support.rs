@@ -204,6 +204,7 @@ pub(crate) fn request(name: &str) -> CreateRequest {
         trust: Trusting::Setting(Trust::Auto),
         sign_ins_named: false,
         secrets: None,
+        owner: String::new(),
         allowed: Allowed::ALL,
         replace: false,
         wait: Wait::UntilReady(None),
