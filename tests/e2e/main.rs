@@ -31,6 +31,7 @@ mod daily;
 mod diff;
 mod dockerfile;
 mod doctor;
+mod dotfiles;
 mod editor;
 mod engine;
 mod engines;

@@ -6,6 +6,7 @@ use amika_core::label::{Kind, key};
 use amika_core::service::{Binding, HostPort, MAX_ROUNDS, ResolveError};
 
 use super::copy::{Into, copy_all, give_times};
+use super::dotfiles;
 use super::fill::{Expected, Filled, fill};
 use super::misfit;
 use super::plan::Plan;
@@ -38,6 +39,8 @@ pub(super) struct Job<'a> {
     pub settings: &'a Settings,
     /// The repository to clone in.
     pub repository: Option<&'a git::Repository>,
+    /// The user's dotfiles.
+    pub dotfiles: Option<&'a git::Repository>,
     /// What is mounted at amikad's directory.
     pub injection: Option<&'a Injection>,
     /// The plan; its ports change when others took them meanwhile.
@@ -121,6 +124,9 @@ async fn make(job: &mut Job<'_>, out: &dyn Progress, steps: &mut Steps) -> Resul
         let summary = clone(engine, &job.plan, &id, repository, target, agent, out).await?;
         steps.finish(&summary);
         steps.begin("start");
+    }
+    if let Some(repository) = job.dotfiles {
+        dotfiles::put(engine, &id, repository, agent).await?;
     }
     let mut untimely = BTreeMap::new();
     copy_all(copies(job, &id, agent), false, &mut untimely, out).await?;

@@ -122,7 +122,7 @@ pub(super) async fn fetch_lfs(
 }
 
 /// Passes on what git says.
-fn show(steps: &Mutex<&mut Steps>, said: git::Said<'_>) {
+pub(super) fn show(steps: &Mutex<&mut Steps>, said: git::Said<'_>) {
     if let Ok(mut steps) = steps.lock() {
         match said {
             git::Said::Progress(text) => steps.progress(text),

@@ -99,6 +99,8 @@ pub struct Request {
     pub credentials: Selection,
     /// Whose own settings, skills and the like are copied in.
     pub own_ways: OwnWays,
+    /// The dotfiles that the agent installs.
+    pub dotfiles: Option<Dotfiles>,
     /// Ports to publish.
     pub publish: Vec<Publish>,
     /// Where ports are published that name no address.
@@ -154,6 +156,15 @@ impl OwnWays {
             is_asked: false,
         }
     }
+}
+
+/// The user's dotfiles, and who said so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dotfiles {
+    /// A path or a URL, as `--git` has them; a relative path begins at the process's directory.
+    pub source: String,
+    /// As [`OwnWays::is_asked`].
+    pub is_asked: bool,
 }
 
 /// Where the repository in a sandbox comes from.

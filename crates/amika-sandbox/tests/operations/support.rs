@@ -189,6 +189,7 @@ pub(crate) fn request(name: &str) -> CreateRequest {
             rights: HostRights::default(),
             credentials: Selection::none(),
             own_ways: OwnWays::none(),
+            dotfiles: None,
             publish: Vec::new(),
             port_host_ip: HostIp::LOCALHOST,
             expose_opencode: false,
