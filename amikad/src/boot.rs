@@ -54,8 +54,10 @@ pub(crate) struct Boot {
     pub(crate) agent_cwd: PathBuf,
     /// The setup script, if one is to run.
     pub(crate) script: Option<Script>,
-    /// Where it is.
-    pub(crate) script_file: PathBuf,
+    /// Where it is; none where dotfiles alone are installed.
+    pub(crate) script_file: Option<PathBuf>,
+    /// Whether the agent's dotfiles are installed in front of it.
+    pub(crate) installs_dotfiles: bool,
     /// What is about to run, where its success is to be remembered: it may change meanwhile.
     pub(crate) once: Option<Once>,
     /// Where it is to be started, open until then: what is there may be exchanged for a link meanwhile.
@@ -129,6 +131,18 @@ impl Boot {
         let skip = orders.skip_setup || orders.rescue;
         let once = Once::of(&environment, &agent_cwd);
         let script = (!skip).then(|| script_to_run(once.as_ref())).flatten();
+        let once = once.filter(|_| script.is_some());
+        let script_file = script
+            .is_some()
+            .then(|| crate::setup::real_path(Path::new(path::SETUP_SCRIPT)));
+        let installs_dotfiles = !skip && crate::dotfiles::are_waiting();
+        // What they make is handed over and noted as what a script makes.
+        let script = if installs_dotfiles {
+            let real = script.filter(|script| !script.is_noop());
+            Some(real.unwrap_or_default())
+        } else {
+            script
+        };
         let is_first = !Path::new(path::BOOT_RECORD).exists();
         let makes_something = script.as_ref().is_some_and(|script| !script.is_noop());
         let beginning = (is_first || makes_something)
@@ -138,8 +152,6 @@ impl Boot {
             .is_some()
             .then(|| open_nearest(&agent_cwd, open_cwd, identity))
             .flatten();
-        let script_file = crate::setup::real_path(Path::new(path::SETUP_SCRIPT));
-        let once = once.filter(|_| script.is_some());
         let mut this = Self {
             environment,
             children,
@@ -153,6 +165,7 @@ impl Boot {
             agent_cwd,
             script,
             script_file,
+            installs_dotfiles,
             once,
             setup_directory,
             programs: Vec::new(),

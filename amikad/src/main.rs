@@ -9,6 +9,7 @@ mod args;
 mod beginning;
 mod boot;
 mod cgroup;
+mod dotfiles;
 mod environment;
 mod exec_as;
 mod exec_note;
@@ -76,6 +77,8 @@ fn run() -> i32 {
         Ok(Command::Listening { port, udp }) => listening::listening(port, udp),
         Ok(Command::Unpack(what)) => unpack::unpack(&what),
         Ok(Command::Times(directory)) => times::times(&directory),
+        Ok(Command::Dotfiles(wanted)) => dotfiles::then_setup(&wanted),
+        Ok(Command::Install) => dotfiles::install(),
         Ok(Command::Relay) => relay::relay(),
         Ok(Command::ExecAs(exec)) => exec_as::exec_as(&exec),
         Ok(Command::Kill { id, signo }) => exec_as::kill(&id, signo),

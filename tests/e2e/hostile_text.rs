@@ -175,6 +175,12 @@ fn no_command_passes_on_what_steers_a_terminal() {
         &["image", "list"],
         &["sandbox", "create", "--image", &format!("no{PAYLOAD}")],
         &["sandbox", "create", "--git", &format!("{path}/{PAYLOAD}")],
+        &[
+            "sandbox",
+            "create",
+            "--dotfiles",
+            &format!("{path}/{PAYLOAD}"),
+        ],
         &["sandbox", "inspect", PAYLOAD],
         &["config", "get"],
         &["config", "set", "trusted", PAYLOAD],

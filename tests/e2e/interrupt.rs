@@ -55,6 +55,19 @@ fn sigterm_while_the_container_is_being_started_leaves_nothing() {
     interrupt_at(|_| "/start".into(), &[], Signal::TERM);
 }
 
+#[test]
+fn ctrl_c_while_dotfiles_are_installed_leaves_nothing() {
+    let stage = Stage::new();
+    let script = "echo begun\nexec sleep 4321\n";
+    let dots = stage.repository("dots", &[("install.sh", script)]);
+    let sandbox = stage.adopt(stage.name());
+    let creating = sandbox.create_run(DEBIAN, &["--dotfiles", &dots]).start();
+    creating.warns("begun").signal(Signal::INT);
+    let created = creating.wait();
+    created.ended(130, &["interrupted: removing what was made"]);
+    stage.nothing_was_made();
+}
+
 /// Interrupts a create whose setup runs.
 fn interrupt_setup(signal: Signal) {
     let stage = Stage::new();

@@ -6,6 +6,7 @@ mod chosen_images;
 pub(crate) mod client;
 mod events;
 mod exec;
+mod file_mounts;
 mod files;
 mod git;
 mod holds;

@@ -32,11 +32,19 @@ pub enum Key {
     /// Agents whose own settings and skills are copied into new sandboxes: `all`, `none`, or names with commas.
     #[value(name = "agent_config")]
     AgentConfig,
+    /// The repository of your dotfiles, which the agent installs in new sandboxes: a path or a URL, or `none`.
+    Dotfiles,
 }
 
 impl Key {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Trust, Self::Trusted, Self::Default, Self::AgentConfig];
+    pub const ALL: [Self; 5] = [
+        Self::Trust,
+        Self::Trusted,
+        Self::Default,
+        Self::AgentConfig,
+        Self::Dotfiles,
+    ];
 
     /// Its name in the file.
     pub fn as_str(self) -> &'static str {
@@ -45,6 +53,7 @@ impl Key {
             Self::Trusted => "trusted",
             Self::Default => "default",
             Self::AgentConfig => "agent_config",
+            Self::Dotfiles => "dotfiles",
         }
     }
 }

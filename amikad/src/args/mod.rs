@@ -30,6 +30,8 @@ Usage:
       Signals what `exec-as --id ID` started; exits 3 if it is gone.
   amikad unpack PIPE BOOT_ID DIR
       Unpacks the tar archive that the host writes into PIPE; exits 3 if the host is another kernel.
+  amikad dotfiles [--user USER] [SETUP]
+      Has the agent install its dotfiles, and becomes the setup script; with --install, installs them.
   amikad times DIR
       Gives files beneath DIR the times that standard input tells: SECONDS PATH, each ended by a zero byte.
   amikad --version | --help
@@ -70,6 +72,10 @@ pub(crate) enum Command {
     },
     /// Unpack an archive.
     Unpack(Unpack),
+    /// Have dotfiles installed in front of setup.
+    Dotfiles(InstallDotfiles),
+    /// Install them, as whoever this is.
+    Install,
     /// Give files beneath a directory their times.
     Times(PathBuf),
     /// Print the version.
@@ -100,6 +106,15 @@ pub(crate) struct ExecAs {
     pub(crate) cmd: Option<Vec<OsString>>,
 }
 
+/// Arguments of `dotfiles`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct InstallDotfiles {
+    /// `--user`, whose they are.
+    pub(crate) user: Option<String>,
+    /// The setup script that follows; none where there is none.
+    pub(crate) script: Option<OsString>,
+}
+
 /// Arguments of `unpack`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unpack {
@@ -125,6 +140,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
         Some("--version" | "-V") => Ok(Command::Version),
         Some("--help" | "-h" | "help") => Ok(Command::Help),
         Some("unpack") => parse_unpack(args),
+        Some("dotfiles") => parse_dotfiles(args),
         Some("times") => {
             let directory = args.0.next().ok_or("`times` needs DIR")?;
             args.end().map(|()| Command::Times(directory.into()))
@@ -237,6 +253,17 @@ fn parse_listening(mut args: Cursor) -> Result<Command, String> {
         }),
         _ => Err(format!("`{text}` is no port")),
     }
+}
+
+fn parse_dotfiles(mut args: Cursor) -> Result<Command, String> {
+    if args.0.next_if(|arg| arg == "--install").is_some() {
+        return args.end().map(|()| Command::Install);
+    }
+    let user = args.option("--user")?;
+    let user = user.map(|user| utf8("--user", user)).transpose()?;
+    let script = args.0.next();
+    args.end()
+        .map(|()| Command::Dotfiles(InstallDotfiles { user, script }))
 }
 
 fn parse_unpack(mut args: Cursor) -> Result<Command, String> {

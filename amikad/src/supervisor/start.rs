@@ -11,6 +11,7 @@ use amika_core::contract::path;
 
 use super::Supervisor;
 use super::children::Role;
+use crate::dotfiles;
 use crate::lifecycle::Event;
 use crate::logs::{Bounds, Log};
 use crate::publish::Command;
@@ -37,8 +38,11 @@ impl Supervisor {
         self.shared.set_logs(|logs| logs.setup = Some(log.clone()));
         let mut environment = boot.children.clone();
         let own_bash_env = environment.get("BASH_ENV").map(ToOwned::to_owned);
-        let file = &boot.script_file;
-        if let Some((tracer, bash_env)) = Tracer::prepare(&script, file, own_bash_env.as_deref()) {
+        let file = boot.script_file.as_deref();
+        if let Some(file) = file
+            && let Some((tracer, bash_env)) =
+                Tracer::prepare(&script, file, own_bash_env.as_deref())
+        {
             environment.set("BASH_ENV", bash_env);
             self.tracer = Some(tracer);
         }
@@ -60,9 +64,14 @@ impl Supervisor {
         let output = writer
             .as_ref()
             .map_or(stdout.as_raw_fd(), AsRawFd::as_raw_fd);
-        let argv = [OsString::from(file)];
+        let argv = if boot.installs_dotfiles {
+            dotfiles::before(file, boot.user.as_deref())
+        } else {
+            file.map(OsString::from).into_iter().collect()
+        };
+        let program = argv.first().cloned().unwrap_or_default();
         let launch = Launch {
-            candidates: vec![file.to_owned()],
+            candidates: vec![program.clone().into()],
             argv: &argv,
             env: &environment,
             directories: &directories(&boot.agent_cwd, &environment),
@@ -75,7 +84,7 @@ impl Supervisor {
             mask: boot.mask,
             mark: None,
         };
-        match self.children.start(Role::Setup, file.into(), launch) {
+        match self.children.start(Role::Setup, program, launch) {
             Ok(pid) => Event::SetupStarted { pid },
             Err((error, _)) => Event::SetupRefused {
                 code: 70,

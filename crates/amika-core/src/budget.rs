@@ -17,5 +17,8 @@ pub const VARIABLES: usize = 1_000;
 /// Mounts that a command line asks for.
 pub const MOUNTS: usize = 100;
 
+/// Mounts that a file asks for.
+pub const FILE_MOUNTS: usize = 20;
+
 /// Arguments of a build.
 pub const BUILD_ARGS: usize = 100;

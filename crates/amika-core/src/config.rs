@@ -11,11 +11,13 @@ use toml::de::DeTable;
 
 use crate::diagnostic::{Diagnostic, Places, Problem, Severity};
 use crate::limit::{Cpus, Memory};
+use crate::mount::FileMount;
 use crate::opencode::OpenCodeStart;
 use crate::service::Service;
 
 mod env;
 mod lifecycle;
+mod mounts;
 mod place;
 mod read;
 pub mod report;
@@ -131,8 +133,30 @@ pub struct Sandbox {
     pub image: Option<Located<ImageChoice>>,
     /// When its OpenCode web server is started.
     pub opencode: Option<OpenCodeStart>,
+    /// What is mounted, in the order of the file.
+    pub mounts: Vec<ConfiguredMount>,
     /// `[sandbox.limits]`
     pub limits: Limits,
+}
+
+/// An entry of `sandbox.mounts`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfiguredMount {
+    /// One that stays with the repository, as far as its words tell. Whether such a path is there, and no symbolic link
+    /// leads to it from elsewhere, is for the caller to find out.
+    Mount(Located<FileMount>),
+    /// One that reaches for what is not the repository's; an error unless a flag says that nothing of it is wanted.
+    Refused(Diagnostic),
+}
+
+impl ConfiguredMount {
+    /// What is mounted, unless it is refused.
+    pub fn mount(&self) -> Option<&FileMount> {
+        match self {
+            Self::Mount(mount) => Some(&mount.value),
+            Self::Refused(_) => None,
+        }
+    }
 }
 
 impl Sandbox {
@@ -199,10 +223,15 @@ impl Parsed {
     pub fn refused(&self) -> impl Iterator<Item = &Diagnostic> {
         let scripts = self.config.lifecycle.scripts().map(|(_, script)| script);
         let dockerfile = self.config.sandbox.dockerfile().map(|it| &it.file);
-        scripts.chain(dockerfile).filter_map(|file| match file {
+        let files = scripts.chain(dockerfile).filter_map(|file| match file {
             RepoFile::Refused(diagnostic) => Some(diagnostic),
             RepoFile::Path(_) => None,
-        })
+        });
+        let mounts = self.config.sandbox.mounts.iter();
+        files.chain(mounts.filter_map(|mount| match mount {
+            ConfiguredMount::Refused(diagnostic) => Some(diagnostic),
+            ConfiguredMount::Mount(_) => None,
+        }))
     }
 }
 

@@ -50,6 +50,8 @@ pub mod path {
     pub const HOME: &str = "/home/amika";
     /// The directory beneath which repositories are cloned; the agent's directory without one.
     pub const WORKSPACE: &str = "/home/amika/workspace";
+    /// The repository of the user's dotfiles, where the Dev Container CLI has it.
+    pub const DOTFILES: &str = "/home/amika/dotfiles";
     /// What a new home is filled with, where a preset brings it.
     pub const SKELETON: &str = "/etc/skel-amika";
     /// The script that must exit 0 before CMD starts.
@@ -112,6 +114,8 @@ pub mod path {
     pub const NEXT_SECRETS_ENV: &str = "/var/lib/amikad/secrets.env.next";
     /// JSON list of [`crate::service::Service`]: the sandbox's own services, which amikad runs.
     pub const SERVICES: &str = "/var/lib/amikad/services.json";
+    /// Whether the user's dotfiles wait to be installed, and how that went: [`crate::wire::Dotfiles`].
+    pub const DOTFILES_NOTE: &str = "/var/lib/amikad/dotfiles.json";
     /// SHA-256 (hex) of the setup script that last succeeded, for [`super::env::SETUP_ONCE`].
     pub const SETUP_DONE: &str = "/var/lib/amikad/setup-done";
 }

@@ -261,7 +261,9 @@ fn why_not(key: &str) -> &'static str {
         "remoteUser" | "containerUser" => {
             "the agent is the user that the image runs as: set `USER` in its Dockerfile"
         }
-        "mounts" => "`amika sandbox create --mount` and `--volume` mount",
+        "mounts" => {
+            "`[sandbox] mounts` has volumes and copies of the repository, `amika sandbox create --mount` the host's files"
+        }
         "runArgs" | "capAdd" | "securityOpt" | "privileged" => {
             "no repository gives rights, flags of `amika sandbox create` do"
         }

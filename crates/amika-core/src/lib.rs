@@ -19,6 +19,7 @@ pub mod credential;
 pub mod devcontainer;
 #[cfg(feature = "config")]
 pub mod diagnostic;
+pub mod dotfiles;
 #[cfg(feature = "config")]
 pub mod draft;
 pub mod duration;

@@ -1,4 +1,4 @@
-//! What is mounted into a sandbox at the user's word: `--mount` and `--volume`.
+//! What is mounted into a sandbox: at the user's word (`--mount` and `--volume`), and at its repository's.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,9 +8,11 @@ use serde::Serialize;
 use crate::text::shell_quote;
 
 mod conflict;
+mod file;
 mod target;
 
 pub use conflict::{MountConflict, OwnMount, check, check_file, covering};
+pub use file::{FileMount, FileSource, Found, RepositoryMount};
 pub use target::{InvalidTarget, Target};
 
 /// A host path or a volume at a place in the container.
@@ -22,6 +24,8 @@ pub enum Mount {
     Host(HostMount),
     /// `--volume`
     Volume(VolumeMount),
+    /// `[sandbox] mounts` of the repository's file.
+    Repository(RepositoryMount),
 }
 
 impl Mount {
@@ -30,16 +34,25 @@ impl Mount {
         match self {
             Self::Host(mount) => &mount.target,
             Self::Volume(mount) => &mount.target,
+            Self::Repository(mount) => &mount.asked.target,
         }
     }
 }
 
-/// Prints the flag that means the mount.
+/// Prints the flag that means the mount, or the entry of the repository's file.
 impl fmt::Display for Mount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Host(mount) => write!(f, "--mount {mount}"),
             Self::Volume(mount) => write!(f, "--volume {mount}"),
+            Self::Repository(mount) => {
+                write!(
+                    f,
+                    "mounts \"{}\" of {}",
+                    mount.asked,
+                    crate::contract::REPO_CONFIG
+                )
+            }
         }
     }
 }
@@ -173,12 +186,7 @@ impl FromStr for VolumeMount {
                 path: name.to_owned(),
             }));
         }
-        // As the engine has it: [a-zA-Z0-9][a-zA-Z0-9_.-]+
-        let inner = |found: char| found.is_ascii_alphanumeric() || "_.-".contains(found);
-        if name.len() < 2
-            || !name.starts_with(|c: char| c.is_ascii_alphanumeric())
-            || !name.chars().all(inner)
-        {
+        if !is_volume_name(name) {
             return Err(invalid(MountProblem::VolumeName {
                 name: name.to_owned(),
             }));
@@ -206,6 +214,14 @@ impl fmt::Display for VolumeMount {
     }
 }
 
+/// As the engine has it: `[a-zA-Z0-9][a-zA-Z0-9_.-]+`
+fn is_volume_name(name: &str) -> bool {
+    let inner = |found: char| found.is_ascii_alphanumeric() || "_.-".contains(found);
+    name.len() >= 2
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(inner)
+}
+
 /// Splits into source, target and mode; the mode is empty when it was left out.
 fn split<'t>(text: &'t str, source: &'static str) -> Result<[&'t str; 3], MountProblem> {
     let parts: Vec<&str> = text.split(':').collect();
@@ -229,11 +245,11 @@ fn split<'t>(text: &'t str, source: &'static str) -> Result<[&'t str; 3], MountP
     }
 }
 
-/// A value of `--mount` or `--volume` that means nothing, with the reason.
+/// A value of `--mount`, `--volume` or `mounts` that means nothing, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{flag} \"{}\": {problem}", .text.escape_debug())]
 pub struct InvalidMount {
-    /// The flag.
+    /// The flag, or the key of the repository's file.
     pub flag: &'static str,
     /// What was given.
     pub text: String,
@@ -241,7 +257,7 @@ pub struct InvalidMount {
     pub problem: MountProblem,
 }
 
-/// What is wrong with a value of `--mount` or `--volume`.
+/// What is wrong with a value of `--mount`, `--volume` or `mounts`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MountProblem {
     /// There is no colon.
@@ -283,6 +299,18 @@ pub enum MountProblem {
     HostPath {
         /// What was given.
         path: String,
+    },
+    /// The host's own files, which no repository's file is given.
+    #[error("a path of the repository is mounted as a copy: leave \":{}\" out", .mode.escape_debug())]
+    OnlyCopies {
+        /// What was given.
+        mode: String,
+    },
+    /// A name that is too long for one part of a volume's name.
+    #[error("the name of a volume has at most {most} characters here")]
+    LongName {
+        /// How many it may have.
+        most: usize,
     },
     /// No name for a volume.
     #[error("\"{}\" is no name of a volume: use letters, digits, '_', '.' and '-', at least two", .name.escape_debug())]

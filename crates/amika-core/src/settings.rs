@@ -180,6 +180,9 @@ pub struct Origins {
     pub env: BTreeMap<String, Origin>,
     /// All of its services.
     pub services: Origin,
+    /// Each mount that somebody asked for, by its target.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub mounts: BTreeMap<String, Origin>,
     /// What it may use at most.
     pub limits: LimitOrigins,
 }

@@ -99,6 +99,12 @@ pub fn rwcopy(sandbox: &SandboxName, index: usize, stamp: Stamp) -> String {
     format!("amika-rwcopy-{sandbox}-{index}-{stamp}")
 }
 
+/// Returns the name of a volume that a repository's file calls `name`. `whose` is the digest of which repository, and of whom
+/// for: others that call one the same have another.
+pub fn named(repo: &str, name: &str, whose: &str) -> String {
+    format!("amika-named-{}-{name}-{whose}", sanitise_repo(repo))
+}
+
 /// Returns a repository's name as it stands in a volume's name: every character that Docker does
 /// not allow there becomes `-`. The directory in the sandbox keeps the true name.
 pub fn sanitise_repo(repo: &str) -> String {

@@ -271,6 +271,17 @@ pub struct NextBoot {
     pub rescue: bool,
 }
 
+/// The user's dotfiles: put into the state volume by `amika`, written anew by amikad once they are installed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dotfiles {
+    /// Whether they wait for that.
+    #[serde(default)]
+    pub waits: bool,
+    /// What went wrong, in words.
+    #[serde(default)]
+    pub failure: Option<String>,
+}
+
 /// What changed in a [`Change`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

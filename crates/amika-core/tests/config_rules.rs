@@ -593,7 +593,7 @@ url_scheme = [{ port = 81, schema = 1, scheme = \"http\" }]
             "1:1: unknown key \"build\" in .amika/config.toml; known are lifecycle, sandbox, env, services",
             "2:2: unknown key \"lifecyle\" in .amika/config.toml; did you mean \"lifecycle\"?",
             "5:1: unknown key \"setup-script\" in [lifecycle]; did you mean \"setup_script\"?",
-            "7:1: unknown key \"memory\" in [sandbox]; known are preset, image, dockerfile, build_args, opencode, limits",
+            "7:1: unknown key \"memory\" in [sandbox]; known are preset, image, dockerfile, build_args, opencode, mounts, limits",
             "8:1: unknown key \"presett\" in [sandbox]; did you mean \"preset\"?",
             "10:1: unknown key \"cpu\" in [sandbox.limits]; did you mean \"cpus\"?",
             "12:1: unknown key \"Port\" in service \"a\"; did you mean \"port\"?",

@@ -18,6 +18,7 @@ mod config_rules;
 mod corpus;
 mod dockerfile_rules;
 mod lifecycle_rules;
+mod mount_rules;
 #[cfg(feature = "schema")]
 mod schemas;
 mod service_runs;

@@ -39,7 +39,7 @@ fn documents_name_their_fields() {
         schema::<SandboxName>()["pattern"],
         "^[a-z0-9][a-z0-9-]{0,40}$"
     );
-    assert_eq!(schema::<Mount>()["oneOf"].as_array().map(Vec::len), Some(2));
+    assert_eq!(schema::<Mount>()["oneOf"].as_array().map(Vec::len), Some(3));
 }
 
 #[test]

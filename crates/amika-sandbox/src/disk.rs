@@ -43,6 +43,7 @@ pub enum Group {
     Images,
     Sandboxes,
     Git,
+    Named,
     Home,
     State,
     RwCopy,
@@ -140,10 +141,11 @@ impl Sandboxes {
 }
 
 impl Group {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Images,
         Self::Sandboxes,
         Self::Git,
+        Self::Named,
         Self::Home,
         Self::State,
         Self::RwCopy,
@@ -155,6 +157,7 @@ impl Group {
     fn of(kind: &str) -> Option<Self> {
         match kind.parse().ok()? {
             Kind::Git => Some(Self::Git),
+            Kind::Named => Some(Self::Named),
             Kind::Home => Some(Self::Home),
             Kind::State => Some(Self::State),
             Kind::RwCopy => Some(Self::RwCopy),

@@ -338,7 +338,7 @@ pub async fn remove(engine: &Sandboxes, leftover: &Leftover) -> Result<Removed> 
             Ok(()) | Err(EngineError::NotFound(_)) => {}
             Err(error) => return Err(error.into()),
         },
-        Removal::Reassign(sandbox) => match reassign::recover(engine, sandbox).await {
+        Removal::Reassign(sandbox) => match Box::pin(reassign::recover(engine, sandbox)).await {
             Ok(_) => {}
             Err(error) if error.kind == error::Kind::Conflict => return kept(&error.message),
             Err(error) => return Err(error),

@@ -120,6 +120,7 @@ mod tests {
             rights: HostRights::default(),
             credentials: Selection::none(),
             own_ways: crate::create::OwnWays::none(),
+            dotfiles: None,
             publish: Vec::new(),
             port_host_ip: HostIp::LOCALHOST,
             expose_opencode: false,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use amika_core::config::user::{self, Place, UserConfig};
 use amika_core::credential::AgentNames;
+use amika_core::dotfiles::DotfilesSource;
 use amika_core::trust::{Trust, Trusted};
 use toml_edit::{Array, DocumentMut, Item, Value};
 
@@ -61,6 +62,16 @@ pub fn agent_config(machine: &Machine) -> Result<Option<AgentNames>> {
     user::parse_agent_config(&text).map_err(|problems| refusal(&path, &text, &problems))
 }
 
+/// Which dotfiles are installed in each sandbox; whatever else is wrong with the file is for others to tell.
+///
+/// # Errors
+/// As [`read`], for this setting alone.
+pub fn dotfiles(machine: &Machine) -> Result<Option<DotfilesSource>> {
+    let path = path(machine);
+    let text = text(&path)?;
+    user::parse_dotfiles(&text).map_err(|problems| refusal(&path, &text, &problems))
+}
+
 /// What the environment says of `trust`.
 ///
 /// # Errors
@@ -99,6 +110,8 @@ pub enum Change<'a> {
     Default(Option<Place>),
     /// Sets `agent_config`, or takes it out.
     AgentConfig(Option<&'a AgentNames>),
+    /// Sets `dotfiles`, or takes it out.
+    Dotfiles(Option<&'a DotfilesSource>),
     /// Puts these in place of all of `trusted`, or takes it out.
     Trusted(Option<&'a [Trusted]>),
     /// Adds one to `trusted`, in place of what stands there of the same source.
@@ -160,6 +173,10 @@ fn edit(text: &str, change: &Change<'_>) -> Result<String, toml_edit::TomlError>
         Change::AgentConfig(None) => drop(document.remove("agent_config")),
         Change::AgentConfig(Some(names)) => {
             set(&mut document, "agent_config", names.to_string().into());
+        }
+        Change::Dotfiles(None) => drop(document.remove("dotfiles")),
+        Change::Dotfiles(Some(source)) => {
+            set(&mut document, "dotfiles", source.to_string().into());
         }
         Change::Trusted(None) => drop(document.remove("trusted")),
         Change::Trusted(Some(entries)) => {

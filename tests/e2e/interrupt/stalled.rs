@@ -80,6 +80,7 @@ impl Stalling {
 fn commands<'a>(read: &'a str, changed: &'a str, new: &'a str, path: &'a str) -> Vec<Vec<&'a str>> {
     let lines = [
         format!("sandbox create --image {DEBIAN} --name {new} --git {path}"),
+        format!("sandbox create --image {DEBIAN} --name {new} --dotfiles {path}"),
         format!("sandbox inspect {read}"),
         "sandbox list".into(),
         "ls".into(),

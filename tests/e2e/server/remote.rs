@@ -259,6 +259,8 @@ fn a_setup_that_fails_and_a_command_that_a_server_is_not_asked_for_end_as_docume
         "/tmp:/mnt",
     ])
     .ended(2, &["--mount cannot be used with --remote"]);
+    amika(&["sandbox", "create", "--dotfiles", "/tmp"])
+        .ended(2, &["--dotfiles cannot be used with --remote"]);
     amika(&["sandbox", "create", "--cpus", "2"]).ended(2, &["--size xs"]);
     amika(&["sandbox", "adopt", &name]).ended(2, &["does not work with --remote"]);
     for verb in ["pull", "push"] {

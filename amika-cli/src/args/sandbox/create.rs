@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::args::sandbox::duration;
 use amika_core::credential::AgentNames;
+use amika_core::dotfiles::DotfilesSource;
 use amika_core::opencode::OpenCodeStart;
 use amika_core::size::Size;
 use amika_core::trust::Trust;
@@ -108,6 +109,15 @@ pub struct CreateArgs {
         help_heading = "Mounts and credentials"
     )]
     pub agent_config: Option<AgentNames>,
+    /// A repository of your dotfiles, which the agent installs before setup: a path or a URL; `none` for none
+    /// [default: `amika config get dotfiles`].
+    #[arg(
+        long,
+        value_name = "URL|PATH",
+        value_hint = clap::ValueHint::DirPath,
+        help_heading = "Mounts and credentials"
+    )]
+    pub dotfiles: Option<DotfilesSource>,
     /// Trust the repository this once: its configuration applies and sign-ins go in, unasked. `ask` and
     /// `never` are the other settings [default: `amika config get trust`].
     #[arg(

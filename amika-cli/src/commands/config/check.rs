@@ -1,7 +1,7 @@
 //! `amika config check`: needs no engine.
 
 use amika_core::config::report::Report;
-use amika_core::config::{self, RepoFile};
+use amika_core::config::{self, ConfiguredMount, RepoFile};
 use amika_core::diagnostic::Severity;
 use amika_core::untrusted::Untrusted;
 
@@ -34,6 +34,14 @@ pub(super) fn run(args: &CheckArgs, app: &App) -> Result<u8> {
         for (key, named, is_run) in scripts.chain(dockerfile) {
             if let RepoFile::Path(named) = named
                 && let Some(problem) = file.check_named(&text, key, named, is_run)
+            {
+                report.refuse(&problem);
+                findings.push(problem);
+            }
+        }
+        for mount in &parsed.config.sandbox.mounts {
+            if let ConfiguredMount::Mount(mount) = mount
+                && let Some(problem) = file.check_mount(&text, mount)
             {
                 report.refuse(&problem);
                 findings.push(problem);
@@ -84,6 +92,9 @@ fn write_text(
     line("dockerfile", report.sandbox.dockerfile.clone())?;
     for (key, value) in &report.sandbox.build_args {
         line("build arg", Some(format!("{key}={value}")))?;
+    }
+    for mount in &report.sandbox.mounts {
+        line("mount", Some(mount.clone()))?;
     }
     line("opencode", report.sandbox.opencode.map(str::to_owned))?;
     let limits = &report.sandbox.limits;

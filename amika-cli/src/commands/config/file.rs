@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use amika_core::config::{self, Located};
 use amika_core::diagnostic::{Diagnostic, Severity};
+use amika_core::mount::{FileMount, FileSource};
 
 use crate::create::SCRIPT_OUTSIDE;
 use crate::error::{Error, Kind, Result};
@@ -108,6 +109,23 @@ impl File {
         let message = format!("{key} \"{name}\" {why}");
         let found = Diagnostic::new(Severity::Error, message, text, named.span.clone());
         Some(found.with_label(why).with_help(help))
+    }
+
+    /// Says what is wrong with a path that is to be mounted, if anything is.
+    pub(super) fn check_mount(&self, text: &str, mount: &Located<FileMount>) -> Option<Diagnostic> {
+        let FileSource::Path(path) = &mount.value.source else {
+            return None;
+        };
+        let why = match git::entry_beneath(self.root.as_deref()?, path) {
+            Ok(Some(_)) => return None,
+            Ok(None) if path.split('/').all(|part| part.is_empty() || part == ".") => return None,
+            Ok(None) => "does not exist".to_owned(),
+            Err(GitError::Outside { .. }) => SCRIPT_OUTSIDE.to_owned(),
+            Err(error) => format!("cannot be read: {error}"),
+        };
+        let message = format!("mounts \"{}\": the source {why}", mount.value);
+        let found = Diagnostic::new(Severity::Error, message, text, mount.span.clone());
+        Some(found.with_label(why))
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use amika_core::config::user::{Place, UserConfig};
 use amika_core::credential::AgentNames;
+use amika_core::dotfiles::DotfilesSource;
 use amika_core::trust::{Origin, Trust, Trusted};
 use amika_core::untrusted::Untrusted;
 use schemars::JsonSchema;
@@ -103,6 +104,11 @@ pub(super) async fn set(args: &SetArgs, app: &App) -> Result<u8> {
             let names: AgentNames = only_one(&args.values)?.parse().map_err(usage)?;
             user_config::change(&app.machine, Change::AgentConfig(Some(&names))).await?;
         }
+        Key::Dotfiles => {
+            let source: DotfilesSource = only_one(&args.values)?.parse().map_err(usage)?;
+            let source = from_anywhere(source);
+            user_config::change(&app.machine, Change::Dotfiles(Some(&source))).await?;
+        }
         Key::Trusted => {
             let entries: Vec<Trusted> = args
                 .values
@@ -121,6 +127,7 @@ pub(super) async fn unset(args: &UnsetArgs, app: &App) -> Result<u8> {
         Key::Trusted => Change::Trusted(None),
         Key::Default => Change::Default(None),
         Key::AgentConfig => Change::AgentConfig(None),
+        Key::Dotfiles => Change::Dotfiles(None),
     };
     user_config::change(&app.machine, change).await?;
     told(args.key, app)
@@ -187,6 +194,16 @@ fn entry(value: &str) -> Result<Trusted> {
     })
 }
 
+/// A path as every directory has it; whatever is there now is one.
+fn from_anywhere(source: DotfilesSource) -> DotfilesSource {
+    let DotfilesSource::Of(text) = &source else {
+        return source;
+    };
+    let path = Path::new(text).canonicalize().ok();
+    let path = path.and_then(|path| Some(path.to_str()?.to_owned()));
+    path.map_or(source, DotfilesSource::Of)
+}
+
 fn usage(error: impl std::error::Error) -> Error {
     Error::new(Kind::Invalid, error.to_string())
 }
@@ -217,6 +234,7 @@ impl SettingView {
             Key::Trust => word(environment.trust, config.trust),
             Key::Default => word(environment.default, config.default),
             Key::AgentConfig => word(None, config.agent_config.clone()),
+            Key::Dotfiles => word(None, config.dotfiles.clone()),
             Key::Trusted if config.trusted.is_empty() => (None, OriginView::Default),
             Key::Trusted => {
                 let entries = config.trusted.iter().map(ToString::to_string);
@@ -240,7 +258,7 @@ impl SettingView {
                 .collect(),
             (None, "trust") => vec![DEFAULT.to_owned()],
             (None, "default") => vec![Place::default().to_string()],
-            (None, "agent_config") => vec!["none".to_owned()],
+            (None, "agent_config" | "dotfiles") => vec!["none".to_owned()],
             (None, _) => Vec::new(),
         }
     }

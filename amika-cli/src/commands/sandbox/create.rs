@@ -30,6 +30,7 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
             is_asked: false,
         };
     }
+    sandbox.dotfiles = create::wanted_dotfiles(args.dotfiles.as_ref(), &app.machine)?;
     crate::environment::warn_of_unset(&sandbox.unset_env, &app.out);
     if args.connect && !args.dry_run {
         refuse_shell_without_terminal(app)?;
@@ -45,6 +46,7 @@ pub(super) async fn run(args: &CreateArgs, app: &App) -> Result<u8> {
         },
         sign_ins_named: args.credentials.is_some(),
         secrets: None,
+        owner: String::new(),
         allowed: Allowed::ALL,
         replace: args.replace,
         wait: super::start::waited_for(args.no_wait, args.no_wait_services, args.timeout),

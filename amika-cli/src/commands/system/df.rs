@@ -26,6 +26,7 @@ fn title(group: Group) -> &'static str {
         Group::Images => "images",
         Group::Sandboxes => "sandboxes",
         Group::Git => "git volumes",
+        Group::Named => "named volumes",
         Group::Home => "home volumes",
         Group::State => "state volumes",
         Group::RwCopy => "copies of directories",

@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 
 use amika_core::config::report::Report;
-use amika_core::config::{RepoFile, parse_bytes};
+use amika_core::config::{ConfiguredMount, RepoFile, parse_bytes};
 use amika_core::contract::RESERVED_PORTS;
 use amika_core::diagnostic::Diagnostic;
+use amika_core::mount::FileSource;
 
 /// Panics when a promise is broken.
 pub(crate) fn config_promises(bytes: &[u8]) {
@@ -63,6 +64,13 @@ pub(crate) fn config_promises(bytes: &[u8]) {
     for file in scripts.chain(dockerfile) {
         if let RepoFile::Path(path) = file {
             assert!(stays(&path.value));
+        }
+    }
+    let mounts = parsed.config.sandbox.mounts.iter();
+    for mount in mounts.filter_map(ConfiguredMount::mount) {
+        match &mount.source {
+            FileSource::Path(path) => assert!(stays(path) && !path.starts_with('~')),
+            FileSource::Volume(name) => assert!(!name.starts_with("amika-")),
         }
     }
     if let Some(once) = &parsed.config.lifecycle.setup_once {

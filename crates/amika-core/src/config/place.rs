@@ -23,8 +23,14 @@ pub(super) fn file(
     }
 }
 
-/// A cloned repository must never be able to name a file of the host.
+/// Why a path can be none of a file of the repository.
 pub(crate) fn why_refused(path: &str) -> Option<&'static str> {
+    let names_root = path.split('/').all(|part| part.is_empty() || part == ".");
+    why_outside(path).or_else(|| names_root.then_some("names a directory"))
+}
+
+/// Why a path can be none of the repository. A cloned repository must never be able to name a file of the host.
+pub(super) fn why_outside(path: &str) -> Option<&'static str> {
     if path.is_empty() {
         Some("is empty")
     } else if path.starts_with('/') {
@@ -33,8 +39,6 @@ pub(crate) fn why_refused(path: &str) -> Option<&'static str> {
         Some("has \"..\" in it: it must stand in the repository")
     } else if path.chars().any(char::is_control) {
         Some("has control characters in it")
-    } else if path.split('/').all(|part| part.is_empty() || part == ".") {
-        Some("names a directory")
     } else if path
         .split('/')
         .any(|part| part.eq_ignore_ascii_case(".git"))

@@ -61,6 +61,9 @@ pub struct SandboxReport {
     /// When OpenCode is started: `auto`, `on-demand` or `off`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opencode: Option<&'static str>,
+    /// What is mounted, each as `SOURCE:TARGET:MODE`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<String>,
     /// `[sandbox.limits]`
     pub limits: LimitsReport,
 }
@@ -125,6 +128,9 @@ impl Report {
                 dockerfile: path(dockerfile.map(|it| &it.file)),
                 build_args: dockerfile.map(|it| it.args.clone()).unwrap_or_default(),
                 opencode: config.sandbox.opencode.map(OpenCodeStart::as_str),
+                mounts: (config.sandbox.mounts.iter())
+                    .filter_map(|mount| Some(mount.mount()?.to_string()))
+                    .collect(),
                 limits: LimitsReport { cpus, memory, pids },
             },
             env: config.env.clone(),

@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::read::{Section, integer, quoted};
-use super::{Dockerfile, ImageChoice, Limits, Located, Sandbox, place};
+use super::{Dockerfile, ImageChoice, Limits, Located, Sandbox, mounts, place};
 use crate::budget;
 use crate::build::is_arg;
 use crate::contract::PRESETS;
@@ -15,12 +15,13 @@ use crate::limit::{Cpus, InvalidLimit, Memory, Pids};
 use crate::nearest::nearest;
 use crate::opencode::OpenCodeStart;
 
-const KEYS: [&str; 6] = [
+const KEYS: [&str; 7] = [
     "preset",
     "image",
     "dockerfile",
     "build_args",
     "opencode",
+    "mounts",
     "limits",
 ];
 const LIMIT_KEYS: [&str; 3] = ["cpus", "memory", "pids"];
@@ -36,6 +37,10 @@ pub(super) fn read(section: &mut Section<'_>, table: &DeTable<'_>) -> Sandbox {
         opencode: table
             .get("opencode")
             .and_then(|value| opencode(section, value)),
+        mounts: table
+            .get("mounts")
+            .map(|value| mounts::read(section, value))
+            .unwrap_or_default(),
         limits: limits.unwrap_or_default(),
     }
 }

@@ -12,10 +12,11 @@ use super::read::{Section, quoted};
 use super::syntax_errors;
 use crate::credential::AgentNames;
 use crate::diagnostic::{Diagnostic, Places, Severity};
+use crate::dotfiles::DotfilesSource;
 use crate::trust::{Trust, Trusted};
 
 /// Keys of the file.
-pub const KEYS: [&str; 4] = ["trust", "trusted", "default", "agent_config"];
+pub const KEYS: [&str; 5] = ["trust", "trusted", "default", "agent_config", "dotfiles"];
 
 /// The largest file that is read, in bytes.
 pub const MAX_BYTES: usize = super::MAX_BYTES;
@@ -31,6 +32,8 @@ pub struct UserConfig {
     pub default: Option<Place>,
     /// `agent_config`
     pub agent_config: Option<AgentNames>,
+    /// `dotfiles`
+    pub dotfiles: Option<DotfilesSource>,
 }
 
 /// Where commands work that are not told.
@@ -94,6 +97,7 @@ pub fn parse(text: &str) -> Result<(UserConfig, Vec<Diagnostic>), Vec<Diagnostic
         trusted: read_trusted(&mut section, table),
         default: read_word(&mut section, table, "default"),
         agent_config: read_word(&mut section, table, "agent_config"),
+        dotfiles: read_word(&mut section, table, "dotfiles"),
     };
     if section.problems.is_empty() {
         return Ok((config, section.remarks));
@@ -115,6 +119,14 @@ pub fn parse_default(text: &str) -> Result<Option<Place>, Vec<Diagnostic>> {
 /// As [`parse_default`].
 pub fn parse_agent_config(text: &str) -> Result<Option<AgentNames>, Vec<Diagnostic>> {
     parse_word(text, "agent_config")
+}
+
+/// Reads `dotfiles` alone.
+///
+/// # Errors
+/// As [`parse_default`].
+pub fn parse_dotfiles(text: &str) -> Result<Option<DotfilesSource>, Vec<Diagnostic>> {
+    parse_word(text, "dotfiles")
 }
 
 fn parse_word<T: FromStr<Err: fmt::Display>>(

@@ -19,6 +19,8 @@ pub enum Kind {
     Sandbox,
     /// A volume with a clone; stays when its sandbox is deleted.
     Git,
+    /// A volume that a repository's file names; stays for the repository's other sandboxes.
+    Named,
     /// The volume at the agent's home; goes with the sandbox.
     Home,
     /// The volume at amikad's state directory; goes with the sandbox.
@@ -37,9 +39,10 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Sandbox,
         Self::Git,
+        Self::Named,
         Self::Home,
         Self::State,
         Self::RwCopy,
@@ -54,6 +57,7 @@ impl Kind {
         match self {
             Self::Sandbox => "sandbox",
             Self::Git => "git",
+            Self::Named => "named",
             Self::Home => "home",
             Self::State => "state",
             Self::RwCopy => "rwcopy",
@@ -96,7 +100,7 @@ pub struct ResourceRecord {
     pub id: Option<SandboxId>,
     /// That sandbox's name when the resource was made.
     pub sandbox: Option<SandboxName>,
-    /// Name of the repository in it, for [`Kind::Git`].
+    /// Name of the repository in it, for [`Kind::Git`], or whose file names it, for [`Kind::Named`].
     pub repository: Option<String>,
     /// What the sandbox of a clone was made with, for [`Kind::Git`]: the clone may outlive it.
     pub made_with: MadeWith,

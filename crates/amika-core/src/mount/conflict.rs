@@ -1,7 +1,7 @@
 //! Which mounts cannot live side by side.
 
 use super::target::{behind_link, is_at_or_below};
-use super::{Access, HostMount, Mount, VolumeMount};
+use super::{Access, HostMount, Mount, RepositoryMount, VolumeMount};
 
 /// A mount that the sandbox has on its own account, such as the volume of its clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ fn why(outer: &Mount) -> &'static str {
         Mount::Host(HostMount {
             access: Access::Rw, ..
         }) => "where the engine would make a directory on the host",
-        Mount::Host(_) | Mount::Volume(_) => "which is read-only",
+        Mount::Host(_) | Mount::Volume(_) | Mount::Repository(_) => "which is read-only",
     }
 }
 
@@ -77,6 +77,7 @@ fn can_hold_another(outer: &Mount) -> bool {
     match outer {
         Mount::Host(HostMount { access, .. }) => *access == Access::RwCopy,
         Mount::Volume(VolumeMount { read_only, .. }) => !read_only,
+        Mount::Repository(RepositoryMount { asked, .. }) => !asked.read_only,
     }
 }
 
@@ -128,18 +129,18 @@ fn is_over_engines_files(mount: &Mount) -> bool {
 
 /// Checks that a mount whose source is a file has nothing at its target or beneath it that needs a
 /// directory: the agent's workspace, another mount, or the engine's files.
-pub fn check_file(file: &HostMount, mounts: &[Mount]) -> Result<(), MountConflict> {
-    let target = &behind_link(file.target.as_str());
+pub fn check_file(file: &Mount, mounts: &[Mount]) -> Result<(), MountConflict> {
+    let target = &behind_link(file.target().as_str());
     let workspace = crate::contract::path::WORKSPACE;
     let places = mounts.iter().map(|mount| mount.target().as_str());
     let mut beneath = places
         .chain(ENGINES)
-        .filter(|place| *place != file.target.as_str())
+        .filter(|place| *place != file.target().as_str())
         .chain([workspace])
         .filter(|place| is_at_or_below(&behind_link(place), target));
     match beneath.next() {
         Some(place) => Err(MountConflict::File {
-            file: Box::new(Mount::Host(file.clone())),
+            file: Box::new(file.clone()),
             place: place.to_owned(),
         }),
         None => Ok(()),
@@ -290,7 +291,7 @@ mod tests {
             ("f:/opt", None),
             ("f:/home/amika/.npmrc", None),
         ] {
-            let told = check_file(&file.parse().unwrap(), &other);
+            let told = check_file(&host(file), &other);
             let expected = place
                 .map(|place| format!("{} is a file, where {place} needs a directory", host(file)));
             assert_eq!(told.err().map(|error| error.to_string()), expected);

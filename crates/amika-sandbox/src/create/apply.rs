@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use amika_core::label::{Kind, key};
 use amika_core::service::{Binding, HostPort, MAX_ROUNDS, ResolveError};
 
-use super::copy::{copy_all, give_times};
+use super::copy::{Into, copy_all, give_times};
+use super::dotfiles;
 use super::fill::{Expected, Filled, fill};
 use super::misfit;
 use super::plan::Plan;
@@ -38,6 +39,8 @@ pub(super) struct Job<'a> {
     pub settings: &'a Settings,
     /// The repository to clone in.
     pub repository: Option<&'a git::Repository>,
+    /// The user's dotfiles.
+    pub dotfiles: Option<&'a git::Repository>,
     /// What is mounted at amikad's directory.
     pub injection: Option<&'a Injection>,
     /// The plan; its ports change when others took them meanwhile.
@@ -122,8 +125,11 @@ async fn make(job: &mut Job<'_>, out: &dyn Progress, steps: &mut Steps) -> Resul
         steps.finish(&summary);
         steps.begin("start");
     }
+    if let Some(repository) = job.dotfiles {
+        dotfiles::put(engine, &id, repository, agent).await?;
+    }
     let mut untimely = BTreeMap::new();
-    copy_all(engine, &job.plan, &id, agent, false, &mut untimely, out).await?;
+    copy_all(copies(job, &id, agent), false, &mut untimely, out).await?;
     // The probe of a port and its use are two moments: the engine's answer decides. On a conflict
     // the container is made again with another port; its volumes stay as they were filled.
     let mut refused = BTreeSet::new();
@@ -155,13 +161,24 @@ async fn make(job: &mut Job<'_>, out: &dyn Progress, steps: &mut Steps) -> Resul
         id = create_container(job).await?;
         volume_root::prepare(engine, &job.plan, &id, agent).await?;
         put_all(job, &id, agent).await?;
-        copy_all(engine, &job.plan, &id, agent, true, &mut untimely, out).await?;
+        copy_all(copies(job, &id, agent), true, &mut untimely, out).await?;
     }
     Err(Error::new(
         error::Kind::Conflict,
         "other programs take each port before it can be published",
     )
     .hint("name free host ports with `--port`"))
+}
+
+/// Where the copies of a job go.
+fn copies<'a>(job: &'a Job<'_>, container: &'a str, agent: (u32, u32)) -> Into<'a> {
+    Into {
+        engine: job.engine,
+        plan: &job.plan,
+        repository: job.repository,
+        container,
+        agent,
+    }
 }
 
 /// Refuses a volume that was removed since it was looked at: the engine makes an empty one in its place.

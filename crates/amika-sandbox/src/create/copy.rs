@@ -1,4 +1,4 @@
-//! Copies of host files, put into a sandbox before it starts: one tar stream each, never in memory.
+//! Copies of files, put into a sandbox before it starts: one tar stream each, never in memory.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::apply::put;
 use super::fill::{Expected, Filled, fill, untimely as words_of_untimely};
 use super::plan::Plan;
+use super::repository_copy;
 use super::upload::Upload;
 use crate::cp::times;
 use crate::deliver::{self, Fault};
@@ -15,6 +16,7 @@ use crate::progress::Progress;
 use crate::sandboxes::Sandboxes;
 use crate::unsaved::Manifest;
 use amika_engine::{Existing, MountSpec};
+use amika_git as git;
 use amika_host::archive::{self, Modes, OddTimes, Report, TarOut, Top};
 
 /// How many of the files that were left out are named.
@@ -23,7 +25,7 @@ const NAMED: usize = 5;
 /// Something to copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copy {
-    /// The flag that asks for it.
+    /// The flag that asks for it, or the entry of the repository's file.
     pub flag: String,
     /// What is copied.
     pub what: What,
@@ -38,6 +40,15 @@ pub enum What {
     Directory(PathBuf),
     /// A file of the host, put at the target.
     File(PathBuf),
+    /// A directory of the repository, likewise; empty for its root.
+    RepositoryDirectory(String),
+    /// A file of the repository, likewise.
+    RepositoryFile {
+        /// Its path.
+        path: String,
+        /// Whether it may be executed.
+        executable: bool,
+    },
     /// Nothing but the owner of a volume that was made now: without it, it would be root's.
     EmptyVolume,
 }
@@ -75,20 +86,39 @@ pub(super) async fn give_times(
     }
 }
 
+/// Where copies go.
+#[derive(Clone, Copy)]
+pub(super) struct Into<'a> {
+    /// The engine.
+    pub engine: &'a Sandboxes,
+    /// What is carried out.
+    pub plan: &'a Plan,
+    /// The repository that some are of.
+    pub repository: Option<&'a git::Repository>,
+    /// The container.
+    pub container: &'a str,
+    /// User and group of the agent.
+    pub agent: (u32, u32),
+}
+
 /// Makes all copies. `again` is for a container that was made anew: its volumes are filled already. What did not get its
 /// time is put into `untimely`, by the number of its copy.
 ///
 /// # Errors
-/// [`Kind::Invalid`] when a file of the host cannot be read; those of the engine.
+/// [`Kind::Invalid`] when a file of the host cannot be read; those of the engine, and of reading the repository.
 pub(super) async fn copy_all(
-    engine: &Sandboxes,
-    plan: &Plan,
-    container: &str,
-    agent: (u32, u32),
+    into: Into<'_>,
     again: bool,
     untimely: &mut BTreeMap<usize, Untimely>,
     out: &dyn Progress,
 ) -> Result<()> {
+    let Into {
+        engine,
+        plan,
+        repository,
+        container,
+        agent,
+    } = into;
     for (number, copy) in plan.copies.iter().enumerate() {
         let (source, sent) = match &copy.what {
             What::Directory(source) if !again => {
@@ -104,35 +134,67 @@ pub(super) async fn copy_all(
                     },
                 )
                 .await;
-                (source, sent)
+                (source.clone(), sent)
             }
-            // Outside of volumes nothing but the engine unpacks.
             What::File(source) => {
-                let (at, name) = place(&plan.container.mounts, &copy.target);
-                let sent = deliver::put(engine, container, at, Existing::KeptInKind, {
-                    let (source, name) = (source.clone(), name.to_owned());
-                    move |to: &mut dyn Write| pack(&source, &name, agent, to)
-                })
-                .await;
-                let sent = sent.map(|value| Filled {
-                    value,
-                    keeps_odd_times: false,
-                    at: Some(at.to_owned()),
+                let from = source.clone();
+                let sent = put_file(engine, plan, container, &copy.target, {
+                    move |name: &str, to: &mut dyn Write| pack(&from, name, agent, to)
                 });
-                (source, sent)
+                (source.clone(), sent.await)
+            }
+            What::RepositoryDirectory(path) if !again => {
+                let Some(repository) = repository else {
+                    continue;
+                };
+                let content = repository_copy::directory(repository, path, &copy.flag).await?;
+                let (target, expected) = (&copy.target, content.expected());
+                let pack = move |prefix: &str, to: &mut dyn Write| content.pack(prefix, agent, to);
+                let sent = fill(engine, plan, container, target, expected, pack).await;
+                (PathBuf::from(path), sent)
+            }
+            What::RepositoryFile { path, executable } => {
+                let Some(repository) = repository else {
+                    continue;
+                };
+                let flag = &copy.flag;
+                let content = repository_copy::file(repository, path, *executable, flag).await?;
+                let sent = put_file(engine, plan, container, &copy.target, {
+                    move |name: &str, to: &mut dyn Write| content.pack(name, agent, to)
+                });
+                (PathBuf::from(path), sent.await)
             }
             What::EmptyVolume if !again => {
                 give_empty_volume(engine, container, &copy.target, agent).await?;
                 continue;
             }
-            What::Directory(_) | What::EmptyVolume => continue,
+            What::Directory(_) | What::RepositoryDirectory(_) | What::EmptyVolume => continue,
         };
-        let (manifest, late) = tell(copy, source, sent, out)?;
+        let (manifest, late) = tell(copy, &source, sent, out)?;
         untimely.extend(late.map(|late| (number, late)));
         let noted = Upload::copied(number, manifest.into_file(&copy.target));
         put(engine, container, &noted).await?;
     }
     Ok(())
+}
+
+/// Puts a file at its target: outside of volumes nothing but the engine unpacks.
+async fn put_file<T: Send + 'static>(
+    engine: &Sandboxes,
+    plan: &Plan,
+    container: &str,
+    target: &str,
+    write: impl FnOnce(&str, &mut dyn Write) -> io::Result<T> + Send + 'static,
+) -> Result<Filled<T>, Fault> {
+    let (at, name) = place(&plan.container.mounts, target);
+    let name = name.to_owned();
+    let write = move |to: &mut dyn Write| write(&name, to);
+    let sent = deliver::put(engine, container, at, Existing::KeptInKind, write).await;
+    sent.map(|value| Filled {
+        value,
+        keeps_odd_times: false,
+        at: Some(at.to_owned()),
+    })
 }
 
 /// The mount that a file goes into, and its name there: an archive put at `/` does not reach into

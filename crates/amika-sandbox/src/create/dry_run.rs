@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use amika_core::capability::Capability;
 use amika_core::contract::{AMIKAD_PORT, OPENCODE_PORT, env, path};
 use amika_core::label::{self, SetupScript, key};
-use amika_core::settings::Origins;
+use amika_core::settings::{Origin, Origins};
 use amika_core::untrusted::Untrusted;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -341,10 +341,13 @@ impl PlanView {
             ("File", self.files.iter().collect()),
         ] {
             for value in values {
-                out.push(format!(
-                    "{label:<12}{}",
-                    Untrusted::new(value).within(2 * PATH)
-                ));
+                let value_shown = Untrusted::new(value).within(2 * PATH);
+                let of_file = if label == "Mount" && is_of_file(value, origins) {
+                    format!(" ({})", Origin::File)
+                } else {
+                    String::new()
+                };
+                out.push(format!("{label:<12}{value_shown}{of_file}"));
             }
         }
         if !held.is_empty() {
@@ -406,6 +409,13 @@ impl PlanView {
 
 fn names(capabilities: &BTreeSet<Capability>) -> Vec<String> {
     capabilities.iter().map(ToString::to_string).collect()
+}
+
+/// Whether the repository's file asks for a mount.
+fn is_of_file(mount: &str, origins: &Origins) -> bool {
+    let target = mount.split_once(" -> ").map(|(_, target)| target);
+    let target = target.map(|target| target.strip_suffix(READ_ONLY).unwrap_or(target));
+    target.and_then(|target| origins.mounts.get(target)) == Some(&Origin::File)
 }
 
 /// Whether a mount is a directory of another one at its own place, writable like that.

@@ -1,6 +1,6 @@
 //! What the engine says of a mount that does not fit the image, in words of the flag.
 
-use amika_core::mount::{Access, HostMount, Mount};
+use amika_core::mount::{Access, Found, HostMount, Mount, RepositoryMount};
 use amika_core::text::shell_quote;
 
 use crate::error::{Error, Kind};
@@ -40,7 +40,15 @@ pub(super) fn explain(
             format!("{mount}: the source is a file, and {target} in the image is a directory"),
         )
         .hint(into_directory(host)),
-        Mount::Host(_) | Mount::Volume(_) => Error::new(
+        Mount::Repository(RepositoryMount {
+            found: Found::File { .. },
+            ..
+        }) => Error::new(
+            Kind::Conflict,
+            format!("{mount}: the source is a file, and {target} in the image is a directory"),
+        )
+        .hint("name the file's place in that directory as its target"),
+        Mount::Host(_) | Mount::Volume(_) | Mount::Repository(_) => Error::new(
             Kind::Conflict,
             format!("{mount}: the source is a directory, and {target} in the image is a file"),
         )

@@ -7,8 +7,10 @@ mod build;
 mod copy;
 mod created;
 mod credentials;
+mod dotfiles;
 mod dry_run;
 mod facts;
+mod file_mounts;
 mod fill;
 mod filler;
 mod from_volume;
@@ -24,6 +26,7 @@ mod pipe;
 mod plan;
 mod protect;
 mod repository;
+mod repository_copy;
 mod request;
 mod resume;
 mod rights;
@@ -40,13 +43,14 @@ pub use allowed::Allowed;
 pub use apply::{interrupted, put, put_as};
 pub use created::Created;
 pub use credentials::{find as find_credentials, read as read_credentials};
+pub use dotfiles::wanted as wanted_dotfiles;
 pub use dry_run::PlanView;
 pub use from_volume::WantedVolume;
 pub use given::renewing;
 pub use plan::Plan;
 pub use repository::{SCRIPT_OUTSIDE, Wanted};
 pub use request::{
-    CreateRequest, HostRights, Image, OwnWays, Request, Setup, Wait, WantedRepository,
+    CreateRequest, Dotfiles, HostRights, Image, OwnWays, Request, Setup, Wait, WantedRepository,
     parse_preset, read_script,
 };
 pub use setid::{Filter, filter as setid_filter};

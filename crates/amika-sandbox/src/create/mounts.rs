@@ -1,29 +1,29 @@
-//! What the user's mounts become (binds, volumes, copies), and who owns what is made in them.
+//! What the mounts become (binds, volumes, copies), and who owns what is made in them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use amika_core::contract::path;
-use amika_core::label::{Kind, Labels, ResourceRecord, SandboxId, key};
+use amika_core::label::SandboxId;
 use amika_core::mount::{
-    Access, HostMount, Mount, MountConflict, OwnMount, VolumeMount, check, check_file, covering,
+    Access, Found, HostMount, Mount, MountConflict, OwnMount, check, check_file,
 };
-use amika_core::name::SandboxName;
-use amika_core::volume;
 
-use super::copy::{Copy, What};
-use super::facts::Facts;
+use super::file_mounts;
 use super::own_uid;
 use super::protect;
 use super::request::Image;
 use super::setid::{self, Filter};
 use super::settings::Settings;
-use super::upload::{Content, File, Owner, Upload};
 use crate::error::{self, Error, Result};
 use crate::overlay::overlays;
 use crate::sandboxes::Sandboxes;
-use amika_engine::{MountSpec, SystemFacts};
+use amika_engine::SystemFacts;
+
+mod plan;
+
+pub(super) use plan::plan;
 
 /// The presets' own agent.
 const PRESET_AGENT: u32 = 1000;
@@ -33,7 +33,7 @@ const PRESET_AGENT: u32 = 1000;
 pub(super) struct Sources {
     /// Host paths.
     pub paths: BTreeMap<String, SourceFacts>,
-    /// Volumes of `--volume` that do not exist yet.
+    /// Volumes of `--volume`, and of the repository's file, that do not exist yet.
     pub new_volumes: BTreeSet<String>,
     /// User and group that the agent takes on, where it is not the image's own.
     pub agent: Option<(u32, u32)>,
@@ -126,8 +126,8 @@ pub(super) async fn look(
     id: &SandboxId,
 ) -> Result<Sources> {
     let mut sources = Sources::default();
-    for mount in &settings.mounts {
-        match mount {
+    for any in &settings.mounts {
+        match any {
             Mount::Host(mount) => {
                 let meta = Path::new(&mount.source).metadata().map_err(|error| {
                     Error::new(
@@ -149,10 +149,23 @@ pub(super) async fn look(
                     .hint(format!("`{}` mounts it as it is", mount.flag(Access::Rw))));
                 }
                 if !found.is_directory {
-                    check_file(mount, &settings.mounts).map_err(|found| conflict(&found))?;
+                    check_file(any, &settings.mounts).map_err(|found| conflict(&found))?;
                 }
                 sources.paths.insert(mount.source.clone(), found);
             }
+            Mount::Repository(mount) => match &mount.found {
+                Found::Volume(volume) => {
+                    let there = engine.inspect_volume(volume).await?;
+                    match there {
+                        Some(there) => file_mounts::refuse_others(any, &there, settings)?,
+                        None => drop(sources.new_volumes.insert(volume.clone())),
+                    }
+                }
+                Found::File { .. } => {
+                    check_file(any, &settings.mounts).map_err(|found| conflict(&found))?;
+                }
+                Found::Directory(_) => {}
+            },
             Mount::Volume(mount) => {
                 if engine.inspect_volume(&mount.name).await?.is_none() {
                     sources.new_volumes.insert(mount.name.clone());
@@ -241,7 +254,7 @@ async fn protect_all(mounts: &[Mount], sources: &mut Sources) -> Result<()> {
 fn without_git(mounts: &[Mount], found: &HashMap<String, Vec<PathBuf>>) -> Vec<String> {
     let hosts = mounts.iter().filter_map(|mount| match mount {
         Mount::Host(mount) => Some(mount),
-        Mount::Volume(_) => None,
+        Mount::Volume(_) | Mount::Repository(_) => None,
     });
     hosts
         .filter_map(|mount| {
@@ -340,7 +353,7 @@ fn key_in(mounts: &[Mount], key_dir: &Path) -> Vec<String> {
     let holds_key = |mount: &&HostMount| key_dir.starts_with(&mount.source);
     let hosts = mounts.iter().filter_map(|mount| match mount {
         Mount::Host(mount) => Some(mount),
-        Mount::Volume(_) => None,
+        Mount::Volume(_) | Mount::Repository(_) => None,
     });
     hosts
         .filter(holds_key)
@@ -349,146 +362,6 @@ fn key_in(mounts: &[Mount], key_dir: &Path) -> Vec<String> {
                 "--mount {mount}: {} is in it: the sandbox gets your key to all sandboxes",
                 key_dir.display()
             )
-        })
-        .collect()
-}
-
-/// What the mounts add to a plan.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Planned {
-    /// What the container mounts.
-    pub specs: Vec<MountSpec>,
-    /// What is copied before the first start.
-    pub copies: Vec<Copy>,
-    /// Volumes that are made and go with the sandbox.
-    pub volumes: Vec<String>,
-    /// Directories that must be the agent's.
-    pub uploads: Vec<Upload>,
-}
-
-/// Plans the mounts.
-pub(super) fn plan(name: &SandboxName, mounts: &[Mount], facts: &Facts) -> Planned {
-    let mut planned = Planned::default();
-    let overlays = overlays(writable(mounts), &facts.sources.protected);
-    for mount in mounts {
-        match mount {
-            Mount::Host(mount) => {
-                let is_whole = overlays.whole.contains(&mount.source);
-                plan_host(name, mount, is_whole, facts, &mut planned);
-            }
-            Mount::Volume(mount) => plan_volume(mount, facts, &mut planned),
-        }
-    }
-    planned.specs.extend(overlays.nested);
-    let parents = parents(mounts);
-    if !parents.is_empty() {
-        planned.uploads.push(Upload {
-            at: path::HOME,
-            files: parents,
-        });
-    }
-    planned
-}
-
-fn plan_host(
-    name: &SandboxName,
-    mount: &HostMount,
-    is_protected: bool,
-    facts: &Facts,
-    planned: &mut Planned,
-) {
-    let target = mount.target.to_string();
-    if mount.access != Access::RwCopy {
-        planned.specs.push(MountSpec::Bind {
-            source: mount.source.clone(),
-            target,
-            read_only: mount.access == Access::Ro || is_protected,
-        });
-        return;
-    }
-    let source = PathBuf::from(&mount.source);
-    let found = facts.sources.paths.get(&mount.source);
-    let what = if found.is_some_and(|found| !found.is_directory) {
-        What::File(source)
-    } else {
-        let volume = volume::rwcopy(name, planned.volumes.len(), facts.stamp);
-        let labels = ResourceRecord {
-            id: Some(facts.id.clone()),
-            sandbox: Some(name.clone()),
-            source: Some(mount.source.clone()),
-            created_at: Some(facts.now),
-            creator: Some(facts.creator.clone()),
-            test: facts.test.clone(),
-            ..ResourceRecord::new(Kind::RwCopy)
-        };
-        planned.specs.push(MountSpec::Volume {
-            name: volume.clone(),
-            target: target.clone(),
-            read_only: false,
-            labels: labels.to_labels(),
-            no_copy: true,
-        });
-        planned.volumes.push(volume);
-        What::Directory(source)
-    };
-    planned.copies.push(Copy {
-        flag: format!("--mount {mount}"),
-        what,
-        target,
-    });
-}
-
-fn plan_volume(mount: &VolumeMount, facts: &Facts, planned: &mut Planned) {
-    let is_new = facts.sources.new_volumes.contains(&mount.name);
-    // The id alone: undoing tells by it that this create made the volume. It is the user's
-    // afterwards, so nothing else marks it as ours.
-    let mut labels = Labels::new();
-    labels.insert(key::ID.to_owned(), facts.id.to_string());
-    labels.extend(facts.test.clone().map(|test| (key::TEST.to_owned(), test)));
-    planned.specs.push(MountSpec::Volume {
-        name: mount.name.clone(),
-        target: mount.target.to_string(),
-        read_only: mount.read_only,
-        labels,
-        no_copy: false,
-    });
-    if is_new && !mount.read_only {
-        planned.copies.push(Copy {
-            flag: format!("--volume {mount}"),
-            what: What::EmptyVolume,
-            target: mount.target.to_string(),
-        });
-    }
-}
-
-/// The directories between the home and what is mounted in it. The engine would make them as root's,
-/// and the agent could put nothing beside the mount.
-fn parents(mounts: &[Mount]) -> Vec<File> {
-    let mut directories = BTreeSet::new();
-    for mount in mounts {
-        let target = Path::new(mount.target().as_str());
-        for parent in target.ancestors().skip(1) {
-            let Ok(relative) = parent.strip_prefix(path::HOME) else {
-                break;
-            };
-            // In another mount they are not ours to make; in the workspace the clone may make them.
-            let absolute = parent.to_string_lossy();
-            let is_ours = covering(mounts, &absolute).is_none()
-                && !parent.starts_with(path::WORKSPACE)
-                && !relative.as_os_str().is_empty();
-            if is_ours {
-                directories.insert(relative.to_string_lossy().into_owned());
-            }
-        }
-    }
-    // A set is in the order of its paths: a directory comes before what is in it.
-    directories
-        .into_iter()
-        .map(|path| File {
-            path,
-            content: Content::Directory,
-            mode: 0o755,
-            owner: Owner::Agent,
         })
         .collect()
 }

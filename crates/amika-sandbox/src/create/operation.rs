@@ -18,15 +18,17 @@ use super::agent_config;
 use super::apply::{Job, Settle, apply, interrupted, unmake};
 use super::created::Created;
 use super::credentials::{find as find_credentials, read as read_credentials};
+use super::dotfiles;
 use super::dry_run::{PlanView, RepositoryView};
 use super::facts::{Facts, MissingImage, gather};
+use super::file_mounts;
 use super::from_volume;
 use super::mounts::{refuse_conflicts, refuse_remote_binds};
 use super::name::{self, Taken as TakenName};
 use super::network;
 use super::plan::{self, Plan};
 use super::repository;
-use super::request::{CreateRequest, OwnWays, Wait, WantedRepository};
+use super::request::{CreateRequest, Dotfiles, OwnWays, Wait, WantedRepository};
 use super::rights::wait_with_inner_engine;
 use super::settings::{self, Settings};
 use super::source::{Contents, Source};
@@ -107,6 +109,8 @@ struct New {
     settings: Settings,
     /// What it is given that neither its environment nor a label tells.
     given: Option<Given>,
+    /// The user's dotfiles.
+    dotfiles: Option<git::Repository>,
     /// What of the repository's configuration holds.
     taken: Option<TakenView>,
     asked: Asked,
@@ -123,6 +127,8 @@ struct Made {
     undo: Option<Box<Plan>>,
     /// Whether it has an engine of its own.
     nested_engine: bool,
+    /// Whether dotfiles are installed in it.
+    has_dotfiles: bool,
 }
 
 impl Making {
@@ -144,7 +150,13 @@ impl Making {
         let ready = match wait {
             Wait::No => None,
             wait => match wait.until() {
-                Some(until) => Some(self.wait(&made, until).await?),
+                Some(until) => {
+                    let waited = self.wait(&made, until).await;
+                    if made.has_dotfiles {
+                        dotfiles::tell(&self.engine, made.name.as_str(), &*self.out).await;
+                    }
+                    Some(waited?)
+                }
                 None => None,
             },
         };
@@ -233,6 +245,7 @@ impl Making {
             trust,
             sign_ins_named,
             secrets,
+            owner,
             allowed,
             replace,
             wait: _,
@@ -284,6 +297,9 @@ impl Making {
         let scripts = scripts.unwrap_or_default();
         let mut settings = settings::merge(&request, saved, config, scripts.clone())?;
         allowed.check(&settings)?;
+        file_mounts::add(&mut settings, config, source.as_ref(), &owner, out).await?;
+        let clone = source.as_ref().map(|source| source.label().name);
+        refuse_conflicts(&settings.mounts, clone.as_deref())?;
         let taken = trust.map(|trust| TakenView {
             taken: Taken::beside(&settings, config, &scripts),
             trust,
@@ -296,6 +312,8 @@ impl Making {
             if !(settings.own_ways.is_asked || taken.trust.lets_own_ways_in()) {
                 settings.own_ways = OwnWays::none();
             }
+            let is_wanted = |it: &Dotfiles| it.is_asked || taken.trust.lets_own_ways_in();
+            settings.dotfiles = settings.dotfiles.filter(is_wanted);
         }
         let given = match (&secrets, settings.secret_env.is_empty()) {
             (Some(secrets), _) if !only_plan => {
@@ -320,6 +338,9 @@ impl Making {
         let has_new_branch = clone.is_some_and(|git| git.new_branch.is_some());
         let volume = source.as_ref().and_then(Source::volume);
         let asked = Asked::of(&settings, copy, volume);
+        if settings.dotfiles.is_some() {
+            dotfiles::refuse_conflicts(&settings.mounts)?;
+        }
         if let Some(unreported) = unreported {
             unreported
                 .must_be(engine, &name, &asked, source.as_ref())
@@ -334,11 +355,19 @@ impl Making {
                 taken,
                 undo: None,
                 nested_engine: settings.has_nested_engine(),
+                has_dotfiles: settings.dotfiles.is_some(),
             })));
         }
         if let (Some(source), Some(taken)) = (&mut source, &taken) {
             repository::fetch_lfs(source, &taken.trust, &*self.out, &mut self.steps).await?;
         }
+        let dotfiles = match &settings.dotfiles {
+            // Nothing is fetched for a plan.
+            Some(wanted) if !only_plan => {
+                Some(dotfiles::open(wanted, machine, out, &mut self.steps).await?)
+            }
+            _ => None,
+        };
         let missing = if only_plan {
             MissingImage::Refuse
         } else {
@@ -356,6 +385,7 @@ impl Making {
             has_new_branch,
             settings,
             given,
+            dotfiles,
             taken,
             asked,
             facts,
@@ -421,6 +451,9 @@ impl Making {
         if let Some(given) = &new.given {
             plan.give(given);
         }
+        if settings.dotfiles.is_some() {
+            plan.uploads.extend(dotfiles::uploads());
+        }
         Ok(plan)
     }
 
@@ -458,6 +491,7 @@ impl Making {
             engine: &self.engine,
             settings,
             repository: source.as_ref().and_then(Source::to_copy),
+            dotfiles: new.dotfiles.as_ref(),
             injection: facts.injection.as_ref(),
             plan,
             settle: &settle,
@@ -474,6 +508,7 @@ impl Making {
             taken: new.taken,
             undo: Some(plan),
             nested_engine,
+            has_dotfiles: new.settings.dotfiles.is_some(),
         })
     }
 

@@ -14,6 +14,7 @@ use amika_core::volume;
 
 use super::copy::{Copy, What};
 use super::facts::Facts;
+use super::file_mounts::told;
 use super::mounts;
 use super::request::{Image, Setup};
 use super::settings::Settings;
@@ -200,13 +201,15 @@ pub(super) fn plan(
     if let Some(injection) = &facts.injection {
         mounts.push(injection.mount());
     }
-    let planned = mounts::plan(name, &settings.mounts, facts);
+    let of = repository.map(|repository| repository.label.name.as_str());
+    let planned = mounts::plan(name, &settings.mounts, of, &settings.stamp, facts);
     record.copied_files = planned
         .copies
         .iter()
         .filter_map(|copy| match &copy.what {
             What::File(source) => Some((copy.target.clone(), source.display().to_string())),
-            What::Directory(_) | What::EmptyVolume => None,
+            What::RepositoryFile { path, .. } => Some((copy.target.clone(), told(path))),
+            What::Directory(_) | What::RepositoryDirectory(_) | What::EmptyVolume => None,
         })
         .collect();
     mounts.extend(planned.specs);

@@ -122,7 +122,7 @@ pub(super) async fn fetch_lfs(
 }
 
 /// Passes on what git says.
-fn show(steps: &Mutex<&mut Steps>, said: git::Said<'_>) {
+pub(super) fn show(steps: &Mutex<&mut Steps>, said: git::Said<'_>) {
     if let Ok(mut steps) = steps.lock() {
         match said {
             git::Said::Progress(text) => steps.progress(text),
@@ -196,6 +196,10 @@ fn leave_setup_out(config: &mut RepoConfig) -> Vec<&'static str> {
         Some(ImageChoice::Image(_)) => left_out.push("image"),
         Some(ImageChoice::Dockerfile(_)) => left_out.push("dockerfile"),
         None => {}
+    }
+    // In a volume lies what an earlier sandbox left there, and a copy may lie in the way of a program.
+    if !std::mem::take(&mut sandbox.mounts).is_empty() {
+        left_out.push("mounts");
     }
     let commands: Vec<_> = services
         .iter_mut()
@@ -360,11 +364,11 @@ mod tests {
 
     #[test]
     fn without_setup_nothing_of_the_file_runs_code() {
-        let text = "[lifecycle]\nsetup_script = \"a\"\n[sandbox]\nimage = \"evil\"\n[sandbox.limits]\ncpus = 1\n\
+        let text = "[lifecycle]\nsetup_script = \"a\"\n[sandbox]\nimage = \"evil\"\nmounts = [\"v1:/v\"]\n[sandbox.limits]\ncpus = 1\n\
                     [env]\nA = 1\n[services.api]\nport = 80\n";
         let mut config = config::parse(text).unwrap().config;
         let (limits, services) = (config.sandbox.limits, config.services.clone());
-        assert_eq!(leave_setup_out(&mut config), ["image", "[env]"]);
+        assert_eq!(leave_setup_out(&mut config), ["image", "mounts", "[env]"]);
         let mut rest = RepoConfig {
             services,
             ..RepoConfig::default()

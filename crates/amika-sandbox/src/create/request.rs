@@ -99,6 +99,8 @@ pub struct Request {
     pub credentials: Selection,
     /// Whose own settings, skills and the like are copied in.
     pub own_ways: OwnWays,
+    /// The dotfiles that the agent installs.
+    pub dotfiles: Option<Dotfiles>,
     /// Ports to publish.
     pub publish: Vec<Publish>,
     /// Where ports are published that name no address.
@@ -156,6 +158,15 @@ impl OwnWays {
     }
 }
 
+/// The user's dotfiles, and who said so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dotfiles {
+    /// A path or a URL, as `--git` has them; a relative path begins at the process's directory.
+    pub source: String,
+    /// As [`OwnWays::is_asked`].
+    pub is_asked: bool,
+}
+
 /// Where the repository in a sandbox comes from.
 #[derive(Clone, Debug)]
 pub enum WantedRepository {
@@ -180,6 +191,8 @@ pub struct CreateRequest {
     pub sign_ins_named: bool,
     /// Who knows secrets; where nobody does, variables that are secrets are left out.
     pub secrets: Option<Arc<dyn Secrets>>,
+    /// For whom volumes are kept that a repository's file names: a server's users have their own each. Empty for the only one.
+    pub owner: String,
     /// Which images it may be made of.
     pub allowed: Allowed,
     /// Whether a sandbox of the same name is deleted first.

@@ -15,7 +15,7 @@ use amika_core::service::{Service, add_start_script};
 use amika_core::settings::{self, AskedLimits, Layer, Origin, Origins, ResolvedLimits};
 
 use super::limits::{self, EngineSize};
-use super::request::{HostRights, Image, OwnWays, Request, Setup, parse_preset};
+use super::request::{Dotfiles, HostRights, Image, OwnWays, Request, Setup, parse_preset};
 use super::source::Scripts;
 use crate::error::{Error, Kind, Result};
 use crate::preset::Preset;
@@ -60,6 +60,8 @@ pub struct Settings {
     pub credentials: Selection,
     /// Whose own settings, skills and the like are copied in.
     pub own_ways: OwnWays,
+    /// The dotfiles that the agent installs.
+    pub dotfiles: Option<Dotfiles>,
     /// What to run in place of the image's CMD.
     pub command: Vec<String>,
     /// What a server stamps it with.
@@ -243,6 +245,7 @@ pub fn merge(
         rights: request.rights,
         credentials: request.credentials.clone(),
         own_ways: request.own_ways.clone(),
+        dotfiles: request.dotfiles.clone(),
         command: request.command.clone(),
         stamp: request.stamp.clone(),
         origins,

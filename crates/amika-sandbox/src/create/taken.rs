@@ -2,6 +2,7 @@
 
 use amika_core::config::{ImageChoice, RepoConfig, RepoFile};
 use amika_core::contract::env::OPENCODE_WEB;
+use amika_core::mount::FileMount;
 use amika_core::service::Service;
 use amika_core::settings::{Origin, Sourced};
 use amika_core::trust::{Decision, Trust};
@@ -32,6 +33,8 @@ pub struct Taken {
     pub build_args: Vec<String>,
     /// When OpenCode is started: `auto`, `on-demand` or `off`.
     pub opencode: Option<String>,
+    /// What is mounted, each as `SOURCE:TARGET:MODE`.
+    pub mounts: Vec<String>,
     /// Limits.
     pub limits: Vec<String>,
     /// Names of environment variables.
@@ -126,6 +129,9 @@ impl Taken {
                 .map(|(name, value)| format!("{name}={value}"))
                 .collect(),
             opencode: config.sandbox.opencode.map(|start| start.to_string()),
+            mounts: (config.sandbox.mounts.iter())
+                .filter_map(|mount| Some(mount.mount()?.to_string()))
+                .collect(),
             limits: limits.into_iter().flatten().collect(),
             env: config.env.keys().cloned().collect(),
             services: config.services.iter().map(service).collect(),
@@ -139,6 +145,10 @@ impl Taken {
         if origins.image != Origin::File {
             config.sandbox.image = None;
         }
+        let is_mounted =
+            |mount: &FileMount| origins.mounts.get(mount.target.as_str()) == Some(&Origin::File);
+        let mounts = &mut config.sandbox.mounts;
+        mounts.retain(|mount| mount.mount().is_some_and(is_mounted));
         let (limits, asked) = (&mut config.sandbox.limits, &settings.asked);
         limits.cpus = limits.cpus.filter(|_| is_of_file(asked.cpus));
         limits.memory = limits.memory.filter(|_| is_of_file(asked.memory));
@@ -185,6 +195,7 @@ impl Taken {
             ("built of", &one(&self.dockerfile)),
             ("args", &self.build_args),
             ("opencode", &one(&self.opencode)),
+            ("mounts", &self.mounts),
             ("limits", &self.limits),
             ("variables", &self.env),
             ("services", &self.services),
@@ -288,7 +299,7 @@ mod tests {
     #[test]
     fn each_kind_of_thing_is_one_line() {
         let config = config(
-            "[lifecycle]\nsetup_once = \"x.lock\"\n[sandbox]\nimage = \"debian\"\nopencode = \"off\"\n[sandbox.limits]\ncpus = 2\npids = 9\n[env]\nB = 1\nA = \"s3cret\"\n\
+            "[lifecycle]\nsetup_once = \"x.lock\"\n[sandbox]\nimage = \"debian\"\nopencode = \"off\"\nmounts = [\"v1:/v\", \"./a:/b\"]\n[sandbox.limits]\ncpus = 2\npids = 9\n[env]\nB = 1\nA = \"s3cret\"\n\
              [services.api]\nport = 4838\n[services.\"x\\u001b[2J\"]\n",
         );
         let scripts = Scripts {
@@ -304,6 +315,7 @@ mod tests {
                 "    start     b.sh",
                 "    image     debian",
                 "    opencode  off",
+                "    mounts    v1:/v:rw, ./a:/b:rwcopy",
                 "    limits    cpus 2, processes 9",
                 "    variables A, B",
                 "    services  api (4838/tcp), x\\u{1b}[2J",

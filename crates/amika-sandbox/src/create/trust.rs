@@ -101,7 +101,8 @@ pub(super) async fn settle(
     let mut content = None;
     let mut files = Files::default();
     let brings_ways = !request.own_ways.is_asked && request.own_ways != OwnWays::none();
-    if decision != Decision::All || !servers.is_empty() || brings_ways {
+    let brings_dotfiles = request.dotfiles.as_ref().is_some_and(|it| !it.is_asked);
+    if decision != Decision::All || !servers.is_empty() || brings_ways || brings_dotfiles {
         (files, content) = content_of(source).await?;
         let mut listed = config.trusted.iter();
         question.remembered =
@@ -160,6 +161,11 @@ pub(super) async fn settle(
     if brings_ways && !is_trusted && !asked_for.only_plan {
         out.note(&format!(
             "your agents' own settings stay behind, since {shown} is not trusted: `--agent-config` copies them in"
+        ));
+    }
+    if brings_dotfiles && !is_trusted && !asked_for.only_plan {
+        out.note(&format!(
+            "your dotfiles stay behind, since {shown} is not trusted: `--dotfiles` installs them"
         ));
     }
     Ok(TrustView {

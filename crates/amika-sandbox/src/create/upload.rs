@@ -5,7 +5,7 @@ use std::path::Path;
 
 use amika_core::contract::path;
 use amika_core::service::Service;
-use amika_core::wire::{GivenVariables, NextBoot};
+use amika_core::wire::{Dotfiles, GivenVariables, NextBoot};
 
 /// Whose a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,6 +155,24 @@ impl Upload {
         };
         upload.files.insert(0, directory);
         upload
+    }
+
+    /// That dotfiles wait to be installed, and the agent's directory for them.
+    pub fn dotfiles(note: &Dotfiles) -> [Self; 2] {
+        // A struct of plain values always serialises.
+        let json = serde_json::to_vec(note).unwrap_or_default();
+        let name = path::DOTFILES.strip_prefix(path::HOME).unwrap_or_default();
+        let directory = File {
+            path: name.trim_start_matches('/').to_owned(),
+            content: Content::Directory,
+            mode: 0o755,
+            owner: Owner::Agent,
+        };
+        let home = Self {
+            at: path::HOME,
+            files: vec![directory],
+        };
+        [Self::state(path::DOTFILES_NOTE, json), home]
     }
 
     /// Agents whose sign-ins were copied in since the sandbox was made.

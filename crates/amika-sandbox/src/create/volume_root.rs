@@ -51,8 +51,8 @@ fn directories(plan: &Plan) -> Vec<(&str, u32)> {
     let copies = plan.copies.iter().filter_map(|copy| {
         let mode = match &copy.what {
             What::Directory(source) => source.metadata().map_or(MODE, |meta| meta.mode() & 0o7777),
-            What::EmptyVolume => MODE,
-            What::File(_) => return None,
+            What::EmptyVolume | What::RepositoryDirectory(_) => MODE,
+            What::File(_) | What::RepositoryFile { .. } => return None,
         };
         Some((copy.target.as_str(), mode))
     });

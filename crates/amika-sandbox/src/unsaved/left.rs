@@ -77,8 +77,12 @@ pub(crate) async fn save_left(
     volumes: &[(Kind, VolumeFacts)],
     saved: Saved,
 ) -> Result<u64> {
-    let is_wanted =
-        |kind: Kind| !matches!(kind, Kind::Git | Kind::Docker | Kind::State | Kind::Amikad);
+    let is_wanted = |kind: Kind| {
+        !matches!(
+            kind,
+            Kind::Git | Kind::Named | Kind::Docker | Kind::State | Kind::Amikad
+        )
+    };
     let mounts: Vec<MountFacts> = (volumes.iter().filter(|(kind, _)| is_wanted(*kind)))
         .enumerate()
         .map(|(number, (kind, volume))| MountFacts {

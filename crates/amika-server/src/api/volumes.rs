@@ -23,7 +23,7 @@ use crate::state::App;
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Volume {
     name: String,
-    /// What it holds: `home`, `git`, `rwcopy`, `state`, `docker`.
+    /// What it holds: `home`, `git`, `named`, `rwcopy`, `state`, `docker`.
     kind: String,
     /// The sandbox that it belongs to; null when that is gone.
     sandbox: Option<String>,
@@ -161,6 +161,7 @@ pub async fn prune(
 fn may_hold_work(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Git => Some("it has a repository: commits and changes in it may be nowhere else"),
+        Kind::Named => Some("the repository's file names it: its next sandbox goes on with it"),
         Kind::Home | Kind::RwCopy => Some("it stayed since it may hold work"),
         Kind::State => Some("it tells what in the others is work"),
         _ => None,

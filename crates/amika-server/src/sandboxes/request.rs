@@ -229,6 +229,7 @@ impl CreateSandbox {
                 // The server's own sign-ins go into nobody's sandbox.
                 credentials: Selection::none(),
                 own_ways: OwnWays::none(),
+                dotfiles: None,
                 publish: self.ports(caller, members)?,
                 port_host_ip: HostIp::default(),
                 expose_opencode: false,

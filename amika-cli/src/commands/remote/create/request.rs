@@ -92,6 +92,11 @@ pub(super) fn refuse(args: &CreateArgs) -> Result<()> {
         (args.writable_git, "--writable-git", ""),
         (args.allow_setid, "--allow-setid", ""),
         (
+            args.dotfiles.is_some(),
+            "--dotfiles",
+            "clone them in the sandbox: `amika sandbox exec --remote NAME -- git clone URL dotfiles`",
+        ),
+        (
             args.agent_config.is_some(),
             "--agent-config",
             "`amika sandbox cp --remote` copies files into the agent's home",

@@ -99,6 +99,8 @@ pub fn read(args: &CreateArgs) -> Result<Request> {
             },
             None => OwnWays::none(),
         },
+        // Of the flag or the setting, by whoever knows both.
+        dotfiles: None,
         publish,
         port_host_ip,
         expose_opencode: args.expose_opencode,

@@ -2,6 +2,7 @@
 
 use pretty_assertions::assert_eq;
 
+use super::plan::parents;
 use super::*;
 use crate::preset::Preset;
 

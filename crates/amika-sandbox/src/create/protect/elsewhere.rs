@@ -52,7 +52,7 @@ fn is_there(inside: &Path, mounts: &[Mount]) -> bool {
     let text = inside.to_string_lossy();
     match covering(mounts, &text) {
         None => false,
-        Some(Mount::Volume(_)) => true,
+        Some(Mount::Volume(_) | Mount::Repository(_)) => true,
         Some(Mount::Host(mount)) => inside
             .strip_prefix(mount.target.as_str())
             .is_ok_and(|rest| Path::new(&mount.source).join(rest).exists()),

@@ -19,6 +19,7 @@ pub(in crate::create) fn request() -> Request {
         rights: HostRights::default(),
         credentials: Selection::none(),
         own_ways: OwnWays::none(),
+        dotfiles: None,
         publish: Vec::new(),
         port_host_ip: HostIp::LOCALHOST,
         expose_opencode: false,

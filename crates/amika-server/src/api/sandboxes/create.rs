@@ -106,7 +106,8 @@ async fn begin_to_make(
     }
     let user = User::new(cloning.machine.clone(), crate::engine::silent());
     let allowed = allowed(app, caller, copied.is_some());
-    let mut request = asked(&body, wish, saved, &cloning, copied, allowed);
+    let whose = (caller.user.id.as_str(), allowed);
+    let mut request = asked(&body, wish, saved, &cloning, copied, whose);
     request.secrets = Some(Arc::new(given::Keeper {
         app: Arc::clone(app),
         sandbox_id: row.id.clone(),
@@ -263,7 +264,7 @@ fn asked(
     saved: SettingsLayer,
     cloning: &Cloning,
     copied: Option<PathBuf>,
-    allowed: Allowed,
+    (owner, allowed): (&str, Allowed),
 ) -> CreateRequest {
     let has_script = wish.sandbox.setup.is_some() || saved.setup_script.is_some();
     let url = wish.repo_url;
@@ -298,6 +299,7 @@ fn asked(
         trust: Trusting::Setting(Trust::Auto),
         sign_ins_named: false,
         secrets: None,
+        owner: owner.to_owned(),
         allowed,
         replace: false,
         wait: Wait::UntilReady(None),
@@ -321,7 +323,8 @@ pub async fn plan(
     let user = Arc::new(User::new(cloning.machine.clone(), crate::engine::silent()));
     let engine = amika_sandbox::sandboxes::Sandboxes::new(engine.engine().clone(), &user);
     let allowed = allowed(&app, &caller, copied.is_some());
-    let request = asked(&body, wish, saved, &cloning, copied, allowed);
+    let whose = (caller.user.id.as_str(), allowed);
+    let request = asked(&body, wish, saved, &cloning, copied, whose);
     let (_canceler, cancel) = amika_sandbox::cancel::new();
     let plan = engine
         .plan(request, crate::engine::silent(), &cancel)

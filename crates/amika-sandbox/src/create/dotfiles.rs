@@ -1,0 +1,191 @@
+//! The user's dotfiles: read from this machine or a URL as a repository is, and put into the agent's home, where amikad has
+//! the agent install them in front of the first setup.
+
+use std::io::Write;
+
+use amika_core::contract::path;
+use amika_core::dotfiles::DotfilesSource;
+use amika_core::mount::Mount;
+use amika_core::text::shell_path;
+use amika_core::untrusted::Untrusted;
+use amika_core::wire;
+use amika_engine::Existing;
+use amika_git as git;
+use amika_host::machine::Machine;
+
+use super::request::Dotfiles;
+use super::upload::Upload;
+use crate::deliver::{self, Fault};
+use crate::error::{Error, Kind, Result};
+use crate::progress::{Progress, Steps};
+use crate::sandboxes::Sandboxes;
+use crate::user_config;
+
+/// Size of amikad's note.
+const LIMIT: usize = 64 << 10;
+
+/// What the flag or else the setting asks for. In the setting a path that is not absolute begins at the home.
+///
+/// # Errors
+/// [`Kind::Invalid`] for a broken setting.
+pub fn wanted(flag: Option<&DotfilesSource>, machine: &Machine) -> Result<Option<Dotfiles>> {
+    let is_asked = flag.is_some();
+    let source = match flag {
+        Some(source) => Some(source.clone()),
+        None => user_config::dotfiles(machine)?,
+    };
+    let Some(DotfilesSource::Of(source)) = source else {
+        return Ok(None);
+    };
+    let home = machine.home_dir();
+    let source = match source.strip_prefix("~/") {
+        Some(below) => home.join(below).display().to_string(),
+        None if source == "~" => home.display().to_string(),
+        None => source,
+    };
+    Ok(Some(Dotfiles { source, is_asked }))
+}
+
+/// Refuses mounts that they would be written through.
+///
+/// # Errors
+/// [`Kind::Conflict`].
+pub(super) fn refuse_conflicts(mounts: &[Mount]) -> Result<()> {
+    let place = std::path::Path::new(path::DOTFILES);
+    let is_in_the_way = |mount: &&Mount| {
+        let target = std::path::Path::new(mount.target().as_str());
+        let is_above_home = std::path::Path::new(path::HOME).starts_with(target);
+        target.starts_with(place) || (place.starts_with(target) && !is_above_home)
+    };
+    match mounts.iter().find(is_in_the_way) {
+        None => Ok(()),
+        Some(mount) => Err(Error::new(
+            Kind::Conflict,
+            format!(
+                "{mount} is in the way of your dotfiles at {}",
+                path::DOTFILES
+            ),
+        )
+        .hint("give it another target, or leave the dotfiles out: `--dotfiles none`")),
+    }
+}
+
+/// Reads them; what is committed comes along, and nothing else.
+///
+/// # Errors
+/// [`Kind::Repository`] when that fails, [`Kind::Invalid`] for a directory in a repository.
+pub(super) async fn open(
+    wanted: &Dotfiles,
+    machine: &Machine,
+    out: &dyn Progress,
+    steps: &mut Steps,
+) -> Result<git::Repository> {
+    let cwd = machine.directory().map_err(|error| {
+        Error::new(Kind::Repository, "the current directory cannot be read").caused_by(&error)
+    })?;
+    steps.begin("dotfiles");
+    let request = git::Request {
+        spec: Some(wanted.source.clone()),
+        ..git::Request::default()
+    };
+    let repository = {
+        let shared = std::sync::Mutex::new(&mut *steps);
+        let show = |said: git::Said<'_>| super::repository::show(&shared, said);
+        git::open(machine, request, cwd, &show).await?
+    };
+    let facts = repository.facts();
+    steps.finish(&facts.source);
+    if let Some(root) = &facts.root {
+        let named = cwd.join(&wanted.source);
+        let named = named.canonicalize().unwrap_or(named);
+        // A home may be a repository itself, and a directory in it none: not all of it was meant.
+        if root.canonicalize().as_ref().unwrap_or(root) != &named {
+            let root = root.display().to_string();
+            let shown = Untrusted::new(&wanted.source).to_string();
+            return Err(Error::new(
+                Kind::Invalid,
+                format!("--dotfiles {shown}: it is no repository, but a directory in one"),
+            )
+            .hint(format!(
+                "`git init` there makes it one; `--dotfiles {}` takes all of that",
+                shell_path(&root)
+            )));
+        }
+        if facts.is_dirty {
+            out.warn("dotfiles: uncommitted changes stay behind");
+        }
+    }
+    Ok(repository)
+}
+
+/// The note for amikad, and the directory that they go to.
+pub(super) fn uploads() -> [Upload; 2] {
+    Upload::dotfiles(&wire::Dotfiles {
+        waits: true,
+        failure: None,
+    })
+}
+
+/// Puts them into the home.
+///
+/// # Errors
+/// [`Kind::Repository`] when they cannot be read any more; those of the engine.
+pub(super) async fn put(
+    engine: &Sandboxes,
+    container: &str,
+    repository: &git::Repository,
+    agent: (u32, u32),
+) -> Result<()> {
+    let owner = git::Owner {
+        uid: agent.0,
+        gid: agent.1,
+    };
+    let name = path::DOTFILES.strip_prefix(path::HOME).unwrap_or_default();
+    let name = name.trim_start_matches('/');
+    let source = repository.clone();
+    let write = move |to: &mut dyn Write| source.write_tar(owner, name, to);
+    match deliver::put(engine, container, path::HOME, Existing::Replaced, write).await {
+        Ok(_) => Ok(()),
+        Err(Fault::Volume(error)) => Err(error.into()),
+        Err(Fault::Source(error)) => {
+            let source = &repository.facts().source;
+            let message = format!("dotfiles: {source} could not be copied into the sandbox");
+            Err(Error::new(Kind::Repository, message).caused_by(&error))
+        }
+    }
+}
+
+/// Warns where they could not be installed, once setup is done with.
+pub(super) async fn tell(engine: &Sandboxes, name: &str, out: &dyn Progress) {
+    let note = engine.read_file(name, path::DOTFILES_NOTE, LIMIT).await;
+    let note = note.ok().flatten();
+    let note = note.and_then(|text| serde_json::from_slice::<wire::Dotfiles>(&text).ok());
+    if let Some(failure) = note.and_then(|note| note.failure) {
+        let failure = Untrusted::new(&failure).to_string();
+        out.warn(&format!(
+            "your dotfiles could not be installed as a whole: {failure}; `amika sandbox logs --setup {name}` has what was said"
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_mounted_where_they_go_is_refused() {
+        let clash = |text: &str| {
+            let mount = Mount::Host(text.parse().expect("a mount"));
+            refuse_conflicts(&[mount]).is_err()
+        };
+        for (mount, expected) in [
+            ("a:/home/amika/dotfiles:rw", true),
+            ("a:/home/amika/dotfiles/vim:rw", true),
+            ("a:/home/amika/.config:rw", false),
+            ("a:/home/amika/dotfiles2", false),
+            ("a:/home", false),
+        ] {
+            assert_eq!(clash(mount), expected, "{mount}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The user's dotfiles: installed once, by the agent, in front of the first setup.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::support::{DEBIAN, Sandbox, Stage, preset};
+
+/// A repository of dotfiles; what begins with `#!` may be executed.
+fn dotfiles(stage: &Stage, files: &[(&str, &str)]) -> String {
+    let path = stage.repository("my-dots", files);
+    for (name, text) in files {
+        if text.starts_with("#!") {
+            let file = stage.home().join("my-dots").join(name);
+            fs::set_permissions(file, PermissionsExt::from_mode(0o755)).unwrap();
+        }
+    }
+    let script =
+        "git -c user.name=T -c user.email=t@example.org commit -q -a --allow-empty -m modes";
+    let commit = stage.shell(script, &[]).dir(&path).output();
+    commit.ended(0, &[]);
+    path
+}
+
+fn said(sandbox: &Sandbox<'_>, script: &str) -> String {
+    let said = sandbox
+        .exec(&["sh", "-c", &format!("cd; {script}")])
+        .output();
+    said.ended(0, &[]).stdout_text()
+}
+
+const SCRIPT: &str = "#!/bin/sh\necho \"as $(id -un) in $PWD\"\necho ran >> ~/.dots-ran\nln -s ~/dotfiles/vimrc ~/.vimrc\n";
+
+#[test]
+fn the_agent_runs_their_script_before_setup_once_and_it_is_no_work() {
+    let stage = Stage::new();
+    preset(&stage);
+    let dots = dotfiles(
+        &stage,
+        &[
+            ("install.sh", SCRIPT),
+            ("setup.sh", "#!/bin/sh\ntouch ~/.never\n"),
+            ("vimrc", "set nu\n"),
+            (".ignored", ""),
+        ],
+    );
+    fs::write(stage.home().join("my-dots/secret"), "canary").unwrap();
+    let setup = stage.script("setup", "#!/bin/sh\ncat /home/amika/.dots-ran > /seen\n");
+    let sandbox = stage.adopt(stage.name());
+    let create = [
+        "sandbox",
+        "create",
+        "--name",
+        &sandbox.name,
+        "--opencode",
+        "off",
+        "--setup-script",
+        &setup,
+        "--dotfiles",
+        &dots,
+    ];
+    let created = stage.amika(&create).output();
+    created.ended(0, &["dotfiles"]);
+    let log = sandbox
+        .verb("logs", &["--setup"])
+        .output()
+        .ended(0, &[])
+        .text();
+    assert!(log.contains("as amika in /home/amika/dotfiles"), "{log}");
+    assert_eq!(
+        said(&sandbox, "cat .vimrc .dots-ran /seen"),
+        "set nu\nran\nran\n"
+    );
+    assert_eq!(
+        said(
+            &sandbox,
+            "stat -c %U dotfiles .dots-ran; ls .never .ignored dotfiles/secret 2>/dev/null; git -C dotfiles log --format=%s"
+        ),
+        "amika\namika\nmodes\nfirst\n"
+    );
+    // A later start does not run it again.
+    for verb in ["stop", "start"] {
+        sandbox.verb(verb, &[]).output().ended(0, &[]);
+    }
+    assert_eq!(said(&sandbox, "cat .dots-ran"), "ran\n");
+    sandbox.verb("delete", &[]).output().ended(0, &[]);
+}
+
+#[test]
+fn without_a_script_what_begins_with_a_dot_is_linked() {
+    let stage = Stage::new();
+    let dots = dotfiles(
+        &stage,
+        &[
+            (".profile", "export A=b\n"),
+            (".config/tool/rc", "rc\n"),
+            (".gitignore", ""),
+            ("README.md", ""),
+        ],
+    );
+    let url = format!("file://{dots}");
+    let sandbox = stage.sandbox(DEBIAN, &["--dotfiles", &url]);
+    assert_eq!(
+        said(
+            &sandbox,
+            "readlink /home/amika/.profile; cat /home/amika/.config/tool/rc; ls /home/amika/.gitignore 2>/dev/null; true"
+        ),
+        "/home/amika/dotfiles/.profile\nrc\n"
+    );
+    sandbox.verb("delete", &[]).output().ended(0, &[]);
+}
+
+#[test]
+fn a_script_that_fails_is_told_of_and_ends_nothing() {
+    let stage = Stage::new();
+    let script = "#!/bin/sh\ntouch /home/amika/.half\necho no such tool\nexit 3\n";
+    let dots = dotfiles(&stage, &[("bootstrap", script)]);
+    let setup = stage.script("setup", "#!/bin/sh\necho setup ran\n");
+    let sandbox = stage.adopt(stage.name());
+    let options = ["--dotfiles", &dots, "--setup-script", &setup];
+    let created = sandbox.create(DEBIAN, &options);
+    created.ended(
+        0,
+        &["your dotfiles could not be installed as a whole: exited with 3; `amika sandbox logs --setup"],
+    );
+    let log = sandbox
+        .verb("logs", &["--setup"])
+        .output()
+        .ended(0, &[])
+        .text();
+    assert!(
+        log.contains("no such tool") && log.contains("setup ran"),
+        "{log}"
+    );
+    sandbox.verb("delete", &[]).output().ended(0, &[]);
+}
+
+#[test]
+fn a_setup_that_fails_behind_them_is_told_with_its_line() {
+    let stage = Stage::new();
+    preset(&stage);
+    let dots = dotfiles(&stage, &[("install.sh", "#!/bin/bash\ntrue\n")]);
+    let setup = stage.script("setup", "#!/bin/bash\nset -e\ntrue\nfalse\n");
+    let sandbox = stage.adopt(stage.name());
+    let create = [
+        "sandbox",
+        "create",
+        "--name",
+        &sandbox.name,
+        "--opencode",
+        "off",
+        "--setup-script",
+        &setup,
+        "--dotfiles",
+        &dots,
+    ];
+    stage.amika(&create).output().ended(20, &["at line 4"]);
+}
+
+#[test]
+fn a_setting_asks_for_them_in_each_sandbox_of_what_is_trusted() {
+    let stage = Stage::new();
+    let dots = dotfiles(&stage, &[(".dotsrc", "")]);
+    let set = ["config", "set", "dotfiles", "./my-dots"];
+    let set = stage.amika(&set).dir(stage.home()).output();
+    set.ended(0, &[]);
+    let get = stage.amika(&["config", "get", "dotfiles"]).output();
+    assert_eq!(get.ended(0, &[]).stdout_text().trim(), dots);
+    let app = stage.repository("app", &[("file", "")]);
+    let has = |args: &[&str]| {
+        let sandbox = stage.sandbox(DEBIAN, args);
+        let names = said(&sandbox, "ls -A /home/amika");
+        names.lines().any(|name| name == ".dotsrc")
+    };
+    assert!(has(&["--git", &app]));
+    assert!(!has(&["--git", &app, "--trust=never"]));
+    assert!(has(&["--git", &app, "--trust=never", "--dotfiles", &dots]));
+    assert!(!has(&["--dotfiles", "none"]));
+}
+
+#[test]
+fn what_is_no_repository_of_its_own_is_refused_and_nothing_is_written_through_a_mount() {
+    let stage = Stage::new();
+    let dots = dotfiles(&stage, &[("vim/vimrc", ""), (".rc", "")]);
+    let refused = |options: &[&str], code: i32, told: &str| {
+        let sandbox = stage.adopt(stage.name());
+        sandbox.create(DEBIAN, options).ended(code, &[told]);
+    };
+    let inner = format!("{dots}/vim");
+    let is_in = "it is no repository, but a directory in one";
+    refused(&["--dotfiles", &inner], 2, is_in);
+    let none = stage.home().join("nothing").display().to_string();
+    refused(&["--dotfiles", &none], 7, "nothing");
+    refused(&["--dotfiles", ""], 2, "names no repository");
+    let shared = stage.home().join("shared");
+    fs::create_dir_all(&shared).unwrap();
+    let mount = format!("{}:/home/amika/dotfiles:rw", shared.display());
+    let in_the_way = "is in the way of your dotfiles";
+    refused(&["--dotfiles", &dots, "--mount", &mount], 4, in_the_way);
+    assert_eq!(fs::read_dir(&shared).unwrap().count(), 0);
+    stage.nothing_was_made();
+}
