@@ -23,7 +23,7 @@ pub(super) fn start(machine: &Machine) -> Option<Child> {
 fn chosen(machine: &Machine) -> Option<String> {
     let mut git = Command::new("git");
     // In no repository: what one has in its configuration is not asked for.
-    git.args(["var", "GIT_PAGER"])
+    git.args(["-c", amika_git::NO_BARE, "var", "GIT_PAGER"])
         .current_dir(Path::new("/"))
         .env_remove("GIT_DIR")
         .stdin(Stdio::null())

@@ -25,7 +25,7 @@ mod config;
 mod remove;
 mod systems;
 
-pub(crate) use systems::is_acted_on;
+pub(crate) use systems::{foreign, is_acted_on};
 
 /// Git reads no more of a file that leads to a git directory.
 const MAX_POINTER: u64 = 4096;
@@ -73,24 +73,6 @@ pub(crate) fn fold(name: &OsStr) -> String {
     let name = lower.split(':').next().unwrap_or_default();
     let name = name.trim_end_matches(['.', ' ']);
     if name == "git~1" { ".git" } else { name }.to_owned()
-}
-
-/// Why a file or a link at a path comes to no work tree of this machine: it is where a version control system keeps its own.
-pub(crate) fn foreign(path: &Path, is_link: bool) -> Option<String> {
-    let steps: Vec<&Path> = path
-        .ancestors()
-        .filter(|it| it.file_name().is_some())
-        .collect();
-    steps.iter().rev().find_map(|step| {
-        let folded = fold(step.file_name()?);
-        if folded == ".git" {
-            return Some("git keeps its own there".to_owned());
-        }
-        let parents = step.parent().unwrap_or(Path::new(""));
-        let is_last = *step == path;
-        systems::refused(parents, &folded, !is_last, is_last && is_link)
-            .map(|why| why.replace("; `--as-is` copies it", ""))
-    })
 }
 
 /// What a directory had before the copy came into it.

@@ -5,7 +5,7 @@ use amika_core::label::{Kind, ResourceRecord, SandboxId, key};
 use amika_core::name::SandboxName;
 use amika_core::subnet::{self, Subnet};
 
-use super::{DEFAULT, INTERNAL};
+use super::shared::{DEFAULT, INTERNAL};
 use crate::error::{self, Error, Result};
 use crate::sandboxes::Sandboxes;
 use amika_engine::{ContainerFacts, EngineError, Network, NetworkSpec};

@@ -80,6 +80,24 @@ pub(super) fn refused(
     found.or(linked).map(|(_, _, system)| names(system))
 }
 
+/// Why a file or a link at a path comes to no work tree of this machine: it is where a version control system keeps its own.
+pub(crate) fn foreign(path: &Path, is_link: bool) -> Option<String> {
+    let steps: Vec<&Path> = path
+        .ancestors()
+        .filter(|it| it.file_name().is_some())
+        .collect();
+    steps.iter().rev().find_map(|step| {
+        let folded = fold(step.file_name()?);
+        if folded == ".git" {
+            return Some("git keeps its own there".to_owned());
+        }
+        let parents = step.parent().unwrap_or(Path::new(""));
+        let is_last = *step == path;
+        refused(parents, &folded, !is_last, is_last && is_link)
+            .map(|why| why.replace("; `--as-is` copies it", ""))
+    })
+}
+
 fn whole(folded: &str) -> Option<&'static str> {
     let name = spelled(folded);
     let found = WHOLE.iter().find(|(known, _)| *known == name);
