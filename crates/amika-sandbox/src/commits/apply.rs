@@ -199,11 +199,15 @@ impl Fitting {
         let told = told
             .map(|path| shown(path.as_os_str().as_bytes()))
             .collect();
-        // A task of its own: whoever stops to wait for it does not break it off.
-        let laid = tokio::spawn(async move { ended(&mut self.command).await });
-        let output = laid.await.map_err(|stopped| {
-            Error::new(Kind::Failure, "git was not waited for to its end").caused_by(&stopped)
-        })??;
+        // Nobody ends it, also when this program ends: half of it would be there. That nothing it reads is a pipe was
+        // seen just now.
+        let laid = tokio::time::timeout(PACK, self.command.output()).await;
+        let output = laid
+            .map_err(|_| {
+                let what = "`git apply` does not end; it may have laid on a part";
+                Error::new(Kind::Repository, what)
+            })?
+            .map_err(|error| Error::new(Kind::Repository, "git cannot be run").caused_by(&error))?;
         if output.status.success() {
             return Ok(told);
         }

@@ -27,12 +27,14 @@ const SPELLED: [&str; 4] = ["HEAD", "objects", "refs", "commondir"];
 const LINK: &[u8] = b"120000";
 const NONE: &[u8] = b"000000";
 
-/// An entry that is there once the difference is laid on.
+/// An entry that differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub path: PathBuf,
     /// The content of a symbolic link.
     pub link: Option<Oid>,
+    /// Whether it is not there any more once the difference is laid on.
+    pub is_gone: bool,
 }
 
 /// Reads `git diff-tree -r -z --raw --no-renames`; none where it is no such thing.
@@ -45,9 +47,6 @@ pub(super) fn entries(raw: &[u8]) -> Option<Vec<Entry>> {
         let &[_, mode, _, content, _] = words.as_slice() else {
             return None;
         };
-        if mode == NONE {
-            continue;
-        }
         let link = match mode {
             LINK => Some(Oid::of_any(content)?),
             _ => None,
@@ -55,6 +54,7 @@ pub(super) fn entries(raw: &[u8]) -> Option<Vec<Entry>> {
         found.push(Entry {
             path: PathBuf::from(OsStr::from_bytes(path)),
             link,
+            is_gone: mode == NONE,
         });
     }
     Some(found)
@@ -72,9 +72,8 @@ pub(super) fn refused(
             return Some(format!("{}: {why}", named(&entry.path)));
         }
         let Some(link) = &entry.link else { continue };
-        let depth = entry.path.iter().count().saturating_sub(1);
         let target = targets.get(link).map(Vec::as_slice).unwrap_or_default();
-        if !stays_beneath(target, depth) {
+        if !stays(&entry.path, target, tree) {
             return Some(format!(
                 "{} is a link to {}, out of the repository",
                 named(&entry.path),
@@ -108,6 +107,30 @@ pub(super) fn refused(
         })
 }
 
+/// Whether a link leads to a place of the repository, which is neither git's own nor behind a link that is here already.
+fn stays(path: &Path, target: &[u8], tree: &dyn Fn(&Path) -> Option<FileType>) -> bool {
+    let depth = path.iter().count().saturating_sub(1);
+    if !stays_beneath(target, depth) {
+        return false;
+    }
+    let mut at = path.parent().unwrap_or(Path::new("")).to_owned();
+    for part in Path::new(OsStr::from_bytes(target)) {
+        match part.as_bytes() {
+            b"." => continue,
+            b".." => {
+                at.pop();
+                continue;
+            }
+            _ if inert::fold(part) == ".git" => return false,
+            _ => at.push(part),
+        }
+        if tree(&at).is_some_and(|kind| kind.is_symlink()) {
+            return false;
+        }
+    }
+    true
+}
+
 /// Paths on which direnv, editors or agents of this machine act.
 pub(super) fn acted_on(entries: &[Entry]) -> Vec<PathBuf> {
     let is_acted_on = |path: &Path| {
@@ -122,7 +145,7 @@ pub(super) fn acted_on(entries: &[Entry]) -> Vec<PathBuf> {
 /// A directory that something comes into and that is a git directory afterwards, however its names are spelled.
 fn git_directory(entries: &[Entry], tree: &dyn Fn(&Path) -> Option<FileType>) -> Option<PathBuf> {
     let mut names: BTreeMap<String, (PathBuf, BTreeSet<String>)> = BTreeMap::new();
-    for entry in entries {
+    for entry in entries.iter().filter(|entry| !entry.is_gone) {
         let mut path = entry.path.as_path();
         while let (Some(directory), Some(name)) = (path.parent(), path.file_name()) {
             let folded: Vec<String> = directory.iter().map(inert::fold).collect();
@@ -165,6 +188,7 @@ mod tests {
         let entry = |path: &&str| Entry {
             path: PathBuf::from(path),
             link: None,
+            is_gone: false,
         };
         paths.iter().map(entry).collect()
     }
@@ -177,17 +201,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_afterwards_is_read_and_links_are_told_apart() {
+    fn what_differs_is_read_and_links_are_told_apart() {
         let raw = format!(
             ":000000 100644 {OID} {OID} A\0a b\0:120000 120000 {OID} {OID} M\0l\0:100644 000000 {OID} {OID} D\0gone\0"
         );
         let found = entries(raw.as_bytes()).expect("entries");
-        let [file, link] = found.as_slice() else {
+        let [file, link, gone] = found.as_slice() else {
             panic!("{found:?}")
         };
         assert_eq!((file.path.as_path(), &file.link), (Path::new("a b"), &None));
         assert_eq!(link.path, Path::new("l"));
         assert!(link.link.is_some());
+        assert_eq!((file.is_gone, gone.is_gone), (false, true));
         for broken in ["x\0y\0", ":1 2 3\0y\0", ":000000 100644 a b A"] {
             assert_eq!(entries(broken.as_bytes()), None, "{broken}");
         }
@@ -237,9 +262,17 @@ mod tests {
             let entry = Entry {
                 path: PathBuf::from(path),
                 link: Some(oid.clone()),
+                is_gone: false,
             };
             let targets = BTreeMap::from([(oid, target.as_bytes().to_vec())]);
-            refused(&[entry], &targets, &|_| None)
+            // A link of this machine is there already.
+            let dir = tempfile::tempdir().expect("a directory");
+            std::os::unix::fs::symlink("/", dir.path().join("here")).expect("a link");
+            let tree = |path: &Path| {
+                let found = std::fs::symlink_metadata(dir.path().join(path));
+                found.ok().map(|found| found.file_type())
+            };
+            refused(&[entry], &targets, &tree)
         };
         for (path, target) in [
             ("out", "/etc"),
@@ -247,6 +280,9 @@ mod tests {
             ("a/b", "../../x"),
             ("a", "b/../c"),
             ("e", ""),
+            ("out", ".git/hooks"),
+            ("a/out", "../.GIT"),
+            ("out", "here/x"),
         ] {
             let why = link(path, target).unwrap_or_default();
             assert!(why.contains("out of the repository"), "{path}: {why}");

@@ -119,7 +119,7 @@ fn spelled(folded: &str) -> &str {
 
 /// Whether programs of this machine act on a file of this name by themselves, or after they asked: the user is told.
 pub(crate) fn is_acted_on(parents: &Path, name: &OsStr) -> bool {
-    const FILES: [&str; 25] = [
+    const FILES: [&str; 35] = [
         ".envrc",
         ".mise.toml",
         "mise.toml",
@@ -144,9 +144,19 @@ pub(crate) fn is_acted_on(parents: &Path, name: &OsStr) -> bool {
         "agents.md",
         "agents.override.md",
         "gemini.md",
+        ".windsurfrules",
+        ".aider.conf.yml",
+        ".pre-commit-config.yaml",
+        "lefthook.yml",
+        "lefthook.yaml",
+        ".lefthook.yml",
+        ".overcommit.yml",
+        ".npmrc",
+        ".yarnrc.yml",
+        ".pnpmfile.cjs",
         ".devcontainer.json",
     ];
-    const DIRECTORIES: [&str; 14] = [
+    const DIRECTORIES: [&str; 18] = [
         ".vscode",
         ".idea",
         ".fleet",
@@ -160,6 +170,10 @@ pub(crate) fn is_acted_on(parents: &Path, name: &OsStr) -> bool {
         ".opencode",
         ".cursor",
         ".gemini",
+        ".continue",
+        ".husky",
+        ".githooks",
+        ".lefthook",
         ".amika",
     ];
     /// A directory in another one, which alone has many others.
@@ -266,6 +280,9 @@ mod tests {
             ".cargo/config.toml",
             ".config/mise/config.toml",
             ".config/mise",
+            ".husky/pre-commit",
+            ".githooks/pre-push",
+            "lefthook.yml",
         ] {
             assert!(is_acted_on(path), "{path}");
         }
