@@ -89,11 +89,11 @@ export function sides(rows: Row[]): [Row | null, Row | null][] {
 }
 
 /** Characters that show nothing, or turn what follows round: a reader would see another text than a compiler. */
-const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+const HIDDEN = /(?!\t)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
 
 /** Text with what cannot be seen in it shown by its number. */
 export function visible(text: string): string {
-  return text.replace(HIDDEN, (it) => `\\u${it.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return text.replace(HIDDEN, (it) => `\\u${(it.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`);
 }
 
 /** The words for git that mean this path and nothing else, whatever is in its name. */

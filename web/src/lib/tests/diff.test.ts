@@ -68,6 +68,7 @@ test("more than can be read is cut, and said to be", () => {
 
 test("what hides or turns text round is seen", () => {
   expect(visible("if (x\u202e) \u2066{\u200b\tok\u001b[2J")).toBe("if (x\\u202e) \\u2066{\\u200b\tok\\u001b[2J");
+  expect(visible("a\u061c\u00adb\u3164c\u{e0041}é中🙂")).toBe("a\\u061c\\u00adb\\u3164c\\ue0041é中🙂");
 });
 
 test("a path is itself, however it is spelled", () => {

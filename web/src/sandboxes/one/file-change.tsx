@@ -5,7 +5,7 @@ import { Fragment } from "react";
 
 import { diffText } from "../../api/queries";
 import type { DiffFile } from "../../api/types";
-import { sides, visible, type Hunk, type Row } from "../../lib/diff";
+import { literal, sides, visible, type Hunk, type Row } from "../../lib/diff";
 import { quote } from "../../lib/command";
 import { Problem } from "../../ui/problem";
 import type { View } from "./changes";
@@ -45,7 +45,7 @@ export default function FileChange({ id, name, file, view }: { id: string; name:
       )}
       {data.cut && (
         <Text size="sm" p="sm">
-          There is more of it than a page shows: <code>{`amika sandbox diff ${quote(name)} -- ${quote(file.path)}`}</code>
+          There is more of it than a page shows: <code>{`amika sandbox diff --remote ${quote(name)} -- ${quote(literal([visible(file.path)]))}`}</code>
         </Text>
       )}
     </div>
