@@ -14,11 +14,8 @@ export AMIKA_PAGE_DIR := $(OUT)/page
 # The program that tests and demo drive.
 export AMIKA := $(OUT)/amika
 PREFIX ?= $(HOME)/.local
-# Cargo's profile of amika: what people install, and what is measured, is linked as a whole, which takes four minutes.
-PROFILE := checkout
-install dist dist-test bench bench-server scale: PROFILE := release
 
-.PHONY: help demo test engines build bench bench-init bench-server scale lint engine base-image preset dist dist-test install uninstall schema crash-test soak browser-test idle-test web page-check page-test pictures clean-up
+.PHONY: help demo test engines build release bench bench-init bench-server scale lint engine base-image preset dist dist-test install uninstall schema crash-test soak browser-test idle-test web page-check page-test pictures clean-up
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -40,7 +37,11 @@ engines: build engine ## Run what touches an engine on Docker 20.10 and 26.1, Po
 	@scripts/test-engines
 
 build: engine ## Build amikad (static), the page, and amika with both inside, into target/amika-dist
-	@scripts/build "$(ARCH)" "$(OUT)" "$(PROFILE)"
+	@scripts/build "$(ARCH)" "$(OUT)" checkout
+
+# Linked as a whole, which takes four minutes: what people install, and what is measured.
+release: engine
+	@scripts/build "$(ARCH)" "$(OUT)" release
 
 web: engine ## Build the page for browsers, in a container that has Node
 	@scripts/web "$(AMIKA_PAGE_DIR)"
@@ -68,17 +69,17 @@ soak: preset ## Kill the server at every call of the engine and every commit of 
 	@scripts/test-images
 	@scripts/soak
 
-bench: preset ## Print the figures that the project holds itself to, as ratios of one run
+bench: preset release ## Print the figures that the project holds itself to, as ratios of one run
 	@scripts/bench "$(AMIKA)"
 
 bench-init: build ## Give amikad, tini, dumb-init and catatonit the same cases; figures of amikad beside the best
 	@scripts/bench-init
 
-bench-server: build engine ## Print what the server is held to: start, memory, answers a second, a create beside the command line's
+bench-server: release ## Print what the server is held to: start, memory, answers a second, a create beside the command line's
 	@scripts/test-images
 	@scripts/bench-server "$(AMIKA)"
 
-scale: preset ## Make 50 sandboxes with 5 services each and measure the list of them
+scale: preset release ## Make 50 sandboxes with 5 services each and measure the list of them
 	@scripts/scale "$(AMIKA)"
 
 lint: ## Formatting, clippy, licences, shell scripts, the picture of the crates
@@ -94,10 +95,10 @@ preset: base-image build ## Build the preset images `coder` and `coder-dind`, un
 	@"$(AMIKA)" image build coder
 	@"$(AMIKA)" image build coder-dind
 
-install: build ## Copy amika, its manual and completions to ~/.local (PREFIX=… for another place)
+install: release ## Copy amika, its manual and completions to ~/.local (PREFIX=… for another place)
 	@scripts/install "$(AMIKA)" "$(PREFIX)"
 
-dist: build engine ## Make what people install: a tarball, a Debian package, the server's image, checksums
+dist: release ## Make what people install: a tarball, a Debian package, the server's image, checksums
 	@scripts/dist "$(ARCH)" "$(OUT)"
 
 dist-test: dist ## Install, start, upgrade and remove each of them in clean containers, upgrading from the commit before
