@@ -180,7 +180,7 @@ async fn negotiate(way: &Endpoint) -> Result<(Docker, Option<bool>), bollard::er
         && let Some(pong) = ping::ask(socket).await
     {
         let version = pong.client_version(API_DEFAULT_VERSION);
-        return Ok((open(way, &version)?, Some(pong.is_podman)));
+        return Ok((open(way, &version)?, pong.is_podman));
     }
     let docker = open(way, API_DEFAULT_VERSION)?.negotiate_version().await?;
     Ok((docker, None))
@@ -208,6 +208,7 @@ fn open(endpoint: &Endpoint, version: &ClientVersion) -> Result<Docker, bollard:
     Docker::connect_with_host(host)
 }
 
+/// Why nothing answered, in the system's words where it has some.
 fn reason(endpoint: &Endpoint, error: &bollard::errors::Error) -> String {
     // The client library hides the system's reason for a socket that is missing or not ours.
     if let Some(path) = endpoint.host.strip_prefix("unix://")

@@ -1,7 +1,7 @@
 //! What an engine says of itself in the headers of its answer to a ping, as `docker` asks it too.
 //!
 //! `GET /version` says the same, and makes the engine run `runc` and `docker-init` each time for their versions: 12 ms of every
-//! command. Docker Engine API, "Ping": `Api-Version`; Podman adds `Libpod-API-Version`.
+//! command. Docker Engine API, "Ping": `Api-Version`, `Server`; Podman adds `Libpod-API-Version`.
 
 use std::path::Path;
 use std::pin::pin;
@@ -18,8 +18,8 @@ use tokio::net::UnixStream;
 pub(super) struct Pong {
     /// The newest version of the API that it speaks: major, minor.
     pub api: (usize, usize),
-    /// Whether it is Podman behind docker's API.
-    pub is_podman: bool,
+    /// Whether it is Podman behind docker's API, where it said what it is.
+    pub is_podman: Option<bool>,
 }
 
 impl Pong {
@@ -54,7 +54,12 @@ pub(super) async fn ask(socket: &Path) -> Option<Pong> {
     let header = |name: &str| response.headers().get(name)?.to_str().ok();
     Some(Pong {
         api: version(header("Api-Version")?)?,
-        is_podman: header("Libpod-API-Version").is_some(),
+        is_podman: match header("Libpod-API-Version") {
+            Some(_) => Some(true),
+            None => header("Server")
+                .is_some_and(|server| server.starts_with("Docker/"))
+                .then_some(false),
+        },
     })
 }
 
@@ -84,11 +89,17 @@ mod tests {
 
     #[tokio::test]
     async fn an_engine_tells_its_api_and_whether_it_is_podman() {
-        let docker = "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 2\r\n\r\nOK";
+        let docker = "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nServer: Docker/20.10.24 (linux)\r\nContent-Length: 2\r\n\r\nOK";
         let pong = answered(docker).await.expect("an engine");
-        assert_eq!((pong.api, pong.is_podman), ((1, 41), false));
+        assert_eq!((pong.api, pong.is_podman), ((1, 41), Some(false)));
+        // A proxy before it may have taken its words away.
+        let unknown = "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 2\r\n\r\nOK";
+        assert_eq!(answered(unknown).await.expect("an engine").is_podman, None);
         let podman = "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nLibpod-Api-Version: 5.4.2\r\nContent-Length: 2\r\n\r\nOK";
-        assert!(answered(podman).await.expect("an engine").is_podman);
+        assert_eq!(
+            answered(podman).await.expect("an engine").is_podman,
+            Some(true)
+        );
     }
 
     #[tokio::test]
@@ -114,7 +125,7 @@ mod tests {
         for (api, minor) in [((1, 41), 41), ((1, 52), 52), ((1, 60), 52)] {
             let pong = Pong {
                 api,
-                is_podman: false,
+                is_podman: None,
             };
             assert_eq!(pong.client_version(&newest).minor_version, minor);
         }

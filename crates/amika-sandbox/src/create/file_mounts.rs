@@ -17,14 +17,35 @@ use sha2::{Digest as _, Sha256};
 
 use super::settings::Settings;
 use super::source::{Contents, Source};
+use crate::daemon::UserKey;
 use crate::error::{Error, Kind, Result};
 use crate::progress::Progress;
 
 /// Characters of a digest in a volume's name: no other repository is found that has the same.
 const DIGEST: usize = 20;
 
+/// For whom the volumes of a repository are kept: others' sandboxes of the same repository have their own.
+pub(super) struct Owners {
+    /// What comes of the key of this user, on whose machine it is.
+    key: String,
+    /// The user of a server; empty for none.
+    user: String,
+}
+
+impl Owners {
+    /// What the key is derived for.
+    const PURPOSE: &str = "volumes of repositories";
+
+    /// Of this user's key, and of a user of the server that has it.
+    pub(super) fn of(key: &UserKey, user: &str) -> Self {
+        Self {
+            key: hex(&key.derive(Self::PURPOSE)),
+            user: user.to_owned(),
+        }
+    }
+}
+
 /// Adds the mounts of the repository's file to what holds, but for those at whose targets somebody asked for another.
-/// `owner` is for whom its volumes are kept: others' sandboxes of the same repository have their own.
 ///
 /// # Errors
 /// [`Kind::Invalid`], with the place in the file, for a path that is not the repository's or not there.
@@ -32,7 +53,7 @@ pub(super) async fn add(
     settings: &mut Settings,
     config: &RepoConfig,
     source: Option<&Source>,
-    owner: &str,
+    owners: &Owners,
     out: &dyn Progress,
 ) -> Result<()> {
     let asked: Vec<String> = settings
@@ -56,7 +77,7 @@ pub(super) async fn add(
         if asked.contains(&target) {
             continue;
         }
-        let Some(found) = found(source, located, owner).await? else {
+        let Some(found) = found(source, located, owners).await? else {
             out.warn(&format!(
                 "mounts \"{}\" is left out: nothing is copied of what lies in a volume, since an agent may have written it",
                 located.value
@@ -76,15 +97,16 @@ pub(super) async fn add(
 async fn found(
     source: &Source,
     located: &Located<FileMount>,
-    owner: &str,
+    owners: &Owners,
 ) -> Result<Option<Found>> {
     let path = match &located.value.source {
         FileSource::Volume(name) => {
             let repository = source.label().name;
-            // A copy that was sent is in another directory each time.
-            let origin = source.of.clone();
-            let origin = origin.unwrap_or_else(|| source.origin.canonical());
-            let whose = digest(&[owner, &origin, name]);
+            let whose = match &source.of {
+                None => digest(&[&owners.key, &owners.user, &source.origin.canonical(), name]),
+                // What a copy that was sent says of where it comes from is its own word: no other sandbox shares its volume.
+                Some(_) => digest(&[&hex(&rand::random::<[u8; 16]>())]),
+            };
             let volume = volume::named(&repository, name, &whose);
             return Ok(Some(Found::Volume(volume)));
         }

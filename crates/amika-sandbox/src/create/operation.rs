@@ -297,7 +297,8 @@ impl Making {
         let scripts = scripts.unwrap_or_default();
         let mut settings = settings::merge(&request, saved, config, scripts.clone())?;
         allowed.check(&settings)?;
-        file_mounts::add(&mut settings, config, source.as_ref(), &owner, out).await?;
+        let owners = file_mounts::Owners::of(&engine.user_key()?, &owner);
+        file_mounts::add(&mut settings, config, source.as_ref(), &owners, out).await?;
         let clone = source.as_ref().map(|source| source.label().name);
         refuse_conflicts(&settings.mounts, clone.as_deref())?;
         let taken = trust.map(|trust| TakenView {

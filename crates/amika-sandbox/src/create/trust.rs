@@ -7,6 +7,7 @@ use amika_core::config::user::UserConfig;
 use amika_core::config::{RepoConfig, RepoFile, ScriptKey};
 use amika_core::credential::Agent;
 use amika_core::hex::hex;
+use amika_core::mount::FileSource;
 use amika_core::trust::{Answer, Decision, Question, Trust, Trusted, decide};
 use amika_core::untrusted::Untrusted;
 use futures_util::future::BoxFuture;
@@ -230,8 +231,12 @@ async fn content_of(source: &Source) -> Result<(Files, Option<String>)> {
         scripts,
         dockerfile,
     };
+    // What is copied to places of its own may be anything by the next time: it is asked for each time.
+    let mut mounts = source.config.sandbox.mounts.iter();
+    let copies = mounts
+        .any(|it| matches!(it.mount(), Some(mount) if matches!(mount.source, FileSource::Path(_))));
     let digest = digest(source.bytes.as_deref(), &files, servers);
-    Ok((files, Some(digest)))
+    Ok((files, (!copies).then_some(digest)))
 }
 
 /// A digest in which nothing of one part can stand for something of the other.

@@ -11,8 +11,8 @@ use crate::sandboxes::Sandboxes;
 const INTERNAL_WORD: &str = "internal";
 /// The network of the engine's machine itself.
 const HOST: &str = "host";
-/// What stands before a container whose network is shared.
-const CONTAINERS: &str = "container:";
+/// Networks of another container, or of any process: the engine's words, before the name of whose.
+const OTHERS: [&str; 2] = ["container", "ns"];
 /// What `--network` has for no network at all.
 const NONE: &str = "none";
 /// No name server: the engine's own asks on behalf of the sandbox, engines before 26 also from a network
@@ -68,7 +68,8 @@ pub async fn choose(engine: &Sandboxes, given: Option<&str>, apart: bool) -> Res
     let Some(name) = given.filter(|name| !is_made_here(name) && *name != NONE) else {
         return Ok(Choice::of(given, apart, false));
     };
-    if name == HOST || name.starts_with(CONTAINERS) {
+    let kind = name.split(':').next().unwrap_or_default();
+    if name == HOST || OTHERS.contains(&kind) {
         return Err(Error::new(
             error::Kind::Invalid,
             format!("no sandbox is on the network of another: {name}"),

@@ -152,7 +152,8 @@ fn plan_repository(mount: &RepositoryMount, of: &Of<'_>, facts: &Facts, planned:
                 labels,
                 no_copy: false,
             });
-            if mount.asked.read_only || !facts.sources.new_volumes.contains(volume) {
+            // One that the first sandbox could only read is root's until somebody writes to it.
+            if mount.asked.read_only {
                 return;
             }
             What::EmptyVolume
