@@ -165,6 +165,13 @@ fn a_setting_asks_for_them_in_each_sandbox_of_what_is_trusted() {
     set.ended(0, &[]);
     let get = stage.amika(&["config", "get", "dotfiles"]).output();
     assert_eq!(get.ended(0, &[]).stdout_text().trim(), dots);
+    // What is not there yet is a path all the same, of the directory that it was set in.
+    let set = ["config", "set", "dotfiles", "later", "-o", "json"];
+    let set = stage.amika(&set).dir(stage.home()).output();
+    let later = stage.home().join("later").display().to_string();
+    assert_eq!(set.ended(0, &[]).json()["settings"][0]["value"], later);
+    // One that the file has begins at the home.
+    stage.file(".config/amika/config.toml", "dotfiles = \"my-dots\"\n");
     let app = stage.repository("app", &[("file", "")]);
     let has = |args: &[&str]| {
         let sandbox = stage.sandbox(DEBIAN, args);

@@ -165,6 +165,17 @@ const CONFIG_TOML: &str = ".amika/config.toml";
 /// Nobody writes more than this by hand.
 const CONFIG_LIMIT: u64 = 1024 * 1024;
 
+/// The URL, without secrets, that a value of `--git` means in a directory; `None` where it is a path.
+///
+/// # Errors
+/// [`GitError`] for a path that cannot be looked at.
+pub fn url_of(spec: &str, cwd: &Path) -> Result<Option<String>, GitError> {
+    Ok(match Source::read(Some(spec), cwd)? {
+        Source::Url(url) => Some(url::without_secrets(&url)),
+        Source::Directory(_) => None,
+    })
+}
+
 /// Finds the repository, decides what its copy holds, and checks all that can be checked by then.
 ///
 /// A URL is cloned into a temporary directory first, which goes with the returned value, or when the

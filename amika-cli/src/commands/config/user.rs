@@ -106,7 +106,7 @@ pub(super) async fn set(args: &SetArgs, app: &App) -> Result<u8> {
         }
         Key::Dotfiles => {
             let source: DotfilesSource = only_one(&args.values)?.parse().map_err(usage)?;
-            let source = from_anywhere(source);
+            let source = from_anywhere(source, app)?;
             user_config::change(&app.machine, Change::Dotfiles(Some(&source))).await?;
         }
         Key::Trusted => {
@@ -194,14 +194,32 @@ fn entry(value: &str) -> Result<Trusted> {
     })
 }
 
-/// A path as every directory has it; whatever is there now is one.
-fn from_anywhere(source: DotfilesSource) -> DotfilesSource {
+/// A path as every directory has it; a URL, and a path that begins at the home, stay as they are.
+fn from_anywhere(source: DotfilesSource, app: &App) -> Result<DotfilesSource> {
     let DotfilesSource::Of(text) = &source else {
-        return source;
+        return Ok(source);
     };
-    let path = Path::new(text).canonicalize().ok();
-    let path = path.and_then(|path| Some(path.to_str()?.to_owned()));
-    path.map_or(source, DotfilesSource::Of)
+    if text == "~" || text.starts_with("~/") {
+        return Ok(source);
+    }
+    let cwd = app.machine.directory().map_err(|error| {
+        Error::new(Kind::Failure, "the current directory cannot be read").caused_by(&error)
+    })?;
+    if let Ok(Some(_)) = amika_git::url_of(text, cwd) {
+        return Ok(source);
+    }
+    let path = amika_host::path::clean(&cwd.join(text));
+    let path = path.canonicalize().unwrap_or(path);
+    match path.to_str() {
+        Some(path) => path.parse().map_err(usage),
+        None => Err(Error::new(
+            Kind::Invalid,
+            format!(
+                "{}: the setting takes only a path that is UTF-8",
+                path.display()
+            ),
+        )),
+    }
 }
 
 fn usage(error: impl std::error::Error) -> Error {

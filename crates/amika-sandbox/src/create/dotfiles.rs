@@ -38,9 +38,12 @@ pub fn wanted(flag: Option<&DotfilesSource>, machine: &Machine) -> Result<Option
         return Ok(None);
     };
     let home = machine.home_dir();
+    let is_url = || matches!(git::url_of(&source, &home), Ok(Some(_)));
     let source = match source.strip_prefix("~/") {
         Some(below) => home.join(below).display().to_string(),
         None if source == "~" => home.display().to_string(),
+        // An absolute one stays what it is.
+        None if !is_asked && !is_url() => home.join(source).display().to_string(),
         None => source,
     };
     Ok(Some(Dotfiles { source, is_asked }))
@@ -187,5 +190,32 @@ mod tests {
         ] {
             assert_eq!(clash(mount), expected, "{mount}");
         }
+    }
+
+    #[test]
+    fn a_relative_path_of_the_setting_begins_at_the_home() {
+        let home = tempfile::tempdir().expect("a directory");
+        let file = home.path().join(".config/amika/config.toml");
+        std::fs::create_dir_all(file.parent().expect("a parent")).expect("directories");
+        let machine = Machine::of_process().with_variables([
+            ("HOME", Some(home.path().as_os_str())),
+            ("XDG_CONFIG_HOME", None),
+        ]);
+        let of = |text: &str| home.path().join(text).display().to_string();
+        for (setting, expected) in [
+            ("src/dots", of("src/dots")),
+            ("~/src/dots", of("src/dots")),
+            ("/srv/dots", "/srv/dots".to_owned()),
+            ("https://h/me/dots", "https://h/me/dots".to_owned()),
+            ("git@h:me/dots", "git@h:me/dots".to_owned()),
+        ] {
+            let text = format!("dotfiles = \"{setting}\"\n");
+            std::fs::write(&file, text).expect("a file");
+            let wanted = wanted(None, &machine).expect("a setting").expect("some");
+            assert_eq!(wanted.source, expected, "{setting}");
+        }
+        let flag = "src/dots".parse().expect("a source");
+        let wanted = wanted(Some(&flag), &machine).expect("a flag");
+        assert_eq!(wanted.expect("some").source, "src/dots");
     }
 }
