@@ -185,12 +185,15 @@ fn a_setting_asks_for_them_in_each_sandbox_of_what_is_trusted() {
 }
 
 #[test]
-fn what_is_no_repository_of_its_own_is_refused_and_nothing_is_written_through_a_mount() {
+fn what_is_no_repository_of_its_own_is_refused_also_by_a_plan() {
     let stage = Stage::new();
     let dots = dotfiles(&stage, &[("vim/vimrc", ""), (".rc", "")]);
     let refused = |options: &[&str], code: i32, told: &str| {
         let sandbox = stage.adopt(stage.name());
-        sandbox.create(DEBIAN, options).ended(code, &[told]);
+        for plan in [&["--dry-run"][..], &[]] {
+            let options = [options, plan].concat();
+            sandbox.create(DEBIAN, &options).ended(code, &[told]);
+        }
     };
     let inner = format!("{dots}/vim");
     let is_in = "it is no repository, but a directory in one";
@@ -198,11 +201,94 @@ fn what_is_no_repository_of_its_own_is_refused_and_nothing_is_written_through_a_
     let none = stage.home().join("nothing").display().to_string();
     refused(&["--dotfiles", &none], 7, "nothing");
     refused(&["--dotfiles", ""], 2, "names no repository");
-    let shared = stage.home().join("shared");
-    fs::create_dir_all(&shared).unwrap();
-    let mount = format!("{}:/home/amika/dotfiles:rw", shared.display());
+    let mount = format!("{}:/home/amika/dotfiles:rw", stage.home().display());
     let in_the_way = "is in the way of your dotfiles";
     refused(&["--dotfiles", &dots, "--mount", &mount], 4, in_the_way);
-    assert_eq!(fs::read_dir(&shared).unwrap().count(), 0);
     stage.nothing_was_made();
+}
+
+#[test]
+fn a_plan_shows_where_they_come_from_and_asks_no_server() {
+    let stage = Stage::new();
+    let dots = dotfiles(&stage, &[(".rc", "")]);
+    // Nobody could be asked there.
+    let url = "https://ada:canary@nobody.invalid/dots";
+    for (source, shown) in [(dots.as_str(), dots.as_str()), (url, "nobody.invalid/dots")] {
+        let sandbox = stage.adopt(stage.name());
+        let options = ["--dry-run", "--dotfiles", source];
+        let plan = sandbox.create(DEBIAN, &options);
+        let text = plan.ended(0, &[]).text();
+        let line = text.lines().find(|line| line.starts_with("Dotfiles "));
+        let line = line.unwrap_or_default();
+        let told = line.contains(shown) && line.ends_with("-> /home/amika/dotfiles");
+        assert!(told && !text.contains("canary"), "{text}");
+        let options = [&options[..], &["-o", "json"]].concat();
+        let plan = sandbox.create(DEBIAN, &options);
+        let plan = &plan.ended(0, &[]).json()["dotfiles"];
+        assert_eq!(plan["commit"].is_string(), source == dots, "{plan}");
+        assert_eq!(plan["target"], "/home/amika/dotfiles");
+    }
+    stage.nothing_was_made();
+}
+
+#[test]
+fn they_replace_nothing_that_was_mounted_copied_or_signed_in() {
+    let stage = Stage::new();
+    let names = [
+        ".free",
+        ".npmrc",
+        ".toolrc",
+        ".config/a",
+        ".codex/auth.json",
+        ".codex/other",
+    ];
+    let dots = dotfiles(&stage, &names.map(|name| (name, "theirs\n")));
+    let copied = stage.file("npmrc", "mine\n");
+    let mounted = stage.file("toolrc", "mine\n");
+    let shared = stage.home().join("shared");
+    fs::create_dir_all(&shared).unwrap();
+    stage.file(".codex/auth.json", "{\"mine\":1}");
+    let mounts = [
+        format!("{copied}:/home/amika/.npmrc"),
+        format!("{mounted}:/home/amika/.toolrc:rw"),
+        format!("{}:/home/amika/.config:rw", shared.display()),
+    ];
+    let mounts: Vec<&str> = mounts.iter().flat_map(|it| ["--mount", it]).collect();
+    let options = [&mounts[..], &["--dotfiles", &dots]].concat();
+    let sandbox = stage.adopt(stage.name());
+    sandbox.create(DEBIAN, &options).ended(
+        0,
+        &["your dotfiles could not be installed as a whole: exited with 1"],
+    );
+    assert_eq!(
+        said(
+            &sandbox,
+            "cd /home/amika; cat .npmrc .toolrc .codex/auth.json; for it in .free .npmrc .toolrc .config/a .codex .codex/auth.json .codex/other; do test -h $it && echo $it; done; true"
+        ),
+        "mine\nmine\n{\"mine\":1}.free\n.codex/other\n"
+    );
+    assert_eq!(fs::read_dir(&shared).unwrap().count(), 0);
+    assert_eq!(fs::read_to_string(&mounted).unwrap(), "mine\n");
+    let log = sandbox.verb("logs", &["--setup"]).output();
+    let log = log.ended(0, &[]).text();
+    for stays in [".npmrc", ".toolrc", ".config", ".codex/auth.json"] {
+        let told = format!("/home/amika/{stays} stays: the sandbox was made with it");
+        assert!(log.contains(&told), "{stays}: {log}");
+    }
+    sandbox.verb("delete", &["--force"]).output().ended(0, &[]);
+}
+
+#[test]
+fn who_did_not_wait_is_told_by_wait_and_by_the_log() {
+    let stage = Stage::new();
+    let dots = dotfiles(&stage, &[("install", "#!/bin/sh\nexit 3\n")]);
+    let sandbox = stage.adopt(stage.name());
+    let created = sandbox.create(DEBIAN, &["--dotfiles", &dots, "--no-wait"]);
+    created.ended(0, &[]);
+    let told = "your dotfiles could not be installed as a whole: exited with 3";
+    sandbox.verb("wait", &[]).output().ended(0, &[told]);
+    let log = sandbox.verb("logs", &["--setup"]).output();
+    let log = log.ended(0, &[]).text();
+    assert!(log.contains("dotfiles: exited with 3"), "{log}");
+    sandbox.verb("delete", &[]).output().ended(0, &[]);
 }

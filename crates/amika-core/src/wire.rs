@@ -277,9 +277,17 @@ pub struct Dotfiles {
     /// Whether they wait for that.
     #[serde(default)]
     pub waits: bool,
+    /// Places in the home that they leave as they are, and all beneath: what the sandbox was made with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<String>,
     /// What went wrong, in words.
     #[serde(default)]
     pub failure: Option<String>,
+}
+
+impl Dotfiles {
+    /// Bytes of it at most: some thousand places with long names.
+    pub const LARGEST: usize = 4 << 20;
 }
 
 /// What changed in a [`Change`].

@@ -10,6 +10,7 @@ use amika_core::wire::{Job, Outcome, Phase, TaskState};
 
 use crate::broken_off::interruptible;
 use crate::cancel::Cancel;
+use crate::create::tell_of_dotfiles;
 use crate::daemon::read_boot_record;
 use crate::error::{Error, Kind, Result};
 use crate::progress::{Progress, Steps};
@@ -111,7 +112,12 @@ impl Sandboxes {
         };
         let wait = async {
             match condition {
-                Condition::Ready => wait_ready(self, &waiting, progress, cancel).await,
+                Condition::Ready => {
+                    let ready = wait_ready(self, &waiting, Arc::clone(&progress), cancel).await?;
+                    // Of a create that did not wait, nobody heard yet how they went.
+                    tell_of_dotfiles(self, name, &*progress).await;
+                    Ok(ready)
+                }
                 Condition::Stopped => interruptible(cancel, wait_stopped(self, &waiting))
                     .await
                     .map(Some),

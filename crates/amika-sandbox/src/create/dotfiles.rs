@@ -2,6 +2,7 @@
 //! the agent install them in front of the first setup.
 
 use std::io::Write;
+use std::path::Path;
 
 use amika_core::contract::path;
 use amika_core::dotfiles::DotfilesSource;
@@ -12,17 +13,35 @@ use amika_core::wire;
 use amika_engine::Existing;
 use amika_git as git;
 use amika_host::machine::Machine;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::request::Dotfiles;
-use super::upload::Upload;
+use super::upload::{Content, Upload};
 use crate::deliver::{self, Fault};
 use crate::error::{Error, Kind, Result};
 use crate::progress::{Progress, Steps};
 use crate::sandboxes::Sandboxes;
 use crate::user_config;
 
-/// Size of amikad's note.
-const LIMIT: usize = 64 << 10;
+/// Those that come along.
+pub(super) struct OwnDotfiles {
+    /// Their repository; none of a URL for a plan.
+    pub repository: Option<git::Repository>,
+    /// What a plan shows of them.
+    pub view: DotfilesView,
+}
+
+/// Dotfiles as the sandbox will have them.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct DotfilesView {
+    /// Where they come from: a path of this machine, or a URL without secrets.
+    pub source: String,
+    /// Their commit; null for a URL, which nobody is asked about for a plan, and where there is none yet.
+    pub commit: Option<String>,
+    /// Where they go in the sandbox.
+    pub target: &'static str,
+}
 
 /// What the flag or else the setting asks for. In the setting a path that is not absolute begins at the home.
 ///
@@ -54,10 +73,10 @@ pub fn wanted(flag: Option<&DotfilesSource>, machine: &Machine) -> Result<Option
 /// # Errors
 /// [`Kind::Conflict`].
 pub(super) fn refuse_conflicts(mounts: &[Mount]) -> Result<()> {
-    let place = std::path::Path::new(path::DOTFILES);
+    let place = Path::new(path::DOTFILES);
     let is_in_the_way = |mount: &&Mount| {
-        let target = std::path::Path::new(mount.target().as_str());
-        let is_above_home = std::path::Path::new(path::HOME).starts_with(target);
+        let target = Path::new(mount.target().as_str());
+        let is_above_home = Path::new(path::HOME).starts_with(target);
         target.starts_with(place) || (place.starts_with(target) && !is_above_home)
     };
     match mounts.iter().find(is_in_the_way) {
@@ -73,19 +92,14 @@ pub(super) fn refuse_conflicts(mounts: &[Mount]) -> Result<()> {
     }
 }
 
-/// Reads them; what is committed comes along, and nothing else.
-///
-/// # Errors
-/// [`Kind::Repository`] when that fails, [`Kind::Invalid`] for a directory in a repository.
-pub(super) async fn open(
+/// Reads their repository; what is committed comes along, and nothing else.
+async fn open(
     wanted: &Dotfiles,
     machine: &Machine,
+    cwd: &Path,
     out: &dyn Progress,
     steps: &mut Steps,
 ) -> Result<git::Repository> {
-    let cwd = machine.directory().map_err(|error| {
-        Error::new(Kind::Repository, "the current directory cannot be read").caused_by(&error)
-    })?;
     steps.begin("dotfiles");
     let request = git::Request {
         spec: Some(wanted.source.clone()),
@@ -121,10 +135,56 @@ pub(super) async fn open(
     Ok(repository)
 }
 
-/// The note for amikad, and the directory that they go to.
-pub(super) fn uploads() -> [Upload; 2] {
+/// Reads them. For a plan nothing is fetched, and a path is looked at as a create would.
+///
+/// # Errors
+/// [`Kind::Repository`] when that fails, [`Kind::Invalid`] for a directory in a repository.
+pub(super) async fn read(
+    wanted: &Dotfiles,
+    only_plan: bool,
+    machine: &Machine,
+    out: &dyn Progress,
+    steps: &mut Steps,
+) -> Result<OwnDotfiles> {
+    let cwd = machine.directory().map_err(|error| {
+        Error::new(Kind::Repository, "the current directory cannot be read").caused_by(&error)
+    })?;
+    let url = if only_plan {
+        git::url_of(&wanted.source, cwd)?
+    } else {
+        None
+    };
+    let (repository, source, commit) = if let Some(url) = url {
+        (None, url, None)
+    } else {
+        let repository = open(wanted, machine, cwd, out, steps).await?;
+        let facts = repository.facts();
+        let (source, commit) = (facts.source.clone(), facts.commit.clone());
+        (Some(repository), source, commit)
+    };
+    let view = DotfilesView {
+        source,
+        commit,
+        target: path::DOTFILES,
+    };
+    Ok(OwnDotfiles { repository, view })
+}
+
+/// The note for amikad, and the directory that they go to. What else comes into the home is not theirs to replace.
+pub(super) fn uploads(others: &[Upload], mounts: &[Mount]) -> [Upload; 2] {
+    let mounted = mounts
+        .iter()
+        .map(|mount| mount.target().as_str().to_owned());
+    let put_in = others.iter().filter(|upload| upload.at == path::HOME);
+    let put_in = put_in
+        .flat_map(|upload| &upload.files)
+        .filter(|file| file.content != Content::Directory)
+        .map(|file| format!("{}/{}", path::HOME, file.path));
+    let beneath = format!("{}/", path::HOME);
+    let kept = mounted.filter(|target| target.starts_with(&beneath));
     Upload::dotfiles(&wire::Dotfiles {
         waits: true,
+        kept: kept.chain(put_in).collect(),
         failure: None,
     })
 }
@@ -159,8 +219,9 @@ pub(super) async fn put(
 }
 
 /// Warns where they could not be installed, once setup is done with.
-pub(super) async fn tell(engine: &Sandboxes, name: &str, out: &dyn Progress) {
-    let note = engine.read_file(name, path::DOTFILES_NOTE, LIMIT).await;
+pub(crate) async fn tell(engine: &Sandboxes, name: &str, out: &dyn Progress) {
+    let limit = wire::Dotfiles::LARGEST;
+    let note = engine.read_file(name, path::DOTFILES_NOTE, limit).await;
     let note = note.ok().flatten();
     let note = note.and_then(|text| serde_json::from_slice::<wire::Dotfiles>(&text).ok());
     if let Some(failure) = note.and_then(|note| note.failure) {
@@ -190,6 +251,24 @@ mod tests {
         ] {
             assert_eq!(clash(mount), expected, "{mount}");
         }
+    }
+
+    #[test]
+    fn what_else_comes_into_the_home_is_noted_to_stay() {
+        let mounts = ["a:/home/amika/.npmrc", "a:/srv", "a:/home"]
+            .map(|text| Mount::Host(text.parse().expect("a mount")));
+        let sign_ins = Upload::agents(vec![(".claude/x.json".to_owned(), Vec::new(), 0o600)]);
+        let others = [sign_ins, Upload::setup_link("/x")];
+        let [note, _] = uploads(&others, &mounts);
+        let Content::Bytes(json) = &note.files[0].content else {
+            panic!("a file");
+        };
+        let note: wire::Dotfiles = serde_json::from_slice(json).expect("a note");
+        assert!(note.waits);
+        assert_eq!(
+            note.kept,
+            ["/home/amika/.npmrc", "/home/amika/.claude/x.json"]
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ use amika_core::untrusted::Untrusted;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::dotfiles::DotfilesView;
 use super::plan::Plan;
 use super::taken::TakenView;
 use super::upload::Content;
@@ -30,6 +31,8 @@ pub struct PlanView {
     repository: Option<RepositoryView>,
     /// What of its configuration holds, and whether it is trusted; null without `--git`.
     taken: Option<TakenView>,
+    /// The dotfiles that the agent installs; null where none come along.
+    dotfiles: Option<DotfilesView>,
     /// Image reference.
     image: String,
     /// ENTRYPOINT in place of the image's.
@@ -71,7 +74,7 @@ pub struct PlanView {
 
 /// A repository as the sandbox will have it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct RepositoryView {
+pub(super) struct RepositoryView {
     /// Its name, which is its directory's.
     name: String,
     /// Where it comes from: a path of this machine, or a URL without secrets.
@@ -112,7 +115,7 @@ impl RepositoryView {
     }
 
     /// The view of a repository that is to be copied so; `new_branch` says whether one is to be made.
-    pub fn of(facts: &git::Facts, copy: git::Copy, new_branch: bool) -> Self {
+    pub(super) fn of(facts: &git::Facts, copy: git::Copy, new_branch: bool) -> Self {
         Self {
             name: facts.name.clone(),
             source: facts.source.clone(),
@@ -134,7 +137,7 @@ impl RepositoryView {
     }
 
     /// That of what is in a volume already.
-    pub fn of_volume(repository: label::Repository) -> Self {
+    pub(super) fn of_volume(repository: label::Repository) -> Self {
         let target = format!("{}/{}", path::WORKSPACE, repository.name);
         Self {
             name: repository.name,
@@ -182,8 +185,13 @@ impl RepositoryView {
 }
 
 impl PlanView {
-    /// The view of a plan, with the repository that is cloned in.
-    pub fn of(plan: &Plan, repository: Option<RepositoryView>, taken: Option<TakenView>) -> Self {
+    /// The view of a plan, with the repository that is cloned in, and the user's dotfiles.
+    pub(super) fn of(
+        plan: &Plan,
+        repository: Option<RepositoryView>,
+        taken: Option<TakenView>,
+        dotfiles: Option<DotfilesView>,
+    ) -> Self {
         let container = &plan.container;
         Self {
             repository: repository.map(|repository| RepositoryView {
@@ -191,6 +199,7 @@ impl PlanView {
                 ..repository
             }),
             taken,
+            dotfiles,
             name: plan.name.to_string(),
             image: container.image.clone(),
             entrypoint: container.entrypoint.clone(),
@@ -271,6 +280,10 @@ impl PlanView {
         }
         if let Some(taken) = &self.taken {
             out.push(format!("{:<12}{}", "Trust", taken.trust.sentence()));
+        }
+        if let Some(dotfiles) = &self.dotfiles {
+            let source = Untrusted::new(&dotfiles.source).within(PATH);
+            out.push(format!("{:<12}{source} -> {}", "Dotfiles", dotfiles.target));
         }
         let origins = &self.origins;
         out.push(format!(

@@ -43,6 +43,7 @@ pub use allowed::Allowed;
 pub use apply::{interrupted, put, put_as};
 pub use created::Created;
 pub use credentials::{find as find_credentials, read as read_credentials};
+pub(crate) use dotfiles::tell as tell_of_dotfiles;
 pub use dotfiles::wanted as wanted_dotfiles;
 pub use dry_run::PlanView;
 pub use from_volume::WantedVolume;

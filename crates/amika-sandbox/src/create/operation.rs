@@ -18,7 +18,7 @@ use super::agent_config;
 use super::apply::{Job, Settle, apply, interrupted, unmake};
 use super::created::Created;
 use super::credentials::{find as find_credentials, read as read_credentials};
-use super::dotfiles;
+use super::dotfiles::{self, OwnDotfiles};
 use super::dry_run::{PlanView, RepositoryView};
 use super::facts::{Facts, MissingImage, gather};
 use super::file_mounts;
@@ -110,7 +110,7 @@ struct New {
     /// What it is given that neither its environment nor a label tells.
     given: Option<Given>,
     /// The user's dotfiles.
-    dotfiles: Option<git::Repository>,
+    dotfiles: Option<OwnDotfiles>,
     /// What of the repository's configuration holds.
     taken: Option<TakenView>,
     asked: Asked,
@@ -184,7 +184,8 @@ impl Making {
             }
             Contents::Kept(_) => RepositoryView::of_volume(source.label()),
         });
-        Ok(PlanView::of(&plan, repository, new.taken))
+        let dotfiles = new.dotfiles.map(|it| it.view);
+        Ok(PlanView::of(&plan, repository, new.taken, dotfiles))
     }
 
     /// Waits until it is ready; what is canceled, or lacks what it was to have, is unmade.
@@ -363,11 +364,11 @@ impl Making {
             repository::fetch_lfs(source, &taken.trust, &*self.out, &mut self.steps).await?;
         }
         let dotfiles = match &settings.dotfiles {
-            // Nothing is fetched for a plan.
-            Some(wanted) if !only_plan => {
-                Some(dotfiles::open(wanted, machine, out, &mut self.steps).await?)
+            None => None,
+            Some(wanted) => {
+                let read = dotfiles::read(wanted, only_plan, machine, out, &mut self.steps);
+                Some(read.await?)
             }
-            _ => None,
         };
         let missing = if only_plan {
             MissingImage::Refuse
@@ -453,7 +454,8 @@ impl Making {
             plan.give(given);
         }
         if settings.dotfiles.is_some() {
-            plan.uploads.extend(dotfiles::uploads());
+            let uploads = dotfiles::uploads(&plan.uploads, &settings.mounts);
+            plan.uploads.extend(uploads);
         }
         Ok(plan)
     }
@@ -492,7 +494,7 @@ impl Making {
             engine: &self.engine,
             settings,
             repository: source.as_ref().and_then(Source::to_copy),
-            dotfiles: new.dotfiles.as_ref(),
+            dotfiles: new.dotfiles.as_ref().and_then(|it| it.repository.as_ref()),
             injection: facts.injection.as_ref(),
             plan,
             settle: &settle,
