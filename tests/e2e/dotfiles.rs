@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::{DEBIAN, Sandbox, Stage, preset};
+use crate::support::{DEBIAN, Output, Sandbox, Stage, preset};
 
 /// A repository of dotfiles; what begins with `#!` may be executed.
 fn dotfiles(stage: &Stage, files: &[(&str, &str)]) -> String {
@@ -30,6 +30,23 @@ fn said(sandbox: &Sandbox<'_>, script: &str) -> String {
 
 const SCRIPT: &str = "#!/bin/sh\necho \"as $(id -un) in $PWD\"\necho ran >> ~/.dots-ran\nln -s ~/dotfiles/vimrc ~/.vimrc\n";
 
+/// Makes a sandbox with a setup script and these dotfiles.
+fn create(sandbox: &Sandbox<'_>, setup: &str, dots: &str) -> Output {
+    let create = [
+        "sandbox",
+        "create",
+        "--name",
+        &sandbox.name,
+        "--opencode",
+        "off",
+        "--setup-script",
+        setup,
+        "--dotfiles",
+        dots,
+    ];
+    sandbox.stage.amika(&create).output()
+}
+
 #[test]
 fn the_agent_runs_their_script_before_setup_once_and_it_is_no_work() {
     let stage = Stage::new();
@@ -46,19 +63,7 @@ fn the_agent_runs_their_script_before_setup_once_and_it_is_no_work() {
     fs::write(stage.home().join("my-dots/secret"), "canary").unwrap();
     let setup = stage.script("setup", "#!/bin/sh\ncat /home/amika/.dots-ran > /seen\n");
     let sandbox = stage.adopt(stage.name());
-    let create = [
-        "sandbox",
-        "create",
-        "--name",
-        &sandbox.name,
-        "--opencode",
-        "off",
-        "--setup-script",
-        &setup,
-        "--dotfiles",
-        &dots,
-    ];
-    let created = stage.amika(&create).output();
+    let created = create(&sandbox, &setup, &dots);
     created.ended(0, &["dotfiles"]);
     let log = sandbox
         .verb("logs", &["--setup"])
@@ -141,19 +146,7 @@ fn a_setup_that_fails_behind_them_is_told_with_its_line() {
     let dots = dotfiles(&stage, &[("install.sh", "#!/bin/bash\ntrue\n")]);
     let setup = stage.script("setup", "#!/bin/bash\nset -e\ntrue\nfalse\n");
     let sandbox = stage.adopt(stage.name());
-    let create = [
-        "sandbox",
-        "create",
-        "--name",
-        &sandbox.name,
-        "--opencode",
-        "off",
-        "--setup-script",
-        &setup,
-        "--dotfiles",
-        &dots,
-    ];
-    stage.amika(&create).output().ended(20, &["at line 4"]);
+    create(&sandbox, &setup, &dots).ended(20, &["at line 4"]);
 }
 
 #[test]

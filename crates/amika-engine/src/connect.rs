@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
+use bollard::{API_DEFAULT_VERSION, BollardRequest, ClientVersion, Docker};
 use futures_util::{Stream, StreamExt as _};
 use tokio::sync::{OnceCell, watch};
 
@@ -89,7 +89,7 @@ impl Engine {
         }
         docker.set_timeout(CALL_TIMEOUT);
         let docker = docker.with_request_modifier(|request| {
-            tracing::debug!(method = %request.method(), uri = %request.uri().path(), "engine");
+            trace(&request);
             request
         });
         let is_local = reach::is_of_this_machine(&endpoint).await;
@@ -172,6 +172,11 @@ impl Engine {
     pub fn reach(&self) -> &Reach {
         &self.reach
     }
+}
+
+/// Notes a request for whoever looks for what the engine is asked.
+pub(super) fn trace(request: &BollardRequest) {
+    tracing::debug!(method = %request.method(), uri = %request.uri().path(), "engine");
 }
 
 /// A client that speaks a version of the API that the engine has too, and whether that is Podman, where it said so by itself.

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use hyper::Uri;
 
+use super::connect::trace;
 use super::{Engine, EngineError};
 
 /// An image.
@@ -109,9 +110,8 @@ fn with_memory(docker: Docker, memory: i64) -> Docker {
         return docker;
     }
     docker.with_request_modifier(move |mut request| {
-        let uri = request.uri();
-        tracing::debug!(method = %request.method(), uri = %uri.path(), "engine");
-        if let Some(limited) = limited(uri, memory) {
+        trace(&request);
+        if let Some(limited) = limited(request.uri(), memory) {
             *request.uri_mut() = limited;
         }
         request

@@ -19,6 +19,7 @@ pub mod daemon;
 pub mod delete;
 pub mod deliver;
 pub mod diff;
+mod digest;
 pub mod disk;
 pub mod doctor;
 mod engine_error;

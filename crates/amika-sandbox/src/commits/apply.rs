@@ -207,7 +207,7 @@ impl Fitting {
                 let what = "`git apply` does not end; it may have laid on a part";
                 Error::new(Kind::Repository, what)
             })?
-            .map_err(|error| Error::new(Kind::Repository, "git cannot be run").caused_by(&error))?;
+            .map_err(|error| scratch::unrun(&error))?;
         if output.status.success() {
             return Ok(told);
         }

@@ -17,11 +17,7 @@ use super::name::Oid;
 use super::shown;
 use crate::cp::inert;
 
-/// What makes a directory one of git's: the first, and of the others both that follow or the last alone.
-const HEAD: &str = "head";
-const STORES: [&str; 2] = ["objects", "refs"];
-const COMMON: &str = "commondir";
-/// The same as git spells them.
+/// What makes a directory one of git's, as git spells it.
 const SPELLED: [&str; 4] = ["HEAD", "objects", "refs", "commondir"];
 /// Mode of a symbolic link in a tree.
 const LINK: &[u8] = b"120000";
@@ -156,10 +152,9 @@ fn git_directory(entries: &[Entry], tree: &dyn Fn(&Path) -> Option<FileType>) ->
             path = directory;
         }
     }
+    let parts = || SPELLED.iter().map(|name| inert::fold(OsStr::new(name)));
     names.into_values().find_map(|(directory, mut of)| {
-        let is_touched = of.iter().any(|name| {
-            name == HEAD || name == COMMON || STORES.contains(&name.as_str()) || name == "config"
-        });
+        let is_touched = of.contains("config") || parts().any(|part| of.contains(&part));
         // The repository itself is found by its `.git`, before what is around it.
         if !is_touched || directory.as_os_str().is_empty() {
             return None;
@@ -169,7 +164,7 @@ fn git_directory(entries: &[Entry], tree: &dyn Fn(&Path) -> Option<FileType>) ->
             .filter(|name| tree(&directory.join(name)).is_some());
         of.extend(there.map(|name| inert::fold(OsStr::new(name))));
         let has = |name: &str| of.contains(name);
-        let is_gits = has(HEAD) && (STORES.iter().all(|name| has(name)) || has(COMMON));
+        let is_gits = has("head") && inert::keeps_objects(has);
         is_gits.then_some(directory)
     })
 }

@@ -215,16 +215,19 @@ impl Scratch {
 /// # Errors
 /// When there is none.
 pub(super) fn spawned(command: &mut Command, time: Duration) -> Result<Running> {
-    let child = command.spawn().map_err(|error| {
-        Error::new(Kind::Repository, "git cannot be run")
-            .caused_by(&error)
-            .hint("install git and try again")
-    })?;
+    let child = command.spawn().map_err(|error| unrun(&error))?;
     // One that was waited for already has no id; this one was not.
     let supervised = child
         .id()
         .map(|id| Supervised::group(id, Rule::within(time)));
     Ok(Running { supervised, child })
+}
+
+/// The error where there is no git.
+pub(super) fn unrun(error: &io::Error) -> Error {
+    Error::new(Kind::Repository, "git cannot be run")
+        .caused_by(error)
+        .hint("install git and try again")
 }
 
 /// A git that runs; with its end all of its group end.

@@ -280,9 +280,7 @@ impl Guard {
             }
         }
     }
-}
 
-impl Guard {
     /// Where links of the name `.git` lead: `git init` makes a git directory of that too, whatever it has of one.
     fn linked(&self, root: BorrowedFd<'_>) -> BTreeSet<PathBuf> {
         let links = self
@@ -435,7 +433,12 @@ pub(super) fn is_git_directory(fd: BorrowedFd<'_>) -> bool {
 
 /// Whether a directory with a `HEAD` would be git's.
 fn has_objects(fd: BorrowedFd<'_>) -> bool {
-    is_there(fd, "commondir") || is_there(fd, "objects") && is_there(fd, "refs")
+    keeps_objects(|name| is_there(fd, name))
+}
+
+/// Whether a directory that has these names would be git's with a `HEAD`.
+pub(crate) fn keeps_objects(has: impl Fn(&str) -> bool) -> bool {
+    has("commondir") || has("objects") && has("refs")
 }
 
 fn before(fd: BorrowedFd<'_>) -> Before {

@@ -265,8 +265,7 @@ impl Build {
             count.as_bytes(),
         ];
         for part in parts.into_iter().chain(args) {
-            digest.update((part.len() as u64).to_be_bytes());
-            digest.update(part);
+            crate::digest::add(&mut digest, part);
         }
         hex(&digest.finalize())[..24].to_owned()
     }

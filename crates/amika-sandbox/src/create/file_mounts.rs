@@ -17,43 +17,27 @@ use sha2::{Digest as _, Sha256};
 
 use super::settings::Settings;
 use super::source::{Contents, Source};
-use crate::daemon::UserKey;
 use crate::error::{Error, Kind, Result};
 use crate::progress::Progress;
+use crate::sandboxes::Sandboxes;
 
 /// Characters of a digest in a volume's name: no other repository is found that has the same.
 const DIGEST: usize = 20;
 
-/// For whom the volumes of a repository are kept: others' sandboxes of the same repository have their own.
-pub(super) struct Owners {
-    /// What comes of the key of this user, on whose machine it is.
-    key: String,
-    /// The user of a server; empty for none.
-    user: String,
-}
-
-impl Owners {
-    /// What the key is derived for.
-    const PURPOSE: &str = "volumes of repositories";
-
-    /// Of this user's key, and of a user of the server that has it.
-    pub(super) fn of(key: &UserKey, user: &str) -> Self {
-        Self {
-            key: hex(&key.derive(Self::PURPOSE)),
-            user: user.to_owned(),
-        }
-    }
-}
+/// What this user's key is derived for: volumes are kept for whose it is.
+const PURPOSE: &str = "volumes of repositories";
 
 /// Adds the mounts of the repository's file to what holds, but for those at whose targets somebody asked for another.
+/// `owner` is the user of a server for whom its volumes are kept; empty for none.
 ///
 /// # Errors
 /// [`Kind::Invalid`], with the place in the file, for a path that is not the repository's or not there.
 pub(super) async fn add(
+    engine: &Sandboxes,
     settings: &mut Settings,
     config: &RepoConfig,
     source: Option<&Source>,
-    owners: &Owners,
+    owner: &str,
     out: &dyn Progress,
 ) -> Result<()> {
     let asked: Vec<String> = settings
@@ -77,7 +61,7 @@ pub(super) async fn add(
         if asked.contains(&target) {
             continue;
         }
-        let Some(found) = found(source, located, owners).await? else {
+        let Some(found) = found(engine, source, located, owner).await? else {
             out.warn(&format!(
                 "mounts \"{}\" is left out: nothing is copied of what lies in a volume, since an agent may have written it",
                 located.value
@@ -95,15 +79,19 @@ pub(super) async fn add(
 
 /// What an entry means; nothing for a path of a repository that lies in a volume already.
 async fn found(
+    engine: &Sandboxes,
     source: &Source,
     located: &Located<FileMount>,
-    owners: &Owners,
+    owner: &str,
 ) -> Result<Option<Found>> {
     let path = match &located.value.source {
         FileSource::Volume(name) => {
             let repository = source.label().name;
             let whose = match &source.of {
-                None => digest(&[&owners.key, &owners.user, &source.origin.canonical(), name]),
+                None => {
+                    let key = hex(&engine.user_key()?.derive(PURPOSE));
+                    digest(&[&key, owner, &source.origin.canonical(), name])
+                }
                 // What a copy that was sent says of where it comes from is its own word: no other sandbox shares its volume.
                 Some(_) => digest(&[&hex(&rand::random::<[u8; 16]>())]),
             };
@@ -149,8 +137,7 @@ fn refused(source: &Source, problem: &Diagnostic) -> Error {
 fn digest(parts: &[&str]) -> String {
     let mut digest = Sha256::new();
     for part in parts {
-        digest.update((part.len() as u64).to_be_bytes());
-        digest.update(part);
+        crate::digest::add(&mut digest, part.as_bytes());
     }
     let mut text = hex(&digest.finalize());
     text.truncate(DIGEST);

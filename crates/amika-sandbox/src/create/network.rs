@@ -7,15 +7,18 @@ use amika_core::text::shell_quote;
 
 /// What docker calls its usual network, which is not listed by this name.
 const DEFAULT: &str = "default";
-/// Ways to a network, not networks, that Podman has; an argument may follow a colon. Docker lists two of them as networks.
-const PODMANS: [&str; 6] = ["slirp4netns", "pasta", "private", "ns", "none", "host"];
+/// Ways to a network, not networks, that Podman has; an argument may follow a colon. Docker lists the last as a network.
+const PODMANS: [&str; 4] = ["slirp4netns", "pasta", "private", "none"];
+/// The network of the engine's machine itself, and that of any process there.
+const MACHINES: [&str; 2] = ["host", "ns"];
 /// How many networks an error names.
 const SHOWN: usize = 8;
 
-/// Makes sure that a network is there; of Podman's further ways it is left to Podman to judge.
+/// Makes sure that a network is there, and none of another container or of the machine; of Podman's further ways it is left
+/// to Podman to judge.
 ///
 /// # Errors
-/// [`Kind::Invalid`] when there is none of that name; those of the engine.
+/// [`Kind::Invalid`] when it is not; those of the engine.
 pub(super) async fn refuse_missing(engine: &Sandboxes, network: Option<&str>) -> Result<()> {
     let network = network.filter(|network| !networks::is_made_here(network));
     let Some(network) = network.filter(|network| *network != DEFAULT) else {
@@ -28,6 +31,14 @@ pub(super) async fn refuse_missing(engine: &Sandboxes, network: Option<&str>) ->
         )
         .hint("name a network that both are on"));
     }
+    let way = network.split_once(':').map_or(network, |(way, _)| way);
+    if MACHINES.contains(&way) {
+        return Err(Error::new(
+            Kind::Invalid,
+            format!("no sandbox is on the network of another: {network}"),
+        )
+        .hint("`docker network create NAME` makes one; `amika forward` reaches ports of a sandbox from here"));
+    }
     // The engine also knows one by its id.
     if engine.inspect_network(network).await?.is_some() {
         return Ok(());
@@ -36,7 +47,6 @@ pub(super) async fn refuse_missing(engine: &Sandboxes, network: Option<&str>) ->
     if names.iter().any(|name| name == network) {
         return Ok(());
     }
-    let way = network.split_once(':').map_or(network, |(way, _)| way);
     if PODMANS.contains(&way) && engine.is_podman().await? {
         return Ok(());
     }

@@ -298,8 +298,7 @@ impl Making {
         let scripts = scripts.unwrap_or_default();
         let mut settings = settings::merge(&request, saved, config, scripts.clone())?;
         allowed.check(&settings)?;
-        let owners = file_mounts::Owners::of(&engine.user_key()?, &owner);
-        file_mounts::add(&mut settings, config, source.as_ref(), &owners, out).await?;
+        file_mounts::add(engine, &mut settings, config, source.as_ref(), &owner, out).await?;
         let clone = source.as_ref().map(|source| source.label().name);
         refuse_conflicts(&settings.mounts, clone.as_deref())?;
         let taken = trust.map(|trust| TakenView {

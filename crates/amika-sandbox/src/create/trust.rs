@@ -251,8 +251,7 @@ fn digest(config: Option<&[u8]>, files: &Files, servers: &[String]) -> String {
         match part {
             Some(part) => {
                 digest.update([1]);
-                digest.update((part.len() as u64).to_be_bytes());
-                digest.update(part);
+                crate::digest::add(&mut digest, part);
             }
             None => digest.update([0]),
         }
@@ -263,8 +262,7 @@ fn digest(config: Option<&[u8]>, files: &Files, servers: &[String]) -> String {
     let dockerfile = dockerfile.as_deref().map(|file| (4, file));
     for (kind, part) in servers.chain(start).chain(dockerfile) {
         digest.update([kind]);
-        digest.update((part.len() as u64).to_be_bytes());
-        digest.update(part);
+        crate::digest::add(&mut digest, part);
     }
     format!("sha256:{}", hex(&digest.finalize()))
 }

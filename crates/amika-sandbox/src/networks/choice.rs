@@ -9,10 +9,6 @@ use crate::sandboxes::Sandboxes;
 
 /// What `--network` has for [`INTERNAL`].
 const INTERNAL_WORD: &str = "internal";
-/// The network of the engine's machine itself.
-const HOST: &str = "host";
-/// Networks of another container, or of any process: the engine's words, before the name of whose.
-const OTHERS: [&str; 2] = ["container", "ns"];
 /// What `--network` has for no network at all.
 const NONE: &str = "none";
 /// No name server: the engine's own asks on behalf of the sandbox, engines before 26 also from a network
@@ -63,19 +59,11 @@ pub(crate) async fn of_builds(engine: &Sandboxes, given: Option<&str>) -> Result
 /// The network that settings mean.
 ///
 /// # Errors
-/// [`error::Kind::Invalid`] for one that no sandbox can be on; those of the engine.
+/// [`error::Kind::Invalid`] for another sandbox's own; those of the engine.
 pub async fn choose(engine: &Sandboxes, given: Option<&str>, apart: bool) -> Result<Choice> {
     let Some(name) = given.filter(|name| !is_made_here(name) && *name != NONE) else {
         return Ok(Choice::of(given, apart, false));
     };
-    let kind = name.split(':').next().unwrap_or_default();
-    if name == HOST || OTHERS.contains(&kind) {
-        return Err(Error::new(
-            error::Kind::Invalid,
-            format!("no sandbox is on the network of another: {name}"),
-        )
-        .hint("`docker network create NAME` makes one; `amika forward` reaches ports of a sandbox from here"));
-    }
     let Some(facts) = engine.inspect_network(name).await? else {
         return Ok(Choice::of(given, apart, false));
     };
