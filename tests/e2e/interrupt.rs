@@ -128,7 +128,7 @@ fn sigterm_ends_a_command_though_the_engine_never_answers() {
                 let ended = running.wait();
                 assert_eq!(ended.code, 130, "{request}: {ended:?}");
                 assert!(told.elapsed().as_secs() < 10, "{request}: {ended:?}");
-                proxy.let_go();
+                proxy.let_go().settles();
                 stage.amika(&["doctor", "--fix"]).output().ended(0, &[]);
             });
         }

@@ -106,4 +106,9 @@ test("settings are saved each by itself, show where they hold, and are forgotten
   await page.getByRole("button", { name: "Forget…" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Forget" }).click();
   await page.getByText("nothing: its file holds").waitFor();
+  // Who still has it open, or its address, is told.
+  await page.goBack();
+  await page.getByRole("heading", { name: "Nothing is saved for it" }).waitFor();
+  await page.getByRole("link", { name: "All repositories" }).click();
+  await page.getByRole("heading", { name: "Repositories" }).waitFor();
 });

@@ -155,6 +155,9 @@ test("what changed is shown file by file, below each other and side by side", as
   await page.getByText("Side by side").click();
   const changed = lines.locator("tr").nth(1);
   assert.deepEqual(await changed.locator(".line").allInnerTexts(), ["<h1>Shop</h1>", "<h1>Store</h1>"]);
+  await page.getByText("Unified").click();
+  await until("one column", async () => (await lines.locator("tr").nth(1).locator("td").count()) === 3);
+  await page.getByText("Side by side").click();
   await file("picture.bin").getByRole("button").click();
   await file("picture.bin").getByText(/^Binary files/).waitFor();
   await file("a*b.sh").getByRole("button").click();

@@ -30,6 +30,8 @@ struct State {
     /// How many bytes go to the engine before the next ones are held.
     hold_after: Option<usize>,
     held: bool,
+    /// Connections whose last answer the engine has not given.
+    open: usize,
     /// What stands for what on the way to the engine.
     replace: Option<(Vec<u8>, Vec<u8>)>,
     /// The same on the way back.
@@ -60,10 +62,12 @@ impl EngineProxy {
                         shared.see(chunk);
                     });
                 });
+                answering.state.lock().unwrap().open += 1;
                 std::thread::spawn(move || {
                     pass(answers.0, answers.1, |chunk| {
                         answering.answer_otherwise(chunk);
                     });
+                    answering.state.lock().unwrap().open -= 1;
                 });
             }
         });
@@ -123,6 +127,14 @@ impl EngineProxy {
         state.hold_after = None;
         state.held = false;
         self.shared.changed.notify_all();
+        self
+    }
+
+    /// Waits until the engine is done with what was asked by commands that ended.
+    pub(crate) fn settles(&self) -> &Self {
+        super::eventually("the engine is done with what it was asked", || {
+            self.shared.state.lock().unwrap().open == 0
+        });
         self
     }
 

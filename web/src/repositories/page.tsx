@@ -49,8 +49,8 @@ export function RepositoryPage(): React.ReactNode {
   const isAdmin = who.data?.role === "admin";
   const forget = async () => {
     await ask(api.DELETE("/api/v0beta1/repositories/{id}", { params: { path: { id } } }));
-    await client.invalidateQueries({ queryKey: ["repositories"] });
     await navigate({ to: "/repositories" });
+    await client.invalidateQueries({ queryKey: ["repositories"] });
   };
   return (
     <Page

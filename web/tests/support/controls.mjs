@@ -45,6 +45,7 @@ function inPage(address) {
     // A link to one of many is named after what it leads to.
     const to = element.matches("a") && /^\/(sandboxes|repositories)\/[^/]+$/.exec(element.getAttribute("href"));
     if (to) return `one of ${to[1]}`;
+    if (element.matches(".changed > button")) return "one of the files";
     return (labelled(element) || [...(element.labels ?? [])].map(text).join(" ").replace(/\s*\*$/, "") || (element.matches("input, select, textarea") ? element.getAttribute("placeholder") ?? "" : text(element)));
   };
   const role = (element) => {
@@ -61,6 +62,7 @@ function inPage(address) {
     }
     if (found.matches(".mantine-AppShell-header")) return "header";
     if (found.matches(".mantine-Notifications-root")) return "notice";
+    if (found.matches(".changed")) return "a changed file";
     const kind = found.getAttribute("role") ?? { NAV: "navigation" }[found.tagName] ?? "region";
     return `${kind} "${labelled(found)}"`;
   };
