@@ -68,9 +68,13 @@ fn a_job_is_started_listed_read_signalled_and_ended_by_the_api() {
         server.post(&signal, &json!({ "signal": "INT" })).status,
         409
     );
-    let stubborn = json!({ "cmd": ["sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"] });
+    let stubborn =
+        json!({ "cmd": ["sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 0.05; done"] });
     let stubborn = server.post(&jobs, &stubborn).expect(201);
     let stubborn = format!("{jobs}/{}", stubborn["id"].as_str().unwrap());
+    eventually("it to heed no signal", || {
+        server.get(&format!("{stubborn}/log")).body == "deaf\n"
+    });
     server.delete(&stubborn).expect(202);
     eventually("it to be killed", || {
         server.get(&stubborn).expect(200)["signal"] == 9
