@@ -15,7 +15,7 @@ export AMIKA_PAGE_DIR := $(OUT)/page
 export AMIKA := $(OUT)/amika
 PREFIX ?= $(HOME)/.local
 
-.PHONY: help demo test engines build release bench bench-init bench-server scale lint engine base-image preset dist dist-test install uninstall schema crash-test soak browser-test idle-test web page-check page-test pictures clean-up
+.PHONY: help demo test engines build release bench bench-init bench-server bench-page scale lint engine base-image preset dist dist-test install uninstall schema crash-test soak browser-test idle-test web page-check page-test pictures clean-up
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -78,6 +78,10 @@ bench-init: build ## Give amikad, tini, dumb-init and catatonit the same cases; 
 bench-server: release ## Print what the server is held to: start, memory, answers a second, a create beside the command line's
 	@scripts/test-images
 	@scripts/bench-server "$(AMIKA)"
+
+bench-page: release ## Print what the page is held to: its first load, a long list, a terminal's echo, memory under a log
+	@scripts/test-images
+	@AMIKA="$(AMIKA)" scripts/page-test --bench
 
 scale: preset release ## Make 50 sandboxes with 5 services each and measure the list of them
 	@scripts/scale "$(AMIKA)"
