@@ -172,7 +172,7 @@ impl Boot {
             beginning,
             mask,
         };
-        service::settle();
+        service::settle(orders.rescue);
         this.programs = service::find_all(&this.service_environments());
         service::announce(&this.programs);
         Ok(this)

@@ -37,6 +37,7 @@ mod process_tree;
 pub mod promises;
 mod publish;
 mod pump;
+mod reach;
 mod record;
 mod relay;
 mod say;
@@ -79,6 +80,7 @@ fn run() -> i32 {
         Ok(Command::Times(directory)) => times::times(&directory),
         Ok(Command::Dotfiles(wanted)) => dotfiles::then_setup(&wanted),
         Ok(Command::Install) => dotfiles::install(),
+        Ok(Command::Reach(wanted)) => reach::reach(&wanted),
         Ok(Command::Relay) => relay::relay(),
         Ok(Command::ExecAs(exec)) => exec_as::exec_as(&exec),
         Ok(Command::Kill { id, signo }) => exec_as::kill(&id, signo),

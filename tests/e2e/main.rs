@@ -71,6 +71,7 @@ mod rescue;
 mod server;
 mod services;
 mod setup;
+mod sidecars;
 mod tasks;
 mod texts;
 mod unknown_state;

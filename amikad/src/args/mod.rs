@@ -3,8 +3,10 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::environment::climbs;
+use crate::reach::Reach;
 
 /// Text of `--help`.
 pub(crate) const HELP: &str = "\
@@ -20,6 +22,8 @@ Usage:
       Exits 0 if the daemon answers (with --ready: if CMD runs), else 1.
   amikad listening PORT[/udp]
       Exits 0 if a program in the container listens there, else 1.
+  amikad reach HOST PORT SECONDS [PATH]
+      Exits 0 once HOST takes connections at PORT (with PATH: answers its GET), 1 if it does not within SECONDS.
   amikad relay
       Connects standard input and output with the daemon's API.
   amikad exec-as [--user USER] [--workdir DIR] [--id ID] [--env KEY=VALUE]... -- CMD [ARG...]
@@ -72,6 +76,8 @@ pub(crate) enum Command {
     },
     /// Unpack an archive.
     Unpack(Unpack),
+    /// Wait until a service beside the sandbox takes connections.
+    Reach(Reach),
     /// Have dotfiles installed in front of setup.
     Dotfiles(InstallDotfiles),
     /// Install them, as whoever this is.
@@ -145,6 +151,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
             let directory = args.0.next().ok_or("`times` needs DIR")?;
             args.end().map(|()| Command::Times(directory.into()))
         }
+        Some("reach") => parse_reach(args),
         Some("relay") => args.end().map(|()| Command::Relay),
         Some("listening") => parse_listening(args),
         Some("health") => {
@@ -264,6 +271,27 @@ fn parse_dotfiles(mut args: Cursor) -> Result<Command, String> {
     let script = args.0.next();
     args.end()
         .map(|()| Command::Dotfiles(InstallDotfiles { user, script }))
+}
+
+fn parse_reach(mut args: Cursor) -> Result<Command, String> {
+    const NEEDS: &str = "`reach` needs HOST PORT SECONDS";
+    let mut next = || {
+        let word = args.0.next().ok_or(NEEDS)?;
+        utf8("reach", word)
+    };
+    let (host, port, seconds) = (next()?, next()?, next()?);
+    let path = args.0.next().map(|path| utf8("PATH", path)).transpose()?;
+    let port = port.parse().map_err(|_| format!("`{port}` is no port"))?;
+    let within = seconds.parse().map(Duration::from_secs);
+    let within = within.map_err(|_| format!("`{seconds}` is no number of seconds"))?;
+    args.end().map(|()| {
+        Command::Reach(Reach {
+            host,
+            port,
+            path,
+            within,
+        })
+    })
 }
 
 fn parse_unpack(mut args: Cursor) -> Result<Command, String> {

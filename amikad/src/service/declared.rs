@@ -1,16 +1,17 @@
 //! The sandbox's own services: what a repository declares with a command, as it was put here when the sandbox was made.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use amika_core::contract::path;
 use amika_core::port::Protocol;
-use amika_core::service::{Ready, Run, Service, Start};
+use amika_core::service::{Ready, Restart, Run, Service, Sidecar, Start};
 use regex_lite::Regex;
 
 use super::{ALL, Endpoint, Held, OWN, Probe, Request, RunAs, Scope, ServiceId, Spec, Stop};
 use crate::files::read_roots_if_there;
-use crate::lifecycle::{Course, Starts};
+use crate::lifecycle::{Course, Millis, Starts};
 use crate::say::say;
 
 /// How each is told to end.
@@ -25,12 +26,17 @@ const INTERVAL: Duration = Duration::from_millis(200);
 /// How long an answer may take: a development server builds the page that it is asked for first.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What looks for a service beside the sandbox gives up by itself; for so much longer it is waited for.
+const GIVE_UP: Millis = 5_000;
+
 /// The largest file of them, in bytes.
 const LIMIT: u64 = 1 << 20;
 
-/// Reads them, from when on [`ServiceId::all`] has them too. Later calls change nothing.
-pub(crate) fn settle() {
-    let declared = read_roots_if_there(Path::new(path::SERVICES), LIMIT);
+/// Reads them, from when on [`ServiceId::all`] has them too. Nothing is waited for where somebody is only to look into the
+/// sandbox, with what is beside it not started. Later calls change nothing.
+pub(crate) fn settle(is_rescue: bool) {
+    let mut declared: Vec<Service> = read_roots_if_there(Path::new(path::SERVICES), LIMIT);
+    declared.retain(|service| !(is_rescue && service.sidecar.is_some()));
     let specs = specs(declared).into_iter();
     ALL.get_or_init(|| {
         super::own()
@@ -41,8 +47,16 @@ pub(crate) fn settle() {
     });
 }
 
-/// What they are, those that have a command, after amikad's own.
-fn specs(declared: Vec<Service>) -> Vec<Spec> {
+/// What they are, after amikad's own: those that have a command, and those beside the sandbox, for which setup waits.
+fn specs(mut declared: Vec<Service>) -> Vec<Spec> {
+    let mut beside = Vec::new();
+    for service in &mut declared {
+        if let Some(sidecar) = service.sidecar.take() {
+            beside.push(service.name.clone());
+            service.run = look_at(&service.name, sidecar);
+            service.ports.clear();
+        }
+    }
     let run: Vec<(Service, Run)> = declared
         .into_iter()
         .filter_map(|mut service| {
@@ -59,8 +73,39 @@ fn specs(declared: Vec<Service>) -> Vec<Spec> {
         Some(ServiceId(OWN.len() + at))
     };
     run.into_iter()
-        .filter_map(|(service, run)| spec(service, run, id_of))
+        .filter_map(|(service, run)| {
+            let within = u64::from(run.ready_timeout_s) * 1_000;
+            let mut spec = spec(service, run, id_of)?;
+            if beside.iter().any(|name| name == spec.name) {
+                spec.course.starts = Starts::WithSetup;
+                spec.awaited = Some(within + GIVE_UP);
+            }
+            Some(spec)
+        })
         .collect()
+}
+
+/// What looks whether a service beside the sandbox is up; none where that it runs is all there is to see.
+fn look_at(name: &str, sidecar: Sidecar) -> Option<Run> {
+    let (port, path) = match sidecar.ready? {
+        Ready::Tcp { port } => (port, None),
+        Ready::Http { port, path } => (port, Some(path)),
+        Ready::Log { .. } | Ready::Done => return None,
+    };
+    let seconds = sidecar.ready_timeout_s.to_string();
+    let words = [path::AMIKAD, "reach", name].map(str::to_owned);
+    let command = words.into_iter().chain([port.to_string(), seconds]);
+    Some(Run {
+        command: command.chain(path).collect(),
+        cwd: None,
+        env: BTreeMap::new(),
+        ready: Some(Ready::Done),
+        ready_timeout_s: sidecar.ready_timeout_s,
+        restart: Restart::No,
+        start: Start::Auto,
+        wake: false,
+        depends_on: Vec::new(),
+    })
 }
 
 /// None for one without a word of a command, which nobody writes.
@@ -160,6 +205,27 @@ fn leak_text(text: String) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn setup_waits_for_those_beside_the_sandbox_that_tell_how_they_are_up() {
+        let specs = specs_of(
+            r#"[{"name":"cache","ports":[],"sidecar":{"image":"x"}},
+                {"name":"db","ports":[],"sidecar":{"image":"postgres","ready":{"tcp":{"port":5432}},"ready_timeout_s":7}},
+                {"name":"web","ports":[],"run":{"command":["serve"],"depends_on":["db","cache"]}}]"#,
+        );
+        let [db, web] = specs.as_slice() else {
+            panic!("{}", specs.len());
+        };
+        assert_eq!((db.name, db.program), ("db", path::AMIKAD));
+        assert_eq!(db.arguments, ["reach", "db", "5432", "7"]);
+        assert_eq!(
+            (db.course.starts, db.awaited),
+            (Starts::WithSetup, Some(12_000))
+        );
+        assert!(matches!(db.probe, Probe::Ends));
+        assert_eq!(web.course.depends_on, [ServiceId(OWN.len())]);
+        assert_eq!(web.awaited, None);
+    }
 
     fn specs_of(json: &str) -> Vec<Spec> {
         specs(serde_json::from_str(json).unwrap())

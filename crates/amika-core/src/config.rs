@@ -24,6 +24,7 @@ pub mod report;
 mod run;
 mod sandbox;
 mod services;
+mod sidecar;
 pub mod steering;
 pub mod user;
 

@@ -256,7 +256,7 @@ fn why_not(key: &str) -> &'static str {
         "customizations" => "it is for editors and other tools",
         "build" => "`[sandbox] dockerfile` has `build_args` beside it and no more",
         "dockerComposeFile" | "service" | "runServices" => {
-            "a sandbox is one container; `[services]` run in it, and with `preset = \"coder-dind\"` it has an engine for Compose"
+            "`[services.NAME]` with an `image` is a container beside the sandbox, and with `preset = \"coder-dind\"` it has an engine for Compose"
         }
         "remoteUser" | "containerUser" => {
             "the agent is the user that the image runs as: set `USER` in its Dockerfile"

@@ -9,11 +9,14 @@ use crate::port::ContainerPort;
 
 mod resolve;
 mod run;
+pub mod sidecar;
 
 pub use run::{
     MAX_READY_TIMEOUT_S, READY_TIMEOUT_S, RESERVED_NAMES, Ready, Restart, Run, START_SCRIPT, Start,
     add_start_script, circle,
 };
+
+pub use sidecar::{MAX_SIDECARS, Sidecar, SidecarVolume, sidecars};
 
 pub use resolve::{
     Availability, Binding, HostPort, MAX_ROUNDS, Origin, PortProbe, ResolveError, Unprobed,
@@ -31,6 +34,9 @@ pub struct Service {
     /// How its program is run; none where the repository runs it in its own way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Run>,
+    /// The container that it is, beside the sandbox; none for a part of the repository's own program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sidecar: Option<Sidecar>,
 }
 
 /// A port of a service.
@@ -129,6 +135,7 @@ mod tests {
                 line: 0,
             }],
             run: None,
+            sidecar: None,
         };
         let json = serde_json::to_string(&service).unwrap();
         assert_eq!(

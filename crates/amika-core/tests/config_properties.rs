@@ -123,7 +123,7 @@ prop_compose! {
         spellings in proptest::collection::vec(a_spelling(), 6),
     ) -> Vec<(Service, Spelling)> {
         let mut services: Vec<Service> =
-            names.into_iter().map(|name| Service { name, ports: Vec::new(), run: None }).collect();
+            names.into_iter().map(|name| Service { name, ports: Vec::new(), run: None, sidecar: None }).collect();
         let count = services.len();
         for ((number, udp), (owner, url_scheme)) in ports {
             let protocol = if udp { Protocol::Udp } else { Protocol::Tcp };

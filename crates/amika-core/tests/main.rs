@@ -22,3 +22,4 @@ mod mount_rules;
 #[cfg(feature = "schema")]
 mod schemas;
 mod service_runs;
+mod sidecar_rules;

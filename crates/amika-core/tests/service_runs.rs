@@ -129,7 +129,7 @@ fn each_mistake_has_its_message_and_place() {
         (with_command("depends_on = [\"db\"]"), "3:15: service \"web\" depends on \"db\", which is not declared"),
         (
             with_command("depends_on = [\"db\"]\n[services.db]\nport = 5432"),
-            "3:15: service \"web\" depends on \"db\", which has no command, so nothing tells when it is up",
+            "3:15: service \"web\" depends on \"db\", which has neither a command nor an image, so nothing tells when it is up",
         ),
         (with_command("depends_on = [\"web\"]"), "3:15: depends_on goes in a circle: \"web\" → \"web\""),
         (

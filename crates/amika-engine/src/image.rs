@@ -34,6 +34,8 @@ pub struct ImageFacts {
     pub labels: BTreeMap<String, String>,
     /// VOLUME: where each container of it gets a volume without a name, unless something else is mounted there.
     pub volumes: Vec<String>,
+    /// EXPOSE: TCP ports, in their order.
+    pub ports: Vec<u16>,
 }
 
 /// An image as a list shows it.
@@ -291,12 +293,29 @@ fn facts(image: bollard::models::ImageInspect) -> ImageFacts {
         workdir: config.working_dir.unwrap_or_default(),
         labels: config.labels.unwrap_or_default().into_iter().collect(),
         volumes: config.volumes.unwrap_or_default().into_iter().collect(),
+        ports: tcp_ports(config.exposed_ports.unwrap_or_default()),
     }
+}
+
+/// The TCP ports among those that an image exposes, each written as `80/tcp`.
+fn tcp_ports(exposed: impl IntoIterator<Item = String>) -> Vec<u16> {
+    let ports = exposed.into_iter();
+    let mut ports: Vec<u16> = ports
+        .filter_map(|port| port.strip_suffix("/tcp")?.parse().ok())
+        .collect();
+    ports.sort_unstable();
+    ports
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_what_is_exposed_tcp_alone_can_be_connected_to() {
+        let exposed = ["6380/tcp", "53/udp", "443/tcp", "x/tcp"].map(str::to_owned);
+        assert_eq!(tcp_ports(exposed), [443, 6380]);
+    }
 
     #[test]
     fn a_build_is_asked_for_with_its_memory() {

@@ -47,6 +47,8 @@ pub struct NetworkSpec {
     pub subnet: Option<Subnet>,
     /// Whether nothing outside of it is reached from it.
     pub internal: bool,
+    /// Whether containers on it reach each other.
+    pub joined: bool,
 }
 
 /// A network, as a list has it.
@@ -177,17 +179,17 @@ impl Engine {
         self.join(container, network, endpoint).await
     }
 
-    /// Makes a bridge on which containers do not reach each other. Broken off, it goes on:
+    /// Makes a bridge. Broken off, it goes on:
     /// [`Engine::settled`] waits for its end.
     ///
     /// # Errors
     /// [`EngineError::Conflict`] when the name is taken.
-    pub async fn create_isolated_network(&self, spec: &NetworkSpec) -> Result<(), EngineError> {
+    pub async fn create_bridge(&self, spec: &NetworkSpec) -> Result<(), EngineError> {
         let option = |name: &str, value: bool| {
             let name = format!("com.docker.network.bridge.{name}");
             (name, value.to_string())
         };
-        let mut options = HashMap::from([option("enable_icc", false)]);
+        let mut options = HashMap::from([option("enable_icc", spec.joined)]);
         if spec.internal {
             // With an address of the host's on it, all services of the host would be reached there.
             options.extend([option("inhibit_ipv4", true)]);

@@ -9,8 +9,10 @@ use amika_core::port::Protocol;
 /// One container with all its volumes; made by one engine call.
 #[derive(Clone, Debug, Default)]
 pub struct ContainerSpec {
-    /// Container name, host name and sandbox name in one.
+    /// Name of the container, and its host name where it is given no other.
     pub name: String,
+    /// Host name, and by which others on its network find it.
+    pub hostname: Option<String>,
     /// Image reference or id.
     pub image: String,
     /// Replaces the image's ENTRYPOINT.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use amika_core::label::{Kind, SandboxRecord, key};
+use amika_core::service::sidecars;
 
 use crate::belongings::{Belongings, belongings};
 use crate::broken_off::{engine_goes_on, nothing_done};
@@ -115,7 +116,15 @@ async fn one(
     let what = format!("sandbox \"{name}\" was being removed");
     let next = format!("`amika sandbox delete {name}` again removes what is left then");
     let mut removed = engine_goes_on(cancel, removing, &what, &next).await?;
+    if request.force && request.volumes {
+        removed.take_services_too(engine).await?;
+    }
     removed.rescued = rescued;
+    for volume in &removed.kept_data {
+        out.note(&format!(
+            "the data of its services stays in volume {volume}; `amika volume delete {volume}` removes it"
+        ));
+    }
     crate::setid::warn_of(&sandbox, engine.is_local(), out).await;
     if let Ok(lock) = &lock {
         crate::unreported::clear(lock);
@@ -192,8 +201,21 @@ pub struct Removed {
     pub removed: Vec<String>,
     /// Git volumes that stay.
     pub kept: Vec<String>,
+    /// Volumes of its services, which stay.
+    pub kept_data: Vec<String>,
     /// What was stored before.
     pub rescued: Rescued,
+}
+
+impl Removed {
+    /// Removes the volumes of services that were to stay.
+    async fn take_services_too(&mut self, engine: &Sandboxes) -> Result<()> {
+        for volume in std::mem::take(&mut self.kept_data) {
+            engine.remove_freed_volume(&volume).await?;
+            self.removed.push(volume);
+        }
+        Ok(())
+    }
 }
 
 /// What becomes of git volumes.
@@ -242,6 +264,12 @@ pub async fn remove(
         remove_rest(engine, record, name.as_deref()).await?;
     }
     let mut result = Removed::default();
+    if is_alone && sidecars(&record.services).next().is_some() {
+        result.kept_data = crate::sidecars::volumes(engine, record.id.as_str()).await?;
+    }
+    if clones == Clones::Unmade {
+        result.take_services_too(engine).await?;
+    }
     let mut volumes = volumes;
     // The state tells what in the others is work: whoever is broken off here must still find that out.
     volumes.sort_by_key(|(kind, _)| *kind == Kind::State);
@@ -266,7 +294,7 @@ pub(crate) async fn remove_rest(
     name: Option<&str>,
 ) -> Result<()> {
     // A create that is under way, or was killed, may have one at a volume.
-    remove_fillers(engine, record.id.as_str()).await?;
+    remove_others(engine, record.id.as_str()).await?;
     reassign::remove_containers(engine, &record.id, name).await?;
     reassign::drop_unused_images(engine, &record.id).await;
     crate::networks::remove_own(engine, record.id.as_str()).await?;
@@ -276,15 +304,16 @@ pub(crate) async fn remove_rest(
     Ok(())
 }
 
-/// Removes the containers through which volumes of a sandbox are filled.
+/// Removes the other containers of a sandbox: its services', and those through which its volumes are filled.
 ///
 /// # Errors
 /// Those of the engine.
-pub async fn remove_fillers(engine: &Sandboxes, id: &str) -> Result<()> {
-    let filler = Kind::Amikad.as_str();
+pub async fn remove_others(engine: &Sandboxes, id: &str) -> Result<()> {
+    let others = [Kind::Amikad, Kind::Service].map(Kind::as_str);
     let ours = engine.list_containers(&format!("{}={id}", key::ID)).await?;
     for container in ours {
-        if container.labels.get(key::KIND).map(String::as_str) == Some(filler) {
+        let kind = container.labels.get(key::KIND);
+        if kind.is_some_and(|kind| others.contains(&kind.as_str())) {
             match engine.remove_container(&container.id).await {
                 Ok(()) | Err(EngineError::NotFound(_)) => {}
                 Err(error) => return Err(error.into()),
@@ -317,7 +346,7 @@ pub(crate) async fn remove_lost(
 ) -> Result<Removed> {
     let mut result = Removed::default();
     for lost in &lost {
-        remove_fillers(engine, &lost.id).await?;
+        remove_others(engine, &lost.id).await?;
         crate::networks::remove_own(engine, &lost.id).await?;
     }
     let mut volumes: Vec<_> = lost.into_iter().flat_map(|lost| lost.volumes).collect();

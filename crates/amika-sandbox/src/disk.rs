@@ -163,7 +163,7 @@ impl Group {
             Kind::RwCopy => Some(Self::RwCopy),
             Kind::Docker => Some(Self::Docker),
             Kind::Amikad => Some(Self::Amikad),
-            Kind::Sandbox | Kind::Network | Kind::Image => None,
+            Kind::Sandbox | Kind::Service | Kind::Network | Kind::Image => None,
         }
     }
 }

@@ -154,7 +154,7 @@ async fn left(engine: &Sandboxes, lost: &[Lost]) -> Result<Vec<Kept>> {
         } = lost;
         let mut held = held_left(engine, name, id, volumes).await?;
         keep_git_and_state(volumes, &mut held, |_| true);
-        crate::delete::remove_fillers(engine, id).await?;
+        crate::delete::remove_others(engine, id).await?;
         crate::networks::remove_own(engine, id).await?;
         remove_volumes(engine, volumes, &held).await?;
         all.extend(kept(held));

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use amika_core::label::{Creator, Kind, SandboxRecord, key};
+use amika_core::label::{Creator, Kind, Labels, SandboxRecord, key};
 use amika_core::text::shell_quote;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -199,6 +199,7 @@ pub async fn find(engine: &Sandboxes) -> Result<Vec<Leftover>> {
             });
         }
     }
+    found.extend(lone_services(engine, &ids).await?);
     for image in reassign::unused_images(engine, &containers).await? {
         found.push(Leftover {
             kind: "image".into(),
@@ -227,6 +228,39 @@ pub async fn find(engine: &Sandboxes) -> Result<Vec<Leftover>> {
     }));
     found.extend(programs(engine, &volumes).await?);
     Ok(found)
+}
+
+/// Containers of services whose sandbox is gone: it was removed by other means, and they are left with their network.
+async fn lone_services(engine: &Sandboxes, ids: &BTreeSet<String>) -> Result<Vec<Leftover>> {
+    let services = format!("{}={}", key::KIND, Kind::Service);
+    let services = engine.list_containers(&services).await?;
+    Ok(services
+        .into_iter()
+        .filter_map(|it| {
+            let (reason, others) = is_lone(engine, &it.labels, ids)?;
+            Some(Leftover {
+                kind: "container".into(),
+                name: it.name,
+                reason,
+                others,
+                removal: Removal::Container(it.id),
+            })
+        })
+        .collect())
+}
+
+/// Why a thing with these labels is a leftover, if the sandbox that it belongs to is none of these, and whether it is somebody
+/// else's.
+fn is_lone(engine: &Sandboxes, labels: &Labels, ids: &BTreeSet<String>) -> Option<(String, bool)> {
+    let id = labels.get(key::ID)?;
+    let locks = engine.locks();
+    let lock_is_free = labels
+        .get(key::SANDBOX)
+        .is_none_or(|name| locks.is_free(&format!("sandbox-{name}")));
+    if ids.contains(id) || !lock_is_free || !engine.may_tidy(labels) {
+        return None;
+    }
+    gone(whose_labels(labels))
 }
 
 /// The volumes with a program of another version, or with other certificates, that no container has.
@@ -388,16 +422,10 @@ fn orphaned_network(
     ids: &BTreeSet<String>,
 ) -> Option<Leftover> {
     let is_ours = network.labels.get(key::KIND).map(String::as_str) == Some(Kind::Network.as_str());
-    let id = network.labels.get(key::ID)?;
-    let locks = engine.locks();
-    let lock_is_free = network
-        .labels
-        .get(key::SANDBOX)
-        .is_none_or(|name| locks.is_free(&format!("sandbox-{name}")));
-    if !is_ours || ids.contains(id) || !lock_is_free || !engine.may_tidy(&network.labels) {
+    if !is_ours {
         return None;
     }
-    let (reason, others) = gone(whose_labels(&network.labels))?;
+    let (reason, others) = is_lone(engine, &network.labels, ids)?;
     Some(Leftover {
         kind: "network".into(),
         name: network.name.clone(),

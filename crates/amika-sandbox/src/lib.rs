@@ -71,6 +71,7 @@ pub mod sandbox;
 pub mod sandboxes;
 pub mod seccomp;
 pub mod setid;
+pub mod sidecars;
 pub mod sign_ins;
 pub mod standing;
 pub mod start;

@@ -154,7 +154,27 @@ fn container_log(engine: &Sandboxes, sandbox: &Sandbox, request: LogRequest) -> 
         since: request.since,
         timestamps: false,
     };
-    let log = engine.container_logs(&sandbox.container.id, &query);
+    queried(engine, &sandbox.container.id, &query)
+}
+
+/// What a container wrote, as the engine keeps it.
+pub(crate) fn engine_log(
+    engine: &Sandboxes,
+    container: &str,
+    follow: bool,
+    tail: Option<usize>,
+) -> Pieces {
+    let query = LogQuery {
+        follow,
+        tail,
+        since: None,
+        timestamps: false,
+    };
+    queried(engine, container, &query)
+}
+
+fn queried(engine: &Sandboxes, container: &str, query: &LogQuery) -> Pieces {
+    let log = engine.container_logs(container, query);
     log.map(|piece| Ok(piece?)).boxed()
 }
 

@@ -7,8 +7,8 @@ mod shared;
 
 use std::collections::BTreeMap;
 
-pub(crate) use choice::of_builds;
 pub use choice::{Choice, choose, is_made_here};
+pub(crate) use choice::{dns_where, of_builds};
 pub use own::{Wish, remove as remove_own};
 pub use shared::DEFAULT;
 
@@ -16,6 +16,7 @@ use crate::error::{self, Error, Result};
 use crate::sandbox::{self, Sandbox};
 use crate::sandboxes::Sandboxes;
 use amika_core::label::{Kind, key};
+use amika_core::service::sidecars;
 use amika_core::text::shell_quote;
 use amika_engine::{JoinedNetwork, Link, Network};
 use shared::INTERNAL;
@@ -37,7 +38,7 @@ pub async fn mend(engine: &Sandboxes, sandbox: &Sandbox) -> Result<()> {
             shared::ensure(engine, name).await?;
         } else if stale.is_made_again {
             tracing::debug!(name, "it was made again");
-        } else if let Some(internal) = own::was_own(container, &sandbox.record.id, name) {
+        } else if let Some(internal) = own::was_own(container, &sandbox.record, name) {
             let wish = Wish {
                 sandbox: sandbox.name.parse().map_err(|error| {
                     Error::new(error::Kind::Conflict, "the sandbox's name is no longer one")
@@ -45,6 +46,7 @@ pub async fn mend(engine: &Sandboxes, sandbox: &Sandbox) -> Result<()> {
                 })?,
                 id: sandbox.record.id.clone(),
                 test: sandbox.record.test.clone(),
+                has_sidecars: sidecars(&sandbox.record.services).next().is_some(),
             };
             own::make(engine, name, internal, &wish, &networks).await?;
         } else {
@@ -79,7 +81,7 @@ pub async fn gone(engine: &Sandboxes) -> Result<BTreeMap<String, Vec<String>>> {
             // One of its own is made when it starts.
             let is_own = match engine.inspect_container(&container.id).await {
                 Ok(facts) if reading.is_identified() => {
-                    own::was_own(&facts, &reading.record.id, &stale.name).is_some()
+                    own::was_own(&facts, &reading.record, &stale.name).is_some()
                 }
                 _ => false,
             };

@@ -1,14 +1,17 @@
 //! A sandbox's own services: what amikad runs because the repository says so.
 
 use amika_core::contract::path;
+use amika_core::label::SandboxRecord;
 use amika_core::nearest::nearest;
-use amika_core::service::{Service, Start};
+use amika_core::service::{Service, Start, sidecar, sidecars};
 use amika_core::untrusted::Untrusted;
 use amika_core::wire::{self, ServiceState};
+use amika_engine::ExecOutput;
+use futures_util::StreamExt as _;
 
 use crate::daemon::{Client, ClientError};
 use crate::error::{Error, Kind, Result};
-use crate::logs::{Kept, Pieces, kept_log};
+use crate::logs::{Kept, Pieces, engine_log, kept_log};
 use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
 
@@ -34,7 +37,7 @@ impl Asked {
     }
 }
 
-/// The services of a sandbox that have a command, by name; all of them, or the one of this name.
+/// The services of a sandbox that Amika runs, in it or beside it, by name; all of them, or the one of this name.
 ///
 /// # Errors
 /// [`Kind::NotFound`] where there is none.
@@ -43,7 +46,7 @@ pub fn run_services<'a>(sandbox: &'a Sandbox, name: Option<&str>) -> Result<Vec<
         .record
         .services
         .iter()
-        .filter(|service| service.run.is_some())
+        .filter(|service| service.run.is_some() || service.sidecar.is_some())
         .collect();
     let Some(name) = name else {
         if all.is_empty() {
@@ -95,8 +98,12 @@ impl Sandboxes {
         let client = sandbox.client(self)?.patient();
         let mut done = Vec::new();
         for service in services {
-            let answer = client.ask_service(&service.name, asked.word()).await;
-            answer.map_err(|error| refused(&sandbox, &service.name, asked, &error))?;
+            if service.sidecar.is_some() {
+                self.ask_sidecar(&sandbox, &service.name, asked).await?;
+            } else {
+                let answer = client.ask_service(&service.name, asked.word()).await;
+                answer.map_err(|error| refused(&sandbox, &service.name, asked, &error))?;
+            }
             done.push(service.name.clone());
         }
         Ok(done)
@@ -124,6 +131,10 @@ impl Sandboxes {
             let hint = format!("name one, as in `{name}/{}`", names[0]);
             return Err(Error::new(Kind::Invalid, message).hint(hint));
         };
+        if service.sidecar.is_some() {
+            let container = sidecar::container(sandbox.record.id.as_str(), &service.name);
+            return Ok(engine_log(self, &container, follow, tail));
+        }
         let file = format!("{}/{}.log", path::SERVICE_LOG_DIR, service.name);
         let kept = Kept {
             word: &service.name,
@@ -160,8 +171,12 @@ pub(crate) enum Standing {
 pub(crate) fn standing(declared: &[Service], told: &wire::Services) -> Standing {
     let mut waiting = Vec::new();
     for service in declared {
-        let Some(run) = &service.run else { continue };
-        if run.start != Start::Auto || run.ready.is_none() {
+        let is_waited_for = match (&service.run, &service.sidecar) {
+            (Some(run), _) => run.start == Start::Auto && run.ready.is_some(),
+            (None, Some(sidecar)) => sidecar.ready.is_some(),
+            (None, None) => false,
+        };
+        if !is_waited_for {
             continue;
         }
         match told.state(&service.name) {
@@ -182,14 +197,36 @@ pub(crate) fn standing(declared: &[Service], told: &wire::Services) -> Standing 
 /// So much of what a service wrote is told of one that is not up.
 const LAST_LINES: usize = 20;
 
+/// The last lines of a service's log.
+async fn last_words(
+    engine: &Sandboxes,
+    client: &Client,
+    of: &SandboxRecord,
+    service: &str,
+) -> Vec<String> {
+    let is_beside = sidecars(&of.services).any(|(name, _)| name == service);
+    if !is_beside {
+        return client.last_lines(service, LAST_LINES).await;
+    }
+    let container = sidecar::container(of.id.as_str(), service);
+    let mut log = engine_log(engine, &container, false, Some(LAST_LINES));
+    let mut bytes = Vec::new();
+    while let Some(Ok(piece)) = log.next().await {
+        let (ExecOutput::Stdout(piece) | ExecOutput::Stderr(piece)) = piece;
+        bytes.extend_from_slice(&piece);
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    text.lines().map(str::to_owned).collect()
+}
+
 /// The error for a sandbox that runs while one of its services is not up.
 pub(crate) async fn not_up(
+    engine: &Sandboxes,
     client: &Client,
-    name: &str,
+    (name, record): (&str, &SandboxRecord),
     service: &str,
-    told: &wire::Services,
+    why: Option<String>,
 ) -> Error {
-    let why = told.get(service).and_then(|it| it.last_exit.clone());
     let error = Error::new(
         Kind::NotReady,
         format!("service \"{service}\" of sandbox \"{name}\" is not up"),
@@ -198,7 +235,7 @@ pub(crate) async fn not_up(
         Some(why) => error.cause(why),
         None => error,
     };
-    let words = client.last_lines(service, LAST_LINES).await;
+    let words = last_words(engine, client, record, service).await;
     error
         .last_output(&words)
         .detail("sandbox", name)

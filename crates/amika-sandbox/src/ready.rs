@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use amika_core::contract::path;
 use amika_core::label::SandboxRecord;
-use amika_core::wire::{Outcome, Phase, SetupState, Status};
+use amika_core::service::sidecars;
+use amika_core::wire::{Outcome, Phase, ServiceState, SetupState, Status};
 use amika_host::clock::now_millis;
 use futures_util::StreamExt as _;
 
@@ -105,6 +106,7 @@ pub async fn wait(
         lines: Lines::default(),
         setup_log_ended: false,
         services: None,
+        beside: None,
     };
     tokio::select! {
         result = waiting.run(begun, until) => result,
@@ -140,6 +142,8 @@ struct Waiting<'a> {
     setup_log_ended: bool,
     /// The services that are waited for, since that was told.
     services: Option<String>,
+    /// The same of those beside the sandbox, until they are up.
+    beside: Option<String>,
 }
 
 impl Waiting<'_> {
@@ -160,6 +164,9 @@ impl Waiting<'_> {
         let client = sandbox.client(self.engine)?.patient();
         loop {
             if let Ok(status) = client.status().await {
+                if status.phase != Phase::Starting {
+                    self.has_others(&client, &sandbox.record, &status).await?;
+                }
                 match status.phase {
                     Phase::Running => {
                         // Once: the rest of its output is not asked for again.
@@ -189,7 +196,16 @@ impl Waiting<'_> {
                         rest_begun = Instant::now();
                     }
                     Phase::Setup => rest_begun = Instant::now(),
-                    Phase::Starting | Phase::Stopping | Phase::Exited => {}
+                    Phase::Starting => {
+                        if self
+                            .waits_for_others(&client, &sandbox.record, &status, until.services)
+                            .await?
+                        {
+                            // As long as they may take.
+                            rest_begun = Instant::now();
+                        }
+                    }
+                    Phase::Stopping | Phase::Exited => {}
                 }
             } else {
                 sandbox = self.look_again(&sandbox).await?;
@@ -206,6 +222,57 @@ impl Waiting<'_> {
             }
             tokio::time::sleep(pauses.next()).await;
         }
+    }
+
+    /// Whether amikad waits for services beside the sandbox before it runs setup; where they are wanted, who looks on sees it,
+    /// and one that is over is an error.
+    async fn waits_for_others(
+        &mut self,
+        client: &Client,
+        record: &SandboxRecord,
+        status: &Status,
+        is_wanted: bool,
+    ) -> Result<bool> {
+        let starting = |name: &str| status.services.state(name) == ServiceState::Starting;
+        let beside = sidecars(&record.services).map(|(name, _)| name);
+        let names: Vec<&str> = beside.filter(|name| starting(name)).collect();
+        if names.is_empty() || !is_wanted {
+            return Ok(!names.is_empty());
+        }
+        if self.beside.is_none() {
+            self.beside = Some(names.join(", "));
+            self.steps.begin("services");
+        }
+        // One that is over takes no connections however long it is asked for them.
+        for (service, stands) in self.engine.sidecars(record).await? {
+            if stands.is_over() && names.contains(&service.as_str()) {
+                self.steps.fail("failed");
+                let of = (self.name, record);
+                return Err(not_up(self.engine, client, of, &service, stands.last_exit).await);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Ends the wait for services beside the sandbox: setup has them, or goes on without one that is not up.
+    async fn has_others(
+        &mut self,
+        client: &Client,
+        record: &SandboxRecord,
+        status: &Status,
+    ) -> Result<()> {
+        let Some(names) = self.beside.take() else {
+            return Ok(());
+        };
+        let failed = |name: &str| status.services.state(name) == ServiceState::Failed;
+        let Some((service, _)) = sidecars(&record.services).find(|(name, _)| failed(name)) else {
+            self.steps.finish(&names);
+            return Ok(());
+        };
+        self.steps.fail("failed");
+        let told = status.services.get(service);
+        let why = told.and_then(|it| it.last_exit.clone());
+        Err(not_up(self.engine, client, (self.name, record), service, why).await)
     }
 
     /// Whether its services are up, as far as they are waited for.
@@ -236,7 +303,9 @@ impl Waiting<'_> {
                 if self.services.is_some() {
                     self.steps.fail("failed");
                 }
-                Err(not_up(client, self.name, &service, &status.services).await)
+                let told = status.services.get(&service);
+                let why = told.and_then(|it| it.last_exit.clone());
+                Err(not_up(self.engine, client, (self.name, record), &service, why).await)
             }
         }
     }

@@ -9,6 +9,8 @@ use serde::Serialize;
 use crate::listening::ListeningView;
 use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
+use crate::sidecars::Stands;
+use amika_engine::ContainerState;
 
 impl Sandbox {
     /// How the services stand that Amika runs, and what listens; the error is for people.
@@ -22,7 +24,36 @@ impl Sandbox {
         let client = self.client(engine).map_err(|error| error.message)?;
         let (status, listeners) =
             tokio::try_join!(client.status(), client.ports()).map_err(|error| error.to_string())?;
-        Ok((status.services, listeners))
+        let mut services = status.services;
+        let beside = engine.sidecars(&self.record).await;
+        for (name, stands) in beside.map_err(|error| error.message)? {
+            let asked = services.0.remove(&name);
+            services.0.insert(name, beside_it(stands, asked));
+        }
+        Ok((services, listeners))
+    }
+}
+
+/// How a service stands whose container is beside the sandbox; `asked` is what looks from there whether it is up.
+fn beside_it(stands: Stands, asked: Option<wire::Service>) -> wire::Service {
+    use wire::ServiceState::{Failed, Off, Ready, Starting, Stopped};
+    let is_looked_for = asked.is_some_and(|asked| asked.state == Starting);
+    let ended_well = stands
+        .last_exit
+        .as_deref()
+        .is_none_or(|how| how == "exit code 0");
+    let state = match stands.state {
+        None | Some(ContainerState::Created) => Off,
+        Some(ContainerState::Running | ContainerState::Paused) if is_looked_for => Starting,
+        Some(ContainerState::Running | ContainerState::Paused) => Ready,
+        Some(ContainerState::Restarting) => Starting,
+        Some(_) if ended_well => Stopped,
+        Some(_) => Failed,
+    };
+    wire::Service {
+        state,
+        last_exit: stands.last_exit,
+        ..wire::Service::default()
     }
 }
 
@@ -96,6 +127,36 @@ impl RunView {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_service_beside_it_the_engine_tells() {
+        use wire::ServiceState::*;
+        let stands = |state, last: Option<&str>| Stands {
+            state,
+            last_exit: last.map(str::to_owned),
+        };
+        let running = || stands(Some(ContainerState::Running), None);
+        let exited = |last| stands(Some(ContainerState::Exited), Some(last));
+        let asked = |state| {
+            Some(wire::Service {
+                state,
+                ..wire::Service::default()
+            })
+        };
+        for (stands, asked, state) in [
+            (running(), None, Ready),
+            (running(), asked(Starting), Starting),
+            // It was reached once, and what looked for it is done.
+            (running(), asked(Stopped), Ready),
+            (exited("exit code 0"), asked(Stopped), Stopped),
+            // A stop, which postgres and others answer with 0, is no failure; a crash is.
+            (exited("exit code 1"), asked(Stopped), Failed),
+            (stands(None, None), None, Off),
+        ] {
+            let told = beside_it(stands.clone(), asked);
+            assert_eq!(told.state, state, "{stands:?}");
+        }
+    }
 
     #[test]
     fn each_state_has_its_words() {

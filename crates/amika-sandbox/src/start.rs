@@ -180,6 +180,7 @@ async fn start(
         crate::overlay::refuse(&sandbox.name, &sandbox.container.mounts)?;
     }
     crate::networks::mend(engine, sandbox).await?;
+    crate::sidecars::start_of(engine, sandbox).await?;
     let requests = &sandbox.container.port_requests;
     // Looked at first: a start that the engine refuses leaves its mark on the container.
     let mut taken = ports::requested(requests, None, engine.is_local());

@@ -57,7 +57,11 @@ pub(crate) async fn end(
     steps.begin("stop");
     let name = &sandbox.name;
     let grace = grace.map(grace_seconds);
-    let stopping = async { Ok(engine.stop_container(&sandbox.container.id, grace).await?) };
+    let stopping = async {
+        engine.stop_container(&sandbox.container.id, grace).await?;
+        // Its programs may have needed them to the end.
+        crate::sidecars::stop(engine, &sandbox.record).await
+    };
     let what = format!("sandbox \"{name}\" was being stopped");
     let next = format!("`amika sandbox wait {name} --for stopped` waits for it");
     let stopped = engine_goes_on(cancel, stopping, &what, &next).await;

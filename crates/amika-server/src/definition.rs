@@ -68,12 +68,7 @@ pub fn read(
                 port.url_scheme.map(Scheme::as_str),
             )
         });
-        write(
-            &mut text,
-            &other.name,
-            declared,
-            &RunDefinition::of(other.run.as_ref()),
-        );
+        write(&mut text, &other.name, declared, &RunDefinition::of(other));
     }
     // The file tells lines; which of them is which port is known, since each has a line of its own.
     let begin = text.lines().count();
@@ -127,7 +122,14 @@ fn write<'a>(
     run: &RunDefinition,
 ) {
     // Writing to a string does not fail.
-    let _ = writeln!(text, "[services.{}]\nports = [", quoted(name));
+    let _ = writeln!(text, "[services.{}]", quoted(name));
+    if is_without_ports(run, ports.clone().count()) {
+        for (_, line) in run.lines() {
+            let _ = writeln!(text, "{line}");
+        }
+        return;
+    }
+    let _ = writeln!(text, "ports = [");
     for (port, _) in ports.clone() {
         let _ = writeln!(text, "{},", quoted(&port));
     }
@@ -154,8 +156,17 @@ fn quoted(text: &str) -> String {
     json.replace('\u{7f}', "\\u007f")
 }
 
+/// Whether nothing is written of ports: one with an image may not have any.
+fn is_without_ports(run: &RunDefinition, ports: usize) -> bool {
+    run.image.is_some() && ports == 0
+}
+
 /// What stands on each line that [`write`] makes.
 fn places(ports: &[PortDefinition], run: &RunDefinition) -> Vec<String> {
+    if is_without_ports(run, ports.len()) {
+        let run = run.lines().into_iter().map(|(place, _)| place.to_owned());
+        return ["/name".to_owned()].into_iter().chain(run).collect();
+    }
     let header = ["/name".to_owned(), "/ports".to_owned()];
     let ports_at = (0..ports.len()).map(|index| format!("/ports/{index}"));
     let between = ["/ports".to_owned(), "/ports".to_owned()];
@@ -280,19 +291,19 @@ mod tests {
             std::slice::from_ref(&db),
         )
         .unwrap();
-        let told = RunDefinition::of(web.run.as_ref());
+        let told = RunDefinition::of(&web);
         assert_eq!(serde_json::to_value(&told).unwrap(), all);
         // Beside the others as well as by itself, and what others wait for is among them.
         assert!(
             read(
                 "db",
                 &[],
-                &RunDefinition::of(db.run.as_ref()),
+                &RunDefinition::of(&db),
                 std::slice::from_ref(&web)
             )
             .is_ok()
         );
-        let moved = read("data", &[], &RunDefinition::of(db.run.as_ref()), &[web]);
+        let moved = read("data", &[], &RunDefinition::of(&db), &[web]);
         let moved = moved.unwrap_err();
         assert!(
             moved[0].message.contains("\"db\", which is not declared"),
@@ -363,7 +374,7 @@ mod tests {
             for json in [serde_json::json!({ "command": line, "env": { key.as_str(): word } }), serde_json::json!({ "command": [line, word] })] {
                 let asked = told_to_run(json);
                 if let Ok(service) = read("web", &[port(80, "tcp", None)], &asked, &[]) {
-                    let told = RunDefinition::of(service.run.as_ref());
+                    let told = RunDefinition::of(&service);
                     prop_assert_eq!((told.command, told.env), (asked.command, asked.env));
                     prop_assert_eq!(service.ports.len(), 1);
                 }

@@ -103,7 +103,7 @@ export function ServicesCard({ repository: it, branch, isAdmin }: { repository: 
             {saved.data?.items.map((service) => (
               <Group key={service.id} gap={6} wrap="nowrap" mih={30}>
                 <Text size="sm" style={{ flex: 1 }}>
-                  <b>{service.name}</b> <span className="mono">{show(service.ports)}</span>
+                  <b>{service.name}</b> <span className="mono">{service.image ?? show(service.ports)}</span>
                 </Text>
                 {isAdmin && (
                   <>
@@ -141,7 +141,7 @@ export function ServicesCard({ repository: it, branch, isAdmin }: { repository: 
             {fromTheFile.map((service) => (
               <Group key={service.name} gap={6} wrap="nowrap" mih={30}>
                 <Text size="sm" style={{ flex: 1 }} c={isSaved ? "dimmed" : undefined} td={isSaved ? "line-through" : undefined}>
-                  <b>{service.name}</b> <span className="mono">{show(service.ports)}</span>
+                  <b>{service.name}</b> <span className="mono">{service.image ?? show(service.ports)}</span>
                 </Text>
                 {isAdmin && saved.data !== undefined && !isSaved && (
                   <ActionIcon variant="subtle" color="gray" aria-label={`Change ${service.name}`} onClick={() => setAsks({ kind: "edit", service })}>

@@ -145,7 +145,7 @@ pub(super) fn services(container: &ContainerSummary, record: &SandboxRecord) -> 
         service: Some(service.name.clone()),
         sandbox: container.name.clone(),
         state,
-        run: service.run.as_ref().map(|_| RunView::of(None)),
+        run: (service.run.is_some() || service.sidecar.is_some()).then(|| RunView::of(None)),
         ports: service
             .ports
             .iter()

@@ -53,7 +53,7 @@ pub(super) fn read(
         }
         return None;
     };
-    check_service_name(section, name, place);
+    check_service_name(section, "a command", name, place);
     let first_tcp = ports
         .iter()
         .find(|port| port.container.protocol() == Protocol::Tcp)
@@ -116,8 +116,8 @@ pub(super) fn check(section: &mut Section<'_>, services: &[Service], places: &De
         let declared = services.iter().find(|service| service.name == *on);
         let why = match declared {
             None => "is not declared",
-            Some(service) if service.run.is_none() => {
-                "has no command, so nothing tells when it is up"
+            Some(service) if service.run.is_none() && service.sidecar.is_none() => {
+                "has neither a command nor an image, so nothing tells when it is up"
             }
             Some(_) => continue,
         };
@@ -149,24 +149,29 @@ pub(super) fn check(section: &mut Section<'_>, services: &[Service], places: &De
     }
 }
 
-/// A name that stands in the API, in a log's name and on command lines.
-fn check_service_name(section: &mut Section<'_>, name: &str, place: Range<usize>) {
+/// A name that stands in the API, in a log's name and on command lines, of a service that has `what`.
+pub(super) fn check_service_name(
+    section: &mut Section<'_>,
+    what: &str,
+    name: &str,
+    place: Range<usize>,
+) {
     if RESERVED_NAMES.contains(&name) {
         let message = format!(
-            "the name {} is Amika's own: a service with a command needs another",
+            "the name {} is Amika's own: a service with {what} needs another",
             quoted(name)
         );
         section.problem(place, message);
     } else if !super::services::is_dns_label(name) {
         let message = format!(
-            "a service with a command needs a name of letters, digits and `-`, at most 63: {} is none",
+            "a service with {what} needs a name of letters, digits and `-`, at most 63: {} is none",
             quoted(name)
         );
         section.problem(place, message);
     }
 }
 
-fn command(section: &mut Section<'_>, value: &Value<'_>) -> Option<Vec<String>> {
+pub(super) fn command(section: &mut Section<'_>, value: &Value<'_>) -> Option<Vec<String>> {
     let words = match value.get_ref() {
         DeValue::String(text) if text.trim().is_empty() => Vec::new(),
         DeValue::String(text) => vec!["sh".to_owned(), "-c".to_owned(), text.to_string()],
@@ -219,7 +224,7 @@ fn cwd(section: &mut Section<'_>, value: &Value<'_>) -> Option<String> {
     Some(path.to_owned())
 }
 
-fn variables(section: &mut Section<'_>, value: &Value<'_>) -> BTreeMap<String, String> {
+pub(super) fn variables(section: &mut Section<'_>, value: &Value<'_>) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::new();
     let Some(table) = section.table(value, "env") else {
         return variables;
@@ -245,7 +250,11 @@ fn variables(section: &mut Section<'_>, value: &Value<'_>) -> BTreeMap<String, S
 }
 
 /// `http:[PORT]/path`, `tcp[:PORT]` or `log:REGEX`.
-fn ready(section: &mut Section<'_>, value: &Value<'_>, first_tcp: Option<u16>) -> Option<Ready> {
+pub(super) fn ready(
+    section: &mut Section<'_>,
+    value: &Value<'_>,
+    first_tcp: Option<u16>,
+) -> Option<Ready> {
     let text = section.string(value, "ready")?;
     let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
     let read = match kind {
@@ -286,7 +295,7 @@ fn choose_port(text: &str, first_tcp: Option<u16>) -> Result<u16, String> {
     }
 }
 
-fn ready_timeout(section: &mut Section<'_>, value: &Value<'_>) -> Option<u32> {
+pub(super) fn ready_timeout(section: &mut Section<'_>, value: &Value<'_>) -> Option<u32> {
     let DeValue::Integer(number) = value.get_ref() else {
         section.wrong_type(value, "ready_timeout", "a number of seconds");
         return None;

@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::read::{Section, entries_in_order, integer, quoted};
-use super::run;
+use super::{run, sidecar};
 use crate::budget;
 use crate::port::{ContainerPort, InvalidPort, Port, Protocol};
 use crate::service::{Scheme, Service, ServicePort};
@@ -26,7 +26,8 @@ pub(super) fn read(section: &mut Section<'_>, table: &DeTable<'_>) -> Vec<Servic
     let mut declared = Declared::new();
     let mut services = Vec::new();
     let mut dependencies = run::Dependencies::new();
-    let known = [&PORT_KEYS[..], &run::KEYS].concat();
+    let known = [&PORT_KEYS[..], &run::KEYS, &sidecar::KEYS].concat();
+    let mut last_image = None;
     for (number, (key, value)) in entries_in_order(table).into_iter().enumerate() {
         if number == budget::SERVICES {
             let most = budget::SERVICES;
@@ -37,27 +38,42 @@ pub(super) fn read(section: &mut Section<'_>, table: &DeTable<'_>) -> Vec<Servic
             break;
         }
         let name = key.get_ref().as_ref();
-        let is_run = value
-            .get_ref()
-            .as_table()
-            .is_some_and(|table| table.contains_key("command"));
-        // With a command the name is more than a word in a table.
-        if !is_run && !is_dns_label(name) {
+        let has = |key: &str| {
+            let table = value.get_ref().as_table();
+            table.is_some_and(|table| table.contains_key(key))
+        };
+        // With a command or an image the name is more than a word in a table.
+        if !has("command") && !has("image") && !is_dns_label(name) {
             let message = format!("service name {} is no DNS label", quoted(name));
             section.remark(key.span(), message);
         }
         if let Some(table) = section.table(value, &format!("service {}", quoted(name))) {
             section.unknown_keys(table, &format!("service {}", quoted(name)), &known);
-            let ports = read_service(section, name, table, &mut declared);
             let place = (name, key.span());
-            let run = run::read(section, place, table, &ports, &mut dependencies);
-            services.push(Service {
-                name: name.to_owned(),
-                ports,
-                run,
-            });
+            let service = if has("image") {
+                last_image = Some(key.span());
+                Service {
+                    name: name.to_owned(),
+                    ports: Vec::new(),
+                    run: None,
+                    sidecar: sidecar::read(section, place, table),
+                }
+            } else {
+                // It says of a key that is for images alone what is missing.
+                sidecar::read(section, place.clone(), table);
+                let ports = read_service(section, name, table, &mut declared);
+                let run = run::read(section, place, table, &ports, &mut dependencies);
+                Service {
+                    name: name.to_owned(),
+                    ports,
+                    run,
+                    sidecar: None,
+                }
+            };
+            services.push(service);
         }
     }
+    sidecar::check(section, &services, last_image);
     services.sort_by(|a, b| a.name.cmp(&b.name));
     run::check(section, &services, &dependencies);
     services

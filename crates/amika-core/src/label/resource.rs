@@ -17,9 +17,11 @@ use crate::name::SandboxName;
 pub enum Kind {
     /// A sandbox's container.
     Sandbox,
+    /// The container of a service beside a sandbox; goes with the sandbox.
+    Service,
     /// A volume with a clone; stays when its sandbox is deleted.
     Git,
-    /// A volume that a repository's file names; stays for the repository's other sandboxes.
+    /// A volume that a repository's file names; stays for the repository's other sandboxes, or as the data of a service.
     Named,
     /// The volume at the agent's home; goes with the sandbox.
     Home,
@@ -39,8 +41,9 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Sandbox,
+        Self::Service,
         Self::Git,
         Self::Named,
         Self::Home,
@@ -56,6 +59,7 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sandbox => "sandbox",
+            Self::Service => "service",
             Self::Git => "git",
             Self::Named => "named",
             Self::Home => "home",
@@ -100,7 +104,7 @@ pub struct ResourceRecord {
     pub id: Option<SandboxId>,
     /// That sandbox's name when the resource was made.
     pub sandbox: Option<SandboxName>,
-    /// Name of the repository in it, for [`Kind::Git`], or whose file names it, for [`Kind::Named`].
+    /// Name of the repository in it, for [`Kind::Git`], or whose file names it, for a [`Kind::Named`] of a repository's.
     pub repository: Option<String>,
     /// What the sandbox of a clone was made with, for [`Kind::Git`]: the clone may outlive it.
     pub made_with: MadeWith,

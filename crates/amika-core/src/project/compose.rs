@@ -34,6 +34,7 @@ pub(super) fn look(directory: Directory<'_>, work: &mut Work) {
     ));
     work.plan.draft.remarks.extend([
         format!("{file} has services that a sandbox does not start by itself: {named}{more}."),
+        "`image = \"…\"` beneath [services.NAME] starts one beside each sandbox: docs/services.md, \"Databases beside it\".".to_owned(),
         "With `preset = \"coder-dind\"` in [sandbox] it has an engine of its own, and `docker compose up -d` starts them."
             .to_owned(),
     ]);

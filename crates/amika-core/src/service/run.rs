@@ -96,7 +96,7 @@ pub const READY_TIMEOUT_S: u32 = 60;
 /// The most that may be said of that.
 pub const MAX_READY_TIMEOUT_S: u32 = 3_600;
 
-fn ready_timeout_s() -> u32 {
+pub(super) fn ready_timeout_s() -> u32 {
     READY_TIMEOUT_S
 }
 
@@ -142,6 +142,7 @@ pub fn add_start_script(services: &mut Vec<Service>, path: &str) {
         name: START_SCRIPT.to_owned(),
         ports: Vec::new(),
         run,
+        sidecar: None,
     };
     // Before those that wait for it: of two that are not up it is the reason.
     services.insert(0, script);

@@ -10,6 +10,7 @@ fn service(name: &str) -> Service {
         name: name.to_owned(),
         ports: Vec::new(),
         run: None,
+        sidecar: None,
     }
 }
 

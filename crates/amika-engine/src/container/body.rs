@@ -7,8 +7,8 @@ use amika_core::capability::Capability;
 use amika_core::limit::{Cpus, Memory, OOM_SCORE_ADJ};
 use amika_core::port::Protocol;
 use bollard::models::{
-    ContainerCreateBody, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig,
-    Mount, MountType, MountVolumeOptions, PortBinding,
+    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum,
+    HostConfigLogConfig, Mount, MountType, MountVolumeOptions, NetworkingConfig, PortBinding,
 };
 
 use crate::spec::{ContainerSpec, MountSpec};
@@ -95,7 +95,7 @@ pub(super) fn body(spec: &ContainerSpec) -> ContainerCreateBody {
         host.port_bindings = Some(bindings);
     }
     ContainerCreateBody {
-        hostname: Some(spec.name.clone()),
+        hostname: Some(spec.hostname.as_ref().unwrap_or(&spec.name).clone()),
         image: Some(spec.image.clone()),
         entrypoint: spec.entrypoint.clone(),
         cmd: spec.cmd.clone(),
@@ -115,8 +115,23 @@ pub(super) fn body(spec: &ContainerSpec) -> ContainerCreateBody {
             start_period: Some(nanoseconds(LONGEST_SETUP)),
             ..HealthConfig::default()
         }),
+        networking_config: spec
+            .hostname
+            .as_ref()
+            .map(|name| found_as(name, &spec.network)),
         host_config: Some(host),
         ..ContainerCreateBody::default()
+    }
+}
+
+/// The engine knows others on a network by their containers' names alone, unless it is told another.
+fn found_as(name: &str, network: &str) -> NetworkingConfig {
+    let endpoint = EndpointSettings {
+        aliases: Some(vec![name.to_owned()]),
+        ..EndpointSettings::default()
+    };
+    NetworkingConfig {
+        endpoints_config: Some(HashMap::from([(network.to_owned(), endpoint)])),
     }
 }
 

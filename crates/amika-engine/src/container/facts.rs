@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use amika_core::limit::Memory;
 use amika_core::port::Protocol;
 use bollard::models::{HostConfig, MountPoint, PortBinding};
 
@@ -242,6 +243,19 @@ pub struct LimitFacts {
 }
 
 impl LimitFacts {
+    /// The limits of a container that is to have the same.
+    pub fn given(&self) -> Limits {
+        let cpus = self.cpus.map(|cpus| cpus.to_string());
+        let memory = self
+            .memory_bytes
+            .and_then(|bytes| i64::try_from(bytes).ok());
+        Limits {
+            cpus: cpus.and_then(|cpus| cpus.parse().ok()),
+            memory: memory.and_then(|bytes| Memory::from_bytes(bytes).ok()),
+            pids: self.pids,
+        }
+    }
+
     /// What a container that is made so will have.
     pub fn of_spec(limits: &Limits) -> Self {
         Self {

@@ -1,6 +1,7 @@
 //! Which images somebody may have who does not rule the machine: for the members of a server.
 
 use amika_core::config;
+use amika_core::service::sidecars;
 use amika_core::settings::Origin;
 
 use super::request::Image;
@@ -34,6 +35,7 @@ impl Allowed {
     /// # Errors
     /// [`Kind::Invalid`].
     pub(super) fn check(self, settings: &Settings) -> Result<()> {
+        self.check_sidecars(settings)?;
         let (is_allowed, what, word) = match &settings.image {
             Image::Preset(Preset::Coder) => return Ok(()),
             Image::Preset(Preset::CoderDind) => (
@@ -48,20 +50,44 @@ impl Allowed {
             ),
             Image::Dockerfile(_) => (self.any_image, "a dockerfile".to_owned(), "image"),
         };
-        if is_allowed || (self.saved && settings.origins.image == Origin::Saved) {
+        let origin = settings.origins.image;
+        if is_allowed || (self.saved && origin == Origin::Saved) {
             return Ok(());
         }
-        let by = match settings.origins.image {
-            Origin::File => config::PATH,
-            Origin::Saved => "what is saved for the repository",
-            _ => "the request",
-        };
-        let message = format!("{by} names {what}, which only administrators may have here");
-        Err(Error::new(Kind::Invalid, message).hint(format!(
-            "name a preset in its place, as `--preset {}` does; `{word} = true` of the server's `[members]` lets all members have it",
-            Preset::Coder
+        Err(refused(origin, &what).hint(format!(
+            "name a preset in its place, as `--preset {}` does; {}",
+            Preset::Coder,
+            lets(word)
         )))
     }
+
+    /// An image is one, whatever runs of it.
+    fn check_sidecars(self, settings: &Settings) -> Result<()> {
+        let origin = settings.origins.services;
+        let Some((service, sidecar)) = sidecars(&settings.services).next() else {
+            return Ok(());
+        };
+        if self.any_image || (self.saved && origin == Origin::Saved) {
+            return Ok(());
+        }
+        let image = sidecar.image.escape_debug();
+        let what = format!("the image \"{image}\" of service \"{service}\"");
+        Err(refused(origin, &what).hint(lets("image")))
+    }
+}
+
+fn refused(origin: Origin, what: &str) -> Error {
+    let by = match origin {
+        Origin::File => config::PATH,
+        Origin::Saved => "what is saved for the repository",
+        _ => "the request",
+    };
+    let message = format!("{by} names {what}, which only administrators may have here");
+    Error::new(Kind::Invalid, message)
+}
+
+fn lets(word: &str) -> String {
+    format!("`{word} = true` of the server's `[members]` lets all members have it")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use amika_core::label::{Kind, key};
-use amika_core::service::{Binding, HostPort, MAX_ROUNDS, ResolveError};
+use amika_core::service::{self, Binding, HostPort, MAX_ROUNDS, ResolveError};
 
 use super::copy::{Into, copy_all, give_times};
 use super::dotfiles;
@@ -24,6 +24,7 @@ use crate::ports;
 use crate::progress::{Progress, Steps};
 use crate::sandbox::{Sandbox, State};
 use crate::sandboxes::Sandboxes;
+use crate::sidecars::{self, Beside};
 use amika_engine::{ContainerFacts, EngineError};
 use amika_git as git;
 
@@ -130,6 +131,7 @@ async fn make(job: &mut Job<'_>, out: &dyn Progress, steps: &mut Steps) -> Resul
     }
     let mut untimely = BTreeMap::new();
     copy_all(copies(job, &id, agent), false, &mut untimely, out).await?;
+    start_sidecars(engine, &job.plan).await?;
     // The probe of a port and its use are two moments: the engine's answer decides. On a conflict
     // the container is made again with another port; its volumes stay as they were filled.
     let mut refused = BTreeSet::new();
@@ -168,6 +170,21 @@ async fn make(job: &mut Job<'_>, out: &dyn Progress, steps: &mut Steps) -> Resul
         "other programs take each port before it can be published",
     )
     .hint("name free host ports with `--port`"))
+}
+
+/// Makes and starts the services beside it: amikad looks whether they are up before it runs setup.
+async fn start_sidecars(engine: &Sandboxes, plan: &Plan) -> Result<()> {
+    let beside = Beside {
+        id: &plan.record.id,
+        sandbox: plan.name.as_str(),
+        services: &plan.record.services,
+        network: &plan.container.network,
+        limits: plan.container.limits,
+        stamp: plan.stamp.clone(),
+        test: plan.record.test.as_deref(),
+        bound_log: plan.container.bound_log,
+    };
+    sidecars::start(engine, &beside).await
 }
 
 /// Where the copies of a job go.
@@ -318,6 +335,7 @@ async fn create_container(job: &mut Job<'_>) -> Result<String> {
         sandbox: plan.name.clone(),
         id: plan.record.id.clone(),
         test: plan.record.test.clone(),
+        has_sidecars: service::sidecars(&plan.record.services).next().is_some(),
     };
     plan.container.network = plan
         .network
@@ -460,9 +478,12 @@ async fn undo(engine: &Sandboxes, plan: &Plan) -> Result<()> {
         Err(error) if error.is_not_found() => {}
         Err(error) => return Err(error.into()),
     }
-    crate::delete::remove_fillers(engine, plan.record.id.as_str()).await?;
-    networks::remove_own(engine, plan.record.id.as_str()).await?;
-    for volume in plan.volumes.iter().chain(&plan.git_volume) {
+    let id = plan.record.id.as_str();
+    let of_services = sidecars::volumes(engine, id).await?;
+    crate::delete::remove_others(engine, id).await?;
+    networks::remove_own(engine, id).await?;
+    let made = plan.volumes.iter().chain(&plan.git_volume);
+    for volume in made.chain(&of_services) {
         engine.remove_freed_volume(volume).await?;
     }
     for volume in &plan.user_volumes {

@@ -101,7 +101,7 @@ pub(super) async fn gather(
     }
     let system = system?;
     let sources = mounts::look(engine, settings, &system, &id).await?;
-    let apart = settings.capabilities().can_speak_for_others();
+    let apart = settings.capabilities().can_speak_for_others() || settings.has_sidecars();
     let network = networks::choose(engine, settings.network.as_deref(), apart).await?;
     let certificates = crate::certificates::extra_bundle(engine.machine());
     let brings_daemon = matches!(settings.image, Image::Preset(_));
@@ -147,45 +147,76 @@ async fn find_image(
             return Box::pin(image).await;
         }
     };
-    let found = engine
-        .inspect_image(&reference)
-        .await
-        .or_else(invalid_reference)?;
-    if let Some(facts) = found {
+    let is_there = is_there(engine, &reference).await?;
+    if let Some(facts) = is_there {
         return Ok((reference, facts));
-    }
-    if missing == MissingImage::Refuse {
-        let how = match &settings.image {
-            Image::Preset(preset) => format!("`amika image build {preset}` builds it"),
-            Image::Other(_) | Image::Dockerfile(_) => {
-                format!("`docker pull {}`", shell_quote(&reference))
-            }
-        };
-        return Err(Error::new(
-            Kind::Image,
-            format!("image `{reference}` is not there, so no plan can be made"),
-        )
-        .hint(how));
     }
     match &settings.image {
         Image::Preset(preset) => {
+            if missing == MissingImage::Refuse {
+                let how = format!("`amika image build {preset}` builds it");
+                return Err(no_plan(&reference).hint(how));
+            }
             let request = preset::Request {
                 preset: *preset,
                 base: None,
                 force: false,
             };
             preset::ensure(engine, request, steps).await?;
+            let facts = gotten(engine, &reference).await?;
+            Ok((reference, facts))
         }
         Image::Other(_) | Image::Dockerfile(_) => {
-            build::refuse_gone(&reference)?;
-            crate::pull::pull(engine, &reference, steps).await?;
+            let facts = pulled(engine, &reference, missing, steps).await?;
+            Ok((reference, facts))
         }
     }
-    let facts = engine
-        .inspect_image(&reference)
-        .await?
-        .ok_or_else(|| Error::new(Kind::Image, format!("image `{reference}` went away")))?;
-    Ok((reference, facts))
+}
+
+/// An image of a registry; it is pulled where it is not there.
+///
+/// # Errors
+/// [`Kind::Image`] when it cannot be had.
+pub(super) async fn of_registry(
+    engine: &Sandboxes,
+    reference: &str,
+    missing: MissingImage,
+    steps: &mut Steps,
+) -> Result<ImageFacts> {
+    match is_there(engine, reference).await? {
+        Some(facts) => Ok(facts),
+        None => pulled(engine, reference, missing, steps).await,
+    }
+}
+
+async fn is_there(engine: &Sandboxes, reference: &str) -> Result<Option<ImageFacts>> {
+    let found = engine.inspect_image(reference).await;
+    found.or_else(invalid_reference)
+}
+
+async fn pulled(
+    engine: &Sandboxes,
+    reference: &str,
+    missing: MissingImage,
+    steps: &mut Steps,
+) -> Result<ImageFacts> {
+    if missing == MissingImage::Refuse {
+        let how = format!("`docker pull {}`", shell_quote(reference));
+        return Err(no_plan(reference).hint(how));
+    }
+    build::refuse_gone(reference)?;
+    crate::pull::pull(engine, reference, steps).await?;
+    gotten(engine, reference).await
+}
+
+fn no_plan(reference: &str) -> Error {
+    let message = format!("image `{reference}` is not there, so no plan can be made");
+    Error::new(Kind::Image, message)
+}
+
+async fn gotten(engine: &Sandboxes, reference: &str) -> Result<ImageFacts> {
+    let facts = engine.inspect_image(reference).await?;
+    facts.ok_or_else(|| Error::new(Kind::Image, format!("image `{reference}` went away")))
 }
 
 /// An image that was made from a preset has amikad as its ENTRYPOINT, which every other image is given

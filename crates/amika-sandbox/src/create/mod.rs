@@ -32,6 +32,7 @@ mod resume;
 mod rights;
 mod setid;
 mod settings;
+mod sidecars;
 mod source;
 mod taken;
 mod tell;

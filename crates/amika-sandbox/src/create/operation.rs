@@ -31,6 +31,7 @@ use super::repository;
 use super::request::{CreateRequest, Dotfiles, OwnWays, Wait, WantedRepository};
 use super::rights::wait_with_inner_engine;
 use super::settings::{self, Settings};
+use super::sidecars;
 use super::source::{Contents, Source};
 use super::taken::{Taken, TakenView};
 use super::tell::{say_what_is_taken, tell_of_missing, tell_of_network};
@@ -298,6 +299,7 @@ impl Making {
         let scripts = scripts.unwrap_or_default();
         let mut settings = settings::merge(&request, saved, config, scripts.clone())?;
         allowed.check(&settings)?;
+        sidecars::refuse_network(&settings)?;
         file_mounts::add(engine, &mut settings, config, source.as_ref(), &owner, out).await?;
         let clone = source.as_ref().map(|source| source.label().name);
         refuse_conflicts(&settings.mounts, clone.as_deref())?;
@@ -374,6 +376,7 @@ impl Making {
         } else {
             MissingImage::Get
         };
+        sidecars::get_images(engine, &mut settings, missing, &mut self.steps).await?;
         let facts = gather(engine, &settings, source.as_ref(), missing, &mut self.steps).await?;
         for warning in settings.fit(facts.engine_size)? {
             self.out.warn(&warning);

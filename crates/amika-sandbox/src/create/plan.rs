@@ -220,6 +220,7 @@ pub(super) fn plan(
     let (entrypoint, cmd) = command(settings, facts, is_preset);
     let container = ContainerSpec {
         name: name.to_string(),
+        hostname: None,
         image: facts.image_reference.clone(),
         entrypoint,
         cmd,
@@ -467,7 +468,7 @@ fn uploads(settings: &Settings, is_preset: bool, agent_cwd: &str) -> Vec<Upload>
     if settings
         .services
         .iter()
-        .any(|service| service.run.is_some())
+        .any(|service| service.run.is_some() || service.sidecar.is_some())
     {
         uploads.push(Upload::services(&settings.services));
     }

@@ -201,12 +201,13 @@ fn leave_setup_out(config: &mut RepoConfig) -> Vec<&'static str> {
     if !std::mem::take(&mut sandbox.mounts).is_empty() {
         left_out.push("mounts");
     }
-    let commands: Vec<_> = services
-        .iter_mut()
-        .filter_map(|service| service.run.take())
-        .collect();
-    if !commands.is_empty() {
+    let commands = services.iter_mut();
+    if commands.filter_map(|service| service.run.take()).count() > 0 {
         left_out.push("commands of services");
+    }
+    let images = services.iter_mut();
+    if images.filter_map(|service| service.sidecar.take()).count() > 0 {
+        left_out.push("images of services");
     }
     let secrets = std::mem::take(secret_env);
     if !std::mem::take(env).is_empty() || !secrets.is_empty() {

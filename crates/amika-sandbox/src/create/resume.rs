@@ -7,6 +7,7 @@ use super::apply::name_taken;
 use super::source::Source;
 use crate::daemon::read_boot_record;
 use crate::error::Result;
+use crate::sandbox::Sandbox;
 use crate::sandboxes::Sandboxes;
 use crate::unreported::{Asked, Mark};
 use amika_engine::{ContainerFacts, ContainerState};
@@ -61,6 +62,8 @@ impl Unreported {
             if engine.is_local() {
                 crate::overlay::refuse(&self.container.name, &self.container.mounts)?;
             }
+            let sandbox = Sandbox::of(self.container.clone());
+            crate::sidecars::start_of(engine, &sandbox).await?;
             crate::ports::start_again(engine, id, &self.container.port_requests).await?;
         }
         Ok(())

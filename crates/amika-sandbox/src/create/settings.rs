@@ -11,7 +11,7 @@ use amika_core::limit::{Limit, Pids};
 use amika_core::mount::{Access, Mount};
 use amika_core::opencode::OpenCodeStart;
 use amika_core::port::{HostIp, Publish};
-use amika_core::service::{Service, add_start_script};
+use amika_core::service::{Service, add_start_script, sidecars};
 use amika_core::settings::{self, AskedLimits, Layer, Origin, Origins, ResolvedLimits};
 
 use super::limits::{self, EngineSize};
@@ -74,6 +74,11 @@ impl Settings {
     /// Whether an engine of its own runs in it.
     pub fn has_nested_engine(&self) -> bool {
         self.image == Image::Preset(Preset::CoderDind)
+    }
+
+    /// Whether there are services beside it that are containers of their own.
+    pub fn has_sidecars(&self) -> bool {
+        sidecars(&self.services).next().is_some()
     }
 
     /// How its capabilities differ from the engine's default.

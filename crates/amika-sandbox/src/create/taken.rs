@@ -3,7 +3,7 @@
 use amika_core::config::{ImageChoice, RepoConfig, RepoFile};
 use amika_core::contract::env::OPENCODE_WEB;
 use amika_core::mount::FileMount;
-use amika_core::service::Service;
+use amika_core::service::{Service, Sidecar};
 use amika_core::settings::{Origin, Sourced};
 use amika_core::trust::{Decision, Trust};
 use amika_core::untrusted::Untrusted;
@@ -223,9 +223,22 @@ fn service(service: &Service) -> String {
     } else {
         format!("{} ({})", service.name, ports.join(", "))
     };
-    match &service.run {
-        None => listed,
-        Some(run) => format!("{listed} runs `{}`", command(&run.command)),
+    match (&service.run, &service.sidecar) {
+        (Some(run), _) => format!("{listed} runs `{}`", command(&run.command)),
+        (None, Some(sidecar)) if sidecar.command.is_empty() => {
+            format!("{listed} of image {}", sidecar.image)
+        }
+        (
+            None,
+            Some(Sidecar {
+                image,
+                command: words,
+                ..
+            }),
+        ) => {
+            format!("{listed} of image {image} runs `{}`", command(words))
+        }
+        (None, None) => listed,
     }
 }
 

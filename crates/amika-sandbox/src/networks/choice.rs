@@ -22,7 +22,7 @@ pub enum Choice {
     Shared,
     /// The same without a way out.
     Internal,
-    /// A bridge for this sandbox alone: its programs could speak for others on a shared one.
+    /// A bridge for this sandbox alone: its programs could speak for others on a shared one, or it has services beside it.
     Own {
         /// Whether it has no way out.
         internal: bool,
@@ -36,6 +36,15 @@ pub enum Choice {
         /// Whether it has no way out.
         internal: bool,
     },
+}
+
+/// Name servers, in place of the host's, on a network that is without a way out or not.
+pub(crate) fn dns_where(internal: bool) -> Vec<String> {
+    if internal {
+        vec![NO_SERVER.to_owned()]
+    } else {
+        Vec::new()
+    }
 }
 
 /// Whether a name is that of a network which Amika makes when it is wanted.
@@ -83,7 +92,7 @@ pub async fn choose(engine: &Sandboxes, given: Option<&str>, apart: bool) -> Res
 }
 
 impl Choice {
-    /// What is meant by `--network`. `apart` tells that the sandbox's programs could speak for others,
+    /// What is meant by `--network`. `apart` tells that the sandbox's programs could speak for others, or that it has services beside it,
     /// `internal` that there is no way out of the network that is given.
     fn of(given: Option<&str>, apart: bool, internal: bool) -> Self {
         match given {
@@ -117,11 +126,7 @@ impl Choice {
 
     /// Name servers in place of the host's.
     pub fn dns(&self) -> Vec<String> {
-        if self.is_internal() {
-            vec![NO_SERVER.to_owned()]
-        } else {
-            Vec::new()
-        }
+        dns_where(self.is_internal())
     }
 
     fn is_internal(&self) -> bool {

@@ -1,8 +1,9 @@
-//! The network of one sandbox alone, whose programs could speak for others on a shared one.
+//! The network of one sandbox alone: its programs could speak for others on a shared one, or it has services beside it.
 
 use amika_core::capability::Capability;
-use amika_core::label::{Kind, ResourceRecord, SandboxId, key};
+use amika_core::label::{Kind, ResourceRecord, SandboxId, SandboxRecord, key};
 use amika_core::name::SandboxName;
+use amika_core::service::sidecars;
 use amika_core::subnet::{self, Subnet};
 
 use super::shared::{DEFAULT, INTERNAL};
@@ -24,6 +25,8 @@ pub struct Wish {
     pub id: SandboxId,
     /// The test run that it belongs to.
     pub test: Option<String>,
+    /// Whether services of it are on the network too, which it reaches there.
+    pub has_sidecars: bool,
 }
 
 /// The name of a sandbox's own network. No sandbox's name has a dot, so no two are the same.
@@ -94,8 +97,9 @@ pub(super) async fn make(
             labels: labels.to_labels(),
             subnet: Some(chosen),
             internal,
+            joined: wish.has_sidecars,
         };
-        match engine.create_isolated_network(&spec).await {
+        match engine.create_bridge(&spec).await {
             Ok(()) => return Ok(()),
             // Somebody else took them meanwhile, or the engine sees more than this host shows.
             Err(error) if is_overlap(&error) => {
@@ -171,16 +175,23 @@ pub async fn remove(engine: &Sandboxes, id: &str) -> Result<()> {
 }
 
 /// Whether a network is, or was, a container's own, and then whether it has no way out: its name tells,
-/// and that the container could speak for others. The host name is the sandbox's first name.
-pub(super) fn was_own(container: &ContainerFacts, id: &SandboxId, network: &str) -> Option<bool> {
+/// and that the container could speak for others, or has services beside it. The host name is the sandbox's first name.
+pub(super) fn was_own(
+    container: &ContainerFacts,
+    record: &SandboxRecord,
+    network: &str,
+) -> Option<bool> {
     let sandbox = container.hostname.as_deref()?;
+    let id = &record.id;
+    let has_sidecars = sidecars(&record.services).next().is_some();
     let added = container.capabilities.added.iter();
-    let speaks = added
-        .filter_map(|name| name.parse().ok())
-        .any(|it| [Capability::ALL, Capability::NET_RAW, Capability::NET_ADMIN].contains(&it));
+    let is_apart = has_sidecars
+        || added
+            .filter_map(|name| name.parse().ok())
+            .any(|it| [Capability::ALL, Capability::NET_RAW, Capability::NET_ADMIN].contains(&it));
     [false, true].into_iter().find(|internal| {
         let names = [name(sandbox, *internal), name_apart(sandbox, *internal, id)];
-        speaks && network != INTERNAL && names.iter().any(|name| name == network)
+        is_apart && network != INTERNAL && names.iter().any(|name| name == network)
     })
 }
 

@@ -35,8 +35,9 @@ pub(super) async fn ensure(engine: &Sandboxes, name: &str) -> Result<()> {
         labels: ResourceRecord::new(Kind::Network).to_labels(),
         subnet: None,
         internal: name == INTERNAL,
+        joined: false,
     };
-    match engine.create_isolated_network(&spec).await {
+    match engine.create_bridge(&spec).await {
         Ok(()) | Err(EngineError::Conflict(_)) => Ok(()),
         Err(error) => Err(error.into()),
     }

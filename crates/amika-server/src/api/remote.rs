@@ -174,7 +174,7 @@ pub async fn services(
             answer.items = services
                 .map(|service| DeclaredService {
                     ports: PortDefinition::of(&service),
-                    run: RunDefinition::of(service.run.as_ref()),
+                    run: RunDefinition::of(&service),
                     name: service.name,
                 })
                 .collect();

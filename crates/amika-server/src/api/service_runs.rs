@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amika_core::port::Protocol;
-use amika_core::service::Service;
+use amika_core::service::{Run, Service, Sidecar, Start};
 use amika_core::wire::{self, Listener};
 use amika_sandbox::listening::ListeningView;
 use amika_sandbox::own_services::Asked;
@@ -81,7 +81,10 @@ pub async fn standing(
     let told = ask(&app, &found).await;
     let mut items: Vec<StandingService> = Vec::new();
     for declared in found.seen.iter().flat_map(|seen| &seen.services) {
-        let run = declared.run.as_ref().map(|run| {
+        let of_run = |run: &Run| (run.start, run.ready.clone(), run.wake);
+        let of_image = |it: &Sidecar| (Start::Auto, it.ready.clone(), false);
+        let run = declared.run.as_ref().map(of_run);
+        let run = run.or(declared.sidecar.as_ref().map(of_image)).map(|run| {
             let told = told.as_ref().and_then(|(all, _)| all.get(&declared.name));
             (run, RunView::of(told))
         });
@@ -93,14 +96,14 @@ pub async fn standing(
             name: declared.name.clone(),
             ports: Vec::new(),
             state: words.filter(|words| !words.is_empty()),
-            run: run.map(|(run, view)| ServiceRun {
+            run: run.map(|((start, ready, wake), view)| ServiceRun {
                 state: view.state.map(word),
                 pid: view.pid,
                 restarts: view.restarts,
                 last_exit: view.last_exit,
-                start: start_text(run.start).to_owned(),
-                ready: run.ready.as_ref().map(ready_text),
-                wake: run.wake,
+                start: start_text(start).to_owned(),
+                ready: ready.as_ref().map(ready_text),
+                wake,
             }),
         });
     }
@@ -126,7 +129,8 @@ async fn ask(app: &App, found: &Found) -> Option<(wire::Services, Vec<Listener>)
         states(Some(seen.view.state), None, None).0,
         SandboxState::Started | SandboxState::Initializing
     );
-    if !is_up || seen.services.iter().all(|service| service.run.is_none()) {
+    let runs = |it: &Service| it.run.is_some() || it.sidecar.is_some();
+    if !is_up || !seen.services.iter().any(runs) {
         return None;
     }
     let asked = async {

@@ -37,7 +37,7 @@ impl ServiceDefinition {
     fn of(row: ServiceRow, repository: &Repository) -> Self {
         Self {
             ports: PortDefinition::of(&row.service),
-            run: RunDefinition::of(row.service.run.as_ref()),
+            run: RunDefinition::of(&row.service),
             id: row.id,
             repo_url: repository.repo_url.clone(),
             name: row.service.name,

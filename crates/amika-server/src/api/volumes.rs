@@ -161,7 +161,9 @@ pub async fn prune(
 fn may_hold_work(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Git => Some("it has a repository: commits and changes in it may be nowhere else"),
-        Kind::Named => Some("the repository's file names it: its next sandbox goes on with it"),
+        Kind::Named => {
+            Some("a repository's file names it: for its next sandbox, or for the data of a service")
+        }
         Kind::Home | Kind::RwCopy => Some("it stayed since it may hold work"),
         Kind::State => Some("it tells what in the others is work"),
         _ => None,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use amika_core::service::{Ready, Restart, Run, Start};
+use amika_core::service::{Ready, Restart, Run, Service, Sidecar, Start};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -19,6 +19,14 @@ pub enum Command {
 }
 
 impl Command {
+    /// As it was written.
+    fn of(words: &[String]) -> Self {
+        match words {
+            [sh, c, line] if sh == "sh" && c == "-c" => Self::Line(line.clone()),
+            words => Self::Words(words.to_vec()),
+        }
+    }
+
     /// Whether there is nothing to run.
     pub fn is_nothing(&self) -> bool {
         matches!(self, Self::Words(words) if words.is_empty())
@@ -28,7 +36,13 @@ impl Command {
 /// How a service is run; nothing of it for one that the repository runs in its own way.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunDefinition {
-    /// What Amika runs: a line for `sh -c`, or a list of words.
+    /// The image of the container that it is, beside the sandbox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Volumes of that container, each as `NAME:/path`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volumes: Option<Vec<String>>,
+    /// What Amika runs, or its container does: a line for `sh -c`, or a list of words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Command>,
     /// The directory that it is started in, relative to the repository.
@@ -60,21 +74,38 @@ pub struct RunDefinition {
 
 impl RunDefinition {
     /// The definition of what is saved, or declared by a file.
-    pub fn of(run: Option<&Run>) -> Self {
-        let Some(run) = run else {
-            return Self::default();
-        };
-        let command = match run.command.as_slice() {
-            [sh, c, line] if sh == "sh" && c == "-c" => Command::Line(line.clone()),
-            words => Command::Words(words.to_vec()),
-        };
+    pub fn of(service: &Service) -> Self {
+        match (&service.run, &service.sidecar) {
+            (Some(run), _) => Self::of_run(run),
+            (None, Some(sidecar)) => Self::of_sidecar(sidecar),
+            (None, None) => Self::default(),
+        }
+    }
+
+    fn of_sidecar(sidecar: &Sidecar) -> Self {
+        let volumes = sidecar.volumes.iter();
+        let volumes = volumes.map(|volume| format!("{}:{}", volume.name, volume.target));
+        Self {
+            image: Some(sidecar.image.clone()),
+            volumes: Some(volumes.collect()).filter(|all: &Vec<_>| !all.is_empty()),
+            command: (!sidecar.command.is_empty()).then(|| Command::of(&sidecar.command)),
+            env: Some(sidecar.env.clone()).filter(|env| !env.is_empty()),
+            ready: sidecar.ready.as_ref().map(ready_text),
+            ready_timeout: Some(i64::from(sidecar.ready_timeout_s)),
+            ..Self::default()
+        }
+    }
+
+    fn of_run(run: &Run) -> Self {
         let restart = match run.restart {
             Restart::OnFailure => "on-failure",
             Restart::Always => "always",
             Restart::No => "no",
         };
         Self {
-            command: Some(command),
+            image: None,
+            volumes: None,
+            command: Some(Command::of(&run.command)),
             cwd: run.cwd.clone(),
             env: Some(run.env.clone()).filter(|env| !env.is_empty()),
             ready: run.ready.as_ref().map(ready_text),
@@ -86,24 +117,29 @@ impl RunDefinition {
         }
     }
 
-    /// This one changed by another: a command replaces all that is said, an empty list of words takes it away, and
-    /// without one each member that is given is put in place of the old.
+    /// This one changed by another: an image or a command replaces all that is said, an empty list of words takes it away,
+    /// and without one each member that is given is put in place of the old. A command of one that has an image is such a member.
     #[must_use]
     pub fn changed(self, by: Self) -> Self {
-        match &by.command {
-            Some(command) if command.is_nothing() => Self::default(),
-            Some(_) => by,
-            None => Self {
-                command: self.command,
-                cwd: by.cwd.or(self.cwd),
-                env: by.env.or(self.env),
-                ready: by.ready.or(self.ready),
-                ready_timeout: by.ready_timeout.or(self.ready_timeout),
-                restart: by.restart.or(self.restart),
-                start: by.start.or(self.start),
-                wake: by.wake.or(self.wake),
-                depends_on: by.depends_on.or(self.depends_on),
-            },
+        let is_other = by.command.is_some() && self.image.is_none();
+        if by.command.as_ref().is_some_and(Command::is_nothing) {
+            return Self::default();
+        }
+        if by.image.is_some() || is_other {
+            return by;
+        }
+        Self {
+            image: self.image,
+            volumes: by.volumes.or(self.volumes),
+            command: by.command.or(self.command),
+            cwd: by.cwd.or(self.cwd),
+            env: by.env.or(self.env),
+            ready: by.ready.or(self.ready),
+            ready_timeout: by.ready_timeout.or(self.ready_timeout),
+            restart: by.restart.or(self.restart),
+            start: by.start.or(self.start),
+            wake: by.wake.or(self.wake),
+            depends_on: by.depends_on.or(self.depends_on),
         }
     }
 
@@ -120,6 +156,8 @@ impl RunDefinition {
             let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
             format!("[{}]", words.join(", "))
         };
+        put("/image", text(&self.image));
+        put("/volumes", self.volumes.as_ref().map(list));
         put(
             "/command",
             self.command.as_ref().map(|command| match command {

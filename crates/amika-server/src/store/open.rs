@@ -19,7 +19,7 @@ use crate::data::DataDir;
 const READERS: u32 = 3;
 
 /// The newest version of the tables that this program knows.
-pub const VERSION: i64 = 6;
+pub const VERSION: i64 = 7;
 
 /// Every step from nothing to [`VERSION`]. One that was released is never changed.
 fn migrations() -> Migrator {
@@ -42,6 +42,11 @@ fn migrations() -> Migrator {
             include_str!("../../migrations/0005_first_message.sql"),
         ),
         step(6, "runs", include_str!("../../migrations/0006_runs.sql")),
+        step(
+            7,
+            "sidecars",
+            include_str!("../../migrations/0007_sidecars.sql"),
+        ),
     ])
 }
 

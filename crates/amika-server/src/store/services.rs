@@ -1,6 +1,6 @@
 //! Services that are saved for a repository.
 
-use amika_core::service::{Run, Service, ServicePort};
+use amika_core::service::{Run, Service, ServicePort, Sidecar};
 use sqlx::sqlite::SqliteRow;
 
 use super::{Result, Store, get, read};
@@ -31,6 +31,12 @@ fn row_of(row: &SqliteRow) -> Result<ServiceRow, sqlx::Error> {
             })?,
             run: match get::<Option<String>>(row, "run")? {
                 Some(_) => Some(read(row, "run", |text| serde_json::from_str::<Run>(text))?),
+                None => None,
+            },
+            sidecar: match get::<Option<String>>(row, "sidecar")? {
+                Some(_) => Some(read(row, "sidecar", |text| {
+                    serde_json::from_str::<Sidecar>(text)
+                })?),
                 None => None,
             },
         },
@@ -90,16 +96,18 @@ impl Store {
             Err(refused) => return Ok(Err(refused)),
         };
         let run = new.service.run.as_ref();
+        let sidecar = new.service.sidecar.as_ref();
         sqlx::query(
-            "INSERT INTO services (id, repository_id, name, ports, run, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?) \
+            "INSERT INTO services (id, repository_id, name, ports, run, sidecar, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) \
              ON CONFLICT (id) DO UPDATE SET name = excluded.name, ports = excluded.ports, run = excluded.run, \
-             updated_at = excluded.updated_at",
+             sidecar = excluded.sidecar, updated_at = excluded.updated_at",
         )
         .bind(&new.id)
         .bind(&new.repository_id)
         .bind(&new.service.name)
         .bind(serde_json::json!(new.service.ports).to_string())
         .bind(run.map(|run| serde_json::json!(run).to_string()))
+        .bind(sidecar.map(|sidecar| serde_json::json!(sidecar).to_string()))
         .bind(new.created_at)
         .bind(new.updated_at)
         .execute(&mut *step)

@@ -140,7 +140,7 @@ async fn a_damaged_database_and_a_strangers_are_refused_with_what_to_do() {
 }
 
 /// The version of what is written now; each before it has a database among the fixtures.
-const NOW: i64 = 6;
+const NOW: i64 = 7;
 
 /// What an older version wrote: its keys are of no other server.
 fn of_version(version: i64, data: &std::path::Path) -> String {
@@ -191,6 +191,9 @@ async fn what_each_version_wrote_is_all_there() {
         );
         let services = server.get(&key, &services).await.expect(200);
         assert_eq!(services["items"][0]["ports"][0]["port"], 4211);
+        if version >= 6 {
+            assert_eq!(services["items"][0]["command"], "npm start", "{services}");
+        }
         if version >= 2 {
             let users = server.get(&key, "/users").await.expect(200);
             assert_eq!(users[0]["max_sandboxes"], 3, "{users}");

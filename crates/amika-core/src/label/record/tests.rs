@@ -26,6 +26,7 @@ fn full() -> SandboxRecord {
                 line: 0,
             }],
             run: None,
+            sidecar: None,
         }],
         origins: Some(Origins {
             env: [("A".to_owned(), Origin::File)].into(),

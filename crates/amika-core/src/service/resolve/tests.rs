@@ -69,6 +69,7 @@ fn services(lines: &[&str]) -> Vec<Service> {
                 line: 2 * index + 2,
             }],
             run: None,
+            sidecar: None,
         }
     };
     lines.iter().enumerate().map(read).collect()
@@ -419,6 +420,7 @@ proptest! {
                 name: port.to_string(),
                 ports: vec![ServicePort { container: *port, url_scheme: Some(Scheme::Http), line: 1 }],
                 run: None,
+                sidecar: None,
             })
             .collect();
         let host_ip: HostIp = if wildcard { "0.0.0.0" } else { "127.0.0.1" }.parse().unwrap();
