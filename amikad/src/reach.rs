@@ -71,11 +71,22 @@ fn try_once(wanted: &Reach) -> io::Result<()> {
 
 /// Asks for a path in HTTP/1.0, whose answers end with the connection.
 fn ask(mut stream: TcpStream, host: &str, path: &str) -> io::Result<()> {
-    stream.set_read_timeout(Some(STEP))?;
+    let until = Instant::now() + STEP;
     stream.set_write_timeout(Some(STEP))?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n")?;
-    let mut head = [0; 12];
-    stream.read_exact(&mut head)?;
+    let (mut head, mut filled) = ([0; 12], 0);
+    while filled < head.len() {
+        // A byte at a time, it is over all the same. No time at all would be none that ends.
+        let left = until.saturating_duration_since(Instant::now());
+        stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
+        match stream.read(&mut head[filled..])? {
+            0 => break,
+            count => filled += count,
+        }
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+    }
     let head = String::from_utf8_lossy(&head);
     let status = head.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..));
     match status.and_then(|status| status.parse::<u16>().ok()) {

@@ -254,6 +254,10 @@ fn what_cannot_be_is_refused_before_anything_is_made() {
     let stage = Stage::new();
     let app = repository(&stage, &shop());
     let sandbox = stage.adopt(stage.name());
+    let same = stage.adopt(stage.name());
+    let config = format!("[services.{}]\nimage = \"{REDIS}\"\n", same.name);
+    let alike = stage.repository("alike", &[(".amika/config.toml", &config)]);
+    create(&same, &alike, &[]).ended(2, &["would answer to the name of its sandbox"]);
     for network in ["none", "bridge"] {
         create(&sandbox, &app, &["--network", network])
             .ended(2, &["network of the sandbox's own", "--no-setup"]);

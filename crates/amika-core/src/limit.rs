@@ -101,6 +101,13 @@ impl Cpus {
     pub fn nano(self) -> i64 {
         self.0
     }
+
+    /// An equal part of it for each of some, which is at least what an engine gives.
+    #[must_use]
+    pub fn shared(self, among: i64) -> Self {
+        const LEAST: i64 = 10_000_000;
+        Self((self.0 / among.max(1)).max(LEAST))
+    }
 }
 
 /// Reads a decimal number such as `2` or `1.5`, with at most nine digits behind the point.
@@ -160,6 +167,12 @@ pub struct Memory(i64);
 impl Memory {
     /// The least that the engine accepts: 6 MiB.
     pub const MIN: i64 = 6 << 20;
+
+    /// An equal part of it for each of some, which is at least the least there is.
+    #[must_use]
+    pub fn shared(self, among: i64) -> Self {
+        Self((self.0 / among.max(1)).max(Self::MIN))
+    }
 
     /// Returns the amount of a number of bytes.
     pub fn from_bytes(bytes: i64) -> Result<Self, InvalidLimit> {

@@ -16,7 +16,7 @@ pub use run::{
     add_start_script, circle,
 };
 
-pub use sidecar::{MAX_SIDECARS, Sidecar, SidecarVolume, sidecars};
+pub use sidecar::{MAX_SIDECARS, Sidecar, SidecarVolume, has_sidecars, sidecars};
 
 pub use resolve::{
     Availability, Binding, HostPort, MAX_ROUNDS, Origin, PortProbe, ResolveError, Unprobed,
@@ -37,6 +37,13 @@ pub struct Service {
     /// The container that it is, beside the sandbox; none for a part of the repository's own program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sidecar: Option<Sidecar>,
+}
+
+impl Service {
+    /// Whether Amika runs it, in the sandbox or beside it.
+    pub fn is_run(&self) -> bool {
+        self.run.is_some() || self.sidecar.is_some()
+    }
 }
 
 /// A port of a service.

@@ -11,7 +11,7 @@ pub const POOLS: [Subnet; 2] = [
     Subnet::new(Ipv4Addr::new(10, 213, 192, 0), 18),
 ];
 
-/// Length of such a network's prefix: eight addresses, of which the bridge and the sandbox need one each.
+/// Length of such a network's prefix: eight addresses, of which the bridge, the sandbox and each service beside it need one.
 const PREFIX: u8 = 29;
 /// A route to more of the world than this is a default route, or a half of one, as VPNs set it.
 const SHORTEST_ROUTE: u8 = 8;

@@ -99,6 +99,10 @@ fn each_mistake_is_told_with_its_place() {
             "3:12: volumes \"data:data\": target \"data\" is not absolute",
         ),
         (
+            "image = \"x\"\nvolumes = [\"data:/a/../b\"]",
+            "3:12: volumes \"data:/a/../b\": target \"/a/../b\" has \"..\" in it",
+        ),
+        (
             "image = \"x\"\nvolumes = [\"data:/a\", \"data:/b\"]",
             "3:23: volumes \"data:/b\": its volume is used before",
         ),

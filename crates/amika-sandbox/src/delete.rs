@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use amika_core::label::{Kind, SandboxRecord, key};
-use amika_core::service::sidecars;
+use amika_core::service::has_sidecars;
 
 use crate::belongings::{Belongings, belongings};
 use crate::broken_off::{engine_goes_on, nothing_done};
@@ -89,7 +89,9 @@ async fn one(
         Ok(sandbox) => sandbox,
         Err(error) => {
             let error = without_likeness(error);
-            return delete_lost(engine, name, request, rescue, error).await;
+            let mut removed = delete_lost(engine, name, request, rescue, error).await?;
+            removed.tell_or_take_data(engine, request, out).await?;
+            return Ok(removed);
         }
     };
     let mut rescued = Rescued::default();
@@ -116,15 +118,8 @@ async fn one(
     let what = format!("sandbox \"{name}\" was being removed");
     let next = format!("`amika sandbox delete {name}` again removes what is left then");
     let mut removed = engine_goes_on(cancel, removing, &what, &next).await?;
-    if request.force && request.volumes {
-        removed.take_services_too(engine).await?;
-    }
     removed.rescued = rescued;
-    for volume in &removed.kept_data {
-        out.note(&format!(
-            "the data of its services stays in volume {volume}; `amika volume delete {volume}` removes it"
-        ));
-    }
+    removed.tell_or_take_data(engine, request, out).await?;
     crate::setid::warn_of(&sandbox, engine.is_local(), out).await;
     if let Ok(lock) = &lock {
         crate::unreported::clear(lock);
@@ -208,6 +203,29 @@ pub struct Removed {
 }
 
 impl Removed {
+    /// Removes the volumes of services where all is to go, unasked; else says that they stay.
+    async fn tell_or_take_data(
+        &mut self,
+        engine: &Sandboxes,
+        request: DeleteRequest,
+        out: &dyn Progress,
+    ) -> Result<()> {
+        if request.force && request.volumes {
+            return self.take_services_too(engine).await;
+        }
+        self.tell_of_data(out);
+        Ok(())
+    }
+
+    /// Says which volumes of services stay.
+    pub(crate) fn tell_of_data(&self, out: &dyn Progress) {
+        for volume in &self.kept_data {
+            out.note(&format!(
+                "the data of its services stays in volume {volume}; `amika volume delete {volume}` removes it"
+            ));
+        }
+    }
+
     /// Removes the volumes of services that were to stay.
     async fn take_services_too(&mut self, engine: &Sandboxes) -> Result<()> {
         for volume in std::mem::take(&mut self.kept_data) {
@@ -261,10 +279,14 @@ pub async fn remove(
         Err(error) => return Err(error.into()),
     }
     if is_alone {
+        if clones != Clones::Unmade {
+            // What stays in their volumes is to be whole: they end by themselves.
+            crate::sidecars::stop(engine, record).await?;
+        }
         remove_rest(engine, record, name.as_deref()).await?;
     }
     let mut result = Removed::default();
-    if is_alone && sidecars(&record.services).next().is_some() {
+    if is_alone && has_sidecars(&record.services) {
         result.kept_data = crate::sidecars::volumes(engine, record.id.as_str()).await?;
     }
     if clones == Clones::Unmade {
@@ -348,6 +370,10 @@ pub(crate) async fn remove_lost(
     for lost in &lost {
         remove_others(engine, &lost.id).await?;
         crate::networks::remove_own(engine, &lost.id).await?;
+    }
+    for lost in &lost {
+        let data = crate::sidecars::volumes(engine, &lost.id).await?;
+        result.kept_data.extend(data);
     }
     let mut volumes: Vec<_> = lost.into_iter().flat_map(|lost| lost.volumes).collect();
     // The state tells what in the others is work.

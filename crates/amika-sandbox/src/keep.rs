@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use amika_core::label::Kind;
+use amika_core::service::has_sidecars;
 
 use crate::belongings::{Belongings, belongings};
 use crate::broken_off::{engine_goes_on, nothing_done};
@@ -23,6 +24,14 @@ pub struct Kept {
     pub name: String,
     /// Why it stays.
     pub reason: String,
+}
+
+impl Kept {
+    /// A volume of a service beside the sandbox.
+    pub fn of_service(name: String) -> Self {
+        let reason = "it has the data of a service".to_owned();
+        Self { name, reason }
+    }
 }
 
 impl Sandboxes {
@@ -108,6 +117,16 @@ async fn one(
     let unmade = is_interrupted.then_some(Clones::Unmade);
     let is_kept = |volume: &str| unmade.is_none_or(|clones| !clones.go(volume, &sandbox.record));
     keep_git_and_state(&volumes, &mut held, is_kept);
+    let mut of_services = Vec::new();
+    if is_alone && has_sidecars(&sandbox.record.services) {
+        of_services = crate::sidecars::volumes(engine, sandbox.record.id.as_str()).await?;
+    }
+    if !is_interrupted {
+        for volume in of_services.drain(..) {
+            let Kept { name, reason } = Kept::of_service(volume);
+            held.insert(name, reason);
+        }
+    }
     let removing = async {
         let keeps_nameless = sandbox
             .container
@@ -131,7 +150,13 @@ async fn one(
             }
         }
         if is_alone {
+            if !is_interrupted {
+                crate::sidecars::stop(engine, &sandbox.record).await?;
+            }
             remove_rest(engine, &sandbox.record, Some(&sandbox.name)).await?;
+        }
+        for volume in &of_services {
+            engine.remove_freed_volume(volume).await?;
         }
         remove_volumes(engine, &volumes, &held).await
     };
@@ -154,6 +179,10 @@ async fn left(engine: &Sandboxes, lost: &[Lost]) -> Result<Vec<Kept>> {
         } = lost;
         let mut held = held_left(engine, name, id, volumes).await?;
         keep_git_and_state(volumes, &mut held, |_| true);
+        for volume in crate::sidecars::volumes(engine, id).await? {
+            let Kept { name, reason } = Kept::of_service(volume);
+            held.insert(name, reason);
+        }
         crate::delete::remove_others(engine, id).await?;
         crate::networks::remove_own(engine, id).await?;
         remove_volumes(engine, volumes, &held).await?;

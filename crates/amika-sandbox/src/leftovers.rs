@@ -22,7 +22,7 @@ use crate::inject::{self, Injection};
 use crate::reassign;
 use crate::sandbox::{self, Answer, State};
 use crate::sandboxes::Sandboxes;
-use amika_engine::{EngineError, Network, VolumeFacts};
+use amika_engine::{ContainerSummary, EngineError, Network, VolumeFacts};
 use whose::{Whose, whose, whose_labels};
 
 /// A leftover.
@@ -113,10 +113,13 @@ fn why(refusal: &crate::error::Error, name: &str) -> String {
 /// Those of the engine.
 pub async fn find(engine: &Sandboxes) -> Result<Vec<Leftover>> {
     let locks = engine.locks();
-    // Volumes and networks first: one whose container is made between the lists is then not in the first.
+    // Volumes, networks and services first: one whose container is made between the lists is then not in the first.
     let networks = engine.networks().await?;
     let mut volumes = engine.list_volumes(key::KIND).await?;
     volumes.retain(|volume| engine.may_tidy(&volume.labels));
+    let services = engine
+        .list_containers(&format!("{}={}", key::KIND, Kind::Service))
+        .await?;
     let mut found = Vec::new();
     let mut ids = BTreeSet::new();
     let mut containers = Vec::new();
@@ -199,7 +202,7 @@ pub async fn find(engine: &Sandboxes) -> Result<Vec<Leftover>> {
             });
         }
     }
-    found.extend(lone_services(engine, &ids).await?);
+    found.extend(lone_services(engine, services, &ids));
     for image in reassign::unused_images(engine, &containers).await? {
         found.push(Leftover {
             kind: "image".into(),
@@ -231,22 +234,22 @@ pub async fn find(engine: &Sandboxes) -> Result<Vec<Leftover>> {
 }
 
 /// Containers of services whose sandbox is gone: it was removed by other means, and they are left with their network.
-async fn lone_services(engine: &Sandboxes, ids: &BTreeSet<String>) -> Result<Vec<Leftover>> {
-    let services = format!("{}={}", key::KIND, Kind::Service);
-    let services = engine.list_containers(&services).await?;
-    Ok(services
-        .into_iter()
-        .filter_map(|it| {
-            let (reason, others) = is_lone(engine, &it.labels, ids)?;
-            Some(Leftover {
-                kind: "container".into(),
-                name: it.name,
-                reason,
-                others,
-                removal: Removal::Container(it.id),
-            })
+fn lone_services(
+    engine: &Sandboxes,
+    services: Vec<ContainerSummary>,
+    ids: &BTreeSet<String>,
+) -> Vec<Leftover> {
+    let lone = services.into_iter().filter_map(|it| {
+        let (reason, others) = is_lone(engine, &it.labels, ids)?;
+        Some(Leftover {
+            kind: "container".into(),
+            name: it.name,
+            reason,
+            others,
+            removal: Removal::Container(it.id),
         })
-        .collect())
+    });
+    lone.collect()
 }
 
 /// Why a thing with these labels is a leftover, if the sandbox that it belongs to is none of these, and whether it is somebody

@@ -16,7 +16,7 @@ use crate::error::{self, Error, Result};
 use crate::sandbox::{self, Sandbox};
 use crate::sandboxes::Sandboxes;
 use amika_core::label::{Kind, key};
-use amika_core::service::sidecars;
+use amika_core::service::has_sidecars;
 use amika_core::text::shell_quote;
 use amika_engine::{JoinedNetwork, Link, Network};
 use shared::INTERNAL;
@@ -46,7 +46,7 @@ pub async fn mend(engine: &Sandboxes, sandbox: &Sandbox) -> Result<()> {
                 })?,
                 id: sandbox.record.id.clone(),
                 test: sandbox.record.test.clone(),
-                has_sidecars: sidecars(&sandbox.record.services).next().is_some(),
+                has_sidecars: has_sidecars(&sandbox.record.services),
             };
             own::make(engine, name, internal, &wish, &networks).await?;
         } else {

@@ -46,13 +46,13 @@ pub fn run_services<'a>(sandbox: &'a Sandbox, name: Option<&str>) -> Result<Vec<
         .record
         .services
         .iter()
-        .filter(|service| service.run.is_some() || service.sidecar.is_some())
+        .filter(|service| service.is_run())
         .collect();
     let Some(name) = name else {
         if all.is_empty() {
             let message = format!("sandbox \"{}\" runs no services", sandbox.name);
             let hint = format!(
-                "`command = \"…\"` beneath `[services.NAME]` in {} lets it run one",
+                "`command = \"…\"` or `image = \"…\"` beneath `[services.NAME]` in {} lets it run one",
                 amika_core::config::PATH
             );
             return Err(Error::new(Kind::NotFound, message).hint(hint));
@@ -66,7 +66,7 @@ pub fn run_services<'a>(sandbox: &'a Sandbox, name: Option<&str>) -> Result<Vec<
     let (box_name, shown) = (&sandbox.name, Untrusted::new(name));
     let message = if declared {
         format!(
-            "service \"{shown}\" of sandbox \"{box_name}\" has no command: it is not Amika that runs it"
+            "service \"{shown}\" of sandbox \"{box_name}\" has neither command nor image: it is not Amika that runs it"
         )
     } else {
         format!("sandbox \"{box_name}\" has no service \"{shown}\"")
@@ -100,6 +100,11 @@ impl Sandboxes {
         for service in services {
             if service.sidecar.is_some() {
                 self.ask_sidecar(&sandbox, &service.name, asked).await?;
+                if asked != Asked::Stop {
+                    // What waits for it is told anew whether it is up. Of one that is not looked at nobody knows there.
+                    let again = Asked::Restart.word();
+                    let _ = client.ask_service(&service.name, again).await;
+                }
             } else {
                 let answer = client.ask_service(&service.name, asked.word()).await;
                 answer.map_err(|error| refused(&sandbox, &service.name, asked, &error))?;

@@ -264,7 +264,9 @@ impl Waiting<'_> {
         let Some(names) = self.beside.take() else {
             return Ok(());
         };
-        let failed = |name: &str| status.services.state(name) == ServiceState::Failed;
+        // One that still starts was waited for as long as it may take.
+        let is_not_up = |state| matches!(state, ServiceState::Failed | ServiceState::Starting);
+        let failed = |name: &str| is_not_up(status.services.state(name));
         let Some((service, _)) = sidecars(&record.services).find(|(name, _)| failed(name)) else {
             self.steps.finish(&names);
             return Ok(());
@@ -287,6 +289,7 @@ impl Waiting<'_> {
         };
         match standing(&record.services, &status.services) {
             Standing::Up => {
+                self.refuse_ended(client, record).await?;
                 if let Some(names) = &self.services {
                     self.steps.finish(names);
                 }
@@ -308,6 +311,21 @@ impl Waiting<'_> {
                 Err(not_up(self.engine, client, (self.name, record), &service, why).await)
             }
         }
+    }
+
+    /// Refuses services beside the sandbox that tell nobody how they are up, and came to a bad end.
+    async fn refuse_ended(&self, client: &Client, record: &SandboxRecord) -> Result<()> {
+        let mut all = sidecars(&record.services);
+        if all.all(|(_, sidecar)| sidecar.ready.is_some()) {
+            return Ok(());
+        }
+        for (service, stands) in self.engine.sidecars(record).await? {
+            if stands.is_over() && stands.last_exit.as_deref() != Some("exit code 0") {
+                let of = (self.name, record);
+                return Err(not_up(self.engine, client, of, &service, stands.last_exit).await);
+            }
+        }
+        Ok(())
     }
 
     /// The sandbox as it is now; it may have been removed or renamed.
@@ -462,6 +480,8 @@ impl Waiting<'_> {
     /// The container does not run any more: tells why.
     async fn ended(&mut self, sandbox: &Sandbox) -> Result<Ready> {
         let name = self.name;
+        // Nobody reaches them now.
+        crate::sidecars::after_failure(self.engine, sandbox).await;
         let boot = read_boot_record(self.engine, &sandbox.container.id).await?;
         // Who comes later is told its last words, where it failed.
         if let Some(boot) = &boot

@@ -34,6 +34,7 @@ impl Sandboxes {
             let found = Sandbox::find_made(&engine, &name);
             let sandbox = interruptible(&cancel, found).await?;
             if new.as_str() != sandbox.name {
+                crate::create::refuse_name(&new, &sandbox.record.services)?;
                 // Whoever makes or mends a sandbox of either name must not have it change in his hands.
                 let old = engine.locks().take_name(&sandbox.name)?;
                 let locks = engine.locks();

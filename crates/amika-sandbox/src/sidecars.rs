@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use amika_core::capability::{Capabilities, Purpose};
 use amika_core::label::{Kind, Labels, ResourceRecord, SandboxId, SandboxRecord, key, stamp};
 use amika_core::name::SandboxName;
-use amika_core::service::{Service, Sidecar, sidecar, sidecars};
+use amika_core::service::{Service, Sidecar, has_sidecars, sidecar, sidecars};
 use amika_engine::{
     ContainerFacts, ContainerSpec, ContainerState, EngineError, Limits, MountSpec, VolumeFacts,
 };
@@ -22,6 +22,8 @@ use crate::sandboxes::Sandboxes;
 
 /// How long one has to end by itself when its sandbox is stopped, in seconds.
 const GRACE_S: i32 = 10;
+/// So many processes one may have at least, where its sandbox may: some servers begin with dozens.
+const LEAST_PIDS: i64 = 256;
 
 /// What they have from their sandbox.
 #[derive(Clone, Debug)]
@@ -34,7 +36,7 @@ pub(crate) struct Beside<'a> {
     pub services: &'a [Service],
     /// Its network.
     pub network: &'a str,
-    /// What each of them may use at most.
+    /// What the sandbox may use at most, and all of them together.
     pub limits: Limits,
     /// What a server stamped it with.
     pub stamp: Labels,
@@ -58,8 +60,8 @@ async fn start_some(
     is_wanted: impl Fn(&str) -> bool,
 ) -> Result<()> {
     let record = &of.record;
-    let network = of.container.networks.first();
-    let (Some(network), Some(_)) = (network, sidecars(&record.services).next()) else {
+    // The one that it was made for: by hand it may have been put on others.
+    let (Some(network), true) = (&of.container.network, has_sidecars(&record.services)) else {
         return Ok(());
     };
     let limits = &of.container.limits;
@@ -67,7 +69,7 @@ async fn start_some(
         id: &record.id,
         sandbox: &of.name,
         services: &record.services,
-        network: &network.name,
+        network,
         limits: limits.given(),
         stamp: stamp(&of.container.labels),
         test: record.test.as_deref(),
@@ -111,6 +113,7 @@ async fn start_one(
             }
         }
         None => {
+            refuse_others_volumes(engine, beside.id, service, sidecar).await?;
             let facts = engine.inspect_network(beside.network).await?;
             let is_internal = facts.is_some_and(|facts| facts.internal);
             let spec = spec(beside, service, sidecar, networks::dns_where(is_internal));
@@ -118,6 +121,30 @@ async fn start_one(
         }
     }
     engine.start_container(&container).await.map_err(failed)
+}
+
+/// Refuses a volume of that name which is no service's of this sandbox: what is in it is somebody else's.
+async fn refuse_others_volumes(
+    engine: &Sandboxes,
+    id: &SandboxId,
+    service: &str,
+    sidecar: &Sidecar,
+) -> Result<()> {
+    for volume in &sidecar.volumes {
+        let name = sidecar::volume(id.as_str(), service, volume);
+        let there = engine.inspect_volume(&name).await?;
+        let is_others =
+            |labels: &Labels| labels.get(key::ID).map(String::as_str) != Some(id.as_str());
+        if there.is_some_and(|there| is_others(&there.labels)) {
+            return Err(Error::new(
+                error::Kind::Conflict,
+                format!(
+                    "volume {name} is there already, and is not this sandbox's; it is left alone"
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// A container of that name, which is this sandbox's.
@@ -157,7 +184,8 @@ async fn is_cut_off(engine: &Sandboxes, there: &ContainerFacts, network: &str) -
 }
 
 fn failed(service: &str, sidecar: &Sidecar, error: &EngineError) -> Error {
-    let kind = if error.is_not_found() {
+    let is_network = error.to_string().contains("network");
+    let kind = if error.is_not_found() && !is_network {
         error::Kind::Image
     } else {
         error::Kind::Failure
@@ -165,6 +193,18 @@ fn failed(service: &str, sidecar: &Sidecar, error: &EngineError) -> Error {
     Error::new(kind, format!("service \"{service}\" cannot be started"))
         .cause(format!("image {}", sidecar.image.escape_debug()))
         .caused_by(error)
+}
+
+/// What one of them may use at most: an equal part of what the sandbox may, so that a file that declares some asks for no more of
+/// the machine than twice a sandbox.
+fn share(beside: &Beside<'_>) -> Limits {
+    let among = i64::try_from(sidecars(beside.services).count()).unwrap_or(i64::MAX);
+    let Limits { cpus, memory, pids } = beside.limits;
+    Limits {
+        cpus: cpus.map(|cpus| cpus.shared(among)),
+        memory: memory.map(|memory| memory.shared(among)),
+        pids: pids.map(|pids| (pids / among.max(1)).max(LEAST_PIDS).min(pids)),
+    }
 }
 
 fn spec(beside: &Beside<'_>, service: &str, sidecar: &Sidecar, dns: Vec<String>) -> ContainerSpec {
@@ -200,7 +240,7 @@ fn spec(beside: &Beside<'_>, service: &str, sidecar: &Sidecar, dns: Vec<String>)
         network: beside.network.to_owned(),
         dns,
         capabilities: Capabilities::of(Purpose::Agent, &BTreeSet::new(), false),
-        limits: beside.limits,
+        limits: share(beside),
         bound_log: beside.bound_log,
         ..ContainerSpec::default()
     }
@@ -211,14 +251,41 @@ fn spec(beside: &Beside<'_>, service: &str, sidecar: &Sidecar, dns: Vec<String>)
 /// # Errors
 /// Those of the engine.
 pub(crate) async fn stop(engine: &Sandboxes, record: &SandboxRecord) -> Result<()> {
-    let all = sidecars(&record.services).map(async |(service, _)| {
-        let container = sidecar::container(record.id.as_str(), service);
-        match engine.stop_container(&container, Some(GRACE_S)).await {
-            Err(error) if !error.is_not_found() => Err(Error::from(error)),
-            _ => Ok(()),
-        }
-    });
+    let all = sidecars(&record.services)
+        .map(async |(service, _)| stop_one(engine, &record.id, service).await);
     fan_out::in_order(all).await.into_iter().collect()
+}
+
+async fn stop_one(engine: &Sandboxes, id: &SandboxId, service: &str) -> Result<()> {
+    let container = sidecar::container(id.as_str(), service);
+    let Some(found) = found(engine, id, &container).await? else {
+        return Ok(());
+    };
+    match engine.stop_container(&found.id, Some(GRACE_S)).await {
+        Err(error) if !error.is_not_found() => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Ends those of a sandbox that could not be started, or takes away what was made for one that is gone meanwhile.
+pub(crate) async fn after_failure(engine: &Sandboxes, of: &Sandbox) {
+    if !has_sidecars(&of.record.services) {
+        return;
+    }
+    let id = of.record.id.as_str();
+    let ending = async {
+        match engine.inspect_container(&of.container.id).await {
+            Ok(there) if there.state == ContainerState::Running => Ok(()),
+            Err(error) if error.is_not_found() => {
+                crate::delete::remove_others(engine, id).await?;
+                networks::remove_own(engine, id).await
+            }
+            _ => stop(engine, &of.record).await,
+        }
+    };
+    if let Err(error) = ending.await {
+        tracing::debug!(sandbox = of.name, error = error.message, "services go on");
+    }
 }
 
 /// The volumes of a sandbox's services.
@@ -227,8 +294,11 @@ pub(crate) async fn stop(engine: &Sandboxes, record: &SandboxRecord) -> Result<(
 /// Those of the engine.
 pub(crate) async fn volumes(engine: &Sandboxes, id: &str) -> Result<Vec<String>> {
     let volumes = engine.list_volumes(&format!("{}={id}", key::ID)).await?;
+    let prefix = sidecar::prefix(id);
+    // A volume that a repository's file names for all its sandboxes bears the id of the first.
     let is_ours = |volume: &VolumeFacts| {
-        volume.labels.get(key::KIND).map(String::as_str) == Some(Kind::Named.as_str())
+        let kind = volume.labels.get(key::KIND).map(String::as_str);
+        kind == Some(Kind::Named.as_str()) && volume.name.starts_with(&prefix)
     };
     let ours = volumes.into_iter().filter(is_ours);
     Ok(ours.map(|volume| volume.name).collect())
@@ -264,12 +334,9 @@ impl Sandboxes {
         service: &str,
         asked: Asked,
     ) -> Result<()> {
-        let container = sidecar::container(of.record.id.as_str(), service);
+        let _change = self.locks().change(&of.name).await;
         if asked != Asked::Start {
-            match self.stop_container(&container, Some(GRACE_S)).await {
-                Err(error) if !error.is_not_found() => return Err(error.into()),
-                _ => {}
-            }
+            stop_one(self, &of.record.id, service).await?;
         }
         if asked != Asked::Stop {
             start_some(self, of, |name| name == service).await?;

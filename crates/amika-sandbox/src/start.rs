@@ -180,7 +180,6 @@ async fn start(
         crate::overlay::refuse(&sandbox.name, &sandbox.container.mounts)?;
     }
     crate::networks::mend(engine, sandbox).await?;
-    crate::sidecars::start_of(engine, sandbox).await?;
     let requests = &sandbox.container.port_requests;
     // Looked at first: a start that the engine refuses leaves its mark on the container.
     let mut taken = ports::requested(requests, None, engine.is_local());
@@ -188,12 +187,18 @@ async fn start(
         prepare(engine, sandbox, request, out).await?;
     }
     let started = async {
+        if taken.is_none() || request.reassign_ports {
+            crate::sidecars::start_of(engine, sandbox).await?;
+        }
         if taken.is_none() {
             taken = try_start(engine, sandbox).await?;
         }
         started(engine, sandbox, taken, request, cancel).await
     };
     let started = started.await;
+    if started.is_err() {
+        crate::sidecars::after_failure(engine, sandbox).await;
+    }
     if started.is_err() && request.skip_setup {
         // The next start is not to follow an order that was given for this one.
         let usual = Upload::next_boot(&NextBoot::default());

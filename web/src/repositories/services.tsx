@@ -187,14 +187,17 @@ export function ServicesCard({ repository: it, branch, isAdmin }: { repository: 
 function Edit({ repository, service, along, onClose }: { repository: Repository; service: ServiceDefinition | Declared | null; along: Declared[]; onClose: () => void }) {
   const [name, setName] = useState(service?.name ?? "");
   const [text, setText] = useState(service === null ? "" : show(service.ports));
-  const ports = read(text);
+  // A container beside the sandbox publishes nothing.
+  const hasPorts = service?.image == null;
+  const ports = hasPorts ? read(text) : [];
   const run = async () => {
     if (ports === null) throw new Error("ports cannot be read");
     const save = (body: Declared) => ask(api.POST("/api/v0beta1/services", { body: { repo_url: repository.repo_url, ...body } }));
     if (service !== null && "id" in service) {
       await ask(api.PUT("/api/v0beta1/services/{id}", { params: { path: { id: service.id } }, body: { name, ports } }));
     } else {
-      await save({ name, ports });
+      // How one of the file is run stays as the file has it.
+      await save({ ...service, name, ports });
       for (const one of along.filter((it) => it.name !== name)) await save(one);
     }
     await again(repository.id);
@@ -211,14 +214,20 @@ function Edit({ repository, service, along, onClose }: { repository: Repository;
             </Alert>
           )}
           <TextInput label="Name" value={name} error={error("/name")} onChange={(event) => setName(event.currentTarget.value)} required data-autofocus />
-          <TextInput
-            label="Ports"
-            description="As http 3000, https 8443, 5432 or 53/udp; with commas between. With http or https it has a link."
-            value={text}
-            error={ports === null ? "Such as http 3000, 5432" : error("/ports")}
-            onChange={(event) => setText(event.currentTarget.value)}
-            required
-          />
+          {hasPorts ? (
+            <TextInput
+              label="Ports"
+              description="As http 3000, https 8443, 5432 or 53/udp; with commas between. With http or https it has a link."
+              value={text}
+              error={ports === null ? "Such as http 3000, 5432" : error("/ports")}
+              onChange={(event) => setText(event.currentTarget.value)}
+              required
+            />
+          ) : (
+            <Text size="sm" c="dimmed">
+              A container of image <span className="mono">{service.image}</span> beside each sandbox.
+            </Text>
+          )}
         </>
       )}
     </FormModal>

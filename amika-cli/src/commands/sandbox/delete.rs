@@ -45,7 +45,7 @@ pub(super) async fn run(args: &DeleteArgs, app: &App) -> Result<()> {
             app.out.note(&line);
         }
         Ok(Done {
-            kept_volumes: removed.kept,
+            kept_volumes: [removed.kept, removed.kept_data].concat(),
             are_here: true,
             rescued: Some(removed.rescued).filter(|_| args.rescue),
             ..Done::new(name, "deleted")

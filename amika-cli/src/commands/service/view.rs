@@ -145,7 +145,7 @@ pub(super) fn services(container: &ContainerSummary, record: &SandboxRecord) -> 
         service: Some(service.name.clone()),
         sandbox: container.name.clone(),
         state,
-        run: (service.run.is_some() || service.sidecar.is_some()).then(|| RunView::of(None)),
+        run: service.is_run().then(|| RunView::of(None)),
         ports: service
             .ports
             .iter()

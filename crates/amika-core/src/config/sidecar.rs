@@ -11,7 +11,9 @@ use super::run;
 use crate::budget;
 use crate::image::check_reference;
 use crate::mount::{FileMount, FileSource};
-use crate::service::{MAX_SIDECARS, READY_TIMEOUT_S, Ready, Service, Sidecar, SidecarVolume};
+use crate::service::{
+    MAX_SIDECARS, READY_TIMEOUT_S, Ready, Service, Sidecar, SidecarVolume, sidecars,
+};
 
 /// The keys that are read here alone.
 pub(super) const KEYS: [&str; 2] = ["image", "volumes"];
@@ -91,8 +93,18 @@ pub(super) fn read(
     })
 }
 
-/// Checks that a file asks for no more of them than a sandbox has.
+/// Checks that a file asks for no more of them than a sandbox has, each with a name that no other answers to.
 pub(super) fn check(section: &mut Section<'_>, services: &[Service], place: Option<Range<usize>>) {
+    let mut names = BTreeSet::new();
+    for (name, _) in sidecars(services) {
+        if let (false, Some(place)) = (names.insert(name.to_ascii_lowercase()), &place) {
+            let message = format!(
+                "two services with an image are called {}: no case tells names of a network apart",
+                quoted(name)
+            );
+            section.problem(place.clone(), message);
+        }
+    }
     let count = services.iter().filter(|it| it.sidecar.is_some()).count();
     if let (true, Some(place)) = (count > MAX_SIDECARS, place) {
         let message =

@@ -61,6 +61,11 @@ impl Sidecar {
     }
 }
 
+/// Whether any of some services is one.
+pub fn has_sidecars(services: &[Service]) -> bool {
+    sidecars(services).next().is_some()
+}
+
 /// Those of some services, each with its service's name.
 pub fn sidecars(services: &[Service]) -> impl Iterator<Item = (&str, &Sidecar)> {
     let services = services.iter();
@@ -69,12 +74,17 @@ pub fn sidecars(services: &[Service]) -> impl Iterator<Item = (&str, &Sidecar)> 
 
 /// Name of a service's container: of its sandbox's id, which stays when that gets another name.
 pub fn container(id: &str, service: &str) -> String {
-    format!("amika-service-{}-{service}", digits(id))
+    format!("{}{service}", prefix(id))
 }
 
-/// Name of a service's volume on the engine.
+/// Name of a service's volume on the engine. No service's name has a dot, so no two are the same.
 pub fn volume(id: &str, service: &str, volume: &SidecarVolume) -> String {
-    format!("amika-service-{}-{service}-{}", digits(id), volume.name)
+    format!("{}{service}.{}", prefix(id), volume.name)
+}
+
+/// What the names of the volumes of a sandbox's services begin with.
+pub fn prefix(id: &str) -> String {
+    format!("amika-service-{}-", digits(id))
 }
 
 fn digits(id: &str) -> &str {
@@ -93,7 +103,7 @@ mod tests {
             target: "/var/lib/postgresql/data".to_owned(),
         };
         assert_eq!(container(id, "db"), "amika-service-abcdefgh-db");
-        assert_eq!(volume(id, "db", &data), "amika-service-abcdefgh-db-data");
+        assert_eq!(volume(id, "db", &data), "amika-service-abcdefgh-db.data");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use amika_core::label::{Kind, key};
-use amika_core::service::{self, Binding, HostPort, MAX_ROUNDS, ResolveError};
+use amika_core::service::{Binding, HostPort, MAX_ROUNDS, ResolveError, has_sidecars};
 
 use super::copy::{Into, copy_all, give_times};
 use super::dotfiles;
@@ -335,7 +335,7 @@ async fn create_container(job: &mut Job<'_>) -> Result<String> {
         sandbox: plan.name.clone(),
         id: plan.record.id.clone(),
         test: plan.record.test.clone(),
-        has_sidecars: service::sidecars(&plan.record.services).next().is_some(),
+        has_sidecars: has_sidecars(&plan.record.services),
     };
     plan.container.network = plan
         .network
@@ -479,7 +479,10 @@ async fn undo(engine: &Sandboxes, plan: &Plan) -> Result<()> {
         Err(error) => return Err(error.into()),
     }
     let id = plan.record.id.as_str();
-    let of_services = sidecars::volumes(engine, id).await?;
+    let mut of_services = Vec::new();
+    if has_sidecars(&plan.record.services) {
+        of_services = sidecars::volumes(engine, id).await?;
+    }
     crate::delete::remove_others(engine, id).await?;
     networks::remove_own(engine, id).await?;
     let made = plan.volumes.iter().chain(&plan.git_volume);

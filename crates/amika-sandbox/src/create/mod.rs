@@ -57,6 +57,7 @@ pub use request::{
 };
 pub use setid::{Filter, filter as setid_filter};
 pub use settings::{Settings, SettingsLayer, merge};
+pub(crate) use sidecars::refuse_name;
 pub use source::Scripts;
 pub use taken::{Taken, TakenView};
 pub use trust::{Ask, Trusting};

@@ -300,6 +300,7 @@ impl Making {
         let mut settings = settings::merge(&request, saved, config, scripts.clone())?;
         allowed.check(&settings)?;
         sidecars::refuse_network(&settings)?;
+        sidecars::refuse_name(&name, &settings.services)?;
         file_mounts::add(engine, &mut settings, config, source.as_ref(), &owner, out).await?;
         let clone = source.as_ref().map(|source| source.label().name);
         refuse_conflicts(&settings.mounts, clone.as_deref())?;
@@ -543,6 +544,7 @@ impl Making {
         let removed = crate::delete::remove(engine, &old.container.id, &old.record, clones).await?;
         self.out
             .note(&format!("the old sandbox \"{name}\" is deleted"));
+        removed.tell_of_data(&*self.out);
         for volume in removed.kept {
             self.out.note(&format!(
                 "the old sandbox's git volume {volume} stays: `amika sandbox create --from-volume {0}` goes on with it, \

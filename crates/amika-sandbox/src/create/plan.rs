@@ -468,7 +468,7 @@ fn uploads(settings: &Settings, is_preset: bool, agent_cwd: &str) -> Vec<Upload>
     if settings
         .services
         .iter()
-        .any(|service| service.run.is_some() || service.sidecar.is_some())
+        .any(amika_core::service::Service::is_run)
     {
         uploads.push(Upload::services(&settings.services));
     }

@@ -11,7 +11,7 @@ use amika_core::limit::{Limit, Pids};
 use amika_core::mount::{Access, Mount};
 use amika_core::opencode::OpenCodeStart;
 use amika_core::port::{HostIp, Publish};
-use amika_core::service::{Service, add_start_script, sidecars};
+use amika_core::service::{Service, add_start_script, has_sidecars};
 use amika_core::settings::{self, AskedLimits, Layer, Origin, Origins, ResolvedLimits};
 
 use super::limits::{self, EngineSize};
@@ -78,7 +78,7 @@ impl Settings {
 
     /// Whether there are services beside it that are containers of their own.
     pub fn has_sidecars(&self) -> bool {
-        sidecars(&self.services).next().is_some()
+        has_sidecars(&self.services)
     }
 
     /// How its capabilities differ from the engine's default.

@@ -1,6 +1,7 @@
 //! What is to be known of the services beside a sandbox before anything is made: their images, and a network for them.
 
-use amika_core::service::Ready;
+use amika_core::name::SandboxName;
+use amika_core::service::{Ready, Service, sidecars};
 
 use super::facts::{MissingImage, of_registry};
 use super::settings::Settings;
@@ -26,6 +27,20 @@ pub(super) fn refuse_network(settings: &Settings) -> Result<()> {
     Err(Error::new(Kind::Invalid, message)
         .hint("leave it out, or take `--network internal` for one without a way out")
         .hint("`--no-setup` makes the sandbox without what its repository declares"))
+}
+
+/// Refuses a name of a sandbox that one of its services has too: on their network both would answer to it.
+///
+/// # Errors
+/// [`Kind::Invalid`].
+pub(crate) fn refuse_name(name: &SandboxName, services: &[Service]) -> Result<()> {
+    let mut names = sidecars(services).map(|(service, _)| service);
+    let is_its = |service: &&str| service.eq_ignore_ascii_case(name.as_str());
+    let Some(service) = names.find(is_its) else {
+        return Ok(());
+    };
+    let message = format!("service \"{service}\" would answer to the name of its sandbox");
+    Err(Error::new(Kind::Invalid, message).hint("choose another name for the sandbox"))
 }
 
 /// Gets their images. One that does not say how it is up is looked at on the first TCP port that its image exposes.

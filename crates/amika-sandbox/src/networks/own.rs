@@ -3,7 +3,7 @@
 use amika_core::capability::Capability;
 use amika_core::label::{Kind, ResourceRecord, SandboxId, SandboxRecord, key};
 use amika_core::name::SandboxName;
-use amika_core::service::sidecars;
+use amika_core::service::has_sidecars;
 use amika_core::subnet::{self, Subnet};
 
 use super::shared::{DEFAULT, INTERNAL};
@@ -183,9 +183,8 @@ pub(super) fn was_own(
 ) -> Option<bool> {
     let sandbox = container.hostname.as_deref()?;
     let id = &record.id;
-    let has_sidecars = sidecars(&record.services).next().is_some();
     let added = container.capabilities.added.iter();
-    let is_apart = has_sidecars
+    let is_apart = has_sidecars(&record.services)
         || added
             .filter_map(|name| name.parse().ok())
             .any(|it| [Capability::ALL, Capability::NET_RAW, Capability::NET_ADMIN].contains(&it));

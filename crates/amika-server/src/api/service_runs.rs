@@ -129,8 +129,7 @@ async fn ask(app: &App, found: &Found) -> Option<(wire::Services, Vec<Listener>)
         states(Some(seen.view.state), None, None).0,
         SandboxState::Started | SandboxState::Initializing
     );
-    let runs = |it: &Service| it.run.is_some() || it.sidecar.is_some();
-    if !is_up || !seen.services.iter().any(runs) {
+    if !is_up || !seen.services.iter().any(Service::is_run) {
         return None;
     }
     let asked = async {

@@ -121,17 +121,24 @@ impl RunDefinition {
     /// and without one each member that is given is put in place of the old. A command of one that has an image is such a member.
     #[must_use]
     pub fn changed(self, by: Self) -> Self {
-        let is_other = by.command.is_some() && self.image.is_none();
-        if by.command.as_ref().is_some_and(Command::is_nothing) {
-            return Self::default();
+        let is_nothing = by.command.as_ref().is_some_and(Command::is_nothing);
+        if by.image.is_none() && self.image.is_none() {
+            if is_nothing {
+                return Self::default();
+            }
+            if by.command.is_some() {
+                return by;
+            }
         }
-        if by.image.is_some() || is_other {
+        if by.image.is_some() {
             return by;
         }
+        // Of one with an image it is the image's own again.
+        let command = by.command.or(self.command).filter(|_| !is_nothing);
         Self {
             image: self.image,
             volumes: by.volumes.or(self.volumes),
-            command: by.command.or(self.command),
+            command,
             cwd: by.cwd.or(self.cwd),
             env: by.env.or(self.env),
             ready: by.ready.or(self.ready),

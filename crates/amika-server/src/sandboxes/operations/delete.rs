@@ -79,11 +79,12 @@ pub(super) async fn delete(
             };
             let removed = engine.delete(name, request, sink, cancel).await;
             removed.map(|removed| {
-                let kept = removed.kept.into_iter().map(|name| Kept {
+                let repository = removed.kept.into_iter().map(|name| Kept {
                     name,
                     reason: "it has the repository: what is in it may be nowhere else".to_owned(),
                 });
-                kept.collect()
+                let data = removed.kept_data.into_iter().map(Kept::of_service);
+                repository.chain(data).collect()
             })
         }
     };
