@@ -146,7 +146,7 @@ fn services_are_stopped_and_started_one_by_one() {
     });
     for (target, code, words) in [
         (format!("{name}/nope"), 3, "has no service"),
-        (format!("{name}/c"), 3, "has no command"),
+        (format!("{name}/c"), 3, "has neither command nor image"),
         (format!("{name}/"), 2, "NAME/SERVICE"),
         ("nobody/a".to_owned(), 3, "there is no sandbox"),
     ] {
