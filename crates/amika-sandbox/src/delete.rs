@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use amika_core::label::{Kind, SandboxRecord, key};
+use amika_core::label::{Kind, SandboxRecord};
 use amika_core::service::has_sidecars;
 
 use crate::belongings::{Belongings, belongings};
@@ -316,31 +316,12 @@ pub(crate) async fn remove_rest(
     name: Option<&str>,
 ) -> Result<()> {
     // A create that is under way, or was killed, may have one at a volume.
-    remove_others(engine, record.id.as_str()).await?;
+    crate::others::remove(engine, record.id.as_str()).await?;
     reassign::remove_containers(engine, &record.id, name).await?;
     reassign::drop_unused_images(engine, &record.id).await;
     crate::networks::remove_own(engine, record.id.as_str()).await?;
     if let Ok(key) = engine.record_key() {
         key.forget(&record.id);
-    }
-    Ok(())
-}
-
-/// Removes the other containers of a sandbox: its services', and those through which its volumes are filled.
-///
-/// # Errors
-/// Those of the engine.
-pub async fn remove_others(engine: &Sandboxes, id: &str) -> Result<()> {
-    let others = [Kind::Amikad, Kind::Service].map(Kind::as_str);
-    let ours = engine.list_containers(&format!("{}={id}", key::ID)).await?;
-    for container in ours {
-        let kind = container.labels.get(key::KIND);
-        if kind.is_some_and(|kind| others.contains(&kind.as_str())) {
-            match engine.remove_container(&container.id).await {
-                Ok(()) | Err(EngineError::NotFound(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
     }
     Ok(())
 }
@@ -368,7 +349,7 @@ pub(crate) async fn remove_lost(
 ) -> Result<Removed> {
     let mut result = Removed::default();
     for lost in &lost {
-        remove_others(engine, &lost.id).await?;
+        crate::others::remove(engine, &lost.id).await?;
         crate::networks::remove_own(engine, &lost.id).await?;
     }
     for lost in &lost {

@@ -183,7 +183,7 @@ async fn left(engine: &Sandboxes, lost: &[Lost]) -> Result<Vec<Kept>> {
             let Kept { name, reason } = Kept::of_service(volume);
             held.insert(name, reason);
         }
-        crate::delete::remove_others(engine, id).await?;
+        crate::others::remove(engine, id).await?;
         crate::networks::remove_own(engine, id).await?;
         remove_volumes(engine, volumes, &held).await?;
         all.extend(kept(held));

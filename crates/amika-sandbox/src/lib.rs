@@ -51,6 +51,7 @@ pub mod lock;
 pub mod logs;
 pub mod lost;
 pub mod networks;
+mod others;
 pub mod overlay;
 pub mod own_services;
 pub mod owner;

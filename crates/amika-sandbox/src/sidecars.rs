@@ -277,7 +277,7 @@ pub(crate) async fn after_failure(engine: &Sandboxes, of: &Sandbox) {
         match engine.inspect_container(&of.container.id).await {
             Ok(there) if there.state == ContainerState::Running => Ok(()),
             Err(error) if error.is_not_found() => {
-                crate::delete::remove_others(engine, id).await?;
+                crate::others::remove(engine, id).await?;
                 networks::remove_own(engine, id).await
             }
             _ => stop(engine, &of.record).await,

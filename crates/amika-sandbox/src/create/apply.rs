@@ -483,7 +483,7 @@ async fn undo(engine: &Sandboxes, plan: &Plan) -> Result<()> {
     if has_sidecars(&plan.record.services) {
         of_services = sidecars::volumes(engine, id).await?;
     }
-    crate::delete::remove_others(engine, id).await?;
+    crate::others::remove(engine, id).await?;
     networks::remove_own(engine, id).await?;
     let made = plan.volumes.iter().chain(&plan.git_volume);
     for volume in made.chain(&of_services) {
