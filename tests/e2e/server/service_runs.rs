@@ -169,7 +169,7 @@ fn services_of_a_file_are_up_when_a_create_returns_and_are_told_of_and_asked_for
         .ended(3, &["has no service"]);
     amika(&["service", "logs", &target("plain")])
         .output()
-        .ended(3, &["has no command"]);
+        .ended(3, &["has neither command nor image"]);
     let read = server.key(&["read"]);
     let body = json!({});
     let refused = server.ask(&read, "POST", &format!("{path}/web/stop"), Some(&body));
