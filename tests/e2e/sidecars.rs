@@ -52,16 +52,7 @@ fn starts(sandbox: &Sandbox<'_>) -> String {
 
 /// A service of the sandbox, as `service list` has it.
 fn service(sandbox: &Sandbox<'_>, name: &str) -> Value {
-    let args = [
-        "service",
-        "list",
-        "--sandbox-name",
-        &sandbox.name,
-        "-o",
-        "json",
-    ];
-    let listed = sandbox.stage.amika(&args).output();
-    let listed = listed.ended(0, &[]).json();
+    let listed = sandbox.services();
     let all = listed.as_array().unwrap().iter();
     let mut found = all.filter(|it| it["service"] == name);
     found.next().unwrap_or_else(|| panic!("{listed}")).clone()

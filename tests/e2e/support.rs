@@ -315,6 +315,19 @@ impl Drop for Stage {
 }
 
 impl Sandbox<'_> {
+    /// Its services, as `service list -o json` has them.
+    pub(crate) fn services(&self) -> serde_json::Value {
+        let args = [
+            "service",
+            "list",
+            "--sandbox-name",
+            &self.name,
+            "-o",
+            "json",
+        ];
+        self.stage.amika(&args).output().ended(0, &[]).json()
+    }
+
     /// `amika sandbox create` of this name.
     pub(crate) fn create(&self, image: &str, args: &[&str]) -> Output {
         self.create_run(image, args).output()

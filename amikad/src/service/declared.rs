@@ -48,20 +48,15 @@ pub(crate) fn settle(is_rescue: bool) {
 }
 
 /// What they are, after amikad's own: those that have a command, and those beside the sandbox, for which setup waits.
-fn specs(mut declared: Vec<Service>) -> Vec<Spec> {
-    let mut beside = Vec::new();
-    for service in &mut declared {
-        if let Some(sidecar) = service.sidecar.take() {
-            beside.push(service.name.clone());
-            service.run = look_at(&service.name, sidecar);
-            service.ports.clear();
-        }
-    }
+fn specs(declared: Vec<Service>) -> Vec<Spec> {
     let run: Vec<(Service, Run)> = declared
         .into_iter()
         .filter_map(|mut service| {
-            let run = service.run.take()?;
-            Some((service, run))
+            let run = match &service.sidecar {
+                Some(sidecar) => look_at(&service.name, sidecar),
+                None => service.run.take(),
+            };
+            Some((service, run?))
         })
         .collect();
     let names: Vec<String> = run
@@ -75,8 +70,9 @@ fn specs(mut declared: Vec<Service>) -> Vec<Spec> {
     run.into_iter()
         .filter_map(|(service, run)| {
             let within = u64::from(run.ready_timeout_s) * 1_000;
+            let is_beside = service.sidecar.is_some();
             let mut spec = spec(service, run, id_of)?;
-            if beside.iter().any(|name| name == spec.name) {
+            if is_beside {
                 spec.course.starts = Starts::WithSetup;
                 spec.awaited = Some(within + GIVE_UP);
             }
@@ -86,10 +82,10 @@ fn specs(mut declared: Vec<Service>) -> Vec<Spec> {
 }
 
 /// What looks whether a service beside the sandbox is up; none where that it runs is all there is to see.
-fn look_at(name: &str, sidecar: Sidecar) -> Option<Run> {
-    let (port, path) = match sidecar.ready? {
+fn look_at(name: &str, sidecar: &Sidecar) -> Option<Run> {
+    let (port, path) = match sidecar.ready.as_ref()? {
         Ready::Tcp { port } => (port, None),
-        Ready::Http { port, path } => (port, Some(path)),
+        Ready::Http { port, path } => (port, Some(path.clone())),
         Ready::Log { .. } | Ready::Done => return None,
     };
     let seconds = sidecar.ready_timeout_s.to_string();

@@ -22,4 +22,6 @@ mod mount_rules;
 #[cfg(feature = "schema")]
 mod schemas;
 mod service_runs;
+#[path = "shared/services.rs"]
+mod services;
 mod sidecar_rules;

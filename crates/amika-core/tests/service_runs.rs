@@ -4,6 +4,8 @@ use amika_core::config::parse;
 use amika_core::service::{Ready, Restart, Run, Start};
 use pretty_assertions::assert_eq;
 
+use super::services::problems;
+
 /// How the service `web` of a text is run.
 fn run(text: &str) -> Run {
     let parsed = parse(text).expect("it is TOML");
@@ -11,24 +13,6 @@ fn run(text: &str) -> Run {
     let mut services = parsed.config.services.into_iter();
     let web = services.find(|service| service.name == "web");
     web.and_then(|web| web.run).expect("it has a command")
-}
-
-/// Each problem of the services of a text, with its line and column.
-fn problems(text: &str) -> Vec<String> {
-    let parsed = parse(text).expect("it is TOML");
-    assert_eq!(
-        parsed.ignored,
-        ["services"],
-        "{text}\n{:?}",
-        parsed.warnings
-    );
-    let [warning] = parsed.warnings.as_slice() else {
-        panic!("{text}\n{:?}", parsed.warnings)
-    };
-    let problems = warning.problems.iter();
-    problems
-        .map(|it| format!("{}:{}: {}", it.line, it.column, it.message))
-        .collect()
 }
 
 #[test]

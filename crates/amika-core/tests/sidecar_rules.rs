@@ -4,6 +4,8 @@ use amika_core::config::parse;
 use amika_core::service::{Ready, Sidecar};
 use pretty_assertions::assert_eq;
 
+use super::services::problems;
+
 /// The service `db` of a text.
 fn db(text: &str) -> Sidecar {
     let parsed = parse(text).expect("it is TOML");
@@ -11,21 +13,6 @@ fn db(text: &str) -> Sidecar {
     let mut services = parsed.config.services.into_iter();
     let db = services.find(|service| service.name == "db");
     db.and_then(|db| db.sidecar).expect("it has an image")
-}
-
-/// Each problem of the services of a text, with its line and column.
-fn problems(text: &str) -> Vec<String> {
-    let parsed = parse(text).expect("it is TOML");
-    assert_eq!(
-        parsed.ignored,
-        ["services"],
-        "{text}\n{:?}",
-        parsed.warnings
-    );
-    let problems = parsed.warnings.iter().flat_map(|warning| &warning.problems);
-    problems
-        .map(|it| format!("{}:{}: {}", it.line, it.column, it.message))
-        .collect()
 }
 
 #[test]

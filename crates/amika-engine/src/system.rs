@@ -34,6 +34,13 @@ pub struct SystemFacts {
 }
 
 impl SystemFacts {
+    /// Whether its log driver is the one that grows without bound.
+    pub fn has_unbounded_log(&self) -> bool {
+        self.log_driver == "json-file"
+    }
+}
+
+impl SystemFacts {
     /// Whether user 0 in a container is root on this machine too, for files that both see.
     pub fn root_is_root(&self) -> bool {
         let in_virtual_machine =

@@ -18,7 +18,7 @@ use crate::sandboxes::Sandboxes;
 use amika_core::label::{Kind, key};
 use amika_core::service::has_sidecars;
 use amika_core::text::shell_quote;
-use amika_engine::{JoinedNetwork, Link, Network};
+use amika_engine::{ContainerFacts, JoinedNetwork, Link, Network};
 use shared::INTERNAL;
 
 /// Those that an engine always has, or that are none; it finds them by name.
@@ -140,6 +140,22 @@ struct Stale {
     name: String,
     /// Whether there is another one of that name.
     is_made_again: bool,
+}
+
+/// Puts a stopped container on the networks of those names that were made again since it ran.
+///
+/// # Errors
+/// Those of the engine.
+pub(crate) async fn rejoin(
+    engine: &Sandboxes,
+    container: &ContainerFacts,
+    networks: &[Network],
+) -> Result<()> {
+    let stale = stale(&container.networks, networks);
+    for again in stale.iter().filter(|it| it.is_made_again) {
+        engine.reconnect(&container.id, &again.name).await?;
+    }
+    Ok(())
 }
 
 fn stale(joined: &[JoinedNetwork], networks: &[Network]) -> Vec<Stale> {

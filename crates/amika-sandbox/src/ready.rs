@@ -126,6 +126,11 @@ enum Told {
     End,
 }
 
+/// How a service last ended, as amikad tells it.
+fn last_exit(status: &Status, service: &str) -> Option<String> {
+    status.services.get(service)?.last_exit.clone()
+}
+
 struct Waiting<'a> {
     engine: &'a Sandboxes,
     name: &'a str,
@@ -247,8 +252,9 @@ impl Waiting<'_> {
         for (service, stands) in self.engine.sidecars(record).await? {
             if stands.is_over() && names.contains(&service.as_str()) {
                 self.steps.fail("failed");
-                let of = (self.name, record);
-                return Err(not_up(self.engine, client, of, &service, stands.last_exit).await);
+                return Err(self
+                    .not_up(client, record, &service, stands.last_exit())
+                    .await);
             }
         }
         Ok(true)
@@ -272,9 +278,8 @@ impl Waiting<'_> {
             return Ok(());
         };
         self.steps.fail("failed");
-        let told = status.services.get(service);
-        let why = told.and_then(|it| it.last_exit.clone());
-        Err(not_up(self.engine, client, (self.name, record), service, why).await)
+        let why = last_exit(status, service);
+        Err(self.not_up(client, record, service, why).await)
     }
 
     /// Whether its services are up, as far as they are waited for.
@@ -306,11 +311,21 @@ impl Waiting<'_> {
                 if self.services.is_some() {
                     self.steps.fail("failed");
                 }
-                let told = status.services.get(&service);
-                let why = told.and_then(|it| it.last_exit.clone());
-                Err(not_up(self.engine, client, (self.name, record), &service, why).await)
+                let why = last_exit(status, &service);
+                Err(self.not_up(client, record, &service, why).await)
             }
         }
+    }
+
+    /// The error for one of its services that is not up.
+    async fn not_up(
+        &self,
+        client: &Client,
+        record: &SandboxRecord,
+        service: &str,
+        why: Option<String>,
+    ) -> Error {
+        not_up(self.engine, client, (self.name, record), service, why).await
     }
 
     /// Refuses services beside the sandbox that tell nobody how they are up, and came to a bad end.
@@ -320,9 +335,10 @@ impl Waiting<'_> {
             return Ok(());
         }
         for (service, stands) in self.engine.sidecars(record).await? {
-            if stands.is_over() && stands.last_exit.as_deref() != Some("exit code 0") {
-                let of = (self.name, record);
-                return Err(not_up(self.engine, client, of, &service, stands.last_exit).await);
+            if stands.is_over() && stands.exit_code != Some(0) {
+                return Err(self
+                    .not_up(client, record, &service, stands.last_exit())
+                    .await);
             }
         }
         Ok(())

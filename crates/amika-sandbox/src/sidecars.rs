@@ -42,8 +42,8 @@ pub(crate) struct Beside<'a> {
     pub stamp: Labels,
     /// The test run that it belongs to.
     pub test: Option<&'a str>,
-    /// Whether the engine's log driver is the one that grows without bound.
-    pub bound_log: bool,
+    /// Whether the engine's log driver is the one that grows without bound; none where it is asked once one has to be made.
+    pub bound_log: Option<bool>,
 }
 
 /// Starts those of a sandbox that is about to start; those that are not there are made.
@@ -73,7 +73,7 @@ async fn start_some(
         limits: limits.given(),
         stamp: stamp(&of.container.labels),
         test: record.test.as_deref(),
-        bound_log: engine.system().await?.log_driver == "json-file",
+        bound_log: None,
     };
     let some = sidecars(beside.services).filter(|(name, _)| is_wanted(name));
     start_all(engine, &beside, some).await
@@ -108,15 +108,20 @@ async fn start_one(
     match found(engine, beside.id, &container).await? {
         Some(there) if there.state == ContainerState::Running => return Ok(()),
         Some(there) => {
-            if is_cut_off(engine, &there, beside.network).await? {
-                engine.reconnect(&there.id, beside.network).await?;
-            }
+            networks::rejoin(engine, &there, &engine.networks().await?).await?;
         }
         None => {
             refuse_others_volumes(engine, beside.id, service, sidecar).await?;
             let facts = engine.inspect_network(beside.network).await?;
             let is_internal = facts.is_some_and(|facts| facts.internal);
-            let spec = spec(beside, service, sidecar, networks::dns_where(is_internal));
+            let spec = ContainerSpec {
+                dns: networks::dns_where(is_internal),
+                bound_log: match beside.bound_log {
+                    Some(known) => known,
+                    None => engine.system().await?.has_unbounded_log(),
+                },
+                ..spec(beside, service, sidecar)
+            };
             engine.create_container(&spec).await.map_err(failed)?;
         }
     }
@@ -172,17 +177,6 @@ fn is_of(labels: &Labels, id: &SandboxId) -> bool {
     label(key::KIND) == Some(Kind::Service.as_str()) && label(key::ID) == Some(id.as_str())
 }
 
-/// Whether the network that it was on is gone, and another one has the name.
-async fn is_cut_off(engine: &Sandboxes, there: &ContainerFacts, network: &str) -> Result<bool> {
-    let now = engine.networks().await?;
-    let now = now.iter().find(|it| it.name == network);
-    let then = there.networks.iter().find(|it| it.name == network);
-    Ok(match (now, then.and_then(|it| it.id.as_deref())) {
-        (Some(now), Some(then)) => now.id != then && now.name != then,
-        _ => false,
-    })
-}
-
 fn failed(service: &str, sidecar: &Sidecar, error: &EngineError) -> Error {
     let is_network = error.to_string().contains("network");
     let kind = if error.is_not_found() && !is_network {
@@ -207,7 +201,7 @@ fn share(beside: &Beside<'_>) -> Limits {
     }
 }
 
-fn spec(beside: &Beside<'_>, service: &str, sidecar: &Sidecar, dns: Vec<String>) -> ContainerSpec {
+fn spec(beside: &Beside<'_>, service: &str, sidecar: &Sidecar) -> ContainerSpec {
     let labels = |kind: Kind| {
         let record = ResourceRecord {
             id: Some(beside.id.clone()),
@@ -238,10 +232,8 @@ fn spec(beside: &Beside<'_>, service: &str, sidecar: &Sidecar, dns: Vec<String>)
         labels: labels(Kind::Service),
         mounts: volumes.collect(),
         network: beside.network.to_owned(),
-        dns,
         capabilities: Capabilities::of(Purpose::Agent, &BTreeSet::new(), false),
         limits: share(beside),
-        bound_log: beside.bound_log,
         ..ContainerSpec::default()
     }
 }
@@ -309,8 +301,8 @@ pub(crate) async fn volumes(engine: &Sandboxes, id: &str) -> Result<Vec<String>>
 pub struct Stands {
     /// Its state on the engine; none where it is not there.
     pub state: Option<ContainerState>,
-    /// How it last ended, for people.
-    pub last_exit: Option<String>,
+    /// The code that it ended with, where it did.
+    pub exit_code: Option<i64>,
 }
 
 impl Stands {
@@ -320,6 +312,11 @@ impl Stands {
             self.state,
             None | Some(ContainerState::Exited | ContainerState::Dead)
         )
+    }
+
+    /// How it last ended, for people.
+    pub(crate) fn last_exit(&self) -> Option<String> {
+        self.exit_code.map(|code| format!("exit code {code}"))
     }
 }
 
@@ -356,7 +353,7 @@ impl Sandboxes {
                 .as_ref()
                 .filter(|it| it.state == ContainerState::Exited);
             let stands = Stands {
-                last_exit: over.map(|it| format!("exit code {}", it.exit_code)),
+                exit_code: over.map(|it| it.exit_code),
                 state: found.map(|it| it.state),
             };
             Ok::<_, Error>((service.to_owned(), stands))
@@ -387,10 +384,10 @@ mod tests {
             limits: Limits::default(),
             stamp: Labels::new(),
             test: None,
-            bound_log: true,
+            bound_log: None,
         };
         let (service, sidecar) = sidecars(&services).next().unwrap();
-        let spec = spec(&beside, service, sidecar, Vec::new());
+        let spec = spec(&beside, service, sidecar);
         assert_eq!(spec.name, sidecar::container(id.as_str(), "db"));
         assert_eq!(spec.hostname.as_deref(), Some("db"));
         assert_eq!((spec.entrypoint, spec.cmd, spec.user), (None, None, None));

@@ -28,20 +28,17 @@ impl Sandbox {
         let beside = engine.sidecars(&self.record).await;
         for (name, stands) in beside.map_err(|error| error.message)? {
             let asked = services.0.remove(&name);
-            services.0.insert(name, beside_it(stands, asked));
+            services.0.insert(name, beside_it(&stands, asked));
         }
         Ok((services, listeners))
     }
 }
 
 /// How a service stands whose container is beside the sandbox; `asked` is what looks from there whether it is up.
-fn beside_it(stands: Stands, asked: Option<wire::Service>) -> wire::Service {
+fn beside_it(stands: &Stands, asked: Option<wire::Service>) -> wire::Service {
     use wire::ServiceState::{Failed, Off, Ready, Starting, Stopped};
     let is_looked_for = asked.is_some_and(|asked| asked.state == Starting);
-    let ended_well = stands
-        .last_exit
-        .as_deref()
-        .is_none_or(|how| how == "exit code 0");
+    let ended_well = stands.exit_code.is_none_or(|code| code == 0);
     let state = match stands.state {
         None | Some(ContainerState::Created) => Off,
         Some(ContainerState::Running | ContainerState::Paused) if is_looked_for => Starting,
@@ -52,7 +49,7 @@ fn beside_it(stands: Stands, asked: Option<wire::Service>) -> wire::Service {
     };
     wire::Service {
         state,
-        last_exit: stands.last_exit,
+        last_exit: stands.last_exit(),
         ..wire::Service::default()
     }
 }
@@ -131,10 +128,7 @@ mod tests {
     #[test]
     fn of_a_service_beside_it_the_engine_tells() {
         use wire::ServiceState::*;
-        let stands = |state, last: Option<&str>| Stands {
-            state,
-            last_exit: last.map(str::to_owned),
-        };
+        let stands = |state, exit_code| Stands { state, exit_code };
         let running = || stands(Some(ContainerState::Running), None);
         let exited = |last| stands(Some(ContainerState::Exited), Some(last));
         let asked = |state| {
@@ -148,12 +142,12 @@ mod tests {
             (running(), asked(Starting), Starting),
             // It was reached once, and what looked for it is done.
             (running(), asked(Stopped), Ready),
-            (exited("exit code 0"), asked(Stopped), Stopped),
+            (exited(0), asked(Stopped), Stopped),
             // A stop, which postgres and others answer with 0, is no failure; a crash is.
-            (exited("exit code 1"), asked(Stopped), Failed),
+            (exited(1), asked(Stopped), Failed),
             (stands(None, None), None, Off),
         ] {
-            let told = beside_it(stands.clone(), asked);
+            let told = beside_it(&stands, asked);
             assert_eq!(told.state, state, "{stands:?}");
         }
     }

@@ -123,12 +123,18 @@ fn write<'a>(
 ) {
     // Writing to a string does not fail.
     let _ = writeln!(text, "[services.{}]", quoted(name));
-    if is_without_ports(run, ports.clone().count()) {
-        for (_, line) in run.lines() {
-            let _ = writeln!(text, "{line}");
-        }
-        return;
+    if !is_without_ports(run, ports.clone().count()) {
+        write_ports(text, ports);
     }
+    for (_, line) in run.lines() {
+        let _ = writeln!(text, "{line}");
+    }
+}
+
+fn write_ports<'a>(
+    text: &mut String,
+    ports: impl Iterator<Item = (String, Option<&'a str>)> + Clone,
+) {
     let _ = writeln!(text, "ports = [");
     for (port, _) in ports.clone() {
         let _ = writeln!(text, "{},", quoted(&port));
@@ -145,9 +151,6 @@ fn write<'a>(
         }
     }
     let _ = writeln!(text, "]");
-    for (_, line) in run.lines() {
-        let _ = writeln!(text, "{line}");
-    }
 }
 
 /// A text as a string of TOML on one line, whatever is in it: those of JSON are such strings, but for one character.
@@ -163,27 +166,19 @@ fn is_without_ports(run: &RunDefinition, ports: usize) -> bool {
 
 /// What stands on each line that [`write`] makes.
 fn places(ports: &[PortDefinition], run: &RunDefinition) -> Vec<String> {
-    if is_without_ports(run, ports.len()) {
-        let run = run.lines().into_iter().map(|(place, _)| place.to_owned());
-        return ["/name".to_owned()].into_iter().chain(run).collect();
+    let mut places = vec!["/name".to_owned()];
+    if !is_without_ports(run, ports.len()) {
+        places.push("/ports".to_owned());
+        places.extend((0..ports.len()).map(|index| format!("/ports/{index}")));
+        places.extend(["/ports".to_owned(), "/ports".to_owned()]);
+        let schemes = ports.iter().enumerate();
+        let schemes = schemes.filter(|(_, port)| port.url_scheme.is_some());
+        places.extend(schemes.map(|(index, _)| format!("/ports/{index}/url_scheme")));
+        places.push("/ports".to_owned());
     }
-    let header = ["/name".to_owned(), "/ports".to_owned()];
-    let ports_at = (0..ports.len()).map(|index| format!("/ports/{index}"));
-    let between = ["/ports".to_owned(), "/ports".to_owned()];
-    let schemes = ports
-        .iter()
-        .enumerate()
-        .filter(|(_, port)| port.url_scheme.is_some());
-    let schemes = schemes.map(|(index, _)| format!("/ports/{index}/url_scheme"));
-    let run = run.lines().into_iter().map(|(place, _)| place.to_owned());
-    header
-        .into_iter()
-        .chain(ports_at)
-        .chain(between)
-        .chain(schemes)
-        .chain(["/ports".to_owned()])
-        .chain(run)
-        .collect()
+    let run = run.lines().into_iter();
+    places.extend(run.map(|(place, _)| place.to_owned()));
+    places
 }
 
 /// The lines are those of a file that nobody wrote.

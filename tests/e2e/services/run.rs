@@ -13,15 +13,7 @@ const LIMIT: Duration = Duration::from_mins(1);
 
 /// How a service stands, as `service list -o json` has it.
 fn run_of(sandbox: &Sandbox<'_>, service: &str) -> Value {
-    let args = [
-        "service",
-        "list",
-        "--sandbox-name",
-        &sandbox.name,
-        "-o",
-        "json",
-    ];
-    let listed = sandbox.stage.amika(&args).output().json();
+    let listed = sandbox.services();
     let services = listed.as_array().unwrap();
     let found = services.iter().find(|it| it["service"] == service).unwrap();
     found["run"].clone()

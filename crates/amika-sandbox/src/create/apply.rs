@@ -182,7 +182,7 @@ async fn start_sidecars(engine: &Sandboxes, plan: &Plan) -> Result<()> {
         limits: plan.container.limits,
         stamp: plan.stamp.clone(),
         test: plan.record.test.as_deref(),
-        bound_log: plan.container.bound_log,
+        bound_log: Some(plan.container.bound_log),
     };
     sidecars::start(engine, &beside).await
 }

@@ -84,21 +84,12 @@ pub(super) async fn gather(
         engine.system()
     );
     let (image_reference, image) = image?;
-    crate::image_labels::refuse(&image_reference, &image.labels)?;
+    must_fit(&image_reference, &image)?;
     let image = match &settings.image {
         Image::Preset(_) => image,
         Image::Other(_) | Image::Dockerfile(_) => as_made_from(image),
     };
     let daemon = Daemon::for_architecture(&image.architecture)?;
-    if image.os != "linux" {
-        return Err(Error::new(
-            Kind::Image,
-            format!(
-                "image `{image_reference}` is for {}, not for linux",
-                image.os
-            ),
-        ));
-    }
     let system = system?;
     let sources = mounts::look(engine, settings, &system, &id).await?;
     let apart = settings.capabilities().can_speak_for_others() || settings.has_sidecars();
@@ -118,7 +109,7 @@ pub(super) async fn gather(
         token_sha256,
         record_key: engine.record_key()?,
         proxies: crate::proxy::variables(engine.machine()),
-        unbounded_log: system.log_driver == "json-file",
+        unbounded_log: system.has_unbounded_log(),
         engine_size: EngineSize {
             cpus: system.cpus,
             memory: system.memory,
@@ -171,6 +162,19 @@ async fn find_image(
             Ok((reference, facts))
         }
     }
+}
+
+/// Refuses an image that is for another system, or that says of itself what sandboxes alone may.
+///
+/// # Errors
+/// [`Kind::Image`].
+pub(super) fn must_fit(reference: &str, image: &ImageFacts) -> Result<()> {
+    crate::image_labels::refuse(reference, &image.labels)?;
+    if image.os == "linux" {
+        return Ok(());
+    }
+    let message = format!("image `{reference}` is for {}, not for linux", image.os);
+    Err(Error::new(Kind::Image, message))
 }
 
 /// An image of a registry; it is pulled where it is not there.

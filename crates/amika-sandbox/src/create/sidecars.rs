@@ -3,7 +3,7 @@
 use amika_core::name::SandboxName;
 use amika_core::service::{Ready, Service, sidecars};
 
-use super::facts::{MissingImage, of_registry};
+use super::facts::{MissingImage, must_fit, of_registry};
 use super::settings::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::networks;
@@ -61,14 +61,7 @@ pub(super) async fn get_images(
             |error: Error| error.cause(format!("it is the image of service \"{}\"", service.name));
         let image = of_registry(engine, &sidecar.image, missing, steps).await;
         let image = image.map_err(of)?;
-        crate::image_labels::refuse(&sidecar.image, &image.labels).map_err(of)?;
-        if image.os != "linux" {
-            let message = format!(
-                "image `{}` is for {}, not for linux",
-                sidecar.image, image.os
-            );
-            return Err(of(Error::new(Kind::Image, message)));
-        }
+        must_fit(&sidecar.image, &image).map_err(of)?;
         let port = image.ports.first();
         let seen = port.map(|port| Ready::Tcp { port: *port });
         sidecar.ready = sidecar.ready.take().or(seen);

@@ -122,16 +122,11 @@ impl RunDefinition {
     #[must_use]
     pub fn changed(self, by: Self) -> Self {
         let is_nothing = by.command.as_ref().is_some_and(Command::is_nothing);
-        if by.image.is_none() && self.image.is_none() {
-            if is_nothing {
-                return Self::default();
-            }
-            if by.command.is_some() {
-                return by;
-            }
-        }
         if by.image.is_some() {
             return by;
+        }
+        if self.image.is_none() && by.command.is_some() {
+            return if is_nothing { Self::default() } else { by };
         }
         // Of one with an image it is the image's own again.
         let command = by.command.or(self.command).filter(|_| !is_nothing);

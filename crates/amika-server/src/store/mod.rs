@@ -139,6 +139,17 @@ where
     sqlx::Row::try_get(row, column)
 }
 
+/// As [`read`], of JSON that may not be there.
+fn read_if_there<T: serde::de::DeserializeOwned>(
+    row: &SqliteRow,
+    column: &str,
+) -> Result<Option<T>, sqlx::Error> {
+    match get::<Option<&str>>(row, column)? {
+        Some(_) => read(row, column, |text| serde_json::from_str(text)).map(Some),
+        None => Ok(None),
+    }
+}
+
 /// A column that holds JSON or one of our words: what cannot be read is an error of the store.
 fn read<T, E: std::error::Error + Send + Sync + 'static>(
     row: &SqliteRow,

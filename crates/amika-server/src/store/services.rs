@@ -1,9 +1,9 @@
 //! Services that are saved for a repository.
 
-use amika_core::service::{Run, Service, ServicePort, Sidecar};
+use amika_core::service::{Service, ServicePort};
 use sqlx::sqlite::SqliteRow;
 
-use super::{Result, Store, get, read};
+use super::{Result, Store, get, read, read_if_there};
 
 /// A saved definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,16 +29,8 @@ fn row_of(row: &SqliteRow) -> Result<ServiceRow, sqlx::Error> {
             ports: read(row, "ports", |text| {
                 serde_json::from_str::<Vec<ServicePort>>(text)
             })?,
-            run: match get::<Option<String>>(row, "run")? {
-                Some(_) => Some(read(row, "run", |text| serde_json::from_str::<Run>(text))?),
-                None => None,
-            },
-            sidecar: match get::<Option<String>>(row, "sidecar")? {
-                Some(_) => Some(read(row, "sidecar", |text| {
-                    serde_json::from_str::<Sidecar>(text)
-                })?),
-                None => None,
-            },
+            run: read_if_there(row, "run")?,
+            sidecar: read_if_there(row, "sidecar")?,
         },
         created_at: get(row, "created_at")?,
         updated_at: get(row, "updated_at")?,
